@@ -1,0 +1,1 @@
+//! Blocking Rust SDK for Crustocean.
