@@ -1,0 +1,130 @@
+//! What [`Client`](crate::Client) and [`Agent`](crate::Agent) share: the URL, time limits, TLS, the user agent.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::net::url::ApiUrl;
+
+/// Where the API lives unless `CRUSTOCEAN_API_URL` or [`Builder::api_url`] says otherwise.
+pub const DEFAULT_API_URL: &str = "https://api.crustocean.chat";
+
+/// The library that does TLS. Chosen at run time: features only add, and no other crate's features change the choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Tls {
+    /// rustls if the feature `tls-rustls` is on, else native-tls. The default.
+    #[default]
+    Auto,
+    /// rustls with the Mozilla roots (feature `tls-rustls`).
+    Rustls,
+    /// The system's TLS library with the system's roots (feature `tls-native`).
+    Native,
+}
+
+/// Settings in their final form. Cheap to clone is not needed: made once per `Client` or `Agent`.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) api_url: Option<String>,
+    pub(crate) user_agent: String,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) tls: Tls,
+    /// PEM or DER, as given; read when the TLS backend is set up, so that an unreadable one is an error there.
+    pub(crate) extra_roots: Vec<Vec<u8>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            api_url: None,
+            user_agent: concat!("crustocean-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            tls: Tls::Auto,
+            extra_roots: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The builder's URL, else `CRUSTOCEAN_API_URL`, else the public service.
+    pub(crate) fn url(&self) -> Result<ApiUrl> {
+        if let Some(url) = &self.api_url {
+            return ApiUrl::parse(url);
+        }
+        match std::env::var("CRUSTOCEAN_API_URL") {
+            Ok(url) if !url.trim().is_empty() => ApiUrl::parse(&url),
+            Err(std::env::VarError::NotUnicode(_)) => {
+                Err(Error::config("CRUSTOCEAN_API_URL is not valid Unicode"))
+            }
+            _ => ApiUrl::parse(DEFAULT_API_URL),
+        }
+    }
+}
+
+/// Builds a [`Client`](crate::Client) or an [`Agent`](crate::Agent): see [`ClientBuilder`](crate::ClientBuilder)
+/// and [`AgentBuilder`](crate::AgentBuilder) for how each ends. These settings are the ones both have.
+#[must_use = "a builder does nothing until it is finished"]
+#[derive(Clone)]
+pub struct Builder<O> {
+    pub(crate) config: Config,
+    pub(crate) own: O,
+}
+
+impl<O: Default> Builder<O> {
+    pub(crate) fn new() -> Self {
+        Builder { config: Config::default(), own: O::default() }
+    }
+}
+
+impl<O: fmt::Debug> fmt::Debug for Builder<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("config", &self.config).field("own", &self.own).finish()
+    }
+}
+
+impl<O> Builder<O> {
+    /// The base URL of the API: scheme, host and port.
+    ///
+    /// Defaults to the environment variable `CRUSTOCEAN_API_URL`, and without it to [`DEFAULT_API_URL`].
+    pub fn api_url(mut self, url: impl Into<String>) -> Self {
+        self.config.api_url = Some(url.into());
+        self
+    }
+
+    /// The `User-Agent` of HTTP requests and of the WebSocket handshake.
+    ///
+    /// Defaults to `crustocean-rust/` and the version of this crate.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.config.user_agent = name.into();
+        self
+    }
+
+    /// How long name look-up, TCP connect and TLS handshake may take together. Defaults to 10 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.config.connect_timeout = limit;
+        self
+    }
+
+    /// How long one HTTP request may take, from the call to the last byte of the answer. Defaults to 30 s.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.config.request_timeout = limit;
+        self
+    }
+
+    /// Which library does TLS, for HTTP and for the WebSocket alike. Defaults to [`Tls::Auto`].
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.config.tls = tls;
+        self
+    }
+
+    /// Trusts more certificate authorities besides the usual ones: a PEM file's content (one or several
+    /// certificates) or one certificate in DER. May be called repeatedly. Defaults to none.
+    ///
+    /// Bytes that are no certificate are an error when the client or agent is built.
+    pub fn add_root_certificate(mut self, pem_or_der: impl Into<Vec<u8>>) -> Self {
+        self.config.extra_roots.push(pem_or_der.into());
+        self
+    }
+}

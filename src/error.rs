@@ -1,0 +1,242 @@
+//! The one error type of the crate.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in one word to match on. See [`Error::kind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Something passed in breaks a rule that is checked before anything is sent.
+    Invalid,
+    /// The set-up is wrong: an unusable URL, a missing environment variable, a TLS feature that is not compiled in.
+    Config,
+    /// The server could not be reached, or the connection broke.
+    Connect,
+    /// The TLS handshake failed: most often a certificate that is not trusted.
+    Tls,
+    /// A time limit passed.
+    Timeout,
+    /// The token is wrong, expired or revoked (HTTP 401, or a refusal of the socket).
+    Unauthorized,
+    /// The agent has not been verified yet (HTTP 403 when its token is exchanged).
+    NotVerified,
+    /// The token is good but may not do this (HTTP 403).
+    Forbidden,
+    /// There is no such thing (HTTP 404, or an agency that nobody knows).
+    NotFound,
+    /// It collides with what is there (HTTP 409).
+    Conflict,
+    /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, when the server did.
+    RateLimited,
+    /// Any other answer of the server that is not a success.
+    Server,
+    /// The server answered an event in the room with an `error` event.
+    Rejected,
+    /// The peer sent what the protocol or the API does not allow.
+    Protocol,
+    /// The message was certainly not sent. It is safe to send it again.
+    NotSent,
+    /// The connection broke while the message was being sent: it may or may not have arrived.
+    MaybeSent,
+    /// The agent was closed.
+    Closed,
+}
+
+/// Everything that can go wrong in this crate.
+///
+/// It is one pointer wide. [`kind`](Error::kind) is for matching, the other methods answer what callers ask most,
+/// `Display` says what happened and what to do, and [`source`](StdError::source) has the cause where there is one.
+/// No token, password or key is ever part of it.
+///
+/// # Examples
+///
+/// ```
+/// # fn demo(error: crustocean::Error) {
+/// if let Some(wait) = error.retry_after() {
+///     std::thread::sleep(wait);
+/// } else if error.is_auth() {
+///     eprintln!("get a new token: {error}");
+/// }
+/// # }
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    status: Option<u16>,
+    server_message: Option<String>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Error(Box::new(Inner {
+            kind,
+            message: message.into(),
+            status: None,
+            server_message: None,
+            retry_after: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn protocol(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Protocol, message)
+    }
+
+    pub(crate) fn timeout(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Timeout, message)
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(ErrorKind::Closed, "the agent is closed: connect a new one")
+    }
+
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.0.status = Some(status);
+        self
+    }
+
+    pub(crate) fn with_server_message(mut self, message: impl Into<String>) -> Self {
+        self.0.server_message = Some(message.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    /// The same error under another kind and text, for a layer that knows better what it means.
+    pub(crate) fn reworded(mut self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.kind = kind;
+        self.0.message = message.into();
+        self
+    }
+
+    /// What went wrong, to match on.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The HTTP status, if a server answered with one.
+    pub fn status(&self) -> Option<u16> {
+        self.0.status
+    }
+
+    /// The server's own words, if it said any: the `error` of a JSON answer, a short piece of any other body,
+    /// or the text of an `error` event.
+    pub fn server_message(&self) -> Option<&str> {
+        self.0.server_message.as_deref()
+    }
+
+    /// How long the server asks to wait before the next try (`Retry-After`).
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// A time limit passed.
+    pub fn is_timeout(&self) -> bool {
+        self.kind() == ErrorKind::Timeout
+    }
+
+    /// The agent was closed by this program. Nothing more comes.
+    pub fn is_closed(&self) -> bool {
+        self.kind() == ErrorKind::Closed
+    }
+
+    /// The token is the problem: wrong, expired, revoked, or of an agent that is not verified.
+    pub fn is_auth(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::NotVerified)
+    }
+
+    /// Trying the same again later may work, and can do no harm: nothing was done yet.
+    ///
+    /// [`MaybeSent`](ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this sense:
+    /// they may have been carried out.
+    pub fn is_retryable(&self) -> bool {
+        match self.kind() {
+            ErrorKind::Connect | ErrorKind::RateLimited | ErrorKind::NotSent => true,
+            ErrorKind::Server => matches!(self.status(), Some(502..=504)),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.0.kind).field("message", &self.0.message);
+        if let Some(status) = self.0.status {
+            out.field("status", &status);
+        }
+        if let Some(wait) = self.0.retry_after {
+            out.field("retry_after", &wait);
+        }
+        if let Some(source) = &self.0.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_one_pointer_wide() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<()>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn prints_its_own_layer_and_keeps_the_cause() {
+        let cause = std::io::Error::other("the cable");
+        let error = Error::new(ErrorKind::Connect, "cannot reach the server").with_source(cause);
+        assert_eq!(error.to_string(), "cannot reach the server");
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("the cable"));
+    }
+
+    #[test]
+    fn says_what_is_safe_to_repeat() {
+        assert!(Error::new(ErrorKind::NotSent, "").is_retryable());
+        assert!(Error::new(ErrorKind::Server, "").with_status(503).is_retryable());
+        assert!(!Error::new(ErrorKind::Server, "").with_status(500).is_retryable());
+        assert!(!Error::new(ErrorKind::MaybeSent, "").is_retryable());
+        assert!(!Error::new(ErrorKind::Timeout, "").is_retryable());
+    }
+}

@@ -1,0 +1,334 @@
+//! The platform's credentials, a type each, so that a token opens only its own doors.
+//!
+//! Which token unlocks what: docs.crustocean.chat, page "SDK authentication".
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer};
+use zeroize::Zeroize;
+
+use crate::error::{Error, Result};
+
+const PAT_PREFIX: &str = "cru_";
+const CLAIM_PREFIX: &str = "cru_claim_";
+const PAT_HEX_DIGITS: usize = 48;
+/// The platform itself shows this much of a token in its lists.
+const SHOWN_PREFIX: usize = 8;
+/// Far above any token seen; a bound so that a file read by mistake does not become a header.
+const MAX_LEN: usize = 4096;
+
+/// A string that is wiped when dropped and never printed.
+#[derive(Clone)]
+struct Secret(String);
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl Secret {
+    /// Checks what every credential has in common: it must fit into an HTTP header unchanged.
+    fn parse(what: &str, text: &str) -> Result<Self> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::invalid(format!("the {what} is empty")));
+        }
+        if text.len() > MAX_LEN {
+            return Err(Error::invalid(format!("the {what} is longer than {MAX_LEN} characters")));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::invalid(format!(
+                "the {what} contains a space, a line break or a character outside ASCII: copy it again"
+            )));
+        }
+        Ok(Secret(text.to_owned()))
+    }
+}
+
+/// The parts that all four types share. The check is the type's own.
+macro_rules! token {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name(Secret);
+
+        impl $name {
+            /// The secret itself, for storing it. The only way to see it: it is in no `Debug`, error or log.
+            pub fn expose(&self) -> &str {
+                &self.0.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+
+            /// White space around the token is ignored.
+            ///
+            /// # Errors
+            /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+            fn from_str(text: &str) -> Result<Self> {
+                let secret = Secret::parse($what, text)?;
+                let check: fn(&str) -> Result<()> = $check;
+                check(&secret.0)?;
+                Ok($name(secret))
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = Error;
+
+            fn try_from(text: &str) -> Result<Self> {
+                text.parse()
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+
+            /// The given string is wiped.
+            fn try_from(mut text: String) -> Result<Self> {
+                let token = text.parse();
+                text.zeroize();
+                token
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                // Whatever the server calls a token is one: the strict check is for what people type.
+                let mut text = String::deserialize(deserializer)?;
+                let secret = Secret::parse($what, &text).map_err(serde::de::Error::custom);
+                text.zeroize();
+                Ok($name(secret?))
+            }
+        }
+    };
+}
+
+token! {
+    /// A personal access token (PAT): `cru_` and 48 hexadecimal digits. Stands for a user; opens a
+    /// [`Client`](crate::Client).
+    ///
+    /// Made on the website (Profile → API Tokens) or with `client.tokens().create(..)`.
+    /// `Debug` shows the first eight characters, as the platform's own lists do.
+    ///
+    /// It does not open an [`Agent`](crate::Agent):
+    ///
+    /// ```compile_fail,E0277
+    /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
+    /// crustocean::Agent::connect(pat)?;
+    /// # Ok(()) }
+    /// ```
+    PersonalAccessToken, "personal access token", |text| {
+        if text.starts_with(CLAIM_PREFIX) {
+            return Err(Error::invalid(
+                "this is a claim code, not a personal access token: make one under Profile → API Tokens",
+            ));
+        }
+        let Some(digits) = text.strip_prefix(PAT_PREFIX) else {
+            return Err(Error::invalid(
+                "a personal access token begins with \"cru_\"; for a session token use SessionToken, \
+                 for an agent's token AgentToken",
+            ));
+        };
+        if digits.len() != PAT_HEX_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Error::invalid(format!(
+                "a personal access token is \"cru_\" and {PAT_HEX_DIGITS} hexadecimal digits, this one has {} \
+                 characters after \"cru_\"{}: copy it whole",
+                digits.len(),
+                if digits.len() == PAT_HEX_DIGITS { ", not all hexadecimal" } else { "" },
+            )));
+        }
+        Ok(())
+    }
+}
+
+token! {
+    /// A session token, from [`Client::login`](crate::Client::login) or
+    /// [`Client::register`](crate::Client::register). Stands for a user for 7 days; opens a
+    /// [`Client`](crate::Client). Opaque: its form is the server's business.
+    SessionToken, "session token", |text| {
+        refuse_user_token(text, "session token")
+    }
+}
+
+token! {
+    /// An agent's token, shown once when the agent is created. Opens an [`Agent`](crate::Agent), never a
+    /// [`Client`](crate::Client):
+    ///
+    /// ```compile_fail,E0277
+    /// # fn demo(token: crustocean::AgentToken) -> crustocean::Result<()> {
+    /// crustocean::Client::new(token)?;
+    /// # Ok(()) }
+    /// ```
+    AgentToken, "agent token", |text| {
+        refuse_user_token(text, "agent token")
+    }
+}
+
+token! {
+    /// The key of a hook, for the hook runtime API (`X-Crustocean-Hook-Key`). Opens neither a
+    /// [`Client`](crate::Client) nor an [`Agent`](crate::Agent).
+    HookKey, "hook key", |text| {
+        refuse_user_token(text, "hook key")
+    }
+}
+
+/// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
+fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
+    if text.starts_with(CLAIM_PREFIX) {
+        return Err(Error::invalid(format!("this is a claim code (\"cru_claim_…\"), not a {wanted}")));
+    }
+    if text.starts_with(PAT_PREFIX) {
+        return Err(Error::invalid(format!(
+            "this is a personal access token (\"cru_…\"), not a {wanted}: use PersonalAccessToken"
+        )));
+    }
+    Ok(())
+}
+
+impl PersonalAccessToken {
+    /// Reads the environment variable `CRUSTOCEAN_TOKEN`.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) when it is not set, [`Invalid`](crate::ErrorKind::Invalid) when it
+    /// holds something else.
+    pub fn from_env() -> Result<Self> {
+        from_env(&["CRUSTOCEAN_TOKEN"], "a personal access token (cru_…)")
+    }
+}
+
+impl AgentToken {
+    /// Reads the environment variable `AGENT_TOKEN`, else `CRUSTOCEAN_AGENT_TOKEN`.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) when neither is set, [`Invalid`](crate::ErrorKind::Invalid) when it
+    /// holds something else.
+    pub fn from_env() -> Result<Self> {
+        from_env(&["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN"], "an agent's token")
+    }
+}
+
+fn from_env<T: TryFrom<String, Error = Error>>(names: &[&str], what: &str) -> Result<T> {
+    for name in names {
+        match std::env::var(name) {
+            // An empty variable is how shells and .env files spell "not set".
+            Ok(text) if text.trim().is_empty() => {}
+            Ok(text) => {
+                return T::try_from(text).map_err(|error| {
+                    let text = format!("{name}: {error}");
+                    error.reworded(crate::ErrorKind::Invalid, text)
+                });
+            }
+            Err(std::env::VarError::NotPresent) => {}
+            Err(std::env::VarError::NotUnicode(_)) => {
+                return Err(Error::invalid(format!("{name} is not valid Unicode")));
+            }
+        }
+    }
+    Err(Error::config(format!("set the environment variable {} to {what}", names.join(" or "))))
+}
+
+impl fmt::Debug for PersonalAccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A token taken from an answer of the server need not have the usual length: show a part only if
+        // most of it stays hidden.
+        let text = self.expose();
+        match text.get(..SHOWN_PREFIX) {
+            Some(shown) if text.len() >= 4 * SHOWN_PREFIX => write!(f, "PersonalAccessToken({shown}…)"),
+            _ => f.write_str("PersonalAccessToken(…)"),
+        }
+    }
+}
+
+macro_rules! hidden_debug {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )*};
+}
+
+hidden_debug!(SessionToken, AgentToken, HookKey);
+
+/// A token that stands for a user: what [`Client::new`](crate::Client::new) takes. Made from a
+/// [`PersonalAccessToken`] or a [`SessionToken`] with `into()`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum UserToken {
+    /// A personal access token.
+    Personal(PersonalAccessToken),
+    /// A session token.
+    Session(SessionToken),
+}
+
+impl UserToken {
+    pub(crate) fn expose(&self) -> &str {
+        match self {
+            UserToken::Personal(token) => token.expose(),
+            UserToken::Session(token) => token.expose(),
+        }
+    }
+}
+
+impl From<PersonalAccessToken> for UserToken {
+    fn from(token: PersonalAccessToken) -> Self {
+        UserToken::Personal(token)
+    }
+}
+
+impl From<SessionToken> for UserToken {
+    fn from(token: SessionToken) -> Self {
+        UserToken::Session(token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAT: &str = "cru_4f8a00112233445566778899aabbccddeeff001122334455";
+
+    #[test]
+    fn a_pat_is_checked_whole() {
+        assert!(PAT.parse::<PersonalAccessToken>().is_ok());
+        assert!(format!("  {PAT}\n").parse::<PersonalAccessToken>().is_ok());
+        for bad in ["", "cru_", "cru_4f8a", "sk_1234", &format!("{PAT}0"), &PAT.replace('a', "z")] {
+            let error = bad.parse::<PersonalAccessToken>().unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{bad}");
+        }
+        let claim = "cru_claim_00112233445566778899aabbccddeeff0011223344".parse::<PersonalAccessToken>();
+        assert!(claim.unwrap_err().to_string().contains("claim code"));
+    }
+
+    #[test]
+    fn the_wrong_kind_is_named() {
+        let error = PAT.parse::<AgentToken>().unwrap_err().to_string();
+        assert!(error.contains("personal access token"), "{error}");
+        assert!(PAT.parse::<SessionToken>().is_err());
+        assert!("two words".parse::<AgentToken>().is_err());
+        assert!("sk_\u{1F980}".parse::<HookKey>().is_err());
+    }
+
+    #[test]
+    fn nothing_prints_the_secret() {
+        let secret = "sk_do_not_print_me";
+        let agent: AgentToken = secret.parse().unwrap();
+        let session: SessionToken = secret.parse().unwrap();
+        let hook: HookKey = secret.parse().unwrap();
+        let pat: PersonalAccessToken = PAT.parse().unwrap();
+        let printed =
+            format!("{agent:?} {session:?} {hook:?} {pat:?} {:?}", UserToken::from(session.clone()));
+        assert!(!printed.contains("do_not_print"), "{printed}");
+        assert_eq!(format!("{pat:?}"), "PersonalAccessToken(cru_4f8a…)");
+        assert_eq!(format!("{agent:?}"), "AgentToken(…)");
+        for bad in ["cru_secretsecret", "secret secret"] {
+            let error = bad.parse::<PersonalAccessToken>().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+    }
+}
