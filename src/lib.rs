@@ -5,6 +5,7 @@ mod config;
 mod error;
 mod model;
 mod net;
+mod socket;
 mod token;
 
 pub use config::{Builder, DEFAULT_API_URL, Tls};
