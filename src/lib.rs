@@ -7,6 +7,11 @@ mod model;
 mod net;
 mod token;
 
+pub use client::{
+    Account, Agencies, AgentRef, Agents, Client, ClientBuilder, ClientOptions, CreateAgency, CreateAgent,
+    CreateToken, Dms, History, Login, Messages, NewOwner, Tokens, UpdateAccount, UpdateAgency, UpdateConfig,
+    Users,
+};
 pub use config::{Builder, DEFAULT_API_URL, Tls};
 pub use error::{Error, ErrorKind, Result};
 pub use model::{

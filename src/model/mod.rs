@@ -27,4 +27,5 @@ pub use metadata::Metadata;
 pub(crate) use pat::RawToken;
 pub use pat::{CreatedToken, Expiry, PersonalAccessTokenInfo};
 pub use time::Timestamp;
+pub(crate) use user::SessionReply;
 pub use user::User;
