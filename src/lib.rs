@@ -8,10 +8,17 @@ mod net;
 mod socket;
 mod token;
 
+pub use client::{
+    Account, Agencies, AgentRef, Agents, Client, ClientBuilder, ClientOptions, CreateAgency, CreateAgent,
+    CreateToken, Dms, History, Login, Messages, NewOwner, Tokens, UpdateAccount, UpdateAgency, UpdateConfig,
+    Users,
+};
 pub use config::{Builder, DEFAULT_API_URL, Tls};
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
-    Agency, AgencyId, AgencyJoined, AgentId, Invitation, LoopGuard, Member, Message, MessageEdited,
-    MessageId, MessageType, Metadata, Role, RunId, SenderType, Timestamp, TokenId, User, UserId,
+    Agency, AgencyId, AgencyJoined, AgentConfig, AgentId, AgentInfo, Conversation, CreatedAgent,
+    CreatedToken, Expiry, Invitation, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType,
+    Metadata, Participant, PersonalAccessTokenInfo, PromptPermission, Role, RunId, SenderType, Timestamp,
+    TokenId, User, UserId, VerifiedAgent,
 };
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken, UserToken};

@@ -1,1 +1,189 @@
-//! REST as a user.
+//! REST: as a user, as an agent, or as nobody.
+
+mod account;
+mod agencies;
+mod agents;
+mod builder;
+mod call;
+mod check;
+mod dms;
+mod messages;
+mod session;
+mod tokens;
+mod users;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use account::{Account, UpdateAccount};
+pub use agencies::{Agencies, CreateAgency, UpdateAgency};
+pub use agents::{AgentRef, Agents, CreateAgent, NewOwner, UpdateConfig};
+pub use builder::{ClientBuilder, ClientOptions, Login};
+pub use dms::Dms;
+pub use messages::{History, Messages};
+pub(crate) use session::AgentSession;
+pub use tokens::{CreateToken, Tokens};
+pub use users::Users;
+
+use crate::config::Builder;
+use crate::error::Result;
+use crate::net::http::Http;
+use crate::token::{PersonalAccessToken, UserToken};
+
+/// Crustocean's REST API.
+///
+/// Made from a token that stands for a user: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken).
+/// Calls are grouped by what they are about: [`account`](Client::account), [`tokens`](Client::tokens),
+/// [`agents`](Client::agents), [`agencies`](Client::agencies), [`dms`](Client::dms), [`users`](Client::users).
+///
+/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
+///
+/// # Examples
+///
+/// ```no_run
+/// use crustocean::Client;
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let client = Client::from_env()?; // CRUSTOCEAN_TOKEN
+/// let created = client.agents().create("mybot").role("Assistant").send()?;
+/// client.agents().verify(&created.agent.id)?;
+/// println!("AGENT_TOKEN={}", created.agent_token.expose()); // shown this once: store it
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: Http,
+    credentials: Credentials,
+}
+
+/// What a request is signed with.
+enum Credentials {
+    Anonymous,
+    User(UserToken),
+    Agent(Arc<AgentSession>),
+}
+
+impl Client {
+    /// A client that acts as the token's user. Nothing is sent yet: [`account().me()`](Account::me) tells whether the
+    /// token is good.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is set to something unusable or no TLS feature is
+    /// compiled in.
+    pub fn new(token: impl Into<UserToken>) -> Result<Self> {
+        Self::builder().build(token)
+    }
+
+    /// A client with the personal access token in the environment variable `CRUSTOCEAN_TOKEN`.
+    ///
+    /// # Errors
+    /// As [`new`](Client::new) and [`PersonalAccessToken::from_env`].
+    pub fn from_env() -> Result<Self> {
+        Self::new(PersonalAccessToken::from_env()?)
+    }
+
+    /// Logs in. The session lives 7 days; for programs that run longer, a personal access token is better.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let login = crustocean::Client::login("alice", "correct horse")?;
+    /// println!("{} has {} agents", login.user.username, login.client.agents().list()?.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if name or password are wrong,
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute.
+    pub fn login(username: &str, password: &str) -> Result<Login> {
+        Self::builder().login(username, password)
+    }
+
+    /// Makes an account and logs in. The new user is in the Lobby.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is not 2 to 24 letters, digits, `_` or `-` or the password
+    /// is shorter than 8 characters; else what the server says.
+    pub fn register(username: &str, password: &str) -> Result<Login> {
+        Self::builder().register(username, password)
+    }
+
+    /// A client without a token, for the few calls that need none.
+    ///
+    /// # Errors
+    /// As [`new`](Client::new).
+    pub fn anonymous() -> Result<Self> {
+        Self::builder().anonymous()
+    }
+
+    /// For another URL, time limits, TLS.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use crustocean::{Client, PersonalAccessToken};
+    ///
+    /// # fn main() -> crustocean::Result<()> {
+    /// let client = Client::builder()
+    ///     .api_url("http://127.0.0.1:7777")
+    ///     .request_timeout(Duration::from_secs(5))
+    ///     .build(PersonalAccessToken::from_env()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder() -> ClientBuilder {
+        Builder::new()
+    }
+
+    /// A client that acts as an agent, its session renewed when it ends.
+    pub(crate) fn for_agent(http: Http, session: Arc<AgentSession>) -> Self {
+        Self::with(http, Credentials::Agent(session))
+    }
+
+    fn with(http: Http, credentials: Credentials) -> Self {
+        Client(Arc::new(Inner { http, credentials }))
+    }
+
+    /// Your own account.
+    pub fn account(&self) -> Account<'_> {
+        Account { client: self }
+    }
+
+    /// Your personal access tokens.
+    pub fn tokens(&self) -> Tokens<'_> {
+        Tokens { client: self }
+    }
+
+    /// Your agents.
+    pub fn agents(&self) -> Agents<'_> {
+        Agents { client: self }
+    }
+
+    /// Agencies (rooms).
+    pub fn agencies(&self) -> Agencies<'_> {
+        Agencies { client: self }
+    }
+
+    /// Direct messages.
+    pub fn dms(&self) -> Dms<'_> {
+        Dms { client: self }
+    }
+
+    /// Other users.
+    pub fn users(&self) -> Users<'_> {
+        Users { client: self }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let acts_as = match &self.0.credentials {
+            Credentials::Anonymous => "nobody",
+            Credentials::User(_) => "a user",
+            Credentials::Agent(_) => "an agent",
+        };
+        f.debug_struct("Client").field("acts_as", &acts_as).finish_non_exhaustive()
+    }
+}

@@ -159,7 +159,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&id).unwrap(), "\"ag-1\"");
         assert_eq!(serde_json::from_str::<TokenId>("17").unwrap(), "17");
         assert!(serde_json::from_str::<TokenId>("null").is_err());
-        assert!(id < AgencyId::from("ag-2"));
+        let later = AgencyId::from("ag-2");
+        assert!(id < later);
     }
 
     #[test]

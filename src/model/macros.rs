@@ -16,28 +16,28 @@
 /// After the body, `then function` may fill in what depends on other fields: `fn(&mut T) -> Result<(), &'static str>`,
 /// where the error is the name of the key that is missing after all.
 ///
-/// `pub secret struct` has no writer: for answers that carry a credential.
+/// `secret struct` has no writer: for answers that carry a credential.
 macro_rules! api_struct {
     (
-        $(#[$meta:meta])* pub secret struct $name:ident { $($body:tt)* } $(then $then:expr)?
+        $(#[$meta:meta])* $vis:vis secret struct $name:ident { $($body:tt)* } $(then $then:expr)?
     ) => {
-        api_struct! { @define $(#[$meta])* $name { $($body)* } }
+        api_struct! { @define $(#[$meta])* $vis $name { $($body)* } }
         api_struct! { @read $name { $($body)* } $($then)? }
     };
     (
-        $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } $(then $then:expr)?
+        $(#[$meta:meta])* $vis:vis struct $name:ident { $($body:tt)* } $(then $then:expr)?
     ) => {
-        api_struct! { @define $(#[$meta])* $name { $($body)* } }
+        api_struct! { @define $(#[$meta])* $vis $name { $($body)* } }
         api_struct! { @read $name { $($body)* } $($then)? }
         api_struct! { @write $name { $($body)* } }
     };
 
-    (@define $(#[$meta:meta])* $name:ident {
+    (@define $(#[$meta:meta])* $vis:vis $name:ident {
         $($(#[$doc:meta])* $field:ident: $ty:ty = $mode:ident($($key:literal)|* $(as $via:ty)?),)*
     }) => {
         $(#[$meta])*
         #[non_exhaustive]
-        pub struct $name {
+        $vis struct $name {
             $($(#[$doc])* pub $field: $ty,)*
         }
     };

@@ -2,6 +2,7 @@
 
 use super::lenient::Count;
 use super::{SenderType, Timestamp, UserId};
+use crate::token::SessionToken;
 
 api_struct! {
     /// A user, person or agent: your own account, a member's profile, the user behind an agent's session.
@@ -41,6 +42,16 @@ api_struct! {
             user.display_name.clone_from(&user.username);
         }
         Ok(())
+    }
+}
+
+api_struct! {
+    /// The answer to logging in, registering and exchanging an agent token.
+    pub(crate) secret struct SessionReply {
+        /// The session's token.
+        token: SessionToken = required("token"),
+        /// Whose session it is.
+        user: User = required("user"),
     }
 }
 

@@ -1,0 +1,104 @@
+//! `/api/auth/me` and what else is about one's own account.
+
+use serde::Serialize;
+
+use super::{Client, check};
+use crate::error::Result;
+use crate::model::User;
+
+/// Your own account: [`Client::account`].
+///
+/// docs.crustocean.chat, page "Authentication".
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    pub(super) client: &'a Client,
+}
+
+impl<'a> Account<'a> {
+    /// Who you are.
+    ///
+    /// # Errors
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not good: this is the call to find out.
+    pub fn me(self) -> Result<User> {
+        self.client.get(["auth", "me"])?.one("user")
+    }
+
+    /// Changes your profile: only what is set before [`send`](UpdateAccount::send).
+    pub fn update(self) -> UpdateAccount<'a> {
+        UpdateAccount { client: self.client, body: Default::default() }
+    }
+
+    /// Changes your password.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else what the server says.
+    pub fn change_password(self, current: &str, new: &str) -> Result<()> {
+        check::password(new)?;
+        let body = ChangePassword { current_password: current, new_password: new };
+        self.client.post(["auth", "change-password"])?.body(&body)?.done()
+    }
+
+    /// Ends the session of a session token. Personal access tokens are revoked with
+    /// [`tokens().revoke`](crate::Tokens::revoke) instead.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn logout(self) -> Result<()> {
+        self.client.post(["auth", "logout"])?.done()
+    }
+
+    /// Deletes the account and its agents, for good.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn delete_for_good(self) -> Result<()> {
+        self.client.delete(["auth", "account"])?.done()
+    }
+}
+
+/// No `Debug`: it holds passwords.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangePassword<'a> {
+    current_password: &'a str,
+    new_password: &'a str,
+}
+
+/// A change of your profile: [`Account::update`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is changed before send()"]
+pub struct UpdateAccount<'a> {
+    client: &'a Client,
+    body: UpdateBody,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UpdateBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+}
+
+impl UpdateAccount<'_> {
+    /// The name to show.
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.body.display_name = Some(name.into());
+        self
+    }
+
+    /// What you say about yourself.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.body.description = Some(text.into());
+        self
+    }
+
+    /// Makes the change and returns the profile as it is now.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn send(self) -> Result<User> {
+        self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
+    }
+}

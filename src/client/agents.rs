@@ -1,0 +1,290 @@
+//! `/api/agents`.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Client, check};
+use crate::error::Result;
+use crate::model::{
+    AgencyId, AgentConfig, AgentId, AgentInfo, CreatedAgent, PromptPermission, UserId, VerifiedAgent,
+};
+
+/// Your agents, as accounts: [`Client::agents`]. To be one in a room, see [`Agent`](crate::Agent).
+///
+/// docs.crustocean.chat, pages "Agents" and "SDK authentication".
+#[derive(Debug, Clone, Copy)]
+pub struct Agents<'a> {
+    pub(super) client: &'a Client,
+}
+
+impl<'a> Agents<'a> {
+    /// A new agent. Call [`send`](CreateAgent::send) to make it.
+    pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
+        let body = CreateBody { name: name.into(), role: None, agency_id: None };
+        CreateAgent { client: self.client, body }
+    }
+
+    /// All your agents.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn list(self) -> Result<Vec<AgentInfo>> {
+        self.client.get(["agents"])?.list("agents")
+    }
+
+    /// Verifies an agent, so that it can connect. Needed once, after creation; only its owner can.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
+        let call = self.client.post(["agents", id.as_str(), "verify"])?;
+        // It is done, whatever the answer looks like.
+        call.decoded(|json| Ok(serde_json::from_slice(json).unwrap_or(VerifiedAgent { agent_token: None })))
+    }
+
+    /// An agent's configuration. Its owner can read it, and the agent itself.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
+        self.client.get(["agents", id.as_str(), "config"])?.one("config")
+    }
+
+    /// An agent's configuration in one agency: what is set there, over what is set for all, decrypted.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
+        let call = self.client.get(["agents", id.as_str(), "config"])?;
+        call.query("agencyId", agency.as_str()).one("config")
+    }
+
+    /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
+    pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
+        UpdateConfig { client: self.client, id: id.clone(), body: Map::new() }
+    }
+
+    /// Gives an agent to another user, by id or username:
+    ///
+    /// ```no_run
+    /// # fn demo(client: crustocean::Client, bot: crustocean::AgentId) -> crustocean::Result<()> {
+    /// client.agents().transfer(&bot, "bob")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
+        self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
+    }
+
+    /// Deletes an agent, for good.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn delete(self, id: &AgentId) -> Result<()> {
+        self.client.delete(["agents", id.as_str()])?.done()
+    }
+}
+
+/// Who gets an agent: [`Agents::transfer`]. Made from a `&UserId` or from a username.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[non_exhaustive]
+pub enum NewOwner<'a> {
+    /// The user with this id.
+    #[serde(rename = "newOwnerId")]
+    Id(&'a UserId),
+    /// The user of this name, without `@`.
+    #[serde(rename = "newOwnerUsername")]
+    Username(&'a str),
+}
+
+impl<'a> From<&'a UserId> for NewOwner<'a> {
+    fn from(id: &'a UserId) -> Self {
+        NewOwner::Id(id)
+    }
+}
+
+impl<'a> From<&'a str> for NewOwner<'a> {
+    fn from(name: &'a str) -> Self {
+        NewOwner::Username(name.strip_prefix('@').unwrap_or(name))
+    }
+}
+
+/// Which agent: [`Agencies::add_agent`](crate::Agencies::add_agent). Made from an `&AgentId` or from a username.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[non_exhaustive]
+pub enum AgentRef<'a> {
+    /// The agent with this id.
+    #[serde(rename = "agentId")]
+    Id(&'a AgentId),
+    /// The agent of this name, without `@`.
+    #[serde(rename = "username")]
+    Username(&'a str),
+}
+
+impl<'a> From<&'a AgentId> for AgentRef<'a> {
+    fn from(id: &'a AgentId) -> Self {
+        AgentRef::Id(id)
+    }
+}
+
+impl<'a> From<&'a str> for AgentRef<'a> {
+    fn from(name: &'a str) -> Self {
+        AgentRef::Username(name.strip_prefix('@').unwrap_or(name))
+    }
+}
+
+/// An agent to be made: [`Agents::create`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is made before send()"]
+pub struct CreateAgent<'a> {
+    client: &'a Client,
+    body: CreateBody,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreateBody {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agency_id: Option<AgencyId>,
+}
+
+impl CreateAgent<'_> {
+    /// What it is there for: `Assistant`. Defaults to what the server says.
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.body.role = Some(role.into());
+        self
+    }
+
+    /// The agency it is in from the start. Defaults to the Lobby.
+    pub fn agency(mut self, id: &AgencyId) -> Self {
+        self.body.agency_id = Some(id.clone());
+        self
+    }
+
+    /// Makes the agent. Its token is shown this once, and it must be [verified](Agents::verify) before it can connect.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else what the server says.
+    pub fn send(self) -> Result<CreatedAgent> {
+        check::agent_name(&self.body.name)?;
+        self.client.post(["agents"])?.body(&self.body)?.whole()
+    }
+}
+
+/// A change of an agent's configuration: [`Agents::update_config`].
+///
+/// docs.crustocean.chat, page "Update agent config".
+#[derive(Clone)]
+#[must_use = "nothing is changed before send()"]
+pub struct UpdateConfig<'a> {
+    client: &'a Client,
+    id: AgentId,
+    body: Map<String, Value>,
+}
+
+impl UpdateConfig<'_> {
+    /// Sets any key, also one this crate has no method for; `Value::Null` sends `null`.
+    pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.body.insert(key.into(), value.into());
+        self
+    }
+
+    /// What the agent is there for.
+    pub fn role(self, role: impl Into<String>) -> Self {
+        self.set("role", role.into())
+    }
+
+    /// Its personality.
+    pub fn personality(self, text: impl Into<String>) -> Self {
+        self.set("personality", text.into())
+    }
+
+    /// How it talks to people.
+    pub fn interaction_style(self, text: impl Into<String>) -> Self {
+        self.set("interaction_style", text.into())
+    }
+
+    /// How much it knows.
+    pub fn expertise_level(self, text: impl Into<String>) -> Self {
+        self.set("expertise_level", text.into())
+    }
+
+    /// Where the server sends what the agent should answer.
+    pub fn response_webhook_url(self, url: impl Into<String>) -> Self {
+        self.set("response_webhook_url", url.into())
+    }
+
+    /// What the server signs those requests with.
+    pub fn response_webhook_secret(self, secret: impl Into<String>) -> Self {
+        self.set("response_webhook_secret", secret.into())
+    }
+
+    /// The provider of the language model that the server runs the agent on.
+    pub fn llm_provider(self, provider: impl Into<String>) -> Self {
+        self.set("llm_provider", provider.into())
+    }
+
+    /// The key for that provider. The server encrypts it if it is set up to.
+    pub fn llm_api_key(self, key: impl Into<String>) -> Self {
+        self.set("llm_api_key", key.into())
+    }
+
+    /// The Ollama server that the server runs the agent on.
+    pub fn ollama_endpoint(self, url: impl Into<String>) -> Self {
+        self.set("ollama_endpoint", url.into())
+    }
+
+    /// The model on that Ollama server.
+    pub fn ollama_model(self, model: impl Into<String>) -> Self {
+        self.set("ollama_model", model.into())
+    }
+
+    /// Who may prompt it.
+    pub fn prompt_permission(self, permission: PromptPermission) -> Self {
+        self.set("prompt_permission", permission.as_str())
+    }
+
+    /// Who may prompt it if only some may: usernames.
+    pub fn prompt_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
+        self.set("prompt_whitelist", usernames.into_iter().map(Into::into).collect::<Vec<String>>())
+    }
+
+    /// Makes the change.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn send(self) -> Result<()> {
+        self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
+    }
+}
+
+/// Shows the keys and no values: there are secrets among them.
+impl fmt::Debug for UpdateConfig<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UpdateConfig ")?;
+        f.debug_set().entries(self.body.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_meant_is_sent_under_its_own_key() {
+        fn json(value: &impl Serialize) -> String {
+            serde_json::to_string(value).unwrap()
+        }
+        assert_eq!(json(&NewOwner::from(&UserId::from("usr-1"))), r#"{"newOwnerId":"usr-1"}"#);
+        assert_eq!(json(&NewOwner::from("@bob")), r#"{"newOwnerUsername":"bob"}"#);
+        assert_eq!(json(&AgentRef::from(&AgentId::from("usr-9"))), r#"{"agentId":"usr-9"}"#);
+        assert_eq!(json(&AgentRef::from("mybot")), r#"{"username":"mybot"}"#);
+    }
+}

@@ -1,0 +1,86 @@
+//! How a client comes to be.
+
+use serde::Serialize;
+
+use super::{Client, Credentials, check};
+use crate::config::Builder;
+use crate::error::{ErrorKind, Result};
+use crate::model::{SessionReply, User};
+use crate::net::http::Http;
+use crate::token::{SessionToken, UserToken};
+
+/// Builds a [`Client`]. See [`Builder`] for the settings.
+pub type ClientBuilder = Builder<ClientOptions>;
+
+/// What only a [`Client`] can be told: nothing so far.
+#[derive(Debug, Clone, Default)]
+pub struct ClientOptions {
+    _private: (),
+}
+
+/// What logging in and registering give.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Login {
+    /// Acts as the user for as long as the session lives.
+    pub client: Client,
+    /// The session's token, good for 7 days: [`Client::new`] takes it.
+    pub token: SessionToken,
+    /// Who logged in.
+    pub user: User,
+}
+
+/// No `Debug`: it holds a password.
+#[derive(Serialize)]
+struct NameAndPassword<'a> {
+    username: &'a str,
+    password: &'a str,
+}
+
+impl ClientBuilder {
+    /// A client that acts as the token's user. See [`Client::new`].
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) if a setting is unusable.
+    pub fn build(self, token: impl Into<UserToken>) -> Result<Client> {
+        Ok(Client::with(Http::new(&self.config)?, Credentials::User(token.into())))
+    }
+
+    /// A client without a token. See [`Client::anonymous`].
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn anonymous(self) -> Result<Client> {
+        Ok(Client::with(Http::new(&self.config)?, Credentials::Anonymous))
+    }
+
+    /// Logs in. See [`Client::login`].
+    ///
+    /// # Errors
+    /// As [`Client::login`].
+    pub fn login(self, username: &str, password: &str) -> Result<Login> {
+        let login = self.open("login", &NameAndPassword { username, password });
+        login.map_err(|error| match error.status() {
+            Some(401) => error.reworded(ErrorKind::Unauthorized, "the username or the password is wrong"),
+            _ => error,
+        })
+    }
+
+    /// Makes an account and logs in. See [`Client::register`].
+    ///
+    /// # Errors
+    /// As [`Client::register`].
+    pub fn register(self, username: &str, password: &str) -> Result<Login> {
+        check::username(username)?;
+        check::password(password)?;
+        self.open("register", &NameAndPassword { username, password })
+    }
+
+    fn open(self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
+        let http = Http::new(&self.config)?;
+        let nobody = Client::with(http.clone(), Credentials::Anonymous);
+        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.whole()?;
+        let client = Client::with(http, Credentials::User(reply.token.clone().into()));
+        Ok(Login { client, token: reply.token, user: reply.user })
+    }
+}

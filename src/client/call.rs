@@ -1,0 +1,165 @@
+//! One call of the REST API, from its parts to its decoded answer.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::{Client, Credentials};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::answer;
+use crate::net::http::{Answer, Method, Request};
+
+/// What stays as it is in a path segment: the characters that need no encoding anywhere (RFC 3986, unreserved).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `/api` and the segments, each percent-encoded.
+///
+/// # Errors
+/// `Invalid` for a segment that is empty or would walk through the path, and so reach another endpoint.
+fn path<const N: usize>(segments: [&str; N]) -> Result<String> {
+    let mut path = String::from("/api");
+    for segment in segments {
+        if matches!(segment, "" | "." | "..") {
+            return Err(Error::invalid(format!("{segment:?} is no id, slug or username")));
+        }
+        path.push('/');
+        path.extend(utf8_percent_encode(segment, SEGMENT));
+    }
+    Ok(path)
+}
+
+impl Client {
+    pub(crate) fn get<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
+        self.call(Method::Get, segments)
+    }
+
+    pub(crate) fn post<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
+        self.call(Method::Post, segments)
+    }
+
+    pub(crate) fn patch<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
+        self.call(Method::Patch, segments)
+    }
+
+    pub(crate) fn delete<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
+        self.call(Method::Delete, segments)
+    }
+
+    fn call<const N: usize>(&self, method: Method, segments: [&str; N]) -> Result<Call<'_>> {
+        Ok(Call { client: self, method, path: path(segments)?, query: Vec::new(), body: None })
+    }
+
+    /// Sends a request with this client's credential; as an agent, once more with a new session if the old one has
+    /// ended.
+    fn send(&self, request: &Request<'_>) -> Result<Answer> {
+        match &self.0.credentials {
+            Credentials::Anonymous => self.send_with(request, None).map_err(|error| match error.kind() {
+                ErrorKind::Unauthorized => error.reworded(
+                    ErrorKind::Unauthorized,
+                    "this call needs a token: make the client with Client::new(token)",
+                ),
+                _ => error,
+            }),
+            Credentials::User(token) => self.send_with(request, Some(token.expose())),
+            Credentials::Agent(session) => {
+                let token = session.token();
+                match self.send_with(request, Some(token.expose())) {
+                    Err(error) if error.status() == Some(401) => {
+                        let token = session.renew(&token)?;
+                        self.send_with(request, Some(token.expose()))
+                    }
+                    result => result,
+                }
+            }
+        }
+    }
+
+    fn send_with(&self, request: &Request<'_>, token: Option<&str>) -> Result<Answer> {
+        let header = token.map(|token| Zeroizing::new(format!("Bearer {token}")));
+        let credential = header.as_ref().map(|header| ("Authorization", header.as_str()));
+        self.0.http.send(Request { credential, ..*request })
+    }
+}
+
+/// A request in the making. It has no `Debug`: the body may hold a password.
+pub(crate) struct Call<'a> {
+    client: &'a Client,
+    method: Method,
+    path: String,
+    query: Vec<(&'a str, Cow<'a, str>)>,
+    body: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn query(mut self, name: &'a str, value: impl Into<Cow<'a, str>>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn body(mut self, body: &impl Serialize) -> Result<Self> {
+        let json = serde_json::to_vec(body)
+            .map_err(|error| Error::invalid("this request does not serialise").with_source(error))?;
+        self.body = Some(Zeroizing::new(json));
+        Ok(self)
+    }
+
+    /// Sends it. What the answer says besides "done" is not looked at.
+    pub(crate) fn done(self) -> Result<()> {
+        self.answer().map(drop)
+    }
+
+    /// Sends it and reads the answer as it is.
+    pub(crate) fn whole<T: DeserializeOwned>(self) -> Result<T> {
+        self.decoded(|json| serde_json::from_slice(json))
+    }
+
+    /// Sends it and reads one object, bare or under `key`.
+    pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
+        self.decoded(|json| answer::one(json, key))
+    }
+
+    /// Sends it and reads a list, bare or under `key`.
+    pub(crate) fn list<T: DeserializeOwned>(self, key: &'static str) -> Result<Vec<T>> {
+        self.decoded(|json| answer::list(json, key))
+    }
+
+    /// Sends it and reads the answer with a function of one's own.
+    pub(crate) fn decoded<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+        let (method, path) = (self.method, self.path.clone());
+        let body = self.answer()?;
+        // The cause says line, column and what was expected there; the body itself may hold a token.
+        decode(&body).map_err(|error| {
+            let method = format!("{method:?}").to_ascii_uppercase();
+            Error::protocol(format!("cannot read the answer to {method} {path}: {error}")).with_source(error)
+        })
+    }
+
+    fn answer(self) -> Result<Zeroizing<Vec<u8>>> {
+        let answer = self.client.send(&Request {
+            method: self.method,
+            path: &self.path,
+            query: &self.query,
+            credential: None,
+            body: self.body.as_ref().map(|body| body.as_slice()),
+        })?;
+        Ok(Zeroizing::new(answer.body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_cannot_leave_their_place() {
+        assert_eq!(path(["agencies", "lookup", "my-team"]).unwrap(), "/api/agencies/lookup/my-team");
+        assert_eq!(path(["users", "a/b?c#d é%2e"]).unwrap(), "/api/users/a%2Fb%3Fc%23d%20%C3%A9%252e");
+        assert_eq!(path(["users", "..."]).unwrap(), "/api/users/...");
+        for bad in ["", ".", ".."] {
+            assert_eq!(path(["agents", bad, "verify"]).unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
+        }
+    }
+}

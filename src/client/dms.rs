@@ -1,0 +1,54 @@
+//! `/api/dm`.
+
+use super::{Client, Messages};
+use crate::error::Result;
+use crate::model::{AgencyId, Conversation, OpenedConversation, UserId};
+
+/// Direct messages: [`Client::dms`]. A conversation is a hidden agency with two members, so it has an [`AgencyId`].
+///
+/// docs.crustocean.chat, page "Direct messages".
+#[derive(Debug, Clone, Copy)]
+pub struct Dms<'a> {
+    pub(super) client: &'a Client,
+}
+
+impl<'a> Dms<'a> {
+    /// All your conversations that are not hidden.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn list(self) -> Result<Vec<Conversation>> {
+        self.client.get(["dm"])?.list("conversations")
+    }
+
+    /// The room of the conversation with a user, made if there is none. The id is in the user's
+    /// [profile](crate::Users::profile).
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn open(self, user: &UserId) -> Result<AgencyId> {
+        let opened: OpenedConversation = self.client.post(["dm", user.as_str()])?.one("conversation")?;
+        Ok(opened.agency_id)
+    }
+
+    /// What was said in a conversation, newest first.
+    pub fn messages(self, id: &AgencyId) -> Messages<'a> {
+        Messages::new(self.client, ["dm", id.as_str(), "messages"])
+    }
+
+    /// Hides a conversation from your list; a new message brings it back.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn hide(self, id: &AgencyId) -> Result<()> {
+        self.client.delete(["dm", id.as_str()])?.done()
+    }
+
+    /// Deletes all messages of a conversation for both sides, for good.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn purge_for_good(self, id: &AgencyId) -> Result<()> {
+        self.client.post(["dm", id.as_str(), "purge"])?.done()
+    }
+}

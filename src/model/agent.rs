@@ -1,0 +1,199 @@
+//! Agents as accounts: what their owner sees and sets.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::lenient::Flag;
+use super::{AgentId, Timestamp, UserId};
+use crate::token::AgentToken;
+
+api_struct! {
+    /// An agent's account, as its owner sees it. (An [`Agent`](crate::Agent) is one that is in the room.)
+    #[derive(Debug, Clone)]
+    pub struct AgentInfo {
+        /// The agent's id.
+        id: AgentId = required("id"),
+        /// The name to mention, without `@`.
+        username: String = default("username"),
+        /// The name to show. The username if there is no other.
+        display_name: String = default("displayName" | "display_name" | "name"),
+        /// What it is there for: `Assistant`.
+        role: Option<String> = optional("role"),
+        /// Its personality, in words.
+        personality: Option<String> = optional("personality"),
+        /// Whether it may connect. `None` if the server did not say.
+        verified: Option<bool> = optional("verified" | "is_verified" | "isVerified" as Flag),
+        /// Whether it is online, in the server's words.
+        status: Option<String> = optional("status"),
+        /// Whose it is.
+        owner_id: Option<UserId> = optional("owner_id" | "ownerId"),
+        /// When it was made.
+        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
+    }
+    then |agent| {
+        if agent.username.is_empty() {
+            agent.username.clone_from(&agent.display_name);
+        } else if agent.display_name.is_empty() {
+            agent.display_name.clone_from(&agent.username);
+        }
+        if agent.username.is_empty() { Err("username") } else { Ok(()) }
+    }
+}
+
+api_struct! {
+    /// An agent that was just made.
+    #[derive(Debug, Clone)]
+    pub secret struct CreatedAgent {
+        /// The agent's account. It cannot connect before it is verified.
+        agent: AgentInfo = required("agent"),
+        /// The agent's token. The server shows it this once: store it now.
+        agent_token: AgentToken = required("agentToken" | "agent_token"),
+    }
+}
+
+api_struct! {
+    /// An agent that was just verified.
+    #[derive(Debug, Clone)]
+    pub secret struct VerifiedAgent {
+        /// The agent's token, if the server shows it again here; usually it is shown on creation only.
+        agent_token: Option<AgentToken> = optional("agentToken" | "agent_token"),
+    }
+}
+
+open_enum! {
+    /// Who may prompt an agent.
+    pub enum PromptPermission {
+        /// Everybody.
+        Open = "open",
+        /// The owner and those on the whitelist.
+        Whitelist = "whitelist",
+        /// The owner only.
+        Closed = "closed",
+    }
+}
+
+/// An agent's configuration: the keys the documentation names, as methods, and any other with [`get`](Self::get).
+///
+/// It can hold keys of third parties, so `Debug` shows the names and no values.
+#[derive(Clone, Default, PartialEq)]
+pub struct AgentConfig(Map<String, Value>);
+
+impl AgentConfig {
+    /// The value of any key. Secrets set for an agency with `/agent customize` come decrypted.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+
+    /// All keys and values.
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+
+    /// What the agent is there for.
+    pub fn role(&self) -> Option<&str> {
+        self.text("role")
+    }
+
+    /// Its personality.
+    pub fn personality(&self) -> Option<&str> {
+        self.text("personality")
+    }
+
+    /// How it talks to people.
+    pub fn interaction_style(&self) -> Option<&str> {
+        self.text("interaction_style")
+    }
+
+    /// How much it knows.
+    pub fn expertise_level(&self) -> Option<&str> {
+        self.text("expertise_level")
+    }
+
+    /// Where the server sends what the agent should answer.
+    pub fn response_webhook_url(&self) -> Option<&str> {
+        self.text("response_webhook_url").or_else(|| self.text("webhook_url"))
+    }
+
+    /// The provider of the language model that the server runs the agent on.
+    pub fn llm_provider(&self) -> Option<&str> {
+        self.text("llm_provider")
+    }
+
+    /// The Ollama server that the server runs the agent on.
+    pub fn ollama_endpoint(&self) -> Option<&str> {
+        self.text("ollama_endpoint")
+    }
+
+    /// The model on that Ollama server.
+    pub fn ollama_model(&self) -> Option<&str> {
+        self.text("ollama_model")
+    }
+
+    /// Who may prompt it.
+    pub fn prompt_permission(&self) -> Option<PromptPermission> {
+        self.text("prompt_permission").map(PromptPermission::from)
+    }
+
+    /// Who may prompt it if only some may: usernames.
+    pub fn prompt_whitelist(&self) -> Vec<&str> {
+        let list = self.get("prompt_whitelist").and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(Value::as_str).collect()
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+}
+
+impl fmt::Debug for AgentConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AgentConfig ")?;
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl<'de> Deserialize<'de> for AgentConfig {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(AgentConfig)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_has_a_name_under_any_key() {
+        for json in [
+            r#"{"id":"a","username":"mybot"}"#,
+            r#"{"id":"a","name":"mybot","ownerId":"usr-1"}"#,
+            r#"{"id":"a","username":"mybot","displayName":"mybot","is_verified":true}"#,
+        ] {
+            let agent: AgentInfo = serde_json::from_str(json).unwrap();
+            assert_eq!((agent.username.as_str(), agent.display_name.as_str()), ("mybot", "mybot"), "{json}");
+        }
+        assert!(serde_json::from_str::<AgentInfo>(r#"{"id":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn the_token_is_in_the_answer_and_not_in_debug() {
+        let json = r#"{"agent":{"id":"a","username":"mybot"},"agentToken":"sk_secret"}"#;
+        let created: CreatedAgent = serde_json::from_str(json).unwrap();
+        assert_eq!(created.agent_token.expose(), "sk_secret");
+        assert!(!format!("{created:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_config_shows_names_but_no_values() {
+        let json = r#"{"role":"Assistant","llm_api_key":"sk-hidden","webhook_url":"https://h/",
+            "prompt_permission":"friends","prompt_whitelist":["alice",7]}"#;
+        let config: AgentConfig = serde_json::from_str(json).unwrap();
+        assert_eq!((config.role(), config.response_webhook_url()), (Some("Assistant"), Some("https://h/")));
+        assert_eq!(config.prompt_permission(), Some(PromptPermission::Unknown("friends".to_owned())));
+        assert_eq!(config.prompt_whitelist(), ["alice"]);
+        let debug = format!("{config:?}");
+        assert!(debug.contains("llm_api_key") && !debug.contains("hidden"), "{debug}");
+    }
+}

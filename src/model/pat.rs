@@ -1,0 +1,97 @@
+//! Personal access tokens, as the API lists them.
+
+use std::fmt;
+
+use super::lenient::Strings;
+use super::{Timestamp, TokenId};
+use crate::token::PersonalAccessToken;
+
+/// How long a personal access token lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Expiry {
+    /// 30 days.
+    Days30,
+    /// 90 days.
+    Days90,
+    /// One year.
+    OneYear,
+    /// Until it is revoked.
+    Never,
+}
+
+impl Expiry {
+    /// As the API spells it: `30d`, `90d`, `1y`, `never`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Expiry::Days30 => "30d",
+            Expiry::Days90 => "90d",
+            Expiry::OneYear => "1y",
+            Expiry::Never => "never",
+        }
+    }
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+api_struct! {
+    /// What the API tells about a personal access token: everything but the token.
+    #[derive(Debug, Clone)]
+    pub struct PersonalAccessTokenInfo {
+        /// The id to revoke it by.
+        id: TokenId = required("id"),
+        /// The name it was given.
+        name: String = default("name"),
+        /// Its first characters (`cru_4f8a`), to tell it from others.
+        prefix: Option<String> = optional("prefix" | "token_prefix" | "tokenPrefix"),
+        /// What it may do: `all`, for now.
+        scopes: Vec<String> = default("scopes" as Strings),
+        /// When it was made.
+        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
+        /// When it ends. `None` if it does not.
+        expires_at: Option<Timestamp> = optional("expires_at" | "expiresAt" | "expires"),
+        /// When it was last used; the server brings this up to date at most every 5 minutes.
+        last_used_at: Option<Timestamp> = optional("last_used_at" | "lastUsedAt"),
+    }
+}
+
+/// A personal access token that was just made.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CreatedToken {
+    /// The token. The server shows it this once: store it now.
+    pub token: PersonalAccessToken,
+    /// What the list of tokens says about it.
+    pub info: PersonalAccessTokenInfo,
+}
+
+api_struct! {
+    /// The part of the answer that is not in [`PersonalAccessTokenInfo`].
+    pub(crate) secret struct RawToken {
+        /// The token.
+        token: PersonalAccessToken = required("token"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_read_from_any_of_its_names() {
+        for key in ["expires_at", "expiresAt", "expires"] {
+            let json = format!(r#"{{"id":"t","name":"ci","{key}":"2026-01-01T00:00:00Z","scopes":"all"}}"#);
+            let info: PersonalAccessTokenInfo = serde_json::from_str(&json).unwrap();
+            assert_eq!(
+                (info.expires_at.unwrap().as_str(), info.scopes[0].as_str()),
+                ("2026-01-01T00:00:00Z", "all")
+            );
+        }
+        let info: PersonalAccessTokenInfo = serde_json::from_str(r#"{"id":"t","expires_at":null}"#).unwrap();
+        assert_eq!(info.expires_at, None);
+    }
+}
