@@ -217,10 +217,10 @@ fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
         };
         if let Some(port) = answer["port"].as_u64() {
             let _ = ready.send(port);
-        } else if let Some(id) = answer["id"].as_u64() {
-            if let Some(slot) = waiting.lock().unwrap().remove(&id) {
-                let _ = slot.send(answer.take());
-            }
+        }
+        let slot = answer["id"].as_u64().and_then(|id| waiting.lock().unwrap().remove(&id));
+        if let Some(slot) = slot {
+            let _ = slot.send(answer.take());
         }
     }
     waiting.lock().unwrap().clear();
