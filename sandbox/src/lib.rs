@@ -1,1 +1,47 @@
-//! A local Crustocean.
+//! A local Crustocean: the documented REST API and real-time events, in memory, on your own machine.
+//!
+//! ```
+//! use crustocean_sandbox::Sandbox;
+//!
+//! let sandbox = Sandbox::start()?;
+//! println!("{}", sandbox.url()); // http://127.0.0.1:40123
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! Bots and their tests talk to it as they talk to the platform; only the URL differs (`CRUSTOCEAN_API_URL`). A test
+//! can look at what clients sent ([`Sandbox::events`]), speak as the server ([`Sandbox::emit_to_agency`]) and make it
+//! misbehave ([`Sandbox::drop_links`], [`Sandbox::fail_next`]).
+//!
+//! As a program: `cargo run -p crustocean-sandbox -- --port 7777`.
+//!
+//! Nothing is kept when it ends, and it guards nothing: never put it on a public network.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod agencies;
+mod agents;
+mod auth;
+mod body;
+mod chat;
+mod clock;
+mod commands;
+mod dms;
+mod error;
+mod explore;
+mod faults;
+mod ids;
+mod links;
+mod members;
+mod messages;
+mod realtime;
+mod recorder;
+mod runs;
+mod sandbox;
+mod server;
+mod skills;
+mod state;
+mod tokens;
+mod users;
+
+pub use sandbox::{Builder, Sandbox};

@@ -1,0 +1,165 @@
+//! Agents, as their owner sees them.
+
+use axum::extract::{Path, Query, State};
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use serde_json::{Map, Value, json};
+
+use crate::accounts::Agent;
+use crate::auth::{Caller, remove_account};
+use crate::body::Body;
+use crate::error::{ApiError, ApiResult};
+use crate::ids;
+use crate::realtime;
+use crate::state::{App, Data};
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/agents", get(list).post(create))
+        .route("/api/agents/{id}", delete(remove))
+        .route("/api/agents/{id}/verify", post(verify))
+        .route("/api/agents/{id}/config", get(config).patch(configure))
+        .route("/api/agents/{id}/transfer", post(transfer))
+}
+
+/// Makes an agent that is a member of the Lobby; gives its id and its token, which is not kept.
+pub(crate) fn create_agent(
+    data: &mut Data,
+    name: &str,
+    owner: Option<&str>,
+    role: Option<&str>,
+    verified: bool,
+) -> ApiResult<(String, String)> {
+    // The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
+    let username = name.trim().to_lowercase().replace(' ', "-");
+    let token = format!("sk_{}", ids::hex(&ids::random::<24>()));
+    let mut config = Map::new();
+    if let Some(role) = role {
+        config.insert("role".to_owned(), role.into());
+    }
+    let agent = Agent { owner: owner.map(str::to_owned), verified, token_hash: ids::sha256(&token), config };
+    let id = data.accounts.add(&username, name.trim(), None, Some(agent))?.id.clone();
+    data.agencies.lobby_mut().add_member(&id, "member");
+    Ok((id, token))
+}
+
+async fn create(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
+    let name = body.required("name")?;
+    let role = body.text(&["role"]);
+    let agency = body.text(&["agencyId", "agency_id"]);
+    let answer = {
+        let mut data = app.data();
+        caller.user(&data)?;
+        if let Some(agency) = agency {
+            data.agencies.find(agency)?.require_member(&caller.id)?;
+        }
+        let (id, token) = create_agent(&mut data, name, Some(&caller.id), role, false)?;
+        if let Some(agency) = agency {
+            data.agencies.find_mut(agency)?.add_member(&id, "member");
+        }
+        json!({ "agent": data.accounts.get(&id)?.agent_json(), "agentToken": token })
+    };
+    realtime::lobby_changed(&app);
+    Ok(Json(answer))
+}
+
+async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
+    let online = realtime::online(&app);
+    let data = app.data();
+    let own = data.accounts.all().into_iter().filter(|account| account.is_owned_by(&caller.id));
+    let agents = own.map(|account| {
+        let mut agent = account.agent_json();
+        if let Some(agent) = agent.as_object_mut() {
+            let status = if online.contains(&account.id) { "online" } else { "offline" };
+            agent.insert("status".to_owned(), status.into());
+        }
+        agent
+    });
+    Json(agents.collect())
+}
+
+async fn verify(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    let account = data.accounts.owned_agent(&id, &caller.id)?;
+    if let Some(agent) = &mut account.agent {
+        agent.verified = true;
+    }
+    Ok(Json(json!({ "ok": true, "agent": account.agent_json() })))
+}
+
+#[derive(serde::Deserialize)]
+struct ConfigQuery {
+    #[serde(rename = "agencyId")]
+    agency_id: Option<String>,
+}
+
+async fn config(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<ConfigQuery>,
+) -> ApiResult<Json<Value>> {
+    let data = app.data();
+    let account = data.accounts.get(&id).map_err(|_| ApiError::not_found("Agent not found"))?;
+    let agent = account.agent.as_ref().ok_or_else(|| ApiError::not_found("Agent not found"))?;
+    if caller.id != id && !account.is_owned_by(&caller.id) {
+        return Err(ApiError::forbidden("Only the agent and its owner can read this"));
+    }
+    if let Some(agency) = &query.agency_id {
+        // Settings per agency are made by a chat command that the sandbox does not have: the merged view is the same.
+        data.agencies.find(agency)?;
+    }
+    Ok(Json(json!({ "config": agent.config })))
+}
+
+async fn configure(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    for key in ["response_webhook_url", "ollama_endpoint"] {
+        // The platform refuses addresses inside its own network; here everything is local, so only the scheme is checked.
+        let web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
+        if body.text(&[key]).is_some_and(|url| !web(url)) {
+            return Err(ApiError::bad_request(format!("{key} must be an http or https URL")));
+        }
+    }
+    let mut data = app.data();
+    let account = data.accounts.owned_agent(&id, &caller.id)?;
+    if let Some(agent) = &mut account.agent {
+        agent.config.extend(body.0);
+    }
+    Ok(Json(account.agent_json()))
+}
+
+async fn transfer(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    data.accounts.owned_agent(&id, &caller.id)?;
+    let heir = match (body.text(&["newOwnerId"]), body.text(&["newOwnerUsername"])) {
+        (Some(id), _) => data.accounts.get(id).ok(),
+        (None, Some(username)) => data.accounts.find(username),
+        (None, None) => {
+            return Err(ApiError::bad_request("newOwnerId or newOwnerUsername is required"));
+        }
+    };
+    let heir = heir.filter(|account| account.agent.is_none());
+    let heir = heir.ok_or_else(|| ApiError::not_found("New owner not found"))?;
+    let (heir_id, answer) =
+        (heir.id.clone(), json!({ "ok": true, "newOwner": { "id": heir.id, "username": heir.username } }));
+    if let Some(agent) = &mut data.accounts.owned_agent(&id, &caller.id)?.agent {
+        agent.owner = Some(heir_id);
+    }
+    Ok(Json(answer))
+}
+
+async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    app.data().accounts.owned_agent(&id, &caller.id)?;
+    remove_account(&app, &id);
+    Ok(Json(json!({ "ok": true })))
+}

@@ -1,0 +1,196 @@
+//! What a socket may do in a room: join, send, edit, and tell about agent runs.
+
+use serde_json::{Value, json};
+use socketioxide::extract::{AckSender, SocketRef};
+
+use crate::clock;
+use crate::commands;
+use crate::members::members_json;
+use crate::messages::{Message, metadata_json};
+use crate::realtime::{self, Identity};
+use crate::state::App;
+
+/// A refusal goes back as the event `error` with this text.
+type Answer = Result<(), String>;
+
+fn text<'p>(payload: &'p Value, key: &str) -> Option<&'p str> {
+    payload.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The agency of an event, if the socket has joined it: a membership alone does not open the room.
+fn joined<'p>(socket: &SocketRef, payload: &'p Value) -> Result<&'p str, String> {
+    let agency = text(payload, "agencyId").ok_or("agencyId is required")?;
+    if realtime::in_room(socket, agency) { Ok(agency) } else { Err("Join the agency first".to_owned()) }
+}
+
+pub(crate) fn join(app: &App, socket: &SocketRef, identity: &Identity, payload: &Value) -> Answer {
+    let id = text(payload, "agencyId").ok_or("agencyId is required")?;
+    let (answer, already) = {
+        let data = app.data();
+        let agency = data.agencies.get(id).ok_or("Agency not found")?;
+        agency.require_reader(&identity.account).map_err(|refusal| refusal.message)?;
+        let members = members_json(&data, agency);
+        (json!({ "agencyId": id, "members": members }), realtime::in_room(socket, id))
+    };
+    socket.join(id.to_owned());
+    let _ = socket.emit("agency-joined", &answer);
+    if !already {
+        realtime::presence(app, socket, id, "online");
+    }
+    Ok(())
+}
+
+pub(crate) fn send(
+    app: &App,
+    socket: &SocketRef,
+    identity: &Identity,
+    payload: &Value,
+    ack: AckSender,
+) -> Answer {
+    let id = joined(socket, payload)?;
+    let content = text(payload, "content").ok_or("Message content is required")?;
+    let dm = app.data().agencies.get(id).ok_or("Agency not found")?.dm;
+    // Direct messages have no commands.
+    if let Some((name, args)) = commands::parse(content).filter(|_| !dm) {
+        let silent = payload.get("silent").and_then(Value::as_bool).unwrap_or(false);
+        command(app, socket, id, (&name, args), silent, ack);
+        return Ok(());
+    }
+    // Other types are not for clients to send; what the platform does with them is not documented.
+    let kind = text(payload, "type").filter(|kind| ["chat", "tool_result", "action"].contains(kind));
+    let metadata = payload.get("metadata").filter(|metadata| !metadata.is_null());
+    let metadata = metadata.cloned().unwrap_or_else(|| json!({}));
+    // No ack here, even if one is asked for: the platform acknowledges commands only.
+    post(app, id, &identity.account, kind.unwrap_or("chat"), content, metadata).map(drop)
+}
+
+/// Puts a message of an account into a room and shows it to everybody there; gives its id.
+pub(crate) fn post(
+    app: &App,
+    agency: &str,
+    account: &str,
+    kind: &str,
+    content: &str,
+    metadata: Value,
+) -> Result<String, String> {
+    let message = {
+        let mut data = app.data();
+        let data = &mut *data;
+        let sender = data.accounts.get(account).map_err(|refusal| refusal.message)?;
+        let room = data.agencies.get_mut(agency).ok_or("Agency not found")?;
+        let message = Message::new(room, sender, kind, content, metadata);
+        room.add_message(message.clone());
+        message
+    };
+    show(app, &message);
+    Ok(message.id)
+}
+
+fn show(app: &App, message: &Message) {
+    let payload = message.json(app.metadata_as_string());
+    realtime::emit_to_room(app, &message.agency_id, "message", &payload);
+}
+
+fn command(app: &App, socket: &SocketRef, id: &str, call: (&str, &str), silent: bool, ack: AckSender) {
+    let members: Vec<String> = {
+        let data = app.data();
+        let members = data.agencies.get(id).map(|agency| agency.members.iter()).into_iter().flatten();
+        members.filter_map(|m| Some(data.accounts.get(&m.account).ok()?.username.clone())).collect()
+    };
+    let Some(outcome) = commands::run(call.0, call.1, &members) else { return };
+    let mut answer = json!({
+        "ok": outcome.ok,
+        "command": outcome.command,
+        "content": outcome.content,
+        "type": "system",
+    });
+    let message = Message::system(id, "system", &outcome.content);
+    let mut extra = |key: &str, value: Value| {
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert(key.to_owned(), value);
+        }
+    };
+    if outcome.ephemeral || !outcome.ok {
+        // Nobody else needs to see the help or a failed call.
+        extra("ephemeral", true.into());
+        if !silent {
+            let _ = socket.emit("message", &message.json(app.metadata_as_string()));
+        }
+    } else if !silent {
+        extra("messageId", message.id.clone().into());
+        if let Some(room) = app.data().agencies.get_mut(id) {
+            room.add_message(message.clone());
+        }
+        show(app, &message);
+    } else if outcome.later.is_some() {
+        extra("messageId", message.id.clone().into());
+    }
+    let _ = ack.send(&answer);
+    if let Some((delay, text)) = outcome.later {
+        let (app, socket) = (app.clone(), socket.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            finish(&app, &socket, message, text, silent);
+        });
+    }
+}
+
+/// The late answer of a slow command, as an edit of its placeholder.
+fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, silent: bool) {
+    message.content = text;
+    message.edited_at = Some(clock::now_ms());
+    let payload = edited_json(app, &message);
+    if silent {
+        let _ = socket.emit("message-edited", &payload);
+        return;
+    }
+    if let Some(room) = app.data().agencies.get_mut(&message.agency_id)
+        && let Some(kept) = room.messages.iter_mut().rev().find(|kept| kept.id == message.id)
+    {
+        *kept = message.clone();
+    }
+    realtime::emit_to_room(app, &message.agency_id, "message-edited", &payload);
+}
+
+fn edited_json(app: &App, message: &Message) -> Value {
+    json!({
+        "messageId": message.id,
+        "content": message.content,
+        "metadata": metadata_json(&message.metadata, app.metadata_as_string()),
+        "edited_at": message.edited_at.map(clock::iso),
+    })
+}
+
+pub(crate) fn edit(app: &App, socket: &SocketRef, identity: &Identity, payload: &Value) -> Answer {
+    let id = joined(socket, payload)?;
+    let message = text(payload, "messageId").ok_or("messageId is required")?;
+    let content = text(payload, "content").ok_or("Message content is required")?;
+    let edited = {
+        let mut data = app.data();
+        let room = data.agencies.get_mut(id).ok_or("Agency not found")?;
+        let kept = room.messages.iter_mut().rev().find(|kept| kept.id == message);
+        let kept = kept.ok_or("Message not found")?;
+        if kept.sender_id != identity.account {
+            return Err("You can only edit your own messages".to_owned());
+        }
+        kept.content = content.to_owned();
+        kept.edited_at = Some(clock::now_ms());
+        kept.clone()
+    };
+    realtime::emit_to_room(app, id, "message-edited", &edited_json(app, &edited));
+    Ok(())
+}
+
+/// `agent-thinking` and `agent-run-*`: passed on to the others as they came, since the web shows them live.
+pub(crate) fn relay(
+    app: &App,
+    socket: &SocketRef,
+    identity: &Identity,
+    event: &str,
+    payload: &Value,
+) -> Answer {
+    let id = joined(socket, payload)?;
+    app.data().runs.note(event, id, &identity.account, &identity.username, payload);
+    realtime::emit_to_others(app, socket, id, event, payload);
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Slash commands: a few of the platform's, and two that only a sandbox has.
+
+use std::time::Duration;
+
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::ids;
+use crate::state::App;
+
+const COMMANDS: [(&str, &str); 6] = [
+    ("help", "Lists the commands; only the caller sees it"),
+    ("echo", "/echo <text>: says the text"),
+    ("roll", "/roll [2d6]: rolls dice"),
+    ("who", "Lists the members of the room"),
+    ("slow", "/slow <milliseconds> <text>: first a placeholder, later the text as an edit (sandbox only)"),
+    ("hang", "Never answers (sandbox only)"),
+];
+
+/// What a command has to say.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) ok: bool,
+    pub(crate) command: String,
+    pub(crate) content: String,
+    /// Only the caller sees it.
+    pub(crate) ephemeral: bool,
+    /// The real answer comes after this time; `content` is a placeholder until then.
+    pub(crate) later: Option<(Duration, String)>,
+}
+
+/// Name and arguments, if a whole message is a command.
+pub(crate) fn parse(content: &str) -> Option<(String, &str)> {
+    let rest = content.strip_prefix('/')?;
+    let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let starts = name.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
+    starts.then(|| (name.to_lowercase(), args.trim()))
+}
+
+/// Runs a command; `None` is the one that never answers.
+pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome> {
+    let done =
+        |content: String| Outcome { ok: true, command: name.to_owned(), content, ..Outcome::default() };
+    let failed = |content: String| Outcome { ok: false, ..done(content) };
+    Some(match name {
+        "hang" => return None,
+        "help" => {
+            let lines: Vec<String> =
+                COMMANDS.iter().map(|(name, what)| format!("/{name} - {what}")).collect();
+            Outcome { ephemeral: true, ..done(lines.join("\n")) }
+        }
+        "echo" if args.is_empty() => failed("Usage: /echo <text>".to_owned()),
+        "echo" => done(args.to_owned()),
+        "roll" => roll(args).map_or_else(|| failed("Usage: /roll [count]d[sides]".to_owned()), done),
+        "who" => done(format!("Members ({}): {}", members.len(), members.join(", "))),
+        "slow" => match args.split_once(' ').and_then(|(ms, text)| Some((ms.parse::<u64>().ok()?, text))) {
+            Some((ms, text)) => {
+                let delay = Duration::from_millis(ms.min(60_000));
+                Outcome { later: Some((delay, text.to_owned())), ..done("[spinner:Working]".to_owned()) }
+            }
+            None => failed("Usage: /slow <milliseconds> <text>".to_owned()),
+        },
+        _ => failed(format!("Unknown command: /{name}")),
+    })
+}
+
+fn roll(args: &str) -> Option<String> {
+    let (count, sides) = if args.is_empty() { ("1", "6") } else { args.split_once(['d', 'D'])? };
+    let count: usize = if count.is_empty() { 1 } else { count.parse().ok()? };
+    let sides: u32 = sides.parse().ok()?;
+    if !(1..=100).contains(&count) || !(2..=1_000).contains(&sides) {
+        return None;
+    }
+    let rolls: Vec<u32> = (0..count).map(|_| u32::from_be_bytes(ids::random::<4>()) % sides + 1).collect();
+    let shown: Vec<String> = rolls.iter().map(u32::to_string).collect();
+    Some(format!("Rolled {count}d{sides}: {} = {}", shown.join(" + "), rolls.iter().sum::<u32>()))
+}
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/api/commands", get(list))
+}
+
+async fn list() -> Json<Value> {
+    let all = COMMANDS
+        .iter()
+        .map(|(name, description)| json!({ "name": name, "description": description, "type": "platform" }));
+    Json(all.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_message_is_a_command() {
+        assert_eq!(parse("/echo  hi there "), Some(("echo".to_owned(), "hi there")));
+        assert_eq!(parse("/HELP"), Some(("help".to_owned(), "")));
+        assert_eq!(parse("see /help"), None);
+        assert_eq!(parse("/ help"), None);
+        assert_eq!(parse("/usr/bin").map(|c| c.0), Some("usr/bin".to_owned()));
+    }
+
+    #[test]
+    fn dice_stay_within_their_sides() {
+        for _ in 0..50 {
+            let said = roll("2d6").unwrap();
+            let sum: u32 = said.rsplit(' ').next().unwrap().parse().unwrap();
+            assert!((2..=12).contains(&sum), "{said}");
+        }
+        assert!(roll("0d6").is_none() && roll("x").is_none() && roll("1d1").is_none());
+    }
+}

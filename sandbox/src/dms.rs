@@ -1,0 +1,110 @@
+//! Direct messages: hidden agencies with two members.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::agencies::Agency;
+use crate::auth::Caller;
+use crate::error::{ApiError, ApiResult};
+use crate::messages::{HistoryQuery, history};
+use crate::state::{App, Data};
+
+pub(crate) fn routes() -> Router<App> {
+    // One parameter name for both meanings: `POST /api/dm/{user}` and everything else `/api/dm/{room}`.
+    Router::new()
+        .route("/api/dm", get(list))
+        .route("/api/dm/{id}", post(open).delete(hide))
+        .route("/api/dm/{id}/messages", get(messages))
+        .route("/api/dm/{id}/purge", post(purge))
+}
+
+/// The room of two accounts, which is made if there is none; and whether it was.
+pub(crate) fn open_room(data: &mut Data, one: &str, other: &str) -> ApiResult<(String, bool)> {
+    data.accounts.get(one)?;
+    data.accounts.get(other)?;
+    if one == other {
+        return Err(ApiError::bad_request("You cannot message yourself"));
+    }
+    let rooms = data.agencies.all();
+    if let Some(room) = rooms.iter().find(|room| room.dm && room.is_member(one) && room.is_member(other)) {
+        return Ok((room.id.clone(), false));
+    }
+    let room = data.agencies.add(Agency {
+        name: "Direct message".to_owned(),
+        private: true,
+        dm: true,
+        ..Agency::default()
+    });
+    room.add_member(one, "member");
+    room.add_member(other, "member");
+    Ok((room.id.clone(), true))
+}
+
+fn room<'d>(data: &'d mut Data, id: &str, caller: &Caller) -> ApiResult<&'d mut Agency> {
+    let room = data.agencies.get_mut(id).filter(|room| room.dm && room.is_member(&caller.id));
+    room.ok_or_else(|| ApiError::not_found("Conversation not found"))
+}
+
+async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
+    let data = app.data();
+    let seen = data
+        .agencies
+        .all()
+        .into_iter()
+        .rev()
+        .filter(|room| room.dm && room.is_member(&caller.id) && !room.hidden_for.contains(&caller.id));
+    let rooms = seen.filter_map(|room| {
+        let other = room.members.iter().find(|member| member.account != caller.id)?;
+        let other = data.accounts.get(&other.account).ok()?;
+        Some(json!({
+            "agencyId": room.id,
+            "participant": {
+                "id": other.id,
+                "username": other.username,
+                "displayName": other.display_name,
+                "type": other.kind(),
+            },
+            "last_message": room.messages.back().map(|message| message.content.as_str()),
+        }))
+    });
+    Json(rooms.collect())
+}
+
+async fn open(
+    State(app): State<App>,
+    caller: Caller,
+    Path(user): Path<String>,
+) -> ApiResult<(StatusCode, Json<Value>)> {
+    let mut data = app.data();
+    let (id, new) = open_room(&mut data, &caller.id, &user)?;
+    if let Some(room) = data.agencies.get_mut(&id) {
+        room.hidden_for.remove(&caller.id);
+    }
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Json(json!({ "agencyId": id }))))
+}
+
+async fn messages(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    Ok(Json(history(room(&mut data, &id, &caller)?, &query)?))
+}
+
+async fn hide(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    room(&mut data, &id, &caller)?.hidden_for.insert(caller.id);
+    Ok(Json(json!({ "ok": true })))
+}
+
+async fn purge(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    room(&mut data, &id, &caller)?.messages.clear();
+    Ok(Json(json!({ "ok": true })))
+}

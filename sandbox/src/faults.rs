@@ -1,0 +1,78 @@
+//! Misbehaviour on demand: the next requests fail or are late.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::error::ApiError;
+use crate::state::App;
+
+#[derive(Debug, Clone, Copy)]
+struct Failure {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    failures: VecDeque<Failure>,
+    delays: VecDeque<Duration>,
+}
+
+/// What has been asked for and has not happened yet.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Mutex<Pending>);
+
+impl Faults {
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn fail_next(&self, count: usize, status: u16, retry_after: Option<Duration>) {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        self.lock().failures.extend(std::iter::repeat_n(Failure { status, retry_after }, count));
+    }
+
+    pub(crate) fn delay_next(&self, count: usize, delay: Duration) {
+        self.lock().delays.extend(std::iter::repeat_n(delay, count));
+    }
+}
+
+/// Stands before every REST endpoint: records, delays, fails, then lets the request through.
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    // Without the query: nothing in it is needed and nothing secret can end up in a log.
+    let line = format!("{} {}", request.method(), request.uri().path());
+    app.recorder().request(line.clone());
+    let (delay, failure) = {
+        let mut pending = app.faults().lock();
+        (pending.delays.pop_front(), pending.failures.pop_front())
+    };
+    if let Some(delay) = delay {
+        tokio::time::sleep(delay).await;
+    }
+    let response = match failure {
+        Some(failure) => fail(failure),
+        None => next.run(request).await,
+    };
+    app.log(|| format!("{line} -> {}", response.status().as_u16()));
+    response
+}
+
+fn fail(failure: Failure) -> Response {
+    let reason = failure.status.canonical_reason().unwrap_or("Failed on request");
+    let mut response = ApiError::new(failure.status, reason).into_response();
+    if let Some(after) = failure.retry_after {
+        // The header counts whole seconds; round up so that nobody comes back too early.
+        let seconds = after.as_millis().div_ceil(1_000);
+        if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
+            response.headers_mut().insert(RETRY_AFTER, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,76 @@
+//! The sandbox as a program.
+
+#![forbid(unsafe_code)]
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use crustocean_sandbox::Sandbox;
+
+const HELP: &str = "\
+A local Crustocean: the documented REST API and real-time events, in memory.
+
+Usage: crustocean-sandbox [--port <port>] [--quiet]
+
+  --port <port>  the port on 127.0.0.1 (default 7777; 0 for any free one)
+  --quiet        no line for each request and event
+  --help         this text
+
+Point a client at it with CRUSTOCEAN_API_URL. Ctrl-C ends it, and all its data with it.";
+
+const DEFAULT_PORT: u16 = 7777;
+
+struct Args {
+    port: u16,
+    log: bool,
+}
+
+/// `None` asks for the help text.
+fn args(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
+    let mut args = Args { port: DEFAULT_PORT, log: true };
+    while let Some(arg) = given.next() {
+        let port = match arg.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "--quiet" | "-q" => {
+                args.log = false;
+                continue;
+            }
+            "--port" | "-p" => given.next().ok_or("--port needs a number")?,
+            other => match other.strip_prefix("--port=") {
+                Some(port) => port.to_owned(),
+                None => return Err(format!("unknown argument {other}; see --help")),
+            },
+        };
+        args.port = port.parse().map_err(|_| format!("{port} is not a port: 0 to 65535"))?;
+    }
+    Ok(Some(args))
+}
+
+fn main() -> ExitCode {
+    let args = match args(std::env::args().skip(1)) {
+        Ok(Some(args)) => args,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    match Sandbox::builder().port(args.port).log(args.log).start() {
+        Ok(sandbox) => {
+            println!("{}", sandbox.url());
+            sandbox.wait();
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            eprintln!("error: port {} is taken; try --port 0 for a free one", args.port);
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: cannot start on port {}: {error}", args.port);
+            ExitCode::FAILURE
+        }
+    }
+}

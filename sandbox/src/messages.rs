@@ -1,0 +1,167 @@
+//! Messages and the history of a room.
+
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::accounts::Account;
+use crate::agencies::Agency;
+use crate::auth::Caller;
+use crate::clock;
+use crate::error::{ApiError, ApiResult};
+use crate::ids;
+use crate::state::App;
+
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 100;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) agency_id: String,
+    pub(crate) content: String,
+    pub(crate) kind: String,
+    pub(crate) metadata: Value,
+    pub(crate) created_at: u64,
+    pub(crate) edited_at: Option<u64>,
+    pub(crate) sender_id: String,
+    sender_username: String,
+    sender_display_name: String,
+    sender_type: &'static str,
+    dm: bool,
+}
+
+impl Message {
+    /// A message of a user or an agent.
+    pub(crate) fn new(room: &Agency, sender: &Account, kind: &str, content: &str, metadata: Value) -> Self {
+        Message {
+            id: ids::uuid(),
+            agency_id: room.id.clone(),
+            content: content.to_owned(),
+            kind: kind.to_owned(),
+            metadata,
+            created_at: clock::now_ms(),
+            edited_at: None,
+            sender_id: sender.id.clone(),
+            sender_username: sender.username.clone(),
+            sender_display_name: sender.display_name.clone(),
+            sender_type: sender.kind(),
+            dm: room.dm,
+        }
+    }
+
+    /// The result of a command: it comes from `system`.
+    pub(crate) fn system(agency_id: &str, kind: &str, content: &str) -> Self {
+        Message {
+            id: ids::uuid(),
+            agency_id: agency_id.to_owned(),
+            content: content.to_owned(),
+            kind: kind.to_owned(),
+            metadata: json!({}),
+            created_at: clock::now_ms(),
+            edited_at: None,
+            sender_id: "system".to_owned(),
+            sender_username: "system".to_owned(),
+            sender_display_name: "System".to_owned(),
+            // The reference knows only `user` and `agent`; a system message is not an agent's.
+            sender_type: "user",
+            dm: false,
+        }
+    }
+
+    pub(crate) fn json(&self, metadata_as_string: bool) -> Value {
+        let mut message = json!({
+            "id": self.id,
+            "agency_id": self.agency_id,
+            "content": self.content,
+            "type": self.kind,
+            "metadata": metadata_json(&self.metadata, metadata_as_string),
+            "created_at": clock::iso(self.created_at),
+            "sender_id": self.sender_id,
+            "sender_username": self.sender_username,
+            "sender_display_name": self.sender_display_name,
+            "sender_type": self.sender_type,
+            "dm": self.dm,
+        });
+        if let (Some(at), Some(message)) = (self.edited_at, message.as_object_mut()) {
+            message.insert("edited_at".to_owned(), clock::iso(at).into());
+        }
+        message
+    }
+
+    /// Whether the text mentions `@handle`, and not only a longer name that begins like it.
+    fn mentions(&self, handle: &str) -> bool {
+        let text = self.content.to_lowercase();
+        let needle = format!("@{handle}");
+        let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        text.match_indices(&needle).any(|(start, found)| {
+            let before = text.get(..start).and_then(|head| head.chars().next_back());
+            let after = text.get(start + found.len()..).and_then(|tail| tail.chars().next());
+            !before.is_some_and(of_name) && !after.is_some_and(of_name)
+        })
+    }
+}
+
+/// Both forms are seen in the wild; text that came as a string stays one.
+pub(crate) fn metadata_json(metadata: &Value, as_string: bool) -> Value {
+    match metadata {
+        Value::String(_) => metadata.clone(),
+        other if as_string => Value::String(other.to_string()),
+        other => other.clone(),
+    }
+}
+
+/// The query of a history request. Numbers are text here: a limit that is none is no reason to refuse.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HistoryQuery {
+    limit: Option<String>,
+    before: Option<String>,
+    mentions: Option<String>,
+}
+
+/// A page of a room's history, newest first.
+pub(crate) fn history(agency: &Agency, query: &HistoryQuery) -> ApiResult<Value> {
+    let limit = query.limit.as_deref().and_then(|text| text.trim().parse().ok());
+    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let before = query.before.as_deref().filter(|text| !text.is_empty());
+    // A time as the documentation has it, or a message id as the CLI has it.
+    let cursor = before.and_then(|id| agency.messages.iter().position(|message| message.id == id));
+    let is_time = before.is_some_and(|text| text.contains(':') && text.contains('T'));
+    if before.is_some() && cursor.is_none() && !is_time {
+        return Err(ApiError::bad_request("before must be a time or the id of a message"));
+    }
+    let handle = query.mentions.as_deref().map(|name| name.trim().trim_start_matches('@').to_lowercase());
+    let page = agency
+        .messages
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(place, message)| match (cursor, before) {
+            (Some(cursor), _) => *place < cursor,
+            // ISO times in one format sort like text.
+            (None, Some(time)) => clock::iso(message.created_at).as_str() < time,
+            (None, None) => true,
+        })
+        .filter(|(_, message)| handle.as_deref().is_none_or(|handle| message.mentions(handle)))
+        .take(limit)
+        .map(|(_, message)| message.json(true));
+    Ok(page.collect())
+}
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/api/agencies/{id}/messages", get(read))
+}
+
+async fn read(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> ApiResult<Json<Value>> {
+    let data = app.data();
+    let agency = data.agencies.find(&id)?;
+    agency.require_reader(&caller.id)?;
+    Ok(Json(history(agency, &query)?))
+}

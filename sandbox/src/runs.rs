@@ -1,0 +1,133 @@
+//! Agent runs, as their events tell them.
+
+use std::collections::VecDeque;
+
+use axum::extract::{Path, Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::auth::Caller;
+use crate::clock;
+use crate::error::{ApiError, ApiResult};
+use crate::state::App;
+
+const KEPT: usize = 1_000;
+const DEFAULT_PAGE: usize = 20;
+const MAX_PAGE: usize = 100;
+
+#[derive(Debug)]
+struct Run {
+    id: String,
+    agency: String,
+    agent: String,
+    agent_username: String,
+    status: String,
+    started_at: u64,
+    ended_at: Option<u64>,
+    summary: Value,
+    error: Value,
+    transcript: Value,
+}
+
+impl Run {
+    fn json(&self, whole: bool) -> Value {
+        let duration = self.ended_at.map(|end| format!("{}ms", end.saturating_sub(self.started_at)));
+        let mut run = json!({
+            "id": self.id,
+            "agency_id": self.agency,
+            "agent_username": self.agent_username,
+            "status": self.status,
+            "started_at": clock::iso(self.started_at),
+            "duration": duration,
+        });
+        if let (true, Some(run)) = (whole, run.as_object_mut()) {
+            run.insert("summary".to_owned(), self.summary.clone());
+            run.insert("error".to_owned(), self.error.clone());
+            run.insert("transcript".to_owned(), self.transcript.clone());
+        }
+        run
+    }
+}
+
+/// The newest runs of all agencies.
+#[derive(Debug, Default)]
+pub(crate) struct Runs(VecDeque<Run>);
+
+impl Runs {
+    /// Takes note of an `agent-run-*` event of an agent.
+    pub(crate) fn note(&mut self, event: &str, agency: &str, agent: &str, username: &str, payload: &Value) {
+        let Some(id) = payload.get("runId").and_then(Value::as_str) else { return };
+        let field = |key: &str| payload.get(key).cloned().unwrap_or(Value::Null);
+        if event == "agent-run-start" {
+            if self.0.len() == KEPT {
+                self.0.pop_front();
+            }
+            self.0.push_back(Run {
+                id: id.to_owned(),
+                agency: agency.to_owned(),
+                agent: agent.to_owned(),
+                agent_username: username.to_owned(),
+                status: "running".to_owned(),
+                started_at: clock::now_ms(),
+                ended_at: None,
+                summary: Value::Null,
+                error: Value::Null,
+                transcript: json!([]),
+            });
+            return;
+        }
+        // Somebody else's run is not this agent's to end.
+        let Some(run) = self.0.iter_mut().rev().find(|run| run.id == id && run.agent == agent) else {
+            return;
+        };
+        let status = match event {
+            "agent-run-complete" => "completed",
+            "agent-run-error" => "error",
+            _ => return,
+        };
+        run.status = status.to_owned();
+        run.ended_at = Some(clock::now_ms());
+        run.summary = field("summary");
+        run.error = field("error");
+        run.transcript = field("transcript");
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    limit: Option<String>,
+    offset: Option<String>,
+}
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new().route("/api/agencies/{id}/runs", get(list)).route("/api/runs/{id}", get(read))
+}
+
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(page): Query<Page>,
+) -> ApiResult<Json<Value>> {
+    let data = app.data();
+    let agency = data.agencies.find(&id)?;
+    agency.require_reader(&caller.id)?;
+    let number = |text: Option<&str>| text.and_then(|text| text.parse().ok());
+    let runs = data.runs.0.iter().rev().filter(|run| run.agency == agency.id);
+    let runs = runs
+        .skip(number(page.offset.as_deref()).unwrap_or(0))
+        .take(number(page.limit.as_deref()).unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE));
+    Ok(Json(runs.map(|run| run.json(false)).collect()))
+}
+
+async fn read(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    let data = app.data();
+    let run = data.runs.0.iter().rev().find(|run| run.id == id);
+    let run = run.ok_or_else(|| ApiError::not_found("Run not found"))?;
+    if let Some(agency) = data.agencies.get(&run.agency) {
+        agency.require_reader(&caller.id)?;
+    }
+    Ok(Json(run.json(true)))
+}

@@ -1,0 +1,134 @@
+//! One running server: its thread, its runtime, its routes.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use socketioxide::SocketIo;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::error::ApiError;
+use crate::links::{CutListener, LinkId};
+use crate::state::{App, Options};
+use crate::{
+    agencies, agents, auth, commands, dms, explore, faults, links, members, messages, realtime, runs, skills,
+    tokens, users,
+};
+
+/// The Node server's default for the size of an incoming message.
+const MAX_PAYLOAD: u64 = 1_000_000;
+/// Events that may wait for a client that does not read.
+const MAX_WAITING: usize = 65_536;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) port: u16,
+    pub(crate) ping_interval: Duration,
+    pub(crate) ping_timeout: Duration,
+    pub(crate) options: Options,
+}
+
+/// A server that listens until it is told to stop.
+pub(crate) struct Server {
+    pub(crate) app: App,
+    pub(crate) address: SocketAddr,
+    pub(crate) runtime: Handle,
+    running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+}
+
+impl Server {
+    pub(crate) fn start(config: Config) -> io::Result<Server> {
+        let app = App::new(config.options.clone());
+        app.data().agencies.lobby_mut();
+        let (stop, stopped) = oneshot::channel();
+        let (ready, started) = mpsc::channel();
+        let inner = app.clone();
+        let thread = thread::Builder::new().name("crustocean-sandbox".to_owned()).spawn(move || {
+            match prepare(&config) {
+                Ok((runtime, listener, address)) => {
+                    let _ = ready.send(Ok((runtime.handle().clone(), address)));
+                    // Dropping the runtime ends every connection and frees the port.
+                    runtime.block_on(serve(&config, inner, listener, stopped));
+                }
+                Err(error) => drop(ready.send(Err(error))),
+            }
+        })?;
+        let started =
+            started.recv().unwrap_or_else(|_| Err(io::Error::other("the server's thread has ended")));
+        let (runtime, address) = started?;
+        Ok(Server { app, address, runtime, running: Mutex::new(Some((stop, thread))) })
+    }
+
+    /// Returns when the port is free. Doing it twice does nothing.
+    pub(crate) fn stop(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((stop, thread)) = running {
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+
+    /// Blocks until the server ends.
+    pub(crate) fn wait(&self) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((_stop, thread)) = running {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn prepare(config: &Config) -> io::Result<(tokio::runtime::Runtime, TcpListener, SocketAddr)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)))?;
+    let address = listener.local_addr()?;
+    Ok((runtime, listener, address))
+}
+
+async fn serve(config: &Config, app: App, listener: TcpListener, stopped: oneshot::Receiver<()>) {
+    let (sockets, io) = SocketIo::builder()
+        .ping_interval(config.ping_interval)
+        .ping_timeout(config.ping_timeout)
+        .max_payload(MAX_PAYLOAD)
+        .max_buffer_size(MAX_WAITING)
+        .build_layer();
+    app.set_io(io.clone());
+    realtime::serve(&io, &app);
+    let router = routes()
+        .layer(from_fn_with_state(app.clone(), faults::guard))
+        .layer(sockets)
+        .layer(from_fn_with_state(app.clone(), links::guard))
+        .with_state(app.clone());
+    let listener = CutListener { listener, links: app.links().clone() };
+    let service = router.into_make_service_with_connect_info::<LinkId>();
+    let server = tokio::spawn(axum::serve(listener, service).into_future());
+    // An error means that the handle is gone: the same as being told to stop.
+    let _ = stopped.await;
+    server.abort();
+    app.links().cut(std::iter::empty());
+    // The handlers hold the state and the state holds the handlers: without this neither is ever freed.
+    io.delete_ns("/");
+}
+
+fn routes() -> Router<App> {
+    Router::new()
+        .merge(auth::routes())
+        .merge(tokens::routes())
+        .merge(agents::routes())
+        .merge(agencies::routes())
+        .merge(members::routes())
+        .merge(messages::routes())
+        .merge(skills::routes())
+        .merge(runs::routes())
+        .merge(dms::routes())
+        .merge(users::routes())
+        .merge(explore::routes())
+        .merge(commands::routes())
+        .fallback(async || ApiError::not_found("Not found"))
+        .method_not_allowed_fallback(async || ApiError::not_found("Not found"))
+}

@@ -1,0 +1,188 @@
+//! Session tokens and personal access tokens. Only hashes are kept.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::routing::{delete, get};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::clock;
+use crate::error::{ApiError, ApiResult};
+use crate::ids;
+use crate::state::App;
+
+const MAX_PER_USER: usize = 10;
+const MAX_NAME: usize = 64;
+const SHOWN_PREFIX: usize = 8;
+/// `last_used_at` is updated at most this often.
+const USE_NOTED_EVERY_MS: u64 = 5 * 60 * 1_000;
+
+#[derive(Debug)]
+struct Session {
+    account: String,
+    expires: Instant,
+}
+
+#[derive(Debug)]
+struct PersonalToken {
+    id: String,
+    account: String,
+    name: String,
+    hash: String,
+    prefix: String,
+    created_at: u64,
+    expires_at: Option<u64>,
+    last_used_at: Option<u64>,
+}
+
+impl PersonalToken {
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "prefix": self.prefix,
+            "scopes": "all",
+            "created_at": clock::iso(self.created_at),
+            "expires_at": self.expires_at.map(clock::iso),
+            "last_used_at": self.last_used_at.map(clock::iso),
+        })
+    }
+}
+
+/// Who may come in.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    sessions: HashMap<String, Session>,
+    personal: Vec<PersonalToken>,
+}
+
+impl Tokens {
+    /// A new session; the token is opaque hex.
+    pub(crate) fn open_session(&mut self, account: &str, ttl: Duration) -> String {
+        let token = ids::hex(&ids::random::<32>());
+        let now = Instant::now();
+        self.sessions.retain(|_, session| session.expires > now);
+        let session = Session { account: account.to_owned(), expires: now + ttl };
+        self.sessions.insert(ids::sha256(&token), session);
+        token
+    }
+
+    pub(crate) fn close_session(&mut self, token_hash: &str) {
+        self.sessions.remove(token_hash);
+    }
+
+    /// The account behind a session token or a personal access token that is valid now.
+    pub(crate) fn resolve(&mut self, token_hash: &str) -> Option<String> {
+        if let Some(session) = self.sessions.get(token_hash) {
+            return (session.expires > Instant::now()).then(|| session.account.clone());
+        }
+        let now = clock::now_ms();
+        let token = self.personal.iter_mut().find(|token| token.hash == token_hash)?;
+        if token.expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        if token.last_used_at.is_none_or(|at| now.saturating_sub(at) >= USE_NOTED_EVERY_MS) {
+            token.last_used_at = Some(now);
+        }
+        Some(token.account.clone())
+    }
+
+    fn create_personal(
+        &mut self,
+        account: &str,
+        name: &str,
+        lifetime: Option<Duration>,
+    ) -> ApiResult<(String, &PersonalToken)> {
+        if self.personal.iter().filter(|token| token.account == account).count() >= MAX_PER_USER {
+            return Err(ApiError::bad_request(format!("At most {MAX_PER_USER} tokens per user")));
+        }
+        let token = format!("cru_{}", ids::hex(&ids::random::<24>()));
+        let created_at = clock::now_ms();
+        self.personal.push(PersonalToken {
+            id: ids::uuid(),
+            account: account.to_owned(),
+            name: name.to_owned(),
+            hash: ids::sha256(&token),
+            prefix: token.chars().take(SHOWN_PREFIX).collect(),
+            created_at,
+            expires_at: lifetime.map(|lifetime| created_at + lifetime.as_millis() as u64),
+            last_used_at: None,
+        });
+        match self.personal.last() {
+            Some(kept) => Ok((token, kept)),
+            None => Err(ApiError::not_found("Token not found")),
+        }
+    }
+
+    /// Ends whatever the account could come in with.
+    pub(crate) fn forget(&mut self, account: &str) {
+        self.sessions.retain(|_, session| session.account != account);
+        self.personal.retain(|token| token.account != account);
+    }
+
+    pub(crate) fn expire_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
+    pub(crate) fn expire_personal(&mut self) {
+        let now = clock::now_ms();
+        for token in &mut self.personal {
+            token.expires_at = Some(now);
+        }
+    }
+}
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/auth/tokens", get(list).post(create))
+        .route("/api/auth/tokens/{id}", delete(revoke))
+}
+
+/// `30d`, `90d`, `1y` or `never`, the default.
+fn lifetime(text: Option<&str>) -> ApiResult<Option<Duration>> {
+    match text {
+        None | Some("never") => Ok(None),
+        // The CLI's help offers 365d where the documentation says 1y.
+        Some(text @ ("30d" | "90d" | "1y" | "365d")) => Ok(clock::span(text)),
+        Some(_) => Err(ApiError::bad_request("expiresIn must be 30d, 90d, 1y or never")),
+    }
+}
+
+async fn create(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<(StatusCode, Json<Value>)> {
+    let name = body.required("name")?;
+    if name.chars().count() > MAX_NAME {
+        return Err(ApiError::bad_request(format!("name must be at most {MAX_NAME} characters")));
+    }
+    // The CLI sends `expires`.
+    let lifetime = lifetime(body.text(&["expiresIn", "expires_in", "expires"]))?;
+    let mut data = app.data();
+    caller.user(&data)?;
+    let (token, kept) = data.tokens.create_personal(&caller.id, name, lifetime)?;
+    let mut answer = kept.json();
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("token".to_owned(), token.into());
+    }
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
+    let data = app.data();
+    let own = data.tokens.personal.iter().filter(|token| token.account == caller.id);
+    Json(own.map(PersonalToken::json).collect())
+}
+
+async fn revoke(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    let tokens = &mut data.tokens.personal;
+    let before = tokens.len();
+    tokens.retain(|token| token.id != id || token.account != caller.id);
+    if tokens.len() == before {
+        return Err(ApiError::not_found("Token not found"));
+    }
+    Ok(Json(json!({ "ok": true })))
+}

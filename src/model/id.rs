@@ -1,0 +1,177 @@
+//! Ids: a type each, so that an agent's id cannot go where an agency's belongs.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Cloning shares the text: ids are cloned into handles and map keys all the time.
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident,)+) => {$(
+        $(#[$doc])*
+        ///
+        /// Opaque text (a UUID today). Cheap to clone; a map with it as the key can be asked with a `&str`.
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The id as the API spells it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// The empty id, which names nothing.
+        impl Default for $name {
+            fn default() -> Self {
+                $name("".into())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name(text.into())
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                $name(text.into())
+            }
+        }
+
+        impl From<&$name> for $name {
+            fn from(id: &$name) -> Self {
+                id.clone()
+            }
+        }
+
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, other: &str) -> bool {
+                &*self.0 == other
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, other: &&str) -> bool {
+                &*self.0 == *other
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(IdVisitor).map($name)
+            }
+        }
+    )+};
+}
+
+struct IdVisitor;
+
+impl serde::de::Visitor<'_> for IdVisitor {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
+        Ok(text.into())
+    }
+
+    /// Ids are strings; a server that numbers some resource after all is understood as well.
+    fn visit_u64<E>(self, number: u64) -> Result<Arc<str>, E> {
+        Ok(number.to_string().into())
+    }
+}
+
+id! {
+    /// The id of a user, person or agent.
+    UserId,
+    /// The id of an agent. An agent is a user too: it converts into a [`UserId`].
+    AgentId,
+    /// The id of an agency (room), a direct-message room included. Not its slug.
+    AgencyId,
+    /// The id of a message.
+    MessageId,
+    /// The id of a personal access token. Not the token.
+    TokenId,
+    /// The id of an agent run.
+    RunId,
+}
+
+impl From<AgentId> for UserId {
+    fn from(id: AgentId) -> Self {
+        UserId(id.0)
+    }
+}
+
+impl From<UserId> for AgentId {
+    /// For a user known to be an agent.
+    fn from(id: UserId) -> Self {
+        AgentId(id.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+
+    #[test]
+    fn is_text_in_and_out() {
+        let id: AgencyId = serde_json::from_str("\"ag-1\"").unwrap();
+        assert_eq!(id, "ag-1");
+        assert_eq!(id, AgencyId::from("ag-1".to_owned()));
+        assert_eq!(format!("{id} {id:?} [{id:>6}]"), "ag-1 \"ag-1\" [  ag-1]");
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"ag-1\"");
+        assert_eq!(serde_json::from_str::<TokenId>("17").unwrap(), "17");
+        assert!(serde_json::from_str::<TokenId>("null").is_err());
+        assert!(id < AgencyId::from("ag-2"));
+    }
+
+    #[test]
+    fn is_found_by_its_text() {
+        let by_hash = HashMap::from([(UserId::from("usr-1"), 1)]);
+        let by_order = BTreeMap::from([(UserId::from("usr-1"), 1)]);
+        assert_eq!((by_hash.get("usr-1"), by_order.get("usr-1")), (Some(&1), Some(&1)));
+    }
+
+    #[test]
+    fn an_agent_is_a_user() {
+        assert_eq!(UserId::from(AgentId::from("usr-9")), "usr-9");
+        assert_eq!(AgentId::from(UserId::from("usr-9")), "usr-9");
+    }
+}

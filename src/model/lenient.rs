@@ -1,0 +1,163 @@
+//! Values that servers spell in several ways.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// A boolean, also as a number or as text.
+pub(crate) struct Flag(bool);
+
+impl From<Flag> for bool {
+    fn from(flag: Flag) -> Self {
+        flag.0
+    }
+}
+
+impl From<Flag> for Option<bool> {
+    fn from(flag: Flag) -> Self {
+        Some(flag.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FlagVisitor;
+
+        impl Visitor<'_> for FlagVisitor {
+            type Value = Flag;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a boolean")
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Flag, E> {
+                Ok(Flag(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Flag, E> {
+                Ok(Flag(value != 0))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
+                match text {
+                    "true" | "t" | "1" => Ok(Flag(true)),
+                    "false" | "f" | "0" | "" => Ok(Flag(false)),
+                    _ => Err(E::custom("text that is no boolean")),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(FlagVisitor)
+    }
+}
+
+/// A count, also as text: PostgreSQL's `COUNT(*)` reaches JSON that way.
+pub(crate) struct Count(u64);
+
+impl From<Count> for Option<u64> {
+    fn from(count: Count) -> Self {
+        Some(count.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountVisitor;
+
+        impl Visitor<'_> for CountVisitor {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a count")
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Count, E> {
+                Ok(Count(value))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
+                text.trim().parse().map(Count).map_err(|_| E::custom("text that is no count"))
+            }
+        }
+
+        deserializer.deserialize_any(CountVisitor)
+    }
+}
+
+/// A list of strings, also as one string.
+pub(crate) struct Strings(Vec<String>);
+
+impl From<Strings> for Vec<String> {
+    fn from(strings: Strings) -> Self {
+        strings.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Strings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+
+        Ok(Strings(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(text) => vec![text],
+            OneOrMany::Many(texts) => texts,
+        }))
+    }
+}
+
+/// Those elements of a list that can be read. For lists whose elements are not documented, inside an answer that must
+/// not fail because of them.
+pub(crate) struct Readable<T>(Vec<T>);
+
+impl<T> From<Readable<T>> for Vec<T> {
+    fn from(list: Readable<T>) -> Self {
+        list.0
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Readable<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
+        Ok(Readable(elements.iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_booleans_and_counts_in_any_dress() {
+        for (json, expected) in [
+            ("true", Some(true)),
+            ("1", Some(true)),
+            ("\"false\"", Some(false)),
+            ("\"maybe\"", None),
+            ("[]", None),
+        ] {
+            assert_eq!(serde_json::from_str::<Flag>(json).ok().map(bool::from), expected, "{json}");
+        }
+        for (json, expected) in [("12", Some(12)), ("\"12\"", Some(12)), ("-1", None), ("\"many\"", None)] {
+            let count = serde_json::from_str::<Count>(json).ok().and_then(Option::<u64>::from);
+            assert_eq!(count, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn keeps_the_elements_it_can_read() {
+        for (json, expected) in [("[1,\"x\",3]", vec![1, 3]), ("{\"a\":1}", vec![]), ("7", vec![])] {
+            assert_eq!(
+                Vec::<u8>::from(serde_json::from_str::<Readable<u8>>(json).unwrap()),
+                expected,
+                "{json}"
+            );
+        }
+    }
+}

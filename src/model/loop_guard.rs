@@ -1,0 +1,187 @@
+//! The counter that keeps two agents from answering each other for ever.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A chain of replies between agents, carried in `metadata.loop_guard`.
+///
+/// The first reply is hop 1, each reply to a reply one more; at [`limit`](LoopGuard::limit) hops the agents stop. It is
+/// kept by the agents themselves: the server only carries it.
+///
+/// Documented with the JavaScript SDK (`shouldRespondWithGuard`), whose rules these are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LoopGuard {
+    /// Names the chain. Empty if the sender gave none.
+    pub interaction_id: String,
+    /// How many replies the chain has so far.
+    pub hop: u32,
+    /// How many it may have. `None` if the sender gave none: then [`LoopGuard::DEFAULT_MAX_HOPS`] counts.
+    #[serde(serialize_with = "limit_or_default")]
+    pub max_hops: Option<u32>,
+    /// `active` while agents may go on.
+    pub status: String,
+}
+
+impl LoopGuard {
+    /// The limit of a chain that names none.
+    pub const DEFAULT_MAX_HOPS: u32 = 20;
+
+    /// The guard of a first reply: a new chain at hop 1.
+    pub fn first() -> Self {
+        LoopGuard {
+            interaction_id: new_interaction_id(),
+            hop: 1,
+            max_hops: Some(Self::DEFAULT_MAX_HOPS),
+            status: ACTIVE.to_owned(),
+        }
+    }
+
+    /// The guard of a reply to the message that carries this one: the same chain, one hop on.
+    pub fn next(&self) -> Self {
+        LoopGuard {
+            interaction_id: match self.interaction_id.as_str() {
+                "" => new_interaction_id(),
+                id => id.to_owned(),
+            },
+            hop: self.hop.saturating_add(1),
+            max_hops: Some(self.limit()),
+            status: ACTIVE.to_owned(),
+        }
+    }
+
+    /// How many hops the chain may have.
+    pub fn limit(&self) -> u32 {
+        self.max_hops.unwrap_or(Self::DEFAULT_MAX_HOPS)
+    }
+
+    /// Whether a further reply would be one too many.
+    pub fn is_exhausted(&self) -> bool {
+        self.hop >= self.limit()
+    }
+
+    /// Whether nobody has ended the chain.
+    pub fn is_active(&self) -> bool {
+        self.status == ACTIVE
+    }
+
+    /// Lenient, as the JavaScript SDK is: a bad hop counts as 0, a bad limit as absent.
+    pub(crate) fn read(json: &RawValue) -> Option<Self> {
+        let Value::Object(mut map) = serde_json::from_str(json.get()).ok()? else { return None };
+        let mut text = |key: &str| match map.remove(key) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        Some(LoopGuard {
+            interaction_id: text("interaction_id").unwrap_or_default(),
+            status: text("status").unwrap_or_else(|| ACTIVE.to_owned()),
+            hop: map.get("hop").and_then(whole).unwrap_or(0),
+            max_hops: map.get("max_hops").and_then(whole).filter(|hops| *hops > 0),
+        })
+    }
+}
+
+const ACTIVE: &str = "active";
+
+fn limit_or_default<S: Serializer>(max_hops: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u32(max_hops.unwrap_or(LoopGuard::DEFAULT_MAX_HOPS))
+}
+
+/// A number that is not negative, rounded down; also one in a string.
+fn whole(value: &Value) -> Option<u32> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    // The cast saturates; what is left to refuse is what is no count at all.
+    (number >= 0.0 && number.is_finite()).then_some(number as u32)
+}
+
+/// `lg_<milliseconds in base 36>_<6 base-36 characters>`.
+fn new_interaction_id() -> String {
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    // Without randomness from the system the time alone has to do: the id only groups messages, it guards no secret.
+    let random = getrandom::u32().unwrap_or(millis.subsec_nanos());
+    format!("lg_{}_{}", base36(millis.as_millis() as u64, 1), base36(u64::from(random) % 36u64.pow(6), 6))
+}
+
+fn base36(mut number: u64, width: usize) -> String {
+    let mut digits = Vec::new();
+    while number > 0 || digits.len() < width {
+        digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));
+        number /= 36;
+    }
+    digits.iter().rev().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Metadata;
+    use super::*;
+
+    fn guard(json: &str) -> Option<LoopGuard> {
+        serde_json::from_str::<Metadata>(&format!(r#"{{"loop_guard":{json}}}"#)).unwrap().loop_guard()
+    }
+
+    #[test]
+    fn reads_what_agents_send() {
+        let guard = guard(r#"{"interaction_id":"lg_1_abc","hop":3,"max_hops":8,"status":"closed"}"#).unwrap();
+        assert_eq!((guard.interaction_id.as_str(), guard.hop, guard.max_hops), ("lg_1_abc", 3, Some(8)));
+        assert!(!guard.is_active() && !guard.is_exhausted());
+    }
+
+    #[test]
+    fn reads_bad_numbers_leniently() {
+        for (hop, expected) in [
+            ("2", 2),
+            ("\"4\"", 4),
+            ("2.9", 2),
+            ("-1", 0),
+            ("null", 0),
+            ("\"x\"", 0),
+            ("[]", 0),
+            ("1e300", u32::MAX),
+        ] {
+            assert_eq!(guard(&format!(r#"{{"hop":{hop}}}"#)).unwrap().hop, expected, "{hop}");
+        }
+        for max in ["-5", "0", "null", "\"x\"", "{}"] {
+            let guard = guard(&format!(r#"{{"hop":20,"max_hops":{max}}}"#)).unwrap();
+            assert_eq!((guard.max_hops, guard.limit(), guard.is_exhausted()), (None, 20, true), "{max}");
+        }
+        for json in ["null", "true", "[]", "\"active\""] {
+            assert_eq!(guard(json), None);
+        }
+        let deep = format!(r#"{{"hop":{}{}}}"#, "[".repeat(300), "]".repeat(300));
+        assert_eq!(guard(&deep), None);
+    }
+
+    #[test]
+    fn goes_on_hop_by_hop() {
+        let first = LoopGuard::first();
+        let second = first.next();
+        assert_eq!((first.hop, second.hop, second.limit()), (1, 2, 20));
+        assert_eq!(first.interaction_id, second.interaction_id);
+        let inherited = guard(r#"{"hop":2,"max_hops":3}"#).unwrap().next();
+        assert_eq!((inherited.hop, inherited.max_hops, inherited.is_exhausted()), (3, Some(3), true));
+        assert!(inherited.interaction_id.starts_with("lg_"));
+        let sent = serde_json::to_value(&second).unwrap();
+        assert_eq!(
+            (&sent["hop"], &sent["max_hops"], &sent["status"]),
+            (&2.into(), &20.into(), &"active".into())
+        );
+    }
+
+    #[test]
+    fn interaction_ids_have_the_usual_form() {
+        let id = new_interaction_id();
+        let parts: Vec<&str> = id.split('_').collect();
+        assert!(matches!(parts[..], ["lg", time, random] if time.len() == 8 && random.len() == 6), "{id}");
+        assert_ne!(id, new_interaction_id());
+        assert_eq!(base36(35, 1), "z");
+        assert_eq!(base36(36, 6), "000010");
+    }
+}

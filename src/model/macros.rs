@@ -1,0 +1,244 @@
+//! How the model reads the API: both spellings, unknown keys and values tolerated.
+
+/// Declares a public struct of the API, its reader and its writer.
+///
+/// A field names the JSON keys it is read from, as `mode("first" | "second" as Via)`:
+///
+/// - `required`: its absence is an error that names the first key.
+/// - `default`: absent means `Default::default()`.
+/// - `optional`: the type is an `Option`; absent means `None`, and `None` is not written.
+/// - `local()`: not part of the JSON.
+///
+/// `null` counts as absent. When an answer has several of a field's keys, the one listed first wins, in whatever order
+/// they come (serde's `alias` would refuse the answer); unknown keys are skipped without looking at them. It is written
+/// under the first key. `as Via` reads the value through another type that converts into the field's.
+///
+/// After the body, `then function` may fill in what depends on other fields: `fn(&mut T) -> Result<(), &'static str>`,
+/// where the error is the name of the key that is missing after all.
+///
+/// `pub secret struct` has no writer: for answers that carry a credential.
+macro_rules! api_struct {
+    (
+        $(#[$meta:meta])* pub secret struct $name:ident { $($body:tt)* } $(then $then:expr)?
+    ) => {
+        api_struct! { @define $(#[$meta])* $name { $($body)* } }
+        api_struct! { @read $name { $($body)* } $($then)? }
+    };
+    (
+        $(#[$meta:meta])* pub struct $name:ident { $($body:tt)* } $(then $then:expr)?
+    ) => {
+        api_struct! { @define $(#[$meta])* $name { $($body)* } }
+        api_struct! { @read $name { $($body)* } $($then)? }
+        api_struct! { @write $name { $($body)* } }
+    };
+
+    (@define $(#[$meta:meta])* $name:ident {
+        $($(#[$doc:meta])* $field:ident: $ty:ty = $mode:ident($($key:literal)|* $(as $via:ty)?),)*
+    }) => {
+        $(#[$meta])*
+        #[non_exhaustive]
+        pub struct $name {
+            $($(#[$doc])* pub $field: $ty,)*
+        }
+    };
+
+    (@read $name:ident {
+        $($(#[$doc:meta])* $field:ident: $ty:ty = $mode:ident($($key:literal)|* $(as $via:ty)?),)*
+    } $($then:expr)?) => {
+        const _: () = {
+            use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+
+            #[allow(non_camel_case_types)]
+            enum Key {
+                $($field,)*
+                __Unknown,
+            }
+
+            struct KeyVisitor;
+
+            impl Visitor<'_> for KeyVisitor {
+                type Value = (Key, usize);
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a key")
+                }
+
+                fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+                    $(
+                        let keys: &[&str] = &[$($key),*];
+                        if let Some(rank) = keys.iter().position(|known| *known == key) {
+                            return Ok((Key::$field, rank));
+                        }
+                    )*
+                    Ok((Key::__Unknown, 0))
+                }
+            }
+
+            struct RankedKey((Key, usize));
+
+            impl<'de> Deserialize<'de> for RankedKey {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    deserializer.deserialize_identifier(KeyVisitor).map(RankedKey)
+                }
+            }
+
+            struct StructVisitor;
+
+            impl<'de> Visitor<'de> for StructVisitor {
+                type Value = $name;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str(concat!("an object (", stringify!($name), ")"))
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
+                    $(let mut $field: Option<(usize, $ty)> = None;)*
+                    while let Some(RankedKey((key, rank))) = map.next_key()? {
+                        match key {
+                            $(Key::$field => {
+                                let value: Option<api_struct!(@type $ty $(, $via)?)> = map.next_value()?;
+                                if let Some(value) = value
+                                    && $field.as_ref().is_none_or(|(best, _)| rank <= *best)
+                                {
+                                    $field = Some((rank, api_struct!(@convert value $(, $via)?)));
+                                }
+                            })*
+                            Key::__Unknown => {
+                                map.next_value::<IgnoredAny>()?;
+                            }
+                        }
+                    }
+                    #[allow(unused_mut)]
+                    let mut value = $name {
+                        $($field: api_struct!(@finish $mode $field $($key)*),)*
+                    };
+                    $({
+                        let then: fn(&mut $name) -> Result<(), &'static str> = $then;
+                        then(&mut value).map_err(A::Error::missing_field)?;
+                    })?
+                    Ok(value)
+                }
+            }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                    deserializer.deserialize_map(StructVisitor)
+                }
+            }
+        };
+    };
+
+    (@write $name:ident {
+        $($(#[$doc:meta])* $field:ident: $ty:ty = $mode:ident($($key:literal)|* $(as $via:ty)?),)*
+    }) => {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                $(api_struct!(@entry $mode map (&self.$field) $($key)*);)*
+                map.end()
+            }
+        }
+    };
+
+    (@type $ty:ty) => { $ty };
+    (@type $ty:ty, $via:ty) => { $via };
+    (@convert $value:ident) => { $value };
+    (@convert $value:ident, $via:ty) => { $value.into() };
+
+    (@finish required $field:ident $key:literal $($more:literal)*) => {
+        match $field {
+            Some((_, value)) => value,
+            None => return Err(A::Error::missing_field($key)),
+        }
+    };
+    (@finish $mode:ident $field:ident $($key:literal)*) => {
+        $field.map(|(_, value)| value).unwrap_or_default()
+    };
+
+    (@entry local $map:ident ($value:expr)) => {};
+    (@entry optional $map:ident ($value:expr) $key:literal $($more:literal)*) => {
+        if let Some(value) = $value {
+            $map.serialize_entry($key, value)?;
+        }
+    };
+    (@entry $mode:ident $map:ident ($value:expr) $key:literal $($more:literal)*) => {
+        $map.serialize_entry($key, $value)?
+    };
+}
+
+/// Declares a public enum over a string of the API that keeps values it does not know.
+macro_rules! open_enum {
+    (
+        $(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+            /// A value this version of the crate does not know, as the server spelled it.
+            Unknown(String),
+        }
+
+        impl $name {
+            /// The value as the API spells it.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $($name::$variant => $text,)+
+                    $name::Unknown(text) => text,
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => $name::$variant,)+
+                    _ => $name::Unknown(text.to_owned()),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                match text.as_str() {
+                    $($text => $name::$variant,)+
+                    _ => $name::Unknown(text),
+                }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct TextVisitor;
+
+                impl serde::de::Visitor<'_> for TextVisitor {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("a string")
+                    }
+
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        Ok(text.into())
+                    }
+                }
+
+                deserializer.deserialize_str(TextVisitor)
+            }
+        }
+    };
+}

@@ -1,0 +1,202 @@
+//! Messages, as they come over the socket and out of a room's history.
+
+use super::lenient::Flag;
+use super::{AgencyId, LoopGuard, MessageId, Metadata, Timestamp, UserId};
+
+open_enum! {
+    /// What kind of message it is.
+    #[derive(Default)]
+    pub enum MessageType {
+        /// Somebody said something.
+        #[default]
+        Chat = "chat",
+        /// The result of a tool or of a hook.
+        ToolResult = "tool_result",
+        /// Somebody did something (`/me`).
+        Action = "action",
+        /// The platform speaks: results of commands, answers of hooks.
+        System = "system",
+    }
+}
+
+open_enum! {
+    /// Who stands behind an account.
+    #[derive(Default)]
+    pub enum SenderType {
+        /// A person.
+        #[default]
+        User = "user",
+        /// An agent.
+        Agent = "agent",
+    }
+}
+
+api_struct! {
+    /// A message in a room.
+    ///
+    /// Fields: docs.crustocean.chat, page "SDK messaging".
+    #[derive(Debug, Clone)]
+    pub struct Message {
+        /// The message's id.
+        id: MessageId = required("id"),
+        /// The room it was said in.
+        agency_id: AgencyId = required("agency_id" | "agencyId"),
+        /// The text.
+        content: String = required("content"),
+        /// What kind of message it is.
+        kind: MessageType = default("type"),
+        /// What it carries besides the text.
+        metadata: Metadata = default("metadata"),
+        /// When it was said.
+        created_at: Timestamp = required("created_at" | "createdAt"),
+        /// When it was last edited, if ever.
+        edited_at: Option<Timestamp> = optional("edited_at" | "editedAt"),
+        /// Who said it. `system` for the platform and for hooks, empty if the server named nobody.
+        sender_id: UserId = default("sender_id" | "senderId" | "authorId"),
+        /// The sender's username, without `@`.
+        sender_username: String = default("sender_username" | "senderUsername" | "username"),
+        /// The sender's name to show. The username if there is no other.
+        sender_display_name: String =
+            default("sender_display_name" | "senderDisplayName" | "display_name" | "displayName"),
+        /// Person or agent.
+        sender_type: SenderType = default("sender_type" | "senderType"),
+        /// Whether it is a direct message.
+        dm: bool = default("dm" as Flag),
+        /// Whether it did not come live but was fetched from the history after a gap.
+        replayed: bool = local(),
+    }
+    then |message| {
+        if message.sender_display_name.is_empty() {
+            message.sender_display_name.clone_from(&message.sender_username);
+        }
+        Ok(())
+    }
+}
+
+impl Message {
+    /// Whether the platform or a hook said it, not an account.
+    pub fn is_system(&self) -> bool {
+        self.kind == MessageType::System || self.sender_id == "system"
+    }
+
+    /// Whether an agent said it.
+    pub fn is_from_agent(&self) -> bool {
+        self.sender_type == SenderType::Agent
+    }
+
+    /// The loop guard it carries, if any.
+    pub fn loop_guard(&self) -> Option<LoopGuard> {
+        self.metadata.loop_guard()
+    }
+}
+
+api_struct! {
+    /// The payload of the event `message-edited`.
+    #[derive(Debug, Clone)]
+    pub struct MessageEdited {
+        /// The message that was edited.
+        message_id: MessageId = required("messageId" | "message_id" | "id"),
+        /// The room it is in, where the server says so.
+        agency_id: Option<AgencyId> = optional("agencyId" | "agency_id"),
+        /// The text as it is now.
+        content: String = required("content"),
+        /// The metadata as it is now.
+        metadata: Metadata = default("metadata"),
+        /// When it was edited.
+        edited_at: Option<Timestamp> = optional("edited_at" | "editedAt"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRAME: &str = r#"{"id":"msg-1","agency_id":"ag-1","content":"@mybot hello","type":"chat","metadata":"{}",
+        "created_at":"2026-03-05T10:00:00.000Z","sender_id":"usr-1","sender_username":"alice",
+        "sender_display_name":"Alice","sender_type":"user","dm":false}"#;
+
+    fn message(json: &str) -> serde_json::Result<Message> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn reads_the_documented_message() {
+        let message = message(FRAME).unwrap();
+        assert_eq!((message.id.as_str(), message.agency_id.as_str()), ("msg-1", "ag-1"));
+        assert_eq!((message.kind, message.sender_type), (MessageType::Chat, SenderType::User));
+        assert_eq!((message.dm, message.replayed, message.edited_at), (false, false, None));
+        assert!(message.metadata.is_empty());
+    }
+
+    #[test]
+    fn reads_either_spelling_and_both_at_once() {
+        let minimal = r#""id":"m","content":"","created_at":"x""#;
+        for keys in [
+            r#""agency_id":"ag-1""#,
+            r#""agencyId":"ag-1""#,
+            r#""agency_id":"ag-1","agencyId":"ag-2""#,
+            r#""agencyId":"ag-2","agency_id":"ag-1""#,
+            r#""agencyId":"ag-1","agency_id":null"#,
+            r#""agency_id":"ag-2","agency_id":"ag-1""#,
+        ] {
+            let message = message(&format!("{{{minimal},{keys}}}")).unwrap();
+            assert_eq!(message.agency_id, "ag-1", "{keys}");
+        }
+        let error = message(&format!("{{{minimal}}}")).unwrap_err().to_string();
+        assert!(error.contains("`agency_id`"), "{error}");
+    }
+
+    #[test]
+    fn the_author_of_a_history_message_falls_back_to_username() {
+        let common = r#""id":"m","agencyId":"a","content":"","created_at":"x","username":"alice""#;
+        let plain = message(&format!("{{{common}}}")).unwrap();
+        assert_eq!((plain.sender_username.as_str(), plain.sender_display_name.as_str()), ("alice", "alice"));
+        let both = message(&format!(r#"{{{common},"sender_username":"bob"}}"#)).unwrap();
+        assert_eq!(both.sender_username, "bob");
+    }
+
+    #[test]
+    fn hostile_metadata_and_unknown_keys_do_not_cost_the_message() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(300), "}".repeat(300));
+        for metadata in [deep.as_str(), r#"{"x":"\ud800"}"#, r#""not json""#, "[[[]]]", "null"] {
+            let json = format!(
+                r#"{{"id":"m","agency_id":"a","content":"hi","created_at":"x","metadata":{metadata},"new":{deep},
+                   "type":"poll","replayed":true,"dm":null}}"#
+            );
+            let message = message(&json).unwrap();
+            assert_eq!(message.kind, MessageType::Unknown("poll".to_owned()));
+            assert!(!message.replayed, "only this crate says so");
+        }
+    }
+
+    #[test]
+    fn is_written_as_it_is_read() {
+        let first = message(FRAME).unwrap();
+        let json = serde_json::to_string(&first).unwrap();
+        assert!(json.contains(r#""agency_id":"ag-1""#) && !json.contains("replayed"), "{json}");
+        assert_eq!(serde_json::to_string(&message(&json).unwrap()).unwrap(), json);
+    }
+
+    #[test]
+    fn unknown_kinds_make_the_round_trip() {
+        for text in ["chat", "tool_result", "action", "system", "poll", ""] {
+            let kind = MessageType::from(text);
+            assert_eq!((kind.as_str(), kind.to_string().as_str()), (text, text));
+            let json = serde_json::to_string(&kind).unwrap();
+            assert_eq!(serde_json::from_str::<MessageType>(&json).unwrap(), kind);
+            assert_eq!(MessageType::from(text.to_owned()), kind);
+        }
+    }
+
+    #[test]
+    fn an_edit_is_read() {
+        let edit: MessageEdited = serde_json::from_str(
+            r#"{"messageId":"msg-1","content":"@mybot hello!","metadata":{"trace":[]},"edited_at":"2026-03-05T10:00:04Z"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (edit.message_id.as_str(), edit.metadata.is_empty(), edit.agency_id),
+            ("msg-1", false, None)
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! What a message carries besides its text.
+
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::loop_guard::LoopGuard;
+use crate::error::{Error, Result};
+
+/// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
+///
+/// Kept as the JSON text that came and read only when asked. The server sends an object, or a string with an object in
+/// it, or nothing; all three read the same. Nothing here fails or panics: what cannot be read is `None`.
+///
+/// ```
+/// use crustocean::Message;
+///
+/// # fn demo(message: &Message) {
+/// if message.metadata.get("heartbeat").is_some_and(|value| value == true) {
+///     println!("a scheduled prompt");
+/// }
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct Metadata(Option<Box<RawValue>>);
+
+impl Metadata {
+    /// Metadata to send, from anything that serialises to a JSON object.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it does not serialise, or to something else than an object.
+    pub fn new(value: &impl Serialize) -> Result<Self> {
+        let raw = serde_json::value::to_raw_value(value)
+            .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
+        if !raw.get().starts_with('{') {
+            return Err(Error::invalid("metadata is a JSON object: this value is something else"));
+        }
+        Ok(Metadata(Some(raw)))
+    }
+
+    /// Whether there is nothing to get: it is absent, empty or not an object.
+    pub fn is_empty(&self) -> bool {
+        self.with_object(|text| Some(scan(text, "")?.keys)).is_none_or(|keys| keys == 0)
+    }
+
+    /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
+    pub fn get(&self, key: &str) -> Option<Value> {
+        self.read(key)
+    }
+
+    /// All of it, as a JSON object.
+    pub fn to_value(&self) -> Option<Value> {
+        self.to_map().map(Value::Object)
+    }
+
+    /// All of it, as a map.
+    pub fn to_map(&self) -> Option<Map<String, Value>> {
+        self.with_object(|text| serde_json::from_str(text).ok())
+    }
+
+    /// The JSON text as it came: an object, or a string with an object in it. `null` if there was none.
+    pub fn raw(&self) -> &str {
+        self.0.as_ref().map_or("null", |raw| raw.get())
+    }
+
+    /// The loop guard, if the message carries one.
+    pub fn loop_guard(&self) -> Option<LoopGuard> {
+        LoopGuard::read(&self.read::<Box<RawValue>>("loop_guard")?)
+    }
+
+    /// One key's value as a type of one's own; `None` if it is absent or does not fit.
+    pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.with_object(|text| serde_json::from_str(scan(text, key)?.found?.get()).ok())
+    }
+
+    /// Calls `read` with the text of the JSON object, taken out of its string where it is in one.
+    fn with_object<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.0.as_ref()?.get();
+        if !text.starts_with('"') {
+            return read(text);
+        }
+        read(serde_json::from_str::<String>(text).ok()?.trim())
+    }
+}
+
+/// What one pass over an object's own keys finds.
+struct Scan<'t> {
+    keys: usize,
+    found: Option<&'t RawValue>,
+}
+
+/// Looks for a key without building or even checking the values: JSON nested hundreds of levels deep or with a lone
+/// surrogate in it, which any chat user can post, does not get in the way of the rest.
+fn scan<'t>(object: &'t str, key: &str) -> Option<Scan<'t>> {
+    let mut json = serde_json::Deserializer::from_str(object);
+    let found = json.deserialize_map(ScanVisitor { key }).ok()?;
+    json.end().ok()?;
+    Some(found)
+}
+
+struct ScanVisitor<'k> {
+    key: &'k str,
+}
+
+impl<'t> Visitor<'t> for ScanVisitor<'_> {
+    type Value = Scan<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Scan<'t>, A::Error> {
+        let mut scan = Scan { keys: 0, found: None };
+        while let Some(wanted) = map.next_key_seed(KeyIs(self.key))? {
+            scan.keys += 1;
+            if wanted {
+                scan.found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(scan)
+    }
+}
+
+/// Reads a key as bytes, which serde_json does not check for lone surrogates.
+struct KeyIs<'k>(&'k str);
+
+impl<'t> DeserializeSeed<'t> for KeyIs<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for KeyIs<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
+        Ok(key == self.0.as_bytes())
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
+        Ok(key == self.0)
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw())
+    }
+}
+
+/// As JSON text: the same metadata written in two ways is not equal.
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw() == other.raw()
+    }
+}
+
+impl From<Map<String, Value>> for Metadata {
+    fn from(map: Map<String, Value>) -> Self {
+        Metadata::new(&map).unwrap_or_default()
+    }
+}
+
+/// Written as an object, however it came; as `null` if it is no object.
+impl Serialize for Metadata {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let object = self.with_object(|text| {
+            let raw: &RawValue = serde_json::from_str(text).ok()?;
+            raw.get().starts_with('{').then(|| raw.to_owned())
+        });
+        object.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        // Most messages have none: do not keep a block of memory for that.
+        Ok(Metadata(match raw.get() {
+            "{}" | "\"{}\"" | "\"\"" | "null" => None,
+            _ => Some(raw),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(json: &str) -> Metadata {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn reads_an_object_and_a_string_alike() {
+        for json in [r#"{"skill":"dice","trace":[1]}"#, r#""{\"skill\":\"dice\",\"trace\":[1]}""#] {
+            let metadata = metadata(json);
+            assert_eq!(metadata.get("skill"), Some("dice".into()), "{json}");
+            assert_eq!(metadata.get("style"), None);
+            assert!(!metadata.is_empty());
+            assert_eq!(metadata.to_map().unwrap().len(), 2);
+            assert_eq!(metadata.raw(), json);
+            assert_eq!(serde_json::to_string(&metadata).unwrap(), r#"{"skill":"dice","trace":[1]}"#);
+        }
+    }
+
+    #[test]
+    fn is_nothing_when_it_is_nothing_or_no_object() {
+        for json in [
+            "null",
+            "{}",
+            " { } ",
+            "\"\"",
+            "\"{}\"",
+            "\" { } \"",
+            "\"hello\"",
+            "\"{\\\"a\\\":\"",
+            "[1]",
+            "7",
+            "\"null\"",
+        ] {
+            let metadata = metadata(json);
+            assert!(metadata.is_empty(), "{json}");
+            assert_eq!((metadata.get("a"), metadata.loop_guard()), (None, None), "{json}");
+            assert!(metadata.to_map().is_none_or(|map| map.is_empty()), "{json}");
+            assert!(
+                matches!(serde_json::to_string(&metadata).unwrap().as_str(), "null" | "{}" | "{ }"),
+                "{json}"
+            );
+        }
+        assert_eq!(metadata("null").raw(), "null");
+    }
+
+    #[test]
+    fn hostile_parts_do_not_spoil_the_rest() {
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        let object = format!(r#"{{"deep":{deep},"lone":"\ud800","\udfff":1,"skill":"dice"}}"#);
+        let string = serde_json::to_string(&object).unwrap();
+        for json in [object, string] {
+            let metadata = metadata(&json);
+            assert_eq!(metadata.get("skill"), Some("dice".into()));
+            assert_eq!((metadata.get("deep"), metadata.get("lone")), (None, None));
+            assert_eq!(metadata.to_value(), None);
+            assert!(!metadata.is_empty());
+        }
+    }
+
+    #[test]
+    fn is_made_from_objects_only() {
+        assert_eq!(Metadata::new(&serde_json::json!({"a": 1})).unwrap().raw(), r#"{"a":1}"#);
+        assert_eq!(Metadata::new(&"text").unwrap_err().kind(), crate::ErrorKind::Invalid);
+    }
+}
