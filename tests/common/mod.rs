@@ -1,0 +1,19 @@
+//! What the integration tests share: a watchdog, and a server whose every byte the test decides.
+//!
+//! `mod common;` takes it in. No test uses all of it.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test takes what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is a failed test"
+)]
+
+mod http;
+mod scripted;
+mod watchdog;
+
+pub use http::{Request, Response};
+pub use scripted::{Conn, Received, ScriptedServer};
+pub use watchdog::{Watchdog, watchdog};
