@@ -104,7 +104,9 @@ impl Event {
         Some(match item {
             Item::Event(raw) => return Event::from_raw(raw),
             Item::Connected { attempt, recovered } => Event::Connected { attempt, recovered },
-            Item::Disconnected { reason, detail, retry_in } => Event::Disconnected { reason, detail, retry_in },
+            Item::Disconnected { reason, detail, retry_in } => {
+                Event::Disconnected { reason, detail, retry_in }
+            }
             Item::ConnectFailed { error, attempt, retry_in } => {
                 Event::ConnectFailed { reason: error.to_string(), attempt, retry_in }
             }

@@ -19,7 +19,8 @@ pub fn is_mentioned(text: &str, handle: &str) -> bool {
     let text = text.as_bytes();
     // Bytes do: `@`, the word characters and handles are ASCII, and no part of another UTF-8 character looks like them.
     text.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
-        let free_before = at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| !is_word(*byte));
+        let free_before =
+            at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| !is_word(*byte));
         let end = at + 1 + handle.len();
         let same = text.get(at + 1..end).is_some_and(|word| word.eq_ignore_ascii_case(handle));
         let free_after = text.get(end).is_none_or(|byte| !is_word(*byte));
@@ -37,10 +38,30 @@ mod tests {
 
     #[test]
     fn finds_whole_handles_only() {
-        for text in ["@larry", "hi @larry!", "(@LARRY)", "@larry_lobster @larry", "ü@larry…", "@@larry", "@larry.", "a @larry\n"] {
+        for text in [
+            "@larry",
+            "hi @larry!",
+            "(@LARRY)",
+            "@larry_lobster @larry",
+            "ü@larry…",
+            "@@larry",
+            "@larry.",
+            "a @larry\n",
+        ] {
             assert!(is_mentioned(text, "larry"), "{text}");
         }
-        for text in ["", "larry", "@larry_lobster", "@larry-2", "@larry2", "me@larry", "x_@larry", "-@larry", "@ larry", "@larr"] {
+        for text in [
+            "",
+            "larry",
+            "@larry_lobster",
+            "@larry-2",
+            "@larry2",
+            "me@larry",
+            "x_@larry",
+            "-@larry",
+            "@ larry",
+            "@larr",
+        ] {
             assert!(!is_mentioned(text, "larry"), "{text}");
         }
     }

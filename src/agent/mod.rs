@@ -26,7 +26,7 @@ pub use room::Room;
 use crate::client::{AgentSession, Client};
 use crate::config::{Builder, Config};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Dm, LoopGuard, Message, MessageId, User};
+use crate::model::{AgencyId, AgencyJoined, Conversation, LoopGuard, Message, MessageId, User};
 use crate::net::{Dialer, Http};
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
@@ -65,7 +65,7 @@ pub struct Agent {
 struct Inner {
     session: Session,
     client: Client,
-    me: User,
+    me: Arc<User>,
     rooms: Arc<Rooms>,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
@@ -124,12 +124,16 @@ impl Agent {
         let dialer = Dialer::new(config)?;
         let http = Http::with_dialer(config, dialer.clone())?;
         let account = AgentSession::exchange(http.clone(), token)?;
-        let me = account.user().clone();
+        let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let door = Door { session: account, rooms: Arc::clone(&rooms), join_timeout: options.join_timeout };
-        let target =
-            Target { dialer, url, user_agent: config.user_agent.clone(), dial_timeout: options.handshake_timeout };
+        let target = Target {
+            dialer,
+            url,
+            user_agent: config.user_agent.clone(),
+            dial_timeout: options.handshake_timeout,
+        };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let session = Session::open(target, Arc::new(door), limits)?;
         Ok(Agent { inner: Arc::new(Inner { session, client, me, rooms, joining: Mutex::new(()), options }) })
@@ -188,7 +192,9 @@ impl Agent {
             None if looks_like_an_id(slug_or_id) => Ok(slug_or_id.into()),
             None => Err(Error::new(
                 ErrorKind::NotFound,
-                format!("the agent can see no agency {slug_or_id:?}: agent.client().agencies().list() shows which"),
+                format!(
+                    "the agent can see no agency {slug_or_id:?}: agent.client().agencies().list() shows which"
+                ),
             )),
         }
     }
@@ -202,8 +208,10 @@ impl Agent {
             match join_on(&line, id, limit) {
                 // The link broke meanwhile. To join twice does no harm.
                 Err(error)
-                    if matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent)
-                        && Instant::now() < deadline => {}
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent
+                    ) && Instant::now() < deadline => {}
                 other => return other,
             }
         }
@@ -270,7 +278,7 @@ impl Agent {
     ///
     /// # Errors
     /// Those of any REST call.
-    pub fn dms(&self) -> Result<Vec<Dm>> {
+    pub fn dms(&self) -> Result<Vec<Conversation>> {
         self.inner.client.dms().list()
     }
 
@@ -297,7 +305,7 @@ impl Agent {
         first_error.map_or(Ok(rooms), Err)
     }
 
-    /// Sends a direct message in a conversation's room ([`Dm::agency_id`]), which is joined first if it has not been.
+    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`]), which is joined first if it has not been.
     ///
     /// # Errors
     /// As [`send`](Agent::send) and [`join`](Agent::join).

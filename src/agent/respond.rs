@@ -24,7 +24,8 @@ pub enum Decision {
 pub(crate) fn decide(message: &Message, me: &User) -> Decision {
     // The id is certain; the name also settles it where a history leaves the id out.
     if message.sender_id == me.id
-        || (message.sender_id.as_str().is_empty() && message.sender_username.eq_ignore_ascii_case(&me.username))
+        || (message.sender_id.as_str().is_empty()
+            && message.sender_username.eq_ignore_ascii_case(&me.username))
     {
         return Decision::Own;
     }

@@ -82,18 +82,23 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
                 if let Some((about_something_else, _)) = doubt {
                     line.push(Item::Event(about_something_else));
                 }
-                return event
-                    .first()
-                    .map_err(|error| Error::protocol("cannot read the server's agency-joined").with_source(error));
+                return event.first().map_err(|error| {
+                    Error::protocol("cannot read the server's agency-joined").with_source(error)
+                });
             }
             None => {
                 return Err(match doubt {
                     Some((event, _)) => {
                         let said = complaint(&event);
-                        Error::new(ErrorKind::Rejected, format!("the server does not let the agent into {id}: {said}"))
-                            .with_server_message(said)
+                        Error::new(
+                            ErrorKind::Rejected,
+                            format!("the server does not let the agent into {id}: {said}"),
+                        )
+                        .with_server_message(said)
                     }
-                    None => Error::timeout(format!("the server did not confirm the join of {id} within {limit:?}")),
+                    None => Error::timeout(format!(
+                        "the server did not confirm the join of {id} within {limit:?}"
+                    )),
                 });
             }
         }

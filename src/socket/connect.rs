@@ -61,7 +61,11 @@ impl From<Error> for ConnectFailure {
 }
 
 /// Dials, upgrades, and joins the main namespace with `auth`, a JSON object. `cancel` lets another thread end it.
-pub(crate) fn connect(target: &Target, auth: &str, slot: &DialSlot) -> Result<Connected, ConnectFailure> {
+pub(crate) fn connect(
+    target: &Target,
+    auth: &str,
+    cancel: &CancelToken,
+) -> Result<Connected, ConnectFailure> {
     let deadline = Instant::now() + target.dial_timeout;
     let mut stream = target.dialer.dial_cancellable(&target.url, deadline, cancel)?;
     stream.wire_mut().set_deadline(Some(deadline));

@@ -10,15 +10,16 @@ use tungstenite::{Bytes, Utf8Bytes};
 use crate::error::{Error, Result};
 use crate::socket::packet;
 
-/// One event of the server. Holds a slice of the frame it came in; nothing is copied until an argument is decoded.
+/// An event of the server as it came: a name and arguments in JSON. It holds the frame that it came in; nothing is
+/// copied until an argument is decoded.
 #[derive(Debug, Clone)]
-pub(crate) struct RawEvent {
+pub struct RawEvent {
     frame: Utf8Bytes,
     name: Name,
     args: Range<usize>,
     /// The server asks for an ack under this id.
-    pub(crate) ack: Option<u64>,
-    pub(crate) attachments: Vec<Bytes>,
+    ack: Option<u64>,
+    attachments: Vec<Bytes>,
 }
 
 #[derive(Debug, Clone)]
@@ -46,15 +47,16 @@ impl RawEvent {
         Ok(RawEvent { name, args: range_in(frame, split.args), frame: frame.clone(), ack, attachments })
     }
 
-    pub(crate) fn name(&self) -> &str {
+    /// The event's name.
+    pub fn name(&self) -> &str {
         match &self.name {
             Name::In(range) => self.frame.get(range.clone()).unwrap_or_default(),
             Name::Own(name) => name,
         }
     }
 
-    /// The arguments, separated by commas, as JSON text.
-    pub(crate) fn args(&self) -> &str {
+    /// The arguments, separated by commas, as JSON text. Empty if there are none.
+    pub fn args(&self) -> &str {
         self.frame.get(self.args.clone()).unwrap_or_default()
     }
 
@@ -63,8 +65,16 @@ impl RawEvent {
         self.frame.len() + self.attachments.iter().map(Bytes::len).sum::<usize>() + size_of::<Self>()
     }
 
-    /// The first argument as `T`; the ones behind it are of no interest. No argument reads as `null`.
-    pub(crate) fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+    /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.
+    pub fn attachments(&self) -> impl Iterator<Item = &[u8]> {
+        self.attachments.iter().map(|bytes| &**bytes)
+    }
+
+    /// The first argument as `T`, whatever comes behind it. No argument reads as `null`.
+    ///
+    /// # Errors
+    /// What the JSON decoder says.
+    pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         let args = self.args();
         if args.is_empty() {
             return serde_json::from_str("null");

@@ -13,7 +13,7 @@ mod state;
 mod websocket;
 
 pub(crate) use connect::Target;
-pub(crate) use event::RawEvent;
+pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use session::{Host, Limits, Line, Next, Session};
 pub(crate) use state::Interest;

@@ -12,8 +12,10 @@
 
 mod http;
 mod scripted;
+mod stage;
 mod watchdog;
 
 pub use http::{Request, Response};
 pub use scripted::{Conn, Received, ScriptedServer};
+pub use stage::{SOON, Stage, eventually, wait_for, wait_for_message};
 pub use watchdog::{Watchdog, watchdog};
