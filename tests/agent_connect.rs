@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::TcpListener;
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use common::{Response, ScriptedServer, Stage, watchdog};
@@ -87,8 +88,10 @@ fn a_refusal_of_the_socket_is_tried_once_more_with_a_new_session() {
 #[test]
 fn a_server_that_never_answers_the_upgrade_costs_the_handshake_timeout_only() {
     let _watchdog = watchdog(LIMIT);
-    let server = ScriptedServer::start_before_upgrade(|conn| {
-        conn.recv(Duration::from_secs(10));
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = ScriptedServer::start_before_upgrade(move |_| {
+        let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(10));
     });
     let started = Instant::now();
     let error = Agent::builder()
@@ -98,6 +101,7 @@ fn a_server_that_never_answers_the_upgrade_costs_the_handshake_timeout_only() {
         .unwrap_err();
     assert!(error.is_timeout(), "{error}");
     assert!(started.elapsed() < Duration::from_secs(5));
+    drop(hold);
 }
 
 #[test]

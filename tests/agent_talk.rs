@@ -17,7 +17,9 @@ fn messages_go_both_ways_with_metadata() {
     for as_string in [false, true] {
         let stage = Stage::with(Sandbox::builder().metadata_as_string(as_string));
         let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
-        larry.send(Outgoing::new("  the price ").kind(MessageType::ToolResult).with("skill", "prices")).unwrap();
+        larry
+            .send(Outgoing::new("  the price ").kind(MessageType::ToolResult).with("skill", "prices"))
+            .unwrap();
         let heard = wait_for_message(&ben.events(), "the price");
         assert_eq!((heard.content.as_str(), &heard.kind), ("the price", &MessageType::ToolResult));
         assert_eq!(heard.metadata.get("skill"), Some(json!("prices")), "as string: {as_string}");
@@ -60,7 +62,8 @@ fn a_reply_goes_where_the_message_came_from_and_counts_hops() {
     assert_eq!((next.hop, &next.interaction_id), (2, &guard.interaction_id));
 
     // The twentieth hop is the last.
-    let used_up = json!({"loop_guard": {"interaction_id": "lg_x", "hop": 20, "max_hops": 20, "status": "active"}});
+    let used_up =
+        json!({"loop_guard": {"interaction_id": "lg_x", "hop": 20, "max_hops": 20, "status": "active"}});
     let lobby = stage.sandbox.lobby_id();
     stage.sandbox.say(&lobby, &stage.alice.id, "@larry and again", used_up).unwrap();
     let last = wait_for_message(&larrys, "and again");

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, AgentBuilder, AgentToken, Client, Event, Events, Message, PersonalAccessToken, RecvError};
+use crustocean::{
+    Agent, AgentBuilder, AgentToken, Client, Event, Events, Message, PersonalAccessToken, RecvError,
+};
 use crustocean_sandbox::{Builder, Credentials, Sandbox};
 
 /// How long anything that should happen may take.
