@@ -63,8 +63,9 @@ impl Inbox {
         self.items.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
+    /// The point from which it should be filled with care.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.events >= self.max_events / 2 || self.bytes >= self.max_bytes / 2
     }
 
     pub(crate) fn push(&mut self, item: Item) {
@@ -161,7 +162,7 @@ mod tests {
     fn counts_bytes_but_keeps_one_large_event() {
         let mut inbox = Inbox::new(100, 10);
         inbox.push(event(0));
-        assert_eq!(inbox.len(), 1);
+        assert_eq!(inbox.events, 1);
         inbox.push(event(1));
         assert_eq!(drain(&mut inbox), ["lagged 1", "1"]);
     }
@@ -172,6 +173,6 @@ mod tests {
         for attempt in 0..5000 {
             inbox.push(Item::Connected { attempt, recovered: false });
         }
-        assert!(inbox.len() <= MAX_LIFECYCLE);
+        assert!(inbox.items.len() <= MAX_LIFECYCLE);
     }
 }

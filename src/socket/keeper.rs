@@ -19,8 +19,8 @@ use crate::socket::state::{Phase, State};
 /// pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
 /// The same while events are queued: their consumer will read by itself when they are used up, and reading ahead
-/// of it only fills the queue. But heartbeats come in band, behind the events.
-const GRACE_WHILE_QUEUED: Duration = Duration::from_secs(1);
+/// of it only fills the queue. But heartbeats come in band, behind the events, so it cannot wait for long.
+const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
 /// Little: it only runs our own code, a few calls deep, besides TLS handshakes.
 const STACK: usize = 256 << 10;
 
@@ -82,7 +82,7 @@ fn watch<'a>(
     let queued = !state.inbox.is_empty();
     let turns = state.turns;
     let generation = state.generation;
-    let grace = if queued { GRACE_WHILE_QUEUED.min(link.handshake.ping_timeout / 4) } else { GRACE };
+    let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
     state.keeper_awake = true;
     let until = Instant::now() + grace;
     state = sleep(shared, state, Some(grace));
@@ -98,12 +98,13 @@ fn watch<'a>(
     if !queued {
         return shared.read(state, link, None);
     }
-    // Behind what is queued here there may be a ping waiting in the socket: read until it is empty.
+    // Behind what is queued here there may be a ping waiting in the socket: read until it is empty. When the queue
+    // fills up, go slower, one read at a time: what stays in the socket holds the server back and is not lost.
     loop {
         let before = Instant::now();
         let until = before + Duration::from_millis(1);
         state = shared.read(state, link, Some(until));
-        if !undisturbed(&state) || Instant::now() >= until {
+        if !undisturbed(&state) || state.inbox.is_half_full() || Instant::now() >= until {
             return state;
         }
     }
