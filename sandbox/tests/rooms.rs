@@ -144,6 +144,7 @@ fn direct_messages_are_between_two() {
     user.emit("send-message", json!({ "agencyId": room, "content": "/help" }));
     let message = agent.wait("message");
     assert_eq!((&message["content"], &message["dm"]), (&json!("/help"), &json!(true)));
+    assert_eq!(user.wait("message"), message);
 
     let path = format!("/api/dm/{room}");
     assert_eq!(call(&sandbox, "DELETE", &path, &alice.token, Value::Null).status, 200);
