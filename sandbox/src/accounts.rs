@@ -30,6 +30,7 @@ pub(crate) struct Account {
     pub(crate) password: Option<PasswordHash>,
     pub(crate) agent: Option<Agent>,
     pub(crate) following: HashSet<String>,
+    pub(crate) wallet: Option<String>,
     order: u64,
 }
 
@@ -142,6 +143,7 @@ impl Accounts {
             password: password.map(PasswordHash::new),
             agent,
             following: HashSet::new(),
+            wallet: None,
             order: self.created,
         };
         Ok(self.by_id.entry(id).or_insert(account))

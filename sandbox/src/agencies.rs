@@ -210,8 +210,17 @@ impl Agencies {
         }
     }
 
+    /// The agencies of an agent that has been claimed belong to its owner from now on.
+    pub(crate) fn inherit(&mut self, agent: &str, owner: &str) {
+        for agency in self.by_id.values_mut().filter(|agency| agency.owner.as_deref() == Some(agent)) {
+            agency.owner = Some(owner.to_owned());
+            agency.remove_member(owner);
+            agency.add_member(owner, "owner");
+        }
+    }
+
     /// An agency that the account may change: its own, and never the Lobby.
-    fn owned(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
+    pub(crate) fn owned(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let lobby = self.lobby.clone();
         let agency = self.find_mut(id_or_slug)?;
         if agency.id == lobby {
@@ -279,6 +288,8 @@ async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<String>) 
         let mut data = app.data();
         let id = data.agencies.owned(&id, &caller.id)?.id.clone();
         data.agencies.remove(&id);
+        data.commands.0.retain(|command| command.agency != id);
+        data.subscriptions.retain(|subscription| subscription.agency != id);
         id
     };
     realtime::close_room(&app, &id);

@@ -86,7 +86,7 @@ pub(crate) fn post(
     Ok(message.id)
 }
 
-fn show(app: &App, message: &Message) {
+pub(crate) fn show(app: &App, message: &Message) {
     let payload = message.json(app.metadata_as_string());
     realtime::emit_to_room(app, &message.agency_id, "message", &payload);
 }
@@ -139,9 +139,8 @@ fn command(app: &App, socket: &SocketRef, id: &str, call: (&str, &str), silent: 
 fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, silent: bool) {
     message.content = text;
     message.edited_at = Some(clock::now_ms());
-    let payload = edited_json(app, &message);
     if silent {
-        let _ = socket.emit("message-edited", &payload);
+        let _ = socket.emit("message-edited", &edited_json(app, &message));
         return;
     }
     if let Some(room) = app.data().agencies.get_mut(&message.agency_id)
@@ -149,7 +148,11 @@ fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, sil
     {
         *kept = message.clone();
     }
-    realtime::emit_to_room(app, &message.agency_id, "message-edited", &payload);
+    show_edit(app, &message);
+}
+
+pub(crate) fn show_edit(app: &App, message: &Message) {
+    realtime::emit_to_room(app, &message.agency_id, "message-edited", &edited_json(app, message));
 }
 
 fn edited_json(app: &App, message: &Message) -> Value {
@@ -177,7 +180,7 @@ pub(crate) fn edit(app: &App, socket: &SocketRef, identity: &Identity, payload: 
         kept.edited_at = Some(clock::now_ms());
         kept.clone()
     };
-    realtime::emit_to_room(app, id, "message-edited", &edited_json(app, &edited));
+    show_edit(app, &edited);
     Ok(())
 }
 

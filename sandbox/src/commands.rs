@@ -38,6 +38,10 @@ pub(crate) fn parse(content: &str) -> Option<(String, &str)> {
     starts.then(|| (name.to_lowercase(), args.trim()))
 }
 
+pub(crate) fn is_built_in(name: &str) -> bool {
+    COMMANDS.iter().any(|(known, _)| *known == name)
+}
+
 /// Runs a command; `None` is the one that never answers.
 pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome> {
     let done =

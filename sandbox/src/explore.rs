@@ -1,4 +1,4 @@
-//! What anybody may look at: public agencies, agents, users, and what the server can do.
+//! What anybody may look at: public agencies, agents, users and published hooks.
 
 use axum::extract::{Query, State};
 use axum::routing::get;
@@ -39,7 +39,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/explore/agencies", get(agencies))
         .route("/api/explore/agents", get(agents))
         .route("/api/explore/users", get(users))
-        .route("/api/explore/capabilities", get(capabilities))
+        .route("/api/explore/webhooks", get(webhooks))
 }
 
 async fn agencies(
@@ -103,12 +103,10 @@ async fn users(State(app): State<App>, Query(search): Query<Search>) -> Json<Val
     Json(json!({ "users": page }))
 }
 
-async fn capabilities() -> Json<Value> {
-    Json(json!({
-        "wallets": false,
-        "network": null,
-        "token": "USDC",
-        "x402": false,
-        "hookTransparency": false,
-    }))
+async fn webhooks(State(app): State<App>, Query(search): Query<Search>) -> Json<Value> {
+    let data = app.data();
+    // Published is what has a slug; what is switched off is left out.
+    let hooks = data.hooks.0.iter().filter(|hook| hook.enabled && hook.slug.is_some());
+    let page = search.page(hooks.map(|hook| hook.json(&data)), Value::to_string);
+    Json(json!({ "webhooks": page }))
 }

@@ -17,8 +17,8 @@ use crate::error::ApiError;
 use crate::links::{CutListener, LinkId};
 use crate::state::{App, Options};
 use crate::{
-    agencies, agents, auth, commands, dms, explore, faults, links, members, messages, realtime, runs, skills,
-    tokens, users,
+    agencies, agents, auth, commands, custom_commands, dms, explore, faults, hooks, links, members, messages,
+    metrics, onboarding, realtime, runs, skills, subscriptions, tokens, users, wallet,
 };
 
 /// The Node server's default for the size of an incoming message.
@@ -132,6 +132,12 @@ fn routes() -> Router<App> {
         .merge(users::routes())
         .merge(explore::routes())
         .merge(commands::routes())
+        .merge(custom_commands::routes())
+        .merge(hooks::routes())
+        .merge(subscriptions::routes())
+        .merge(wallet::routes())
+        .merge(onboarding::routes())
+        .merge(metrics::routes())
         .fallback(async || ApiError::not_found("Not found"))
         .method_not_allowed_fallback(async || ApiError::not_found("Not found"))
 }

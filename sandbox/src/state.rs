@@ -1,5 +1,6 @@
 //! What the server knows, and the handle by which every handler reaches it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,10 +10,13 @@ use socketioxide::extract::SocketRef;
 
 use crate::accounts::Accounts;
 use crate::agencies::Agencies;
+use crate::custom_commands::CustomCommands;
 use crate::faults::Faults;
+use crate::hooks::Hooks;
 use crate::links::Links;
 use crate::recorder::Recorder;
 use crate::runs::Runs;
+use crate::subscriptions::Subscription;
 use crate::tokens::Tokens;
 
 /// All that a real Crustocean keeps in its database.
@@ -22,6 +26,11 @@ pub(crate) struct Data {
     pub(crate) tokens: Tokens,
     pub(crate) agencies: Agencies,
     pub(crate) runs: Runs,
+    pub(crate) commands: CustomCommands,
+    pub(crate) hooks: Hooks,
+    /// Agents that nobody has claimed yet, by claim code.
+    pub(crate) claims: HashMap<String, String>,
+    pub(crate) subscriptions: Vec<Subscription>,
 }
 
 #[derive(Debug, Clone)]

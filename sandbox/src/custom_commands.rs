@@ -1,0 +1,246 @@
+//! Custom commands: slash commands of one agency, answered by a webhook.
+
+use axum::extract::{Path, State};
+use axum::routing::{get, patch, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use crate::auth::Caller;
+use crate::body::Body;
+use crate::clock;
+use crate::commands;
+use crate::error::{ApiError, ApiResult};
+use crate::hooks::Hook;
+use crate::ids;
+use crate::state::{App, Data};
+
+#[derive(Debug, Clone)]
+pub(crate) struct CustomCommand {
+    pub(crate) id: String,
+    pub(crate) agency: String,
+    pub(crate) name: String,
+    pub(crate) description: Option<String>,
+    pub(crate) webhook_url: String,
+    pub(crate) explore_metadata: Value,
+    pub(crate) invoke_permission: String,
+    pub(crate) invoke_whitelist: Vec<String>,
+    pub(crate) created_at: u64,
+}
+
+impl CustomCommand {
+    fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "webhook_url": self.webhook_url,
+            "explore_metadata": self.explore_metadata,
+            "invoke_permission": self.invoke_permission,
+            "invoke_whitelist": self.invoke_whitelist,
+            "created_at": clock::iso(self.created_at),
+        })
+    }
+
+    /// Takes over what a body has to say, of all fields but the name and the URL.
+    fn set(&mut self, body: &Body) -> ApiResult<()> {
+        if let Some(description) = body.0.get("description") {
+            self.description = description.as_str().map(str::to_owned);
+        }
+        if let Some(metadata) = body.0.get("explore_metadata") {
+            self.explore_metadata = metadata.clone();
+        }
+        if let Some(permission) = body.text(&["invoke_permission"]) {
+            if !["open", "closed", "whitelist"].contains(&permission) {
+                return Err(ApiError::bad_request("invoke_permission must be open, closed or whitelist"));
+            }
+            self.invoke_permission = permission.to_owned();
+        }
+        if let Some(list) = body.0.get("invoke_whitelist").and_then(Value::as_array) {
+            let names = list.iter().filter_map(Value::as_str);
+            self.invoke_whitelist = names.map(|name| name.trim_start_matches('@').to_lowercase()).collect();
+        }
+        Ok(())
+    }
+}
+
+/// The custom commands of all agencies.
+#[derive(Debug, Default)]
+pub(crate) struct CustomCommands(pub(crate) Vec<CustomCommand>);
+
+impl CustomCommands {
+    pub(crate) fn is_installed(&self, webhook_url: &str, agency: &str) -> bool {
+        self.0.iter().any(|command| command.webhook_url == webhook_url && command.agency == agency)
+    }
+
+    /// Name and description of a hook's commands, each once.
+    pub(crate) fn of_hook(&self, webhook_url: &str) -> Value {
+        let mut seen: Vec<&str> = Vec::new();
+        let mine = self.0.iter().filter(|command| command.webhook_url == webhook_url);
+        mine.filter(|command| {
+            let new = !seen.contains(&command.name.as_str());
+            seen.push(&command.name);
+            new
+        })
+        .map(|command| json!({ "name": command.name, "description": command.description }))
+        .collect()
+    }
+
+    fn find(&mut self, agency: &str, id: &str) -> ApiResult<&mut CustomCommand> {
+        let found = self.0.iter_mut().find(|command| command.id == id && command.agency == agency);
+        found.ok_or_else(|| ApiError::not_found("Command not found"))
+    }
+}
+
+/// Lowercase letters and digits only; the names of the platform's own commands are taken.
+pub(crate) fn name_of(text: &str) -> ApiResult<String> {
+    let name: String =
+        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
+    if name.is_empty() {
+        return Err(ApiError::bad_request("name must have letters or digits"));
+    }
+    if commands::is_built_in(&name) {
+        return Err(ApiError::bad_request(format!("/{name} is a built-in command")));
+    }
+    Ok(name)
+}
+
+fn url_of(body: &Body) -> ApiResult<Option<&str>> {
+    // OpenAPI spells it webhookUrl, all clients webhook_url.
+    match body.text(&["webhook_url", "webhookUrl"]) {
+        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+            Err(ApiError::bad_request("webhook_url must be an http or https URL"))
+        }
+        url => Ok(url),
+    }
+}
+
+pub(crate) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/custom-commands/{agency}/commands", get(list).post(create))
+        .route("/api/custom-commands/{agency}/commands/{id}", patch(update).delete(remove))
+        .route("/api/custom-commands/{agency}/commands/{id}/hook-key", post(key).delete(revoke_key))
+}
+
+async fn list(State(app): State<App>, caller: Caller, Path(agency): Path<String>) -> ApiResult<Json<Value>> {
+    let data = app.data();
+    let agency = data.agencies.find(&agency)?;
+    agency.require_member(&caller.id)?;
+    let own = data.commands.0.iter().filter(|command| command.agency == agency.id);
+    Ok(Json(own.map(CustomCommand::json).collect()))
+}
+
+async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Path(agency): Path<String>,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    let name = name_of(body.required("name")?)?;
+    let url = url_of(&body)?.ok_or_else(|| ApiError::bad_request("webhook_url is required"))?;
+    let mut data = app.data();
+    let agency = data.agencies.owned(&agency, &caller.id)?.id.clone();
+    let mut command = CustomCommand {
+        id: ids::uuid(),
+        agency,
+        name,
+        description: None,
+        webhook_url: url.to_owned(),
+        explore_metadata: Value::Null,
+        invoke_permission: "open".to_owned(),
+        invoke_whitelist: Vec::new(),
+        created_at: clock::now_ms(),
+    };
+    command.set(&body)?;
+    let key = publish(&mut data, &caller.id, url, &command.explore_metadata)?;
+    let mut answer = command.json();
+    if let (Some(key), Some(answer)) = (key, answer.as_object_mut()) {
+        answer.insert("hookKey".to_owned(), key.into());
+    }
+    data.commands.0.push(command);
+    Ok(Json(answer))
+}
+
+/// Makes the hook of a webhook URL when its first command is published; gives its key then, and only then.
+fn publish(data: &mut Data, creator: &str, url: &str, explore: &Value) -> ApiResult<Option<String>> {
+    // Some clients send the metadata as a JSON string.
+    let parsed = explore.as_str().and_then(|text| serde_json::from_str(text).ok());
+    let explore = parsed.as_ref().unwrap_or(explore);
+    let slug = explore.get("slug").and_then(Value::as_str);
+    if let Some(slug) = slug
+        && data.hooks.by_slug(slug).is_some_and(|hook| hook.webhook_url != url)
+    {
+        return Err(ApiError::conflict("This slug belongs to another hook"));
+    }
+    let new = data.hooks.by_url(url).is_none();
+    if new {
+        data.hooks.0.push(Hook::new(url, creator));
+    }
+    let Some(hook) = data.hooks.by_url(url) else { return Ok(None) };
+    if let Some(slug) = slug {
+        hook.slug = Some(slug.to_owned());
+        for (from, to) in [("at_name", "at_name"), ("display_name", "name"), ("description", "description")] {
+            if let Some(value) = explore.get(from) {
+                hook.fields.insert(to.to_owned(), value.clone());
+            }
+        }
+    }
+    Ok(new.then(|| hook.new_key()))
+}
+
+async fn update(
+    State(app): State<App>,
+    caller: Caller,
+    Path((agency, id)): Path<(String, String)>,
+    body: Body,
+) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    let agency = data.agencies.owned(&agency, &caller.id)?.id.clone();
+    let url = url_of(&body)?;
+    let name = body.text(&["name"]).map(name_of).transpose()?;
+    let command = data.commands.find(&agency, &id)?;
+    command.set(&body)?;
+    command.name = name.unwrap_or_else(|| command.name.clone());
+    command.webhook_url = url.unwrap_or(&command.webhook_url).to_owned();
+    let command = command.clone();
+    publish(&mut data, &caller.id, &command.webhook_url, &command.explore_metadata)?;
+    Ok(Json(command.json()))
+}
+
+async fn remove(
+    State(app): State<App>,
+    caller: Caller,
+    Path((agency, id)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    let agency = data.agencies.owned(&agency, &caller.id)?.id.clone();
+    data.commands.find(&agency, &id)?;
+    data.commands.0.retain(|command| command.id != id);
+    Ok(Json(json!({ "ok": true })))
+}
+
+fn hook_of<'d>(data: &'d mut Data, caller: &Caller, agency: &str, id: &str) -> ApiResult<&'d mut Hook> {
+    let agency = data.agencies.owned(agency, &caller.id)?.id.clone();
+    let url = data.commands.find(&agency, id)?.webhook_url.clone();
+    data.hooks.by_url(&url).ok_or_else(|| ApiError::not_found("Hook not found"))
+}
+
+/// Get or rotate, the sources disagree. Only the hash is kept, so here it is always a new key.
+async fn key(
+    State(app): State<App>,
+    caller: Caller,
+    Path((agency, id)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    let hook = hook_of(&mut data, &caller, &agency, &id)?;
+    Ok(Json(json!({ "hookKey": hook.new_key() })))
+}
+
+async fn revoke_key(
+    State(app): State<App>,
+    caller: Caller,
+    Path((agency, id)): Path<(String, String)>,
+) -> ApiResult<Json<Value>> {
+    let mut data = app.data();
+    hook_of(&mut data, &caller, &agency, &id)?.revoke_key();
+    Ok(Json(json!({ "ok": true })))
+}
