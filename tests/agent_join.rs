@@ -82,7 +82,7 @@ fn the_answer_to_another_join_is_not_taken_for_this_one() {
     });
     let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
     assert_eq!(agent.join("lobby").unwrap().id().as_str(), "ag-1");
-    // The complaint was about something else: the loop gets it.
+    // The complaint was about something else. The loop sees it, as it sees every event.
     let said = wait_for(&agent.events(), "error", |event| match event {
         Event::ServerError { message } => Some(message),
         _ => None,

@@ -56,11 +56,8 @@ fn sending_while_the_link_is_down_waits_for_it() {
 fn sending_gives_up_after_its_time_limit() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let agent = stage
-        .builder()
-        .send_timeout(Duration::from_millis(200))
-        .connect(stage.agent_token("larry"))
-        .unwrap();
+    let agent =
+        stage.builder().send_timeout(Duration::from_millis(200)).connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let room = agent.rooms().remove(0);
     stage.sandbox.stop();
@@ -168,4 +165,19 @@ fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
     assert!(gaps[1] >= Duration::from_millis(1000), "{gaps:?}");
     assert!(gaps[2] >= Duration::from_millis(2000), "{gaps:?}");
     agent.close().unwrap();
+}
+
+#[test]
+fn a_message_that_waited_for_the_rooms_goes_out_as_soon_as_they_are_joined() {
+    let _watchdog = watchdog(LIMIT);
+    // The sender may be the very thread that reads while the rooms are joined again. Many rounds, because it is a race.
+    for _ in 0..5 {
+        let stage = Stage::new();
+        let agent = stage.in_lobby("larry");
+        stage.sandbox.drop_links();
+        eventually("the loss is noticed", || !agent.is_connected());
+        let started = Instant::now();
+        agent.send("now").unwrap();
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
 }

@@ -23,9 +23,10 @@ fn every_frame_is_what_the_official_client_sends() {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
 
         conn.expect_text(r#"40{"token":"session-1"}"#);
-        conn.send_text(r#"40{"sid":"abc"}"#);
+        // Pings are answered in every state; here nothing else can come in between.
         conn.send_text("2");
         conn.expect_text("3");
+        conn.send_text(r#"40{"sid":"abc"}"#);
 
         conn.expect_text(r#"42["join-agency",{"agencyId":"ag-1"}]"#);
         conn.send_event("agency-joined", json!({"agencyId": "ag-1", "members": []}));
@@ -33,12 +34,17 @@ fn every_frame_is_what_the_official_client_sends() {
         conn.expect_text(
             r#"42["send-message",{"agencyId":"ag-1","content":"Hello","type":"tool_result","metadata":{"skill":"greeter"}}]"#,
         );
-        conn.expect_text(r#"42["edit-message",{"agencyId":"ag-1","messageId":"msg-1","content":"Hello again"}]"#);
+        conn.expect_text(
+            r#"42["edit-message",{"agencyId":"ag-1","messageId":"msg-1","content":"Hello again"}]"#,
+        );
 
         let reply = conn.expect_event("send-message");
         let guard = &reply["metadata"]["loop_guard"];
         assert_eq!((&reply["agencyId"], &reply["content"]), (&json!("ag-1"), &json!("hi")));
-        assert_eq!((&guard["hop"], &guard["max_hops"], &guard["status"]), (&json!(3), &json!(8), &json!("active")));
+        assert_eq!(
+            (&guard["hop"], &guard["max_hops"], &guard["status"]),
+            (&json!(3), &json!(8), &json!("active"))
+        );
         assert_eq!(guard["interaction_id"], "lg_1_abcdef");
 
         conn.expect_text(r#"42["join-agency",{"agencyId":"dm-1"}]"#);

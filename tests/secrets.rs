@@ -23,7 +23,8 @@ impl log::Log for Everything {
         // tungstenite and ureq trace whole requests and messages; the README says so. What is ours, and anything
         // that is not `trace`, must be clean.
         if record.target().starts_with("crustocean") || record.level() < log::Level::Trace {
-            let _ = writeln!(LOG.lock().unwrap(), "{} {}: {}", record.level(), record.target(), record.args());
+            let _ =
+                writeln!(LOG.lock().unwrap(), "{} {}: {}", record.level(), record.target(), record.args());
         }
     }
 

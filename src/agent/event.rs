@@ -23,7 +23,8 @@ pub enum Event {
     /// `agency-invited`: this agent was added to an agency. Join it with
     /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`.
     AgencyInvited(Invitation),
-    /// `error`: the server complains about something that was sent earlier. It does not say about what.
+    /// `error`: the server complains about something that was sent earlier. It does not say about what; what made a
+    /// [`join`](crate::Agent::join) fail comes here too.
     ServerError {
         /// The server's words.
         message: String,

@@ -8,7 +8,7 @@ use crate::agent::outgoing::JoinAgency;
 use crate::client::AgentSession;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined};
-use crate::socket::{Host, Interest, Item, Line};
+use crate::socket::{Host, Item, Line};
 
 /// The rooms in the order they were joined; the last is the current one.
 #[derive(Debug, Default)]
@@ -59,50 +59,32 @@ const DOUBT: Duration = Duration::from_millis(250);
 /// # Errors
 /// `Rejected` with the server's words, `Timeout`, or what happened to the link.
 pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
-    let deadline = Instant::now() + limit;
+    let mut deadline = Instant::now() + limit;
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" if event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted) => {
-            Interest::Share
-        }
-        "error" => Interest::Take,
-        _ => Interest::No,
+        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
-    let mut doubt = None;
-    loop {
-        let until = doubt.as_ref().map_or(deadline, |(_, until)| deadline.min(*until));
-        match watching.next(until)? {
-            Some(event) if event.name() == "error" && doubt.is_none() => {
-                doubt = Some((event, Instant::now() + DOUBT));
-            }
-            // One complaint can be about this join. The others, and that one if we are in, are the consumer's.
-            Some(event) if event.name() == "error" => line.push(Item::Event(event)),
-            Some(event) => {
-                if let Some((about_something_else, _)) = doubt {
-                    line.push(Item::Event(about_something_else));
-                }
-                return event.first().map_err(|error| {
-                    Error::protocol("cannot read the server's agency-joined").with_source(error)
-                });
-            }
-            None => {
-                return Err(match doubt {
-                    Some((event, _)) => {
-                        let said = complaint(&event);
-                        Error::new(
-                            ErrorKind::Rejected,
-                            format!("the server does not let the agent into {id}: {said}"),
-                        )
-                        .with_server_message(said)
-                    }
-                    None => Error::timeout(format!(
-                        "the server did not confirm the join of {id} within {limit:?}"
-                    )),
-                });
-            }
+    let mut said = None;
+    while let Some(event) = watching.next(deadline)? {
+        if event.name() != "error" {
+            return event.first().map_err(|error| {
+                Error::protocol("cannot read the server's agency-joined").with_source(error)
+            });
+        }
+        if said.is_none() {
+            said = Some(complaint(&event));
+            deadline = deadline.min(Instant::now() + DOUBT);
         }
     }
+    Err(match said {
+        Some(said) => {
+            let text = format!("the server does not let the agent into {id}: {said}");
+            Error::new(ErrorKind::Rejected, text).with_server_message(said)
+        }
+        None => Error::timeout(format!("the server did not confirm the join of {id} within {limit:?}")),
+    })
 }
 
 /// What the connection needs from the agent: its credentials, and its rooms put right.

@@ -16,4 +16,3 @@ pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use session::{Host, Limits, Line, Next, Session};
-pub(crate) use state::Interest;

@@ -79,6 +79,8 @@ impl std::fmt::Debug for Session {
 
 /// How long the peer may take to complete the closing handshake.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
+/// How long a read may block while a link is being restored.
+const RESTORING_SLICE: Duration = Duration::from_millis(10);
 /// What dropping the session may take in all.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -413,6 +415,9 @@ impl Shared {
     }
 
     /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
+    ///
+    /// Once a link is up, only what comes from it may make a wish come true: a thread that is blocked in a read
+    /// looks at nothing else. Whatever else changes then has to end the link (which ends the read) or be told before.
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
@@ -427,7 +432,13 @@ impl Shared {
                 return granted;
             }
             state = match state.link().filter(|_| !state.reading).cloned() {
-                Some(link) => self.read(state, &link, until),
+                Some(link) => {
+                    // The end of restoring is not announced by the socket: look up now and then.
+                    let restoring = matches!(state.phase, Phase::Restoring(_));
+                    let slice = restoring.then(|| Instant::now() + RESTORING_SLICE);
+                    let until = [until, slice].into_iter().flatten().min();
+                    self.read(state, &link, until)
+                }
                 None => self.sleep(state, who, until),
             };
         }

@@ -24,17 +24,8 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// Which events a [`Watch`] wants, and whether the consumer gets them too. Runs under the lock: it must be quick.
-pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> Interest + Send>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Interest {
-    No,
-    /// For the watch and for the consumer.
-    Share,
-    /// For the watch alone.
-    Take,
-}
+/// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
+pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
 /// Somebody waits for certain events.
 pub(crate) struct Watch {
@@ -147,10 +138,14 @@ impl State {
         for inbound in batch.drain(..) {
             match inbound {
                 Inbound::Event(event) => {
-                    if self.offer(&event, &mut filed) {
-                        self.inbox.push(Item::Event(event));
-                        filed.events += 1;
+                    for watch in &mut self.watches {
+                        if (watch.filter)(&event) {
+                            watch.caught.push(event.clone());
+                            filed.answers = true;
+                        }
                     }
+                    self.inbox.push(Item::Event(event));
+                    filed.events += 1;
                 }
                 Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
                     Some(slot @ AckSlot::Waiting) => {
@@ -166,21 +161,6 @@ impl State {
             }
         }
         filed
-    }
-
-    /// Shows an event to those who watch. False if one of them keeps it to itself.
-    fn offer(&mut self, event: &RawEvent, filed: &mut Filed) -> bool {
-        for watch in &mut self.watches {
-            let interest = (watch.filter)(event);
-            if interest != Interest::No {
-                watch.caught.push(event.clone());
-                filed.answers = true;
-            }
-            if interest == Interest::Take {
-                return false;
-            }
-        }
-        true
     }
 
     /// The link of this generation is over: everybody who waits for it learns so.
