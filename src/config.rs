@@ -9,6 +9,8 @@ use crate::net::url::ApiUrl;
 /// Where the API lives unless `CRUSTOCEAN_API_URL` or [`Builder::api_url`] says otherwise.
 pub const DEFAULT_API_URL: &str = "https://api.crustocean.chat";
 
+const MAX_USER_AGENT: usize = 256;
+
 /// The library that does TLS. Chosen at run time: features only add, and no other crate's features change the choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -60,6 +62,18 @@ impl Config {
             }
             _ => ApiUrl::parse(DEFAULT_API_URL),
         }
+    }
+
+    /// The user agent, fit for an HTTP header: the libraries below panic or lose it otherwise.
+    pub(crate) fn checked_user_agent(&self) -> Result<&str> {
+        let name = self.user_agent.trim();
+        let printable = name.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+        if name.is_empty() || name.len() > MAX_USER_AGENT || !printable {
+            return Err(Error::config(format!(
+                "the user agent has to be 1 to {MAX_USER_AGENT} printable ASCII characters"
+            )));
+        }
+        Ok(name)
     }
 }
 

@@ -1,4 +1,7 @@
 //! Bytes in and out. Knows nothing of Crustocean or Socket.IO.
 
+pub(crate) mod dial;
 pub(crate) mod http;
+pub(crate) mod tls;
 pub(crate) mod url;
+pub(crate) mod wire;

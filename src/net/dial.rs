@@ -1,0 +1,283 @@
+//! From a URL to a connection: name look-up, TCP, TLS, all under one deadline. HTTP and WebSocket both come here.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::tls::{Stream, TlsConnector};
+use super::url::ApiUrl;
+use super::wire::Wire;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Addresses of one name that are tried at most.
+const MAX_ADDRESSES: usize = 16;
+/// A share of the time below this is not worth an attempt.
+const MIN_SHARE: Duration = Duration::from_millis(50);
+/// Look-ups in flight. The system's resolver cannot be interrupted: a hanging one keeps its thread.
+const MAX_LOOKUPS: usize = 32;
+/// How soon a cancelled name look-up is noticed.
+const CANCEL_CHECK: Duration = Duration::from_millis(100);
+
+/// Opens connections. Cheap to clone; the TLS set-up behind it is made once.
+#[derive(Debug, Clone)]
+pub(crate) struct Dialer {
+    tls: TlsConnector,
+    lookups: Arc<AtomicUsize>,
+}
+
+impl Dialer {
+    /// # Errors
+    /// `Config`, see [`TlsConnector::new`].
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        Ok(Dialer { tls: TlsConnector::new(config)?, lookups: Arc::default() })
+    }
+
+    /// # Errors
+    /// `Config` when the URL is `https` and no TLS library is compiled in.
+    pub(crate) fn check(&self, url: &ApiUrl) -> Result<()> {
+        if url.is_secure() { self.tls.require() } else { Ok(()) }
+    }
+
+    /// A connection, TLS included. Its wire is in direct mode and still has `deadline`: set your own.
+    ///
+    /// # Errors
+    /// `Connect`, `Tls`, `Timeout` or `Config`, naming the host and the step that failed.
+    pub(crate) fn dial(&self, url: &ApiUrl, deadline: Instant) -> Result<Stream> {
+        self.dial_cancellable(url, deadline, &CancelToken::default())
+    }
+
+    /// As [`dial`](Dialer::dial); another thread can end it.
+    ///
+    /// # Errors
+    /// Also `Closed`, when it was cancelled.
+    pub(crate) fn dial_cancellable(
+        &self,
+        url: &ApiUrl,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<Stream> {
+        // A proxy takes the place of the host in these two steps, and CONNECT comes between TCP and TLS.
+        self.check(url)?;
+        let addresses = self.resolve(url, deadline, cancel)?;
+        let wire = connect(url, &addresses, deadline, cancel)?;
+        if !url.is_secure() {
+            return Ok(Stream::Plain(wire));
+        }
+        let result = self.tls.connect(url.host(), wire);
+        if cancel.is_cancelled() {
+            return Err(Error::closed());
+        }
+        result
+    }
+
+    fn resolve(&self, url: &ApiUrl, deadline: Instant, cancel: &CancelToken) -> Result<Vec<SocketAddr>> {
+        if let Ok(ip) = url.host().parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, url.port())]);
+        }
+        let answer = self.look_up(url)?;
+        let found = loop {
+            if cancel.is_cancelled() {
+                return Err(Error::closed());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::timeout(format!("looking up the name {} took too long", url.host())));
+            }
+            match answer.recv_timeout(left.min(CANCEL_CHECK)) {
+                Ok(result) => break result,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break Err(io::Error::other("the look-up broke off")),
+            }
+        };
+        let found = found.map_err(|error| {
+            let text = format!("the name {} cannot be looked up: {error}", url.host());
+            Error::new(ErrorKind::Connect, text).with_source(error)
+        })?;
+        if found.is_empty() {
+            return Err(Error::new(ErrorKind::Connect, format!("the name {} has no address", url.host())));
+        }
+        Ok(interleave(&found))
+    }
+
+    /// On a thread of its own: the system's resolver knows no deadline.
+    fn look_up(&self, url: &ApiUrl) -> Result<mpsc::Receiver<io::Result<Vec<SocketAddr>>>> {
+        struct Slot(Arc<AtomicUsize>);
+        impl Drop for Slot {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+
+        if self.lookups.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
+            self.lookups.fetch_sub(1, Ordering::Relaxed);
+            return Err(Error::new(
+                ErrorKind::Connect,
+                format!(
+                    "{MAX_LOOKUPS} name look-ups are hanging already: check this computer's name servers"
+                ),
+            ));
+        }
+        let slot = Slot(self.lookups.clone());
+        let (host, port) = (url.host().to_owned(), url.port());
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let work = move || {
+            let _slot = slot;
+            let found =
+                (host.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect());
+            // Whoever asked may have given up.
+            let _ = sender.send(found);
+        };
+        thread::Builder::new().name("crustocean-dns".to_owned()).spawn(work).map_err(|error| {
+            Error::new(ErrorKind::Connect, format!("no thread for a name look-up: {error}"))
+                .with_source(error)
+        })?;
+        Ok(receiver)
+    }
+}
+
+/// The families in turn, beginning with the one the resolver put first: one that leads nowhere must not use up
+/// the time of the other.
+fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        found.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
+    first.reverse();
+    second.reverse();
+    let mut result = Vec::with_capacity(found.len());
+    while !first.is_empty() || !second.is_empty() {
+        result.extend(first.pop());
+        result.extend(second.pop());
+    }
+    result
+}
+
+fn connect(url: &ApiUrl, addresses: &[SocketAddr], deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
+    let mut last = None;
+    for (index, address) in addresses.iter().enumerate() {
+        if cancel.is_cancelled() {
+            return Err(Error::closed());
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        // The time that is left, shared fairly among the addresses that are left.
+        let others = u32::try_from(addresses.len() - index).unwrap_or(1).max(1);
+        let share = (left / others).max(MIN_SHARE).min(left).max(Duration::from_millis(1));
+        match TcpStream::connect_timeout(address, share) {
+            Ok(socket) => return begin(url, socket, deadline, cancel),
+            Err(error) => {
+                log::debug!("{address} cannot be reached: {error}");
+                last = Some(error);
+            }
+        }
+    }
+    let target = format!("{}:{}", url.host(), url.port());
+    match last {
+        Some(error) if !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+            let tried = match addresses.len() {
+                1 => String::new(),
+                count => format!(" ({count} addresses tried)"),
+            };
+            let text = format!("cannot connect to {target}: {error}{tried}");
+            Err(Error::new(ErrorKind::Connect, text).with_source(error))
+        }
+        _ => Err(Error::timeout(format!("{target} did not answer in time"))),
+    }
+}
+
+fn begin(url: &ApiUrl, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
+    // Small packets are the rule here; if the system does not want to, they are merely later.
+    if let Err(error) = socket.set_nodelay(true) {
+        log::debug!("TCP_NODELAY cannot be set: {error}");
+    }
+    let mut wire = Wire::new(socket);
+    wire.set_deadline(Some(deadline));
+    cancel.register(&wire);
+    if cancel.is_cancelled() {
+        return Err(Error::closed());
+    }
+    log::debug!("connected to {}:{}", url.host(), url.port());
+    Ok(wire)
+}
+
+/// Ends a dial, or whatever the connection does later, from another thread.
+#[derive(Clone, Default)]
+pub(crate) struct CancelToken(Arc<Slot>);
+
+#[derive(Default)]
+struct Slot {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    cancelled: bool,
+    /// Weak: a token that lives on must not keep a socket open.
+    socket: Weak<TcpStream>,
+}
+
+impl CancelToken {
+    /// Shuts the connection down, now or as soon as there is one. A blocked read or write returns at once.
+    pub(crate) fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.lock().cancelled
+    }
+
+    /// Makes `cancel` meet this wire.
+    pub(crate) fn register(&self, wire: &Wire) {
+        let mut state = self.0.lock();
+        state.socket = wire.weak_socket();
+        if state.cancelled {
+            state.shut_down();
+        }
+    }
+
+    /// For ureq, which tells every connection it knows to end.
+    pub(crate) fn shutdown_handle(&self) -> Weak<dyn ureq::unversioned::transport::ShutdownHandle> {
+        let slot: Arc<dyn ureq::unversioned::transport::ShutdownHandle> = self.0.clone();
+        Arc::downgrade(&slot)
+    }
+}
+
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cancel(&self) {
+        let mut state = self.lock();
+        state.cancelled = true;
+        state.shut_down();
+    }
+}
+
+impl State {
+    fn shut_down(&self) {
+        if let Some(socket) = self.socket.upgrade() {
+            // It fails only when the connection has ended by itself.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl ureq::unversioned::transport::ShutdownHandle for Slot {
+    fn shutdown(&self) {
+        self.cancel();
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}

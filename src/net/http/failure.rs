@@ -1,0 +1,313 @@
+//! From what went wrong to an [`Error`] that says what to do.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use ureq::Error as UreqError;
+use ureq::http::{HeaderMap, Uri, header};
+
+use super::transport::NothingSent;
+use super::{Method, header_text};
+use crate::error::{Error, ErrorKind};
+
+/// Characters of the server's message that are kept, and of a body that is not JSON.
+const MAX_MESSAGE: usize = 1000;
+const MAX_SNIPPET: usize = 200;
+/// A path segment longer than a UUID is a secret, as in the link that claims an agent: not shown.
+const MAX_SEGMENT: usize = 36;
+
+/// A failed attempt.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: Error,
+    pub(super) why: Why,
+}
+
+/// What the decision to try again rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Certainly not a byte of the request has left, and another connection may be better.
+    NothingSent,
+    /// The connection could not be made, or broke.
+    Broken,
+    Status(u16),
+    /// Trying again would end the same way, or the time is up.
+    Final,
+}
+
+/// How errors and log lines call the request: method and path, never the query.
+pub(super) struct Label(String);
+
+impl Label {
+    pub(super) fn new(method: Method, path: &str) -> Self {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let segments = path.split('/').map(|segment| if segment.len() > MAX_SEGMENT { "…" } else { segment });
+        Label(format!("{} {}", method.name(), segments.collect::<Vec<_>>().join("/")))
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
+    let text = format!("{label}: no complete answer within {limit:?}");
+    Failure { error: Error::timeout(text), why: Why::Final }
+}
+
+pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
+    let text = format!("{label}: the answer is larger than {} MiB", limit / (1024 * 1024));
+    Failure { error: Error::protocol(text), why: Why::Final }
+}
+
+pub(super) fn of_transport(label: &Label, method: Method, limit: Duration, error: UreqError) -> Failure {
+    match error {
+        UreqError::Other(cause) => of_our_own(label, cause),
+        UreqError::Timeout(_) => {
+            let Failure { error: slow, why } = too_slow(label, limit);
+            Failure { error: slow.with_source(error), why }
+        }
+        UreqError::Io(cause) if cause.kind() == io::ErrorKind::InvalidData => {
+            not_http(label, UreqError::Io(cause))
+        }
+        UreqError::Io(cause) => {
+            let text = format!("{label}: the connection broke before the answer was complete: {cause}");
+            // A request that changes something may have arrived: no caller may take this for "not done".
+            let kind = if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent };
+            Failure { error: Error::new(kind, text).with_source(UreqError::Io(cause)), why: Why::Broken }
+        }
+        UreqError::Protocol(_)
+        | UreqError::LargeResponseHeader(..)
+        | UreqError::Decompress(..)
+        | UreqError::BodyStalled => not_http(label, error),
+        // These can contain the URL, and with it the query.
+        UreqError::BadUri(_) | UreqError::Http(_) => Failure {
+            error: Error::invalid(format!("{label}: this cannot be sent as an HTTP request")),
+            why: Why::Final,
+        },
+        other => {
+            let text = format!("{label}: the request failed: {other}");
+            Failure { error: Error::new(ErrorKind::Connect, text).with_source(other), why: Why::Final }
+        }
+    }
+}
+
+fn not_http(label: &Label, cause: UreqError) -> Failure {
+    let error =
+        Error::protocol(format!("{label}: the answer is not proper HTTP: {cause}")).with_source(cause);
+    Failure { error, why: Why::Final }
+}
+
+/// What our dialler and transport handed through ureq.
+fn of_our_own(label: &Label, cause: Box<dyn std::error::Error + Send + Sync>) -> Failure {
+    let cause = match cause.downcast::<Error>() {
+        // The dialler's words are complete: it names the host and the step.
+        Ok(error) => {
+            let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
+            return Failure { error: *error, why };
+        }
+        Err(cause) => cause,
+    };
+    let why = if cause.is::<NothingSent>() { Why::NothingSent } else { Why::Final };
+    let text = format!("{label}: {cause}");
+    Failure { error: Error::new(ErrorKind::Connect, text).with_source(cause), why }
+}
+
+/// A status that is no success.
+pub(super) fn of_status(
+    label: &Label,
+    status: u16,
+    headers: &HeaderMap,
+    body: &[u8],
+    secret: Option<&str>,
+) -> Failure {
+    let wait =
+        header_text(headers, header::RETRY_AFTER).and_then(|text| retry_after(text, SystemTime::now()));
+    let error = if (300..400).contains(&status) {
+        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(headers)))
+    } else {
+        let kind = match status {
+            401 => ErrorKind::Unauthorized,
+            403 => ErrorKind::Forbidden,
+            404 => ErrorKind::NotFound,
+            409 => ErrorKind::Conflict,
+            429 => ErrorKind::RateLimited,
+            _ => ErrorKind::Server,
+        };
+        let message = server_message(body, secret);
+        let mut text = format!("{label}: {status}");
+        if let Some(message) = &message {
+            text.push_str(": ");
+            text.push_str(message);
+        }
+        if let Some(hint) = hint(status, wait) {
+            text.push_str(&format!(" ({hint})"));
+        }
+        let error = Error::new(kind, text);
+        match message {
+            Some(message) => error.with_server_message(message),
+            None => error,
+        }
+    };
+    Failure { error: error.with_status(status).with_retry_after(wait), why: Why::Status(status) }
+}
+
+fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
+    let text = match (status, wait) {
+        (401, _) => "the token is wrong, expired or revoked",
+        (403, _) => "the token is good, but may not do this",
+        (404, _) => "no such thing, or this token may not see it",
+        (409, _) => "it collides with what is there",
+        (413, _) => "the request is too large",
+        (429, Some(wait)) => return Some(format!("too many requests: try again in {} s", wait.as_secs())),
+        (429, None) => "too many requests: try again later",
+        (502..=504, _) => "the service is not available at the moment: try again later",
+        (500..=599, _) => "an error inside the server",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn redirect(headers: &HeaderMap) -> String {
+    // Only the host: the rest of the target may hold anything.
+    let target = header_text(headers, header::LOCATION).map(|target| match target.parse::<Uri>() {
+        Ok(uri) => uri.host().map_or("another path of itself".to_owned(), |host| one_line(host, MAX_SNIPPET)),
+        Err(_) => "somewhere unreadable".to_owned(),
+    });
+    format!(
+        "the server redirects to {}, which is not followed so that no token ends up elsewhere: check the API URL",
+        target.as_deref().unwrap_or("nowhere")
+    )
+}
+
+/// The `error` or `message` of a JSON body, else the beginning of the text.
+fn server_message(body: &[u8], secret: Option<&str>) -> Option<String> {
+    let text = match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(json) => {
+            let named = ["/error", "/error/message", "/message"]
+                .iter()
+                .find_map(|path| json.pointer(path).and_then(serde_json::Value::as_str));
+            match named {
+                Some(text) => shown(text, secret, MAX_MESSAGE),
+                None => shown(&json.to_string(), secret, MAX_SNIPPET),
+            }
+        }
+        Err(_) => shown(&String::from_utf8_lossy(body), secret, MAX_SNIPPET),
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// A server that repeats the token it refuses must not get it into anybody's log.
+fn shown(text: &str, secret: Option<&str>, limit: usize) -> String {
+    match secret {
+        Some(secret) if !secret.is_empty() && text.contains(secret) => {
+            one_line(&text.replace(secret, "…"), limit)
+        }
+        _ => one_line(text, limit),
+    }
+}
+
+/// White space in single blanks, control characters escaped: what a server sends must not move a cursor.
+fn one_line(text: &str, limit: usize) -> String {
+    let mut line = String::new();
+    let mut count = 0;
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+            count += 1;
+        }
+        for character in word.chars() {
+            if count >= limit {
+                line.push('…');
+                return line;
+            }
+            if character.is_control() {
+                line.extend(character.escape_default());
+            } else {
+                line.push(character);
+            }
+            count += 1;
+        }
+    }
+    line
+}
+
+/// `Retry-After`: seconds, or a date as RFC 9110 wants it.
+fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+    let text = text.trim();
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(seconds.into()));
+    }
+    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(http_date(text)?);
+    // A moment that has passed already means now.
+    Some(moment.duration_since(now).unwrap_or_default())
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970. The two forms that are obsolete are not read.
+fn http_date(text: &str) -> Option<u64> {
+    let mut parts = text.split_ascii_whitespace();
+    let (_weekday, day, month, year) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (time, zone) = (parts.next()?, parts.next()?);
+    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
+    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
+    let day = day.parse::<u64>().ok()?;
+    let year = year.parse::<u64>().ok()?;
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months.iter().position(|name| *name == month)? as u64 + 1;
+    let plausible = zone == "GMT" && (1970..=9999).contains(&year) && (1..=31).contains(&day);
+    if !plausible || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    // Days since 1970 by Howard Hinnant's algorithm: the year begins in March, so that the leap day is its last.
+    let year = if month > 2 { year } else { year - 1 };
+    let (era, year_of_era) = (year / 400, year % 400);
+    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
+    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    days.checked_sub(719_468).map(|days| days * 86_400 + hour * 3600 + minute * 60 + second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_seconds() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
+        for bad in ["", "Sunday", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 99 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(http_date(bad), None, "{bad}");
+        }
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 06 Nov 1993 08:49:37 GMT", now), Some(Duration::ZERO));
+        assert_eq!(retry_after(" 12 ", now), Some(Duration::from_secs(12)));
+        assert_eq!(retry_after("-1", now), None);
+        assert_eq!(retry_after("soon", now), None);
+    }
+
+    #[test]
+    fn the_message_is_one_harmless_line() {
+        assert_eq!(server_message(br#"{"error":"bad\nthing"}"#, None).as_deref(), Some("bad thing"));
+        assert_eq!(server_message(br#"{"error":{"message":"deep"}}"#, None).as_deref(), Some("deep"));
+        assert_eq!(server_message(br#"{"message":"m"}"#, None).as_deref(), Some("m"));
+        assert_eq!(server_message(br#"{"other":1}"#, None).as_deref(), Some(r#"{"other":1}"#));
+        assert_eq!(server_message(b"\x1b[31mred\xff", None).as_deref(), Some("\\u{1b}[31mred\u{fffd}"));
+        assert_eq!(server_message(b"  \n ", None), None);
+        let long = server_message("x".repeat(5000).as_bytes(), None).unwrap();
+        assert_eq!(long.chars().count(), MAX_SNIPPET + 1);
+        assert_eq!(server_message(b"no sk_abc here", Some("sk_abc")).as_deref(), Some("no … here"));
+    }
+
+    #[test]
+    fn a_label_hides_secrets_in_the_path() {
+        let code = "cru_claim_00112233445566778899aabbccddeeff0011223344556677";
+        let label = Label::new(Method::Get, &format!("/api/agents/claim/{code}?x=1")).to_string();
+        assert_eq!(label, "GET /api/agents/claim/…");
+        let id = "123e4567-e89b-12d3-a456-426614174000";
+        assert_eq!(Label::new(Method::Get, &format!("/api/a/{id}")).to_string(), format!("GET /api/a/{id}"));
+    }
+}

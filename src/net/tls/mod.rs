@@ -1,0 +1,219 @@
+//! TLS, by whichever library is compiled in and asked for. Every `cfg` about TLS in this crate is in this file.
+//!
+//! The handshake is done here, blocking and under the wire's deadline, never by tungstenite or ureq: the former
+//! panics when a time limit passes during it, and both would pick a library by features of other crates.
+//! ALPN is not used: this crate speaks HTTP/1.1 only, and a server must not be led to believe otherwise.
+
+use std::fmt;
+use std::io::{self, Read, Write};
+
+use super::wire::Wire;
+use crate::config::{Config, Tls};
+use crate::error::{Error, ErrorKind, Result};
+
+#[cfg(feature = "tls-native")]
+mod native;
+#[cfg(not(all(feature = "tls-rustls", feature = "tls-native")))]
+mod none;
+#[cfg(feature = "tls-rustls")]
+mod rustls;
+
+#[cfg(not(feature = "tls-native"))]
+use none as native;
+#[cfg(not(feature = "tls-rustls"))]
+use none as rustls;
+
+const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
+const HAS_NATIVE: bool = cfg!(feature = "tls-native");
+
+/// Makes TLS sessions. Built once per client or agent, cheap to clone.
+#[derive(Clone)]
+pub(crate) enum TlsConnector {
+    Rustls(rustls::Connector),
+    Native(native::Connector),
+    /// No library is compiled in: fine as long as only `http` is spoken.
+    Absent,
+}
+
+impl TlsConnector {
+    /// # Errors
+    /// `Config` when the library that is asked for is not compiled in, or when an extra root certificate cannot
+    /// be read.
+    pub(crate) fn new(config: &Config) -> Result<Self> {
+        match config.tls {
+            Tls::Rustls if !HAS_RUSTLS => Err(missing("Tls::Rustls", "tls-rustls")),
+            Tls::Native if !HAS_NATIVE => Err(missing("Tls::Native", "tls-native")),
+            Tls::Auto if !HAS_RUSTLS && !HAS_NATIVE => Ok(TlsConnector::Absent),
+            Tls::Native => native::Connector::new(config).map(TlsConnector::Native),
+            Tls::Auto if !HAS_RUSTLS => native::Connector::new(config).map(TlsConnector::Native),
+            Tls::Auto | Tls::Rustls => rustls::Connector::new(config).map(TlsConnector::Rustls),
+        }
+    }
+
+    /// # Errors
+    /// `Config`, naming the features, when `https` cannot be spoken at all.
+    pub(crate) fn require(&self) -> Result<()> {
+        match self {
+            TlsConnector::Absent => Err(Error::config(
+                "https needs TLS: turn on the feature `tls-rustls` (the default) or `tls-native` of crustocean",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The handshake, under the deadline of the wire, which must be in direct mode.
+    pub(crate) fn connect(&self, host: &str, wire: Wire) -> Result<Stream> {
+        self.require()?;
+        match self {
+            TlsConnector::Rustls(connector) => connector.connect(host, wire).map(Stream::Rustls),
+            TlsConnector::Native(connector) => connector.connect(host, wire).map(Stream::Native),
+            TlsConnector::Absent => Ok(Stream::Plain(wire)),
+        }
+    }
+}
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TlsConnector::Rustls(_) => "TlsConnector(rustls)",
+            TlsConnector::Native(_) => "TlsConnector(native-tls)",
+            TlsConnector::Absent => "TlsConnector(none)",
+        })
+    }
+}
+
+fn missing(asked: &str, feature: &str) -> Error {
+    Error::config(format!("{asked} is asked for, but the feature `{feature}` of crustocean is not turned on"))
+}
+
+/// A connection, with or without TLS.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(Wire),
+    Rustls(rustls::Session),
+    Native(native::Session),
+}
+
+impl Stream {
+    pub(crate) fn wire(&self) -> &Wire {
+        match self {
+            Stream::Plain(wire) => wire,
+            Stream::Rustls(session) => session.wire(),
+            Stream::Native(session) => session.wire(),
+        }
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
+        match self {
+            Stream::Plain(wire) => wire,
+            Stream::Rustls(session) => session.wire_mut(),
+            Stream::Native(session) => session.wire_mut(),
+        }
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        !matches!(self, Stream::Plain(_))
+    }
+
+    /// Whether decrypted bytes wait that no event on the socket will announce.
+    pub(crate) fn has_decrypted(&mut self) -> bool {
+        match self {
+            Stream::Plain(_) => false,
+            Stream::Rustls(session) => session.has_decrypted(),
+            Stream::Native(session) => session.has_decrypted(),
+        }
+    }
+}
+
+impl Read for Stream {
+    /// An end without TLS's own goodbye is an end like any other: most servers never say it, and HTTP and
+    /// WebSocket know by themselves whether something is missing.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(wire) => wire.read(buffer),
+            Stream::Rustls(session) => session.read(buffer),
+            Stream::Native(session) => session.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(wire) => wire.write(bytes),
+            Stream::Rustls(session) => session.write(bytes),
+            Stream::Native(session) => session.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(wire) => wire.flush(),
+            Stream::Rustls(session) => session.flush(),
+            Stream::Native(session) => session.flush(),
+        }
+    }
+}
+
+/// What both libraries say in their own way: why a certificate was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Untrusted,
+    Expired,
+    NotYetValid,
+    WrongName,
+    Other,
+}
+
+impl Refusal {
+    fn into_error(self, host: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+        let text = match self {
+            Refusal::Untrusted => format!(
+                "the certificate of {host} is not trusted: nobody known has signed it; if the server is your own, \
+                 or a company proxy sits in between, give its root certificate with add_root_certificate"
+            ),
+            Refusal::Expired => format!(
+                "the certificate of {host} has expired: the server has to renew it (or this computer's clock is wrong)"
+            ),
+            Refusal::NotYetValid => {
+                format!("the certificate of {host} is not valid yet: is this computer's clock right?")
+            }
+            Refusal::WrongName => format!(
+                "the certificate is for another name than {host}: check the API URL, or what answers at that address"
+            ),
+            Refusal::Other => format!("the certificate of {host} was refused: {cause}"),
+        };
+        Error::new(ErrorKind::Tls, text).with_source(cause)
+    }
+}
+
+/// A handshake that failed because of the connection beneath, not because of TLS.
+fn broken_handshake(host: &str, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+            Error::timeout(format!("the TLS handshake with {host} took too long"))
+        }
+        io::ErrorKind::UnexpectedEof => Error::new(
+            ErrorKind::Connect,
+            format!(
+                "{host} closed the connection during the TLS handshake: does it speak https on this port?"
+            ),
+        ),
+        _ => Error::new(
+            ErrorKind::Connect,
+            format!("the connection to {host} broke during the TLS handshake: {error}"),
+        ),
+    }
+    .with_source(error)
+}
+
+/// A root certificate as the user gave it.
+fn is_pem(bytes: &[u8]) -> bool {
+    bytes.windows(11).any(|window| window == b"-----BEGIN ")
+}
+
+fn unreadable_root(number: usize, why: impl fmt::Display) -> Error {
+    Error::config(format!(
+        "add_root_certificate: the {number}. entry is no certificate in PEM or DER that can be used: {why}"
+    ))
+}

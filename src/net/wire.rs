@@ -1,0 +1,389 @@
+//! The stream at the very bottom: one TCP socket beneath TLS and WebSocket.
+//!
+//! It begins in *direct* mode, plain blocking I/O under one absolute deadline, for handshakes and for HTTP.
+//! [`Wire::start_feeding`] turns it into the lower end of a pipe: whoever holds the reader role blocks on
+//! [`Wire::socket`] without any lock and puts the bytes in, so that TLS and WebSocket above never block on a read.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// What a [`ReadBuffer`] holds when little comes in, and what it may grow to under load.
+const MIN_READ: usize = 8 * 1024;
+const MAX_READ: usize = 64 * 1024;
+/// A buffer that grew shrinks again after this many reads in a row that used less than a quarter of it.
+const SMALL_READS: u8 = 8;
+/// Far more than a reader that drains what it fed can leave behind.
+const MAX_QUEUED: usize = 1024 * 1024;
+/// A socket time limit that is off by less is not set again: it saves a system call per read.
+const SLACK: Duration = Duration::from_millis(10);
+/// The shortest limit a socket takes is above zero; some systems round to milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    /// Shared only with a [`CancelToken`](super::dial::CancelToken), weakly.
+    socket: Arc<TcpStream>,
+    mode: Mode,
+    deadline: Option<Instant>,
+    /// The limits the socket has now, so that it is not told what it knows.
+    read_limit: Option<Duration>,
+    write_limit: Option<Duration>,
+    write_failure: Option<ErrorKind>,
+    written: u64,
+    saw_end: bool,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Direct,
+    Fed { queue: Chunk, ended: bool, write_timeout: Option<Duration> },
+}
+
+impl Wire {
+    /// Direct mode without a deadline.
+    pub(crate) fn new(socket: TcpStream) -> Self {
+        Wire {
+            socket: Arc::new(socket),
+            mode: Mode::Direct,
+            deadline: None,
+            read_limit: None,
+            write_limit: None,
+            write_failure: None,
+            written: 0,
+            saw_end: false,
+        }
+    }
+
+    /// Direct mode: every read and write from now on fails with `TimedOut` once this moment has passed.
+    pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
+    /// From now on reads take what was fed, and the socket's read time limit belongs to the reader.
+    pub(crate) fn start_feeding(&mut self) -> io::Result<()> {
+        self.deadline = None;
+        set_limit(&mut self.read_limit, None, |limit| self.socket.set_read_timeout(limit))?;
+        self.mode = Mode::Fed { queue: Chunk::default(), ended: false, write_timeout: None };
+        Ok(())
+    }
+
+    /// Fed mode: how long one write may block. Nothing else ends a write to a peer that does not read, and while
+    /// it blocks nobody answers heartbeats: keep it well below the peer's patience.
+    pub(crate) fn set_write_timeout(&mut self, limit: Duration) -> io::Result<()> {
+        let limit = limit.max(SHORTEST);
+        set_limit(&mut self.write_limit, Some(limit), |limit| self.socket.set_write_timeout(limit))?;
+        if let Mode::Fed { write_timeout, .. } = &mut self.mode {
+            *write_timeout = Some(limit);
+        }
+        Ok(())
+    }
+
+    /// Another handle to the same socket, for reading without a lock and for `shutdown`.
+    pub(crate) fn socket(&self) -> io::Result<TcpStream> {
+        self.socket.try_clone()
+    }
+
+    pub(crate) fn weak_socket(&self) -> Weak<TcpStream> {
+        Arc::downgrade(&self.socket)
+    }
+
+    /// Fed mode: adds bytes that came from the socket.
+    ///
+    /// # Errors
+    /// When far more was fed than anybody read.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.mode {
+            Mode::Fed { queue, .. } => queue.append(bytes),
+            Mode::Direct => Err(io::Error::other("fed before start_feeding")),
+        }
+    }
+
+    /// Fed mode: takes over what the buffer read; without a copy if everything before it was consumed.
+    /// The buffer is empty afterwards.
+    ///
+    /// # Errors
+    /// As [`feed`](Wire::feed).
+    pub(crate) fn feed_from(&mut self, buffer: &mut ReadBuffer) -> io::Result<()> {
+        match &mut self.mode {
+            Mode::Fed { queue, .. } if queue.is_empty() => {
+                std::mem::swap(queue, &mut buffer.chunk);
+                buffer.chunk.clear();
+                Ok(())
+            }
+            _ => {
+                self.feed(buffer.chunk.unread())?;
+                buffer.chunk.clear();
+                Ok(())
+            }
+        }
+    }
+
+    /// Fed mode: the socket has nothing more. Reads give `Ok(0)` after what is queued.
+    pub(crate) fn end(&mut self) {
+        if let Mode::Fed { ended, .. } = &mut self.mode {
+            *ended = true;
+        }
+    }
+
+    /// Fed mode: bytes that nobody has read yet.
+    pub(crate) fn queued(&self) -> usize {
+        match &self.mode {
+            Mode::Fed { queue, .. } => queue.unread().len(),
+            Mode::Direct => 0,
+        }
+    }
+
+    /// The first failure of a write. TLS and WebSocket libraries can swallow it, so ask after every read and
+    /// write; after one, the stream is broken for good and every further write fails at once.
+    pub(crate) fn write_failure(&self) -> Option<ErrorKind> {
+        self.write_failure
+    }
+
+    /// How many bytes the operating system has taken.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Whether the peer has ended its side, as far as reads of this stream have seen.
+    pub(crate) fn saw_end(&self) -> bool {
+        self.saw_end
+    }
+
+    /// Whether an idle connection is still good: nothing to read and no end. Direct mode only.
+    pub(crate) fn is_quiet(&self) -> bool {
+        if self.saw_end || self.write_failure.is_some() || self.socket.set_nonblocking(true).is_err() {
+            return false;
+        }
+        let quiet = matches!(self.socket.peek(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        self.socket.set_nonblocking(false).is_ok() && quiet
+    }
+
+    /// What is left until the deadline, `None` if there is none.
+    fn time_left(&self) -> io::Result<Option<Duration>> {
+        let Some(deadline) = self.deadline else { return Ok(None) };
+        match deadline.checked_duration_since(Instant::now()) {
+            Some(left) if !left.is_zero() => Ok(Some(left.max(SHORTEST))),
+            _ => Err(ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn read_direct(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let limit = self.time_left()?;
+            set_limit(&mut self.read_limit, limit, |limit| self.socket.set_read_timeout(limit))?;
+            match (&*self.socket).read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result.map_err(time_out),
+            }
+        }
+    }
+
+    fn write_once(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kind) = self.write_failure {
+            return Err(kind.into());
+        }
+        // The end of this write's patience in fed mode.
+        let patience = match &self.mode {
+            Mode::Direct => None,
+            Mode::Fed { write_timeout, .. } => write_timeout.map(|limit| (Instant::now(), limit)),
+        };
+        loop {
+            if let Mode::Direct = self.mode {
+                let limit = self.time_left()?;
+                set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))?;
+            }
+            match (&*self.socket).write(bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => {
+                    let count = result.map_err(time_out)?;
+                    self.written += count as u64;
+                    // The system took a part and then let the time run out. Were the rest written under a
+                    // fresh limit, a peer that drips could hold the writer, and its lock, for ever.
+                    if let Some((started, limit)) = patience
+                        && count < bytes.len()
+                        && started.elapsed() >= limit
+                    {
+                        self.write_failure = Some(ErrorKind::TimedOut);
+                    }
+                    return Ok(count);
+                }
+            }
+        }
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let count = match &mut self.mode {
+            Mode::Direct => self.read_direct(buffer)?,
+            Mode::Fed { queue, ended, .. } => match queue.take(buffer) {
+                0 if !*ended => return Err(ErrorKind::WouldBlock.into()),
+                count => count,
+            },
+        };
+        self.saw_end |= count == 0;
+        Ok(count)
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let result = self.write_once(bytes);
+        if let Err(error) = &result {
+            self.write_failure.get_or_insert(error.kind());
+        }
+        result
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A socket's time limit ends in `WouldBlock` on Unix and `TimedOut` on Windows. Here it is always `TimedOut`:
+/// `WouldBlock` tells the layers above "later", and from a blocking write that would be wrong.
+fn time_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, error),
+        _ => error,
+    }
+}
+
+fn set_limit(
+    now: &mut Option<Duration>,
+    wanted: Option<Duration>,
+    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
+    let close_enough = match (*now, wanted) {
+        (None, None) => true,
+        (Some(now), Some(wanted)) => now >= wanted && now - wanted < SLACK,
+        _ => false,
+    };
+    if close_enough {
+        return Ok(());
+    }
+    match set(wanted) {
+        Ok(()) => *now = wanted,
+        // macOS says this of a socket whose peer has gone: the read or write that follows knows better.
+        Err(error) if cfg!(target_vendor = "apple") && error.kind() == ErrorKind::InvalidInput => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Bytes with a read and a write position. The vector is always as long as it is wide, so that a socket can be
+/// read into it without filling it with zeros each time.
+#[derive(Debug, Default)]
+struct Chunk {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Chunk {
+    fn unread(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+        if self.bytes.len() > MAX_READ {
+            self.bytes = Vec::new();
+        }
+    }
+
+    fn take(&mut self, buffer: &mut [u8]) -> usize {
+        let count = buffer.len().min(self.unread().len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), self.unread().get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.start += count;
+        if self.is_empty() {
+            self.clear();
+        }
+        count
+    }
+
+    fn append(&mut self, more: &[u8]) -> io::Result<()> {
+        let unread = self.unread().len();
+        if unread + more.len() > MAX_QUEUED {
+            return Err(io::Error::new(ErrorKind::OutOfMemory, "more bytes fed than anybody reads"));
+        }
+        if self.bytes.len() - self.end < more.len() {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.start = 0;
+            self.end = unread;
+            if self.bytes.len() < unread + more.len() {
+                self.bytes.resize((unread + more.len()).max(MIN_READ), 0);
+            }
+        }
+        if let Some(free) = self.bytes.get_mut(self.end..self.end + more.len()) {
+            free.copy_from_slice(more);
+            self.end += more.len();
+        }
+        Ok(())
+    }
+}
+
+/// What the reader role reads into, without a lock, before it [feeds](Wire::feed_from) the wire. Grows under load
+/// and shrinks when little comes in.
+#[derive(Debug)]
+pub(crate) struct ReadBuffer {
+    chunk: Chunk,
+    size: usize,
+    small_reads: u8,
+}
+
+impl ReadBuffer {
+    pub(crate) fn new() -> Self {
+        ReadBuffer { chunk: Chunk::default(), size: MIN_READ, small_reads: 0 }
+    }
+
+    /// One read, repeated only when a signal interrupts it. What was not fed yet is dropped.
+    pub(crate) fn read(&mut self, socket: &mut impl Read) -> io::Result<usize> {
+        self.chunk.clear();
+        if self.chunk.bytes.len() != self.size {
+            self.chunk.bytes = vec![0; self.size];
+        }
+        let count = loop {
+            match socket.read(&mut self.chunk.bytes) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.chunk.end = count;
+        self.adapt(count);
+        Ok(count)
+    }
+
+    fn adapt(&mut self, count: usize) {
+        if count >= self.size {
+            self.size = (self.size * 2).min(MAX_READ);
+            self.small_reads = 0;
+        } else if count >= self.size / 4 || self.size == MIN_READ {
+            self.small_reads = 0;
+        } else {
+            self.small_reads += 1;
+            if self.small_reads == SMALL_READS {
+                self.size = MIN_READ;
+                self.small_reads = 0;
+            }
+        }
+    }
+
+    /// What was read and not fed yet.
+    pub(crate) fn filled(&self) -> &[u8] {
+        self.chunk.unread()
+    }
+}
