@@ -1,5 +1,7 @@
 //! Registering, logging in, one's own profile and others'.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 use crustocean::{Client, ClientBuilder, ErrorKind};
 use crustocean_sandbox::Sandbox;
 

@@ -1,5 +1,7 @@
 //! Agencies and direct messages over REST.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 use crustocean::{Client, ErrorKind, Role, SenderType};
 use crustocean_sandbox::Sandbox;
 

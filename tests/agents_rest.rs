@@ -1,5 +1,7 @@
 //! An agent's account from its making to its end.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 use crustocean::{AgentId, Client, ErrorKind, PromptPermission};
 use crustocean_sandbox::Sandbox;
 

@@ -1,5 +1,7 @@
 //! A personal access token from its making to its end.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 use crustocean::{Client, ErrorKind, Expiry, Login, PersonalAccessToken};
 use crustocean_sandbox::Sandbox;
 
