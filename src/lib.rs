@@ -1,12 +1,17 @@
 //! Blocking Rust SDK for Crustocean.
 
+mod agent;
 mod client;
 mod config;
 mod error;
 mod model;
 mod net;
+mod socket;
 mod token;
 
+pub use agent::{
+    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, RecvError, Room, is_mentioned,
+};
 pub use client::{
     Account, Agencies, AgentRef, Agents, Client, ClientBuilder, ClientOptions, CreateAgency, CreateAgent,
     CreateToken, Dms, History, Login, Messages, NewOwner, Tokens, UpdateAccount, UpdateAgency, UpdateConfig,
@@ -20,4 +25,5 @@ pub use model::{
     Metadata, Participant, PersonalAccessTokenInfo, PromptPermission, Role, RunId, SenderType, Timestamp,
     TokenId, User, UserId, VerifiedAgent,
 };
+pub use socket::RawEvent;
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken, UserToken};

@@ -116,7 +116,7 @@ token! {
     ///
     /// It does not open an [`Agent`](crate::Agent):
     ///
-    /// ```compile_fail,E0277
+    /// ```compile_fail,E0308
     /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
     /// crustocean::Agent::connect(pat)?;
     /// # Ok(()) }

@@ -192,5 +192,33 @@ pub(crate) fn relay(
     let id = joined(socket, payload)?;
     app.data().runs.note(event, id, &identity.account, &identity.username, payload);
     realtime::emit_to_others(app, socket, id, event, payload);
+    if event == "agent-run-stream" && payload.get("done") == Some(&Value::Bool(true)) {
+        return end_stream(app, identity, id, payload);
+    }
+    Ok(())
+}
+
+/// A finished stream is a message of the room. This is inferred: running bots do not send a text that they have
+/// streamed, and find it in the history with `metadata.run_id`.
+fn end_stream(app: &App, identity: &Identity, agency: &str, payload: &Value) -> Answer {
+    let (Some(run), Some(content)) = (text(payload, "runId"), text(payload, "content")) else {
+        return Ok(());
+    };
+    let mut metadata = payload.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
+    metadata.insert("run_id".to_owned(), run.into());
+    let message = {
+        let mut data = app.data();
+        let data = &mut *data;
+        let sender = data.accounts.get(&identity.account).map_err(|refusal| refusal.message)?;
+        let room = data.agencies.get_mut(agency).ok_or("Agency not found")?;
+        let mut message = Message::new(room, sender, "chat", content, metadata.into());
+        // The client has named it when the stream began.
+        if let Some(id) = text(payload, "messageId").filter(|id| room.messages.iter().all(|m| m.id != *id)) {
+            message.id = id.to_owned();
+        }
+        room.add_message(message.clone());
+        message
+    };
+    show(app, &message);
     Ok(())
 }

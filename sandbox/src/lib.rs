@@ -12,7 +12,7 @@
 //! can look at what clients sent ([`Sandbox::events`]), speak as the server ([`Sandbox::emit_to_agency`]) and make it
 //! misbehave ([`Sandbox::drop_links`], [`Sandbox::fail_next`]).
 //!
-//! As a program: `cargo run -p crustocean-sandbox -- --port 7777`.
+//! As a program: `cargo run -p crustocean-sandbox -- --port 7777`; with `--demo` it has a user and an agent to begin with.
 //!
 //! Nothing is kept when it ends, and it guards nothing: never put it on a public network.
 
@@ -38,6 +38,7 @@ mod realtime;
 mod recorder;
 mod runs;
 mod sandbox;
+mod seed;
 mod server;
 mod skills;
 mod state;
@@ -45,3 +46,4 @@ mod tokens;
 mod users;
 
 pub use sandbox::{Builder, Sandbox};
+pub use seed::Credentials;

@@ -44,7 +44,7 @@ impl Links {
     }
 
     /// Ends every Socket.IO connection without a goodbye; `sessions` are refused from now on.
-    pub(crate) fn cut(&self, sessions: impl Iterator<Item = String>) {
+    fn cut(&self, sessions: impl Iterator<Item = String>) {
         let mut registry = self.lock();
         registry.dead.extend(sessions);
         for link in registry.links.values().filter(|link| link.socket) {
@@ -143,6 +143,16 @@ impl AsyncWrite for CutStream {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+/// Cuts every Socket.IO connection; called within the runtime.
+pub(crate) fn cut_all(app: &App) {
+    let sockets = app.sockets();
+    app.links().cut(sockets.iter().map(|socket| socket.id.to_string()));
+    for socket in sockets {
+        // The bytes go nowhere any more; this is so that the server forgets the socket at once.
+        let _ = socket.disconnect();
     }
 }
 

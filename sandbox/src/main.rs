@@ -10,9 +10,10 @@ use crustocean_sandbox::Sandbox;
 const HELP: &str = "\
 A local Crustocean: the documented REST API and real-time events, in memory.
 
-Usage: crustocean-sandbox [--port <port>] [--quiet]
+Usage: crustocean-sandbox [--port <port>] [--demo] [--quiet]
 
   --port <port>  the port on 127.0.0.1 (default 7777; 0 for any free one)
+  --demo         with a user and a verified agent; prints the settings for a client
   --quiet        no line for each request and event
   --help         this text
 
@@ -23,16 +24,21 @@ const DEFAULT_PORT: u16 = 7777;
 struct Args {
     port: u16,
     log: bool,
+    demo: bool,
 }
 
 /// `None` asks for the help text.
 fn args(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
-    let mut args = Args { port: DEFAULT_PORT, log: true };
+    let mut args = Args { port: DEFAULT_PORT, log: true, demo: false };
     while let Some(arg) = given.next() {
         let port = match arg.as_str() {
             "--help" | "-h" => return Ok(None),
             "--quiet" | "-q" => {
                 args.log = false;
+                continue;
+            }
+            "--demo" => {
+                args.demo = true;
                 continue;
             }
             "--port" | "-p" => given.next().ok_or("--port needs a number")?,
@@ -44,6 +50,16 @@ fn args(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String>
         args.port = port.parse().map_err(|_| format!("{port} is not a port: 0 to 65535"))?;
     }
     Ok(Some(args))
+}
+
+/// Makes somebody to talk to and somebody to talk as. The secrets are worth nothing once the program ends.
+fn demo(sandbox: &Sandbox) -> std::io::Result<()> {
+    let user = sandbox.add_user("demo")?;
+    let agent = sandbox.add_agent("mybot", &user.id)?;
+    println!("export CRUSTOCEAN_API_URL={}", sandbox.url());
+    println!("export CRUSTOCEAN_TOKEN={}  # user demo, password {}", user.token, Sandbox::PASSWORD);
+    println!("export AGENT_TOKEN={}  # agent mybot", agent.token);
+    Ok(())
 }
 
 fn main() -> ExitCode {
@@ -61,6 +77,12 @@ fn main() -> ExitCode {
     match Sandbox::builder().port(args.port).log(args.log).start() {
         Ok(sandbox) => {
             println!("{}", sandbox.url());
+            if args.demo
+                && let Err(error) = demo(&sandbox)
+            {
+                eprintln!("error: {error}");
+                return ExitCode::FAILURE;
+            }
             sandbox.wait();
             ExitCode::SUCCESS
         }

@@ -154,7 +154,7 @@ pub(crate) fn presence(app: &App, socket: &SocketRef, agency: &str, status: &str
 
 /// Accounts with a live socket.
 pub(crate) fn online(app: &App) -> HashSet<String> {
-    let sockets = app.io().map_or_else(Vec::new, SocketIo::sockets);
+    let sockets = app.sockets();
     let identities = sockets.iter().filter_map(|socket| socket.extensions.get::<Identity>());
     identities.map(|identity| identity.account).collect()
 }

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
-use socketioxide::SocketIo;
 
+use crate::links;
 use crate::realtime;
 use crate::server::{Config, Server};
 use crate::state::Options;
@@ -16,7 +16,7 @@ use crate::state::Options;
 /// The server runs on a thread of its own; every method may be called from any thread and none of them needs an
 /// async runtime.
 pub struct Sandbox {
-    server: Server,
+    pub(crate) server: Server,
     url: String,
 }
 
@@ -59,12 +59,7 @@ impl Sandbox {
     /// Cuts every Socket.IO connection without a goodbye, as a failing network does.
     pub fn drop_links(&self) {
         let _runtime = self.server.runtime.enter();
-        let sockets = self.sockets();
-        self.server.app.links().cut(sockets.iter().map(|socket| socket.id.to_string()));
-        for socket in sockets {
-            // The bytes go nowhere any more; this is so that the server forgets the socket at once.
-            let _ = socket.disconnect();
-        }
+        links::cut_all(&self.server.app);
     }
 
     /// All session tokens are refused from now on, with 401 and on CONNECT. Live sockets stay.
@@ -95,7 +90,7 @@ impl Sandbox {
     /// The number of live sockets.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.sockets().len()
+        self.server.app.sockets().len()
     }
 
     /// The events that clients have sent, name and payload, oldest first. The last 10,000 are kept.
@@ -141,10 +136,6 @@ impl Sandbox {
     /// Sends an event to every socket of a user or an agent.
     pub fn emit_to_user(&self, user_id: &str, event: &str, payload: Value) {
         realtime::emit_to_user(&self.server.app, user_id, event, &payload);
-    }
-
-    fn sockets(&self) -> Vec<socketioxide::extract::SocketRef> {
-        self.server.app.io().map_or_else(Vec::new, SocketIo::sockets)
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
 const MAX_PAYLOAD: u64 = 1_000_000;
 /// Events that may wait for a client that does not read.
 const MAX_WAITING: usize = 65_536;
+const CLEAN_UP: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -97,8 +98,9 @@ async fn serve(config: &Config, app: App, listener: TcpListener, stopped: onesho
         .max_payload(MAX_PAYLOAD)
         .max_buffer_size(MAX_WAITING)
         .build_layer();
-    app.set_io(io.clone());
+    app.set_io(Some(io.clone()));
     realtime::serve(&io, &app);
+    drop(io);
     let router = routes()
         .layer(from_fn_with_state(app.clone(), faults::guard))
         .layer(sockets)
@@ -110,9 +112,10 @@ async fn serve(config: &Config, app: App, listener: TcpListener, stopped: onesho
     // An error means that the handle is gone: the same as being told to stop.
     let _ = stopped.await;
     server.abort();
-    app.links().cut(std::iter::empty());
-    // The handlers hold the state and the state holds the handlers: without this neither is ever freed.
-    io.delete_ns("/");
+    links::cut_all(&app);
+    app.set_io(None);
+    // A moment for the connections' tasks to see their end and to clean up behind them.
+    tokio::time::sleep(CLEAN_UP).await;
 }
 
 fn routes() -> Router<App> {

@@ -1,10 +1,11 @@
 //! What the server knows, and the handle by which every handler reaches it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socketioxide::SocketIo;
+use socketioxide::extract::SocketRef;
 
 use crate::accounts::Accounts;
 use crate::agencies::Agencies;
@@ -35,7 +36,7 @@ struct Inner {
     recorder: Recorder,
     faults: Faults,
     links: Links,
-    io: OnceLock<SocketIo>,
+    io: Mutex<Option<SocketIo>>,
     session_ttl: Duration,
     log: bool,
     metadata_as_string: AtomicBool,
@@ -52,7 +53,7 @@ impl App {
             recorder: Recorder::default(),
             faults: Faults::default(),
             links: Links::default(),
-            io: OnceLock::new(),
+            io: Mutex::new(None),
             session_ttl: options.session_ttl,
             log: options.log,
             metadata_as_string: AtomicBool::new(options.metadata_as_string),
@@ -76,13 +77,20 @@ impl App {
         &self.0.links
     }
 
-    pub(crate) fn set_io(&self, io: SocketIo) {
-        // Set once, before the server accepts its first connection.
-        let _ = self.0.io.set(io);
+    /// The Socket.IO server, while there is one. Its handlers hold this state and this state holds it: only by taking
+    /// it out again at the end is either ever freed.
+    pub(crate) fn set_io(&self, io: Option<SocketIo>) {
+        *self.0.io.lock().unwrap_or_else(PoisonError::into_inner) = io;
     }
 
-    pub(crate) fn io(&self) -> Option<&SocketIo> {
-        self.0.io.get()
+    pub(crate) fn io(&self) -> Option<SocketIo> {
+        self.0.io.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All live sockets; those that are just being taken down are still on the server's list.
+    pub(crate) fn sockets(&self) -> Vec<SocketRef> {
+        let sockets = self.io().map_or_else(Vec::new, |io| io.sockets());
+        sockets.into_iter().filter(|socket| socket.connected()).collect()
     }
 
     pub(crate) fn session_ttl(&self) -> Duration {

@@ -92,6 +92,11 @@ impl Tokens {
         Some(token.account.clone())
     }
 
+    /// A personal access token for seeding: one that never expires.
+    pub(crate) fn seed_personal(&mut self, account: &str) -> ApiResult<String> {
+        Ok(self.create_personal(account, "sandbox", None)?.0)
+    }
+
     fn create_personal(
         &mut self,
         account: &str,

@@ -5,3 +5,9 @@ pub(crate) mod http;
 pub(crate) mod tls;
 pub(crate) mod url;
 pub(crate) mod wire;
+
+pub(crate) use dial::{CancelToken, Dialer};
+pub(crate) use http::Http;
+pub(crate) use tls::Stream;
+pub(crate) use url::ApiUrl;
+pub(crate) use wire::ReadBuffer;

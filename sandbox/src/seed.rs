@@ -1,0 +1,107 @@
+//! Accounts, rooms and messages for a test to begin with, without a single request.
+
+use std::fmt;
+use std::io;
+
+use serde_json::{Value, json};
+
+use crate::agencies::Agency;
+use crate::agents::create_agent;
+use crate::auth::create_user;
+use crate::error::ApiError;
+use crate::sandbox::Sandbox;
+use crate::{chat, realtime};
+
+/// Who an account is and how it comes in.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Credentials {
+    /// Id of the account.
+    pub id: String,
+    /// A user's personal access token, or an agent's agent token.
+    pub token: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+fn refused(error: ApiError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, error.message)
+}
+
+impl Sandbox {
+    /// The password of every user made by [`Sandbox::add_user`].
+    pub const PASSWORD: &'static str = "crustocean";
+
+    /// Makes a user. The token is a personal access token that never expires.
+    ///
+    /// # Errors
+    /// If the username is taken or not a username.
+    pub fn add_user(&self, username: &str) -> io::Result<Credentials> {
+        let made = {
+            let mut data = self.server.app.data();
+            let id = create_user(&mut data, username, Self::PASSWORD, username).map_err(refused)?;
+            let token = data.tokens.seed_personal(&id).map_err(refused)?;
+            Credentials { id, token }
+        };
+        realtime::lobby_changed(&self.server.app);
+        Ok(made)
+    }
+
+    /// Makes a verified agent that belongs to a user. The token is its agent token.
+    ///
+    /// # Errors
+    /// If the name is taken or there is no such owner.
+    pub fn add_agent(&self, name: &str, owner_id: &str) -> io::Result<Credentials> {
+        let made = {
+            let mut data = self.server.app.data();
+            data.accounts.get(owner_id).map_err(refused)?;
+            let (id, token) = create_agent(&mut data, name, Some(owner_id), None, true).map_err(refused)?;
+            Credentials { id, token }
+        };
+        realtime::lobby_changed(&self.server.app);
+        Ok(made)
+    }
+
+    /// Makes a public agency that belongs to a user, and gives its id.
+    ///
+    /// # Errors
+    /// If there is no such owner.
+    pub fn add_agency(&self, name: &str, owner_id: &str) -> io::Result<String> {
+        let mut data = self.server.app.data();
+        data.accounts.get(owner_id).map_err(refused)?;
+        let agency = data.agencies.add(Agency {
+            name: name.to_owned(),
+            owner: Some(owner_id.to_owned()),
+            ..Agency::default()
+        });
+        agency.add_member(owner_id, "owner");
+        Ok(agency.id.clone())
+    }
+
+    /// The id of the Lobby.
+    #[must_use]
+    pub fn lobby_id(&self) -> String {
+        self.server.app.data().agencies.lobby_id().to_owned()
+    }
+
+    /// Posts a chat message as an account, which need not be connected, and gives its id.
+    /// `metadata` may be `null`; with a string the message carries just that string.
+    ///
+    /// # Errors
+    /// If there is no such agency or account.
+    pub fn say(
+        &self,
+        agency_id: &str,
+        account_id: &str,
+        content: &str,
+        metadata: Value,
+    ) -> io::Result<String> {
+        let metadata = if metadata.is_null() { json!({}) } else { metadata };
+        chat::post(&self.server.app, agency_id, account_id, "chat", content, metadata)
+            .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
+    }
+}

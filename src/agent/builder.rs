@@ -1,0 +1,78 @@
+//! Settings of an agent, and how it comes to life.
+
+use std::time::Duration;
+
+use crate::agent::Agent;
+use crate::config::Builder;
+use crate::error::Result;
+use crate::token::AgentToken;
+
+/// Builds an [`Agent`]: [`Agent::builder`]. The settings of [`Builder`] and these:
+pub type AgentBuilder = Builder<AgentOptions>;
+
+/// What an agent has to be told besides what a client has.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    pub(crate) send_timeout: Duration,
+    pub(crate) join_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_queued_events: usize,
+    pub(crate) max_queued_bytes: usize,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        AgentOptions {
+            send_timeout: Duration::from_secs(30),
+            join_timeout: Duration::from_secs(15),
+            close_timeout: Duration::from_secs(5),
+            handshake_timeout: Duration::from_secs(20),
+            max_queued_events: 4096,
+            max_queued_bytes: 32 << 20,
+        }
+    }
+}
+
+impl Builder<AgentOptions> {
+    /// How long sending waits for a lost connection to come back before it gives up with
+    /// [`NotSent`](crate::ErrorKind::NotSent). Defaults to 30 s.
+    pub fn send_timeout(mut self, limit: Duration) -> Self {
+        self.own.send_timeout = limit;
+        self
+    }
+
+    /// How long the server may take to confirm that a room was joined. Defaults to 15 s.
+    pub fn join_timeout(mut self, limit: Duration) -> Self {
+        self.own.join_timeout = limit;
+        self
+    }
+
+    /// How long [`Agent::close`] may take. Defaults to 5 s.
+    pub fn close_timeout(mut self, limit: Duration) -> Self {
+        self.own.close_timeout = limit;
+        self
+    }
+
+    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. Defaults to 20 s.
+    pub fn handshake_timeout(mut self, limit: Duration) -> Self {
+        self.own.handshake_timeout = limit;
+        self
+    }
+
+    /// How many events, and how many bytes of them, wait for a slow loop before the oldest are dropped.
+    /// Defaults to 4,096 events and 32 MiB.
+    pub fn queue(mut self, events: usize, bytes: usize) -> Self {
+        self.own.max_queued_events = events;
+        self.own.max_queued_bytes = bytes;
+        self
+    }
+
+    /// Exchanges the token, connects, and returns once the server has said yes.
+    ///
+    /// # Errors
+    /// As [`Agent::connect`].
+    pub fn connect(self, token: AgentToken) -> Result<Agent> {
+        Agent::open(&self.config, self.own, token)
+    }
+}

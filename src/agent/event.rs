@@ -1,0 +1,139 @@
+//! What happens in the rooms and to the connection, typed.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
+use crate::socket::{Item, RawEvent};
+
+/// One thing that happened. From [`Agent::events`](crate::Agent::events).
+///
+/// Names of the server's events: docs.crustocean.chat, page "SDK events". What the crate recovers from by itself is an
+/// event here too, never an error.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// `message`: somebody said something, in a room or as a direct message ([`Message::dm`]). Own messages come too.
+    Message(Message),
+    /// `message-edited`: a message has a new text.
+    MessageEdited(MessageEdited),
+    /// `agency-joined`: this agent is in a room, for the first time or again after a reconnect.
+    AgencyJoined(AgencyJoined),
+    /// `agency-invited`: this agent was added to an agency. Join it with
+    /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`.
+    AgencyInvited(Invitation),
+    /// `error`: the server complains about something that was sent earlier. It does not say about what.
+    ServerError {
+        /// The server's words.
+        message: String,
+    },
+    /// Any other event of the server, as it came.
+    Other(RawEvent),
+    /// The connection is up: the first time, and again after [`Disconnected`](Event::Disconnected). The rooms are
+    /// being joined again; anything sent waits for that.
+    #[non_exhaustive]
+    Connected {
+        /// How many tries it took since the connection was lost; 0 the first time.
+        attempt: u32,
+        /// Whether the server has replayed what was missed.
+        recovered: bool,
+    },
+    /// The connection was lost. It is dialled again by itself.
+    #[non_exhaustive]
+    Disconnected {
+        /// In the words of the official Socket.IO client: `transport close`, `ping timeout`, …
+        reason: &'static str,
+        /// More about it, for a log.
+        detail: String,
+        /// When the next try is due.
+        retry_in: Duration,
+    },
+    /// A try to connect again failed. The next one is due by itself.
+    #[non_exhaustive]
+    ConnectFailed {
+        /// Why, in words.
+        reason: String,
+        /// Counts the tries since the connection was lost.
+        attempt: u32,
+        /// When the next try is due.
+        retry_in: Duration,
+    },
+    /// After a reconnect the server did not let the agent into a room again: it is no longer in it.
+    #[non_exhaustive]
+    RoomLost {
+        /// The room.
+        agency_id: AgencyId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// Events were dropped here because this loop was too slow for too long.
+    #[non_exhaustive]
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+    /// An event came that is valid JSON but cannot be decoded: nested hundreds of levels deep, say. Anybody in the
+    /// room can send such a thing; it costs nothing but itself.
+    #[non_exhaustive]
+    Undecodable {
+        /// The event's name.
+        name: String,
+        /// What the decoder said.
+        reason: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    #[serde(default)]
+    message: Option<String>,
+}
+
+/// The text of an `error` event.
+pub(crate) fn complaint(event: &RawEvent) -> String {
+    match event.first::<Complaint>() {
+        Ok(Complaint { message: Some(message) }) => message,
+        _ => "the server gave no reason".to_owned(),
+    }
+}
+
+impl Event {
+    /// `None` when the event is no JSON at all: then the server is broken.
+    pub(crate) fn decode(item: Item) -> Option<Event> {
+        Some(match item {
+            Item::Event(raw) => return Event::from_raw(raw),
+            Item::Connected { attempt, recovered } => Event::Connected { attempt, recovered },
+            Item::Disconnected { reason, detail, retry_in } => {
+                Event::Disconnected { reason, detail, retry_in }
+            }
+            Item::ConnectFailed { error, attempt, retry_in } => {
+                Event::ConnectFailed { reason: error.to_string(), attempt, retry_in }
+            }
+            Item::Lagged { missed } => Event::Lagged { missed },
+            Item::NotRestored { what, error } => {
+                Event::RoomLost { agency_id: what.into(), reason: error.to_string() }
+            }
+        })
+    }
+
+    fn from_raw(raw: RawEvent) -> Option<Event> {
+        let decoded = match raw.name() {
+            "message" => raw.first().map(Event::Message),
+            "message-edited" => raw.first().map(Event::MessageEdited),
+            "agency-joined" => raw.first().map(Event::AgencyJoined),
+            "agency-invited" => raw.first().map(Event::AgencyInvited),
+            "error" => Ok(Event::ServerError { message: complaint(&raw) }),
+            // Nobody has looked at these yet.
+            _ => return raw.is_json().then_some(Event::Other(raw)),
+        };
+        match decoded {
+            Ok(event) => Some(event),
+            Err(error) => raw.is_json().then(|| Event::Undecodable {
+                name: raw.name().to_owned(),
+                // serde_json's own words hold positions, not values.
+                reason: error.to_string(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The loop over what happens.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::agent::Agent;
+use crate::agent::event::Event;
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::Next;
+
+/// The events of an [`Agent`], in order. From [`Agent::events`].
+///
+/// As an iterator it blocks for the next event; `None` means that the agent was closed, and nothing else. An `Err`
+/// comes at most once, as the last item, when the agent has ended for another reason (its token is dead, say), so
+/// `event?` in a loop is right: a lost connection is no error, it comes back by itself.
+///
+/// # Slow handlers
+/// The body of the loop may take as long as it likes: heartbeats are answered all the while, and what happens
+/// meanwhile waits in a queue (4,096 events or 32 MiB; then the oldest go, and [`Event::Lagged`] stands in their
+/// place). Events behind it wait, though. Several threads may each call [`Agent::events`] and iterate: every event goes
+/// to exactly one of them.
+///
+/// ```no_run
+/// # fn main() -> crustocean::Result<()> {
+/// let agent = crustocean::Agent::from_env()?;
+/// std::thread::scope(|scope| {
+///     for _ in 0..4 {
+///         scope.spawn(|| {
+///             for event in agent.events() {
+///                 // Four handlers at a time.
+///                 println!("{event:?}");
+///             }
+///         });
+///     }
+/// });
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "events come only to those who ask for them"]
+pub struct Events {
+    agent: Agent,
+}
+
+impl Events {
+    pub(crate) fn new(agent: Agent) -> Self {
+        Events { agent }
+    }
+
+    /// Waits at most `limit` for the next event.
+    ///
+    /// # Errors
+    /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once
+    /// [`RecvError::Failed`] if it ended by itself.
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
+        // A limit too large for the clock is no limit.
+        self.recv(Instant::now().checked_add(limit))
+    }
+
+    /// Takes an event if one is waiting, and returns at once.
+    ///
+    /// # Errors
+    /// [`RecvError::Timeout`] if there is none, otherwise as [`recv_timeout`](Events::recv_timeout).
+    pub fn try_recv(&self) -> Result<Event, RecvError> {
+        self.recv(Some(Instant::now()))
+    }
+
+    fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
+        let session = self.agent.session();
+        loop {
+            match session.next(until) {
+                Next::Item(item) => match Event::decode(item) {
+                    Some(event) => return Ok(event),
+                    None => session.report_broken_event(),
+                },
+                Next::Failed(error) => return Err(RecvError::Failed(error)),
+                Next::Closed => return Err(RecvError::Closed),
+                Next::Nothing => return Err(RecvError::Timeout),
+            }
+        }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.recv(None) {
+            Ok(event) => Some(Ok(event)),
+            Err(RecvError::Failed(error)) => Some(Err(error)),
+            Err(RecvError::Closed | RecvError::Timeout) => None,
+        }
+    }
+}
+
+/// The end stays the end.
+impl std::iter::FusedIterator for Events {}
+
+/// Why [`Events::recv_timeout`] and [`Events::try_recv`] have no event.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RecvError {
+    /// None came in time.
+    Timeout,
+    /// The agent was closed: nothing more comes.
+    Closed,
+    /// The agent has ended for this reason. Comes once; after it, [`Closed`](RecvError::Closed).
+    Failed(Error),
+}
+
+impl fmt::Display for RecvError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecvError::Timeout => f.write_str("no event came in time"),
+            RecvError::Closed => f.write_str("the agent is closed"),
+            RecvError::Failed(error) => write!(f, "the agent has ended: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RecvError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RecvError::Failed(error) => std::error::Error::source(error),
+            RecvError::Timeout | RecvError::Closed => None,
+        }
+    }
+}
+
+impl From<RecvError> for Error {
+    fn from(error: RecvError) -> Self {
+        match error {
+            RecvError::Timeout => Error::new(ErrorKind::Timeout, "no event came in time"),
+            RecvError::Closed => Error::closed(),
+            RecvError::Failed(error) => error,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A room that the agent has joined.
+
+use crate::agent::{Agent, Outgoing};
+use crate::error::Result;
+use crate::model::{AgencyId, Member, MessageId};
+
+/// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
+///
+/// It keeps working across reconnects: the agent joins its rooms again by itself.
+#[derive(Debug, Clone)]
+pub struct Room {
+    agent: Agent,
+    id: AgencyId,
+    members: Vec<Member>,
+}
+
+impl Room {
+    pub(crate) fn new(agent: Agent, id: AgencyId, members: Vec<Member>) -> Self {
+        Room { agent, id, members }
+    }
+
+    /// The room's id.
+    pub fn id(&self) -> &AgencyId {
+        &self.id
+    }
+
+    /// Who was in it when it was joined.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// Says something here.
+    ///
+    /// # Errors
+    /// As [`Agent::send`].
+    pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        self.agent.send_to(&self.id, &message.into())
+    }
+
+    /// Gives one of the agent's own messages a new text.
+    ///
+    /// # Errors
+    /// As [`Agent::send`].
+    pub fn edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<()> {
+        self.agent.edit_in(&self.id, message, text.as_ref())
+    }
+}

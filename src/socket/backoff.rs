@@ -1,0 +1,85 @@
+//! When to dial again.
+
+use std::time::Duration;
+
+const FIRST: Duration = Duration::from_millis(1000);
+const LONGEST: Duration = Duration::from_secs(5);
+/// After the server itself ended the session: a kick, a ban and a deploy all look like this.
+const AFTER_SERVER_DISCONNECT: Duration = Duration::from_secs(5);
+/// Credentials refused although fresh: somebody has to act, so there is no hurry.
+const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
+const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
+/// No server may silence us for longer by `Retry-After`.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// A link that lived shorter does not prove that the trouble is over.
+pub(crate) const STABLE: Duration = Duration::from_secs(10);
+
+/// Why the next try is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Lost,
+    ServerDisconnect,
+    /// Refused with credentials that had just been renewed.
+    Refused,
+}
+
+/// How long to wait before try number `attempt` (0 is the first).
+///
+/// The jitter comes after the cap, so that a fleet spreads also when every bot waits the longest time, and the
+/// shift saturates: the official client's delay overflows to zero after a thousand tries.
+pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -> Duration {
+    let (first, longest) = match cause {
+        Cause::Lost => (FIRST, LONGEST),
+        Cause::ServerDisconnect => (AFTER_SERVER_DISCONNECT * 2, AFTER_SERVER_DISCONNECT * 2),
+        Cause::Refused => (FIRST_AFTER_REFUSAL * 2, LONGEST_AFTER_REFUSAL),
+    };
+    let factor = 1u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX);
+    let cap = first.saturating_mul(factor).min(longest);
+    let half = cap / 2;
+    let spread = u32::try_from(half.as_millis()).unwrap_or(u32::MAX);
+    let jittered = half + Duration::from_millis(u64::from(random_below(spread.saturating_add(1))));
+    jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+}
+
+/// Without a source of randomness the longest delay is the safe one.
+fn random_below(limit: u32) -> u32 {
+    match getrandom::u32() {
+        Ok(number) => number % limit.max(1),
+        Err(_) => limit.saturating_sub(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stays_within_its_bounds_for_ever() {
+        for attempt in (0..2000).chain([65_535, 1_000_000, u32::MAX]) {
+            let cap = Duration::from_millis(1000u64.saturating_mul(1 << attempt.min(16)).min(5000));
+            let got = delay(attempt, Cause::Lost, None);
+            assert!(got >= cap / 2 && got <= cap, "{attempt}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn spreads_at_the_cap() {
+        let distinct: std::collections::HashSet<_> = (0..50).map(|_| delay(20, Cause::Lost, None)).collect();
+        assert!(distinct.len() > 10);
+    }
+
+    #[test]
+    fn honours_retry_after_within_reason() {
+        let wait = |secs| delay(0, Cause::Lost, Some(Duration::from_secs(secs)));
+        assert_eq!(wait(60), Duration::from_secs(60));
+        assert_eq!(wait(1_000_000), LONGEST_RETRY_AFTER);
+        assert!(wait(0) >= Duration::from_millis(500));
+    }
+
+    #[test]
+    fn is_slower_when_refused() {
+        assert!(delay(0, Cause::Refused, None) >= FIRST_AFTER_REFUSAL);
+        assert!(delay(0, Cause::ServerDisconnect, None) >= AFTER_SERVER_DISCONNECT);
+        assert!(delay(u32::MAX, Cause::Refused, None) <= LONGEST_AFTER_REFUSAL);
+    }
+}

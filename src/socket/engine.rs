@@ -1,0 +1,153 @@
+//! Engine.IO 4: the outer layer of every text frame, as pure functions.
+//!
+//! Facts: the Engine.IO protocol document, version 4.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// One text frame of a WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame<'a> {
+    /// The handshake, JSON.
+    Open(&'a str),
+    Close,
+    /// With whatever follows the digit.
+    Ping(&'a str),
+    Pong,
+    /// A Socket.IO packet.
+    Message(&'a str),
+    Upgrade,
+    Noop,
+}
+
+pub(crate) const PING: &str = "2";
+pub(crate) const PONG: &str = "3";
+/// An Engine.IO message that carries a Socket.IO packet begins with this.
+pub(crate) const MESSAGE: char = '4';
+
+/// # Errors
+/// `Protocol` for an empty frame and for an unknown type. That includes `b…`: base64 belongs to polling.
+pub(crate) fn decode(text: &str) -> Result<Frame<'_>> {
+    let mut chars = text.chars();
+    let kind = chars.next();
+    let rest = chars.as_str();
+    match kind {
+        Some('0') => Ok(Frame::Open(rest)),
+        Some('1') => Ok(Frame::Close),
+        Some('2') => Ok(Frame::Ping(rest)),
+        Some('3') => Ok(Frame::Pong),
+        Some(MESSAGE) => Ok(Frame::Message(rest)),
+        Some('5') => Ok(Frame::Upgrade),
+        Some('6') => Ok(Frame::Noop),
+        Some(_) => Err(Error::protocol("the server sent an unknown Engine.IO packet type")),
+        None => Err(Error::protocol("the server sent an empty frame")),
+    }
+}
+
+/// What the open packet says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Handshake {
+    pub(crate) ping_interval: Duration,
+    pub(crate) ping_timeout: Duration,
+    /// The largest message the server takes, if it said so.
+    pub(crate) max_payload: Option<usize>,
+}
+
+/// Server defaults, used when a value is missing.
+const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(25);
+const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// A value outside is pulled in: no answer of a server may make us spin or wait for ever.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(3600);
+const SMALLEST_PAYLOAD: u64 = 1024;
+
+impl Handshake {
+    /// # Errors
+    /// `Protocol` when the text is not a JSON object with a session id.
+    pub(crate) fn parse(json: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(json).map_err(|error| {
+            Error::protocol("the server's open packet is not valid JSON").with_source(error)
+        })?;
+        match value.get("sid").and_then(Value::as_str) {
+            // The id itself is of no use over WebSocket, and a secret: it is not kept.
+            Some(sid) if !sid.is_empty() => {}
+            _ => return Err(Error::protocol("the server's open packet has no session id")),
+        }
+        Ok(Handshake {
+            ping_interval: millis(value.get("pingInterval"), DEFAULT_PING_INTERVAL),
+            ping_timeout: millis(value.get("pingTimeout"), DEFAULT_PING_TIMEOUT),
+            max_payload: value
+                .get("maxPayload")
+                .and_then(Value::as_u64)
+                .filter(|bytes| *bytes > 0)
+                .map(|bytes| usize::try_from(bytes.max(SMALLEST_PAYLOAD)).unwrap_or(usize::MAX)),
+        })
+    }
+
+    /// Silence longer than this means that the link is dead.
+    pub(crate) fn silence(&self) -> Duration {
+        self.ping_interval + self.ping_timeout
+    }
+}
+
+/// Any number becomes a sane duration; anything else is the default.
+fn millis(value: Option<&Value>, default: Duration) -> Duration {
+    let Some(number) = value.and_then(Value::as_f64) else { return default };
+    // `as` saturates, and turns NaN into 0.
+    Duration::from_millis(number as u64).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_every_type() {
+        assert_eq!(decode("0{}").unwrap(), Frame::Open("{}"));
+        assert_eq!(decode("1").unwrap(), Frame::Close);
+        assert_eq!(decode("2probe").unwrap(), Frame::Ping("probe"));
+        assert_eq!(decode("3").unwrap(), Frame::Pong);
+        assert_eq!(decode("42[\"a\"]").unwrap(), Frame::Message("2[\"a\"]"));
+        assert_eq!(decode("5").unwrap(), Frame::Upgrade);
+        assert_eq!(decode("6").unwrap(), Frame::Noop);
+        for bad in ["", "a123", "bAQID", "7", "\u{1F980}"] {
+            assert!(decode(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reads_the_handshake() {
+        let shake = Handshake::parse(
+            r#"{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000,"new":1}"#,
+        )
+        .unwrap();
+        assert_eq!(shake.silence(), Duration::from_secs(45));
+        assert_eq!(shake.max_payload, Some(1_000_000));
+    }
+
+    #[test]
+    fn pulls_wild_numbers_in() {
+        for (json, interval) in [
+            (r#"{"sid":"x"}"#, 25),
+            (r#"{"sid":"x","pingInterval":0}"#, 1),
+            (r#"{"sid":"x","pingInterval":-5}"#, 1),
+            (r#"{"sid":"x","pingInterval":1e300}"#, 3600),
+            (r#"{"sid":"x","pingInterval":2500.7}"#, 2),
+            (r#"{"sid":"x","pingInterval":"soon"}"#, 25),
+        ] {
+            assert_eq!(Handshake::parse(json).unwrap().ping_interval.as_secs(), interval, "{json}");
+        }
+        assert_eq!(Handshake::parse(r#"{"sid":"x","maxPayload":0}"#).unwrap().max_payload, None);
+        assert_eq!(Handshake::parse(r#"{"sid":"x","maxPayload":1}"#).unwrap().max_payload, Some(1024));
+    }
+
+    #[test]
+    fn refuses_what_is_no_handshake() {
+        for bad in ["", "{", "[]", "null", r#"{"sid":""}"#, r#"{"sid":7}"#, "{}"] {
+            assert!(Handshake::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! An event as it came: name and argument text, not yet decoded.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tungstenite::{Bytes, Utf8Bytes};
+
+use crate::error::{Error, Result};
+use crate::socket::packet;
+
+/// An event of the server as it came: a name and arguments in JSON. It holds the frame that it came in; nothing is
+/// copied until an argument is decoded.
+#[derive(Debug, Clone)]
+pub struct RawEvent {
+    frame: Utf8Bytes,
+    name: Name,
+    args: Range<usize>,
+    /// The server asks for an ack under this id.
+    ack: Option<u64>,
+    attachments: Vec<Bytes>,
+}
+
+#[derive(Debug, Clone)]
+enum Name {
+    In(Range<usize>),
+    Own(Box<str>),
+}
+
+impl RawEvent {
+    /// `data` is the array, a part of `frame`.
+    ///
+    /// # Errors
+    /// `Protocol` when the array does not begin with a name.
+    pub(crate) fn new(
+        frame: &Utf8Bytes,
+        data: &str,
+        ack: Option<u64>,
+        attachments: Vec<Bytes>,
+    ) -> Result<Self> {
+        let split = packet::split_event(data)?;
+        let name = match split.name {
+            Cow::Borrowed(name) => Name::In(range_in(frame, name)),
+            Cow::Owned(name) => Name::Own(name.into()),
+        };
+        Ok(RawEvent { name, args: range_in(frame, split.args), frame: frame.clone(), ack, attachments })
+    }
+
+    /// The event's name.
+    pub fn name(&self) -> &str {
+        match &self.name {
+            Name::In(range) => self.frame.get(range.clone()).unwrap_or_default(),
+            Name::Own(name) => name,
+        }
+    }
+
+    /// The arguments, separated by commas, as JSON text. Empty if there are none.
+    pub fn args(&self) -> &str {
+        self.frame.get(self.args.clone()).unwrap_or_default()
+    }
+
+    /// Roughly the memory that it holds.
+    pub(crate) fn size(&self) -> usize {
+        self.frame.len() + self.attachments.iter().map(Bytes::len).sum::<usize>() + size_of::<Self>()
+    }
+
+    /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.
+    pub fn attachments(&self) -> impl Iterator<Item = &[u8]> {
+        self.attachments.iter().map(|bytes| &**bytes)
+    }
+
+    /// The first argument as `T`, whatever comes behind it. No argument reads as `null`.
+    ///
+    /// # Errors
+    /// What the JSON decoder says.
+    pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        let args = self.args();
+        if args.is_empty() {
+            return serde_json::from_str("null");
+        }
+        let mut stream = serde_json::Deserializer::from_str(args).into_iter::<T>();
+        let first = match stream.next() {
+            Some(first) => first?,
+            None => return serde_json::from_str("null"),
+        };
+        let rest = args.get(stream.byte_offset()..).unwrap_or_default().trim_start();
+        if rest.is_empty() || rest.starts_with(',') {
+            Ok(first)
+        } else {
+            Err(serde::de::Error::custom("trailing characters after the event's first argument"))
+        }
+    }
+
+    /// Whether the arguments are JSON at all, however deep and whatever their strings hold: the line between a
+    /// broken server and a message that only cannot be decoded.
+    pub(crate) fn is_json(&self) -> bool {
+        serde_json::from_str::<Vec<&RawValue>>(&format!("[{}]", self.args())).is_ok()
+    }
+}
+
+/// `part` is a slice of `whole`: where does it stand? Offsets instead of references, so that the event owns its frame.
+fn range_in(whole: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    start..start + part.len()
+}
+
+/// A header whose attachments are still on their way.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    frame: Utf8Bytes,
+    ack: Option<u64>,
+    is_ack: bool,
+    data: Range<usize>,
+    wanted: usize,
+    got: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// The sum of the attachments of one packet.
+const MAX_ATTACHMENT_BYTES: usize = 16 << 20;
+
+impl Partial {
+    pub(crate) fn new(frame: &Utf8Bytes, packet: &packet::Packet<'_>) -> Self {
+        Partial {
+            ack: packet.id,
+            is_ack: packet.kind == packet::Kind::BinaryAck,
+            data: range_in(frame, packet.data),
+            frame: frame.clone(),
+            wanted: packet.attachments,
+            got: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes one attachment. True when that was the last.
+    ///
+    /// # Errors
+    /// `Protocol` when they are too large together.
+    pub(crate) fn push(&mut self, bytes: Bytes) -> Result<bool> {
+        self.bytes += bytes.len();
+        if self.bytes > MAX_ATTACHMENT_BYTES {
+            return Err(Error::protocol("the attachments of one packet exceed 16 MiB"));
+        }
+        self.got.push(bytes);
+        Ok(self.is_complete())
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.got.len() >= self.wanted
+    }
+
+    /// # Errors
+    /// `Protocol` when the header was no event or ack, or a placeholder is out of range.
+    pub(crate) fn finish(self) -> Result<Complete> {
+        let data = self.frame.get(self.data.clone()).unwrap_or_default();
+        check_placeholders(data, self.got.len())?;
+        match self.ack {
+            Some(id) if self.is_ack => Ok(Complete::Ack(id, AckArgs::new(data, self.got))),
+            _ => RawEvent::new(&self.frame, data, self.ack, self.got).map(Complete::Event),
+        }
+    }
+}
+
+/// Every `{"_placeholder":true,"num":n}` must name an attachment that came.
+///
+/// What cannot be parsed into a tree (too deep, a lone surrogate) is left to whoever decodes the arguments.
+fn check_placeholders(data: &str, count: usize) -> Result<()> {
+    let Ok(tree) = serde_json::from_str::<serde_json::Value>(data) else { return Ok(()) };
+    let mut todo = vec![&tree];
+    while let Some(value) = todo.pop() {
+        match value {
+            serde_json::Value::Array(items) => todo.extend(items),
+            serde_json::Value::Object(map) if map.get("_placeholder") == Some(&true.into()) => {
+                let num = map.get("num").and_then(serde_json::Value::as_u64);
+                if num.is_none_or(|num| num >= count as u64) {
+                    return Err(Error::protocol("illegal attachments: a placeholder names none of them"));
+                }
+            }
+            serde_json::Value::Object(map) => todo.extend(map.values()),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What [`Partial`] becomes.
+#[derive(Debug)]
+pub(crate) enum Complete {
+    Event(RawEvent),
+    Ack(u64, AckArgs),
+}
+
+/// The arguments of an ack.
+#[derive(Debug, Clone)]
+pub(crate) struct AckArgs {
+    /// A JSON array, or nothing.
+    json: Box<str>,
+    pub(crate) attachments: Vec<Bytes>,
+}
+
+impl AckArgs {
+    pub(crate) fn new(json: &str, attachments: Vec<Bytes>) -> Self {
+        AckArgs { json: json.into(), attachments }
+    }
+
+    pub(crate) fn json(&self) -> &str {
+        if self.json.is_empty() { "[]" } else { &self.json }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(data: &str) -> RawEvent {
+        let frame = Utf8Bytes::from(format!("42{data}"));
+        let data = frame.as_str().split_at(2).1.to_owned();
+        let part = frame.as_str().get(2..).unwrap();
+        assert_eq!(part, data);
+        RawEvent::new(&frame, part, None, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn decodes_the_first_argument_only() {
+        let e = event(r#"["message",{"a":1},"offset"]"#);
+        assert_eq!((e.name(), e.args()), ("message", r#"{"a":1},"offset""#));
+        assert_eq!(e.first::<serde_json::Value>().unwrap(), serde_json::json!({"a": 1}));
+        assert_eq!(event(r#"["m"]"#).first::<Option<u8>>().unwrap(), None);
+        assert_eq!(event(r#"["m",7]"#).first::<u8>().unwrap(), 7);
+        assert!(event(r#"["m",{} {}]"#).first::<serde_json::Value>().is_err());
+    }
+
+    #[test]
+    fn tells_broken_json_from_json_that_cannot_be_decoded() {
+        let deep = format!("[\"m\",{}{}]", "[".repeat(300), "]".repeat(300));
+        for data in [deep.as_str(), r#"["m","a\ud800b"]"#] {
+            let e = event(data);
+            assert!(e.first::<serde_json::Value>().is_err(), "{data}");
+            assert!(e.is_json(), "{data}");
+        }
+        for data in [r#"["m",{]"#, r#"["m",NaN]"#, "[\"m\",\"\u{1}\"]", r#"["m",tru]"#] {
+            assert!(!event(data).is_json(), "{data}");
+        }
+    }
+
+    #[test]
+    fn checks_placeholders() {
+        for (data, good) in [
+            (r#"["b",{"_placeholder":true,"num":0}]"#, true),
+            (r#"["b",[{"x":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]]"#, true),
+            (r#"["b",{"_placeholder":true,"num":2}]"#, false),
+            (r#"["b",{"_placeholder":true,"num":"0"}]"#, false),
+            (r#"["b",{"_placeholder":true,"num":-1}]"#, false),
+            (r#"["b",{"_placeholder":true}]"#, false),
+            (r#"["b",{"_placeholder":false}]"#, true),
+        ] {
+            assert_eq!(check_placeholders(data, 2).is_ok(), good, "{data}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Socket.IO 5: the packet inside an Engine.IO message, as pure functions.
+//!
+//! `packet = type [ count "-" ] [ "/" namespace "," ] [ id ] [ json ]` (Socket.IO protocol document, version 5).
+//! The JSON stays text: whoever wants an argument decodes it.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// As many attachments as the official parser takes.
+pub(crate) const MAX_ATTACHMENTS: usize = 10;
+/// The largest integer that JavaScript holds exactly.
+const MAX_ID: u64 = (1 << 53) - 1;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Connect,
+    Disconnect,
+    Event,
+    Ack,
+    ConnectError,
+    BinaryEvent,
+    BinaryAck,
+}
+
+/// A packet, taken apart but for its JSON.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Packet<'a> {
+    pub(crate) kind: Kind,
+    /// How many binary frames follow. Only for the two binary kinds.
+    pub(crate) attachments: usize,
+    pub(crate) namespace: &'a str,
+    pub(crate) id: Option<u64>,
+    /// JSON text, possibly empty.
+    pub(crate) data: &'a str,
+}
+
+fn malformed(what: &'static str) -> Error {
+    Error::protocol(what)
+}
+
+/// # Errors
+/// `Protocol` for anything that is not a packet. Whether the JSON is valid shows when it is decoded.
+pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
+    let mut chars = text.chars();
+    let kind = match chars.next() {
+        Some('0') => Kind::Connect,
+        Some('1') => Kind::Disconnect,
+        Some('2') => Kind::Event,
+        Some('3') => Kind::Ack,
+        Some('4') => Kind::ConnectError,
+        Some('5') => Kind::BinaryEvent,
+        Some('6') => Kind::BinaryAck,
+        _ => return Err(malformed("unknown Socket.IO packet type")),
+    };
+    let mut rest = chars.as_str();
+
+    let mut attachments = 0;
+    if matches!(kind, Kind::BinaryEvent | Kind::BinaryAck) {
+        let (count, after) = rest.split_once('-').ok_or(malformed("illegal attachments"))?;
+        // Two digits are enough for the limit: nothing larger is even parsed.
+        if count.is_empty() || count.len() > 2 || !count.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(malformed("illegal attachments"));
+        }
+        attachments = count.parse().map_err(|_| malformed("illegal attachments"))?;
+        if attachments > MAX_ATTACHMENTS {
+            return Err(malformed("too many attachments"));
+        }
+        rest = after;
+    }
+
+    let mut namespace = "/";
+    if rest.starts_with('/') {
+        // The comma may be missing at the end of the input.
+        (namespace, rest) = rest.split_once(',').unwrap_or((rest, ""));
+    }
+
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, data) = rest.split_at_checked(digits).unwrap_or(("", rest));
+    let id = if number.is_empty() {
+        None
+    } else {
+        let id = number.parse().ok().filter(|id| number.len() <= 16 && *id <= MAX_ID);
+        Some(id.ok_or(malformed("packet id out of range"))?)
+    };
+
+    let first = data.as_bytes().first();
+    let fits = match kind {
+        Kind::Connect => matches!(first, None | Some(b'{')) && id.is_none(),
+        Kind::Disconnect => data.is_empty() && id.is_none(),
+        Kind::Event | Kind::BinaryEvent => first == Some(&b'['),
+        // An ack without a payload is an ack without arguments.
+        Kind::Ack | Kind::BinaryAck => matches!(first, None | Some(b'[')) && id.is_some(),
+        Kind::ConnectError => true,
+    };
+    if !fits {
+        return Err(malformed("the payload does not fit the Socket.IO packet type"));
+    }
+    Ok(Packet { kind, attachments, namespace, id, data })
+}
+
+/// The name of an event and the text of its arguments, without the brackets: `"a",1,{}` gives `a` and `1,{}`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NameAndArgs<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) args: &'a str,
+}
+
+/// Names that the protocol keeps for itself.
+const RESERVED: [&str; 6] =
+    ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
+
+/// Takes the name off the array of an event.
+///
+/// # Errors
+/// `Protocol` when the array is empty, is not closed, or begins with something that is no name.
+pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
+    let inner = data
+        .trim_end()
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .ok_or(malformed("the event is not a JSON array"))?
+        .trim_start();
+    let (name, rest) = if inner.starts_with('"') {
+        let end = string_end(inner).ok_or(malformed("the event's name is not closed"))?;
+        let (quoted, rest) =
+            inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
+        let plain = quoted.trim_matches('"');
+        let name: Cow<'_, str> = if quoted.contains('\\') || plain.len() + 2 != quoted.len() {
+            let name: String = serde_json::from_str(quoted)
+                .map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?;
+            name.into()
+        } else if plain.bytes().any(|byte| byte < 0x20) {
+            return Err(malformed("the event's name is not a JSON string"));
+        } else {
+            plain.into()
+        };
+        (name, rest)
+    } else {
+        // The protocol allows a number as the name.
+        let end = inner.find(',').unwrap_or(inner.len());
+        let (number, rest) = inner.split_at_checked(end).unwrap_or((inner, ""));
+        let number = number.trim_end();
+        serde_json::from_str::<serde_json::Number>(number)
+            .map_err(|error| malformed("the event has no name").with_source(error))?;
+        (number.into(), rest)
+    };
+    if RESERVED.contains(&&*name) {
+        return Err(malformed("the event has a reserved name"));
+    }
+    let rest = rest.trim_start();
+    let args = match rest.strip_prefix(',') {
+        Some(args) if !args.trim().is_empty() => args,
+        None if rest.is_empty() => "",
+        _ => return Err(malformed("the event is not a JSON array")),
+    };
+    Ok(NameAndArgs { name, args })
+}
+
+/// Where the string that `text` begins with ends, quotes included.
+fn string_end(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The Engine.IO frame of an event: `42["name",payload]`, with `id` if an ack is asked for.
+///
+/// # Errors
+/// `Invalid` when the payload cannot be written as JSON, or the name is reserved.
+pub(crate) fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize) -> Result<String> {
+    if RESERVED.contains(&name) {
+        return Err(Error::invalid(format!("{name:?} is a reserved event name")));
+    }
+    let not_json = |error: serde_json::Error| {
+        Error::new(ErrorKind::Invalid, "the payload cannot be written as JSON").with_source(error)
+    };
+    let mut frame = Vec::with_capacity(256);
+    frame.extend_from_slice(b"42");
+    if let Some(id) = id {
+        frame.extend_from_slice(id.to_string().as_bytes());
+    }
+    frame.push(b'[');
+    serde_json::to_writer(&mut frame, name).map_err(not_json)?;
+    frame.push(b',');
+    serde_json::to_writer(&mut frame, payload).map_err(not_json)?;
+    frame.push(b']');
+    String::from_utf8(frame).map_err(|error| Error::invalid("the payload is not UTF-8").with_source(error))
+}
+
+/// The Engine.IO frame that joins the main namespace with `auth`, which is a JSON object.
+pub(crate) fn encode_connect(auth: &str) -> String {
+    format!("40{auth}")
+}
+
+/// The Engine.IO frame that leaves the main namespace.
+pub(crate) const DISCONNECT_FRAME: &str = "41";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(text: &str) -> Packet<'_> {
+        decode(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn takes_packets_apart() {
+        let p = packet(r#"0/woot,{"token":"123"}"#);
+        assert_eq!((p.kind, p.namespace, p.data), (Kind::Connect, "/woot", r#"{"token":"123"}"#));
+        assert_eq!(packet("1/woot,").kind, Kind::Disconnect);
+        assert_eq!(packet("0/custom").namespace, "/custom");
+        let p = packet(r#"2/test,1["a",1,{}]"#);
+        assert_eq!((p.kind, p.namespace, p.id, p.data), (Kind::Event, "/test", Some(1), r#"["a",1,{}]"#));
+        let p = packet("3123[]");
+        assert_eq!((p.kind, p.id, p.data), (Kind::Ack, Some(123), "[]"));
+        assert_eq!(packet("37").data, "");
+        let p = packet(r#"52-/admin,7["a",{"_placeholder":true,"num":0}]"#);
+        assert_eq!((p.kind, p.attachments, p.namespace, p.id), (Kind::BinaryEvent, 2, "/admin", Some(7)));
+        assert_eq!(packet("50-[\"x\"]").attachments, 0);
+        assert_eq!(packet("4").data, "");
+        assert_eq!(packet("4\"no\"").data, "\"no\"");
+        assert_eq!(packet("4/admin™,{}").namespace, "/admin™");
+    }
+
+    #[test]
+    fn refuses_what_is_no_packet() {
+        for bad in [
+            "",
+            "999",
+            "a",
+            "0[]",
+            "0/admin,\"invalid\"",
+            "1/admin,{}",
+            "2/admin,{}",
+            "2",
+            "2{}",
+            "5",
+            "51",
+            "5a-",
+            "51.23-",
+            "5-1-",
+            "5-",
+            "511-[\"a\"]",
+            "59999999999-[\"a\"]",
+            "5invalid",
+            "3[]",
+            "3-1[]",
+            "3+1[]",
+            "3 1[]",
+            "399999999999999999[]",
+            "39007199254740992[]",
+        ] {
+            assert!(decode(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn splits_the_name_off() {
+        for (data, name, args) in [
+            (r#"["a"]"#, "a", ""),
+            (r#"["a",1,{}]"#, "a", "1,{}"),
+            (r#"[ "a" , 1 ]"#, "a", " 1 "),
+            (r#"[1,"a",{}]"#, "1", r#""a",{}"#),
+            (r#"["a\"b\u0041",[]]"#, "a\"bA", "[]"),
+            (r#"["",0]"#, "", "0"),
+            (r#"["message",{"a":"]"}]"#, "message", r#"{"a":"]"}"#),
+        ] {
+            let split = split_event(data).unwrap_or_else(|error| panic!("{data}: {error}"));
+            assert_eq!((&*split.name, split.args), (name, args), "{data}");
+        }
+        for bad in [
+            "[]",
+            "[",
+            "[\"a\"",
+            "[\"a]",
+            "[true]",
+            "[null]",
+            "[{}]",
+            r#"[{"toString":"foo"}]"#,
+            "[\"a\",]",
+            "[\"a\" 1]",
+            "[\"connect\"]",
+            "[\"disconnecting\",1]",
+            "[\"a\u{7}\"]",
+            "[,1]",
+            "[\"\\x\"]",
+        ] {
+            assert!(split_event(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn encodes_events() {
+        let payload = serde_json::json!({"agencyId": "ag-1"});
+        assert_eq!(
+            encode_event("join-agency", None, &payload).unwrap(),
+            r#"42["join-agency",{"agencyId":"ag-1"}]"#
+        );
+        assert_eq!(encode_event("q", Some(13), &1).unwrap(), r#"4213["q",1]"#);
+        assert!(encode_event("disconnecting", None, &1).is_err());
+        let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
+        assert_eq!(encode_event("q", None, &unwritable).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}

@@ -1,0 +1,240 @@
+//! What all threads of a session share, under one short lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind};
+use crate::socket::backoff::{self, Cause};
+use crate::socket::event::{AckArgs, RawEvent};
+use crate::socket::inbox::{Inbox, Item};
+use crate::socket::link::{Inbound, Link, LinkEnd, reason};
+
+/// Where the session is.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    /// Everybody may send.
+    Up(Arc<Link>),
+    /// The link is there, but rooms are still being joined again: only the keeper sends.
+    Restoring(Arc<Link>),
+    /// Waiting for the next dial, or dialling.
+    Down,
+    /// The goodbye is out; the peer's is awaited.
+    Closing(Arc<Link>),
+    Closed,
+}
+
+/// Which events a [`Watch`] wants, and whether the consumer gets them too. Runs under the lock: it must be quick.
+pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> Interest + Send>;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    No,
+    /// For the watch and for the consumer.
+    Share,
+    /// For the watch alone.
+    Take,
+}
+
+/// Somebody waits for certain events.
+pub(crate) struct Watch {
+    pub(crate) id: u64,
+    pub(crate) filter: Filter,
+    pub(crate) caught: Vec<RawEvent>,
+}
+
+/// How an ack that was asked for ended.
+#[derive(Debug)]
+pub(crate) enum AckSlot {
+    Waiting,
+    Done(AckArgs),
+    /// The link broke first.
+    Lost,
+}
+
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// Counts links. What an older one still has to say is ignored.
+    pub(crate) generation: u64,
+    /// Somebody holds the reader role.
+    pub(crate) reading: bool,
+    /// Counts how often the role was given up.
+    pub(crate) turns: u64,
+    /// The keeper is up and about: it needs no waking.
+    pub(crate) keeper_awake: bool,
+    pub(crate) keeper_gone: bool,
+    /// Threads that wait for an event, and threads that wait for something else.
+    pub(crate) consumers: usize,
+    pub(crate) others: usize,
+    pub(crate) inbox: Inbox,
+    pub(crate) acks: HashMap<u64, AckSlot>,
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) next_id: u64,
+    /// A batch to decode into, kept between turns.
+    pub(crate) spare: Vec<Inbound>,
+    /// What ended the session, for the consumer to see once.
+    pub(crate) failure: Option<Error>,
+    pub(crate) retry_at: Instant,
+    /// Tries since the last stable link.
+    pub(crate) attempt: u32,
+    pub(crate) up_since: Instant,
+    /// The last CONNECT was refused: dial with renewed credentials.
+    pub(crate) refused: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("phase", &self.phase)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who has to be told about what was filed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Filed {
+    pub(crate) events: usize,
+    pub(crate) answers: bool,
+    pub(crate) link_over: bool,
+}
+
+impl State {
+    pub(crate) fn new(inbox: Inbox) -> Self {
+        let now = Instant::now();
+        State {
+            phase: Phase::Down,
+            generation: 0,
+            reading: false,
+            turns: 0,
+            keeper_awake: true,
+            keeper_gone: false,
+            consumers: 0,
+            others: 0,
+            inbox,
+            acks: HashMap::new(),
+            watches: Vec::new(),
+            next_id: 0,
+            spare: Vec::new(),
+            failure: None,
+            retry_at: now,
+            attempt: 0,
+            up_since: now,
+            refused: false,
+        }
+    }
+
+    /// The link that may be read from.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        match &self.phase {
+            Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => Some(link),
+            Phase::Down | Phase::Closed => None,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_) | Phase::Closed)
+    }
+
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Puts everything of a batch where it belongs.
+    pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Filed {
+        let mut filed = Filed::default();
+        for inbound in batch.drain(..) {
+            match inbound {
+                Inbound::Event(event) => {
+                    if self.offer(&event, &mut filed) {
+                        self.inbox.push(Item::Event(event));
+                        filed.events += 1;
+                    }
+                }
+                Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
+                    Some(slot @ AckSlot::Waiting) => {
+                        *slot = AckSlot::Done(args);
+                        filed.answers = true;
+                    }
+                    _ => log::debug!("ignored an ack that nobody waits for"),
+                },
+                // Once connected these change nothing: the session goes on.
+                Inbound::Connected(_) | Inbound::Refused(_) => {
+                    log::debug!("ignored a second answer to CONNECT");
+                }
+            }
+        }
+        filed
+    }
+
+    /// Shows an event to those who watch. False if one of them keeps it to itself.
+    fn offer(&mut self, event: &RawEvent, filed: &mut Filed) -> bool {
+        for watch in &mut self.watches {
+            let interest = (watch.filter)(event);
+            if interest != Interest::No {
+                watch.caught.push(event.clone());
+                filed.answers = true;
+            }
+            if interest == Interest::Take {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The link of this generation is over: everybody who waits for it learns so.
+    pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
+        let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
+        link.cut();
+        for slot in self.acks.values_mut().filter(|slot| matches!(slot, AckSlot::Waiting)) {
+            *slot = AckSlot::Lost;
+        }
+        if self.is_closed() {
+            self.phase = Phase::Closed;
+            return true;
+        }
+        self.phase = Phase::Down;
+        if self.up_since.elapsed() >= backoff::STABLE {
+            self.attempt = 0;
+        }
+        let cause =
+            if end.reason == reason::SERVER_DISCONNECT { Cause::ServerDisconnect } else { Cause::Lost };
+        let retry_in = self.schedule(cause, None);
+        log::info!("disconnected ({}: {}), dialling again in {retry_in:?}", end.reason, end.detail);
+        self.inbox.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
+        true
+    }
+
+    /// A try to connect failed; the next one is due after the returned time.
+    pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
+        let attempt = self.attempt;
+        let retry_in = self.schedule(cause, error.retry_after());
+        log::info!("cannot connect ({error}), trying again in {retry_in:?}");
+        self.inbox.push(Item::ConnectFailed { error, attempt, retry_in });
+    }
+
+    fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
+        let retry_in = backoff::delay(self.attempt, cause, retry_after);
+        self.attempt = self.attempt.saturating_add(1);
+        self.retry_at = Instant::now() + retry_in;
+        retry_in
+    }
+
+    /// Ends the session for good, with an error for the consumer.
+    pub(crate) fn fail(&mut self, error: Error) {
+        if self.is_closed() {
+            return;
+        }
+        if let Some(link) = self.link() {
+            link.cut();
+        }
+        self.failure = Some(error);
+        self.phase = Phase::Closed;
+    }
+}
+
+/// The error for what was waited for when the link broke.
+pub(crate) fn link_lost() -> Error {
+    Error::new(ErrorKind::Connect, "the connection broke before the answer came")
+}

@@ -1,0 +1,246 @@
+//! The WebSocket under Engine.IO: the upgrade, and how tungstenite is set up.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use tungstenite::WebSocket;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::derive_accept_key;
+use tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::{ApiUrl, Stream};
+
+/// The default path of Socket.IO servers. The slash at the end belongs to it.
+const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
+/// The largest message taken from the server. tungstenite reserves an announced frame at once, so this is a
+/// bound on memory too.
+pub(crate) const MAX_MESSAGE: usize = 16 << 20;
+/// Room for automatic pongs besides one message of ours.
+const WRITE_SLACK: usize = 256 << 10;
+/// Small, because every agent of a process has one; it grows when messages are larger.
+const READ_BUFFER: usize = 8 << 10;
+
+const MAX_HEAD: usize = 64 << 10;
+const MAX_HEADERS: usize = 100;
+/// How much of a refusal's body is kept.
+const MAX_REFUSAL: usize = 4 << 10;
+
+/// Asks for the upgrade and checks the answer. The stream's deadline is the caller's.
+///
+/// tungstenite's own handshake refuses `Connection: keep-alive, Upgrade`, lets an extension pass that nobody
+/// offered, and keeps only the part of a refusal that happens to be buffered.
+///
+/// # Errors
+/// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
+pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Stream>> {
+    let key = generate_key();
+    let request = format!(
+        "GET {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nUser-Agent: {}\r\n\r\n",
+        url.authority(),
+        header_value(user_agent),
+    );
+    stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).map_err(|error| lost(error, url))?;
+
+    let mut bytes = Vec::with_capacity(1024);
+    let (head, used) = loop {
+        if bytes.len() > MAX_HEAD {
+            return Err(Error::protocol("the answer to the WebSocket upgrade has too long a head"));
+        }
+        if read_more(&mut stream, &mut bytes).map_err(|error| lost(error, url))? == 0 {
+            return Err(Error::new(
+                ErrorKind::Connect,
+                format!("{} closed the connection instead of answering the WebSocket upgrade", url.host()),
+            ));
+        }
+        if let Some(parsed) = Head::parse(&bytes)? {
+            break parsed;
+        }
+    };
+    let tail = bytes.split_off(used);
+    if head.status != 101 {
+        return Err(refusal(&head, tail, &mut stream));
+    }
+    head.check_upgrade(&key)?;
+    Ok(WebSocket::from_partially_read(stream, tail, Role::Client, Some(config(None))))
+}
+
+/// tungstenite's settings, once the largest payload of the server is known or not.
+pub(crate) fn config(max_payload: Option<usize>) -> WebSocketConfig {
+    let largest = max_payload.unwrap_or(MAX_MESSAGE).min(MAX_MESSAGE);
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(0)
+        .max_write_buffer_size(largest + WRITE_SLACK)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE))
+}
+
+/// What of a name from outside may stand in a header.
+fn header_value(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && c.is_ascii()).collect()
+}
+
+fn read_more(stream: &mut Stream, into: &mut Vec<u8>) -> std::io::Result<usize> {
+    let mut part = [0; 2048];
+    let count = stream.read(&mut part)?;
+    into.extend_from_slice(part.get(..count).unwrap_or_default());
+    Ok(count)
+}
+
+fn lost(error: std::io::Error, url: &ApiUrl) -> Error {
+    let host = url.host();
+    if error.kind() == std::io::ErrorKind::TimedOut {
+        Error::timeout(format!("{host} did not answer the WebSocket upgrade in time")).with_source(error)
+    } else {
+        Error::new(ErrorKind::Connect, format!("the connection to {host} broke during the WebSocket upgrade"))
+            .with_source(error)
+    }
+}
+
+/// The head of an HTTP answer.
+struct Head {
+    status: u16,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The head and its length, `None` while it is incomplete.
+    fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let parsed = response.parse(bytes).map_err(|error| {
+            Error::protocol("the answer to the WebSocket upgrade is not HTTP").with_source(error)
+        })?;
+        let httparse::Status::Complete(length) = parsed else { return Ok(None) };
+        let headers = response
+            .headers
+            .iter()
+            .map(|header| {
+                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
+            })
+            .collect();
+        Ok(Some((Head { status: response.code.unwrap_or_default(), headers }, length)))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Header lists may be split over several lines and hold several words.
+    fn has_word(&self, name: &str, word: &str) -> bool {
+        self.headers
+            .iter()
+            .filter(|(key, _)| key == name)
+            .any(|(_, value)| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    }
+
+    /// RFC 6455, section 4.1, what a client must check.
+    fn check_upgrade(&self, key: &str) -> Result<()> {
+        if !self.has_word("upgrade", "websocket") || !self.has_word("connection", "upgrade") {
+            return Err(Error::protocol("the server answered 101 but did not switch to WebSocket"));
+        }
+        if self.get("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
+            return Err(Error::protocol("the server's Sec-WebSocket-Accept does not match the request"));
+        }
+        if self.get("sec-websocket-extensions").is_some_and(|value| !value.is_empty())
+            || self.get("sec-websocket-protocol").is_some()
+        {
+            return Err(Error::protocol("the server turned on a WebSocket extension that was not offered"));
+        }
+        Ok(())
+    }
+}
+
+/// The error for an answer that is not 101, with as much of the body as helps.
+fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
+    let wanted = head
+        .get("content-length")
+        .and_then(|length| length.parse().ok())
+        .unwrap_or(MAX_REFUSAL)
+        .min(MAX_REFUSAL);
+    while body.len() < wanted && matches!(read_more(stream, &mut body), Ok(1..)) {}
+    body.truncate(MAX_REFUSAL);
+
+    let status = head.status;
+    let mut text = format!("the WebSocket upgrade was answered with {status}");
+    let kind = match status {
+        401 => ErrorKind::Unauthorized,
+        403 => ErrorKind::Forbidden,
+        429 => ErrorKind::RateLimited,
+        404 => ErrorKind::NotFound,
+        _ => ErrorKind::Server,
+    };
+    let mut server_message = None;
+    if (300..400).contains(&status) {
+        // A redirect is never followed: whoever answers it would get our credentials.
+        let target = head.get("location").unwrap_or("nowhere");
+        text.push_str(&format!(", a redirect to {}: set the API URL to the right host", snippet(target)));
+    } else if head.get("content-type").is_some_and(|kind| kind.contains("text/html")) && status == 200 {
+        text.push_str(" and a web page: something between here and the API answers in its place");
+    } else {
+        let said = snippet(&String::from_utf8_lossy(&body));
+        if !said.is_empty() {
+            text.push_str(&format!(": {said}"));
+            server_message = Some(said);
+        }
+    }
+    let wait = head.get("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
+    let error = Error::new(kind, text).with_status(status).with_retry_after(wait);
+    match server_message {
+        Some(said) => error.with_server_message(said),
+        None => error,
+    }
+}
+
+/// One printable line of at most 200 characters.
+pub(crate) fn snippet(text: &str) -> String {
+    text.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// What is left until `deadline`; nothing at all is a time-out.
+pub(crate) fn remaining(deadline: Instant, what: &'static str) -> Result<Duration> {
+    deadline
+        .checked_duration_since(Instant::now())
+        .filter(|left| !left.is_zero())
+        .ok_or_else(|| Error::timeout(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> Head {
+        Head::parse(text.as_bytes()).unwrap().unwrap().0
+    }
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    fn answer(extra: &str) -> String {
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n{extra}\r\n"
+        )
+    }
+
+    #[test]
+    fn accepts_header_lists() {
+        for extra in [
+            "Upgrade: websocket\r\nConnection: Upgrade\r\n",
+            "upgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n",
+            "Upgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
+        ] {
+            head(&answer(extra)).check_upgrade(KEY).unwrap();
+        }
+    }
+
+    #[test]
+    fn refuses_what_was_not_asked_for() {
+        let good = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
+        assert!(head(&answer("Connection: Upgrade\r\n")).check_upgrade(KEY).is_err());
+        assert!(head(&answer(good)).check_upgrade("another").is_err());
+        for extra in ["Sec-WebSocket-Extensions: permessage-deflate\r\n", "Sec-WebSocket-Protocol: x\r\n"] {
+            assert!(head(&answer(&format!("{good}{extra}"))).check_upgrade(KEY).is_err(), "{extra}");
+        }
+    }
+}

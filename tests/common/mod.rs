@@ -1,0 +1,21 @@
+//! What the integration tests share: a watchdog, and a server whose every byte the test decides.
+//!
+//! `mod common;` takes it in. No test uses all of it.
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test takes what it needs")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is a failed test"
+)]
+
+mod http;
+mod scripted;
+mod stage;
+mod watchdog;
+
+pub use http::{Request, Response};
+pub use scripted::{Conn, Received, ScriptedServer};
+pub use stage::{SOON, Stage, eventually, wait_for, wait_for_message};
+pub use watchdog::{Watchdog, watchdog};

@@ -1,0 +1,97 @@
+//! A sandbox with people in it.
+
+use std::time::{Duration, Instant};
+
+use crustocean::{
+    Agent, AgentBuilder, AgentToken, Client, Event, Events, Message, PersonalAccessToken, RecvError,
+};
+use crustocean_sandbox::{Builder, Credentials, Sandbox};
+
+/// How long anything that should happen may take.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A sandbox with a user, `alice`, who owns the agents.
+pub struct Stage {
+    pub sandbox: Sandbox,
+    pub alice: Credentials,
+}
+
+impl Stage {
+    pub fn new() -> Stage {
+        Stage::with(Sandbox::builder())
+    }
+
+    pub fn with(builder: Builder) -> Stage {
+        let sandbox = builder.start().expect("the sandbox starts");
+        let alice = sandbox.add_user("alice").expect("alice");
+        Stage { sandbox, alice }
+    }
+
+    /// The token of a new, verified agent.
+    pub fn agent_token(&self, name: &str) -> AgentToken {
+        let agent = self.sandbox.add_agent(name, &self.alice.id).expect("an agent");
+        agent.token.parse().expect("an agent token")
+    }
+
+    pub fn builder(&self) -> AgentBuilder {
+        Agent::builder().api_url(self.sandbox.url())
+    }
+
+    /// A new agent, connected.
+    pub fn connect(&self, name: &str) -> Agent {
+        self.builder().connect(self.agent_token(name)).expect("connects")
+    }
+
+    /// A new agent in the lobby.
+    pub fn in_lobby(&self, name: &str) -> Agent {
+        let agent = self.connect(name);
+        agent.join("lobby").expect("joins the lobby");
+        agent
+    }
+
+    /// REST as alice.
+    pub fn client(&self) -> Client {
+        let token: PersonalAccessToken = self.alice.token.parse().expect("a token");
+        Client::builder().api_url(self.sandbox.url()).build(token).expect("a client")
+    }
+
+    /// Alice says something in the lobby.
+    pub fn alice_says(&self, text: &str) {
+        self.sandbox
+            .say(&self.sandbox.lobby_id(), &self.alice.id, text, serde_json::Value::Null)
+            .expect("alice speaks");
+    }
+}
+
+/// The first event that `wanted` makes something of.
+pub fn wait_for<T>(events: &Events, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        match events.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(event) => {
+                if let Some(found) = wanted(event) {
+                    return found;
+                }
+            }
+            Err(RecvError::Timeout) => panic!("no {what} within {SOON:?}"),
+            Err(error) => panic!("waiting for {what}: {error}"),
+        }
+    }
+}
+
+/// The next message that contains `text`.
+pub fn wait_for_message(events: &Events, text: &str) -> Message {
+    wait_for(events, text, |event| match event {
+        Event::Message(message) if message.content.contains(text) => Some(message),
+        _ => None,
+    })
+}
+
+/// Waits until something is so.
+pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !so() {
+        assert!(Instant::now() < deadline, "{what}: not within {SOON:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,115 @@
+//! No token, password or key shows in `Debug`, `Display`, errors or the log.
+
+mod common;
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use common::{Stage, watchdog};
+use crustocean::{Agent, AgentToken, Client, Error, HookKey, PersonalAccessToken, SessionToken};
+
+static LOG: Mutex<String> = Mutex::new(String::new());
+
+struct Everything;
+
+impl log::Log for Everything {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        // tungstenite and ureq trace whole requests and messages; the README says so. What is ours, and anything
+        // that is not `trace`, must be clean.
+        if record.target().starts_with("crustocean") || record.level() < log::Level::Trace {
+            let _ = writeln!(LOG.lock().unwrap(), "{} {}: {}", record.level(), record.target(), record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn show(out: &mut String, error: &Error) {
+    let _ = write!(out, "{error} {error:?} {:?}", error.server_message());
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(out, " {cause} {cause:?}");
+        source = cause.source();
+    }
+}
+
+#[test]
+fn nothing_secret_is_printed_anywhere() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    log::set_logger(&Everything).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    let stage = Stage::new();
+    let mut out = String::new();
+
+    let password = "correct-horse-battery";
+    let login = Client::builder().api_url(stage.sandbox.url()).register("carol", password).unwrap();
+    let pat = login.client.tokens().create("ci").send().unwrap();
+    let created = login.client.agents().create("carols-bot").send().unwrap();
+    let _ = write!(out, "{login:?} {pat:?} {created:?} {:?}", login.client);
+
+    // Every way to be refused.
+    let builder = || Client::builder().api_url(stage.sandbox.url());
+    show(&mut out, &builder().login("carol", "wrong-horse-battery").unwrap_err());
+    show(&mut out, &builder().register("carol", password).unwrap_err());
+    show(&mut out, &builder().register("c", password).unwrap_err());
+    show(&mut out, &builder().register("dave", "short77").unwrap_err());
+    let bad: SessionToken = "0123456789secretsession".parse().unwrap();
+    show(&mut out, &builder().build(bad.clone()).unwrap().account().me().unwrap_err());
+    let agents = Agent::builder().api_url(stage.sandbox.url());
+    let unverified: AgentToken = created.agent_token.clone();
+    show(&mut out, &agents.clone().connect(unverified.clone()).unwrap_err());
+    let unknown: AgentToken = "sk_unknown_but_secret".parse().unwrap();
+    show(&mut out, &agents.clone().connect(unknown.clone()).unwrap_err());
+    for text in ["cru_0123secret", "sk_secret in two words", "cru_claim_topsecret"] {
+        show(&mut out, &text.parse::<PersonalAccessToken>().unwrap_err());
+        show(&mut out, &text.parse::<HookKey>().unwrap_err());
+        show(&mut out, &text.parse::<AgentToken>().unwrap_err());
+    }
+
+    // A whole life with a reconnect and a renewed session.
+    login.client.agents().verify(&created.agent.id).unwrap();
+    let agent = agents.connect(unverified.clone()).unwrap();
+    let room = agent.join("lobby").unwrap();
+    let _ = write!(out, "{agent:?} {room:?} {:?} {:?}", agent.client(), agent.events());
+    stage.sandbox.expire_sessions();
+    stage.sandbox.drop_links();
+    common::eventually("the loss is noticed", || !agent.is_connected());
+    agent.send("back").unwrap();
+    for event in agent.events().take(2) {
+        let _ = write!(out, "{event:?}");
+    }
+    agent.close().unwrap();
+    show(&mut out, &Client::builder().api_url("https://me:urlsecret@host").anonymous().unwrap_err());
+
+    let mut secrets = vec![
+        password.to_owned(),
+        "wrong-horse-battery".to_owned(),
+        "short77".to_owned(),
+        login.token.expose().to_owned(),
+        pat.token.expose().to_owned(),
+        unverified.expose().to_owned(),
+        unknown.expose().to_owned(),
+        bad.expose().to_owned(),
+        "0123secret".to_owned(),
+        "sk_secret".to_owned(),
+        "topsecret".to_owned(),
+        "urlsecret".to_owned(),
+    ];
+    // The sessions that the agent had.
+    for handshake in stage.sandbox.handshakes() {
+        secrets.push(handshake["token"].as_str().unwrap().to_owned());
+    }
+    let log = LOG.lock().unwrap();
+    assert!(log.contains("crustocean"), "the log is listened to");
+    for secret in secrets {
+        assert!(!out.contains(&secret), "{secret} is printed: {out}");
+        let line = log.lines().find(|line| line.contains(&secret));
+        assert!(line.is_none(), "{secret} is logged: {line:?}");
+    }
+}
