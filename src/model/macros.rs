@@ -48,7 +48,8 @@ macro_rules! api_struct {
         const _: () = {
             use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-            #[allow(non_camel_case_types)]
+            // A `local()` field has no key.
+            #[allow(non_camel_case_types, dead_code)]
             enum Key {
                 $($field,)*
                 __Unknown,
