@@ -79,7 +79,8 @@ impl ClientBuilder {
     fn open(self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = Http::new(&self.config)?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
-        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.whole()?;
+        let reply: SessionReply =
+            nobody.post(["auth", how])?.body(body)?.secret(|json| serde_json::from_slice(json))?;
         let client = Client::with(http, Credentials::User(reply.token.clone().into()));
         Ok(Login { client, token: reply.token, user: reply.user })
     }

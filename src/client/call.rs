@@ -111,29 +111,35 @@ impl<'a> Call<'a> {
         self.answer().map(drop)
     }
 
-    /// Sends it and reads the answer as it is.
-    pub(crate) fn whole<T: DeserializeOwned>(self) -> Result<T> {
-        self.decoded(|json| serde_json::from_slice(json))
-    }
-
     /// Sends it and reads one object, bare or under `key`.
     pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
-        self.decoded(|json| answer::one(json, key))
+        self.decoded(|json| answer::one(json, key), |error| error.to_string())
     }
 
     /// Sends it and reads a list, bare or under `key`.
     pub(crate) fn list<T: DeserializeOwned>(self, key: &'static str) -> Result<Vec<T>> {
-        self.decoded(|json| answer::list(json, key))
+        self.decoded(|json| answer::list(json, key), |error| error.to_string())
     }
 
-    /// Sends it and reads the answer with a function of one's own.
-    pub(crate) fn decoded<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+    /// Sends it and reads an answer that holds a credential.
+    pub(crate) fn secret<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+        // serde quotes a value of the wrong type, and that may be the credential in an unexpected place.
+        self.decoded(decode, |error| match error.to_string() {
+            text if text.starts_with("missing field") => text,
+            _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),
+        })
+    }
+
+    fn decoded<T>(
+        self,
+        decode: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+        reason: impl FnOnce(&serde_json::Error) -> String,
+    ) -> Result<T> {
         let (method, path) = (self.method, self.path.clone());
         let body = self.answer()?;
-        // The cause says line, column and what was expected there; the body itself may hold a token.
         decode(&body).map_err(|error| {
             let method = format!("{method:?}").to_ascii_uppercase();
-            Error::protocol(format!("cannot read the answer to {method} {path}: {error}")).with_source(error)
+            Error::protocol(format!("cannot read the answer to {method} {path}: {}", reason(&error)))
         })
     }
 

@@ -187,3 +187,27 @@ impl fmt::Debug for Client {
         f.debug_struct("Client").field("acts_as", &acts_as).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AgentToken, SessionToken};
+
+    #[test]
+    fn is_a_cheap_handle_for_all_threads() {
+        fn handle<T: Clone + Send + Sync + 'static>() -> usize {
+            size_of::<T>()
+        }
+        assert_eq!(handle::<Client>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn debug_shows_no_token() {
+        let token: SessionToken = "do_not_print_me".parse().unwrap();
+        let client = Client::builder().api_url("http://127.0.0.1:9").build(token).unwrap();
+        assert_eq!(format!("{client:?}"), "Client { acts_as: \"a user\", .. }");
+        let update = client.agents().update_config(&"a".into()).llm_api_key("do_not_print_me");
+        assert!(!format!("{update:?} {:?}", client.tokens()).contains("do_not_print"));
+        assert_eq!(format!("{:?}", AgentToken::try_from("do_not_print_me").unwrap()), "AgentToken(…)");
+    }
+}

@@ -79,7 +79,7 @@ impl CreateToken<'_> {
     /// if there are 10 tokens already.
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
-        self.client.post(["auth", "tokens"])?.body(&self.body)?.decoded(|json| {
+        self.client.post(["auth", "tokens"])?.body(&self.body)?.secret(|json| {
             let RawToken { token } = serde_json::from_slice(json)?;
             Ok(CreatedToken { token, info: serde_json::from_slice(json)? })
         })

@@ -48,7 +48,8 @@ macro_rules! api_struct {
         const _: () = {
             use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-            #[allow(non_camel_case_types)]
+            // A `local()` field has no key.
+            #[allow(non_camel_case_types, dead_code)]
             enum Key {
                 $($field,)*
                 __Unknown,
@@ -57,24 +58,21 @@ macro_rules! api_struct {
             struct KeyVisitor;
 
             impl Visitor<'_> for KeyVisitor {
-                type Value = (Key, usize);
+                type Value = (Key, u8);
 
                 fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                     f.write_str("a key")
                 }
 
                 fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-                    $(
-                        let keys: &[&str] = &[$($key),*];
-                        if let Some(rank) = keys.iter().position(|known| *known == key) {
-                            return Ok((Key::$field, rank));
-                        }
-                    )*
+                    // The usual spelling of every field first: servers rarely use another.
+                    $(api_struct!(@match_first key Key::$field, $($key)*);)*
+                    $(api_struct!(@match_rest key Key::$field, $($key)*);)*
                     Ok((Key::__Unknown, 0))
                 }
             }
 
-            struct RankedKey((Key, usize));
+            struct RankedKey((Key, u8));
 
             impl<'de> Deserialize<'de> for RankedKey {
                 fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -92,15 +90,15 @@ macro_rules! api_struct {
                 }
 
                 fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
-                    $(let mut $field: Option<(usize, $ty)> = None;)*
+                    $(let mut $field: (Option<$ty>, u8) = (None, u8::MAX);)*
                     while let Some(RankedKey((key, rank))) = map.next_key()? {
                         match key {
                             $(Key::$field => {
                                 let value: Option<api_struct!(@type $ty $(, $via)?)> = map.next_value()?;
                                 if let Some(value) = value
-                                    && $field.as_ref().is_none_or(|(best, _)| rank <= *best)
+                                    && rank <= $field.1
                                 {
-                                    $field = Some((rank, api_struct!(@convert value $(, $via)?)));
+                                    $field = (Some(api_struct!(@convert value $(, $via)?)), rank);
                                 }
                             })*
                             Key::__Unknown => {
@@ -141,19 +139,36 @@ macro_rules! api_struct {
         }
     };
 
+    (@match_first $text:ident $found:expr,) => {};
+    (@match_first $text:ident $found:expr, $key:literal $($more:literal)*) => {
+        if $text == $key {
+            return Ok(($found, 0));
+        }
+    };
+    (@match_rest $text:ident $found:expr, $($key:literal)?) => {};
+    (@match_rest $text:ident $found:expr, $first:literal $($key:literal)+) => {
+        let mut rank = 0;
+        $(
+            rank += 1;
+            if $text == $key {
+                return Ok(($found, rank));
+            }
+        )+
+    };
+
     (@type $ty:ty) => { $ty };
     (@type $ty:ty, $via:ty) => { $via };
     (@convert $value:ident) => { $value };
     (@convert $value:ident, $via:ty) => { $value.into() };
 
     (@finish required $field:ident $key:literal $($more:literal)*) => {
-        match $field {
-            Some((_, value)) => value,
+        match $field.0 {
+            Some(value) => value,
             None => return Err(A::Error::missing_field($key)),
         }
     };
     (@finish $mode:ident $field:ident $($key:literal)*) => {
-        $field.map(|(_, value)| value).unwrap_or_default()
+        $field.0.unwrap_or_default()
     };
 
     (@entry local $map:ident ($value:expr)) => {};

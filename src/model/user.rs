@@ -31,9 +31,9 @@ api_struct! {
         /// The font of the profile.
         font: Option<String> = optional("font"),
         /// How many follow this user, where the server says so.
-        follower_count: Option<u64> = optional("follower_count" | "followerCount" | "followers" as Count),
+        follower_count: Option<u64> = optional("follower_count" | "followerCount" as Count),
         /// How many this user follows, where the server says so.
-        following_count: Option<u64> = optional("following_count" | "followingCount" | "following" as Count),
+        following_count: Option<u64> = optional("following_count" | "followingCount" as Count),
         /// When the account was made.
         created_at: Option<Timestamp> = optional("createdAt" | "created_at"),
     }
