@@ -254,7 +254,8 @@ impl Http {
             // Writing into a String cannot fail.
             let _ = write!(text, "{sign}{name}={value}");
         }
-        let plain = request.path.starts_with('/') && !request.path.contains(['?', '#']);
+        let plain = request.path.starts_with('/')
+            && request.path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
         // The text is not repeated: nobody knows what is in it.
         match text.parse() {
             Ok(uri) if plain => Ok(uri),

@@ -17,6 +17,8 @@ mod native;
 mod none;
 #[cfg(feature = "tls-rustls")]
 mod rustls;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(feature = "tls-native"))]
 use none as native;
