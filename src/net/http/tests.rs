@@ -1,5 +1,4 @@
 use std::cell::Cell;
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -278,6 +277,33 @@ fn nobody_there_is_a_connect_error() {
 }
 
 #[test]
+fn a_web_page_is_not_an_answer() {
+    let (http, _requests) = http(vec![status(200, &["Content-Type: text/html; charset=utf-8"], "<html>")]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("web page"), "{error}");
+}
+
+#[test]
+fn no_limit_is_a_limit_too() {
+    let (address, _requests) = scripted(vec![ok("x")]);
+    let mut config = config(format!("http://{address}"));
+    config.request_timeout = Duration::MAX;
+    config.connect_timeout = Duration::MAX;
+    assert_eq!(Http::new(&config).unwrap().send(get("/x")).unwrap().body, b"x");
+}
+
+#[test]
+fn handles_may_be_shared() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Http>();
+    shared::<Dialer>();
+    shared::<crate::net::dial::CancelToken>();
+    fn sent<T: Send + Sync + 'static>() {}
+    sent::<crate::net::tls::Stream>();
+}
+
+#[test]
 fn shutdown_ends_what_is_in_flight() {
     let (http, requests) = http(vec![Step::Hang]);
     let other = http.clone();
@@ -311,6 +337,8 @@ fn refuses_what_no_request_can_hold() {
     let error = http.send(Request { credential, ..get("/x") }).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     no_secret(&error);
+    let query = [("q", Cow::from("x".repeat(MAX_URL)))];
+    assert_eq!(http.send(Request { query: &query, ..get("/x") }).unwrap_err().kind(), ErrorKind::Invalid);
     for agent in ["", "a\nb", "ü"] {
         let mut config = config("http://127.0.0.1:1");
         config.user_agent = agent.to_owned();
