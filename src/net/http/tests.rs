@@ -87,6 +87,28 @@ fn reads_gzip() {
     assert_eq!(http.send(get("/x")).unwrap().body, br#"{"ok":true}"#);
 }
 
+/// Zeros, packed to 1/158th: one literal, then the longest match again and again.
+fn gzip_bomb(size: usize) -> Vec<u8> {
+    let (mut packed, mut bits) = (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03".to_vec(), Vec::new());
+    // The last block, of the fixed code; the literal 0.
+    bits.extend_from_slice(&[1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
+    for _ in 0..size / 258 + 1 {
+        // Length 258, distance 1.
+        bits.extend_from_slice(&[1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+    }
+    packed.extend(bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | bit)));
+    packed
+}
+
+#[test]
+fn a_small_answer_cannot_unfold_without_end() {
+    let bomb = gzip_bomb(3 * usize::try_from(MAX_BODY).unwrap());
+    assert!((bomb.len() as u64) < MAX_BODY / 32);
+    let (http, _requests) = http(vec![Step::ReplyAndClose(reply(200, &["Content-Encoding: gzip"], bomb))]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+}
+
 #[test]
 fn every_status_has_its_kind() {
     for (code, kind) in [

@@ -98,8 +98,10 @@ fn rude(mut session: Session) {
 }
 
 fn http(mut session: Session) {
-    while read_request(&mut session).is_some() {
-        if session.write_all(&reply(200, &[], "secure")).is_err() {
+    for number in 1.. {
+        // The number within this connection.
+        let answer = reply(200, &[], format!("secure {number}"));
+        if read_request(&mut session).is_none() || session.write_all(&answer).is_err() {
             break;
         }
     }
@@ -323,8 +325,9 @@ fn http_goes_the_same_way() {
         config.api_url = Some(format!("https://localhost:{}", address.port()));
         let get = || Request { method: Method::Get, path: "/x", query: &[], credential: None, body: None };
         let client = Http::new(&config).unwrap();
-        for _ in 0..3 {
-            assert_eq!(client.send(get()).unwrap().body, b"secure");
+        for number in 1..=3 {
+            let body = client.send(get()).unwrap().body;
+            assert_eq!(String::from_utf8_lossy(&body), format!("secure {number}"), "{tls:?}");
         }
         config.extra_roots.clear();
         let error = Http::new(&config).unwrap().send(get()).unwrap_err();
