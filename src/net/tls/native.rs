@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use native_tls::{Certificate, HandshakeError, Protocol, TlsStream};
 
-use super::{Refusal, broken_handshake, is_pem, unreadable_root};
+use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;

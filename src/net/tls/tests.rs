@@ -10,6 +10,7 @@ use ::rustls::{ServerConfig, ServerConnection, StreamOwned};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::net::dial::{CancelToken, Dialer};
 use crate::net::http::{Http, Method, Request};
 use crate::net::testing::{PATIENCE, config, read_request, reply};
@@ -177,6 +178,25 @@ fn a_bad_certificate_is_named() {
         // A self-signed certificate can be trusted as it is.
         let accepted = dial(tls, &[own.pem().into_bytes()], "localhost", self_signed);
         assert!(accepted.is_ok(), "{tls:?}: {accepted:?}");
+    }
+}
+
+/// What `openssl req -x509` makes: an authority that serves with its own certificate.
+#[test]
+fn an_authority_as_a_server_is_trusted_or_explained() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    let address = start(server_config(vec![certificate.der().clone()], &key), echo);
+    for tls in backends() {
+        match dial(tls, &[certificate.pem().into_bytes()], "localhost", address) {
+            Ok(stream) => assert!(stream.is_tls()),
+            Err(error) => {
+                assert_eq!((tls, error.kind()), (Tls::Rustls, ErrorKind::Tls));
+                assert!(error.to_string().contains("CA:FALSE"), "{error:?}");
+            }
+        }
     }
 }
 
