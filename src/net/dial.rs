@@ -52,7 +52,9 @@ impl Dialer {
         self.dial_cancellable(url, deadline, &CancelToken::default())
     }
 
-    /// As [`dial`](Dialer::dial); another thread can end it.
+    /// As [`dial`](Dialer::dial); another thread can end it: a look-up within 0.1 s, a handshake at once, a TCP
+    /// connect only when the address it waits for has used up its share of the time. The token stays tied to the
+    /// connection afterwards, so that it also covers the WebSocket's handshake.
     ///
     /// # Errors
     /// Also `Closed`, when it was cancelled.
@@ -279,5 +281,109 @@ impl ureq::unversioned::transport::ShutdownHandle for Slot {
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::net::testing::{PATIENCE, closed_port, config};
+
+    fn dialer() -> Dialer {
+        Dialer::new(&config("http://127.0.0.1:1")).unwrap()
+    }
+
+    fn url(text: impl AsRef<str>) -> ApiUrl {
+        ApiUrl::parse(text.as_ref()).unwrap()
+    }
+
+    fn soon(millis: u64) -> Instant {
+        Instant::now() + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn families_take_turns() {
+        let all: Vec<SocketAddr> = ["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1", "2.2.2.2:1"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let order: Vec<_> = interleave(&all).iter().map(ToString::to_string).collect();
+        assert_eq!(order, ["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]);
+        assert!(interleave(&[]).is_empty());
+    }
+
+    #[test]
+    fn reaches_a_server_by_address_and_by_name() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for host in ["127.0.0.1", "localhost"] {
+            let mut stream = dialer().dial(&url(format!("http://{host}:{port}")), soon(5000)).unwrap();
+            assert!(!stream.is_tls());
+            drop(listener.accept().unwrap());
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn says_which_step_failed() {
+        let port = closed_port();
+        let error = dialer().dial(&url(format!("http://127.0.0.1:{port}")), soon(5000)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert!(error.to_string().contains(&format!("cannot connect to 127.0.0.1:{port}: ")), "{error}");
+
+        let started = Instant::now();
+        let error = dialer().dial(&url("http://name.invalid"), soon(2000)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout), "{error}");
+        assert!(error.to_string().contains("name.invalid"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+
+        let error = dialer().dial(&url("http://localhost:1"), Instant::now()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    }
+
+    #[test]
+    fn an_address_that_fails_leads_to_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses = [closed_port(), listener.local_addr().unwrap().port()]
+            .map(|port| SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port));
+        let cancel = CancelToken::default();
+        let target = url("http://two.example");
+        connect(&target, &addresses, soon(5000), &cancel).unwrap();
+        let error = connect(&target, &[addresses[0]; 2], soon(5000), &cancel).unwrap_err();
+        assert!(error.to_string().ends_with("(2 addresses tried)"), "{error}");
+    }
+
+    #[test]
+    fn a_hanging_handshake_can_be_cancelled() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = url(format!("http://{}", listener.local_addr().unwrap()));
+        let cancel = CancelToken::default();
+        let other = cancel.clone();
+        let waiting = thread::spawn(move || {
+            let mut stream = dialer().dial_cancellable(&target, soon(10_000), &other).unwrap();
+            stream.read(&mut [0])
+        });
+        let (_peer, _) = listener.accept().unwrap();
+        thread::sleep(Duration::from_millis(50));
+        let started = Instant::now();
+        cancel.cancel();
+        assert!(matches!(waiting.join().unwrap(), Ok(0) | Err(_)));
+        assert!(started.elapsed() < PATIENCE / 2);
+
+        let target = url(format!("http://{}", listener.local_addr().unwrap()));
+        let error = dialer().dial_cancellable(&target, soon(5000), &cancel).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Closed);
+    }
+
+    #[test]
+    fn look_ups_are_counted() {
+        let dialer = dialer();
+        dialer.lookups.store(MAX_LOOKUPS, Ordering::Relaxed);
+        let error = dialer.dial(&url("http://localhost:1"), soon(1000)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert_eq!(dialer.lookups.load(Ordering::Relaxed), MAX_LOOKUPS);
     }
 }

@@ -1,4 +1,8 @@
 //! The one place that speaks HTTP.
+//!
+//! No credential, password or query is in an error or log line of this crate, nor in any that ureq writes about a
+//! request. What cannot be kept from the log: at level trace, `ureq_proto` prints the answers it reads, and the
+//! answer to a login or to the making of an agent *is* a token.
 
 mod failure;
 mod retry;
@@ -34,6 +38,10 @@ const MAX_IDLE_ONCE: Duration = Duration::from_secs(4);
 /// A GET may take an older one: it is repeated if that turns out dead.
 const MAX_IDLE: Duration = Duration::from_secs(60);
 const MAX_IDLE_CONNECTIONS: usize = 4;
+/// Longer ones would not fit into the buffer of a request's head, nor be taken by most servers.
+const MAX_URL: usize = 8 * 1024;
+/// A longer time limit means none; adding `Duration::MAX` to a moment would panic.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a query leaves unencoded: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -99,6 +107,7 @@ impl Http {
     pub(crate) fn with_dialer(config: &Config, dialer: Dialer) -> Result<Self> {
         let url = config.url()?;
         dialer.check(&url)?;
+        let request_timeout = config.request_timeout.min(MAX_TIMEOUT);
         let settings = ureq::Agent::config_builder()
             // Statuses are told apart here, with the server's message.
             .http_status_as_error(false)
@@ -108,8 +117,8 @@ impl Http {
             .proxy(None)
             .user_agent(config.checked_user_agent()?)
             .accept("application/json")
-            .timeout_connect(Some(config.connect_timeout))
-            .timeout_global(Some(config.request_timeout))
+            .timeout_connect(Some(config.connect_timeout.min(MAX_TIMEOUT)))
+            .timeout_global(Some(request_timeout))
             .max_response_header_size(INPUT_BUFFER)
             .input_buffer_size(INPUT_BUFFER)
             .output_buffer_size(OUTPUT_BUFFER)
@@ -121,13 +130,7 @@ impl Http {
             .build();
         let connector = DialConnector { dialer: dialer.clone(), url: url.clone() };
         let agent = ureq::Agent::with_parts(settings, connector, NoResolver);
-        Ok(Http(Arc::new(Shared {
-            agent,
-            url,
-            dialer,
-            request_timeout: config.request_timeout,
-            closed: AtomicBool::new(false),
-        })))
+        Ok(Http(Arc::new(Shared { agent, url, dialer, request_timeout, closed: AtomicBool::new(false) })))
     }
 
     pub(crate) fn url(&self) -> &ApiUrl {
@@ -210,6 +213,11 @@ impl Http {
             };
             return Err(failure::of_status(label, status, response.headers(), &body, secret(request)));
         }
+        if header_text(response.headers(), header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.starts_with("text/html"))
+        {
+            return Err(failure::web_page(label, status));
+        }
         let mut body = Vec::new();
         // Of what came out of the decompression, so that a small answer cannot unfold without end.
         let mut reader = response.body_mut().as_reader().take(MAX_BODY + 1);
@@ -254,7 +262,13 @@ impl Http {
             // Writing into a String cannot fail.
             let _ = write!(text, "{sign}{name}={value}");
         }
-        let plain = request.path.starts_with('/') && !request.path.contains(['?', '#']);
+        if text.len() > MAX_URL {
+            return Err(Error::invalid(format!(
+                "the path and query of a request are longer than {MAX_URL} bytes"
+            )));
+        }
+        let plain = request.path.starts_with('/')
+            && request.path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
         // The text is not repeated: nobody knows what is in it.
         match text.parse() {
             Ok(uri) if plain => Ok(uri),

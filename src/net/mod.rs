@@ -2,6 +2,8 @@
 
 pub(crate) mod dial;
 pub(crate) mod http;
+#[cfg(test)]
+mod testing;
 pub(crate) mod tls;
 pub(crate) mod url;
 pub(crate) mod wire;

@@ -387,3 +387,217 @@ impl ReadBuffer {
         self.chunk.unread()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Shutdown;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::net::testing::pair;
+
+    fn kind<T>(result: io::Result<T>) -> ErrorKind {
+        result.err().map_or(ErrorKind::Other, |error| error.kind())
+    }
+
+    fn fed() -> (Wire, TcpStream) {
+        let (ours, peer) = pair();
+        let mut wire = Wire::new(ours);
+        wire.start_feeding().unwrap();
+        (wire, peer)
+    }
+
+    /// Writes until it no longer works.
+    fn fill(wire: &mut Wire) -> ErrorKind {
+        let block = vec![0; 256 * 1024];
+        for _ in 0..1000 {
+            if let Err(error) = wire.write(&block) {
+                return error.kind();
+            }
+        }
+        panic!("the peer never reads, yet 250 MiB went out");
+    }
+
+    #[test]
+    fn a_deadline_ends_reads_and_writes() {
+        let (ours, mut peer) = pair();
+        let mut wire = Wire::new(ours);
+        let started = Instant::now();
+        wire.set_deadline(Some(started + Duration::from_millis(200)));
+        peer.write_all(b"ab").unwrap();
+        let mut buffer = [0; 1];
+        assert_eq!(wire.read(&mut buffer).unwrap(), 1);
+        assert_eq!(wire.read(&mut buffer).unwrap(), 1);
+        assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::TimedOut);
+        assert!((150..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+        // Passed: at once, also for what could be had.
+        peer.write_all(b"c").unwrap();
+        assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::TimedOut);
+        wire.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
+        assert_eq!(wire.read(&mut buffer).unwrap(), 1);
+        assert_eq!(fill(&mut wire), ErrorKind::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert_eq!(wire.write_failure(), Some(ErrorKind::TimedOut));
+    }
+
+    #[test]
+    fn a_drip_does_not_move_the_deadline() {
+        let (ours, mut peer) = pair();
+        let mut wire = Wire::new(ours);
+        let drip = thread::spawn(move || {
+            while peer.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let started = Instant::now();
+        wire.set_deadline(Some(started + Duration::from_millis(300)));
+        assert_eq!(kind(wire.read_exact(&mut [0; 1000])), ErrorKind::TimedOut);
+        assert!((250..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+        drop(wire);
+        drip.join().unwrap();
+    }
+
+    #[test]
+    fn fed_bytes_come_out_in_order() {
+        let (mut wire, _peer) = fed();
+        let mut buffer = [0; 3];
+        assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::WouldBlock);
+        wire.feed(b"abcd").unwrap();
+        wire.feed(b"e").unwrap();
+        assert_eq!(wire.queued(), 5);
+        assert_eq!((wire.read(&mut buffer).unwrap(), &buffer), (3, b"abc"));
+        wire.feed(b"fg").unwrap();
+        wire.end();
+        let mut rest = Vec::new();
+        wire.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, b"defg");
+        assert_eq!(wire.read(&mut buffer).unwrap(), 0);
+        assert!(wire.saw_end());
+    }
+
+    #[test]
+    fn a_buffer_is_handed_over_without_a_copy() {
+        let (mut wire, _peer) = fed();
+        let mut buffer = ReadBuffer::new();
+        buffer.read(&mut b"hello".as_slice()).unwrap();
+        assert_eq!(buffer.filled(), b"hello");
+        let before = buffer.chunk.bytes.as_ptr();
+        wire.feed_from(&mut buffer).unwrap();
+        assert!(buffer.filled().is_empty());
+        let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
+        assert_eq!(queue.bytes.as_ptr(), before);
+        // Not drained yet: what follows is appended.
+        buffer.read(&mut b" world".as_slice()).unwrap();
+        wire.feed_from(&mut buffer).unwrap();
+        wire.end();
+        let mut all = String::new();
+        wire.read_to_string(&mut all).unwrap();
+        assert_eq!(all, "hello world");
+    }
+
+    #[test]
+    fn buffers_grow_and_shrink() {
+        let mut buffer = ReadBuffer::new();
+        let flood = vec![1; MAX_READ];
+        let sizes: Vec<_> = (0..5).map(|_| buffer.read(&mut flood.as_slice()).unwrap()).collect();
+        assert_eq!(sizes, [8192, 16384, 32768, 65536, 65536]);
+        for _ in 0..=SMALL_READS {
+            buffer.read(&mut b"x".as_slice()).unwrap();
+        }
+        assert_eq!(buffer.chunk.bytes.len(), MIN_READ);
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_gives_memory_back() {
+        let (mut wire, _peer) = fed();
+        let block = vec![7; MAX_QUEUED / 4];
+        for _ in 0..4 {
+            wire.feed(&block).unwrap();
+        }
+        assert!(wire.feed(b"x").is_err());
+        let mut buffer = vec![0; 100_000];
+        let mut total = 0;
+        while let Ok(count) = wire.read(&mut buffer) {
+            assert!(buffer[..count].iter().all(|byte| *byte == 7));
+            total += count;
+        }
+        assert_eq!(total, MAX_QUEUED);
+        let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
+        assert!(queue.bytes.capacity() <= MAX_READ);
+        wire.feed(&block).unwrap();
+    }
+
+    #[test]
+    fn a_write_nobody_reads_fails_and_is_remembered() {
+        let (mut wire, mut peer) = fed();
+        wire.set_write_timeout(Duration::from_millis(200)).unwrap();
+        let started = Instant::now();
+        assert_eq!(fill(&mut wire), ErrorKind::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(5));
+        assert_eq!(wire.write_failure(), Some(ErrorKind::TimedOut));
+        // Broken for good, and at once, also when the peer reads again.
+        peer.read_exact(&mut vec![0; 1024 * 1024]).unwrap();
+        let started = Instant::now();
+        assert_eq!(kind(wire.write(b"x")), ErrorKind::TimedOut);
+        assert!(started.elapsed() < Duration::from_millis(150));
+        // Reading goes on.
+        wire.feed(b"x").unwrap();
+        assert_eq!(wire.read(&mut [0]).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_peer_that_drips_cannot_hold_the_writer() {
+        let (mut wire, mut peer) = fed();
+        wire.set_write_timeout(Duration::from_millis(300)).unwrap();
+        let (stop, stopped) = mpsc::channel::<()>();
+        let drip = thread::spawn(move || {
+            let mut buffer = vec![0; 8 * 1024];
+            while peer.read(&mut buffer).is_ok_and(|count| count > 0)
+                && stopped.recv_timeout(Duration::from_millis(20)) == Err(mpsc::RecvTimeoutError::Timeout)
+            {
+            }
+        });
+        let started = Instant::now();
+        let result = wire.write_all(&vec![0; 64 * 1024 * 1024]);
+        assert_eq!(kind(result), ErrorKind::TimedOut);
+        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        drop(stop);
+        drip.join().unwrap();
+    }
+
+    #[test]
+    fn a_reader_without_a_lock_feeds_the_wire() {
+        let (mut wire, mut peer) = fed();
+        let mut socket = wire.socket().unwrap();
+        let mut buffer = ReadBuffer::new();
+        peer.write_all(b"hi").unwrap();
+        buffer.read(&mut socket).unwrap();
+        wire.feed_from(&mut buffer).unwrap();
+        let mut text = [0; 2];
+        wire.read_exact(&mut text).unwrap();
+        assert_eq!(&text, b"hi");
+        wire.write_all(b"ho").unwrap();
+        peer.read_exact(&mut text).unwrap();
+        assert_eq!((&text, wire.written()), (b"ho", 2));
+        // Shutting the clone down ends a read that blocks.
+        let reader = thread::spawn(move || buffer.read(&mut socket).map(|count| (count, socket)));
+        wire.socket().unwrap().shutdown(Shutdown::Both).unwrap();
+        assert_eq!(reader.join().unwrap().unwrap().0, 0);
+    }
+
+    #[test]
+    fn an_idle_connection_is_quiet_until_something_comes() {
+        let (ours, mut peer) = pair();
+        let wire = Wire::new(ours);
+        assert!(wire.is_quiet());
+        peer.write_all(b"x").unwrap();
+        wire.socket().unwrap().peek(&mut [0]).unwrap();
+        assert!(!wire.is_quiet());
+        let (ours, peer) = pair();
+        let wire = Wire::new(ours);
+        drop(peer);
+        wire.socket().unwrap().peek(&mut [0]).unwrap();
+        assert!(!wire.is_quiet());
+    }
+}

@@ -63,6 +63,14 @@ pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
     Failure { error: Error::protocol(text), why: Why::Final }
 }
 
+/// What the log-in page of a hotel's network answers, or the platform's website.
+pub(super) fn web_page(label: &Label, status: u16) -> Failure {
+    let text = format!(
+        "{label}: {status}, but the answer is a web page: check the API URL, and whether this network wants a log-in"
+    );
+    Failure { error: Error::protocol(text).with_status(status), why: Why::Final }
+}
+
 pub(super) fn of_transport(label: &Label, method: Method, limit: Duration, error: UreqError) -> Failure {
     match error {
         UreqError::Other(cause) => of_our_own(label, cause),

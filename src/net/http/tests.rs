@@ -1,1 +1,413 @@
+use std::cell::Cell;
+use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
+use std::thread;
 
+use super::*;
+use crate::error::ErrorKind;
+use crate::net::testing::{PATIENCE, Step, closed_port, config, ok, reply, scripted};
+
+const TOKEN: &str = "sk_do_not_print_me";
+const BEARER: &str = "Bearer sk_do_not_print_me";
+
+fn http(steps: Vec<Step>) -> (Http, Receiver<String>) {
+    let (address, requests) = scripted(steps);
+    (Http::new(&config(format!("http://{address}"))).unwrap(), requests)
+}
+
+fn request<'a>(method: Method, path: &'a str) -> Request<'a> {
+    Request { method, path, query: &[], credential: Some(("Authorization", BEARER)), body: None }
+}
+
+fn get(path: &str) -> Request<'_> {
+    request(Method::Get, path)
+}
+
+fn status(status: u16, headers: &[&str], body: &str) -> Step {
+    Step::Reply(reply(status, headers, body))
+}
+
+fn count(requests: &Receiver<String>) -> usize {
+    requests.try_iter().count()
+}
+
+/// Neither the error nor any of its causes may show the token.
+fn no_secret(error: &Error) {
+    let mut text = format!("{error} {error:?}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(" {error} {error:?}");
+        cause = error.source();
+    }
+    assert!(!text.contains("do_not_print"), "{text}");
+}
+
+#[test]
+fn sends_what_the_api_wants() {
+    let (http, requests) = http(vec![ok("[1]"), ok(""), ok(""), ok(""), ok("")]);
+    let query = [("q", Cow::from("a b&c=ü/é")), ("limit", Cow::from("5"))];
+    let answer = http.send(Request { query: &query, ..get("/api/explore") }).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (200, b"[1]".as_slice()));
+    let sent = requests.recv_timeout(PATIENCE).unwrap();
+    let lower = sent.to_lowercase();
+    assert!(
+        sent.starts_with("GET /api/explore?q=a%20b%26c%3D%C3%BC%2F%C3%A9&limit=5 HTTP/1.1\r\n"),
+        "{sent}"
+    );
+    assert_eq!(sent.matches("Authorization: Bearer sk_do_not_print_me\r\n").count(), 1, "{sent}");
+    assert!(lower.contains("accept: application/json\r\n"), "{sent}");
+    assert!(lower.contains("accept-encoding: gzip\r\n"), "{sent}");
+    assert!(
+        lower.contains(concat!("user-agent: crustocean-rust/", env!("CARGO_PKG_VERSION"), "\r\n")),
+        "{sent}"
+    );
+    assert!(!lower.contains("content-type") && !lower.contains("content-length"), "{sent}");
+
+    for method in [Method::Post, Method::Patch, Method::Delete] {
+        let body = Some(br#"{"a":1}"#.as_slice());
+        http.send(Request { body, credential: None, ..request(method, "/x") }).unwrap();
+        let sent = requests.recv_timeout(PATIENCE).unwrap();
+        let lower = sent.to_lowercase();
+        assert!(sent.starts_with(&format!("{} /x HTTP/1.1\r\n", method.name())), "{sent}");
+        assert!(lower.contains("content-type: application/json\r\n"), "{sent}");
+        assert!(lower.contains("content-length: 7\r\n") && sent.ends_with("\r\n\r\n{\"a\":1}"), "{sent}");
+        assert!(!lower.contains("authorization"), "{sent}");
+    }
+
+    http.send(request(Method::Post, "/empty")).unwrap();
+    let sent = requests.recv_timeout(PATIENCE).unwrap().to_lowercase();
+    assert!(sent.contains("content-length: 0\r\n") && !sent.contains("content-type"), "{sent}");
+}
+
+#[test]
+fn reads_gzip() {
+    // `printf '{"ok":true}' | gzip -n`
+    let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcf\x56\xb2\x2a\x29\x2a\x4d\xad\x05\x00\x90\x5f\xd4\xa7\x0b\x00\x00\x00";
+    let (http, _requests) = http(vec![Step::Reply(reply(200, &["Content-Encoding: gzip"], packed))]);
+    assert_eq!(http.send(get("/x")).unwrap().body, br#"{"ok":true}"#);
+}
+
+/// Zeros, packed to 1/158th: one literal, then the longest match again and again.
+fn gzip_bomb(size: usize) -> Vec<u8> {
+    let (mut packed, mut bits) = (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03".to_vec(), Vec::new());
+    // The last block, of the fixed code; the literal 0.
+    bits.extend_from_slice(&[1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
+    for _ in 0..size / 258 + 1 {
+        // Length 258, distance 1.
+        bits.extend_from_slice(&[1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]);
+    }
+    packed.extend(bits.chunks(8).map(|byte| byte.iter().rev().fold(0, |byte, bit| byte << 1 | bit)));
+    packed
+}
+
+#[test]
+fn a_small_answer_cannot_unfold_without_end() {
+    let bomb = gzip_bomb(3 * usize::try_from(MAX_BODY).unwrap());
+    assert!((bomb.len() as u64) < MAX_BODY / 32);
+    let (http, _requests) = http(vec![Step::ReplyAndClose(reply(200, &["Content-Encoding: gzip"], bomb))]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+}
+
+#[test]
+fn every_status_has_its_kind() {
+    for (code, kind) in [
+        (400, ErrorKind::Server),
+        (401, ErrorKind::Unauthorized),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::NotFound),
+        (409, ErrorKind::Conflict),
+        (418, ErrorKind::Server),
+        (422, ErrorKind::Server),
+        (429, ErrorKind::RateLimited),
+        (500, ErrorKind::Server),
+    ] {
+        let (http, _requests) = http(vec![status(code, &[], r#"{"error":"Because."}"#)]);
+        let error = http.send(request(Method::Post, "/api/auth/login")).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (kind, Some(code)));
+        assert_eq!(error.server_message(), Some("Because."));
+        assert!(error.to_string().starts_with(&format!("POST /api/auth/login: {code}: Because.")), "{error}");
+        no_secret(&error);
+    }
+}
+
+#[test]
+fn an_error_says_what_to_do_and_no_secret() {
+    let echo = format!(r#"{{"error":"unknown token {TOKEN}"}}"#);
+    let (http, _requests) = http(vec![status(401, &[], &echo)]);
+    let query = [("secret", Cow::from("hunter2"))];
+    let error = http.send(Request { query: &query, ..get("/api/auth/me") }).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "GET /api/auth/me: 401: unknown token … (the token is wrong, expired or revoked)"
+    );
+    assert!(!format!("{error:?}").contains("hunter2"));
+    no_secret(&error);
+}
+
+#[test]
+fn an_error_need_not_be_json() {
+    let page = "<html>\r\n<h1>502 Bad Gateway</h1>\x07</html>";
+    let steps = || vec![status(500, &["Content-Type: text/html"], page), status(500, &[], "")];
+    let (http, _requests) = http(steps());
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.server_message(), Some("<html> <h1>502 Bad Gateway</h1>\\u{7}</html>"));
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!((error.status(), error.server_message()), (Some(500), None));
+}
+
+#[test]
+fn a_redirect_is_refused() {
+    let target = "Location: https://evil.example/steal?x=1";
+    let (http, requests) = http(vec![status(307, &[target], ""), status(302, &["Location: /other"], "")]);
+    let error = http.send(request(Method::Post, "/x")).unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Server, Some(307)));
+    assert!(error.to_string().contains("redirects to evil.example,"), "{error}");
+    let error = http.send(get("/x")).unwrap_err();
+    assert!(error.to_string().contains("another path of itself"), "{error}");
+    assert_eq!(count(&requests), 2);
+}
+
+#[test]
+fn an_answer_is_bounded() {
+    let body = vec![b' '; usize::try_from(MAX_BODY).unwrap() + 1];
+    let exact = Step::Reply(reply(200, &[], &body[1..]));
+    let (http, _requests) = http(vec![exact, Step::ReplyAndClose(reply(200, &[], &body))]);
+    assert_eq!(http.send(get("/x")).unwrap().body.len() as u64, MAX_BODY);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
+}
+
+#[test]
+fn a_head_is_bounded() {
+    let header = format!("X-Long: {}", "x".repeat(2 * INPUT_BUFFER));
+    let (http, _requests) = http(vec![Step::ReplyAndClose(reply(200, &[&header], ""))]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+}
+
+#[test]
+fn what_is_not_http_is_a_protocol_error() {
+    let (http, requests) = http(vec![Step::ReplyAndClose(b"SSH-2.0-OpenSSH_9.9\r\n\r\n".to_vec())]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    assert_eq!(count(&requests), 1);
+}
+
+#[test]
+fn a_get_is_repeated_until_it_works() {
+    let (http, requests) = http(vec![status(503, &[], ""), Step::Close, ok("done")]);
+    assert_eq!(http.send(get("/x")).unwrap().body, b"done");
+    assert_eq!(count(&requests), 3);
+}
+
+#[test]
+fn a_get_is_repeated_only_twice() {
+    let (http, requests) =
+        http(vec![status(502, &[], ""), status(503, &[], ""), status(504, &[], ""), ok("too late")]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.status(), Some(504));
+    assert!(error.is_retryable());
+    assert_eq!(count(&requests), 3);
+}
+
+#[test]
+fn what_changes_something_is_not_repeated() {
+    for method in [Method::Post, Method::Patch, Method::Delete] {
+        let (http, requests) = http(vec![status(503, &[], ""), Step::Close, ok("")]);
+        let error = http.send(request(method, "/x")).unwrap_err();
+        assert_eq!(error.status(), Some(503));
+        let error = http.send(request(method, "/x")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+        assert!(!error.is_retryable());
+        assert_eq!(count(&requests), 2);
+    }
+}
+
+#[test]
+fn a_connection_closed_in_the_pool_is_not_noticed() {
+    let again = || Step::ReplyAndClose(reply(200, &[], "x"));
+    let (http, requests) = http(vec![again(), again(), again()]);
+    for _ in 0..3 {
+        http.send(request(Method::Post, "/x")).unwrap();
+        // Time for the server's end to arrive.
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(count(&requests), 3);
+}
+
+#[test]
+fn a_short_wait_is_waited() {
+    let (http, requests) = http(vec![status(429, &["Retry-After: 1"], ""), ok("done")]);
+    let started = Instant::now();
+    assert_eq!(http.send(get("/x")).unwrap().body, b"done");
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    assert_eq!(count(&requests), 2);
+}
+
+#[test]
+fn a_long_wait_is_the_callers() {
+    let (http, requests) = http(vec![status(429, &["Retry-After: 60"], r#"{"error":"Slow down"}"#)]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(60)));
+    assert_eq!(error.to_string(), "GET /x: 429: Slow down (too many requests: try again in 60 s)");
+    assert_eq!(count(&requests), 1);
+}
+
+#[test]
+fn a_silent_server_times_out() {
+    for method in [Method::Get, Method::Post] {
+        let (address, requests) = scripted(vec![Step::Hang]);
+        let mut config = config(format!("http://{address}"));
+        config.request_timeout = Duration::from_millis(300);
+        let started = Instant::now();
+        let error = Http::new(&config).unwrap().send(request(method, "/x")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!(error.to_string().contains("300ms"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(3));
+        assert_eq!(count(&requests), 1);
+        no_secret(&error);
+    }
+}
+
+#[test]
+fn a_body_that_breaks_off_is_not_an_answer() {
+    let mut half = reply(200, &[], "0123456789");
+    half.truncate(half.len() - 5);
+    let halves = || Step::ReplyAndClose(half.clone());
+    let (http, requests) = http(vec![halves(), ok("whole"), halves()]);
+    assert_eq!(http.send(get("/x")).unwrap().body, b"whole");
+    let error = http.send(request(Method::Post, "/x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert_eq!(count(&requests), 3);
+}
+
+#[test]
+fn nobody_there_is_a_connect_error() {
+    let port = closed_port();
+    let http = Http::new(&config(format!("http://127.0.0.1:{port}"))).unwrap();
+    for method in [Method::Get, Method::Post] {
+        let started = Instant::now();
+        let error = http.send(request(method, "/x")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert!(error.to_string().starts_with(&format!("cannot connect to 127.0.0.1:{port}: ")), "{error}");
+        assert!(error.is_retryable());
+        // The GET with its two pauses, the POST at once.
+        assert!(started.elapsed() < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn a_web_page_is_not_an_answer() {
+    let (http, _requests) = http(vec![status(200, &["Content-Type: text/html; charset=utf-8"], "<html>")]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("web page"), "{error}");
+}
+
+#[test]
+fn no_limit_is_a_limit_too() {
+    let (address, _requests) = scripted(vec![ok("x")]);
+    let mut config = config(format!("http://{address}"));
+    config.request_timeout = Duration::MAX;
+    config.connect_timeout = Duration::MAX;
+    assert_eq!(Http::new(&config).unwrap().send(get("/x")).unwrap().body, b"x");
+}
+
+#[test]
+fn handles_may_be_shared() {
+    fn shared<T: Send + Sync + Clone + 'static>() {}
+    shared::<Http>();
+    shared::<Dialer>();
+    shared::<crate::net::dial::CancelToken>();
+    fn sent<T: Send + Sync + 'static>() {}
+    sent::<crate::net::tls::Stream>();
+}
+
+#[test]
+fn shutdown_ends_what_is_in_flight() {
+    let (http, requests) = http(vec![Step::Hang]);
+    let other = http.clone();
+    let waiting = thread::spawn(move || other.send(get("/x")).unwrap_err());
+    requests.recv_timeout(PATIENCE).unwrap();
+    http.shutdown();
+    assert_eq!(waiting.join().unwrap().kind(), ErrorKind::Closed);
+    assert_eq!(http.send(get("/x")).unwrap_err().kind(), ErrorKind::Closed);
+}
+
+#[test]
+fn one_pool_serves_many_threads() {
+    let (http, requests) = http((0..8).map(|_| ok("x")).collect());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            // The scripted server takes one connection at a time.
+            scope.spawn(|| http.send(get("/x")).unwrap()).join().unwrap();
+        }
+    });
+    assert_eq!(count(&requests), 2);
+}
+
+#[test]
+fn refuses_what_no_request_can_hold() {
+    let http = Http::new(&config("http://127.0.0.1:1")).unwrap();
+    for path in ["no-slash", "/a?b", "/a#b", "/a b", "/\u{e9}", "/a\r\nX: y"] {
+        let error = http.send(get(path)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{path}");
+    }
+    let credential = Some(("Authorization", "Bearer x\r\nX-Evil: do_not_print"));
+    let error = http.send(Request { credential, ..get("/x") }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    no_secret(&error);
+    let query = [("q", Cow::from("x".repeat(MAX_URL)))];
+    assert_eq!(http.send(Request { query: &query, ..get("/x") }).unwrap_err().kind(), ErrorKind::Invalid);
+    for agent in ["", "a\nb", "ü"] {
+        let mut config = config("http://127.0.0.1:1");
+        config.user_agent = agent.to_owned();
+        assert_eq!(Http::new(&config).unwrap_err().kind(), ErrorKind::Config, "{agent:?}");
+    }
+}
+
+/// ureq logs heads and bodies at level trace. The credential must not be among it.
+#[test]
+fn no_log_line_has_the_token() {
+    static LINES: Mutex<String> = Mutex::new(String::new());
+    thread_local!(static LISTENING: Cell<bool> = const { Cell::new(false) });
+
+    struct Listener;
+    impl log::Log for Listener {
+        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+            LISTENING.get()
+        }
+        fn log(&self, record: &log::Record<'_>) {
+            if LISTENING.get() {
+                let mut lines = LINES.lock().unwrap();
+                lines.push_str(&record.args().to_string());
+                lines.push('\n');
+            }
+        }
+        fn flush(&self) {}
+    }
+
+    if log::set_logger(&Listener).is_err() {
+        // Another test of this process got there first.
+        return;
+    }
+    log::set_max_level(log::LevelFilter::Trace);
+    LISTENING.set(true);
+    let (http, requests) = http(vec![ok("{}"), Step::Close]);
+    let body = Some(br#"{"password":"hunter2hunter2hunter2"}"#.as_slice());
+    http.send(Request { body, ..request(Method::Post, "/x") }).unwrap();
+    http.send(request(Method::Post, "/x")).unwrap_err();
+    LISTENING.set(false);
+    log::set_max_level(log::LevelFilter::Off);
+
+    assert!(requests.recv_timeout(PATIENCE).unwrap().contains(BEARER));
+    let lines = LINES.lock().unwrap();
+    // ureq prints rows of sixteen bytes: put them together again.
+    let rows: String = lines.lines().filter_map(|line| line.get(line.len().checked_sub(16)?..)).collect();
+    assert!(rows.contains("HTTP/1.1"), "the test no longer sees what ureq logs: {lines}");
+    for secret in ["do_not_print", "hunter2hunter2", "Bearer"] {
+        assert!(!lines.contains(secret) && !rows.contains(secret), "{secret} in {lines}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ureq::Error as UreqError;
 use ureq::http::Uri;
@@ -13,6 +13,7 @@ use ureq::unversioned::transport::{
 };
 use zeroize::Zeroizing;
 
+use super::MAX_TIMEOUT;
 use crate::net::dial::{CancelToken, Dialer};
 use crate::net::tls::Stream;
 use crate::net::url::ApiUrl;
@@ -20,8 +21,6 @@ use crate::net::url::ApiUrl;
 /// Also the upper bound of an answer's head.
 pub(super) const INPUT_BUFFER: usize = 64 * 1024;
 pub(super) const OUTPUT_BUFFER: usize = 16 * 1024;
-/// When ureq sets no limit at all, which this crate never lets happen.
-const NO_LIMIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 thread_local! {
     /// The credential's header line of the request this thread is sending.
@@ -211,5 +210,5 @@ fn new_buffers() -> LazyBuffers {
 }
 
 fn deadline(timeout: NextTimeout) -> Instant {
-    Instant::now() + (*timeout.after).min(NO_LIMIT)
+    Instant::now() + (*timeout.after).min(MAX_TIMEOUT)
 }

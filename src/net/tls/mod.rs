@@ -9,14 +9,18 @@ use std::io::{self, Read, Write};
 
 use super::wire::Wire;
 use crate::config::{Config, Tls};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 #[cfg(feature = "tls-native")]
 mod native;
 #[cfg(not(all(feature = "tls-rustls", feature = "tls-native")))]
 mod none;
+#[cfg(any(feature = "tls-rustls", feature = "tls-native"))]
+mod refusal;
 #[cfg(feature = "tls-rustls")]
 mod rustls;
+#[cfg(test)]
+mod tests;
 
 #[cfg(not(feature = "tls-native"))]
 use none as native;
@@ -153,67 +157,4 @@ impl Write for Stream {
             Stream::Native(session) => session.flush(),
         }
     }
-}
-
-/// What both libraries say in their own way: why a certificate was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
-    Untrusted,
-    Expired,
-    NotYetValid,
-    WrongName,
-    Other,
-}
-
-impl Refusal {
-    fn into_error(self, host: &str, cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-        let text = match self {
-            Refusal::Untrusted => format!(
-                "the certificate of {host} is not trusted: nobody known has signed it; if the server is your own, \
-                 or a company proxy sits in between, give its root certificate with add_root_certificate"
-            ),
-            Refusal::Expired => format!(
-                "the certificate of {host} has expired: the server has to renew it (or this computer's clock is wrong)"
-            ),
-            Refusal::NotYetValid => {
-                format!("the certificate of {host} is not valid yet: is this computer's clock right?")
-            }
-            Refusal::WrongName => format!(
-                "the certificate is for another name than {host}: check the API URL, or what answers at that address"
-            ),
-            Refusal::Other => format!("the certificate of {host} was refused: {cause}"),
-        };
-        Error::new(ErrorKind::Tls, text).with_source(cause)
-    }
-}
-
-/// A handshake that failed because of the connection beneath, not because of TLS.
-fn broken_handshake(host: &str, error: io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-            Error::timeout(format!("the TLS handshake with {host} took too long"))
-        }
-        io::ErrorKind::UnexpectedEof => Error::new(
-            ErrorKind::Connect,
-            format!(
-                "{host} closed the connection during the TLS handshake: does it speak https on this port?"
-            ),
-        ),
-        _ => Error::new(
-            ErrorKind::Connect,
-            format!("the connection to {host} broke during the TLS handshake: {error}"),
-        ),
-    }
-    .with_source(error)
-}
-
-/// A root certificate as the user gave it.
-fn is_pem(bytes: &[u8]) -> bool {
-    bytes.windows(11).any(|window| window == b"-----BEGIN ")
-}
-
-fn unreadable_root(number: usize, why: impl fmt::Display) -> Error {
-    Error::config(format!(
-        "add_root_certificate: the {number}. entry is no certificate in PEM or DER that can be used: {why}"
-    ))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use native_tls::{Certificate, HandshakeError, Protocol, TlsStream};
 
-use super::{Refusal, broken_handshake, is_pem, unreadable_root};
+use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;
@@ -68,7 +68,15 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
         Refusal::Expired.into_error(host, error)
     } else if has(&["hostname mismatch", "ip address mismatch", "host name", "cn_no_match", "cn name"]) {
         Refusal::WrongName.into_error(host, error)
-    } else if has(&["self-signed", "self signed", "issuer", "not trusted", "untrusted", "unable to verify"]) {
+    } else if has(&[
+        "self-signed",
+        "self signed",
+        "issuer",
+        "not trusted",
+        "untrusted",
+        "unable to verify",
+        "signature failure",
+    ]) {
         Refusal::Untrusted.into_error(host, error)
     } else if has(&["certificate verify failed"]) {
         Refusal::Other.into_error(host, error)

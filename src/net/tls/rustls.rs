@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{Refusal, broken_handshake, is_pem, unreadable_root};
+use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;
@@ -68,6 +68,12 @@ fn failure(host: &str, error: io::Error) -> Error {
         None => return broken_handshake(host, error),
     };
     let text = match &cause {
+        // What `openssl req -x509` makes by default. Webpki's own error type is not part of rustls's interface:
+        // its name is all there is.
+        Tls::InvalidCertificate(reason) if reason.to_string().contains("CaUsedAsEndEntity") => format!(
+            "the certificate of {host} is itself an authority's (CA:TRUE): give the server one with CA:FALSE and \
+             its root to add_root_certificate, or choose Tls::Native"
+        ),
         Tls::InvalidCertificate(reason) => return refusal(reason).into_error(host, cause),
         Tls::InvalidMessage(_) => {
             format!("{host} does not speak TLS on this port: is it http instead of https?")
@@ -84,12 +90,10 @@ fn refusal(error: &CertificateError) -> Refusal {
     use CertificateError as C;
 
     match error {
-        // A certificate that signs itself and is no authority: nobody known has signed that either.
         C::UnknownIssuer | C::BadSignature => Refusal::Untrusted,
         C::Expired | C::ExpiredContext { .. } => Refusal::Expired,
         C::NotValidYet | C::NotValidYetContext { .. } => Refusal::NotYetValid,
         C::NotValidForName | C::NotValidForNameContext { .. } => Refusal::WrongName,
-        other if other.to_string().contains("CaUsedAsEndEntity") => Refusal::Untrusted,
         _ => Refusal::Other,
     }
 }

@@ -1,0 +1,116 @@
+//! Servers for the tests of this module: loopback, a port of the system's choice, bounded in time.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use crate::config::Config;
+
+/// No test waits longer for anything.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connected pair: ours and the peer's.
+pub(super) fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (peer, _) = listener.accept().unwrap();
+    for socket in [&ours, &peer] {
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+    }
+    (ours, peer)
+}
+
+/// A port where nobody listens.
+pub(super) fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(super) fn config(url: impl Into<String>) -> Config {
+    Config { api_url: Some(url.into()), ..Config::default() }
+}
+
+/// What the server does with a request it has read.
+pub(super) enum Step {
+    /// Answers; the connection stays open.
+    Reply(Vec<u8>),
+    ReplyAndClose(Vec<u8>),
+    Close,
+    /// Answers nothing until the client goes.
+    Hang,
+}
+
+pub(super) fn reply(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let mut answer = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\n", body.len());
+    for header in headers {
+        answer += &format!("{header}\r\n");
+    }
+    answer += "\r\n";
+    let mut answer = answer.into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+pub(super) fn ok(body: &str) -> Step {
+    Step::Reply(reply(200, &[], body))
+}
+
+/// A server that goes through `steps`, one request each, whatever the connection. What it read comes out of the
+/// receiver.
+pub(super) fn scripted(steps: Vec<Step>) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut steps = steps.into_iter();
+        while let Ok((mut socket, _)) = listener.accept() {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            socket.set_write_timeout(Some(PATIENCE)).unwrap();
+            while let Some(request) = read_request(&mut socket) {
+                let _ = sender.send(request);
+                match steps.next() {
+                    Some(Step::Reply(answer)) => drop(socket.write_all(&answer)),
+                    Some(Step::ReplyAndClose(answer)) => {
+                        let _ = socket.write_all(&answer);
+                        break;
+                    }
+                    Some(Step::Hang) => drop(socket.read(&mut [0])),
+                    Some(Step::Close) | None => break,
+                }
+            }
+            if steps.len() == 0 {
+                break;
+            }
+        }
+    });
+    (address, receiver)
+}
+
+/// Head and body of one request.
+pub(super) fn read_request(socket: &mut impl Read) -> Option<String> {
+    let mut bytes = Vec::new();
+    let head_end = loop {
+        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            break at + 4;
+        }
+        let mut more = [0; 4096];
+        match socket.read(&mut more) {
+            Ok(count) if count > 0 => bytes.extend_from_slice(&more[..count]),
+            _ => return None,
+        }
+    };
+    let head = String::from_utf8_lossy(&bytes[..head_end]).to_lowercase();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0usize);
+    while bytes.len() < head_end + length {
+        let mut more = [0; 4096];
+        match socket.read(&mut more) {
+            Ok(count) if count > 0 => bytes.extend_from_slice(&more[..count]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
