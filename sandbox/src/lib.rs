@@ -33,6 +33,7 @@ mod explore;
 mod faults;
 mod hooks;
 mod ids;
+mod invoke;
 mod links;
 mod members;
 mod messages;
@@ -50,6 +51,7 @@ mod subscriptions;
 mod tokens;
 mod users;
 mod wallet;
+mod webhook;
 
 pub use sandbox::{Builder, Sandbox};
 pub use seed::Credentials;
