@@ -27,6 +27,7 @@ mod chat;
 mod clock;
 mod commands;
 mod custom_commands;
+mod deploy;
 mod dms;
 mod error;
 mod explore;

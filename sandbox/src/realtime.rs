@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
@@ -110,7 +111,7 @@ fn sockets(app: &App, room: &str) -> Vec<SocketRef> {
 }
 
 /// To every socket in a room. A socket that cannot take it is on its way out: the others still get theirs.
-pub(crate) fn emit_to_room(app: &App, agency: &str, event: &str, payload: &Value) {
+pub(crate) fn emit_to_room(app: &App, agency: &str, event: &str, payload: &impl Serialize) {
     for socket in sockets(app, agency) {
         let _ = socket.emit(event, payload);
     }
