@@ -86,8 +86,7 @@ fn connected(app: &App, socket: &SocketRef) {
 fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckSender) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     app.log(|| format!("EVENT {name} from {}", identity.username));
-    app.recorder().event(name, payload.clone());
-    let result = match name {
+    let result = app.recorder().event(name, payload.clone(), || match name {
         "join-agency" => chat::join(app, socket, &identity, &payload),
         "send-message" => chat::send(app, socket, &identity, &payload, ack),
         "edit-message" => chat::edit(app, socket, &identity, &payload),
@@ -95,7 +94,7 @@ fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckS
         name if name.starts_with("agent-run-") => chat::relay(app, socket, &identity, name, &payload),
         // The Node server, too, ignores what it has no handler for.
         _ => Ok(()),
-    };
+    });
     if let Err(message) = result {
         app.log(|| format!("EVENT {name} from {} -> error: {message}", identity.username));
         let _ = socket.emit("error", &json!({ "message": message }));
