@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{SOON, ScriptedServer, Stage, wait_for_message, watchdog};
+use common::{SOON, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
 use crustocean::{Agent, Event};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
@@ -48,7 +48,7 @@ fn an_agent_that_only_sends_answers_heartbeats() {
         finished.send(()).unwrap();
         conn.recv(Duration::from_secs(20));
     });
-    let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
+    let agent = scripted(&server);
     done.recv_timeout(SOON).unwrap();
     assert!(agent.is_connected());
 }
