@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let larry = new_agent(&url, "alice", "larry")?;
     let larry_name = larry.user().username.clone();
     let lobby = larry.join("lobby")?;
-    println!("{larry_name} is in the lobby with {} others", lobby.members().len().saturating_sub(1));
+    println!("{larry_name} joined {} others in the lobby", lobby.members().len().saturating_sub(1));
 
     // The bot: ten lines, in a thread of its own.
     let handle = larry.clone();

@@ -1,4 +1,10 @@
 //! Acks, both ways: asked for by the agent, and by the server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 

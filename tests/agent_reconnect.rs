@@ -1,4 +1,10 @@
 //! When the connection is lost it comes back by itself, with the rooms.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 

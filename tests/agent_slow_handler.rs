@@ -1,4 +1,10 @@
 //! Handlers that take their time, and several of them at once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 
