@@ -10,6 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{ApiUrl, Stream};
+use crate::socket::tap::Tap;
 
 /// The default path of Socket.IO servers. The slash at the end belongs to it.
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -33,7 +34,7 @@ const MAX_REFUSAL: usize = 4 << 10;
 ///
 /// # Errors
 /// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
-pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Stream>> {
+pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Tap<Stream>>> {
     let key = generate_key();
     let request = format!(
         "GET {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -63,7 +64,14 @@ pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Res
         return Err(refusal(&head, tail, &mut stream));
     }
     head.check_upgrade(&key)?;
+    let stream = Tap::new(stream, &tail);
     Ok(WebSocket::from_partially_read(stream, tail, Role::Client, Some(config(None))))
+}
+
+/// What engine.io does to a client of another protocol version: it accepts the upgrade and then answers HTTP inside
+/// the WebSocket.
+pub(crate) fn rejected_after_upgrade() -> String {
+    "the server rejected the session after the upgrade (wrong EIO version?)".to_owned()
 }
 
 /// tungstenite's settings, once the largest payload of the server is known or not.
@@ -155,14 +163,7 @@ impl Head {
 
 /// The error for an answer that is not 101, with as much of the body as helps.
 fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
-    let wanted = head
-        .get("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(MAX_REFUSAL)
-        .min(MAX_REFUSAL);
-    while body.len() < wanted && matches!(read_more(stream, &mut body), Ok(1..)) {}
-    body.truncate(MAX_REFUSAL);
-
+    read_refusal(head, &mut body, stream);
     let status = head.status;
     let mut text = format!("the WebSocket upgrade was answered with {status}");
     let kind = match status {
@@ -192,6 +193,37 @@ fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
         Some(said) => error.with_server_message(said),
         None => error,
     }
+}
+
+/// What a server says about its refusal is worth a moment, not the whole time of a dial.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+
+fn read_refusal(head: &Head, body: &mut Vec<u8>, stream: &mut Stream) {
+    stream.wire_mut().shorten_deadline(Instant::now() + REFUSAL_PATIENCE);
+    let length = head.get("content-length").and_then(|length| length.parse().ok());
+    let wanted = length.unwrap_or(MAX_REFUSAL).min(MAX_REFUSAL);
+    let chunked = head.has_word("transfer-encoding", "chunked");
+    // The last chunk is an empty one.
+    let complete = |body: &[u8]| chunked && body.ends_with(b"0\r\n\r\n");
+    while body.len() < wanted && !complete(body) && matches!(read_more(stream, body), Ok(1..)) {}
+    if chunked {
+        *body = unchunk(body);
+    }
+    body.truncate(MAX_REFUSAL);
+}
+
+/// The content of a chunked body, as far as it goes.
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") {
+        let size = bytes.get(..end).and_then(|line| std::str::from_utf8(line).ok());
+        let size = size.and_then(|line| line.split(';').next()).map(str::trim);
+        let Some(size @ 1..) = size.and_then(|hex| usize::from_str_radix(hex, 16).ok()) else { break };
+        let chunk = bytes.get(end + 2..).unwrap_or_default();
+        content.extend_from_slice(chunk.get(..size.min(chunk.len())).unwrap_or_default());
+        bytes = size.checked_add(2).and_then(|next| chunk.get(next..)).unwrap_or_default();
+    }
+    content
 }
 
 /// One printable line of at most 200 characters.
@@ -231,6 +263,19 @@ mod tests {
             "Upgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
         ] {
             head(&answer(extra)).check_upgrade(KEY).unwrap();
+        }
+    }
+
+    #[test]
+    fn reads_chunks() {
+        for (bytes, content) in [
+            (&b"4\r\nWiki\r\n5;x=1\r\npedia\r\n0\r\n\r\n"[..], "Wikipedia"),
+            (b"4\r\nWi", "Wi"),
+            (b"ffffffffffffffff\r\nx", "x"),
+            (b"zz\r\nx", ""),
+            (b"", ""),
+        ] {
+            assert_eq!(unchunk(bytes), content.as_bytes());
         }
     }
 
