@@ -5,6 +5,8 @@ mod channel;
 mod connect;
 mod engine;
 mod event;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod inbox;
 mod keeper;
 mod link;
