@@ -1,4 +1,7 @@
-//! Blocking Rust SDK for Crustocean.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Not even in a corner: what this crate reads comes from the network.
+#![forbid(unsafe_code)]
 
 mod agent;
 mod client;

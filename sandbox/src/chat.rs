@@ -5,6 +5,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 
 use crate::clock;
 use crate::commands;
+use crate::invoke;
 use crate::members::members_json;
 use crate::messages::{Message, metadata_json};
 use crate::realtime::{self, Identity};
@@ -53,7 +54,7 @@ pub(crate) fn send(
     // Direct messages have no commands.
     if let Some((name, args)) = commands::parse(content).filter(|_| !dm) {
         let silent = payload.get("silent").and_then(Value::as_bool).unwrap_or(false);
-        command(app, socket, id, (&name, args), silent, ack);
+        invoke::run(app, socket, identity, id, (&name, args), silent, ack);
         return Ok(());
     }
     // Other types are not for clients to send; what the platform does with them is not documented.
@@ -91,71 +92,11 @@ pub(crate) fn show(app: &App, message: &Message) {
     realtime::emit_to_room(app, &message.agency_id, "message", &payload);
 }
 
-fn command(app: &App, socket: &SocketRef, id: &str, call: (&str, &str), silent: bool, ack: AckSender) {
-    let members: Vec<String> = {
-        let data = app.data();
-        let members = data.agencies.get(id).map(|agency| agency.members.iter()).into_iter().flatten();
-        members.filter_map(|m| Some(data.accounts.get(&m.account).ok()?.username.clone())).collect()
-    };
-    let Some(outcome) = commands::run(call.0, call.1, &members) else { return };
-    let mut answer = json!({
-        "ok": outcome.ok,
-        "command": outcome.command,
-        "content": outcome.content,
-        "type": "system",
-    });
-    let message = Message::system(id, "system", &outcome.content);
-    let mut extra = |key: &str, value: Value| {
-        if let Some(answer) = answer.as_object_mut() {
-            answer.insert(key.to_owned(), value);
-        }
-    };
-    if outcome.ephemeral || !outcome.ok {
-        // Nobody else needs to see the help or a failed call.
-        extra("ephemeral", true.into());
-        if !silent {
-            let _ = socket.emit("message", &message.json(app.metadata_as_string()));
-        }
-    } else if !silent {
-        extra("messageId", message.id.clone().into());
-        if let Some(room) = app.data().agencies.get_mut(id) {
-            room.add_message(message.clone());
-        }
-        show(app, &message);
-    } else if outcome.later.is_some() {
-        extra("messageId", message.id.clone().into());
-    }
-    let _ = ack.send(&answer);
-    if let Some((delay, text)) = outcome.later {
-        let (app, socket) = (app.clone(), socket.clone());
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            finish(&app, &socket, message, text, silent);
-        });
-    }
-}
-
-/// The late answer of a slow command, as an edit of its placeholder.
-fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, silent: bool) {
-    message.content = text;
-    message.edited_at = Some(clock::now_ms());
-    if silent {
-        let _ = socket.emit("message-edited", &edited_json(app, &message));
-        return;
-    }
-    if let Some(room) = app.data().agencies.get_mut(&message.agency_id)
-        && let Some(kept) = room.messages.iter_mut().rev().find(|kept| kept.id == message.id)
-    {
-        *kept = message.clone();
-    }
-    show_edit(app, &message);
-}
-
 pub(crate) fn show_edit(app: &App, message: &Message) {
     realtime::emit_to_room(app, &message.agency_id, "message-edited", &edited_json(app, message));
 }
 
-fn edited_json(app: &App, message: &Message) -> Value {
+pub(crate) fn edited_json(app: &App, message: &Message) -> Value {
     json!({
         "messageId": message.id,
         "content": message.content,

@@ -24,6 +24,11 @@ pub(crate) struct Outcome {
     pub(crate) ok: bool,
     pub(crate) command: String,
     pub(crate) content: String,
+    /// The type of the message; `system` unless a webhook says otherwise.
+    pub(crate) kind: Option<String>,
+    pub(crate) metadata: Option<Value>,
+    /// Username and display name to show instead of `system`.
+    pub(crate) sender: Option<(String, String)>,
     /// Only the caller sees it.
     pub(crate) ephemeral: bool,
     /// The real answer comes after this time; `content` is a placeholder until then.

@@ -27,8 +27,8 @@ pub(crate) struct Message {
     pub(crate) created_at: u64,
     pub(crate) edited_at: Option<u64>,
     pub(crate) sender_id: String,
-    sender_username: String,
-    sender_display_name: String,
+    pub(crate) sender_username: String,
+    pub(crate) sender_display_name: String,
     sender_type: &'static str,
     dm: bool,
 }

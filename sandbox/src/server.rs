@@ -17,8 +17,8 @@ use crate::error::ApiError;
 use crate::links::{CutListener, LinkId};
 use crate::state::{App, Options};
 use crate::{
-    agencies, agents, auth, commands, custom_commands, dms, explore, faults, hooks, links, members, messages,
-    metrics, onboarding, realtime, runs, skills, subscriptions, tokens, users, wallet,
+    agencies, agents, auth, commands, custom_commands, deploy, dms, explore, faults, hooks, links, members,
+    messages, metrics, onboarding, realtime, runs, skills, subscriptions, tokens, users, wallet,
 };
 
 /// The Node server's default for the size of an incoming message.
@@ -53,9 +53,11 @@ impl Server {
         let thread = thread::Builder::new().name("crustocean-sandbox".to_owned()).spawn(move || {
             match prepare(&config) {
                 Ok((runtime, listener, address)) => {
-                    let _ = ready.send(Ok((runtime.handle().clone(), address)));
+                    let handle = runtime.handle().clone();
                     // Dropping the runtime ends every connection and frees the port.
-                    runtime.block_on(serve(&config, inner, listener, stopped));
+                    runtime.block_on(serve(&config, inner, listener, stopped, || {
+                        let _ = ready.send(Ok((handle, address)));
+                    }));
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
@@ -91,16 +93,22 @@ fn prepare(config: &Config) -> io::Result<(tokio::runtime::Runtime, TcpListener,
     Ok((runtime, listener, address))
 }
 
-async fn serve(config: &Config, app: App, listener: TcpListener, stopped: oneshot::Receiver<()>) {
+async fn serve(
+    config: &Config,
+    app: App,
+    listener: TcpListener,
+    stopped: oneshot::Receiver<()>,
+    ready: impl FnOnce(),
+) {
     let (sockets, io) = SocketIo::builder()
         .ping_interval(config.ping_interval)
         .ping_timeout(config.ping_timeout)
         .max_payload(MAX_PAYLOAD)
         .max_buffer_size(MAX_WAITING)
         .build_layer();
-    app.set_io(Some(io.clone()));
+    // The namespace first: asking a server without one for its sockets is a panic.
     realtime::serve(&io, &app);
-    drop(io);
+    app.set_io(Some(io));
     let router = routes()
         .layer(from_fn_with_state(app.clone(), faults::guard))
         .layer(sockets)
@@ -109,6 +117,7 @@ async fn serve(config: &Config, app: App, listener: TcpListener, stopped: onesho
     let listener = CutListener { listener, links: app.links().clone() };
     let service = router.into_make_service_with_connect_info::<LinkId>();
     let server = tokio::spawn(axum::serve(listener, service).into_future());
+    ready();
     // An error means that the handle is gone: the same as being told to stop.
     let _ = stopped.await;
     server.abort();
@@ -135,6 +144,7 @@ fn routes() -> Router<App> {
         .merge(custom_commands::routes())
         .merge(hooks::routes())
         .merge(subscriptions::routes())
+        .merge(deploy::routes())
         .merge(wallet::routes())
         .merge(onboarding::routes())
         .merge(metrics::routes())

@@ -11,9 +11,10 @@ mod rooms;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use builder::{AgentBuilder, AgentOptions};
 pub use event::Event;
@@ -28,7 +29,7 @@ use crate::config::{Builder, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Conversation, LoopGuard, Message, MessageId, User};
 use crate::net::{Dialer, Http};
-use crate::socket::{Limits, Session, Target};
+use crate::socket::{Limits, RawEvent, Session, Target};
 use crate::token::AgentToken;
 use outgoing::EditMessage;
 use rooms::{Door, Rooms, join_on};
@@ -269,9 +270,38 @@ impl Agent {
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
     }
 
-    fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+    /// Sends an event of any name, for what this crate has no method for yet. The counterpart of
+    /// [`Event::Other`].
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send); [`Invalid`](ErrorKind::Invalid) when the payload cannot be written as JSON or the name
+    /// is one that the protocol keeps for itself.
+    pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let until = Instant::now() + self.inner.options.send_timeout;
         self.inner.session.emit(name, payload, until)
+    }
+
+    /// Sends an event of any name and waits for the server's ack, `timeout` at most. May be used inside a handler.
+    /// An ack without arguments is `null`.
+    ///
+    /// # Errors
+    /// As [`emit`](Agent::emit); [`Timeout`](ErrorKind::Timeout) when no ack comes, [`Connect`](ErrorKind::Connect) when
+    /// the connection breaks first, [`Protocol`](ErrorKind::Protocol) when the ack cannot be decoded.
+    pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
+        let until = Instant::now() + self.inner.options.send_timeout;
+        let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
+        args.first().map_err(|error| {
+            Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)
+        })
+    }
+
+    /// Answers an event of the server's that [wants an answer](RawEvent::wants_answer), once.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) when no answer is wanted or one was given,
+    /// [`NotSent`](ErrorKind::NotSent) when the connection that the event came over is gone.
+    pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        self.inner.session.answer(event, payload)
     }
 
     /// The agent's direct-message conversations.

@@ -153,6 +153,29 @@ impl Session {
         outcome
     }
 
+    /// Answers an event that asked for it, over the link that it came by.
+    ///
+    /// # Errors
+    /// `Invalid` when no answer is wanted (any more), `NotSent` when that link is gone, `MaybeSent`.
+    pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        let (id, generation) = event.take_ack()?;
+        let frame = Utf8Bytes::from(packet::encode_ack(id, payload)?);
+        let link = {
+            let state = self.shared.lock();
+            if state.is_closed() {
+                return Err(Error::closed());
+            }
+            state.link().filter(|_| state.generation == generation).cloned()
+        };
+        let link = link.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotSent,
+                "the connection that the question came over is gone: nobody waits for the answer",
+            )
+        })?;
+        self.shared.send_on(&link, generation, &frame).map_err(Unsent::into_error)
+    }
+
     /// A way to send and watch, on the link that is up now or comes up until `until`.
     ///
     /// # Errors

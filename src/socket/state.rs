@@ -138,6 +138,7 @@ impl State {
         for inbound in batch.drain(..) {
             match inbound {
                 Inbound::Event(event) => {
+                    event.came_over(self.generation);
                     for watch in &mut self.watches {
                         if (watch.filter)(&event) {
                             watch.caught.push(event.clone());

@@ -17,5 +17,5 @@ mod watchdog;
 
 pub use http::{Request, Response};
 pub use scripted::{Conn, Received, ScriptedServer};
-pub use stage::{SOON, Stage, eventually, wait_for, wait_for_message};
+pub use stage::{SOON, Stage, eventually, scripted, wait_for, wait_for_message};
 pub use watchdog::{Watchdog, watchdog};

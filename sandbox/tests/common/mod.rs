@@ -20,6 +20,18 @@ pub(crate) struct Answer {
 
 /// One request; an empty token is none, a `null` body is none.
 pub(crate) fn call(sandbox: &Sandbox, method: &str, path: &str, token: &str, body: Value) -> Answer {
+    let bearer = if token.is_empty() { String::new() } else { format!("Bearer {token}") };
+    call_with(sandbox, method, path, ("authorization", &bearer), body)
+}
+
+/// One request with a credential of another kind.
+pub(crate) fn call_with(
+    sandbox: &Sandbox,
+    method: &str,
+    path: &str,
+    credential: (&str, &str),
+    body: Value,
+) -> Answer {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(PATIENCE))
@@ -29,8 +41,8 @@ pub(crate) fn call(sandbox: &Sandbox, method: &str, path: &str, token: &str, bod
         .method(method)
         .uri(format!("{}{path}", sandbox.url()))
         .header("content-type", "application/json");
-    if !token.is_empty() {
-        request = request.header("authorization", format!("Bearer {token}"));
+    if !credential.1.is_empty() {
+        request = request.header(credential.0, credential.1);
     }
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let mut response = agent.run(request.body(body).unwrap()).unwrap();
