@@ -1,4 +1,4 @@
-//! What only a real server puts on the wire just so: binary attachments, requests for an ack, JSON that Rust refuses.
+//! What only a real server puts on the wire just so: binary attachments, and JSON that Rust refuses.
 
 use std::time::Duration;
 
@@ -26,23 +26,6 @@ fn binary_attachments_arrive_with_their_event() {
     let expected = json!({"first": placeholder(0), "rest": [placeholder(1), placeholder(2)]});
     assert_eq!(raw.first::<Value>().unwrap(), expected);
     next_message(&events, "behind it");
-}
-
-#[test]
-fn an_event_that_asks_for_an_ack_is_an_ordinary_event() {
-    let _watchdog = watchdog(LIMIT);
-    let server = Server::start(json!({}));
-    let agent = in_lobby(&server);
-    // The documented events ask for none. One that does is left unanswered, and costs nothing.
-    let asked = json!({"cmd": "emit", "to": AGENT, "event": "question", "args": [42], "ackMs": 300});
-    let unanswered = std::panic::catch_unwind(|| server.command(asked)).unwrap_err();
-    assert!(unanswered.downcast_ref::<String>().unwrap().contains("timed out"));
-    let raw = next(&agent.events(), "question", |event| match event {
-        Event::Other(raw) if raw.name() == "question" => Some(raw.clone()),
-        _ => None,
-    });
-    assert_eq!(raw.first::<u8>().unwrap(), 42);
-    assert_eq!(server.log(&["connect"]).len(), 1);
 }
 
 #[test]
