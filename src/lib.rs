@@ -13,7 +13,8 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, RecvError, Room, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
+    is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Client, ClientBuilder, ClientOptions, CreateAgency, CreateAgent,

@@ -1,0 +1,110 @@
+//! What a room's history says about a gap.
+
+use std::collections::HashSet;
+
+use crate::agent::track::Since;
+use crate::client::{Client, Messages};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, Message, MessageId, Timestamp};
+
+const PAGE: u32 = 100;
+/// Beyond this a gap is not filled: it would take all day, and all memory.
+const MOST: usize = 10_000;
+
+/// The newest message of a room, to know later what came after it.
+///
+/// # Errors
+/// What the server says.
+pub(crate) fn newest(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<Option<Message>> {
+    let mut page = page(client, room, dm, None, 1)?;
+    page.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+    Ok(page.pop())
+}
+
+/// Everything since then, oldest first, with some messages from before it.
+///
+/// # Errors
+/// What the server says, also when there is more than can be fetched.
+pub(crate) fn since(client: &Client, room: &AgencyId, dm: &mut bool, since: &Since) -> Result<Vec<Message>> {
+    let since = match since {
+        Since::Time(time) => Some(time),
+        Since::Beginning => None,
+        Since::Unknown => {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "the room's history could not be read when it was joined",
+            ));
+        }
+    };
+    walk_back(client, room, dm, |message| since.is_some_and(|since| message.created_at < *since))
+}
+
+/// Walks back through the history until `enough` says so of a message. Oldest first.
+pub(crate) fn walk_back(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    enough: impl Fn(&Message) -> bool,
+) -> Result<Vec<Message>> {
+    let mut seen: HashSet<MessageId> = HashSet::new();
+    let mut found = Vec::new();
+    let mut before: Option<Timestamp> = None;
+    let mut stuck = false;
+    loop {
+        let page = page(client, room, dm, before.as_ref(), PAGE)?;
+        let Some(oldest) = page.iter().map(|message| &message.created_at).min().cloned() else { break };
+        let count = found.len();
+        let mut reached = false;
+        for message in page {
+            reached |= enough(&message);
+            if seen.insert(message.id.clone()) {
+                found.push(message);
+            }
+        }
+        if reached {
+            break;
+        }
+        if found.len() > MOST {
+            return Err(Error::new(ErrorKind::Server, format!("more than {MOST} messages were missed")));
+        }
+        // `before` leaves out messages of that very time, of which the page may hold only some. So ask for a moment
+        // later and pass over what comes twice, unless a whole page has one time.
+        let nothing_new = found.len() == count;
+        if nothing_new && stuck {
+            break;
+        }
+        stuck = nothing_new;
+        before = Some(if nothing_new { oldest } else { oldest.just_after().unwrap_or(oldest) });
+    }
+    // Documented as newest first; what counts is the time, and within one moment the server's own order.
+    found.reverse();
+    found.sort_by(|a, b| a.created_at.cmp(&b.created_at));
+    Ok(found)
+}
+
+/// One page. Direct conversations have their own place; `dm` learns which it is.
+fn page(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    before: Option<&Timestamp>,
+    limit: u32,
+) -> Result<Vec<Message>> {
+    let fetch = |dm: bool| {
+        let query: Messages<'_> =
+            if dm { client.dms().messages(room) } else { client.agencies().messages(room) };
+        let query = query.limit(limit);
+        match before {
+            Some(before) => query.before(before).send(),
+            None => query.send(),
+        }
+    };
+    match fetch(*dm) {
+        Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
+            let elsewhere = fetch(!*dm).map_err(|_| error)?;
+            *dm = !*dm;
+            Ok(elsewhere)
+        }
+        other => other,
+    }
+}
