@@ -109,6 +109,21 @@ fn an_upgrade_that_is_turned_away_says_why() {
 }
 
 #[test]
+fn an_upgrade_that_is_answered_in_chunks_says_why_at_once() {
+    let _watchdog = watchdog(LIMIT);
+    // Without WebSocket, Node takes the upgrade for an ordinary request: the answer is JSON in chunks, and the
+    // connection stays open behind it.
+    let server = Server::start(json!({"transports": ["polling"]}));
+    let started = Instant::now();
+    let error = Agent::builder().api_url(server.url()).connect(token(AGENT_TOKEN)).unwrap_err();
+    assert!(started.elapsed() < Duration::from_secs(3), "took {:?}", started.elapsed());
+    assert_eq!(error.status(), Some(400), "{error}");
+    let said = error.server_message().unwrap_or_default();
+    assert!(said.contains("Transport unknown") && !said.contains("28"), "without the chunk sizes: {said}");
+    assert!(!error.is_auth(), "the token is not at fault: {error}");
+}
+
+#[test]
 fn closing_says_goodbye() {
     let _watchdog = watchdog(LIMIT);
     for by_dropping in [false, true] {

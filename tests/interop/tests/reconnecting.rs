@@ -216,3 +216,33 @@ fn it_can_be_closed_while_the_connection_is_away() {
     // What is queued still comes, then the end.
     assert!(events.map(Result::unwrap).count() < 100);
 }
+
+#[test]
+fn what_was_said_meanwhile_is_filled_in_from_the_history() {
+    let _watchdog = watchdog(LIMIT);
+    for recovery in [false, true] {
+        let server = Server::start(json!({"connectionStateRecovery": recovery}));
+        let agent = in_lobby(&server);
+        let events = settled(&agent);
+        server.alice_says(LOBBY, "before");
+        next_message(&events, "before");
+        server.cut();
+        next_disconnect(&events);
+        server.alice_says(LOBBY, "meanwhile 1");
+        server.alice_says(LOBBY, "meanwhile 2");
+        agent.send("after").unwrap();
+        let mut heard = Vec::new();
+        next(&events, "after", |event| match event {
+            Event::Message(message) => {
+                heard.push((message.content.clone(), message.replayed));
+                (message.content == "after").then_some(())
+            }
+            _ => None,
+        });
+        let texts: Vec<_> = heard.iter().map(|(content, _)| content.as_str()).collect();
+        assert_eq!(texts, ["meanwhile 1", "meanwhile 2", "after"], "recovery {recovery}");
+        if !recovery {
+            assert!(heard[0].1 && heard[1].1 && !heard[2].1, "{heard:?}");
+        }
+    }
+}
