@@ -39,6 +39,18 @@ pub(crate) fn since(client: &Client, room: &AgencyId, dm: &mut bool, since: &Sin
     walk_back(client, room, dm, |message| since.is_some_and(|since| message.created_at < *since))
 }
 
+/// How the next page is asked for.
+///
+/// `before` leaves out messages of that very time, of which a page may hold only some. So ask for a moment later and
+/// pass over what comes twice. Where a whole page has one time, ask by the id of the last message (which the API
+/// description names, and the SDK does not use); and where that leads nowhere, by the time after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cursor {
+    JustAfter,
+    Id,
+    Time,
+}
+
 /// Walks back through the history until `enough` says so of a message. Oldest first.
 pub(crate) fn walk_back(
     client: &Client,
@@ -48,11 +60,16 @@ pub(crate) fn walk_back(
 ) -> Result<Vec<Message>> {
     let mut seen: HashSet<MessageId> = HashSet::new();
     let mut found = Vec::new();
-    let mut before: Option<Timestamp> = None;
-    let mut stuck = false;
+    let mut before = None;
+    let mut cursor = Cursor::JustAfter;
     loop {
-        let page = page(client, room, dm, before.as_ref(), PAGE)?;
-        let Some(oldest) = page.iter().map(|message| &message.created_at).min().cloned() else { break };
+        let page = match page(client, room, dm, before.as_ref(), PAGE) {
+            // Not every server takes an id.
+            Err(_) if cursor == Cursor::Id => Vec::new(),
+            other => other?,
+        };
+        let oldest = page.iter().map(|message| &message.created_at).min().cloned();
+        let last = page.last().map(|message| message.id.clone());
         let count = found.len();
         let mut reached = false;
         for message in page {
@@ -61,20 +78,24 @@ pub(crate) fn walk_back(
                 found.push(message);
             }
         }
-        if reached {
-            break;
-        }
         if found.len() > MOST {
             return Err(Error::new(ErrorKind::Server, format!("more than {MOST} messages were missed")));
         }
-        // `before` leaves out messages of that very time, of which the page may hold only some. So ask for a moment
-        // later and pass over what comes twice, unless a whole page has one time.
-        let nothing_new = found.len() == count;
-        if nothing_new && stuck {
-            break;
-        }
-        stuck = nothing_new;
-        before = Some(if nothing_new { oldest } else { oldest.just_after().unwrap_or(oldest) });
+        cursor = match cursor {
+            _ if reached => break,
+            _ if found.len() > count => Cursor::JustAfter,
+            Cursor::JustAfter => Cursor::Id,
+            Cursor::Id => Cursor::Time,
+            Cursor::Time => break,
+        };
+        before = match (cursor, oldest, last) {
+            (Cursor::JustAfter, Some(oldest), _) => Some(oldest.just_after().unwrap_or(oldest)),
+            (Cursor::Id, _, Some(last)) => Some(last.as_str().into()),
+            (Cursor::Time, Some(oldest), _) => Some(oldest),
+            (Cursor::Time, None, _) => found.last().map(|message: &Message| message.created_at.clone()),
+            // An empty page: the beginning.
+            _ => break,
+        };
     }
     // Documented as newest first; what counts is the time, and within one moment the server's own order.
     found.reverse();

@@ -132,7 +132,8 @@ impl Event {
         })
     }
 
-    fn from_raw(raw: RawEvent) -> Option<Event> {
+    /// `None` when the event is no JSON at all: then the server is broken.
+    pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => raw.first().map(Event::Message),
             "message-edited" => raw.first().map(Event::MessageEdited),

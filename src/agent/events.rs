@@ -66,12 +66,12 @@ impl Events {
 
     fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         loop {
-            if let Some(event) = self.agent.take_ready() {
+            if let Some(event) = self.agent.next_event(None) {
                 return Ok(event);
             }
             match self.agent.session().next(until) {
                 Next::Item(item) => {
-                    if let Some(event) = self.agent.accept(item) {
+                    if let Some(event) = self.agent.next_event(Some(item)) {
                         return Ok(event);
                     }
                 }

@@ -3,8 +3,9 @@
 //! A link that came back, or a queue that overflowed, leaves a gap. It is filled on the consumer's own thread, between
 //! what came before it and what came after: messages of the new link are held until the history has been read.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
 use crate::agent::event::Event;
@@ -12,8 +13,11 @@ use crate::agent::rooms::Rooms;
 use crate::agent::track::{Since, Track};
 use crate::client::Client;
 use crate::error::Result;
-use crate::model::AgencyId;
-use crate::socket::Item;
+use crate::model::{AgencyId, MessageId};
+use crate::socket::{Item, Next, Session};
+
+/// Long enough to read what is there, short enough not to be waiting.
+const SOCKET_GLANCE: Duration = Duration::from_millis(2);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(crate) struct Feed(Mutex<State>);
 struct State {
     /// To be handed out before anything newer.
     ready: VecDeque<Event>,
+    /// To be looked at before anything newer.
+    backlog: VecDeque<Queued>,
     /// Messages of a link whose gap has not been filled yet.
     held: Vec<Event>,
     holding: bool,
@@ -66,60 +72,90 @@ impl Feed {
     }
 
     /// Something that is due already.
-    pub(crate) fn take_ready(&self) -> Option<Event> {
-        self.lock().ready.pop_front()
+    ///
+    /// # Errors
+    /// As [`accept`](Feed::accept).
+    pub(crate) fn take_ready(&self, source: &Source<'_>) -> Result<Option<Event>, NotJson> {
+        let mut state = self.lock();
+        loop {
+            if let Some(event) = state.ready.pop_front() {
+                return Ok(Some(event));
+            }
+            let Some(queued) = state.backlog.pop_front() else { return Ok(None) };
+            state.accept(queued, source)?;
+        }
     }
 
     /// What becomes of an item: an event to hand out now, or nothing (yet).
     ///
     /// # Errors
-    /// `Err(())` when the item is no JSON.
-    pub(crate) fn accept(
-        &self,
-        item: Item,
-        client: &Client,
-        rooms: &Rooms,
-    ) -> Result<Option<Event>, NotJson> {
+    /// When the item is no JSON.
+    pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Result<Option<Event>, NotJson> {
         // Everything goes through in turn: a second consumer waits while the first one fills a gap.
         let mut state = self.lock();
-        match item {
-            Item::Restored => {
-                state.holding = false;
-                state.fill(client, rooms);
-                let held = std::mem::take(&mut state.held);
-                for event in held {
-                    state.queue_if_new(event);
-                }
+        if let Item::Event(raw) = item {
+            let event = Event::from_raw(raw).ok_or(NotJson)?;
+            // The usual case, without a detour.
+            if state.ready.is_empty() && state.backlog.is_empty() && !state.holding {
+                return Ok(state.is_new(&event).then_some(event));
             }
-            Item::Lagged { missed } => {
-                state.ready.push_back(Event::Lagged { missed });
-                if !state.holding {
-                    state.fill(client, rooms);
-                }
-            }
-            Item::Connected { attempt, recovered, again } => {
-                state.holding |= again;
-                state.ready.push_back(Event::Connected { attempt, recovered });
-            }
-            other => {
-                let event = Event::decode(other).ok_or(NotJson)?;
-                match &event {
-                    Event::Message(_) | Event::MessageEdited(_) if state.holding => state.held.push(event),
-                    // The usual case, without a detour.
-                    _ if state.ready.is_empty() => return Ok(state.is_new(&event).then_some(event)),
-                    _ => state.queue_if_new(event),
-                }
-            }
+            state.backlog.push_back(Queued::Event(event));
+        } else {
+            state.backlog.push_back(Queued::Item(item));
         }
-        Ok(state.ready.pop_front())
+        drop(state);
+        self.take_ready(source)
     }
+}
+
+/// Where missed messages come from.
+pub(crate) struct Source<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) client: &'a Client,
+    pub(crate) rooms: &'a Rooms,
 }
 
 /// An event turned out to be no JSON at all.
 #[derive(Debug)]
 pub(crate) struct NotJson;
 
+/// Taken from the session, not yet looked at.
+#[derive(Debug)]
+enum Queued {
+    Event(Event),
+    Item(Item),
+}
+
 impl State {
+    fn accept(&mut self, queued: Queued, source: &Source<'_>) -> Result<(), NotJson> {
+        match queued {
+            Queued::Item(Item::Restored) => {
+                self.holding = false;
+                let held = std::mem::take(&mut self.held);
+                for event in held.into_iter().rev() {
+                    self.backlog.push_front(Queued::Event(event));
+                }
+                self.fill(source)?;
+            }
+            Queued::Item(Item::Lagged { missed }) => {
+                self.ready.push_back(Event::Lagged { missed });
+                if !self.holding {
+                    self.fill(source)?;
+                }
+            }
+            Queued::Item(Item::Connected { attempt, recovered, again }) => {
+                self.holding |= again;
+                self.ready.push_back(Event::Connected { attempt, recovered });
+            }
+            Queued::Item(item) => self.ready.extend(Event::decode(item)),
+            Queued::Event(event @ (Event::Message(_) | Event::MessageEdited(_))) if self.holding => {
+                self.held.push(event);
+            }
+            Queued::Event(event) => self.queue_if_new(event),
+        }
+        Ok(())
+    }
+
     fn is_new(&mut self, event: &Event) -> bool {
         match event {
             Event::Message(message) => match self.rooms.get_mut(&message.agency_id) {
@@ -146,12 +182,35 @@ impl State {
     }
 
     /// Fills the gap in every joined room.
-    fn fill(&mut self, client: &Client, rooms: &Rooms) {
-        for room in rooms.all() {
+    fn fill(&mut self, source: &Source<'_>) -> Result<(), NotJson> {
+        let mut histories = Vec::new();
+        for room in source.rooms.all() {
             let track = self.rooms.entry(room.clone()).or_default();
             let since = track.since();
-            match backfill::since(client, &room, &mut track.dm, &since) {
-                Ok(history) => {
+            let history = backfill::since(source.client, &room, &mut track.dm, &since);
+            histories.push((room, since, history));
+        }
+        // The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket
+        // is read now.
+        while let Next::Item(item) = source.session.next(Some(Instant::now() + SOCKET_GLANCE)) {
+            self.backlog.push_back(match item {
+                Item::Event(raw) => Queued::Event(Event::from_raw(raw).ok_or(NotJson)?),
+                item => Queued::Item(item),
+            });
+        }
+        let live: HashSet<MessageId> = self
+            .backlog
+            .iter()
+            .filter_map(|queued| match queued {
+                Queued::Event(Event::Message(message)) => Some(message.id.clone()),
+                _ => None,
+            })
+            .collect();
+        for (room, since, history) in histories {
+            match history {
+                Ok(mut history) => {
+                    history.retain(|message| !live.contains(&message.id));
+                    let track = self.rooms.entry(room).or_default();
                     let (news, edits) = track.sort_out(history, &since);
                     self.ready.extend(edits.into_iter().map(Event::MessageEdited));
                     self.ready.extend(news.into_iter().map(Event::Message));
@@ -164,5 +223,6 @@ impl State {
                 }
             }
         }
+        Ok(())
     }
 }

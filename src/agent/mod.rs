@@ -35,7 +35,7 @@ use crate::model::{AgencyId, AgencyJoined, Conversation, LoopGuard, Message, Mes
 use crate::net::{Dialer, Http};
 use crate::socket::{Item, Limits, RawEvent, Session, Target};
 use crate::token::AgentToken;
-use feed::Feed;
+use feed::{Feed, Source};
 use outgoing::EditMessage;
 use post::Post;
 use rooms::{Door, Rooms, join_on};
@@ -161,13 +161,16 @@ impl Agent {
         &self.inner.session
     }
 
-    pub(crate) fn take_ready(&self) -> Option<Event> {
-        self.inner.feed.take_ready()
-    }
-
-    pub(crate) fn accept(&self, item: Item) -> Option<Event> {
-        self.inner.feed.accept(item, &self.inner.client, &self.inner.rooms).unwrap_or_else(|_| {
-            self.inner.session.report_broken_event();
+    /// The next event, from what is there already or from `item`.
+    pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
+        let Inner { session, client, rooms, feed, .. } = &*self.inner;
+        let source = Source { session, client, rooms };
+        let event = match item {
+            Some(item) => feed.accept(item, &source),
+            None => feed.take_ready(&source),
+        };
+        event.unwrap_or_else(|_| {
+            session.report_broken_event();
             None
         })
     }

@@ -120,7 +120,7 @@ fn a_session_that_ran_out_is_renewed_unnoticed() {
     next_disconnect(&events);
     let attempt = next(&events, "Connected", |event| match event {
         Event::Connected { attempt, .. } => Some(*attempt),
-        Event::ConnectFailed { reason, .. } => panic!("a renewal is no failure: {reason}"),
+        Event::ConnectFailed { error, .. } => panic!("a renewal is no failure: {error}"),
         _ => None,
     });
     assert!(attempt >= 1);
@@ -173,7 +173,7 @@ fn a_room_that_is_closed_meanwhile_is_reported_and_left() {
     server.command(json!({"cmd": "remove", "agent": AGENT, "agency": DEN}));
     server.cut();
     let (room, reason) = next(&events, "RoomLost", |event| match event {
-        Event::RoomLost { agency_id, reason, .. } => Some((agency_id.clone(), reason.clone())),
+        Event::RoomLost { agency_id, error, .. } => Some((agency_id.clone(), error.to_string())),
         _ => None,
     });
     assert_eq!(room, DEN);
