@@ -209,7 +209,10 @@ impl State {
         for (room, since, history) in histories {
             match history {
                 Ok(mut history) => {
-                    history.retain(|message| !live.contains(&message.id));
+                    // From the first one on that came live, all come live.
+                    if let Some(first) = history.iter().position(|message| live.contains(&message.id)) {
+                        history.truncate(first);
+                    }
                     let track = self.rooms.entry(room).or_default();
                     let (news, edits) = track.sort_out(history, &since);
                     self.ready.extend(edits.into_iter().map(Event::MessageEdited));
