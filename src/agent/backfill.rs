@@ -1,11 +1,13 @@
 //! What a room's history says about a gap.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::agent::track::Since;
 use crate::client::{Client, Messages};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
+use crate::socket::Session;
 
 const PAGE: u32 = 100;
 /// Beyond this a gap is not filled: it would take all day, and all memory.
@@ -49,6 +51,35 @@ enum Cursor {
     JustAfter,
     Id,
     Time,
+}
+
+/// How often a history is asked for that does not come, and how long to wait in between at first.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Repeats what fails only for now: a network that has just come back is not at its best. Gives up early when the
+/// session's link is lost as well, because then there will be another occasion.
+///
+/// # Errors
+/// The last one.
+pub(crate) fn patiently<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match fetch() {
+            Err(error) if is_passing(&error) && session.is_up() => {
+                session.pause(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE));
+                pause *= 2;
+            }
+            other => return other,
+        }
+    }
+    fetch()
+}
+
+/// Whether the same may work in a moment.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    error.is_timeout() || error.is_retryable()
 }
 
 /// Walks back through the history until `enough` says so of a message. Oldest first.

@@ -19,6 +19,9 @@ use crate::socket::{Item, Next, Session};
 /// Long enough to read what is there, short enough not to be waiting.
 const SOCKET_GLANCE: Duration = Duration::from_millis(2);
 
+/// A link that flaps for a month must not fill the memory.
+const MOST_HELD: usize = 10_000;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Feed(Mutex<State>);
@@ -30,7 +33,7 @@ struct State {
     /// To be looked at before anything newer.
     backlog: VecDeque<Queued>,
     /// Messages of a link whose gap has not been filled yet.
-    held: Vec<Event>,
+    held: VecDeque<Event>,
     holding: bool,
     rooms: HashMap<AgencyId, Track>,
 }
@@ -149,7 +152,11 @@ impl State {
             }
             Queued::Item(item) => self.ready.extend(Event::decode(item)),
             Queued::Event(event @ (Event::Message(_) | Event::MessageEdited(_))) if self.holding => {
-                self.held.push(event);
+                // The oldest are in the history as well.
+                if self.held.len() >= MOST_HELD {
+                    self.held.pop_front();
+                }
+                self.held.push_back(event);
             }
             Queued::Event(event) => self.queue_if_new(event),
         }
@@ -187,7 +194,14 @@ impl State {
         for room in source.rooms.all() {
             let track = self.rooms.entry(room.clone()).or_default();
             let since = track.since();
-            let history = backfill::since(source.client, &room, &mut track.dm, &since);
+            let history = backfill::patiently(source.session, || {
+                backfill::since(source.client, &room, &mut track.dm, &since)
+            });
+            if history.as_ref().is_err_and(backfill::is_passing) && source.session.will_return() {
+                // The link is lost again. Nothing newer is handed out before the next one has been restored.
+                self.holding = true;
+                return Ok(());
+            }
             histories.push((room, since, history));
         }
         // The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket

@@ -99,18 +99,26 @@ impl Post<'_> {
             );
             Error::new(ErrorKind::MaybeSent, text).with_source(why)
         };
-        // The new link first: what the old one still held has been worked off by the server when it answers this one.
-        self.session.line(Instant::now() + self.send_timeout).map_err(maybe)?;
         let (me, text) = (self.me.id.as_str(), self.message.text());
         let old = |message: &Message| match &self.since {
             Since::Time(time) => message.created_at < *time,
             Since::Beginning | Since::Unknown => false,
         };
         let found = |message: &Message| is_it(message, me, &self.mark, text);
-        let history = backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
-            old(message) || found(message)
-        })
-        .map_err(maybe)?;
+        let deadline = Instant::now() + self.send_timeout;
+        let history = loop {
+            // The new link first: what the old one still held has been worked off by the server when it answers this one.
+            self.session.line(deadline).map_err(maybe)?;
+            let fetched = backfill::patiently(self.session, || {
+                backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
+                    old(message) || found(message)
+                })
+            });
+            match fetched {
+                Err(error) if backfill::is_passing(&error) && Instant::now() < deadline => {}
+                other => break other.map_err(maybe)?,
+            }
+        };
         match history.into_iter().rev().find(found) {
             Some(message) => Ok(message),
             None => Err(Error::new(

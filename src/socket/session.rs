@@ -221,6 +221,17 @@ impl Session {
         }
     }
 
+    /// Whether the link is down but will be dialled again.
+    pub(crate) fn will_return(&self) -> bool {
+        matches!(self.shared.lock().phase, Phase::Down | Phase::Restoring(_))
+    }
+
+    /// Waits, unless the link is lost first.
+    pub(crate) fn pause(&self, time: Duration) {
+        let lost = |state: &mut State| (!matches!(state.phase, Phase::Up(_))).then_some(());
+        self.shared.wait(Waiter::Other, Some(Instant::now() + time), lost);
+    }
+
     /// Whether somebody may send right now.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.shared.lock().phase, Phase::Up(_))
