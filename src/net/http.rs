@@ -20,8 +20,9 @@ use std::time::{Duration, Instant};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 
-use self::failure::{Failure, Label};
-use self::retry::Tries;
+use self::failure::Failure;
+pub(crate) use self::failure::Label;
+use self::retry::{Policy, Tries};
 use self::transport::{DialConnector, INPUT_BUFFER, NoResolver, OUTPUT_BUFFER, with_credential};
 use super::dial::Dialer;
 use super::url::ApiUrl;
@@ -93,6 +94,7 @@ struct Shared {
     url: ApiUrl,
     dialer: Dialer,
     request_timeout: Duration,
+    policy: Policy,
     closed: AtomicBool,
 }
 
@@ -130,7 +132,9 @@ impl Http {
             .build();
         let connector = DialConnector { dialer: dialer.clone(), url: url.clone() };
         let agent = ureq::Agent::with_parts(settings, connector, NoResolver);
-        Ok(Http(Arc::new(Shared { agent, url, dialer, request_timeout, closed: AtomicBool::new(false) })))
+        let policy = Policy { retries: config.retries, max_wait: config.max_retry_wait };
+        let closed = AtomicBool::new(false);
+        Ok(Http(Arc::new(Shared { agent, url, dialer, request_timeout, policy, closed })))
     }
 
     pub(crate) fn url(&self) -> &ApiUrl {
@@ -159,7 +163,7 @@ impl Http {
         let uri = self.uri(&request)?;
         check_credential(&request)?;
         let started = Instant::now();
-        let mut tries = Tries::default();
+        let mut tries = Tries::new(self.0.policy);
         loop {
             if self.is_closed() {
                 return Err(Error::closed());
@@ -177,8 +181,12 @@ impl Http {
             }
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
             let Some(pause) = tries.pause_before_next(request.method, &failure, left) else {
-                log::debug!("{}", failure.error);
-                return Err(failure.error);
+                let error = match tries.count() {
+                    1 => failure.error,
+                    count => failure.error.tried(count),
+                };
+                log::debug!("{error}");
+                return Err(error);
             };
             log::debug!("{}; once more in {pause:?}", failure.error);
             self.sleep(pause);
