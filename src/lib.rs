@@ -1,4 +1,7 @@
-//! Blocking Rust SDK for Crustocean.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// Not even in a corner: what this crate reads comes from the network.
+#![forbid(unsafe_code)]
 
 mod agent;
 mod client;
@@ -10,7 +13,8 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, RecvError, Room, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
+    is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,

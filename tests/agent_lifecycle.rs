@@ -1,18 +1,20 @@
 //! The end of an agent's life: closed or dropped, in whatever it is doing, it ends in time and leaves nothing behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use common::{ScriptedServer, Stage, eventually, watchdog};
-use crustocean::{Agent, ErrorKind, Event, RecvError};
+use common::{ScriptedServer, Stage, eventually, scripted, watchdog};
+use crustocean::{ErrorKind, Event, RecvError};
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn scripted(server: &ScriptedServer) -> Agent {
-    Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap()
-}
 
 /// How many threads of this process are keepers.
 fn keepers() -> usize {

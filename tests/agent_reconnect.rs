@@ -1,11 +1,17 @@
 //! When the connection is lost it comes back by itself, with the rooms.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{SOON, ScriptedServer, Stage, eventually, wait_for, wait_for_message, watchdog};
-use crustocean::{Agent, ErrorKind, Event};
+use common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog};
+use crustocean::{ErrorKind, Event};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -107,7 +113,7 @@ fn a_token_that_dies_while_connected_is_an_error_at_the_end_of_the_loop() {
         conn.send_text(r#"44{"message":"Session expired"}"#);
         conn.recv(Duration::from_secs(5));
     });
-    let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
+    let agent = scripted(&server);
     server.on("POST", "/api/auth/agent", |_| {
         common::Response::json(401, json!({"error": "Invalid agent token"}))
     });
@@ -136,10 +142,10 @@ fn a_room_that_does_not_let_the_agent_in_again_is_reported_and_left() {
         conn.send_event("error", json!({"message": "You are banned"}));
         conn.recv(Duration::from_secs(10));
     });
-    let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
+    let agent = scripted(&server);
     agent.join("lobby").unwrap();
     let (room, why) = wait_for(&agent.events(), "room lost", |event| match event {
-        Event::RoomLost { agency_id, reason, .. } => Some((agency_id, reason)),
+        Event::RoomLost { agency_id, error, .. } => Some((agency_id, error.to_string())),
         _ => None,
     });
     assert_eq!(room.as_str(), "ag-1");
@@ -157,7 +163,7 @@ fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
             conn.handshake();
         }
     });
-    let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
+    let agent = scripted(&server);
     let times = server.wait_connections(4, Duration::from_secs(20));
     let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     // 0.5-1 s, 1-2 s, 2-4 s: a link that lives for a moment resets nothing.

@@ -1,4 +1,10 @@
 //! Handlers that take their time, and several of them at once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 
@@ -6,7 +12,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::time::Duration;
 
-use common::{SOON, ScriptedServer, Stage, wait_for_message, watchdog};
+use common::{SOON, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
 use crustocean::{Agent, Event};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
@@ -48,7 +54,7 @@ fn an_agent_that_only_sends_answers_heartbeats() {
         finished.send(()).unwrap();
         conn.recv(Duration::from_secs(20));
     });
-    let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
+    let agent = scripted(&server);
     done.recv_timeout(SOON).unwrap();
     assert!(agent.is_connected());
 }

@@ -1,11 +1,17 @@
 //! What an agent sends, byte for byte, against the reference of the platform's own clients.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{SOON, ScriptedServer, watchdog};
-use crustocean::{Agent, Message, MessageType, Outgoing};
+use common::{SOON, ScriptedServer, scripted, watchdog};
+use crustocean::{Message, MessageType, Outgoing};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -56,7 +62,7 @@ fn every_frame_is_what_the_official_client_sends() {
         common::Response::json(200, json!([{"agencyId": "dm-1", "participant": {"username": "alice"}}]))
     });
 
-    let agent = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap();
+    let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();
     agent.send("  Hello\n").unwrap();
     agent.send(Outgoing::new("Hello").kind(MessageType::ToolResult).with("skill", "greeter")).unwrap();

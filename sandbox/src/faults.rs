@@ -46,8 +46,10 @@ impl Faults {
 
 /// Stands before every REST endpoint: records, delays, fails, then lets the request through.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Without the query: nothing in it is needed and nothing secret can end up in a log.
-    let line = format!("{} {}", request.method(), request.uri().path());
+    // Without the query and without claim codes: nothing secret may end up in a log.
+    let path = request.uri().path();
+    let path = if path.starts_with("/api/agents/claim/") { "/api/agents/claim/…" } else { path };
+    let line = format!("{} {path}", request.method());
     app.recorder().request(line.clone());
     let (delay, failure) = {
         let mut pending = app.faults().lock();

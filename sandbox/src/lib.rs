@@ -14,6 +14,20 @@
 //!
 //! As a program: `cargo run -p crustocean-sandbox -- --port 7777`; with `--demo` it has a user and an agent to begin with.
 //!
+//! # Where the documentation is silent
+//!
+//! Some of what a server must decide is not documented publicly. The sandbox does what the public clients expect:
+//!
+//! - A socket with a bad token gets a CONNECT error; the wording is the sandbox's own, as are most error texts.
+//! - Any account may read a public agency and join its room; a private one is for its members.
+//! - A finished `agent-run-stream` becomes a message with `metadata.run_id`.
+//! - A failed slash command is for its caller alone.
+//! - `members-updated` carries `agencyId`; `member-presence` carries `agencyId`, `userId`, `username` and `status`.
+//! - There is no mail: claiming an agent takes effect at once.
+//!
+//! Not there: hosted language models, response webhooks, delivery to webhook subscriptions, running native hooks,
+//! rate limits (see [`Sandbox::fail_next`]), and most of the platform's slash commands.
+//!
 //! Nothing is kept when it ends, and it guards nothing: never put it on a public network.
 
 #![forbid(unsafe_code)]
@@ -27,6 +41,7 @@ mod chat;
 mod clock;
 mod commands;
 mod custom_commands;
+mod deploy;
 mod dms;
 mod error;
 mod explore;

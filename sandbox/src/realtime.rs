@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
@@ -85,8 +86,7 @@ fn connected(app: &App, socket: &SocketRef) {
 fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckSender) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     app.log(|| format!("EVENT {name} from {}", identity.username));
-    app.recorder().event(name, payload.clone());
-    let result = match name {
+    let result = app.recorder().event(name, payload.clone(), || match name {
         "join-agency" => chat::join(app, socket, &identity, &payload),
         "send-message" => chat::send(app, socket, &identity, &payload, ack),
         "edit-message" => chat::edit(app, socket, &identity, &payload),
@@ -94,7 +94,7 @@ fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckS
         name if name.starts_with("agent-run-") => chat::relay(app, socket, &identity, name, &payload),
         // The Node server, too, ignores what it has no handler for.
         _ => Ok(()),
-    };
+    });
     if let Err(message) = result {
         app.log(|| format!("EVENT {name} from {} -> error: {message}", identity.username));
         let _ = socket.emit("error", &json!({ "message": message }));
@@ -110,7 +110,7 @@ fn sockets(app: &App, room: &str) -> Vec<SocketRef> {
 }
 
 /// To every socket in a room. A socket that cannot take it is on its way out: the others still get theirs.
-pub(crate) fn emit_to_room(app: &App, agency: &str, event: &str, payload: &Value) {
+pub(crate) fn emit_to_room(app: &App, agency: &str, event: &str, payload: &impl Serialize) {
     for socket in sockets(app, agency) {
         let _ = socket.emit(event, payload);
     }

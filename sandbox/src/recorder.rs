@@ -35,9 +35,15 @@ impl Recorder {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn event(&self, name: &str, payload: Value) {
-        keep(&mut self.lock().events, (name.to_owned(), payload));
+    /// Puts an event on record and handles it, as one step: a test that sees the event sees its effect, too, and one
+    /// that sees the effect finds the event. The handler must not use the recorder.
+    pub(crate) fn event<T>(&self, name: &str, payload: Value, handle: impl FnOnce() -> T) -> T {
+        let mut records = self.lock();
+        keep(&mut records.events, (name.to_owned(), payload));
+        let result = handle();
+        drop(records);
         self.arrived.notify_all();
+        result
     }
 
     pub(crate) fn handshake(&self, auth: Value) {

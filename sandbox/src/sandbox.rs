@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::links;
 use crate::realtime;
@@ -131,6 +132,17 @@ impl Sandbox {
     /// Sends an event to every socket that has joined an agency.
     pub fn emit_to_agency(&self, agency_id: &str, event: &str, payload: Value) {
         realtime::emit_to_room(&self.server.app, agency_id, event, &payload);
+    }
+
+    /// As [`Sandbox::emit_to_agency`], with JSON text that goes out as it is. For payloads that the platform relays and
+    /// a strict parser refuses, such as half a surrogate pair or hundreds of levels.
+    ///
+    /// # Errors
+    /// If the text is no JSON at all.
+    pub fn emit_raw_to_agency(&self, agency_id: &str, event: &str, json: &str) -> io::Result<()> {
+        let payload = RawValue::from_string(json.to_owned())?;
+        realtime::emit_to_room(&self.server.app, agency_id, event, &payload);
+        Ok(())
     }
 
     /// Sends an event to every socket of a user or an agent.

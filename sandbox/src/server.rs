@@ -17,8 +17,8 @@ use crate::error::ApiError;
 use crate::links::{CutListener, LinkId};
 use crate::state::{App, Options};
 use crate::{
-    agencies, agents, auth, commands, custom_commands, dms, explore, faults, hooks, links, members, messages,
-    metrics, onboarding, realtime, runs, skills, subscriptions, tokens, users, wallet,
+    agencies, agents, auth, commands, custom_commands, deploy, dms, explore, faults, hooks, links, members,
+    messages, metrics, onboarding, realtime, runs, skills, subscriptions, tokens, users, wallet,
 };
 
 /// The Node server's default for the size of an incoming message.
@@ -144,6 +144,7 @@ fn routes() -> Router<App> {
         .merge(custom_commands::routes())
         .merge(hooks::routes())
         .merge(subscriptions::routes())
+        .merge(deploy::routes())
         .merge(wallet::routes())
         .merge(onboarding::routes())
         .merge(metrics::routes())

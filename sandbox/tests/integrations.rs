@@ -84,6 +84,23 @@ fn a_custom_command_calls_its_webhook_and_its_hook_may_speak() {
 }
 
 #[test]
+fn a_native_hook_is_kept_under_its_slug() {
+    let sandbox = Sandbox::start().unwrap();
+    let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
+    let room = sandbox.add_agency("Shop", &alice.id).unwrap();
+    let code = "function handler(call) { return { content: 'hi' }; }";
+    let wanted = json!({ "slug": "hi", "code": code, "commands": [{ "name": "hi" }], "agency_id": room });
+    let made = post(&sandbox, "/api/hooks/deploy", &alice.token, wanted.clone());
+    assert_eq!((&made["source_type"], &made["installed_commands"]), (&json!("native"), &json!(["hi"])));
+    assert!(made["hook_key"].is_string());
+    let again = post(&sandbox, "/api/hooks/deploy", &alice.token, wanted);
+    assert_eq!((&again["hook_id"], again.get("hook_key")), (&made["hook_id"], None));
+    let stolen = json!({ "slug": "hi", "code": code, "commands": [{ "name": "hi" }] });
+    assert_eq!(call(&sandbox, "POST", "/api/hooks/deploy", &bob.token, stolen).status, 409);
+    assert_eq!(get(&sandbox, "/api/hooks/by-slug/hi", "")["source_code"], code);
+}
+
+#[test]
 fn subscriptions_are_kept() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();

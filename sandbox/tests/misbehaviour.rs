@@ -58,6 +58,20 @@ fn links_are_cut_without_a_goodbye_and_rooms_are_forgotten() {
 }
 
 #[test]
+fn raw_json_goes_out_as_it_is() {
+    let sandbox = Sandbox::start().unwrap();
+    let alice = sandbox.add_user("alice").unwrap();
+    let lobby = sandbox.lobby_id();
+    let mut socket = Socket::join(&sandbox, &alice.token, &lobby);
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    for json in [r#"{"content":"\ud800"}"#, "1e999", &deep] {
+        sandbox.emit_raw_to_agency(&lobby, "message", json).unwrap();
+        assert_eq!(socket.packet().unwrap(), format!("42[\"message\",{json}]"));
+    }
+    assert!(sandbox.emit_raw_to_agency(&lobby, "message", "{").is_err());
+}
+
+#[test]
 fn a_polling_session_is_cut_too() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();

@@ -21,8 +21,8 @@ use crate::token::HookKey;
 /// let team = client.agencies().lookup("my-team")?;
 /// let created = client
 ///     .commands(&team.id)
-///     .create("roll", "https://dice.example.com/hook")
-///     .description("Rolls dice")
+///     .create("price", "https://prices.example.com/hook")
+///     .description("What it costs")
 ///     .send()?;
 /// if let Some(key) = created.hook_key {
 ///     println!("HOOK_KEY={}", key.expose()); // shown this once: store it

@@ -122,6 +122,19 @@ impl PostedMessage {
     }
 }
 
+impl MessageEdited {
+    /// What the event would have said that was missed.
+    pub(crate) fn of(message: &Message) -> Self {
+        MessageEdited {
+            message_id: message.id.clone(),
+            agency_id: Some(message.agency_id.clone()),
+            content: message.content.clone(),
+            metadata: message.metadata.clone(),
+            edited_at: message.edited_at.clone(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -48,6 +48,7 @@ impl Dialer {
     ///
     /// # Errors
     /// `Connect`, `Tls`, `Timeout` or `Config`, naming the host and the step that failed.
+    #[cfg(test)]
     pub(crate) fn dial(&self, url: &ApiUrl, deadline: Instant) -> Result<Stream> {
         self.dial_cancellable(url, deadline, &CancelToken::default())
     }

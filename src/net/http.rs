@@ -92,7 +92,6 @@ pub(crate) struct Http(Arc<Shared>);
 struct Shared {
     agent: ureq::Agent,
     url: ApiUrl,
-    dialer: Dialer,
     request_timeout: Duration,
     policy: Policy,
     closed: AtomicBool,
@@ -130,22 +129,15 @@ impl Http {
             // Lets DELETE carry a body.
             .allow_non_standard_methods(true)
             .build();
-        let connector = DialConnector { dialer: dialer.clone(), url: url.clone() };
+        let connector = DialConnector { dialer, url: url.clone() };
         let agent = ureq::Agent::with_parts(settings, connector, NoResolver);
         let policy = Policy { retries: config.retries, max_wait: config.max_retry_wait };
         let closed = AtomicBool::new(false);
-        Ok(Http(Arc::new(Shared { agent, url, dialer, request_timeout, policy, closed })))
-    }
-
-    pub(crate) fn url(&self) -> &ApiUrl {
-        &self.0.url
-    }
-
-    pub(crate) fn dialer(&self) -> &Dialer {
-        &self.0.dialer
+        Ok(Http(Arc::new(Shared { agent, url, request_timeout, policy, closed })))
     }
 
     /// Ends every request in flight, in all clones, and refuses new ones.
+    #[cfg(test)]
     pub(crate) fn shutdown(&self) {
         self.0.closed.store(true, Ordering::Release);
         self.0.agent.clone().shutdown();

@@ -129,6 +129,7 @@ impl Wire {
     }
 
     /// Fed mode: bytes that nobody has read yet.
+    #[cfg(test)]
     pub(crate) fn queued(&self) -> usize {
         match &self.mode {
             Mode::Fed { queue, .. } => queue.unread().len(),
@@ -148,6 +149,7 @@ impl Wire {
     }
 
     /// Whether the peer has ended its side, as far as reads of this stream have seen.
+    #[cfg(any(test, feature = "tls-native"))]
     pub(crate) fn saw_end(&self) -> bool {
         self.saw_end
     }
@@ -383,6 +385,7 @@ impl ReadBuffer {
     }
 
     /// What was read and not fed yet.
+    #[cfg(test)]
     pub(crate) fn filled(&self) -> &[u8] {
         self.chunk.unread()
     }

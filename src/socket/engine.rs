@@ -23,7 +23,6 @@ pub(crate) enum Frame<'a> {
     Noop,
 }
 
-pub(crate) const PING: &str = "2";
 pub(crate) const PONG: &str = "3";
 /// An Engine.IO message that carries a Socket.IO packet begins with this.
 pub(crate) const MESSAGE: char = '4';

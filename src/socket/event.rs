@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,9 +19,17 @@ pub struct RawEvent {
     frame: Utf8Bytes,
     name: Name,
     args: Range<usize>,
-    /// The server asks for an ack under this id.
-    ack: Option<u64>,
+    ack: Option<Arc<AckRequest>>,
     attachments: Vec<Bytes>,
+}
+
+/// The server wants an answer to an event. Shared by the event's clones, so that there is one answer at most.
+#[derive(Debug)]
+struct AckRequest {
+    id: u64,
+    /// The link that it came over: on another one the id means something else. 0 until the event is filed.
+    generation: AtomicU64,
+    answered: AtomicBool,
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +49,9 @@ impl RawEvent {
         ack: Option<u64>,
         attachments: Vec<Bytes>,
     ) -> Result<Self> {
+        let ack = ack.map(|id| {
+            Arc::new(AckRequest { id, generation: AtomicU64::new(0), answered: AtomicBool::new(false) })
+        });
         let split = packet::split_event(data)?;
         let name = match split.name {
             Cow::Borrowed(name) => Name::In(range_in(frame, name)),
@@ -58,6 +71,31 @@ impl RawEvent {
     /// The arguments, separated by commas, as JSON text. Empty if there are none.
     pub fn args(&self) -> &str {
         self.frame.get(self.args.clone()).unwrap_or_default()
+    }
+
+    /// Whether the server waits for an answer: [`Agent::answer`](crate::Agent::answer).
+    pub fn wants_answer(&self) -> bool {
+        self.ack.as_ref().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
+    }
+
+    /// Notes which link the event came over.
+    pub(crate) fn came_over(&self, generation: u64) {
+        if let Some(ack) = &self.ack {
+            ack.generation.store(generation, Ordering::Release);
+        }
+    }
+
+    /// The id to answer under and the link to answer on, once.
+    ///
+    /// # Errors
+    /// `Invalid` when no answer is wanted, or there was one.
+    pub(crate) fn take_ack(&self) -> Result<(u64, u64)> {
+        let ack =
+            self.ack.as_ref().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
+        if ack.answered.swap(true, Ordering::AcqRel) {
+            return Err(Error::invalid("this event has been answered"));
+        }
+        Ok((ack.id, ack.generation.load(Ordering::Acquire)))
     }
 
     /// Roughly the memory that it holds.
@@ -156,7 +194,7 @@ impl Partial {
         let data = self.frame.get(self.data.clone()).unwrap_or_default();
         check_placeholders(data, self.got.len())?;
         match self.ack {
-            Some(id) if self.is_ack => Ok(Complete::Ack(id, AckArgs::new(data, self.got))),
+            Some(id) if self.is_ack => Ok(Complete::Ack(id, AckArgs::new(data))),
             _ => RawEvent::new(&self.frame, data, self.ack, self.got).map(Complete::Event),
         }
     }
@@ -196,16 +234,18 @@ pub(crate) enum Complete {
 pub(crate) struct AckArgs {
     /// A JSON array, or nothing.
     json: Box<str>,
-    pub(crate) attachments: Vec<Bytes>,
 }
 
 impl AckArgs {
-    pub(crate) fn new(json: &str, attachments: Vec<Bytes>) -> Self {
-        AckArgs { json: json.into(), attachments }
+    pub(crate) fn new(json: &str) -> Self {
+        AckArgs { json: json.into() }
     }
 
-    pub(crate) fn json(&self) -> &str {
-        if self.json.is_empty() { "[]" } else { &self.json }
+    /// The first argument as `T`. No argument reads as `null`.
+    pub(crate) fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        let args: Vec<&RawValue> =
+            if self.json.is_empty() { Vec::new() } else { serde_json::from_str(&self.json)? };
+        serde_json::from_str(args.first().map_or("null", |first| first.get()))
     }
 }
 

@@ -389,7 +389,7 @@ impl Channel {
                 into.push(Inbound::Event(event));
             }
             Kind::Ack => {
-                let args = AckArgs::new(packet.data, Vec::new());
+                let args = AckArgs::new(packet.data);
                 into.push(Inbound::Ack(packet.id.unwrap_or_default(), args));
             }
             Kind::BinaryEvent | Kind::BinaryAck => {

@@ -12,6 +12,7 @@ mod session;
 mod state;
 mod websocket;
 
+pub use backoff::Reconnect;
 pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;

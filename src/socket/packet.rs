@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// As many attachments as the official parser takes.
 pub(crate) const MAX_ATTACHMENTS: usize = 10;
@@ -181,9 +181,6 @@ pub(crate) fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize
     if RESERVED.contains(&name) {
         return Err(Error::invalid(format!("{name:?} is a reserved event name")));
     }
-    let not_json = |error: serde_json::Error| {
-        Error::new(ErrorKind::Invalid, "the payload cannot be written as JSON").with_source(error)
-    };
     let mut frame = Vec::with_capacity(256);
     frame.extend_from_slice(b"42");
     if let Some(id) = id {
@@ -195,6 +192,19 @@ pub(crate) fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize
     serde_json::to_writer(&mut frame, payload).map_err(not_json)?;
     frame.push(b']');
     String::from_utf8(frame).map_err(|error| Error::invalid("the payload is not UTF-8").with_source(error))
+}
+
+/// The Engine.IO frame of an ack: `43<id>[payload]`.
+///
+/// # Errors
+/// `Invalid` when the payload cannot be written as JSON.
+pub(crate) fn encode_ack(id: u64, payload: &impl Serialize) -> Result<String> {
+    let payload = serde_json::to_string(payload).map_err(not_json)?;
+    Ok(format!("43{id}[{payload}]"))
+}
+
+fn not_json(error: serde_json::Error) -> Error {
+    Error::invalid("the payload cannot be written as JSON").with_source(error)
 }
 
 /// The Engine.IO frame that joins the main namespace with `auth`, which is a JSON object.
@@ -309,6 +319,7 @@ mod tests {
         assert_eq!(encode_event("q", Some(13), &1).unwrap(), r#"4213["q",1]"#);
         assert!(encode_event("disconnecting", None, &1).is_err());
         let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
-        assert_eq!(encode_event("q", None, &unwritable).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(encode_event("q", None, &unwritable).unwrap_err().kind(), crate::ErrorKind::Invalid);
+        assert_eq!(encode_ack(7, &"ok").unwrap(), r#"437["ok"]"#);
     }
 }

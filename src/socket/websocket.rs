@@ -23,6 +23,8 @@ const READ_BUFFER: usize = 8 << 10;
 
 const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
+/// How long the body of a refusal may take.
+const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a refusal's body is kept.
 const MAX_REFUSAL: usize = 4 << 10;
 
@@ -155,13 +157,17 @@ impl Head {
 
 /// The error for an answer that is not 101, with as much of the body as helps.
 fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
-    let wanted = head
-        .get("content-length")
-        .and_then(|length| length.parse().ok())
-        .unwrap_or(MAX_REFUSAL)
-        .min(MAX_REFUSAL);
-    while body.len() < wanted && matches!(read_more(stream, &mut body), Ok(1..)) {}
+    let chunked = head.has_word("transfer-encoding", "chunked");
+    let wanted = head.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(MAX_REFUSAL);
+    let complete =
+        |body: &[u8]| body.len() >= wanted.min(MAX_REFUSAL) || (chunked && body.ends_with(b"0\r\n\r\n"));
+    // The connection may stay open behind the body. What does not come soon is not worth waiting for.
+    stream.wire_mut().set_deadline(Some(Instant::now() + REFUSAL_PATIENCE));
+    while !complete(&body) && matches!(read_more(stream, &mut body), Ok(1..)) {}
     body.truncate(MAX_REFUSAL);
+    if chunked {
+        body = unchunk(&body);
+    }
 
     let status = head.status;
     let mut text = format!("the WebSocket upgrade was answered with {status}");
@@ -192,6 +198,20 @@ fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
         Some(said) => error.with_server_message(said),
         None => error,
     }
+}
+
+/// What the chunks hold, as far as they have come.
+fn unchunk(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(rest) {
+        let end = usize::try_from(size).ok().and_then(|size| start.checked_add(size));
+        let Some(end) = end.filter(|_| size > 0) else { break };
+        let Some(chunk) = rest.get(start..end.min(rest.len())) else { break };
+        body.extend_from_slice(chunk);
+        // Behind a chunk there is an empty line.
+        rest = rest.get(end + 2..).unwrap_or_default();
+    }
+    body
 }
 
 /// One printable line of at most 200 characters.
@@ -232,6 +252,14 @@ mod tests {
         ] {
             head(&answer(extra)).check_upgrade(KEY).unwrap();
         }
+    }
+
+    #[test]
+    fn takes_chunks_off() {
+        assert_eq!(unchunk(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), b"hello world");
+        assert_eq!(unchunk(b"5\r\nhel"), b"hel");
+        assert_eq!(unchunk(b"ffffffffffffffff\r\nx"), b"");
+        assert_eq!(unchunk(b"no chunk"), b"");
     }
 
     #[test]

@@ -13,9 +13,13 @@
 mod http;
 mod scripted;
 mod stage;
+mod tls;
 mod watchdog;
+mod weather;
 
 pub use http::{Request, Response};
 pub use scripted::{Conn, Received, ScriptedServer};
-pub use stage::{SOON, Stage, eventually, wait_for, wait_for_message};
+pub use stage::{SOON, Stage, eventually, scripted, wait_for, wait_for_message};
+pub use tls::{Authority, Identity, TlsRelay};
 pub use watchdog::{Watchdog, watchdog};
+pub use weather::{Dice, Weather};

@@ -95,3 +95,9 @@ pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// An agent connected to a scripted server.
+pub fn scripted(server: &super::ScriptedServer) -> Agent {
+    let token = "sk_x".parse().expect("a token");
+    Agent::builder().api_url(server.url()).connect(token).expect("connects")
+}
