@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) user_agent: String,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
+    pub(crate) retries: u32,
+    pub(crate) max_retry_wait: Duration,
     pub(crate) tls: Tls,
     /// PEM or DER, as given; read when the TLS backend is set up, so that an unreadable one is an error there.
     pub(crate) extra_roots: Vec<Vec<u8>>,
@@ -43,6 +45,8 @@ impl Default for Config {
             user_agent: concat!("crustocean-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            retries: 2,
+            max_retry_wait: Duration::from_secs(5),
             tls: Tls::Auto,
             extra_roots: Vec::new(),
         }
@@ -115,15 +119,32 @@ impl<O> Builder<O> {
         self
     }
 
-    /// How long name look-up, TCP connect and TLS handshake may take together. Defaults to 10 s.
+    /// How long name look-up, TCP connect and TLS handshake may take together; [`Duration::MAX`] for no limit.
+    /// Defaults to 10 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.config.connect_timeout = limit;
         self
     }
 
-    /// How long one HTTP request may take, from the call to the last byte of the answer. Defaults to 30 s.
+    /// How long one HTTP request may take, from the call to the last byte of the answer, repetitions and waits
+    /// included; [`Duration::MAX`] for no limit. Defaults to 30 s.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.config.request_timeout = limit;
+        self
+    }
+
+    /// How often a GET is repeated after the connection broke or the server answered 502, 503 or 504; 0 for never.
+    /// What changes something is never repeated, unless not a byte of it had left. Defaults to 2.
+    pub fn retries(mut self, count: u32) -> Self {
+        self.config.retries = count;
+        self
+    }
+
+    /// The longest wait a server may ask for (`Retry-After`) that is waited before a GET is repeated, once after a 429.
+    /// An answer that asks for more is an error at once, with the time in
+    /// [`retry_after`](crate::Error::retry_after). [`Duration::ZERO`] waits for none. Defaults to 5 s.
+    pub fn max_retry_wait(mut self, limit: Duration) -> Self {
+        self.config.max_retry_wait = limit;
         self
     }
 

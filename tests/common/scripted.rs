@@ -115,6 +115,11 @@ impl ScriptedServer {
         handlers.push((method.to_owned(), path.to_owned(), Arc::new(handler)));
     }
 
+    /// Answers every REST call from now on, but those that a later [`on`](Self::on) names.
+    pub fn on_all(&self, handler: impl Fn(&Request) -> Response + Send + Sync + 'static) {
+        self.on("*", "*", handler);
+    }
+
     /// Every request so far, upgrades included.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
@@ -232,7 +237,9 @@ impl Shared {
         let own = {
             let handlers = self.handlers.lock().unwrap();
             let mut latest = handlers.iter().rev();
-            let found = latest.find(|(method, path, _)| *method == request.method && *path == request.path);
+            let found = latest.find(|(method, path, _)| {
+                path == "*" || (*method == request.method && *path == request.path)
+            });
             found.map(|(_, _, handler)| Arc::clone(handler))
         };
         if let Some(handler) = own {

@@ -37,10 +37,10 @@ pub(super) enum Why {
 }
 
 /// How errors and log lines call the request: method and path, never the query.
-pub(super) struct Label(String);
+pub(crate) struct Label(String);
 
 impl Label {
-    pub(super) fn new(method: Method, path: &str) -> Self {
+    pub(crate) fn new(method: Method, path: &str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let segments = path.split('/').map(|segment| if segment.len() > MAX_SEGMENT { "…" } else { segment });
         Label(format!("{} {}", method.name(), segments.collect::<Vec<_>>().join("/")))
