@@ -34,7 +34,7 @@ impl Refusal {
                 format!("the certificate of {host} is not valid yet: is this computer's clock right?")
             }
             Refusal::WrongName => format!(
-                "the certificate is for another name than {host}: check the API URL, or what answers at that address"
+                "the certificate is for another name than {host}: check the URL, or what answers at that address"
             ),
             Refusal::Other => format!("the certificate of {host} was refused: {cause}"),
         };
@@ -65,6 +65,10 @@ pub(super) fn broken_handshake(host: &str, error: io::Error) -> Error {
 /// A root certificate as the user gave it.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|window| window == b"-----BEGIN ")
+}
+
+pub(super) fn unusable_identity(why: impl fmt::Display) -> Error {
+    Error::config(format!("client_identity_pem: {why}"))
 }
 
 pub(super) fn unreadable_root(number: usize, why: impl fmt::Display) -> Error {
