@@ -6,7 +6,9 @@ use std::io::{self, Read, Write};
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsStream};
 
 use super::Stream;
-use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root, unusable_identity};
+use super::refusal::{
+    Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;
@@ -111,7 +113,9 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     // Every system words it in its own way, and native-tls passes the words on.
     let text = error.to_string().to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    if has(&["not yet valid"]) {
+    if is_about_our_certificate(&text) {
+        refused_by_server(error)
+    } else if has(&["not yet valid"]) {
         Refusal::NotYetValid.into_error(host, error)
     } else if has(&["expired"]) {
         Refusal::Expired.into_error(host, error)
@@ -140,6 +144,11 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     }
 }
 
+/// OpenSSL's words; the others are not known.
+fn is_about_our_certificate(text: &str) -> bool {
+    text.contains(" alert ") && (text.contains("certificate") || text.contains("unknown ca"))
+}
+
 #[derive(Debug)]
 pub(crate) struct Session(Box<TlsStream<Stream>>);
 
@@ -160,6 +169,9 @@ impl Session {
 impl Read for Session {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
+            Err(error) if is_about_our_certificate(&error.to_string().to_lowercase()) => {
+                Err(io::Error::other(refused_by_server(error)))
+            }
             // OpenSSL 3 reports an end without close_notify as an error of its own.
             Err(error)
                 if self.wire().saw_end()

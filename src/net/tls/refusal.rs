@@ -42,6 +42,16 @@ impl Refusal {
     }
 }
 
+/// What the server thinks of this client's certificate. In TLS 1.3 it says so after the handshake, in place of the first
+/// answer.
+pub(super) fn refused_by_server(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let text = format!(
+        "the server wants a certificate of the client, or refuses the one it was shown: client_identity_pem sets it \
+         ({cause})"
+    );
+    Error::new(ErrorKind::Tls, text).with_source(cause)
+}
+
 /// A handshake that failed because of the connection beneath, not because of TLS.
 pub(super) fn broken_handshake(host: &str, error: io::Error) -> Error {
     match error.kind() {

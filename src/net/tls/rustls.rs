@@ -8,12 +8,14 @@ use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    StreamOwned,
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, StreamOwned,
 };
 
 use super::Stream;
-use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root, unusable_identity};
+use super::refusal::{
+    Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;
@@ -139,6 +141,7 @@ fn failure(host: &str, error: io::Error) -> Error {
              its root to add_root_certificate, or choose Tls::Native"
         ),
         Tls::InvalidCertificate(reason) => return refusal(reason).into_error(host, cause),
+        Tls::AlertReceived(alert) if is_about_certificates(*alert) => return refused_by_server(cause),
         Tls::InvalidMessage(_) => {
             format!("{host} does not speak TLS on this port: is it http instead of https?")
         }
@@ -148,6 +151,22 @@ fn failure(host: &str, error: io::Error) -> Error {
         other => format!("the TLS handshake with {host} failed: {other}"),
     };
     Error::new(ErrorKind::Tls, text).with_source(cause)
+}
+
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::NoCertificate
+    )
 }
 
 fn refusal(error: &CertificateError) -> Refusal {
@@ -184,6 +203,12 @@ impl Read for Session {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            Err(error) => match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+                Some(cause @ rustls::Error::AlertReceived(alert)) if is_about_certificates(*alert) => {
+                    Err(io::Error::other(refused_by_server(cause.clone())))
+                }
+                _ => Err(error),
+            },
             result => result,
         }
     }
