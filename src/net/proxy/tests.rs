@@ -130,7 +130,8 @@ fn chosen(variables: &[(&str, &str)], url: &str) -> Option<String> {
 #[test]
 fn variables_are_chosen_as_curl_does() {
     let (https, http) = ("https://api.example.com", "http://api.example.com");
-    let all: [(&[(&str, &str)], &str, Option<&str>); 16] = [
+    type Variables = &'static [(&'static str, &'static str)];
+    let all: [(Variables, &str, Option<&str>); 16] = [
         (&[], https, None),
         (&[("HTTPS_PROXY", "a")], https, Some("a")),
         (&[("HTTPS_PROXY", "a")], http, None),
