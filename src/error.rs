@@ -128,6 +128,12 @@ impl Error {
         self
     }
 
+    /// The same error, which says how often the request was made.
+    pub(crate) fn tried(self, times: u32) -> Self {
+        let (kind, message) = (self.kind(), format!("{self} (tried {times} times)"));
+        self.reworded(kind, message)
+    }
+
     /// The same error under another kind and text, for a layer that knows better what it means.
     pub(crate) fn reworded(mut self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = kind;

@@ -16,20 +16,31 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, RecvError, Room, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
+    is_mentioned,
 };
 pub use client::{
-    Account, Agencies, AgentRef, Agents, Client, ClientBuilder, ClientOptions, CreateAgency, CreateAgent,
-    CreateToken, Dms, History, Login, Messages, NewOwner, Tokens, UpdateAccount, UpdateAgency, UpdateConfig,
-    Users,
+    Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
+    CreateAgency, CreateAgent, CreateCommand, CreateInvite, CreateSubscription, CreateToken, DeployHook, Dms,
+    Explore, History, HookClient, HookClientBuilder, HookClientOptions, Hooks, Login, Messages, NewOwner,
+    Onboarding, Paged, Pages, RegisterAgent, ReportPayment, Runs, Tokens, UpdateAccount, UpdateAgency,
+    UpdateCommand, UpdateConfig, UpdateHook, UpdateHookSource, UpdateSubscription, Users, Wallet, Webhooks,
 };
 pub use config::{Builder, DEFAULT_API_URL, Tls};
 pub use error::{Error, ErrorKind, Result};
 pub use model::{
-    Agency, AgencyId, AgencyJoined, AgentConfig, AgentId, AgentInfo, Conversation, CreatedAgent,
-    CreatedToken, Expiry, Invitation, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType,
-    Metadata, Participant, PersonalAccessTokenInfo, PromptPermission, Role, RunId, SenderType, Timestamp,
-    TokenId, User, UserId, VerifiedAgent,
+    Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
+    ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
+    CommandId, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand, DeployedHook, Expiry,
+    ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation, Invite, InvokePermission, LoopGuard,
+    Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent, Participant,
+    Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission, RegisteredAgent,
+    RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Subscription,
+    SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId, UserListing,
+    VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
-pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken, UserToken};
+pub use token::{
+    AgentToken, ClaimCode, ClaimUrl, HookKey, MetricsKey, PersonalAccessToken, SessionToken, UserToken,
+    WebhookSecret,
+};

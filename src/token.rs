@@ -47,7 +47,7 @@ impl Secret {
     }
 }
 
-/// The parts that all four types share. The check is the type's own.
+/// The parts that the types share. The check is the type's own.
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
@@ -176,6 +176,56 @@ token! {
     }
 }
 
+token! {
+    /// The code that lets a person claim an agent that registered itself: `cru_claim_…`. Whoever has it can start a
+    /// claim, once. Not a personal access token, for all that it begins alike.
+    ///
+    /// docs.crustocean.chat, page "Claiming agents".
+    ClaimCode, "claim code", |text| match text.strip_prefix(CLAIM_PREFIX) {
+        Some(code) if !code.is_empty() => Ok(()),
+        _ => Err(Error::invalid("a claim code begins with \"cru_claim_\"")),
+    }
+}
+
+token! {
+    /// The link under which a person claims an agent. It contains the [`ClaimCode`], so it is as secret.
+    ClaimUrl, "claim link", |_| Ok(())
+}
+
+token! {
+    /// The key of a server's metrics (`X-Metrics-Key`), from whoever runs the server.
+    MetricsKey, "metrics key", |text| refuse_user_token(text, "metrics key")
+}
+
+/// What the deliveries of a webhook subscription are signed with: any text.
+#[derive(Clone)]
+pub struct WebhookSecret(Secret);
+
+impl WebhookSecret {
+    /// The secret itself. The only way to see it: it is in no `Debug`, error or log.
+    pub fn expose(&self) -> &str {
+        &self.0.0
+    }
+}
+
+impl From<&str> for WebhookSecret {
+    fn from(text: &str) -> Self {
+        WebhookSecret(Secret(text.to_owned()))
+    }
+}
+
+impl From<String> for WebhookSecret {
+    fn from(text: String) -> Self {
+        WebhookSecret(Secret(text))
+    }
+}
+
+impl<'de> Deserialize<'de> for WebhookSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(WebhookSecret::from)
+    }
+}
+
 /// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
     if text.starts_with(CLAIM_PREFIX) {
@@ -253,7 +303,7 @@ macro_rules! hidden_debug {
     )*};
 }
 
-hidden_debug!(SessionToken, AgentToken, HookKey);
+hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey, WebhookSecret);
 
 /// A token that stands for a user: what [`Client::new`](crate::Client::new) takes. Made from a
 /// [`PersonalAccessToken`] or a [`SessionToken`] with `into()`.
@@ -312,6 +362,8 @@ mod tests {
         assert!(PAT.parse::<SessionToken>().is_err());
         assert!("two words".parse::<AgentToken>().is_err());
         assert!("sk_\u{1F980}".parse::<HookKey>().is_err());
+        assert!(PAT.parse::<ClaimCode>().is_err() && "cru_claim_".parse::<ClaimCode>().is_err());
+        assert!("cru_claim_1".parse::<ClaimCode>().is_ok());
     }
 
     #[test]

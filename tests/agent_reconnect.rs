@@ -145,7 +145,7 @@ fn a_room_that_does_not_let_the_agent_in_again_is_reported_and_left() {
     let agent = scripted(&server);
     agent.join("lobby").unwrap();
     let (room, why) = wait_for(&agent.events(), "room lost", |event| match event {
-        Event::RoomLost { agency_id, reason, .. } => Some((agency_id, reason)),
+        Event::RoomLost { agency_id, error, .. } => Some((agency_id, error.to_string())),
         _ => None,
     });
     assert_eq!(room.as_str(), "ag-1");

@@ -104,4 +104,12 @@ impl Sandbox {
         chat::post(&self.server.app, agency_id, account_id, "chat", content, metadata)
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
     }
+
+    /// All messages of a room, oldest first: id and content. Empty if there is no such room.
+    #[must_use]
+    pub fn messages(&self, agency_id: &str) -> Vec<(String, String)> {
+        let data = self.server.app.data();
+        let messages = data.agencies.find(agency_id).map(|agency| agency.messages.iter());
+        messages.into_iter().flatten().map(|message| (message.id.clone(), message.content.clone())).collect()
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::config::Builder;
 use crate::error::Result;
+pub use crate::socket::Reconnect;
 use crate::token::AgentToken;
 
 /// Builds an [`Agent`]: [`Agent::builder`]. The settings of [`Builder`] and these:
@@ -15,6 +16,8 @@ pub type AgentBuilder = Builder<AgentOptions>;
 pub struct AgentOptions {
     pub(crate) send_timeout: Duration,
     pub(crate) join_timeout: Duration,
+    pub(crate) post_timeout: Duration,
+    pub(crate) reconnect: Reconnect,
     pub(crate) close_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_queued_events: usize,
@@ -26,6 +29,8 @@ impl Default for AgentOptions {
         AgentOptions {
             send_timeout: Duration::from_secs(30),
             join_timeout: Duration::from_secs(15),
+            post_timeout: Duration::from_secs(15),
+            reconnect: Reconnect::Forever,
             close_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(20),
             max_queued_events: 4096,
@@ -45,6 +50,18 @@ impl Builder<AgentOptions> {
     /// How long the server may take to confirm that a room was joined. Defaults to 15 s.
     pub fn join_timeout(mut self, limit: Duration) -> Self {
         self.own.join_timeout = limit;
+        self
+    }
+
+    /// How long [`Agent::post`] waits for the room to show the message. Defaults to 15 s.
+    pub fn post_timeout(mut self, limit: Duration) -> Self {
+        self.own.post_timeout = limit;
+        self
+    }
+
+    /// What happens when the connection is lost. Defaults to [`Reconnect::Forever`].
+    pub fn reconnect(mut self, policy: Reconnect) -> Self {
+        self.own.reconnect = policy;
         self
     }
 

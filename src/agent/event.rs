@@ -1,9 +1,11 @@
 //! What happens in the rooms and to the connection, typed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::error::Error;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
 use crate::socket::{Item, RawEvent};
 
@@ -32,7 +34,8 @@ pub enum Event {
     /// Any other event of the server, as it came.
     Other(RawEvent),
     /// The connection is up: the first time, and again after [`Disconnected`](Event::Disconnected). The rooms are
-    /// being joined again; anything sent waits for that.
+    /// being joined again, and anything sent waits for that. Messages that were missed follow before newer ones, marked
+    /// [`replayed`](Message::replayed).
     #[non_exhaustive]
     Connected {
         /// How many tries it took since the connection was lost; 0 the first time.
@@ -53,8 +56,8 @@ pub enum Event {
     /// A try to connect again failed. The next one is due by itself.
     #[non_exhaustive]
     ConnectFailed {
-        /// Why, in words.
-        reason: String,
+        /// Why.
+        error: Arc<Error>,
         /// Counts the tries since the connection was lost.
         attempt: u32,
         /// When the next try is due.
@@ -65,10 +68,19 @@ pub enum Event {
     RoomLost {
         /// The room.
         agency_id: AgencyId,
-        /// Why, in words.
-        reason: String,
+        /// Why.
+        error: Arc<Error>,
     },
-    /// Events were dropped here because this loop was too slow for too long.
+    /// Messages may have been missed in a room, and its history could not be read to make up for it.
+    #[non_exhaustive]
+    GapNotFilled {
+        /// The room.
+        agency_id: AgencyId,
+        /// Why.
+        error: Arc<Error>,
+    },
+    /// Events were dropped here because this loop was too slow for too long. Messages among them follow, fetched from
+    /// the rooms' history ([`Message::replayed`]), as far as it can be read.
     #[non_exhaustive]
     Lagged {
         /// How many.
@@ -104,21 +116,24 @@ impl Event {
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
             Item::Event(raw) => return Event::from_raw(raw),
-            Item::Connected { attempt, recovered } => Event::Connected { attempt, recovered },
+            Item::Connected { attempt, recovered, .. } => Event::Connected { attempt, recovered },
+            // Only of interest to the feed.
+            Item::Restored => return None,
             Item::Disconnected { reason, detail, retry_in } => {
                 Event::Disconnected { reason, detail, retry_in }
             }
             Item::ConnectFailed { error, attempt, retry_in } => {
-                Event::ConnectFailed { reason: error.to_string(), attempt, retry_in }
+                Event::ConnectFailed { error: Arc::new(error), attempt, retry_in }
             }
             Item::Lagged { missed } => Event::Lagged { missed },
             Item::NotRestored { what, error } => {
-                Event::RoomLost { agency_id: what.into(), reason: error.to_string() }
+                Event::RoomLost { agency_id: what.into(), error: Arc::new(error) }
             }
         })
     }
 
-    fn from_raw(raw: RawEvent) -> Option<Event> {
+    /// `None` when the event is no JSON at all: then the server is broken.
+    pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => raw.first().map(Event::Message),
             "message-edited" => raw.first().map(Event::MessageEdited),

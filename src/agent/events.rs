@@ -65,13 +65,16 @@ impl Events {
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
-        let session = self.agent.session();
         loop {
-            match session.next(until) {
-                Next::Item(item) => match Event::decode(item) {
-                    Some(event) => return Ok(event),
-                    None => session.report_broken_event(),
-                },
+            if let Some(event) = self.agent.next_event(None) {
+                return Ok(event);
+            }
+            match self.agent.session().next(until) {
+                Next::Item(item) => {
+                    if let Some(event) = self.agent.next_event(Some(item)) {
+                        return Ok(event);
+                    }
+                }
                 Next::Failed(error) => return Err(RecvError::Failed(error)),
                 Next::Closed => return Err(RecvError::Closed),
                 Next::Nothing => return Err(RecvError::Timeout),

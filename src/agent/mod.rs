@@ -1,13 +1,17 @@
 //! The agent in the room.
 
+mod backfill;
 mod builder;
 mod event;
 mod events;
+mod feed;
 mod mention;
 mod outgoing;
+mod post;
 mod respond;
 mod room;
 mod rooms;
+mod track;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use builder::{AgentBuilder, AgentOptions};
+pub use builder::{AgentBuilder, AgentOptions, Reconnect};
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use mention::is_mentioned;
@@ -29,9 +33,11 @@ use crate::config::{Builder, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Conversation, LoopGuard, Message, MessageId, User};
 use crate::net::{Dialer, Http};
-use crate::socket::{Limits, RawEvent, Session, Target};
+use crate::socket::{Item, Limits, RawEvent, Session, Target};
 use crate::token::AgentToken;
+use feed::{Feed, Source};
 use outgoing::EditMessage;
+use post::Post;
 use rooms::{Door, Rooms, join_on};
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
@@ -68,6 +74,7 @@ struct Inner {
     client: Client,
     me: Arc<User>,
     rooms: Arc<Rooms>,
+    feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
     options: AgentOptions,
@@ -136,12 +143,36 @@ impl Agent {
             dial_timeout: options.handshake_timeout,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let session = Session::open(target, Arc::new(door), limits)?;
-        Ok(Agent { inner: Arc::new(Inner { session, client, me, rooms, joining: Mutex::new(()), options }) })
+        let session = Session::open(target, Arc::new(door), limits, options.reconnect)?;
+        Ok(Agent {
+            inner: Arc::new(Inner {
+                session,
+                client,
+                me,
+                rooms,
+                feed: Feed::default(),
+                joining: Mutex::new(()),
+                options,
+            }),
+        })
     }
 
     pub(crate) fn session(&self) -> &Session {
         &self.inner.session
+    }
+
+    /// The next event, from what is there already or from `item`.
+    pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
+        let Inner { session, client, rooms, feed, .. } = &*self.inner;
+        let source = Source { session, client, rooms };
+        let event = match item {
+            Some(item) => feed.accept(item, &source),
+            None => feed.take_ready(&source),
+        };
+        event.unwrap_or_else(|_| {
+            session.report_broken_event();
+            None
+        })
     }
 
     /// Who the agent is.
@@ -152,6 +183,11 @@ impl Agent {
     /// REST as this agent, as far as agents may. Its session is renewed when it runs out.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// If the connection is down: dials again now, instead of when the next try is due.
+    pub fn reconnect_now(&self) {
+        self.inner.session.reconnect_now();
     }
 
     /// Whether the connection is up and the rooms are joined, at this moment.
@@ -172,7 +208,7 @@ impl Agent {
     /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
     pub fn join(&self, slug_or_id: impl AsRef<str>) -> Result<Room> {
         let id = self.resolve(slug_or_id.as_ref().trim())?;
-        let joined = self.enter(&id)?;
+        let joined = self.enter(&id, false)?;
         self.inner.rooms.add(&id);
         Ok(Room::new(self.clone(), id, joined.members))
     }
@@ -182,6 +218,10 @@ impl Agent {
         if slug_or_id.is_empty() {
             return Err(Error::invalid("name the room to join by its slug or id"));
         }
+        // Direct-message rooms are in no list, and an id needs none.
+        if looks_like_an_id(slug_or_id) {
+            return Ok(slug_or_id.into());
+        }
         let agencies = self.inner.client.agencies().list()?;
         let found = agencies
             .iter()
@@ -189,8 +229,6 @@ impl Agent {
             .or_else(|| agencies.iter().find(|agency| agency.slug.eq_ignore_ascii_case(slug_or_id)));
         match found {
             Some(agency) => Ok(agency.id.clone()),
-            // Direct-message rooms are in no list.
-            None if looks_like_an_id(slug_or_id) => Ok(slug_or_id.into()),
             None => Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
@@ -200,7 +238,16 @@ impl Agent {
         }
     }
 
-    fn enter(&self, id: &AgencyId) -> Result<AgencyJoined> {
+    fn enter(&self, id: &AgencyId, dm: bool) -> Result<AgencyJoined> {
+        let Inner { feed, client, .. } = &*self.inner;
+        // Before, because what is said between this and the join must not fall between two stools.
+        feed.before_join(client, id, dm);
+        let joined = self.enter_socket(id)?;
+        feed.after_join(client, id, dm);
+        Ok(joined)
+    }
+
+    fn enter_socket(&self, id: &AgencyId) -> Result<AgencyJoined> {
         let limit = self.inner.options.join_timeout;
         let deadline = Instant::now() + limit;
         let _one_at_a_time = self.inner.joining.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,12 +279,56 @@ impl Agent {
     /// - [`Invalid`](ErrorKind::Invalid): no text, larger than the server takes, or no room joined.
     /// - [`Closed`](ErrorKind::Closed): the agent was closed.
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        let room = self
-            .inner
-            .rooms
-            .current()
-            .ok_or_else(|| Error::invalid("the agent is in no room: call agent.join(\"lobby\") first"))?;
-        self.send_to(&room, &message.into())
+        self.send_to(&self.current_room()?, &message.into())
+    }
+
+    /// Speaks in the room joined last and waits until the message has been seen there: the confirmed form of
+    /// [`send`](Agent::send). Returns the message as the room has it, with its id.
+    ///
+    /// If the connection breaks in between, the room's history settles the matter after the reconnect. To be known again
+    /// the message carries a key `post_id` in its metadata.
+    ///
+    /// # Errors
+    /// - [`NotSent`](ErrorKind::NotSent): it is certainly not in the room.
+    /// - [`Rejected`](ErrorKind::Rejected): the server does not take it, with the server's words.
+    /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
+    ///   [`post_timeout`](AgentBuilder::post_timeout).
+    /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
+        self.post_to(&self.current_room()?, message.into())
+    }
+
+    pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
+        let Inner { session, client, me, feed, options, .. } = &*self.inner;
+        let mark = post::new_mark();
+        let (since, dm) = feed.position(room);
+        Post {
+            session,
+            client,
+            me,
+            room,
+            message: message.marked(&mark),
+            mark,
+            since,
+            dm,
+            send_timeout: options.send_timeout,
+            echo_timeout: options.post_timeout,
+        }
+        .run()
+    }
+
+    /// As [`send`](Agent::send), but never waits for a lost connection.
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send); [`NotSent`](ErrorKind::NotSent) at once when the connection is down.
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        let room = self.current_room()?;
+        self.inner.session.emit("send-message", &message.into().payload(&room)?, Instant::now())
+    }
+
+    fn current_room(&self) -> Result<AgencyId> {
+        let none = || Error::invalid("the agent is in no room: call agent.join(\"lobby\") first");
+        self.inner.rooms.current().ok_or_else(none)
     }
 
     /// Answers a message in the room that it came from, and carries its loop guard on: one hop more.
@@ -321,7 +412,7 @@ impl Agent {
         let mut rooms = Vec::new();
         let mut first_error = None;
         for dm in self.dms()? {
-            match self.enter(&dm.agency_id) {
+            match self.enter(&dm.agency_id, true) {
                 Ok(joined) => {
                     self.inner.rooms.add_behind(&dm.agency_id);
                     rooms.push(Room::new(self.clone(), dm.agency_id, joined.members));
@@ -341,7 +432,7 @@ impl Agent {
     /// As [`send`](Agent::send) and [`join`](Agent::join).
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         if !self.inner.rooms.contains(room) {
-            self.enter(room)?;
+            self.enter(room, true)?;
             self.inner.rooms.add_behind(room);
         }
         self.send_to(room, &message.into())

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, MessageType};
 
+/// The metadata key that [`Agent::post`](crate::Agent::post) knows its message by.
+pub(crate) const POST_MARK: &str = "post_id";
+
 /// A message to send: text, and if wanted a type and metadata. Plain text converts by itself, so
 /// `agent.send("hello")` is enough.
 ///
@@ -57,12 +60,23 @@ impl Outgoing {
         self
     }
 
+    /// Carries a mark by which it is known again in the room.
+    pub(crate) fn marked(mut self, mark: &str) -> Self {
+        self.metadata.insert(POST_MARK.to_owned(), mark.into());
+        self
+    }
+
+    /// The text as it is sent.
+    pub(crate) fn text(&self) -> &str {
+        self.content.trim()
+    }
+
     /// The payload of `send-message`.
     ///
     /// # Errors
     /// `Invalid` when there is no text.
     pub(crate) fn payload<'a>(&'a self, agency: &'a AgencyId) -> Result<SendMessage<'a>> {
-        let content = self.content.trim();
+        let content = self.text();
         if content.is_empty() {
             return Err(Error::invalid("the message has no text"));
         }

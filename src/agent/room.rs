@@ -2,7 +2,7 @@
 
 use crate::agent::{Agent, Outgoing};
 use crate::error::Result;
-use crate::model::{AgencyId, Member, MessageId};
+use crate::model::{AgencyId, Member, Message, MessageId};
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
 ///
@@ -35,6 +35,14 @@ impl Room {
     /// As [`Agent::send`].
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.send_to(&self.id, &message.into())
+    }
+
+    /// Says something here and waits until it has been seen.
+    ///
+    /// # Errors
+    /// As [`Agent::post`].
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
+        self.agent.post_to(&self.id, message.into())
     }
 
     /// Gives one of the agent's own messages a new text.

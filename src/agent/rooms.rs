@@ -104,8 +104,12 @@ impl Host for Door {
     }
 
     /// Room membership does not survive a reconnect (every public bot joins again by hand).
+    ///
+    /// All joins go out at once, so that many rooms cost one round trip. Those that are not confirmed together with the
+    /// others are tried again one by one, because only then can a complaint be told to be about them.
     fn restore(&self, line: &Line<'_>) -> Result<()> {
-        for id in self.rooms.all() {
+        let rooms = self.rooms.all();
+        for id in join_together(line, &rooms, self.join_timeout)? {
             match join_on(line, &id, self.join_timeout) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Rejected => {
@@ -117,4 +121,26 @@ impl Host for Door {
         }
         Ok(())
     }
+}
+
+/// Joins them all. Returns those that the server did not confirm.
+fn join_together(line: &Line<'_>, rooms: &[AgencyId], limit: Duration) -> Result<Vec<AgencyId>> {
+    let mut missing = rooms.to_vec();
+    if missing.len() < 2 {
+        return Ok(missing);
+    }
+    let watching = line.watch(Box::new(|event| matches!(event.name(), "agency-joined" | "error")));
+    for id in rooms {
+        line.emit("join-agency", &JoinAgency { agency_id: id })?;
+    }
+    let mut deadline = Instant::now() + limit;
+    while !missing.is_empty() {
+        let Some(event) = watching.next(deadline)? else { break };
+        match event.first::<AgencyJoined>() {
+            Ok(joined) => missing.retain(|id| *id != joined.agency_id),
+            // At least one is refused: give the others a moment.
+            Err(_) => deadline = deadline.min(Instant::now() + DOUBT),
+        }
+    }
+    Ok(missing)
 }

@@ -79,6 +79,14 @@ struct UpdateBody {
     display_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    banner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    theme: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    font: Option<String>,
 }
 
 impl UpdateAccount<'_> {
@@ -91,6 +99,30 @@ impl UpdateAccount<'_> {
     /// What you say about yourself.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.body.description = Some(text.into());
+        self
+    }
+
+    /// The picture's URL.
+    pub fn avatar(mut self, url: impl Into<String>) -> Self {
+        self.body.avatar = Some(url.into());
+        self
+    }
+
+    /// The banner's URL.
+    pub fn banner(mut self, url: impl Into<String>) -> Self {
+        self.body.banner = Some(url.into());
+        self
+    }
+
+    /// The theme of the profile.
+    pub fn theme(mut self, name: impl Into<String>) -> Self {
+        self.body.theme = Some(name.into());
+        self
+    }
+
+    /// The font of the profile.
+    pub fn font(mut self, name: impl Into<String>) -> Self {
+        self.body.font = Some(name.into());
         self
     }
 

@@ -1,14 +1,14 @@
 //! `/api/agents`.
 
-use std::fmt;
-
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{
-    AgencyId, AgentConfig, AgentId, AgentInfo, CreatedAgent, PromptPermission, UserId, VerifiedAgent,
+    AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, PromptPermission, UserId,
+    VerifiedAgent,
 };
 
 /// Your agents, as accounts: [`Client::agents`]. To be one in a room, see [`Agent`](crate::Agent).
@@ -63,7 +63,7 @@ impl<'a> Agents<'a> {
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
-        UpdateConfig { client: self.client, id: id.clone(), body: Map::new() }
+        UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
     }
 
     /// Gives an agent to another user, by id or username:
@@ -181,18 +181,18 @@ impl CreateAgent<'_> {
 /// A change of an agent's configuration: [`Agents::update_config`].
 ///
 /// docs.crustocean.chat, page "Update agent config".
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateConfig<'a> {
     client: &'a Client,
     id: AgentId,
-    body: Map<String, Value>,
+    body: Fields,
 }
 
 impl UpdateConfig<'_> {
     /// Sets any key, also one this crate has no method for; `Value::Null` sends `null`.
     pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.body.insert(key.into(), value.into());
+        self.body.set(key, value);
         self
     }
 
@@ -253,7 +253,38 @@ impl UpdateConfig<'_> {
 
     /// Who may prompt it if only some may: usernames.
     pub fn prompt_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
-        self.set("prompt_whitelist", usernames.into_iter().map(Into::into).collect::<Vec<String>>())
+        self.set("prompt_whitelist", Fields::list(usernames))
+    }
+
+    /// The OpenClaw gateway that the server runs the agent on, and the token it asks for; the server keeps the token
+    /// encrypted. (docs.crustocean.chat, page "OpenClaw")
+    pub fn openclaw(self, gateway: impl Into<String>, token: impl Into<String>) -> Self {
+        self.set("openclaw_gateway", gateway.into()).set("openclaw_token", token.into())
+    }
+
+    /// The agent's id on that gateway.
+    pub fn openclaw_agent_id(self, id: impl Into<String>) -> Self {
+        self.set("openclaw_agent_id", id.into())
+    }
+
+    /// What it may spend in one transaction, in USDC: 10 unless it is changed.
+    pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
+        self.set("wallet_spend_limit_per_tx", amount(usdc))
+    }
+
+    /// What it may spend in a day, in USDC: 50 unless it is changed.
+    pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
+        self.set("wallet_spend_limit_daily", amount(usdc))
+    }
+
+    /// Who approves what it spends.
+    pub fn wallet_approval_mode(self, mode: ApprovalMode) -> Self {
+        self.set("wallet_approval_mode", mode.as_str())
+    }
+
+    /// The hooks that it may pay: their URLs.
+    pub fn wallet_allowlisted_hooks<S: Into<String>>(self, urls: impl IntoIterator<Item = S>) -> Self {
+        self.set("wallet_allowlisted_hooks", Fields::list(urls))
     }
 
     /// Makes the change.
@@ -265,12 +296,12 @@ impl UpdateConfig<'_> {
     }
 }
 
-/// Shows the keys and no values: there are secrets among them.
-impl fmt::Debug for UpdateConfig<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("UpdateConfig ")?;
-        f.debug_set().entries(self.body.keys()).finish()
+/// Whole numbers as such: `10`, not `10.0`.
+fn amount(usdc: f64) -> Value {
+    if usdc.fract() == 0.0 && (0.0..1e15).contains(&usdc) {
+        return Value::from(usdc as u64);
     }
+    Value::from(usdc)
 }
 
 #[cfg(test)]

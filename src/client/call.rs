@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Client, Credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::answer;
-use crate::net::http::{Answer, Method, Request};
+use crate::net::http::{Answer, Label, Method, Request};
 
 /// What stays as it is in a path segment: the characters that need no encoding anywhere (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -19,10 +19,10 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 ///
 /// # Errors
 /// `Invalid` for a segment that is empty or would walk through the path, and so reach another endpoint.
-fn path<const N: usize>(segments: [&str; N]) -> Result<String> {
+fn path(segments: &[&str]) -> Result<String> {
     let mut path = String::from("/api");
     for segment in segments {
-        if matches!(segment, "" | "." | "..") {
+        if matches!(*segment, "" | "." | "..") {
             return Err(Error::invalid(format!("{segment:?} is no id, slug or username")));
         }
         path.push('/');
@@ -33,22 +33,27 @@ fn path<const N: usize>(segments: [&str; N]) -> Result<String> {
 
 impl Client {
     pub(crate) fn get<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
-        self.call(Method::Get, segments)
+        self.call(Method::Get, &segments)
     }
 
     pub(crate) fn post<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
-        self.call(Method::Post, segments)
+        self.call(Method::Post, &segments)
     }
 
     pub(crate) fn patch<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
-        self.call(Method::Patch, segments)
+        self.call(Method::Patch, &segments)
     }
 
     pub(crate) fn delete<const N: usize>(&self, segments: [&str; N]) -> Result<Call<'_>> {
-        self.call(Method::Delete, segments)
+        self.call(Method::Delete, &segments)
     }
 
-    fn call<const N: usize>(&self, method: Method, segments: [&str; N]) -> Result<Call<'_>> {
+    /// A GET of a path whose length is not known here.
+    pub(crate) fn get_at(&self, segments: &[&str]) -> Result<Call<'_>> {
+        self.call(Method::Get, segments)
+    }
+
+    fn call(&self, method: Method, segments: &[&str]) -> Result<Call<'_>> {
         Ok(Call { client: self, method, path: path(segments)?, query: Vec::new(), body: None })
     }
 
@@ -64,6 +69,10 @@ impl Client {
                 _ => error,
             }),
             Credentials::User(token) => self.send_with(request, Some(token.expose())),
+            Credentials::Hook(key) => {
+                let credential = Some(("X-Crustocean-Hook-Key", key.expose()));
+                self.0.http.send(Request { credential, ..*request })
+            }
             Credentials::Agent(session) => {
                 let token = session.token();
                 match self.send_with(request, Some(token.expose())) {
@@ -111,9 +120,22 @@ impl<'a> Call<'a> {
         self.answer().map(drop)
     }
 
+    /// The same with a field of the query, if there is a value for it.
+    pub(crate) fn query_if(self, name: &'a str, value: Option<impl ToString>) -> Self {
+        match value {
+            Some(value) => self.query(name, value.to_string()),
+            None => self,
+        }
+    }
+
     /// Sends it and reads one object, bare or under `key`.
     pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
         self.decoded(|json| answer::one(json, key), |error| error.to_string())
+    }
+
+    /// Sends it and reads an answer of a form of its own.
+    pub(crate) fn read<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+        self.decoded(decode, |error| error.to_string())
     }
 
     /// Sends it and reads a list, bare or under `key`.
@@ -135,11 +157,10 @@ impl<'a> Call<'a> {
         decode: impl FnOnce(&[u8]) -> serde_json::Result<T>,
         reason: impl FnOnce(&serde_json::Error) -> String,
     ) -> Result<T> {
-        let (method, path) = (self.method, self.path.clone());
+        let label = Label::new(self.method, &self.path);
         let body = self.answer()?;
         decode(&body).map_err(|error| {
-            let method = format!("{method:?}").to_ascii_uppercase();
-            Error::protocol(format!("cannot read the answer to {method} {path}: {}", reason(&error)))
+            Error::protocol(format!("cannot read the answer to {label}: {}", reason(&error)))
         })
     }
 
@@ -161,11 +182,11 @@ mod tests {
 
     #[test]
     fn segments_cannot_leave_their_place() {
-        assert_eq!(path(["agencies", "lookup", "my-team"]).unwrap(), "/api/agencies/lookup/my-team");
-        assert_eq!(path(["users", "a/b?c#d é%2e"]).unwrap(), "/api/users/a%2Fb%3Fc%23d%20%C3%A9%252e");
-        assert_eq!(path(["users", "..."]).unwrap(), "/api/users/...");
+        assert_eq!(path(&["agencies", "lookup", "my-team"]).unwrap(), "/api/agencies/lookup/my-team");
+        assert_eq!(path(&["users", "a/b?c#d é%2e"]).unwrap(), "/api/users/a%2Fb%3Fc%23d%20%C3%A9%252e");
+        assert_eq!(path(&["users", "..."]).unwrap(), "/api/users/...");
         for bad in ["", ".", ".."] {
-            assert_eq!(path(["agents", bad, "verify"]).unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
+            assert_eq!(path(&["agents", bad, "verify"]).unwrap_err().kind(), ErrorKind::Invalid, "{bad:?}");
         }
     }
 }

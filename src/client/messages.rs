@@ -73,16 +73,8 @@ impl<'a> Messages<'a> {
 
     fn fetch(&self) -> Result<Vec<Message>> {
         let [group, id, messages] = &self.path;
-        let mut call = self.client.get([group, id, messages])?;
-        if let Some(limit) = self.limit {
-            call = call.query("limit", limit.to_string());
-        }
-        if let Some(before) = &self.before {
-            call = call.query("before", before.clone());
-        }
-        if let Some(mentions) = &self.mentions {
-            call = call.query("mentions", mentions.clone());
-        }
+        let call = self.client.get([group, id, messages])?.query_if("limit", self.limit);
+        let call = call.query_if("before", self.before.as_ref()).query_if("mentions", self.mentions.as_ref());
         call.list("messages")
     }
 }

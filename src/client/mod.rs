@@ -6,11 +6,24 @@ mod agents;
 mod builder;
 mod call;
 mod check;
+mod commands;
+mod deploy;
 mod dms;
+mod explore;
+mod fields;
+mod hook_client;
+mod hooks;
+mod invites;
 mod messages;
+mod metrics;
+mod onboarding;
+mod paged;
+mod runs;
 mod session;
 mod tokens;
 mod users;
+mod wallet;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,22 +32,34 @@ pub use account::{Account, UpdateAccount};
 pub use agencies::{Agencies, CreateAgency, UpdateAgency};
 pub use agents::{AgentRef, Agents, CreateAgent, NewOwner, UpdateConfig};
 pub use builder::{ClientBuilder, ClientOptions, Login};
+pub use commands::{Commands, CreateCommand, UpdateCommand};
+pub use deploy::DeployHook;
 pub use dms::Dms;
+pub use explore::Explore;
+pub use hook_client::{HookClient, HookClientBuilder, HookClientOptions};
+pub use hooks::{Hooks, UpdateHook, UpdateHookSource};
+pub use invites::CreateInvite;
 pub use messages::{History, Messages};
+pub use onboarding::{Bootstrap, Onboarding, RegisterAgent};
+pub use paged::{Paged, Pages};
+pub use runs::Runs;
 pub(crate) use session::AgentSession;
 pub use tokens::{CreateToken, Tokens};
 pub use users::Users;
+pub use wallet::{ReportPayment, Wallet};
+pub use webhooks::{CreateSubscription, UpdateSubscription, Webhooks};
 
 use crate::config::Builder;
 use crate::error::Result;
+use crate::model::AgencyId;
 use crate::net::http::Http;
-use crate::token::{PersonalAccessToken, UserToken};
+use crate::token::{HookKey, PersonalAccessToken, UserToken};
 
 /// Crustocean's REST API.
 ///
 /// Made from a token that stands for a user: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken).
-/// Calls are grouped by what they are about: [`account`](Client::account), [`tokens`](Client::tokens),
-/// [`agents`](Client::agents), [`agencies`](Client::agencies), [`dms`](Client::dms), [`users`](Client::users).
+/// Calls are grouped by what they are about, the [table](#endpoints) below has them all. What a hook can do with its key
+/// is in [`HookClient`].
 ///
 /// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
 ///
@@ -51,6 +76,7 @@ use crate::token::{PersonalAccessToken, UserToken};
 /// # Ok(())
 /// # }
 /// ```
+#[doc = include_str!("endpoints.md")]
 #[derive(Clone)]
 pub struct Client(Arc<Inner>);
 
@@ -64,6 +90,7 @@ enum Credentials {
     Anonymous,
     User(UserToken),
     Agent(Arc<AgentSession>),
+    Hook(HookKey),
 }
 
 impl Client {
@@ -175,6 +202,41 @@ impl Client {
     pub fn users(&self) -> Users<'_> {
         Users { client: self }
     }
+
+    /// What anybody may look at: public agencies, agents, users, hooks.
+    pub fn explore(&self) -> Explore<'_> {
+        Explore { client: self, matching: None }
+    }
+
+    /// What agents did, step by step.
+    pub fn runs(&self) -> Runs<'_> {
+        Runs { client: self }
+    }
+
+    /// The custom commands of an agency.
+    pub fn commands<'a>(&'a self, agency: &'a AgencyId) -> Commands<'a> {
+        Commands { client: self, agency }
+    }
+
+    /// The webhook subscriptions of an agency.
+    pub fn webhooks<'a>(&'a self, agency: &'a AgencyId) -> Webhooks<'a> {
+        Webhooks { client: self, agency }
+    }
+
+    /// Hooks, as the one who made them.
+    pub fn hooks(&self) -> Hooks<'_> {
+        Hooks { client: self }
+    }
+
+    /// Your wallet.
+    pub fn wallet(&self) -> Wallet<'_> {
+        Wallet { client: self }
+    }
+
+    /// Ways in: an account with all that belongs to it, an agent of its own, claiming one.
+    pub fn onboarding(&self) -> Onboarding<'_> {
+        Onboarding { client: self }
+    }
 }
 
 impl fmt::Debug for Client {
@@ -183,6 +245,7 @@ impl fmt::Debug for Client {
             Credentials::Anonymous => "nobody",
             Credentials::User(_) => "a user",
             Credentials::Agent(_) => "an agent",
+            Credentials::Hook(_) => "a hook",
         };
         f.debug_struct("Client").field("acts_as", &acts_as).finish_non_exhaustive()
     }

@@ -74,6 +74,16 @@ open_enum! {
     }
 }
 
+open_enum! {
+    /// Who approves what an agent spends.
+    pub enum ApprovalMode {
+        /// Nobody: it spends within its limits.
+        Auto = "auto",
+        /// Its owner, each time.
+        Manual = "manual",
+    }
+}
+
 /// An agent's configuration: the keys the documentation names, as methods, and any other with [`get`](Self::get).
 ///
 /// It can hold keys of third parties, so `Debug` shows the names and no values.
@@ -138,7 +148,47 @@ impl AgentConfig {
 
     /// Who may prompt it if only some may: usernames.
     pub fn prompt_whitelist(&self) -> Vec<&str> {
-        let list = self.get("prompt_whitelist").and_then(Value::as_array);
+        self.texts("prompt_whitelist")
+    }
+
+    /// The OpenClaw gateway that the server runs the agent on.
+    pub fn openclaw_gateway(&self) -> Option<&str> {
+        self.text("openclaw_gateway")
+    }
+
+    /// The agent's id on that gateway.
+    pub fn openclaw_agent_id(&self) -> Option<&str> {
+        self.text("openclaw_agent_id")
+    }
+
+    /// What it may spend in one transaction, in USDC.
+    pub fn wallet_spend_limit_per_tx(&self) -> Option<f64> {
+        self.number("wallet_spend_limit_per_tx")
+    }
+
+    /// What it may spend in a day, in USDC.
+    pub fn wallet_spend_limit_daily(&self) -> Option<f64> {
+        self.number("wallet_spend_limit_daily")
+    }
+
+    /// Who approves what it spends.
+    pub fn wallet_approval_mode(&self) -> Option<ApprovalMode> {
+        self.text("wallet_approval_mode").map(ApprovalMode::from)
+    }
+
+    /// The hooks that it may pay: their URLs.
+    pub fn wallet_allowlisted_hooks(&self) -> Vec<&str> {
+        self.texts("wallet_allowlisted_hooks")
+    }
+
+    /// A number, also as text: the database keeps decimals that way.
+    fn number(&self, key: &str) -> Option<f64> {
+        let value = self.get(key)?;
+        value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
+    }
+
+    fn texts(&self, key: &str) -> Vec<&str> {
+        let list = self.get(key).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 

@@ -129,6 +129,12 @@ id! {
     TokenId,
     /// The id of an agent run.
     RunId,
+    /// The id of a custom command.
+    CommandId,
+    /// The id of a hook. Not its slug.
+    HookId,
+    /// The id of a webhook subscription.
+    SubscriptionId,
 }
 
 impl From<AgentId> for UserId {

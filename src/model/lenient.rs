@@ -111,6 +111,51 @@ impl<'de> Deserialize<'de> for Strings {
     }
 }
 
+/// Text, also as a number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Text {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+impl From<Text> for Option<String> {
+    fn from(text: Text) -> Self {
+        Some(match text {
+            Text::Text(text) => text,
+            Text::Number(number) => number.to_string(),
+        })
+    }
+}
+
+/// A value, also as JSON in a string. What cannot be read counts as absent: the answer must not fail because of it.
+pub(crate) struct MaybeText<T>(Option<T>);
+
+impl<T> From<MaybeText<T>> for Option<T> {
+    fn from(value: MaybeText<T>) -> Self {
+        value.0
+    }
+}
+
+impl<T> From<MaybeText<Vec<T>>> for Vec<T> {
+    fn from(value: MaybeText<Vec<T>>) -> Self {
+        value.0.unwrap_or_default()
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for MaybeText<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let inner = match raw.get().starts_with('"') {
+            true => serde_json::from_str::<String>(raw.get())
+                .ok()
+                .and_then(|text| serde_json::from_str(&text).ok()),
+            false => None,
+        };
+        Ok(MaybeText(inner.or_else(|| serde_json::from_str(raw.get()).ok())))
+    }
+}
+
 /// Those elements of a list that can be read. For lists whose elements are not documented, inside an answer that must
 /// not fail because of them.
 pub(crate) struct Readable<T>(Vec<T>);
@@ -147,6 +192,24 @@ mod tests {
         for (json, expected) in [("12", Some(12)), ("\"12\"", Some(12)), ("-1", None), ("\"many\"", None)] {
             let count = serde_json::from_str::<Count>(json).ok().and_then(Option::<u64>::from);
             assert_eq!(count, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn reads_values_and_values_in_text() {
+        for (json, expected) in [
+            ("[1,2]", Some(vec![1, 2])),
+            ("\"[1,2]\"", Some(vec![1, 2])),
+            ("\"[1,\"", None),
+            ("\"\"", None),
+            ("{}", None),
+        ] {
+            let value: MaybeText<Vec<u8>> = serde_json::from_str(json).unwrap();
+            assert_eq!(Option::<Vec<u8>>::from(value), expected, "{json}");
+        }
+        for (json, expected) in [("\"1.5s\"", "1.5s"), ("1500", "1500")] {
+            let text: Option<String> = serde_json::from_str::<Text>(json).unwrap().into();
+            assert_eq!(text.as_deref(), Some(expected));
         }
     }
 

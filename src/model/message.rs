@@ -1,7 +1,7 @@
 //! Messages, as they come over the socket and out of a room's history.
 
 use super::lenient::Flag;
-use super::{AgencyId, LoopGuard, MessageId, Metadata, Timestamp, UserId};
+use super::{AgencyId, LoopGuard, MessageId, Metadata, Timestamp, UserId, answer};
 
 open_enum! {
     /// What kind of message it is.
@@ -104,6 +104,34 @@ api_struct! {
         metadata: Metadata = default("metadata"),
         /// When it was edited.
         edited_at: Option<Timestamp> = optional("edited_at" | "editedAt"),
+    }
+}
+
+api_struct! {
+    /// What may be in the answer to a posted message.
+    pub(crate) secret struct PostedMessage {
+        /// The message's id.
+        id: Option<MessageId> = optional("id" | "messageId" | "message_id"),
+    }
+}
+
+impl PostedMessage {
+    /// The id, bare or in a wrapper, if there is one.
+    pub(crate) fn id_in(json: &[u8]) -> Option<MessageId> {
+        answer::one::<Self>(json, "message").ok()?.id
+    }
+}
+
+impl MessageEdited {
+    /// What the event would have said that was missed.
+    pub(crate) fn of(message: &Message) -> Self {
+        MessageEdited {
+            message_id: message.id.clone(),
+            agency_id: Some(message.agency_id.clone()),
+            content: message.content.clone(),
+            metadata: message.metadata.clone(),
+            edited_at: message.edited_at.clone(),
+        }
     }
 }
 

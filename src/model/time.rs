@@ -41,6 +41,19 @@ impl Timestamp {
         whole?.checked_add(Duration::from_nanos(nanos.into()))
     }
 
+    /// A millisecond later, in UTC: the server's clock has no finer moments.
+    pub(crate) fn just_after(&self) -> Option<Self> {
+        let Instant { seconds, nanos } = parse(&self.0)?;
+        let millis = i64::from(nanos / 1_000_000) + 1;
+        let (seconds, millis) = (seconds + millis / 1000, millis % 1000);
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (year, month, day) = date_of(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        Some(Timestamp(
+            format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z").into(),
+        ))
+    }
+
     fn rank(&self) -> Rank<'_> {
         parse(&self.0).map_or(Rank::Text(&self.0), Rank::Time)
     }
@@ -92,6 +105,19 @@ fn parse(text: &str) -> Option<Instant> {
         seconds += hour * 3600 + minute * 60 + second - rest.offset()?;
     }
     rest.0.is_empty().then_some(Instant { seconds, nanos })
+}
+
+/// The date that many days after 1970-01-01: the inverse of `days_since_epoch`, found by looking.
+fn date_of(days: i64) -> (i64, i64, i64) {
+    let mut year = 1970 + days.div_euclid(366);
+    while days_since_epoch(year + 1, 1, 1) <= days {
+        year += 1;
+    }
+    let mut month = 1;
+    while month < 12 && days_since_epoch(year, month + 1, 1) <= days {
+        month += 1;
+    }
+    (year, month, days - days_since_epoch(year, month, 1) + 1)
 }
 
 /// What has not been read yet.
@@ -310,5 +336,19 @@ mod tests {
                 .map(Timestamp::from)
                 .into();
         assert_eq!(keys.len(), 2);
+    }
+
+    #[test]
+    fn the_moment_after() {
+        for (text, after) in [
+            ("2025-02-27T12:34:56.789Z", "2025-02-27T12:34:56.790Z"),
+            ("2024-02-28T23:59:59.999Z", "2024-02-29T00:00:00.000Z"),
+            ("2024-12-31T23:59:59.999999Z", "2025-01-01T00:00:00.000Z"),
+            ("1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z"),
+            ("2026-01-01T00:30:00+01:00", "2025-12-31T23:30:00.001Z"),
+        ] {
+            assert_eq!(Timestamp::from(text).just_after().unwrap().as_str(), after);
+        }
+        assert!(Timestamp::from("soon").just_after().is_none());
     }
 }

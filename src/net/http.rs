@@ -4,6 +4,9 @@
 //! request. What cannot be kept from the log: at level trace, `ureq_proto` prints the answers it reads, and the
 //! answer to a login or to the making of an agent *is* a token.
 
+#[cfg_attr(not(test), expect(dead_code, reason = "for the long-polling transport"))]
+pub(crate) mod carrier;
+mod cookies;
 mod failure;
 mod retry;
 #[cfg(test)]
@@ -20,8 +23,9 @@ use std::time::{Duration, Instant};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 
-use self::failure::{Failure, Label};
-use self::retry::Tries;
+use self::failure::Failure;
+pub(crate) use self::failure::Label;
+use self::retry::{Policy, Tries};
 use self::transport::{DialConnector, INPUT_BUFFER, NoResolver, OUTPUT_BUFFER, with_credential};
 use super::dial::Dialer;
 use super::url::ApiUrl;
@@ -92,6 +96,7 @@ struct Shared {
     agent: ureq::Agent,
     url: ApiUrl,
     request_timeout: Duration,
+    policy: Policy,
     closed: AtomicBool,
 }
 
@@ -129,7 +134,9 @@ impl Http {
             .build();
         let connector = DialConnector { dialer, url: url.clone() };
         let agent = ureq::Agent::with_parts(settings, connector, NoResolver);
-        Ok(Http(Arc::new(Shared { agent, url, request_timeout, closed: AtomicBool::new(false) })))
+        let policy = Policy { retries: config.retries, max_wait: config.max_retry_wait };
+        let closed = AtomicBool::new(false);
+        Ok(Http(Arc::new(Shared { agent, url, request_timeout, policy, closed })))
     }
 
     /// Ends every request in flight, in all clones, and refuses new ones.
@@ -151,7 +158,7 @@ impl Http {
         let uri = self.uri(&request)?;
         check_credential(&request)?;
         let started = Instant::now();
-        let mut tries = Tries::default();
+        let mut tries = Tries::new(self.0.policy);
         loop {
             if self.is_closed() {
                 return Err(Error::closed());
@@ -169,8 +176,12 @@ impl Http {
             }
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
             let Some(pause) = tries.pause_before_next(request.method, &failure, left) else {
-                log::debug!("{}", failure.error);
-                return Err(failure.error);
+                let error = match tries.count() {
+                    1 => failure.error,
+                    count => failure.error.tried(count),
+                };
+                log::debug!("{error}");
+                return Err(error);
             };
             log::debug!("{}; once more in {pause:?}", failure.error);
             self.sleep(pause);

@@ -15,7 +15,11 @@ pub(crate) enum Item {
         /// How many tries it took since the last link broke; 0 for the first link.
         attempt: u32,
         recovered: bool,
+        /// Not the first link: something may have been missed before this one.
+        again: bool,
     },
+    /// A link that is not the first has been restored: what comes from here on is whole again.
+    Restored,
     /// The link broke. The reason is the official client's word for it.
     Disconnected {
         reason: &'static str,
@@ -151,7 +155,7 @@ mod tests {
     fn keeps_what_tells_about_the_connection() {
         let mut inbox = Inbox::new(2, usize::MAX);
         inbox.push(event(0));
-        inbox.push(Item::Connected { attempt: 0, recovered: false });
+        inbox.push(Item::Connected { attempt: 0, recovered: false, again: false });
         for n in 1..5 {
             inbox.push(event(n));
         }
@@ -171,7 +175,7 @@ mod tests {
     fn a_flapping_link_does_not_fill_the_memory() {
         let mut inbox = Inbox::new(2, usize::MAX);
         for attempt in 0..5000 {
-            inbox.push(Item::Connected { attempt, recovered: false });
+            inbox.push(Item::Connected { attempt, recovered: false, again: true });
         }
         assert!(inbox.items.len() <= MAX_LIFECYCLE);
     }

@@ -19,6 +19,7 @@ mod state;
 mod tap;
 mod websocket;
 
+pub use backoff::Reconnect;
 pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;

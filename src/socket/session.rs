@@ -15,6 +15,7 @@ use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
+use crate::socket::backoff::Reconnect;
 use crate::socket::connect::{ConnectFailure, Connected, Target, connect};
 use crate::socket::event::{AckArgs, RawEvent};
 use crate::socket::inbox::{Inbox, Item};
@@ -89,9 +90,14 @@ impl Session {
     ///
     /// # Errors
     /// Why it cannot; a refusal is tried once more with renewed credentials.
-    pub(crate) fn open(target: Target, host: Arc<dyn Host>, limits: Limits) -> Result<Self> {
+    pub(crate) fn open(
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Reconnect,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes))),
+            state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
             consumers: Condvar::new(),
             others: Condvar::new(),
             keeper: Condvar::new(),
@@ -204,6 +210,26 @@ impl Session {
         if state.lose(generation, LinkEnd::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
             self.shared.tell(&mut state, Filed { link_over: true, ..Filed::default() });
         }
+    }
+
+    /// Dials again now, if the link is down.
+    pub(crate) fn reconnect_now(&self) {
+        let mut state = self.shared.lock();
+        if matches!(state.phase, Phase::Down) {
+            state.retry_at = Instant::now();
+            self.shared.tell_all(&mut state);
+        }
+    }
+
+    /// Whether the link is down but will be dialled again.
+    pub(crate) fn will_return(&self) -> bool {
+        matches!(self.shared.lock().phase, Phase::Down | Phase::Restoring(_))
+    }
+
+    /// Waits, unless the link is lost first.
+    pub(crate) fn pause(&self, time: Duration) {
+        let lost = |state: &mut State| (!matches!(state.phase, Phase::Up(_))).then_some(());
+        self.shared.wait(Waiter::Other, Some(Instant::now() + time), lost);
     }
 
     /// Whether somebody may send right now.
@@ -409,7 +435,8 @@ impl Shared {
             state.phase = Phase::Restoring(Arc::clone(&link));
             state.up_since = Instant::now();
             let attempt = state.attempt;
-            state.inbox.push(Item::Connected { attempt, recovered: false });
+            let again = state.generation > 1;
+            state.inbox.push(Item::Connected { attempt, recovered: false, again });
             let mut filed = state.file(&mut early);
             filed.events += 1;
             self.tell(&mut state, filed);
@@ -425,6 +452,10 @@ impl Shared {
             Ok(()) => {
                 state.phase = Phase::Up(link);
                 state.refused = false;
+                if generation > 1 {
+                    state.inbox.push(Item::Restored);
+                    self.tell(&mut state, Filed { events: 1, ..Filed::default() });
+                }
                 self.others.notify_all();
                 self.hand_over(&mut state);
             }

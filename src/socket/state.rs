@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
-use crate::socket::backoff::{self, Cause};
+use crate::socket::backoff::{self, Cause, Reconnect};
 use crate::socket::event::{AckArgs, RawEvent};
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
@@ -71,6 +71,7 @@ pub(crate) struct State {
     pub(crate) up_since: Instant,
     /// The last CONNECT was refused: dial with renewed credentials.
     pub(crate) refused: bool,
+    policy: Reconnect,
 }
 
 impl std::fmt::Debug for State {
@@ -91,7 +92,7 @@ pub(crate) struct Filed {
 }
 
 impl State {
-    pub(crate) fn new(inbox: Inbox) -> Self {
+    pub(crate) fn new(inbox: Inbox, policy: Reconnect) -> Self {
         let now = Instant::now();
         State {
             phase: Phase::Down,
@@ -112,6 +113,7 @@ impl State {
             attempt: 0,
             up_since: now,
             refused: false,
+            policy,
         }
     }
 
@@ -176,11 +178,18 @@ impl State {
             return true;
         }
         self.phase = Phase::Down;
+        self.refused = false;
         if self.up_since.elapsed() >= backoff::STABLE {
             self.attempt = 0;
         }
         let cause =
             if end.reason == reason::SERVER_DISCONNECT { Cause::ServerDisconnect } else { Cause::Lost };
+        if !self.policy.allows(self.attempt) {
+            let text =
+                format!("the connection was lost ({}: {}) and is not dialled again", end.reason, end.detail);
+            self.fail(Error::new(ErrorKind::Connect, text));
+            return true;
+        }
         let retry_in = self.schedule(cause, None);
         log::info!("disconnected ({}: {}), dialling again in {retry_in:?}", end.reason, end.detail);
         self.inbox.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
@@ -190,6 +199,10 @@ impl State {
     /// A try to connect failed; the next one is due after the returned time.
     pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
         let attempt = self.attempt;
+        if !self.policy.allows(attempt) {
+            self.fail(error);
+            return;
+        }
         let retry_in = self.schedule(cause, error.retry_after());
         log::info!("cannot connect ({error}), trying again in {retry_in:?}");
         self.inbox.push(Item::ConnectFailed { error, attempt, retry_in });

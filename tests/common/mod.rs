@@ -12,11 +12,17 @@
 
 pub mod hostile;
 mod http;
+mod proxy;
 mod scripted;
 mod stage;
+mod tls;
 mod watchdog;
+mod weather;
 
 pub use http::{Request, Response};
+pub use proxy::{Manner, Protocol, TestProxy};
 pub use scripted::{Conn, Received, ScriptedServer};
 pub use stage::{SOON, Stage, eventually, scripted, wait_for, wait_for_message};
+pub use tls::{Authority, Identity, TlsRelay};
 pub use watchdog::{Watchdog, watchdog};
+pub use weather::{Dice, Weather};

@@ -115,6 +115,11 @@ impl ScriptedServer {
         handlers.push((method.to_owned(), path.to_owned(), Arc::new(handler)));
     }
 
+    /// Answers every REST call from now on, but those that a later [`on`](Self::on) names.
+    pub fn on_all(&self, handler: impl Fn(&Request) -> Response + Send + Sync + 'static) {
+        self.on("*", "*", handler);
+    }
+
     /// Every request so far, upgrades included.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
@@ -232,7 +237,9 @@ impl Shared {
         let own = {
             let handlers = self.handlers.lock().unwrap();
             let mut latest = handlers.iter().rev();
-            let found = latest.find(|(method, path, _)| *method == request.method && *path == request.path);
+            let found = latest.find(|(method, path, _)| {
+                path == "*" || (*method == request.method && *path == request.path)
+            });
             found.map(|(_, _, handler)| Arc::clone(handler))
         };
         if let Some(handler) = own {
@@ -412,6 +419,12 @@ impl Conn {
             "maxPayload": 1_000_000,
         });
         self.send_text(format!("0{open}"));
+    }
+
+    /// The open packet, then the Socket.IO CONNECT, not answered yet. False if the client went away instead.
+    pub fn recv_connect(&mut self) -> bool {
+        self.open(Duration::from_secs(25), Duration::from_secs(20));
+        self.recv_text(PATIENCE).is_some_and(|text| text.starts_with("40"))
     }
 
     /// Waits for the Socket.IO CONNECT and says yes. Returns its payload.

@@ -17,6 +17,7 @@ const options = {
   connectionStateRecovery: false, // true, or { maxDisconnectionDuration, skipMiddlewares }
   transports: ["polling", "websocket"],
   authDelayMs: 0, // how long the middleware thinks about a token
+  refuseSockets: false, // however good the token
   joinDelayMs: 0,
   metadataAs: "object", // or "string": how `metadata` leaves the server
   lifetimeMs: 300000,
@@ -207,7 +208,7 @@ io.engine.on("connection", (engine) => {
 io.use(async (socket, next) => {
   if (options.authDelayMs) await sleep(options.authDelayMs);
   const who = sessions.get(socket.handshake.auth.token);
-  if (who) {
+  if (who && !options.refuseSockets) {
     socket.data.who = who;
     return next();
   }
@@ -326,6 +327,14 @@ const commands = {
     if (!unheard) io.to(id).emit("message", stored);
     return { message: stored };
   },
+  // What a JSON command cannot carry here: half of a surrogate pair, and an object 300 levels deep.
+  oddity: ({ agency }) => {
+    let deep = {};
+    for (let level = 0; level < 300; level += 1) deep = { deep };
+    const alice = byName("alice");
+    io.to(agency).emit("message", store(agencies.get(agency), alice, { content: "half \ud83e" }));
+    io.to(agency).emit("message", store(agencies.get(agency), alice, { content: "deep", metadata: deep }));
+  },
   // Any event with any arguments. With `ackMs`, to one socket, and waits for its acknowledgement.
   emit: async ({ to, event, args = [], ackMs }) => {
     if (ackMs) {
@@ -342,6 +351,10 @@ const commands = {
     const payload = { agencyId: agency.id, agency: { id: agency.id, name: agency.name, slug: agency.slug } };
     for (const socket of sockets(agent)) socket.emit("agency-invited", payload);
   },
+  // Takes a membership away without a word, as a deleted account or a closed room does.
+  remove: ({ agent, agency }) => {
+    agencies.get(agency).members = agencies.get(agency).members.filter((id) => id !== agent);
+  },
   // `close: false` leaves only the namespace and keeps the connection open; `true` closes it, too.
   disconnect: ({ to, close = false }) => sockets(to).forEach((socket) => socket.disconnect(close)),
   // The connection breaks without a word of Socket.IO: with a WebSocket close frame, or with nothing at all.
@@ -355,7 +368,9 @@ const commands = {
     sessions.clear();
     agentTokensRefused = agents;
   },
+  // The next Engine.IO handshakes get an HTTP error.
   deny: ({ times }) => void (denied = times),
+  // The next answers to this REST call.
   fail: ({ method, path, status, body, headers, times = 1 }) =>
     void failures.push({ method, path, status, body, headers, times }),
 };

@@ -37,10 +37,10 @@ pub(super) enum Why {
 }
 
 /// How errors and log lines call the request: method and path, never the query.
-pub(super) struct Label(String);
+pub(crate) struct Label(String);
 
 impl Label {
-    pub(super) fn new(method: Method, path: &str) -> Self {
+    pub(crate) fn new(method: Method, path: &str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let segments = path.split('/').map(|segment| if segment.len() > MAX_SEGMENT { "…" } else { segment });
         Label(format!("{} {}", method.name(), segments.collect::<Vec<_>>().join("/")))
@@ -60,6 +60,11 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
 
 pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
     let text = format!("{label}: the answer is larger than {} MiB", limit / (1024 * 1024));
+    Failure { error: Error::protocol(text), why: Why::Final }
+}
+
+pub(super) fn encoded(label: &Label) -> Failure {
+    let text = format!("{label}: the answer is compressed in a way that nobody asked for");
     Failure { error: Error::protocol(text), why: Why::Final }
 }
 
@@ -244,7 +249,7 @@ fn one_line(text: &str, limit: usize) -> String {
 }
 
 /// `Retry-After`: seconds, or a date as RFC 9110 wants it.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));

@@ -1,6 +1,6 @@
 //! What is repeated, how often and how soon. Nothing that may have been carried out is ever repeated.
 //!
-//! - A GET, when the connection broke or the answer was 502, 503 or 504: twice, after short pauses.
+//! - A GET, when the connection broke or the answer was 502, 503 or 504: twice by default, after growing pauses.
 //! - A GET answered with 429: once, if the server asks for a short wait.
 //! - Any request of which not a byte had left because the pooled connection was dead: at once, on another one.
 
@@ -9,23 +9,40 @@ use std::time::Duration;
 use super::Method;
 use super::failure::{Failure, Why};
 
-/// Before the first repetition, before the second.
-const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
+/// Before the first repetition. Each further pause is three times as long, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Pauses are made this much shorter or longer, at random, so that clients do not knock in step.
 const JITTER: f64 = 0.25;
-/// The longest wait the server may ask for; a longer one is the caller's decision.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Dead connections the pool may hand out in a row.
 const MAX_STALE: usize = super::MAX_IDLE_CONNECTIONS;
 
-#[derive(Debug, Default)]
+/// How much of it the caller wants.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Policy {
+    pub(super) retries: u32,
+    /// The longest wait the server may ask for; a longer one is the caller's decision.
+    pub(super) max_wait: Duration,
+}
+
+#[derive(Debug)]
 pub(super) struct Tries {
-    repeated: usize,
+    policy: Policy,
+    repeated: u32,
     waited: bool,
     stale: usize,
 }
 
 impl Tries {
+    pub(super) fn new(policy: Policy) -> Self {
+        Tries { policy, repeated: 0, waited: false, stale: 0 }
+    }
+
+    /// How many answers, or broken connections in place of one, there were when the last failure is final.
+    pub(super) fn count(&self) -> u32 {
+        1 + self.repeated + u32::from(self.waited)
+    }
+
     /// `None`: the failure is final.
     pub(super) fn pause_before_next(
         &mut self,
@@ -41,18 +58,27 @@ impl Tries {
             }
             _ if method != Method::Get => return None,
             Why::Broken | Why::Status(502..=504) => {
-                let pause = jittered(*PAUSES.get(self.repeated)?);
-                self.repeated += 1;
-                pause.max(asked.unwrap_or_default())
+                if self.repeated >= self.policy.retries {
+                    return None;
+                }
+                jittered(pause(self.repeated)).max(asked.unwrap_or_default())
             }
-            Why::Status(429) if !self.waited => {
-                self.waited = true;
-                asked?
-            }
+            Why::Status(429) if !self.waited && !self.policy.max_wait.is_zero() => asked?,
             _ => return None,
         };
-        (pause <= LONGEST_WAIT && pause < left).then_some(pause)
+        if asked.is_some_and(|wait| wait > self.policy.max_wait) || pause >= left {
+            return None;
+        }
+        match failure.why {
+            Why::Status(429) => self.waited = true,
+            _ => self.repeated += 1,
+        }
+        Some(pause)
     }
+}
+
+fn pause(repeated: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(3_u32.saturating_pow(repeated)).min(LONGEST_PAUSE)
 }
 
 fn jittered(pause: Duration) -> Duration {
@@ -72,11 +98,13 @@ mod tests {
     }
 
     const LEFT: Duration = Duration::from_secs(30);
+    const USUAL: Policy = Policy { retries: 2, max_wait: Duration::from_secs(5) };
+    const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(600)];
 
     #[test]
     fn a_get_is_repeated_twice() {
         for why in [Why::Broken, Why::Status(502), Why::Status(503), Why::Status(504)] {
-            let mut tries = Tries::default();
+            let mut tries = Tries::new(USUAL);
             for expected in PAUSES {
                 let pause = tries.pause_before_next(Method::Get, &failure(why, None), LEFT).unwrap();
                 assert!(pause >= expected.mul_f64(0.74) && pause <= expected.mul_f64(1.26), "{pause:?}");
@@ -89,9 +117,9 @@ mod tests {
     fn what_changes_something_is_repeated_only_if_nothing_was_sent() {
         for method in [Method::Post, Method::Patch, Method::Delete] {
             for why in [Why::Broken, Why::Status(503), Why::Status(429), Why::Final] {
-                assert_eq!(Tries::default().pause_before_next(method, &failure(why, Some(1)), LEFT), None);
+                assert_eq!(Tries::new(USUAL).pause_before_next(method, &failure(why, Some(1)), LEFT), None);
             }
-            let mut tries = Tries::default();
+            let mut tries = Tries::new(USUAL);
             let stale = failure(Why::NothingSent, None);
             for _ in 0..MAX_STALE {
                 assert_eq!(tries.pause_before_next(method, &stale, LEFT), Some(Duration::ZERO));
@@ -102,15 +130,39 @@ mod tests {
 
     #[test]
     fn a_short_wait_is_waited_once() {
-        let mut tries = Tries::default();
+        let mut tries = Tries::new(USUAL);
         let short = failure(Why::Status(429), Some(3));
         assert_eq!(tries.pause_before_next(Method::Get, &short, LEFT), Some(Duration::from_secs(3)));
         assert_eq!(tries.pause_before_next(Method::Get, &short, LEFT), None);
         for wait in [None, Some(6)] {
             let failure = failure(Why::Status(429), wait);
-            assert_eq!(Tries::default().pause_before_next(Method::Get, &failure, LEFT), None);
+            assert_eq!(Tries::new(USUAL).pause_before_next(Method::Get, &failure, LEFT), None);
         }
-        let too_late = Tries::default().pause_before_next(Method::Get, &short, Duration::from_secs(2));
+        let too_late = Tries::new(USUAL).pause_before_next(Method::Get, &short, Duration::from_secs(2));
         assert_eq!(too_late, None);
+    }
+
+    #[test]
+    fn the_caller_decides_how_often_and_how_long() {
+        let off = Policy { retries: 0, max_wait: Duration::ZERO };
+        for why in [Why::Broken, Why::Status(503), Why::Status(429)] {
+            for wait in [None, Some(0), Some(1)] {
+                assert_eq!(Tries::new(off).pause_before_next(Method::Get, &failure(why, wait), LEFT), None);
+            }
+        }
+        let stale = failure(Why::NothingSent, None);
+        assert!(Tries::new(off).pause_before_next(Method::Post, &stale, LEFT).is_some(), "nothing to lose");
+
+        let often = Policy { retries: 40, max_wait: Duration::from_secs(20) };
+        let mut tries = Tries::new(often);
+        for _ in 0..40 {
+            let pause = tries.pause_before_next(Method::Get, &failure(Why::Broken, None), LEFT).unwrap();
+            assert!(pause <= LONGEST_PAUSE.mul_f64(1.26), "{pause:?}");
+        }
+        assert_eq!(tries.pause_before_next(Method::Get, &failure(Why::Broken, None), LEFT), None);
+        assert_eq!(tries.count(), 41);
+        let long = failure(Why::Status(429), Some(20));
+        let pause = Tries::new(often).pause_before_next(Method::Get, &long, LEFT);
+        assert_eq!(pause, Some(Duration::from_secs(20)));
     }
 }

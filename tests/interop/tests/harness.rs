@@ -3,16 +3,16 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crustocean_interop::{ALICE, LOBBY, Server, json, watchdog};
+use crustocean_interop::{ALICE_NAME, LOBBY, Server, json, watchdog};
 
 #[test]
 fn server_starts_answers_and_dies_with_its_handle() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let server = Server::start(json!({}));
     assert_eq!(server.engines(), 0);
-    let message = server.say(LOBBY, ALICE, "hello");
+    let message = server.alice_says(LOBBY, "hello");
     assert_eq!(message["content"], "hello");
-    assert_eq!(message["sender_username"], ALICE);
+    assert_eq!(message["sender_username"], ALICE_NAME);
     assert!(server.log(&[]).is_empty());
 
     let address = server.url().trim_start_matches("http://").to_owned();

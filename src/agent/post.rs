@@ -1,0 +1,156 @@
+//! The confirmed send: it ends when the message has been seen in the room, or certainly is not there.
+
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::agent::backfill;
+use crate::agent::event::complaint;
+use crate::agent::outgoing::{Outgoing, POST_MARK};
+use crate::agent::track::Since;
+use crate::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, Message, User};
+use crate::socket::{RawEvent, Session};
+
+/// One message on its way.
+pub(crate) struct Post<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) client: &'a Client,
+    pub(crate) me: &'a User,
+    pub(crate) room: &'a AgencyId,
+    pub(crate) message: Outgoing,
+    /// A name of its own for this message.
+    pub(crate) mark: String,
+    /// From where on it can be in the room's history, and where that is.
+    pub(crate) since: Since,
+    pub(crate) dm: bool,
+    pub(crate) send_timeout: Duration,
+    /// How long the room may take to show it.
+    pub(crate) echo_timeout: Duration,
+}
+
+/// A complaint of the server says nothing about what it is about. An echo that comes after all is not far behind.
+const DOUBT: Duration = Duration::from_millis(500);
+
+impl Post<'_> {
+    /// # Errors
+    /// `NotSent`: certainly not in the room. `Rejected`: the server's words. `Timeout`: the link lives, but nothing was
+    /// seen in time. `MaybeSent`: the link broke, and the history that would tell cannot be read.
+    pub(crate) fn run(mut self) -> Result<Message> {
+        let line = self.session.line(Instant::now() + self.send_timeout)?;
+        let (me, mark, text) = (self.me.id.clone(), self.mark.clone(), self.message.text().to_owned());
+        let room = self.room.clone();
+        let watching = line.watch(Box::new(move |event| match event.name() {
+            "message" => event.first().is_ok_and(|message: Message| {
+                message.agency_id == room && is_it(&message, me.as_str(), &mark, &text)
+            }),
+            name => name == "error",
+        }));
+        let payload = self.message.payload(self.room)?;
+        match line.emit("send-message", &payload) {
+            Ok(()) => {}
+            // It may have arrived: the room's history knows.
+            Err(error) if error.kind() == ErrorKind::MaybeSent => {
+                drop(watching);
+                return self.settle();
+            }
+            Err(error) => return Err(error),
+        }
+        let mut deadline = Instant::now() + self.echo_timeout;
+        let mut said = None;
+        loop {
+            match watching.next(deadline) {
+                Ok(Some(event)) if event.name() == "error" => {
+                    if said.is_none() {
+                        said = Some(complaint(&event));
+                        deadline = deadline.min(Instant::now() + DOUBT);
+                    }
+                }
+                Ok(Some(event)) => return read(&event),
+                Ok(None) => break,
+                Err(error) if error.is_closed() => {
+                    let text = "the agent was closed before the message was seen in the room";
+                    return Err(Error::new(ErrorKind::MaybeSent, text));
+                }
+                Err(_) => {
+                    drop(watching);
+                    return self.settle();
+                }
+            }
+        }
+        Err(match said {
+            Some(said) => {
+                let text = format!("the server does not take the message: {said}");
+                Error::new(ErrorKind::Rejected, text).with_server_message(said)
+            }
+            None => Error::timeout(format!(
+                "the message was sent, but not seen in the room within {:?}: it may still come",
+                self.echo_timeout
+            )),
+        })
+    }
+
+    /// The link broke. Once there is a new one, the room's history tells whether the message is there.
+    fn settle(&mut self) -> Result<Message> {
+        let maybe = |why: Error| {
+            let text = format!(
+                "the connection broke, and whether the message arrived cannot be told: {why}; look before you repeat it"
+            );
+            Error::new(ErrorKind::MaybeSent, text).with_source(why)
+        };
+        let (me, text) = (self.me.id.as_str(), self.message.text());
+        let old = |message: &Message| match &self.since {
+            Since::Time(time) => message.created_at < *time,
+            Since::Beginning | Since::Unknown => false,
+        };
+        let found = |message: &Message| is_it(message, me, &self.mark, text);
+        let deadline = Instant::now() + self.send_timeout;
+        let history = loop {
+            // The new link first: what the old one still held has been worked off by the server when it answers this one.
+            self.session.line(deadline).map_err(maybe)?;
+            let fetched = backfill::patiently(self.session, || {
+                backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
+                    old(message) || found(message)
+                })
+            });
+            match fetched {
+                Err(error) if backfill::is_passing(&error) && Instant::now() < deadline => {}
+                other => break other.map_err(maybe)?,
+            }
+        };
+        match history.into_iter().rev().find(found) {
+            Some(message) => Ok(message),
+            None => Err(Error::new(
+                ErrorKind::NotSent,
+                "the connection broke before the message reached the room: it is certainly not there",
+            )),
+        }
+    }
+}
+
+/// 128 random bits: another bot's mark, or one of another run, is not met.
+pub(crate) fn new_mark() -> String {
+    let random = || {
+        getrandom::u64().unwrap_or_else(|_| {
+            // Without randomness from the system the time has to do; the text is compared as well.
+            std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
+        })
+    };
+    format!("{:016x}{:016x}", random(), random())
+}
+
+/// Is that our message? By its mark; and where a server does not carry unknown metadata, by its text.
+fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> bool {
+    if message.sender_id != me {
+        return false;
+    }
+    match message.metadata.get(POST_MARK) {
+        Some(found) => found == mark,
+        None => message.metadata.is_empty() && message.content == text,
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(event: &'a RawEvent) -> Result<T> {
+    event.first().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
+}

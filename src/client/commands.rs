@@ -1,0 +1,217 @@
+//! `/api/custom-commands`.
+
+use serde_json::Value;
+
+use super::fields::Fields;
+use super::{Client, check};
+use crate::error::{Error, Result};
+use crate::model::{
+    AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply,
+    MaybeKeyReply, answer,
+};
+use crate::token::HookKey;
+
+/// The custom commands of one agency: [`Client::commands`]. Its members can list them, its owner manages them; the
+/// Lobby has none.
+///
+/// docs.crustocean.chat, pages "Integrations" and "Hooks".
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let team = client.agencies().lookup("my-team")?;
+/// let created = client
+///     .commands(&team.id)
+///     .create("price", "https://prices.example.com/hook")
+///     .description("What it costs")
+///     .send()?;
+/// if let Some(key) = created.hook_key {
+///     println!("HOOK_KEY={}", key.expose()); // shown this once: store it
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Commands<'a> {
+    pub(super) client: &'a Client,
+    pub(super) agency: &'a AgencyId,
+}
+
+impl<'a> Commands<'a> {
+    /// All of them.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn list(self) -> Result<Vec<CustomCommand>> {
+        self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
+    }
+
+    /// A new command, without `/`, and the URL that answers it. The server makes the name lowercase and drops what is
+    /// no letter or digit. Call [`send`](CreateCommand::send) to make it.
+    pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
+        let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
+        CreateCommand { commands: self, body: CommandFields { body, explore: None } }
+    }
+
+    /// Changes a command: only what is set before [`send`](UpdateCommand::send).
+    pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
+        UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
+    }
+
+    /// Deletes a command.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn delete(self, id: &CommandId) -> Result<()> {
+        self.client.delete(self.path(id))?.done()
+    }
+
+    /// The key of a command's hook, made if there is none. A key that was given out before may stop working: store this
+    /// one.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
+        let call = self.client.post(self.key_path(id))?;
+        Ok(call.secret(|json| serde_json::from_slice::<KeyReply>(json))?.hook_key)
+    }
+
+    /// Ends the key of a command's hook.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
+        self.client.delete(self.key_path(id))?.done()
+    }
+
+    fn path<'b>(self, id: &'b CommandId) -> [&'b str; 4]
+    where
+        'a: 'b,
+    {
+        ["custom-commands", self.agency.as_str(), "commands", id.as_str()]
+    }
+
+    fn key_path<'b>(self, id: &'b CommandId) -> [&'b str; 5]
+    where
+        'a: 'b,
+    {
+        ["custom-commands", self.agency.as_str(), "commands", id.as_str(), "hook-key"]
+    }
+}
+
+/// What can be set of a command.
+#[derive(Debug, Clone, Default)]
+struct CommandFields {
+    body: Fields,
+    explore: Option<ExploreMetadata>,
+}
+
+impl CommandFields {
+    fn checked(self) -> Result<Fields> {
+        if let Some(name) = self.body.text("name") {
+            check::command_name(name)?;
+        }
+        let Some(metadata) = self.explore else { return Ok(self.body) };
+        let metadata = serde_json::to_value(metadata)
+            .map_err(|error| Error::invalid("this explore metadata does not serialise").with_source(error))?;
+        Ok(self.body.with("explore_metadata", metadata))
+    }
+}
+
+/// A custom command to be made: [`Commands::create`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is made before send()"]
+pub struct CreateCommand<'a> {
+    commands: Commands<'a>,
+    body: CommandFields,
+}
+
+/// A change of a custom command: [`Commands::update`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is changed before send()"]
+pub struct UpdateCommand<'a> {
+    commands: Commands<'a>,
+    id: CommandId,
+    body: CommandFields,
+}
+
+macro_rules! command_fields {
+    ($name:ident, $unset:literal) => {
+        impl $name<'_> {
+            #[doc = concat!("What it does. ", $unset)]
+            pub fn description(self, text: impl Into<String>) -> Self {
+                self.set("description", text.into())
+            }
+
+            #[doc = concat!("Presents its hook in Explore, so that others can install it. ", $unset)]
+            pub fn explore_metadata(mut self, metadata: ExploreMetadata) -> Self {
+                self.body.explore = Some(metadata);
+                self
+            }
+
+            #[doc = concat!("Who may use it. ", $unset)]
+            pub fn invoke_permission(self, permission: InvokePermission) -> Self {
+                self.set("invoke_permission", permission.as_str())
+            }
+
+            #[doc = concat!("Who may use it if only some may: usernames. ", $unset)]
+            pub fn invoke_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
+                self.set("invoke_whitelist", Fields::list(usernames))
+            }
+
+            /// Who made its hook: an existing user. The documentation of hooks asks for it, the server does not.
+            #[doc = $unset]
+            pub fn creator(self, username: impl Into<String>) -> Self {
+                self.set("creator", username.into())
+            }
+
+            fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+                self.body.body.set(key, value);
+                self
+            }
+        }
+    };
+}
+
+command_fields!(CreateCommand, "Defaults to what the server says.");
+command_fields!(UpdateCommand, "Stays as it is if not set.");
+
+impl CreateCommand<'_> {
+    /// Makes the command.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else what the server says.
+    pub fn send(self) -> Result<CreatedCommand> {
+        let Commands { client, agency } = self.commands;
+        let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
+        call.body(&self.body.checked()?)?.secret(|json| {
+            let MaybeKeyReply { hook_key } = serde_json::from_slice(json)?;
+            Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
+        })
+    }
+}
+
+impl UpdateCommand<'_> {
+    /// Its name, without `/`.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        self.set("name", name.into())
+    }
+
+    /// The URL that answers it.
+    pub fn webhook_url(self, url: impl Into<String>) -> Self {
+        self.set("webhook_url", url.into())
+    }
+
+    /// No longer presents its hook in Explore.
+    pub fn clear_explore_metadata(mut self) -> Self {
+        self.body.explore = None;
+        self.set("explore_metadata", Value::Null)
+    }
+
+    /// Makes the change and returns the command as it is now.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else what the server says.
+    pub fn send(self) -> Result<CustomCommand> {
+        let body = self.body.checked()?;
+        self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")
+    }
+}

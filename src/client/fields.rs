@@ -1,0 +1,41 @@
+//! The optional fields of a request.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The body of a request, built field by field: what is not set is not sent, and `null` is a value like others.
+#[derive(Clone, Default, Serialize)]
+#[serde(transparent)]
+pub(super) struct Fields(Map<String, Value>);
+
+impl Fields {
+    /// Setting a field again replaces it.
+    pub(super) fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
+        self.0.insert(key.into(), value.into());
+    }
+
+    /// With one field set.
+    pub(super) fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.set(key, value);
+        self
+    }
+
+    /// A field's text, if it is one.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key)?.as_str()
+    }
+
+    /// A list of texts as a value.
+    pub(super) fn list<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Value {
+        texts.into_iter().map(|text| Value::String(text.into())).collect()
+    }
+}
+
+/// Shows the keys and no values: there are secrets among them.
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

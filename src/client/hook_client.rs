@@ -1,0 +1,117 @@
+//! `/api/hooks`, as a hook.
+
+use std::fmt;
+
+use super::fields::Fields;
+use super::{Client, Credentials};
+use crate::config::Builder;
+use crate::error::Result;
+use crate::model::{Agency, AgencyId, Member, MessageId, PostedMessage};
+use crate::net::http::Http;
+use crate::token::HookKey;
+
+/// What a hook can do by itself, with its [`HookKey`]: see where it is installed, and speak there.
+///
+/// It is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
+///
+/// docs.crustocean.chat, page "Integrations".
+///
+/// ```no_run
+/// use crustocean::{HookClient, HookKey};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let key: HookKey = std::env::var("HOOK_KEY").unwrap_or_default().parse()?;
+/// let hook = HookClient::new(key)?;
+/// for agency in hook.agencies()? {
+///     hook.post(&agency.id, "The market is open.")?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A user's token does not open it:
+///
+/// ```compile_fail,E0308
+/// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
+/// crustocean::HookClient::new(pat)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct HookClient(Client);
+
+/// Builds a [`HookClient`]. See [`Builder`] for the settings.
+pub type HookClientBuilder = Builder<HookClientOptions>;
+
+/// What only a [`HookClient`] can be told: nothing so far.
+#[derive(Debug, Clone, Default)]
+pub struct HookClientOptions {
+    _private: (),
+}
+
+impl HookClientBuilder {
+    /// A client that acts as the key's hook. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
+    pub fn build(self, key: HookKey) -> Result<HookClient> {
+        Ok(HookClient(Client::with(Http::new(&self.config)?, Credentials::Hook(key))))
+    }
+}
+
+impl HookClient {
+    /// A client that acts as the key's hook. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn new(key: HookKey) -> Result<Self> {
+        Self::builder().build(key)
+    }
+
+    /// For another URL, time limits, TLS.
+    pub fn builder() -> HookClientBuilder {
+        Builder::new()
+    }
+
+    /// The agencies where the hook is installed.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn agencies(&self) -> Result<Vec<Agency>> {
+        self.0.get(["hooks", "agencies"])?.list("agencies")
+    }
+
+    /// Who is in an agency.
+    ///
+    /// # Errors
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
+    pub fn members(&self, agency: &AgencyId) -> Result<Vec<Member>> {
+        self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
+    }
+
+    /// Says something in an agency, as `system`. An agent that is mentioned answers as if a user had said it. Returns
+    /// the message's id, if the server tells it: what it answers is not documented.
+    ///
+    /// # Errors
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
+    pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
+        let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
+        let call = self.0.post(["hooks", "messages"])?.body(&body)?;
+        // It is said, whatever the answer looks like.
+        call.read(|json| Ok(PostedMessage::id_in(json)))
+    }
+
+    /// Changes a message that the hook has posted.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or it is not the hook's.
+    pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
+        let body = Fields::default().with("content", content);
+        self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()
+    }
+}
+
+impl fmt::Debug for HookClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookClient").finish_non_exhaustive()
+    }
+}

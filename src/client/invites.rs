@@ -1,0 +1,114 @@
+//! Invites and skills of `/api/agencies`.
+
+use std::time::Duration;
+
+use super::fields::Fields;
+use super::{Agencies, Client};
+use crate::error::{Error, Result};
+use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
+
+impl<'a> Agencies<'a> {
+    /// An invite to an agency. Call [`send`](CreateInvite::send) to make it.
+    pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
+        CreateInvite { client: self.client, id: id.clone(), max_uses: None, expires: None }
+    }
+
+    /// Makes you a member of the agency that an invite is to, and says which one.
+    ///
+    /// # Errors
+    /// What the server says: the invite may have ended or be used up.
+    pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
+        let body = Fields::default().with("code", code);
+        let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
+        Ok(call.one::<RedeemedInvite>("invite")?.agency_id)
+    }
+
+    /// The skills that an agency has and could have.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn skills(self, id: &AgencyId) -> Result<Skills> {
+        self.client.get(["agencies", id.as_str(), "skills"])?.one("skills")
+    }
+
+    /// Installs a skill (`echo`, `analyze`, `dice`, `greet`) in an agency.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
+        let body = Fields::default().with("skillName", name);
+        self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()
+    }
+}
+
+/// An invite to be made: [`Agencies::invite`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is made before send()"]
+pub struct CreateInvite<'a> {
+    client: &'a Client,
+    id: AgencyId,
+    max_uses: Option<u32>,
+    expires: Option<Duration>,
+}
+
+impl CreateInvite<'_> {
+    /// How often it can be redeemed. Defaults to what the server says.
+    pub fn max_uses(mut self, count: u32) -> Self {
+        self.max_uses = Some(count);
+        self
+    }
+
+    /// How long it lives, in whole minutes. Defaults to what the server says.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires = Some(time);
+        self
+    }
+
+    /// Makes the invite.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it shall live for a time that is not a whole number of minutes; else
+    /// what the server says.
+    pub fn send(self) -> Result<Invite> {
+        let mut body = Fields::default();
+        if let Some(count) = self.max_uses {
+            body.set("maxUses", count);
+        }
+        if let Some(time) = self.expires {
+            body.set("expires", spelled(time)?);
+        }
+        self.client.post(["agencies", self.id.as_str(), "invites"])?.body(&body)?.one("invite")
+    }
+}
+
+/// As the API wants it: `30m`, `24h`, `7d`.
+fn spelled(time: Duration) -> Result<String> {
+    let minutes = time.as_secs() / 60;
+    if minutes == 0 || time != Duration::from_secs(minutes * 60) {
+        return Err(Error::invalid("an invite lives for a whole number of minutes"));
+    }
+    Ok(match minutes {
+        // One day is "24h" in the documentation.
+        2880.. if minutes % 1440 == 0 => format!("{}d", minutes / 1440),
+        _ if minutes % 60 == 0 => format!("{}h", minutes / 60),
+        _ => format!("{minutes}m"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_spelled_as_documented() {
+        for (minutes, expected) in
+            [(30, "30m"), (90, "90m"), (60, "1h"), (1440, "24h"), (7 * 1440, "7d"), (1500, "25h")]
+        {
+            assert_eq!(spelled(Duration::from_secs(minutes * 60)).unwrap(), expected);
+        }
+        for bad in [Duration::ZERO, Duration::from_secs(59), Duration::from_millis(60_001)] {
+            assert!(spelled(bad).is_err(), "{bad:?}");
+        }
+        assert!(spelled(Duration::MAX).is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! `/metrics`.
+
+use super::Client;
+use crate::error::{Error, Result};
+use crate::net::http::{Method, Request};
+use crate::token::MetricsKey;
+
+impl Client {
+    /// The server's metrics, as Prometheus text. Most servers want a key; the client's own token is not sent.
+    ///
+    /// docs.crustocean.chat, page "Metrics".
+    ///
+    /// # Errors
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) or [`Forbidden`](crate::ErrorKind::Forbidden) if the key is
+    /// missing or wrong.
+    pub fn metrics(&self, key: Option<&MetricsKey>) -> Result<String> {
+        let credential = key.map(|key| ("X-Metrics-Key", key.expose()));
+        let request = Request { method: Method::Get, path: "/metrics", query: &[], credential, body: None };
+        let answer = self.0.http.send(request)?;
+        String::from_utf8(answer.body)
+            .map_err(|error| Error::protocol("the metrics are not UTF-8").with_source(error.utf8_error()))
+    }
+}

@@ -1,0 +1,29 @@
+//! `/api/runs` and the runs of an agency.
+
+use super::{Client, Paged};
+use crate::error::Result;
+use crate::model::{AgencyId, RunId, RunInfo, RunRecord, Transcript, answer};
+
+/// What agents did, step by step: [`Client::runs`].
+#[derive(Debug, Clone, Copy)]
+pub struct Runs<'a> {
+    pub(super) client: &'a Client,
+}
+
+impl<'a> Runs<'a> {
+    /// The runs in an agency, as the server orders them.
+    pub fn in_agency(self, id: &AgencyId) -> Paged<'a, RunInfo> {
+        Paged::new(self.client, &["agencies", id.as_str(), "runs"], "runs", None)
+    }
+
+    /// A run with its transcript. A message that came out of a run has the id in its metadata, under `run_id`.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such run, or not for you.
+    pub fn get(self, id: &RunId) -> Result<RunRecord> {
+        self.client.get(["runs", id.as_str()])?.read(|json| {
+            let Transcript { transcript } = answer::one(json, "run")?;
+            Ok(RunRecord { info: answer::one(json, "run")?, transcript })
+        })
+    }
+}

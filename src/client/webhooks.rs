@@ -1,0 +1,162 @@
+//! `/api/webhook-subscriptions`.
+
+use super::Client;
+use super::fields::Fields;
+use crate::error::Result;
+use crate::model::{AgencyId, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook};
+use crate::token::WebhookSecret;
+
+/// The webhook subscriptions of one agency: [`Client::webhooks`]. Its owner and admins manage them. A delivery is tried
+/// up to three times.
+///
+/// docs.crustocean.chat, pages "Webhook events" and "Create a subscription".
+///
+/// ```no_run
+/// use crustocean::WebhookEvent;
+///
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let team = client.agencies().lookup("my-team")?;
+/// let events = [WebhookEvent::MessageCreated, WebhookEvent::MemberJoined];
+/// client.webhooks(&team.id).create("https://example.com/events", events).secret("only we know").send()?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Webhooks<'a> {
+    pub(super) client: &'a Client,
+    pub(super) agency: &'a AgencyId,
+}
+
+impl Client {
+    /// The events that webhook subscriptions can be about, as this server has them.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn webhook_event_types(&self) -> Result<Vec<WebhookEventType>> {
+        self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
+    }
+}
+
+impl<'a> Webhooks<'a> {
+    /// All of them.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn list(self) -> Result<Vec<Subscription>> {
+        let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
+        call.secret(|json| answer::list(json, "subscriptions"))
+    }
+
+    /// A new subscription: events that happen in the agency are sent to the URL. Call
+    /// [`send`](CreateSubscription::send) to make it.
+    pub fn create(
+        self,
+        url: impl Into<String>,
+        events: impl IntoIterator<Item = WebhookEvent>,
+    ) -> CreateSubscription<'a> {
+        let body = Fields::default().with("url", url.into()).with("events", names(events));
+        CreateSubscription { webhooks: self, body }
+    }
+
+    /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
+    pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
+        UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
+    }
+
+    /// Ends a subscription.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn delete(self, id: &SubscriptionId) -> Result<()> {
+        self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
+    }
+}
+
+fn names(events: impl IntoIterator<Item = WebhookEvent>) -> serde_json::Value {
+    Fields::list(events.into_iter().map(|event| event.as_str().to_owned()))
+}
+
+/// A subscription to be made: [`Webhooks::create`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is made before send()"]
+pub struct CreateSubscription<'a> {
+    webhooks: Webhooks<'a>,
+    body: Fields,
+}
+
+/// A change of a subscription: [`Webhooks::update`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing is changed before send()"]
+pub struct UpdateSubscription<'a> {
+    webhooks: Webhooks<'a>,
+    id: SubscriptionId,
+    body: Fields,
+}
+
+macro_rules! subscription_fields {
+    ($name:ident, $unset:literal) => {
+        impl $name<'_> {
+            /// What the deliveries are signed with, for their receiver to check.
+            #[doc = $unset]
+            pub fn secret(mut self, secret: impl Into<WebhookSecret>) -> Self {
+                self.body.set("secret", secret.into().expose());
+                self
+            }
+
+            /// What it is for.
+            #[doc = $unset]
+            pub fn description(mut self, text: impl Into<String>) -> Self {
+                self.body.set("description", text.into());
+                self
+            }
+
+            /// Whether anything is sent.
+            #[doc = $unset]
+            pub fn enabled(mut self, enabled: bool) -> Self {
+                self.body.set("enabled", enabled);
+                self
+            }
+        }
+    };
+}
+
+subscription_fields!(
+    CreateSubscription,
+    "Defaults to what the server says: no secret, no description, enabled."
+);
+subscription_fields!(UpdateSubscription, "Stays as it is if not set.");
+
+impl CreateSubscription<'_> {
+    /// Makes the subscription.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn send(self) -> Result<Subscription> {
+        let Webhooks { client, agency } = self.webhooks;
+        let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
+        call.secret(|json| answer::one(json, "subscription"))
+    }
+}
+
+impl UpdateSubscription<'_> {
+    /// Where events are sent.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.body.set("url", url.into());
+        self
+    }
+
+    /// Which events are sent.
+    pub fn events(mut self, events: impl IntoIterator<Item = WebhookEvent>) -> Self {
+        self.body.set("events", names(events));
+        self
+    }
+
+    /// Makes the change and returns the subscription as it is now.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn send(self) -> Result<Subscription> {
+        let Webhooks { client, agency } = self.webhooks;
+        let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;
+        call.body(&self.body)?.secret(|json| answer::one(json, "subscription"))
+    }
+}

@@ -1,0 +1,279 @@
+//! A certificate authority of the test's own, and a relay that ends TLS in front of a plain server.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
+
+/// How long a handshake may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A certificate and its key, as a server or a client presents them.
+#[derive(Debug)]
+pub struct Identity {
+    certificate: Certificate,
+    key: KeyPair,
+}
+
+impl Identity {
+    /// For `localhost`, signed by nobody but itself.
+    pub fn self_signed() -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = leaf("localhost").self_signed(&key).expect("a certificate");
+        Identity { certificate, key }
+    }
+
+    /// The certificate and then the key, as one PEM text.
+    pub fn pem(&self) -> Vec<u8> {
+        (self.certificate.pem() + &self.key.serialize_pem()).into_bytes()
+    }
+
+    fn key(&self) -> PrivateKeyDer<'static> {
+        PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key")
+    }
+}
+
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
+
+/// Signs certificates.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // One name for two keys would be told as a broken signature, not as an unknown authority.
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("Root {number} of a test"));
+        let key = KeyPair::generate().expect("a key");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("a root"))
+    }
+
+    /// For `add_root_certificate`.
+    pub fn pem(&self) -> Vec<u8> {
+        self.0.pem().into_bytes()
+    }
+
+    /// A good certificate for this name or address.
+    pub fn identity(&self, name: &str) -> Identity {
+        self.sign(leaf(name))
+    }
+
+    /// One for `localhost` whose time is over.
+    pub fn expired(&self) -> Identity {
+        let mut params = leaf("localhost");
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        Identity { certificate, key }
+    }
+}
+
+fn leaf(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+    params.distinguished_name.push(DnType::CommonName, "Server of a test");
+    params
+}
+
+/// Speaks TLS with whoever connects and passes what was said on to a plain server, and back.
+pub struct TlsRelay {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    to: SocketAddr,
+    /// One a connection; the last one serves all that follow.
+    settings: Vec<Arc<ServerConfig>>,
+    handshakes: AtomicUsize,
+    stopped: AtomicBool,
+    /// Both ends of every connection, to be cut at the end.
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl TlsRelay {
+    /// With the same certificate for every connection.
+    pub fn start(identity: &Identity, to: u16) -> TlsRelay {
+        TlsRelay::in_turn(&[identity], to)
+    }
+
+    /// With the first certificate for the first connection and so on; the last one serves all that follow.
+    pub fn in_turn(identities: &[&Identity], to: u16) -> TlsRelay {
+        TlsRelay::launch(identities.iter().map(|identity| settings(identity, None)).collect(), to)
+    }
+
+    /// Only for clients with a certificate of this authority.
+    pub fn demanding(identity: &Identity, of_clients: &Authority, to: u16) -> TlsRelay {
+        TlsRelay::launch(vec![settings(identity, Some(of_clients))], to)
+    }
+
+    fn launch(settings: Vec<ServerConfig>, to: u16) -> TlsRelay {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            to: SocketAddr::from(([127, 0, 0, 1], to)),
+            settings: settings.into_iter().map(Arc::new).collect(),
+            handshakes: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            open: Mutex::default(),
+        });
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || {
+            for (index, client) in listener.incoming().map_while(io::Result::ok).enumerate() {
+                if serving.stopped.load(Ordering::Acquire) {
+                    break;
+                }
+                let shared = Arc::clone(&serving);
+                thread::spawn(move || {
+                    // Most tests want it to fail.
+                    let _ = shared.serve(index, client);
+                });
+            }
+        });
+        TlsRelay { address, shared }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Under the name that most of the certificates are for.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.port())
+    }
+
+    /// Connections that got as far as to say something.
+    pub fn handshakes(&self) -> usize {
+        self.shared.handshakes.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for TlsRelay {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        for socket in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        // Wakes the listener.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Shared {
+    fn serve(&self, index: usize, mut client: TcpStream) -> io::Result<()> {
+        let settings = self.settings[index.min(self.settings.len() - 1)].clone();
+        let mut tls = ServerConnection::new(settings).map_err(io::Error::other)?;
+        tls.set_buffer_limit(None);
+        client.set_read_timeout(Some(PATIENCE))?;
+        while tls.is_handshaking() {
+            if let Err(error) = tls.complete_io(&mut client) {
+                // Were it closed with something unread, the alert that explains it would be lost.
+                let _ = client.shutdown(Shutdown::Write);
+                while client.read(&mut [0; 1024])? > 0 {}
+                return Err(error);
+            }
+        }
+        client.set_read_timeout(None)?;
+        self.handshakes.fetch_add(1, Ordering::AcqRel);
+        let server = TcpStream::connect(self.to)?;
+        for socket in [&client, &server] {
+            socket.set_nodelay(true)?;
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(socket.try_clone()?);
+        }
+
+        let tls = Mutex::new(tls);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _ = encrypt(&tls, &server, &client);
+                let _ = client.shutdown(Shutdown::Both);
+            });
+            let _ = decrypt(&tls, &client, &server);
+            let _ = server.shutdown(Shutdown::Both);
+        });
+        Ok(())
+    }
+}
+
+fn encrypt(tls: &Mutex<ServerConnection>, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+    let mut part = [0; 16 * 1024];
+    loop {
+        let count = from.read(&mut part)?;
+        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        if count == 0 {
+            tls.send_close_notify();
+        }
+        tls.writer().write_all(&part[..count])?;
+        while tls.wants_write() {
+            tls.write_tls(&mut to)?;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn decrypt(tls: &Mutex<ServerConnection>, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
+    let mut part = [0; 16 * 1024];
+    let mut plain = Vec::new();
+    // What the handshake read beyond its own end.
+    let mut count = 0;
+    loop {
+        let mut rest = &part[..count];
+        let mut tls = tls.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if !rest.is_empty() {
+                tls.read_tls(&mut rest)?;
+            }
+            tls.process_new_packets().map_err(io::Error::other)?;
+            match tls.reader().read_to_end(&mut plain) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+            if rest.is_empty() {
+                break;
+            }
+        }
+        while tls.wants_write() {
+            tls.write_tls(&mut &*from)?;
+        }
+        drop(tls);
+        to.write_all(&plain)?;
+        plain.clear();
+        count = from.read(&mut part)?;
+        if count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn settings(identity: &Identity, of_clients: Option<&Authority>) -> ServerConfig {
+    let provider = Arc::new(default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .expect("TLS versions");
+    let builder = match of_clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.0.der().clone()).expect("a root");
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
+        }
+    };
+    builder.with_single_cert(vec![identity.certificate.der().clone()], identity.key()).expect("an identity")
+}

@@ -1,0 +1,63 @@
+//! A server with connection state recovery puts an offset behind the arguments of its events and may replay what was
+//! missed. Whether it does or not, each message is heard once.
+
+use std::time::Duration;
+
+use crustocean::{Event, Events};
+use crustocean_interop::{LOBBY, Server, in_lobby, json, next, next_message, watchdog};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn recovering() -> Server {
+    Server::start(json!({"connectionStateRecovery": true}))
+}
+
+/// Everything up to the message with this text: the texts of all messages.
+fn heard_until(events: &Events, last: &str) -> Vec<String> {
+    let mut heard = Vec::new();
+    next(events, last, |event| match event {
+        Event::Message(message) => {
+            heard.push(message.content.clone());
+            (message.content == last).then_some(())
+        }
+        Event::Undecodable { name, reason, .. } => panic!("{name}: {reason}"),
+        _ => None,
+    });
+    heard
+}
+
+#[test]
+fn the_offset_disturbs_no_event() {
+    let _watchdog = watchdog(LIMIT);
+    let server = recovering();
+    let agent = in_lobby(&server);
+    let events = agent.events();
+    server.alice_says(LOBBY, "hello");
+    let message = next_message(&events, "hello");
+    agent.edit(&message, "not mine").unwrap();
+    next(&events, "error", |event| matches!(event, Event::ServerError { .. }).then_some(()));
+    server.emit(LOBBY, "brand-new", json!([1, {"two": 2}]));
+    let raw = next(&events, "brand-new", |event| match event {
+        Event::Other(raw) if raw.name() == "brand-new" => Some(raw.clone()),
+        _ => None,
+    });
+    assert_eq!(raw.first::<u8>().unwrap(), 1);
+}
+
+#[test]
+fn a_reconnect_repeats_nothing_that_was_heard() {
+    let _watchdog = watchdog(LIMIT);
+    let server = recovering();
+    let agent = in_lobby(&server);
+    let events = agent.events();
+    for text in ["one", "two"] {
+        server.alice_says(LOBBY, text);
+        next_message(&events, text);
+    }
+    server.cut();
+    next(&events, "Disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    agent.send("three").unwrap();
+    server.alice_says(LOBBY, "four");
+    assert_eq!(heard_until(&events, "four"), ["three", "four"]);
+    assert_eq!(server.engines(), 1);
+}
