@@ -128,7 +128,7 @@ pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, St
     let agent = connect().expect("the second handshake is a good one");
     let events = agent.events();
     let reason = wait_for(&events, "a failed try", |event| match event {
-        Event::ConnectFailed { reason, .. } => Some(reason),
+        Event::ConnectFailed { error, .. } => Some(error.to_string()),
         _ => None,
     });
     is_well(&agent, &events);
