@@ -1,4 +1,5 @@
 //! Contract: bootstrap, an agent that registers itself, claiming it.
+#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
 
 mod common;
 mod rest_support;
