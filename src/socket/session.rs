@@ -23,6 +23,7 @@ use crate::socket::keeper;
 use crate::socket::link::{Link, LinkEnd, SendFailure, reason};
 use crate::socket::packet;
 use crate::socket::state::{AckSlot, Filed, Filter, Phase, State, Watch, link_lost};
+use crate::socket::transport::Memory;
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
 /// Runs on the thread that dials, never under a lock.
@@ -61,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) keeper: Condvar,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) target: Target,
+    /// Which transport works here.
+    memory: Memory,
     /// Ends the dial under way, when the session is closed.
     pub(crate) cancel: CancelToken,
     /// The process that the session belongs to.
@@ -105,6 +108,7 @@ impl Session {
             keeper: Condvar::new(),
             host,
             target,
+            memory: Memory::default(),
             cancel: CancelToken::default(),
             pid: std::process::id(),
         });
@@ -445,7 +449,7 @@ impl Shared {
     /// One try to connect with the host's credentials.
     pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
         let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
-        connect(&self.target, &auth, None, &self.cancel)
+        connect(&self.target, &auth, None, &self.memory, &self.cancel)
     }
 
     /// Puts a fresh link in place, has it restored, and lets everybody send.
