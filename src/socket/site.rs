@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::error::Result;
@@ -17,6 +17,8 @@ use crate::socket::websocket::header_value;
 
 /// The slash belongs to the default path of Socket.IO servers.
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
+/// Not every server decodes what need not be encoded.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// See the module.
 pub(crate) struct Site {
@@ -49,7 +51,7 @@ impl Site {
     }
 
     pub(crate) fn set_session(&mut self, sid: &str) {
-        self.session = Zeroizing::new(format!("&sid={}", utf8_percent_encode(sid, NON_ALPHANUMERIC)));
+        self.session = Zeroizing::new(format!("&sid={}", utf8_percent_encode(sid, RESERVED)));
     }
 
     /// A connection that [`cutter`](Site::cutter) and `cancel` end; its wire has `deadline`.
