@@ -1,9 +1,12 @@
-//! What [`Client`](crate::Client) and [`Agent`](crate::Agent) share: the URL, time limits, TLS, the user agent.
+//! What [`Client`](crate::Client) and [`Agent`](crate::Agent) share: the URL, time limits, proxy, TLS, the user agent.
 
 use std::fmt;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::error::{Error, Result};
+use crate::net::proxy::ProxyChoice;
 use crate::net::url::ApiUrl;
 
 /// Where the API lives unless `CRUSTOCEAN_API_URL` or [`Builder::api_url`] says otherwise.
@@ -25,7 +28,7 @@ pub enum Tls {
 }
 
 /// Settings in their final form. Cheap to clone is not needed: made once per `Client` or `Agent`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Config {
     pub(crate) api_url: Option<String>,
     pub(crate) user_agent: String,
@@ -36,6 +39,27 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     /// PEM or DER, as given; read when the TLS backend is set up, so that an unreadable one is an error there.
     pub(crate) extra_roots: Vec<Vec<u8>>,
+    pub(crate) accept_invalid_certificates: bool,
+    /// PEM: a certificate, those that vouch for it, and the key. Read when the TLS backend is set up.
+    pub(crate) client_identity: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) proxy: ProxyChoice,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("api_url", &self.api_url)
+            .field("user_agent", &self.user_agent)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("request_timeout", &self.request_timeout)
+            .field("tls", &self.tls)
+            .field("extra_roots", &self.extra_roots.len())
+            .field("accept_invalid_certificates", &self.accept_invalid_certificates)
+            // With a private key.
+            .field("client_identity", &self.client_identity.is_some())
+            .field("proxy", &self.proxy)
+            .finish()
+    }
 }
 
 impl Default for Config {
@@ -49,6 +73,9 @@ impl Default for Config {
             max_retry_wait: Duration::from_secs(5),
             tls: Tls::Auto,
             extra_roots: Vec::new(),
+            accept_invalid_certificates: false,
+            client_identity: None,
+            proxy: ProxyChoice::Environment,
         }
     }
 }
@@ -119,7 +146,7 @@ impl<O> Builder<O> {
         self
     }
 
-    /// How long name look-up, TCP connect and TLS handshake may take together; [`Duration::MAX`] for no limit.
+    /// How long name look-up, TCP connect, proxy and TLS handshake may take together; [`Duration::MAX`] for no limit.
     /// Defaults to 10 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.config.connect_timeout = limit;
@@ -160,6 +187,51 @@ impl<O> Builder<O> {
     /// Bytes that are no certificate are an error when the client or agent is built.
     pub fn add_root_certificate(mut self, pem_or_der: impl Into<Vec<u8>>) -> Self {
         self.config.extra_roots.push(pem_or_der.into());
+        self
+    }
+
+    /// **WARNING: this switches off what TLS is for.** With `true`, *any* certificate is accepted, for any host, expired
+    /// or made by anybody: whoever sits between this program and the server, in a café or at a provider, can read and
+    /// change everything, tokens included, and nothing will show it.
+    ///
+    /// For a server of your own, [`add_root_certificate`](Self::add_root_certificate) is just as easy and keeps the
+    /// protection. Defaults to `false`.
+    pub fn danger_accept_invalid_certificates(mut self, accept: bool) -> Self {
+        self.config.accept_invalid_certificates = accept;
+        self
+    }
+
+    /// A certificate to show to a server that asks for one (mutual TLS): one PEM text with the certificate, those that
+    /// vouch for it if there are any, and the private key, unencrypted. A proxy does not get to see it. Defaults to none.
+    ///
+    /// The key has to be PKCS #8 (`BEGIN PRIVATE KEY`) for [`Tls::Native`]; rustls takes others, too. What cannot be
+    /// used is an error when the client or agent is built.
+    pub fn client_identity_pem(mut self, certificates_and_key: impl Into<Vec<u8>>) -> Self {
+        self.config.client_identity = Some(Zeroizing::new(certificates_and_key.into()));
+        self
+    }
+
+    /// The proxy for every connection, HTTP and WebSocket alike: `http://host:3128`, `https://host:443` (TLS to the
+    /// proxy itself), `socks5h://host:1080`, or `socks5://host:1080` to look names up here and not at the proxy.
+    /// Credentials come first, percent-encoded: `http://user:password@host:3128`.
+    ///
+    /// `NO_PROXY` does not count against a proxy that is set here. A URL that cannot be used is an error when the client
+    /// or agent is built.
+    ///
+    /// Defaults to the environment, as it is when the client or agent is built: `HTTPS_PROXY` for `https` URLs,
+    /// `HTTP_PROXY` for `http` (not in CGI programs, where anybody can set it), else `ALL_PROXY`; none for what
+    /// `NO_PROXY` lists: names with what is below them, addresses, networks as `10.0.0.0/8`, or `*`. Small letters work as
+    /// well and come first.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.config.proxy = ProxyChoice::Url(Zeroizing::new(url.into()));
+        self
+    }
+
+    /// No proxy, whatever the environment says.
+    ///
+    /// Defaults to the environment, see [`proxy`](Self::proxy).
+    pub fn no_proxy(mut self) -> Self {
+        self.config.proxy = ProxyChoice::Direct;
         self
     }
 }

@@ -129,7 +129,7 @@ fn a_bad_certificate_is_refused_and_named() {
             name: "wrong-host",
             identity: &authority.identity("example.com"),
             roots: &roots,
-            says: ["another name than localhost", "API URL"],
+            says: ["another name than localhost", "check the URL"],
         },
         Case {
             name: "expired",

@@ -37,7 +37,7 @@ fn every_message_once_in_order_and_every_post_the_truth() {
 }
 
 /// What the agent has heard, room by room, in order.
-type Heard = HashMap<AgencyId, Vec<MessageId>>;
+type Heard = HashMap<AgencyId, Vec<(MessageId, bool)>>;
 
 fn storm(seed: u64) -> usize {
     let heartbeat = Duration::from_millis(1000);
@@ -115,8 +115,16 @@ fn storm(seed: u64) -> usize {
     for room in &rooms {
         let server = held(&stage, room);
         let server_ids: Vec<&MessageId> = server.iter().map(|(id, _)| id).collect();
-        let heard: Vec<&MessageId> = heard.get(room).into_iter().flatten().collect();
+        let flags: Vec<bool> = heard.get(room).into_iter().flatten().map(|(_, replayed)| *replayed).collect();
+        let heard: Vec<&MessageId> = heard.get(room).into_iter().flatten().map(|(id, _)| id).collect();
         let first = server_ids.iter().zip(&heard).position(|(server, heard)| server != heard);
+        if let Some(first) = first {
+            // Where on the server each of the messages around the difference stands, and how it came.
+            let place = |id: &&MessageId| server_ids.iter().position(|server| server == id);
+            let around = first.saturating_sub(5)..(first + 30).min(heard.len());
+            let places: Vec<_> = around.map(|at| (place(&heard[at]), flags[at])).collect();
+            println!("seed {seed}: heard around the difference: {places:?}");
+        }
         assert!(
             server_ids == heard,
             "seed {seed}, room {room}: the server holds {}, heard {}, they differ at {first:?}",
@@ -140,7 +148,12 @@ fn listen(agent: &Agent, heard: &Mutex<Heard>) {
     loop {
         match events.recv_timeout(Duration::from_secs(120)) {
             Ok(Event::Message(message)) => {
-                heard.lock().unwrap().entry(message.agency_id).or_default().push(message.id);
+                heard
+                    .lock()
+                    .unwrap()
+                    .entry(message.agency_id)
+                    .or_default()
+                    .push((message.id, message.replayed));
             }
             // The storm is over sooner than the politeness between two tries.
             Ok(Event::Disconnected { .. } | Event::ConnectFailed { .. }) => {

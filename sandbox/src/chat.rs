@@ -74,6 +74,7 @@ pub(crate) fn post(
     content: &str,
     metadata: Value,
 ) -> Result<String, String> {
+    let _in_order = app.posting();
     let message = {
         let mut data = app.data();
         let data = &mut *data;

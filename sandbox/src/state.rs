@@ -42,6 +42,7 @@ pub(crate) struct Options {
 
 struct Inner {
     data: Mutex<Data>,
+    posting: Mutex<()>,
     recorder: Recorder,
     faults: Faults,
     links: Links,
@@ -59,6 +60,7 @@ impl App {
     pub(crate) fn new(options: Options) -> Self {
         App(Arc::new(Inner {
             data: Mutex::new(Data::default()),
+            posting: Mutex::new(()),
             recorder: Recorder::default(),
             faults: Faults::default(),
             links: Links::default(),
@@ -72,6 +74,12 @@ impl App {
     /// The lock is never held while something is sent or awaited.
     pub(crate) fn data(&self) -> MutexGuard<'_, Data> {
         self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held from the moment a message gets its place in the history until it is on its way to all sockets, so that it
+    /// is heard in that order. Taken before the data.
+    pub(crate) fn posting(&self) -> MutexGuard<'_, ()> {
+        self.0.posting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

@@ -18,9 +18,7 @@ const MOST: usize = 10_000;
 /// # Errors
 /// What the server says.
 pub(crate) fn newest(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<Option<Message>> {
-    let mut page = page(client, room, dm, None, 1)?;
-    page.sort_by(|a, b| a.created_at.cmp(&b.created_at));
-    Ok(page.pop())
+    Ok(page(client, room, dm, None, 1)?.into_iter().next())
 }
 
 /// Everything since then, oldest first, with some messages from before it.
@@ -128,13 +126,12 @@ pub(crate) fn walk_back(
             _ => break,
         };
     }
-    // Documented as newest first; what counts is the time, and within one moment the server's own order.
+    // The server's own order, also within one moment.
     found.reverse();
-    found.sort_by(|a, b| a.created_at.cmp(&b.created_at));
     Ok(found)
 }
 
-/// One page. Direct conversations have their own place; `dm` learns which it is.
+/// One page, newest first. Direct conversations have their own place; `dm` learns which it is.
 fn page(
     client: &Client,
     room: &AgencyId,
@@ -151,12 +148,19 @@ fn page(
             None => query.send(),
         }
     };
-    match fetch(*dm) {
+    let mut page = match fetch(*dm) {
         Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
             let elsewhere = fetch(!*dm).map_err(|_| error)?;
             *dm = !*dm;
-            Ok(elsewhere)
+            elsewhere
         }
-        other => other,
+        other => other?,
+    };
+    // Documented as newest first, which some clients do not rely on.
+    if let (Some(first), Some(last)) = (page.first(), page.last())
+        && first.created_at < last.created_at
+    {
+        page.reverse();
     }
+    Ok(page)
 }

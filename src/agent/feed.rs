@@ -34,6 +34,8 @@ struct State {
     backlog: VecDeque<Queued>,
     /// Messages of a link whose gap has not been filled yet.
     held: VecDeque<Event>,
+    /// The same of a link that was lost before that. Its successor's history has them too, among others between them.
+    stale: Vec<Event>,
     holding: bool,
     rooms: HashMap<AgencyId, Track>,
 }
@@ -147,6 +149,9 @@ impl State {
                 }
             }
             Queued::Item(Item::Connected { attempt, recovered, again }) => {
+                self.stale.extend(self.held.drain(..));
+                let surplus = self.stale.len().saturating_sub(MOST_HELD);
+                self.stale.drain(..surplus);
                 self.holding |= again;
                 self.ready.push_back(Event::Connected { attempt, recovered });
             }
@@ -236,10 +241,18 @@ impl State {
                 Err(error) if error.is_closed() => {}
                 Err(error) => {
                     log::info!("cannot fill the gap in {room}: {error}");
+                    let (here, elsewhere) = self.stale.drain(..).partition(|event| match event {
+                        Event::Message(message) => message.agency_id == room,
+                        _ => false,
+                    });
+                    self.stale = elsewhere;
+                    let here: Vec<Event> = here;
+                    here.into_iter().for_each(|event| self.queue_if_new(event));
                     self.ready.push_back(Event::GapNotFilled { agency_id: room, error: Arc::new(error) });
                 }
             }
         }
+        self.stale.clear();
         Ok(())
     }
 }

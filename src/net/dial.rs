@@ -1,4 +1,5 @@
-//! From a URL to a connection: name look-up, TCP, TLS, all under one deadline. HTTP and WebSocket both come here.
+//! From a URL to a connection: name look-up, TCP, proxy, TLS, all under one deadline. HTTP and WebSocket both come
+//! here.
 
 use std::fmt;
 use std::io;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::proxy::{Kind, Proxies, Proxy};
 use super::tls::{Stream, TlsConnector};
 use super::url::ApiUrl;
 use super::wire::Wire;
@@ -21,6 +23,8 @@ const MAX_ADDRESSES: usize = 16;
 const MIN_SHARE: Duration = Duration::from_millis(50);
 /// Look-ups in flight. The system's resolver cannot be interrupted: a hanging one keeps its thread.
 const MAX_LOOKUPS: usize = 32;
+/// Of a name that is looked up here for a proxy: each takes another connection to the proxy.
+const MAX_ADDRESSES_BY_PROXY: usize = 4;
 /// How soon a cancelled name look-up is noticed.
 const CANCEL_CHECK: Duration = Duration::from_millis(100);
 
@@ -28,26 +32,60 @@ const CANCEL_CHECK: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     tls: TlsConnector,
+    /// For proxies: the client's certificate is none of their business.
+    proxy_tls: TlsConnector,
+    proxies: Proxies,
     lookups: Arc<AtomicUsize>,
+}
+
+/// A host and a port to connect to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint<'a> {
+    /// Without brackets.
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+}
+
+impl fmt::Display for Endpoint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
 }
 
 impl Dialer {
     /// # Errors
-    /// `Config`, see [`TlsConnector::new`].
+    /// `Config`: see [`TlsConnector::new`], or the builder's proxy cannot be used.
     pub(crate) fn new(config: &Config) -> Result<Self> {
-        Ok(Dialer { tls: TlsConnector::new(config)?, lookups: Arc::default() })
+        if config.accept_invalid_certificates {
+            log::warn!("certificates are not checked: anybody in between can read and change everything");
+        }
+        let tls = TlsConnector::new(config)?;
+        let proxy_tls = match config.client_identity {
+            None => tls.clone(),
+            Some(_) => TlsConnector::new(&Config { client_identity: None, ..config.clone() })?,
+        };
+        Ok(Dialer { tls, proxy_tls, proxies: Proxies::new(&config.proxy)?, lookups: Arc::default() })
     }
 
     /// # Errors
-    /// `Config` when the URL is `https` and no TLS library is compiled in.
+    /// `Config` when the URL or its proxy is `https` and no TLS library is compiled in, or when the environment
+    /// names a proxy that cannot be used.
     pub(crate) fn check(&self, url: &ApiUrl) -> Result<()> {
-        if url.is_secure() { self.tls.require() } else { Ok(()) }
+        let proxy = self.proxies.for_target(url)?;
+        if url.is_secure() || proxy.is_some_and(|proxy| proxy.kind() == Kind::Https) {
+            self.tls.require()?;
+        }
+        Ok(())
     }
 
     /// A connection, TLS included. Its wire is in direct mode and still has `deadline`: set your own.
     ///
     /// # Errors
-    /// `Connect`, `Tls`, `Timeout` or `Config`, naming the host and the step that failed.
+    /// `Connect`, `Tls`, `Timeout` or `Config`, naming the host, the proxy if there is one, and the step that failed.
     #[cfg(test)]
     pub(crate) fn dial(&self, url: &ApiUrl, deadline: Instant) -> Result<Stream> {
         self.dial_cancellable(url, deadline, &CancelToken::default())
@@ -65,32 +103,85 @@ impl Dialer {
         deadline: Instant,
         cancel: &CancelToken,
     ) -> Result<Stream> {
-        // A proxy takes the place of the host in these two steps, and CONNECT comes between TCP and TLS.
         self.check(url)?;
-        let addresses = self.resolve(url, deadline, cancel)?;
-        let wire = connect(url, &addresses, deadline, cancel)?;
-        if !url.is_secure() {
-            return Ok(Stream::Plain(wire));
-        }
-        let result = self.tls.connect(url.host(), wire);
-        if cancel.is_cancelled() {
-            return Err(Error::closed());
-        }
-        result
+        let target = Endpoint { host: url.host(), port: url.port() };
+        let result = match self.proxies.for_target(url)? {
+            None => self.open(target, deadline, cancel).map(Stream::Plain),
+            Some(proxy) => self.through(&proxy, target, deadline, cancel),
+        };
+        let result = match result {
+            Ok(stream) if url.is_secure() => self.tls.connect(url.host(), stream),
+            result => result,
+        };
+        // Whatever a step says that was cancelled midway, this is the reason.
+        if cancel.is_cancelled() { Err(Error::closed()) } else { result }
     }
 
-    fn resolve(&self, url: &ApiUrl, deadline: Instant, cancel: &CancelToken) -> Result<Vec<SocketAddr>> {
-        if let Ok(ip) = url.host().parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, url.port())]);
+    /// A connection to the target that goes through the proxy.
+    fn through(
+        &self,
+        proxy: &Proxy,
+        target: Endpoint<'_>,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<Stream> {
+        if proxy.kind() != Kind::Socks5 || target.host.parse::<IpAddr>().is_ok() {
+            return self.tunnel(proxy, target, deadline, cancel).map_err(|error| proxy.blame(error));
         }
-        let answer = self.look_up(url)?;
+        let mut last = None;
+        for address in self.resolve(target, deadline, cancel)?.iter().take(MAX_ADDRESSES_BY_PROXY) {
+            let host = address.ip().to_string();
+            match self.tunnel(proxy, Endpoint { host: &host, port: target.port }, deadline, cancel) {
+                Err(error) if error.kind() == ErrorKind::Connect && !cancel.is_cancelled() => {
+                    last = Some(error);
+                }
+                result => return result.map_err(|error| proxy.blame(error)),
+            }
+        }
+        Err(last.map_or_else(Error::closed, |error| proxy.blame(error)))
+    }
+
+    fn tunnel(
+        &self,
+        proxy: &Proxy,
+        target: Endpoint<'_>,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<Stream> {
+        let wire = self.open(proxy.endpoint(), deadline, cancel)?;
+        let mut stream = match proxy.kind() {
+            Kind::Https => self.proxy_tls.connect(proxy.endpoint().host, Stream::Plain(wire))?,
+            Kind::Http | Kind::Socks5 | Kind::Socks5h => Stream::Plain(wire),
+        };
+        proxy.open_tunnel(&mut stream, target)?;
+        log::debug!("connected to {target} through the proxy {proxy}");
+        Ok(stream)
+    }
+
+    /// A TCP connection, with `deadline`.
+    fn open(&self, target: Endpoint<'_>, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
+        let addresses = self.resolve(target, deadline, cancel)?;
+        connect(target, &addresses, deadline, cancel)
+    }
+
+    fn resolve(
+        &self,
+        target: Endpoint<'_>,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<Vec<SocketAddr>> {
+        let host = target.host;
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, target.port)]);
+        }
+        let answer = self.look_up(target)?;
         let found = loop {
             if cancel.is_cancelled() {
                 return Err(Error::closed());
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(Error::timeout(format!("looking up the name {} took too long", url.host())));
+                return Err(Error::timeout(format!("looking up the name {host} took too long")));
             }
             match answer.recv_timeout(left.min(CANCEL_CHECK)) {
                 Ok(result) => break result,
@@ -99,17 +190,17 @@ impl Dialer {
             }
         };
         let found = found.map_err(|error| {
-            let text = format!("the name {} cannot be looked up: {error}", url.host());
+            let text = format!("the name {host} cannot be looked up: {error}");
             Error::new(ErrorKind::Connect, text).with_source(error)
         })?;
         if found.is_empty() {
-            return Err(Error::new(ErrorKind::Connect, format!("the name {} has no address", url.host())));
+            return Err(Error::new(ErrorKind::Connect, format!("the name {host} has no address")));
         }
         Ok(interleave(&found))
     }
 
     /// On a thread of its own: the system's resolver knows no deadline.
-    fn look_up(&self, url: &ApiUrl) -> Result<mpsc::Receiver<io::Result<Vec<SocketAddr>>>> {
+    fn look_up(&self, target: Endpoint<'_>) -> Result<mpsc::Receiver<io::Result<Vec<SocketAddr>>>> {
         struct Slot(Arc<AtomicUsize>);
         impl Drop for Slot {
             fn drop(&mut self) {
@@ -127,7 +218,7 @@ impl Dialer {
             ));
         }
         let slot = Slot(self.lookups.clone());
-        let (host, port) = (url.host().to_owned(), url.port());
+        let (host, port) = (target.host.to_owned(), target.port);
         let (sender, receiver) = mpsc::sync_channel(1);
         let work = move || {
             let _slot = slot;
@@ -160,7 +251,12 @@ fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
     result
 }
 
-fn connect(url: &ApiUrl, addresses: &[SocketAddr], deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
+fn connect(
+    target: Endpoint<'_>,
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    cancel: &CancelToken,
+) -> Result<Wire> {
     let mut last = None;
     for (index, address) in addresses.iter().enumerate() {
         if cancel.is_cancelled() {
@@ -174,14 +270,13 @@ fn connect(url: &ApiUrl, addresses: &[SocketAddr], deadline: Instant, cancel: &C
         let others = u32::try_from(addresses.len() - index).unwrap_or(1).max(1);
         let share = (left / others).max(MIN_SHARE).min(left).max(Duration::from_millis(1));
         match TcpStream::connect_timeout(address, share) {
-            Ok(socket) => return begin(url, socket, deadline, cancel),
+            Ok(socket) => return begin(target, socket, deadline, cancel),
             Err(error) => {
                 log::debug!("{address} cannot be reached: {error}");
                 last = Some(error);
             }
         }
     }
-    let target = format!("{}:{}", url.host(), url.port());
     match last {
         Some(error) if !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
             let tried = match addresses.len() {
@@ -195,7 +290,7 @@ fn connect(url: &ApiUrl, addresses: &[SocketAddr], deadline: Instant, cancel: &C
     }
 }
 
-fn begin(url: &ApiUrl, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
+fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
     // Small packets are the rule here; if the system does not want to, they are merely later.
     if let Err(error) = socket.set_nodelay(true) {
         log::debug!("TCP_NODELAY cannot be set: {error}");
@@ -206,7 +301,7 @@ fn begin(url: &ApiUrl, socket: TcpStream, deadline: Instant, cancel: &CancelToke
     if cancel.is_cancelled() {
         return Err(Error::closed());
     }
-    log::debug!("connected to {}:{}", url.host(), url.port());
+    log::debug!("connected to {target}");
     Ok(wire)
 }
 
@@ -351,9 +446,9 @@ mod tests {
         let addresses = [closed_port(), listener.local_addr().unwrap().port()]
             .map(|port| SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port));
         let cancel = CancelToken::default();
-        let target = url("http://two.example");
-        connect(&target, &addresses, soon(5000), &cancel).unwrap();
-        let error = connect(&target, &[addresses[0]; 2], soon(5000), &cancel).unwrap_err();
+        let target = Endpoint { host: "two.example", port: 80 };
+        connect(target, &addresses, soon(5000), &cancel).unwrap();
+        let error = connect(target, &[addresses[0]; 2], soon(5000), &cancel).unwrap_err();
         assert!(error.to_string().ends_with("(2 addresses tried)"), "{error}");
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod dial;
 pub(crate) mod http;
+pub(crate) mod proxy;
 #[cfg(test)]
 mod testing;
 pub(crate) mod tls;

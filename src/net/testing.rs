@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::config::Config;
+use crate::net::proxy::ProxyChoice;
 
 /// No test waits longer for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,8 +29,9 @@ pub(super) fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// Without the proxy that the environment of the test may have.
 pub(super) fn config(url: impl Into<String>) -> Config {
-    Config { api_url: Some(url.into()), ..Config::default() }
+    Config { api_url: Some(url.into()), proxy: ProxyChoice::Direct, ..Config::default() }
 }
 
 /// What the server does with a request it has read.

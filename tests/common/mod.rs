@@ -11,6 +11,7 @@
 )]
 
 mod http;
+mod proxy;
 mod scripted;
 mod stage;
 mod tls;
@@ -18,6 +19,7 @@ mod watchdog;
 mod weather;
 
 pub use http::{Request, Response};
+pub use proxy::{Manner, Protocol, TestProxy};
 pub use scripted::{Conn, Received, ScriptedServer};
 pub use stage::{SOON, Stage, eventually, scripted, wait_for, wait_for_message};
 pub use tls::{Authority, Identity, TlsRelay};

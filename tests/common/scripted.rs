@@ -421,6 +421,12 @@ impl Conn {
         self.send_text(format!("0{open}"));
     }
 
+    /// The open packet, then the Socket.IO CONNECT, not answered yet. False if the client went away instead.
+    pub fn recv_connect(&mut self) -> bool {
+        self.open(Duration::from_secs(25), Duration::from_secs(20));
+        self.recv_text(PATIENCE).is_some_and(|text| text.starts_with("40"))
+    }
+
     /// Waits for the Socket.IO CONNECT and says yes. Returns its payload.
     pub fn accept_connect(&mut self) -> Value {
         let text = self.next_text("CONNECT");

@@ -43,6 +43,8 @@ impl Identity {
     }
 }
 
+static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
+
 /// Signs certificates.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -50,7 +52,9 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "Root of a test");
+        // One name for two keys would be told as a broken signature, not as an unknown authority.
+        let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
+        params.distinguished_name.push(DnType::CommonName, format!("Root {number} of a test"));
         let key = KeyPair::generate().expect("a key");
         Authority(CertifiedIssuer::self_signed(params, key).expect("a root"))
     }
@@ -177,7 +181,12 @@ impl Shared {
         tls.set_buffer_limit(None);
         client.set_read_timeout(Some(PATIENCE))?;
         while tls.is_handshaking() {
-            tls.complete_io(&mut client)?;
+            if let Err(error) = tls.complete_io(&mut client) {
+                // Were it closed with something unread, the alert that explains it would be lost.
+                let _ = client.shutdown(Shutdown::Write);
+                while client.read(&mut [0; 1024])? > 0 {}
+                return Err(error);
+            }
         }
         client.set_read_timeout(None)?;
         self.handshakes.fetch_add(1, Ordering::AcqRel);

@@ -82,6 +82,20 @@ impl Weather {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 
+    /// As if the server were gone for this long: all connections cut, new ones turned away.
+    pub fn outage(&self, length: Duration) {
+        self.shared.turning_away.store(true, Ordering::SeqCst);
+        self.shared.cut();
+        thread::sleep(length);
+        self.shared.turning_away.store(false, Ordering::SeqCst);
+    }
+
+    /// Nothing moves for this long, though all connections stay open.
+    pub fn freeze(&self, length: Duration) {
+        let until = self.shared.started.elapsed() + length;
+        self.shared.stalled_until.store(until.as_millis() as u64, Ordering::SeqCst);
+    }
+
     /// Bad weather for this long; then it is fine again.
     pub fn storm(&self, dice: &mut Dice, length: Duration) {
         let end = Instant::now() + length;
@@ -90,18 +104,10 @@ impl Weather {
             let shared = &self.shared;
             match dice.below(6) {
                 0 | 1 => shared.cut(),
-                2 => {
-                    let until = shared.started.elapsed() + dice.millis(200, 3000);
-                    shared.stalled_until.store(until.as_millis() as u64, Ordering::SeqCst);
-                }
+                2 => self.freeze(dice.millis(200, 3000)),
                 3 => shared.delay_ms.store(dice.below(40), Ordering::SeqCst),
                 4 => shared.delay_ms.store(0, Ordering::SeqCst),
-                _ => {
-                    shared.turning_away.store(true, Ordering::SeqCst);
-                    shared.cut();
-                    thread::sleep(dice.millis(100, 700));
-                    shared.turning_away.store(false, Ordering::SeqCst);
-                }
+                _ => self.outage(dice.millis(100, 700)),
             }
         }
         self.shared.delay_ms.store(0, Ordering::SeqCst);

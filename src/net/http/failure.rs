@@ -63,6 +63,11 @@ pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
     Failure { error: Error::protocol(text), why: Why::Final }
 }
 
+pub(super) fn encoded(label: &Label) -> Failure {
+    let text = format!("{label}: the answer is compressed in a way that nobody asked for");
+    Failure { error: Error::protocol(text), why: Why::Final }
+}
+
 /// What the log-in page of a hotel's network answers, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
@@ -244,7 +249,7 @@ fn one_line(text: &str, limit: usize) -> String {
 }
 
 /// `Retry-After`: seconds, or a date as RFC 9110 wants it.
-fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));

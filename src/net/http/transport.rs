@@ -14,6 +14,7 @@ use ureq::unversioned::transport::{
 use zeroize::Zeroizing;
 
 use super::MAX_TIMEOUT;
+use crate::error::Error;
 use crate::net::dial::{CancelToken, Dialer};
 use crate::net::tls::Stream;
 use crate::net::url::ApiUrl;
@@ -178,7 +179,11 @@ impl Transport for HttpTransport {
                 Ok(count > 0)
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(UreqError::Timeout(timeout.reason)),
-            Err(error) => Err(UreqError::Io(error)),
+            // TLS has said it in words of ours.
+            Err(error) => Err(match error.downcast::<Error>() {
+                Ok(error) => UreqError::Other(Box::new(error)),
+                Err(error) => UreqError::Io(error),
+            }),
         }
     }
 

@@ -65,13 +65,14 @@ impl TlsConnector {
         }
     }
 
-    /// The handshake, under the deadline of the wire, which must be in direct mode.
-    pub(crate) fn connect(&self, host: &str, wire: Wire) -> Result<Stream> {
+    /// The handshake, under the deadline of the wire, which must be in direct mode. The stream beneath may itself be
+    /// one with TLS: a tunnel through an https proxy.
+    pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Stream> {
         self.require()?;
         match self {
-            TlsConnector::Rustls(connector) => connector.connect(host, wire).map(Stream::Rustls),
-            TlsConnector::Native(connector) => connector.connect(host, wire).map(Stream::Native),
-            TlsConnector::Absent => Ok(Stream::Plain(wire)),
+            TlsConnector::Rustls(connector) => connector.connect(host, beneath).map(Stream::Rustls),
+            TlsConnector::Native(connector) => connector.connect(host, beneath).map(Stream::Native),
+            TlsConnector::Absent => Ok(beneath),
         }
     }
 }
@@ -90,7 +91,7 @@ fn missing(asked: &str, feature: &str) -> Error {
     Error::config(format!("{asked} is asked for, but the feature `{feature}` of crustocean is not turned on"))
 }
 
-/// A connection, with or without TLS.
+/// A connection, with or without TLS. At the bottom of all of it is one wire.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Wire),

@@ -3,9 +3,12 @@
 use std::error::Error as StdError;
 use std::io::{self, Read, Write};
 
-use native_tls::{Certificate, HandshakeError, Protocol, TlsStream};
+use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsStream};
 
-use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root};
+use super::Stream;
+use super::refusal::{
+    Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;
@@ -22,14 +25,19 @@ impl Connector {
                 builder.add_root_certificate(root);
             }
         }
-        // A switch that accepts any certificate, and a client certificate, would be set here.
+        if let Some(pem) = &config.client_identity {
+            builder.identity(identity(pem)?);
+        }
+        builder
+            .danger_accept_invalid_certs(config.accept_invalid_certificates)
+            .danger_accept_invalid_hostnames(config.accept_invalid_certificates);
         builder.build().map(Connector).map_err(|error| {
             Error::config(format!("the system's TLS library cannot be set up: {error}")).with_source(error)
         })
     }
 
-    pub(crate) fn connect(&self, host: &str, wire: Wire) -> Result<Session> {
-        match self.0.connect(host, wire) {
+    pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Session> {
+        match self.0.connect(host, beneath) {
             Ok(stream) => Ok(Session(Box::new(stream))),
             // The wire says TimedOut, never WouldBlock; should a library see it otherwise, it means the same.
             Err(HandshakeError::WouldBlock(_)) => Err(broken_handshake(host, io::ErrorKind::TimedOut.into())),
@@ -51,6 +59,49 @@ fn roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
     }
 }
 
+fn identity(pem: &[u8]) -> Result<Identity> {
+    let text = std::str::from_utf8(pem).map_err(|_| unusable_identity("it is no PEM text"))?;
+    let (mut chain, mut key) = (String::new(), None);
+    for (label, block) in pem_blocks(text) {
+        match label {
+            "CERTIFICATE" => {
+                chain.push_str(block);
+                chain.push('\n');
+            }
+            "PRIVATE KEY" => key = Some(block),
+            _ => {}
+        }
+    }
+    if chain.is_empty() {
+        return Err(unusable_identity("there is no certificate in PEM"));
+    }
+    let key = key.ok_or_else(|| {
+        unusable_identity(
+            "there is no unencrypted private key that begins with BEGIN PRIVATE KEY: the system's TLS library takes \
+             no other kind (openssl pkcs8 -topk8 -nodes makes one)",
+        )
+    })?;
+    Identity::from_pkcs8(chain.as_bytes(), key.as_bytes()).map_err(unusable_identity)
+}
+
+/// The blocks of a PEM text, each with its label.
+fn pem_blocks(text: &str) -> Vec<(&str, &str)> {
+    const BEGIN: &str = "-----BEGIN ";
+    let mut blocks = Vec::new();
+    let mut rest = text;
+    while let Some((label, block, after)) = rest.find(BEGIN).and_then(|start| {
+        let block = rest.get(start..)?;
+        let (label, _) = block.get(BEGIN.len()..)?.split_once("-----")?;
+        let end_line = format!("-----END {label}-----");
+        let (block, after) = block.split_at_checked(block.find(&end_line)? + end_line.len())?;
+        Some((label, block, after))
+    }) {
+        blocks.push((label, block));
+        rest = after;
+    }
+    blocks
+}
+
 fn failure(host: &str, error: native_tls::Error) -> Error {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
     while let Some(inner) = cause {
@@ -62,7 +113,9 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     // Every system words it in its own way, and native-tls passes the words on.
     let text = error.to_string().to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
-    if has(&["not yet valid"]) {
+    if is_about_our_certificate(&text) {
+        refused_by_server(error)
+    } else if has(&["not yet valid"]) {
         Refusal::NotYetValid.into_error(host, error)
     } else if has(&["expired"]) {
         Refusal::Expired.into_error(host, error)
@@ -91,26 +144,34 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     }
 }
 
+/// OpenSSL's words; the others are not known.
+fn is_about_our_certificate(text: &str) -> bool {
+    text.contains(" alert ") && (text.contains("certificate") || text.contains("unknown ca"))
+}
+
 #[derive(Debug)]
-pub(crate) struct Session(Box<TlsStream<Wire>>);
+pub(crate) struct Session(Box<TlsStream<Stream>>);
 
 impl Session {
     pub(crate) fn wire(&self) -> &Wire {
-        self.0.get_ref()
+        self.0.get_ref().wire()
     }
 
     pub(crate) fn wire_mut(&mut self) -> &mut Wire {
-        self.0.get_mut()
+        self.0.get_mut().wire_mut()
     }
 
     pub(crate) fn has_decrypted(&mut self) -> bool {
-        self.0.buffered_read_size().is_ok_and(|count| count > 0)
+        self.0.buffered_read_size().is_ok_and(|count| count > 0) || self.0.get_mut().has_decrypted()
     }
 }
 
 impl Read for Session {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
+            Err(error) if is_about_our_certificate(&error.to_string().to_lowercase()) => {
+                Err(io::Error::other(refused_by_server(error)))
+            }
             // OpenSSL 3 reports an end without close_notify as an error of its own.
             Err(error)
                 if self.wire().saw_end()

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 
+use super::Stream;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::net::wire::Wire;
@@ -15,7 +16,7 @@ impl Connector {
         Err(Error::config("this TLS library is not compiled in"))
     }
 
-    pub(crate) fn connect(&self, _host: &str, _wire: Wire) -> Result<Session> {
+    pub(crate) fn connect(&self, _host: &str, _beneath: Stream) -> Result<Session> {
         match self.0 {}
     }
 }

@@ -34,12 +34,22 @@ impl Refusal {
                 format!("the certificate of {host} is not valid yet: is this computer's clock right?")
             }
             Refusal::WrongName => format!(
-                "the certificate is for another name than {host}: check the API URL, or what answers at that address"
+                "the certificate is for another name than {host}: check the URL, or what answers at that address"
             ),
             Refusal::Other => format!("the certificate of {host} was refused: {cause}"),
         };
         Error::new(ErrorKind::Tls, text).with_source(cause)
     }
+}
+
+/// What the server thinks of this client's certificate. In TLS 1.3 it says so after the handshake, in place of the first
+/// answer.
+pub(super) fn refused_by_server(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
+    let text = format!(
+        "the server wants a certificate of the client, or refuses the one it was shown: client_identity_pem sets it \
+         ({cause})"
+    );
+    Error::new(ErrorKind::Tls, text).with_source(cause)
 }
 
 /// A handshake that failed because of the connection beneath, not because of TLS.
@@ -65,6 +75,10 @@ pub(super) fn broken_handshake(host: &str, error: io::Error) -> Error {
 /// A root certificate as the user gave it.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|window| window == b"-----BEGIN ")
+}
+
+pub(super) fn unusable_identity(why: impl fmt::Display) -> Error {
+    Error::config(format!("client_identity_pem: {why}"))
 }
 
 pub(super) fn unreadable_root(number: usize, why: impl fmt::Display) -> Error {

@@ -3,11 +3,19 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, StreamOwned,
+};
 
-use super::refusal::{Refusal, broken_handshake, is_pem, unreadable_root};
+use super::Stream;
+use super::refusal::{
+    Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::wire::Wire;
@@ -23,25 +31,33 @@ impl Connector {
         }
         // The provider is named, not taken from the process: another crate's choice must not become ours.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let settings = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider)
             // TLS 1.2 and 1.3: rustls has nothing older.
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::config(format!("rustls cannot be set up: {error}")))?
-            // A switch that accepts any certificate would go here (`dangerous()`) ...
-            .with_root_certificates(roots)
-            // ... and a client certificate here.
-            .with_no_client_auth();
+            .with_root_certificates(roots);
+        let mut settings = match &config.client_identity {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let (chain, key) = identity(pem)?;
+                builder.with_client_auth_cert(chain, key).map_err(unusable_identity)?
+            }
+        };
+        if config.accept_invalid_certificates {
+            let anything = AcceptAnything(settings.crypto_provider().signature_verification_algorithms);
+            settings.dangerous().set_certificate_verifier(Arc::new(anything));
+        }
         Ok(Connector(Arc::new(settings)))
     }
 
-    pub(crate) fn connect(&self, host: &str, mut wire: Wire) -> Result<Session> {
+    pub(crate) fn connect(&self, host: &str, mut beneath: Stream) -> Result<Session> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::config(format!("{host} is not a name a certificate can be issued for")))?;
         let mut connection = ClientConnection::new(self.0.clone(), name).map_err(|error| {
             Error::new(ErrorKind::Tls, format!("TLS cannot begin: {error}")).with_source(error)
         })?;
-        match connection.complete_io(&mut wire) {
-            Ok(_) => Ok(Session(Box::new(StreamOwned::new(connection, wire)))),
+        match connection.complete_io(&mut beneath) {
+            Ok(_) => Ok(Session(Box::new(StreamOwned::new(connection, beneath)))),
             Err(error) => Err(failure(host, error)),
         }
     }
@@ -60,6 +76,56 @@ fn add_root(roots: &mut RootCertStore, bytes: &[u8]) -> Result<(), String> {
     if found { Ok(()) } else { Err("the PEM text contains no certificate".to_owned()) }
 }
 
+fn identity(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let chain = chain.map_err(unusable_identity)?;
+    if chain.is_empty() {
+        return Err(unusable_identity("there is no certificate in PEM"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| unusable_identity("there is no unencrypted private key in PEM"))?;
+    Ok((chain, key))
+}
+
+/// Takes whatever certificate the server shows, if the server has the key to it.
+#[derive(Debug)]
+struct AcceptAnything(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AcceptAnything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
+
 fn failure(host: &str, error: io::Error) -> Error {
     use rustls::Error as Tls;
 
@@ -75,6 +141,7 @@ fn failure(host: &str, error: io::Error) -> Error {
              its root to add_root_certificate, or choose Tls::Native"
         ),
         Tls::InvalidCertificate(reason) => return refusal(reason).into_error(host, cause),
+        Tls::AlertReceived(alert) if is_about_certificates(*alert) => return refused_by_server(cause),
         Tls::InvalidMessage(_) => {
             format!("{host} does not speak TLS on this port: is it http instead of https?")
         }
@@ -84,6 +151,22 @@ fn failure(host: &str, error: io::Error) -> Error {
         other => format!("the TLS handshake with {host} failed: {other}"),
     };
     Error::new(ErrorKind::Tls, text).with_source(cause)
+}
+
+fn is_about_certificates(alert: AlertDescription) -> bool {
+    use AlertDescription as A;
+
+    matches!(
+        alert,
+        A::CertificateRequired
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::NoCertificate
+    )
 }
 
 fn refusal(error: &CertificateError) -> Refusal {
@@ -99,19 +182,20 @@ fn refusal(error: &CertificateError) -> Refusal {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<StreamOwned<ClientConnection, Wire>>);
+pub(crate) struct Session(Box<StreamOwned<ClientConnection, Stream>>);
 
 impl Session {
     pub(crate) fn wire(&self) -> &Wire {
-        &self.0.sock
+        self.0.sock.wire()
     }
 
     pub(crate) fn wire_mut(&mut self) -> &mut Wire {
-        &mut self.0.sock
+        self.0.sock.wire_mut()
     }
 
     pub(crate) fn has_decrypted(&mut self) -> bool {
         self.0.conn.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+            || self.0.sock.has_decrypted()
     }
 }
 
@@ -119,6 +203,12 @@ impl Read for Session {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.0.read(buffer) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
+            Err(error) => match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+                Some(cause @ rustls::Error::AlertReceived(alert)) if is_about_certificates(*alert) => {
+                    Err(io::Error::other(refused_by_server(cause.clone())))
+                }
+                _ => Err(error),
+            },
             result => result,
         }
     }

@@ -1,0 +1,240 @@
+//! Proxies: which one stands between this program and a server, and how it is told where to go.
+//!
+//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: it is the only way a WebSocket has through one
+//! (RFC 6455, section 4.1), and REST and the socket are to take the same way. What it costs: some proxies allow CONNECT
+//! to port 443 only. The platform is there; a development server is seldom behind a proxy.
+
+mod bypass;
+mod connect;
+mod environment;
+mod socks;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+use self::environment::Environment;
+use super::dial::Endpoint;
+use super::tls::Stream;
+use super::url::ApiUrl;
+use crate::error::{Error, Result};
+
+/// What the builder was told.
+#[derive(Clone, Default)]
+pub(crate) enum ProxyChoice {
+    /// `HTTPS_PROXY` and the like.
+    #[default]
+    Environment,
+    Direct,
+    /// As given: an unusable one is an error when the dialler is made.
+    Url(Zeroizing<String>),
+}
+
+impl fmt::Debug for ProxyChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProxyChoice::Environment => "Environment",
+            ProxyChoice::Direct => "Direct",
+            // There may be a password in it.
+            ProxyChoice::Url(_) => "Url(…)",
+        })
+    }
+}
+
+/// Knows the proxy for every target. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum Proxies {
+    Direct,
+    Always(Arc<Proxy>),
+    Environment(Arc<Environment>),
+}
+
+impl Proxies {
+    /// Reads the environment, if that is the choice.
+    ///
+    /// # Errors
+    /// `Config`, when the builder's URL is unusable.
+    pub(crate) fn new(choice: &ProxyChoice) -> Result<Self> {
+        Ok(match choice {
+            ProxyChoice::Environment => Proxies::Environment(Arc::new(Environment::of_process())),
+            ProxyChoice::Direct => Proxies::Direct,
+            ProxyChoice::Url(url) => Proxies::Always(Arc::new(Proxy::parse(url, "proxy()")?)),
+        })
+    }
+
+    /// The proxy for this target, if it has one.
+    ///
+    /// # Errors
+    /// `Config`, naming the environment variable that cannot be used.
+    pub(crate) fn for_target(&self, url: &ApiUrl) -> Result<Option<Arc<Proxy>>> {
+        match self {
+            Proxies::Direct => Ok(None),
+            Proxies::Always(proxy) => Ok(Some(Arc::clone(proxy))),
+            Proxies::Environment(environment) => Ok(environment.proxy_for(url)?.map(Arc::new)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Http,
+    /// CONNECT inside TLS.
+    Https,
+    /// Names are looked up here.
+    Socks5,
+    /// Names are looked up by the proxy.
+    Socks5h,
+}
+
+/// One proxy. Neither `Debug` nor `Display` shows the credentials.
+pub(crate) struct Proxy {
+    kind: Kind,
+    /// Without brackets.
+    host: String,
+    port: u16,
+    credentials: Option<Credentials>,
+}
+
+struct Credentials {
+    user: Zeroizing<String>,
+    password: Zeroizing<String>,
+}
+
+impl Proxy {
+    /// `origin` says whose setting it is.
+    ///
+    /// # Errors
+    /// `Config`, saying what is wrong. The text is not repeated: there may be a password in it.
+    pub(crate) fn parse(text: &str, origin: &str) -> Result<Self> {
+        let wrong = |what: &str| {
+            Error::config(format!(
+                "{origin}: {what}: a proxy looks like http://host:3128, with credentials http://user:password@host:3128"
+            ))
+        };
+        let text = text.trim();
+        // What has no scheme is an HTTP proxy, as everywhere.
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let (kind, default_port) = match scheme.to_ascii_lowercase().as_str() {
+            "http" => (Kind::Http, 80),
+            "https" => (Kind::Https, 443),
+            "socks5" => (Kind::Socks5, 1080),
+            // Desktops write `socks`.
+            "socks5h" | "socks" => (Kind::Socks5h, 1080),
+            _ => return Err(wrong("the scheme is none of http, https, socks5, socks5h")),
+        };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if !matches!(path, "" | "/") {
+            return Err(wrong("there is something behind host and port"));
+        }
+        let (credentials, place) = match authority.rsplit_once('@') {
+            None => (None, authority),
+            Some((credentials, place)) => {
+                let credentials = Credentials::parse(credentials)
+                    .ok_or_else(|| wrong("the credentials are not percent-encoded UTF-8"))?;
+                (Some(credentials), place)
+            }
+        };
+        let (host, port) = split_port(place).ok_or_else(|| wrong("host and port are not right"))?;
+        let proxy =
+            Proxy { kind, host: host.to_ascii_lowercase(), port: port.unwrap_or(default_port), credentials };
+        if let (Some(credentials), Kind::Socks5 | Kind::Socks5h) = (&proxy.credentials, kind) {
+            let fits = |text: &str| (1..=255).contains(&text.len());
+            if !fits(&credentials.user) || !fits(&credentials.password) {
+                return Err(wrong("user and password of a SOCKS proxy have 1 to 255 bytes each"));
+            }
+        }
+        Ok(proxy)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint<'_> {
+        Endpoint { host: &self.host, port: self.port }
+    }
+
+    /// Makes the proxy connect to the target. Afterwards the stream is the target's.
+    ///
+    /// # Errors
+    /// Worded to stand behind the proxy's name.
+    pub(crate) fn open_tunnel(&self, stream: &mut Stream, target: Endpoint<'_>) -> Result<()> {
+        let credentials = self.credentials.as_ref();
+        match self.kind {
+            Kind::Http | Kind::Https => connect::open_tunnel(stream, target, credentials),
+            Kind::Socks5 | Kind::Socks5h => socks::open_tunnel(stream, target, credentials),
+        }
+    }
+
+    /// The error with the proxy's name in front, unless the proxy has nothing to do with it.
+    pub(crate) fn blame(&self, error: Error) -> Error {
+        if error.is_closed() {
+            return error;
+        }
+        let (kind, text) = (error.kind(), format!("proxy {self}: {error}"));
+        error.reworded(kind, text)
+    }
+}
+
+impl Credentials {
+    fn parse(text: &str) -> Option<Self> {
+        let (user, password) = text.split_once(':').unwrap_or((text, ""));
+        let decode = |text: &str| {
+            let bytes = Zeroizing::new(percent_decode_str(text).collect::<Vec<u8>>());
+            std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
+        };
+        Some(Credentials { user: decode(user)?, password: decode(password)? })
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match self.kind {
+            Kind::Http => "http",
+            Kind::Https => "https",
+            Kind::Socks5 => "socks5",
+            Kind::Socks5h => "socks5h",
+        };
+        write!(f, "{scheme}://{}", self.endpoint())
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Proxy({self})")
+    }
+}
+
+/// Host, without brackets, and port of `host`, `host:port`, `[v6]` or `[v6]:port`. `None` if it is none of them.
+fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+        }
+        None => {
+            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+            let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            if host.is_empty() || !is_name {
+                return None;
+            }
+            (host, port)
+        }
+    };
+    let port = match port {
+        // `host:` means the port of the scheme, as in any URL.
+        None | Some("") => None,
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(port.parse().ok().filter(|port| *port != 0)?)
+        }
+        Some(_) => return None,
+    };
+    Some((host, port))
+}

@@ -1,0 +1,82 @@
+//! `NO_PROXY`: the targets that are reached directly.
+
+use std::net::IpAddr;
+
+use super::split_port;
+
+/// Entries separated by commas or white space: `*` for everything, names (which cover what is below them; a dot or
+/// `*.` in front changes nothing), addresses, networks such as `10.0.0.0/8`; any but the networks with a port.
+/// Names are compared as they are written, never looked up.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bypass(Vec<Entry>);
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Everything,
+    Name(String, Option<u16>),
+    Address(IpAddr, Option<u16>),
+    Network(IpAddr, u8),
+}
+
+impl Bypass {
+    /// What cannot be understood is left out, as everywhere.
+    pub(super) fn parse(list: &str) -> Self {
+        Bypass(list.split(|c: char| c == ',' || c.is_whitespace()).filter_map(Entry::parse).collect())
+    }
+
+    pub(super) fn covers(&self, host: &str, port: u16) -> bool {
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        self.0.iter().any(|entry| match entry {
+            Entry::Everything => true,
+            Entry::Name(suffix, its_port) => {
+                let is_below = |name: &str| {
+                    name.strip_suffix(suffix.as_str())
+                        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+                };
+                address.is_none() && is_below(&name) && its_port.is_none_or(|its| its == port)
+            }
+            Entry::Address(its_own, its_port) => {
+                address == Some(*its_own) && its_port.is_none_or(|its| its == port)
+            }
+            Entry::Network(network, bits) => address.is_some_and(|address| is_in(address, *network, *bits)),
+        })
+    }
+}
+
+impl Entry {
+    fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Entry::Everything);
+        }
+        if let Some((network, bits)) = text.split_once('/') {
+            let network: IpAddr = network.parse().ok()?;
+            let width = if network.is_ipv4() { 32 } else { 128 };
+            let bits = bits.parse().ok().filter(|bits| *bits <= width)?;
+            return Some(Entry::Network(network, bits));
+        }
+        // An IPv6 address may come without brackets, and then has no port.
+        let (host, port) = match text.parse::<IpAddr>() {
+            Ok(address) => return Some(Entry::Address(address.to_canonical(), None)),
+            Err(_) => split_port(text.strip_prefix('*').unwrap_or(text))?,
+        };
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Some(Entry::Address(address.to_canonical(), port));
+        }
+        let name = host.trim_matches('.').to_ascii_lowercase();
+        (!name.is_empty()).then_some(Entry::Name(name, port))
+    }
+}
+
+fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+    let (address, network, width) = match (address, network) {
+        (IpAddr::V4(address), IpAddr::V4(network)) => {
+            (u128::from(address.to_bits()), u128::from(network.to_bits()), 32)
+        }
+        (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
+        _ => return false,
+    };
+    // Shifting out all of it is allowed only so.
+    let host_bits: u32 = width - u32::from(bits);
+    (address ^ network).checked_shr(host_bits).unwrap_or_default() == 0
+}

@@ -1,0 +1,113 @@
+//! The method CONNECT (RFC 9110, section 9.3.6).
+
+use std::io::{self, Read, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use zeroize::Zeroizing;
+
+use super::Credentials;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::dial::Endpoint;
+use crate::net::tls::Stream;
+
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+/// Characters of the proxy's words that are shown.
+const MAX_SHOWN: usize = 100;
+
+pub(super) fn open_tunnel(
+    stream: &mut Stream,
+    target: Endpoint<'_>,
+    credentials: Option<&Credentials>,
+) -> Result<()> {
+    let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
+    if let Some(Credentials { user, password }) = credentials {
+        let both = Zeroizing::new(format!("{}:{}", user.as_str(), password.as_str()));
+        let encoded = Zeroizing::new(STANDARD.encode(both.as_bytes()));
+        for part in ["Proxy-Authorization: Basic ", &encoded, "\r\n"] {
+            request.push_str(part);
+        }
+    }
+    request.push_str("\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .and_then(|()| stream.flush())
+        .map_err(|error| lost(error, target))?;
+
+    let mut head = Vec::with_capacity(512);
+    while !answered(&head, target, credentials.is_some())? {
+        if head.len() >= MAX_HEAD {
+            return Err(Error::protocol("its answer to CONNECT has too long a head"));
+        }
+        let mut part = [0; 1024];
+        match stream.read(&mut part).map_err(|error| lost(error, target))? {
+            0 => return Err(lost(io::ErrorKind::UnexpectedEof.into(), target)),
+            count => head.extend_from_slice(part.get(..count).unwrap_or_default()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether the head is complete and says yes.
+fn answered(head: &[u8], target: Endpoint<'_>, had_credentials: bool) -> Result<bool> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut answer = httparse::Response::new(&mut headers);
+    let parsed = answer.parse(head).map_err(|error| {
+        Error::protocol("its answer to CONNECT is not HTTP: is it an HTTP proxy?").with_source(error)
+    })?;
+    let httparse::Status::Complete(length) = parsed else { return Ok(false) };
+    match answer.code.unwrap_or_default() {
+        // Here it is the client that speaks first, always.
+        200..=299 if length < head.len() => {
+            Err(Error::protocol("it sent bytes behind its answer to CONNECT that nobody asked for"))
+        }
+        200..=299 => Ok(true),
+        407 => Err(wants_credentials(answer.headers, had_credentials)),
+        status => {
+            let reason = shown(answer.reason.unwrap_or_default());
+            let text = format!("it refuses to connect to {target}: {status} {reason}");
+            Err(Error::new(ErrorKind::Connect, text.trim_end().to_owned()))
+        }
+    }
+}
+
+/// No kind about tokens, and no status: those are the API's.
+fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
+    let offers: Vec<String> = headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate"))
+        .filter_map(|header| String::from_utf8_lossy(header.value).split_whitespace().next().map(shown))
+        .collect();
+    let takes_basic = offers.is_empty() || offers.iter().any(|offer| offer.eq_ignore_ascii_case("basic"));
+    if !takes_basic {
+        let offers = offers.join(", ");
+        return Error::config(format!(
+            "it wants credentials by a method that this crate does not know (407): {offers} and not Basic"
+        ));
+    }
+    Error::config(if had_credentials {
+        "it does not accept the user and password in its URL (407): check them, special characters percent-encoded"
+    } else {
+        "it wants credentials (407): put them into its URL, as in http://user:password@host:3128"
+    })
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+fn lost(error: io::Error, target: Endpoint<'_>) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Error::timeout(format!("it did not answer CONNECT to {target} in time")),
+        io::ErrorKind::UnexpectedEof => Error::new(
+            ErrorKind::Connect,
+            format!("it closed the connection instead of answering CONNECT to {target}"),
+        ),
+        _ => Error::new(
+            ErrorKind::Connect,
+            format!("the connection to it broke during CONNECT to {target}: {error}"),
+        ),
+    }
+    .with_source(error)
+}

@@ -1,0 +1,74 @@
+//! The proxies that environment variables name, by the rules of curl.
+//!
+//! For `https` targets `https_proxy`, `HTTPS_PROXY`; for `http` targets `http_proxy`; for both `all_proxy`,
+//! `ALL_PROXY`; and `no_proxy`, `NO_PROXY` for the exceptions. The first that is set and not empty counts.
+//!
+//! `HTTP_PROXY` in capitals counts except where `REQUEST_METHOD` is set: in a CGI program the variable is the header
+//! `Proxy` of whoever made the request.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use super::Proxy;
+use super::bypass::Bypass;
+use crate::error::Result;
+use crate::net::url::ApiUrl;
+
+pub(crate) struct Environment {
+    https: Option<Setting>,
+    http: Option<Setting>,
+    bypass: Bypass,
+}
+
+/// Kept as text: a variable that cannot be used is an error only for those who need it.
+#[derive(Clone)]
+struct Setting {
+    variable: &'static str,
+    url: Zeroizing<String>,
+}
+
+impl Environment {
+    pub(super) fn of_process() -> Self {
+        // What is not Unicode fails as a host name, with an error that names the variable.
+        Environment::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let first = |names: &[&'static str]| {
+            names.iter().find_map(|name| {
+                let url = Zeroizing::new(variable(name)?);
+                (!url.trim().is_empty()).then_some(Setting { variable: name, url })
+            })
+        };
+        let is_cgi = variable("REQUEST_METHOD").is_some();
+        let all = first(&["all_proxy", "ALL_PROXY"]);
+        let http: &[_] = if is_cgi { &["http_proxy"] } else { &["http_proxy", "HTTP_PROXY"] };
+        Environment {
+            https: first(&["https_proxy", "HTTPS_PROXY"]).or_else(|| all.clone()),
+            http: first(http).or(all),
+            bypass: first(&["no_proxy", "NO_PROXY"]).map(|list| Bypass::parse(&list.url)).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn proxy_for(&self, url: &ApiUrl) -> Result<Option<Proxy>> {
+        let setting = if url.is_secure() { &self.https } else { &self.http };
+        match setting {
+            Some(setting) if !self.bypass.covers(url.host(), url.port()) => {
+                Proxy::parse(&setting.url, setting.variable).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |setting: &Option<Setting>| setting.as_ref().map(|setting| setting.variable);
+        f.debug_struct("Environment")
+            .field("https", &name(&self.https))
+            .field("http", &name(&self.http))
+            .field("bypass", &self.bypass)
+            .finish()
+    }
+}

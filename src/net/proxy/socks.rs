@@ -1,0 +1,165 @@
+//! SOCKS 5 (RFC 1928) with user and password (RFC 1929).
+
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+
+use zeroize::Zeroizing;
+
+use super::Credentials;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::dial::Endpoint;
+use crate::net::tls::Stream;
+
+const VERSION: u8 = 5;
+const NO_CREDENTIALS: u8 = 0;
+const USER_AND_PASSWORD: u8 = 2;
+const NOTHING_ACCEPTABLE: u8 = 0xff;
+/// The version of the exchange of user and password.
+const CREDENTIALS_VERSION: u8 = 1;
+const CONNECT: u8 = 1;
+const IPV4: u8 = 1;
+const NAME: u8 = 3;
+const IPV6: u8 = 4;
+
+/// Every answer is read to its last byte and no further: what follows is the target's.
+pub(super) fn open_tunnel(
+    stream: &mut Stream,
+    target: Endpoint<'_>,
+    credentials: Option<&Credentials>,
+) -> Result<()> {
+    let request = connect_request(target)?;
+    let methods: &[u8] = match credentials {
+        None => &[NO_CREDENTIALS],
+        Some(_) => &[NO_CREDENTIALS, USER_AND_PASSWORD],
+    };
+    let mut greeting = vec![VERSION, u8::try_from(methods.len()).unwrap_or_default()];
+    greeting.extend_from_slice(methods);
+    let lost = |error| lost(error, target);
+    send(stream, &greeting).map_err(lost)?;
+    let [version, method] = receive(stream).map_err(lost)?;
+    if version != VERSION {
+        return Err(Error::protocol("it does not answer as SOCKS 5: is it a SOCKS 5 proxy?"));
+    }
+    match (method, credentials) {
+        (NO_CREDENTIALS, _) => {}
+        (USER_AND_PASSWORD, Some(credentials)) => log_in(stream, credentials, target)?,
+        (NOTHING_ACCEPTABLE, None) => {
+            return Err(Error::config(
+                "it wants credentials: put them into its URL, as in socks5h://user:password@host:1080",
+            ));
+        }
+        (NOTHING_ACCEPTABLE, Some(_)) => {
+            return Err(Error::config("it wants credentials by a method that this crate does not know"));
+        }
+        _ => return Err(Error::protocol("it chose a method that was not offered")),
+    }
+
+    send(stream, &request).map_err(lost)?;
+    let [version, reply, _, kind] = receive(stream).map_err(lost)?;
+    if version != VERSION {
+        return Err(Error::protocol("its answer to CONNECT is not SOCKS 5"));
+    }
+    if reply != 0 {
+        return Err(refused(reply, target));
+    }
+    // The address it connects from: of no use here, but it has to be read.
+    let length = match kind {
+        IPV4 => 4,
+        IPV6 => 16,
+        NAME => {
+            let [length] = receive(stream).map_err(lost)?;
+            u64::from(length)
+        }
+        _ => return Err(Error::protocol("its answer to CONNECT has an unknown kind of address")),
+    };
+    let wanted = length + 2;
+    match io::copy(&mut stream.take(wanted), &mut io::sink()).map_err(lost)? {
+        read if read == wanted => Ok(()),
+        _ => Err(lost(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+fn connect_request(target: Endpoint<'_>) -> Result<Vec<u8>> {
+    let mut request = vec![VERSION, CONNECT, 0];
+    match target.host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => {
+            request.push(IPV4);
+            request.extend_from_slice(&address.octets());
+        }
+        Ok(IpAddr::V6(address)) => {
+            request.push(IPV6);
+            request.extend_from_slice(&address.octets());
+        }
+        Err(_) => {
+            let length = u8::try_from(target.host.len())
+                .map_err(|_| Error::config("the API's host name is too long for SOCKS"))?;
+            request.extend_from_slice(&[NAME, length]);
+            request.extend_from_slice(target.host.as_bytes());
+        }
+    }
+    request.extend_from_slice(&target.port.to_be_bytes());
+    Ok(request)
+}
+
+fn log_in(stream: &mut Stream, credentials: &Credentials, target: Endpoint<'_>) -> Result<()> {
+    let Credentials { user, password } = credentials;
+    let mut request = Zeroizing::new(Vec::with_capacity(3 + user.len() + password.len()));
+    request.push(CREDENTIALS_VERSION);
+    for text in [user, password] {
+        // Checked when the URL was read.
+        request.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
+        request.extend_from_slice(text.as_bytes());
+    }
+    let lost = |error| lost(error, target);
+    send(stream, &request).map_err(lost)?;
+    let [_, status] = receive(stream).map_err(lost)?;
+    if status == 0 {
+        return Ok(());
+    }
+    Err(Error::config(
+        "it does not accept the user and password in its URL: check them, special characters percent-encoded",
+    ))
+}
+
+fn refused(reply: u8, target: Endpoint<'_>) -> Error {
+    let reason = match reply {
+        1 => "a failure of its own",
+        2 => "its rules forbid it",
+        3 => "the network cannot be reached",
+        4 => "the host cannot be reached",
+        5 => "the connection was refused",
+        6 => "it took too long",
+        7 => "it does not know CONNECT",
+        8 => "it does not know this kind of address",
+        _ => "for a reason that SOCKS 5 does not name",
+    };
+    Error::new(ErrorKind::Connect, format!("it cannot connect to {target}: {reason} ({reply})"))
+}
+
+fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+fn receive<const N: usize>(stream: &mut Stream) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    stream.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn lost(error: io::Error, target: Endpoint<'_>) -> Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => {
+            Error::timeout(format!("its SOCKS 5 handshake for {target} did not end in time"))
+        }
+        io::ErrorKind::UnexpectedEof => Error::new(
+            ErrorKind::Connect,
+            format!("it closed the connection during the SOCKS 5 handshake for {target}"),
+        ),
+        _ => Error::new(
+            ErrorKind::Connect,
+            format!("the connection to it broke during the SOCKS 5 handshake for {target}: {error}"),
+        ),
+    }
+    .with_source(error)
+}
