@@ -445,12 +445,12 @@ impl Shared {
     /// One try to connect with the host's credentials.
     pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
         let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
-        connect(&self.target, &auth, &self.cancel)
+        connect(&self.target, &auth, None, &self.cancel)
     }
 
     /// Puts a fresh link in place, has it restored, and lets everybody send.
     pub(crate) fn install(&self, connected: Connected, restore: impl FnOnce(&Line<'_>) -> Result<()>) {
-        let Connected { link, mut early } = connected;
+        let Connected { link, mut early, .. } = connected;
         let link = Arc::new(link);
         let generation = {
             let mut state = self.lock();
