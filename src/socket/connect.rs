@@ -45,10 +45,8 @@ pub(crate) struct Connected {
     /// What came before the CONNECT reply and along with it.
     pub(crate) early: Vec<Inbound>,
     /// The ids of the session. With a `pid` it can be taken up again after a loss.
-    #[cfg_attr(not(test), allow(dead_code, reason = "recovery is not switched on yet"))]
     pub(crate) reply: Reply,
     /// The server has taken the lost session up again: `early` begins with what was missed.
-    #[cfg_attr(not(test), allow(dead_code, reason = "recovery is not switched on yet"))]
     pub(crate) recovered: bool,
 }
 
@@ -65,6 +63,13 @@ impl ConnectFailure {
         match self {
             ConnectFailure::Refused(error) | ConnectFailure::Failed(error) => error,
         }
+    }
+}
+
+impl ConnectFailure {
+    /// The server did not get to say anything.
+    pub(crate) fn is_of_the_network(&self) -> bool {
+        matches!(self, ConnectFailure::Failed(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout))
     }
 }
 

@@ -144,7 +144,6 @@ impl RawEvent {
     /// Where the server's record of this session stands after this event, for
     /// [`Recovery`](crate::socket::packet::Recovery): the last argument if it is a string, and the event asks for no
     /// ack. Decodes that one string and nothing else.
-    #[cfg_attr(not(any(test, fuzzing)), allow(dead_code, reason = "recovery is not switched on yet"))]
     pub(crate) fn offset(&self) -> Option<String> {
         if self.ack.is_some() {
             return None;

@@ -227,8 +227,8 @@ impl Reply {
     }
 
     fn without_empty(self) -> Self {
-        let filled = |id: &Box<str>| !id.is_empty();
-        Reply { sid: self.sid.filter(filled), pid: self.pid.filter(filled) }
+        let filled = |id: Option<Box<str>>| id.filter(|id| !id.is_empty());
+        Reply { sid: filled(self.sid), pid: filled(self.pid) }
     }
 }
 

@@ -445,12 +445,20 @@ impl Shared {
     /// One try to connect with the host's credentials.
     pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
         let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
-        connect(&self.target, &auth, None, &self.cancel)
+        let recovery = self.lock().recovery();
+        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.cancel);
+        if let Err(failure) = &outcome
+            && !failure.is_of_the_network()
+        {
+            // Whatever the server did not like, it need not be asked for it again.
+            self.lock().pid = None;
+        }
+        outcome
     }
 
     /// Puts a fresh link in place, has it restored, and lets everybody send.
     pub(crate) fn install(&self, connected: Connected, restore: impl FnOnce(&Line<'_>) -> Result<()>) {
-        let Connected { link, mut early, .. } = connected;
+        let Connected { link, mut early, reply, recovered } = connected;
         let link = Arc::new(link);
         let generation = {
             let mut state = self.lock();
@@ -463,7 +471,11 @@ impl Shared {
             state.up_since = Instant::now();
             let attempt = state.attempt;
             let again = state.generation > 1;
-            state.inbox.push(Item::Connected { attempt, recovered: false, again });
+            state.inbox.push(Item::Connected { attempt, recovered, again });
+            state.pid = reply.pid;
+            if !recovered {
+                state.offset = None;
+            }
             let mut filed = state.file(&mut early);
             filed.events += 1;
             self.tell(&mut state, filed);
