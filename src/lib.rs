@@ -7,6 +7,9 @@ mod agent;
 mod client;
 mod config;
 mod error;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod model;
 mod net;
 mod socket;

@@ -62,6 +62,11 @@ impl Wire {
         self.deadline = deadline;
     }
 
+    /// Direct mode: as [`set_deadline`](Wire::set_deadline), unless the deadline that is set comes first.
+    pub(crate) fn shorten_deadline(&mut self, deadline: Instant) {
+        self.deadline = Some(self.deadline.map_or(deadline, |set| set.min(deadline)));
+    }
+
     /// From now on reads take what was fed, and the socket's read time limit belongs to the reader.
     pub(crate) fn start_feeding(&mut self) -> io::Result<()> {
         self.deadline = None;

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use tungstenite::Message;
+use serde::Deserialize;
+use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{ApiUrl, CancelToken, Dialer};
+use crate::net::{ApiUrl, CancelToken, Dialer, Stream};
 use crate::socket::engine::{self, Frame, Handshake};
 use crate::socket::link::{Inbound, Link, LinkEnd, SendFailure};
-use crate::socket::packet;
-use crate::socket::websocket::{remaining, snippet, upgrade};
+use crate::socket::packet::{self, Recovery, Reply};
+use crate::socket::tap::Tap;
+use crate::socket::websocket::{rejected_after_upgrade, remaining, snippet, upgrade};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
@@ -24,8 +25,18 @@ pub(crate) struct Target {
 
 /// How long the server may take to answer CONNECT. The official client would wait for ever.
 const CONNECT_REPLY_TIMEOUT: Duration = Duration::from_secs(20);
-/// Events that may come before the answer to CONNECT.
-const MAX_EARLY_EVENTS: usize = 256;
+/// What may come before the answer to CONNECT.
+const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
+/// The same when the server was asked to replay what was missed: it does so before it answers.
+const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
+/// WebSocket pings that may come before the open packet.
+const MAX_EARLY_PINGS: usize = 100;
+
+#[derive(Clone, Copy)]
+struct Early {
+    items: usize,
+    bytes: usize,
+}
 
 /// A link that may be used.
 #[derive(Debug)]
@@ -33,6 +44,12 @@ pub(crate) struct Connected {
     pub(crate) link: Link,
     /// What came before the CONNECT reply and along with it.
     pub(crate) early: Vec<Inbound>,
+    /// The ids of the session. With a `pid` it can be taken up again after a loss.
+    #[cfg_attr(not(test), allow(dead_code, reason = "recovery is not switched on yet"))]
+    pub(crate) reply: Reply,
+    /// The server has taken the lost session up again: `early` begins with what was missed.
+    #[cfg_attr(not(test), allow(dead_code, reason = "recovery is not switched on yet"))]
+    pub(crate) recovered: bool,
 }
 
 /// Why there is none.
@@ -61,53 +78,78 @@ impl From<Error> for ConnectFailure {
 }
 
 /// Dials, upgrades, and joins the main namespace with `auth`, a JSON object. `cancel` lets another thread end it.
+///
+/// `recovery` asks the server to take a lost session up again. Ask once a loss: what the server replays is bounded
+/// here, and a replay that is too large fails every time.
 pub(crate) fn connect(
     target: &Target,
     auth: &str,
+    recovery: Option<&Recovery>,
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
     let deadline = Instant::now() + target.dial_timeout;
+    let hello = packet::encode_connect(auth, recovery)?;
     let mut stream = target.dialer.dial_cancellable(&target.url, deadline, cancel)?;
     stream.wire_mut().set_deadline(Some(deadline));
     let mut ws = upgrade(stream, &target.url, &target.user_agent)?;
 
-    let first = ws.read().map_err(|error| no_open_packet(&error))?;
-    let Message::Text(text) = first else {
-        return Err(Error::protocol("the server's first message is not an open packet").into());
-    };
+    let text = first_text(&mut ws)?;
     let Ok(Frame::Open(json)) = engine::decode(&text) else {
         return Err(Error::protocol("the server's first message is not an open packet").into());
     };
     let handshake = Handshake::parse(json)?;
     let link = Link::new(ws, handshake)?;
 
-    link.send(packet::encode_connect(auth).into()).map_err(|failure| match failure {
+    link.send(hello.into()).map_err(|failure| match failure {
         SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
         SendFailure::Refused(error) => error,
     })?;
-    let early = await_reply(&link)?;
-    Ok(Connected { link, early })
+    let (reply, early) = await_reply(&link, if recovery.is_some() { EARLY_REPLAY } else { EARLY })?;
+    let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
+    Ok(Connected { link, early, reply, recovered })
+}
+
+fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
+    for _ in 0..MAX_EARLY_PINGS {
+        match ws.read() {
+            Ok(Message::Text(text)) => return Ok(text),
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(_) => break,
+            Err(_) if ws.get_ref().frames.saw_http() => {
+                return Err(Error::protocol(rejected_after_upgrade()));
+            }
+            Err(error) => return Err(no_open_packet(&error)),
+        }
+    }
+    Err(Error::protocol("the server's first message is not an open packet"))
 }
 
 /// Reads until CONNECT is answered. Pings are answered all the while.
-fn await_reply(link: &Link) -> Result<Vec<Inbound>, ConnectFailure> {
+fn await_reply(link: &Link, limit: Early) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
     let deadline = Instant::now() + CONNECT_REPLY_TIMEOUT;
     let mut early = Vec::new();
     let mut end = link.drain(&mut early).err();
+    let (mut counted, mut bytes) = (0, 0);
     loop {
-        if let Some(at) =
-            early.iter().position(|inbound| !matches!(inbound, Inbound::Event(_) | Inbound::Ack(..)))
-        {
-            return match early.remove(at) {
-                Inbound::Connected(json) => check_reply(&json).map(|()| early).map_err(Into::into),
-                Inbound::Refused(json) => Err(ConnectFailure::Refused(refusal(&json))),
-                Inbound::Event(_) | Inbound::Ack(..) => Ok(early),
-            };
+        for inbound in early.iter().skip(counted) {
+            match inbound {
+                Inbound::Event(event) => bytes += event.size(),
+                Inbound::Ack(..) => {}
+                Inbound::Refused(json) => return Err(ConnectFailure::Refused(refusal(json))),
+                Inbound::Connected(reply) => {
+                    let reply = reply.clone();
+                    check_reply(&reply)?;
+                    // What ended the link right behind it comes up again in its first turn.
+                    early.retain(|inbound| matches!(inbound, Inbound::Event(_)));
+                    return Ok((reply, early));
+                }
+            }
         }
+        counted = early.len();
         if let Some(end) = end {
             return Err(broke(&end).into());
         }
-        if early.len() > MAX_EARLY_EVENTS {
+        if counted > limit.items || bytes > limit.bytes {
             return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
         }
         remaining(deadline, "the server did not answer the Socket.IO CONNECT within 20 s")?;
@@ -115,13 +157,10 @@ fn await_reply(link: &Link) -> Result<Vec<Inbound>, ConnectFailure> {
     }
 }
 
-fn check_reply(json: &str) -> Result<()> {
-    let sid = serde_json::from_str::<Value>(json)
-        .ok()
-        .and_then(|reply| reply.get("sid").and_then(Value::as_str).map(str::is_empty));
-    match sid {
-        Some(false) => Ok(()),
-        _ => Err(Error::protocol(
+fn check_reply(reply: &Reply) -> Result<()> {
+    match reply.sid {
+        Some(_) => Ok(()),
+        None => Err(Error::protocol(
             "the server's CONNECT reply has no session id: it seems to speak an older Socket.IO (v2)",
         )),
     }
@@ -129,11 +168,16 @@ fn check_reply(json: &str) -> Result<()> {
 
 /// CONNECT_ERROR carries an object with a message, a bare string, or nothing.
 fn refusal(json: &str) -> Error {
-    let message = match serde_json::from_str::<Value>(json) {
-        Ok(Value::String(text)) => text,
-        Ok(value) => value.get("message").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        Err(_) => String::new(),
+    #[derive(Deserialize)]
+    struct Refusal {
+        message: String,
+    }
+    // Without a look at whatever else there may be.
+    let decode = |json: &str| {
+        let object = serde_json::from_str(json).map(|Refusal { message }| message);
+        object.or_else(|_| serde_json::from_str::<String>(json)).ok()
     };
+    let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
     let message = snippet(&message);
     let text = if message.is_empty() {
         "the server refused the connection: the token is wrong, expired or revoked".to_owned()
@@ -171,6 +215,8 @@ mod tests {
             (r#""Invalid namespace""#, Some("Invalid namespace")),
             ("", None),
             ("[1]", None),
+            (r#"{"message":7}"#, None),
+            (r#"{"message":"half \ud83d"}"#, Some("half \u{fffd}")),
         ] {
             let error = refusal(json);
             assert_eq!((error.kind(), error.server_message()), (ErrorKind::Unauthorized, said), "{json}");
@@ -179,9 +225,9 @@ mod tests {
 
     #[test]
     fn wants_a_session_id() {
-        assert!(check_reply(r#"{"sid":"abc","pid":"x"}"#).is_ok());
-        for bad in ["", "{}", r#"{"sid":""}"#, "[]"] {
-            assert!(check_reply(bad).is_err(), "{bad}");
+        assert!(check_reply(&Reply::parse(r#"{"sid":"abc","pid":"x"}"#)).is_ok());
+        for bad in ["", "{}", r#"{"sid":""}"#, "[]", r#"{"sid":7}"#, "{"] {
+            assert!(check_reply(&Reply::parse(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Facts: the Engine.IO protocol document, version 4.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
 
@@ -67,20 +69,19 @@ impl Handshake {
     /// # Errors
     /// `Protocol` when the text is not a JSON object with a session id.
     pub(crate) fn parse(json: &str) -> Result<Self> {
-        let value: Value = serde_json::from_str(json).map_err(|error| {
-            Error::protocol("the server's open packet is not valid JSON").with_source(error)
+        let open: Open<'_> = serde_json::from_str(json).map_err(|error| {
+            Error::protocol("the server's open packet is not a JSON object with a session id")
+                .with_source(error)
         })?;
-        match value.get("sid").and_then(Value::as_str) {
-            // The id itself is of no use over WebSocket, and a secret: it is not kept.
-            Some(sid) if !sid.is_empty() => {}
-            _ => return Err(Error::protocol("the server's open packet has no session id")),
+        // The id itself is of no use over WebSocket, and a secret: it is not kept.
+        if open.sid.is_empty() {
+            return Err(Error::protocol("the server's open packet has an empty session id"));
         }
+        let max_payload = open.max_payload.and_then(|raw| raw.get().parse::<u64>().ok());
         Ok(Handshake {
-            ping_interval: millis(value.get("pingInterval"), DEFAULT_PING_INTERVAL),
-            ping_timeout: millis(value.get("pingTimeout"), DEFAULT_PING_TIMEOUT),
-            max_payload: value
-                .get("maxPayload")
-                .and_then(Value::as_u64)
+            ping_interval: millis(open.ping_interval, DEFAULT_PING_INTERVAL),
+            ping_timeout: millis(open.ping_timeout, DEFAULT_PING_TIMEOUT),
+            max_payload: max_payload
                 .filter(|bytes| *bytes > 0)
                 .map(|bytes| usize::try_from(bytes.max(SMALLEST_PAYLOAD)).unwrap_or(usize::MAX)),
         })
@@ -92,10 +93,24 @@ impl Handshake {
     }
 }
 
+/// The open packet. The numbers are looked at one by one: a wild one must not cost the session.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Open<'a> {
+    #[serde(borrow)]
+    sid: Cow<'a, str>,
+    #[serde(borrow)]
+    ping_interval: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ping_timeout: Option<&'a RawValue>,
+    #[serde(borrow)]
+    max_payload: Option<&'a RawValue>,
+}
+
 /// Any number becomes a sane duration; anything else is the default.
-fn millis(value: Option<&Value>, default: Duration) -> Duration {
-    let Some(number) = value.and_then(Value::as_f64) else { return default };
-    // `as` saturates, and turns NaN into 0.
+fn millis(value: Option<&RawValue>, default: Duration) -> Duration {
+    let Some(number) = value.and_then(|raw| raw.get().parse::<f64>().ok()) else { return default };
+    // `as` saturates.
     Duration::from_millis(number as u64).clamp(SHORTEST, LONGEST)
 }
 
@@ -135,6 +150,9 @@ mod tests {
             (r#"{"sid":"x","pingInterval":-5}"#, 1),
             (r#"{"sid":"x","pingInterval":1e300}"#, 3600),
             (r#"{"sid":"x","pingInterval":2500.7}"#, 2),
+            (r#"{"sid":"x","pingInterval":1e999}"#, 3600),
+            (r#"{"sid":"x","pingInterval":null}"#, 25),
+            (r#"{"sid":"x","pingInterval":[9000]}"#, 25),
             (r#"{"sid":"x","pingInterval":"soon"}"#, 25),
         ] {
             assert_eq!(Handshake::parse(json).unwrap().ping_interval.as_secs(), interval, "{json}");

@@ -6,26 +6,28 @@
 
 use std::io::ErrorKind as IoKind;
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::CloseFrame;
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Message, Utf8Bytes, WebSocket};
+use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{ReadBuffer, Stream};
-use crate::socket::engine::{self, Frame, Handshake};
-use crate::socket::event::{AckArgs, Complete, Partial, RawEvent};
-use crate::socket::packet::{self, Kind};
+use crate::socket::channel::{Channel, unanswered_probe};
+use crate::socket::engine::Handshake;
+use crate::socket::event::{AckArgs, RawEvent};
+use crate::socket::packet::Reply;
+use crate::socket::pulse::Clock;
+use crate::socket::tap::Tap;
 
 /// What the server sent, taken apart.
 #[derive(Debug)]
 pub(crate) enum Inbound {
     Event(RawEvent),
     Ack(u64, AckArgs),
-    /// The CONNECT reply: JSON.
-    Connected(String),
+    /// The answer to CONNECT. Comes once.
+    Connected(Reply),
     /// CONNECT_ERROR: JSON, possibly none.
     Refused(String),
 }
@@ -40,10 +42,6 @@ pub(crate) struct LinkEnd {
 impl LinkEnd {
     pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
         LinkEnd { reason, detail: detail.into() }
-    }
-
-    fn parse_error(error: &Error) -> Self {
-        LinkEnd::new(reason::PARSE_ERROR, error.to_string())
     }
 }
 
@@ -68,6 +66,8 @@ pub(crate) struct Link {
     /// Only the holder of the reader role touches this, so the lock is never contended.
     reader: Mutex<Reader>,
     channel: Mutex<Channel>,
+    /// Rung when a sign of life came that senders waited for, or when none will come.
+    alive: Condvar,
     /// To stop a blocked read or write from any thread.
     socket: TcpStream,
     pub(crate) handshake: Handshake,
@@ -78,19 +78,8 @@ struct Reader {
     socket: TcpStream,
     buffer: ReadBuffer,
     timeout: Option<Duration>,
-    last_byte: Instant,
-    silence: Duration,
-}
-
-/// WebSocket and decoder.
-#[derive(Debug)]
-struct Channel {
-    ws: WebSocket<Stream>,
-    partial: Option<Partial>,
-    /// Attachments that do not come end the link.
-    partial_since: Instant,
-    pong_due: bool,
-    end: Option<LinkEnd>,
+    /// When to look at the channel even if nothing comes.
+    due: Instant,
 }
 
 /// How a send ended that did not reach the socket whole.
@@ -107,11 +96,16 @@ pub(crate) enum SendFailure {
 impl Link {
     /// Takes over a WebSocket whose open packet has been read, and waits for nothing more: the CONNECT exchange is
     /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`turn`](Link::turn).
-    pub(crate) fn new(mut ws: WebSocket<Stream>, handshake: Handshake) -> Result<Self> {
+    pub(crate) fn new(ws: WebSocket<Tap<Stream>>, handshake: Handshake) -> Result<Self> {
+        Self::with_skew(ws, handshake, Arc::default())
+    }
+
+    /// `skew`: see [`Clock`].
+    fn with_skew(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake, skew: Arc<AtomicU64>) -> Result<Self> {
         let broken = |error| {
             Error::new(ErrorKind::Connect, "the connection broke while it was set up").with_source(error)
         };
-        let wire = ws.get_mut().wire_mut();
+        let wire = ws.get_mut().get_mut().wire_mut();
         let write_timeout = WRITE_TIMEOUT.min(handshake.ping_timeout.max(Duration::from_secs(1)));
         let reader = wire.socket().map_err(broken)?;
         let socket = wire.socket().map_err(broken)?;
@@ -119,22 +113,16 @@ impl Link {
         wire.set_write_timeout(write_timeout).map_err(broken)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = super::websocket::config(largest));
-        let now = Instant::now();
+        let silence = handshake.silence();
         Ok(Link {
             reader: Mutex::new(Reader {
                 socket: reader,
                 buffer: ReadBuffer::new(),
                 timeout: None,
-                last_byte: now,
-                silence: handshake.silence(),
+                due: Instant::now() + silence,
             }),
-            channel: Mutex::new(Channel {
-                ws,
-                partial: None,
-                partial_since: now,
-                pong_due: false,
-                end: None,
-            }),
+            channel: Mutex::new(Channel::new(ws, silence, Clock::new(skew))),
+            alive: Condvar::new(),
             socket,
             handshake,
         })
@@ -147,75 +135,91 @@ impl Link {
     /// Decodes what is buffered already, without touching the socket. To be called once before the first turn:
     /// what came along with the handshake is announced by nothing.
     pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        self.channel().decode(into)
+        let mut channel = self.channel();
+        channel.decode(into).map_err(|end| channel.set_end(end))
     }
 
     /// Blocks until bytes come, `until` passes or the link is over, and decodes what came.
-    /// Only the holder of the reader role may call it.
+    /// Only the holder of the reader role may call it. Once it has failed, it fails for the same reason ever after.
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = match reader.read(until) {
-            Ok(count) => count,
-            Err(error) if matches!(error.kind(), IoKind::WouldBlock | IoKind::TimedOut) => {
-                return if reader.last_byte.elapsed() >= reader.silence {
-                    Err(LinkEnd::new(reason::PING_TIMEOUT, format!("nothing came for {:?}", reader.silence)))
-                } else {
-                    self.channel().check_partial()
-                };
-            }
-            Err(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::BrokenPipe) => {
-                return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, error.to_string()));
-            }
-            Err(error) => return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
-        };
+        if let Some(end) = self.channel().end() {
+            return Err(end);
+        }
+        let read = reader.read(until);
         let mut channel = self.channel();
-        let wire = channel.ws.get_mut().wire_mut();
-        if count == 0 {
-            wire.end();
-        } else if let Err(error) = wire.feed_from(&mut reader.buffer) {
-            return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string()));
-        }
-        channel.decode(into)?;
-        if count == 0 {
-            return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection"));
-        }
+        // Somebody else may have given the link up, which is what ended the read.
+        let outcome = match channel.end() {
+            Some(end) => Err(end),
+            None => reader.take(read, &mut channel, into),
+        };
+        // Whoever waits for a sign of life looks for itself.
+        self.alive.notify_all();
+        reader.due = outcome.map_err(|end| channel.set_end(end))?;
         Ok(())
     }
 
     /// Writes one frame, on the caller's thread.
     pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<(), SendFailure> {
-        if let Some(max) = self.handshake.max_payload
-            && frame.len() > max
-        {
-            // Larger, and the server would close the connection.
-            let text =
-                format!("the message is {} bytes, the server takes at most {max}: split it", frame.len());
-            return Err(SendFailure::Refused(Error::invalid(text)));
-        }
-        let mut channel = self.channel();
+        self.send_packet(frame, &[])
+    }
+
+    /// Writes a header and its attachments, with nothing in between.
+    fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<(), SendFailure> {
+        self.check_size(header.len())?;
+        attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
+        let mut channel = self.awake();
         if let Some(end) = channel.over() {
             return Err(SendFailure::NotSent(end));
         }
         let before = channel.written();
-        channel.write(Message::Text(frame)).map_err(|end| {
-            self.cut();
-            if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
-        })
+        let binary = attachments.iter().cloned().map(Message::Binary);
+        std::iter::once(Message::Text(header))
+            .chain(binary)
+            .try_for_each(|message| channel.write(message))
+            .map_err(|end| {
+                self.cut();
+                if channel.written() == before {
+                    SendFailure::NotSent(end)
+                } else {
+                    SendFailure::MaybeSent(end)
+                }
+            })
+    }
+
+    /// Larger, and the server would close the connection.
+    fn check_size(&self, size: usize) -> Result<(), SendFailure> {
+        match self.handshake.max_payload {
+            Some(max) if size > max => {
+                let text = format!("the message is {size} bytes, the server takes at most {max}: split it");
+                Err(SendFailure::Refused(Error::invalid(text)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The channel, and if the machine was suspended, not before the other side has shown that it is still there.
+    fn awake(&self) -> MutexGuard<'_, Channel> {
+        let mut channel = self.channel();
+        while let Some(deadline) = channel.probe_after_sleep() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                channel.set_end(unanswered_probe());
+                self.cut();
+                self.alive.notify_all();
+                break;
+            }
+            channel = self.alive.wait_timeout(channel, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        channel
     }
 
     /// Says goodbye: leaves the namespace and starts the closing handshake. The reader sees the end of it.
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
-        let Some(mut channel) = self.lock_until(deadline) else {
+        match self.lock_until(deadline) {
+            Some(mut channel) => channel.say_goodbye(),
             // A writer is stuck: there is nobody to be polite to.
-            self.cut();
-            return;
-        };
-        if channel.over().is_none() {
-            let _ = channel.write(Message::text(packet::DISCONNECT_FRAME));
-            let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
-            let _ = channel.ws.close(Some(frame));
-            let _ = channel.ws.flush();
-            channel.end = Some(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
+            None => self.cut(),
         }
     }
 
@@ -240,8 +244,7 @@ impl Link {
 impl Reader {
     fn read(&mut self, until: Option<Instant>) -> std::io::Result<usize> {
         let now = Instant::now();
-        let alive = self.silence.saturating_sub(now.duration_since(self.last_byte));
-        let wait = until.map_or(alive, |until| alive.min(until.saturating_duration_since(now)));
+        let wait = until.map_or(self.due, |until| until.min(self.due)).saturating_duration_since(now);
         // Zero would mean "for ever".
         let wait = wait.max(Duration::from_millis(1));
         // Under load the wait is always nearly the whole silence: setting it anew each time would cost a system
@@ -252,192 +255,38 @@ impl Reader {
             self.socket.set_read_timeout(Some(wait))?;
             self.timeout = Some(wait);
         }
-        let count = self.buffer.read(&mut self.socket)?;
-        self.last_byte = Instant::now();
-        Ok(count)
-    }
-}
-
-/// A packet whose attachments take longer than this is given up, and the link with it.
-const PARTIAL_TIMEOUT: Duration = Duration::from_secs(60);
-
-impl Channel {
-    /// Why nothing can be sent any more, if so.
-    fn over(&mut self) -> Option<LinkEnd> {
-        if let Some(end) = &self.end {
-            return Some(end.clone());
-        }
-        if !self.ws.can_write() {
-            return Some(LinkEnd::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
-        }
-        self.write_failed()
+        self.buffer.read(&mut self.socket)
     }
 
-    /// TLS and WebSocket both swallow failed writes; the lowest stream remembers them.
-    fn write_failed(&mut self) -> Option<LinkEnd> {
-        let kind = self.ws.get_mut().wire_mut().write_failure()?;
-        let end = LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"));
-        self.end = Some(end.clone());
-        Some(end)
-    }
-
-    /// How many bytes the operating system has taken from us.
-    fn written(&self) -> u64 {
-        self.ws.get_ref().wire().written()
-    }
-
-    fn write(&mut self, message: Message) -> Result<(), LinkEnd> {
-        let written = self.ws.write(message).and_then(|()| self.ws.flush());
-        if let Some(end) = self.write_failed() {
-            return Err(end);
-        }
-        written.map_err(|error| {
-            let end = LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string());
-            self.end = Some(end.clone());
-            end
-        })
-    }
-
-    fn check_partial(&mut self) -> Result<(), LinkEnd> {
-        if self.partial.is_some() && self.partial_since.elapsed() > PARTIAL_TIMEOUT {
-            return Err(LinkEnd::new(reason::PARSE_ERROR, "attachments did not come"));
-        }
-        Ok(())
-    }
-
-    /// Takes apart all that is buffered, and answers pings.
-    fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        let result = loop {
-            match self.ws.read() {
-                Ok(message) => {
-                    if let Err(end) = self.accept(message, into) {
-                        break Err(end);
-                    }
-                }
-                Err(tungstenite::Error::Io(error)) if error.kind() == IoKind::WouldBlock => break Ok(()),
-                Err(error) => break Err(socket_error(&error)),
-            }
-        };
-        if result.is_ok() && std::mem::take(&mut self.pong_due) && self.over().is_none() {
-            self.write(Message::text(engine::PONG))?;
-        }
-        if let Some(end) = self.write_failed() {
-            return Err(end);
-        }
-        result.and_then(|()| self.check_partial())
-    }
-
-    fn accept(&mut self, message: Message, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        match message {
-            Message::Text(text) => self.accept_text(&text, into),
-            Message::Binary(bytes) => {
-                let Some(partial) = &mut self.partial else {
-                    return Err(LinkEnd::new(reason::PARSE_ERROR, "binary data without a header"));
-                };
-                if partial.push(bytes).map_err(|error| LinkEnd::parse_error(&error))? {
-                    self.finish_partial(into)?;
-                }
-                Ok(())
-            }
-            Message::Close(frame) => {
-                let detail = frame.map_or_else(String::new, |frame| {
-                    let text = super::websocket::snippet(&frame.reason);
-                    format!("the server closed with code {} {text}", u16::from(frame.code))
-                });
-                Err(LinkEnd::new(reason::TRANSPORT_CLOSE, detail))
-            }
-            // tungstenite answers WebSocket pings itself.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
-        }
-    }
-
-    fn accept_text(&mut self, text: &Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        match engine::decode(text) {
-            Ok(Frame::Message(packet)) => self.accept_packet(text, packet, into),
-            Ok(Frame::Ping(_)) => {
-                // One pong answers any number of pings that came together.
-                self.pong_due = true;
-                Ok(())
-            }
-            Ok(Frame::Pong | Frame::Upgrade | Frame::Noop) => Ok(()),
-            Ok(Frame::Close) => Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server ended the session")),
-            Ok(Frame::Open(_)) => Err(LinkEnd::new(reason::PARSE_ERROR, "a second open packet")),
-            Err(error) => Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
-        }
-    }
-
-    fn accept_packet(
+    /// Passes what was read to the channel. Returns when to look at it again.
+    fn take(
         &mut self,
-        frame: &Utf8Bytes,
-        text: &str,
+        read: std::io::Result<usize>,
+        channel: &mut Channel,
         into: &mut Vec<Inbound>,
-    ) -> Result<(), LinkEnd> {
-        let malformed = |error: Error| LinkEnd::parse_error(&error);
-        if self.partial.is_some() {
-            return Err(LinkEnd::new(reason::PARSE_ERROR, "text while attachments were due"));
-        }
-        let packet = packet::decode(text).map_err(malformed)?;
-        let binary = matches!(packet.kind, Kind::BinaryEvent | Kind::BinaryAck);
-        // Only the main namespace was joined. A query after the name is of Socket.IO v2.
-        if packet.namespace.split('?').next() != Some("/") && !binary {
-            log::debug!("ignored a packet of namespace {:?}", super::websocket::snippet(packet.namespace));
-            return Ok(());
-        }
-        match packet.kind {
-            Kind::Event => {
-                let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
-                into.push(Inbound::Event(event));
+    ) -> Result<Instant, LinkEnd> {
+        match read {
+            Ok(0) => {
+                channel.wire_mut().end();
+                channel.decode(into)?;
+                return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection"));
             }
-            Kind::Ack => {
-                let args = AckArgs::new(packet.data);
-                into.push(Inbound::Ack(packet.id.unwrap_or_default(), args));
+            Ok(_) => {
+                let fed = channel.wire_mut().feed_from(&mut self.buffer);
+                fed.map_err(|error| LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string()))?;
+                channel.decode(into)?;
             }
-            Kind::BinaryEvent | Kind::BinaryAck => {
-                let partial = Partial::new(frame, &packet);
-                let complete = partial.is_complete();
-                self.partial = Some(partial);
-                self.partial_since = Instant::now();
-                if complete {
-                    self.finish_partial(into)?;
-                }
+            Err(error) if matches!(error.kind(), IoKind::WouldBlock | IoKind::TimedOut) => {}
+            Err(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::BrokenPipe) => {
+                return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, error.to_string()));
             }
-            Kind::Connect => into.push(Inbound::Connected(packet.data.to_owned())),
-            Kind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
-            Kind::Disconnect => {
-                return Err(LinkEnd::new(reason::SERVER_DISCONNECT, "the server ended the session"));
-            }
+            Err(error) => return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
-        Ok(())
-    }
-
-    fn finish_partial(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        let Some(partial) = self.partial.take() else { return Ok(()) };
-        match partial.finish().map_err(|error| LinkEnd::parse_error(&error))? {
-            Complete::Event(event) => into.push(Inbound::Event(event)),
-            Complete::Ack(id, args) => into.push(Inbound::Ack(id, args)),
-        }
-        Ok(())
+        // What came in this very turn may have been waiting since before the sleep.
+        channel.probe_after_sleep();
+        channel.check(Instant::now())
     }
 }
 
-/// tungstenite's error in the official client's words.
-fn socket_error(error: &tungstenite::Error) -> LinkEnd {
-    use tungstenite::Error as E;
-    use tungstenite::error::ProtocolError as P;
-    let reason = match error {
-        E::ConnectionClosed | E::AlreadyClosed | E::Protocol(P::ResetWithoutClosingHandshake) => {
-            reason::TRANSPORT_CLOSE
-        }
-        E::Io(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::UnexpectedEof) => {
-            reason::TRANSPORT_CLOSE
-        }
-        E::Utf8(_) => reason::PARSE_ERROR,
-        _ => reason::TRANSPORT_ERROR,
-    };
-    let mut detail = error.to_string();
-    if matches!(error, E::Protocol(P::NonZeroReservedBits)) {
-        // What engine.io does to a client of another protocol version: it answers HTTP inside the WebSocket.
-        detail.push_str(" (the server may have rejected the session after the upgrade)");
-    }
-    LinkEnd::new(reason, detail)
-}
+#[cfg(test)]
+mod tests;

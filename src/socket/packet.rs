@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -129,9 +129,10 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
             inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
         let plain = quoted.trim_matches('"');
         let name: Cow<'_, str> = if quoted.contains('\\') || plain.len() + 2 != quoted.len() {
-            let name: String = serde_json::from_str(quoted)
-                .map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?;
-            name.into()
+            let name: serde_json::Result<String> = serde_json::from_str(quoted)
+                .or_else(|error| repair(quoted).map_or(Err(error), |quoted| serde_json::from_str(&quoted)));
+            name.map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?
+                .into()
         } else if plain.bytes().any(|byte| byte < 0x20) {
             return Err(malformed("the event's name is not a JSON string"));
         } else {
@@ -173,6 +174,64 @@ fn string_end(text: &str) -> Option<usize> {
     None
 }
 
+/// `json` with every lone surrogate replaced by U+FFFD; `None` if there is none.
+///
+/// JavaScript's strings may be cut in the middle of a character, and are when somebody shortens a text with an emoji
+/// at the wrong place. As JSON that is the escape `\ud83d` without its other half, which serde_json refuses.
+pub(crate) fn repair(json: &str) -> Option<String> {
+    let mut repaired = String::new();
+    let mut done = 0;
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let escape = rest.get(at..).unwrap_or_default();
+        // An escape is two bytes long, a `\u` six, and a pair of surrogates two of those.
+        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
+            (Some(0xd800..=0xdfff), _) => {
+                let start = json.len() - escape.len();
+                repaired.push_str(json.get(done..start).unwrap_or_default());
+                repaired.push_str("\\ufffd");
+                done = start + 6;
+                6
+            }
+            (Some(_), _) => 6,
+            (None, _) => 2,
+        };
+        // What follows a backslash may be a wide character: then it is no JSON anyway.
+        rest = escape.get(length..)?;
+    }
+    (done > 0).then(|| repaired + json.get(done..).unwrap_or_default())
+}
+
+/// The number in an escape like `\ud83d` that `text` begins with.
+fn unit(text: &str) -> Option<u16> {
+    let hex = text.strip_prefix("\\u")?.get(..4)?;
+    hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(hex, 16).ok())?
+}
+
+/// The server's answer to CONNECT.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Reply {
+    /// The public id of the session.
+    #[serde(default)]
+    pub(crate) sid: Option<Box<str>>,
+    /// The private one, by which the session can be taken up again. Only if the server does that.
+    #[serde(default)]
+    pub(crate) pid: Option<Box<str>>,
+}
+
+impl Reply {
+    /// Whatever is no such answer has no ids.
+    pub(crate) fn parse(json: &str) -> Self {
+        serde_json::from_str::<Reply>(json).unwrap_or_default().without_empty()
+    }
+
+    fn without_empty(self) -> Self {
+        let filled = |id: &Box<str>| !id.is_empty();
+        Reply { sid: self.sid.filter(filled), pid: self.pid.filter(filled) }
+    }
+}
+
 /// The Engine.IO frame of an event: `42["name",payload]`, with `id` if an ack is asked for.
 ///
 /// # Errors
@@ -207,9 +266,24 @@ fn not_json(error: serde_json::Error) -> Error {
     Error::invalid("the payload cannot be written as JSON").with_source(error)
 }
 
-/// The Engine.IO frame that joins the main namespace with `auth`, which is a JSON object.
-pub(crate) fn encode_connect(auth: &str) -> String {
-    format!("40{auth}")
+/// What a lost session is taken up again with: its private id, and the offset of the last event that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    pub(crate) pid: Box<str>,
+    pub(crate) offset: Box<str>,
+}
+
+/// The Engine.IO frame that joins the main namespace with `auth`, which is a JSON object. Its keys win.
+///
+/// # Errors
+/// `Invalid` when `auth` is something else.
+pub(crate) fn encode_connect(auth: &str, recovery: Option<&Recovery>) -> Result<String> {
+    let Some(recovery) = recovery else { return Ok(format!("40{auth}")) };
+    let mut payload: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(auth).map_err(not_json)?;
+    payload.entry("pid").or_insert_with(|| (&*recovery.pid).into());
+    payload.entry("offset").or_insert_with(|| (&*recovery.offset).into());
+    Ok(format!("40{}", serde_json::to_string(&payload).map_err(not_json)?))
 }
 
 /// The Engine.IO frame that leaves the main namespace.

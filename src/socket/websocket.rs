@@ -10,6 +10,7 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{ApiUrl, Stream};
+use crate::socket::tap::Tap;
 
 /// The default path of Socket.IO servers. The slash at the end belongs to it.
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -35,7 +36,7 @@ const MAX_REFUSAL: usize = 4 << 10;
 ///
 /// # Errors
 /// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
-pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Stream>> {
+pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Tap<Stream>>> {
     let key = generate_key();
     let request = format!(
         "GET {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -65,7 +66,14 @@ pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Res
         return Err(refusal(&head, tail, &mut stream));
     }
     head.check_upgrade(&key)?;
+    let stream = Tap::new(stream, &tail);
     Ok(WebSocket::from_partially_read(stream, tail, Role::Client, Some(config(None))))
+}
+
+/// What engine.io does to a client of another protocol version: it accepts the upgrade and then answers HTTP inside
+/// the WebSocket.
+pub(crate) fn rejected_after_upgrade() -> String {
+    "the server rejected the session after the upgrade (wrong EIO version?)".to_owned()
 }
 
 /// tungstenite's settings, once the largest payload of the server is known or not.
@@ -162,7 +170,7 @@ fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
     let complete =
         |body: &[u8]| body.len() >= wanted.min(MAX_REFUSAL) || (chunked && body.ends_with(b"0\r\n\r\n"));
     // The connection may stay open behind the body. What does not come soon is not worth waiting for.
-    stream.wire_mut().set_deadline(Some(Instant::now() + REFUSAL_PATIENCE));
+    stream.wire_mut().shorten_deadline(Instant::now() + REFUSAL_PATIENCE);
     while !complete(&body) && matches!(read_more(stream, &mut body), Ok(1..)) {}
     body.truncate(MAX_REFUSAL);
     if chunked {
@@ -209,7 +217,7 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
         let Some(chunk) = rest.get(start..end.min(rest.len())) else { break };
         body.extend_from_slice(chunk);
         // Behind a chunk there is an empty line.
-        rest = rest.get(end + 2..).unwrap_or_default();
+        rest = rest.get(end.saturating_add(2)..).unwrap_or_default();
     }
     body
 }
@@ -259,6 +267,8 @@ mod tests {
         assert_eq!(unchunk(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), b"hello world");
         assert_eq!(unchunk(b"5\r\nhel"), b"hel");
         assert_eq!(unchunk(b"ffffffffffffffff\r\nx"), b"");
+        // Ends exactly where numbers end.
+        assert_eq!(unchunk(b"ffffffffffffffed\r\nx"), b"x");
         assert_eq!(unchunk(b"no chunk"), b"");
     }
 

@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test"
 )]
 
+pub mod hostile;
 mod http;
 mod proxy;
 mod scripted;

@@ -1,0 +1,172 @@
+//! What the fuzzers call of the codecs. Each function takes anything and panics when something is not as it should be.
+#![allow(missing_docs, reason = "not for people")]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure is a finding")]
+
+use std::io::{Cursor, Read, Write};
+
+use serde_json::Value;
+use tungstenite::error::ProtocolError;
+use tungstenite::protocol::Role;
+use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
+
+use crate::socket::engine::{self, Handshake};
+use crate::socket::event::{AckArgs, Complete, Partial, RawEvent};
+use crate::socket::packet::{self, Kind, MAX_ATTACHMENTS, Reply};
+use crate::socket::payload::{self, Body, Fit, Part};
+use crate::socket::tap::Tap;
+use crate::socket::websocket;
+
+/// Engine.IO: a text frame, and the handshake.
+pub fn engine(text: &str) {
+    let _ = engine::decode(text);
+    if let Ok(handshake) = Handshake::parse(text) {
+        let silence = handshake.silence().as_secs();
+        assert!((2..=7200).contains(&silence));
+        assert!(handshake.max_payload.is_none_or(|max| max >= 1024));
+        let tree: Value = serde_json::from_str(text).unwrap_or_default();
+        assert!(tree.is_null() || tree["sid"].as_str() != Some(""));
+    }
+}
+
+/// Socket.IO: a packet, its event, its arguments.
+pub fn packet(text: &str) {
+    repair(text);
+    let frame = Utf8Bytes::from(format!("4{text}"));
+    let Some(Ok(packet)) = frame.get(1..).map(packet::decode) else { return };
+    assert!(packet.attachments <= MAX_ATTACHMENTS);
+    assert!(packet.id.is_none_or(|id| id < 1 << 53));
+    match packet.kind {
+        Kind::Event => {
+            if let Ok(event) = RawEvent::new(&frame, packet.data, packet.id, Vec::new()) {
+                check_event(&event, packet.data);
+            }
+        }
+        Kind::Ack => check_ack(packet.data),
+        Kind::BinaryEvent | Kind::BinaryAck => {
+            let mut partial = Partial::new(&frame, &packet, false);
+            while !partial.is_complete() {
+                partial.push(Bytes::from_static(b"x")).unwrap();
+            }
+            if let Ok(Complete::Event(event)) = partial.finish() {
+                assert_eq!(event.attachments().count(), packet.attachments);
+                check_event(&event, packet.data);
+            }
+        }
+        Kind::Connect => {
+            let _ = Reply::parse(packet.data);
+        }
+        Kind::Disconnect | Kind::ConnectError => {}
+    }
+}
+
+fn check_event(event: &RawEvent, data: &str) {
+    let first = event.first::<Value>();
+    let Ok(tree) = serde_json::from_str::<Value>(data) else {
+        // Nothing that is no JSON may pass, but JSON may be too much for serde_json.
+        let _ = (event.is_json(), event.offset());
+        return;
+    };
+    assert!(event.is_json());
+    let items = tree.as_array().unwrap();
+    match &items[0] {
+        Value::String(name) => assert_eq!(event.name(), name),
+        Value::Number(_) => assert!(event.name().parse::<f64>().is_ok()),
+        other => panic!("{other} as a name"),
+    }
+    assert_eq!(&first.unwrap(), items.get(1).unwrap_or(&Value::Null));
+    let last = items.iter().skip(1).last().and_then(Value::as_str);
+    assert_eq!(event.offset().as_deref(), last.filter(|_| !event.wants_answer()));
+}
+
+fn check_ack(data: &str) {
+    let Ok(args) = AckArgs::new(data) else {
+        assert!(serde_json::from_str::<Value>(data).is_err());
+        return;
+    };
+    let first = args.first::<Value>();
+    if let Ok(tree) = serde_json::from_str::<Value>(data) {
+        assert_eq!(&first.unwrap(), tree.get(0).unwrap_or(&Value::Null));
+    }
+}
+
+fn repair(text: &str) {
+    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    match packet::repair(text) {
+        Some(repaired) => {
+            assert_eq!(packet::repair(&repaired), None, "once is enough");
+            assert!(serde_json::from_str::<Value>(text).is_err(), "nothing was wrong with it");
+            assert_eq!(is_json(text), is_json(&repaired));
+        }
+        None if is_json(text) => {
+            if let Err(error) = serde_json::from_str::<Value>(text) {
+                assert!(!error.to_string().contains("surrogate"), "{error}");
+            }
+        }
+        None => {}
+    }
+}
+
+/// Engine.IO over HTTP.
+pub fn payload(body: &str) {
+    let mut max = body.len();
+    let mut failed = false;
+    let mut written = Body::new(None);
+    for part in payload::decode(body) {
+        assert!(!failed, "something after the error");
+        match part {
+            Ok(Part::Text(text)) => assert_eq!(written.push_text(text), Fit::Taken),
+            Ok(Part::Binary(bytes)) => {
+                // The padding may have been missing.
+                max += 2;
+                assert_eq!(written.push_binary(&bytes), Fit::Taken);
+            }
+            Err(_) => failed = true,
+        }
+    }
+    if !failed {
+        let written = written.into_text();
+        assert!(written.len() <= max);
+        let again: Result<Vec<_>, _> = payload::decode(&written).collect();
+        let first: Result<Vec<_>, _> = payload::decode(body).collect();
+        assert_eq!(again.unwrap(), first.unwrap());
+    }
+}
+
+/// WebSocket frames, in pieces: the tap must see what tungstenite sees.
+pub fn frames(bytes: &[u8]) {
+    struct Peer(Cursor<Vec<u8>>, usize);
+    impl Read for Peer {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            let count = buffer.len().min(self.1);
+            self.0.read(&mut buffer[..count])
+        }
+    }
+    impl Write for Peer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let Some((size, bytes)) = bytes.split_first() else { return };
+    let (before, after) = bytes.split_at(usize::from(*size).min(bytes.len()) / 2);
+    let tap = Tap::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before);
+    let config = websocket::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
+    let mut ws = WebSocket::from_partially_read(tap, before.to_vec(), Role::Client, Some(config));
+    let (mut messages, mut controls) = (0, 0);
+    let error = loop {
+        match ws.read() {
+            Ok(Message::Text(_) | Message::Binary(_)) => messages += 1,
+            Ok(_) => controls += 1,
+            Err(error) => break error,
+        }
+    };
+    let frames = &mut ws.get_mut().frames;
+    let seen = frames.take();
+    assert!(frames.messages() >= messages && u64::from(seen.messages) == frames.messages());
+    if matches!(error, Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) {
+        // It read to the end and found nothing wrong.
+        assert_eq!((frames.messages(), u64::from(seen.controls)), (messages, controls));
+    }
+}
