@@ -1,4 +1,5 @@
 //! Contract: bootstrap, an agent that registers itself, claiming it.
+
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
 
 mod common;
