@@ -133,7 +133,8 @@ fn a_refused_target_is_named() {
         let expected = format!("proxy {}: {reason}", proxy.url());
         for error in [ask(&stage, proxy.url()).unwrap_err(), agent(&stage, proxy.url()).unwrap_err()] {
             assert_eq!((error.kind(), error.status()), (ErrorKind::Connect, None));
-            assert_eq!(error.to_string(), expected);
+            // REST says how often it tried, the socket tries once.
+            assert!(error.to_string().starts_with(&expected), "{error}");
         }
         // The socket by itself.
         let proxy = TestProxy::in_turn(protocol, &[Manner::Relay, Manner::Refuse], stage.sandbox.port());

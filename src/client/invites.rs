@@ -89,8 +89,8 @@ fn spelled(time: Duration) -> Result<String> {
     }
     Ok(match minutes {
         // One day is "24h" in the documentation.
-        2880.. if minutes % 1440 == 0 => format!("{}d", minutes / 1440),
-        _ if minutes % 60 == 0 => format!("{}h", minutes / 60),
+        2880.. if minutes.is_multiple_of(1440) => format!("{}d", minutes / 1440),
+        _ if minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
         _ => format!("{minutes}m"),
     })
 }

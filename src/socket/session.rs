@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) target: Target,
     /// Ends the dial under way, when the session is closed.
     pub(crate) cancel: CancelToken,
+    /// The process that the session belongs to.
+    pid: u32,
 }
 
 /// The session's owner; dropping it closes the connection.
@@ -104,6 +106,7 @@ impl Session {
             host,
             target,
             cancel: CancelToken::default(),
+            pid: std::process::id(),
         });
         let connected = match shared.dial(false) {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),
@@ -120,6 +123,7 @@ impl Session {
     /// `NotSent` when the link did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
     /// the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
+        self.shared.check_process()?;
         let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
         self.shared.send_when_up(&frame, until).map(drop)
     }
@@ -135,6 +139,7 @@ impl Session {
         until: Instant,
         timeout: Duration,
     ) -> Result<AckArgs> {
+        self.shared.check_process()?;
         let id = {
             let mut state = self.shared.lock();
             let id = state.fresh_id();
@@ -164,6 +169,7 @@ impl Session {
     /// # Errors
     /// `Invalid` when no answer is wanted (any more), `NotSent` when that link is gone, `MaybeSent`.
     pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
         let (id, generation) = event.take_ack()?;
         let frame = Utf8Bytes::from(packet::encode_ack(id, payload)?);
         let link = {
@@ -187,12 +193,16 @@ impl Session {
     /// # Errors
     /// `NotSent` when there is none in time, `Closed`.
     pub(crate) fn line(&self, until: Instant) -> Result<Line<'_>> {
+        self.shared.check_process()?;
         let (link, generation) = self.shared.link_when_up(until)?;
         Ok(Line { shared: &self.shared, link, generation })
     }
 
     /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.
     pub(crate) fn next(&self, until: Option<Instant>) -> Next {
+        if let Err(error) = self.shared.check_process() {
+            return Next::Failed(error);
+        }
         let wish = |state: &mut State| match state.inbox.pop() {
             Some(item) => Some(Next::Item(item)),
             None if matches!(state.phase, Phase::Closed) => {
@@ -242,6 +252,7 @@ impl Session {
     /// # Errors
     /// What had ended the session before, if nobody was told yet.
     pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
+        self.shared.check_process()?;
         let deadline = Instant::now() + timeout;
         let already = self.closed.swap(true, Ordering::AcqRel);
         let link = {
@@ -289,6 +300,11 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if self.shared.check_process().is_err() {
+            // The connection is the parent's: closing it here would end it there. The locks are not touched, because
+            // a thread that does not exist on this side may hold them.
+            return;
+        }
         if std::thread::panicking() {
             // No waiting while unwinding: just let go.
             let mut state = self.shared.lock();
@@ -410,6 +426,17 @@ impl Unsent {
 }
 
 impl Shared {
+    /// Threads do not survive a fork, and a connection cannot be shared: only the process that made it may use it.
+    fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.pid {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Closed,
+            "the agent belongs to the parent of this process: connect another one after the fork",
+        ))
+    }
+
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in another thread must not spread: the state is consistent between any two statements of ours.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
