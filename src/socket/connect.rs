@@ -228,6 +228,96 @@ mod tests {
         }
     }
 
+    /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
+    fn connect_to(
+        recovery: Option<&Recovery>,
+        before: Vec<String>,
+        reply: &str,
+    ) -> (Result<Connected, ConnectFailure>, String) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let reply = reply.to_owned();
+        let server = std::thread::spawn(move || {
+            let mut peer = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            peer.send(Message::text(r#"0{"sid":"engine"}"#)).unwrap();
+            let hello = peer.read().unwrap().into_text().unwrap().to_string();
+            // The client may leave when it has heard enough.
+            let _ = before.into_iter().chain([reply]).try_for_each(|text| peer.send(Message::text(text)));
+            let _ = peer.read();
+            hello
+        });
+        let config = crate::config::Config { api_url: Some(url.clone()), ..Default::default() };
+        let target = Target {
+            dialer: Dialer::new(&config).unwrap(),
+            url: ApiUrl::parse(&url).unwrap(),
+            user_agent: "test".to_owned(),
+            dial_timeout: Duration::from_secs(5),
+        };
+        let connected = connect(&target, r#"{"token":"t"}"#, recovery, &CancelToken::default());
+        if let Ok(connected) = &connected {
+            connected.link.cut();
+        }
+        (connected, server.join().unwrap())
+    }
+
+    fn recovery() -> Recovery {
+        Recovery { pid: "secret".into(), offset: "last".into() }
+    }
+
+    fn arguments(early: &[Inbound]) -> Vec<String> {
+        let args = |inbound: &Inbound| match inbound {
+            Inbound::Event(event) => event.args().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        early.iter().map(args).collect()
+    }
+
+    #[test]
+    fn t51_the_public_id_is_the_one_of_the_namespace() {
+        let (connected, hello) = connect_to(None, vec![], r#"40{"sid":"public","pid":"private"}"#);
+        let connected = connected.unwrap();
+        assert_eq!(hello, r#"40{"token":"t"}"#);
+        assert_eq!(connected.reply.sid.as_deref(), Some("public"));
+        assert_eq!(connected.reply.pid.as_deref(), Some("private"));
+        assert!(!connected.recovered);
+    }
+
+    #[test]
+    fn t109_a_lost_session_is_taken_up_again() {
+        let missed = (0..1000).map(|n| format!(r#"42["m",{n},"offset-{n}"]"#)).collect();
+        let (connected, hello) = connect_to(Some(&recovery()), missed, r#"40{"sid":"same","pid":"secret"}"#);
+        let connected = connected.unwrap();
+        let hello: serde_json::Value = serde_json::from_str(hello.strip_prefix("40").unwrap()).unwrap();
+        assert_eq!(hello, serde_json::json!({"token": "t", "pid": "secret", "offset": "last"}));
+        assert!(connected.recovered);
+        let early = arguments(&connected.early);
+        assert_eq!((early.len(), early[999].as_str()), (1000, r#"999,"offset-999""#));
+    }
+
+    #[test]
+    fn t109_a_session_that_is_gone_begins_anew() {
+        let (connected, _) = connect_to(Some(&recovery()), vec![], r#"40{"sid":"new","pid":"other"}"#);
+        assert!(!connected.unwrap().recovered);
+        let (connected, _) = connect_to(Some(&recovery()), vec![], r#"40{"sid":"new"}"#);
+        assert!(!connected.unwrap().recovered, "the server has turned recovery off");
+    }
+
+    #[test]
+    fn a_replay_is_bounded() {
+        let endless = (0..20_000).map(|n| format!(r#"42["m",{n}]"#)).collect();
+        let (connected, _) = connect_to(Some(&recovery()), endless, r#"40{"sid":"same","pid":"secret"}"#);
+        let error = connected.unwrap_err().into_error();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    }
+
+    #[test]
+    fn keys_of_the_credentials_win() {
+        let frame = |auth| packet::encode_connect(auth, Some(&recovery()));
+        assert_eq!(frame(r#"{"pid":"mine"}"#).unwrap(), r#"40{"offset":"last","pid":"mine"}"#);
+        assert_eq!(frame("{}").unwrap(), r#"40{"offset":"last","pid":"secret"}"#);
+        assert_eq!(frame("[]").unwrap_err().kind(), ErrorKind::Invalid);
+    }
+
     #[test]
     fn wants_a_session_id() {
         assert!(check_reply(&Reply::parse(r#"{"sid":"abc","pid":"x"}"#)).is_ok());
