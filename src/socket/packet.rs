@@ -223,12 +223,9 @@ pub(crate) struct Reply {
 impl Reply {
     /// Whatever is no such answer has no ids.
     pub(crate) fn parse(json: &str) -> Self {
-        serde_json::from_str::<Reply>(json).unwrap_or_default().without_empty()
-    }
-
-    fn without_empty(self) -> Self {
+        let reply: Reply = serde_json::from_str(json).unwrap_or_default();
         let filled = |id: Option<Box<str>>| id.filter(|id| !id.is_empty());
-        Reply { sid: filled(self.sid), pid: filled(self.pid) }
+        Reply { sid: filled(reply.sid), pid: filled(reply.pid) }
     }
 }
 

@@ -20,6 +20,10 @@ fn handshake() -> Handshake {
 
 /// A link, its peer, and how many milliseconds the machine is taken to have slept.
 fn pair() -> (Link, Peer, Arc<AtomicU64>) {
+    pair_with(handshake())
+}
+
+fn pair_with(handshake: Handshake) -> (Link, Peer, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
@@ -27,7 +31,7 @@ fn pair() -> (Link, Peer, Arc<AtomicU64>) {
     let tap = Tap::new(Stream::Plain(Wire::new(ours)), &[]);
     let ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config(None)));
     let skew = Arc::new(AtomicU64::new(0));
-    let link = Link::with_skew(ws, handshake(), Arc::clone(&skew)).unwrap();
+    let link = Link::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();
     (link, WebSocket::from_raw_socket(theirs, Role::Server, None), skew)
 }
 
@@ -113,6 +117,20 @@ fn what_ended_a_link_is_said_again_and_again() {
     assert!(matches!(failure, SendFailure::NotSent(_)));
     // The socket beneath was not left open for the server to close.
     assert!(matches!(peer.read().unwrap(), Message::Close(_)));
+}
+
+#[test]
+fn b39_attachments_get_a_minute() {
+    let patient = Handshake::parse(r#"{"sid":"x","pingInterval":3600000}"#).unwrap();
+    let (link, mut peer, _) = pair_with(patient);
+    peer.send(Message::text("452-[\"x\"]")).unwrap();
+    peer.send(Message::binary(b"a".to_vec())).unwrap();
+    let (events, end) = read(&link, Duration::from_millis(300));
+    assert!(events.is_empty() && end.is_none());
+    let now = Instant::now();
+    let in_seconds = |seconds| link.channel().check(now + Duration::from_secs(seconds));
+    assert!(in_seconds(59).unwrap() < now + Duration::from_secs(61), "and it is looked at in time");
+    assert_eq!(in_seconds(61).unwrap_err().reason, "parse error");
 }
 
 #[test]
