@@ -219,7 +219,9 @@ fn the_requests_are_what_engine_io_wants() {
     let agent = connect(&server);
     let events = agent.events();
     // A header with its attachment, a ping, and text that needs more than ASCII, in one answer.
-    server.say("2\u{1e}451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQID\u{1e}42[\"word\",\"ü\"]\u{1e}6");
+    server.say(
+        "2\u{1e}451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQID\u{1e}42[\"word\",\"ü\"]\u{1e}6",
+    );
     let bytes = wait_for(&events, "bytes", |event| match event {
         Event::Other(raw) if raw.name() == "bytes" => Some(raw),
         _ => None,

@@ -1,6 +1,8 @@
 //! The platform's page on its three tokens (docs.crustocean.chat, "SDK authentication"), from its first line to its
 //! last, against the sandbox.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 
 use std::io::{Read, Write};

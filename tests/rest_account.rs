@@ -1,5 +1,7 @@
 //! Contract: one's own account, tokens, agents.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 mod rest_support;
 

@@ -1,5 +1,7 @@
 //! Contract: agencies with their invites, skills and members; direct messages; users.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 mod rest_support;
 

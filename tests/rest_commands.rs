@@ -1,5 +1,7 @@
 //! Contract: custom commands and webhook subscriptions.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 mod rest_support;
 

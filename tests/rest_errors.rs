@@ -1,5 +1,7 @@
 //! What each refusal of the server looks like to whoever called, and how the manners are set.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 mod rest_support;
 

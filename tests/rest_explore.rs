@@ -1,5 +1,7 @@
 //! Contract: Explore, platform commands, runs; how paged lists are walked.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 mod rest_support;
 

@@ -1,5 +1,7 @@
 //! Contract: hooks, as their creator and as the hook itself.
 
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
+
 mod common;
 mod rest_support;
 

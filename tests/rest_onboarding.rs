@@ -1,5 +1,6 @@
 //! Contract: bootstrap, an agent that registers itself, claiming it.
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // Helpers of tests, too.
 
 mod common;
 mod rest_support;

@@ -79,8 +79,8 @@ impl Builder<AgentOptions> {
         self
     }
 
-    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. Defaults to 20 s, of which
-    /// [`Transport::Auto`] keeps at least a third for polling.
+    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. [`Transport::Auto`] keeps at least
+    /// a third of it for polling. Then the server has the same time once more to let the agent in. Defaults to 20 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.own.handshake_timeout = limit;
         self

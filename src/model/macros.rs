@@ -48,6 +48,8 @@ macro_rules! api_struct {
         const _: () = {
             use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
+            use $crate::model::slot::Slot;
+
             // A `local()` field has no key.
             #[allow(non_camel_case_types, dead_code)]
             enum Key {
@@ -94,11 +96,12 @@ macro_rules! api_struct {
                     while let Some(RankedKey((key, rank))) = map.next_key()? {
                         match key {
                             $(Key::$field => {
-                                let value: Option<api_struct!(@type $ty $(, $via)?)> = map.next_value()?;
-                                if let Some(value) = value
-                                    && rank <= $field.1
-                                {
-                                    $field = (Some(api_struct!(@convert value $(, $via)?)), rank);
+                                if rank > $field.1 {
+                                    map.next_value::<IgnoredAny>()?;
+                                } else if map.next_value_seed(
+                                    Slot::<_, api_struct!(@type $ty $(, $via)?)>::new(&mut $field.0),
+                                )? {
+                                    $field.1 = rank;
                                 }
                             })*
                             Key::__Unknown => {
@@ -158,8 +161,6 @@ macro_rules! api_struct {
 
     (@type $ty:ty) => { $ty };
     (@type $ty:ty, $via:ty) => { $via };
-    (@convert $value:ident) => { $value };
-    (@convert $value:ident, $via:ty) => { $value.into() };
 
     (@finish required $field:ident $key:literal $($more:literal)*) => {
         match $field.0 {

@@ -19,6 +19,7 @@ mod metadata;
 mod onboarding;
 mod pat;
 mod run;
+mod slot;
 mod time;
 mod user;
 mod wallet;

@@ -19,6 +19,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Addresses of one name that are tried at most.
 const MAX_ADDRESSES: usize = 16;
+/// What each of several addresses gets in the first round: most answer within it, and one that leads nowhere (an
+/// IPv6 network that swallows everything) must not cost its whole share before the next one is tried.
+const FIRST_ROUND: Duration = Duration::from_millis(500);
 /// A share of the time below this is not worth an attempt.
 const MIN_SHARE: Duration = Duration::from_millis(50);
 /// Look-ups in flight. The system's resolver cannot be interrupted: a hanging one keeps its thread.
@@ -235,6 +238,10 @@ impl Dialer {
     }
 }
 
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
+}
+
 /// The families in turn, beginning with the one the resolver put first: one that leads nowhere must not use up
 /// the time of the other.
 fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
@@ -258,27 +265,38 @@ fn connect(
     cancel: &CancelToken,
 ) -> Result<Wire> {
     let mut last = None;
-    for (index, address) in addresses.iter().enumerate() {
-        if cancel.is_cancelled() {
-            return Err(Error::closed());
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        // The time that is left, shared fairly among the addresses that are left.
-        let others = u32::try_from(addresses.len() - index).unwrap_or(1).max(1);
-        let share = (left / others).max(MIN_SHARE).min(left).max(Duration::from_millis(1));
-        match TcpStream::connect_timeout(address, share) {
-            Ok(socket) => return begin(target, socket, deadline, cancel),
-            Err(error) => {
-                log::debug!("{address} cannot be reached: {error}");
-                last = Some(error);
+    let mut candidates = addresses.to_vec();
+    // The short round is for where there is a choice. Those that were too slow for it get what time is left.
+    let rounds = if addresses.len() > 1 { &[Some(FIRST_ROUND), None][..] } else { &[None] };
+    for round in rounds {
+        let mut slow = Vec::new();
+        for (index, address) in candidates.iter().enumerate() {
+            if cancel.is_cancelled() {
+                return Err(Error::closed());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            // Shared fairly among the addresses that are left.
+            let others = u32::try_from(candidates.len() - index).unwrap_or(1).max(1);
+            let share =
+                round.unwrap_or((left / others).max(MIN_SHARE)).min(left).max(Duration::from_millis(1));
+            match TcpStream::connect_timeout(address, share) {
+                Ok(socket) => return begin(target, socket, deadline, cancel),
+                Err(error) => {
+                    log::debug!("{address} cannot be reached: {error}");
+                    if is_timeout(&error) {
+                        slow.push(*address);
+                    }
+                    last = Some(error);
+                }
             }
         }
+        candidates = slow;
     }
     match last {
-        Some(error) if !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock) => {
+        Some(error) if !is_timeout(&error) => {
             let tried = match addresses.len() {
                 1 => String::new(),
                 count => format!(" ({count} addresses tried)"),
@@ -451,6 +469,36 @@ mod tests {
         connect(target, &addresses, soon(5000), &cancel).unwrap();
         let error = connect(target, &[addresses[0]; 2], soon(5000), &cancel).unwrap_err();
         assert!(error.to_string().ends_with("(2 addresses tried)"), "{error}");
+    }
+
+    /// A listener whose queue is full: whoever connects gets no answer at all.
+    fn black_hole() -> (TcpListener, Vec<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+            waiting.push(socket);
+            assert!(waiting.len() < 10_000, "this system's queues have no end");
+        }
+        (listener, waiting)
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn b55_an_address_that_swallows_everything_costs_half_a_second() {
+        let (hole, _waiting) = black_hole();
+        let good = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addresses = [hole.local_addr().unwrap(), good.local_addr().unwrap()];
+        let target = Endpoint { host: "two.example", port: 80 };
+        let started = Instant::now();
+        connect(target, &addresses, soon(20_000), &CancelToken::default()).unwrap();
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        // One that is only slow still gets its share.
+        let started = Instant::now();
+        let error = connect(target, &[addresses[0]; 2], soon(2_000), &CancelToken::default()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        let took = started.elapsed();
+        assert!(took > Duration::from_millis(1_900) && took < Duration::from_secs(4), "{took:?}");
     }
 
     #[test]

@@ -22,15 +22,14 @@ pub(crate) struct Target {
     pub(crate) dialer: Dialer,
     pub(crate) url: ApiUrl,
     pub(crate) user_agent: String,
-    /// DNS, TCP, TLS, upgrade and open packet together.
+    /// DNS, TCP, TLS, upgrade and open packet together; then once more for the answer to CONNECT, for which the
+    /// official client would wait for ever.
     pub(crate) dial_timeout: Duration,
     pub(crate) transport: Transport,
 }
 
 /// What a WebSocket gets of the time before polling is tried, at most.
 const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
-/// How long the server may take to answer CONNECT. The official client would wait for ever.
-const CONNECT_REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 /// What may come before the answer to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
 /// The same when the server was asked to replay what was missed: it does so before it answers.
@@ -51,10 +50,8 @@ pub(crate) struct Connected {
     /// What came before the CONNECT reply and along with it.
     pub(crate) early: Vec<Inbound>,
     /// The ids of the session. With a `pid` it can be taken up again after a loss.
-    #[cfg_attr(not(test), allow(dead_code, reason = "recovery is not switched on yet"))]
     pub(crate) reply: Reply,
     /// The server has taken the lost session up again: `early` begins with what was missed.
-    #[cfg_attr(not(test), allow(dead_code, reason = "recovery is not switched on yet"))]
     pub(crate) recovered: bool,
 }
 
@@ -71,6 +68,13 @@ impl ConnectFailure {
         match self {
             ConnectFailure::Refused(error) | ConnectFailure::Failed(error) => error,
         }
+    }
+}
+
+impl ConnectFailure {
+    /// The server did not get to say anything.
+    pub(crate) fn is_of_the_network(&self) -> bool {
+        matches!(self, ConnectFailure::Failed(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout))
     }
 }
 
@@ -101,7 +105,11 @@ pub(crate) fn connect(
         SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
         SendFailure::Refused(error) => error,
     })?;
-    let (reply, early) = await_reply(&link, if recovery.is_some() { EARLY_REPLAY } else { EARLY })?;
+    let (reply, early) = await_reply(
+        &link,
+        Instant::now() + target.dial_timeout,
+        if recovery.is_some() { EARLY_REPLAY } else { EARLY },
+    )?;
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
 }
@@ -186,8 +194,11 @@ fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
 }
 
 /// Reads until CONNECT is answered. Pings are answered all the while.
-fn await_reply(link: &Link, limit: Early) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
-    let deadline = Instant::now() + CONNECT_REPLY_TIMEOUT;
+fn await_reply(
+    link: &Link,
+    deadline: Instant,
+    limit: Early,
+) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
     let mut early = Vec::new();
     let mut end = link.drain(&mut early).err();
     let (mut counted, mut bytes) = (0, 0);
@@ -213,7 +224,7 @@ fn await_reply(link: &Link, limit: Early) -> Result<(Reply, Vec<Inbound>), Conne
         if counted > limit.items || bytes > limit.bytes {
             return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
         }
-        remaining(deadline, "the server did not answer the Socket.IO CONNECT within 20 s")?;
+        remaining(deadline, "the server did not answer the Socket.IO CONNECT in time")?;
         end = link.turn(Some(deadline), &mut early).err();
     }
 }
@@ -282,6 +293,98 @@ mod tests {
             let error = refusal(json);
             assert_eq!((error.kind(), error.server_message()), (ErrorKind::Unauthorized, said), "{json}");
         }
+    }
+
+    /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
+    fn connect_to(
+        recovery: Option<&Recovery>,
+        before: Vec<String>,
+        reply: &str,
+    ) -> (Result<Connected, ConnectFailure>, String) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let reply = reply.to_owned();
+        let server = std::thread::spawn(move || {
+            let mut peer = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            peer.send(Message::text(r#"0{"sid":"engine"}"#)).unwrap();
+            let hello = peer.read().unwrap().into_text().unwrap().to_string();
+            // The client may leave when it has heard enough.
+            let _ = before.into_iter().chain([reply]).try_for_each(|text| peer.send(Message::text(text)));
+            let _ = peer.read();
+            hello
+        });
+        let config = crate::config::Config { api_url: Some(url.clone()), ..Default::default() };
+        let target = Target {
+            dialer: Dialer::new(&config).unwrap(),
+            url: ApiUrl::parse(&url).unwrap(),
+            user_agent: "test".to_owned(),
+            dial_timeout: Duration::from_secs(5),
+            transport: Transport::WebSocket,
+        };
+        let connected =
+            connect(&target, r#"{"token":"t"}"#, recovery, &Memory::default(), &CancelToken::default());
+        if let Ok(connected) = &connected {
+            connected.link.cut();
+        }
+        (connected, server.join().unwrap())
+    }
+
+    fn recovery() -> Recovery {
+        Recovery { pid: "secret".into(), offset: "last".into() }
+    }
+
+    fn arguments(early: &[Inbound]) -> Vec<String> {
+        let args = |inbound: &Inbound| match inbound {
+            Inbound::Event(event) => event.args().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        early.iter().map(args).collect()
+    }
+
+    #[test]
+    fn t51_the_public_id_is_the_one_of_the_namespace() {
+        let (connected, hello) = connect_to(None, vec![], r#"40{"sid":"public","pid":"private"}"#);
+        let connected = connected.unwrap();
+        assert_eq!(hello, r#"40{"token":"t"}"#);
+        assert_eq!(connected.reply.sid.as_deref(), Some("public"));
+        assert_eq!(connected.reply.pid.as_deref(), Some("private"));
+        assert!(!connected.recovered);
+    }
+
+    #[test]
+    fn t109_a_lost_session_is_taken_up_again() {
+        let missed = (0..1000).map(|n| format!(r#"42["m",{n},"offset-{n}"]"#)).collect();
+        let (connected, hello) = connect_to(Some(&recovery()), missed, r#"40{"sid":"same","pid":"secret"}"#);
+        let connected = connected.unwrap();
+        let hello: serde_json::Value = serde_json::from_str(hello.strip_prefix("40").unwrap()).unwrap();
+        assert_eq!(hello, serde_json::json!({"token": "t", "pid": "secret", "offset": "last"}));
+        assert!(connected.recovered);
+        let early = arguments(&connected.early);
+        assert_eq!((early.len(), early[999].as_str()), (1000, r#"999,"offset-999""#));
+    }
+
+    #[test]
+    fn t109_a_session_that_is_gone_begins_anew() {
+        let (connected, _) = connect_to(Some(&recovery()), vec![], r#"40{"sid":"new","pid":"other"}"#);
+        assert!(!connected.unwrap().recovered);
+        let (connected, _) = connect_to(Some(&recovery()), vec![], r#"40{"sid":"new"}"#);
+        assert!(!connected.unwrap().recovered, "the server has turned recovery off");
+    }
+
+    #[test]
+    fn a_replay_is_bounded() {
+        let endless = (0..20_000).map(|n| format!(r#"42["m",{n}]"#)).collect();
+        let (connected, _) = connect_to(Some(&recovery()), endless, r#"40{"sid":"same","pid":"secret"}"#);
+        let error = connected.unwrap_err().into_error();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    }
+
+    #[test]
+    fn keys_of_the_credentials_win() {
+        let frame = |auth| packet::encode_connect(auth, Some(&recovery()));
+        assert_eq!(frame(r#"{"pid":"mine"}"#).unwrap(), r#"40{"offset":"last","pid":"mine"}"#);
+        assert_eq!(frame("{}").unwrap(), r#"40{"offset":"last","pid":"secret"}"#);
+        assert_eq!(frame("[]").unwrap_err().kind(), ErrorKind::Invalid);
     }
 
     #[test]

@@ -144,7 +144,6 @@ impl RawEvent {
     /// Where the server's record of this session stands after this event, for
     /// [`Recovery`](crate::socket::packet::Recovery): the last argument if it is a string, and the event asks for no
     /// ack. Decodes that one string and nothing else.
-    #[cfg_attr(not(any(test, fuzzing)), allow(dead_code, reason = "recovery is not switched on yet"))]
     pub(crate) fn offset(&self) -> Option<String> {
         if self.ack.is_some() {
             return None;
@@ -407,6 +406,49 @@ mod tests {
         for data in [r#"["m",{]"#, r#"["m",NaN]"#, "[\"m\",\"\u{1}\"]", r#"["m",tru]"#] {
             assert!(!event(data).is_json(), "{data}");
         }
+    }
+
+    #[test]
+    fn b43_half_a_character_is_replaced() {
+        let e = event(r#"["m",{"a":"x\ud83d","\udfff":"\ud83e\udd80"},"offset"]"#);
+        let value: serde_json::Value = e.first().unwrap();
+        assert_eq!(value, serde_json::json!({"a": "x\u{fffd}", "\u{fffd}": "\u{1F980}"}));
+        assert_eq!(e.clone().first::<serde_json::Value>().unwrap(), value);
+        assert!(e.is_json());
+    }
+
+    #[test]
+    fn the_offset_is_the_last_argument_if_it_is_a_string() {
+        for (data, offset) in [
+            (r#"["m",{"a":"b"},"Q89TMlB"]"#, Some("Q89TMlB")),
+            (r#"["m","x" , "a\"b\\" ]"#, Some("a\"b\\")),
+            (r#"["m",""]"#, Some("")),
+            (r#"["m"]"#, None),
+            (r#"["m",{"a":"b"}]"#, None),
+            (r#"["m","x",1]"#, None),
+            (r#"["m",["x"]]"#, None),
+        ] {
+            assert_eq!(event(data).offset().as_deref(), offset, "{data}");
+        }
+        let frame = Utf8Bytes::from(r#"427["m","offset"]"#);
+        let data = frame.get(3..).unwrap();
+        assert_eq!(RawEvent::new(&frame, data, Some(7), Vec::new()).unwrap().offset(), None);
+    }
+
+    #[test]
+    fn t29_binary_acks() {
+        let frame = Utf8Bytes::from(r#"461-15[{"_placeholder":true,"num":0}]"#);
+        let packet = packet::decode(frame.get(1..).unwrap()).unwrap();
+        let mut partial = Partial::new(&frame, &packet, false);
+        assert!(partial.push(Bytes::from_static(b"x")).unwrap());
+        assert!(matches!(partial.finish().unwrap(), Complete::Ack(15, _)));
+        for (json, first) in
+            [("", "null"), ("[]", "null"), ("[1,2]", "1"), (r#"[" \ud83d",1e999]"#, "\" \u{fffd}\"")]
+        {
+            let args = AckArgs::new(json).unwrap();
+            assert_eq!(args.first::<serde_json::Value>().unwrap().to_string(), first, "{json}");
+        }
+        assert!(AckArgs::new("[1").is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::socket::backoff::Cause;
 use crate::socket::connect::ConnectFailure;
 use crate::socket::link::Link;
-use crate::socket::session::Shared;
+use crate::socket::shared::Shared;
 use crate::socket::state::{Phase, State};
 
 /// How long the role may be free before the keeper takes it: longer than a quick handler, far shorter than any

@@ -6,6 +6,7 @@
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -107,7 +108,12 @@ pub(crate) enum SendFailure {
 impl Link {
     /// Takes over a WebSocket whose open packet has been read, and waits for nothing more: the CONNECT exchange is
     /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`drain`](Link::drain).
-    pub(crate) fn new(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake) -> Result<Self> {
+    pub(crate) fn new(ws: WebSocket<Tap<Stream>>, handshake: Handshake) -> Result<Self> {
+        Self::with_skew(ws, handshake, Arc::default())
+    }
+
+    /// `skew`: see [`Clock`].
+    fn with_skew(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake, skew: Arc<AtomicU64>) -> Result<Self> {
         let cutter = CancelToken::default();
         cutter.register(ws.get_ref().get_ref().wire());
         let write_timeout = write_timeout(&handshake);
@@ -115,7 +121,7 @@ impl Link {
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = super::websocket::config(largest));
         let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
-        Ok(Self::with_pipe(pipe, None, socket, cutter, handshake))
+        Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, Clock::new(skew)))
     }
 
     /// Takes over a session of long-polling.
@@ -124,7 +130,8 @@ impl Link {
         let socket = start_feeding(&mut stream, write_timeout(&handshake)).map_err(broken_early)?;
         poll.resume(stream, proven);
         let cutter = poll.site().cutter.clone();
-        Ok(Self::with_pipe(Pipe::Polling(Box::new(poll)), Some(poster), socket, cutter, handshake))
+        let pipe = Pipe::Polling(Box::new(poll));
+        Ok(Self::with_pipe(pipe, Some(poster), socket, cutter, handshake, Clock::new(Arc::default())))
     }
 
     fn with_pipe(
@@ -133,6 +140,7 @@ impl Link {
         socket: TcpStream,
         cutter: CancelToken,
         handshake: Handshake,
+        clock: Clock,
     ) -> Self {
         let silence = handshake.silence();
         Link {
@@ -142,7 +150,7 @@ impl Link {
                 timeout: None,
                 due: Instant::now() + silence,
             }),
-            channel: Mutex::new(Channel::new(pipe, silence, Clock::new(Arc::default()))),
+            channel: Mutex::new(Channel::new(pipe, silence, clock)),
             alive: Condvar::new(),
             cutter,
             poster,
@@ -457,3 +465,6 @@ impl Reader {
         channel.check(Instant::now())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,12 +223,9 @@ pub(crate) struct Reply {
 impl Reply {
     /// Whatever is no such answer has no ids.
     pub(crate) fn parse(json: &str) -> Self {
-        serde_json::from_str::<Reply>(json).unwrap_or_default().without_empty()
-    }
-
-    fn without_empty(self) -> Self {
-        let filled = |id: &Box<str>| !id.is_empty();
-        Reply { sid: self.sid.filter(filled), pid: self.pid.filter(filled) }
+        let reply: Reply = serde_json::from_str(json).unwrap_or_default();
+        let filled = |id: Option<Box<str>>| id.filter(|id| !id.is_empty());
+        Reply { sid: filled(reply.sid), pid: filled(reply.pid) }
     }
 }
 
@@ -298,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_packets_apart() {
+    fn t13_to_t19_t36_t38_takes_packets_apart() {
         let p = packet(r#"0/woot,{"token":"123"}"#);
         assert_eq!((p.kind, p.namespace, p.data), (Kind::Connect, "/woot", r#"{"token":"123"}"#));
         assert_eq!(packet("1/woot,").kind, Kind::Disconnect);
@@ -317,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_packet() {
+    fn t21_to_t25_t37_refuses_what_is_no_packet() {
         for bad in [
             "",
             "999",
@@ -349,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_the_name_off() {
+    fn t15_t16_t23_splits_the_name_off() {
         for (data, name, args) in [
             (r#"["a"]"#, "a", ""),
             (r#"["a",1,{}]"#, "a", "1,{}"),
@@ -384,7 +381,26 @@ mod tests {
     }
 
     #[test]
-    fn encodes_events() {
+    fn repairs_lone_surrogates_and_nothing_else() {
+        for (json, repaired) in [
+            (r#""plain""#, None),
+            (r#""\n\u0041\\ud800""#, None),
+            (r#""\ud83e\udd80""#, None),
+            (r#""\ud83e""#, Some(r#""\ufffd""#)),
+            (r#""\udd80\ud83e\udd80\ud83e""#, Some(r#""\ufffd\ud83e\udd80\ufffd""#)),
+            (r#""\ud83e\ud83e\udd80""#, Some(r#""\ufffd\ud83e\udd80""#)),
+            (r#""\\\uDBFFx""#, Some(r#""\\\ufffdx""#)),
+            (r#""\ud83e\n""#, Some(r#""\ufffd\n""#)),
+            (r#""\u+123\ud8""#, None),
+            ("\"\\\u{1F980}\\ud800\"", None),
+            ("\"\\", None),
+        ] {
+            assert_eq!(repair(json).as_deref(), repaired, "{json}");
+        }
+    }
+
+    #[test]
+    fn t20_t27_t35_t70_encodes_events() {
         let payload = serde_json::json!({"agencyId": "ag-1"});
         assert_eq!(
             encode_event("join-agency", None, &payload).unwrap(),

@@ -1,29 +1,24 @@
-//! The session: links come and go, the session stays.
-//!
-//! *Whoever waits, reads.* A thread that wants something from the socket takes the reader role if it is free, reads,
-//! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
-//! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
-//!
-//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both.
+//! The session: links come and go, the session stays. How its threads share the work is in
+//! [`shared`](crate::socket::shared).
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::CancelToken;
 use crate::socket::backoff::Reconnect;
-use crate::socket::connect::{ConnectFailure, Connected, Target, connect};
+use crate::socket::connect::{ConnectFailure, Target};
 use crate::socket::event::{AckArgs, RawEvent};
-use crate::socket::inbox::{Inbox, Item};
+use crate::socket::inbox::Item;
 use crate::socket::keeper;
-use crate::socket::link::{Link, LinkEnd, SendFailure, reason};
+use crate::socket::line::{Line, Unsent};
+use crate::socket::link::{LinkEnd, reason};
 use crate::socket::packet;
-use crate::socket::state::{AckSlot, Filed, Filter, Phase, State, Watch, link_lost};
-use crate::socket::transport::Memory;
+use crate::socket::shared::{Shared, Waiter};
+use crate::socket::state::{AckSlot, Filed, Phase, State, link_lost};
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
 /// Runs on the thread that dials, never under a lock.
@@ -48,28 +43,6 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
 }
 
-/// Why a thread waits: it decides who is woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Waiter {
-    Consumer,
-    Other,
-}
-
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    consumers: Condvar,
-    others: Condvar,
-    pub(crate) keeper: Condvar,
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) target: Target,
-    /// Which transport works here.
-    memory: Memory,
-    /// Ends the dial under way, when the session is closed.
-    pub(crate) cancel: CancelToken,
-    /// The process that the session belongs to.
-    pid: u32,
-}
-
 /// The session's owner; dropping it closes the connection.
 pub(crate) struct Session {
     shared: Arc<Shared>,
@@ -85,8 +58,6 @@ impl std::fmt::Debug for Session {
 
 /// How long the peer may take to complete the closing handshake.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
-/// How long a read may block while a link is being restored.
-const RESTORING_SLICE: Duration = Duration::from_millis(10);
 /// What dropping the session may take in all.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -101,17 +72,7 @@ impl Session {
         limits: Limits,
         policy: Reconnect,
     ) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
-            consumers: Condvar::new(),
-            others: Condvar::new(),
-            keeper: Condvar::new(),
-            host,
-            target,
-            memory: Memory::default(),
-            cancel: CancelToken::default(),
-            pid: std::process::id(),
-        });
+        let shared = Arc::new(Shared::new(target, host, limits, policy));
         let connected = match shared.dial(false) {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),
             other => other,
@@ -334,348 +295,4 @@ pub(crate) enum Next {
     Closed,
     /// Not in time.
     Nothing,
-}
-
-/// One link, to send and watch on. What is done on it never continues on another.
-#[derive(Debug)]
-pub(crate) struct Line<'a> {
-    shared: &'a Shared,
-    link: Arc<Link>,
-    generation: u64,
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-impl Line<'_> {
-    /// # Errors
-    /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
-    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
-        self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)
-    }
-
-    /// Collects events from now on, until the returned guard is dropped.
-    pub(crate) fn watch(&self, filter: Filter) -> Watching<'_> {
-        let mut state = self.shared.lock();
-        let id = state.fresh_id();
-        state.watches.push(Watch { id, filter, caught: Vec::new() });
-        Watching { line: self, id }
-    }
-
-    /// Tells the consumer something.
-    pub(crate) fn push(&self, item: Item) {
-        let mut state = self.shared.lock();
-        state.inbox.push(item);
-        self.shared.tell(&mut state, Filed { events: 1, ..Filed::default() });
-    }
-}
-
-/// Events are being collected for us.
-#[derive(Debug)]
-pub(crate) struct Watching<'a> {
-    line: &'a Line<'a>,
-    id: u64,
-}
-
-impl Watching<'_> {
-    /// The next event that the filter let through; `None` when `until` passes first.
-    ///
-    /// # Errors
-    /// `Connect` when the link broke, `Closed`.
-    pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
-        let generation = self.line.generation;
-        self.line
-            .shared
-            .wait(Waiter::Other, Some(until), |state| {
-                let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-                if !watch.caught.is_empty() {
-                    return Some(Ok(watch.caught.remove(0)));
-                }
-                if state.is_closed() {
-                    return Some(Err(Error::closed()));
-                }
-                let over = state.generation != generation || state.link().is_none();
-                over.then(|| Err(link_lost()))
-            })
-            .transpose()
-    }
-}
-
-impl Drop for Watching<'_> {
-    fn drop(&mut self) {
-        self.line.shared.lock().watches.retain(|watch| watch.id != self.id);
-    }
-}
-
-/// Why a frame did not go out.
-enum Unsent {
-    /// The link was over before: another link may be tried.
-    NotSent,
-    Error(Error),
-}
-
-impl Unsent {
-    fn into_error(self) -> Error {
-        match self {
-            Unsent::NotSent => {
-                Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent")
-            }
-            Unsent::Error(error) => error,
-        }
-    }
-}
-
-impl Shared {
-    /// Threads do not survive a fork, and a connection cannot be shared: only the process that made it may use it.
-    fn check_process(&self) -> Result<()> {
-        if std::process::id() == self.pid {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Closed,
-            "the agent belongs to the parent of this process: connect another one after the fork",
-        ))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in another thread must not spread: the state is consistent between any two statements of ours.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// One try to connect with the host's credentials.
-    pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
-        let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
-        connect(&self.target, &auth, None, &self.memory, &self.cancel)
-    }
-
-    /// Puts a fresh link in place, has it restored, and lets everybody send.
-    pub(crate) fn install(&self, connected: Connected, restore: impl FnOnce(&Line<'_>) -> Result<()>) {
-        let Connected { link, mut early, .. } = connected;
-        let link = Arc::new(link);
-        let generation = {
-            let mut state = self.lock();
-            if state.is_closed() {
-                link.cut();
-                return;
-            }
-            state.generation += 1;
-            state.phase = Phase::Restoring(Arc::clone(&link));
-            state.up_since = Instant::now();
-            let attempt = state.attempt;
-            let again = state.generation > 1;
-            state.inbox.push(Item::Connected { attempt, recovered: false, again });
-            let mut filed = state.file(&mut early);
-            filed.events += 1;
-            self.tell(&mut state, filed);
-            state.generation
-        };
-        let line = Line { shared: self, link: Arc::clone(&link), generation };
-        let restored = restore(&line);
-        let mut state = self.lock();
-        if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
-            return;
-        }
-        match restored {
-            Ok(()) => {
-                state.phase = Phase::Up(link);
-                state.refused = false;
-                if generation > 1 {
-                    state.inbox.push(Item::Restored);
-                    self.tell(&mut state, Filed { events: 1, ..Filed::default() });
-                }
-                self.others.notify_all();
-                self.hand_over(&mut state);
-            }
-            Err(error) => {
-                let end =
-                    LinkEnd::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
-                state.lose(generation, end);
-                self.tell(&mut state, Filed { link_over: true, ..Filed::default() });
-            }
-        }
-    }
-
-    /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
-    ///
-    /// Once a link is up, only what comes from it may make a wish come true: a thread that is blocked in a read
-    /// looks at nothing else. Whatever else changes then has to end the link (which ends the read) or be told before.
-    pub(crate) fn wait<T>(
-        &self,
-        who: Waiter,
-        until: Option<Instant>,
-        mut wish: impl FnMut(&mut State) -> Option<T>,
-    ) -> Option<T> {
-        let mut state = self.lock();
-        loop {
-            let granted = wish(&mut state);
-            if granted.is_some() || until.is_some_and(|until| until <= Instant::now()) {
-                self.hand_over(&mut state);
-                return granted;
-            }
-            state = match state.link().filter(|_| !state.reading).cloned() {
-                Some(link) => {
-                    // The end of restoring is not announced by the socket: look up now and then.
-                    let restoring = matches!(state.phase, Phase::Restoring(_));
-                    let slice = restoring.then(|| Instant::now() + RESTORING_SLICE);
-                    let until = [until, slice].into_iter().flatten().min();
-                    self.read(state, &link, until)
-                }
-                None => self.sleep(state, who, until),
-            };
-        }
-    }
-
-    /// Takes the reader role for one turn.
-    pub(crate) fn read<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        link: &Link,
-        until: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
-        state.reading = true;
-        let generation = state.generation;
-        let mut batch = std::mem::take(&mut state.spare);
-        drop(state);
-        let role = Role(self);
-        let end = link.turn(until, &mut batch).err();
-        std::mem::forget(role);
-        let mut state = self.lock();
-        state.reading = false;
-        state.turns = state.turns.wrapping_add(1);
-        if generation == state.generation {
-            let mut filed = state.file(&mut batch);
-            if let Some(end) = end {
-                filed.link_over = state.lose(generation, end);
-            }
-            self.tell(&mut state, filed);
-        }
-        batch.clear();
-        state.spare = batch;
-        state
-    }
-
-    fn sleep<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        who: Waiter,
-        until: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
-        let (bell, count): (_, fn(&mut State) -> &mut usize) = match who {
-            Waiter::Consumer => (&self.consumers, |state| &mut state.consumers),
-            Waiter::Other => (&self.others, |state| &mut state.others),
-        };
-        *count(&mut state) += 1;
-        let mut state = match until {
-            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        *count(&mut state) -= 1;
-        state
-    }
-
-    /// Wakes those whom the filed things concern.
-    pub(crate) fn tell(&self, state: &mut State, filed: Filed) {
-        if filed.link_over {
-            self.tell_all(state);
-            return;
-        }
-        match filed.events.min(state.consumers) {
-            0 => {}
-            1 => self.consumers.notify_one(),
-            _ => self.consumers.notify_all(),
-        }
-        if filed.answers && state.others > 0 {
-            self.others.notify_all();
-        }
-    }
-
-    pub(crate) fn tell_all(&self, state: &mut State) {
-        state.keeper_awake = true;
-        self.consumers.notify_all();
-        self.others.notify_all();
-        self.keeper.notify_all();
-    }
-
-    /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the keeper is told
-    /// that it may soon have to.
-    pub(crate) fn hand_over(&self, state: &mut State) {
-        if state.reading || state.link().is_none() {
-            return;
-        }
-        if state.others > 0 {
-            self.others.notify_one();
-        } else if state.consumers > 0 {
-            self.consumers.notify_one();
-        } else if !state.keeper_awake {
-            state.keeper_awake = true;
-            self.keeper.notify_one();
-        }
-    }
-
-    fn link_when_up(&self, until: Instant) -> Result<(Arc<Link>, u64)> {
-        self.wait(Waiter::Other, Some(until), |state| match &state.phase {
-            Phase::Up(link) => Some(Ok((Arc::clone(link), state.generation))),
-            Phase::Closing(_) | Phase::Closed => Some(Err(Error::closed())),
-            Phase::Restoring(_) | Phase::Down => None,
-        })
-        .unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::NotSent,
-                "the connection is down and did not come back in time: the message was not sent",
-            ))
-        })
-    }
-
-    /// Returns the generation of the link it went out on.
-    fn send_when_up(&self, frame: &Utf8Bytes, until: Instant) -> Result<u64> {
-        loop {
-            let (link, generation) = self.link_when_up(until)?;
-            match self.send_on(&link, generation, frame) {
-                Ok(()) => return Ok(generation),
-                // Certainly not sent: the next link may take it.
-                Err(Unsent::NotSent) => {}
-                Err(Unsent::Error(error)) => return Err(error),
-            }
-        }
-    }
-
-    fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<(), Unsent> {
-        let (end, outcome) = match link.send(frame.clone()) {
-            Ok(()) => return Ok(()),
-            Err(SendFailure::Refused(error)) => return Err(Unsent::Error(error)),
-            Err(SendFailure::NotSent(end)) => (end, Unsent::NotSent),
-            Err(SendFailure::MaybeSent(end)) => {
-                let text = format!(
-                    "the connection broke while the message was being sent ({}): it may or may not have arrived",
-                    end.detail
-                );
-                (end, Unsent::Error(Error::new(ErrorKind::MaybeSent, text)))
-            }
-        };
-        let mut state = self.lock();
-        if state.lose(generation, end) {
-            self.tell_all(&mut state);
-        }
-        Err(outcome)
-    }
-}
-
-/// Held while reading. Dropped only by a panic, which would be a bug of ours: then the session ends instead of
-/// leaving everybody waiting for a reader that is gone.
-struct Role<'a>(&'a Shared);
-
-impl Drop for Role<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.reading = false;
-        state.fail(Error::new(ErrorKind::Closed, "internal error: the reader panicked; please report this"));
-        self.0.tell_all(&mut state);
-    }
 }

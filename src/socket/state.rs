@@ -9,6 +9,7 @@ use crate::socket::backoff::{self, Cause, Reconnect};
 use crate::socket::event::{AckArgs, RawEvent};
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
+use crate::socket::packet::Recovery;
 
 /// Where the session is.
 #[derive(Debug, Clone)]
@@ -72,6 +73,9 @@ pub(crate) struct State {
     /// The last CONNECT was refused: dial with renewed credentials.
     pub(crate) refused: bool,
     policy: Reconnect,
+    /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
+    pub(crate) pid: Option<Box<str>>,
+    pub(crate) offset: Option<Box<str>>,
 }
 
 impl std::fmt::Debug for State {
@@ -114,7 +118,14 @@ impl State {
             up_since: now,
             refused: false,
             policy,
+            pid: None,
+            offset: None,
         }
+    }
+
+    /// What the server has to know to replay what was missed, if it does such a thing.
+    pub(crate) fn recovery(&self) -> Option<Recovery> {
+        Some(Recovery { pid: self.pid.clone()?, offset: self.offset.clone()? })
     }
 
     /// The link that may be read from.
@@ -137,6 +148,16 @@ impl State {
     /// Puts everything of a batch where it belongs.
     pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Filed {
         let mut filed = Filed::default();
+        if self.pid.is_some() {
+            // Only the last one counts.
+            let mut events = batch.iter().rev().filter_map(|inbound| match inbound {
+                Inbound::Event(event) => event.offset(),
+                _ => None,
+            });
+            if let Some(offset) = events.next() {
+                self.offset = Some(offset.into());
+            }
+        }
         for inbound in batch.drain(..) {
             match inbound {
                 Inbound::Event(event) => {

@@ -54,6 +54,7 @@ impl<S: Write> Write for Tap<S> {
 /// What was seen since it was last asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
+    /// What data messages carry: headers are no progress.
     pub(crate) bytes: usize,
     /// Complete data messages.
     pub(crate) messages: u32,
@@ -105,7 +106,6 @@ impl Frames {
     }
 
     fn observe(&mut self, mut bytes: &[u8]) {
-        self.seen.bytes += bytes.len();
         while !bytes.is_empty() {
             let taken = match self.left {
                 None => self.header(bytes),
@@ -136,6 +136,9 @@ impl Frames {
     fn payload(&mut self, left: u64, bytes: &[u8]) -> usize {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         self.left = Some(left - taken as u64);
+        if self.opcode() < CLOSE {
+            self.seen.bytes += taken;
+        }
         for byte in bytes.iter().take(taken.min(LONGEST_HEADER - self.have)) {
             self.keep(*byte);
         }
@@ -201,21 +204,21 @@ mod tests {
 
     #[test]
     fn counts_what_is_complete() {
-        for (bytes, messages, controls, partial) in [
-            (&b""[..], 0, 0, false),
-            (b"\x81\x01a", 1, 0, false),
-            (b"\x81", 0, 0, true),
-            (b"\x81\x02a", 0, 0, true),
-            (b"\x01\x01a\x00\x00", 0, 0, true),
-            (b"\x01\x01a\x89\x00\x80\x01b\x82\x00", 2, 1, false),
-            (b"\x8a\x03abc\x89", 0, 1, true),
-            (b"\x81\x7f\0\0\0\0\0\0\0\x02ab", 1, 0, false),
-            (b"\x81\x7f\0\0\0\0\0\0\0", 0, 0, true),
-            (b"\x81\x81MASKa", 1, 0, false),
+        for (stream, bytes, messages, controls, partial) in [
+            (&b""[..], 0, 0, 0, false),
+            (b"\x81\x01a", 1, 1, 0, false),
+            (b"\x81", 0, 0, 0, true),
+            (b"\x81\x02a", 1, 0, 0, true),
+            (b"\x01\x01a\x00\x00\x00\x00", 1, 0, 0, true),
+            (b"\x01\x01a\x89\x00\x80\x01b\x82\x00", 2, 2, 1, false),
+            (b"\x8a\x03abc\x89", 0, 0, 1, true),
+            (b"\x81\x7f\0\0\0\0\0\0\0\x02ab", 2, 1, 0, false),
+            (b"\x81\x7f\0\0\0\0\0\0\0", 0, 0, 0, true),
+            (b"\x81\x81MASKa", 1, 1, 0, false),
         ] {
-            let mut frames = walk(bytes);
-            let seen = Seen { bytes: bytes.len(), messages, controls };
-            assert_eq!((frames.take(), frames.is_partial()), (seen, partial), "{bytes:?}");
+            let mut frames = walk(stream);
+            let seen = Seen { bytes, messages, controls };
+            assert_eq!((frames.take(), frames.is_partial()), (seen, partial), "{stream:?}");
             assert_eq!(frames.take(), Seen::default());
         }
         let mut long = b"\x82\x7e\x01\x00".to_vec();

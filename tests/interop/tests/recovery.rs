@@ -61,3 +61,23 @@ fn a_reconnect_repeats_nothing_that_was_heard() {
     assert_eq!(heard_until(&events, "four"), ["three", "four"]);
     assert_eq!(server.engines(), 1);
 }
+
+#[test]
+fn the_server_takes_a_lost_session_up_again() {
+    let _watchdog = watchdog(LIMIT);
+    let server = recovering();
+    let agent = in_lobby(&server);
+    let events = agent.events();
+    server.alice_says(LOBBY, "one");
+    next_message(&events, "one");
+    server.cut();
+    next(&events, "Disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    server.alice_says(LOBBY, "meanwhile");
+    let recovered = next(&events, "Connected", |event| match event {
+        Event::Connected { recovered, .. } => Some(*recovered),
+        _ => None,
+    });
+    assert!(recovered, "asked with pid and offset, and the server knows them");
+    server.alice_says(LOBBY, "after");
+    assert_eq!(heard_until(&events, "after"), ["meanwhile", "after"]);
+}

@@ -1,0 +1,217 @@
+//! A link as the rest of the session uses it: coming up, being sent on, being watched.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+use tungstenite::Utf8Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::connect::{ConnectFailure, Connected, connect};
+use crate::socket::event::RawEvent;
+use crate::socket::inbox::Item;
+use crate::socket::link::{Link, LinkEnd, SendFailure, reason};
+use crate::socket::packet;
+use crate::socket::shared::{Shared, Waiter};
+use crate::socket::state::{Filed, Filter, Phase, Watch, link_lost};
+
+/// One link, to send and watch on. What is done on it never continues on another.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) link: Arc<Link>,
+    pub(crate) generation: u64,
+}
+
+impl Line<'_> {
+    /// # Errors
+    /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
+    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
+        self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)
+    }
+
+    /// Collects events from now on, until the returned guard is dropped.
+    pub(crate) fn watch(&self, filter: Filter) -> Watching<'_> {
+        let mut state = self.shared.lock();
+        let id = state.fresh_id();
+        state.watches.push(Watch { id, filter, caught: Vec::new() });
+        Watching { line: self, id }
+    }
+
+    /// Tells the consumer something.
+    pub(crate) fn push(&self, item: Item) {
+        let mut state = self.shared.lock();
+        state.inbox.push(item);
+        self.shared.tell(&mut state, Filed { events: 1, ..Filed::default() });
+    }
+}
+
+/// Events are being collected for us.
+#[derive(Debug)]
+pub(crate) struct Watching<'a> {
+    line: &'a Line<'a>,
+    id: u64,
+}
+
+impl Watching<'_> {
+    /// The next event that the filter let through; `None` when `until` passes first.
+    ///
+    /// # Errors
+    /// `Connect` when the link broke, `Closed`.
+    pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
+        let generation = self.line.generation;
+        self.line
+            .shared
+            .wait(Waiter::Other, Some(until), |state| {
+                let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
+                if !watch.caught.is_empty() {
+                    return Some(Ok(watch.caught.remove(0)));
+                }
+                if state.is_closed() {
+                    return Some(Err(Error::closed()));
+                }
+                let over = state.generation != generation || state.link().is_none();
+                over.then(|| Err(link_lost()))
+            })
+            .transpose()
+    }
+}
+
+impl Drop for Watching<'_> {
+    fn drop(&mut self) {
+        self.line.shared.lock().watches.retain(|watch| watch.id != self.id);
+    }
+}
+
+/// Why a frame did not go out.
+pub(crate) enum Unsent {
+    /// The link was over before: another link may be tried.
+    NotSent,
+    Error(Error),
+}
+
+impl Unsent {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Unsent::NotSent => {
+                Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent")
+            }
+            Unsent::Error(error) => error,
+        }
+    }
+}
+
+impl Shared {
+    /// One try to connect with the host's credentials.
+    pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
+        let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
+        let recovery = self.lock().recovery();
+        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel);
+        if let Err(failure) = &outcome
+            && !failure.is_of_the_network()
+        {
+            // Whatever the server did not like, it need not be asked for it again.
+            self.lock().pid = None;
+        }
+        outcome
+    }
+
+    /// Puts a fresh link in place, has it restored, and lets everybody send.
+    pub(crate) fn install(&self, connected: Connected, restore: impl FnOnce(&Line<'_>) -> Result<()>) {
+        let Connected { link, mut early, reply, recovered } = connected;
+        let link = Arc::new(link);
+        let generation = {
+            let mut state = self.lock();
+            if state.is_closed() {
+                link.cut();
+                return;
+            }
+            state.generation += 1;
+            state.phase = Phase::Restoring(Arc::clone(&link));
+            state.up_since = Instant::now();
+            let attempt = state.attempt;
+            let again = state.generation > 1;
+            state.inbox.push(Item::Connected { attempt, recovered, again });
+            state.pid = reply.pid;
+            if !recovered {
+                state.offset = None;
+            }
+            let mut filed = state.file(&mut early);
+            filed.events += 1;
+            self.tell(&mut state, filed);
+            state.generation
+        };
+        let line = Line { shared: self, link: Arc::clone(&link), generation };
+        let restored = restore(&line);
+        let mut state = self.lock();
+        if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
+            return;
+        }
+        match restored {
+            Ok(()) => {
+                state.phase = Phase::Up(link);
+                state.refused = false;
+                if generation > 1 {
+                    state.inbox.push(Item::Restored);
+                    self.tell(&mut state, Filed { events: 1, ..Filed::default() });
+                }
+                self.others.notify_all();
+                self.hand_over(&mut state);
+            }
+            Err(error) => {
+                let end =
+                    LinkEnd::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
+                state.lose(generation, end);
+                self.tell(&mut state, Filed { link_over: true, ..Filed::default() });
+            }
+        }
+    }
+
+    pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Link>, u64)> {
+        self.wait(Waiter::Other, Some(until), |state| match &state.phase {
+            Phase::Up(link) => Some(Ok((Arc::clone(link), state.generation))),
+            Phase::Closing(_) | Phase::Closed => Some(Err(Error::closed())),
+            Phase::Restoring(_) | Phase::Down => None,
+        })
+        .unwrap_or_else(|| {
+            Err(Error::new(
+                ErrorKind::NotSent,
+                "the connection is down and did not come back in time: the message was not sent",
+            ))
+        })
+    }
+
+    /// Returns the generation of the link it went out on.
+    pub(crate) fn send_when_up(&self, frame: &Utf8Bytes, until: Instant) -> Result<u64> {
+        loop {
+            let (link, generation) = self.link_when_up(until)?;
+            match self.send_on(&link, generation, frame) {
+                Ok(()) => return Ok(generation),
+                // Certainly not sent: the next link may take it.
+                Err(Unsent::NotSent) => {}
+                Err(Unsent::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    pub(crate) fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<(), Unsent> {
+        let (end, outcome) = match link.send(frame.clone()) {
+            Ok(()) => return Ok(()),
+            Err(SendFailure::Refused(error)) => return Err(Unsent::Error(error)),
+            Err(SendFailure::NotSent(end)) => (end, Unsent::NotSent),
+            Err(SendFailure::MaybeSent(end)) => {
+                let text = format!(
+                    "the connection broke while the message was being sent ({}): it may or may not have arrived",
+                    end.detail
+                );
+                (end, Unsent::Error(Error::new(ErrorKind::MaybeSent, text)))
+            }
+        };
+        let mut state = self.lock();
+        if state.lose(generation, end) {
+            self.tell_all(&mut state);
+        }
+        Err(outcome)
+    }
+}

@@ -1,0 +1,217 @@
+//! What the threads of a session share, and the scheme by which they read.
+//!
+//! *Whoever waits, reads.* A thread that wants something from the socket takes the reader role if it is free, reads,
+//! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
+//! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
+//!
+//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::CancelToken;
+use crate::socket::backoff::Reconnect;
+use crate::socket::connect::Target;
+use crate::socket::inbox::Inbox;
+use crate::socket::link::Link;
+use crate::socket::session::{Host, Limits};
+use crate::socket::state::{Filed, Phase, State};
+use crate::socket::transport::Memory;
+
+/// Why a thread waits: it decides who is woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Consumer,
+    Other,
+}
+
+/// How long a read may block while a link is being restored.
+const RESTORING_SLICE: Duration = Duration::from_millis(10);
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) state: Mutex<State>,
+    pub(crate) consumers: Condvar,
+    pub(crate) others: Condvar,
+    pub(crate) keeper: Condvar,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) target: Target,
+    /// Which transport works here.
+    pub(crate) memory: Memory,
+    /// Ends the dial under way, when the session is closed.
+    pub(crate) cancel: CancelToken,
+    /// The process that the session belongs to.
+    pub(crate) pid: u32,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Reconnect) -> Self {
+        Shared {
+            state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
+            consumers: Condvar::new(),
+            others: Condvar::new(),
+            keeper: Condvar::new(),
+            host,
+            target,
+            memory: Memory::default(),
+            cancel: CancelToken::default(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Threads do not survive a fork, and a connection cannot be shared: only the process that made it may use it.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.pid {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Closed,
+            "the agent belongs to the parent of this process: connect another one after the fork",
+        ))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in another thread must not spread: the state is consistent between any two statements of ours.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
+    ///
+    /// Once a link is up, only what comes from it may make a wish come true: a thread that is blocked in a read
+    /// looks at nothing else. Whatever else changes then has to end the link (which ends the read) or be told before.
+    pub(crate) fn wait<T>(
+        &self,
+        who: Waiter,
+        until: Option<Instant>,
+        mut wish: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            let granted = wish(&mut state);
+            if granted.is_some() || until.is_some_and(|until| until <= Instant::now()) {
+                self.hand_over(&mut state);
+                return granted;
+            }
+            state = match state.link().filter(|_| !state.reading).cloned() {
+                Some(link) => {
+                    // The end of restoring is not announced by the socket: look up now and then.
+                    let restoring = matches!(state.phase, Phase::Restoring(_));
+                    let slice = restoring.then(|| Instant::now() + RESTORING_SLICE);
+                    let until = [until, slice].into_iter().flatten().min();
+                    self.read(state, &link, until)
+                }
+                None => self.sleep(state, who, until),
+            };
+        }
+    }
+
+    /// Takes the reader role for one turn.
+    pub(crate) fn read<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        link: &Link,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
+        state.reading = true;
+        let generation = state.generation;
+        let mut batch = std::mem::take(&mut state.spare);
+        drop(state);
+        let role = Role(self);
+        let end = link.turn(until, &mut batch).err();
+        std::mem::forget(role);
+        let mut state = self.lock();
+        state.reading = false;
+        state.turns = state.turns.wrapping_add(1);
+        if generation == state.generation {
+            let mut filed = state.file(&mut batch);
+            if let Some(end) = end {
+                filed.link_over = state.lose(generation, end);
+            }
+            self.tell(&mut state, filed);
+        }
+        batch.clear();
+        state.spare = batch;
+        state
+    }
+
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        who: Waiter,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
+        let (bell, count): (_, fn(&mut State) -> &mut usize) = match who {
+            Waiter::Consumer => (&self.consumers, |state| &mut state.consumers),
+            Waiter::Other => (&self.others, |state| &mut state.others),
+        };
+        *count(&mut state) += 1;
+        let mut state = match until {
+            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now());
+                bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        *count(&mut state) -= 1;
+        state
+    }
+
+    /// Wakes those whom the filed things concern.
+    pub(crate) fn tell(&self, state: &mut State, filed: Filed) {
+        if filed.link_over {
+            self.tell_all(state);
+            return;
+        }
+        match filed.events.min(state.consumers) {
+            0 => {}
+            1 => self.consumers.notify_one(),
+            _ => self.consumers.notify_all(),
+        }
+        if filed.answers && state.others > 0 {
+            self.others.notify_all();
+        }
+    }
+
+    pub(crate) fn tell_all(&self, state: &mut State) {
+        state.keeper_awake = true;
+        self.consumers.notify_all();
+        self.others.notify_all();
+        self.keeper.notify_all();
+    }
+
+    /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the keeper is told
+    /// that it may soon have to.
+    pub(crate) fn hand_over(&self, state: &mut State) {
+        if state.reading || state.link().is_none() {
+            return;
+        }
+        if state.others > 0 {
+            self.others.notify_one();
+        } else if state.consumers > 0 {
+            self.consumers.notify_one();
+        } else if !state.keeper_awake {
+            state.keeper_awake = true;
+            self.keeper.notify_one();
+        }
+    }
+}
+
+/// Held while reading. Dropped only by a panic, which would be a bug of ours: then the session ends instead of
+/// leaving everybody waiting for a reader that is gone.
+struct Role<'a>(&'a Shared);
+
+impl Drop for Role<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.reading = false;
+        state.fail(Error::new(ErrorKind::Closed, "internal error: the reader panicked; please report this"));
+        self.0.tell_all(&mut state);
+    }
+}
