@@ -71,7 +71,8 @@ impl Builder<AgentOptions> {
         self
     }
 
-    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. Defaults to 20 s.
+    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. Then the server has the same time
+    /// once more to let the agent in. Defaults to 20 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.own.handshake_timeout = limit;
         self

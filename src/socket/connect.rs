@@ -19,12 +19,11 @@ pub(crate) struct Target {
     pub(crate) dialer: Dialer,
     pub(crate) url: ApiUrl,
     pub(crate) user_agent: String,
-    /// DNS, TCP, TLS, upgrade and open packet together.
+    /// DNS, TCP, TLS, upgrade and open packet together; then once more for the answer to CONNECT, for which the
+    /// official client would wait for ever.
     pub(crate) dial_timeout: Duration,
 }
 
-/// How long the server may take to answer CONNECT. The official client would wait for ever.
-const CONNECT_REPLY_TIMEOUT: Duration = Duration::from_secs(20);
 /// What may come before the answer to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
 /// The same when the server was asked to replay what was missed: it does so before it answers.
@@ -109,7 +108,11 @@ pub(crate) fn connect(
         SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
         SendFailure::Refused(error) => error,
     })?;
-    let (reply, early) = await_reply(&link, if recovery.is_some() { EARLY_REPLAY } else { EARLY })?;
+    let (reply, early) = await_reply(
+        &link,
+        Instant::now() + target.dial_timeout,
+        if recovery.is_some() { EARLY_REPLAY } else { EARLY },
+    )?;
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
 }
@@ -130,8 +133,11 @@ fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
 }
 
 /// Reads until CONNECT is answered. Pings are answered all the while.
-fn await_reply(link: &Link, limit: Early) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
-    let deadline = Instant::now() + CONNECT_REPLY_TIMEOUT;
+fn await_reply(
+    link: &Link,
+    deadline: Instant,
+    limit: Early,
+) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
     let mut early = Vec::new();
     let mut end = link.drain(&mut early).err();
     let (mut counted, mut bytes) = (0, 0);
@@ -157,7 +163,7 @@ fn await_reply(link: &Link, limit: Early) -> Result<(Reply, Vec<Inbound>), Conne
         if counted > limit.items || bytes > limit.bytes {
             return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
         }
-        remaining(deadline, "the server did not answer the Socket.IO CONNECT within 20 s")?;
+        remaining(deadline, "the server did not answer the Socket.IO CONNECT in time")?;
         end = link.turn(Some(deadline), &mut early).err();
     }
 }
