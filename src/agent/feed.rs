@@ -14,17 +14,27 @@ use crate::agent::track::{Since, Track};
 use crate::client::Client;
 use crate::error::Result;
 use crate::model::{AgencyId, MessageId};
-use crate::socket::{Item, Next, Session};
+use crate::socket::{Item, Session};
 
 /// Long enough to read what is there, short enough not to be waiting.
 const SOCKET_GLANCE: Duration = Duration::from_millis(2);
+
+/// The same, however much is there.
+const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
 /// A link that flaps for a month must not fill the memory.
 const MOST_HELD: usize = 10_000;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(crate) struct Feed(Mutex<State>);
+pub(crate) struct Feed {
+    /// Held by a consumer, also while it fills a gap: the others wait for that.
+    line: Mutex<State>,
+    /// Held for moments only. Taken after `line`, never before.
+    tracks: Mutex<Tracks>,
+}
+
+type Tracks = HashMap<AgencyId, Track>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -37,17 +47,20 @@ struct State {
     /// The same of a link that was lost before that. Its successor's history has them too, among others between them.
     stale: Vec<Event>,
     holding: bool,
-    rooms: HashMap<AgencyId, Track>,
 }
 
 impl Feed {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self) -> MutexGuard<'_, State> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tracks(&self) -> MutexGuard<'_, Tracks> {
+        locked(&self.tracks)
     }
 
     /// Notes where the room's story begins, before it is joined.
     pub(crate) fn before_join(&self, client: &Client, room: &AgencyId, dm: bool) {
-        if self.lock().rooms.contains_key(room) {
+        if self.tracks().contains_key(room) {
             return;
         }
         let mut track = Track::new(dm);
@@ -55,25 +68,20 @@ impl Feed {
         if let Ok(newest) = backfill::newest(client, room, &mut track.dm) {
             track.starts_at(newest.as_ref());
         }
-        self.lock().rooms.entry(room.clone()).or_insert(track);
+        self.tracks().entry(room.clone()).or_insert(track);
     }
 
     /// The same once it is joined, for a room whose history only members may read.
     pub(crate) fn after_join(&self, client: &Client, room: &AgencyId, dm: bool) {
-        let known = self.lock().rooms.get(room).is_some_and(|track| !matches!(track.since(), Since::Unknown));
-        if !known {
-            self.lock().rooms.remove(room);
+        if matches!(self.position(room).0, Since::Unknown) {
+            self.tracks().remove(room);
             self.before_join(client, room, dm);
         }
     }
 
     /// From where on the room's history is news, and where that history is.
     pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
-        let state = self.lock();
-        match state.rooms.get(room) {
-            Some(track) => (track.since(), track.dm),
-            None => (Since::Unknown, false),
-        }
+        self.tracks().get(room).map_or((Since::Unknown, false), |track| (track.since(), track.dm))
     }
 
     /// Something that is due already.
@@ -81,13 +89,13 @@ impl Feed {
     /// # Errors
     /// As [`accept`](Feed::accept).
     pub(crate) fn take_ready(&self, source: &Source<'_>) -> Result<Option<Event>, NotJson> {
-        let mut state = self.lock();
+        let mut line = self.line();
         loop {
-            if let Some(event) = state.ready.pop_front() {
+            if let Some(event) = line.ready.pop_front() {
                 return Ok(Some(event));
             }
-            let Some(queued) = state.backlog.pop_front() else { return Ok(None) };
-            state.accept(queued, source)?;
+            let Some(queued) = line.backlog.pop_front() else { return Ok(None) };
+            line.accept(queued, &self.tracks, source)?;
         }
     }
 
@@ -96,19 +104,18 @@ impl Feed {
     /// # Errors
     /// When the item is no JSON.
     pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Result<Option<Event>, NotJson> {
+        // Decoded by each consumer for itself.
+        let queued = Queued::new(item)?;
         // Everything goes through in turn: a second consumer waits while the first one fills a gap.
-        let mut state = self.lock();
-        if let Item::Event(raw) = item {
-            let event = Event::from_raw(raw).ok_or(NotJson)?;
+        let mut line = self.line();
+        match queued {
             // The usual case, without a detour.
-            if state.ready.is_empty() && state.backlog.is_empty() && !state.holding {
-                return Ok(state.is_new(&event).then_some(event));
+            Queued::Event(event) if line.ready.is_empty() && line.backlog.is_empty() && !line.holding => {
+                return Ok(is_new(&mut self.tracks(), &event).then_some(event));
             }
-            state.backlog.push_back(Queued::Event(event));
-        } else {
-            state.backlog.push_back(Queued::Item(item));
+            queued => line.backlog.push_back(queued),
         }
-        drop(state);
+        drop(line);
         self.take_ready(source)
     }
 }
@@ -131,8 +138,17 @@ enum Queued {
     Item(Item),
 }
 
+impl Queued {
+    fn new(item: Item) -> Result<Self, NotJson> {
+        match item {
+            Item::Event(raw) => Event::from_raw(raw).map(Queued::Event).ok_or(NotJson),
+            item => Ok(Queued::Item(item)),
+        }
+    }
+}
+
 impl State {
-    fn accept(&mut self, queued: Queued, source: &Source<'_>) -> Result<(), NotJson> {
+    fn accept(&mut self, queued: Queued, tracks: &Mutex<Tracks>, source: &Source<'_>) -> Result<(), NotJson> {
         match queued {
             Queued::Item(Item::Restored) => {
                 self.holding = false;
@@ -140,12 +156,12 @@ impl State {
                 for event in held.into_iter().rev() {
                     self.backlog.push_front(Queued::Event(event));
                 }
-                self.fill(source)?;
+                self.fill(tracks, source)?;
             }
             Queued::Item(Item::Lagged { missed }) => {
                 self.ready.push_back(Event::Lagged { missed });
                 if !self.holding {
-                    self.fill(source)?;
+                    self.fill(tracks, source)?;
                 }
             }
             Queued::Item(Item::Connected { attempt, recovered, again }) => {
@@ -163,68 +179,41 @@ impl State {
                 }
                 self.held.push_back(event);
             }
-            Queued::Event(event) => self.queue_if_new(event),
+            Queued::Event(event) => self.queue_if_new(&mut locked(tracks), event),
         }
         Ok(())
     }
 
-    fn is_new(&mut self, event: &Event) -> bool {
-        match event {
-            Event::Message(message) => match self.rooms.get_mut(&message.agency_id) {
-                Some(track) => track.hear(message),
-                None => self.rooms.entry(message.agency_id.clone()).or_default().hear(message),
-            },
-            Event::MessageEdited(edit) => {
-                match &edit.agency_id {
-                    Some(room) => {
-                        self.rooms.get_mut(room).into_iter().for_each(|track| track.hear_edit(edit))
-                    }
-                    None => self.rooms.values_mut().for_each(|track| track.hear_edit(edit)),
-                }
-                true
-            }
-            _ => true,
-        }
-    }
-
-    fn queue_if_new(&mut self, event: Event) {
-        if self.is_new(&event) {
+    fn queue_if_new(&mut self, tracks: &mut Tracks, event: Event) {
+        if is_new(tracks, &event) {
             self.ready.push_back(event);
         }
     }
 
     /// Fills the gap in every joined room.
-    fn fill(&mut self, source: &Source<'_>) -> Result<(), NotJson> {
+    fn fill(&mut self, tracks: &Mutex<Tracks>, source: &Source<'_>) -> Result<(), NotJson> {
         let mut histories = Vec::new();
         for room in source.rooms.all() {
-            let track = self.rooms.entry(room.clone()).or_default();
-            let since = track.since();
+            let (since, mut dm) = {
+                let mut tracks = locked(tracks);
+                let track = tracks.entry(room.clone()).or_default();
+                (track.since(), track.dm)
+            };
             let history = backfill::patiently(source.session, || {
-                backfill::since(source.client, &room, &mut track.dm, &since)
+                backfill::since(source.client, &room, &mut dm, &since)
             });
             if history.as_ref().is_err_and(backfill::is_passing) && source.session.will_return() {
                 // The link is lost again. Nothing newer is handed out before the next one has been restored.
                 self.holding = true;
                 return Ok(());
             }
+            if let Some(track) = locked(tracks).get_mut(&room) {
+                track.dm = dm;
+            }
             histories.push((room, since, history));
         }
-        // The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket
-        // is read now.
-        while let Next::Item(item) = source.session.next(Some(Instant::now() + SOCKET_GLANCE)) {
-            self.backlog.push_back(match item {
-                Item::Event(raw) => Queued::Event(Event::from_raw(raw).ok_or(NotJson)?),
-                item => Queued::Item(item),
-            });
-        }
-        let live: HashSet<MessageId> = self
-            .backlog
-            .iter()
-            .filter_map(|queued| match queued {
-                Queued::Event(Event::Message(message)) => Some(message.id.clone()),
-                _ => None,
-            })
-            .collect();
+        let (live, outcome) = self.take_what_came_live(source);
+        let mut tracks = locked(tracks);
         for (room, since, history) in histories {
             match history {
                 Ok(mut history) => {
@@ -232,8 +221,7 @@ impl State {
                     if let Some(first) = history.iter().position(|message| live.contains(&message.id)) {
                         history.truncate(first);
                     }
-                    let track = self.rooms.entry(room).or_default();
-                    let (news, edits) = track.sort_out(history, &since);
+                    let (news, edits) = tracks.entry(room).or_default().sort_out(history, &since);
                     self.ready.extend(edits.into_iter().map(Event::MessageEdited));
                     self.ready.extend(news.into_iter().map(Event::Message));
                 }
@@ -241,18 +229,59 @@ impl State {
                 Err(error) if error.is_closed() => {}
                 Err(error) => {
                     log::info!("cannot fill the gap in {room}: {error}");
-                    let (here, elsewhere) = self.stale.drain(..).partition(|event| match event {
-                        Event::Message(message) => message.agency_id == room,
-                        _ => false,
-                    });
-                    self.stale = elsewhere;
-                    let here: Vec<Event> = here;
-                    here.into_iter().for_each(|event| self.queue_if_new(event));
+                    let here =
+                        |event: &mut Event| matches!(event, Event::Message(it) if it.agency_id == room);
+                    let heard: Vec<Event> = self.stale.extract_if(.., here).collect();
+                    heard.into_iter().for_each(|event| self.queue_if_new(&mut tracks, event));
                     self.ready.push_back(Event::GapNotFilled { agency_id: room, error: Arc::new(error) });
                 }
             }
         }
         self.stale.clear();
-        Ok(())
+        outcome
+    }
+
+    /// The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket is
+    /// read now.
+    fn take_what_came_live(&mut self, source: &Source<'_>) -> (HashSet<MessageId>, Result<(), NotJson>) {
+        let mut outcome = Ok(());
+        // A room that never falls silent must not keep us here.
+        let end = Instant::now() + LONGEST_LOOK;
+        while Instant::now() < end
+            && let Some(item) = source.session.next_item(Instant::now() + SOCKET_GLANCE)
+        {
+            match Queued::new(item) {
+                Ok(queued) => self.backlog.push_back(queued),
+                // The link is done for, but what came before it is not.
+                Err(error) => outcome = Err(error),
+            }
+        }
+        let live = self.backlog.iter().filter_map(|queued| match queued {
+            Queued::Event(Event::Message(message)) => Some(message.id.clone()),
+            _ => None,
+        });
+        (live.collect(), outcome)
+    }
+}
+
+fn locked(tracks: &Mutex<Tracks>) -> MutexGuard<'_, Tracks> {
+    tracks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes what is about to be handed out. False if it has been already.
+fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
+    match event {
+        Event::Message(message) => match tracks.get_mut(&message.agency_id) {
+            Some(track) => track.hear(message),
+            None => tracks.entry(message.agency_id.clone()).or_default().hear(message),
+        },
+        Event::MessageEdited(edit) => {
+            match &edit.agency_id {
+                Some(room) => tracks.get_mut(room).into_iter().for_each(|track| track.hear_edit(edit)),
+                None => tracks.values_mut().for_each(|track| track.hear_edit(edit)),
+            }
+            true
+        }
+        _ => true,
     }
 }

@@ -166,7 +166,8 @@ impl Session {
     /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.
     pub(crate) fn next(&self, until: Option<Instant>) -> Next {
         if let Err(error) = self.shared.check_process() {
-            return Next::Failed(error);
+            let told = self.closed.swap(true, Ordering::AcqRel);
+            return if told { Next::Closed } else { Next::Failed(error) };
         }
         let wish = |state: &mut State| match state.inbox.pop() {
             Some(item) => Some(Next::Item(item)),
@@ -176,6 +177,15 @@ impl Session {
             None => None,
         };
         self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Next::Nothing)
+    }
+
+    /// As [`next`](Session::next), but leaves the end of the session to be found by that.
+    pub(crate) fn next_item(&self, until: Instant) -> Option<Item> {
+        let wish = |state: &mut State| match state.inbox.pop() {
+            Some(item) => Some(Some(item)),
+            None => matches!(state.phase, Phase::Closed).then_some(None),
+        };
+        self.shared.wait(Waiter::Consumer, Some(until), wish).flatten()
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
