@@ -9,6 +9,7 @@ use std::time::Duration;
 /// What becomes of a request for an upgrade.
 #[derive(Debug, Clone, Copy)]
 pub enum Upgrades {
+    /// It passes like anything else.
     Pass,
     /// Answered with these bytes, then closed.
     Answer(&'static str),
@@ -19,6 +20,7 @@ pub enum Upgrades {
 }
 
 /// A relay to a server. Other requests pass.
+#[derive(Debug)]
 pub struct Gate {
     address: std::net::SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
@@ -40,6 +42,7 @@ impl Gate {
         Gate { address, heads }
     }
 
+    /// What goes into `api_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
