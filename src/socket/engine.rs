@@ -26,6 +26,7 @@ pub(crate) enum Frame<'a> {
     Noop,
 }
 
+pub(crate) const CLOSE: &str = "1";
 pub(crate) const PONG: &str = "3";
 /// An Engine.IO message that carries a Socket.IO packet begins with this.
 pub(crate) const MESSAGE: char = '4';

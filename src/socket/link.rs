@@ -18,7 +18,7 @@ use crate::socket::channel::{Channel, unanswered_probe};
 use crate::socket::engine::{self, Handshake};
 use crate::socket::event::{AckArgs, RawEvent};
 use crate::socket::framed::Framed;
-use crate::socket::packet::Reply;
+use crate::socket::packet::{self, Reply};
 use crate::socket::payload::{Body, Fit};
 use crate::socket::pipe::Pipe;
 use crate::socket::polling::Opened;
@@ -64,8 +64,8 @@ pub(crate) mod reason {
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 /// The least that a dial gets between two polls, however short the time of whoever reads is.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
-/// Leaves the namespace and ends the session, as the body of a request.
-const GOODBYE: &str = "41\x1e1";
+/// Leaves the namespace, and ends the session.
+const GOODBYE: [&str; 2] = [packet::DISCONNECT_FRAME, engine::CLOSE];
 /// How far the socket's read time-out may be from the wanted one.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
@@ -373,8 +373,9 @@ impl Link {
         let Some(poster) = &self.poster else { return };
         drop(channel);
         if let Some(mut line) = poster.line_until(deadline) {
-            // Both in one request. The server knows then, whatever it answers.
-            let _ = poster.post(&mut line, GOODBYE, deadline);
+            // One by one: the official server looks at the second before it has acted on the first. Whatever it
+            // answers, it has been told.
+            let _ = GOODBYE.iter().try_for_each(|body| poster.post(&mut line, body, deadline));
         }
         self.give_up(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
     }
