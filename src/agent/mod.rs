@@ -165,14 +165,10 @@ impl Agent {
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
-        let event = match item {
+        match item {
             Some(item) => feed.accept(item, &source),
             None => feed.take_ready(&source),
-        };
-        event.unwrap_or_else(|_| {
-            session.report_broken_event();
-            None
-        })
+        }
     }
 
     /// Who the agent is.

@@ -189,9 +189,8 @@ impl Session {
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
-    pub(crate) fn report_broken_event(&self) {
+    pub(crate) fn report_broken_event(&self, generation: u64) {
         let mut state = self.shared.lock();
-        let generation = state.generation;
         if state.lose(generation, LinkEnd::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
             self.shared.tell(&mut state, Filed { link_over: true, ..Filed::default() });
         }
