@@ -42,6 +42,29 @@ fn a_handler_that_blocks_does_not_cost_the_connection() {
 }
 
 #[test]
+fn whoever_waits_reads_on_after_a_heartbeat_that_was_read_for_him() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.expect_event("waiting");
+        // By now he waits, and somebody else reads.
+        conn.recv(Duration::from_millis(200));
+        for _ in 0..3 {
+            conn.heartbeat();
+        }
+        conn.send_event("done", json!(1));
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    let events = agent.events();
+    while events.try_recv().is_ok() {}
+    // The handler: long enough for the reading to go on without it.
+    std::thread::sleep(Duration::from_millis(300));
+    agent.emit("waiting", &1).unwrap();
+    assert!(matches!(events.recv_timeout(SOON), Ok(Event::Other(raw)) if raw.name() == "done"));
+}
+
+#[test]
 fn an_agent_that_only_sends_answers_heartbeats() {
     let _watchdog = watchdog(LIMIT);
     let (finished, done) = mpsc::channel();

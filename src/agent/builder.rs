@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::config::Builder;
 use crate::error::Result;
-pub use crate::socket::Reconnect;
+pub use crate::socket::{Reconnect, Transport};
 use crate::token::AgentToken;
 
 /// Builds an [`Agent`]: [`Agent::builder`]. The settings of [`Builder`] and these:
@@ -20,6 +20,7 @@ pub struct AgentOptions {
     pub(crate) reconnect: Reconnect,
     pub(crate) close_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
+    pub(crate) transport: Transport,
     pub(crate) max_queued_events: usize,
     pub(crate) max_queued_bytes: usize,
 }
@@ -33,6 +34,7 @@ impl Default for AgentOptions {
             reconnect: Reconnect::Forever,
             close_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(20),
+            transport: Transport::Auto,
             max_queued_events: 4096,
             max_queued_bytes: 32 << 20,
         }
@@ -71,8 +73,14 @@ impl Builder<AgentOptions> {
         self
     }
 
-    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. Then the server has the same time
-    /// once more to let the agent in. Defaults to 20 s.
+    /// WebSocket, HTTP long-polling, or whichever works. Defaults to [`Transport::Auto`].
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.own.transport = transport;
+        self
+    }
+
+    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. [`Transport::Auto`] keeps at least
+    /// a third of it for polling. Then the server has the same time once more to let the agent in. Defaults to 20 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.own.handshake_timeout = limit;
         self

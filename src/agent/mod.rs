@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
-pub use builder::{AgentBuilder, AgentOptions, Reconnect};
+pub use builder::{AgentBuilder, AgentOptions, Reconnect, Transport};
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use mention::is_mentioned;
@@ -141,6 +141,7 @@ impl Agent {
             url,
             user_agent: config.user_agent.clone(),
             dial_timeout: options.handshake_timeout,
+            transport: options.transport,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let session = Session::open(target, Arc::new(door), limits, options.reconnect)?;

@@ -323,7 +323,7 @@ fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &Ca
     Ok(wire)
 }
 
-/// Ends a dial, or whatever the connection does later, from another thread.
+/// Ends a dial, or whatever its connections do later, from another thread.
 #[derive(Clone, Default)]
 pub(crate) struct CancelToken(Arc<Slot>);
 
@@ -336,7 +336,7 @@ struct Slot {
 struct State {
     cancelled: bool,
     /// Weak: a token that lives on must not keep a socket open.
-    socket: Weak<TcpStream>,
+    sockets: Vec<Weak<TcpStream>>,
 }
 
 impl CancelToken {
@@ -349,10 +349,11 @@ impl CancelToken {
         self.0.lock().cancelled
     }
 
-    /// Makes `cancel` meet this wire.
+    /// Makes `cancel` meet this wire too.
     pub(crate) fn register(&self, wire: &Wire) {
         let mut state = self.0.lock();
-        state.socket = wire.weak_socket();
+        state.sockets.retain(|socket| socket.strong_count() > 0);
+        state.sockets.push(wire.weak_socket());
         if state.cancelled {
             state.shut_down();
         }
@@ -379,7 +380,7 @@ impl Slot {
 
 impl State {
     fn shut_down(&self) {
-        if let Some(socket) = self.socket.upgrade() {
+        for socket in self.sockets.iter().filter_map(Weak::upgrade) {
             // It fails only when the connection has ended by itself.
             let _ = socket.shutdown(Shutdown::Both);
         }

@@ -4,9 +4,8 @@
 //! request. What cannot be kept from the log: at level trace, `ureq_proto` prints the answers it reads, and the
 //! answer to a login or to the making of an agent *is* a token.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "for the long-polling transport"))]
-pub(crate) mod carrier;
-mod cookies;
+pub(crate) mod answer;
+pub(crate) mod cookies;
 mod failure;
 mod retry;
 #[cfg(test)]

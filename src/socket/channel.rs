@@ -1,38 +1,32 @@
-//! WebSocket and decoder of one link: everything that happens under the link's lock.
+//! Transport and decoder of one link: everything that happens under the link's lock.
 
-use std::io::ErrorKind as IoKind;
 use std::time::{Duration, Instant};
 
-use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
+use tungstenite::{Bytes, Message, Utf8Bytes};
 
 use crate::error::Error;
-use crate::net::Stream;
-use crate::net::wire::Wire;
+use crate::net::ReadBuffer;
 use crate::socket::engine::{self, Frame};
 use crate::socket::event::{AckArgs, Complete, Partial, RawEvent};
 use crate::socket::link::{Inbound, LinkEnd, reason};
 use crate::socket::packet::{self, Kind, Reply};
+use crate::socket::pipe::{Incoming, Pipe};
+use crate::socket::polling::Poll;
 use crate::socket::pulse::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
-use crate::socket::tap::Tap;
-use crate::socket::websocket::snippet;
+use crate::socket::refusal::snippet;
 
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
-/// How long saying why the link is given up may take.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Channel {
-    ws: WebSocket<Tap<Stream>>,
+    pipe: Pipe,
     partial: Option<Partial>,
     /// Attachments that do not come end the link.
     partial_since: Instant,
     pong_due: bool,
-    /// Data messages that came out of `ws`.
-    messages: u64,
     /// Frames since the last turn that carry nothing.
     idle_frames: u32,
     /// The public id of this session, once the server has said it.
@@ -48,16 +42,13 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(ws: WebSocket<Tap<Stream>>, silence: Duration, clock: Clock) -> Self {
+    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock) -> Self {
         let now = Instant::now();
-        // The open packet has been read.
-        let messages = ws.get_ref().frames.messages().min(1);
         Channel {
-            ws,
+            pipe,
             partial: None,
             partial_since: now,
             pong_due: false,
-            messages,
             idle_frames: 0,
             sid: None,
             pulse: Pulse::new(silence, now),
@@ -69,8 +60,30 @@ impl Channel {
         }
     }
 
-    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
-        self.ws.get_mut().get_mut().wire_mut()
+    /// Takes over what was read from the socket.
+    pub(crate) fn feed(&mut self, buffer: &mut ReadBuffer) -> Result<(), LinkEnd> {
+        let Some(wire) = self.pipe.wire_mut() else { return Ok(()) };
+        wire.feed_from(buffer).map_err(|error| LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string()))
+    }
+
+    /// The socket has nothing more. Polling goes on with another one, unless an answer was on its way.
+    pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        if let Some(wire) = self.pipe.wire_mut() {
+            wire.end();
+        }
+        self.decode(into)?;
+        if self.pipe.is_polling() && !self.closing {
+            return Ok(());
+        }
+        Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
+    }
+
+    /// Polling: see [`Poll`].
+    pub(crate) fn poll_mut(&mut self) -> Option<&mut Poll> {
+        match &mut self.pipe {
+            Pipe::Polling(poll) => Some(poll),
+            Pipe::WebSocket(_) => None,
+        }
     }
 
     /// Why nothing can be sent any more, if so.
@@ -81,7 +94,7 @@ impl Channel {
         if self.closing {
             return Some(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
         }
-        if !self.ws.can_write() {
+        if !self.pipe.can_write() {
             return Some(LinkEnd::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
         }
         self.write_failed()
@@ -100,47 +113,43 @@ impl Channel {
 
     /// TLS and WebSocket both swallow failed writes; the lowest stream remembers them.
     fn write_failed(&mut self) -> Option<LinkEnd> {
-        let kind = self.wire_mut().write_failure()?;
+        let kind = self.pipe.write_failure()?;
         Some(self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"))))
     }
 
-    /// How many bytes the operating system has taken from us.
+    /// How many bytes of a WebSocket the operating system has taken from us.
     pub(crate) fn written(&self) -> u64 {
-        self.ws.get_ref().get_ref().wire().written()
+        self.pipe.written()
     }
 
+    /// WebSocket only: a poll cannot carry anything.
     pub(crate) fn write(&mut self, message: Message) -> Result<(), LinkEnd> {
-        let written = self.ws.write(message).and_then(|()| self.ws.flush());
+        let Pipe::WebSocket(framed) = &mut self.pipe else { return Ok(()) };
+        let written = framed.write(message);
         if let Some(end) = self.write_failed() {
             return Err(end);
         }
         written.map_err(|error| self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
     }
 
-    /// Leaves the namespace and starts the closing handshake.
-    pub(crate) fn say_goodbye(&mut self) {
+    /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
+    /// there is nothing to leave any more.
+    pub(crate) fn say_goodbye(&mut self) -> bool {
         if self.over().is_some() {
-            return;
+            return false;
         }
         let _ = self.write(Message::text(packet::DISCONNECT_FRAME));
-        let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
-        let _ = self.ws.close(Some(frame));
-        let _ = self.ws.flush();
-        self.closing = true;
-    }
-
-    /// Tells the server why it is left: politeness, so it may fail, and it must not take long.
-    fn say_why(&mut self, code: Option<CloseCode>) {
-        if self.wire_mut().set_write_timeout(FAREWELL).is_ok() {
-            let reason = Utf8Bytes::from_static("");
-            let _ = self.ws.close(code.map(|code| CloseFrame { code, reason }));
+        if let Pipe::WebSocket(framed) = &mut self.pipe {
+            framed.close();
         }
+        self.closing = true;
+        true
     }
 
     /// If the machine was suspended, asks the other side whether it is still there. Until it says something, nothing
-    /// is sent: on a dead link it would be lost.
+    /// is sent: on a dead link it would be lost. With polling nothing can be: what is sent is answered.
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
-        if self.clock.slept() && self.end.is_none() && !self.closing {
+        if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
             log::debug!("the computer was asleep: asking the server for a sign of life");
             self.probe = Some(Instant::now() + PROBE);
             let _ = self.write(Message::Ping(Bytes::new()));
@@ -163,6 +172,9 @@ impl Channel {
             }
             due = due.min(probe);
         }
+        if let Some(pause) = self.pipe.due() {
+            due = due.min(pause);
+        }
         if self.partial.is_some() {
             let end = self.partial_since + LONGEST_MESSAGE;
             if now >= end {
@@ -173,20 +185,20 @@ impl Channel {
         Ok(due)
     }
 
-    /// Takes apart all that is buffered, and answers pings.
+    /// Takes apart all that is buffered, and answers pings if the transport can do so at once.
     pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         let result = loop {
-            match self.ws.read() {
-                Ok(message) => {
-                    if let Err(end) = self.accept(message, into) {
+            match self.pipe.next() {
+                Ok(Some(packet)) => {
+                    if let Err(end) = self.accept(packet, into) {
                         break Err(end);
                     }
                 }
-                Err(tungstenite::Error::Io(error)) if error.kind() == IoKind::WouldBlock => break Ok(()),
-                Err(error) => break Err(self.broken(&error)),
+                Ok(None) => break Ok(()),
+                Err(end) => break Err(end),
             }
         };
-        if result.is_ok() && std::mem::take(&mut self.pong_due) && self.over().is_none() {
+        if result.is_ok() && !self.pipe.is_polling() && self.take_pong() {
             self.write(Message::text(engine::PONG))?;
         }
         if let Some(end) = self.write_failed() {
@@ -195,74 +207,30 @@ impl Channel {
         result?;
 
         let now = Instant::now();
-        let tap = self.ws.get_mut();
-        let (seen, partial) = (tap.frames.take(), tap.frames.is_partial());
+        let (seen, partial) = self.pipe.take_seen();
         self.pulse.heard(seen, partial, now);
         if seen.messages > 0 || seen.controls > 0 {
             self.probe = None;
         }
         let idle = std::mem::take(&mut self.idle_frames).saturating_add(seen.controls);
         if self.flood.add(idle, now) {
-            self.say_why(Some(CloseCode::Policy));
+            self.pipe.say_why(Some(CloseCode::Policy));
             return Err(LinkEnd::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
         }
         Ok(())
     }
 
-    /// tungstenite's error in the official client's words.
-    fn broken(&mut self, error: &tungstenite::Error) -> LinkEnd {
-        use tungstenite::Error as E;
-        use tungstenite::error::ProtocolError as P;
-        let frames = &self.ws.get_ref().frames;
-        if let Some(code) = frames.close()
-            && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
-            && self.messages >= frames.messages()
-        {
-            // It was a close frame, only not a neat one.
-            return closed_by_server(code, "");
-        }
-        let mut detail = error.to_string();
-        let (reason, code) = match error {
-            E::ConnectionClosed | E::AlreadyClosed | E::Protocol(P::ResetWithoutClosingHandshake) => {
-                (reason::TRANSPORT_CLOSE, None)
-            }
-            E::Io(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::UnexpectedEof) => {
-                (reason::TRANSPORT_CLOSE, None)
-            }
-            E::Utf8(_) => (reason::PARSE_ERROR, Some(CloseCode::Invalid)),
-            E::Capacity(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Size)),
-            E::Protocol(_) if frames.saw_http() => {
-                detail = super::websocket::rejected_after_upgrade();
-                (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol))
-            }
-            E::Protocol(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol)),
-            _ => (reason::TRANSPORT_ERROR, None),
-        };
-        if code.is_some() {
-            self.say_why(code);
-        }
-        LinkEnd::new(reason, detail)
+    /// Whether a ping has to be answered now.
+    pub(crate) fn take_pong(&mut self) -> bool {
+        std::mem::take(&mut self.pong_due) && self.over().is_none()
     }
 
-    fn accept(&mut self, message: Message, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        match message {
-            Message::Text(text) => {
-                self.messages += 1;
-                self.accept_text(&text, into).inspect_err(|_| self.say_why(None))
-            }
-            Message::Binary(bytes) => {
-                self.messages += 1;
-                self.accept_binary(bytes, into).inspect_err(|_| self.say_why(None))
-            }
-            Message::Close(frame) => {
-                // Its answer is ready and only has to go out.
-                self.say_why(None);
-                let said = frame.map_or_else(String::new, |frame| snippet(&frame.reason));
-                Err(closed_by_server(self.ws.get_ref().frames.close().flatten(), &said))
-            }
-            // tungstenite answers WebSocket pings itself.
-            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
-        }
+    fn accept(&mut self, packet: Incoming, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let accepted = match packet {
+            Incoming::Text(text) => self.accept_text(&text, into),
+            Incoming::Binary(bytes) => self.accept_binary(bytes, into),
+        };
+        accepted.inspect_err(|_| self.pipe.say_why(None))
     }
 
     fn accept_binary(&mut self, bytes: Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
@@ -371,12 +339,4 @@ fn malformed(error: Error) -> LinkEnd {
 
 pub(crate) fn unanswered_probe() -> LinkEnd {
     LinkEnd::new(reason::PING_TIMEOUT, "the server gave no sign of life after the computer had slept")
-}
-
-fn closed_by_server(code: Option<u16>, said: &str) -> LinkEnd {
-    let detail = match code {
-        Some(code) => format!("the server closed with code {code} {said}"),
-        None => "the server closed without a code".to_owned(),
-    };
-    LinkEnd::new(reason::TRANSPORT_CLOSE, detail.trim_end())
 }

@@ -10,8 +10,11 @@ use crate::net::{ApiUrl, CancelToken, Dialer, Stream};
 use crate::socket::engine::{self, Frame, Handshake};
 use crate::socket::link::{Inbound, Link, LinkEnd, SendFailure};
 use crate::socket::packet::{self, Recovery, Reply};
+use crate::socket::polling;
+use crate::socket::refusal::snippet;
 use crate::socket::tap::Tap;
-use crate::socket::websocket::{rejected_after_upgrade, remaining, snippet, upgrade};
+use crate::socket::transport::{Memory, Transport, polling_may_cure};
+use crate::socket::websocket::{rejected_after_upgrade, remaining, upgrade};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
@@ -22,8 +25,11 @@ pub(crate) struct Target {
     /// DNS, TCP, TLS, upgrade and open packet together; then once more for the answer to CONNECT, for which the
     /// official client would wait for ever.
     pub(crate) dial_timeout: Duration,
+    pub(crate) transport: Transport,
 }
 
+/// What a WebSocket gets of the time before polling is tried, at most.
+const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
 /// What may come before the answer to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
 /// The same when the server was asked to replay what was missed: it does so before it answers.
@@ -89,20 +95,11 @@ pub(crate) fn connect(
     target: &Target,
     auth: &str,
     recovery: Option<&Recovery>,
+    memory: &Memory,
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
-    let deadline = Instant::now() + target.dial_timeout;
     let hello = packet::encode_connect(auth, recovery)?;
-    let mut stream = target.dialer.dial_cancellable(&target.url, deadline, cancel)?;
-    stream.wire_mut().set_deadline(Some(deadline));
-    let mut ws = upgrade(stream, &target.url, &target.user_agent)?;
-
-    let text = first_text(&mut ws)?;
-    let Ok(Frame::Open(json)) = engine::decode(&text) else {
-        return Err(Error::protocol("the server's first message is not an open packet").into());
-    };
-    let handshake = Handshake::parse(json)?;
-    let link = Link::new(ws, handshake)?;
+    let link = open(target, memory, cancel)?;
 
     link.send(hello.into()).map_err(|failure| match failure {
         SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
@@ -115,6 +112,70 @@ pub(crate) fn connect(
     )?;
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
+}
+
+/// A link, by whichever transport can be had.
+fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> {
+    let deadline = Instant::now() + target.dial_timeout;
+    match target.transport {
+        Transport::WebSocket => open_websocket(target, deadline, cancel).map_err(|(error, _)| error),
+        Transport::Polling => open_polling(target, deadline, cancel),
+        Transport::Auto if memory.prefers_polling() => {
+            open_polling(target, deadline, cancel).inspect_err(|error| {
+                // Somebody was there and did not want it.
+                if error.status().is_some() {
+                    memory.forget();
+                }
+            })
+        }
+        Transport::Auto => {
+            let share = WEBSOCKET_SHARE.min(target.dial_timeout * 2 / 3);
+            let (error, curable) = match open_websocket(target, Instant::now() + share, cancel) {
+                Ok(link) => {
+                    memory.forget();
+                    return Ok(link);
+                }
+                Err(failure) => failure,
+            };
+            if !curable || cancel.is_cancelled() {
+                return Err(error);
+            }
+            log::info!("no WebSocket can be had ({error}), trying long-polling");
+            match open_polling(target, deadline, cancel) {
+                Ok(link) => {
+                    memory.polling_works();
+                    Ok(link)
+                }
+                Err(other) if other.is_auth() => Err(other),
+                // The first trouble is the one to look at.
+                Err(other) => {
+                    log::debug!("long-polling is no way either: {other}");
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// Whether polling may do better comes along with the error.
+fn open_websocket(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link, (Error, bool)> {
+    let mut stream =
+        target.dialer.dial_cancellable(&target.url, deadline, cancel).map_err(|error| (error, false))?;
+    stream.wire_mut().set_deadline(Some(deadline));
+    let judged = |error: Error| {
+        let curable = polling_may_cure(&error);
+        (error, curable)
+    };
+    let mut ws = upgrade(stream, &target.url, &target.user_agent).map_err(judged)?;
+    let text = first_text(&mut ws).map_err(judged)?;
+    let Ok(Frame::Open(json)) = engine::decode(&text) else {
+        return Err((Error::protocol("the server's first message is not an open packet"), false));
+    };
+    Handshake::parse(json).and_then(|handshake| Link::new(ws, handshake)).map_err(|error| (error, false))
+}
+
+fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link> {
+    Link::polling(polling::open(target, deadline, cancel)?)
 }
 
 fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
@@ -258,8 +319,10 @@ mod tests {
             url: ApiUrl::parse(&url).unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_secs(5),
+            transport: Transport::WebSocket,
         };
-        let connected = connect(&target, r#"{"token":"t"}"#, recovery, &CancelToken::default());
+        let connected =
+            connect(&target, r#"{"token":"t"}"#, recovery, &Memory::default(), &CancelToken::default());
         if let Ok(connected) = &connected {
             connected.link.cut();
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
@@ -91,6 +92,17 @@ impl Handshake {
     pub(crate) fn silence(&self) -> Duration {
         self.ping_interval + self.ping_timeout
     }
+}
+
+/// The id of the session that an open packet begins, for the requests of polling. It is a secret.
+///
+/// # Errors
+/// As [`Handshake::parse`].
+pub(crate) fn session_id(json: &str) -> Result<Zeroizing<String>> {
+    Handshake::parse(json)?;
+    let open: Open<'_> = serde_json::from_str(json)
+        .map_err(|error| Error::protocol("the server's open packet has no session id").with_source(error))?;
+    Ok(Zeroizing::new(open.sid.into_owned()))
 }
 
 /// The open packet. The numbers are looked at one by one: a wild one must not cost the session.

@@ -56,9 +56,10 @@ fn keep(shared: &Shared) {
                     shared.lock()
                 }
             },
-            // Somebody reads, or has been told to.
+            // Somebody reads, or is told to: what was read here may have been of no interest to those who wait.
             _ if state.reading || state.consumers + state.others > 0 => {
                 state.keeper_awake = false;
+                shared.hand_over(&mut state);
                 sleep(shared, state, None)
             }
             Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => watch(shared, state, &link),

@@ -107,7 +107,7 @@ impl Shared {
     pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
         let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
         let recovery = self.lock().recovery();
-        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.cancel);
+        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel);
         if let Err(failure) = &outcome
             && !failure.is_of_the_network()
         {

@@ -5,7 +5,7 @@
 //! same lock, encodes and writes on its own thread. The lock is held during a write, so writes have a time limit.
 
 use std::io::ErrorKind as IoKind;
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,11 +13,16 @@ use std::time::{Duration, Instant};
 use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{ReadBuffer, Stream};
+use crate::net::{CancelToken, ReadBuffer, Stream};
 use crate::socket::channel::{Channel, unanswered_probe};
-use crate::socket::engine::Handshake;
+use crate::socket::engine::{self, Handshake};
 use crate::socket::event::{AckArgs, RawEvent};
+use crate::socket::framed::Framed;
 use crate::socket::packet::Reply;
+use crate::socket::payload::{Body, Fit};
+use crate::socket::pipe::Pipe;
+use crate::socket::polling::Opened;
+use crate::socket::poster::Poster;
 use crate::socket::pulse::Clock;
 use crate::socket::tap::Tap;
 
@@ -57,6 +62,10 @@ pub(crate) mod reason {
 
 /// The longest a write may block. Well under the usual pingTimeout, because no pong goes out meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+/// The least that a dial gets between two polls, however short the time of whoever reads is.
+const SHORT_DIAL: Duration = Duration::from_secs(3);
+/// Leaves the namespace and ends the session, as the body of a request.
+const GOODBYE: &str = "41\x1e1";
 /// How far the socket's read time-out may be from the wanted one.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
@@ -69,7 +78,10 @@ pub(crate) struct Link {
     /// Rung when a sign of life came that senders waited for, or when none will come.
     alive: Condvar,
     /// To stop a blocked read or write from any thread.
-    socket: TcpStream,
+    cutter: CancelToken,
+    /// With long-polling, the half that sends.
+    poster: Option<Poster>,
+    write_timeout: Duration,
     pub(crate) handshake: Handshake,
 }
 
@@ -95,37 +107,56 @@ pub(crate) enum SendFailure {
 
 impl Link {
     /// Takes over a WebSocket whose open packet has been read, and waits for nothing more: the CONNECT exchange is
-    /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`turn`](Link::turn).
+    /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`drain`](Link::drain).
     pub(crate) fn new(ws: WebSocket<Tap<Stream>>, handshake: Handshake) -> Result<Self> {
         Self::with_skew(ws, handshake, Arc::default())
     }
 
     /// `skew`: see [`Clock`].
     fn with_skew(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake, skew: Arc<AtomicU64>) -> Result<Self> {
-        let broken = |error| {
-            Error::new(ErrorKind::Connect, "the connection broke while it was set up").with_source(error)
-        };
-        let wire = ws.get_mut().get_mut().wire_mut();
-        let write_timeout = WRITE_TIMEOUT.min(handshake.ping_timeout.max(Duration::from_secs(1)));
-        let reader = wire.socket().map_err(broken)?;
-        let socket = wire.socket().map_err(broken)?;
-        wire.start_feeding().map_err(broken)?;
-        wire.set_write_timeout(write_timeout).map_err(broken)?;
+        let cutter = CancelToken::default();
+        cutter.register(ws.get_ref().get_ref().wire());
+        let write_timeout = write_timeout(&handshake);
+        let socket = start_feeding(ws.get_mut().get_mut(), write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = super::websocket::config(largest));
+        let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
+        Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, Clock::new(skew)))
+    }
+
+    /// Takes over a session of long-polling.
+    pub(crate) fn polling(opened: Opened) -> Result<Self> {
+        let Opened { mut poll, mut stream, proven, poster, handshake } = opened;
+        let socket = start_feeding(&mut stream, write_timeout(&handshake)).map_err(broken_early)?;
+        poll.resume(stream, proven);
+        let cutter = poll.site().cutter.clone();
+        let pipe = Pipe::Polling(Box::new(poll));
+        Ok(Self::with_pipe(pipe, Some(poster), socket, cutter, handshake, Clock::new(Arc::default())))
+    }
+
+    fn with_pipe(
+        pipe: Pipe,
+        poster: Option<Poster>,
+        socket: TcpStream,
+        cutter: CancelToken,
+        handshake: Handshake,
+        clock: Clock,
+    ) -> Self {
         let silence = handshake.silence();
-        Ok(Link {
+        Link {
             reader: Mutex::new(Reader {
-                socket: reader,
+                socket,
                 buffer: ReadBuffer::new(),
                 timeout: None,
                 due: Instant::now() + silence,
             }),
-            channel: Mutex::new(Channel::new(ws, silence, Clock::new(skew))),
+            channel: Mutex::new(Channel::new(pipe, silence, clock)),
             alive: Condvar::new(),
-            socket,
+            cutter,
+            poster,
+            write_timeout: write_timeout(&handshake),
             handshake,
-        })
+        }
     }
 
     fn channel(&self) -> MutexGuard<'_, Channel> {
@@ -136,7 +167,8 @@ impl Link {
     /// what came along with the handshake is announced by nothing.
     pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         let mut channel = self.channel();
-        channel.decode(into).map_err(|end| channel.set_end(end))
+        channel.decode(into).map_err(|end| channel.set_end(end))?;
+        self.answer_ping(channel)
     }
 
     /// Blocks until bytes come, `until` passes or the link is over, and decodes what came.
@@ -145,6 +177,9 @@ impl Link {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(end) = self.channel().end() {
             return Err(end);
+        }
+        if self.poster.is_some() && !self.connect_poll(&mut reader, until, into)? {
+            return Ok(());
         }
         let read = reader.read(until);
         let mut channel = self.channel();
@@ -156,7 +191,76 @@ impl Link {
         // Whoever waits for a sign of life looks for itself.
         self.alive.notify_all();
         reader.due = outcome.map_err(|end| channel.set_end(end))?;
-        Ok(())
+        self.answer_ping(channel)
+    }
+
+    /// Long-polling: sees to it that there is a connection to read from. False if it takes longer than the caller
+    /// can wait; the next one tries again.
+    fn connect_poll(
+        &self,
+        reader: &mut Reader,
+        until: Option<Instant>,
+        into: &mut Vec<Inbound>,
+    ) -> Result<bool, LinkEnd> {
+        let (site, at) = {
+            let mut channel = self.channel();
+            let Some(poll) = channel.poll_mut() else { return Ok(true) };
+            let Some(at) = poll.wants_connection() else { return Ok(true) };
+            (Arc::clone(poll.site()), at)
+        };
+        // A pause between two polls, which is short.
+        std::thread::sleep(at.saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        let limit = now + WRITE_TIMEOUT;
+        let deadline = until.map_or(limit, |until| until.max(now + SHORT_DIAL).min(limit));
+        let dialled = site.dial(deadline, &site.cutter);
+        let mut channel = self.channel();
+        if let Some(end) = channel.end() {
+            return Err(end);
+        }
+        let fail = |channel: &mut Channel, detail: String| {
+            Err(channel.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, detail)))
+        };
+        match dialled {
+            Ok(mut stream) => match start_feeding(&mut stream, self.write_timeout) {
+                Ok(socket) => {
+                    reader.socket = socket;
+                    reader.timeout = None;
+                    if let Some(poll) = channel.poll_mut() {
+                        poll.resume(stream, false);
+                    }
+                    channel.decode(into).map_err(|end| channel.set_end(end))?;
+                }
+                Err(error) => return fail(&mut channel, error.to_string()),
+            },
+            Err(error) if error.is_timeout() && until.is_some() => {
+                channel.check(Instant::now()).map_err(|end| channel.set_end(end))?;
+                return Ok(false);
+            }
+            Err(error) => return fail(&mut channel, error.to_string()),
+        }
+        Ok(true)
+    }
+
+    /// Long-polling: answers the ping that came, if one did. The channel is let go before.
+    fn answer_ping(&self, mut channel: MutexGuard<'_, Channel>) -> Result<(), LinkEnd> {
+        let Some(poster) = &self.poster else { return Ok(()) };
+        if !channel.take_pong() {
+            return Ok(());
+        }
+        drop(channel);
+        let mut line = poster.line();
+        match poster.post(&mut line, engine::PONG, self.write_deadline()) {
+            Ok(()) => Ok(()),
+            Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end)) => Err(self.channel().set_end(end)),
+            Err(SendFailure::Refused(error)) => {
+                Err(self.channel().set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
+            }
+        }
+    }
+
+    fn write_deadline(&self) -> Instant {
+        Instant::now() + self.write_timeout
     }
 
     /// Writes one frame, on the caller's thread.
@@ -168,6 +272,9 @@ impl Link {
     fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<(), SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
+        if let Some(poster) = &self.poster {
+            return self.post_packet(poster, &header, attachments);
+        }
         let mut channel = self.awake();
         if let Some(end) = channel.over() {
             return Err(SendFailure::NotSent(end));
@@ -185,6 +292,48 @@ impl Link {
                     SendFailure::MaybeSent(end)
                 }
             })
+    }
+
+    /// The same over long-polling: in as few requests as the server takes.
+    fn post_packet(&self, poster: &Poster, header: &str, attachments: &[Bytes]) -> Result<(), SendFailure> {
+        let max = self.handshake.max_payload;
+        let mut bodies = Vec::new();
+        let mut body = Body::new(max);
+        let mut add = |push: &dyn Fn(&mut Body) -> Fit| loop {
+            match push(&mut body) {
+                Fit::Taken => return Ok(()),
+                Fit::Full => bodies.push(std::mem::replace(&mut body, Body::new(max)).into_text()),
+                Fit::TooLarge => {
+                    return Err(SendFailure::Refused(Error::invalid("an attachment is too large")));
+                }
+            }
+        };
+        add(&|body| body.push_text(header))?;
+        attachments.iter().try_for_each(|bytes| add(&|body| body.push_binary(bytes)))?;
+        bodies.push(body.into_text());
+
+        let mut line = poster.line();
+        if let Some(end) = self.channel().over() {
+            return Err(SendFailure::NotSent(end));
+        }
+        let mut begun = false;
+        for body in &bodies {
+            poster.post(&mut line, body, self.write_deadline()).map_err(|failure| match failure {
+                SendFailure::Refused(error) => SendFailure::Refused(error),
+                SendFailure::NotSent(end) if !begun => SendFailure::NotSent(self.give_up(end)),
+                SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => {
+                    SendFailure::MaybeSent(self.give_up(end))
+                }
+            })?;
+            begun = true;
+        }
+        Ok(())
+    }
+
+    fn give_up(&self, end: LinkEnd) -> LinkEnd {
+        let end = self.channel().set_end(end);
+        self.cut();
+        end
     }
 
     /// Larger, and the server would close the connection.
@@ -216,11 +365,18 @@ impl Link {
 
     /// Says goodbye: leaves the namespace and starts the closing handshake. The reader sees the end of it.
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
-        match self.lock_until(deadline) {
-            Some(mut channel) => channel.say_goodbye(),
-            // A writer is stuck: there is nobody to be polite to.
-            None => self.cut(),
+        // A writer is stuck: there is nobody to be polite to.
+        let Some(mut channel) = self.lock_until(deadline) else { return self.cut() };
+        if !channel.say_goodbye() {
+            return;
         }
+        let Some(poster) = &self.poster else { return };
+        drop(channel);
+        if let Some(mut line) = poster.line_until(deadline) {
+            // Both in one request. The server knows then, whatever it answers.
+            let _ = poster.post(&mut line, GOODBYE, deadline);
+        }
+        self.give_up(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
     }
 
     fn lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, Channel>> {
@@ -237,8 +393,26 @@ impl Link {
 
     /// Ends the connection at once; blocked reads and writes return.
     pub(crate) fn cut(&self) {
-        let _ = self.socket.shutdown(Shutdown::Both);
+        self.cutter.cancel();
     }
+}
+
+/// A time limit for writes: see [`WRITE_TIMEOUT`].
+fn write_timeout(handshake: &Handshake) -> Duration {
+    WRITE_TIMEOUT.min(handshake.ping_timeout.max(Duration::from_secs(1)))
+}
+
+/// Turns the stream into the upper end of a pipe. What comes from the returned socket has to be fed to it.
+fn start_feeding(stream: &mut Stream, write_timeout: Duration) -> std::io::Result<TcpStream> {
+    let wire = stream.wire_mut();
+    let socket = wire.socket()?;
+    wire.start_feeding()?;
+    wire.set_write_timeout(write_timeout)?;
+    Ok(socket)
+}
+
+fn broken_early(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Connect, "the connection broke while it was set up").with_source(error)
 }
 
 impl Reader {
@@ -266,18 +440,22 @@ impl Reader {
         into: &mut Vec<Inbound>,
     ) -> Result<Instant, LinkEnd> {
         match read {
-            Ok(0) => {
-                channel.wire_mut().end();
-                channel.decode(into)?;
-                return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection"));
-            }
+            Ok(0) => channel.ended(into)?,
             Ok(_) => {
-                let fed = channel.wire_mut().feed_from(&mut self.buffer);
-                fed.map_err(|error| LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string()))?;
+                channel.feed(&mut self.buffer)?;
                 channel.decode(into)?;
             }
-            Err(error) if matches!(error.kind(), IoKind::WouldBlock | IoKind::TimedOut) => {}
+            Err(error) if matches!(error.kind(), IoKind::WouldBlock | IoKind::TimedOut) => {
+                // The pause between two polls may be over.
+                if channel.poll_mut().is_some() {
+                    channel.decode(into)?;
+                }
+            }
             Err(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::BrokenPipe) => {
+                if channel.poll_mut().is_some() {
+                    channel.ended(into)?;
+                    return channel.check(Instant::now());
+                }
                 return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, error.to_string()));
             }
             Err(error) => return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),

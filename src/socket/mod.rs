@@ -1,10 +1,11 @@
-//! Socket.IO 5 over Engine.IO 4 over WebSocket. Knows nothing of Crustocean.
+//! Socket.IO 5 over Engine.IO 4, over WebSocket or HTTP long-polling. Knows nothing of Crustocean.
 
 mod backoff;
 mod channel;
 mod connect;
 mod engine;
 mod event;
+mod framed;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod inbox;
@@ -12,13 +13,18 @@ mod keeper;
 mod line;
 mod link;
 mod packet;
-#[cfg_attr(not(any(test, fuzzing)), allow(dead_code, reason = "for the polling transport"))]
 mod payload;
+mod pipe;
+mod polling;
+mod poster;
 mod pulse;
+mod refusal;
 mod session;
 mod shared;
+mod site;
 mod state;
 mod tap;
+mod transport;
 mod websocket;
 
 pub use backoff::Reconnect;
@@ -27,3 +33,4 @@ pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;
 pub(crate) use session::{Host, Limits, Next, Session};
+pub use transport::Transport;

@@ -6,7 +6,7 @@
 use crate::error::{Error, Result};
 use crate::socket::engine;
 
-const SEPARATOR: char = '\x1e';
+pub(crate) const SEPARATOR: char = '\x1e';
 const BINARY: char = 'b';
 
 /// One packet of a body.

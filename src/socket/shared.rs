@@ -17,6 +17,7 @@ use crate::socket::inbox::Inbox;
 use crate::socket::link::Link;
 use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
+use crate::socket::transport::Memory;
 
 /// Why a thread waits: it decides who is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) keeper: Condvar,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) target: Target,
+    /// Which transport works here.
+    pub(crate) memory: Memory,
     /// Ends the dial under way, when the session is closed.
     pub(crate) cancel: CancelToken,
     /// The process that the session belongs to.
@@ -57,6 +60,7 @@ impl Shared {
             keeper: Condvar::new(),
             host,
             target,
+            memory: Memory::default(),
             cancel: CancelToken::default(),
             pid: std::process::id(),
         }

@@ -9,7 +9,9 @@ use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::http::answer::Head;
 use crate::net::{ApiUrl, Stream};
+use crate::socket::refusal::refused;
 use crate::socket::tap::Tap;
 
 /// The default path of Socket.IO servers. The slash at the end belongs to it.
@@ -22,8 +24,6 @@ const WRITE_SLACK: usize = 256 << 10;
 /// Small, because every agent of a process has one; it grows when messages are larger.
 const READ_BUFFER: usize = 8 << 10;
 
-const MAX_HEAD: usize = 64 << 10;
-const MAX_HEADERS: usize = 100;
 /// How long the body of a refusal may take.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a refusal's body is kept.
@@ -48,9 +48,6 @@ pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Res
 
     let mut bytes = Vec::with_capacity(1024);
     let (head, used) = loop {
-        if bytes.len() > MAX_HEAD {
-            return Err(Error::protocol("the answer to the WebSocket upgrade has too long a head"));
-        }
         if read_more(&mut stream, &mut bytes).map_err(|error| lost(error, url))? == 0 {
             return Err(Error::new(
                 ErrorKind::Connect,
@@ -65,7 +62,7 @@ pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Res
     if head.status != 101 {
         return Err(refusal(&head, tail, &mut stream));
     }
-    head.check_upgrade(&key)?;
+    check_upgrade(&head, &key)?;
     let stream = Tap::new(stream, &tail);
     Ok(WebSocket::from_partially_read(stream, tail, Role::Client, Some(config(None))))
 }
@@ -88,7 +85,7 @@ pub(crate) fn config(max_payload: Option<usize>) -> WebSocketConfig {
 }
 
 /// What of a name from outside may stand in a header.
-fn header_value(text: &str) -> String {
+pub(crate) fn header_value(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && c.is_ascii()).collect()
 }
 
@@ -109,58 +106,20 @@ fn lost(error: std::io::Error, url: &ApiUrl) -> Error {
     }
 }
 
-/// The head of an HTTP answer.
-struct Head {
-    status: u16,
-    headers: Vec<(String, String)>,
-}
-
-impl Head {
-    /// The head and its length, `None` while it is incomplete.
-    fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>> {
-        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut headers);
-        let parsed = response.parse(bytes).map_err(|error| {
-            Error::protocol("the answer to the WebSocket upgrade is not HTTP").with_source(error)
-        })?;
-        let httparse::Status::Complete(length) = parsed else { return Ok(None) };
-        let headers = response
-            .headers
-            .iter()
-            .map(|header| {
-                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
-            })
-            .collect();
-        Ok(Some((Head { status: response.code.unwrap_or_default(), headers }, length)))
+/// RFC 6455, section 4.1, what a client must check.
+fn check_upgrade(head: &Head, key: &str) -> Result<()> {
+    if !head.has_word("upgrade", "websocket") || !head.has_word("connection", "upgrade") {
+        return Err(Error::protocol("the server answered 101 but did not switch to WebSocket"));
     }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    if head.get("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
+        return Err(Error::protocol("the server's Sec-WebSocket-Accept does not match the request"));
     }
-
-    /// Header lists may be split over several lines and hold several words.
-    fn has_word(&self, name: &str, word: &str) -> bool {
-        self.headers
-            .iter()
-            .filter(|(key, _)| key == name)
-            .any(|(_, value)| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+    if head.get("sec-websocket-extensions").is_some_and(|value| !value.is_empty())
+        || head.get("sec-websocket-protocol").is_some()
+    {
+        return Err(Error::protocol("the server turned on a WebSocket extension that was not offered"));
     }
-
-    /// RFC 6455, section 4.1, what a client must check.
-    fn check_upgrade(&self, key: &str) -> Result<()> {
-        if !self.has_word("upgrade", "websocket") || !self.has_word("connection", "upgrade") {
-            return Err(Error::protocol("the server answered 101 but did not switch to WebSocket"));
-        }
-        if self.get("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
-            return Err(Error::protocol("the server's Sec-WebSocket-Accept does not match the request"));
-        }
-        if self.get("sec-websocket-extensions").is_some_and(|value| !value.is_empty())
-            || self.get("sec-websocket-protocol").is_some()
-        {
-            return Err(Error::protocol("the server turned on a WebSocket extension that was not offered"));
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The error for an answer that is not 101, with as much of the body as helps.
@@ -176,36 +135,7 @@ fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
     if chunked {
         body = unchunk(&body);
     }
-
-    let status = head.status;
-    let mut text = format!("the WebSocket upgrade was answered with {status}");
-    let kind = match status {
-        401 => ErrorKind::Unauthorized,
-        403 => ErrorKind::Forbidden,
-        429 => ErrorKind::RateLimited,
-        404 => ErrorKind::NotFound,
-        _ => ErrorKind::Server,
-    };
-    let mut server_message = None;
-    if (300..400).contains(&status) {
-        // A redirect is never followed: whoever answers it would get our credentials.
-        let target = head.get("location").unwrap_or("nowhere");
-        text.push_str(&format!(", a redirect to {}: set the API URL to the right host", snippet(target)));
-    } else if head.get("content-type").is_some_and(|kind| kind.contains("text/html")) && status == 200 {
-        text.push_str(" and a web page: something between here and the API answers in its place");
-    } else {
-        let said = snippet(&String::from_utf8_lossy(&body));
-        if !said.is_empty() {
-            text.push_str(&format!(": {said}"));
-            server_message = Some(said);
-        }
-    }
-    let wait = head.get("retry-after").and_then(|value| value.parse().ok()).map(Duration::from_secs);
-    let error = Error::new(kind, text).with_status(status).with_retry_after(wait);
-    match server_message {
-        Some(said) => error.with_server_message(said),
-        None => error,
-    }
+    refused("the WebSocket upgrade", head, &body)
 }
 
 /// What the chunks hold, as far as they have come.
@@ -220,11 +150,6 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
         rest = rest.get(end.saturating_add(2)..).unwrap_or_default();
     }
     body
-}
-
-/// One printable line of at most 200 characters.
-pub(crate) fn snippet(text: &str) -> String {
-    text.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What is left until `deadline`; nothing at all is a time-out.
@@ -258,7 +183,7 @@ mod tests {
             "upgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n",
             "Upgrade: websocket\r\nConnection: keep-alive\r\nConnection: upgrade\r\n",
         ] {
-            head(&answer(extra)).check_upgrade(KEY).unwrap();
+            check_upgrade(&head(&answer(extra)), KEY).unwrap();
         }
     }
 
@@ -275,10 +200,10 @@ mod tests {
     #[test]
     fn refuses_what_was_not_asked_for() {
         let good = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
-        assert!(head(&answer("Connection: Upgrade\r\n")).check_upgrade(KEY).is_err());
-        assert!(head(&answer(good)).check_upgrade("another").is_err());
+        assert!(check_upgrade(&head(&answer("Connection: Upgrade\r\n")), KEY).is_err());
+        assert!(check_upgrade(&head(&answer(good)), "another").is_err());
         for extra in ["Sec-WebSocket-Extensions: permessage-deflate\r\n", "Sec-WebSocket-Protocol: x\r\n"] {
-            assert!(head(&answer(&format!("{good}{extra}"))).check_upgrade(KEY).is_err(), "{extra}");
+            assert!(check_upgrade(&head(&answer(&format!("{good}{extra}"))), KEY).is_err(), "{extra}");
         }
     }
 }

@@ -10,8 +10,10 @@
     reason = "a failure here is a failed test"
 )]
 
+mod gate;
 pub mod hostile;
 mod http;
+mod poller;
 mod proxy;
 mod scripted;
 mod stage;
@@ -19,7 +21,9 @@ mod tls;
 mod watchdog;
 mod weather;
 
+pub use gate::{Gate, Upgrades};
 pub use http::{Request, Response};
+pub use poller::PollServer;
 pub use proxy::{Manner, Protocol, TestProxy};
 pub use scripted::{Conn, Received, ScriptedServer};
 pub use stage::{SOON, Stage, eventually, scripted, wait_for, wait_for_message};

@@ -1,7 +1,7 @@
 //! The cookies of one session with one server, so that a load balancer keeps sending it to the same machine.
 //!
-//! They never leave the origin that set them: a jar belongs to one [`Carrier`](super::carrier::Carrier), and that to one
-//! URL. So a `Domain` is of no interest, and cookies expire with the jar; what is understood is `Path`, `Secure`, and
+//! They never leave the origin that set them: a jar belongs to one
+//! session, and that to one URL. So a `Domain` is of no interest, and cookies expire with the jar; what is understood is `Path`, `Secure`, and
 //! that `Max-Age` of zero or less takes a cookie back.
 
 use std::fmt;
@@ -13,7 +13,7 @@ const MAX_COOKIES: usize = 32;
 const MAX_COOKIE: usize = 4 * 1024;
 
 #[derive(Default)]
-pub(super) struct Jar(Vec<Cookie>);
+pub(crate) struct Jar(Vec<Cookie>);
 
 struct Cookie {
     name: String,
@@ -24,7 +24,7 @@ struct Cookie {
 
 impl Jar {
     /// Takes over one `Set-Cookie`. `path` is that of the request it answers. What breaks a rule is left out.
-    pub(super) fn absorb(&mut self, header: &[u8], path: &str, is_secure: bool) {
+    pub(crate) fn absorb(&mut self, header: &[u8], path: &str, is_secure: bool) {
         // No control character, and nothing beyond ASCII: it goes into a header of ours.
         let header: String =
             header.iter().filter(|byte| matches!(byte, b' '..=b'~')).map(|byte| char::from(*byte)).collect();
@@ -71,7 +71,7 @@ impl Jar {
     }
 
     /// The value of `Cookie` for a request, longer paths first. `None` if there is nothing to send.
-    pub(super) fn header(&self, path: &str, is_secure: bool) -> Option<Zeroizing<String>> {
+    pub(crate) fn header(&self, path: &str, is_secure: bool) -> Option<Zeroizing<String>> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         let mut fitting: Vec<&Cookie> = self
             .0

@@ -63,11 +63,6 @@ pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
     Failure { error: Error::protocol(text), why: Why::Final }
 }
 
-pub(super) fn encoded(label: &Label) -> Failure {
-    let text = format!("{label}: the answer is compressed in a way that nobody asked for");
-    Failure { error: Error::protocol(text), why: Why::Final }
-}
-
 /// What the log-in page of a hotel's network answers, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(

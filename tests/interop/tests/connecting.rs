@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, ErrorKind};
+use crustocean::{Agent, AgentBuilder, ErrorKind, Transport};
 use crustocean_interop::{
     AGENT, AGENT_NAME, AGENT_TOKEN, Entry, Server, UNVERIFIED_TOKEN, connect, json, token, watchdog,
 };
@@ -98,12 +98,16 @@ fn a_bad_agent_token_never_gets_to_the_socket() {
     assert_eq!(kinds(&server.log(&[])), ["http", "http"]);
 }
 
+fn websocket(server: &Server) -> AgentBuilder {
+    Agent::builder().api_url(server.url()).transport(Transport::WebSocket)
+}
+
 #[test]
 fn an_upgrade_that_is_turned_away_says_why() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     server.command(json!({"cmd": "deny", "times": 1}));
-    let error = Agent::builder().api_url(server.url()).connect(token(AGENT_TOKEN)).unwrap_err();
+    let error = websocket(&server).connect(token(AGENT_TOKEN)).unwrap_err();
     assert_eq!((error.status(), error.server_message()), (Some(400), Some("turned away")), "{error}");
     assert!(!error.is_auth(), "the token is not at fault: {error}");
 }
@@ -115,7 +119,7 @@ fn an_upgrade_that_is_answered_in_chunks_says_why_at_once() {
     // connection stays open behind it.
     let server = Server::start(json!({"transports": ["polling"]}));
     let started = Instant::now();
-    let error = Agent::builder().api_url(server.url()).connect(token(AGENT_TOKEN)).unwrap_err();
+    let error = websocket(&server).connect(token(AGENT_TOKEN)).unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(3), "took {:?}", started.elapsed());
     assert_eq!(error.status(), Some(400), "{error}");
     let said = error.server_message().unwrap_or_default();

@@ -1,0 +1,144 @@
+//! One WebSocket of a link, as a row of packets.
+
+use std::io::ErrorKind as IoKind;
+use std::time::Duration;
+
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Message, Utf8Bytes, WebSocket};
+
+use crate::net::Stream;
+use crate::net::wire::Wire;
+use crate::socket::link::{LinkEnd, reason};
+use crate::socket::pipe::Incoming;
+use crate::socket::refusal::snippet;
+use crate::socket::tap::{Seen, Tap};
+use crate::socket::websocket::rejected_after_upgrade;
+
+/// How long saying why the link is given up may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Framed {
+    ws: WebSocket<Tap<Stream>>,
+    /// Data messages that came out of `ws`.
+    messages: u64,
+}
+
+impl Framed {
+    /// The open packet has been read.
+    pub(crate) fn new(ws: WebSocket<Tap<Stream>>) -> Self {
+        let messages = ws.get_ref().frames.messages().min(1);
+        Framed { ws, messages }
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        self.ws.get_ref().get_ref().wire()
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
+        self.ws.get_mut().get_mut().wire_mut()
+    }
+
+    pub(crate) fn can_write(&self) -> bool {
+        self.ws.can_write()
+    }
+
+    pub(crate) fn write(&mut self, message: Message) -> tungstenite::Result<()> {
+        self.ws.write(message).and_then(|()| self.ws.flush())
+    }
+
+    /// Starts the closing handshake.
+    pub(crate) fn close(&mut self) {
+        let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+        let _ = self.ws.close(Some(frame));
+        let _ = self.ws.flush();
+    }
+
+    /// Tells the server why it is left: politeness, so it may fail, and it must not take long.
+    pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
+        if self.wire_mut().set_write_timeout(FAREWELL).is_ok() {
+            let reason = Utf8Bytes::from_static("");
+            let _ = self.ws.close(code.map(|code| CloseFrame { code, reason }));
+        }
+    }
+
+    /// The next packet of what is buffered.
+    ///
+    /// # Errors
+    /// How the link ended.
+    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, LinkEnd> {
+        loop {
+            match self.ws.read() {
+                Ok(Message::Text(text)) => {
+                    self.messages += 1;
+                    return Ok(Some(Incoming::Text(text)));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    self.messages += 1;
+                    return Ok(Some(Incoming::Binary(bytes)));
+                }
+                Ok(Message::Close(frame)) => {
+                    // Its answer is ready and only has to go out.
+                    self.say_why(None);
+                    let said = frame.map_or_else(String::new, |frame| snippet(&frame.reason));
+                    return Err(closed_by_server(self.ws.get_ref().frames.close().flatten(), &said));
+                }
+                // tungstenite answers WebSocket pings itself.
+                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == IoKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+    }
+
+    /// What was read since it was last asked, and whether something is still on its way.
+    pub(crate) fn take_seen(&mut self) -> (Seen, bool) {
+        let frames = &mut self.ws.get_mut().frames;
+        (frames.take(), frames.is_partial())
+    }
+
+    /// tungstenite's error in the official client's words.
+    fn broken(&mut self, error: &tungstenite::Error) -> LinkEnd {
+        use tungstenite::Error as E;
+        use tungstenite::error::ProtocolError as P;
+        let frames = &self.ws.get_ref().frames;
+        if let Some(code) = frames.close()
+            && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
+            && self.messages >= frames.messages()
+        {
+            // It was a close frame, only not a neat one.
+            return closed_by_server(code, "");
+        }
+        let mut detail = error.to_string();
+        let (reason, code) = match error {
+            E::ConnectionClosed | E::AlreadyClosed | E::Protocol(P::ResetWithoutClosingHandshake) => {
+                (reason::TRANSPORT_CLOSE, None)
+            }
+            E::Io(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::UnexpectedEof) => {
+                (reason::TRANSPORT_CLOSE, None)
+            }
+            E::Utf8(_) => (reason::PARSE_ERROR, Some(CloseCode::Invalid)),
+            E::Capacity(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Size)),
+            E::Protocol(_) if frames.saw_http() => {
+                detail = rejected_after_upgrade();
+                (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol))
+            }
+            E::Protocol(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol)),
+            _ => (reason::TRANSPORT_ERROR, None),
+        };
+        if code.is_some() {
+            self.say_why(code);
+        }
+        LinkEnd::new(reason, detail)
+    }
+}
+
+fn closed_by_server(code: Option<u16>, said: &str) -> LinkEnd {
+    let detail = match code {
+        Some(code) => format!("the server closed with code {code} {said}"),
+        None => "the server closed without a code".to_owned(),
+    };
+    LinkEnd::new(reason::TRANSPORT_CLOSE, detail.trim_end())
+}

@@ -1,0 +1,88 @@
+//! Which transport to connect with.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::error::{Error, ErrorKind};
+
+/// How an agent's connection is carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Transport {
+    /// WebSocket; HTTP long-polling where something in between does not let a WebSocket through. The default.
+    #[default]
+    Auto,
+    /// WebSocket or nothing.
+    WebSocket,
+    /// HTTP long-polling only: every message is a request of its own, so it is slower.
+    Polling,
+}
+
+/// With [`Transport::Auto`], when polling is what works, a WebSocket is tried again every so many connects.
+const TRY_AGAIN: u32 = 10;
+
+/// What worked last time: 0 is a WebSocket, anything else counts the connects since polling did.
+#[derive(Debug, Default)]
+pub(crate) struct Memory(AtomicU32);
+
+impl Memory {
+    /// Whether to begin with polling. To be asked once a connect.
+    pub(crate) fn prefers_polling(&self) -> bool {
+        let count = self.0.load(Ordering::Relaxed);
+        if count > 0 {
+            self.0.store(count % TRY_AGAIN + 1, Ordering::Relaxed);
+        }
+        !matches!(count, 0 | TRY_AGAIN)
+    }
+
+    pub(crate) fn polling_works(&self) {
+        let _ = self.0.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Whether polling may work where the upgrade to WebSocket went wrong like this. Not when the server has spoken: it
+/// would say the same again.
+pub(crate) fn polling_may_cure(error: &Error) -> bool {
+    match error.status() {
+        Some(status) => !matches!(status, 401 | 403 | 429),
+        None => matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_a_websocket_again_now_and_then() {
+        let memory = Memory::default();
+        assert!((0..50).all(|_| !memory.prefers_polling()));
+        memory.polling_works();
+        let chosen: Vec<bool> = (0..30)
+            .map(|_| {
+                let polling = memory.prefers_polling();
+                memory.polling_works();
+                polling
+            })
+            .collect();
+        let websockets: Vec<usize> = (0..30).filter(|at| !chosen[*at]).collect();
+        assert_eq!(websockets, [9, 19, 29]);
+        memory.forget();
+        assert!(!memory.prefers_polling());
+    }
+
+    #[test]
+    fn knows_what_polling_may_cure() {
+        let status = |status| Error::new(ErrorKind::Server, "x").with_status(status);
+        for cured in [200, 301, 400, 404, 426, 500, 502, 503] {
+            assert!(polling_may_cure(&status(cured)), "{cured}");
+        }
+        for said in [401, 403, 429] {
+            assert!(!polling_may_cure(&status(said)), "{said}");
+        }
+        assert!(polling_may_cure(&Error::timeout("x")) && !polling_may_cure(&Error::protocol("x")));
+    }
+}
