@@ -12,6 +12,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::ids;
 use crate::realtime;
 use crate::state::{App, Data};
+use crate::wallet;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -57,15 +58,17 @@ async fn create(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
         if let Some(agency) = agency {
             data.agencies.find_mut(agency)?.add_member(&id, "member");
         }
+        app.metrics().count("agent_registrations_total", "");
         json!({ "agent": data.accounts.get(&id)?.agent_json(), "agentToken": token })
     };
     realtime::lobby_changed(&app);
     Ok(Json(answer))
 }
 
-async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
+async fn list(State(app): State<App>, caller: Caller) -> ApiResult<Json<Value>> {
     let online = realtime::online(&app);
     let data = app.data();
+    caller.user(&data)?;
     let own = data.accounts.all().into_iter().filter(|account| account.is_owned_by(&caller.id));
     let agents = own.map(|account| {
         let mut agent = account.agent_json();
@@ -75,7 +78,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
         }
         agent
     });
-    Json(agents.collect())
+    Ok(Json(agents.collect()))
 }
 
 async fn verify(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
@@ -123,6 +126,11 @@ async fn configure(
         let web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
         if body.text(&[key]).is_some_and(|url| !web(url)) {
             return Err(ApiError::bad_request(format!("{key} must be an http or https URL")));
+        }
+    }
+    for key in ["wallet_spend_limit_per_tx", "wallet_spend_limit_daily"] {
+        if body.0.get(key).is_some_and(|limit| wallet::units(limit).is_none()) {
+            return Err(ApiError::bad_request(format!("{key} must be a number")));
         }
     }
     let mut data = app.data();

@@ -87,7 +87,7 @@ pub(crate) fn create_user(
 }
 
 fn session(app: &App, data: &mut Data, id: &str) -> ApiResult<Json<Value>> {
-    let token = data.tokens.open_session(id, app.session_ttl());
+    let token = data.tokens.open_session(id, app.options().session_ttl);
     Ok(Json(json!({ "token": token, "user": data.accounts.get(id)?.json() })))
 }
 

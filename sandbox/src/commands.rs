@@ -7,6 +7,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::ids;
+use crate::moderation;
 use crate::state::App;
 
 const COMMANDS: [(&str, &str); 6] = [
@@ -43,8 +44,12 @@ pub(crate) fn parse(content: &str) -> Option<(String, &str)> {
     starts.then(|| (name.to_lowercase(), args.trim()))
 }
 
+fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COMMANDS.into_iter().chain(moderation::COMMANDS)
+}
+
 pub(crate) fn is_built_in(name: &str) -> bool {
-    COMMANDS.iter().any(|(known, _)| *known == name)
+    all().any(|(known, _)| known == name)
 }
 
 /// Runs a command; `None` is the one that never answers.
@@ -55,8 +60,7 @@ pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome>
     Some(match name {
         "hang" => return None,
         "help" => {
-            let lines: Vec<String> =
-                COMMANDS.iter().map(|(name, what)| format!("/{name} - {what}")).collect();
+            let lines: Vec<String> = all().map(|(name, what)| format!("/{name} - {what}")).collect();
             Outcome { ephemeral: true, ..done(lines.join("\n")) }
         }
         "echo" if args.is_empty() => failed("Usage: /echo <text>".to_owned()),
@@ -91,8 +95,7 @@ pub(crate) fn routes() -> Router<App> {
 }
 
 async fn list() -> Json<Value> {
-    let all = COMMANDS
-        .iter()
+    let all = all()
         .map(|(name, description)| json!({ "name": name, "description": description, "type": "platform" }));
     Json(all.collect())
 }
