@@ -82,8 +82,9 @@ async fn deliver(app: &App, subscription: &str, envelope: &str) {
         let target = app.data().subscriptions.iter().find_map(|known| known.target(subscription));
         let Some((url, secret)) = target else { return };
         let answer = webhook::post(&url, envelope, secret.as_deref(), app.options().webhook_timeout).await;
-        app.log(|| format!("DELIVERY to {subscription} -> {answer:?}"));
-        if answer.is_ok_and(|(status, _)| (200..300).contains(&status)) {
+        let answer = answer.map(|(status, _)| status);
+        app.log(|| format!("DELIVERY for {subscription} -> {answer:?}"));
+        if answer.is_ok_and(|status| (200..300).contains(&status)) {
             return;
         }
     }
