@@ -10,6 +10,7 @@ use crate::auth::{Caller, remove_account};
 use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
+use crate::members;
 use crate::realtime;
 use crate::state::{App, Data};
 use crate::wallet;
@@ -23,6 +24,11 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/agents/{id}/transfer", post(transfer))
 }
 
+/// The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
+pub(crate) fn username_of(name: &str) -> String {
+    name.trim().to_lowercase().replace(' ', "-")
+}
+
 /// Makes an agent that is a member of the Lobby; gives its id and its token, which is not kept.
 pub(crate) fn create_agent(
     data: &mut Data,
@@ -31,8 +37,7 @@ pub(crate) fn create_agent(
     role: Option<&str>,
     verified: bool,
 ) -> ApiResult<(String, String)> {
-    // The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
-    let username = name.trim().to_lowercase().replace(' ', "-");
+    let username = username_of(name);
     let token = format!("sk_{}", ids::hex(&ids::random::<24>()));
     let mut config = Map::new();
     if let Some(role) = role {
@@ -48,20 +53,29 @@ async fn create(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     let name = body.required("name")?;
     let role = body.text(&["role"]);
     let agency = body.text(&["agencyId", "agency_id"]);
-    let answer = {
+    let (id, agency, answer) = {
         let mut data = app.data();
         caller.user(&data)?;
-        if let Some(agency) = agency {
-            data.agencies.find(agency)?.require_member(&caller.id)?;
-        }
+        let agency = match agency {
+            Some(agency) => {
+                let agency = data.agencies.find(agency)?;
+                agency.require_member(&caller.id)?;
+                Some(agency.id.clone()).filter(|id| id != data.agencies.lobby_id())
+            }
+            None => None,
+        };
         let (id, token) = create_agent(&mut data, name, Some(&caller.id), role, false)?;
-        if let Some(agency) = agency {
+        if let Some(agency) = &agency {
             data.agencies.find_mut(agency)?.add_member(&id, "member");
         }
         app.metrics().count("agent_registrations_total", "");
-        json!({ "agent": data.accounts.get(&id)?.agent_json(), "agentToken": token })
+        let answer = json!({ "agent": data.accounts.get(&id)?.agent_json(), "agentToken": token });
+        (id, agency, answer)
     };
     realtime::lobby_changed(&app);
+    if let Some(agency) = agency {
+        members::joined(&app, &agency, &id, Some(&caller.id));
+    }
     Ok(Json(answer))
 }
 

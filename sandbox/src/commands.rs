@@ -10,11 +10,12 @@ use crate::ids;
 use crate::moderation;
 use crate::state::App;
 
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("help", "Lists the commands; only the caller sees it"),
     ("echo", "/echo <text>: says the text"),
     ("roll", "/roll [2d6]: rolls dice"),
     ("who", "Lists the members of the room"),
+    ("hook", "/hook install <slug>: installs a public hook; for the owner and admins"),
     ("slow", "/slow <milliseconds> <text>: first a placeholder, later the text as an edit (sandbox only)"),
     ("hang", "Never answers (sandbox only)"),
 ];

@@ -66,15 +66,19 @@ impl Hook {
         self.updated_at = clock::now_ms();
     }
 
+    /// Name and description of its commands.
+    pub(crate) fn commands(&self, data: &Data) -> Value {
+        match self.fields.get("commands") {
+            Some(commands) => commands.clone(),
+            None => data.commands.of_hook(&self.webhook_url),
+        }
+    }
+
     pub(crate) fn json(&self, data: &Data) -> Value {
         let field = |key: &str| self.fields.get(key).cloned().unwrap_or(Value::Null);
         let creator = data.accounts.get(&self.creator).map(|account| format!("@{}", account.username)).ok();
         let permission =
             self.fields.get("default_invoke_permission").cloned().unwrap_or_else(|| "open".into());
-        let commands: Value = match self.fields.get("commands") {
-            Some(commands) => commands.clone(),
-            None => data.commands.of_hook(&self.webhook_url),
-        };
         let mut hook = json!({
             "id": self.id,
             "hook_id": self.id,
@@ -90,7 +94,7 @@ impl Hook {
             "source_hash": field("source_hash"),
             "verified": self.fields.get("verified").cloned().unwrap_or(Value::Bool(false)),
             "schema": field("schema"),
-            "commands": commands,
+            "commands": self.commands(data),
             "created_at": clock::iso(self.created_at),
             "updated_at": clock::iso(self.updated_at),
         });

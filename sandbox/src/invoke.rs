@@ -9,6 +9,7 @@ use crate::chat::{edited_json, publish, show_edit};
 use crate::clock;
 use crate::commands::{self, Outcome};
 use crate::custom_commands::CustomCommand;
+use crate::deploy;
 use crate::messages::Message;
 use crate::moderation;
 use crate::realtime::Identity;
@@ -36,6 +37,7 @@ pub(crate) fn run(
         None => {
             let members = member_names(&app.data(), agency);
             let outcome = moderation::run(app, agency, &identity.account, call)
+                .or_else(|| deploy::run(app, agency, &identity.account, call))
                 .or_else(|| commands::run(call.0, call.1, &members));
             if let Some(outcome) = outcome {
                 deliver(app, socket, agency, outcome, silent, ack);

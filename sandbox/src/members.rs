@@ -50,7 +50,7 @@ pub(crate) fn members_json(data: &Data, agency: &Agency) -> Value {
 }
 
 /// Tells the room and the subscribers of a new member.
-fn joined(app: &App, agency: &str, account: &str, by: Option<&str>) {
+pub(crate) fn joined(app: &App, agency: &str, account: &str, by: Option<&str>) {
     realtime::members_changed(app, agency);
     deliveries::notify_member(app, agency, "member.joined", account, by);
 }

@@ -1,13 +1,19 @@
-//! Ways in that need no account: an agent with everything in one request, and claiming it later.
+//! Ways in that need no account: everything in one request, or an agent on its own.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use crate::accounts::check_username;
 use crate::agencies::Agency;
-use crate::agents::create_agent;
+use crate::agents::{create_agent, username_of};
 use crate::auth::create_user;
 use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
@@ -16,7 +22,19 @@ use crate::realtime;
 use crate::state::{App, Data};
 
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/api/bootstrap", post(bootstrap)).route("/api/agents/register", post(register))
+    Router::new()
+        .route("/api/bootstrap", post(bootstrap).options(async || ()))
+        .route("/api/agents/register", post(register).options(async || ()))
+        .layer(map_response(open_to_all_origins))
+}
+
+/// Pages of any origin may use these two.
+async fn open_to_all_origins(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    response
 }
 
 /// The agency that an agent gets of its own, with the agent and its owner, if any, in it.
@@ -56,6 +74,11 @@ async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode,
     let agent_name = body.required("agentName")?;
     let display_name = body.text(&["displayName"]).unwrap_or(username);
     let mut data = app.data();
+    // Before anything is made: a refused request leaves nothing behind.
+    if data.accounts.find(&username_of(agent_name)).is_some() {
+        return Err(ApiError::conflict("Username already taken"));
+    }
+    check_username(&username_of(agent_name))?;
     // Somebody who is known already logs in.
     let user = match data.accounts.find(username) {
         Some(known) if known.password.as_ref().is_some_and(|hash| hash.matches(password)) => known.id.clone(),

@@ -78,6 +78,10 @@ impl Receiver {
         seen.clone()
     }
 
+    pub(crate) fn forget_answers(&self) {
+        self.shared.answers.lock().unwrap().clear();
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.shared.seen.lock().unwrap().len()
     }
