@@ -159,7 +159,7 @@ async fn verify(
 }
 
 /// Gives the agent to whoever asked for the link; the agent's username, or what is wrong.
-fn complete(app: &App, token: &str) -> Result<String, &'static str> {
+pub(crate) fn complete(app: &App, token: &str) -> Result<String, &'static str> {
     let hash = ids::sha256(token);
     let mut data = app.data();
     let data = &mut *data;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::claims::ClaimMail;
+use crate::claims::{self, ClaimMail};
 use crate::links;
 use crate::realtime;
 use crate::server::{Config, Server};
@@ -129,6 +129,15 @@ impl Sandbox {
     #[must_use]
     pub fn claims(&self) -> Vec<ClaimMail> {
         self.server.app.data().claims.mails.clone()
+    }
+
+    /// Opens the link in a claim mail, as its reader does, and gives the username of the agent that is claimed by it.
+    ///
+    /// # Errors
+    /// If the link is `expired`, `invalid`, or its agent `already_claimed`.
+    pub fn confirm_claim(&self, mail: &ClaimMail) -> io::Result<String> {
+        claims::complete(&self.server.app, &mail.token)
+            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
     /// The links in all claim mails so far are too old from now on.
