@@ -1,8 +1,11 @@
 //! HTTP long-polling: everything that works over a WebSocket, where there is none.
+
 #![allow(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
+    clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a failure here is a failed test"
 )]
 
