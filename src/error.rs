@@ -177,7 +177,8 @@ impl Error {
         matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::NotVerified)
     }
 
-    /// Trying the same again later may work, and can do no harm: nothing was done yet.
+    /// Trying the same again later may work. Nothing was done yet, as far as can be told: a 502, 503 or 504 comes from
+    /// something in front of the server, which may have got the request all the same.
     ///
     /// [`MaybeSent`](ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this sense:
     /// they may have been carried out.

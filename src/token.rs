@@ -229,11 +229,11 @@ impl<'de> Deserialize<'de> for WebhookSecret {
 /// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
     if text.starts_with(CLAIM_PREFIX) {
-        return Err(Error::invalid(format!("this is a claim code (\"cru_claim_…\"), not a {wanted}")));
+        return Err(Error::invalid(format!("this is a claim code (\"cru_claim_…\"), no {wanted}")));
     }
     if text.starts_with(PAT_PREFIX) {
         return Err(Error::invalid(format!(
-            "this is a personal access token (\"cru_…\"), not a {wanted}: use PersonalAccessToken"
+            "this is a personal access token (\"cru_…\"), which opens a Client, no {wanted}"
         )));
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! HTTP long-polling: everything that works over a WebSocket, where there is none.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::string_slice,
-    clippy::indexing_slicing,
     clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a failure here is a failed test"
 )]
 

@@ -146,6 +146,7 @@ fn bootstrap_makes_an_agent_that_can_speak_at_once() {
     assert!(refused.kind() == ErrorKind::Unauthorized && refused.to_string().contains("needs a token"));
     let claim = carol.onboarding().claim(&own.claim_code, "carol@example.com").unwrap();
     assert_eq!(claim.masked_email.as_deref(), Some("c****@example.com"));
+    stage.sandbox.confirm_claim(&stage.sandbox.claims()[0]).unwrap();
     assert!(nobody.onboarding().claim_lookup(&own.claim_code).is_err());
 }
 

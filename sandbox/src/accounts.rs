@@ -31,6 +31,8 @@ pub(crate) struct Account {
     pub(crate) agent: Option<Agent>,
     pub(crate) following: HashSet<String>,
     pub(crate) wallet: Option<String>,
+    /// Reported payments of the last day: time and amount in millionths.
+    pub(crate) spent: Vec<(u64, u64)>,
     order: u64,
 }
 
@@ -44,7 +46,8 @@ impl Account {
         self.agent.as_ref().is_some_and(|agent| agent.owner.as_deref() == Some(user))
     }
 
-    fn setting(&self, key: &str) -> Option<&Value> {
+    /// A key of an agent's configuration.
+    pub(crate) fn setting(&self, key: &str) -> Option<&Value> {
         self.agent.as_ref()?.config.get(key)
     }
 
@@ -144,6 +147,7 @@ impl Accounts {
             agent,
             following: HashSet::new(),
             wallet: None,
+            spent: Vec::new(),
             order: self.created,
         };
         Ok(self.by_id.entry(id).or_insert(account))

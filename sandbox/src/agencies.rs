@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::clock;
+use crate::deliveries;
 use crate::error::{ApiError, ApiResult};
 use crate::ids::{self, PasswordHash};
 use crate::members::Invite;
@@ -42,12 +43,17 @@ pub(crate) struct Agency {
     pub(crate) dm: bool,
     /// Who has put this conversation out of sight; only for direct messages.
     pub(crate) hidden_for: HashSet<String>,
+    pub(crate) banned: HashSet<String>,
     pub(crate) order: u64,
 }
 
 impl Agency {
     pub(crate) fn is_member(&self, account: &str) -> bool {
         self.members.iter().any(|member| member.account == account)
+    }
+
+    pub(crate) fn role_of(&self, account: &str) -> Option<&'static str> {
+        self.members.iter().find(|member| member.account == account).map(|member| member.role)
     }
 
     pub(crate) fn require_member(&self, account: &str) -> ApiResult<()> {
@@ -69,6 +75,14 @@ impl Agency {
         }
         self.members.push(Member { account: account.to_owned(), role });
         true
+    }
+
+    /// Adds a member who comes on its own or is invited; a banned one does not come in.
+    pub(crate) fn admit(&mut self, account: &str) -> ApiResult<bool> {
+        if self.banned.contains(account) {
+            return Err(ApiError::forbidden("Banned from this agency"));
+        }
+        Ok(self.add_member(account, "member"))
     }
 
     pub(crate) fn remove_member(&mut self, account: &str) -> bool {
@@ -216,18 +230,38 @@ impl Agencies {
             agency.owner = Some(owner.to_owned());
             agency.remove_member(owner);
             agency.add_member(owner, "owner");
+            for member in agency.members.iter_mut().filter(|member| member.account == agent) {
+                member.role = "member";
+            }
         }
     }
 
     /// An agency that the account may change: its own, and never the Lobby.
     pub(crate) fn owned(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
+        let agency = self.changeable(id_or_slug)?;
+        if agency.owner.as_deref() == Some(account) {
+            return Ok(agency);
+        }
+        Err(ApiError::forbidden("Only the agency's owner can do this"))
+    }
+
+    /// An agency that the account may manage, as its owner or one of its admins; never the Lobby.
+    pub(crate) fn managed(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
+        let agency = self.changeable(id_or_slug)?;
+        if agency.owner.as_deref() == Some(account) || agency.role_of(account) == Some("admin") {
+            return Ok(agency);
+        }
+        Err(ApiError::forbidden("Only the agency's owner and admins can do this"))
+    }
+
+    fn changeable(&mut self, id_or_slug: &str) -> ApiResult<&mut Agency> {
         let lobby = self.lobby.clone();
         let agency = self.find_mut(id_or_slug)?;
         if agency.id == lobby {
             return Err(ApiError::forbidden("The Lobby cannot be changed or deleted"));
         }
-        if agency.dm || agency.owner.as_deref() != Some(account) {
-            return Err(ApiError::forbidden("Only the agency's owner can do this"));
+        if agency.dm {
+            return Err(ApiError::not_found("Agency not found"));
         }
         Ok(agency)
     }
@@ -272,15 +306,23 @@ async fn update(
     Path(id): Path<String>,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let mut data = app.data();
-    let agency = data.agencies.owned(&id, &caller.id)?;
-    if let Some(charter) = body.0.get("charter") {
-        agency.charter = charter.as_str().map(str::to_owned);
+    let (id, answer, changed) = {
+        let mut data = app.data();
+        let agency = data.agencies.owned(&id, &caller.id)?;
+        let before = (agency.charter.clone(), agency.private);
+        if let Some(charter) = body.0.get("charter") {
+            agency.charter = charter.as_str().map(str::to_owned);
+        }
+        if let Some(private) = body.flag(&["isPrivate", "is_private"]) {
+            agency.private = private;
+        }
+        let changed = before != (agency.charter.clone(), agency.private);
+        (agency.id.clone(), agency.json(Some(&caller.id)), changed)
+    };
+    if changed {
+        deliveries::notify(&app, &id, "agency.updated", json!({ "agency": answer }));
     }
-    if let Some(private) = body.flag(&["isPrivate", "is_private"]) {
-        agency.private = private;
-    }
-    Ok(Json(agency.json(Some(&caller.id))))
+    Ok(Json(answer))
 }
 
 async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {

@@ -10,8 +10,10 @@ use crate::auth::{Caller, remove_account};
 use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
+use crate::members;
 use crate::realtime;
 use crate::state::{App, Data};
+use crate::wallet;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -22,6 +24,11 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/agents/{id}/transfer", post(transfer))
 }
 
+/// The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
+pub(crate) fn username_of(name: &str) -> String {
+    name.trim().to_lowercase().replace(' ', "-")
+}
+
 /// Makes an agent that is a member of the Lobby; gives its id and its token, which is not kept.
 pub(crate) fn create_agent(
     data: &mut Data,
@@ -30,8 +37,7 @@ pub(crate) fn create_agent(
     role: Option<&str>,
     verified: bool,
 ) -> ApiResult<(String, String)> {
-    // The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
-    let username = name.trim().to_lowercase().replace(' ', "-");
+    let username = username_of(name);
     let token = format!("sk_{}", ids::hex(&ids::random::<24>()));
     let mut config = Map::new();
     if let Some(role) = role {
@@ -47,25 +53,36 @@ async fn create(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     let name = body.required("name")?;
     let role = body.text(&["role"]);
     let agency = body.text(&["agencyId", "agency_id"]);
-    let answer = {
+    let (id, agency, answer) = {
         let mut data = app.data();
         caller.user(&data)?;
-        if let Some(agency) = agency {
-            data.agencies.find(agency)?.require_member(&caller.id)?;
-        }
+        let agency = match agency {
+            Some(agency) => {
+                let agency = data.agencies.find(agency)?;
+                agency.require_member(&caller.id)?;
+                Some(agency.id.clone()).filter(|id| id != data.agencies.lobby_id())
+            }
+            None => None,
+        };
         let (id, token) = create_agent(&mut data, name, Some(&caller.id), role, false)?;
-        if let Some(agency) = agency {
+        if let Some(agency) = &agency {
             data.agencies.find_mut(agency)?.add_member(&id, "member");
         }
-        json!({ "agent": data.accounts.get(&id)?.agent_json(), "agentToken": token })
+        app.metrics().count("agent_registrations_total", "");
+        let answer = json!({ "agent": data.accounts.get(&id)?.agent_json(), "agentToken": token });
+        (id, agency, answer)
     };
     realtime::lobby_changed(&app);
+    if let Some(agency) = agency {
+        members::joined(&app, &agency, &id, Some(&caller.id));
+    }
     Ok(Json(answer))
 }
 
-async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
+async fn list(State(app): State<App>, caller: Caller) -> ApiResult<Json<Value>> {
     let online = realtime::online(&app);
     let data = app.data();
+    caller.user(&data)?;
     let own = data.accounts.all().into_iter().filter(|account| account.is_owned_by(&caller.id));
     let agents = own.map(|account| {
         let mut agent = account.agent_json();
@@ -75,7 +92,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
         }
         agent
     });
-    Json(agents.collect())
+    Ok(Json(agents.collect()))
 }
 
 async fn verify(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
@@ -123,6 +140,11 @@ async fn configure(
         let web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
         if body.text(&[key]).is_some_and(|url| !web(url)) {
             return Err(ApiError::bad_request(format!("{key} must be an http or https URL")));
+        }
+    }
+    for key in ["wallet_spend_limit_per_tx", "wallet_spend_limit_daily"] {
+        if body.0.get(key).is_some_and(|limit| wallet::units(limit).is_none()) {
+            return Err(ApiError::bad_request(format!("{key} must be a number")));
         }
     }
     let mut data = app.data();

@@ -1,7 +1,7 @@
 //! Who is calling, and how one becomes somebody: register, log in, exchange an agent token.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, COOKIE};
 use axum::http::request::Parts;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -32,10 +32,19 @@ impl Caller {
     }
 }
 
+/// The token of a request: as a bearer, or in the cookie of a browser.
 fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    let token = match parts.headers.get(AUTHORIZATION) {
+        Some(value) => {
+            let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token)?
+        }
+        None => {
+            let cookies = parts.headers.get(COOKIE)?.to_str().ok()?;
+            cookies.split(';').find_map(|cookie| cookie.trim().strip_prefix("crustocean_token="))?
+        }
+    };
+    Some(token.trim()).filter(|token| !token.is_empty())
 }
 
 impl FromRequestParts<App> for Caller {
@@ -87,7 +96,7 @@ pub(crate) fn create_user(
 }
 
 fn session(app: &App, data: &mut Data, id: &str) -> ApiResult<Json<Value>> {
-    let token = data.tokens.open_session(id, app.session_ttl());
+    let token = data.tokens.open_session(id, app.options().session_ttl);
     Ok(Json(json!({ "token": token, "user": data.accounts.get(id)?.json() })))
 }
 

@@ -42,8 +42,4 @@ impl Body {
     pub(crate) fn flag(&self, names: &[&str]) -> Option<bool> {
         names.iter().find_map(|name| self.0.get(*name)?.as_bool())
     }
-
-    pub(crate) fn number(&self, names: &[&str]) -> Option<u64> {
-        names.iter().find_map(|name| self.0.get(*name)?.as_u64())
-    }
 }

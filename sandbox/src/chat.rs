@@ -5,11 +5,13 @@ use socketioxide::extract::{AckSender, SocketRef};
 
 use crate::clock;
 use crate::commands;
+use crate::deliveries;
 use crate::invoke;
 use crate::members::members_json;
 use crate::messages::{Message, metadata_json};
 use crate::realtime::{self, Identity};
-use crate::state::App;
+use crate::respond;
+use crate::state::{App, Data};
 
 /// A refusal goes back as the event `error` with this text.
 type Answer = Result<(), String>;
@@ -65,7 +67,8 @@ pub(crate) fn send(
     post(app, id, &identity.account, kind.unwrap_or("chat"), content, metadata).map(drop)
 }
 
-/// Puts a message of an account into a room and shows it to everybody there; gives its id.
+/// Puts a message of an account into a room, shows it to everybody there and calls upon the agents that it is for;
+/// gives its id.
 pub(crate) fn post(
     app: &App,
     agency: &str,
@@ -74,27 +77,47 @@ pub(crate) fn post(
     content: &str,
     metadata: Value,
 ) -> Result<String, String> {
-    let _in_order = app.posting();
-    let message = {
-        let mut data = app.data();
-        let data = &mut *data;
-        let sender = data.accounts.get(account).map_err(|refusal| refusal.message)?;
-        let room = data.agencies.get_mut(agency).ok_or("Agency not found")?;
-        let message = Message::new(room, sender, kind, content, metadata);
-        room.add_message(message.clone());
-        message
-    };
-    show(app, &message);
+    let message = publish_as(app, agency, account, kind, content, metadata)?;
+    respond::wake(app, &message, 0);
     Ok(message.id)
 }
 
-pub(crate) fn show(app: &App, message: &Message) {
-    let payload = message.json(app.metadata_as_string());
-    realtime::emit_to_room(app, &message.agency_id, "message", &payload);
+/// As [`post`], without calling upon anybody.
+pub(crate) fn publish_as(
+    app: &App,
+    agency: &str,
+    account: &str,
+    kind: &str,
+    content: &str,
+    metadata: Value,
+) -> Result<Message, String> {
+    publish(app, |data| {
+        let sender = data.accounts.get(account).map_err(|refusal| refusal.message)?;
+        let room = data.agencies.get(agency).ok_or("Agency not found")?;
+        Ok(Message::new(room, sender, kind, content, metadata))
+    })
+}
+
+/// Puts a message into its room, shows it to everybody there and tells those who have subscribed to such events.
+pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, E>) -> Result<Message, E> {
+    let _in_order = app.posting();
+    let message = {
+        let mut data = app.data();
+        let message = make(&data)?;
+        if let Some(room) = data.agencies.get_mut(&message.agency_id) {
+            room.add_message(message.clone());
+        }
+        message
+    };
+    realtime::emit_to_room(app, &message.agency_id, "message", &message.json(app.metadata_as_string()));
+    app.metrics().count("messages_sent_total", &format!("sender_type=\"{}\"", message.sender_kind()));
+    deliveries::notify_message(app, &message, "message.created");
+    Ok(message)
 }
 
 pub(crate) fn show_edit(app: &App, message: &Message) {
     realtime::emit_to_room(app, &message.agency_id, "message-edited", &edited_json(app, message));
+    deliveries::notify_message(app, message, "message.updated");
 }
 
 pub(crate) fn edited_json(app: &App, message: &Message) -> Value {
@@ -151,19 +174,16 @@ fn end_stream(app: &App, identity: &Identity, agency: &str, payload: &Value) -> 
     };
     let mut metadata = payload.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
     metadata.insert("run_id".to_owned(), run.into());
-    let message = {
-        let mut data = app.data();
-        let data = &mut *data;
+    let message = publish(app, |data| {
         let sender = data.accounts.get(&identity.account).map_err(|refusal| refusal.message)?;
-        let room = data.agencies.get_mut(agency).ok_or("Agency not found")?;
+        let room = data.agencies.get(agency).ok_or("Agency not found")?;
         let mut message = Message::new(room, sender, "chat", content, metadata.into());
         // The client has named it when the stream began.
         if let Some(id) = text(payload, "messageId").filter(|id| room.messages.iter().all(|m| m.id != *id)) {
             message.id = id.to_owned();
         }
-        room.add_message(message.clone());
-        message
-    };
-    show(app, &message);
+        Ok::<_, String>(message)
+    })?;
+    respond::wake(app, &message, 0);
     Ok(())
 }

@@ -7,13 +7,15 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::ids;
+use crate::moderation;
 use crate::state::App;
 
-const COMMANDS: [(&str, &str); 6] = [
+const COMMANDS: [(&str, &str); 7] = [
     ("help", "Lists the commands; only the caller sees it"),
     ("echo", "/echo <text>: says the text"),
     ("roll", "/roll [2d6]: rolls dice"),
     ("who", "Lists the members of the room"),
+    ("hook", "/hook install <slug>: installs a public hook; for the owner and admins"),
     ("slow", "/slow <milliseconds> <text>: first a placeholder, later the text as an edit (sandbox only)"),
     ("hang", "Never answers (sandbox only)"),
 ];
@@ -43,8 +45,12 @@ pub(crate) fn parse(content: &str) -> Option<(String, &str)> {
     starts.then(|| (name.to_lowercase(), args.trim()))
 }
 
+fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COMMANDS.into_iter().chain(moderation::COMMANDS)
+}
+
 pub(crate) fn is_built_in(name: &str) -> bool {
-    COMMANDS.iter().any(|(known, _)| *known == name)
+    all().any(|(known, _)| known == name)
 }
 
 /// Runs a command; `None` is the one that never answers.
@@ -55,8 +61,7 @@ pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome>
     Some(match name {
         "hang" => return None,
         "help" => {
-            let lines: Vec<String> =
-                COMMANDS.iter().map(|(name, what)| format!("/{name} - {what}")).collect();
+            let lines: Vec<String> = all().map(|(name, what)| format!("/{name} - {what}")).collect();
             Outcome { ephemeral: true, ..done(lines.join("\n")) }
         }
         "echo" if args.is_empty() => failed("Usage: /echo <text>".to_owned()),
@@ -91,8 +96,7 @@ pub(crate) fn routes() -> Router<App> {
 }
 
 async fn list() -> Json<Value> {
-    let all = COMMANDS
-        .iter()
+    let all = all()
         .map(|(name, description)| json!({ "name": name, "description": description, "type": "platform" }));
     Json(all.collect())
 }

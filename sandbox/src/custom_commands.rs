@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::clock;
 use crate::commands;
 use crate::error::{ApiError, ApiResult};
-use crate::hooks::Hook;
+use crate::hooks::{Hook, PERMISSIONS};
 use crate::ids;
 use crate::state::{App, Data};
 
@@ -47,15 +47,21 @@ impl CustomCommand {
             self.description = description.as_str().map(str::to_owned);
         }
         if let Some(metadata) = body.0.get("explore_metadata") {
+            if !matches!(metadata, Value::Null | Value::Object(_) | Value::String(_)) {
+                return Err(ApiError::bad_request("explore_metadata must be an object or null"));
+            }
             self.explore_metadata = metadata.clone();
         }
         if let Some(permission) = body.text(&["invoke_permission"]) {
-            if !["open", "closed", "whitelist"].contains(&permission) {
+            if !PERMISSIONS.contains(&permission) {
                 return Err(ApiError::bad_request("invoke_permission must be open, closed or whitelist"));
             }
             self.invoke_permission = permission.to_owned();
         }
-        if let Some(list) = body.0.get("invoke_whitelist").and_then(Value::as_array) {
+        if let Some(list) = body.0.get("invoke_whitelist").filter(|list| !list.is_null()) {
+            let list = list.as_array();
+            let list =
+                list.ok_or_else(|| ApiError::bad_request("invoke_whitelist must be a list of usernames"))?;
             let names = list.iter().filter_map(Value::as_str);
             self.invoke_whitelist = names.map(|name| name.trim_start_matches('@').to_lowercase()).collect();
         }
@@ -121,6 +127,12 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/custom-commands/{agency}/commands/{id}/hook-key", post(key).delete(revoke_key))
 }
 
+/// The id of an agency, for a person who owns it: the reference wants a user's token, not an agent's.
+fn owned(data: &mut Data, caller: &Caller, agency: &str) -> ApiResult<String> {
+    caller.user(data)?;
+    Ok(data.agencies.owned(agency, &caller.id)?.id.clone())
+}
+
 async fn list(State(app): State<App>, caller: Caller, Path(agency): Path<String>) -> ApiResult<Json<Value>> {
     let data = app.data();
     let agency = data.agencies.find(&agency)?;
@@ -138,7 +150,7 @@ async fn create(
     let name = name_of(body.required("name")?)?;
     let url = url_of(&body)?.ok_or_else(|| ApiError::bad_request("webhook_url is required"))?;
     let mut data = app.data();
-    let agency = data.agencies.owned(&agency, &caller.id)?.id.clone();
+    let agency = owned(&mut data, &caller, &agency)?;
     let mut command = CustomCommand {
         id: ids::uuid(),
         agency,
@@ -151,6 +163,12 @@ async fn create(
         created_at: clock::now_ms(),
     };
     command.set(&body)?;
+    let named = command.explore_metadata.get("creator").and_then(Value::as_str);
+    for creator in body.text(&["creator"]).into_iter().chain(named) {
+        if data.accounts.find(creator).is_none() {
+            return Err(ApiError::bad_request("creator must be the @username of somebody"));
+        }
+    }
     let key = publish(&mut data, &caller.id, url, &command.explore_metadata)?;
     let mut answer = command.json();
     if let (Some(key), Some(answer)) = (key, answer.as_object_mut()) {
@@ -166,10 +184,10 @@ fn publish(data: &mut Data, creator: &str, url: &str, explore: &Value) -> ApiRes
     let parsed = explore.as_str().and_then(|text| serde_json::from_str(text).ok());
     let explore = parsed.as_ref().unwrap_or(explore);
     let slug = explore.get("slug").and_then(Value::as_str);
-    if let Some(slug) = slug
-        && data.hooks.by_slug(slug).is_some_and(|hook| hook.webhook_url != url)
-    {
-        return Err(ApiError::conflict("This slug belongs to another hook"));
+    for (key, text) in ["slug", "at_name"].map(|key| (key, explore.get(key).and_then(Value::as_str))) {
+        if text.is_some_and(|text| data.hooks.is_taken(key, text, url)) {
+            return Err(ApiError::conflict(format!("This {key} belongs to another hook")));
+        }
     }
     let new = data.hooks.by_url(url).is_none();
     if new {
@@ -194,7 +212,7 @@ async fn update(
     body: Body,
 ) -> ApiResult<Json<Value>> {
     let mut data = app.data();
-    let agency = data.agencies.owned(&agency, &caller.id)?.id.clone();
+    let agency = owned(&mut data, &caller, &agency)?;
     let url = url_of(&body)?;
     let name = body.text(&["name"]).map(name_of).transpose()?;
     let command = data.commands.find(&agency, &id)?;
@@ -212,14 +230,14 @@ async fn remove(
     Path((agency, id)): Path<(String, String)>,
 ) -> ApiResult<Json<Value>> {
     let mut data = app.data();
-    let agency = data.agencies.owned(&agency, &caller.id)?.id.clone();
+    let agency = owned(&mut data, &caller, &agency)?;
     data.commands.find(&agency, &id)?;
     data.commands.0.retain(|command| command.id != id);
     Ok(Json(json!({ "ok": true })))
 }
 
 fn hook_of<'d>(data: &'d mut Data, caller: &Caller, agency: &str, id: &str) -> ApiResult<&'d mut Hook> {
-    let agency = data.agencies.owned(agency, &caller.id)?.id.clone();
+    let agency = owned(data, caller, agency)?;
     let url = data.commands.find(&agency, id)?.webhook_url.clone();
     data.hooks.by_url(&url).ok_or_else(|| ApiError::not_found("Hook not found"))
 }

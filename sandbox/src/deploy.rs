@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::clock;
+use crate::commands::Outcome;
 use crate::custom_commands::{CustomCommand, name_of};
 use crate::error::{ApiError, ApiResult};
 use crate::hooks::Hook;
@@ -46,13 +47,24 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     let commands = commands_of(&body)?;
     let mut data = app.data();
     let agency = match body.text(&["agency_id", "agencyId"]) {
-        Some(id) => Some(data.agencies.owned(id, &caller.id)?.id.clone()),
+        Some(id) => Some(data.agencies.managed(id, &caller.id)?.id.clone()),
         None => None,
     };
     let (url, key) = store(&mut data, &caller, slug, &body)?;
     let names: Vec<String> = commands.iter().map(|(name, _)| name.clone()).collect();
-    if let Some(agency) = &agency {
-        install(&mut data, agency, &url, commands);
+    // Copies that are installed already follow.
+    let mut rooms: Vec<String> = data
+        .commands
+        .0
+        .iter()
+        .filter(|command| command.webhook_url == url)
+        .map(|c| c.agency.clone())
+        .collect();
+    rooms.extend(agency.clone());
+    rooms.sort();
+    rooms.dedup();
+    for room in &rooms {
+        install(&mut data, room, &url, &commands);
     }
     let hook = data.hooks.by_url(&url).ok_or_else(|| ApiError::not_found("Hook not found"))?;
     let mut answer = json!({
@@ -78,6 +90,9 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
 /// Makes or updates the hook; gives its URL and, the first time, its key.
 fn store(data: &mut Data, caller: &Caller, slug: &str, body: &Body) -> ApiResult<(String, Option<String>)> {
     let url = format!("native://{slug}");
+    if body.text(&["at_name"]).is_some_and(|name| data.hooks.is_taken("at_name", name, &url)) {
+        return Err(ApiError::conflict("This at_name belongs to another hook"));
+    }
     let key = match data.hooks.by_slug(slug) {
         Some(hook) if hook.creator != caller.id || hook.webhook_url != url => {
             return Err(ApiError::conflict("This slug belongs to another hook"));
@@ -102,14 +117,48 @@ fn store(data: &mut Data, caller: &Caller, slug: &str, body: &Body) -> ApiResult
     Ok((url, key))
 }
 
-fn install(data: &mut Data, agency: &str, url: &str, commands: Vec<(String, Option<String>)>) {
+/// `/hook install <slug>` puts the commands of a public hook into an agency; `None` if it is another command.
+pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
+    if call.0 != "hook" {
+        return None;
+    }
+    let outcome = |ok, content| Outcome { ok, command: "hook".to_owned(), content, ..Outcome::default() };
+    let slug = match call.1.split_once(' ') {
+        Some(("install", slug)) if !slug.trim().is_empty() => slug.trim(),
+        _ => return Some(outcome(false, "Usage: /hook install <slug>".to_owned())),
+    };
+    Some(match install_public(app, agency, caller, slug) {
+        Ok(names) => outcome(true, format!("Installed {slug}: {names}")),
+        Err(refusal) => outcome(false, refusal.message),
+    })
+}
+
+fn install_public(app: &App, agency: &str, caller: &str, slug: &str) -> ApiResult<String> {
+    let mut data = app.data();
+    data.agencies.managed(agency, caller)?;
+    let hook = data.hooks.0.iter().find(|hook| hook.enabled && hook.slug.as_deref() == Some(slug));
+    let hook = hook.ok_or_else(|| ApiError::not_found("Hook not found"))?;
+    let (url, commands) = (hook.webhook_url.clone(), hook.commands(&data));
+    let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    let commands: Vec<_> = commands
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some((name_of(&text(entry, "name")?).ok()?, text(entry, "description"))))
+        .collect();
+    install(&mut data, agency, &url, &commands);
+    Ok(commands.iter().map(|(name, _)| format!("/{name}")).collect::<Vec<_>>().join(", "))
+}
+
+/// Gives an agency the commands of a hook, in place of those it has of it.
+pub(crate) fn install(data: &mut Data, agency: &str, url: &str, commands: &[(String, Option<String>)]) {
     data.commands.0.retain(|command| command.agency != agency || command.webhook_url != url);
     for (name, description) in commands {
         data.commands.0.push(CustomCommand {
             id: ids::uuid(),
             agency: agency.to_owned(),
-            name,
-            description,
+            name: name.clone(),
+            description: description.clone(),
             webhook_url: url.to_owned(),
             explore_metadata: Value::Null,
             invoke_permission: "open".to_owned(),

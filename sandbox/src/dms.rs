@@ -93,6 +93,7 @@ async fn messages(
     Path(id): Path<String>,
     Query(query): Query<HistoryQuery>,
 ) -> ApiResult<Json<Value>> {
+    app.faults().check_history(&id)?;
     let mut data = app.data();
     Ok(Json(history(room(&mut data, &id, &caller)?, &query)?))
 }

@@ -1,16 +1,16 @@
 //! Misbehaviour on demand: the next requests fail or are late.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ApiResult};
 use crate::state::App;
 
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +23,9 @@ struct Failure {
 struct Pending {
     failures: VecDeque<Failure>,
     delays: VecDeque<Duration>,
+    /// Rooms whose history nobody may read.
+    closed_histories: HashSet<String>,
+    slow_hooks: Option<Duration>,
 }
 
 /// What has been asked for and has not happened yet.
@@ -42,6 +45,30 @@ impl Faults {
     pub(crate) fn delay_next(&self, count: usize, delay: Duration) {
         self.lock().delays.extend(std::iter::repeat_n(delay, count));
     }
+
+    pub(crate) fn forbid_history(&self, agency: &str, on: bool) {
+        let closed = &mut self.lock().closed_histories;
+        if on {
+            closed.insert(agency.to_owned());
+        } else {
+            closed.remove(agency);
+        }
+    }
+
+    pub(crate) fn check_history(&self, agency: &str) -> ApiResult<()> {
+        if self.lock().closed_histories.contains(agency) {
+            return Err(ApiError::forbidden("You may not read this history"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn set_slow_hooks(&self, delay: Duration) {
+        self.lock().slow_hooks = Some(delay).filter(|delay| !delay.is_zero());
+    }
+
+    pub(crate) fn slow_hooks(&self) -> Option<Duration> {
+        self.lock().slow_hooks
+    }
 }
 
 /// Stands before every REST endpoint: records, delays, fails, then lets the request through.
@@ -58,6 +85,11 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     if let Some(delay) = delay {
         tokio::time::sleep(delay).await;
     }
+    let failure = failure.or_else(|| {
+        let limits = app.options().rate_limits.then(|| app.limits())?;
+        let wait = (request.method() == Method::POST).then(|| limits.refuse(request.uri().path()))??;
+        Some(Failure { status: StatusCode::TOO_MANY_REQUESTS, retry_after: Some(wait) })
+    });
     let response = match failure {
         Some(failure) => fail(failure),
         None => next.run(request).await,

@@ -1,7 +1,6 @@
 //! Hooks: bundles of commands behind one webhook URL, and the key that lets a hook speak.
 
-use axum::extract::{FromRequestParts, Path, Query, State};
-use axum::http::request::Parts;
+use axum::extract::{Path, Query, State};
 use axum::routing::{delete, get, patch, post};
 use axum::{Json, Router};
 use serde::Deserialize;
@@ -9,12 +8,13 @@ use serde_json::{Map, Value, json};
 
 use crate::auth::Caller;
 use crate::body::Body;
-use crate::chat;
 use crate::clock;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
-use crate::messages::Message;
 use crate::state::{App, Data};
+
+/// Who may use a command.
+pub(crate) const PERMISSIONS: [&str; 3] = ["open", "closed", "whitelist"];
 
 /// One hook. Everything that is only stored and given back is in `fields`.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Hook {
     pub(crate) slug: Option<String>,
     pub(crate) enabled: bool,
     pub(crate) fields: Map<String, Value>,
-    key_hash: Option<String>,
+    pub(crate) key_hash: Option<String>,
     created_at: u64,
     pub(crate) updated_at: u64,
 }
@@ -66,15 +66,19 @@ impl Hook {
         self.updated_at = clock::now_ms();
     }
 
+    /// Name and description of its commands.
+    pub(crate) fn commands(&self, data: &Data) -> Value {
+        match self.fields.get("commands") {
+            Some(commands) => commands.clone(),
+            None => data.commands.of_hook(&self.webhook_url),
+        }
+    }
+
     pub(crate) fn json(&self, data: &Data) -> Value {
         let field = |key: &str| self.fields.get(key).cloned().unwrap_or(Value::Null);
         let creator = data.accounts.get(&self.creator).map(|account| format!("@{}", account.username)).ok();
         let permission =
             self.fields.get("default_invoke_permission").cloned().unwrap_or_else(|| "open".into());
-        let commands: Value = match self.fields.get("commands") {
-            Some(commands) => commands.clone(),
-            None => data.commands.of_hook(&self.webhook_url),
-        };
         let mut hook = json!({
             "id": self.id,
             "hook_id": self.id,
@@ -90,7 +94,7 @@ impl Hook {
             "source_hash": field("source_hash"),
             "verified": self.fields.get("verified").cloned().unwrap_or(Value::Bool(false)),
             "schema": field("schema"),
-            "commands": commands,
+            "commands": self.commands(data),
             "created_at": clock::iso(self.created_at),
             "updated_at": clock::iso(self.updated_at),
         });
@@ -125,6 +129,18 @@ impl Hooks {
         self.0.iter_mut().find(|hook| hook.slug.as_deref() == Some(slug))
     }
 
+    /// Whether another public hook has this `slug` or `at_name`.
+    pub(crate) fn is_taken(&self, key: &str, text: &str, url: &str) -> bool {
+        let name = text.trim_start_matches('@');
+        self.0.iter().filter(|hook| hook.webhook_url != url && hook.slug.is_some()).any(|hook| {
+            let theirs = match key {
+                "slug" => hook.slug.as_deref(),
+                key => hook.fields.get(key).and_then(Value::as_str),
+            };
+            theirs.is_some_and(|theirs| theirs.trim_start_matches('@') == name)
+        })
+    }
+
     fn by_id(&mut self, id: &str) -> ApiResult<&mut Hook> {
         self.0.iter_mut().find(|hook| hook.id == id).ok_or_else(|| ApiError::not_found("Hook not found"))
     }
@@ -139,118 +155,14 @@ fn not_creator() -> ApiError {
     ApiError::forbidden("Only the hook's creator can do this")
 }
 
-/// The webhook URL of the hook whose key a request carries.
-struct HookKey(String);
-
-impl FromRequestParts<App> for HookKey {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let key = parts.headers.get("x-crustocean-hook-key").and_then(|key| key.to_str().ok());
-        let key = key.ok_or_else(|| ApiError::unauthorized("Hook key required"))?;
-        let hash = ids::sha256(key.trim());
-        let data = app.data();
-        let hook = data.hooks.0.iter().find(|hook| hook.key_hash.as_deref() == Some(&hash));
-        let hook = hook.ok_or_else(|| ApiError::unauthorized("Invalid hook key"))?;
-        Ok(HookKey(hook.webhook_url.clone()))
-    }
-}
-
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/api/hooks/agencies", get(agencies))
-        .route("/api/hooks/agencies/{id}/members", get(members))
-        .route("/api/hooks/messages", post(speak))
-        .route("/api/hooks/messages/{id}", patch(edit))
         .route("/api/hooks/by-slug/{slug}", get(by_slug))
         .route("/api/hooks/by-id/{id}", get(by_id).patch(update))
         .route("/api/hooks/by-id/{id}/rotate-key", post(rotate))
         .route("/api/hooks/by-id/{id}/revoke-key", delete(revoke))
         .route("/api/hooks/source", get(source).patch(set_source))
-}
-
-/// Refuses agencies where the hook has no command.
-fn installed(data: &Data, url: &str, agency: &str) -> ApiResult<()> {
-    if data.commands.is_installed(url, agency) {
-        return Ok(());
-    }
-    Err(ApiError::forbidden("The hook is not installed in this agency"))
-}
-
-async fn agencies(State(app): State<App>, HookKey(url): HookKey) -> Json<Value> {
-    let data = app.data();
-    let all = data.agencies.all().into_iter().filter(|agency| data.commands.is_installed(&url, &agency.id));
-    Json(all.map(|agency| agency.short_json()).collect())
-}
-
-async fn members(
-    State(app): State<App>,
-    HookKey(url): HookKey,
-    Path(id): Path<String>,
-) -> ApiResult<Json<Value>> {
-    let data = app.data();
-    let agency = data.agencies.find(&id)?;
-    installed(&data, &url, &agency.id)?;
-    let known = agency.members.iter().filter_map(|member| data.accounts.get(&member.account).ok());
-    let members = known.map(|account| {
-        json!({
-            "id": account.id,
-            "username": account.username,
-            "display_name": account.display_name,
-            "type": account.kind(),
-        })
-    });
-    Ok(Json(members.collect()))
-}
-
-async fn speak(State(app): State<App>, HookKey(url): HookKey, body: Body) -> ApiResult<Json<Value>> {
-    let content = body.required("content")?;
-    let agency = body.text(&["agencyId", "agency_id"]);
-    let agency = agency.ok_or_else(|| ApiError::bad_request("agencyId is required"))?;
-    let message = {
-        let mut data = app.data();
-        let id = data.agencies.find(agency)?.id.clone();
-        installed(&data, &url, &id)?;
-        // The further fields are not documented: these are the ones that a hook's answer may have.
-        let mut message = Message::system(&id, body.text(&["type"]).unwrap_or("tool_result"), content);
-        let mut metadata = body.0.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
-        metadata.insert("webhook".to_owned(), true.into());
-        message.metadata = metadata.into();
-        data.agencies.find_mut(&id)?.add_message(message.clone());
-        message
-    };
-    chat::show(&app, &message);
-    Ok(Json(message.json(false)))
-}
-
-async fn edit(
-    State(app): State<App>,
-    HookKey(url): HookKey,
-    Path(id): Path<String>,
-    body: Body,
-) -> ApiResult<Json<Value>> {
-    let content = body.required("content")?;
-    let message = {
-        let mut data = app.data();
-        let rooms: Vec<String> = data.agencies.all().iter().map(|agency| agency.id.clone()).collect();
-        let rooms: Vec<String> =
-            rooms.into_iter().filter(|room| data.commands.is_installed(&url, room)).collect();
-        let mut found = None;
-        for room in rooms {
-            let messages = &mut data.agencies.find_mut(&room)?.messages;
-            found = messages.iter_mut().find(|m| m.id == id && m.sender_id == "system").map(|message| {
-                message.content = content.to_owned();
-                message.edited_at = Some(clock::now_ms());
-                message.clone()
-            });
-            if found.is_some() {
-                break;
-            }
-        }
-        found.ok_or_else(|| ApiError::not_found("Message not found"))?
-    };
-    chat::show_edit(&app, &message);
-    Ok(Json(message.json(false)))
+        .route("/api/hooks/metadata", patch(set_metadata))
 }
 
 async fn by_slug(State(app): State<App>, Path(slug): Path<String>) -> ApiResult<Json<Value>> {
@@ -271,13 +183,50 @@ async fn update(
     Path(id): Path<String>,
     body: Body,
 ) -> ApiResult<Json<Value>> {
+    check_permission(&body)?;
     let mut data = app.data();
+    caller.user(&data)?;
     let hook = data.hooks.created_by(&id, &caller)?;
     hook.set(&body, &["name", "description", "default_invoke_permission"]);
     if let Some(enabled) = body.flag(&["enabled"]) {
         hook.enabled = enabled;
     }
+    let url = hook.webhook_url.clone();
+    copy_to_commands(&mut data, &url, &body);
     by_id_json(&data, &id)
+}
+
+fn check_permission(body: &Body) -> ApiResult<()> {
+    match body.0.get("default_invoke_permission") {
+        None => Ok(()),
+        Some(Value::String(permission)) if PERMISSIONS.contains(&permission.as_str()) => Ok(()),
+        Some(_) => Err(ApiError::bad_request("default_invoke_permission must be open, closed or whitelist")),
+    }
+}
+
+/// Name, description and permission of a hook are in the `explore_metadata` of all its commands as well.
+fn copy_to_commands(data: &mut Data, url: &str, body: &Body) {
+    let keys = [
+        ("name", "display_name"),
+        ("description", "description"),
+        ("default_invoke_permission", "default_invoke_permission"),
+    ];
+    for command in data.commands.0.iter_mut().filter(|command| command.webhook_url == url) {
+        // Those that came as a JSON string or not at all become objects only if there is something to say.
+        let given = command.explore_metadata.as_str().and_then(|text| serde_json::from_str(text).ok());
+        let mut metadata = match given.unwrap_or_else(|| command.explore_metadata.clone()) {
+            Value::Object(metadata) => metadata,
+            _ => Map::new(),
+        };
+        for (from, to) in keys {
+            if let Some(value) = body.0.get(from) {
+                metadata.insert(to.to_owned(), value.clone());
+            }
+        }
+        if !metadata.is_empty() {
+            command.explore_metadata = metadata.into();
+        }
+    }
 }
 
 fn by_id_json(data: &Data, id: &str) -> ApiResult<Json<Value>> {
@@ -287,6 +236,7 @@ fn by_id_json(data: &Data, id: &str) -> ApiResult<Json<Value>> {
 
 async fn rotate(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
     let mut data = app.data();
+    caller.user(&data)?;
     let hook = data.hooks.created_by(&id, &caller)?;
     if hook.key_hash.is_none() {
         return Err(ApiError::bad_request("The key was revoked for good"));
@@ -295,7 +245,9 @@ async fn rotate(State(app): State<App>, caller: Caller, Path(id): Path<String>) 
 }
 
 async fn revoke(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
-    app.data().hooks.created_by(&id, &caller)?.revoke_key();
+    let mut data = app.data();
+    caller.user(&data)?;
+    data.hooks.created_by(&id, &caller)?.revoke_key();
     Ok(Json(json!({ "ok": true })))
 }
 
@@ -311,12 +263,27 @@ async fn source(State(app): State<App>, Query(query): Query<SourceQuery>) -> Api
 }
 
 async fn set_source(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
-    let url = body.required("webhook_url")?;
     let mut data = app.data();
-    let hook = data.hooks.by_url(url).ok_or_else(|| ApiError::not_found("Hook not found"))?;
-    if hook.creator != caller.id {
-        return Err(not_creator());
-    }
+    let hook = hook_of_body(&mut data, &caller, &body)?;
     hook.set(&body, &["source_url", "source_hash", "schema"]);
     Ok(Json(hook.source_json()))
+}
+
+/// The hook whose `webhook_url` is in the body, for its creator.
+fn hook_of_body<'d>(data: &'d mut Data, caller: &Caller, body: &Body) -> ApiResult<&'d mut Hook> {
+    let url = body.required("webhook_url")?;
+    caller.user(data)?;
+    let hook = data.hooks.by_url(url).ok_or_else(|| ApiError::not_found("Hook not found"))?;
+    if hook.creator == caller.id { Ok(hook) } else { Err(not_creator()) }
+}
+
+/// The legacy way to what `by-id` does now; its fields are not documented, so they are taken to be the same.
+async fn set_metadata(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
+    check_permission(&body)?;
+    let mut data = app.data();
+    let hook = hook_of_body(&mut data, &caller, &body)?;
+    hook.set(&body, &["name", "description", "default_invoke_permission"]);
+    let (id, url) = (hook.id.clone(), hook.webhook_url.clone());
+    copy_to_commands(&mut data, &url, &body);
+    by_id_json(&data, &id)
 }

@@ -37,6 +37,19 @@ pub(crate) fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
+/// HMAC-SHA256 (RFC 2104) in hex: what `X-Crustocean-Signature` carries.
+pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
+    const BLOCK: usize = 64;
+    let hashed = Sha256::digest(key);
+    let key = if key.len() > BLOCK { hashed.as_slice() } else { key };
+    let mut block = [0u8; BLOCK];
+    for (slot, byte) in block.iter_mut().zip(key) {
+        *slot = *byte;
+    }
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    hex(&Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize())
+}
+
 /// A salted hash of a password. One round is enough: it lives in the memory of a test server.
 #[derive(Debug)]
 pub(crate) struct PasswordHash {
@@ -67,6 +80,18 @@ mod tests {
         assert_eq!(id.as_bytes()[14], b'4');
         assert!(b"89ab".contains(&id.as_bytes()[19]));
         assert_ne!(id, uuid());
+    }
+
+    #[test]
+    fn signatures_are_those_of_rfc_4231() {
+        assert_eq!(
+            hmac_sha256(b"Jefe", b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hmac_sha256(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First"),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+        );
     }
 
     #[test]

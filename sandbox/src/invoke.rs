@@ -1,20 +1,20 @@
 //! Running a slash command that was sent to a room, and showing what it says.
 
-use std::time::Duration;
+use std::convert::Infallible;
 
 use serde_json::{Map, Value, json};
 use socketioxide::extract::{AckSender, SocketRef};
 
-use crate::chat::{edited_json, show, show_edit};
+use crate::chat::{edited_json, publish, show_edit};
 use crate::clock;
 use crate::commands::{self, Outcome};
 use crate::custom_commands::CustomCommand;
+use crate::deploy;
 use crate::messages::Message;
+use crate::moderation;
 use crate::realtime::Identity;
 use crate::state::{App, Data};
 use crate::webhook;
-
-const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(crate) fn run(
     app: &App,
@@ -36,7 +36,10 @@ pub(crate) fn run(
     match custom {
         None => {
             let members = member_names(&app.data(), agency);
-            if let Some(outcome) = commands::run(call.0, call.1, &members) {
+            let outcome = moderation::run(app, agency, &identity.account, call)
+                .or_else(|| deploy::run(app, agency, &identity.account, call))
+                .or_else(|| commands::run(call.0, call.1, &members));
+            if let Some(outcome) = outcome {
                 deliver(app, socket, agency, outcome, silent, ack);
             }
         }
@@ -48,8 +51,15 @@ pub(crate) fn run(
         Some((command, true, request)) => {
             let (app, socket, agency) = (app.clone(), socket.clone(), agency.to_owned());
             tokio::spawn(async move {
-                let answer = webhook::post(&command.webhook_url, &request, WEBHOOK_TIMEOUT).await;
-                deliver(&app, &socket, &agency, outcome_of(command.name, answer), silent, ack);
+                let timeout = app.options().webhook_timeout;
+                let answer = webhook::post(&command.webhook_url, &request.to_string(), None, timeout).await;
+                let mut outcome = outcome_of(command.name, answer);
+                if let Some(delay) = app.faults().slow_hooks() {
+                    outcome.ok = true;
+                    outcome.later = Some((delay, outcome.content));
+                    outcome.content = "[spinner:Working]".to_owned();
+                }
+                deliver(&app, &socket, &agency, outcome, silent, ack);
             });
         }
     }
@@ -139,7 +149,11 @@ fn outcome_of(command: String, answer: Result<(u16, Value), String>) -> Outcome 
     Outcome {
         ok: true,
         content,
-        kind: Some(field("type").unwrap_or_else(|| "tool_result".to_owned())),
+        kind: Some(
+            field("type")
+                .filter(|kind| ["system", "tool_result", "chat"].contains(&kind.as_str()))
+                .unwrap_or_else(|| "tool_result".to_owned()),
+        ),
         metadata: Some(metadata.into()),
         sender: name.map(|name| (name.clone(), field("sender_display_name").unwrap_or(name))),
         // Not broadcast and ephemeral come to the same: only the caller sees it.
@@ -164,36 +178,37 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
     answer.insert("command".to_owned(), outcome.command.into());
     answer.insert("content".to_owned(), outcome.content.into());
     answer.insert("type".to_owned(), kind.into());
-    if outcome.ephemeral || !outcome.ok {
-        // Nobody else needs to see the help or a failed call.
+    // Nobody else needs to see the help or a failed call.
+    let private = outcome.ephemeral || !outcome.ok;
+    let posted = !private && !silent;
+    if private {
         answer.insert("ephemeral".to_owned(), true.into());
         if !silent {
             let _ = socket.emit("message", &message.json(app.metadata_as_string()));
         }
-    } else if !silent {
+    }
+    if posted || outcome.later.is_some() {
         answer.insert("messageId".to_owned(), message.id.clone().into());
-        if let Some(room) = app.data().agencies.get_mut(agency) {
-            room.add_message(message.clone());
-        }
-        show(app, &message);
-    } else if outcome.later.is_some() {
-        answer.insert("messageId".to_owned(), message.id.clone().into());
+    }
+    if posted {
+        // Cannot fail: the message is there already.
+        let _ = publish(app, |_| Ok::<_, Infallible>(message.clone()));
     }
     let _ = ack.send(&answer);
     if let Some((delay, text)) = outcome.later {
         let (app, socket) = (app.clone(), socket.clone());
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            finish(&app, &socket, message, text, silent);
+            finish(&app, &socket, message, text, posted);
         });
     }
 }
 
 /// The late answer of a slow command, as an edit of its placeholder.
-fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, silent: bool) {
+fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, posted: bool) {
     message.content = text;
     message.edited_at = Some(clock::now_ms());
-    if silent {
+    if !posted {
         let _ = socket.emit("message-edited", &edited_json(app, &message));
         return;
     }

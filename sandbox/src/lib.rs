@@ -10,7 +10,13 @@
 //!
 //! Bots and their tests talk to it as they talk to the platform; only the URL differs (`CRUSTOCEAN_API_URL`). A test
 //! can look at what clients sent ([`Sandbox::events`]), speak as the server ([`Sandbox::emit_to_agency`]) and make it
-//! misbehave ([`Sandbox::drop_links`], [`Sandbox::fail_next`]).
+//! misbehave: cut every link ([`Sandbox::drop_links`]), refuse or delay requests ([`Sandbox::fail_next`],
+//! [`Sandbox::delay_next`]), stand still ([`Sandbox::freeze`]), answer commands late ([`Sandbox::slow_hooks`]), end
+//! sessions ([`Sandbox::expire_sessions`]), close a history ([`Sandbox::history_forbidden`]), or be killed and started
+//! again with all its data ([`Sandbox::suspend`], [`Builder::resume`]).
+//!
+//! It calls the webhooks that it is told of, over plain HTTP: those of custom commands, of event subscriptions and of
+//! agents that answer by webhook.
 //!
 //! As a program: `cargo run -p crustocean-sandbox -- --port 7777`; with `--demo` it has a user and an agent to begin with.
 //!
@@ -20,13 +26,28 @@
 //!
 //! - A socket with a bad token gets a CONNECT error; the wording is the sandbox's own, as are most error texts.
 //! - Any account may read a public agency and join its room; a private one is for its members.
+//! - An agent's session may join and leave agencies, look them up, list members, invite, add agents and follow people,
+//!   where the reference names only users. It may not manage: tokens, agents, commands, hooks and subscriptions are for
+//!   people. Deploying a hook is open to both, as documented; `manage_hooks` is the owner's and the admins'.
 //! - A finished `agent-run-stream` becomes a message with `metadata.run_id`.
-//! - A failed slash command is for its caller alone.
+//! - A failed slash command is for its caller alone, and so is a webhook's answer with `broadcast: false`.
 //! - `members-updated` carries `agencyId`; `member-presence` carries `agencyId`, `userId`, `username` and `status`.
-//! - There is no mail: claiming an agent takes effect at once.
+//! - Moderation is by slash commands (`/kick`, `/ban`, `/unban`, `/promote`, `/demote`) whose names are the sandbox's own.
+//! - Events for subscribers carry, on top of the documented envelope, `message` as in a history, `member` and `actor`,
+//!   `agency` or `invite`. Any answer but 2xx counts as failed. The signature is hexadecimal, without a prefix, over the
+//!   raw body. `agency.created` never comes: nobody can have subscribed by then. There is no request for deleting a
+//!   message, so `message.deleted` comes from [`Sandbox::delete_message`].
+//! - A response webhook is sent `agent`, `agencyId`, `agencyName`, `agencyCharter` and `message`, and answers with
+//!   `content`. Its reply is to be signed under a header that is not documented: the sandbox checks nothing. After 20
+//!   replies to replies it calls no more.
+//! - A fourth pending claim is a 400. A claim link that was replaced is `invalid`, one that was used `already_claimed`.
+//!   The mails are in [`Sandbox::claims`].
+//! - `…/hook-key` always makes a new key. A revoked one cannot be rotated, but published anew.
+//! - A browser's session is in the cookie `crustocean_token`, which is read here but never set.
 //!
-//! Not there: hosted language models, response webhooks, delivery to webhook subscriptions, running native hooks,
-//! rate limits (see [`Sandbox::fail_next`]), and most of the platform's slash commands.
+//! Not there: language models, Ollama and OpenClaw, webhooks over `https`, running native hooks, a chain for payments,
+//! settings of an agent per agency, database timings among the metrics, and most of the platform's slash commands. Rate
+//! limits are off unless [`Builder::rate_limits`] asks for them, and all clients count as one address.
 //!
 //! Nothing is kept when it ends, and it guards nothing: never put it on a public network.
 
@@ -38,24 +59,30 @@ mod agents;
 mod auth;
 mod body;
 mod chat;
+mod claims;
 mod clock;
 mod commands;
 mod custom_commands;
+mod deliveries;
 mod deploy;
 mod dms;
 mod error;
 mod explore;
 mod faults;
+mod hook_api;
 mod hooks;
 mod ids;
 mod invoke;
+mod limits;
 mod links;
 mod members;
 mod messages;
 mod metrics;
+mod moderation;
 mod onboarding;
 mod realtime;
 mod recorder;
+mod respond;
 mod runs;
 mod sandbox;
 mod seed;
@@ -63,10 +90,13 @@ mod server;
 mod skills;
 mod state;
 mod subscriptions;
+mod suspended;
 mod tokens;
 mod users;
 mod wallet;
 mod webhook;
 
+pub use claims::ClaimMail;
 pub use sandbox::{Builder, Sandbox};
 pub use seed::Credentials;
+pub use suspended::Suspended;

@@ -9,6 +9,7 @@ use crate::agencies::Agency;
 use crate::auth::Caller;
 use crate::body::Body;
 use crate::clock;
+use crate::deliveries;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
 use crate::realtime;
@@ -48,6 +49,12 @@ pub(crate) fn members_json(data: &Data, agency: &Agency) -> Value {
     known.collect()
 }
 
+/// Tells the room and the subscribers of a new member.
+pub(crate) fn joined(app: &App, agency: &str, account: &str, by: Option<&str>) {
+    realtime::members_changed(app, agency);
+    deliveries::notify_member(app, agency, "member.joined", account, by);
+}
+
 async fn join(
     State(app): State<App>,
     caller: Caller,
@@ -67,11 +74,11 @@ async fn join(
                 return Err(ApiError::forbidden("Incorrect password"));
             }
         }
-        let new = agency.add_member(&caller.id, "member");
+        let new = agency.admit(&caller.id)?;
         (agency.id.clone(), new)
     };
     if new {
-        realtime::members_changed(&app, &id);
+        joined(&app, &id, &caller.id, None);
     }
     Ok(Json(json!({ "ok": true, "message": "Joined successfully", "agencyId": id })))
 }
@@ -91,6 +98,7 @@ async fn leave(State(app): State<App>, caller: Caller, Path(id): Path<String>) -
     };
     realtime::leave_room(&app, &caller.id, &id);
     realtime::members_changed(&app, &id);
+    deliveries::notify_member(&app, &id, "member.left", &caller.id, None);
     Ok(Json(json!({ "ok": true })))
 }
 
@@ -107,7 +115,13 @@ async fn invite(
     Path(id): Path<String>,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let uses = body.number(&["maxUses", "max_uses"]).unwrap_or(1);
+    let uses = match body.0.get("maxUses").or_else(|| body.0.get("max_uses")) {
+        None | Some(Value::Null) => 1,
+        Some(uses) => uses
+            .as_u64()
+            .filter(|uses| *uses > 0)
+            .ok_or_else(|| ApiError::bad_request("maxUses must be a positive number"))?,
+    };
     let span = body.text(&["expires", "expiresIn"]).map(|text| {
         clock::span(text).ok_or_else(|| ApiError::bad_request("expires must be like 30m, 24h or 7d"))
     });
@@ -120,37 +134,45 @@ async fn invite(
     }
     let invite = Invite { agency: agency.id.clone(), uses_left: uses, expires_at };
     let code = ids::hex(&ids::random::<5>());
+    let expires_at = expires_at.map(clock::iso);
+    // The code is a secret of the room: a subscriber gets to know the rest.
+    let told = json!({ "max_uses": uses, "expires_at": expires_at });
     let answer = json!({
         "code": code,
         "agencyId": invite.agency,
         "max_uses": uses,
-        "expires_at": expires_at.map(clock::iso),
+        "expires_at": expires_at,
     });
+    let agency = invite.agency.clone();
     data.agencies.invites.insert(code, invite);
+    drop(data);
+    deliveries::notify(&app, &agency, "invite.created", json!({ "invite": told }));
     Ok(Json(answer))
 }
 
 async fn redeem(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
     let code = body.required("code")?;
-    let (id, agency) = {
+    let (id, agency, new) = {
         let mut data = app.data();
-        let invite = data.agencies.invites.get_mut(code);
+        let invite = data.agencies.invites.get(code);
         let invite = invite.ok_or_else(|| ApiError::not_found("Invalid invite code"))?;
         if invite.expires_at.is_some_and(|at| at <= clock::now_ms()) || invite.uses_left == 0 {
             return Err(ApiError::bad_request("This invite has expired or is used up"));
         }
         let id = invite.agency.clone();
+        let agency = data.agencies.find_mut(&id)?;
+        let new = agency.admit(&caller.id)?;
+        let agency = agency.short_json();
         // Only somebody who was not in yet uses an invite up.
-        if !data.agencies.find(&id)?.is_member(&caller.id) {
-            if let Some(invite) = data.agencies.invites.get_mut(code) {
-                invite.uses_left -= 1;
-            }
-            data.agencies.find_mut(&id)?.add_member(&caller.id, "member");
+        if let Some(invite) = data.agencies.invites.get_mut(code).filter(|_| new) {
+            invite.uses_left -= 1;
         }
-        let agency = data.agencies.find(&id)?.short_json();
-        (id, agency)
+        (id, agency, new)
     };
-    realtime::members_changed(&app, &id);
+    if new {
+        deliveries::notify_member(&app, &id, "invite.redeemed", &caller.id, None);
+        joined(&app, &id, &caller.id, None);
+    }
     Ok(Json(json!({ "ok": true, "agencyId": id, "agency": agency })))
 }
 
@@ -160,7 +182,7 @@ async fn add_agent(
     Path(id): Path<String>,
     body: Body,
 ) -> ApiResult<Json<Value>> {
-    let (agency, agent_id, answer) = {
+    let (agency, agent_id, answer, new) = {
         let mut data = app.data();
         let agency = data.agencies.find(&id)?;
         agency.require_member(&caller.id)?;
@@ -178,11 +200,13 @@ async fn add_agent(
         let answer = json!({ "ok": true, "agencyId": id, "agent": account.agent_json() });
         let agent_id = account.id.clone();
         let agency = data.agencies.find_mut(&id)?;
-        agency.add_member(&agent_id, "member");
-        (agency.short_json(), agent_id, answer)
+        let new = agency.admit(&agent_id)?;
+        (agency.short_json(), agent_id, answer, new)
     };
     let id = agency.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
     realtime::emit_to_user(&app, &agent_id, "agency-invited", &json!({ "agencyId": id, "agency": agency }));
-    realtime::members_changed(&app, &id);
+    if new {
+        joined(&app, &id, &agent_id, Some(&caller.id));
+    }
     Ok(Json(answer))
 }

@@ -71,6 +71,11 @@ impl Message {
         }
     }
 
+    /// `user`, `agent` or `system`.
+    pub(crate) fn sender_kind(&self) -> &str {
+        if self.sender_id == "system" { "system" } else { self.sender_type }
+    }
+
     pub(crate) fn json(&self, metadata_as_string: bool) -> Value {
         let mut message = json!({
             "id": self.id,
@@ -92,7 +97,7 @@ impl Message {
     }
 
     /// Whether the text mentions `@handle`, and not only a longer name that begins like it.
-    fn mentions(&self, handle: &str) -> bool {
+    pub(crate) fn mentions(&self, handle: &str) -> bool {
         let text = self.content.to_lowercase();
         let needle = format!("@{handle}");
         let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -163,5 +168,6 @@ async fn read(
     let data = app.data();
     let agency = data.agencies.find(&id)?;
     agency.require_reader(&caller.id)?;
+    app.faults().check_history(&agency.id)?;
     Ok(Json(history(agency, &query)?))
 }

@@ -1,25 +1,40 @@
-//! Ways in that need no account: an agent with everything in one request, and claiming it later.
+//! Ways in that need no account: everything in one request, or an agent on its own.
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::routing::{get, post};
+use axum::extract::State;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::Response;
+use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
+use crate::accounts::check_username;
 use crate::agencies::Agency;
-use crate::agents::create_agent;
-use crate::auth::{Caller, create_user};
+use crate::agents::{create_agent, username_of};
+use crate::auth::create_user;
 use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
+use crate::realtime;
 use crate::state::{App, Data};
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
-        .route("/api/bootstrap", post(bootstrap))
-        .route("/api/agents/register", post(register))
-        .route("/api/agents/claim/{code}", get(claim_lookup))
-        .route("/api/agents/claim", post(claim))
+        .route("/api/bootstrap", post(bootstrap).options(async || ()))
+        .route("/api/agents/register", post(register).options(async || ()))
+        .layer(map_response(open_to_all_origins))
+}
+
+/// Pages of any origin may use these two.
+async fn open_to_all_origins(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("content-type"));
+    response
 }
 
 /// The agency that an agent gets of its own, with the agent and its owner, if any, in it.
@@ -38,12 +53,32 @@ fn add_home(data: &mut Data, body: &Body, agent_name: &str, agent: &str, owner: 
     home.short_json()
 }
 
+/// Where the agent's OpenClaw gateway is, if it has one. The sandbox keeps it and does not call it.
+fn set_openclaw(data: &mut Data, agent: &str, body: &Body) -> ApiResult<()> {
+    let Some(gateway) = body.text(&["openclawGateway"]) else { return Ok(()) };
+    if let Some(agent) = &mut data.accounts.get_mut(agent)?.agent {
+        let token = body.text(&["openclawToken"]);
+        let id = body.text(&["openclawAgentId"]).unwrap_or("main");
+        for (key, value) in
+            [("openclaw_gateway", Some(gateway)), ("openclaw_token", token), ("openclaw_agent_id", Some(id))]
+        {
+            agent.config.insert(key.to_owned(), value.into());
+        }
+    }
+    Ok(())
+}
+
 async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode, Json<Value>)> {
     let username = body.required("username")?;
     let password = body.required("password")?;
     let agent_name = body.required("agentName")?;
     let display_name = body.text(&["displayName"]).unwrap_or(username);
     let mut data = app.data();
+    // Before anything is made: a refused request leaves nothing behind.
+    if data.accounts.find(&username_of(agent_name)).is_some() {
+        return Err(ApiError::conflict("Username already taken"));
+    }
+    check_username(&username_of(agent_name))?;
     // Somebody who is known already logs in.
     let user = match data.accounts.find(username) {
         Some(known) if known.password.as_ref().is_some_and(|hash| hash.matches(password)) => known.id.clone(),
@@ -57,8 +92,9 @@ async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode,
     {
         agent.config.insert("response_webhook_url".to_owned(), url.into());
     }
+    set_openclaw(&mut data, &agent, &body)?;
     let agency = add_home(&mut data, &body, agent_name, &agent, Some(&user));
-    let session = data.tokens.open_session(&user, app.session_ttl());
+    let session = data.tokens.open_session(&user, app.options().session_ttl);
     let pat = data.tokens.seed_personal(&user)?;
     let (user, agent) = (data.accounts.get(&user)?, data.accounts.get(&agent)?);
     let answer = json!({
@@ -73,12 +109,23 @@ async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode,
             "token": agent_token,
             "verified": true,
         },
+        "next": {
+            "connectSdk": "POST /api/auth/agent with agent.token",
+            "connectSocket": "Socket.IO with the session token as auth.token",
+            "docs": "https://docs.crustocean.chat",
+        },
     });
+    drop(data);
+    app.metrics().count("agent_registrations_total", "");
+    realtime::lobby_changed(&app);
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
 async fn register(State(app): State<App>, body: Body) -> ApiResult<(StatusCode, Json<Value>)> {
     let name = body.required("name")?;
+    if !(2..=24).contains(&name.chars().count()) {
+        return Err(ApiError::bad_request("name must be 2-24 characters"));
+    }
     let mut data = app.data();
     let username: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let (id, token) = create_agent(&mut data, &username, None, None, true)?;
@@ -87,8 +134,9 @@ async fn register(State(app): State<App>, body: Body) -> ApiResult<(StatusCode, 
     if let (Some(text), Some(agent)) = (body.text(&["description"]), &mut account.agent) {
         agent.config.insert("personality".to_owned(), text.into());
     }
+    set_openclaw(&mut data, &id, &body)?;
     let code = format!("cru_claim_{}", ids::hex(&ids::random::<16>()));
-    data.claims.insert(code.clone(), id.clone());
+    data.claims.codes.insert(code.clone(), id.clone());
     let agency = add_home(&mut data, &body, name, &id, None);
     let agent = data.accounts.get(&id)?;
     let answer = json!({
@@ -105,40 +153,8 @@ async fn register(State(app): State<App>, body: Body) -> ApiResult<(StatusCode, 
         "claimCode": code,
         "important": "Save the token: it is not shown again.",
     });
+    drop(data);
+    app.metrics().count("agent_registrations_total", "");
+    realtime::lobby_changed(&app);
     Ok((StatusCode::CREATED, Json(answer)))
-}
-
-async fn claim_lookup(State(app): State<App>, Path(code): Path<String>) -> ApiResult<Json<Value>> {
-    let data = app.data();
-    let unknown = || ApiError::not_found("Unknown or expired claim code");
-    let agent = data.accounts.get(data.claims.get(&code).ok_or_else(unknown)?).map_err(|_| unknown())?;
-    if agent.agent.as_ref().is_some_and(|agent| agent.owner.is_some()) {
-        return Err(ApiError::conflict("This agent has been claimed already"));
-    }
-    let user = agent.json();
-    Ok(Json(json!({
-        "username": agent.username,
-        "displayName": agent.display_name,
-        "persona": user.get("persona"),
-        "avatarUrl": user.get("avatar"),
-    })))
-}
-
-/// There is no mail here, so the claim takes effect at once instead of after a click on a link.
-async fn claim(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
-    let code = body.required("claimCode")?;
-    let email = body.required("email")?;
-    let (name, domain) =
-        email.split_once('@').ok_or_else(|| ApiError::bad_request("email is not an address"))?;
-    let first: String = name.chars().take(1).collect();
-    let masked = format!("{first}{}@{domain}", "*".repeat(name.chars().count().saturating_sub(1)));
-    let mut data = app.data();
-    caller.user(&data)?;
-    let agent = data.claims.get(code).cloned().ok_or_else(|| ApiError::not_found("Unknown claim code"))?;
-    match &mut data.accounts.get_mut(&agent)?.agent {
-        Some(agent) if agent.owner.is_none() => agent.owner = Some(caller.id.clone()),
-        _ => return Err(ApiError::conflict("This agent has been claimed already")),
-    }
-    data.agencies.inherit(&agent, &caller.id);
-    Ok(Json(json!({ "ok": true, "maskedEmail": masked })))
 }

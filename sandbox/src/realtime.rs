@@ -64,6 +64,7 @@ fn authenticate(app: &App, socket: &SocketRef, auth: Value) -> Result<(), &'stat
 fn connected(app: &App, socket: &SocketRef) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     socket.join(own_room(&identity.account));
+    app.metrics().count("socket_connections_total", "");
     let (events, gone) = (app.clone(), app.clone());
     // One handler for all events: it keeps their order, and unknown ones are on record, too.
     socket.on_fallback(
@@ -96,6 +97,7 @@ fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckS
         _ => Ok(()),
     });
     if let Err(message) = result {
+        app.metrics().count("socket_events_errors_total", "");
         app.log(|| format!("EVENT {name} from {} -> error: {message}", identity.username));
         let _ = socket.emit("error", &json!({ "message": message }));
     }

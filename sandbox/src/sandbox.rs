@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::claims::{self, ClaimMail};
 use crate::links;
 use crate::realtime;
 use crate::server::{Config, Server};
 use crate::state::Options;
+use crate::suspended::Suspended;
 
 /// A Crustocean on this machine. Stops when dropped.
 ///
@@ -52,6 +54,24 @@ impl Sandbox {
         self.server.stop();
     }
 
+    /// As [`Sandbox::stop`], and hands out the data so that another server can go on with them: as a server that is killed
+    /// and started again. Deliveries that are under way are lost.
+    ///
+    /// ```
+    /// use crustocean_sandbox::Sandbox;
+    ///
+    /// let sandbox = Sandbox::start()?;
+    /// let alice = sandbox.add_user("alice")?;
+    /// let state = sandbox.suspend();
+    /// let sandbox = Sandbox::builder().resume(state).start()?; // same port, same accounts, tokens and sessions
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn suspend(&self) -> Suspended {
+        self.stop();
+        Suspended::new(self.server.app.shared_data(), self.port())
+    }
+
     /// Blocks for as long as the server runs.
     pub fn wait(&self) {
         self.server.wait();
@@ -61,6 +81,17 @@ impl Sandbox {
     pub fn drop_links(&self) {
         let _runtime = self.server.runtime.enter();
         links::cut_all(&self.server.app);
+    }
+
+    /// The whole server stands still for this long: it accepts, reads and answers nothing, and no connection ends. Returns
+    /// when it has begun. A client that lets the heartbeats of a longer freeze go by is dropped afterwards.
+    pub fn freeze(&self, time: Duration) {
+        self.server.freeze(time);
+    }
+
+    /// Ends a [`freeze`](Sandbox::freeze) early.
+    pub fn thaw(&self) {
+        self.server.thaw();
     }
 
     /// All session tokens are refused from now on, with 401 and on CONNECT. Live sockets stay.
@@ -81,6 +112,37 @@ impl Sandbox {
     /// The next `count` REST requests are answered later, by `delay`.
     pub fn delay_next(&self, count: usize, delay: Duration) {
         self.server.app.faults().delay_next(count, delay);
+    }
+
+    /// While on, `GET /api/agencies/{id}/messages` of this room, and its twin for direct messages, answer 403.
+    pub fn history_forbidden(&self, agency_id: &str, on: bool) {
+        self.server.app.faults().forbid_history(agency_id, on);
+    }
+
+    /// Custom commands answer late: the ack holds a placeholder (`[spinner…`) and a `messageId`, and the text follows as
+    /// `message-edited` after `delay`. [`Duration::ZERO`] ends it.
+    pub fn slow_hooks(&self, delay: Duration) {
+        self.server.app.faults().set_slow_hooks(delay);
+    }
+
+    /// The mails that were to go to people who want to claim an agent, oldest first.
+    #[must_use]
+    pub fn claims(&self) -> Vec<ClaimMail> {
+        self.server.app.data().claims.mails.clone()
+    }
+
+    /// Opens the link in a claim mail, as its reader does, and gives the username of the agent that is claimed by it.
+    ///
+    /// # Errors
+    /// If the link is `expired`, `invalid`, or its agent `already_claimed`.
+    pub fn confirm_claim(&self, mail: &ClaimMail) -> io::Result<String> {
+        claims::complete(&self.server.app, &mail.token)
+            .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))
+    }
+
+    /// The links in all claim mails so far are too old from now on.
+    pub fn expire_claims(&self) {
+        self.server.app.data().claims.expire();
     }
 
     /// Whether `metadata` goes over the socket as a JSON string instead of as it was sent. Histories always have strings.
@@ -178,7 +240,13 @@ impl Default for Builder {
                 session_ttl: Duration::from_secs(7 * 24 * 60 * 60),
                 log: false,
                 metadata_as_string: false,
+                webhook_timeout: Duration::from_secs(15),
+                retry_delay: Duration::from_secs(1),
+                claim_ttl: Duration::from_secs(60 * 60),
+                rate_limits: false,
+                metrics_secret: None,
             },
+            resumed: None,
         })
     }
 }
@@ -217,6 +285,46 @@ impl Builder {
     /// Whether `metadata` goes over the socket as a JSON string. Off by default: it goes as it was sent.
     pub fn metadata_as_string(mut self, on: bool) -> Self {
         self.0.options.metadata_as_string = on;
+        self
+    }
+
+    /// How long a webhook may take to answer. Defaults to 15 s.
+    pub fn webhook_timeout(mut self, timeout: Duration) -> Self {
+        self.0.options.webhook_timeout = timeout;
+        self
+    }
+
+    /// The pause before a failed delivery to a webhook subscription is tried again; it doubles with each of the 3 new
+    /// attempts. Defaults to 1 s.
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.0.options.retry_delay = delay;
+        self
+    }
+
+    /// How long the link in a claim mail is good. Defaults to an hour.
+    pub fn claim_ttl(mut self, ttl: Duration) -> Self {
+        self.0.options.claim_ttl = ttl;
+        self
+    }
+
+    /// Whether register, login, bootstrap and agent registration are limited to 10 requests a minute each, as on the
+    /// platform. Off by default.
+    pub fn rate_limits(mut self, on: bool) -> Self {
+        self.0.options.rate_limits = on;
+        self
+    }
+
+    /// What `/metrics` asks for, as `?key=` or `X-Metrics-Key`. By default it is open.
+    pub fn metrics_secret(mut self, secret: impl Into<String>) -> Self {
+        self.0.options.metrics_secret = Some(secret.into());
+        self
+    }
+
+    /// Goes on with the data of a suspended sandbox, on its port unless [`port`](Builder::port) is called after this. What
+    /// clients sent to the old one stays on its own record.
+    pub fn resume(mut self, state: Suspended) -> Self {
+        self.0.port = state.port();
+        self.0.resumed = Some(state);
         self
     }
 

@@ -10,7 +10,7 @@ use crate::agents::create_agent;
 use crate::auth::create_user;
 use crate::error::ApiError;
 use crate::sandbox::Sandbox;
-use crate::{chat, realtime};
+use crate::{chat, deliveries, moderation, realtime};
 
 /// Who an account is and how it comes in.
 #[derive(Clone)]
@@ -80,6 +80,38 @@ impl Sandbox {
         });
         agency.add_member(owner_id, "owner");
         Ok(agency.id.clone())
+    }
+
+    /// Gives a member of an agency a role: `owner`, `admin`, `moderator` or `member`. An owner besides the owner is one by
+    /// name only.
+    ///
+    /// # Errors
+    /// If there is no such agency, member or role.
+    pub fn set_role(&self, agency_id: &str, account_id: &str, role: &str) -> io::Result<()> {
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let role = moderation::ROLES.into_iter().find(|known| *known == role);
+        let role = role.ok_or_else(|| invalid("no such role"))?;
+        let mut data = self.server.app.data();
+        let agency = data.agencies.find_mut(agency_id).map_err(refused)?;
+        let member = agency.members.iter_mut().find(|member| member.account == account_id);
+        member.ok_or_else(|| invalid("not a member"))?.role = role;
+        Ok(())
+    }
+
+    /// Deletes a message, as its author does in the web client; no request for it is documented.
+    ///
+    /// # Errors
+    /// If there is no such agency or message.
+    pub fn delete_message(&self, agency_id: &str, message_id: &str) -> io::Result<()> {
+        let gone = {
+            let mut data = self.server.app.data();
+            let messages = &mut data.agencies.find_mut(agency_id).map_err(refused)?.messages;
+            let place = messages.iter().position(|message| message.id == message_id);
+            place.and_then(|place| messages.remove(place))
+        };
+        let gone = gone.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such message"))?;
+        deliveries::notify_message(&self.server.app, &gone, "message.deleted");
+        Ok(())
     }
 
     /// The id of the Lobby.

@@ -16,9 +16,11 @@ use tokio::sync::oneshot;
 use crate::error::ApiError;
 use crate::links::{CutListener, LinkId};
 use crate::state::{App, Options};
+use crate::suspended::Suspended;
 use crate::{
-    agencies, agents, auth, commands, custom_commands, deploy, dms, explore, faults, hooks, links, members,
-    messages, metrics, onboarding, realtime, runs, skills, subscriptions, tokens, users, wallet,
+    agencies, agents, auth, claims, commands, custom_commands, deliveries, deploy, dms, explore, faults,
+    hook_api, hooks, links, members, messages, metrics, onboarding, realtime, runs, skills, subscriptions,
+    tokens, users, wallet,
 };
 
 /// The Node server's default for the size of an incoming message.
@@ -33,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) options: Options,
+    /// The data of a server that has ended; without them a new one starts empty.
+    pub(crate) resumed: Option<Suspended>,
 }
 
 /// A server that listens until it is told to stop.
@@ -41,11 +45,14 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Handle,
     running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    /// Ends the current freeze when dropped.
+    frozen: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl Server {
     pub(crate) fn start(config: Config) -> io::Result<Server> {
-        let app = App::new(config.options.clone());
+        let data = config.resumed.as_ref().map(Suspended::data).unwrap_or_default();
+        let app = App::new(config.options.clone(), data);
         app.data().agencies.lobby_mut();
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
@@ -65,11 +72,35 @@ impl Server {
         let started =
             started.recv().unwrap_or_else(|_| Err(io::Error::other("the server's thread has ended")));
         let (runtime, address) = started?;
-        Ok(Server { app, address, runtime, running: Mutex::new(Some((stop, thread))) })
+        Ok(Server {
+            app,
+            address,
+            runtime,
+            running: Mutex::new(Some((stop, thread))),
+            frozen: Mutex::default(),
+        })
+    }
+
+    /// Nothing is answered for this long: the server's only thread stands still. Returns when it does.
+    pub(crate) fn freeze(&self, time: Duration) {
+        let (thaw, thawed) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = Some(thaw);
+        self.runtime.spawn(async move {
+            let _ = begun.send(());
+            let _ = thawed.recv_timeout(time);
+        });
+        // An error means that there is no server any more.
+        let _ = begins.recv();
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Returns when the port is free. Doing it twice does nothing.
     pub(crate) fn stop(&self) {
+        self.thaw();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((stop, thread)) = running {
             let _ = stop.send(());
@@ -109,8 +140,10 @@ async fn serve(
     // The namespace first: asking a server without one for its sockets is a panic.
     realtime::serve(&io, &app);
     app.set_io(Some(io));
+    tokio::spawn(deliveries::run(app.clone(), app.outbox().open()));
     let router = routes()
         .layer(from_fn_with_state(app.clone(), faults::guard))
+        .layer(from_fn_with_state(app.clone(), metrics::measure))
         .layer(sockets)
         .layer(from_fn_with_state(app.clone(), links::guard))
         .with_state(app.clone());
@@ -123,6 +156,7 @@ async fn serve(
     server.abort();
     links::cut_all(&app);
     app.set_io(None);
+    app.outbox().close();
     // A moment for the connections' tasks to see their end and to clean up behind them.
     tokio::time::sleep(CLEAN_UP).await;
 }
@@ -147,6 +181,8 @@ fn routes() -> Router<App> {
         .merge(deploy::routes())
         .merge(wallet::routes())
         .merge(onboarding::routes())
+        .merge(claims::routes())
+        .merge(hook_api::routes())
         .merge(metrics::routes())
         .fallback(async || ApiError::not_found("Not found"))
         .method_not_allowed_fallback(async || ApiError::not_found("Not found"))

@@ -1,6 +1,5 @@
 //! What the server knows, and the handle by which every handler reaches it.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,10 +9,14 @@ use socketioxide::extract::SocketRef;
 
 use crate::accounts::Accounts;
 use crate::agencies::Agencies;
+use crate::claims::Claims;
 use crate::custom_commands::CustomCommands;
+use crate::deliveries::Outbox;
 use crate::faults::Faults;
 use crate::hooks::Hooks;
+use crate::limits::RateLimits;
 use crate::links::Links;
+use crate::metrics::Metrics;
 use crate::recorder::Recorder;
 use crate::runs::Runs;
 use crate::subscriptions::Subscription;
@@ -28,8 +31,7 @@ pub(crate) struct Data {
     pub(crate) runs: Runs,
     pub(crate) commands: CustomCommands,
     pub(crate) hooks: Hooks,
-    /// Agents that nobody has claimed yet, by claim code.
-    pub(crate) claims: HashMap<String, String>,
+    pub(crate) claims: Claims,
     pub(crate) subscriptions: Vec<Subscription>,
 }
 
@@ -38,17 +40,29 @@ pub(crate) struct Options {
     pub(crate) session_ttl: Duration,
     pub(crate) log: bool,
     pub(crate) metadata_as_string: bool,
+    /// How long a webhook may take to answer.
+    pub(crate) webhook_timeout: Duration,
+    /// The pause before the first new attempt at a delivery; it doubles with each.
+    pub(crate) retry_delay: Duration,
+    pub(crate) claim_ttl: Duration,
+    pub(crate) rate_limits: bool,
+    pub(crate) metrics_secret: Option<String>,
 }
 
+/// The data, which outlive the server: see `Sandbox::suspend`.
+pub(crate) type SharedData = Arc<Mutex<Data>>;
+
 struct Inner {
-    data: Mutex<Data>,
+    data: SharedData,
     posting: Mutex<()>,
     recorder: Recorder,
     faults: Faults,
     links: Links,
+    outbox: Outbox,
+    limits: RateLimits,
+    metrics: Metrics,
     io: Mutex<Option<SocketIo>>,
-    session_ttl: Duration,
-    log: bool,
+    options: Options,
     metadata_as_string: AtomicBool,
 }
 
@@ -57,23 +71,29 @@ struct Inner {
 pub(crate) struct App(Arc<Inner>);
 
 impl App {
-    pub(crate) fn new(options: Options) -> Self {
+    pub(crate) fn new(options: Options, data: SharedData) -> Self {
         App(Arc::new(Inner {
-            data: Mutex::new(Data::default()),
+            data,
             posting: Mutex::new(()),
             recorder: Recorder::default(),
             faults: Faults::default(),
             links: Links::default(),
+            outbox: Outbox::default(),
+            limits: RateLimits::default(),
+            metrics: Metrics::default(),
             io: Mutex::new(None),
-            session_ttl: options.session_ttl,
-            log: options.log,
             metadata_as_string: AtomicBool::new(options.metadata_as_string),
+            options,
         }))
     }
 
     /// The lock is never held while something is sent or awaited.
     pub(crate) fn data(&self) -> MutexGuard<'_, Data> {
         self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn shared_data(&self) -> SharedData {
+        self.0.data.clone()
     }
 
     /// Held from the moment a message gets its place in the history until it is on its way to all sockets, so that it
@@ -94,6 +114,22 @@ impl App {
         &self.0.links
     }
 
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+
+    pub(crate) fn limits(&self) -> &RateLimits {
+        &self.0.limits
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
     /// The Socket.IO server, while there is one. Its handlers hold this state and this state holds it: only by taking
     /// it out again at the end is either ever freed.
     pub(crate) fn set_io(&self, io: Option<SocketIo>) {
@@ -110,10 +146,6 @@ impl App {
         sockets.into_iter().filter(|socket| socket.connected()).collect()
     }
 
-    pub(crate) fn session_ttl(&self) -> Duration {
-        self.0.session_ttl
-    }
-
     pub(crate) fn metadata_as_string(&self) -> bool {
         self.0.metadata_as_string.load(Ordering::Relaxed)
     }
@@ -123,7 +155,7 @@ impl App {
     }
 
     pub(crate) fn log(&self, line: impl FnOnce() -> String) {
-        if self.0.log {
+        if self.0.options.log {
             eprintln!("{} {}", crate::clock::iso(crate::clock::now_ms()), line());
         }
     }

@@ -1,4 +1,4 @@
-//! Webhook subscriptions: who wants to be told about the events of an agency. Kept, not delivered.
+//! Webhook subscriptions: who wants to be told about the events of an agency.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -33,6 +33,7 @@ const EVENTS: [&str; 14] = [
 #[derive(Debug)]
 pub(crate) struct Subscription {
     pub(crate) agency: String,
+    secret: Option<String>,
     /// As it is answered, without the secret.
     fields: Map<String, Value>,
 }
@@ -42,11 +43,34 @@ impl Subscription {
         self.agency == agency && self.fields.get("id").and_then(Value::as_str) == Some(id)
     }
 
+    pub(crate) fn id(&self) -> String {
+        self.fields.get("id").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    fn is_enabled(&self) -> bool {
+        self.fields.get("enabled") == Some(&Value::Bool(true))
+    }
+
+    pub(crate) fn wants(&self, agency: &str, event: &str) -> bool {
+        let events = self.fields.get("events").and_then(Value::as_array);
+        self.agency == agency
+            && self.is_enabled()
+            && events.is_some_and(|events| events.iter().any(|wanted| wanted == event))
+    }
+
+    /// URL and secret, if this is the subscription with that id and it is switched on.
+    pub(crate) fn target(&self, id: &str) -> Option<(String, Option<String>)> {
+        if self.fields.get("id").and_then(Value::as_str) != Some(id) || !self.is_enabled() {
+            return None;
+        }
+        Some((self.fields.get("url")?.as_str()?.to_owned(), self.secret.clone()))
+    }
+
     fn set(&mut self, body: &Body) -> ApiResult<()> {
-        if let Some(url) = body.text(&["url"])
-            && !url.starts_with("http://")
-            && !url.starts_with("https://")
-        {
+        let web = |url: &Value| {
+            url.as_str().is_some_and(|url| url.starts_with("http://") || url.starts_with("https://"))
+        };
+        if body.0.get("url").is_some_and(|url| !web(url)) {
             return Err(ApiError::bad_request("url must be an http or https URL"));
         }
         if let Some(events) = body.0.get("events") {
@@ -58,6 +82,10 @@ impl Subscription {
         // OpenAPI calls the switch `active`, the SDK `enabled`.
         if let Some(enabled) = body.flag(&["enabled", "active"]) {
             self.fields.insert("enabled".to_owned(), enabled.into());
+        }
+        if let Some(secret) = body.0.get("secret") {
+            // Empty or null takes it away.
+            self.secret = secret.as_str().filter(|secret| !secret.is_empty()).map(str::to_owned);
         }
         for key in ["url", "events", "description"] {
             if let Some(value) = body.0.get(key) {
@@ -82,7 +110,9 @@ async fn events() -> Json<Value> {
 
 /// The agency's id, for somebody who may manage it.
 fn managed(app: &App, caller: &Caller, agency: &str) -> ApiResult<String> {
-    Ok(app.data().agencies.owned(agency, &caller.id)?.id.clone())
+    let mut data = app.data();
+    caller.user(&data)?;
+    Ok(data.agencies.managed(agency, &caller.id)?.id.clone())
 }
 
 async fn list(State(app): State<App>, caller: Caller, Path(agency): Path<String>) -> ApiResult<Json<Value>> {
@@ -103,7 +133,7 @@ async fn create(
     if !body.0.contains_key("events") {
         return Err(ApiError::bad_request("events is required"));
     }
-    let mut subscription = Subscription { agency, fields: Map::new() };
+    let mut subscription = Subscription { agency, secret: None, fields: Map::new() };
     let now: Value = clock::iso(clock::now_ms()).into();
     for (key, value) in [
         ("id", ids::uuid().into()),

@@ -175,14 +175,16 @@ async fn create(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
-async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
+async fn list(State(app): State<App>, caller: Caller) -> ApiResult<Json<Value>> {
     let data = app.data();
+    caller.user(&data)?;
     let own = data.tokens.personal.iter().filter(|token| token.account == caller.id);
-    Json(own.map(PersonalToken::json).collect())
+    Ok(Json(own.map(PersonalToken::json).collect()))
 }
 
 async fn revoke(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {
     let mut data = app.data();
+    caller.user(&data)?;
     let tokens = &mut data.tokens.personal;
     let before = tokens.len();
     tokens.retain(|token| token.id != id || token.account != caller.id);

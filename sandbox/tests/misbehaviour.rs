@@ -92,8 +92,8 @@ fn a_polling_session_is_cut_too() {
 #[test]
 fn a_client_that_answers_no_heartbeat_is_dropped() {
     let sandbox = Sandbox::builder()
-        .ping_interval(Duration::from_millis(100))
-        .ping_timeout(Duration::from_millis(100))
+        .ping_interval(Duration::from_millis(400))
+        .ping_timeout(Duration::from_millis(400))
         .start()
         .unwrap();
     let alice = sandbox.add_user("alice").unwrap();

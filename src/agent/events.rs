@@ -10,9 +10,11 @@ use crate::socket::Next;
 
 /// The events of an [`Agent`], in order. From [`Agent::events`].
 ///
-/// As an iterator it blocks for the next event; `None` means that the agent was closed, and nothing else. An `Err`
-/// comes at most once, as the last item, when the agent has ended for another reason (its token is dead, say), so
-/// `event?` in a loop is right: a lost connection is no error, it comes back by itself.
+/// As an iterator it blocks for the next event; `None` is the end: the agent was closed. An `Err` comes at most once,
+/// as the last item, when the agent has ended for another reason (its token is dead, say); of several loops one gets it,
+/// and all end. So `event?` in a loop is right: a lost connection is no error, it comes back by itself.
+///
+/// It keeps the agent alive, like any other of its handles.
 ///
 /// # Slow handlers
 /// The body of the loop may take as long as it likes: heartbeats are answered all the while, and what happens

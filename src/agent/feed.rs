@@ -12,7 +12,6 @@ use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
 use crate::agent::track::{Since, Track};
 use crate::client::Client;
-use crate::error::Result;
 use crate::model::{AgencyId, MessageId};
 use crate::socket::{Item, Session};
 
@@ -85,33 +84,27 @@ impl Feed {
     }
 
     /// Something that is due already.
-    ///
-    /// # Errors
-    /// As [`accept`](Feed::accept).
-    pub(crate) fn take_ready(&self, source: &Source<'_>) -> Result<Option<Event>, NotJson> {
+    pub(crate) fn take_ready(&self, source: &Source<'_>) -> Option<Event> {
         let mut line = self.line();
         loop {
             if let Some(event) = line.ready.pop_front() {
-                return Ok(Some(event));
+                return Some(event);
             }
-            let Some(queued) = line.backlog.pop_front() else { return Ok(None) };
-            line.accept(queued, &self.tracks, source)?;
+            let queued = line.backlog.pop_front()?;
+            line.accept(queued, &self.tracks, source);
         }
     }
 
     /// What becomes of an item: an event to hand out now, or nothing (yet).
-    ///
-    /// # Errors
-    /// When the item is no JSON.
-    pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Result<Option<Event>, NotJson> {
+    pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Option<Event> {
         // Decoded by each consumer for itself.
-        let queued = Queued::new(item)?;
+        let queued = Queued::new(item, source)?;
         // Everything goes through in turn: a second consumer waits while the first one fills a gap.
         let mut line = self.line();
         match queued {
             // The usual case, without a detour.
             Queued::Event(event) if line.ready.is_empty() && line.backlog.is_empty() && !line.holding => {
-                return Ok(is_new(&mut self.tracks(), &event).then_some(event));
+                return is_new(&mut self.tracks(), &event).then_some(event);
             }
             queued => line.backlog.push_back(queued),
         }
@@ -127,10 +120,6 @@ pub(crate) struct Source<'a> {
     pub(crate) rooms: &'a Rooms,
 }
 
-/// An event turned out to be no JSON at all.
-#[derive(Debug)]
-pub(crate) struct NotJson;
-
 /// Taken from the session, not yet looked at.
 #[derive(Debug)]
 enum Queued {
@@ -139,16 +128,20 @@ enum Queued {
 }
 
 impl Queued {
-    fn new(item: Item) -> Result<Self, NotJson> {
-        match item {
-            Item::Event(raw) => Event::from_raw(raw).map(Queued::Event).ok_or(NotJson),
-            item => Ok(Queued::Item(item)),
+    /// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
+    fn new(item: Item, source: &Source<'_>) -> Option<Self> {
+        let Item::Event(raw) = item else { return Some(Queued::Item(item)) };
+        let generation = raw.generation;
+        let event = Event::from_raw(raw);
+        if event.is_none() {
+            source.session.report_broken_event(generation);
         }
+        event.map(Queued::Event)
     }
 }
 
 impl State {
-    fn accept(&mut self, queued: Queued, tracks: &Mutex<Tracks>, source: &Source<'_>) -> Result<(), NotJson> {
+    fn accept(&mut self, queued: Queued, tracks: &Mutex<Tracks>, source: &Source<'_>) {
         match queued {
             Queued::Item(Item::Restored) => {
                 self.holding = false;
@@ -156,12 +149,12 @@ impl State {
                 for event in held.into_iter().rev() {
                     self.backlog.push_front(Queued::Event(event));
                 }
-                self.fill(tracks, source)?;
+                self.fill(tracks, source);
             }
             Queued::Item(Item::Lagged { missed }) => {
                 self.ready.push_back(Event::Lagged { missed });
                 if !self.holding {
-                    self.fill(tracks, source)?;
+                    self.fill(tracks, source);
                 }
             }
             Queued::Item(Item::Connected { attempt, recovered, again }) => {
@@ -181,7 +174,6 @@ impl State {
             }
             Queued::Event(event) => self.queue_if_new(&mut locked(tracks), event),
         }
-        Ok(())
     }
 
     fn queue_if_new(&mut self, tracks: &mut Tracks, event: Event) {
@@ -191,7 +183,7 @@ impl State {
     }
 
     /// Fills the gap in every joined room.
-    fn fill(&mut self, tracks: &Mutex<Tracks>, source: &Source<'_>) -> Result<(), NotJson> {
+    fn fill(&mut self, tracks: &Mutex<Tracks>, source: &Source<'_>) {
         let mut histories = Vec::new();
         for room in source.rooms.all() {
             let (since, mut dm) = {
@@ -205,14 +197,14 @@ impl State {
             if history.as_ref().is_err_and(backfill::is_passing) && source.session.will_return() {
                 // The link is lost again. Nothing newer is handed out before the next one has been restored.
                 self.holding = true;
-                return Ok(());
+                return;
             }
             if let Some(track) = locked(tracks).get_mut(&room) {
                 track.dm = dm;
             }
             histories.push((room, since, history));
         }
-        let (live, outcome) = self.take_what_came_live(source);
+        let live = self.take_what_came_live(source);
         let mut tracks = locked(tracks);
         for (room, since, history) in histories {
             match history {
@@ -238,29 +230,23 @@ impl State {
             }
         }
         self.stale.clear();
-        outcome
     }
 
     /// The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket is
     /// read now.
-    fn take_what_came_live(&mut self, source: &Source<'_>) -> (HashSet<MessageId>, Result<(), NotJson>) {
-        let mut outcome = Ok(());
+    fn take_what_came_live(&mut self, source: &Source<'_>) -> HashSet<MessageId> {
         // A room that never falls silent must not keep us here.
         let end = Instant::now() + LONGEST_LOOK;
         while Instant::now() < end
             && let Some(item) = source.session.next_item(Instant::now() + SOCKET_GLANCE)
         {
-            match Queued::new(item) {
-                Ok(queued) => self.backlog.push_back(queued),
-                // The link is done for, but what came before it is not.
-                Err(error) => outcome = Err(error),
-            }
+            self.backlog.extend(Queued::new(item, source));
         }
         let live = self.backlog.iter().filter_map(|queued| match queued {
             Queued::Event(Event::Message(message)) => Some(message.id.clone()),
             _ => None,
         });
-        (live.collect(), outcome)
+        live.collect()
     }
 }
 

@@ -44,7 +44,7 @@ use rooms::{Door, Rooms, join_on};
 /// connection is lost, into the rooms that it was in.
 ///
 /// It is a cheap handle: `Clone + Send + Sync`, all clones are the same agent. [`close`](Agent::close) says goodbye;
-/// dropping the last handle does the same, in half a second at most. One sleeping thread belongs to it.
+/// dropping the last handle does the same, in half a second at most ([`Events`] and [`Room`] are handles, too). One sleeping thread belongs to it.
 ///
 /// # Examples
 ///
@@ -166,14 +166,10 @@ impl Agent {
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
-        let event = match item {
+        match item {
             Some(item) => feed.accept(item, &source),
             None => feed.take_ready(&source),
-        };
-        event.unwrap_or_else(|_| {
-            session.report_broken_event();
-            None
-        })
+        }
     }
 
     /// Who the agent is.
@@ -233,7 +229,8 @@ impl Agent {
             None => Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
-                    "the agent can see no agency {slug_or_id:?}: agent.client().agencies().list() shows which"
+                    "the agent can see no agency {slug_or_id:?}: agent.client().agencies().list() shows which it can; \
+                     if it is private, its owner adds the agent with client.agencies().add_agent(..)"
                 ),
             )),
         }
@@ -290,8 +287,9 @@ impl Agent {
     /// the message carries a key `post_id` in its metadata.
     ///
     /// # Errors
-    /// - [`NotSent`](ErrorKind::NotSent): it is certainly not in the room.
-    /// - [`Rejected`](ErrorKind::Rejected): the server does not take it, with the server's words.
+    /// - [`NotSent`](ErrorKind::NotSent): it is not in the room, looked for there after the connection was back.
+    /// - [`Rejected`](ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
+    ///   server does not say what a complaint is about.)
     /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
     ///   [`post_timeout`](AgentBuilder::post_timeout).
     /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
@@ -377,8 +375,8 @@ impl Agent {
     /// An ack without arguments is `null`.
     ///
     /// # Errors
-    /// As [`emit`](Agent::emit); [`Timeout`](ErrorKind::Timeout) when no ack comes, [`Connect`](ErrorKind::Connect) when
-    /// the connection breaks first, [`Protocol`](ErrorKind::Protocol) when the ack cannot be decoded.
+    /// As [`emit`](Agent::emit); [`Timeout`](ErrorKind::Timeout) when no ack comes, [`MaybeSent`](ErrorKind::MaybeSent)
+    /// when the connection breaks first, [`Protocol`](ErrorKind::Protocol) when the ack cannot be decoded.
     pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
         let until = Instant::now() + self.inner.options.send_timeout;
         let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
@@ -404,7 +402,9 @@ impl Agent {
         self.inner.client.dms().list()
     }
 
-    /// Joins the rooms of all direct-message conversations, so that their messages arrive as events. The room
+    /// Joins the rooms of all direct-message conversations there are now, so that their messages arrive as events. Call
+    /// it again, every few minutes say, for conversations that were begun since: the platform does not announce them.
+    /// The room
     /// that [`send`](Agent::send) speaks in stays the same.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
@@ -26,6 +26,8 @@ pub struct RawEvent {
     /// The arguments without lone surrogates, once that turned out to be needed.
     repaired: OnceLock<Option<Box<str>>>,
     ack: Option<Arc<AckRequest>>,
+    /// Which link it came over: on another one its ack id means something else. 0 until it is filed.
+    pub(crate) generation: u64,
     attachments: Vec<Bytes>,
 }
 
@@ -33,8 +35,6 @@ pub struct RawEvent {
 #[derive(Debug)]
 struct AckRequest {
     id: u64,
-    /// The link that it came over: on another one the id means something else. 0 until the event is filed.
-    generation: AtomicU64,
     answered: AtomicBool,
 }
 
@@ -55,9 +55,7 @@ impl RawEvent {
         ack: Option<u64>,
         attachments: Vec<Bytes>,
     ) -> Result<Self> {
-        let ack = ack.map(|id| {
-            Arc::new(AckRequest { id, generation: AtomicU64::new(0), answered: AtomicBool::new(false) })
-        });
+        let ack = ack.map(|id| Arc::new(AckRequest { id, answered: AtomicBool::new(false) }));
         let split = packet::split_event(data)?;
         let name = match split.name {
             Cow::Borrowed(name) => Name::In(range_in(frame, name)),
@@ -70,6 +68,7 @@ impl RawEvent {
             repaired: OnceLock::new(),
             frame: frame.clone(),
             ack,
+            generation: 0,
             attachments,
         })
     }
@@ -92,13 +91,6 @@ impl RawEvent {
         self.ack.as_ref().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
 
-    /// Notes which link the event came over.
-    pub(crate) fn came_over(&self, generation: u64) {
-        if let Some(ack) = &self.ack {
-            ack.generation.store(generation, Ordering::Release);
-        }
-    }
-
     /// The id to answer under and the link to answer on, once.
     ///
     /// # Errors
@@ -109,7 +101,7 @@ impl RawEvent {
         if ack.answered.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("this event has been answered"));
         }
-        Ok((ack.id, ack.generation.load(Ordering::Acquire)))
+        Ok((ack.id, self.generation))
     }
 
     /// Roughly the memory that it holds.

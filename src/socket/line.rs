@@ -175,10 +175,7 @@ impl Shared {
             Phase::Restoring(_) | Phase::Down => None,
         })
         .unwrap_or_else(|| {
-            Err(Error::new(
-                ErrorKind::NotSent,
-                "the connection is down and did not come back in time: the message was not sent",
-            ))
+            Err(Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent"))
         })
     }
 

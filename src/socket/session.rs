@@ -18,7 +18,7 @@ use crate::socket::line::{Line, Unsent};
 use crate::socket::link::{LinkEnd, reason};
 use crate::socket::packet;
 use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{AckSlot, Filed, Phase, State, link_lost};
+use crate::socket::state::{AckSlot, Filed, Phase, State};
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
 /// Runs on the thread that dials, never under a lock.
@@ -96,7 +96,7 @@ impl Session {
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `Connect` when the link breaks first.
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link breaks first.
     pub(crate) fn emit_with_ack(
         &self,
         name: &str,
@@ -121,7 +121,10 @@ impl Session {
                     }
                     Some(AckSlot::Waiting) => None,
                     Some(AckSlot::Done(args)) => Some(Ok(args.clone())),
-                    Some(AckSlot::Lost) | None => Some(Err(link_lost())),
+                    Some(AckSlot::Lost) | None => Some(Err(Error::new(
+                        ErrorKind::MaybeSent,
+                        format!("the connection broke before the answer to {name} came: it may have arrived"),
+                    ))),
                 })
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
@@ -189,9 +192,8 @@ impl Session {
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
-    pub(crate) fn report_broken_event(&self) {
+    pub(crate) fn report_broken_event(&self, generation: u64) {
         let mut state = self.shared.lock();
-        let generation = state.generation;
         if state.lose(generation, LinkEnd::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
             self.shared.tell(&mut state, Filed { link_over: true, ..Filed::default() });
         }

@@ -160,8 +160,8 @@ impl State {
         }
         for inbound in batch.drain(..) {
             match inbound {
-                Inbound::Event(event) => {
-                    event.came_over(self.generation);
+                Inbound::Event(mut event) => {
+                    event.generation = self.generation;
                     for watch in &mut self.watches {
                         if (watch.filter)(&event) {
                             watch.caught.push(event.clone());

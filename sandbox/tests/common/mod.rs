@@ -3,6 +3,8 @@
 // Each test file uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod receiver;
+
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    pub(crate) location: Option<String>,
     pub(crate) body: Value,
 }
 
@@ -34,6 +37,8 @@ pub(crate) fn call_with(
 ) -> Answer {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
         .timeout_global(Some(PATIENCE))
         .build()
         .into();
@@ -46,10 +51,11 @@ pub(crate) fn call_with(
     }
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let mut response = agent.run(request.body(body).unwrap()).unwrap();
-    let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().to_owned());
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let (retry_after, location) = (header("retry-after"), header("location"));
     let text = response.body_mut().read_to_string().unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer { status: response.status().as_u16(), retry_after, body }
+    Answer { status: response.status().as_u16(), retry_after, location, body }
 }
 
 pub(crate) fn get(sandbox: &Sandbox, path: &str, token: &str) -> Value {

@@ -1,0 +1,35 @@
+//! What is left of a server that has ended.
+
+use std::fmt;
+
+use crate::state::SharedData;
+
+/// The data of a sandbox that has been suspended: accounts, tokens, sessions, agencies, messages, everything that the
+/// platform keeps in its database. [`Builder::resume`](crate::Builder::resume) starts a server with them.
+#[derive(Clone)]
+pub struct Suspended {
+    data: SharedData,
+    port: u16,
+}
+
+impl Suspended {
+    pub(crate) fn new(data: SharedData, port: u16) -> Self {
+        Suspended { data, port }
+    }
+
+    pub(crate) fn data(&self) -> SharedData {
+        self.data.clone()
+    }
+
+    /// The port that the sandbox had.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Debug for Suspended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suspended").field("port", &self.port).finish_non_exhaustive()
+    }
+}
