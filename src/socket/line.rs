@@ -8,12 +8,12 @@ use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connect::{ConnectFailure, Connected, connect};
-use crate::socket::event::RawEvent;
 use crate::socket::inbox::Item;
 use crate::socket::link::{Link, LinkEnd, SendFailure, reason};
 use crate::socket::packet;
 use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{Filed, Filter, Phase, Watch, link_lost};
+use crate::socket::state::{Filed, Phase};
+use crate::socket::watch::{Filter, Watching};
 
 /// One link, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
@@ -32,11 +32,8 @@ impl Line<'_> {
     }
 
     /// Collects events from now on, until the returned guard is dropped.
-    pub(crate) fn watch(&self, filter: Filter) -> Watching<'_> {
-        let mut state = self.shared.lock();
-        let id = state.fresh_id();
-        state.watches.push(Watch { id, filter, caught: Vec::new() });
-        Watching { line: self, id }
+    pub(crate) fn watch(&self, filter: Filter) -> Watching<&Shared> {
+        Watching::new(self.shared, Some(self.generation), filter)
     }
 
     /// Tells the consumer something.
@@ -44,43 +41,6 @@ impl Line<'_> {
         let mut state = self.shared.lock();
         state.inbox.push(item);
         self.shared.tell(&mut state, Filed { events: 1, ..Filed::default() });
-    }
-}
-
-/// Events are being collected for us.
-#[derive(Debug)]
-pub(crate) struct Watching<'a> {
-    line: &'a Line<'a>,
-    id: u64,
-}
-
-impl Watching<'_> {
-    /// The next event that the filter let through; `None` when `until` passes first.
-    ///
-    /// # Errors
-    /// `Connect` when the link broke, `Closed`.
-    pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
-        let generation = self.line.generation;
-        self.line
-            .shared
-            .wait(Waiter::Other, Some(until), |state| {
-                let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-                if !watch.caught.is_empty() {
-                    return Some(Ok(watch.caught.remove(0)));
-                }
-                if state.is_closed() {
-                    return Some(Err(Error::closed()));
-                }
-                let over = state.generation != generation || state.link().is_none();
-                over.then(|| Err(link_lost()))
-            })
-            .transpose()
-    }
-}
-
-impl Drop for Watching<'_> {
-    fn drop(&mut self) {
-        self.line.shared.lock().watches.retain(|watch| watch.id != self.id);
     }
 }
 

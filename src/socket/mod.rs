@@ -25,6 +25,7 @@ mod site;
 mod state;
 mod tap;
 mod transport;
+mod watch;
 mod websocket;
 
 pub use backoff::Reconnect;
@@ -32,5 +33,6 @@ pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;
-pub(crate) use session::{Host, Limits, Next, Session};
+pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub use transport::Transport;
+pub(crate) use watch::Filter;

@@ -19,6 +19,7 @@ use crate::socket::link::{LinkEnd, reason};
 use crate::socket::packet;
 use crate::socket::shared::{Shared, Waiter};
 use crate::socket::state::{AckSlot, Filed, Phase, State};
+use crate::socket::watch::{Filter, Watching};
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
 /// Runs on the thread that dials, never under a lock.
@@ -55,6 +56,9 @@ impl std::fmt::Debug for Session {
         f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
     }
 }
+
+/// A watch that outlives links.
+pub(crate) type SessionWatch = Watching<Arc<Shared>>;
 
 /// How long the peer may take to complete the closing handshake.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
@@ -164,6 +168,11 @@ impl Session {
         self.shared.check_process()?;
         let (link, generation) = self.shared.link_when_up(until)?;
         Ok(Line { shared: &self.shared, link, generation })
+    }
+
+    /// Collects events from now on, across reconnects, until the returned guard is dropped.
+    pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
+        Watching::new(Arc::clone(&self.shared), None, filter)
     }
 
     /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::socket::backoff::{self, Cause, Reconnect};
-use crate::socket::event::{AckArgs, RawEvent};
+use crate::socket::event::AckArgs;
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
 use crate::socket::packet::Recovery;
+use crate::socket::watch::Watch;
 
 /// Where the session is.
 #[derive(Debug, Clone)]
@@ -23,16 +24,6 @@ pub(crate) enum Phase {
     /// The goodbye is out; the peer's is awaited.
     Closing(Arc<Link>),
     Closed,
-}
-
-/// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
-pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
-
-/// Somebody waits for certain events.
-pub(crate) struct Watch {
-    pub(crate) id: u64,
-    pub(crate) filter: Filter,
-    pub(crate) caught: Vec<RawEvent>,
 }
 
 /// How an ack that was asked for ended.
@@ -163,10 +154,7 @@ impl State {
                 Inbound::Event(mut event) => {
                     event.generation = self.generation;
                     for watch in &mut self.watches {
-                        if (watch.filter)(&event) {
-                            watch.caught.push(event.clone());
-                            filed.answers = true;
-                        }
+                        filed.answers |= watch.offer(&event);
                     }
                     self.inbox.push(Item::Event(event));
                     filed.events += 1;

@@ -1,0 +1,86 @@
+//! Waiting for certain events, beside the loop that consumes them all.
+
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::time::Instant;
+
+use crate::error::{Error, Result};
+use crate::socket::event::RawEvent;
+use crate::socket::shared::{Shared, Waiter};
+use crate::socket::state::{State, link_lost};
+
+/// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
+pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
+
+/// A watcher that never looks must not fill the memory.
+const MOST_CAUGHT: usize = 1024;
+
+/// Somebody waits for certain events.
+pub(crate) struct Watch {
+    id: u64,
+    filter: Filter,
+    caught: VecDeque<RawEvent>,
+}
+
+impl Watch {
+    /// Keeps the event if it is wanted.
+    pub(crate) fn offer(&mut self, event: &RawEvent) -> bool {
+        if !(self.filter)(event) {
+            return false;
+        }
+        if self.caught.len() == MOST_CAUGHT {
+            self.caught.pop_front();
+        }
+        self.caught.push_back(event.clone());
+        true
+    }
+}
+
+/// Events are being collected for us, until this is dropped.
+pub(crate) struct Watching<S: Deref<Target = Shared>> {
+    shared: S,
+    id: u64,
+    /// The link that they have to come over, if only one will do.
+    generation: Option<u64>,
+}
+
+impl<S: Deref<Target = Shared>> std::fmt::Debug for Watching<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watching").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<S: Deref<Target = Shared>> Watching<S> {
+    pub(crate) fn new(shared: S, generation: Option<u64>, filter: Filter) -> Self {
+        let mut state = shared.lock();
+        let id = state.fresh_id();
+        state.watches.push(Watch { id, filter, caught: VecDeque::new() });
+        drop(state);
+        Watching { shared, id, generation }
+    }
+
+    /// The next event that the filter let through; `None` when `until` passes first.
+    ///
+    /// # Errors
+    /// `Connect` when the one link that was watched broke, `Closed`.
+    pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
+        let wish = |state: &mut State| {
+            let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
+            if let Some(event) = watch.caught.pop_front() {
+                return Some(Ok(event));
+            }
+            if state.is_closed() {
+                return Some(Err(Error::closed()));
+            }
+            let gone = |generation| state.generation != generation || state.link().is_none();
+            self.generation.is_some_and(gone).then(|| Err(link_lost()))
+        };
+        self.shared.wait(Waiter::Other, Some(until), wish).transpose()
+    }
+}
+
+impl<S: Deref<Target = Shared>> Drop for Watching<S> {
+    fn drop(&mut self) {
+        self.shared.lock().watches.retain(|watch| watch.id != self.id);
+    }
+}
