@@ -2,6 +2,7 @@
 
 mod backfill;
 mod builder;
+mod command;
 mod event;
 mod events;
 mod feed;
@@ -21,6 +22,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use builder::{AgentBuilder, AgentOptions, Reconnect, Transport};
+pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use mention::is_mentioned;
@@ -39,6 +41,7 @@ use feed::{Feed, Source};
 use outgoing::EditMessage;
 use post::Post;
 use rooms::{Door, Rooms, join_on};
+use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
 /// connection is lost, into the rooms that it was in.
@@ -160,6 +163,15 @@ impl Agent {
 
     pub(crate) fn session(&self) -> &Session {
         &self.inner.session
+    }
+
+    pub(crate) fn options(&self) -> &AgentOptions {
+        &self.inner.options
+    }
+
+    /// From where on a room's history is news, and whether it is that of a direct conversation.
+    pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
+        self.inner.feed.position(room)
     }
 
     /// The next event, from what is there already or from `item`.

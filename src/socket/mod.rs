@@ -35,4 +35,3 @@ pub(crate) use inbox::Item;
 pub(crate) use line::Line;
 pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub use transport::Transport;
-pub(crate) use watch::Filter;
