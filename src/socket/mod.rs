@@ -35,3 +35,5 @@ pub(crate) use inbox::Item;
 pub(crate) use line::Line;
 pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub use transport::Transport;
+#[allow(unused_imports)] // Runs are to use it.
+pub(crate) use watch::Filter;
