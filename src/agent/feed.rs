@@ -4,6 +4,7 @@
 //! what came before it and what came after: messages of the new link are held until the history has been read.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ const MOST_HELD: usize = 10_000;
 pub(crate) struct Feed {
     /// Held by a consumer, also while it fills a gap: the others wait for that.
     line: Mutex<State>,
+    /// Whether anything waits in the line or is being held: if not, events pass it by. Set under the line's lock.
+    busy: AtomicBool,
     /// Held for moments only. Taken after `line`, never before.
     tracks: Mutex<Tracks>,
 }
@@ -85,31 +88,41 @@ impl Feed {
 
     /// Something that is due already.
     pub(crate) fn take_ready(&self, source: &Source<'_>) -> Option<Event> {
-        let mut line = self.line();
-        loop {
-            if let Some(event) = line.ready.pop_front() {
-                return Some(event);
-            }
-            let queued = line.backlog.pop_front()?;
-            line.accept(queued, &self.tracks, source);
+        if !self.busy.load(Ordering::Acquire) {
+            return None;
         }
+        let mut line = self.line();
+        let event = loop {
+            if let Some(event) = line.ready.pop_front() {
+                break Some(event);
+            }
+            match line.backlog.pop_front() {
+                Some(queued) => line.accept(queued, &self.tracks, source),
+                None => break None,
+            }
+        };
+        self.busy.store(line.is_busy(), Ordering::Release);
+        event
     }
 
     /// What becomes of an item: an event to hand out now, or nothing (yet).
+    #[inline]
     pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Option<Event> {
         // Decoded by each consumer for itself.
-        let queued = Queued::new(item, source)?;
-        // Everything goes through in turn: a second consumer waits while the first one fills a gap.
-        let mut line = self.line();
-        match queued {
+        match Queued::new(item, source)? {
             // The usual case, without a detour.
-            Queued::Event(event) if line.ready.is_empty() && line.backlog.is_empty() && !line.holding => {
-                return is_new(&mut self.tracks(), &event).then_some(event);
+            Queued::Event(event) if !self.busy.load(Ordering::Acquire) => {
+                is_new(&mut self.tracks(), &event).then_some(event)
             }
-            queued => line.backlog.push_back(queued),
+            queued => {
+                // Everything goes through in turn: a second consumer waits while the first one fills a gap.
+                let mut line = self.line();
+                line.backlog.push_back(queued);
+                self.busy.store(true, Ordering::Release);
+                drop(line);
+                self.take_ready(source)
+            }
         }
-        drop(line);
-        self.take_ready(source)
     }
 }
 
@@ -141,6 +154,10 @@ impl Queued {
 }
 
 impl State {
+    fn is_busy(&self) -> bool {
+        self.holding || !self.ready.is_empty() || !self.backlog.is_empty()
+    }
+
     fn accept(&mut self, queued: Queued, tracks: &Mutex<Tracks>, source: &Source<'_>) {
         match queued {
             Queued::Item(Item::Restored) => {

@@ -4,7 +4,8 @@
 //! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
 //! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
 //!
-//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both.
+//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. Beneath the
+//! state's there is the [`Outlet`]'s, held for moments.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::backoff::Reconnect;
 use crate::socket::connect::Target;
-use crate::socket::inbox::Inbox;
+use crate::socket::inbox::{Inbox, Item, Outlet};
 use crate::socket::link::Link;
 use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
@@ -32,6 +33,7 @@ const RESTORING_SLICE: Duration = Duration::from_millis(10);
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
+    pub(crate) outlet: Outlet,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
     pub(crate) keeper: Condvar,
@@ -55,6 +57,7 @@ impl Shared {
     pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Reconnect) -> Self {
         Shared {
             state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
+            outlet: Outlet::default(),
             consumers: Condvar::new(),
             others: Condvar::new(),
             keeper: Condvar::new(),
@@ -75,6 +78,12 @@ impl Shared {
             ErrorKind::Closed,
             "the agent belongs to the parent of this process: connect another one after the fork",
         ))
+    }
+
+    /// The next item for a consumer.
+    pub(crate) fn pop(&self, state: &mut State) -> Option<Item> {
+        let mut outlet = self.outlet.lock();
+        outlet.pop_front().or_else(|| state.inbox.pop_into(&mut outlet))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
