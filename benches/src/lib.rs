@@ -1,7 +1,12 @@
 //! What the benches share: a server that costs nothing, the bare loop, and looks into `/proc`.
 //!
 //! How to run them and what they have shown: `README.md` beside this crate's manifest.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench that fails should stop")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench that fails should stop"
+)]
 
 pub mod bare;
 pub mod load;

@@ -101,7 +101,8 @@ impl Replay {
     fn answer(&self, path: &str) -> Arc<str> {
         let route = path.split('?').next().unwrap_or_default();
         if route == "/api/auth/agent" {
-            return r#"{"token":"session","user":{"id":"usr-1","username":"bench","display_name":"Bench"}}"#.into();
+            return r#"{"token":"session","user":{"id":"usr-1","username":"bench","display_name":"Bench"}}"#
+                .into();
         }
         if route == "/api/agencies" {
             return format!(r#"[{{"id":"{ROOM}","name":"Lobby","slug":"lobby"}}]"#).into();
@@ -114,7 +115,8 @@ impl Replay {
             return Arc::clone(page);
         }
         let parameter = |name: &str| {
-            path.split(['?', '&']).find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+            path.split(['?', '&'])
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
         };
         let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(50_usize);
         let before = parameter("before").map(|time| time.replace("%3A", ":"));
@@ -133,7 +135,8 @@ impl Replay {
 
     /// Reads a client's frames, which are small and masked, and does what they say.
     fn socket(&self, mut reader: impl Read, mut writer: TcpStream) -> io::Result<()> {
-        let open = r#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+        let open =
+            r#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
         writer.write_all(&load::frame(open))?;
         let mut payload = Vec::new();
         loop {

@@ -133,6 +133,7 @@ impl Event {
     }
 
     /// `None` when the event is no JSON at all: then the server is broken.
+    #[inline]
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => raw.first().map(Event::Message),
@@ -141,7 +142,7 @@ impl Event {
             "agency-invited" => raw.first().map(Event::AgencyInvited),
             "error" => Ok(Event::ServerError { message: complaint(&raw) }),
             // Nobody has looked at these yet.
-            _ => return raw.is_json().then_some(Event::Other(raw)),
+            _ => return raw.is_json().then(|| Event::Other(raw.on_its_own())),
         };
         match decoded {
             Ok(event) => Some(event),

@@ -66,6 +66,7 @@ impl Events {
         self.recv(Some(Instant::now()))
     }
 
+    #[inline]
     fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         loop {
             if let Some(event) = self.agent.next_event(None) {

@@ -14,7 +14,7 @@ use crate::agent::rooms::Rooms;
 use crate::agent::track::{Since, Track};
 use crate::client::Client;
 use crate::model::{AgencyId, MessageId};
-use crate::socket::{Item, Session};
+use crate::socket::{Item, RawEvent, Session};
 
 /// Long enough to read what is there, short enough not to be waiting.
 const SOCKET_GLANCE: Duration = Duration::from_millis(2);
@@ -108,21 +108,24 @@ impl Feed {
     /// What becomes of an item: an event to hand out now, or nothing (yet).
     #[inline]
     pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Option<Event> {
-        // Decoded by each consumer for itself.
-        match Queued::new(item, source)? {
-            // The usual case, without a detour.
-            Queued::Event(event) if !self.busy.load(Ordering::Acquire) => {
-                is_new(&mut self.tracks(), &event).then_some(event)
+        let queued = match item {
+            Item::Event(raw) => {
+                // Decoded by each consumer for itself.
+                let event = decode(raw, source)?;
+                // The usual case, without a detour.
+                if !self.busy.load(Ordering::Acquire) {
+                    return is_new(&mut self.tracks(), &event).then_some(event);
+                }
+                Queued::Event(event)
             }
-            queued => {
-                // Everything goes through in turn: a second consumer waits while the first one fills a gap.
-                let mut line = self.line();
-                line.backlog.push_back(queued);
-                self.busy.store(true, Ordering::Release);
-                drop(line);
-                self.take_ready(source)
-            }
-        }
+            item => Queued::Item(item),
+        };
+        // Everything goes through in turn: a second consumer waits while the first one fills a gap.
+        let mut line = self.line();
+        line.backlog.push_back(queued);
+        self.busy.store(true, Ordering::Release);
+        drop(line);
+        self.take_ready(source)
     }
 }
 
@@ -140,17 +143,15 @@ enum Queued {
     Item(Item),
 }
 
-impl Queued {
-    /// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
-    fn new(item: Item, source: &Source<'_>) -> Option<Self> {
-        let Item::Event(raw) = item else { return Some(Queued::Item(item)) };
-        let generation = raw.generation;
-        let event = Event::from_raw(raw);
-        if event.is_none() {
-            source.session.report_broken_event(generation);
-        }
-        event.map(Queued::Event)
+/// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
+#[inline]
+fn decode(raw: RawEvent, source: &Source<'_>) -> Option<Event> {
+    let generation = raw.generation;
+    let event = Event::from_raw(raw);
+    if event.is_none() {
+        source.session.report_broken_event(generation);
     }
+    event
 }
 
 impl State {
@@ -257,7 +258,10 @@ impl State {
         while Instant::now() < end
             && let Some(item) = source.session.next_item(Instant::now() + SOCKET_GLANCE)
         {
-            self.backlog.extend(Queued::new(item, source));
+            match item {
+                Item::Event(raw) => self.backlog.extend(decode(raw, source).map(Queued::Event)),
+                item => self.backlog.push_back(Queued::Item(item)),
+            }
         }
         let live = self.backlog.iter().filter_map(|queued| match queued {
             Queued::Event(Event::Message(message)) => Some(message.id.clone()),

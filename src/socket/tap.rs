@@ -164,7 +164,8 @@ impl Ahead {
             }
             None => {
                 let size = self.size;
-                let mut chunk = self.take_back().filter(|chunk| chunk.len() == size).unwrap_or_else(|| vec![0; size]);
+                let mut chunk =
+                    self.take_back().filter(|chunk| chunk.len() == size).unwrap_or_else(|| vec![0; size]);
                 let result = stream.read(&mut chunk);
                 self.chunk = chunk.into();
                 self.end = result?;

@@ -1,7 +1,12 @@
 //! One measurement as a process of its own: `bench-client <crate|bare> <what> <url> [numbers]`.
 //!
 //! Prints `name=value` pairs. Who only connects prints `joined` and waits for the end of its standard input.
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a bench that fails should stop")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench that fails should stop"
+)]
 
 use std::io::Read as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,14 +36,22 @@ fn main() {
             BareHttp::new(url).before_join();
             wait_joined(&Bare::join(url));
         }
-        ("crate", "many") => many(number(3), || Some(join(url)), |agent| {
-            for event in agent.events() {
-                drop(event);
-            }
-        }),
-        ("bare", "many") => many(number(3), || Some(Bare::join_small(url)), |mut bare| {
-            bare.next();
-        }),
+        ("crate", "many") => many(
+            number(3),
+            || Some(join(url)),
+            |agent| {
+                for event in agent.events() {
+                    drop(event);
+                }
+            },
+        ),
+        ("bare", "many") => many(
+            number(3),
+            || Some(Bare::join_small(url)),
+            |mut bare| {
+                bare.next();
+            },
+        ),
         ("crate", "slow") => slow(url, number(3), number(4)),
         _ => panic!("no such measurement: {args:?}"),
     }
