@@ -14,6 +14,7 @@ mod model;
 mod net;
 mod socket;
 mod token;
+mod webhook;
 
 pub use agent::{
     Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
@@ -31,16 +32,18 @@ pub use error::{Error, ErrorKind, Result};
 pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    CommandId, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand, DeployedHook, Expiry,
-    ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation, Invite, InvokePermission, LoopGuard,
-    Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent, Participant,
-    Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission, RegisteredAgent,
-    RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Subscription,
-    SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId, UserListing,
-    VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
+    CommandId, CommandRequest, CommandSender, Conversation, CreatedAgent, CreatedCommand, CreatedToken,
+    CustomCommand, DeployedHook, Expiry, ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation,
+    Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata,
+    Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand,
+    PromptPermission, PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo,
+    RunRecord, SenderType, Skill, Skills, Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry,
+    TranscriptStep, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery,
+    WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{
     AgentToken, ClaimCode, ClaimUrl, HookKey, MetricsKey, PersonalAccessToken, SessionToken, UserToken,
     WebhookSecret,
 };
+pub use webhook::{CommandReply, PromptReply, SIGNATURE_HEADER, SignedReply};

@@ -18,6 +18,7 @@ mod message;
 mod metadata;
 mod onboarding;
 mod pat;
+mod received;
 mod run;
 mod slot;
 mod time;
@@ -46,6 +47,7 @@ pub use onboarding::{
 };
 pub(crate) use pat::RawToken;
 pub use pat::{CreatedToken, Expiry, PersonalAccessTokenInfo};
+pub use received::{CommandRequest, CommandSender, PromptRequest, PromptedAgent, WebhookDelivery};
 pub(crate) use run::Transcript;
 pub use run::{RunInfo, RunRecord, TranscriptEntry, TranscriptStep};
 pub use time::Timestamp;
