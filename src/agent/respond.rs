@@ -1,5 +1,6 @@
 //! Whether a message is for the agent, and whether it may still answer.
 
+use crate::agent::Agent;
 use crate::agent::mention::is_mentioned;
 use crate::model::{Message, User};
 
@@ -17,6 +18,19 @@ pub enum Decision {
     Ended,
     /// The agents have answered each other often enough: the loop guard is used up.
     TooManyHops,
+}
+
+impl Agent {
+    /// Whether a message is for this agent to answer: it mentions the agent's exact handle (`@larry` is not
+    /// `@larry_lobster`) or is a direct message, is not the agent's own, and its loop guard allows one more hop.
+    pub fn should_respond(&self, message: &Message) -> bool {
+        self.decide(message) == Decision::Respond
+    }
+
+    /// As [`should_respond`](Agent::should_respond), with the reason.
+    pub fn decide(&self, message: &Message) -> Decision {
+        decide(message, &self.inner.me)
+    }
 }
 
 /// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and two more: never one's own message, and always a

@@ -146,8 +146,9 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
                     memory.polling_works();
                     Ok(link)
                 }
-                Err(other) if other.is_auth() => Err(other),
-                // The first trouble is the one to look at.
+                // The server's own word, which an upgrade does not always get.
+                Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
+                // Else the first trouble is the one to look at.
                 Err(other) => {
                     log::debug!("long-polling is no way either: {other}");
                     Err(error)

@@ -33,6 +33,9 @@ pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;
-pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
+#[allow(unused_imports)] // Runs are to use it.
+pub(crate) use session::SessionWatch;
+pub(crate) use session::{Host, Limits, Next, Session};
 pub use transport::Transport;
+#[allow(unused_imports)] // Runs are to use it.
 pub(crate) use watch::Filter;

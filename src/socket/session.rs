@@ -58,6 +58,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// A watch that outlives links.
+#[allow(dead_code)] // Runs are to use it.
 pub(crate) type SessionWatch = Watching<Arc<Shared>>;
 
 /// How long the peer may take to complete the closing handshake.
@@ -171,6 +172,7 @@ impl Session {
     }
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
+    #[allow(dead_code)] // Runs are to use it.
     pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
         Watching::new(Arc::clone(&self.shared), None, filter)
     }

@@ -1,0 +1,154 @@
+//! What an agent says and does in its rooms.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::agent::outgoing::EditMessage;
+use crate::agent::post::{self, Post};
+use crate::agent::{Agent, Inner, Outgoing};
+use crate::error::{Error, Result};
+use crate::model::{AgencyId, LoopGuard, Message, MessageId};
+use crate::socket::RawEvent;
+
+impl Agent {
+    /// Speaks in the room joined last. Returns once the message is handed to the operating system; waits for a
+    /// lost connection to come back, up to the [`send_timeout`](crate::AgentBuilder::send_timeout).
+    ///
+    /// # Errors
+    /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back in time. Certainly not sent.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke in the middle. It is never repeated by this crate.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): no text, larger than the server takes, or no room joined.
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
+    pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        self.send_to(&self.current_room()?, &message.into())
+    }
+
+    /// Speaks in the room joined last and waits until the message has been seen there: the confirmed form of
+    /// [`send`](Agent::send). Returns the message as the room has it, with its id.
+    ///
+    /// If the connection breaks in between, the room's history settles the matter after the reconnect. To be known again
+    /// the message carries a key `post_id` in its metadata.
+    ///
+    /// # Errors
+    /// - [`NotSent`](crate::ErrorKind::NotSent): it is not in the room, looked for there after the connection was back.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
+    ///   server does not say what a complaint is about.)
+    /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
+    ///   [`post_timeout`](crate::AgentBuilder::post_timeout).
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
+        self.post_to(&self.current_room()?, message.into())
+    }
+
+    pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
+        let Inner { session, client, me, feed, options, .. } = &*self.inner;
+        let mark = post::new_mark();
+        let (since, dm) = feed.position(room);
+        Post {
+            session,
+            client,
+            me,
+            room,
+            message: message.marked(&mark),
+            mark,
+            since,
+            dm,
+            send_timeout: options.send_timeout,
+            echo_timeout: options.post_timeout,
+        }
+        .run()
+    }
+
+    /// As [`send`](Agent::send), but never waits for a lost connection.
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down.
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        let room = self.current_room()?;
+        self.inner.session.emit("send-message", &message.into().payload(&room)?, Instant::now())
+    }
+
+    fn current_room(&self) -> Result<AgencyId> {
+        let none = || Error::invalid("the agent is in no room: call agent.join(\"lobby\") first");
+        self.inner.rooms.current().ok_or_else(none)
+    }
+
+    /// Answers a message in the room that it came from, and carries its loop guard on: one hop more.
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send).
+    pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
+        let guard = to.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
+        self.send_to(&to.agency_id, &message.into().guarded(&guard))
+    }
+
+    pub(crate) fn send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        self.emit("send-message", &message.payload(room)?)
+    }
+
+    /// Gives one of the agent's own messages a new text.
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send). That the message is not the agent's own shows as
+    /// [`Event::ServerError`](crate::Event::ServerError).
+    pub fn edit(&self, message: &Message, text: impl AsRef<str>) -> Result<()> {
+        self.edit_in(&message.agency_id, &message.id, text.as_ref())
+    }
+
+    pub(crate) fn edit_in(&self, room: &AgencyId, message: &MessageId, text: &str) -> Result<()> {
+        let content = text.trim();
+        if content.is_empty() {
+            return Err(Error::invalid("the new text is empty"));
+        }
+        self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
+    }
+
+    /// Sends an event of any name, for what this crate has no method for yet. The counterpart of
+    /// [`Event::Other`](crate::Event::Other).
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send); [`Invalid`](crate::ErrorKind::Invalid) when the payload cannot be written as JSON or the name
+    /// is one that the protocol keeps for itself.
+    pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let until = Instant::now() + self.inner.options.send_timeout;
+        self.inner.session.emit(name, payload, until)
+    }
+
+    /// Sends an event of any name and waits for the server's ack, `timeout` at most. May be used inside a handler.
+    /// An ack without arguments is `null`.
+    ///
+    /// # Errors
+    /// As [`emit`](Agent::emit); [`Timeout`](crate::ErrorKind::Timeout) when no ack comes, [`MaybeSent`](crate::ErrorKind::MaybeSent)
+    /// when the connection breaks first, [`Protocol`](crate::ErrorKind::Protocol) when the ack cannot be decoded.
+    pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
+        let until = Instant::now() + self.inner.options.send_timeout;
+        let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
+        args.first().map_err(|error| {
+            Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)
+        })
+    }
+
+    /// Answers an event of the server's that [wants an answer](RawEvent::wants_answer), once.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when no answer is wanted or one was given,
+    /// [`NotSent`](crate::ErrorKind::NotSent) when the connection that the event came over is gone.
+    pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        self.inner.session.answer(event, payload)
+    }
+
+    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::Conversation::agency_id)),
+    /// which is joined first if it has not been.
+    ///
+    /// # Errors
+    /// As [`send`](Agent::send) and [`join`](Agent::join).
+    pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
+        if !self.inner.rooms.contains(room) {
+            self.enter(room, true)?;
+            self.inner.rooms.add_behind(room);
+        }
+        self.send_to(room, &message.into())
+    }
+}
