@@ -1,12 +1,11 @@
 //! What a room's history says about a gap.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::agent::track::Since;
-use crate::client::{Client, Messages};
+use crate::client::{Client, Messages, Walk};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, MessageId, Timestamp};
+use crate::model::{AgencyId, Message, Timestamp};
 use crate::socket::Session;
 
 const PAGE: u32 = 100;
@@ -37,18 +36,6 @@ pub(crate) fn since(client: &Client, room: &AgencyId, dm: &mut bool, since: &Sin
         }
     };
     walk_back(client, room, dm, |message| since.is_some_and(|since| message.created_at < *since))
-}
-
-/// How the next page is asked for.
-///
-/// `before` leaves out messages of that very time, of which a page may hold only some. So ask for a moment later and
-/// pass over what comes twice. Where a whole page has one time, ask by the id of the last message (which the API
-/// description names, and the SDK does not use); and where that leads nowhere, by the time after all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cursor {
-    JustAfter,
-    Id,
-    Time,
 }
 
 /// How often a history is asked for that does not come, and how long to wait in between at first.
@@ -87,44 +74,22 @@ pub(crate) fn walk_back(
     dm: &mut bool,
     enough: impl Fn(&Message) -> bool,
 ) -> Result<Vec<Message>> {
-    let mut seen: HashSet<MessageId> = HashSet::new();
+    let mut walk = Walk::default();
     let mut found = Vec::new();
-    let mut before = None;
-    let mut cursor = Cursor::JustAfter;
     loop {
-        let page = match page(client, room, dm, before.as_ref(), PAGE) {
-            // Not every server takes an id.
-            Err(_) if cursor == Cursor::Id => Vec::new(),
+        let page = match page(client, room, dm, walk.before(), PAGE) {
+            Err(_) if walk.may_be_refused() => Vec::new(),
             other => other?,
         };
-        let oldest = page.iter().map(|message| &message.created_at).min().cloned();
-        let last = page.last().map(|message| message.id.clone());
-        let count = found.len();
-        let mut reached = false;
-        for message in page {
-            reached |= enough(&message);
-            if seen.insert(message.id.clone()) {
-                found.push(message);
-            }
-        }
+        let Some(new) = walk.take(page) else { break };
+        let reached = new.iter().any(&enough);
+        found.extend(new);
         if found.len() > MOST {
             return Err(Error::new(ErrorKind::Server, format!("more than {MOST} messages were missed")));
         }
-        cursor = match cursor {
-            _ if reached => break,
-            _ if found.len() > count => Cursor::JustAfter,
-            Cursor::JustAfter => Cursor::Id,
-            Cursor::Id => Cursor::Time,
-            Cursor::Time => break,
-        };
-        before = match (cursor, oldest, last) {
-            (Cursor::JustAfter, Some(oldest), _) => Some(oldest.just_after().unwrap_or(oldest)),
-            (Cursor::Id, _, Some(last)) => Some(last.as_str().into()),
-            (Cursor::Time, Some(oldest), _) => Some(oldest),
-            (Cursor::Time, None, _) => found.last().map(|message: &Message| message.created_at.clone()),
-            // An empty page: the beginning.
-            _ => break,
-        };
+        if reached {
+            break;
+        }
     }
     // The server's own order, also within one moment.
     found.reverse();
