@@ -14,6 +14,7 @@ mod respond;
 mod room;
 mod rooms;
 mod sending;
+mod trace;
 mod track;
 
 use std::fmt;
@@ -27,6 +28,7 @@ pub use mention::is_mentioned;
 pub use outgoing::Outgoing;
 pub use respond::Decision;
 pub use room::Room;
+pub use trace::Trace;
 
 use crate::client::{AgentSession, Client};
 use crate::config::{Builder, Config};
