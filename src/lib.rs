@@ -17,7 +17,7 @@ mod token;
 
 pub use agent::{
     Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
-    Transport, is_mentioned,
+    SentAway, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,

@@ -148,6 +148,7 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
                 }
                 // The server's own word, which an upgrade does not always get.
                 Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
+                Err(other) if other.retry_after() > error.retry_after() => Err(other),
                 // Else the first trouble is the one to look at.
                 Err(other) => {
                     log::debug!("long-polling is no way either: {other}");
