@@ -119,6 +119,15 @@ pub(crate) struct SendMessage<'a> {
     metadata: Option<&'a Map<String, Value>>,
 }
 
+/// `send-message` with a slash command in it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SendCommand<'a> {
+    pub(crate) agency_id: &'a AgencyId,
+    pub(crate) content: &'a str,
+    pub(crate) silent: bool,
+}
+
 /// `edit-message`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -35,9 +35,7 @@ pub(crate) use inbox::Item;
 pub(crate) use line::Line;
 pub(crate) use policy::Policy;
 pub use policy::{Reconnect, SentAway};
-#[allow(unused_imports)] // Runs are to use it.
-pub(crate) use session::SessionWatch;
-pub(crate) use session::{Host, Limits, Next, Session};
+pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub use transport::Transport;
 #[allow(unused_imports)] // Runs are to use it.
 pub(crate) use watch::Filter;
