@@ -17,7 +17,7 @@ mod token;
 
 pub use agent::{
     Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Outgoing, Reconnect, RecvError,
-    Room, Trace, Transport, is_mentioned,
+    Room, SentAway, Trace, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,

@@ -20,7 +20,7 @@ mod track;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-pub use builder::{AgentBuilder, AgentOptions, Reconnect, Transport};
+pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
@@ -145,7 +145,7 @@ impl Agent {
             transport: options.transport,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let session = Session::open(target, Arc::new(door), limits, options.reconnect)?;
+        let session = Session::open(target, Arc::new(door), limits, options.policy)?;
         Ok(Agent {
             inner: Arc::new(Inner {
                 session,
