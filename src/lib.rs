@@ -17,8 +17,8 @@ mod token;
 mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
-    Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Outgoing, Reconnect, RecvError,
+    Room, SentAway, Trace, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -32,18 +32,18 @@ pub use error::{Error, ErrorKind, Result};
 pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    CommandId, CommandRequest, CommandSender, Conversation, CreatedAgent, CreatedCommand, CreatedToken,
-    CustomCommand, DeployedHook, Expiry, ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation,
-    Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata,
-    Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand,
-    PromptPermission, PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo,
-    RunRecord, SenderType, Skill, Skills, Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry,
-    TranscriptStep, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery,
-    WebhookEvent, WebhookEventType,
+    Color, CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
+    DeployedHook, Expiry, ExploreMetadata, Hook, HookCall, HookCaller, HookCommand, HookId, HookSource,
+    Invitation, Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType,
+    Metadata, Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo,
+    PlatformCommand, PromptPermission, PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role,
+    RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Span, Style, Subscription, SubscriptionId,
+    Timestamp, TokenId, TraceReport, TraceStatus, TraceStep, TranscriptEntry, TranscriptStep, User, UserId,
+    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{
     AgentToken, ClaimCode, ClaimUrl, HookKey, MetricsKey, PersonalAccessToken, SessionToken, UserToken,
     WebhookSecret,
 };
-pub use webhook::{CommandReply, PromptReply, SIGNATURE_HEADER, SignedReply};
+pub use webhook::{HookReply, PromptReply, SIGNATURE_HEADER, SignedReply};

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 
 use common::{Request, Response, SOON, ScriptedServer, Stage, wait_for_message, watchdog};
 use crustocean::{
-    AgencyId, Agent, CommandReply, CommandRequest, MessageType, Outgoing, PromptReply, PromptRequest,
+    AgencyId, Agent, HookCall, HookReply, MessageType, Outgoing, PromptReply, PromptRequest,
     SIGNATURE_HEADER, SenderType, WebhookDelivery, WebhookEvent, WebhookSecret,
 };
 
@@ -34,15 +34,15 @@ fn a_command_is_read_and_answered() {
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
     server.on("POST", "/hook", move |request| {
-        let call = CommandRequest::from_json(&request.body).unwrap();
+        let call = HookCall::from_json(&request.body).unwrap();
         let reply = match call.positional.first() {
-            Some(coin) => CommandReply::new(
+            Some(coin) => HookReply::new(
                 Outgoing::new(format!("{coin} is at 3000 {}", call.option("in").unwrap_or("USD")))
                     .kind(MessageType::Chat)
                     .with("skill", "prices"),
             )
             .sender("ticker", "The Ticker"),
-            None => CommandReply::error("Which coin?").ephemeral(true),
+            None => HookReply::error("Which coin?").ephemeral(true),
         };
         tell.lock().unwrap().send(call).unwrap();
         Response::text(reply.status(), reply.to_json()).header("Content-Type", "application/json")

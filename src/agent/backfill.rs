@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::agent::track::Since;
 use crate::client::{Client, Messages, Walk};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, Timestamp};
+use crate::model::{AgencyId, Message, MessageId, Timestamp};
 use crate::socket::Session;
 
 const PAGE: u32 = 100;
@@ -18,6 +18,19 @@ const MOST: usize = 10_000;
 /// What the server says.
 pub(crate) fn newest(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<Option<Message>> {
     Ok(page(client, room, dm, None, 1)?.into_iter().next())
+}
+
+/// One of the last messages of a room, by its id.
+///
+/// # Errors
+/// What the server says.
+pub(crate) fn recent(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    id: &MessageId,
+) -> Result<Option<Message>> {
+    Ok(page(client, room, dm, None, PAGE)?.into_iter().find(|message| message.id == *id))
 }
 
 /// Everything since then, oldest first, with some messages from before it.
@@ -78,7 +91,7 @@ pub(crate) fn walk_back(
     let mut found = Vec::new();
     loop {
         let page = match page(client, room, dm, walk.before(), PAGE) {
-            Err(_) if walk.may_be_refused() => Vec::new(),
+            Err(error) if walk.forgives(&error) => Vec::new(),
             other => other?,
         };
         let Some(new) = walk.take(page) else { break };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::vec;
 
 use super::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, Timestamp};
 
 /// The server's documented maximum is not known; the JavaScript SDK sends no more.
@@ -96,7 +96,7 @@ impl History<'_> {
     fn next_page(&mut self) -> Result<Vec<Message>> {
         loop {
             let page = match self.query.fetch() {
-                Err(_) if self.walk.may_be_refused() => Vec::new(),
+                Err(error) if self.walk.forgives(&error) => Vec::new(),
                 other => other?,
             };
             let Some(new) = self.walk.take(page) else { return Ok(Vec::new()) };
@@ -163,9 +163,10 @@ impl Walk {
         self.before.as_ref()
     }
 
-    /// Whether a refusal of the next page counts as an empty one: not every server takes an id.
-    pub(crate) fn may_be_refused(&self) -> bool {
-        self.cursor == Cursor::Id
+    /// Whether this refusal of the next page counts as an empty one: not every server takes an id.
+    pub(crate) fn forgives(&self, error: &Error) -> bool {
+        let refused = matches!(error.status(), Some(400 | 404 | 422 | 500));
+        self.cursor == Cursor::Id && refused
     }
 
     /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.

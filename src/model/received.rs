@@ -11,11 +11,11 @@ use super::{AgencyId, AgentConfig, AgentId, Message, Timestamp, UserId};
 
 api_struct! {
     /// What is posted to the webhook of a custom command when somebody uses it. Answer with a
-    /// [`CommandReply`](crate::CommandReply), within 15 s.
+    /// [`HookReply`](crate::HookReply), within 15 s.
     ///
     /// docs.crustocean.chat, page "Hooks".
     #[derive(Debug, Clone)]
-    pub struct CommandRequest {
+    pub struct HookCall {
         /// The agency it was used in.
         agency_id: AgencyId = required("agencyId" | "agency_id"),
         /// The command's name: lowercase letters and digits, no slash.
@@ -31,11 +31,11 @@ api_struct! {
         /// The slug, if it was called as `/command@slug`.
         hook_target: Option<String> = optional("hook_target" | "hookTarget"),
         /// Who used it.
-        sender: CommandSender = required("sender"),
+        sender: HookCaller = required("sender"),
     }
 }
 
-impl CommandRequest {
+impl HookCall {
     /// The value of `--name value`.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.flags.get(name)?.as_str()
@@ -50,7 +50,7 @@ impl CommandRequest {
 api_struct! {
     /// Who used a custom command.
     #[derive(Debug, Clone)]
-    pub struct CommandSender {
+    pub struct HookCaller {
         /// The account's id.
         user_id: UserId = default("userId" | "user_id" | "id"),
         /// The name to mention, without `@`.
@@ -226,7 +226,7 @@ mod tests {
                 "flags":{"in":"EUR","loud":true},"creator":"@alice","new":{},
                 "sender":{"user_id":"usr-1","username":"bob","display_name":"Bob","type":"user"}}"#,
         ] {
-            let request: CommandRequest = serde_json::from_str(json).unwrap();
+            let request: HookCall = serde_json::from_str(json).unwrap();
             assert_eq!((request.agency_id.as_str(), request.command.as_str()), ("ag-1", "price"));
             assert_eq!(
                 (request.raw_args.as_str(), &request.positional[0]),
@@ -241,11 +241,11 @@ mod tests {
             );
         }
         let minimal = r#"{"agencyId":"ag-1","command":"price","sender":{"username":"mybot","type":"agent"}}"#;
-        let request: CommandRequest = serde_json::from_str(minimal).unwrap();
+        let request: HookCall = serde_json::from_str(minimal).unwrap();
         assert!(request.positional.is_empty() && request.flags.is_empty() && request.raw_args.is_empty());
         assert_eq!((request.sender.display_name.as_str(), request.sender.kind), ("mybot", SenderType::Agent));
         for bad in [r#"{"agencyId":"ag-1","command":"price"}"#, r#"{"sender":{"username":"bob"}}"#, "[]"] {
-            assert!(serde_json::from_str::<CommandRequest>(bad).is_err(), "{bad}");
+            assert!(serde_json::from_str::<HookCall>(bad).is_err(), "{bad}");
         }
     }
 

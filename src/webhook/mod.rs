@@ -7,30 +7,30 @@ mod signature;
 
 use serde::de::DeserializeOwned;
 
-pub use reply::{CommandReply, PromptReply, SignedReply};
+pub use reply::{HookReply, PromptReply, SignedReply};
 pub use signature::SIGNATURE_HEADER;
 
 use crate::error::{Error, Result};
-use crate::model::{CommandRequest, PromptRequest, WebhookDelivery};
+use crate::model::{HookCall, PromptRequest, WebhookDelivery};
 use crate::token::WebhookSecret;
 
-impl CommandRequest {
+impl HookCall {
     /// Reads the body that was posted.
     ///
     /// Such requests carry no signature that is documented: keep the URL to yourself.
     ///
     /// ```
-    /// use crustocean::{CommandReply, CommandRequest};
+    /// use crustocean::{HookReply, HookCall};
     ///
     /// /// Status and body of the answer to what was posted.
     /// fn answer(body: &[u8]) -> (u16, String) {
-    ///     let reply = match CommandRequest::from_json(body) {
+    ///     let reply = match HookCall::from_json(body) {
     ///         Ok(call) if call.command == "price" => {
     ///             let currency = call.option("in").unwrap_or("USD"); // /price ETH --in EUR
-    ///             CommandReply::new(format!("{} is at 3000 {currency}", call.raw_args)).broadcast(!call.flag("quiet"))
+    ///             HookReply::new(format!("{} is at 3000 {currency}", call.raw_args)).broadcast(!call.flag("quiet"))
     ///         }
-    ///         Ok(call) => CommandReply::error(format!("no such command: {}", call.command)),
-    ///         Err(error) => CommandReply::error(error.to_string()),
+    ///         Ok(call) => HookReply::error(format!("no such command: {}", call.command)),
+    ///         Err(error) => HookReply::error(error.to_string()),
     ///     };
     ///     (reply.status(), reply.to_json())
     /// }
@@ -138,7 +138,7 @@ mod tests {
         {
             let errors = [
                 PromptRequest::from_json(body).unwrap_err(),
-                CommandRequest::from_json(body).unwrap_err(),
+                HookCall::from_json(body).unwrap_err(),
                 WebhookDelivery::from_json(body).unwrap_err(),
             ];
             for error in errors {

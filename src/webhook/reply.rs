@@ -7,36 +7,36 @@ use crate::agent::Outgoing;
 use crate::model::MessageType;
 use crate::token::AgentToken;
 
-/// The answer to a [`CommandRequest`](crate::CommandRequest): send [`to_json`](Self::to_json) with
+/// The answer to a [`HookCall`](crate::HookCall): send [`to_json`](Self::to_json) with
 /// [`status`](Self::status), as `application/json`.
 ///
 /// ```
-/// use crustocean::{CommandReply, MessageType, Outgoing};
+/// use crustocean::{HookReply, MessageType, Outgoing};
 ///
-/// let plain = CommandReply::new("ETH is at 3000");
+/// let plain = HookReply::new("ETH is at 3000");
 /// assert_eq!((plain.status(), plain.to_json().as_str()), (200, r#"{"content":"ETH is at 3000"}"#));
 ///
 /// let rich = Outgoing::new("ETH is at 3000").kind(MessageType::Chat).with("skill", "prices");
-/// let reply = CommandReply::new(rich).sender("ticker", "The Ticker");
-/// let secret = CommandReply::new("only you see this").ephemeral(true);
+/// let reply = HookReply::new(rich).sender("ticker", "The Ticker");
+/// let secret = HookReply::new("only you see this").ephemeral(true);
 /// # let _ = (reply, secret);
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "it is an answer only when it is sent"]
-pub struct CommandReply {
+pub struct HookReply {
     status: u16,
     body: Map<String, Value>,
 }
 
-impl CommandReply {
+impl HookReply {
     /// What the room is shown. The type defaults to `tool_result`; `system` and `chat` are possible as well.
     pub fn new(message: impl Into<Outgoing>) -> Self {
-        CommandReply { status: 200, body: fields(message.into()) }
+        HookReply { status: 200, body: fields(message.into()) }
     }
 
     /// The command has failed: the caller is shown why.
     pub fn error(reason: impl Into<String>) -> Self {
-        CommandReply { status: 500, body: Map::from_iter([("error".to_owned(), reason.into().into())]) }
+        HookReply { status: 500, body: Map::from_iter([("error".to_owned(), reason.into().into())]) }
     }
 
     /// Whether everybody in the room sees it. Defaults to the platform's choice, `true`.
@@ -71,7 +71,7 @@ impl CommandReply {
 }
 
 /// The body, for frameworks that serialise it themselves.
-impl Serialize for CommandReply {
+impl Serialize for HookReply {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.body.serialize(serializer)
     }
@@ -142,14 +142,14 @@ mod tests {
     #[test]
     fn answers_are_spelled_as_documented() {
         let message = Outgoing::new("ETH is at 3000").kind(MessageType::Chat).with("skill", "prices");
-        let reply = CommandReply::new(message.clone()).broadcast(false).ephemeral(true).sender("t", "The T");
+        let reply = HookReply::new(message.clone()).broadcast(false).ephemeral(true).sender("t", "The T");
         let json = concat!(
             r#"{"broadcast":false,"content":"ETH is at 3000","ephemeral":true,"metadata":{"skill":"prices"},"#,
             r#""sender_display_name":"The T","sender_username":"t","type":"chat"}"#
         );
         assert_eq!((reply.status(), reply.to_json().as_str()), (200, json));
         assert_eq!(serde_json::to_string(&reply).unwrap(), json);
-        let error = CommandReply::error("no \"such\" coin");
+        let error = HookReply::error("no \"such\" coin");
         assert_eq!((error.status(), error.to_json().as_str()), (500, r#"{"error":"no \"such\" coin"}"#));
 
         let token: AgentToken = "Jefe".parse().unwrap();
