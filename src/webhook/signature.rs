@@ -173,13 +173,13 @@ mod tests {
         for bad in [
             "",
             "sha256=",
-            &good[..63],
+            good.get(..63).unwrap(),
             &format!("{good}0"),
             &format!("sha1={good}"),
             &format!("sha256=sha256={good}"),
-            &format!("+{}", &good[1..]),
-            &format!("é{}", &good[2..]),
-            &format!("é{}", &good[1..]),
+            &format!("+{}", good.get(1..).unwrap()),
+            &format!("é{}", good.get(2..).unwrap()),
+            &format!("é{}", good.get(1..).unwrap()),
             &other,
             &last,
         ] {
