@@ -16,8 +16,8 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
-    Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, ExchangeLimit, Mentions, Outgoing, Presence,
+    Reconnect, RecvError, Room, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
