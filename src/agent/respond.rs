@@ -1,7 +1,5 @@
 //! Whether a message is for the agent, and whether it may still answer.
 
-use serde_json::Value;
-
 use crate::agent::Agent;
 use crate::agent::mention::is_mentioned;
 use crate::model::{Message, User};
@@ -28,12 +26,7 @@ pub enum Decision {
 /// Whether nobody is there to hear an answer. Scheduled prompts are the exception that the platform documents (page
 /// "Autonomous workflows").
 fn is_of_the_platform(message: &Message) -> bool {
-    let is_set = |key: &str| {
-        let value = message.metadata.get(key);
-        !matches!(value, None | Some(Value::Null | Value::Bool(false)))
-            && !value.is_some_and(|value| value == 0 || value == "")
-    };
-    (message.is_system() || is_set("webhook")) && !is_set("heartbeat")
+    (message.is_system() || message.metadata.is_from_hook()) && !message.metadata.is_heartbeat()
 }
 
 impl Agent {

@@ -24,6 +24,10 @@ impl Room {
         Room { agent, id, about, members: members.into() }
     }
 
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
     /// The room's id.
     pub fn id(&self) -> &AgencyId {
         &self.id

@@ -15,6 +15,7 @@ mod link;
 mod packet;
 mod payload;
 mod pipe;
+mod policy;
 mod polling;
 mod poster;
 mod pulse;
@@ -28,14 +29,13 @@ mod transport;
 mod watch;
 mod websocket;
 
-pub use backoff::Reconnect;
 pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;
-#[allow(unused_imports)] // Runs are to use it.
-pub(crate) use session::SessionWatch;
-pub(crate) use session::{Host, Limits, Next, Session};
+pub(crate) use policy::Policy;
+pub use policy::{Reconnect, SentAway};
+pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub use transport::Transport;
 #[allow(unused_imports)] // Runs are to use it.
 pub(crate) use watch::Filter;
