@@ -17,8 +17,8 @@ mod token;
 mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Outgoing, Reconnect, RecvError,
-    Room, SentAway, Trace, Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Mentions, Outgoing,
+    Presence, Reconnect, RecvError, Room, SentAway, Trace, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
 use crate::socket::Session;
 
-const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 /// Beyond this a gap is not filled: it would take all day, and all memory.
 const MOST: usize = 10_000;
 
@@ -110,7 +110,10 @@ pub(crate) fn walk_back(
 }
 
 /// One page, newest first. Direct conversations have their own place; `dm` learns which it is.
-fn page(
+///
+/// # Errors
+/// What the server says.
+pub(crate) fn page(
     client: &Client,
     room: &AgencyId,
     dm: &mut bool,
