@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+#[cfg(crustocean_bench)]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod config;
 mod error;
@@ -14,10 +17,11 @@ mod model;
 mod net;
 mod socket;
 mod token;
+mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Outgoing, Reconnect, RecvError,
-    Room, Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Mentions, Outgoing,
+    Presence, Reconnect, RecvError, Room, SentAway, Trace, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -31,16 +35,18 @@ pub use error::{Error, ErrorKind, Result};
 pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
-    DeployedHook, Expiry, ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation, Invite,
-    InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network,
-    NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
-    RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills,
-    Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId,
-    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
+    Color, CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
+    DeployedHook, Expiry, ExploreMetadata, Hook, HookCall, HookCaller, HookCommand, HookId, HookSource,
+    Invitation, Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType,
+    Metadata, Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo,
+    PlatformCommand, PromptPermission, PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role,
+    RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Span, Style, Subscription, SubscriptionId,
+    Timestamp, TokenId, TraceReport, TraceStatus, TraceStep, TranscriptEntry, TranscriptStep, User, UserId,
+    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{
     AgentToken, ClaimCode, ClaimUrl, HookKey, MetricsKey, PersonalAccessToken, SessionToken, UserToken,
     WebhookSecret,
 };
+pub use webhook::{HookReply, PromptReply, SIGNATURE_HEADER, SignedReply};

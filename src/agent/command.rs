@@ -78,6 +78,10 @@ impl Command<'_> {
         self
     }
 
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Runs it and waits for the result. That the command failed is a result, too: [`CommandReply::ok`],
     /// [`CommandReply::into_result`].
     ///

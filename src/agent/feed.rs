@@ -4,6 +4,7 @@
 //! what came before it and what came after: messages of the new link are held until the history has been read.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,8 @@ use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
 use crate::agent::track::{Since, Track};
 use crate::client::Client;
-use crate::model::{AgencyId, MessageId};
+use crate::error::Result;
+use crate::model::{AgencyId, MessageId, UserId};
 use crate::socket::{Item, RawEvent, Session};
 
 /// Long enough to read what is there, short enough not to be waiting.
@@ -30,7 +32,7 @@ const MOST_HELD: usize = 10_000;
 pub(crate) struct Feed {
     /// Held by a consumer, also while it fills a gap: the others wait for that.
     line: Mutex<State>,
-    /// Whether anything waits in the line or is being held: if not, events pass it by. Set under the line's lock.
+    /// Whether anything waits in the line or is being held: if not, events pass it by.
     busy: AtomicBool,
     /// Held for moments only. Taken after `line`, never before.
     tracks: Mutex<Tracks>,
@@ -52,8 +54,9 @@ struct State {
 }
 
 impl Feed {
-    fn line(&self) -> MutexGuard<'_, State> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self) -> InLine<'_> {
+        let state = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        InLine { state, busy: &self.busy }
     }
 
     fn tracks(&self) -> MutexGuard<'_, Tracks> {
@@ -81,6 +84,39 @@ impl Feed {
         }
     }
 
+    /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined.
+    pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
+        let mut track = Track::new(true);
+        track.starts_at(None);
+        self.tracks().entry(room.clone()).or_insert(track);
+    }
+
+    /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
+    /// to the agent's own last word there, of the last page.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) -> Result<()> {
+        let mut dm = true;
+        let page = backfill::page(client, room, &mut dm, None, backfill::PAGE)?;
+        let mut unheard: Vec<_> = page.into_iter().take_while(|message| message.sender_id != *me).collect();
+        unheard.reverse();
+        let mut line = self.line();
+        let (news, _) = self.tracks().entry(room.clone()).or_default().sort_out(unheard, &Since::Beginning);
+        line.ready.extend(news.into_iter().map(Event::Message));
+        Ok(())
+    }
+
+    /// The room's story ends here.
+    pub(crate) fn forget(&self, room: &AgencyId) {
+        self.tracks().remove(room);
+    }
+
+    /// Something that did not come from the session, to be handed out next. Wakes nobody.
+    pub(crate) fn push(&self, event: Event) {
+        self.line().ready.push_back(event);
+    }
+
     /// From where on the room's history is news, and where that history is.
     pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
         self.tracks().get(room).map_or((Since::Unknown, false), |track| (track.since(), track.dm))
@@ -92,17 +128,13 @@ impl Feed {
             return None;
         }
         let mut line = self.line();
-        let event = loop {
+        loop {
             if let Some(event) = line.ready.pop_front() {
-                break Some(event);
+                return Some(event);
             }
-            match line.backlog.pop_front() {
-                Some(queued) => line.accept(queued, &self.tracks, source),
-                None => break None,
-            }
-        };
-        self.busy.store(line.is_busy(), Ordering::Release);
-        event
+            let queued = line.backlog.pop_front()?;
+            line.accept(queued, &self.tracks, source);
+        }
     }
 
     /// What becomes of an item: an event to hand out now, or nothing (yet).
@@ -121,11 +153,34 @@ impl Feed {
             item => Queued::Item(item),
         };
         // Everything goes through in turn: a second consumer waits while the first one fills a gap.
-        let mut line = self.line();
-        line.backlog.push_back(queued);
-        self.busy.store(true, Ordering::Release);
-        drop(line);
+        self.line().backlog.push_back(queued);
         self.take_ready(source)
+    }
+}
+
+/// The line, locked. Says whether it is busy when it is let go.
+struct InLine<'a> {
+    state: MutexGuard<'a, State>,
+    busy: &'a AtomicBool,
+}
+
+impl Deref for InLine<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for InLine<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.busy.store(self.state.is_busy(), Ordering::Release);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Socket.IO 5 over Engine.IO 4, over WebSocket or HTTP long-polling. Knows nothing of Crustocean.
 
 mod backoff;
+#[cfg(crustocean_bench)]
+pub(crate) mod bench;
 mod channel;
 mod connect;
 mod engine;
@@ -15,6 +17,7 @@ mod link;
 mod packet;
 mod payload;
 mod pipe;
+mod policy;
 mod polling;
 mod poster;
 mod pulse;
@@ -28,11 +31,12 @@ mod transport;
 mod watch;
 mod websocket;
 
-pub use backoff::Reconnect;
 pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;
+pub(crate) use policy::Policy;
+pub use policy::{Reconnect, SentAway};
 pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub use transport::Transport;
 #[allow(unused_imports)] // Runs are to use it.
