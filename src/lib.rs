@@ -16,8 +16,8 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Outgoing, Reconnect, RecvError, Room,
-    Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Interrupt, Outgoing, Permission, Reconnect,
+    RecvError, Room, Run, Stream, Thinking, ToolCall, ToolOutcome, Transport, Trigger, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -32,12 +32,12 @@ pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
     CommandId, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand, DeployedHook, Expiry,
-    ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation, Invite, InvokePermission, LoopGuard,
-    Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent, Participant,
-    Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission, RegisteredAgent,
-    RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Subscription,
-    SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId, UserListing,
-    VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
+    ExploreMetadata, Hook, HookCommand, HookId, HookSource, InterruptAction, Invitation, Invite,
+    InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network,
+    NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
+    RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills,
+    Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId,
+    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{

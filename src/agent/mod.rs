@@ -12,7 +12,9 @@ mod post;
 mod respond;
 mod room;
 mod rooms;
+mod run;
 mod sending;
+mod thinking;
 mod track;
 
 use std::fmt;
@@ -25,6 +27,8 @@ pub use mention::is_mentioned;
 pub use outgoing::Outgoing;
 pub use respond::Decision;
 pub use room::Room;
+pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
+pub use thinking::Thinking;
 
 use crate::client::{AgentSession, Client};
 use crate::config::{Builder, Config};
@@ -35,6 +39,8 @@ use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
 use rooms::{Door, Rooms};
+use run::OpenRuns;
+use thinking::Thoughts;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
 /// connection is lost, into the rooms that it was in.
@@ -73,6 +79,8 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    runs: OpenRuns,
+    thoughts: Thoughts,
     options: AgentOptions,
 }
 
@@ -149,6 +157,8 @@ impl Agent {
                 rooms,
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                runs: OpenRuns::default(),
+                thoughts: Thoughts::default(),
                 options,
             }),
         })

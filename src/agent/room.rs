@@ -19,6 +19,10 @@ impl Room {
         Room { agent, id, members }
     }
 
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
     /// The room's id.
     pub fn id(&self) -> &AgencyId {
         &self.id

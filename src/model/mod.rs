@@ -47,7 +47,7 @@ pub use onboarding::{
 pub(crate) use pat::RawToken;
 pub use pat::{CreatedToken, Expiry, PersonalAccessTokenInfo};
 pub(crate) use run::Transcript;
-pub use run::{RunInfo, RunRecord, TranscriptEntry, TranscriptStep};
+pub use run::{InterruptAction, RunInfo, RunRecord, TranscriptEntry, TranscriptStep};
 pub use time::Timestamp;
 pub(crate) use user::SessionReply;
 pub use user::User;

@@ -22,6 +22,7 @@ mod refusal;
 mod session;
 mod shared;
 mod site;
+mod standing;
 mod state;
 mod tap;
 mod transport;
@@ -33,9 +34,7 @@ pub(crate) use connect::Target;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;
-#[allow(unused_imports)] // Runs are to use it.
-pub(crate) use session::SessionWatch;
-pub(crate) use session::{Host, Limits, Next, Session};
+pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
+pub(crate) use standing::Repeating;
 pub use transport::Transport;
-#[allow(unused_imports)] // Runs are to use it.
-pub(crate) use watch::Filter;
+pub(crate) use watch::Heard;
