@@ -36,7 +36,7 @@ pub enum ErrorKind {
     RateLimited,
     /// Any other answer of the server that is not a success.
     Server,
-    /// The server answered an event in the room with an `error` event.
+    /// The server answered an event in the room with an `error` event, or a command failed.
     Rejected,
     /// The peer sent what the protocol or the API does not allow.
     Protocol,

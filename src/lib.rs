@@ -16,8 +16,9 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Decision, Event, Events, Interrupt, Outgoing, Permission, Reconnect,
-    RecvError, Room, Run, Stream, Thinking, ToolCall, ToolOutcome, Transport, Trigger, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Interrupt, Outgoing, Permission,
+    Reconnect, RecvError, Room, Run, SentAway, Stream, Thinking, ToolCall, ToolOutcome, Trace, Transport,
+    Trigger, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -31,13 +32,14 @@ pub use error::{Error, ErrorKind, Result};
 pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    CommandId, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand, DeployedHook, Expiry,
-    ExploreMetadata, Hook, HookCommand, HookId, HookSource, InterruptAction, Invitation, Invite,
-    InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network,
-    NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
-    RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills,
-    Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId,
-    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
+    Color, CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
+    DeployedHook, Expiry, ExploreMetadata, Hook, HookCommand, HookId, HookSource, InterruptAction,
+    Invitation, Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType,
+    Metadata, Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo,
+    PlatformCommand, PromptPermission, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord,
+    SenderType, Skill, Skills, Span, Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceReport,
+    TraceStatus, TraceStep, TranscriptEntry, TranscriptStep, User, UserId, UserListing, VerifiedAgent,
+    WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{

@@ -21,6 +21,19 @@ pub(crate) fn newest(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<
     Ok(page(client, room, dm, None, 1)?.into_iter().next())
 }
 
+/// One of the last messages of a room, by its id.
+///
+/// # Errors
+/// What the server says.
+pub(crate) fn recent(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    id: &MessageId,
+) -> Result<Option<Message>> {
+    Ok(page(client, room, dm, None, PAGE)?.into_iter().find(|message| message.id == *id))
+}
+
 /// Everything since then, oldest first, with some messages from before it.
 ///
 /// # Errors

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::agent::Agent;
 use crate::config::Builder;
 use crate::error::Result;
-pub use crate::socket::{Reconnect, Transport};
+use crate::socket::Policy;
+pub use crate::socket::{Reconnect, SentAway, Transport};
 use crate::token::AgentToken;
 
 /// Builds an [`Agent`]: [`Agent::builder`]. The settings of [`Builder`] and these:
@@ -17,7 +18,7 @@ pub struct AgentOptions {
     pub(crate) send_timeout: Duration,
     pub(crate) join_timeout: Duration,
     pub(crate) post_timeout: Duration,
-    pub(crate) reconnect: Reconnect,
+    pub(crate) policy: Policy,
     pub(crate) close_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) transport: Transport,
@@ -31,7 +32,7 @@ impl Default for AgentOptions {
             send_timeout: Duration::from_secs(30),
             join_timeout: Duration::from_secs(15),
             post_timeout: Duration::from_secs(15),
-            reconnect: Reconnect::Forever,
+            policy: Policy::default(),
             close_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(20),
             transport: Transport::Auto,
@@ -63,7 +64,22 @@ impl Builder<AgentOptions> {
 
     /// What happens when the connection is lost. Defaults to [`Reconnect::Forever`].
     pub fn reconnect(mut self, policy: Reconnect) -> Self {
-        self.own.reconnect = policy;
+        self.own.policy.reconnect = policy;
+        self
+    }
+
+    /// What happens when the server refuses the agent after a lost connection, although its session has just been
+    /// renewed. [`SentAway::ComeBack`] asks again after 30 s to 10 minutes. An agent token that is dead ends the event
+    /// loop in any case. Defaults to [`SentAway::ComeBack`].
+    pub fn when_refused(mut self, policy: SentAway) -> Self {
+        self.own.policy.refused = policy;
+        self
+    }
+
+    /// What happens when the server itself ends the connection (`io server disconnect`): a kick, a ban and a deploy
+    /// all look like this. [`SentAway::ComeBack`] waits 5 to 10 s. Defaults to [`SentAway::ComeBack`].
+    pub fn when_disconnected(mut self, policy: SentAway) -> Self {
+        self.own.policy.disconnected = policy;
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod builder;
+mod command;
 mod event;
 mod events;
 mod feed;
@@ -15,12 +16,14 @@ mod rooms;
 mod run;
 mod sending;
 mod thinking;
+mod trace;
 mod track;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-pub use builder::{AgentBuilder, AgentOptions, Reconnect, Transport};
+pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
+pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use mention::is_mentioned;
@@ -29,11 +32,12 @@ pub use respond::Decision;
 pub use room::Room;
 pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
 pub use thinking::Thinking;
+pub use trace::Trace;
 
 use crate::client::{AgentSession, Client};
 use crate::config::{Builder, Config};
 use crate::error::Result;
-use crate::model::User;
+use crate::model::{AgencyId, User};
 use crate::net::{Dialer, Http};
 use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
@@ -41,6 +45,7 @@ use feed::{Feed, Source};
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
+use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
 /// connection is lost, into the rooms that it was in.
@@ -148,7 +153,7 @@ impl Agent {
             transport: options.transport,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let session = Session::open(target, Arc::new(door), limits, options.reconnect)?;
+        let session = Session::open(target, Arc::new(door), limits, options.policy)?;
         Ok(Agent {
             inner: Arc::new(Inner {
                 session,
@@ -166,6 +171,15 @@ impl Agent {
 
     pub(crate) fn session(&self) -> &Session {
         &self.inner.session
+    }
+
+    pub(crate) fn options(&self) -> &AgentOptions {
+        &self.inner.options
+    }
+
+    /// From where on a room's history is news, and whether it is that of a direct conversation.
+    pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
+        self.inner.feed.position(room)
     }
 
     /// The next event, from what is there already or from `item`.

@@ -3,13 +3,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use super::lookup::Resolver;
 use super::proxy::{Kind, Proxies, Proxy};
 use super::tls::{Stream, TlsConnector};
 use super::url::ApiUrl;
@@ -17,19 +15,13 @@ use super::wire::Wire;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Addresses of one name that are tried at most.
-const MAX_ADDRESSES: usize = 16;
 /// What each of several addresses gets in the first round: most answer within it, and one that leads nowhere (an
 /// IPv6 network that swallows everything) must not cost its whole share before the next one is tried.
 const FIRST_ROUND: Duration = Duration::from_millis(500);
 /// A share of the time below this is not worth an attempt.
 const MIN_SHARE: Duration = Duration::from_millis(50);
-/// Look-ups in flight. The system's resolver cannot be interrupted: a hanging one keeps its thread.
-const MAX_LOOKUPS: usize = 32;
 /// Of a name that is looked up here for a proxy: each takes another connection to the proxy.
 const MAX_ADDRESSES_BY_PROXY: usize = 4;
-/// How soon a cancelled name look-up is noticed.
-const CANCEL_CHECK: Duration = Duration::from_millis(100);
 
 /// Opens connections. Cheap to clone; the TLS set-up behind it is made once.
 #[derive(Debug, Clone)]
@@ -38,7 +30,7 @@ pub(crate) struct Dialer {
     /// For proxies: the client's certificate is none of their business.
     proxy_tls: TlsConnector,
     proxies: Proxies,
-    lookups: Arc<AtomicUsize>,
+    resolver: Resolver,
 }
 
 /// A host and a port to connect to.
@@ -71,7 +63,18 @@ impl Dialer {
             None => tls.clone(),
             Some(_) => TlsConnector::new(&Config { client_identity: None, ..config.clone() })?,
         };
-        Ok(Dialer { tls, proxy_tls, proxies: Proxies::new(&config.proxy)?, lookups: Arc::default() })
+        let proxies = Proxies::new(&config.proxy)?;
+        Ok(Dialer { tls, proxy_tls, proxies, resolver: Resolver::of_the_system() })
+    }
+
+    /// Looks names up in another way than the system does.
+    #[cfg(test)]
+    pub(crate) fn with_resolver(
+        mut self,
+        resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.resolver = Resolver::new(resolve);
+        self
     }
 
     /// # Errors
@@ -173,68 +176,7 @@ impl Dialer {
         deadline: Instant,
         cancel: &CancelToken,
     ) -> Result<Vec<SocketAddr>> {
-        let host = target.host;
-        if let Ok(ip) = host.parse::<IpAddr>() {
-            return Ok(vec![SocketAddr::new(ip, target.port)]);
-        }
-        let answer = self.look_up(target)?;
-        let found = loop {
-            if cancel.is_cancelled() {
-                return Err(Error::closed());
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::timeout(format!("looking up the name {host} took too long")));
-            }
-            match answer.recv_timeout(left.min(CANCEL_CHECK)) {
-                Ok(result) => break result,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break Err(io::Error::other("the look-up broke off")),
-            }
-        };
-        let found = found.map_err(|error| {
-            let text = format!("the name {host} cannot be looked up: {error}");
-            Error::new(ErrorKind::Connect, text).with_source(error)
-        })?;
-        if found.is_empty() {
-            return Err(Error::new(ErrorKind::Connect, format!("the name {host} has no address")));
-        }
-        Ok(interleave(&found))
-    }
-
-    /// On a thread of its own: the system's resolver knows no deadline.
-    fn look_up(&self, target: Endpoint<'_>) -> Result<mpsc::Receiver<io::Result<Vec<SocketAddr>>>> {
-        struct Slot(Arc<AtomicUsize>);
-        impl Drop for Slot {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
-
-        if self.lookups.fetch_add(1, Ordering::Relaxed) >= MAX_LOOKUPS {
-            self.lookups.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::new(
-                ErrorKind::Connect,
-                format!(
-                    "{MAX_LOOKUPS} name look-ups are hanging already: check this computer's name servers"
-                ),
-            ));
-        }
-        let slot = Slot(self.lookups.clone());
-        let (host, port) = (target.host.to_owned(), target.port);
-        let (sender, receiver) = mpsc::sync_channel(1);
-        let work = move || {
-            let _slot = slot;
-            let found =
-                (host.as_str(), port).to_socket_addrs().map(|found| found.take(MAX_ADDRESSES).collect());
-            // Whoever asked may have given up.
-            let _ = sender.send(found);
-        };
-        thread::Builder::new().name("crustocean-dns".to_owned()).spawn(work).map_err(|error| {
-            Error::new(ErrorKind::Connect, format!("no thread for a name look-up: {error}"))
-                .with_source(error)
-        })?;
-        Ok(receiver)
+        self.resolver.resolve(target, deadline, cancel).map(|found| interleave(&found))
     }
 }
 
@@ -403,6 +345,7 @@ impl fmt::Debug for CancelToken {
 mod tests {
     use std::io::Read;
     use std::net::TcpListener;
+    use std::thread;
 
     use super::*;
     use crate::net::testing::{PATIENCE, closed_port, config};
@@ -521,14 +464,5 @@ mod tests {
         let target = url(format!("http://{}", listener.local_addr().unwrap()));
         let error = dialer().dial_cancellable(&target, soon(5000), &cancel).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Closed);
-    }
-
-    #[test]
-    fn look_ups_are_counted() {
-        let dialer = dialer();
-        dialer.lookups.store(MAX_LOOKUPS, Ordering::Relaxed);
-        let error = dialer.dial(&url("http://localhost:1"), soon(1000)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Connect);
-        assert_eq!(dialer.lookups.load(Ordering::Relaxed), MAX_LOOKUPS);
     }
 }

@@ -23,7 +23,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 
 use self::failure::Failure;
-pub(crate) use self::failure::Label;
+pub(crate) use self::failure::{Label, retry_after};
 use self::retry::{Policy, Tries};
 use self::transport::{DialConnector, INPUT_BUFFER, NoResolver, OUTPUT_BUFFER, with_credential};
 use super::dial::Dialer;

@@ -2,6 +2,7 @@
 
 pub(crate) mod dial;
 pub(crate) mod http;
+mod lookup;
 pub(crate) mod proxy;
 #[cfg(test)]
 mod testing;

@@ -14,30 +14,6 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// A link that lived shorter does not prove that the trouble is over.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
-/// What an agent does when its connection is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum Reconnect {
-    /// Dials again for as long as it takes, ever more slowly (0.5 to 5 s apart). The default.
-    #[default]
-    Forever,
-    /// Gives up after this many failed tries in a row: the event loop ends with the last error.
-    AtMost(u32),
-    /// Does not dial again: the event loop ends with an error.
-    Never,
-}
-
-impl Reconnect {
-    /// Whether try number `attempt` (0 is the first) may be made.
-    pub(crate) fn allows(self, attempt: u32) -> bool {
-        match self {
-            Reconnect::Forever => true,
-            Reconnect::AtMost(most) => attempt < most,
-            Reconnect::Never => false,
-        }
-    }
-}
-
 /// Why the next try is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {

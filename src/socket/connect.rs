@@ -146,8 +146,10 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
                     memory.polling_works();
                     Ok(link)
                 }
-                Err(other) if other.is_auth() => Err(other),
-                // The first trouble is the one to look at.
+                // The server's own word, which an upgrade does not always get.
+                Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
+                Err(other) if other.retry_after() > error.retry_after() => Err(other),
+                // Else the first trouble is the one to look at.
                 Err(other) => {
                     log::debug!("long-polling is no way either: {other}");
                     Err(error)
@@ -327,6 +329,36 @@ mod tests {
             connected.link.cut();
         }
         (connected, server.join().unwrap())
+    }
+
+    #[test]
+    fn b55_a_name_look_up_that_hangs_is_under_the_deadline() {
+        let config = crate::config::Config::default();
+        let (answer, question) = std::sync::mpsc::channel();
+        let question = std::sync::Mutex::new(question);
+        let resolve = move |_: &str, _| question.lock().unwrap().recv().map_err(std::io::Error::other);
+        let target = Target {
+            dialer: Dialer::new(&config).unwrap().with_resolver(resolve),
+            url: ApiUrl::parse("http://slow.example").unwrap(),
+            user_agent: "test".to_owned(),
+            dial_timeout: Duration::from_millis(500),
+            transport: Transport::Auto,
+        };
+        let dial = |cancel: &CancelToken| {
+            let started = Instant::now();
+            let failure = connect(&target, "{}", None, &Memory::default(), cancel).unwrap_err();
+            (failure.into_error(), started.elapsed())
+        };
+        let (error, took) = dial(&CancelToken::default());
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let cancel = CancelToken::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| cancel.cancel());
+            let (error, _) = dial(&cancel);
+            assert!(matches!(error.kind(), ErrorKind::Closed | ErrorKind::Timeout), "{error}");
+        });
+        drop(answer);
     }
 
     fn recovery() -> Recovery {

@@ -9,7 +9,6 @@ use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::backoff::Reconnect;
 use crate::socket::connect::{ConnectFailure, Target};
 use crate::socket::event::{AckArgs, RawEvent};
 use crate::socket::inbox::Item;
@@ -17,6 +16,7 @@ use crate::socket::keeper;
 use crate::socket::line::{Line, Unsent};
 use crate::socket::link::{LinkEnd, reason};
 use crate::socket::packet;
+use crate::socket::policy::Policy;
 use crate::socket::shared::{Shared, Waiter};
 use crate::socket::state::{AckSlot, Filed, Phase, State};
 use crate::socket::watch::{Filter, Watching};
@@ -70,12 +70,7 @@ impl Session {
     ///
     /// # Errors
     /// Why it cannot; a refusal is tried once more with renewed credentials.
-    pub(crate) fn open(
-        target: Target,
-        host: Arc<dyn Host>,
-        limits: Limits,
-        policy: Reconnect,
-    ) -> Result<Self> {
+    pub(crate) fn open(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Result<Self> {
         let shared = Arc::new(Shared::new(target, host, limits, policy));
         let connected = match shared.dial(false) {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
-use crate::socket::backoff::Reconnect;
 use crate::socket::connect::Target;
 use crate::socket::inbox::Inbox;
 use crate::socket::link::Link;
+use crate::socket::policy::Policy;
 use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
 use crate::socket::transport::Memory;
@@ -55,7 +55,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Reconnect) -> Self {
+    pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Self {
         Shared {
             state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
             orders: Mutex::new(()),

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
-use crate::socket::backoff::{self, Cause, Reconnect};
+use crate::socket::backoff::{self, Cause};
 use crate::socket::event::AckArgs;
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
 use crate::socket::packet::Recovery;
+use crate::socket::policy::{Policy, SentAway};
 use crate::socket::standing::Standing;
 use crate::socket::watch::Watch;
 
@@ -68,7 +69,7 @@ pub(crate) struct State {
     pub(crate) up_since: Instant,
     /// The last CONNECT was refused: dial with renewed credentials.
     pub(crate) refused: bool,
-    policy: Reconnect,
+    policy: Policy,
     /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
@@ -92,7 +93,7 @@ pub(crate) struct Filed {
 }
 
 impl State {
-    pub(crate) fn new(inbox: Inbox, policy: Reconnect) -> Self {
+    pub(crate) fn new(inbox: Inbox, policy: Policy) -> Self {
         let now = Instant::now();
         State {
             phase: Phase::Down,
@@ -198,9 +199,10 @@ impl State {
         if self.up_since.elapsed() >= backoff::STABLE {
             self.attempt = 0;
         }
-        let cause =
-            if end.reason == reason::SERVER_DISCONNECT { Cause::ServerDisconnect } else { Cause::Lost };
-        if !self.policy.allows(self.attempt) {
+        let by_server = end.reason == reason::SERVER_DISCONNECT;
+        let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
+        let stays_away = by_server && self.policy.disconnected == SentAway::Stop;
+        if stays_away || !self.policy.reconnect.allows(self.attempt) {
             let text =
                 format!("the connection was lost ({}: {}) and is not dialled again", end.reason, end.detail);
             self.fail(Error::new(ErrorKind::Connect, text));
@@ -215,7 +217,8 @@ impl State {
     /// A try to connect failed; the next one is due after the returned time.
     pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
         let attempt = self.attempt;
-        if !self.policy.allows(attempt) {
+        let stays_away = cause == Cause::Refused && self.policy.refused == SentAway::Stop;
+        if stays_away || !self.policy.reconnect.allows(attempt) {
             self.fail(error);
             return;
         }

@@ -44,10 +44,10 @@ impl Memory {
 }
 
 /// Whether polling may work where the upgrade to WebSocket went wrong like this. Not when the server has spoken: it
-/// would say the same again.
+/// would say the same again. A 403 is as likely the word of a proxy that lets no WebSocket through.
 pub(crate) fn polling_may_cure(error: &Error) -> bool {
     match error.status() {
-        Some(status) => !matches!(status, 401 | 403 | 429),
+        Some(status) => !matches!(status, 401 | 429),
         None => matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout),
     }
 }
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn knows_what_polling_may_cure() {
         let status = |status| Error::new(ErrorKind::Server, "x").with_status(status);
-        for cured in [200, 301, 400, 404, 426, 500, 502, 503] {
+        for cured in [200, 301, 400, 403, 404, 426, 500, 502, 503] {
             assert!(polling_may_cure(&status(cured)), "{cured}");
         }
-        for said in [401, 403, 429] {
+        for said in [401, 429] {
             assert!(!polling_may_cure(&status(said)), "{said}");
         }
         assert!(polling_may_cure(&Error::timeout("x")) && !polling_may_cure(&Error::protocol("x")));

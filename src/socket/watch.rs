@@ -14,12 +14,14 @@ pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
 /// A watcher that never looks must not fill the memory.
 const MOST_CAUGHT: usize = 1024;
+const MOST_BYTES: usize = 8 << 20;
 
 /// Somebody waits for certain events.
 pub(crate) struct Watch {
     id: u64,
     filter: Filter,
     caught: VecDeque<RawEvent>,
+    bytes: usize,
 }
 
 impl Watch {
@@ -28,11 +30,18 @@ impl Watch {
         if !(self.filter)(event) {
             return false;
         }
-        if self.caught.len() == MOST_CAUGHT {
-            self.caught.pop_front();
-        }
+        self.bytes += event.size();
         self.caught.push_back(event.clone());
+        while self.caught.len() > MOST_CAUGHT || (self.bytes > MOST_BYTES && self.caught.len() > 1) {
+            self.take();
+        }
         true
+    }
+
+    fn take(&mut self) -> Option<RawEvent> {
+        let event = self.caught.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(event.size());
+        Some(event)
     }
 }
 
@@ -42,6 +51,8 @@ pub(crate) struct Watching<S: Deref<Target = Shared>> {
     id: u64,
     /// The link that they have to come over, if only one will do.
     generation: Option<u64>,
+    /// The link that was there, or had been, when the watch began.
+    born: u64,
 }
 
 impl<S: Deref<Target = Shared>> std::fmt::Debug for Watching<S> {
@@ -54,9 +65,15 @@ impl<S: Deref<Target = Shared>> Watching<S> {
     pub(crate) fn new(shared: S, generation: Option<u64>, filter: Filter) -> Self {
         let mut state = shared.lock();
         let id = state.fresh_id();
-        state.watches.push(Watch { id, filter, caught: VecDeque::new() });
+        state.watches.push(Watch { id, filter, caught: VecDeque::new(), bytes: 0 });
+        let born = state.generation;
         drop(state);
-        Watching { shared, id, generation }
+        Watching { shared, id, generation, born }
+    }
+
+    /// From now on it ends with the link of this generation; without one, with the link that it began on.
+    pub(crate) fn bind(&mut self, generation: Option<u64>) {
+        self.generation = generation.or(Some(self.born));
     }
 
     /// The next event that the filter let through; `None` when `until` passes first.
@@ -66,7 +83,7 @@ impl<S: Deref<Target = Shared>> Watching<S> {
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
         let wish = |state: &mut State| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-            if let Some(event) = watch.caught.pop_front() {
+            if let Some(event) = watch.take() {
                 return Some(Ok(event));
             }
             if state.is_closed() {

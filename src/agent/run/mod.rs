@@ -280,7 +280,7 @@ impl Run {
     }
 
     fn report(&self, name: &str, more: impl Serialize) -> Result<()> {
-        let until = Instant::now() + self.agent.inner.options.send_timeout;
+        let until = Instant::now() + self.agent.options().send_timeout;
         self.emit(name, more, until).map(drop)
     }
 

@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use crate::agent::run::transcript::{Step, clip_value};
 use crate::agent::run::{Run, new_uuid};
-use crate::error::{Error, Result};
-
-/// How long a slash command may take.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
+use crate::agent::{Command, Room};
+use crate::error::Result;
+use crate::model::CommandReply;
 
 const DONE: &str = "done";
 const FAILED: &str = "error";
@@ -36,7 +35,7 @@ struct Outcome<'a> {
 }
 
 /// How a slash command ended that a run used as a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ToolOutcome {
     /// Whether it did what it should.
@@ -45,49 +44,50 @@ pub struct ToolOutcome {
     pub output: String,
     /// How long it took.
     pub duration: Duration,
+    /// The server's answer, if there was one.
+    pub reply: Option<CommandReply>,
 }
 
 impl Run {
-    /// Runs a slash command as a tool: shown in the room as a tool call, its answer only there and here. The tool is the
-    /// text up to the first white space, its input the rest.
+    /// Runs a slash command as a tool, silently: the room sees a tool call and its result. The tool is the text up to
+    /// the first white space, its input the rest.
     ///
-    /// A tool that fails, or does not answer within 15 s, is an outcome that is not [`ok`](ToolOutcome::ok).
+    /// That it fails, or is not answered in time, is an outcome that is not [`ok`](ToolOutcome::ok).
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it does not begin with a slash; as [`Room::send`](crate::Room::send)
-    /// when the room cannot be told.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`] when the room cannot be told.
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
-        let command = command.as_ref().trim();
-        if !command.starts_with('/') || command.len() == 1 {
-            return Err(Error::invalid("a slash command begins with a slash and a name: \"/price ETH\""));
-        }
-        let (tool, input) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+        let room = Room::new(self.agent.clone(), self.room.clone(), Vec::new());
+        self.execute(&room.command(command.as_ref()))
+    }
+
+    /// As [`command`](Run::command), with settings of one's own: `run.execute(&room.command("/slow").timeout(limit))`.
+    ///
+    /// # Errors
+    /// As [`command`](Run::command).
+    pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
+        let text = command.checked_text()?;
+        let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let call = self.tool(tool, input.trim_start())?;
-        let (ok, output) = match self.silent_command(command) {
-            Ok((ok, output)) => (ok, output),
-            Err(error) => (false, error.to_string()),
-        };
+        let reply = command.send();
         let duration = call.started.elapsed();
+        let (ok, output, reply) = match reply {
+            Ok(reply) => (reply.ok, reply.content.clone(), Some(reply)),
+            Err(error) => (false, error.to_string(), None),
+        };
         if ok {
             call.done(&*output)?
         } else {
             call.failed(&*output)?
         }
-        Ok(ToolOutcome { ok, output, duration })
-    }
-
-    fn silent_command(&self, command: &str) -> Result<(bool, String)> {
-        let payload = serde_json::json!({"agencyId": self.room, "content": command, "silent": true});
-        let ack = self.agent.call("send-message", &payload, COMMAND_TIMEOUT)?;
-        let text = ack.get("content").and_then(Value::as_str).unwrap_or_default();
-        Ok((ack.get("ok") != Some(&Value::Bool(false)), text.to_owned()))
+        Ok(ToolOutcome { ok, output, duration, reply })
     }
 
     /// Shows that a tool is being used. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows how it ended;
     /// dropped without either it has failed.
     ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
+    /// As [`Room::send`]. The transcript has it in any case.
     pub fn tool(&self, tool: impl AsRef<str>, input: impl Into<Value>) -> Result<ToolCall<'_>> {
         self.tool_with_id(new_uuid(), tool, input)
     }
@@ -166,7 +166,7 @@ impl ToolCall<'_> {
     /// The tool did its work.
     ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
+    /// As [`Room::send`]. The transcript has it in any case.
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), DONE, |run, outcome| run.report_for_sure(RESULT, &outcome))
     }

@@ -244,7 +244,7 @@ fn one_line(text: &str, limit: usize) -> String {
 }
 
 /// `Retry-After`: seconds, or a date as RFC 9110 wants it.
-pub(super) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(Duration::from_secs(seconds.into()));

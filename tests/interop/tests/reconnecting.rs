@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, Event, Events};
+use crustocean::{Agent, Event, Events, Transport};
 use crustocean_interop::{
-    AGENT, DEN, DM, Entry, LOBBY, Server, connect, in_lobby, json, next, next_message, watchdog,
+    AGENT, AGENT_TOKEN, DEN, DM, Entry, LOBBY, Server, connect, in_lobby, json, next, next_message, token,
+    watchdog,
 };
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -82,31 +83,73 @@ fn a_broken_connection_comes_back_into_all_its_rooms() {
     }
 }
 
+/// An agent in the lobby that knows only one transport: each of its tries is one handshake.
+fn in_lobby_by_websocket(server: &Server) -> Agent {
+    let builder = Agent::builder().api_url(server.url()).transport(Transport::WebSocket);
+    let agent = builder.connect(token(AGENT_TOKEN)).expect("the agent connects");
+    agent.join("lobby").expect("the agent joins the lobby");
+    agent
+}
+
+/// Until a try fails: which it was, the status it was answered with, and how long the next one waits.
+fn next_failure(events: &Events) -> (u32, Option<u16>, Duration) {
+    next(events, "ConnectFailed", |event| match event {
+        Event::ConnectFailed { error, attempt, retry_in, .. } => Some((*attempt, error.status(), *retry_in)),
+        _ => None,
+    })
+}
+
+/// Whether each handshake was let through, in order.
+fn handshakes(server: &Server) -> Vec<bool> {
+    server.log(&["handshake"]).iter().map(|entry| entry["allowed"].as_bool().unwrap()).collect()
+}
+
 #[test]
 fn it_goes_on_dialling_while_the_server_turns_it_away() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
-    let agent = in_lobby(&server);
+    let agent = in_lobby_by_websocket(&server);
     let events = settled(&agent);
     server.command(json!({"cmd": "deny", "times": 2}));
     server.cut();
     next_disconnect(&events);
     for expected in 1..=2 {
-        let (attempt, wait) = next(&events, "ConnectFailed", |event| match event {
-            Event::ConnectFailed { attempt, retry_in, .. } => Some((*attempt, *retry_in)),
-            _ => None,
-        });
-        assert_eq!(attempt, expected);
+        let (attempt, status, wait) = next_failure(&events);
+        // The official server answers an upgrade with 400, whatever the reason.
+        assert_eq!((attempt, status), (expected, Some(400)));
         assert!(wait >= Duration::from_millis(500) && wait <= Duration::from_secs(5), "{wait:?}");
     }
     assert_eq!(next_connect(&events), 3);
-    let handshakes = server.log(&["handshake"]);
-    let allowed: Vec<_> = handshakes.iter().map(|entry| entry["allowed"].as_bool().unwrap()).collect();
-    assert_eq!(allowed, [true, false, false, true]);
-    let gaps: Vec<_> = handshakes.windows(2).map(|two| two[1].at() - two[0].at()).collect();
+    assert_eq!(handshakes(&server), [true, false, false, true]);
+    let log = server.log(&["handshake"]);
+    let gaps: Vec<_> = log.windows(2).map(|two| two[1].at() - two[0].at()).collect();
     assert!(gaps[2] >= 900, "the wait grows: {gaps:?} ms");
     agent.send("here").unwrap();
     next_message(&events, "here");
+}
+
+#[test]
+fn a_try_by_both_transports_is_one_try() {
+    let _watchdog = watchdog(LIMIT);
+    let server = Server::start(json!({}));
+    let agent = in_lobby(&server);
+    let events = settled(&agent);
+    // Polling is told that it is forbidden (403). So a new session is fetched and shown, at once and once.
+    server.command(json!({"cmd": "deny", "times": 4}));
+    server.cut();
+    next_disconnect(&events);
+    let (attempt, status, wait) = next_failure(&events);
+    assert_eq!((attempt, status), (1, Some(403)));
+    assert!(wait >= Duration::from_secs(30), "with a fresh session there is no hurry: {wait:?}");
+    assert_eq!(handshakes(&server), [true, false, false, false, false]);
+    let exchanges = server.log(&["http"]).iter().filter(|entry| entry["path"] == "/api/auth/agent").count();
+    assert_eq!(exchanges, 2);
+
+    agent.reconnect_now();
+    assert_eq!(next_connect(&events), 2);
+    agent.send("here").unwrap();
+    next_message(&events, "here");
+    assert_eq!(server.log(&["connect"])[1]["transport"], "websocket");
 }
 
 #[test]

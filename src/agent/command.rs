@@ -1,0 +1,200 @@
+//! Slash commands and their results.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use crate::agent::backfill;
+use crate::agent::event::complaint;
+use crate::agent::outgoing::SendCommand;
+use crate::agent::{Agent, Room};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, CommandReply, MessageEdited, MessageId};
+use crate::socket::{RawEvent, SessionWatch};
+
+/// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
+/// as long as a command webhook may take.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the late answer of a slow hook is waited for after that.
+pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Room {
+    /// A slash command, to be run here: `room.command("/price ETH").send()?`.
+    ///
+    /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
+    pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
+        Command {
+            agent: self.agent(),
+            room: self.id(),
+            text: text.into(),
+            silent: true,
+            timeout: ANSWER_TIMEOUT,
+            late: LATE_TIMEOUT,
+        }
+    }
+}
+
+/// A slash command that is about to be run: [`Room::command`].
+///
+/// May be sent inside a handler of events. The same command may be sent again, and by several threads at once.
+///
+/// ```no_run
+/// # fn main() -> crustocean::Result<()> {
+/// # let agent = crustocean::Agent::from_env()?;
+/// let room = agent.join("lobby")?;
+/// let price = room.command("/price ETH").send()?;
+/// if price.ok {
+///     room.send(format!("ETH is at {}", price.content))?;
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a command does nothing until it is sent"]
+pub struct Command<'a> {
+    agent: &'a Agent,
+    room: &'a AgencyId,
+    text: Cow<'a, str>,
+    silent: bool,
+    timeout: Duration,
+    late: Duration,
+}
+
+impl Command<'_> {
+    /// How long the server may take to answer. Defaults to 15 s.
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    /// The result is shown in the room, too, for everybody there. Defaults to silent.
+    pub fn visible(mut self) -> Self {
+        self.silent = false;
+        self
+    }
+
+    /// How long to wait for the late answer of a slow hook, which answers with a placeholder at first. Zero takes the
+    /// placeholder. Defaults to 15 s, counted from the placeholder on.
+    pub fn late(mut self, limit: Duration) -> Self {
+        self.late = limit;
+        self
+    }
+
+    /// # Errors
+    /// `Invalid` when it is no command.
+    pub(crate) fn checked_text(&self) -> Result<&str> {
+        checked(&self.text)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Runs it and waits for the result. That the command failed is a result, too: [`CommandReply::ok`],
+    /// [`CommandReply::into_result`].
+    ///
+    /// # Errors
+    /// - [`Invalid`](ErrorKind::Invalid): the text is no command. It begins with a slash, and there is nothing else in
+    ///   the message: `see /help` is a text.
+    /// - [`NotSent`](ErrorKind::NotSent): the connection did not come back within the
+    ///   [`send_timeout`](crate::AgentBuilder::send_timeout). Not run.
+    /// - [`Timeout`](ErrorKind::Timeout): no answer. What the server complained about meanwhile, if anything, is the
+    ///   [`server_message`](Error::server_message); it does not say what its complaints are about.
+    /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
+    /// - [`Protocol`](ErrorKind::Protocol): the answer is not what an answer looks like.
+    /// - [`Closed`](ErrorKind::Closed): the agent was closed.
+    pub fn send(&self) -> Result<CommandReply> {
+        let content = checked(&self.text)?;
+        let session = self.agent.session();
+        // From before it is sent: the answer and the edit that completes it may come in one piece.
+        let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+        let request = SendCommand { agency_id: self.room, content, silent: self.silent };
+        let until = Instant::now() + self.agent.options().send_timeout;
+        let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
+            Err(error) if error.is_timeout() => return Err(explained(error, &watching)),
+            other => other?,
+        };
+        let mut reply: CommandReply = ack.first().map_err(|error| {
+            Error::protocol("the answer to the command cannot be decoded").with_source(error)
+        })?;
+        if reply.pending && !self.late.is_zero() {
+            self.wait_for_the_rest(&mut reply, watching);
+        }
+        Ok(reply)
+    }
+
+    /// The placeholder is edited once the hook is done.
+    fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionWatch) {
+        let Some(id) = reply.message_id.clone() else { return };
+        let session = self.agent.session();
+        let deadline = Instant::now() + self.late;
+        watching.bind(None);
+        while reply.pending {
+            match watching.next(deadline) {
+                Ok(Some(event)) => {
+                    if let Some(edit) = edit_of(&event, &id) {
+                        reply.complete(edit);
+                    }
+                }
+                // The edit may have come while the link was down. Then the history has it, if the room can see it.
+                Err(error) if !error.is_closed() => {
+                    let Ok(line) = session.line(deadline) else { return };
+                    watching.bind(Some(line.generation));
+                    if let Some(edit) = self.look_it_up(&id) {
+                        reply.complete(edit);
+                    }
+                }
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn look_it_up(&self, id: &MessageId) -> Option<MessageEdited> {
+        let mut dm = self.agent.position(self.room).1;
+        let found = backfill::recent(self.agent.client(), self.room, &mut dm, id);
+        Some(MessageEdited::of(&found.ok()??))
+    }
+}
+
+/// # Errors
+/// `Invalid` when it is no command.
+fn checked(text: &str) -> Result<&str> {
+    let text = text.trim();
+    let name = text.strip_prefix('/').unwrap_or_default();
+    if name.is_empty() || name.starts_with(char::is_whitespace) {
+        return Err(Error::invalid(
+            "a command is a whole message that begins with a slash and a name, such as \"/help\"",
+        ));
+    }
+    Ok(text)
+}
+
+fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
+    let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
+    (event.name() == "message-edited").then(edit).flatten()
+}
+
+/// A time-out, with what the server complained about meanwhile: most likely about this.
+fn explained(error: Error, watching: &SessionWatch) -> Error {
+    while let Ok(Some(event)) = watching.next(Instant::now()) {
+        if event.name() == "error" {
+            let said = complaint(&event);
+            let text = format!("{error}; meanwhile the server said: {said}");
+            return error.reworded(ErrorKind::Timeout, text).with_server_message(said);
+        }
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_commands_from_texts() {
+        for text in ["/help", "  /price ETH\n", "/usr/bin", "/Ü"] {
+            assert_eq!(checked(text).unwrap(), text.trim());
+        }
+        for text in ["", "/", " / help", "help", "see /help", "//".trim_end_matches('/')] {
+            assert_eq!(checked(text).unwrap_err().kind(), ErrorKind::Invalid, "{text:?}");
+        }
+    }
+}

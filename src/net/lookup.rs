@@ -1,0 +1,276 @@
+//! Names into addresses, under a deadline that the system's resolver does not know.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::dial::{CancelToken, Endpoint};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Addresses of one name that are tried at most.
+const MAX_ADDRESSES: usize = 16;
+/// Look-ups in flight. The system's resolver cannot be interrupted: a hanging one keeps its thread.
+const MAX_LOOKUPS: usize = 32;
+/// Whoever wants the same name waits for a look-up that is under way, unless it is older than this: it may hang for
+/// good.
+const STILL_FRESH: Duration = Duration::from_secs(10);
+/// How soon a cancelled look-up is noticed.
+const CANCEL_CHECK: Duration = Duration::from_millis(100);
+
+type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+type Answer = std::result::Result<Vec<SocketAddr>, Arc<io::Error>>;
+
+/// Looks names up, each on a thread of its own. Clones share what is under way.
+#[derive(Clone)]
+pub(super) struct Resolver {
+    resolve: Arc<Resolve>,
+    in_flight: Arc<Mutex<Vec<Arc<LookUp>>>>,
+}
+
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("in_flight", &self.in_flight().len()).finish()
+    }
+}
+
+/// One name that is being looked up.
+struct LookUp {
+    host: String,
+    port: u16,
+    begun: Instant,
+    answer: Mutex<Option<Answer>>,
+    answered: Condvar,
+}
+
+impl Resolver {
+    /// As the system does it.
+    pub(super) fn of_the_system() -> Self {
+        Self::new(|host, port| Ok((host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect()))
+    }
+
+    pub(super) fn new(
+        resolve: impl Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        Resolver { resolve: Arc::new(resolve), in_flight: Arc::default() }
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, Vec<Arc<LookUp>>> {
+        locked(&self.in_flight)
+    }
+
+    /// At least one address.
+    ///
+    /// # Errors
+    /// `Timeout` when the deadline passes, `Closed` when it is cancelled, else `Connect`.
+    pub(super) fn resolve(
+        &self,
+        target: Endpoint<'_>,
+        deadline: Instant,
+        cancel: &CancelToken,
+    ) -> Result<Vec<SocketAddr>> {
+        let host = target.host;
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, target.port)]);
+        }
+        let look_up = self.look_up(target)?;
+        let mut answer = locked(&look_up.answer);
+        let found = loop {
+            if cancel.is_cancelled() {
+                return Err(Error::closed());
+            }
+            if let Some(found) = &*answer {
+                break found.clone();
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(Error::timeout(format!("looking up the name {host} took too long")));
+            }
+            let slice = left.min(CANCEL_CHECK);
+            answer = look_up.answered.wait_timeout(answer, slice).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        let found = found.map_err(|error| {
+            let text = format!("the name {host} cannot be looked up: {error}");
+            Error::new(ErrorKind::Connect, text).with_source(error)
+        })?;
+        if found.is_empty() {
+            return Err(Error::new(ErrorKind::Connect, format!("the name {host} has no address")));
+        }
+        Ok(found)
+    }
+
+    /// The one that is under way, or a new one.
+    fn look_up(&self, target: Endpoint<'_>) -> Result<Arc<LookUp>> {
+        let mut in_flight = self.in_flight();
+        let same = |other: &&Arc<LookUp>| {
+            other.host == target.host && other.port == target.port && other.begun.elapsed() < STILL_FRESH
+        };
+        if let Some(found) = in_flight.iter().find(same) {
+            return Ok(Arc::clone(found));
+        }
+        if in_flight.len() >= MAX_LOOKUPS {
+            return Err(Error::new(
+                ErrorKind::Connect,
+                format!(
+                    "{MAX_LOOKUPS} name look-ups are hanging already: check this computer's name servers"
+                ),
+            ));
+        }
+        let look_up = Arc::new(LookUp {
+            host: target.host.to_owned(),
+            port: target.port,
+            begun: Instant::now(),
+            answer: Mutex::default(),
+            answered: Condvar::new(),
+        });
+        let work = {
+            let (resolver, look_up) = (self.clone(), Arc::clone(&look_up));
+            move || {
+                let done = Done { resolver, look_up };
+                let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
+                done.look_up.settle(found.map_err(Arc::new));
+            }
+        };
+        thread::Builder::new().name("crustocean-dns".to_owned()).spawn(work).map_err(|error| {
+            Error::new(ErrorKind::Connect, format!("no thread for a name look-up: {error}"))
+                .with_source(error)
+        })?;
+        in_flight.push(Arc::clone(&look_up));
+        Ok(look_up)
+    }
+}
+
+impl LookUp {
+    /// The first answer counts.
+    fn settle(&self, answer: Answer) {
+        locked(&self.answer).get_or_insert(answer);
+        self.answered.notify_all();
+    }
+}
+
+/// Nobody waits for a look-up that has ended, not even for one that panicked.
+struct Done {
+    resolver: Resolver,
+    look_up: Arc<LookUp>,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.resolver.in_flight().retain(|other| !Arc::ptr_eq(other, &self.look_up));
+        self.look_up.settle(Err(Arc::new(io::Error::other("the look-up broke off"))));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{self, Sender};
+
+    use super::*;
+
+    /// A resolver that hangs until it is told what to say, or until nobody can tell it any more. Its calls are counted.
+    fn hanging() -> (Resolver, Sender<Vec<SocketAddr>>, Arc<AtomicUsize>) {
+        let (sender, receiver) = mpsc::channel();
+        let (receiver, calls) = (Mutex::new(receiver), Arc::new(AtomicUsize::new(0)));
+        let counted = Arc::clone(&calls);
+        let resolver = Resolver::new(move |_, _| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            receiver.lock().unwrap().recv().map_err(io::Error::other)
+        });
+        (resolver, sender, calls)
+    }
+
+    const LONG: Duration = Duration::from_secs(60);
+    const TARGET: Endpoint<'_> = Endpoint { host: "slow.example", port: 80 };
+
+    fn ask(resolver: &Resolver, limit: Duration, cancel: &CancelToken) -> Result<Vec<SocketAddr>> {
+        resolver.resolve(TARGET, Instant::now() + limit, cancel)
+    }
+
+    #[test]
+    fn b55_a_look_up_that_hangs_ends_at_the_deadline() {
+        let (resolver, _sender, calls) = hanging();
+        let started = Instant::now();
+        for _ in 0..3 {
+            let error = ask(&resolver, Duration::from_millis(300), &CancelToken::default()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout);
+            assert!(error.to_string().contains("slow.example"), "{error}");
+        }
+        let took = started.elapsed();
+        assert!(took >= Duration::from_millis(900) && took < Duration::from_secs(5), "{took:?}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "one thread hangs, however often it is asked");
+    }
+
+    #[test]
+    fn b55_a_look_up_that_hangs_can_be_cancelled() {
+        let (resolver, _sender, _) = hanging();
+        let cancel = CancelToken::default();
+        let started = Instant::now();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| ask(&resolver, LONG, &cancel));
+            cancel.cancel();
+            assert_eq!(waiting.join().unwrap().unwrap_err().kind(), ErrorKind::Closed);
+        });
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn everybody_gets_the_answer_of_one_look_up() {
+        let (resolver, sender, calls) = hanging();
+        let addresses: Vec<SocketAddr> = vec!["127.0.0.1:80".parse().unwrap()];
+        thread::scope(|scope| {
+            let waiting: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| ask(&resolver, LONG, &CancelToken::default()))).collect();
+            while calls.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            // For each look-up that there could have been.
+            (0..8).for_each(|_| sender.send(addresses.clone()).unwrap());
+            for one in waiting {
+                assert_eq!(one.join().unwrap().unwrap(), addresses);
+            }
+        });
+        while !resolver.in_flight().is_empty() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_next_one_is_another_look_up() {
+        let calls = AtomicUsize::new(0);
+        let resolver = Resolver::new(move |_, _| match calls.fetch_add(1, Ordering::SeqCst) {
+            0 => panic!("a resolver that fails badly"),
+            1 => Err(io::Error::other("no such name")),
+            _ => Ok(Vec::new()),
+        });
+        for said in ["broke off", "no such name", "has no address"] {
+            let error = ask(&resolver, LONG, &CancelToken::default()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Connect);
+            assert!(error.to_string().contains(said), "{error}");
+            while !resolver.in_flight().is_empty() {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn look_ups_are_counted() {
+        let (resolver, _sender, _) = hanging();
+        let ask = |port| {
+            let target = Endpoint { host: "slow.example", port };
+            resolver.resolve(target, Instant::now() + Duration::from_millis(1), &CancelToken::default())
+        };
+        for port in 1..=MAX_LOOKUPS as u16 {
+            assert_eq!(ask(port).unwrap_err().kind(), ErrorKind::Timeout);
+        }
+        let error = ask(1000).unwrap_err();
+        assert!(error.to_string().contains("hanging already"), "{error}");
+        assert_eq!(resolver.in_flight().len(), MAX_LOOKUPS);
+    }
+}
