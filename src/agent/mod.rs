@@ -5,11 +5,15 @@ mod builder;
 mod command;
 mod event;
 mod events;
+mod exchange;
 mod feed;
+mod following;
 mod joining;
 mod mention;
+mod mentions;
 mod outgoing;
 mod post;
+mod presence;
 mod respond;
 mod room;
 mod rooms;
@@ -26,8 +30,11 @@ pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
+pub use exchange::ExchangeLimit;
 pub use mention::is_mentioned;
+pub use mentions::Mentions;
 pub use outgoing::Outgoing;
+pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
 pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
@@ -42,6 +49,7 @@ use crate::net::{Dialer, Http};
 use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
+use following::Following;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
@@ -81,6 +89,7 @@ struct Inner {
     client: Client,
     me: Arc<User>,
     rooms: Arc<Rooms>,
+    following: Following,
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
@@ -160,6 +169,7 @@ impl Agent {
                 client,
                 me,
                 rooms,
+                following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
                 runs: OpenRuns::default(),
@@ -186,10 +196,15 @@ impl Agent {
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
-        match item {
+        let mut event = match item {
             Some(item) => feed.accept(item, &source),
             None => feed.take_ready(&source),
+        };
+        let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
+        while event.as_ref().is_some_and(unwanted) {
+            event = feed.take_ready(&source);
         }
+        event
     }
 
     /// Who the agent is.

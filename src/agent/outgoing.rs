@@ -134,6 +134,11 @@ impl Outgoing {
         self
     }
 
+    /// Text, type and metadata, for an answer that is not sent but given.
+    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, Map<String, Value>) {
+        (self.content, self.kind, self.metadata)
+    }
+
     /// The text as it is sent.
     pub(crate) fn text(&self) -> &str {
         self.content.trim()

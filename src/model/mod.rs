@@ -20,6 +20,7 @@ mod message;
 mod metadata;
 mod onboarding;
 mod pat;
+mod received;
 mod rich;
 mod run;
 mod slot;
@@ -51,6 +52,7 @@ pub use onboarding::{
 };
 pub(crate) use pat::RawToken;
 pub use pat::{CreatedToken, Expiry, PersonalAccessTokenInfo};
+pub use received::{HookCall, HookCaller, PromptRequest, PromptedAgent, WebhookDelivery};
 pub use rich::{Color, Span, Style};
 pub(crate) use run::Transcript;
 pub use run::{InterruptAction, RunInfo, RunRecord, TranscriptEntry, TranscriptStep};

@@ -36,6 +36,11 @@ impl Line<'_> {
         Watching::new(self.shared, Some(self.generation), filter)
     }
 
+    /// Whether no other link has taken its place. It may be lost all the same.
+    pub(crate) fn is_current(&self) -> bool {
+        self.shared.lock().generation == self.generation
+    }
+
     /// Tells the consumer something.
     pub(crate) fn push(&self, item: Item) {
         let mut state = self.shared.lock();
