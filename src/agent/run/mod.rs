@@ -91,7 +91,7 @@ impl Room {
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        Run::start(self.agent(), self.id(), &trigger.into())
+        Run::start(self, &trigger.into())
     }
 }
 
@@ -110,8 +110,7 @@ impl Room {
 ///
 /// Several threads may use it: it is `Send + Sync`.
 pub struct Run {
-    agent: Agent,
-    room: AgencyId,
+    room: Room,
     id: RunId,
     transcript: std::sync::Arc<Transcript>,
     interrupts: Interrupts,
@@ -120,7 +119,7 @@ pub struct Run {
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("id", &self.id).field("room", &self.room).finish_non_exhaustive()
+        f.debug_struct("Run").field("id", &self.id).field("room", self.room.id()).finish_non_exhaustive()
     }
 }
 
@@ -164,8 +163,9 @@ struct Ended<'a> {
 }
 
 impl Run {
-    fn start(agent: &Agent, room: &AgencyId, trigger: &Trigger) -> Result<Run> {
-        if !agent.inner.runs.lock().insert(room.clone()) {
+    fn start(room: &Room, trigger: &Trigger) -> Result<Run> {
+        let agent = room.agent();
+        if !agent.inner.runs.lock().insert(room.id().clone()) {
             return Err(Error::invalid(
                 "a run is open in this room: end it with complete() or error() before the next",
             ));
@@ -173,8 +173,7 @@ impl Run {
         let id = RunId::from(new_uuid());
         let transcript = std::sync::Arc::new(Transcript::new());
         let interrupts = Interrupts::watch(agent.session(), &id, &transcript);
-        let mut run =
-            Run { agent: agent.clone(), room: room.clone(), id, transcript, interrupts, over: false };
+        let mut run = Run { room: room.clone(), id, transcript, interrupts, over: false };
         let trigger_message_id = trigger.0.as_ref();
         run.transcript.push(&Step::Start { trigger_message_id });
         match run.report("agent-run-start", Start { trigger_message_id }) {
@@ -187,13 +186,17 @@ impl Run {
         }
     }
 
+    fn agent(&self) -> &Agent {
+        self.room.agent()
+    }
+
     /// The run's id.
     pub fn id(&self) -> &RunId {
         &self.id
     }
 
     /// The room it is in.
-    pub fn room_id(&self) -> &AgencyId {
+    pub fn room(&self) -> &Room {
         &self.room
     }
 
@@ -268,10 +271,10 @@ impl Run {
     }
 
     fn payload<T>(&self, more: T) -> Payload<'_, T> {
-        let me = &self.agent.inner.me;
+        let me = &self.agent().inner.me;
         Payload {
             run_id: &self.id,
-            agency_id: &self.room,
+            agency_id: self.room.id(),
             agent_id: &me.id,
             username: &me.username,
             display_name: &me.display_name,
@@ -280,7 +283,7 @@ impl Run {
     }
 
     fn report(&self, name: &str, more: impl Serialize) -> Result<()> {
-        let until = Instant::now() + self.agent.options().send_timeout;
+        let until = Instant::now() + self.agent().options().send_timeout;
         self.emit(name, more, until).map(drop)
     }
 
@@ -289,7 +292,7 @@ impl Run {
     fn report_for_sure(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
             Err(error) if is_of_the_link(&error) => {
-                if self.agent.session().deliver(name, &self.payload(more))? {
+                if self.agent().session().deliver(name, &self.payload(more))? {
                     return Ok(());
                 }
                 let text = format!("the connection is down: {name} is sent as soon as it is back");
@@ -305,7 +308,7 @@ impl Run {
     fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {
         let payload = self.payload(more);
         loop {
-            match self.agent.session().emit_on_any(name, &payload, until) {
+            match self.agent().session().emit_on_any(name, &payload, until) {
                 Err(error) if error.kind() == ErrorKind::MaybeSent && Instant::now() < until => {}
                 other => return other,
             }
@@ -314,7 +317,7 @@ impl Run {
 
     /// Without waiting for anything: for destructors.
     fn deliver(&self, name: &str, more: impl Serialize) {
-        if let Err(error) = self.agent.session().deliver(name, &self.payload(more)) {
+        if let Err(error) = self.agent().session().deliver(name, &self.payload(more)) {
             log::info!("{name} of run {} is not sent: {error}", self.id);
         }
     }
@@ -322,7 +325,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        if self.agent.session().is_foreign() {
+        if self.agent().session().is_foreign() {
             return;
         }
         if !self.over {
@@ -331,13 +334,14 @@ impl Drop for Run {
             } else {
                 "the agent gave up without saying why"
             };
-            let send =
-                |name, ended: &Ended<'_>| self.agent.session().deliver(name, &self.payload(ended)).map(drop);
+            let send = |name, ended: &Ended<'_>| {
+                self.agent().session().deliver(name, &self.payload(ended)).map(drop)
+            };
             if let Err(error) = self.send_end(&End::Error(why), send) {
                 log::info!("the end of run {} is not sent: {error}", self.id);
             }
         }
-        self.agent.inner.runs.lock().remove(&self.room);
+        self.agent().inner.runs.lock().remove(self.room.id());
     }
 }
 

@@ -138,7 +138,7 @@ impl Run {
     fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.id.clone(), request.permission_id.to_owned());
         // Before the request goes out, so that no answer is too quick. A stop ends the wait, too.
-        let watch = self.agent.session().watch(Box::new(move |event| {
+        let watch = self.agent().session().watch(Box::new(move |event| {
             Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
         if self.is_stopped() {
@@ -164,7 +164,7 @@ impl Run {
                     });
                 }
                 Ok(Heard::NewLink) => {}
-                Ok(Heard::Nothing) if self.agent.is_connected() => return Ok(Permission::TimedOut),
+                Ok(Heard::Nothing) if self.agent().is_connected() => return Ok(Permission::TimedOut),
                 Ok(Heard::Nothing) | Err(_) => return Ok(Permission::Disconnected),
             }
         }

@@ -48,7 +48,7 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     pub fn stream(&self) -> Result<Stream<'_>> {
-        self.agent.session().check_open()?;
+        self.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
         self.transcript.push(&Step::StreamStart { message_id: &id });
         Ok(Stream {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::agent::Command;
 use crate::agent::run::transcript::{Step, clip_value};
 use crate::agent::run::{Run, new_uuid};
-use crate::agent::{Command, Room};
 use crate::error::Result;
 use crate::model::CommandReply;
 
@@ -55,10 +55,9 @@ impl Run {
     /// That it fails, or is not answered in time, is an outcome that is not [`ok`](ToolOutcome::ok).
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`] when the room cannot be told.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`](crate::Room::send) when the room cannot be told.
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
-        let room = Room::new(self.agent.clone(), self.room.clone(), Vec::new());
-        self.execute(&room.command(command.as_ref()))
+        self.execute(&self.room.command(command.as_ref()))
     }
 
     /// As [`command`](Run::command), with settings of one's own: `run.execute(&room.command("/slow").timeout(limit))`.
@@ -87,7 +86,7 @@ impl Run {
     /// dropped without either it has failed.
     ///
     /// # Errors
-    /// As [`Room::send`]. The transcript has it in any case.
+    /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
     pub fn tool(&self, tool: impl AsRef<str>, input: impl Into<Value>) -> Result<ToolCall<'_>> {
         self.tool_with_id(new_uuid(), tool, input)
     }
@@ -166,7 +165,7 @@ impl ToolCall<'_> {
     /// The tool did its work.
     ///
     /// # Errors
-    /// As [`Room::send`]. The transcript has it in any case.
+    /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), DONE, |run, outcome| run.report_for_sure(RESULT, &outcome))
     }
