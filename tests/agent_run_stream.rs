@@ -179,3 +179,26 @@ fn a_stream_has_an_end() {
     });
     assert_by_the_rules(&stage);
 }
+
+#[test]
+fn a_stream_ends_even_if_the_server_does_not_take_all_of_it() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (_agent, room) = lobby(&stage, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    // Six bytes each on the wire, and more than a million in all.
+    let noise = "\u{1}".repeat(250 * 1024);
+    let mut stream = run.stream().unwrap();
+    stream.push(&noise).unwrap_err();
+    assert_eq!(stream.finish().unwrap_err().kind(), ErrorKind::Invalid);
+    let mut stream = run.stream().unwrap();
+    stream.push(&noise).unwrap_err();
+    drop(stream);
+    run.complete("").unwrap();
+    for end in stage.sandbox.wait_for_events("agent-run-stream", 2, SOON) {
+        assert_eq!(end["done"], true);
+        assert!(end["content"].as_str().unwrap().starts_with("\u{1}\u{1}"));
+    }
+    assert!(stage.sandbox.wait_for_event("agent-run-complete", SOON).is_some());
+    assert_by_the_rules(&stage);
+}
