@@ -182,6 +182,34 @@ fn a_new_connection_is_told_at_once() {
 }
 
 #[test]
+fn a_room_that_was_left_is_told_no_more() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agency = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let agent = stage.connect("larry");
+    let (left, lost) = (agent.join("lobby").unwrap(), agent.join("elsewhere").unwrap());
+    let in_left = left.thinking("goodbye");
+    left.leave().unwrap_err();
+    eventually("on and off", || shown(&stage) == ["goodbye", "off"]);
+    drop(in_left);
+
+    // Closed while the agent is away.
+    let in_lost = lost.thinking("hello?");
+    eventually("shown", || shown(&stage).len() == 3);
+    let state = stage.sandbox.suspend();
+    eventually("the loss is noticed", || !agent.is_connected());
+    let stage = Stage::resumed(state, stage.alice);
+    stage.client().agencies().delete(&agency.into()).unwrap();
+    agent.reconnect_now();
+    let events = agent.events();
+    wait_for(&events, "the loss of the room", |event| matches!(event, Event::RoomLost { .. }).then_some(()));
+    eventually("back", || agent.is_connected());
+    drop(in_lost);
+    agent.close().unwrap();
+    assert!(shown(&stage).is_empty(), "{:?}", shown(&stage));
+}
+
+#[test]
 fn it_neither_fails_nor_waits() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();

@@ -94,7 +94,7 @@ struct Inner {
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
     runs: OpenRuns,
-    thoughts: Thoughts,
+    thoughts: Arc<Thoughts>,
     options: AgentOptions,
 }
 
@@ -153,7 +153,13 @@ impl Agent {
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
-        let door = Door { session: account, rooms: Arc::clone(&rooms), join_timeout: options.join_timeout };
+        let thoughts = Arc::new(Thoughts::default());
+        let door = Door {
+            session: account,
+            rooms: Arc::clone(&rooms),
+            thoughts: Arc::clone(&thoughts),
+            join_timeout: options.join_timeout,
+        };
         let target = Target {
             dialer,
             url,
@@ -173,7 +179,7 @@ impl Agent {
                 feed: Feed::default(),
                 joining: Mutex::new(()),
                 runs: OpenRuns::default(),
-                thoughts: Thoughts::default(),
+                thoughts,
                 options,
             }),
         })
