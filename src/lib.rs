@@ -16,8 +16,8 @@ mod socket;
 mod token;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Outgoing, Reconnect, RecvError,
-    Room, SentAway, Trace, Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, LongMessages, Outgoing, Reconnect,
+    RecvError, Room, SentAway, Trace, Transport, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,

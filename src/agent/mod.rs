@@ -6,7 +6,9 @@ mod command;
 mod event;
 mod events;
 mod feed;
+mod grapheme;
 mod joining;
+mod long;
 mod mention;
 mod outgoing;
 mod post;
@@ -14,6 +16,7 @@ mod respond;
 mod room;
 mod rooms;
 mod sending;
+mod split;
 mod trace;
 mod track;
 
@@ -24,6 +27,7 @@ pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
+pub use long::LongMessages;
 pub use mention::is_mentioned;
 pub use outgoing::Outgoing;
 pub use respond::Decision;
@@ -38,6 +42,7 @@ use crate::net::{Dialer, Http};
 use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
+use long::Turn;
 use rooms::{Door, Rooms};
 use track::Since;
 
@@ -78,6 +83,8 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    /// Whose turn it is to send a message of several parts.
+    long_turn: Turn,
     options: AgentOptions,
 }
 
@@ -154,6 +161,7 @@ impl Agent {
                 rooms,
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                long_turn: Turn::default(),
                 options,
             }),
         })
@@ -165,6 +173,10 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
+    }
+
+    pub(crate) fn long_turn(&self) -> &Turn {
+        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.
