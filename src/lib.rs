@@ -14,10 +14,12 @@ mod model;
 mod net;
 mod socket;
 mod token;
+mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, LongMessages, Outgoing, Reconnect,
-    RecvError, Room, SentAway, Trace, Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Interrupt,
+    LongMessages, Mentions, Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway,
+    Stream, Thinking, ToolCall, ToolOutcome, Trace, Transport, Trigger, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -32,16 +34,18 @@ pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
     Color, CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
-    DeployedHook, Expiry, ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation, Invite,
-    InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network,
-    NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
+    DeployedHook, Expiry, ExploreMetadata, Hook, HookCall, HookCaller, HookCommand, HookId, HookSource,
+    InterruptAction, Invitation, Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited,
+    MessageId, MessageType, Metadata, Network, NewAgent, Participant, Payment, PendingClaim,
+    PersonalAccessTokenInfo, PlatformCommand, PromptPermission, PromptRequest, PromptedAgent,
     RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Span,
     Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceReport, TraceStatus, TraceStep,
     TranscriptEntry, TranscriptStep, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo,
-    WebhookEvent, WebhookEventType,
+    WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{
     AgentToken, ClaimCode, ClaimUrl, HookKey, MetricsKey, PersonalAccessToken, SessionToken, UserToken,
     WebhookSecret,
 };
+pub use webhook::{HookReply, PromptReply, SIGNATURE_HEADER, SignedReply};

@@ -5,18 +5,24 @@ mod builder;
 mod command;
 mod event;
 mod events;
+mod exchange;
 mod feed;
+mod following;
 mod grapheme;
 mod joining;
 mod long;
 mod mention;
+mod mentions;
 mod outgoing;
 mod post;
+mod presence;
 mod respond;
 mod room;
 mod rooms;
+mod run;
 mod sending;
 mod split;
+mod thinking;
 mod trace;
 mod track;
 
@@ -27,11 +33,16 @@ pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
+pub use exchange::ExchangeLimit;
 pub use long::LongMessages;
 pub use mention::is_mentioned;
+pub use mentions::Mentions;
 pub use outgoing::Outgoing;
+pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
+pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
+pub use thinking::Thinking;
 pub use trace::Trace;
 
 use crate::client::{AgentSession, Client};
@@ -42,8 +53,11 @@ use crate::net::{Dialer, Http};
 use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
+use following::Following;
 use long::Turn;
 use rooms::{Door, Rooms};
+use run::OpenRuns;
+use thinking::Thoughts;
 use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
@@ -80,11 +94,14 @@ struct Inner {
     client: Client,
     me: Arc<User>,
     rooms: Arc<Rooms>,
+    following: Following,
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
     /// Whose turn it is to send a message of several parts.
     long_turn: Turn,
+    runs: OpenRuns,
+    thoughts: Thoughts,
     options: AgentOptions,
 }
 
@@ -159,9 +176,12 @@ impl Agent {
                 client,
                 me,
                 rooms,
+                following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
                 long_turn: Turn::default(),
+                runs: OpenRuns::default(),
+                thoughts: Thoughts::default(),
                 options,
             }),
         })
@@ -188,10 +208,15 @@ impl Agent {
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
-        match item {
+        let mut event = match item {
             Some(item) => feed.accept(item, &source),
             None => feed.take_ready(&source),
+        };
+        let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
+        while event.as_ref().is_some_and(unwanted) {
+            event = feed.take_ready(&source);
         }
+        event
     }
 
     /// Who the agent is.

@@ -139,6 +139,11 @@ impl Outgoing {
         self
     }
 
+    /// Text, type and metadata, for an answer that is not sent but given.
+    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, Map<String, Value>) {
+        (self.content, self.kind, self.metadata)
+    }
+
     /// The text as it is sent.
     pub(crate) fn text(&self) -> &str {
         self.content.trim()
@@ -173,6 +178,10 @@ impl Outgoing {
             return Ok(());
         }
         Err(Error::invalid("the spans of a message, joined, are its text: these are something else"))
+    }
+
+    pub(crate) fn metadata_map(&self) -> &Map<String, Value> {
+        &self.metadata
     }
 
     /// The payload of `send-message`.
