@@ -1,3 +1,5 @@
+#![allow(clippy::string_slice, reason = "a failure here is a failed test")]
+
 use proptest::prelude::*;
 
 use super::*;
