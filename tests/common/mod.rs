@@ -16,6 +16,7 @@ mod http;
 mod poller;
 mod programs;
 mod proxy;
+pub mod runs;
 mod scripted;
 mod stage;
 mod tls;
