@@ -148,7 +148,7 @@ fn long_messages_of_several_threads_do_not_get_mixed_up() {
     });
     let parts = next_messages(&larry.events(), 12);
     for message in parts.chunks(3) {
-        let letter = &message[0].content[..1];
+        let letter = message[0].content.chars().next().unwrap();
         assert!(message.iter().all(|part| part.content.starts_with(letter)), "{message:?}");
     }
 }
