@@ -18,7 +18,6 @@ impl Agent {
     pub fn join(&self, slug_or_id: impl AsRef<str>) -> Result<Room> {
         let id = self.resolve(slug_or_id.as_ref().trim())?;
         let joined = self.enter(&id, false)?;
-        self.inner.rooms.add(&id);
         Ok(Room::new(self.clone(), id, joined.members))
     }
 
@@ -48,29 +47,48 @@ impl Agent {
         }
     }
 
+    /// Joins a room and keeps it. A direct conversation does not become the room to speak in.
     pub(crate) fn enter(&self, id: &AgencyId, dm: bool) -> Result<AgencyJoined> {
         let Inner { feed, client, .. } = &*self.inner;
         // Before, because what is said between this and the join must not fall between two stools.
         feed.before_join(client, id, dm);
-        let joined = self.enter_socket(id)?;
+        let joined = self.enter_socket(id, dm)?;
         feed.after_join(client, id, dm);
         Ok(joined)
     }
 
-    fn enter_socket(&self, id: &AgencyId) -> Result<AgencyJoined> {
-        let limit = self.inner.options.join_timeout;
+    fn enter_socket(&self, id: &AgencyId, dm: bool) -> Result<AgencyJoined> {
+        let Inner { session, rooms, joining, options, .. } = &*self.inner;
+        let limit = options.join_timeout;
         let deadline = Instant::now() + limit;
-        let _one_at_a_time = self.inner.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = rooms.contains(id);
         loop {
-            let line = self.inner.session.line(deadline)?;
-            match join_on(&line, id, limit) {
+            let joined = session.line(deadline).and_then(|line| {
+                let joined = join_on(&line, id, limit)?;
+                if dm {
+                    rooms.add_behind(id);
+                } else {
+                    rooms.add(id);
+                }
+                // A link that came up before that was not told of the room.
+                if line.is_latest() { Ok(Some(joined)) } else { Ok(None) }
+            });
+            match joined {
+                Ok(Some(joined)) => return Ok(joined),
+                Ok(None) => {}
                 // The link broke meanwhile. To join twice does no harm.
                 Err(error)
                     if matches!(
                         error.kind(),
                         ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent
                     ) && Instant::now() < deadline => {}
-                other => return other,
+                Err(error) => {
+                    if !kept {
+                        rooms.remove(id);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -100,10 +118,7 @@ impl Agent {
         let mut first_error = None;
         for dm in self.dms()? {
             match self.enter(&dm.agency_id, true) {
-                Ok(joined) => {
-                    self.inner.rooms.add_behind(&dm.agency_id);
-                    rooms.push(Room::new(self.clone(), dm.agency_id, joined.members));
-                }
+                Ok(joined) => rooms.push(Room::new(self.clone(), dm.agency_id, joined.members)),
                 Err(error) if error.is_closed() => return Err(error),
                 Err(error) => {
                     first_error.get_or_insert(error);

@@ -34,7 +34,7 @@ impl Rooms {
         }
     }
 
-    fn remove(&self, id: &AgencyId) {
+    pub(crate) fn remove(&self, id: &AgencyId) {
         self.lock().retain(|room| room != id);
     }
 

@@ -147,7 +147,6 @@ impl Agent {
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         if !self.inner.rooms.contains(room) {
             self.enter(room, true)?;
-            self.inner.rooms.add_behind(room);
         }
         self.send_to(room, &message.into())
     }

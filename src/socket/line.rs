@@ -36,6 +36,11 @@ impl Line<'_> {
         Watching::new(self.shared, Some(self.generation), filter)
     }
 
+    /// Whether there has been no other link since.
+    pub(crate) fn is_latest(&self) -> bool {
+        self.shared.lock().generation == self.generation
+    }
+
     /// Tells the consumer something.
     pub(crate) fn push(&self, item: Item) {
         let mut state = self.shared.lock();
