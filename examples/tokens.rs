@@ -2,21 +2,19 @@
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example tokens -- create NAME [30d|90d|1y|never] | list | revoke ID`
 
-use crustocean::{Client, Expiry, Result};
+use crustocean::{Client, Result};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let client = Client::from_env()?; // CRUSTOCEAN_TOKEN, CRUSTOCEAN_API_URL
     match words.as_slice() {
-        ["create", name, rest @ ..] => {
-            let expiry = match rest {
-                ["30d"] => Expiry::Days30,
-                ["90d"] => Expiry::Days90,
-                ["1y"] => Expiry::OneYear,
-                _ => Expiry::Never,
-            };
-            let created = client.tokens().create(*name).expires(expiry).send()?;
+        ["create", name] => {
+            let created = client.tokens().create(*name).send()?;
+            println!("CRUSTOCEAN_TOKEN={}", created.token.expose());
+        }
+        ["create", name, expiry] => {
+            let created = client.tokens().create(*name).expires(expiry.parse()?).send()?;
             println!("CRUSTOCEAN_TOKEN={}", created.token.expose());
         }
         ["list"] | [] => {

@@ -167,8 +167,8 @@ impl<O> Builder<O> {
         self
     }
 
-    /// The longest wait a server may ask for (`Retry-After`) that is waited before a GET is repeated, once after a 429.
-    /// An answer that asks for more is an error at once, with the time in
+    /// The longest wait a server may ask for (`Retry-After`) that is waited before a GET is repeated, and before any
+    /// request is made once more that was turned away with a 429. An answer that asks for more is an error at once, with the time in
     /// [`retry_after`](crate::Error::retry_after). [`Duration::ZERO`] waits for none. Defaults to 5 s.
     pub fn max_retry_wait(mut self, limit: Duration) -> Self {
         self.config.max_retry_wait = limit;

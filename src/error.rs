@@ -73,6 +73,7 @@ struct Inner {
     status: Option<u16>,
     server_message: Option<String>,
     retry_after: Option<Duration>,
+    request_id: Option<Box<str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -84,6 +85,7 @@ impl Error {
             status: None,
             server_message: None,
             retry_after: None,
+            request_id: None,
             source: None,
         }))
     }
@@ -128,6 +130,14 @@ impl Error {
         self
     }
 
+    /// Says it, too.
+    pub(crate) fn with_request_id(self, id: &str) -> Self {
+        let (kind, message) = (self.kind(), format!("{self} [request {id}]"));
+        let mut error = self.reworded(kind, message);
+        error.0.request_id = Some(id.into());
+        error
+    }
+
     /// The same error, which says how often the request was made.
     pub(crate) fn tried(self, times: u32) -> Self {
         let (kind, message) = (self.kind(), format!("{self} (tried {times} times)"));
@@ -160,6 +170,11 @@ impl Error {
     /// How long the server asks to wait before the next try (`Retry-After`).
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// What the server calls the request (`X-Request-Id`), if it does: whoever runs it can look that up.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
     }
 
     /// A time limit passed.

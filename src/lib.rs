@@ -14,10 +14,12 @@ mod model;
 mod net;
 mod socket;
 mod token;
+mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, Outgoing, Reconnect, RecvError,
-    Room, SentAway, Transport, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Interrupt, Mentions,
+    Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway, Stream, Thinking, ToolCall,
+    ToolOutcome, Trace, Transport, Trigger, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -31,16 +33,19 @@ pub use error::{Error, ErrorKind, Result};
 pub use model::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
-    DeployedHook, Expiry, ExploreMetadata, Hook, HookCommand, HookId, HookSource, Invitation, Invite,
-    InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network,
-    NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
-    RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills,
-    Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, TranscriptStep, User, UserId,
-    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookEvent, WebhookEventType,
+    Color, CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
+    DeployedHook, Expiry, ExploreMetadata, Hook, HookCall, HookCaller, HookCommand, HookId, HookSource,
+    InterruptAction, Invitation, Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited,
+    MessageId, MessageType, Metadata, Network, NewAgent, Participant, Payment, PendingClaim,
+    PersonalAccessTokenInfo, PlatformCommand, PromptPermission, PromptRequest, PromptedAgent,
+    RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Span,
+    Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceReport, TraceStatus, TraceStep,
+    TranscriptEntry, TranscriptStep, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo,
+    WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 pub use socket::RawEvent;
 pub use token::{
     AgentToken, ClaimCode, ClaimUrl, HookKey, MetricsKey, PersonalAccessToken, SessionToken, UserToken,
     WebhookSecret,
 };
+pub use webhook::{HookReply, PromptReply, SIGNATURE_HEADER, SignedReply};

@@ -1,15 +1,14 @@
 //! What a room's history says about a gap.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::agent::track::Since;
-use crate::client::{Client, Messages};
+use crate::client::{Client, Messages, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
 use crate::socket::Session;
 
-const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 /// Beyond this a gap is not filled: it would take all day, and all memory.
 const MOST: usize = 10_000;
 
@@ -52,18 +51,6 @@ pub(crate) fn since(client: &Client, room: &AgencyId, dm: &mut bool, since: &Sin
     walk_back(client, room, dm, |message| since.is_some_and(|since| message.created_at < *since))
 }
 
-/// How the next page is asked for.
-///
-/// `before` leaves out messages of that very time, of which a page may hold only some. So ask for a moment later and
-/// pass over what comes twice. Where a whole page has one time, ask by the id of the last message (which the API
-/// description names, and the SDK does not use); and where that leads nowhere, by the time after all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cursor {
-    JustAfter,
-    Id,
-    Time,
-}
-
 /// How often a history is asked for that does not come, and how long to wait in between at first.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -100,44 +87,22 @@ pub(crate) fn walk_back(
     dm: &mut bool,
     enough: impl Fn(&Message) -> bool,
 ) -> Result<Vec<Message>> {
-    let mut seen: HashSet<MessageId> = HashSet::new();
+    let mut walk = Walk::default();
     let mut found = Vec::new();
-    let mut before = None;
-    let mut cursor = Cursor::JustAfter;
     loop {
-        let page = match page(client, room, dm, before.as_ref(), PAGE) {
-            // Not every server takes an id.
-            Err(_) if cursor == Cursor::Id => Vec::new(),
+        let page = match page(client, room, dm, walk.before(), PAGE) {
+            Err(error) if walk.forgives(&error) => Vec::new(),
             other => other?,
         };
-        let oldest = page.iter().map(|message| &message.created_at).min().cloned();
-        let last = page.last().map(|message| message.id.clone());
-        let count = found.len();
-        let mut reached = false;
-        for message in page {
-            reached |= enough(&message);
-            if seen.insert(message.id.clone()) {
-                found.push(message);
-            }
-        }
+        let Some(new) = walk.take(page) else { break };
+        let reached = new.iter().any(&enough);
+        found.extend(new);
         if found.len() > MOST {
             return Err(Error::new(ErrorKind::Server, format!("more than {MOST} messages were missed")));
         }
-        cursor = match cursor {
-            _ if reached => break,
-            _ if found.len() > count => Cursor::JustAfter,
-            Cursor::JustAfter => Cursor::Id,
-            Cursor::Id => Cursor::Time,
-            Cursor::Time => break,
-        };
-        before = match (cursor, oldest, last) {
-            (Cursor::JustAfter, Some(oldest), _) => Some(oldest.just_after().unwrap_or(oldest)),
-            (Cursor::Id, _, Some(last)) => Some(last.as_str().into()),
-            (Cursor::Time, Some(oldest), _) => Some(oldest),
-            (Cursor::Time, None, _) => found.last().map(|message: &Message| message.created_at.clone()),
-            // An empty page: the beginning.
-            _ => break,
-        };
+        if reached {
+            break;
+        }
     }
     // The server's own order, also within one moment.
     found.reverse();
@@ -145,7 +110,10 @@ pub(crate) fn walk_back(
 }
 
 /// One page, newest first. Direct conversations have their own place; `dm` learns which it is.
-fn page(
+///
+/// # Errors
+/// What the server says.
+pub(crate) fn page(
     client: &Client,
     room: &AgencyId,
     dm: &mut bool,

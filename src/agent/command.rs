@@ -78,6 +78,16 @@ impl Command<'_> {
         self
     }
 
+    /// # Errors
+    /// `Invalid` when it is no command.
+    pub(crate) fn checked_text(&self) -> Result<&str> {
+        checked(&self.text)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Runs it and waits for the result. That the command failed is a result, too: [`CommandReply::ok`],
     /// [`CommandReply::into_result`].
     ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::agent::presence::Presence;
 use crate::error::Error;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
 use crate::socket::{Item, RawEvent};
@@ -23,7 +24,8 @@ pub enum Event {
     /// `agency-joined`: this agent is in a room, for the first time or again after a reconnect.
     AgencyJoined(AgencyJoined),
     /// `agency-invited`: this agent was added to an agency. Join it with
-    /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`.
+    /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`, unless the agent
+    /// [follows](crate::Agent::follow_invites) its invitations: then it has been tried already.
     AgencyInvited(Invitation),
     /// `error`: the server complains about something that was sent earlier. It does not say about what; what made a
     /// [`join`](crate::Agent::join) fail comes here too.
@@ -31,6 +33,12 @@ pub enum Event {
         /// The server's words.
         message: String,
     },
+    /// `members-updated`: somebody came or went, or was given another role.
+    MembersUpdated(Presence),
+    /// `member-presence`: somebody is online, is gone, types.
+    MemberPresence(Presence),
+    /// `agent-status`: an agent's state is another one.
+    AgentStatus(Presence),
     /// Any other event of the server, as it came.
     Other(RawEvent),
     /// The connection is up: the first time, and again after [`Disconnected`](Event::Disconnected). The rooms are
@@ -62,6 +70,15 @@ pub enum Event {
         attempt: u32,
         /// When the next try is due.
         retry_in: Duration,
+    },
+    /// The agent could not get into a room that [`join_all`](crate::Agent::join_all), [`join_dms`](crate::Agent::join_dms)
+    /// or what it [follows](crate::Agent::follow_invites) wanted it to join.
+    #[non_exhaustive]
+    JoinFailed {
+        /// The room.
+        agency_id: AgencyId,
+        /// Why.
+        error: Arc<Error>,
     },
     /// After a reconnect the server did not let the agent into a room again: it is no longer in it.
     #[non_exhaustive]
@@ -112,6 +129,18 @@ pub(crate) fn complaint(event: &RawEvent) -> String {
 }
 
 impl Event {
+    /// The room that it is about, where it says so.
+    pub(crate) fn room(&self) -> Option<&AgencyId> {
+        match self {
+            Event::Message(message) => Some(&message.agency_id),
+            Event::MessageEdited(edit) => edit.agency_id.as_ref(),
+            Event::MembersUpdated(about) | Event::MemberPresence(about) | Event::AgentStatus(about) => {
+                about.agency_id.as_ref()
+            }
+            _ => None,
+        }
+    }
+
     /// `None` when the event is no JSON at all: then the server is broken.
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
@@ -140,6 +169,9 @@ impl Event {
             "agency-joined" => raw.first().map(Event::AgencyJoined),
             "agency-invited" => raw.first().map(Event::AgencyInvited),
             "error" => Ok(Event::ServerError { message: complaint(&raw) }),
+            "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
+            "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
+            "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),
             // Nobody has looked at these yet.
             _ => return raw.is_json().then_some(Event::Other(raw)),
         };

@@ -66,22 +66,33 @@ impl Events {
         self.recv(Some(Instant::now()))
     }
 
-    fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
-        loop {
-            if let Some(event) = self.agent.next_event(None) {
-                return Ok(event);
+    pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
+        let agent = &self.agent;
+        let event = loop {
+            agent.run_errands();
+            if let Some(event) = agent.next_event(None) {
+                break event;
             }
-            match self.agent.session().next(until) {
+            let look_up = agent.next_errand();
+            match agent.session().next(until.into_iter().chain(look_up).min()) {
                 Next::Item(item) => {
-                    if let Some(event) = self.agent.next_event(Some(item)) {
-                        return Ok(event);
+                    if Agent::is_gap(&item) {
+                        agent.look_for_rooms();
+                    }
+                    if let Some(event) = agent.next_event(Some(item)) {
+                        break event;
                     }
                 }
                 Next::Failed(error) => return Err(RecvError::Failed(error)),
                 Next::Closed => return Err(RecvError::Closed),
-                Next::Nothing => return Err(RecvError::Timeout),
+                Next::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
+                    return Err(RecvError::Timeout);
+                }
+                Next::Nothing => {}
             }
-        }
+        };
+        agent.attend_to(&event);
+        Ok(event)
     }
 }
 

@@ -12,7 +12,8 @@ use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
 use crate::agent::track::{Since, Track};
 use crate::client::Client;
-use crate::model::{AgencyId, MessageId};
+use crate::error::Result;
+use crate::model::{AgencyId, MessageId, UserId};
 use crate::socket::{Item, Session};
 
 /// Long enough to read what is there, short enough not to be waiting.
@@ -76,6 +77,39 @@ impl Feed {
             self.tracks().remove(room);
             self.before_join(client, room, dm);
         }
+    }
+
+    /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined.
+    pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
+        let mut track = Track::new(true);
+        track.starts_at(None);
+        self.tracks().entry(room.clone()).or_insert(track);
+    }
+
+    /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
+    /// to the agent's own last word there, of the last page.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) -> Result<()> {
+        let mut dm = true;
+        let page = backfill::page(client, room, &mut dm, None, backfill::PAGE)?;
+        let mut unheard: Vec<_> = page.into_iter().take_while(|message| message.sender_id != *me).collect();
+        unheard.reverse();
+        let mut line = self.line();
+        let (news, _) = self.tracks().entry(room.clone()).or_default().sort_out(unheard, &Since::Beginning);
+        line.ready.extend(news.into_iter().map(Event::Message));
+        Ok(())
+    }
+
+    /// The room's story ends here.
+    pub(crate) fn forget(&self, room: &AgencyId) {
+        self.tracks().remove(room);
+    }
+
+    /// Something that did not come from the session, to be handed out next. Wakes nobody.
+    pub(crate) fn push(&self, event: Event) {
+        self.line().ready.push_back(event);
     }
 
     /// From where on the room's history is news, and where that history is.

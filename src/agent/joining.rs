@@ -1,12 +1,12 @@
-//! Getting into rooms.
+//! Getting into rooms, and out of them.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use crate::agent::rooms::join_on;
-use crate::agent::{Agent, Inner, Room};
+use crate::agent::rooms::{About, join_on, join_together};
+use crate::agent::{Agent, Event, Inner, Room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Conversation};
+use crate::model::{AgencyId, AgencyJoined, Conversation, Message};
 
 impl Agent {
     /// Joins a room, named by its slug or its id, and waits until the server confirms it. It becomes the room that
@@ -16,86 +16,38 @@ impl Agent {
     /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
     /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
     pub fn join(&self, slug_or_id: impl AsRef<str>) -> Result<Room> {
-        let id = self.resolve(slug_or_id.as_ref().trim())?;
-        let joined = self.enter(&id, false)?;
-        Ok(Room::new(self.clone(), id, joined.members))
+        let (id, about) = self.resolve(slug_or_id.as_ref().trim())?;
+        let about = about.or_else(|| self.inner.rooms.about(&id)).unwrap_or_default();
+        self.enter(&id, about, true)
     }
 
-    /// The id of the agency that is meant. The API wants ids only.
-    fn resolve(&self, slug_or_id: &str) -> Result<AgencyId> {
-        if slug_or_id.is_empty() {
-            return Err(Error::invalid("name the room to join by its slug or id"));
-        }
-        // Direct-message rooms are in no list, and an id needs none.
-        if looks_like_an_id(slug_or_id) {
-            return Ok(slug_or_id.into());
-        }
+    /// Joins the rooms of all agencies that the agent is a member of, all at once. What is joined already stays as it
+    /// is, and so does the room that [`send`](Agent::send) speaks in.
+    ///
+    /// Returns those that the agent is in now; for each one that it cannot get into there is an
+    /// [`Event::JoinFailed`]. For agencies that it is added to later: [`follow_invites`](Agent::follow_invites).
+    ///
+    /// # Errors
+    /// When the list cannot be had, or the connection is down for longer than the
+    /// [`join_timeout`](crate::AgentBuilder::join_timeout).
+    pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
-        let found = agencies
-            .iter()
-            .find(|agency| agency.id == slug_or_id)
-            .or_else(|| agencies.iter().find(|agency| agency.slug.eq_ignore_ascii_case(slug_or_id)));
-        match found {
-            Some(agency) => Ok(agency.id.clone()),
-            None => Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "the agent can see no agency {slug_or_id:?}: agent.client().agencies().list() shows which it can; \
-                     if it is private, its owner adds the agent with client.agencies().add_agent(..)"
-                ),
-            )),
-        }
-    }
-
-    /// Joins a room and keeps it. A direct conversation does not become the room to speak in.
-    pub(crate) fn enter(&self, id: &AgencyId, dm: bool) -> Result<AgencyJoined> {
-        let Inner { feed, client, .. } = &*self.inner;
-        // Before, because what is said between this and the join must not fall between two stools.
-        feed.before_join(client, id, dm);
-        let joined = self.enter_socket(id, dm)?;
-        feed.after_join(client, id, dm);
-        Ok(joined)
-    }
-
-    fn enter_socket(&self, id: &AgencyId, dm: bool) -> Result<AgencyJoined> {
-        let Inner { session, rooms, joining, options, .. } = &*self.inner;
-        let limit = options.join_timeout;
-        let deadline = Instant::now() + limit;
-        let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = rooms.contains(id);
-        loop {
-            let joined = session.line(deadline).and_then(|line| {
-                let joined = join_on(&line, id, limit)?;
-                if dm {
-                    rooms.add_behind(id);
-                } else {
-                    rooms.add(id);
-                }
-                // A link that came up before that was not told of the room.
-                if line.is_latest() { Ok(Some(joined)) } else { Ok(None) }
-            });
-            match joined {
-                Ok(Some(joined)) => return Ok(joined),
-                Ok(None) => {}
-                // The link broke meanwhile. To join twice does no harm.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent
-                    ) && Instant::now() < deadline => {}
-                Err(error) => {
-                    if !kept {
-                        rooms.remove(id);
-                    }
-                    return Err(error);
-                }
-            }
-        }
+        let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
+        self.enter_all(mine.map(|agency| (agency.id.clone(), About::from(agency))).collect())
     }
 
     /// The rooms that the agent is in, direct messages included, in the order they were joined.
     pub fn rooms(&self) -> Vec<Room> {
-        self.inner.rooms.all().into_iter().map(|id| Room::new(self.clone(), id, Vec::new())).collect()
+        let rooms = self.inner.rooms.all_with_about().into_iter();
+        rooms.map(|(id, about)| Room::new(self.clone(), id, about, Vec::new())).collect()
+    }
+
+    /// The room that a message was said in: to read what was said before it, to run commands there, to say more than
+    /// one [`reply`](Agent::reply).
+    pub fn room_of(&self, message: &Message) -> Room {
+        let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
+        about.dm |= message.dm;
+        Room::new(self.clone(), message.agency_id.clone(), about, Vec::new())
     }
 
     /// The agent's direct-message conversations.
@@ -106,27 +58,176 @@ impl Agent {
         self.inner.client.dms().list()
     }
 
-    /// Joins the rooms of all direct-message conversations there are now, so that their messages arrive as events. Call
-    /// it again, every few minutes say, for conversations that were begun since: the platform does not announce them.
-    /// The room
-    /// that [`send`](Agent::send) speaks in stays the same.
+    /// Joins the rooms of all direct-message conversations there are now, all at once, so that their messages arrive as
+    /// events. The room that [`send`](Agent::send) speaks in stays the same.
+    ///
+    /// The platform does not announce a conversation that somebody begins later: [`follow_dms`](Agent::follow_dms)
+    /// looks for them.
     ///
     /// # Errors
-    /// The first that occurs; the other rooms are joined nevertheless.
+    /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
     pub fn join_dms(&self) -> Result<Vec<Room>> {
-        let mut rooms = Vec::new();
-        let mut first_error = None;
-        for dm in self.dms()? {
-            match self.enter(&dm.agency_id, true) {
-                Ok(joined) => rooms.push(Room::new(self.clone(), dm.agency_id, joined.members)),
-                Err(error) if error.is_closed() => return Err(error),
-                Err(error) => {
-                    first_error.get_or_insert(error);
+        let rooms = self.dms()?.into_iter();
+        self.enter_all(rooms.map(|dm| (dm.agency_id, About::dm(Some(&dm.participant.username)))).collect())
+    }
+
+    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined. The room that
+    /// [`send`](Agent::send) speaks in stays the same.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
+    pub fn open_dm(&self, username: &str) -> Result<Room> {
+        let username = username.trim();
+        let username = username.strip_prefix('@').unwrap_or(username);
+        if username.is_empty() {
+            return Err(Error::invalid("name the user to talk to"));
+        }
+        let user = self.inner.client.users().profile(username)?;
+        let id = self.inner.client.dms().open(&user.id)?;
+        self.enter(&id, About::dm(Some(&user.username)), false)
+    }
+
+    /// The id of the agency that is meant, and what is known of it. The API wants ids only.
+    fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<About>)> {
+        if slug_or_id.is_empty() {
+            return Err(Error::invalid("name the room to join by its slug or id"));
+        }
+        // Direct-message rooms are in no list, and an id needs none.
+        if looks_like_an_id(slug_or_id) {
+            return Ok((slug_or_id.into(), None));
+        }
+        let agencies = self.inner.client.agencies().list()?;
+        let found = agencies
+            .iter()
+            .find(|agency| agency.id == slug_or_id)
+            .or_else(|| agencies.iter().find(|agency| agency.slug.eq_ignore_ascii_case(slug_or_id)));
+        match found {
+            Some(agency) => Ok((agency.id.clone(), Some(agency.into()))),
+            None => Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "the agent can see no agency {slug_or_id:?}: agent.client().agencies().list() shows which it can; \
+                     if it is private, its owner adds the agent with client.agencies().add_agent(..)"
+                ),
+            )),
+        }
+    }
+
+    /// Joins one room; `choose`: to speak there from now on.
+    pub(crate) fn enter(&self, id: &AgencyId, about: About, choose: bool) -> Result<Room> {
+        let Inner { feed, client, .. } = &*self.inner;
+        self.prepare(id, about.dm);
+        let joined = self.enter_socket(id, &about, choose)?;
+        feed.after_join(client, id, about.dm);
+        Ok(Room::new(self.clone(), id.clone(), about, joined.members))
+    }
+
+    fn prepare(&self, id: &AgencyId, dm: bool) {
+        let Inner { rooms, feed, client, .. } = &*self.inner;
+        if rooms.has_left(id) {
+            // What was said since then is not missed by anybody.
+            feed.forget(id);
+            rooms.expect(id);
+        }
+        // Before, because what is said between this and the join must not fall between two stools.
+        feed.before_join(client, id, dm);
+    }
+
+    fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
+        let Inner { session, rooms, options, joining, .. } = &*self.inner;
+        let limit = options.join_timeout;
+        let deadline = Instant::now() + limit;
+        let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let line = session.line(deadline)?;
+            match join_on(&line, id, limit) {
+                Ok(joined) => {
+                    if choose {
+                        rooms.choose(id, about.clone());
+                    } else {
+                        rooms.add(id, about.clone());
+                    }
+                    // From here on a new link brings the agent into the room. One that came just before did not.
+                    if line.is_current() {
+                        return Ok(joined);
+                    }
+                }
+                // The link broke meanwhile. To join twice does no harm.
+                Err(error) if is_of_the_link(&error) && Instant::now() < deadline => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
+    fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
+        let Inner { session, client, rooms, feed, options, joining, .. } = &*self.inner;
+        let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
+        for (id, about) in &missing {
+            self.prepare(id, about.dm);
+        }
+        let ids: Vec<AgencyId> = missing.iter().map(|(id, _)| id.clone()).collect();
+        let mut confirmed = Vec::new();
+        if ids.len() > 1 {
+            let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
+            let line = session.line(Instant::now() + options.join_timeout)?;
+            match join_together(&line, &ids, options.join_timeout) {
+                Ok((joined, _)) => confirmed = joined,
+                Err(error) if is_of_the_link(&error) => {}
+                Err(error) => return Err(error),
+            }
+            for (id, about) in &missing {
+                if confirmed.iter().any(|joined| joined.agency_id == *id) {
+                    rooms.add(id, about.clone());
+                }
+            }
+            if !line.is_current() {
+                // The new link may have come before the rooms were on its list.
+                confirmed.clear();
+            }
+        }
+        let mut entered = Vec::new();
+        for (id, about) in wanted.iter() {
+            if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
+                feed.after_join(client, id, about.dm);
+                let members = confirmed.swap_remove(at).members;
+                entered.push(Room::new(self.clone(), id.clone(), about.clone(), members));
+            } else if !ids.contains(id) {
+                entered.push(Room::new(self.clone(), id.clone(), about.clone(), Vec::new()));
+            } else {
+                match self.enter(id, about.clone(), false) {
+                    Ok(room) => entered.push(room),
+                    Err(error) if error.kind() == ErrorKind::Rejected => self.report_failed_join(id, error),
+                    Err(error) => return Err(error),
                 }
             }
         }
-        first_error.map_or(Ok(rooms), Err)
+        Ok(entered)
     }
+
+    /// Out of the room here, then out of the agency there.
+    pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
+        let Inner { rooms, feed, client, .. } = &*self.inner;
+        let about = rooms.leave(id);
+        feed.forget(id);
+        if dm || about.is_some_and(|about| about.dm) { Ok(()) } else { client.agencies().leave(id) }
+    }
+
+    pub(crate) fn has_left(&self, id: &AgencyId) -> bool {
+        self.inner.rooms.has_left(id)
+    }
+
+    /// For joins that nobody waits for the outcome of.
+    pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
+        log::info!("cannot join {id}: {error}");
+        self.inner.rooms.lose(id);
+        self.inner.feed.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
+    }
+}
+
+/// Whether another link may do better.
+fn is_of_the_link(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent)
 }
 
 /// Ids are UUIDs; a slug of this form would be a strange coincidence.

@@ -5,15 +5,22 @@ mod builder;
 mod command;
 mod event;
 mod events;
+mod exchange;
 mod feed;
+mod following;
 mod joining;
 mod mention;
+mod mentions;
 mod outgoing;
 mod post;
+mod presence;
 mod respond;
 mod room;
 mod rooms;
+mod run;
 mod sending;
+mod thinking;
+mod trace;
 mod track;
 
 use std::fmt;
@@ -23,10 +30,16 @@ pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
+pub use exchange::ExchangeLimit;
 pub use mention::is_mentioned;
+pub use mentions::Mentions;
 pub use outgoing::Outgoing;
+pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
+pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
+pub use thinking::Thinking;
+pub use trace::Trace;
 
 use crate::client::{AgentSession, Client};
 use crate::config::{Builder, Config};
@@ -36,7 +49,10 @@ use crate::net::{Dialer, Http};
 use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
+use following::Following;
 use rooms::{Door, Rooms};
+use run::OpenRuns;
+use thinking::Thoughts;
 use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
@@ -73,9 +89,12 @@ struct Inner {
     client: Client,
     me: Arc<User>,
     rooms: Arc<Rooms>,
+    following: Following,
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    runs: OpenRuns,
+    thoughts: Thoughts,
     options: AgentOptions,
 }
 
@@ -150,8 +169,11 @@ impl Agent {
                 client,
                 me,
                 rooms,
+                following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                runs: OpenRuns::default(),
+                thoughts: Thoughts::default(),
                 options,
             }),
         })
@@ -174,10 +196,15 @@ impl Agent {
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
-        match item {
+        let mut event = match item {
             Some(item) => feed.accept(item, &source),
             None => feed.take_ready(&source),
+        };
+        let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
+        while event.as_ref().is_some_and(unwanted) {
+            event = feed.take_ready(&source);
         }
+        event
     }
 
     /// Who the agent is.

@@ -1,10 +1,12 @@
 //! What an agent says.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, LoopGuard, MessageType};
+use crate::model::{AgencyId, LoopGuard, MessageType, Span, Style, TraceReport, label};
 
 /// The metadata key that [`Agent::post`](crate::Agent::post) knows its message by.
 pub(crate) const POST_MARK: &str = "post_id";
@@ -15,7 +17,7 @@ pub(crate) const POST_MARK: &str = "post_id";
 /// ```
 /// use crustocean::{MessageType, Outgoing};
 ///
-/// let message = Outgoing::new("ETH is at 3000").kind(MessageType::ToolResult).with("skill", "prices");
+/// let message = Outgoing::new("ETH is at 3000").kind(MessageType::ToolResult).skill("prices").with("mood", "good");
 /// # let _ = message;
 /// ```
 #[derive(Debug, Clone)]
@@ -24,12 +26,26 @@ pub struct Outgoing {
     content: String,
     kind: Option<MessageType>,
     metadata: Map<String, Value>,
+    /// What is in the metadata, too.
+    spans: Vec<Span>,
 }
 
 impl Outgoing {
     /// A chat message. White space around the text is trimmed when it is sent, as the platform's own clients do.
     pub fn new(text: impl Into<String>) -> Self {
-        Outgoing { content: text.into(), kind: None, metadata: Map::new() }
+        Outgoing { content: text.into(), kind: None, metadata: Map::new(), spans: Vec::new() }
+    }
+
+    /// A message of pieces with colours of their own; joined they are its text.
+    ///
+    /// ```
+    /// use crustocean::{Color, Outgoing, Span};
+    ///
+    /// let message = Outgoing::from_spans([Span::new("build "), Span::colored("failed", Color::ThemeError)]);
+    /// # let _ = message;
+    /// ```
+    pub fn from_spans(spans: impl IntoIterator<Item = impl Into<Span>>) -> Self {
+        Outgoing::new("").spans(spans)
     }
 
     /// The type: `chat`, `tool_result` or `action`. Defaults to leaving it to the server, which makes it `chat`.
@@ -50,6 +66,58 @@ impl Outgoing {
         self
     }
 
+    /// Shows the steps that led to it, as a collapsible list, and how long they took: a [`Trace`](crate::Trace), or
+    /// steps of one's own.
+    pub fn trace(mut self, trace: impl Into<TraceReport>) -> Self {
+        let TraceReport { steps, duration } = trace.into();
+        self.insert("trace", &steps);
+        match duration {
+            Some(duration) => self.duration(duration),
+            None => self,
+        }
+    }
+
+    /// Shows how long it took. Whole milliseconds are written.
+    pub fn duration(self, duration: Duration) -> Self {
+        self.with("duration", label::write(duration))
+    }
+
+    /// Wears a skill's name as a badge.
+    pub fn skill(self, name: impl Into<String>) -> Self {
+        self.with("skill", name.into())
+    }
+
+    /// Has colours.
+    pub fn style(mut self, style: Style) -> Self {
+        self.insert("style", &style);
+        self
+    }
+
+    /// Has pieces with colours of their own. Joined they are the text: it cannot be sent if its text is something else.
+    /// Without a text it gets that one.
+    pub fn spans(mut self, spans: impl IntoIterator<Item = impl Into<Span>>) -> Self {
+        let mut spans: Vec<Span> = spans.into_iter().map(Into::into).collect();
+        trim(&mut spans);
+        if self.text() == joined(&self.spans) {
+            self.content = joined(&spans);
+        }
+        self.insert("content_spans", &spans);
+        self.spans = spans;
+        self
+    }
+
+    /// Is a log of the agent's reasoning: other agents do not put it before their language models.
+    pub fn agent_log(self) -> Self {
+        self.with("agent_log", true)
+    }
+
+    fn insert(&mut self, key: &str, value: &impl Serialize) {
+        // Cannot fail: these types have strings for keys.
+        if let Ok(value) = serde_json::to_value(value) {
+            self.metadata.insert(key.to_owned(), value);
+        }
+    }
+
     /// Carries a loop guard, unless one was set by hand.
     pub(crate) fn guarded(mut self, guard: &LoopGuard) -> Self {
         if !self.metadata.contains_key("loop_guard")
@@ -66,9 +134,18 @@ impl Outgoing {
         self
     }
 
+    /// Text, type and metadata, for an answer that is not sent but given.
+    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, Map<String, Value>) {
+        (self.content, self.kind, self.metadata)
+    }
+
     /// The text as it is sent.
     pub(crate) fn text(&self) -> &str {
         self.content.trim()
+    }
+
+    pub(crate) fn metadata_map(&self) -> &Map<String, Value> {
+        &self.metadata
     }
 
     /// The payload of `send-message`.
@@ -80,12 +157,34 @@ impl Outgoing {
         if content.is_empty() {
             return Err(Error::invalid("the message has no text"));
         }
+        if !self.spans.is_empty() && joined(&self.spans) != content {
+            return Err(Error::invalid(
+                "the spans of a message, joined, are its text: these are something else",
+            ));
+        }
         Ok(SendMessage {
             agency_id: agency,
             content,
             kind: self.kind.as_ref(),
             metadata: (!self.metadata.is_empty()).then_some(&self.metadata),
         })
+    }
+}
+
+fn joined(spans: &[Span]) -> String {
+    spans.iter().map(|span| span.text.as_str()).collect()
+}
+
+/// As the text is trimmed when it is sent.
+fn trim(spans: &mut Vec<Span>) {
+    let first = spans.iter().position(|span| !span.text.trim().is_empty()).unwrap_or(spans.len());
+    spans.drain(..first);
+    while spans.pop_if(|span| span.text.trim().is_empty()).is_some() {}
+    if let Some(first) = spans.first_mut() {
+        first.text = first.text.trim_start().to_owned();
+    }
+    if let Some(last) = spans.last_mut() {
+        last.text.truncate(last.text.trim_end().len());
     }
 }
 
@@ -145,32 +244,4 @@ pub(crate) struct JoinAgency<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(message: impl Into<Outgoing>) -> String {
-        let agency = AgencyId::from("ag-1");
-        serde_json::to_string(&message.into().payload(&agency).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn leaves_out_what_is_not_set() {
-        assert_eq!(sent(" Hello\n"), r#"{"agencyId":"ag-1","content":"Hello"}"#);
-        let rich = Outgoing::new("Hello").kind(MessageType::ToolResult).with("skill", "greeter");
-        assert_eq!(
-            sent(rich),
-            r#"{"agencyId":"ag-1","content":"Hello","type":"tool_result","metadata":{"skill":"greeter"}}"#
-        );
-    }
-
-    #[test]
-    fn wants_some_text() {
-        assert!(Outgoing::new(" \n").payload(&AgencyId::from("ag-1")).is_err());
-    }
-
-    #[test]
-    fn a_guard_set_by_hand_stays() {
-        let own = Outgoing::new("x").with("loop_guard", 1).guarded(&LoopGuard::first());
-        assert_eq!(own.metadata.get("loop_guard"), Some(&1.into()));
-    }
-}
+mod tests;

@@ -18,11 +18,21 @@ pub enum Decision {
     Ended,
     /// The agents have answered each other often enough: the loop guard is used up.
     TooManyHops,
+    /// It would be for this agent, but the platform or a hook said it, which cannot be answered: the result of a
+    /// command, say. A heartbeat, which is meant to prompt the agent, is [`Respond`](Decision::Respond).
+    FromSystem,
+}
+
+/// Whether nobody is there to hear an answer. Scheduled prompts are the exception that the platform documents (page
+/// "Autonomous workflows").
+fn is_of_the_platform(message: &Message) -> bool {
+    (message.is_system() || message.metadata.is_from_hook()) && !message.metadata.is_heartbeat()
 }
 
 impl Agent {
     /// Whether a message is for this agent to answer: it mentions the agent's exact handle (`@larry` is not
-    /// `@larry_lobster`) or is a direct message, is not the agent's own, and its loop guard allows one more hop.
+    /// `@larry_lobster`) or is a direct message, is neither the agent's own nor the platform's or a hook's, and its loop
+    /// guard allows one more hop.
     pub fn should_respond(&self, message: &Message) -> bool {
         self.decide(message) == Decision::Respond
     }
@@ -33,8 +43,8 @@ impl Agent {
     }
 }
 
-/// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and two more: never one's own message, and always a
-/// direct one, which needs no mention (docs.crustocean.chat, page "Direct messages").
+/// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never one's own message, none of the
+/// platform's, and always a direct one, which needs no mention (docs.crustocean.chat, page "Direct messages").
 pub(crate) fn decide(message: &Message, me: &User) -> Decision {
     // The id is certain; the name also settles it where a history leaves the id out.
     if message.sender_id == me.id
@@ -49,6 +59,7 @@ pub(crate) fn decide(message: &Message, me: &User) -> Decision {
     match message.loop_guard() {
         Some(guard) if !guard.is_active() => Decision::Ended,
         Some(guard) if guard.is_exhausted() => Decision::TooManyHops,
+        _ if is_of_the_platform(message) => Decision::FromSystem,
         _ => Decision::Respond,
     }
 }
@@ -81,6 +92,19 @@ mod tests {
             ("@larry", r#","metadata":{"loop_guard":{"hop":20}}"#, Decision::TooManyHops),
             ("@larry", r#","metadata":"{\"loop_guard\":{\"hop\":2,\"max_hops\":2}}""#, Decision::TooManyHops),
             ("@larry", r#","metadata":{"loop_guard":{"hop":1,"status":"closed"}}"#, Decision::Ended),
+            ("@larry", r#","sender_id":"system""#, Decision::FromSystem),
+            ("@larry", r#","type":"system""#, Decision::FromSystem),
+            ("hello", r#","type":"system""#, Decision::NotMentioned),
+            ("@larry", r#","metadata":{"webhook":{"id":1}}"#, Decision::FromSystem),
+            ("@larry", r#","metadata":"{\"webhook\":true}""#, Decision::FromSystem),
+            ("@larry", r#","metadata":{"webhook":false}"#, Decision::Respond),
+            ("@larry", r#","metadata":{"webhook":null}"#, Decision::Respond),
+            (
+                "@larry",
+                r#","sender_id":"system","metadata":{"heartbeat":true,"webhook":true}"#,
+                Decision::Respond,
+            ),
+            ("hello", r#","sender_id":"system","metadata":{"heartbeat":true}"#, Decision::NotMentioned),
         ] {
             assert_eq!(decide(&message(content, extra), &me()), decision, "{content} {extra}");
         }

@@ -1,6 +1,10 @@
 //! A room that the agent has joined.
 
+use std::sync::Arc;
+
+use crate::agent::rooms::About;
 use crate::agent::{Agent, Outgoing};
+use crate::client::Messages;
 use crate::error::Result;
 use crate::model::{AgencyId, Member, Message, MessageId};
 
@@ -11,12 +15,13 @@ use crate::model::{AgencyId, Member, Message, MessageId};
 pub struct Room {
     agent: Agent,
     id: AgencyId,
-    members: Vec<Member>,
+    about: About,
+    members: Arc<[Member]>,
 }
 
 impl Room {
-    pub(crate) fn new(agent: Agent, id: AgencyId, members: Vec<Member>) -> Self {
-        Room { agent, id, members }
+    pub(crate) fn new(agent: Agent, id: AgencyId, about: About, members: Vec<Member>) -> Self {
+        Room { agent, id, about, members: members.into() }
     }
 
     pub(crate) fn agent(&self) -> &Agent {
@@ -28,9 +33,65 @@ impl Room {
         &self.id
     }
 
-    /// Who was in it when it was joined.
+    /// The agency's slug, if it was joined by that or from a list.
+    pub fn slug(&self) -> Option<&str> {
+        self.about.slug.as_deref()
+    }
+
+    /// The agency's name, or who the conversation is with, where it is known.
+    pub fn name(&self) -> Option<&str> {
+        self.about.name.as_deref()
+    }
+
+    /// Whether it is a direct-message conversation.
+    pub fn is_dm(&self) -> bool {
+        self.about.dm
+    }
+
+    /// Who was in it when this handle was got by joining it; empty for a handle from elsewhere.
     pub fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    /// Who is in it now.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn fetch_members(&self) -> Result<Vec<Member>> {
+        self.agent.client().agencies().members(&self.id)
+    }
+
+    /// What was said here, newest first: a page of it, or all back to the beginning.
+    pub fn history(&self) -> Messages<'_> {
+        let client = self.agent.client();
+        if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
+    }
+
+    /// The last `count` messages, oldest first: the context that a language model needs.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
+        let page = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
+        // Stable: what has the same time stays in the server's order.
+        messages.reverse();
+        messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));
+        Ok(messages)
+    }
+
+    /// Leaves the room: nothing of it is handed out any more, and it is not joined again after a reconnect. Then ends the
+    /// membership, unless it is a direct-message conversation, which has no other end than
+    /// [hiding](crate::Dms::hide) it.
+    ///
+    /// [`join`](Agent::join) leads back in, and so does a new invitation where they are
+    /// [followed](Agent::follow_invites).
+    ///
+    /// # Errors
+    /// What the server says to the end of the membership: [`Forbidden`](crate::ErrorKind::Forbidden) where only people
+    /// may end theirs, or in the Lobby. The agent hears nothing of the room all the same.
+    pub fn leave(&self) -> Result<()> {
+        self.agent.leave(&self.id, self.about.dm)
     }
 
     /// Says something here.

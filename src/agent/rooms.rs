@@ -1,5 +1,7 @@
 //! Which rooms the agent is in, and how it gets (back) into them.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,47 +9,149 @@ use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::client::AgentSession;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined};
+use crate::model::{Agency, AgencyId, AgencyJoined};
 use crate::socket::{Host, Item, Line};
 
-/// The rooms in the order they were joined; the last is the current one.
+/// What is known of a room besides its id.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    pub(crate) slug: Option<Arc<str>>,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) dm: bool,
+}
+
+impl About {
+    /// A conversation with this user.
+    pub(crate) fn dm(with: Option<&str>) -> Self {
+        About { slug: None, name: with.map(Arc::from), dm: true }
+    }
+}
+
+impl From<&Agency> for About {
+    fn from(agency: &Agency) -> Self {
+        let known = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
+        About { slug: known(&agency.slug), name: known(&agency.name), dm: false }
+    }
+}
+
+#[derive(Debug)]
+struct Joined {
+    id: AgencyId,
+    about: About,
+    /// Joined by name: a room to speak in when none is named.
+    chosen: bool,
+}
+
+/// The rooms that the agent is in.
 #[derive(Debug, Default)]
-pub(crate) struct Rooms(Mutex<Vec<AgencyId>>);
+pub(crate) struct Rooms {
+    state: Mutex<State>,
+    /// Whether there is anything in `left`: most agents never leave, and every event asks.
+    any_left: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// In the order they were joined.
+    joined: Vec<Joined>,
+    /// Left lately. The server may go on sending their events over the link that was up then.
+    left: VecDeque<AgencyId>,
+}
+
+/// What was left before that is old news to the server, too.
+const MOST_LEFT: usize = 256;
 
 impl Rooms {
-    fn lock(&self) -> MutexGuard<'_, Vec<AgencyId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joined last, or again.
-    pub(crate) fn add(&self, id: &AgencyId) {
-        let mut rooms = self.lock();
-        rooms.retain(|room| room != id);
-        rooms.push(id.clone());
+    /// Joined, and from now on the room to speak in.
+    pub(crate) fn choose(&self, id: &AgencyId, about: About) {
+        self.enter(id, about, true);
     }
 
-    /// Joined, but not the room to speak in by default.
-    pub(crate) fn add_behind(&self, id: &AgencyId) {
-        let mut rooms = self.lock();
-        if !rooms.contains(id) {
-            rooms.insert(0, id.clone());
+    /// Joined, but not the room to speak in.
+    pub(crate) fn add(&self, id: &AgencyId, about: About) {
+        self.enter(id, about, false);
+    }
+
+    fn enter(&self, id: &AgencyId, mut about: About, chosen: bool) {
+        self.expect(id);
+        let mut state = self.lock();
+        let known = state.joined.iter().position(|room| room.id == *id);
+        match known.and_then(|at| state.joined.get_mut(at)) {
+            Some(room) if !chosen => room.about = about.or(&room.about),
+            _ => {
+                if let Some(room) = known.map(|at| state.joined.remove(at)) {
+                    about = about.or(&room.about);
+                }
+                state.joined.push(Joined { id: id.clone(), about, chosen });
+            }
         }
     }
 
-    pub(crate) fn remove(&self, id: &AgencyId) {
-        self.lock().retain(|room| room != id);
+    /// About to be joined: what the server sends from there is wanted again.
+    pub(crate) fn expect(&self, id: &AgencyId) {
+        if self.any_left.load(Ordering::Acquire) {
+            let mut state = self.lock();
+            state.left.retain(|room| room != id);
+            self.any_left.store(!state.left.is_empty(), Ordering::Release);
+        }
+    }
+
+    /// The server does not let the agent in any more.
+    pub(crate) fn lose(&self, id: &AgencyId) {
+        self.lock().joined.retain(|room| room.id != *id);
+    }
+
+    /// The agent does not want to be in it any more. What is known of it, if it was.
+    pub(crate) fn leave(&self, id: &AgencyId) -> Option<About> {
+        let mut state = self.lock();
+        let at = state.joined.iter().position(|room| room.id == *id)?;
+        let room = state.joined.remove(at);
+        if state.left.len() == MOST_LEFT {
+            state.left.pop_front();
+        }
+        state.left.push_back(room.id);
+        self.any_left.store(true, Ordering::Release);
+        Some(room.about)
+    }
+
+    pub(crate) fn has_left(&self, id: &AgencyId) -> bool {
+        self.any_left.load(Ordering::Acquire) && self.lock().left.contains(id)
     }
 
     pub(crate) fn contains(&self, id: &AgencyId) -> bool {
-        self.lock().contains(id)
+        self.lock().joined.iter().any(|room| room.id == *id)
     }
 
+    pub(crate) fn about(&self, id: &AgencyId) -> Option<About> {
+        self.lock().joined.iter().find(|room| room.id == *id).map(|room| room.about.clone())
+    }
+
+    /// The room to speak in when none is named: the one that was last joined by name.
     pub(crate) fn current(&self) -> Option<AgencyId> {
-        self.lock().last().cloned()
+        self.lock().joined.iter().rev().find(|room| room.chosen).map(|room| room.id.clone())
     }
 
     pub(crate) fn all(&self) -> Vec<AgencyId> {
-        self.lock().clone()
+        self.lock().joined.iter().map(|room| room.id.clone()).collect()
+    }
+
+    pub(crate) fn all_with_about(&self) -> Vec<(AgencyId, About)> {
+        self.lock().joined.iter().map(|room| (room.id.clone(), room.about.clone())).collect()
+    }
+}
+
+impl About {
+    /// What this does not know, from before.
+    fn or(self, before: &About) -> Self {
+        About {
+            slug: self.slug.or_else(|| before.slug.clone()),
+            name: self.name.or_else(|| before.name.clone()),
+            dm: self.dm || before.dm,
+        }
     }
 }
 
@@ -109,11 +213,11 @@ impl Host for Door {
     /// others are tried again one by one, because only then can a complaint be told to be about them.
     fn restore(&self, line: &Line<'_>) -> Result<()> {
         let rooms = self.rooms.all();
-        for id in join_together(line, &rooms, self.join_timeout)? {
+        for id in join_together(line, &rooms, self.join_timeout)?.1 {
             match join_on(line, &id, self.join_timeout) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Rejected => {
-                    self.rooms.remove(&id);
+                    self.rooms.lose(&id);
                     line.push(Item::NotRestored { what: id.to_string(), error });
                 }
                 Err(error) => return Err(error),
@@ -123,11 +227,18 @@ impl Host for Door {
     }
 }
 
-/// Joins them all. Returns those that the server did not confirm.
-fn join_together(line: &Line<'_>, rooms: &[AgencyId], limit: Duration) -> Result<Vec<AgencyId>> {
-    let mut missing = rooms.to_vec();
+/// Joins them all at once. Returns what the server confirmed, and the rooms that it did not.
+///
+/// # Errors
+/// What happened to the link.
+pub(crate) fn join_together(
+    line: &Line<'_>,
+    rooms: &[AgencyId],
+    limit: Duration,
+) -> Result<(Vec<AgencyJoined>, Vec<AgencyId>)> {
+    let (mut confirmed, mut missing) = (Vec::new(), rooms.to_vec());
     if missing.len() < 2 {
-        return Ok(missing);
+        return Ok((confirmed, missing));
     }
     let watching = line.watch(Box::new(|event| matches!(event.name(), "agency-joined" | "error")));
     for id in rooms {
@@ -137,10 +248,16 @@ fn join_together(line: &Line<'_>, rooms: &[AgencyId], limit: Duration) -> Result
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
         match event.first::<AgencyJoined>() {
-            Ok(joined) => missing.retain(|id| *id != joined.agency_id),
+            Ok(joined) => {
+                let wanted = missing.len();
+                missing.retain(|id| *id != joined.agency_id);
+                if missing.len() < wanted {
+                    confirmed.push(joined);
+                }
+            }
             // At least one is refused: give the others a moment.
             Err(_) => deadline = deadline.min(Instant::now() + DOUBT),
         }
     }
-    Ok(missing)
+    Ok((confirmed, missing))
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::{self, Post};
+use crate::agent::rooms::About;
 use crate::agent::{Agent, Inner, Outgoing};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageId};
@@ -146,7 +147,7 @@ impl Agent {
     /// As [`send`](Agent::send) and [`join`](Agent::join).
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         if !self.inner.rooms.contains(room) {
-            self.enter(room, true)?;
+            self.enter(room, About::dm(None), false)?;
         }
         self.send_to(room, &message.into())
     }

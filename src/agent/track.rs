@@ -123,6 +123,8 @@ impl Track {
         }
         for message in &mut news {
             message.replayed = true;
+            // Live messages say so; it is not known whether those of a history do.
+            message.dm |= self.dm;
             self.note(message);
             self.replayed.insert(message.id.clone());
         }

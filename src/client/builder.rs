@@ -12,10 +12,10 @@ use crate::token::{SessionToken, UserToken};
 /// Builds a [`Client`]. See [`Builder`] for the settings.
 pub type ClientBuilder = Builder<ClientOptions>;
 
-/// What only a [`Client`] can be told: nothing so far.
+/// What only a [`Client`] can be told.
 #[derive(Debug, Clone, Default)]
 pub struct ClientOptions {
-    _private: (),
+    display_name: Option<String>,
 }
 
 /// What logging in and registering give.
@@ -32,12 +32,21 @@ pub struct Login {
 
 /// No `Debug`: it holds a password.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct NameAndPassword<'a> {
     username: &'a str,
     password: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
 }
 
 impl ClientBuilder {
+    /// The name to show for an account that [`register`](Self::register) makes. Defaults to the username.
+    pub fn display_name(mut self, name: impl Into<String>) -> Self {
+        self.own.display_name = Some(name.into());
+        self
+    }
+
     /// A client that acts as the token's user. See [`Client::new`].
     ///
     /// # Errors
@@ -59,7 +68,7 @@ impl ClientBuilder {
     /// # Errors
     /// As [`Client::login`].
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
-        let login = self.open("login", &NameAndPassword { username, password });
+        let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
             Some(401) => error.reworded(ErrorKind::Unauthorized, "the username or the password is wrong"),
             _ => error,
@@ -73,10 +82,11 @@ impl ClientBuilder {
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;
-        self.open("register", &NameAndPassword { username, password })
+        let display_name = self.own.display_name.as_deref();
+        self.open("register", &NameAndPassword { username, password, display_name })
     }
 
-    fn open(self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
+    fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = Http::new(&self.config)?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
         let reply: SessionReply =

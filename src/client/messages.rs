@@ -1,10 +1,10 @@
 //! A room's history, page by page.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::vec;
 
 use super::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, Timestamp};
 
 /// The server's documented maximum is not known; the JavaScript SDK sends no more.
@@ -68,7 +68,7 @@ impl<'a> Messages<'a> {
 
     /// All messages from here back to the first one, newest first, a page at a time.
     pub fn iter(self) -> History<'a> {
-        History { query: self, page: Vec::new().into_iter(), last_page: HashSet::new(), ended: false }
+        History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
     }
 
     fn fetch(&self) -> Result<Vec<Message>> {
@@ -79,16 +79,33 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Walks a room's history back in time: [`Messages::iter`].
+/// Walks a room's history back in time: [`Messages::iter`]. No message is left out or comes twice, also where many
+/// were said at the same moment.
 ///
 /// An error ends it.
 #[derive(Debug)]
 pub struct History<'a> {
     query: Messages<'a>,
     page: vec::IntoIter<Message>,
-    /// What the page before had: a server that takes `before` as "not after" sends its last message again.
-    last_page: HashSet<MessageId>,
+    walk: Walk,
     ended: bool,
+}
+
+impl History<'_> {
+    /// The next page with something new on it; an empty one at the beginning of the history.
+    fn next_page(&mut self) -> Result<Vec<Message>> {
+        loop {
+            let page = match self.query.fetch() {
+                Err(error) if self.walk.forgives(&error) => Vec::new(),
+                other => other?,
+            };
+            let Some(new) = self.walk.take(page) else { return Ok(Vec::new()) };
+            self.query.before = self.walk.before().map(|time| time.as_str().to_owned());
+            if !new.is_empty() {
+                return Ok(new);
+            }
+        }
+    }
 }
 
 impl Iterator for History<'_> {
@@ -101,24 +118,96 @@ impl Iterator for History<'_> {
         if self.ended {
             return None;
         }
-        match self.query.fetch() {
-            Ok(page) => {
-                let ids = page.iter().map(|message| message.id.clone()).collect();
-                let oldest = page.iter().map(|message| &message.created_at).min();
-                self.query.before = oldest.map(|time| time.as_str().to_owned());
-                let new = page.into_iter().filter(|message| !self.last_page.contains(&message.id));
-                self.page = new.collect::<Vec<_>>().into_iter();
-                self.last_page = ids;
-                // A short page is not the end: the server may have a smaller maximum than was asked for.
-                self.ended = self.page.len() == 0;
-            }
-            Err(error) => {
-                self.ended = true;
-                return Some(Err(error));
-            }
+        let page = self.next_page();
+        self.ended = page.as_ref().map_or(true, Vec::is_empty);
+        match page {
+            Ok(page) => self.page = page.into_iter(),
+            Err(error) => return Some(Err(error)),
         }
         self.page.next().map(Ok)
     }
 }
 
 impl std::iter::FusedIterator for History<'_> {}
+
+/// Where the next page of a history is, going back in time.
+#[derive(Debug, Default)]
+pub(crate) struct Walk {
+    cursor: Cursor,
+    before: Option<Timestamp>,
+    /// Of the oldest message so far, and of the last one that came.
+    oldest: Option<Timestamp>,
+    last: Option<MessageId>,
+    /// What the next page may bring again. Not all that was seen: a history can be long.
+    seen: HashMap<MessageId, Timestamp>,
+    /// The longest page so far.
+    longest: usize,
+}
+
+/// How the next page is asked for.
+///
+/// `before` leaves out messages of that very time, of which a page may hold only some. So ask for a moment later and
+/// pass over what comes twice. Where a whole page has one time, ask by the id of the last message (which the API
+/// description names, and the SDK does not use); and where that leads nowhere, by the time after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Cursor {
+    #[default]
+    JustAfter,
+    Id,
+    Time,
+}
+
+impl Walk {
+    /// What the next page has to be asked for.
+    pub(crate) fn before(&self) -> Option<&Timestamp> {
+        self.before.as_ref()
+    }
+
+    /// Whether this refusal of the next page counts as an empty one: not every server takes an id.
+    pub(crate) fn forgives(&self, error: &Error) -> bool {
+        let refused = matches!(error.status(), Some(400 | 404 | 422 | 500));
+        self.cursor == Cursor::Id && refused
+    }
+
+    /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.
+    pub(crate) fn take(&mut self, page: Vec<Message>) -> Option<Vec<Message>> {
+        let count = page.len();
+        let ids: Vec<_> =
+            page.iter().map(|message| (message.id.clone(), message.created_at.clone())).collect();
+        let recent = self.recent();
+        // What is younger cannot be new: the server has not understood the question.
+        let older = |message: &Message| recent.as_ref().is_none_or(|recent| message.created_at <= *recent);
+        let is_new = |message: &Message| older(message) && !self.seen.contains_key(&message.id);
+        let new: Vec<_> = page.into_iter().filter(is_new).collect();
+        if let Some(last) = new.last() {
+            self.last = Some(last.id.clone());
+        }
+        self.oldest = new.iter().map(|message| message.created_at.clone()).chain(self.oldest.take()).min();
+        let recent = self.recent();
+        self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
+        self.seen.extend(ids);
+        self.cursor = match self.cursor {
+            // It takes ids, and no way is as exact.
+            Cursor::Id if !new.is_empty() => Cursor::Id,
+            _ if !new.is_empty() => Cursor::JustAfter,
+            // There was room for more.
+            _ if count < self.longest && self.cursor != Cursor::Id => return None,
+            Cursor::JustAfter => Cursor::Id,
+            Cursor::Id => Cursor::Time,
+            Cursor::Time => return None,
+        };
+        self.longest = self.longest.max(count);
+        self.before = match self.cursor {
+            Cursor::JustAfter => recent,
+            Cursor::Id => self.last.as_ref().map(|id| id.as_str().into()),
+            Cursor::Time => self.oldest.clone(),
+        };
+        // An empty page: the beginning.
+        self.before.is_some().then_some(new)
+    }
+
+    /// The time from which on the next page may bring what is known.
+    fn recent(&self) -> Option<Timestamp> {
+        self.oldest.as_ref().map(|oldest| oldest.just_after().unwrap_or_else(|| oldest.clone()))
+    }
+}

@@ -39,6 +39,7 @@ pub use explore::Explore;
 pub use hook_client::{HookClient, HookClientBuilder, HookClientOptions};
 pub use hooks::{Hooks, UpdateHook, UpdateHookSource};
 pub use invites::CreateInvite;
+pub(crate) use messages::Walk;
 pub use messages::{History, Messages};
 pub use onboarding::{Bootstrap, Onboarding, RegisterAgent};
 pub use paged::{Paged, Pages};

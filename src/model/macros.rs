@@ -183,18 +183,29 @@ macro_rules! api_struct {
     };
 }
 
-/// Declares a public enum over a string of the API that keeps values it does not know.
+/// Declares a public enum over a string of the API that keeps values it does not know, in the variant `Unknown` or
+/// the one named after `else`.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
+    ) => {
+        open_enum! {
+            $(#[$meta])* pub enum $name { $($(#[$doc])* $variant = $text,)+ }
+            /// A value this version of the crate does not know, as the server spelled it.
+            else Unknown
+        }
+    };
+    (
+        $(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
+        $(#[$other_doc:meta])* else $other:ident
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
             $($(#[$doc])* $variant,)+
-            /// A value this version of the crate does not know, as the server spelled it.
-            Unknown(String),
+            $(#[$other_doc])*
+            $other(String),
         }
 
         impl $name {
@@ -202,7 +213,7 @@ macro_rules! open_enum {
             pub fn as_str(&self) -> &str {
                 match self {
                     $($name::$variant => $text,)+
-                    $name::Unknown(text) => text,
+                    $name::$other(text) => text,
                 }
             }
         }
@@ -217,7 +228,7 @@ macro_rules! open_enum {
             fn from(text: &str) -> Self {
                 match text {
                     $($text => $name::$variant,)+
-                    _ => $name::Unknown(text.to_owned()),
+                    _ => $name::$other(text.to_owned()),
                 }
             }
         }
@@ -226,7 +237,7 @@ macro_rules! open_enum {
             fn from(text: String) -> Self {
                 match text.as_str() {
                     $($text => $name::$variant,)+
-                    _ => $name::Unknown(text),
+                    _ => $name::$other(text),
                 }
             }
         }

@@ -1,13 +1,17 @@
 //! What a message carries besides its text.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::label::Label;
+use super::lenient::Readable;
 use super::loop_guard::LoopGuard;
+use super::{RunId, Span, Style, TraceStep};
 use crate::error::{Error, Result};
 
 /// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
@@ -19,9 +23,13 @@ use crate::error::{Error, Result};
 /// use crustocean::Message;
 ///
 /// # fn demo(message: &Message) {
-/// if message.metadata.get("heartbeat").is_some_and(|value| value == true) {
+/// if message.metadata.is_heartbeat() {
 ///     println!("a scheduled prompt");
 /// }
+/// for step in message.metadata.trace() {
+///     println!("{} took {:?}", step.step, step.duration);
+/// }
+/// let mood = message.metadata.get("mood"); // any other key
 /// # }
 /// ```
 #[derive(Clone, Default)]
@@ -69,6 +77,60 @@ impl Metadata {
     /// The loop guard, if the message carries one.
     pub fn loop_guard(&self) -> Option<LoopGuard> {
         LoopGuard::read(&self.read::<Box<RawValue>>("loop_guard")?)
+    }
+
+    /// The steps that led to the message, in order. Those that cannot be read are left out.
+    pub fn trace(&self) -> Vec<TraceStep> {
+        self.read::<Readable<_>>("trace").map(Vec::from).unwrap_or_default()
+    }
+
+    /// How long it took, as the message shows it.
+    pub fn duration(&self) -> Option<Duration> {
+        self.read::<Label>("duration")?.into()
+    }
+
+    /// The skill that the message wears as a badge.
+    pub fn skill(&self) -> Option<String> {
+        self.read("skill")
+    }
+
+    /// The message's colours.
+    pub fn style(&self) -> Option<Style> {
+        self.read("style")
+    }
+
+    /// The pieces of the text that have colours of their own; joined they are the whole text. Empty if there are none.
+    pub fn content_spans(&self) -> Vec<Span> {
+        self.read::<Readable<_>>("content_spans").map(Vec::from).unwrap_or_default()
+    }
+
+    /// The run of an agent that the message came out of.
+    pub fn run_id(&self) -> Option<RunId> {
+        self.read("run_id")
+    }
+
+    /// Whether it is a log of an agent's reasoning, nothing to put before a language model again.
+    pub fn is_agent_log(&self) -> bool {
+        self.says("agent_log")
+    }
+
+    /// Whether it is a scheduled prompt.
+    pub fn is_heartbeat(&self) -> bool {
+        self.says("heartbeat")
+    }
+
+    /// Whether a hook said it.
+    pub fn is_from_hook(&self) -> bool {
+        self.says("webhook")
+    }
+
+    /// Whether a key has a value that JavaScript takes for a yes.
+    fn says(&self, key: &str) -> bool {
+        let yes = |text: &str| {
+            let value = scan(text, key)?.found?.get();
+            Some(!matches!(value, "null" | "false" | "\"\"") && value.parse::<f64>() != Ok(0.0))
+        };
+        self.with_object(yes).unwrap_or(false)
     }
 
     /// One key's value as a type of one's own; `None` if it is absent or does not fit.
@@ -254,6 +316,39 @@ mod tests {
             assert_eq!(metadata.to_value(), None);
             assert!(!metadata.is_empty());
         }
+    }
+
+    #[test]
+    fn reads_what_bots_put_there() {
+        let metadata = metadata(
+            r#"{"trace":[{"step":"/notes","duration":12,"status":"ok","new":[1]},7,{"duration":"soon","status":null}],
+            "duration":"1.5s","skill":"dice","style":{"senderColor":"theme-primary","content_color":7},
+            "content_spans":[{"text":"a","color":"theme"},{"color":"x"},{"text":"b","color":null}],
+            "run_id":"run-1","agent_log":"true","heartbeat":1,"webhook":{"slug":"dice","deep":[[]]}}"#,
+        );
+        let trace = metadata.trace();
+        assert_eq!(trace.len(), 2, "what is no step is left out");
+        assert_eq!(trace[0], TraceStep::new("/notes").duration(Duration::from_millis(12)).status("ok"));
+        assert_eq!((trace[1].step.as_str(), trace[1].duration, &trace[1].status), ("", None, &None));
+        assert_eq!(metadata.duration(), Some(Duration::from_millis(1500)));
+        assert_eq!(metadata.style(), Some(Style::new().sender_color("theme-primary")));
+        assert_eq!(metadata.content_spans(), [Span::colored("a", "theme"), Span::new("b")]);
+        assert_eq!(metadata.run_id(), Some("run-1".into()));
+        assert!(metadata.is_agent_log() && metadata.is_heartbeat() && metadata.is_from_hook());
+    }
+
+    #[test]
+    fn reads_nonsense_as_nothing() {
+        for value in ["null", "false", "0", "0.0", "\"\""] {
+            let metadata = metadata(&format!(
+                r#"{{"trace":{value},"duration":{value},"style":{value},"content_spans":{value},"run_id":{value},
+                "webhook":{value},"heartbeat":{value},"agent_log":{value}}}"#
+            ));
+            assert_eq!((metadata.trace().len(), metadata.content_spans().len()), (0, 0));
+            assert_eq!(metadata.style(), None);
+            assert!(!metadata.is_from_hook() && !metadata.is_heartbeat() && !metadata.is_agent_log());
+        }
+        assert!(metadata("{}").trace().is_empty() && metadata("null").skill().is_none());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Personal access tokens, as the API lists them.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::lenient::Strings;
 use super::{Timestamp, TokenId};
+use crate::error::{Error, Result};
 use crate::token::PersonalAccessToken;
 
 /// How long a personal access token lives.
@@ -29,6 +31,18 @@ impl Expiry {
             Expiry::OneYear => "1y",
             Expiry::Never => "never",
         }
+    }
+}
+
+impl FromStr for Expiry {
+    type Err = Error;
+
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) names the ones there are.
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [Expiry::Days30, Expiry::Days90, Expiry::OneYear, Expiry::Never];
+        let found = all.into_iter().find(|expiry| expiry.as_str() == text);
+        found.ok_or_else(|| Error::invalid("a token expires after \"30d\", \"90d\" or \"1y\", or \"never\""))
     }
 }
 
@@ -80,6 +94,18 @@ api_struct! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expiry_is_one_of_four() {
+        for text in ["30d", "90d", "1y", "never"] {
+            assert_eq!(text.parse::<Expiry>().unwrap().to_string(), text);
+        }
+        for text in ["", "30", "365d", "Never", " 30d"] {
+            let error = text.parse::<Expiry>().unwrap_err();
+            assert_eq!(error.kind(), crate::ErrorKind::Invalid);
+            assert!(error.to_string().contains("\"30d\", \"90d\" or \"1y\", or \"never\""), "{error}");
+        }
+    }
 
     #[test]
     fn an_end_is_read_from_any_of_its_names() {

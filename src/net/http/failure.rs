@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 /// Characters of the server's message that are kept, and of a body that is not JSON.
 const MAX_MESSAGE: usize = 1000;
 const MAX_SNIPPET: usize = 200;
+const MAX_REQUEST_ID: usize = 100;
 /// A path segment longer than a UUID is a secret, as in the link that claims an agent: not shown.
 const MAX_SEGMENT: usize = 36;
 
@@ -160,7 +161,20 @@ pub(super) fn of_status(
             None => error,
         }
     };
-    Failure { error: error.with_status(status).with_retry_after(wait), why: Why::Status(status) }
+    let error = error.with_status(status).with_retry_after(wait);
+    let error = match request_id(headers).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
+        Some(id) => error.with_request_id(id),
+        None => error,
+    };
+    Failure { error, why: Why::Status(status) }
+}
+
+/// What whoever runs the server finds the request by.
+fn request_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get("x-request-id")?.to_str().ok()?.trim();
+    let harmless =
+        !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+    harmless.then_some(id)
 }
 
 fn hint(status: u16, wait: Option<Duration>) -> Option<String> {

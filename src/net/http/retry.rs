@@ -1,7 +1,7 @@
 //! What is repeated, how often and how soon. Nothing that may have been carried out is ever repeated.
 //!
 //! - A GET, when the connection broke or the answer was 502, 503 or 504: twice by default, after growing pauses.
-//! - A GET answered with 429: once, if the server asks for a short wait.
+//! - Any request answered with 429: once, if the server asks for a short wait. It was turned away, not carried out.
 //! - Any request of which not a byte had left because the pooled connection was dead: at once, on another one.
 
 use std::time::Duration;
@@ -56,6 +56,7 @@ impl Tries {
                 self.stale += 1;
                 return Some(Duration::ZERO);
             }
+            Why::Status(429) if !self.waited && !self.policy.max_wait.is_zero() => asked?,
             _ if method != Method::Get => return None,
             Why::Broken | Why::Status(502..=504) => {
                 if self.repeated >= self.policy.retries {
@@ -63,7 +64,6 @@ impl Tries {
                 }
                 jittered(pause(self.repeated)).max(asked.unwrap_or_default())
             }
-            Why::Status(429) if !self.waited && !self.policy.max_wait.is_zero() => asked?,
             _ => return None,
         };
         if asked.is_some_and(|wait| wait > self.policy.max_wait) || pause >= left {
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_changes_something_is_repeated_only_if_nothing_was_sent() {
         for method in [Method::Post, Method::Patch, Method::Delete] {
-            for why in [Why::Broken, Why::Status(503), Why::Status(429), Why::Final] {
+            for why in [Why::Broken, Why::Status(500), Why::Status(503), Why::Final] {
                 assert_eq!(Tries::new(USUAL).pause_before_next(method, &failure(why, Some(1)), LEFT), None);
             }
             let mut tries = Tries::new(USUAL);
@@ -130,10 +130,12 @@ mod tests {
 
     #[test]
     fn a_short_wait_is_waited_once() {
-        let mut tries = Tries::new(USUAL);
         let short = failure(Why::Status(429), Some(3));
-        assert_eq!(tries.pause_before_next(Method::Get, &short, LEFT), Some(Duration::from_secs(3)));
-        assert_eq!(tries.pause_before_next(Method::Get, &short, LEFT), None);
+        for method in [Method::Get, Method::Post, Method::Patch, Method::Delete] {
+            let mut tries = Tries::new(USUAL);
+            assert_eq!(tries.pause_before_next(method, &short, LEFT), Some(Duration::from_secs(3)));
+            assert_eq!(tries.pause_before_next(method, &short, LEFT), None);
+        }
         for wait in [None, Some(6)] {
             let failure = failure(Why::Status(429), wait);
             assert_eq!(Tries::new(USUAL).pause_before_next(Method::Get, &failure, LEFT), None);

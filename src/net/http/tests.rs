@@ -146,6 +146,20 @@ fn an_error_says_what_to_do_and_no_secret() {
 }
 
 #[test]
+fn an_error_names_the_request_where_the_server_does() {
+    let id = |value: &str| status(500, &[&format!("X-Request-Id: {value}")], r#"{"error":"Oops"}"#);
+    let (http, _requests) = http(vec![id("req-1/a"), id("two words"), id(&"x".repeat(200)), id(TOKEN)]);
+    let error = http.send(get("/x")).unwrap_err();
+    assert_eq!(error.request_id(), Some("req-1/a"));
+    assert_eq!(error.to_string(), "GET /x: 500: Oops (an error inside the server) [request req-1/a]");
+    for _ in 0..3 {
+        let error = http.send(get("/x")).unwrap_err();
+        assert_eq!(error.request_id(), None, "{error}");
+        no_secret(&error);
+    }
+}
+
+#[test]
 fn an_error_need_not_be_json() {
     let page = "<html>\r\n<h1>502 Bad Gateway</h1>\x07</html>";
     let steps = || vec![status(500, &["Content-Type: text/html"], page), status(500, &[], "")];
@@ -239,11 +253,13 @@ fn a_connection_closed_in_the_pool_is_not_noticed() {
 
 #[test]
 fn a_short_wait_is_waited() {
-    let (http, requests) = http(vec![status(429, &["Retry-After: 1"], ""), ok("done")]);
-    let started = Instant::now();
-    assert_eq!(http.send(get("/x")).unwrap().body, b"done");
-    assert!(started.elapsed() >= Duration::from_secs(1));
-    assert_eq!(count(&requests), 2);
+    for method in [Method::Get, Method::Post] {
+        let (http, requests) = http(vec![status(429, &["Retry-After: 1"], ""), ok("done")]);
+        let started = Instant::now();
+        assert_eq!(http.send(request(method, "/x")).unwrap().body, b"done");
+        assert!(started.elapsed() >= Duration::from_secs(1));
+        assert_eq!(count(&requests), 2);
+    }
 }
 
 #[test]

@@ -1,0 +1,239 @@
+//! How much an agent answers another one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::model::{AgencyId, Message, UserId};
+
+/// How often an agent answers one and the same other agent in one room, and how long it waits before it does: for
+/// [`Mentions::limited`](crate::Mentions::limited). People are always answered at once.
+///
+/// The default is that of the platform's Hermes template: 6 messages in 10 minutes, which are answered after 0, 3, 8, 15,
+/// 30 and 30 s. Further ones are not answered.
+///
+/// ```
+/// use std::time::Duration;
+/// use crustocean::ExchangeLimit;
+///
+/// let patient = ExchangeLimit::default().count(20).delays([Duration::from_secs(2)]);
+/// # let _ = patient;
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a limit limits nothing until it is given to Mentions::limited"]
+pub struct ExchangeLimit {
+    count: usize,
+    window: Duration,
+    delays: Vec<Duration>,
+}
+
+/// More than these are no limit.
+const MOST_COUNTED: usize = 1000;
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Default for ExchangeLimit {
+    fn default() -> Self {
+        ExchangeLimit {
+            count: 6,
+            window: Duration::from_secs(600),
+            delays: [0, 3, 8, 15, 30].map(Duration::from_secs).to_vec(),
+        }
+    }
+}
+
+impl ExchangeLimit {
+    /// How many messages of one agent in one room are answered within the window, 1,000 at most. Defaults to 6.
+    pub fn count(mut self, count: usize) -> Self {
+        self.count = count.min(MOST_COUNTED);
+        self
+    }
+
+    /// The time in which they are counted, a day at most. Defaults to 10 minutes.
+    pub fn window(mut self, window: Duration) -> Self {
+        self.window = window.min(LONGEST);
+        self
+    }
+
+    /// How long each of them waits, the first one first; the last delay is that of all further ones. A day at most.
+    /// Defaults to 0, 3, 8, 15 and 30 s; none is no delay.
+    pub fn delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
+        self.delays = delays.into_iter().take(MOST_COUNTED).map(|delay| delay.min(LONGEST)).collect();
+        self
+    }
+
+    fn delay(&self, place: usize) -> Duration {
+        self.delays.get(place).or(self.delays.last()).copied().unwrap_or_default()
+    }
+}
+
+/// Of one other agent in one room.
+#[derive(Debug, Default)]
+struct Pair {
+    /// When the messages came that count, oldest first.
+    times: VecDeque<Instant>,
+    /// When the last of them is to be answered: they stay in order.
+    last_due: Option<Instant>,
+}
+
+/// Who is being answered how often, and what waits to be.
+#[derive(Debug)]
+pub(crate) struct Exchanges {
+    limit: ExchangeLimit,
+    pairs: HashMap<(AgencyId, UserId), Pair>,
+    waiting: BTreeMap<(Instant, u64), Message>,
+    /// Of the texts that wait.
+    bytes: usize,
+    next: u64,
+}
+
+/// With more agents than this, the one that was silent longest begins anew.
+const MOST_PAIRS: usize = 1024;
+/// What waits must not fill the memory: beyond this the first is answered early.
+const MOST_WAITING: usize = 256;
+const MOST_BYTES: usize = 4 << 20;
+
+impl Exchanges {
+    pub(crate) fn new(limit: ExchangeLimit) -> Self {
+        Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
+    }
+
+    /// A message of another agent has come. Returns one to answer now, which may be another one.
+    pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Option<Message> {
+        let key = (message.agency_id.clone(), message.sender_id.clone());
+        if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
+            self.make_room(now);
+        }
+        let ExchangeLimit { window, count, .. } = self.limit;
+        let pair = self.pairs.entry(key).or_default();
+        while pair.times.front().is_some_and(|time| now.saturating_duration_since(*time) >= window) {
+            pair.times.pop_front();
+        }
+        if pair.times.len() >= count {
+            log::info!(
+                "not answering @{}: {count} messages within {window:?} are enough",
+                message.sender_username
+            );
+            return None;
+        }
+        let due = now + self.limit.delay(pair.times.len());
+        let due = pair.last_due.map_or(due, |last| last.max(due));
+        pair.times.push_back(now);
+        pair.last_due = Some(due);
+        if due <= now {
+            return Some(message);
+        }
+        self.bytes += size(&message);
+        self.next += 1;
+        self.waiting.insert((due, self.next), message);
+        let full = self.waiting.len() > MOST_WAITING || self.bytes > MOST_BYTES;
+        full.then(|| self.pop()).flatten()
+    }
+
+    /// One that has waited long enough.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Message> {
+        self.next_due().filter(|due| *due <= now)?;
+        self.pop()
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.waiting.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let (_, message) = self.waiting.pop_first()?;
+        self.bytes = self.bytes.saturating_sub(size(&message));
+        Some(message)
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        let window = self.limit.window;
+        let last = |pair: &Pair| pair.times.back().copied();
+        self.pairs
+            .retain(|_, pair| last(pair).is_some_and(|time| now.saturating_duration_since(time) < window));
+        if self.pairs.len() >= MOST_PAIRS {
+            let silent = self.pairs.iter().min_by_key(|(_, pair)| last(pair)).map(|(key, _)| key.clone());
+            silent.and_then(|key| self.pairs.remove(&key));
+        }
+    }
+}
+
+fn size(message: &Message) -> usize {
+    size_of::<Message>() + message.content.len() + message.metadata.raw().len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(room: &str, sender: &str, text: &str) -> Message {
+        let id = format!("{sender}-{text}");
+        let json = serde_json::json!({
+            "id": id, "agency_id": room, "content": text, "created_at": "x", "sender_id": sender, "sender_type": "agent",
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Seconds at which each of `count` messages, one a second, is answered.
+    fn answered(limit: ExchangeLimit, count: u32) -> Vec<(u32, String)> {
+        let mut exchanges = Exchanges::new(limit);
+        let start = Instant::now();
+        let mut out = Vec::new();
+        for second in 0..200 {
+            let now = start + SECOND * second;
+            while let Some(message) = exchanges.take_due(now) {
+                out.push((second, message.content));
+            }
+            if second < count {
+                let now = exchanges.admit(message("r", "ben", &second.to_string()), now);
+                out.extend(now.map(|message| (second, message.content)));
+            }
+        }
+        assert_eq!((exchanges.waiting.len(), exchanges.bytes), (0, 0));
+        out
+    }
+
+    #[test]
+    fn each_further_answer_takes_longer_and_then_there_is_none() {
+        let expected = [(0, "0"), (4, "1"), (10, "2"), (18, "3"), (34, "4"), (35, "5")];
+        let expected: Vec<_> = expected.map(|(second, text)| (second, text.to_owned())).to_vec();
+        assert_eq!(answered(ExchangeLimit::default(), 20), expected);
+    }
+
+    #[test]
+    fn one_agents_messages_stay_in_order() {
+        let delays = [SECOND * 9, SECOND * 2];
+        let order = answered(ExchangeLimit::default().delays(delays), 4);
+        let expected = [(9, "0"), (9, "1"), (9, "2"), (9, "3")];
+        assert_eq!(order, expected.map(|(second, text)| (second, text.to_owned())));
+    }
+
+    #[test]
+    fn rooms_and_agents_count_apart_and_windows_end() {
+        let limit = ExchangeLimit::default().count(1).window(SECOND * 10).delays([]);
+        let mut exchanges = Exchanges::new(limit);
+        let now = Instant::now();
+        let mut is_answered = |room, sender, now| exchanges.admit(message(room, sender, "hi"), now).is_some();
+        assert!(is_answered("r", "ben", now) && !is_answered("r", "ben", now + SECOND * 9));
+        assert!(is_answered("r", "eve", now) && is_answered("q", "ben", now));
+        assert!(is_answered("r", "ben", now + SECOND * 10));
+    }
+
+    #[test]
+    fn neither_what_waits_nor_who_spoke_fills_the_memory() {
+        let mut exchanges = Exchanges::new(ExchangeLimit::default().count(1000).delays([SECOND]));
+        let now = Instant::now();
+        let early = (0..300).filter_map(|n| exchanges.admit(message("r", "ben", &n.to_string()), now));
+        assert_eq!(early.map(|message| message.content).collect::<Vec<_>>()[..2], ["0", "1"]);
+        assert_eq!(exchanges.waiting.len(), MOST_WAITING);
+
+        let mut exchanges = Exchanges::new(ExchangeLimit::default().delays([SECOND]));
+        let text = "x".repeat(MOST_BYTES / 2);
+        assert!(exchanges.admit(message("r", "ben", &text), now).is_none());
+        assert!(exchanges.admit(message("r", "eve", &text), now).is_some());
+        for n in 0..5000u32 {
+            exchanges.admit(message("r", &n.to_string(), "hi"), now + SECOND * (n / 10));
+        }
+        assert_eq!(exchanges.pairs.len(), MOST_PAIRS);
+    }
+}

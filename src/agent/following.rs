@@ -1,0 +1,267 @@
+//! Rooms that come by themselves: invitations, and conversations that others begin.
+//!
+//! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::agent::rooms::About;
+use crate::agent::{Agent, Event, Inner};
+use crate::error::{ErrorKind, Result};
+use crate::model::{AgencyId, Invitation};
+use crate::socket::Item;
+
+/// Looking more often than this is no use to anybody.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// When a look failed, or the link is down.
+const AGAIN: Duration = Duration::from_secs(15);
+
+/// What is being followed.
+#[derive(Debug, Default)]
+pub(crate) struct Following {
+    /// Whether anything is: most agents do not, and every event asks.
+    active: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    invites: Option<Invites>,
+    dms: Option<Conversations>,
+}
+
+#[derive(Debug)]
+struct Invites {
+    /// The agencies that the agent was a member of to begin with, and those that it has been invited to since.
+    known: HashSet<AgencyId>,
+    /// When to compare the list: an invitation may have been missed.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Conversations {
+    every: Duration,
+    due: Instant,
+}
+
+/// What is to be done now.
+#[derive(Debug, PartialEq, Eq)]
+enum Errand {
+    Invites,
+    Conversations,
+}
+
+impl Following {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
+    /// The next errand, which is then this thread's.
+    fn take(&self, now: Instant) -> Option<Errand> {
+        let mut state = self.lock();
+        if let Some(invites) = &mut state.invites
+            && invites.due.is_some_and(|due| due <= now)
+        {
+            invites.due = None;
+            return Some(Errand::Invites);
+        }
+        let conversations = state.dms.as_mut().filter(|conversations| conversations.due <= now)?;
+        conversations.due = now + conversations.every;
+        Some(Errand::Conversations)
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let state = self.lock();
+        let invites = state.invites.as_ref().and_then(|invites| invites.due);
+        let conversations = state.dms.as_ref().map(|conversations| conversations.due);
+        [invites, conversations].into_iter().flatten().min()
+    }
+
+    /// Everything is looked for at `due`.
+    fn look(&self, due: Instant) {
+        let mut state = self.lock();
+        if let Some(invites) = &mut state.invites {
+            invites.due = Some(due);
+        }
+        if let Some(conversations) = &mut state.dms {
+            conversations.due = conversations.due.min(due);
+        }
+    }
+
+    fn follows_invites(&self) -> bool {
+        self.is_active() && self.lock().invites.is_some()
+    }
+
+    /// False if it was known.
+    fn note_invite(&self, id: &AgencyId) -> bool {
+        self.lock().invites.as_mut().is_some_and(|invites| invites.known.insert(id.clone()))
+    }
+}
+
+impl Agent {
+    /// From now on, when the agent is added to an agency, its room is joined before
+    /// [`Event::AgencyInvited`] is handed out. Invitations that come while the connection is down, or the loop is too
+    /// slow, are found afterwards. The room that [`send`](Agent::send) speaks in stays the same.
+    ///
+    /// It happens in the thread that takes the events ([`events`](Agent::events), [`mentions`](Agent::mentions)), which
+    /// waits for the server's word meanwhile. A room that does not let the agent in is an [`Event::JoinFailed`].
+    ///
+    /// Agencies that the agent is a member of already are for [`join_all`](Agent::join_all).
+    ///
+    /// # Errors
+    /// Those of the REST call for the agencies that the agent is a member of now.
+    pub fn follow_invites(&self) -> Result<()> {
+        let following = &self.inner.following;
+        if following.follows_invites() {
+            return Ok(());
+        }
+        let agencies = self.inner.client.agencies().list()?;
+        let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
+        let known = members.map(|agency| agency.id).collect();
+        following.lock().invites.get_or_insert(Invites { known, due: None });
+        following.active.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Joins the direct-message conversations there are, as [`join_dms`](Agent::join_dms) does, and from now on looks
+    /// for new ones every so often (from a second to a day; 30 s is a good measure): the platform does not announce them.
+    /// What was said in a new one before it was found comes as [`replayed`](crate::Message::replayed) messages, the last
+    /// 100 at most.
+    ///
+    /// It happens in the thread that takes the events, as with [`follow_invites`](Agent::follow_invites): a REST call
+    /// each time. One that is busy with something else looks afterwards.
+    ///
+    /// # Errors
+    /// As [`join_dms`](Agent::join_dms). Later failures are logged and tried again.
+    pub fn follow_dms(&self, every: Duration) -> Result<()> {
+        self.join_dms()?;
+        let every = every.clamp(SHORTEST, LONGEST);
+        self.inner.following.lock().dms = Some(Conversations { every, due: Instant::now() + every });
+        self.inner.following.active.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// When a thread that waits for an event has to look up.
+    pub(crate) fn next_errand(&self) -> Option<Instant> {
+        let following = &self.inner.following;
+        following.is_active().then(|| following.next_due()).flatten()
+    }
+
+    /// Does what is due.
+    pub(crate) fn run_errands(&self) {
+        let Inner { following, session, .. } = &*self.inner;
+        if !following.is_active() {
+            return;
+        }
+        while let Some(errand) = following.take(Instant::now()) {
+            if !session.is_up() {
+                // There is a look after every reconnect.
+                following.look(Instant::now() + AGAIN);
+                return;
+            }
+            let done = match errand {
+                Errand::Invites => self.find_invites(),
+                Errand::Conversations => self.find_conversations(),
+            };
+            if let Err(error) = done {
+                log::info!("cannot look for new rooms: {error}");
+                following
+                    .look(Instant::now() + error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST));
+            }
+        }
+    }
+
+    /// Whether something may have been missed before this item.
+    pub(crate) fn is_gap(item: &Item) -> bool {
+        matches!(item, Item::Restored | Item::Lagged { .. })
+    }
+
+    /// Something may have been missed.
+    pub(crate) fn look_for_rooms(&self) {
+        if self.inner.following.is_active() {
+            self.inner.following.look(Instant::now());
+        }
+    }
+
+    /// Does what an event asks for before it is handed out.
+    pub(crate) fn attend_to(&self, event: &Event) {
+        if let Event::AgencyInvited(invitation) = event
+            && self.inner.following.follows_invites()
+        {
+            self.inner.following.note_invite(&invitation.agency_id);
+            self.accept(invitation);
+        }
+    }
+
+    fn accept(&self, invitation: &Invitation) {
+        let id = &invitation.agency_id;
+        if self.inner.rooms.contains(id) {
+            return;
+        }
+        let about = invitation.agency.as_ref().map(About::from).unwrap_or_default();
+        match self.enter(id, about, false) {
+            Ok(_) => {}
+            Err(error) if error.is_closed() => {}
+            Err(error) => {
+                if error.kind() != ErrorKind::Rejected {
+                    // The link's fault: it is found on the list again.
+                    if let Some(invites) = &mut self.inner.following.lock().invites {
+                        invites.known.remove(id);
+                        invites.due.get_or_insert(Instant::now() + AGAIN);
+                    }
+                }
+                self.report_failed_join(id, error);
+            }
+        }
+    }
+
+    /// Compares the list of agencies with what is known.
+    fn find_invites(&self) -> Result<()> {
+        let Inner { client, following, rooms, feed, .. } = &*self.inner;
+        for agency in client.agencies().list()? {
+            let wanted = agency.is_member == Some(true) && !rooms.contains(&agency.id);
+            if wanted && !rooms.has_left(&agency.id) && following.note_invite(&agency.id) {
+                let invitation = Invitation { agency_id: agency.id.clone(), agency: Some(agency) };
+                self.accept(&invitation);
+                if rooms.contains(&invitation.agency_id) {
+                    feed.push(Event::AgencyInvited(invitation));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn find_conversations(&self) -> Result<()> {
+        let Inner { client, rooms, feed, me, .. } = &*self.inner;
+        for dm in self.dms()? {
+            let id = &dm.agency_id;
+            if rooms.contains(id) || rooms.has_left(id) {
+                continue;
+            }
+            feed.expect_from_the_beginning(id);
+            match self.enter(id, About::dm(Some(&dm.participant.username)), false) {
+                Ok(_) => {
+                    if let Err(error) = feed.begin(client, id, &me.id) {
+                        feed.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) });
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Rejected => {
+                    feed.forget(id);
+                    self.report_failed_join(id, error);
+                }
+                Err(error) => {
+                    feed.forget(id);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Who is there and what they are doing, as far as it is known how the server says it.
+
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+
+use crate::model::{AgencyId, UserId};
+use crate::socket::RawEvent;
+
+/// The payload of `members-updated`, `member-presence` and `agent-status`. None of them is documented: each field is
+/// there if the server sent it under one of its usual names, and [`raw`](Presence::raw) has all of it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Presence {
+    /// The room.
+    pub agency_id: Option<AgencyId>,
+    /// Whom it is about.
+    pub user_id: Option<UserId>,
+    /// The name to mention, without `@`.
+    pub username: Option<String>,
+    /// In the server's words.
+    pub status: Option<String>,
+    raw: RawEvent,
+}
+
+impl Presence {
+    pub(crate) fn of(raw: RawEvent) -> Self {
+        let fields: HashMap<String, &RawValue> = raw.first().unwrap_or_default();
+        let text = |keys: &[&str]| keys.iter().find_map(|key| read(fields.get(*key)?));
+        let agency_id = text(&["agencyId", "agency_id"]).map(AgencyId::from);
+        let user_id = text(&["userId", "user_id", "agentId", "agent_id", "id"]).map(UserId::from);
+        let (username, status) = (text(&["username"]), text(&["status"]));
+        drop(fields);
+        Presence { agency_id, user_id, username, status, raw }
+    }
+
+    /// The event as it came.
+    pub fn raw(&self) -> &RawEvent {
+        &self.raw
+    }
+}
+
+/// Text, also as a number.
+fn read(value: &RawValue) -> Option<String> {
+    let text = value.get();
+    match text.as_bytes().first()? {
+        b'"' => serde_json::from_str(text).ok(),
+        b'0'..=b'9' => Some(text.to_owned()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tungstenite::Utf8Bytes;
+
+    fn presence(payload: &str) -> Presence {
+        let frame = Utf8Bytes::from(format!(r#"["member-presence",{payload}]"#));
+        Presence::of(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+    }
+
+    #[test]
+    fn reads_what_it_knows() {
+        for json in [
+            r#"{"agencyId":"ag-1","userId":"u-1","username":"alice","status":"online"}"#,
+            r#"{"agency_id":"ag-1","user_id":"u-1","username":"alice","status":"online","id":"other","new":[]}"#,
+            r#"{"agencyId":null,"agency_id":"ag-1","id":"u-1","username":"alice","status":"online","x":{"\ud800":1}}"#,
+        ] {
+            let read = presence(json);
+            let ids = (read.agency_id.as_ref().unwrap().as_str(), read.user_id.as_ref().unwrap().as_str());
+            assert_eq!(ids, ("ag-1", "u-1"), "{json}");
+            assert_eq!((read.username.as_deref(), read.status.as_deref()), (Some("alice"), Some("online")));
+            assert!(read.raw().args().contains("alice"));
+        }
+    }
+
+    #[test]
+    fn whatever_else_comes_is_kept_as_it_is() {
+        let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        for json in ["{}", "null", "7", "[]", r#"{"agencyId":{},"status":["typing"],"username":true}"#, &deep]
+        {
+            let read = presence(json);
+            let Presence { agency_id, user_id, username, status, raw } = read;
+            assert_eq!((agency_id, user_id, username, status), (None, None, None, None), "{json}");
+            assert_eq!(raw.args(), json);
+        }
+        assert_eq!(presence(r#"{"userId":7,"agencyId":{}}"#).user_id, Some("7".into()));
+    }
+}

@@ -1,0 +1,95 @@
+//! Durations as the platform writes them: `"340ms"`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// What a message shows. Always whole milliseconds, as the platform's own SDK writes them.
+pub(crate) fn write(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+/// Reads other units, too, and several of them (`1m 30s`). A bare number counts milliseconds.
+pub(crate) fn read(label: &str) -> Option<Duration> {
+    let mut rest = label.trim();
+    let mut seconds = 0.0;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let (number, behind) = rest.split_at_checked(digits)?;
+        let letters = behind.trim_start();
+        let end = letters.find(|c: char| !(c.is_alphabetic() || c == 'µ')).unwrap_or(letters.len());
+        let (unit, behind) = letters.split_at_checked(end)?;
+        let unit = match unit.to_ascii_lowercase().as_str() {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "" | "ms" => 1e-3,
+            "s" | "sec" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * unit;
+        rest = behind.trim_start();
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+/// A duration in JSON: a label, or a number of milliseconds. What cannot be read counts as absent.
+pub(crate) struct Label(Option<Duration>);
+
+impl From<Label> for Option<Duration> {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Label(match Value::deserialize(deserializer)? {
+            Value::String(text) => read(&text),
+            Value::Number(ms) => ms.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
+            _ => None,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_people_write() {
+        for (label, ms) in [
+            ("340ms", Some(340.0)),
+            (" 12 ms ", Some(12.0)),
+            ("1.5s", Some(1500.0)),
+            ("1m 30s", Some(90_000.0)),
+            ("2min", Some(120_000.0)),
+            ("1h2m", Some(3_720_000.0)),
+            ("250µs", Some(0.25)),
+            ("17", Some(17.0)),
+            ("", None),
+            ("soon", None),
+            ("-3ms", None),
+            ("1.2.3s", None),
+            ("12 parsecs", None),
+            ("99999999999999999999999999h", None),
+            ("1é", None),
+        ] {
+            assert_eq!(read(label), ms.map(|ms| Duration::from_secs_f64(ms / 1000.0)), "{label:?}");
+        }
+        assert_eq!(write(Duration::from_micros(1_234_999)), "1234ms");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_fails_and_reads_its_own(text: String, ms in 0..u64::from(u32::MAX)) {
+            let _ = read(&text);
+            proptest::prop_assert_eq!(read(&write(Duration::from_millis(ms))), Some(Duration::from_millis(ms)));
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! What the platform posts to webhooks.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::lenient::{MaybeText, Strings};
+use super::message::SenderType;
+use super::webhook::WebhookEvent;
+use super::{AgencyId, AgentConfig, AgentId, Message, Timestamp, UserId};
+
+api_struct! {
+    /// What is posted to the webhook of a custom command when somebody uses it. Answer with a
+    /// [`HookReply`](crate::HookReply), within 15 s.
+    ///
+    /// docs.crustocean.chat, page "Hooks".
+    #[derive(Debug, Clone)]
+    pub struct HookCall {
+        /// The agency it was used in.
+        agency_id: AgencyId = required("agencyId" | "agency_id"),
+        /// The command's name: lowercase letters and digits, no slash.
+        command: String = required("command"),
+        /// Everything after the name, as it was typed.
+        raw_args: String = default("rawArgs" | "raw_args"),
+        /// The words that are neither a flag nor the value of one.
+        positional: Vec<String> = default("positional" as Strings),
+        /// `--key value` as text, a bare `--key` as `true`. See [`option`](Self::option) and [`flag`](Self::flag).
+        flags: Map<String, Value> = default("flags"),
+        /// Who made the hook: `@alice`.
+        creator: Option<String> = optional("creator"),
+        /// The slug, if it was called as `/command@slug`.
+        hook_target: Option<String> = optional("hook_target" | "hookTarget"),
+        /// Who used it.
+        sender: HookCaller = required("sender"),
+    }
+}
+
+impl HookCall {
+    /// The value of `--name value`.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.flags.get(name)?.as_str()
+    }
+
+    /// Whether there was a `--name`, with a value or without.
+    pub fn flag(&self, name: &str) -> bool {
+        self.flags.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
+    }
+}
+
+api_struct! {
+    /// Who used a custom command.
+    #[derive(Debug, Clone)]
+    pub struct HookCaller {
+        /// The account's id.
+        user_id: UserId = default("userId" | "user_id" | "id"),
+        /// The name to mention, without `@`.
+        username: String = required("username"),
+        /// The name to show. The username if there is no other.
+        display_name: String = default("displayName" | "display_name"),
+        /// Person or agent.
+        kind: SenderType = default("type"),
+    }
+    then |sender| {
+        if sender.display_name.is_empty() {
+            sender.display_name.clone_from(&sender.username);
+        }
+        Ok(())
+    }
+}
+
+/// An event of an agency, as it is delivered to a webhook subscription.
+///
+/// What every event has is a field; what comes on top is documented for messages only, so it is in
+/// [`fields`](Self::fields) and, for messages, in [`message`](Self::message).
+///
+/// docs.crustocean.chat, page "Webhook events".
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct WebhookDelivery {
+    /// What happened.
+    pub event: WebhookEvent,
+    /// When it happened.
+    pub timestamp: Option<Timestamp>,
+    /// Where it happened.
+    pub agency_id: AgencyId,
+    /// Everything that was posted.
+    pub fields: Map<String, Value>,
+}
+
+impl WebhookDelivery {
+    /// The message that the event is about, if it is about one.
+    ///
+    /// The platform delivers a part of what a [`Message`] has: what it leaves out is empty.
+    pub fn message(&self) -> Option<Message> {
+        let mut message = self.fields.get("message")?.as_object()?.clone();
+        if !message.contains_key("agency_id") && !message.contains_key("agencyId") {
+            message.insert("agency_id".to_owned(), self.agency_id.as_str().into());
+        }
+        if !message.contains_key("created_at") && !message.contains_key("createdAt") {
+            let time = self.timestamp.as_ref().map_or("", Timestamp::as_str);
+            message.insert("created_at".to_owned(), time.into());
+        }
+        // A deleted message may come without its text.
+        message.entry("content").or_insert_with(|| "".into());
+        serde_json::from_value(Value::Object(message)).ok()
+    }
+}
+
+api_struct! {
+    /// The part of a delivery that every event has.
+    secret struct Envelope {
+        /// What happened.
+        event: WebhookEvent = required("event" | "type"),
+        /// When it happened.
+        timestamp: Option<Timestamp> = optional("timestamp" | "created_at" | "createdAt"),
+        /// Where it happened.
+        agency_id: AgencyId = required("agencyId" | "agency_id"),
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for WebhookDelivery {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Map::deserialize(deserializer)?;
+        let envelope: Envelope =
+            serde::Deserialize::deserialize(&fields).map_err(<D::Error as serde::de::Error>::custom)?;
+        let Envelope { event, timestamp, agency_id } = envelope;
+        Ok(WebhookDelivery { event, timestamp, agency_id, fields })
+    }
+}
+
+/// As it was posted.
+impl serde::Serialize for WebhookDelivery {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.fields.serialize(serializer)
+    }
+}
+
+/// What is posted to the response webhook of an agent when somebody prompts it. Answer with a
+/// [`PromptReply`](crate::PromptReply).
+///
+/// Who the agent is and the charter of the agency are documented, the rest is not: it is in [`fields`](Self::fields).
+///
+/// docs.crustocean.chat, pages "LLM agents" and "Glossary".
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct PromptRequest {
+    /// Who is asked.
+    pub agent: PromptedAgent,
+    /// What the agency is about.
+    pub agency_charter: Option<String>,
+    /// Everything that was posted.
+    pub fields: Map<String, Value>,
+}
+
+/// Names and no values of what was posted: the agent's configuration can hold keys of third parties.
+impl fmt::Debug for PromptRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PromptRequest")
+            .field("agent", &self.agent)
+            .field("agency_charter", &self.agency_charter)
+            .field("fields", &self.fields.keys())
+            .finish()
+    }
+}
+
+impl From<MaybeText<AgentConfig>> for AgentConfig {
+    fn from(config: MaybeText<AgentConfig>) -> Self {
+        Option::from(config).unwrap_or_default()
+    }
+}
+
+api_struct! {
+    /// The agent that a [`PromptRequest`] is for.
+    #[derive(Debug, Clone)]
+    pub secret struct PromptedAgent {
+        /// The agent's id.
+        id: AgentId = required("id"),
+        /// Its name, without `@`.
+        username: String = required("username"),
+        /// The name to show. The username if there is no other.
+        display_name: String = default("displayName" | "display_name"),
+        /// How it is to behave, in words.
+        persona: Option<String> = optional("persona"),
+        /// Its configuration.
+        config: AgentConfig = default("config" as MaybeText<AgentConfig>),
+    }
+    then |agent| {
+        if agent.display_name.is_empty() {
+            agent.display_name.clone_from(&agent.username);
+        }
+        Ok(())
+    }
+}
+
+api_struct! {
+    /// The documented part of a prompt.
+    secret struct Prompt {
+        /// Who is asked.
+        agent: PromptedAgent = required("agent"),
+        /// What the agency is about.
+        agency_charter: Option<String> = optional("agencyCharter" | "agency_charter"),
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for PromptRequest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Map::deserialize(deserializer)?;
+        let prompt: Prompt =
+            serde::Deserialize::deserialize(&fields).map_err(<D::Error as serde::de::Error>::custom)?;
+        let Prompt { agent, agency_charter } = prompt;
+        Ok(PromptRequest { agent, agency_charter, fields })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_read_as_documented() {
+        for json in [
+            r#"{"agencyId":"ag-1","command":"price","rawArgs":"ETH --in EUR --loud","positional":["ETH"],
+                "flags":{"in":"EUR","loud":true,"off":false},"creator":"@alice","hook_target":null,
+                "sender":{"userId":"usr-1","username":"bob","displayName":"Bob","type":"user"}}"#,
+            r#"{"agency_id":"ag-1","command":"price","raw_args":"ETH --in EUR --loud","positional":["ETH"],
+                "flags":{"in":"EUR","loud":true},"creator":"@alice","new":{},
+                "sender":{"user_id":"usr-1","username":"bob","display_name":"Bob","type":"user"}}"#,
+        ] {
+            let request: HookCall = serde_json::from_str(json).unwrap();
+            assert_eq!((request.agency_id.as_str(), request.command.as_str()), ("ag-1", "price"));
+            assert_eq!(
+                (request.raw_args.as_str(), &request.positional[0]),
+                ("ETH --in EUR --loud", &"ETH".to_owned())
+            );
+            assert_eq!((request.option("in"), request.option("loud")), (Some("EUR"), None));
+            assert!(request.flag("in") && request.flag("loud") && !request.flag("off") && !request.flag("x"));
+            assert_eq!((request.creator.as_deref(), request.hook_target), (Some("@alice"), None));
+            assert_eq!(
+                (request.sender.user_id.as_str(), request.sender.display_name.as_str()),
+                ("usr-1", "Bob")
+            );
+        }
+        let minimal = r#"{"agencyId":"ag-1","command":"price","sender":{"username":"mybot","type":"agent"}}"#;
+        let request: HookCall = serde_json::from_str(minimal).unwrap();
+        assert!(request.positional.is_empty() && request.flags.is_empty() && request.raw_args.is_empty());
+        assert_eq!((request.sender.display_name.as_str(), request.sender.kind), ("mybot", SenderType::Agent));
+        for bad in [r#"{"agencyId":"ag-1","command":"price"}"#, r#"{"sender":{"username":"bob"}}"#, "[]"] {
+            assert!(serde_json::from_str::<HookCall>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_read_from_the_little_that_is_delivered() {
+        let json = r#"{"event":"message.created","timestamp":"2026-03-05T10:00:00.000Z","agencyId":"ag-1",
+            "message":{"id":"msg-1","content":"hi","type":"chat","metadata":"{\"skill\":\"x\"}",
+            "created_at":"2026-03-05T09:59:59.000Z"},"more":[1]}"#;
+        let delivery: WebhookDelivery = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            (delivery.event.clone(), delivery.agency_id.as_str()),
+            (WebhookEvent::MessageCreated, "ag-1")
+        );
+        let message = delivery.message().unwrap();
+        assert_eq!(
+            (message.id.as_str(), message.agency_id.as_str(), message.content.as_str()),
+            ("msg-1", "ag-1", "hi")
+        );
+        assert_eq!(message.metadata.get("skill"), Some("x".into()));
+        assert_eq!(message.created_at.as_str(), "2026-03-05T09:59:59.000Z");
+        assert_eq!(delivery.fields.get("more"), Some(&serde_json::json!([1])));
+
+        let deleted = r#"{"event":"message.deleted","agency_id":"ag-1","message":{"id":"msg-1"}}"#;
+        let deleted: WebhookDelivery = serde_json::from_str(deleted).unwrap();
+        assert_eq!(deleted.message().map(|message| message.content), Some(String::new()));
+        for other in [r#""poll.opened","message":7"#, r#""member.left""#] {
+            let json = format!(r#"{{"agencyId":"ag-1","event":{other}}}"#);
+            assert!(serde_json::from_str::<WebhookDelivery>(&json).unwrap().message().is_none(), "{json}");
+        }
+        assert!(serde_json::from_str::<WebhookDelivery>(r#"{"event":"member.left"}"#).is_err());
+    }
+
+    #[test]
+    fn a_prompt_is_read_whatever_else_it_has() {
+        let json = r#"{"agent":{"id":"usr-9","username":"mybot","displayName":"My Bot","persona":"dry",
+            "config":{"role":"Assistant","llm_api_key":"do_not_print_me"}},"agencyCharter":"We try","history":[]}"#;
+        let prompt: PromptRequest = serde_json::from_str(json).unwrap();
+        assert_eq!((prompt.agent.id.as_str(), prompt.agent.persona.as_deref()), ("usr-9", Some("dry")));
+        assert_eq!(
+            (prompt.agent.config.role(), prompt.agency_charter.as_deref()),
+            (Some("Assistant"), Some("We try"))
+        );
+        assert!(prompt.fields.contains_key("history"));
+        let debug = format!("{prompt:?}");
+        assert!(debug.contains("llm_api_key") && !debug.contains("do_not"), "{debug}");
+        let minimal: PromptRequest =
+            serde_json::from_str(r#"{"agent":{"id":"usr-9","username":"mybot"}}"#).unwrap();
+        assert_eq!(minimal.agent.display_name, "mybot");
+        assert!(serde_json::from_str::<PromptRequest>("{}").is_err());
+    }
+}

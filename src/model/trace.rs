@@ -1,0 +1,108 @@
+//! What a bot did to find its answer, as a message shows it.
+
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::label::{self, Label};
+
+open_enum! {
+    /// How a step ended.
+    pub enum TraceStatus {
+        /// Well.
+        Done = "done",
+        /// Badly.
+        Error = "error",
+    }
+    /// In any other words; the platform's pages also have `ok`.
+    else Custom
+}
+
+api_struct! {
+    /// One line of a message's collapsible list of steps.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub secret struct TraceStep {
+        /// What was done: a command, or a few words.
+        step: String = default("step"),
+        /// How long it took. Written in whole milliseconds.
+        duration: Option<Duration> = optional("duration" as Label),
+        /// How it ended.
+        status: Option<TraceStatus> = optional("status"),
+        /// More about it.
+        detail: Option<String> = optional("detail"),
+    }
+}
+
+impl TraceStep {
+    /// A step that ended well.
+    pub fn new(step: impl Into<String>) -> Self {
+        TraceStep { step: step.into(), duration: None, status: Some(TraceStatus::Done), detail: None }
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.duration = Some(duration);
+        self
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub fn status(mut self, status: impl Into<TraceStatus>) -> Self {
+        self.status = Some(status.into());
+        self
+    }
+
+    /// More about it.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Whether it ended badly.
+    pub fn is_error(&self) -> bool {
+        self.status == Some(TraceStatus::Error)
+    }
+}
+
+impl Serialize for TraceStep {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("step", &self.step)?;
+        if let Some(duration) = self.duration {
+            map.serialize_entry("duration", &label::write(duration))?;
+        }
+        if let Some(status) = &self.status {
+            map.serialize_entry("status", status)?;
+        }
+        if let Some(detail) = &self.detail {
+            map.serialize_entry("detail", detail)?;
+        }
+        map.end()
+    }
+}
+
+/// Steps, and how long they took together: what a [`Trace`](crate::Trace) has recorded, for
+/// [`Outgoing::trace`](crate::Outgoing::trace).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TraceReport {
+    /// The steps, in the order in which they began.
+    pub steps: Vec<TraceStep>,
+    /// From the first to the last, pauses included.
+    pub duration: Option<Duration>,
+}
+
+impl From<Vec<TraceStep>> for TraceReport {
+    fn from(steps: Vec<TraceStep>) -> Self {
+        TraceReport { steps, duration: None }
+    }
+}
+
+impl<const N: usize> From<[TraceStep; N]> for TraceReport {
+    fn from(steps: [TraceStep; N]) -> Self {
+        Vec::from(steps).into()
+    }
+}

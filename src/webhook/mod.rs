@@ -1,0 +1,150 @@
+//! The receiving side: what the platform posts to webhooks of ours, whether it is genuine, and what to answer.
+//!
+//! No HTTP server comes along: whatever serves the URL hands the body over as it came.
+
+mod reply;
+mod signature;
+
+use serde::de::DeserializeOwned;
+
+pub use reply::{HookReply, PromptReply, SignedReply};
+pub use signature::SIGNATURE_HEADER;
+
+use crate::error::{Error, Result};
+use crate::model::{HookCall, PromptRequest, WebhookDelivery};
+use crate::token::WebhookSecret;
+
+impl HookCall {
+    /// Reads the body that was posted.
+    ///
+    /// Such requests carry no signature that is documented: keep the URL to yourself.
+    ///
+    /// ```
+    /// use crustocean::{HookReply, HookCall};
+    ///
+    /// /// Status and body of the answer to what was posted.
+    /// fn answer(body: &[u8]) -> (u16, String) {
+    ///     let reply = match HookCall::from_json(body) {
+    ///         Ok(call) if call.command == "price" => {
+    ///             let currency = call.option("in").unwrap_or("USD"); // /price ETH --in EUR
+    ///             HookReply::new(format!("{} is at 3000 {currency}", call.raw_args)).broadcast(!call.flag("quiet"))
+    ///         }
+    ///         Ok(call) => HookReply::error(format!("no such command: {}", call.command)),
+    ///         Err(error) => HookReply::error(error.to_string()),
+    ///     };
+    ///     (reply.status(), reply.to_json())
+    /// }
+    /// # let body = br#"{"agencyId":"a","command":"price","rawArgs":"ETH","sender":{"username":"bob"}}"#;
+    /// # assert_eq!(answer(body), (200, r#"{"broadcast":true,"content":"ETH is at 3000 USD"}"#.to_owned()));
+    /// # assert_eq!(answer(b"?").0, 500);
+    /// ```
+    ///
+    /// # Errors
+    /// [`Protocol`](crate::ErrorKind::Protocol) if it is something else.
+    pub fn from_json(body: &[u8]) -> Result<Self> {
+        read(body, "the call of a command")
+    }
+}
+
+impl WebhookDelivery {
+    /// Reads the body that was posted, if it is signed with the subscription's secret. `signature` is the header
+    /// [`SIGNATURE_HEADER`]; take an empty text for a request without one.
+    ///
+    /// ```
+    /// use crustocean::{WebhookDelivery, WebhookSecret};
+    ///
+    /// fn delivered(body: &[u8], signature: Option<&str>, secret: &WebhookSecret) -> crustocean::Result<()> {
+    ///     let delivery = WebhookDelivery::from_signed(body, signature.unwrap_or_default(), secret)?;
+    ///     if let Some(message) = delivery.message() {
+    ///         println!("{}: {}", delivery.event, message.content);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
+        secret.verify(body, signature)?;
+        Self::from_json(body)
+    }
+
+    /// Reads the body that was posted, whoever posted it: for a subscription without a secret.
+    ///
+    /// # Errors
+    /// [`Protocol`](crate::ErrorKind::Protocol) if it is no delivery.
+    pub fn from_json(body: &[u8]) -> Result<Self> {
+        read(body, "the delivery of an event")
+    }
+}
+
+impl PromptRequest {
+    /// Reads the body that was posted, if it is signed with the agent's `response_webhook_secret`. `signature` is the
+    /// header [`SIGNATURE_HEADER`]; take an empty text for a request without one.
+    ///
+    /// # Errors
+    /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
+        secret.verify(body, signature)?;
+        Self::from_json(body)
+    }
+
+    /// Reads the body that was posted, whoever posted it: for an agent without a `response_webhook_secret`.
+    ///
+    /// # Errors
+    /// [`Protocol`](crate::ErrorKind::Protocol) if it is no prompt.
+    pub fn from_json(body: &[u8]) -> Result<Self> {
+        read(body, "the prompt of an agent")
+    }
+}
+
+/// The words of serde are left out where they could quote what was posted: an agent's configuration may hold keys.
+fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
+    serde_json::from_slice(body).map_err(|error| {
+        let reason = match error.to_string() {
+            text if text.starts_with("missing field") => text,
+            _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),
+        };
+        Error::protocol(format!("this is not {what}: {reason}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    #[test]
+    fn only_what_is_signed_is_read() {
+        let secret = WebhookSecret::from("only we know");
+        let body = br#"{"event":"member.left","agencyId":"ag-1"}"#;
+        let signature = secret.sign(body);
+        assert_eq!(WebhookDelivery::from_signed(body, &signature, &secret).unwrap().agency_id, "ag-1");
+        for (body, signature) in
+            [(&body[..], ""), (br#"{"event":"member.left","agencyId":"ag-2"}"#, &signature)]
+        {
+            let error = WebhookDelivery::from_signed(body, signature, &secret).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unauthorized);
+        }
+        let body = br#"{"agent":{"id":"usr-9","username":"mybot"}}"#;
+        assert!(PromptRequest::from_signed(body, &secret.sign(body), &secret).is_ok());
+        assert!(PromptRequest::from_signed(body, &WebhookSecret::from("x").sign(body), &secret).is_err());
+    }
+
+    #[test]
+    fn what_is_something_else_is_not_quoted() {
+        for body in
+            [&b""[..], b"\xff", br#"{"agent":"do_not_print_me"}"#, br#"{"agent":{"id":"do_not_print_me"}}"#]
+        {
+            let errors = [
+                PromptRequest::from_json(body).unwrap_err(),
+                HookCall::from_json(body).unwrap_err(),
+                WebhookDelivery::from_json(body).unwrap_err(),
+            ];
+            for error in errors {
+                assert_eq!(error.kind(), ErrorKind::Protocol);
+                assert!(!format!("{error} {error:?}").contains("do_not"), "{error:?}");
+            }
+        }
+    }
+}
