@@ -17,7 +17,9 @@ mod presence;
 mod respond;
 mod room;
 mod rooms;
+mod run;
 mod sending;
+mod thinking;
 mod trace;
 mod track;
 
@@ -35,6 +37,8 @@ pub use outgoing::Outgoing;
 pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
+pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
+pub use thinking::Thinking;
 pub use trace::Trace;
 
 use crate::client::{AgentSession, Client};
@@ -47,6 +51,8 @@ use crate::token::AgentToken;
 use feed::{Feed, Source};
 use following::Following;
 use rooms::{Door, Rooms};
+use run::OpenRuns;
+use thinking::Thoughts;
 use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
@@ -87,6 +93,8 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    runs: OpenRuns,
+    thoughts: Thoughts,
     options: AgentOptions,
 }
 
@@ -164,6 +172,8 @@ impl Agent {
                 following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                runs: OpenRuns::default(),
+                thoughts: Thoughts::default(),
                 options,
             }),
         })

@@ -144,6 +144,10 @@ impl Outgoing {
         self.content.trim()
     }
 
+    pub(crate) fn metadata_map(&self) -> &Map<String, Value> {
+        &self.metadata
+    }
+
     /// The payload of `send-message`.
     ///
     /// # Errors

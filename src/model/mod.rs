@@ -55,7 +55,7 @@ pub use pat::{CreatedToken, Expiry, PersonalAccessTokenInfo};
 pub use received::{HookCall, HookCaller, PromptRequest, PromptedAgent, WebhookDelivery};
 pub use rich::{Color, Span, Style};
 pub(crate) use run::Transcript;
-pub use run::{RunInfo, RunRecord, TranscriptEntry, TranscriptStep};
+pub use run::{InterruptAction, RunInfo, RunRecord, TranscriptEntry, TranscriptStep};
 pub use time::Timestamp;
 pub use trace::{TraceReport, TraceStatus, TraceStep};
 pub(crate) use user::SessionReply;

@@ -363,6 +363,19 @@ impl Link {
         channel
     }
 
+    /// Asks the other side for a sign of life, so that a blocked read returns. With polling there is no such thing.
+    pub(crate) fn nudge(&self) {
+        let mut channel = self.channel();
+        if self.poster.is_none() && channel.over().is_none() {
+            // What goes wrong here is seen by whoever reads.
+            let _ = channel.write(Message::Ping(Bytes::new()));
+        }
+    }
+
+    pub(crate) fn is_polling(&self) -> bool {
+        self.poster.is_some()
+    }
+
     /// Says goodbye: leaves the namespace and starts the closing handshake. The reader sees the end of it.
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
         // A writer is stuck: there is nobody to be polite to.

@@ -58,7 +58,6 @@ impl std::fmt::Debug for Session {
 }
 
 /// A watch that outlives links.
-#[allow(dead_code)] // Runs are to use it.
 pub(crate) type SessionWatch = Watching<Arc<Shared>>;
 
 /// How long the peer may take to complete the closing handshake.
@@ -88,9 +87,33 @@ impl Session {
     /// `NotSent` when the link did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
     /// the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
+        self.emit_on_any(name, payload, until).map(drop)
+    }
+
+    /// As [`emit`](Session::emit); tells which link it went out on.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
         self.shared.check_process()?;
         let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
-        self.shared.send_when_up(&frame, until).map(drop)
+        self.shared.send_when_up(&frame, until)
+    }
+
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.shared.check_process()?;
+        if self.shared.lock().is_closed() { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    /// Whether it belongs to the parent of this process, and none of its locks may be touched.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.shared.check_process().is_err()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Sends an event and waits for its ack.
@@ -167,7 +190,6 @@ impl Session {
     }
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
-    #[allow(dead_code)] // Runs are to use it.
     pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
         Watching::new(Arc::clone(&self.shared), None, filter)
     }
@@ -248,6 +270,9 @@ impl Session {
                 Some(link) => state.phase = Phase::Closing(Arc::clone(link)),
                 None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
                 None => {}
+            }
+            if state.standing.pending() > 0 {
+                log::warn!("{} events that waited for the connection are given up", state.standing.pending());
             }
             self.shared.tell_all(&mut state);
             link

@@ -4,7 +4,8 @@
 //! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
 //! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
 //!
-//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both.
+//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. A third
+//! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -32,6 +33,8 @@ const RESTORING_SLICE: Duration = Duration::from_millis(10);
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
+    /// See [`standing`](crate::socket::standing).
+    pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
     pub(crate) keeper: Condvar,
@@ -55,6 +58,7 @@ impl Shared {
     pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Self {
         Shared {
             state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
+            orders: Mutex::new(()),
             consumers: Condvar::new(),
             others: Condvar::new(),
             keeper: Condvar::new(),

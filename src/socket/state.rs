@@ -11,6 +11,7 @@ use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
 use crate::socket::packet::Recovery;
 use crate::socket::policy::{Policy, SentAway};
+use crate::socket::standing::Standing;
 use crate::socket::watch::Watch;
 
 /// Where the session is.
@@ -47,6 +48,10 @@ pub(crate) struct State {
     /// The keeper is up and about: it needs no waking.
     pub(crate) keeper_awake: bool,
     pub(crate) keeper_gone: bool,
+    /// The keeper reads, and nothing but what comes from the link brings it back.
+    pub(crate) keeper_blocked: bool,
+    /// What is sent without anybody asking again.
+    pub(crate) standing: Standing,
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
@@ -97,6 +102,8 @@ impl State {
             turns: 0,
             keeper_awake: true,
             keeper_gone: false,
+            keeper_blocked: false,
+            standing: Standing::default(),
             consumers: 0,
             others: 0,
             inbox,

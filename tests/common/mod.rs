@@ -15,6 +15,7 @@ pub mod hostile;
 mod http;
 mod poller;
 mod proxy;
+pub mod runs;
 mod scripted;
 mod stage;
 mod tls;

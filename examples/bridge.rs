@@ -1,0 +1,46 @@
+//! A room on standard input and output: what you type is said there, what is said there is printed. Ends with its input.
+//!
+//! `AGENT_TOKEN=sk_… cargo run --example bridge [room]`, or `date | … bridge`; without a token on a sandbox, with
+//! somebody who answers every line.
+
+use std::error::Error;
+
+use crustocean::{Agent, Event, Result, Room};
+
+mod support;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let agent = support::agent("bridge", |visitor| {
+        visitor.quiet = true; // the bridge prints it
+        while visitor.hear(1).is_ok() {
+            visitor.say("I can hear you")?;
+        }
+        Ok(())
+    })?;
+    let room = agent.join(std::env::args().nth(1).unwrap_or_else(|| "lobby".to_owned()))?;
+    println!("in {}, as @{}", room.slug().unwrap_or("the room"), agent.user().username);
+
+    let keyboard = agent.clone();
+    let typing = std::thread::spawn(move || speak(keyboard, &room));
+    for event in agent.events() {
+        match event? {
+            Event::Message(message) if message.sender_id == agent.user().id => {}
+            Event::Message(message) => println!("{}: {}", message.sender_display_name, message.content),
+            Event::MessageEdited(edit) => println!("(now: {})", edit.content),
+            Event::Disconnected { reason, .. } => eprintln!("lost the connection ({reason}), dialling again"),
+            Event::ServerError { message } => eprintln!("the server says: {message}"),
+            _ => {}
+        }
+    }
+    Ok(typing.join().map_err(|_| "the keyboard thread panicked")??)
+}
+
+/// Says every line. At the end of the input closes the agent, which ends the loop over its events.
+fn speak(agent: Agent, room: &Room) -> Result<()> {
+    for line in std::io::stdin().lines().map_while(std::io::Result::ok) {
+        if !line.trim().is_empty() {
+            room.post(line)?; // seen in the room, so that nothing is lost when this was the last line
+        }
+    }
+    agent.close()
+}

@@ -1,0 +1,112 @@
+//! So that the examples run without an account: the agent of the environment, or one on a Crustocean of its own with
+//! a visitor to talk to. A bot of your own begins with `Agent::from_env()?` instead.
+#![allow(dead_code, unreachable_pub, reason = "each example takes what it needs")]
+#![allow(clippy::indexing_slicing, reason = "a key that is missing from JSON reads as null")]
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use crustocean::{Agent, Event, Events};
+use crustocean_sandbox::Sandbox;
+use serde_json::json;
+
+/// How long the visitor waits for an answer before the demonstration has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// The agent whose token is in `AGENT_TOKEN`. Without one, an agent `name` on a sandbox in this process, where a visitor
+/// does what `visit` says once the agent has joined the lobby; after that the agent is closed, which ends its loop.
+pub fn agent(
+    name: &str,
+    visit: impl FnOnce(&mut Visitor) -> Outcome + Send + 'static,
+) -> Result<Agent, Box<dyn Error>> {
+    if ["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(Agent::from_env()?);
+    }
+    eprintln!("AGENT_TOKEN is not set: this runs on a sandbox, with a visitor to talk to");
+    let sandbox = Sandbox::start()?;
+    let owner = sandbox.add_user("alice")?;
+    let connect = |name: &str| -> Result<Agent, Box<dyn Error>> {
+        let made = sandbox.add_agent(name, &owner.id)?;
+        Ok(Agent::builder().api_url(sandbox.url()).connect(made.token.parse()?)?)
+    };
+    let (agent, visitor) = (connect(name)?, connect("visitor")?);
+    visitor.join("lobby")?;
+    let hosted = agent.clone();
+    std::thread::spawn(move || {
+        let joined = sandbox.wait_for_events("join-agency", 2, PATIENCE).len() == 2;
+        let events = visitor.events();
+        let mut visitor =
+            Visitor { agent: visitor, events, bot: hosted.user().username.clone(), quiet: false };
+        let outcome = if joined { visit(&mut visitor) } else { Err("the bot did not join the lobby".into()) };
+        if let Err(error) = outcome {
+            eprintln!("the demonstration failed: {error}");
+            std::process::exit(1);
+        }
+        let _ = hosted.close();
+    });
+    Ok(agent)
+}
+
+/// Somebody in the lobby.
+pub struct Visitor {
+    agent: Agent,
+    events: Events,
+    bot: String,
+    /// Prints nothing.
+    pub quiet: bool,
+}
+
+impl Visitor {
+    /// Says something in the lobby.
+    pub fn say(&self, text: &str) -> Outcome {
+        self.print("visitor", text);
+        Ok(self.agent.send(text)?)
+    }
+
+    /// Waits until the bot has said `count` messages more, and prints them.
+    pub fn hear(&mut self, count: usize) -> Outcome {
+        let mut heard = 0;
+        while heard < count {
+            match self.next("an answer")? {
+                Event::Message(message) if message.sender_username == self.bot => {
+                    self.print(&self.bot, &message.content);
+                    heard += 1;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers the bot's next request for permission, as a click in the web client does.
+    pub fn decide(&mut self, decision: &str) -> Outcome {
+        loop {
+            match self.next("a request for permission")? {
+                Event::Other(raw) if raw.name() == "agent-run-permission" => {
+                    let asked: serde_json::Value = raw.first()?;
+                    self.print("visitor", &format!("{} -> {decision}", asked["description"]));
+                    let answer = json!({
+                        "agencyId": asked["agencyId"], "runId": asked["runId"],
+                        "permissionId": asked["permissionId"], "decision": decision,
+                    });
+                    return Ok(self.agent.emit("agent-run-permission-response", &answer)?);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn print(&self, who: &str, text: &str) {
+        if !self.quiet {
+            println!("{who}: {text}");
+        }
+    }
+
+    fn next(&self, what: &str) -> Result<Event, Box<dyn Error>> {
+        let until = Instant::now() + PATIENCE;
+        let event = self.events.recv_timeout(until.saturating_duration_since(Instant::now()));
+        event.map_err(|error| format!("waiting for {what}: {error}").into())
+    }
+}

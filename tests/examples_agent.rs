@@ -1,0 +1,69 @@
+//! The examples that bring somebody to talk to: each runs on a sandbox of its own and ends by itself.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed test")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::watchdog;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// The program of an example, which `cargo test` puts beside this one.
+fn example(name: &str) -> Command {
+    let mut path: PathBuf = std::env::current_exe().unwrap();
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is not built: run `cargo build --examples` before", path.display());
+    let mut command = Command::new(path);
+    // Nothing of the caller's: neither a token, nor a model that costs money.
+    command.env_clear();
+    for name in ["PATH", "SystemRoot", "TMPDIR", "TEMP"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// What it prints. It has to end well.
+fn run(name: &str) -> String {
+    let output = example(name).stdin(Stdio::null()).output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} ended with {}:\n{said}\n{errors}", output.status);
+    said.into_owned()
+}
+
+#[test]
+fn worker_pool() {
+    let _watchdog = watchdog(LIMIT);
+    let said = run("worker_pool");
+    assert_eq!(said.matches("counted by worker").count(), 5, "{said}");
+}
+
+#[test]
+fn scheduler() {
+    let _watchdog = watchdog(LIMIT);
+    let said = run("scheduler");
+    assert!(said.contains("report 1: all is well") && said.contains("scheduler: in "), "{said}");
+}
+
+#[test]
+fn bridge() {
+    let _watchdog = watchdog(LIMIT);
+    let mut bridge =
+        example("bridge").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut typing = bridge.stdin.take().unwrap();
+    let mut said = BufReader::new(bridge.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().unwrap(), "in lobby, as @bridge");
+    writeln!(typing, "\nhello").unwrap();
+    assert_eq!(said.next().unwrap(), "visitor: I can hear you");
+    // It ends with its input.
+    drop(typing);
+    assert!(bridge.wait().unwrap().success());
+}
