@@ -17,9 +17,9 @@ mod token;
 mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Interrupt, Mentions,
-    Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway, Stream, Thinking, ToolCall,
-    ToolOutcome, Trace, Transport, Trigger, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Interrupt,
+    LongMessages, Mentions, Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway,
+    Stream, Thinking, ToolCall, ToolOutcome, Trace, Transport, Trigger, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,

@@ -8,7 +8,9 @@ mod events;
 mod exchange;
 mod feed;
 mod following;
+mod grapheme;
 mod joining;
+mod long;
 mod mention;
 mod mentions;
 mod outgoing;
@@ -19,6 +21,7 @@ mod room;
 mod rooms;
 mod run;
 mod sending;
+mod split;
 mod thinking;
 mod trace;
 mod track;
@@ -31,6 +34,7 @@ pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use exchange::ExchangeLimit;
+pub use long::LongMessages;
 pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
@@ -50,6 +54,7 @@ use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
 use following::Following;
+use long::Turn;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
@@ -93,6 +98,8 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    /// Whose turn it is to send a message of several parts.
+    long_turn: Turn,
     runs: OpenRuns,
     thoughts: Thoughts,
     options: AgentOptions,
@@ -172,6 +179,7 @@ impl Agent {
                 following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                long_turn: Turn::default(),
                 runs: OpenRuns::default(),
                 thoughts: Thoughts::default(),
                 options,
@@ -185,6 +193,10 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
+    }
+
+    pub(crate) fn long_turn(&self) -> &Turn {
+        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.
