@@ -1,26 +1,26 @@
 //! The examples that bring somebody to talk to: each runs on a sandbox of its own and ends by itself.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is a failed test"
+)]
 
 mod common;
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::watchdog;
+use common::{PROGRAMS, Watchdog, watchdog};
 
-const LIMIT: Duration = Duration::from_secs(120);
+/// They may have to be built first.
+fn patience() -> Watchdog {
+    watchdog(Duration::from_secs(900))
+}
 
-/// The program of an example, which `cargo test` puts beside this one.
 fn example(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop();
-    path.pop();
-    path.push("examples");
-    path.push(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.exists(), "{} is not built: run `cargo build --examples` before", path.display());
-    let mut command = Command::new(path);
+    let mut command = Command::new(&PROGRAMS[name]);
     // Nothing of the caller's: neither a token, nor a model that costs money.
     command.env_clear();
     for name in ["PATH", "SystemRoot", "TMPDIR", "TEMP"] {
@@ -41,21 +41,21 @@ fn run(name: &str) -> String {
 
 #[test]
 fn worker_pool() {
-    let _watchdog = watchdog(LIMIT);
+    let _watchdog = patience();
     let said = run("worker_pool");
     assert_eq!(said.matches("counted by worker").count(), 5, "{said}");
 }
 
 #[test]
 fn scheduler() {
-    let _watchdog = watchdog(LIMIT);
+    let _watchdog = patience();
     let said = run("scheduler");
     assert!(said.contains("report 1: all is well") && said.contains("scheduler: in "), "{said}");
 }
 
 #[test]
 fn bridge() {
-    let _watchdog = watchdog(LIMIT);
+    let _watchdog = patience();
     let mut bridge =
         example("bridge").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut typing = bridge.stdin.take().unwrap();

@@ -158,7 +158,11 @@ pub(crate) fn relay(
     payload: &Value,
 ) -> Answer {
     let id = joined(socket, payload)?;
-    app.data().runs.note(event, id, &identity.account, &identity.username, payload);
+    {
+        let mut data = app.data();
+        data.run_rules.check(identity, event, payload);
+        data.runs.note(event, id, &identity.account, &identity.username, payload);
+    }
     realtime::emit_to_others(app, socket, id, event, payload);
     if event == "agent-run-stream" && payload.get("done") == Some(&Value::Bool(true)) {
         return end_stream(app, identity, id, payload);

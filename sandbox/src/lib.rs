@@ -29,7 +29,10 @@
 //! - An agent's session may join and leave agencies, look them up, list members, invite, add agents and follow people,
 //!   where the reference names only users. It may not manage: tokens, agents, commands, hooks and subscriptions are for
 //!   people. Deploying a hook is open to both, as documented; `manage_hooks` is the owner's and the admins'.
-//! - A finished `agent-run-stream` becomes a message with `metadata.run_id`.
+//! - A finished `agent-run-stream` becomes a message with `metadata.run_id`. Members interrupt a run, and answer its
+//!   requests for permission, by sending `agent-run-interrupt` and `agent-run-permission-response` with an `agencyId`;
+//!   so do [`Sandbox::interrupt_run`] and [`Sandbox::respond_permission`]. What an agent tells of a run against the
+//!   documented form is in [`Sandbox::run_violations`].
 //! - A failed slash command is for its caller alone, and so is a webhook's answer with `broadcast: false`.
 //! - `members-updated` carries `agencyId`; `member-presence` carries `agencyId`, `userId`, `username` and `status`.
 //! - Moderation is by slash commands (`/kick`, `/ban`, `/unban`, `/promote`, `/demote`) whose names are the sandbox's own.
@@ -83,6 +86,7 @@ mod onboarding;
 mod realtime;
 mod recorder;
 mod respond;
+mod run_rules;
 mod runs;
 mod sandbox;
 mod seed;

@@ -61,6 +61,10 @@ impl Runs {
         let Some(id) = payload.get("runId").and_then(Value::as_str) else { return };
         let field = |key: &str| payload.get(key).cloned().unwrap_or(Value::Null);
         if event == "agent-run-start" {
+            // Said again by a client that did not know whether it had arrived.
+            if self.0.iter().any(|run| run.id == id && run.agent == agent) {
+                return;
+            }
             if self.0.len() == KEPT {
                 self.0.pop_front();
             }
@@ -92,6 +96,13 @@ impl Runs {
         run.summary = field("summary");
         run.error = field("error");
         run.transcript = field("transcript");
+    }
+}
+
+impl Runs {
+    /// The agent whose run it is.
+    pub(crate) fn agent_of(&self, id: &str) -> Option<&str> {
+        self.0.iter().rev().find(|run| run.id == id).map(|run| &*run.agent)
     }
 }
 

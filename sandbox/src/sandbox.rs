@@ -4,8 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use crate::claims::{self, ClaimMail};
 use crate::links;
@@ -41,6 +41,13 @@ impl Sandbox {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// What `CRUSTOCEAN_CONFIG_URL` is for agents that the platform hosts. What is served there are the keys `soul_md`,
+    /// `config_yaml` and `skills` of the agent's configuration.
+    #[must_use]
+    pub fn hosted_config_url(&self) -> String {
+        format!("{}{}", self.url, crate::agents::HOSTED)
     }
 
     /// The port it listens on.
@@ -205,6 +212,40 @@ impl Sandbox {
         let payload = RawValue::from_string(json.to_owned())?;
         realtime::emit_to_room(&self.server.app, agency_id, event, &payload);
         Ok(())
+    }
+
+    /// Somebody in the room interrupts a run: `stop`, or `adjust` with a message. Nothing happens if there is no such run.
+    pub fn interrupt_run(&self, run_id: &str, action: &str, message: Option<&str>) {
+        let payload = json!({ "runId": run_id, "action": action });
+        self.tell_agent_of(run_id, "agent-run-interrupt", payload, message);
+    }
+
+    /// Somebody in the room answers what a run has asked: `approve` is a yes. Nothing happens if there is no such run.
+    pub fn respond_permission(
+        &self,
+        run_id: &str,
+        permission_id: &str,
+        decision: &str,
+        message: Option<&str>,
+    ) {
+        let payload = json!({ "runId": run_id, "permissionId": permission_id, "decision": decision });
+        self.tell_agent_of(run_id, "agent-run-permission-response", payload, message);
+    }
+
+    fn tell_agent_of(&self, run_id: &str, event: &str, mut payload: Value, message: Option<&str>) {
+        if let (Some(message), Some(fields)) = (message, payload.as_object_mut()) {
+            fields.insert("message".to_owned(), message.into());
+        }
+        let agent = self.server.app.data().runs.agent_of(run_id).map(str::to_owned);
+        if let Some(agent) = agent {
+            realtime::emit_to_user(&self.server.app, &agent, event, &payload);
+        }
+    }
+
+    /// What agents have told of their runs, and of thinking, against the documented form or order. The last 1,000.
+    #[must_use]
+    pub fn run_violations(&self) -> Vec<String> {
+        self.server.app.data().run_rules.violations()
     }
 
     /// Sends an event to every socket of a user or an agent.

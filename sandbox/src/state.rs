@@ -18,6 +18,7 @@ use crate::limits::RateLimits;
 use crate::links::Links;
 use crate::metrics::Metrics;
 use crate::recorder::Recorder;
+use crate::run_rules::RunRules;
 use crate::runs::Runs;
 use crate::subscriptions::Subscription;
 use crate::tokens::Tokens;
@@ -29,6 +30,7 @@ pub(crate) struct Data {
     pub(crate) tokens: Tokens,
     pub(crate) agencies: Agencies,
     pub(crate) runs: Runs,
+    pub(crate) run_rules: RunRules,
     pub(crate) commands: CustomCommands,
     pub(crate) hooks: Hooks,
     pub(crate) claims: Claims,

@@ -78,6 +78,12 @@ impl Command<'_> {
         self
     }
 
+    /// # Errors
+    /// `Invalid` when it is no command.
+    pub(crate) fn checked_text(&self) -> Result<&str> {
+        checked(&self.text)
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }

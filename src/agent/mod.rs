@@ -8,7 +8,9 @@ mod events;
 mod exchange;
 mod feed;
 mod following;
+mod grapheme;
 mod joining;
+mod long;
 mod mention;
 mod mentions;
 mod outgoing;
@@ -17,7 +19,10 @@ mod presence;
 mod respond;
 mod room;
 mod rooms;
+mod run;
 mod sending;
+mod split;
+mod thinking;
 mod trace;
 mod track;
 
@@ -29,12 +34,15 @@ pub use command::Command;
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use exchange::ExchangeLimit;
+pub use long::LongMessages;
 pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
 pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
+pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
+pub use thinking::Thinking;
 pub use trace::Trace;
 
 use crate::client::{AgentSession, Client};
@@ -46,7 +54,10 @@ use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
 use following::Following;
+use long::Turn;
 use rooms::{Door, Rooms};
+use run::OpenRuns;
+use thinking::Thoughts;
 use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
@@ -87,6 +98,10 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    /// Whose turn it is to send a message of several parts.
+    long_turn: Turn,
+    runs: OpenRuns,
+    thoughts: Arc<Thoughts>,
     options: AgentOptions,
 }
 
@@ -145,7 +160,13 @@ impl Agent {
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
-        let door = Door { session: account, rooms: Arc::clone(&rooms), join_timeout: options.join_timeout };
+        let thoughts = Arc::new(Thoughts::default());
+        let door = Door {
+            session: account,
+            rooms: Arc::clone(&rooms),
+            thoughts: Arc::clone(&thoughts),
+            join_timeout: options.join_timeout,
+        };
         let target = Target {
             dialer,
             url,
@@ -164,6 +185,9 @@ impl Agent {
                 following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                long_turn: Turn::default(),
+                runs: OpenRuns::default(),
+                thoughts,
                 options,
             }),
         })
@@ -175,6 +199,10 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
+    }
+
+    pub(crate) fn long_turn(&self) -> &Turn {
+        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.

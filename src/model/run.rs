@@ -29,6 +29,16 @@ api_struct! {
     }
 }
 
+open_enum! {
+    /// What somebody who interrupts a run asks for.
+    pub enum InterruptAction {
+        /// Stop. It cannot be taken back.
+        Stop = "stop",
+        /// Go on, in another way.
+        Adjust = "adjust",
+    }
+}
+
 api_struct! {
     /// What is in the answer besides [`RunInfo`].
     pub(crate) secret struct Transcript {

@@ -2,6 +2,7 @@
 //!
 //! It sleeps as long as somebody holds the reader role. When the role has been free for a moment (a handler is
 //! busy) it reads in its place, so that heartbeats are answered; as soon as somebody waits again, it steps back.
+//! What is to be sent again and again ([`standing`](crate::socket::standing)) it sends when it is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -21,6 +22,8 @@ const GRACE: Duration = Duration::from_millis(25);
 /// The same while events are queued: their consumer will read by itself when they are used up, and reading ahead
 /// of it only fills the queue. But heartbeats come in band, behind the events, so it cannot wait for long.
 const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
+/// With polling nothing can wake it from a read: it comes back by itself.
+const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
 /// Little: it only runs our own code, a few calls deep, besides TLS handshakes.
 const STACK: usize = 256 << 10;
 
@@ -46,6 +49,14 @@ pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
 fn keep(shared: &Shared) {
     let mut state = shared.lock();
     loop {
+        let due = state.standing.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            drop(state);
+            shared.send_due();
+            state = shared.lock();
+            continue;
+        }
         state = match state.phase.clone() {
             Phase::Closed => return,
             Phase::Down => match state.retry_at.checked_duration_since(Instant::now()) {
@@ -60,7 +71,7 @@ fn keep(shared: &Shared) {
             _ if state.reading || state.consumers + state.others > 0 => {
                 state.keeper_awake = false;
                 shared.hand_over(&mut state);
-                sleep(shared, state, None)
+                sleep(shared, state, left)
             }
             Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => watch(shared, state, &link),
         };
@@ -97,7 +108,15 @@ fn watch<'a>(
         return state;
     }
     if !queued {
-        return shared.read(state, link, None);
+        let due = state.standing.next_due();
+        let until = match due {
+            None if link.is_polling() => Some(Instant::now() + LONGEST_POLLING_READ),
+            due => due,
+        };
+        state.keeper_blocked = until.is_none() || due.is_some();
+        state = shared.read(state, link, until);
+        state.keeper_blocked = false;
+        return state;
     }
     // Behind what is queued here there may be a ping waiting in the socket: read until it is empty. When the queue
     // fills up, go slower, one read at a time: what stays in the socket holds the server back and is not lost.

@@ -109,14 +109,22 @@ impl Shared {
         };
         let line = Line { shared: self, link: Arc::clone(&link), generation };
         let restored = restore(&line);
-        let mut state = self.lock();
-        if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
-            return;
-        }
+        let mut state = loop {
+            let mut state = self.lock();
+            if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
+                return;
+            }
+            // What has waited for this link goes before anything newer.
+            let waiting = if restored.is_ok() { state.standing.take_pending() } else { None };
+            let Some(frame) = waiting else { break state };
+            drop(state);
+            self.send_pending(&line, frame);
+        };
         match restored {
             Ok(()) => {
                 state.phase = Phase::Up(link);
                 state.refused = false;
+                state.standing.all_due();
                 if generation > 1 {
                     state.inbox.push(Item::Restored);
                     self.tell(&mut state, Filed { events: 1, ..Filed::default() });
@@ -130,6 +138,17 @@ impl Shared {
                 state.lose(generation, end);
                 self.tell(&mut state, Filed { link_over: true, ..Filed::default() });
             }
+        }
+    }
+
+    fn send_pending(&self, line: &Line<'_>, frame: Utf8Bytes) {
+        match self.send_on(&line.link, line.generation, &frame) {
+            Ok(()) => {}
+            // No link takes it.
+            Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
+                log::warn!("what waited for the connection cannot be sent: {error}");
+            }
+            Err(_) => self.lock().standing.put_back(frame),
         }
     }
 

@@ -330,6 +330,12 @@ impl Link {
         Ok(())
     }
 
+    /// As if the link had just ended, and nobody had looked yet.
+    #[cfg(test)]
+    pub(crate) fn end_unnoticed(&self) {
+        self.channel().set_end(LinkEnd::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
+    }
+
     fn give_up(&self, end: LinkEnd) -> LinkEnd {
         let end = self.channel().set_end(end);
         self.cut();
@@ -361,6 +367,19 @@ impl Link {
             channel = self.alive.wait_timeout(channel, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         channel
+    }
+
+    /// Asks the other side for a sign of life, so that a blocked read returns. With polling there is no such thing.
+    pub(crate) fn nudge(&self) {
+        let mut channel = self.channel();
+        if self.poster.is_none() && channel.over().is_none() {
+            // What goes wrong here is seen by whoever reads.
+            let _ = channel.write(Message::Ping(Bytes::new()));
+        }
+    }
+
+    pub(crate) fn is_polling(&self) -> bool {
+        self.poster.is_some()
     }
 
     /// Says goodbye: leaves the namespace and starts the closing handshake. The reader sees the end of it.

@@ -25,6 +25,7 @@ mod refusal;
 mod session;
 mod shared;
 mod site;
+mod standing;
 mod state;
 mod tap;
 mod transport;
@@ -38,6 +39,6 @@ pub(crate) use line::Line;
 pub(crate) use policy::Policy;
 pub use policy::{Reconnect, SentAway};
 pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
+pub(crate) use standing::Repeating;
 pub use transport::Transport;
-#[allow(unused_imports)] // Runs are to use it.
-pub(crate) use watch::Filter;
+pub(crate) use watch::Heard;

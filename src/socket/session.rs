@@ -18,7 +18,7 @@ use crate::socket::link::{LinkEnd, reason};
 use crate::socket::packet;
 use crate::socket::policy::Policy;
 use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{AckSlot, Filed, Phase, State};
+use crate::socket::state::{Filed, Phase, State};
 use crate::socket::watch::{Filter, Watching};
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
@@ -58,7 +58,6 @@ impl std::fmt::Debug for Session {
 }
 
 /// A watch that outlives links.
-#[allow(dead_code)] // Runs are to use it.
 pub(crate) type SessionWatch = Watching<Arc<Shared>>;
 
 /// How long the peer may take to complete the closing handshake.
@@ -88,15 +87,39 @@ impl Session {
     /// `NotSent` when the link did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
     /// the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
+        self.emit_on_any(name, payload, until).map(drop)
+    }
+
+    /// As [`emit`](Session::emit); tells which link it went out on.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
         self.shared.check_process()?;
         let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
-        self.shared.send_when_up(&frame, until).map(drop)
+        self.shared.send_when_up(&frame, until)
+    }
+
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.shared.check_process()?;
+        if self.shared.lock().is_closed() { Err(Error::closed()) } else { Ok(()) }
+    }
+
+    /// Whether it belongs to the parent of this process, and none of its locks may be touched.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.shared.check_process().is_err()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link breaks first.
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link ends first.
     pub(crate) fn emit_with_ack(
         &self,
         name: &str,
@@ -105,27 +128,25 @@ impl Session {
         timeout: Duration,
     ) -> Result<AckArgs> {
         self.shared.check_process()?;
-        let id = {
-            let mut state = self.shared.lock();
-            let id = state.fresh_id();
-            state.acks.insert(id, AckSlot::Waiting);
-            id
-        };
-        let outcome = packet::encode_event(name, Some(id), payload).and_then(|frame| {
-            self.shared.send_when_up(&Utf8Bytes::from(frame), until)?;
+        let id = self.shared.lock().fresh_id();
+        let frame = Utf8Bytes::from(packet::encode_event(name, Some(id), payload)?);
+        self.shared.lock().acks.insert(id, None);
+        let outcome = self.shared.send_when_up(&frame, until).and_then(|generation| {
             let deadline = Instant::now() + timeout;
-            self.shared
-                .wait(Waiter::Other, Some(deadline), |state| match state.acks.get_mut(&id) {
-                    Some(AckSlot::Waiting) if matches!(state.phase, Phase::Closed) => {
-                        Some(Err(Error::closed()))
-                    }
-                    Some(AckSlot::Waiting) => None,
-                    Some(AckSlot::Done(args)) => Some(Ok(args.clone())),
-                    Some(AckSlot::Lost) | None => Some(Err(Error::new(
-                        ErrorKind::MaybeSent,
-                        format!("the connection broke before the answer to {name} came: it may have arrived"),
-                    ))),
+            let wish = |state: &mut State| {
+                if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
+                    return Some(Ok(args));
+                }
+                // Lost is an answer with the link that the question went over, and with no other.
+                let lost = state.generation != generation || state.link().is_none();
+                lost.then(|| {
+                    let text =
+                        format!("the connection broke before the answer to {name} came: it may have arrived");
+                    Err(Error::new(ErrorKind::MaybeSent, text))
                 })
+            };
+            self.shared
+                .wait(Waiter::Other, Some(deadline), wish)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
         self.shared.lock().acks.remove(&id);
@@ -167,7 +188,6 @@ impl Session {
     }
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
-    #[allow(dead_code)] // Runs are to use it.
     pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
         Watching::new(Arc::clone(&self.shared), None, filter)
     }
@@ -252,6 +272,9 @@ impl Session {
                 None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
                 None => {}
             }
+            if state.standing.pending() > 0 {
+                log::warn!("{} events that waited for the connection are given up", state.standing.pending());
+            }
             self.shared.tell_all(&mut state);
             link
         };
@@ -317,3 +340,6 @@ pub(crate) enum Next {
     /// Not in time.
     Nothing,
 }
+
+#[cfg(test)]
+mod tests;

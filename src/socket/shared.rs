@@ -4,8 +4,9 @@
 //! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
 //! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
 //!
-//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. Beneath the
-//! state's there is the [`Outlet`]'s, held for moments.
+//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. A third
+//! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either. Beneath
+//! the state's there is the [`Outlet`]'s, held for moments.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ const RESTORING_SLICE: Duration = Duration::from_millis(10);
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) outlet: Outlet,
+    /// See [`standing`](crate::socket::standing).
+    pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
     pub(crate) keeper: Condvar,
@@ -58,6 +61,7 @@ impl Shared {
         Shared {
             state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
             outlet: Outlet::default(),
+            orders: Mutex::new(()),
             consumers: Condvar::new(),
             others: Condvar::new(),
             keeper: Condvar::new(),

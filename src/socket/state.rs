@@ -11,6 +11,7 @@ use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
 use crate::socket::packet::Recovery;
 use crate::socket::policy::{Policy, SentAway};
+use crate::socket::standing::Standing;
 use crate::socket::watch::Watch;
 
 /// Where the session is.
@@ -27,15 +28,6 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// How an ack that was asked for ended.
-#[derive(Debug)]
-pub(crate) enum AckSlot {
-    Waiting,
-    Done(AckArgs),
-    /// The link broke first.
-    Lost,
-}
-
 pub(crate) struct State {
     pub(crate) phase: Phase,
     /// Counts links. What an older one still has to say is ignored.
@@ -47,11 +39,16 @@ pub(crate) struct State {
     /// The keeper is up and about: it needs no waking.
     pub(crate) keeper_awake: bool,
     pub(crate) keeper_gone: bool,
+    /// The keeper reads, and nothing but what comes from the link brings it back.
+    pub(crate) keeper_blocked: bool,
+    /// What is sent without anybody asking again.
+    pub(crate) standing: Standing,
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
     pub(crate) inbox: Inbox,
-    pub(crate) acks: HashMap<u64, AckSlot>,
+    /// The acks that somebody waits for, and those of them that have come.
+    pub(crate) acks: HashMap<u64, Option<AckArgs>>,
     pub(crate) watches: Vec<Watch>,
     pub(crate) next_id: u64,
     /// A batch to decode into, kept between turns.
@@ -97,6 +94,8 @@ impl State {
             turns: 0,
             keeper_awake: true,
             keeper_gone: false,
+            keeper_blocked: false,
+            standing: Standing::default(),
             consumers: 0,
             others: 0,
             inbox,
@@ -161,8 +160,8 @@ impl State {
                     filed.events += 1;
                 }
                 Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
-                    Some(slot @ AckSlot::Waiting) => {
-                        *slot = AckSlot::Done(args);
+                    Some(slot @ None) => {
+                        *slot = Some(args);
                         filed.answers = true;
                     }
                     _ => log::debug!("ignored an ack that nobody waits for"),
@@ -180,9 +179,6 @@ impl State {
     pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
         let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
         link.cut();
-        for slot in self.acks.values_mut().filter(|slot| matches!(slot, AckSlot::Waiting)) {
-            *slot = AckSlot::Lost;
-        }
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::socket::event::RawEvent;
 use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{State, link_lost};
+use crate::socket::state::{Phase, State, link_lost};
 
 /// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
@@ -96,8 +96,41 @@ impl<S: Deref<Target = Shared>> Watching<S> {
     }
 }
 
+/// What [`Watching::next_or_new_link`] found.
+pub(crate) enum Heard {
+    Event(RawEvent),
+    /// Another link than the one that was named is up.
+    NewLink,
+    Nothing,
+}
+
+impl Watching<std::sync::Arc<Shared>> {
+    /// As [`next`](Watching::next), but also returns when another link than `generation` is up.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn next_or_new_link(&self, generation: u64, until: Instant) -> Result<Heard> {
+        let wish = |state: &mut State| {
+            let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
+            if let Some(event) = watch.caught.pop_front() {
+                return Some(Ok(Heard::Event(event)));
+            }
+            match state.phase {
+                Phase::Closing(_) | Phase::Closed => Some(Err(Error::closed())),
+                Phase::Up(_) if state.generation != generation => Some(Ok(Heard::NewLink)),
+                _ => None,
+            }
+        };
+        self.shared.wait(Waiter::Other, Some(until), wish).unwrap_or(Ok(Heard::Nothing))
+    }
+}
+
 impl<S: Deref<Target = Shared>> Drop for Watching<S> {
     fn drop(&mut self) {
+        // In the child of a fork the lock may be held by a thread that is not there.
+        if self.shared.check_process().is_err() {
+            return;
+        }
         self.shared.lock().watches.retain(|watch| watch.id != self.id);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crustocean::{
     Agent, AgentBuilder, AgentToken, Client, Event, Events, Message, PersonalAccessToken, RecvError,
 };
-use crustocean_sandbox::{Builder, Credentials, Sandbox};
+use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 
 /// How long anything that should happen may take.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -24,6 +24,12 @@ impl Stage {
     pub fn with(builder: Builder) -> Stage {
         let sandbox = builder.start().expect("the sandbox starts");
         let alice = sandbox.add_user("alice").expect("alice");
+        Stage { sandbox, alice }
+    }
+
+    /// A server that goes on with the data of another, on its port.
+    pub fn resumed(state: Suspended, alice: Credentials) -> Stage {
+        let sandbox = Sandbox::builder().resume(state).start().expect("the sandbox starts again");
         Stage { sandbox, alice }
     }
 

@@ -1,0 +1,98 @@
+//! What members of the room call into a run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use crate::agent::run::Run;
+use crate::agent::run::transcript::{Step, Transcript, clip};
+use crate::error::{Error, Result};
+use crate::model::{InterruptAction, RunId};
+use crate::socket::{RawEvent, Session, SessionWatch};
+
+pub(crate) const INTERRUPT: &str = "agent-run-interrupt";
+
+/// Somebody in the room wants a run to stop or to change course.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Interrupt {
+    /// What for.
+    pub action: InterruptAction,
+    /// What was said along with it.
+    pub message: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    #[serde(alias = "run_id")]
+    run_id: RunId,
+    action: String,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+/// The interrupt in an event, if it is one of this run.
+pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
+    if event.name() != INTERRUPT {
+        return None;
+    }
+    let wire: Wire = event.first().ok().filter(|wire: &Wire| wire.run_id == *run)?;
+    Some(Interrupt { action: wire.action.into(), message: wire.message })
+}
+
+/// Those of one run. They are noted when they come, whether somebody looks or not.
+pub(super) struct Interrupts {
+    watch: SessionWatch,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Interrupts {
+    pub(super) fn watch(session: &Session, run: &RunId, transcript: &Arc<Transcript>) -> Self {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (flag, transcript, run) = (Arc::clone(&stopped), Arc::clone(transcript), run.clone());
+        let watch = session.watch(Box::new(move |event| {
+            let Some(interrupt) = read(event, &run) else { return false };
+            if interrupt.action == InterruptAction::Stop {
+                flag.store(true, Ordering::Release);
+            }
+            let (action, message) = (clip(interrupt.action.as_str()), interrupt.message.as_deref().map(clip));
+            transcript.push(&Step::Interrupt { action: &action, message: message.as_deref() });
+            true
+        }));
+        Interrupts { watch, stopped }
+    }
+}
+
+impl Run {
+    /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
+    /// order.
+    pub fn interrupt(&self) -> Option<Interrupt> {
+        self.wait_interrupt(Duration::ZERO).ok().flatten()
+    }
+
+    /// Waits for an interrupt, `timeout` at most.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
+    pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
+        let until = deadline(timeout);
+        let event = self.interrupts.watch.next(until)?;
+        event
+            .map(|event| read(&event, &self.id).ok_or_else(|| Error::protocol("not an interrupt")))
+            .transpose()
+    }
+
+    /// Whether somebody has asked for a stop. That stays so, also when the interrupt has been taken.
+    pub fn is_stopped(&self) -> bool {
+        self.interrupts.stopped.load(Ordering::Acquire)
+    }
+}
+
+/// That far from now, or so far that nobody will see it.
+pub(super) fn deadline(timeout: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+    Instant::now() + timeout.min(YEAR)
+}

@@ -1,0 +1,227 @@
+//! What happened in a run, as the platform wants to be told at its end.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::model::{MessageId, TranscriptEntry};
+
+/// What is longer is cut: a card with a megabyte of log helps nobody, and the transcript goes out as one event.
+pub(crate) const LONGEST_TEXT: usize = 32 << 10;
+/// The largest entry of one's own.
+const LARGEST_ENTRY: usize = 64 << 10;
+/// The usual server takes a million bytes an event.
+const LARGEST: usize = 640 << 10;
+
+/// One entry, in the platform's words.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub(crate) enum Step<'a> {
+    Start { trigger_message_id: Option<&'a MessageId> },
+    Status { status: &'a str },
+    ToolCall { tool_call_id: &'a str, tool: &'a str, input: &'a Value },
+    ToolResult { tool_call_id: &'a str, tool: &'a str, output: &'a Value, duration: &'a str, status: &'a str },
+    StreamStart { message_id: &'a MessageId },
+    StreamEnd { message_id: &'a MessageId, content_length: usize },
+    PermissionRequest { permission_id: &'a str, action: &'a str, description: &'a str },
+    PermissionResponse { permission_id: &'a str, decision: &'a str, message: Option<&'a str> },
+    Interrupt { action: &'a str, message: Option<&'a str> },
+    Complete { summary: &'a str },
+    Error { message: &'a str },
+}
+
+#[derive(Serialize)]
+struct Stamped<'a, T> {
+    #[serde(flatten)]
+    step: &'a T,
+    /// Milliseconds since the start of the run.
+    ts: u64,
+}
+
+/// See the module. The entries are kept as JSON text, so that their size is known.
+#[derive(Debug)]
+pub(crate) struct Transcript {
+    started: Instant,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// The first, which is never left out.
+    start: Option<Box<RawValue>>,
+    others: VecDeque<Box<RawValue>>,
+    bytes: usize,
+    left_out: u64,
+}
+
+impl Transcript {
+    pub(crate) fn new() -> Self {
+        Transcript { started: Instant::now(), entries: Mutex::default() }
+    }
+
+    /// Never held while anything else is locked or sent.
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn push(&self, step: &Step<'_>) {
+        // All of these are JSON.
+        if let Ok(entry) = serde_json::value::to_raw_value(&Stamped { step, ts: self.now() }) {
+            self.entries().push(entry);
+        }
+    }
+
+    /// # Errors
+    /// `Invalid` unless it is an object with a `type`, of a reasonable size.
+    pub(crate) fn record(&self, entry: &impl Serialize) -> Result<()> {
+        let entry = serde_json::to_value(entry)
+            .map_err(|error| Error::invalid("this entry does not serialise").with_source(error))?;
+        let Value::Object(mut entry) = entry else {
+            return Err(Error::invalid("an entry of a transcript is a JSON object"));
+        };
+        if entry.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
+            return Err(Error::invalid("an entry of a transcript says in `type` what it is"));
+        }
+        entry.insert("ts".to_owned(), self.now().into());
+        let entry = serde_json::value::to_raw_value(&entry)
+            .map_err(|error| Error::invalid("this entry does not serialise").with_source(error))?;
+        if entry.get().len() > LARGEST_ENTRY {
+            let text = format!("the entry is {} bytes, {LARGEST_ENTRY} are allowed", entry.get().len());
+            return Err(Error::invalid(text));
+        }
+        self.entries().push(entry);
+        Ok(())
+    }
+
+    /// All of it. What had to be left out shows as an entry of its own, `omitted`.
+    pub(crate) fn all(&self) -> Vec<Box<RawValue>> {
+        let entries = self.entries();
+        let omitted = (entries.left_out > 0).then(|| {
+            let note = serde_json::json!({"type": "omitted", "count": entries.left_out, "ts": 0});
+            serde_json::value::to_raw_value(&note).ok()
+        });
+        let parts = entries.start.iter().cloned().chain(omitted.flatten());
+        parts.chain(entries.others.iter().cloned()).collect()
+    }
+
+    pub(crate) fn typed(&self) -> Vec<TranscriptEntry> {
+        self.all().iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()
+    }
+
+    /// Leaves half of it out. False if there is nothing left to leave out.
+    pub(crate) fn halve(&self) -> bool {
+        let mut entries = self.entries();
+        let goal = entries.bytes / 2;
+        // The end stays.
+        let mut shorter = false;
+        while entries.bytes > goal && entries.others.len() > 1 {
+            entries.leave_out_oldest();
+            shorter = true;
+        }
+        shorter
+    }
+}
+
+impl Entries {
+    fn push(&mut self, entry: Box<RawValue>) {
+        if self.start.is_none() {
+            self.start = Some(entry);
+            return;
+        }
+        self.bytes += entry.get().len();
+        self.others.push_back(entry);
+        while self.bytes > LARGEST {
+            self.leave_out_oldest();
+        }
+    }
+
+    fn leave_out_oldest(&mut self) {
+        if let Some(entry) = self.others.pop_front() {
+            self.bytes -= entry.get().len();
+            self.left_out += 1;
+        }
+    }
+}
+
+/// The text, or as much of it as is kept, with a note about the rest.
+pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.len() <= LONGEST_TEXT {
+        return text.into();
+    }
+    let end = (0..=LONGEST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let (kept, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+    format!("{kept}… ({} bytes more)", rest.len()).into()
+}
+
+/// The same for any JSON. What is too large as it is becomes text.
+pub(crate) fn clip_value(value: Value) -> Value {
+    match value {
+        Value::String(text) if text.len() > LONGEST_TEXT => clip(&text).into_owned().into(),
+        Value::Object(_) | Value::Array(_) => {
+            let text = value.to_string();
+            if text.len() > LONGEST_TEXT { clip(&text).into_owned().into() } else { value }
+        }
+        small => small,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn kinds(transcript: &Transcript) -> Vec<String> {
+        transcript.typed().iter().map(|entry| entry.kind().to_owned()).collect()
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_both_ends() {
+        let transcript = Transcript::new();
+        transcript.push(&Step::Start { trigger_message_id: None });
+        let long = "x".repeat(60_000);
+        for n in 0..100 {
+            transcript.record(&json!({"type": "own", "n": n, "text": long})).unwrap();
+        }
+        let size: usize = transcript.all().iter().map(|entry| entry.get().len()).sum();
+        assert!(size <= LARGEST + 100, "{size}");
+        assert_eq!(kinds(&transcript).get(..3).unwrap(), ["start", "omitted", "own"]);
+        let all = transcript.typed();
+        assert_eq!(all.last().unwrap().get("n"), Some(&json!(99)));
+        assert_eq!(all[1].get("count"), Some(&json!(100 - (all.len() - 2))));
+        transcript.push(&Step::Complete { summary: "Done." });
+        while transcript.halve() {}
+        assert_eq!(kinds(&transcript), ["start", "omitted", "complete"]);
+    }
+
+    #[test]
+    fn an_entry_of_ones_own_is_an_object_with_a_type() {
+        let transcript = Transcript::new();
+        for bad in [json!(1), json!({}), json!({"type": ""}), json!({"type": 7})] {
+            assert!(transcript.record(&bad).is_err(), "{bad}");
+        }
+        assert!(transcript.record(&json!({"type": "big", "text": "x".repeat(100_000)})).is_err());
+        assert!(transcript.all().is_empty());
+    }
+
+    #[test]
+    fn long_text_is_cut_between_characters() {
+        let text = "é".repeat(LONGEST_TEXT);
+        let cut = clip(&text);
+        assert!(cut.len() < LONGEST_TEXT + 40 && cut.ends_with(" bytes more)"), "{}", cut.len());
+        assert!(cut.starts_with('é'));
+        assert_eq!(clip("short"), "short");
+        let list = json!(vec!["y".repeat(10_000); 10]);
+        assert!(clip_value(list).as_str().unwrap().len() < LONGEST_TEXT + 40);
+        assert_eq!(clip_value(json!({"a": 1})), json!({"a": 1}));
+    }
+}

@@ -1,0 +1,180 @@
+//! The indicator that an agent is at work.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::agent::{Agent, Room};
+use crate::error::Result;
+use crate::model::{AgencyId, UserId};
+use crate::socket::Repeating;
+
+const THINKING: &str = "agent-thinking";
+/// As often as a running bot of the platform's repeats it.
+const EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Payload<'a> {
+    agency_id: &'a AgencyId,
+    thinking: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    status: &'a str,
+    agent_id: &'a UserId,
+    username: &'a str,
+    display_name: &'a str,
+}
+
+/// What is shown, by room.
+#[derive(Debug, Default)]
+pub(crate) struct Thoughts(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    rooms: HashMap<AgencyId, Shown>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Shown {
+    /// The last one shows.
+    guards: Vec<(u64, String)>,
+    repeating: Repeating,
+}
+
+impl Thoughts {
+    /// Held while something is sent, so that what is sent last is what holds.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The agent leaves this room: its guards show nothing any more.
+    pub(crate) fn end(&self, room: &AgencyId) {
+        self.lock().rooms.remove(room);
+    }
+
+    /// The server does not let the agent into this room any more, and would complain about whatever is sent there.
+    pub(crate) fn lose(&self, room: &AgencyId) {
+        if let Some(shown) = self.lock().rooms.remove(room) {
+            shown.repeating.abandon();
+        }
+    }
+}
+
+/// Shows that the agent is thinking, until it is dropped. From [`Room::thinking`].
+#[must_use = "the indicator goes out when this is dropped"]
+pub struct Thinking {
+    agent: Agent,
+    room: AgencyId,
+    id: u64,
+}
+
+impl fmt::Debug for Thinking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Thinking").field("room", &self.room).finish_non_exhaustive()
+    }
+}
+
+impl Room {
+    /// Shows in this room that the agent is thinking, and of what, until the returned guard is dropped. It is
+    /// refreshed every 5 s and after a reconnect, also while your own code is busy.
+    ///
+    /// Of several in one room the newest shows, and when that is dropped the one before it. It is an ornament: it
+    /// neither fails nor waits for a lost connection.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) {
+    /// let thinking = room.thinking("reading the repo");
+    /// // … two minutes of work …
+    /// drop(thinking);
+    /// # }
+    /// ```
+    pub fn thinking(&self, status: impl Into<String>) -> Thinking {
+        let agent = self.agent().clone();
+        let mut state = agent.inner.thoughts.lock();
+        state.next += 1;
+        let id = state.next;
+        let status = status.into();
+        let shown = match state.rooms.get_mut(self.id()) {
+            Some(shown) => {
+                let told = shown.tell(&agent, self.id(), &status);
+                shown.guards.push((id, status));
+                told
+            }
+            None => {
+                let on = payload(&agent, self.id(), Some(&status));
+                let off = payload(&agent, self.id(), None);
+                agent.session().repeat(THINKING, &on, &off, EVERY).map(|repeating| {
+                    let guards = vec![(id, status)];
+                    state.rooms.insert(self.id().clone(), Shown { guards, repeating });
+                })
+            }
+        };
+        drop(state);
+        if let Err(error) = shown {
+            log::info!("the room does not see that the agent is thinking: {error}");
+        }
+        Thinking { agent, room: self.id().clone(), id }
+    }
+}
+
+impl Thinking {
+    /// Shows something else from now on.
+    pub fn set(&self, status: impl Into<String>) {
+        let status = status.into();
+        let mut state = self.agent.inner.thoughts.lock();
+        let Some(shown) = state.rooms.get_mut(&self.room) else { return };
+        let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
+        if on_top && let Err(error) = shown.tell(&self.agent, &self.room, &status) {
+            log::info!("the room does not see what the agent is thinking: {error}");
+        }
+        if let Some(guard) = shown.guards.iter_mut().find(|(id, _)| *id == self.id) {
+            guard.1 = status;
+        }
+    }
+}
+
+impl Shown {
+    fn tell(&self, agent: &Agent, room: &AgencyId, status: &str) -> Result<()> {
+        self.repeating.set(THINKING, &payload(agent, room, Some(status)))
+    }
+}
+
+impl Drop for Thinking {
+    fn drop(&mut self) {
+        if self.agent.session().is_foreign() {
+            return;
+        }
+        let mut state = self.agent.inner.thoughts.lock();
+        let Some(shown) = state.rooms.get_mut(&self.room) else { return };
+        let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
+        shown.guards.retain(|(id, _)| *id != self.id);
+        match shown.guards.last() {
+            None => {
+                // Says that it is over.
+                state.rooms.remove(&self.room);
+            }
+            Some((_, before)) if on_top => {
+                if let Err(error) = shown.tell(&self.agent, &self.room, before) {
+                    log::info!("the room does not see what the agent is thinking: {error}");
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn payload<'a>(agent: &'a Agent, room: &'a AgencyId, status: Option<&'a str>) -> Payload<'a> {
+    let me = &agent.inner.me;
+    Payload {
+        agency_id: room,
+        thinking: status.is_some(),
+        status: status.map_or("", str::trim),
+        agent_id: &me.id,
+        username: &me.username,
+        display_name: &me.display_name,
+    }
+}

@@ -1,0 +1,26 @@
+//! The examples as programs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+/// The programs, built as this test was. `cargo test` has done it already; a test run alone has not.
+pub static PROGRAMS: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(|| {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--examples", "--message-format=json-render-diagnostics", "--quiet"]);
+    build.args((!cfg!(debug_assertions)).then_some("--release"));
+    build.current_dir(env!("CARGO_MANIFEST_DIR")).stderr(Stdio::inherit());
+    let output = build.output().unwrap();
+    assert!(output.status.success(), "the examples do not build");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let examples = artifacts.filter(|artifact| artifact["target"]["kind"][0] == "example");
+    let named = examples.filter_map(|artifact| {
+        Some((artifact["target"]["name"].as_str()?.to_owned(), artifact["executable"].as_str()?.into()))
+    });
+    named.collect()
+});

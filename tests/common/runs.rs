@@ -1,0 +1,67 @@
+//! What the tests of runs share.
+
+use crustocean::{Agent, Room, Run};
+use serde_json::{Value, json};
+
+use super::Stage;
+
+/// An agent in the lobby, and the lobby.
+pub fn lobby(stage: &Stage, name: &str) -> (Agent, Room) {
+    let agent = stage.connect(name);
+    let room = agent.join("lobby").expect("joins the lobby");
+    (agent, room)
+}
+
+/// The events of one run so far: name and payload without what every one of them begins with.
+pub fn told(stage: &Stage, run: &str) -> Vec<(String, Value)> {
+    let events = stage.sandbox.events().into_iter();
+    let own = events.filter(|(name, payload)| name.starts_with("agent-run-") && payload["runId"] == run);
+    own.map(|(name, mut payload)| {
+        let fields = payload.as_object_mut().expect("an object");
+        for key in ["runId", "agencyId", "agentId", "username", "displayName"] {
+            assert!(fields.remove(key).is_some(), "{name} has no {key}");
+        }
+        (name, payload)
+    })
+    .collect()
+}
+
+/// Waits for the end of a run and returns its transcript, without the times.
+pub fn transcript_at_end(stage: &Stage, name: &str, run: &str) -> Vec<Value> {
+    super::eventually(name, || told(stage, run).iter().any(|(event, _)| event == name));
+    let told = told(stage, run);
+    let (_, end) = told.iter().find(|(event, _)| event == name).expect("the end");
+    without_times(&end["transcript"])
+}
+
+/// Takes `ts` and `duration` off, having looked at them.
+pub fn without_times(transcript: &Value) -> Vec<Value> {
+    let mut last = 0;
+    let mut entries = transcript.as_array().expect("a transcript").clone();
+    for entry in &mut entries {
+        let fields = entry.as_object_mut().expect("an object");
+        let ts = fields.remove("ts").and_then(|ts| ts.as_u64()).expect("ts in milliseconds");
+        assert!(ts >= last, "times go up");
+        last = ts;
+        if let Some(duration) = fields.remove("duration") {
+            let ms = duration.as_str().and_then(|text| text.strip_suffix("ms")).expect("milliseconds");
+            assert!(ms.parse::<u64>().is_ok(), "{duration}");
+        }
+    }
+    entries
+}
+
+/// Nobody has told anything against the documented form.
+pub fn assert_by_the_rules(stage: &Stage) {
+    assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
+}
+
+/// A line of a transcript in short: its type, or for what a bot recorded itself, all of it.
+pub fn kinds(run: &Run) -> Vec<String> {
+    run.transcript().iter().map(|entry| entry.kind().to_owned()).collect()
+}
+
+/// The entry with which a run begins that nobody set off.
+pub fn begun() -> Value {
+    json!({"type": "start", "triggerMessageId": null})
+}
