@@ -43,7 +43,7 @@ fn events_bare(bencher: Bencher<'_, '_>, size: usize) {
     let mut bare = Bare::join(&replay::start());
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
         bare.ask(BATCH, size);
-        (0..BATCH).for_each(|_| drop(bare.next()));
+        (0..BATCH).for_each(|_| drop(bare.message()));
     });
 }
 

@@ -62,7 +62,7 @@ impl Bare {
     }
 
     /// The next message. Pings are answered on the way.
-    pub fn next(&mut self) -> Message {
+    pub fn message(&mut self) -> Message {
         loop {
             let Frame::Text(text) = self.ws.read().expect("a frame") else { continue };
             if let Some(rest) = text.strip_prefix("42[\"message\",") {

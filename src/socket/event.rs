@@ -139,9 +139,11 @@ impl RawEvent {
 
     /// Roughly the memory that it holds.
     pub(crate) fn size(&self) -> usize {
-        let rare =
-            |rare: &Box<Rare>| rare.attachments.iter().map(Bytes::len).sum::<usize>() + size_of::<Rare>();
-        self.frame.len() + self.rare.as_ref().map_or(0, rare) + size_of::<Self>()
+        let attachments = self.attachments().map(<[u8]>::len).sum::<usize>();
+        self.frame.len()
+            + attachments
+            + size_of::<Self>()
+            + self.rare.as_ref().map_or(0, |_| size_of::<Rare>())
     }
 
     /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.

@@ -432,4 +432,80 @@ mod tests {
         http.resize(200, b' ');
         assert!(walk(&http).saw_http());
     }
+
+    /// What is still to come, and how much of it a read gives; after each there is nothing for once.
+    struct Peer(Vec<u8>, usize, bool);
+
+    impl Read for Peer {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2 = !self.2;
+            if !self.2 || self.0.is_empty() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            self.0.drain(..count).zip(buffer).for_each(|(byte, slot)| *slot = byte);
+            Ok(count)
+        }
+    }
+
+    impl Write for Peer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Source for Peer {}
+
+    #[test]
+    fn takes_what_is_plain_and_leaves_the_rest_in_order() {
+        use tungstenite::protocol::Role;
+        use tungstenite::{Error, Message, WebSocket};
+
+        let long = "x".repeat(70_000);
+        let mut bytes = b"\x81\x01a\x89\x00\x81\x02bc\x01\x01d\x89\x00\x80\x01e\x82\x01f\x81\x00".to_vec();
+        bytes.extend(b"\x81\x7f\0\0\0\0\0\x01\x11\x70");
+        bytes.extend(long.as_bytes());
+        bytes.extend(b"\x81\x7e\x01\x00");
+        bytes.extend([b'g'; 256]);
+        let expected = ["a", "bc", "de", "f", "", &long, &"g".repeat(256)];
+        for step in [1, 2, 3, 7, 300, 5000, 100_000] {
+            let mut ws = WebSocket::from_raw_socket(
+                Tap::new(Peer(bytes.clone(), step, false), Vec::new()),
+                Role::Client,
+                None,
+            );
+            let (mut got, mut idle) = (Vec::new(), 0);
+            while idle < 3 {
+                match ws.get_mut().next_text() {
+                    Glance::Text(text) => got.push(text.to_string()),
+                    Glance::Nothing => idle += 1,
+                    Glance::Other => match ws.read() {
+                        Ok(Message::Text(text)) => got.push(text.to_string()),
+                        Ok(Message::Binary(bytes)) => got.push(String::from_utf8(bytes.to_vec()).unwrap()),
+                        Ok(_) => {}
+                        Err(Error::Io(_)) => idle += 1,
+                        Err(error) => panic!("{error}"),
+                    },
+                }
+                if !ws.get_ref().get_ref().0.is_empty() {
+                    idle = 0;
+                }
+            }
+            assert_eq!(got, expected, "{step} bytes at a time");
+            let frames = &mut ws.get_mut().frames;
+            assert_eq!((frames.messages(), frames.take().controls, frames.is_partial()), (7, 2, false));
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_kept_keeps_no_chunk() {
+        let one = [b"\x81\x64".as_slice(), &[b'x'; 100]].concat();
+        let mut tap = Tap::new(Peer(one, 200, false), Vec::new());
+        let Glance::Text(text) = tap.next_text() else { panic!("a message is there") };
+        assert!(AsRef::<Bytes>::as_ref(&text).is_unique());
+    }
 }

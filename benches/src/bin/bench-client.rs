@@ -49,7 +49,7 @@ fn main() {
             number(3),
             || Some(Bare::join_small(url)),
             |mut bare| {
-                bare.next();
+                bare.message();
             },
         ),
         ("crate", "slow") => slow(url, number(3), number(4)),
@@ -117,7 +117,7 @@ fn bare_events(url: &str, count: usize, size: usize) {
     let (cpu, started) = (process::cpu(), Instant::now());
     bare.ask(count, size);
     for _ in 0..count {
-        assert!(!bare.next().content.is_empty());
+        assert!(!bare.message().content.is_empty());
     }
     report(count, started, cpu);
 }
