@@ -43,6 +43,13 @@ impl Sandbox {
         &self.url
     }
 
+    /// What `CRUSTOCEAN_CONFIG_URL` is for agents that the platform hosts. What is served there are the keys `soul_md`,
+    /// `config_yaml` and `skills` of the agent's configuration.
+    #[must_use]
+    pub fn hosted_config_url(&self) -> String {
+        format!("{}{}", self.url, crate::agents::HOSTED)
+    }
+
     /// The port it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -106,7 +106,7 @@ struct Inner {
     /// Whose turn it is to send a message of several parts.
     long_turn: Turn,
     runs: OpenRuns,
-    thoughts: Thoughts,
+    thoughts: Arc<Thoughts>,
     options: AgentOptions,
 }
 
@@ -165,7 +165,13 @@ impl Agent {
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
-        let door = Door { session: account, rooms: Arc::clone(&rooms), join_timeout: options.join_timeout };
+        let thoughts = Arc::new(Thoughts::default());
+        let door = Door {
+            session: account,
+            rooms: Arc::clone(&rooms),
+            thoughts: Arc::clone(&thoughts),
+            join_timeout: options.join_timeout,
+        };
         let target = Target {
             dialer,
             url,
@@ -187,7 +193,7 @@ impl Agent {
                 marks: Marks::default(),
                 long_turn: Turn::default(),
                 runs: OpenRuns::default(),
-                thoughts: Thoughts::default(),
+                thoughts,
                 options,
             }),
         })
