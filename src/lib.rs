@@ -20,7 +20,7 @@ mod token;
 mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Interrupt,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Editor, Event, Events, ExchangeLimit, Interrupt,
     LongMessages, Mentions, Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway,
     Stream, Thinking, ToolCall, ToolOutcome, Trace, Transport, Trigger, is_mentioned,
 };

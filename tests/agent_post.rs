@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use common::{Response, SOON, ScriptedServer, Stage, scripted, watchdog};
 use crustocean::{Agent, ErrorKind, Outgoing};
+use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -96,6 +97,56 @@ fn a_server_without_metadata_is_understood_by_the_text() {
 }
 
 #[test]
+fn a_server_that_cuts_texts_off_is_understood_too() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::with(Sandbox::builder().truncate_content(10));
+    let posted = stage.in_lobby("larry").post("a text that is too long").unwrap();
+    assert_eq!(posted.content, "a text tha");
+
+    // Also without metadata to go by; and once that is known, without waiting for a better match.
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        for n in 0..2 {
+            let sent = conn.expect_event("send-message");
+            let cut: String = sent["content"].as_str().unwrap().chars().take(300).collect();
+            let mut echo = message(&format!("m{n}"), "agent-1", &format!("{cut}…(truncated)"), &json!(null));
+            echo["metadata"] = json!({"trace": []});
+            conn.send_event("message", echo);
+        }
+        conn.recv(SOON);
+    });
+    let agent = in_room(&server);
+    let text = "word ".repeat(100);
+    assert_eq!(agent.post(&text).unwrap().id.as_str(), "m0");
+    assert_eq!(agent.post(&text).unwrap().id.as_str(), "m1");
+}
+
+#[test]
+fn is_not_deceived_by_the_same_text_of_another_thread() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        for n in 0..2 {
+            let plain = conn.expect_event("send-message");
+            assert_eq!(plain["metadata"], json!(null));
+            let mark = mark(&conn.expect_event("send-message"));
+            let mut echo = message("plain", "agent-1", "the same", &json!(null));
+            echo["metadata"] = json!({});
+            conn.send_event("message", echo);
+            conn.send_event("message", message(&format!("posted-{n}"), "agent-1", "the same", &mark));
+        }
+        conn.recv(SOON);
+    });
+    let agent = in_room(&server);
+    for expected in ["posted-0", "posted-1"] {
+        agent.send("the same").unwrap();
+        assert_eq!(agent.post("the same").unwrap().id.as_str(), expected);
+    }
+}
+
+#[test]
 fn a_complaint_of_the_server_is_the_answer() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
@@ -127,8 +178,9 @@ fn silence_is_a_timeout() {
     assert!(agent.post("hello").unwrap_err().is_timeout());
 }
 
-/// The link breaks right after the message was read. Whether it is in the history is up to `arrived`.
-fn breaking(arrived: bool, readable: bool) -> crustocean::Result<crustocean::Message> {
+/// The link breaks right after the message was read. Whether it is in the history is up to `arrived`, whether with its
+/// metadata up to `marked`.
+fn breaking(arrived: bool, readable: bool, marked: bool) -> crustocean::Result<crustocean::Message> {
     let history: Arc<Mutex<Vec<Value>>> = Arc::default();
     let kept = Arc::clone(&history);
     let server = ScriptedServer::start(move |conn| {
@@ -137,7 +189,11 @@ fn breaking(arrived: bool, readable: bool) -> crustocean::Result<crustocean::Mes
         if conn.index == 0 {
             let mark = mark(&conn.expect_event("send-message"));
             if arrived {
-                kept.lock().unwrap().push(message("m1", "agent-1", "hello", &mark));
+                let mut arrived = message("m1", "agent-1", "hello", &mark);
+                if !marked {
+                    arrived["metadata"] = json!("{}");
+                }
+                kept.lock().unwrap().push(arrived);
             }
             return;
         }
@@ -159,9 +215,10 @@ fn breaking(arrived: bool, readable: bool) -> crustocean::Result<crustocean::Mes
 #[test]
 fn when_the_link_breaks_the_history_settles_it() {
     let _watchdog = watchdog(LIMIT);
-    assert_eq!(breaking(true, true).unwrap().id.as_str(), "m1");
-    assert_eq!(breaking(false, true).unwrap_err().kind(), ErrorKind::NotSent);
-    let error = breaking(true, false).unwrap_err();
+    assert_eq!(breaking(true, true, true).unwrap().id.as_str(), "m1");
+    assert_eq!(breaking(true, true, false).unwrap().id.as_str(), "m1", "by its words");
+    assert_eq!(breaking(false, true, true).unwrap_err().kind(), ErrorKind::NotSent);
+    let error = breaking(true, false, true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent);
     assert!(!error.is_retryable(), "{error}");
 }

@@ -3,6 +3,8 @@
 mod backfill;
 mod builder;
 mod command;
+mod edit;
+mod editor;
 mod event;
 mod events;
 mod exchange;
@@ -31,6 +33,7 @@ use std::sync::{Arc, Mutex};
 
 pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
+pub use editor::Editor;
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use exchange::ExchangeLimit;
@@ -55,6 +58,7 @@ use crate::token::AgentToken;
 use feed::{Feed, Source};
 use following::Following;
 use long::Turn;
+use post::Marks;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
@@ -98,6 +102,7 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    marks: Marks,
     /// Whose turn it is to send a message of several parts.
     long_turn: Turn,
     runs: OpenRuns,
@@ -185,6 +190,7 @@ impl Agent {
                 following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                marks: Marks::default(),
                 long_turn: Turn::default(),
                 runs: OpenRuns::default(),
                 thoughts,
@@ -255,11 +261,15 @@ impl Agent {
     /// [`Closed`](crate::ErrorKind::Closed), event loops get what is queued and then end. Takes at most the
     /// [`close_timeout`](AgentBuilder::close_timeout).
     ///
+    /// Runs that are open end as errors, and no room is shown as being thought about.
+    ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     pub fn close(self) -> Result<()> {
+        self.inner.runs.end_all("the agent was closed");
+        self.inner.thoughts.end_all();
         self.inner.session.close(self.inner.options.close_timeout)
     }
 }

@@ -118,7 +118,7 @@ impl Room {
         self.agent.post_all_to(&self.id, message.into())
     }
 
-    /// Gives one of the agent's own messages a new text.
+    /// Gives one of the agent's own messages a new text; what else it carries stays.
     ///
     /// # Errors
     /// As [`Agent::send`].

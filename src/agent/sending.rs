@@ -71,7 +71,7 @@ impl Agent {
     }
 
     fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let Inner { session, client, me, feed, options, .. } = &*self.inner;
+        let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
         let mark = post::new_mark();
         let (since, dm) = feed.position(room);
         Post {
@@ -83,6 +83,7 @@ impl Agent {
             mark,
             since,
             dm,
+            marks,
             send_timeout: options.send_timeout,
             echo_timeout: options.post_timeout,
         }
@@ -129,7 +130,8 @@ impl Agent {
         }
     }
 
-    /// Gives one of the agent's own messages a new text.
+    /// Gives one of the agent's own messages a new text; what else it carries stays. Returns once that is handed to the
+    /// operating system; [`post_edit`](Agent::post_edit) waits until the room shows it.
     ///
     /// # Errors
     /// As [`send`](Agent::send). That the message is not the agent's own shows as
@@ -139,11 +141,7 @@ impl Agent {
     }
 
     pub(crate) fn edit_in(&self, room: &AgencyId, message: &MessageId, text: &str) -> Result<()> {
-        let content = text.trim();
-        if content.is_empty() {
-            return Err(Error::invalid("the new text is empty"));
-        }
-        self.options().long_messages.check_edit(content)?;
+        let content = self.checked_edit(text)?;
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
     }
 
