@@ -4,6 +4,7 @@
 //! what came before it and what came after: messages of the new link are held until the history has been read.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,11 +13,14 @@ use std::time::{Duration, Instant};
 use crate::agent::backfill;
 use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
-use crate::agent::track::{Since, Track};
+use crate::agent::track::{IdHasher, Since, Track};
 use crate::client::Client;
 use crate::error::Result;
 use crate::model::{AgencyId, MessageId, UserId};
 use crate::socket::{Item, RawEvent, Session};
+
+/// In how many rooms it is known how far the consumer has got.
+const MOST_TRACKED: usize = 10_000;
 
 /// Long enough to read what is there, short enough not to be waiting.
 const SOCKET_GLANCE: Duration = Duration::from_millis(2);
@@ -38,7 +42,7 @@ pub(crate) struct Feed {
     tracks: Mutex<Tracks>,
 }
 
-type Tracks = HashMap<AgencyId, Track>;
+type Tracks = HashMap<AgencyId, Track, BuildHasherDefault<IdHasher>>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -146,7 +150,10 @@ impl Feed {
                 let event = decode(raw, source)?;
                 // The usual case, without a detour.
                 if !self.busy.load(Ordering::Acquire) {
-                    return is_new(&mut self.tracks(), &event).then_some(event);
+                    if is_new(&mut self.tracks(), &event) {
+                        return Some(event);
+                    }
+                    return None;
                 }
                 Queued::Event(event)
             }
@@ -333,10 +340,15 @@ fn locked(tracks: &Mutex<Tracks>) -> MutexGuard<'_, Tracks> {
 /// Notes what is about to be handed out. False if it has been already.
 fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
     match event {
-        Event::Message(message) => match tracks.get_mut(&message.agency_id) {
-            Some(track) => track.hear(message),
-            None => tracks.entry(message.agency_id.clone()).or_default().hear(message),
-        },
+        Event::Message(message) => {
+            // A server that invents rooms must not fill the memory.
+            let full = tracks.len() >= MOST_TRACKED;
+            match tracks.get_mut(&message.agency_id) {
+                Some(track) => track.hear(message),
+                None if full => true,
+                None => tracks.entry(message.agency_id.clone()).or_default().hear(message),
+            }
+        }
         Event::MessageEdited(edit) => {
             match &edit.agency_id {
                 Some(room) => tracks.get_mut(room).into_iter().for_each(|track| track.hear_edit(edit)),
@@ -345,5 +357,23 @@ fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
             true
         }
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invented_rooms_do_not_fill_the_memory() {
+        let mut tracks = Tracks::default();
+        for room in 0..MOST_TRACKED + 100 {
+            let message = serde_json::json!({
+                "id": "m", "agency_id": format!("ag-{room}"), "content": "", "created_at": "2026-01-01T00:00:00.000Z",
+            });
+            let event = Event::Message(serde_json::from_value(message).unwrap());
+            assert!(is_new(&mut tracks, &event));
+        }
+        assert_eq!(tracks.len(), MOST_TRACKED);
     }
 }
