@@ -153,7 +153,12 @@ impl Agent {
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
-        let door = Door { session: account, rooms: Arc::clone(&rooms), join_timeout: options.join_timeout };
+        let door = Door {
+            session: account,
+            rooms: Arc::clone(&rooms),
+            join_timeout: options.join_timeout,
+            unanswered: Mutex::default(),
+        };
         let target = Target {
             dialer,
             url,
