@@ -9,12 +9,12 @@ use crustocean::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
     Color, CommandId, Conversation, CreatedAgent, CustomCommand, DeployedHook, ExploreMetadata, Hook,
-    HookCall, HookCaller, HookCommand, HookId, HookSource, Invitation, Invite, InvokePermission, Member,
-    Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent, Participant, Payment,
-    PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission, PromptRequest, PromptedAgent,
-    RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, SenderType, Skill, Skills, Span, Style,
-    Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, User, UserId, UserListing,
-    VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery, WebhookEvent, WebhookEventType,
+    HookCall, HookCaller, HookCommand, HookId, HookSource, HostedConfig, Invitation, Invite,
+    InvokePermission, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent,
+    Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
+    PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, SenderType, Skill,
+    Skills, Span, Style, Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, User, UserId,
+    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -174,6 +174,7 @@ round_trips! {
         enabled:b source_url:s source_hash:s verified:b schema:o source_code:s created_at:t updated_at:t";
     hook_sources: HookSource = "webhook_url:s", "source_url:s source_hash:s verified:b schema:o";
     claimable_agents: ClaimableAgent = "username:s displayName:s", "persona:s avatarUrl:s";
+    hosted_configurations: HostedConfig = "", "soul_md:s config_yaml:s";
     pending_claims: PendingClaim = "", "maskedEmail:s";
     participants: Participant = "username:s", "id:s displayName:s type:s";
     hook_callers: HookCaller = "username:s displayName:s", "userId:s type:s";

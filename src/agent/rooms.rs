@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
+use crate::agent::thinking::Thoughts;
 use crate::client::AgentSession;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Agency, AgencyId, AgencyJoined};
@@ -195,6 +196,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
 pub(crate) struct Door {
     pub(crate) session: Arc<AgentSession>,
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) thoughts: Arc<Thoughts>,
     pub(crate) join_timeout: Duration,
     /// How often the server has said nothing at all to a join, one link after the other.
     pub(crate) unanswered: Mutex<HashMap<AgencyId, u32>>,
@@ -243,6 +245,7 @@ impl Host for Door {
                 Ok(_) => {}
                 Err(error) if self.is_hopeless(&id, &error) => {
                     self.rooms.lose(&id);
+                    self.thoughts.lose(&id);
                     line.push(Item::NotRestored { what: id.to_string(), error });
                 }
                 Err(error) => return Err(error),

@@ -316,10 +316,8 @@ impl Run {
     }
 
     /// Without waiting for anything: for destructors.
-    fn deliver(&self, name: &str, more: impl Serialize) {
-        if let Err(error) = self.agent().session().deliver(name, &self.payload(more)) {
-            log::info!("{name} of run {} is not sent: {error}", self.id);
-        }
+    fn try_deliver(&self, name: &str, more: impl Serialize) -> Result<()> {
+        self.agent().session().deliver(name, &self.payload(more)).map(drop)
     }
 }
 
@@ -334,10 +332,7 @@ impl Drop for Run {
             } else {
                 "the agent gave up without saying why"
             };
-            let send = |name, ended: &Ended<'_>| {
-                self.agent().session().deliver(name, &self.payload(ended)).map(drop)
-            };
-            if let Err(error) = self.send_end(&End::Error(why), send) {
+            if let Err(error) = self.send_end(&End::Error(why), |name, ended| self.try_deliver(name, ended)) {
                 log::info!("the end of run {} is not sent: {error}", self.id);
             }
         }

@@ -193,7 +193,10 @@ impl Drop for ToolCall<'_> {
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
-            self.end(why.into(), FAILED, |run, outcome| run.deliver(RESULT, outcome));
+            let told = self.end(why.into(), FAILED, |run, outcome| run.try_deliver(RESULT, &outcome));
+            if let Err(error) = told {
+                log::info!("the result of tool {} is not sent: {error}", self.id);
+            }
         }
     }
 }
