@@ -219,3 +219,29 @@ fn an_editor_never_waits_for_a_lost_connection_and_goes_on_after_it() {
     line.flush().unwrap();
     assert_eq!(line.finish("three").unwrap().content, "three");
 }
+
+#[test]
+fn what_a_broken_link_may_have_swallowed_is_sent_again_in_the_end() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        if conn.index == 0 {
+            post(conn);
+            assert_eq!(conn.expect_event("edit-message")["content"], "one");
+            return;
+        }
+        conn.handshake();
+        conn.accept_join();
+        assert_eq!(conn.expect_event("edit-message")["content"], "one");
+        // Once is enough.
+        assert_eq!(conn.expect_event("send-message")["content"], "over");
+    });
+    let agent = scripted(&server);
+    let room = agent.join("lobby").unwrap();
+    let mut line = room.editor("zero").unwrap().every(Duration::ZERO);
+    line.set("one").unwrap();
+    wait_for(&agent.events(), "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    eventually("the agent is back", || agent.is_connected());
+    drop(line);
+    room.send("over").unwrap();
+    server.finish(SOON);
+}

@@ -27,6 +27,7 @@ impl Room {
             every: EVERY,
             shown: text,
             pending: None,
+            sent_on: None,
             changed: Instant::now(),
         })
     }
@@ -59,6 +60,8 @@ pub struct Editor {
     shown: String,
     /// The text that has to be sent still.
     pending: Option<String>,
+    /// The link that the last edit went out on: if that broke, it may not have arrived.
+    sent_on: Option<u64>,
     changed: Instant,
 }
 
@@ -92,7 +95,8 @@ impl Editor {
         }
     }
 
-    /// Sends the text that waits, if one does, whenever the last change was.
+    /// Sends the text that waits, if one does, whenever the last change was; and the last one again if the connection
+    /// has broken since.
     ///
     /// # Errors
     /// As [`Room::edit`]. The text still waits then.
@@ -105,22 +109,28 @@ impl Editor {
     /// # Errors
     /// As [`Room::post_edit`].
     pub fn finish(mut self, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.pending = None;
+        (self.pending, self.sent_on) = (None, None);
         self.room.post_edit(&self.message.id, text)
     }
 
+    /// Sends what waits, or the last text again if the link that it went out on is gone.
     fn send(&mut self, until: Instant) -> Result<()> {
-        let Some(text) = &self.pending else { return Ok(()) };
-        let payload = EditMessage { agency_id: self.room.id(), message_id: &self.message.id, content: text };
-        let outcome = self.room.agent().session().emit("edit-message", &payload, until);
-        self.changed = Instant::now();
-        if outcome.is_ok() {
-            self.shown = self.pending.take().unwrap_or_default();
-        } else {
-            // It may have arrived all the same: whatever is set next has to be sent.
-            self.shown.clear();
+        if self.pending.is_none() && self.sent_on.is_none() {
+            return Ok(());
         }
-        outcome
+        let line = self.room.agent().session().line(until)?;
+        if self.pending.is_none() && self.sent_on == Some(line.generation) {
+            return Ok(());
+        }
+        let content = self.pending.as_deref().unwrap_or(&self.shown);
+        let payload = EditMessage { agency_id: self.room.id(), message_id: &self.message.id, content };
+        self.changed = Instant::now();
+        self.sent_on = Some(line.generation);
+        line.emit("edit-message", &payload)?;
+        if let Some(text) = self.pending.take() {
+            self.shown = text;
+        }
+        Ok(())
     }
 }
 
