@@ -218,6 +218,7 @@ impl Agent {
     }
 
     /// The next event, from what is there already or from `item`.
+    #[inline]
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
@@ -261,11 +262,15 @@ impl Agent {
     /// [`Closed`](crate::ErrorKind::Closed), event loops get what is queued and then end. Takes at most the
     /// [`close_timeout`](AgentBuilder::close_timeout).
     ///
+    /// Runs that are open end as errors, and no room is shown as being thought about.
+    ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     pub fn close(self) -> Result<()> {
+        self.inner.runs.end_all("the agent was closed");
+        self.inner.thoughts.end_all();
         self.inner.session.close(self.inner.options.close_timeout)
     }
 }

@@ -56,6 +56,10 @@ impl Thoughts {
         self.lock().rooms.remove(room);
     }
 
+    pub(crate) fn end_all(&self) {
+        self.lock().rooms.clear();
+    }
+
     /// The server does not let the agent into this room any more, and would complain about whatever is sent there.
     pub(crate) fn lose(&self, room: &AgencyId) {
         if let Some(shown) = self.lock().rooms.remove(room) {

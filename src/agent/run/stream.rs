@@ -48,9 +48,9 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     pub fn stream(&self) -> Result<Stream<'_>> {
-        self.agent().session().check_open()?;
+        self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
-        self.transcript.push(&Step::StreamStart { message_id: &id });
+        self.note(&Step::StreamStart { message_id: &id });
         Ok(Stream {
             run: self,
             id,
@@ -149,7 +149,7 @@ impl Stream<'_> {
             self.text = message.text().to_owned();
         }
         let metadata = Some(message.metadata_map()).filter(|metadata| !metadata.is_empty());
-        self.end(metadata, |run, whole| run.report_for_sure(STREAM, whole))?;
+        self.end(metadata, |run, whole| run.core.report_for_sure(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
@@ -161,7 +161,7 @@ impl Stream<'_> {
         self.over = true;
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();
-        self.run.transcript.push(&Step::StreamEnd { message_id: &self.id, content_length });
+        self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
         let mut whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
         let sent = send(self.run, &whole);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
@@ -200,9 +200,9 @@ impl Stream<'_> {
         let delta = self.text.get(self.shown..).unwrap_or_default();
         let part = Part { message_id: &self.id, delta, content: &self.text, done: false };
         if patiently {
-            self.run.report(STREAM, part)?;
+            self.run.core.report(STREAM, part)?;
         } else {
-            self.run.emit(STREAM, part, Instant::now())?;
+            self.run.core.emit(STREAM, part, Instant::now())?;
         }
         self.shown = self.text.len();
         self.next = Instant::now() + pause_after(self.text.len());
@@ -257,7 +257,7 @@ impl Drop for Stream<'_> {
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
-            if let Err(error) = self.end(None, |run, whole| run.try_deliver(STREAM, whole)) {
+            if let Err(error) = self.end(None, |run, whole| run.core.try_deliver(STREAM, whole)) {
                 log::info!("the end of stream {} is not sent: {error}", self.id);
             }
         }
