@@ -36,7 +36,6 @@ fn work(agent: &Agent, model: &str, task: &Message) -> Result<(), Box<dyn Error>
     let room = agent.room_of(task);
     let run = room.start_run(task)?;
     let mut messages = vec![json!({ "role": "user", "content": task.content })];
-    // Not for ever: a model that goes round in circles costs money.
     for round in 1..=8 {
         if run.is_stopped() {
             return Ok(run.complete("stopped")?);
@@ -72,12 +71,11 @@ fn use_tool(run: &Run, call: &Value) -> Result<String, Box<dyn Error>> {
             (std::time::UNIX_EPOCH.elapsed()?.subsec_nanos() as u64 % sides + 1).to_string()
         }
         "write_down" => {
-            let text = input["text"].as_str().unwrap_or("");
-            if !run.request_permission(name, format!("Write down: {text}"))?.is_granted() {
+            if !run.request_permission(name, format!("Write down: {}", input["text"]))?.is_granted() {
                 card.failed("the room does not want this")?;
                 return Ok("permission denied".to_owned());
             }
-            println!("noted: {text}");
+            println!("noted: {}", input["text"]);
             "written down".to_owned()
         }
         _ => format!("there is no tool {name}"),
@@ -95,7 +93,7 @@ fn ask(url: &str, messages: &[Value]) -> Result<Value, Box<dyn Error>> {
     let model = var("OPENAI_MODEL").unwrap_or_else(|_| "gpt-4o-mini".to_owned());
     let body = json!({ "model": model, "messages": messages, "tools": tools }).to_string();
     let key = format!("Bearer {}", var("OPENAI_API_KEY").unwrap_or_default());
-    let request = ureq::post(url).content_type("application/json").header("authorization", key);
-    let answer: Value = serde_json::from_reader(request.send(body)?.into_body().into_reader())?;
+    let reply = ureq::post(url).content_type("application/json").header("authorization", key).send(body)?;
+    let answer: Value = serde_json::from_reader(reply.into_body().into_reader())?;
     Ok(answer["choices"][0]["message"].clone())
 }

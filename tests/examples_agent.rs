@@ -65,8 +65,8 @@ fn llm_bot() {
 fn tool_bot() {
     let _watchdog = patience();
     let said = run("tool_bot");
-    let asked = said.lines().filter(|line| line.contains("Write down: the die shows")).count();
-    assert_eq!((asked, said.matches("noted: the die shows").count()), (2, 1), "{said}");
+    let asked = said.lines().filter(|line| line.contains("Write down: \\\"the die shows")).count();
+    assert_eq!((asked, said.matches("noted: \"the die shows").count()), (2, 1), "{said}");
     assert!(said.contains("tool: what came of it: permission denied"), "{said}");
 }
 

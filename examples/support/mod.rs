@@ -6,6 +6,7 @@
 mod model;
 
 use std::error::Error;
+use std::io::Write;
 use std::time::Duration;
 
 use crustocean::{Agent, Event, Events};
@@ -109,7 +110,8 @@ impl Visitor {
 
     fn print(&self, who: &str, text: &str) {
         if !self.quiet {
-            println!("{who}: {text}");
+            // Not println: that panics when nobody reads any more.
+            let _ = writeln!(std::io::stdout(), "{who}: {text}");
         }
     }
 
