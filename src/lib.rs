@@ -17,9 +17,9 @@ mod token;
 mod webhook;
 
 pub use agent::{
-    Agent, AgentBuilder, AgentOptions, Command, Decision, Event, Events, ExchangeLimit, Interrupt, Mentions,
-    Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway, Stream, Thinking, ToolCall,
-    ToolOutcome, Trace, Transport, Trigger, is_mentioned,
+    Agent, AgentBuilder, AgentOptions, Command, Decision, Editor, Event, Events, ExchangeLimit, Interrupt,
+    LongMessages, Mentions, Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway,
+    Stream, Thinking, ToolCall, ToolOutcome, Trace, Transport, Trigger, is_mentioned,
 };
 pub use client::{
     Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
@@ -35,8 +35,8 @@ pub use model::{
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
     Color, CommandId, CommandReply, Conversation, CreatedAgent, CreatedCommand, CreatedToken, CustomCommand,
     DeployedHook, Expiry, ExploreMetadata, Hook, HookCall, HookCaller, HookCommand, HookId, HookSource,
-    InterruptAction, Invitation, Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited,
-    MessageId, MessageType, Metadata, Network, NewAgent, Participant, Payment, PendingClaim,
+    HostedConfig, InterruptAction, Invitation, Invite, InvokePermission, LoopGuard, Member, Message,
+    MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent, Participant, Payment, PendingClaim,
     PersonalAccessTokenInfo, PlatformCommand, PromptPermission, PromptRequest, PromptedAgent,
     RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, RunRecord, SenderType, Skill, Skills, Span,
     Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceReport, TraceStatus, TraceStep,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use common::{
-    Gate, PollServer, Response, SOON, ScriptedServer, Stage, Upgrades, eventually, wait_for,
+    Gate, PollServer, Response, SOON, ScriptedServer, Stage, Upgrades, Weather, eventually, wait_for,
     wait_for_message, watchdog,
 };
 use crustocean::{Agent, ErrorKind, Event, Events, Transport};
@@ -129,6 +129,27 @@ fn a_dropped_session_comes_back_with_its_rooms() {
     eventually("the loss is noticed", || !agent.is_connected());
     agent.send("back").unwrap();
     wait_for_message(&events, "back");
+}
+
+#[test]
+fn an_answer_that_is_lost_on_the_way_is_made_up_for() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let builder = Agent::builder().api_url(weather.url()).transport(Transport::Polling);
+    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    let events = agent.events();
+    stage.alice_says("heard");
+    wait_for_message(&events, "heard");
+    // The server answers the poll, and thinks no more of it. The answer gets as far as the proxy.
+    weather.freeze(Duration::from_millis(600));
+    stage.alice_says("lost");
+    std::thread::sleep(Duration::from_millis(300));
+    weather.outage(Duration::ZERO);
+    assert!(wait_for_message(&events, "lost").replayed);
+    stage.alice_says("after");
+    wait_for_message(&events, "after");
 }
 
 #[test]

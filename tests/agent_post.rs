@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use common::{Response, SOON, ScriptedServer, Stage, scripted, watchdog};
 use crustocean::{Agent, ErrorKind, Outgoing};
+use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -93,6 +94,56 @@ fn a_server_without_metadata_is_understood_by_the_text() {
         conn.recv(SOON);
     });
     assert_eq!(in_room(&server).post("plain").unwrap().id.as_str(), "m1");
+}
+
+#[test]
+fn a_server_that_cuts_texts_off_is_understood_too() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::with(Sandbox::builder().truncate_content(10));
+    let posted = stage.in_lobby("larry").post("a text that is too long").unwrap();
+    assert_eq!(posted.content, "a text tha");
+
+    // Also without metadata to go by; and once that is known, without waiting for a better match.
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        for n in 0..2 {
+            let sent = conn.expect_event("send-message");
+            let cut: String = sent["content"].as_str().unwrap().chars().take(300).collect();
+            let mut echo = message(&format!("m{n}"), "agent-1", &format!("{cut}…(truncated)"), &json!(null));
+            echo["metadata"] = json!({"trace": []});
+            conn.send_event("message", echo);
+        }
+        conn.recv(SOON);
+    });
+    let agent = in_room(&server);
+    let text = "word ".repeat(100);
+    assert_eq!(agent.post(&text).unwrap().id.as_str(), "m0");
+    assert_eq!(agent.post(&text).unwrap().id.as_str(), "m1");
+}
+
+#[test]
+fn is_not_deceived_by_the_same_text_of_another_thread() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        for n in 0..2 {
+            let plain = conn.expect_event("send-message");
+            assert_eq!(plain["metadata"], json!(null));
+            let mark = mark(&conn.expect_event("send-message"));
+            let mut echo = message("plain", "agent-1", "the same", &json!(null));
+            echo["metadata"] = json!({});
+            conn.send_event("message", echo);
+            conn.send_event("message", message(&format!("posted-{n}"), "agent-1", "the same", &mark));
+        }
+        conn.recv(SOON);
+    });
+    let agent = in_room(&server);
+    for expected in ["posted-0", "posted-1"] {
+        agent.send("the same").unwrap();
+        assert_eq!(agent.post("the same").unwrap().id.as_str(), expected);
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog};
@@ -171,6 +173,42 @@ fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
     assert!(gaps[1] >= Duration::from_millis(1000), "{gaps:?}");
     assert!(gaps[2] >= Duration::from_millis(2000), "{gaps:?}");
     agent.close().unwrap();
+}
+
+#[test]
+fn a_link_that_breaks_behind_the_join_does_not_lose_the_room() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        // The first link is over as soon as the agent is in.
+        conn.accept_join();
+        if conn.index > 0 {
+            conn.recv(Duration::from_secs(20));
+        }
+    });
+    let agent = scripted(&server);
+    // The first look at the history is refused, so there is a second one behind the join. It takes until there is
+    // another link.
+    let looks = AtomicUsize::new(0);
+    let (next, there) = mpsc::channel::<()>();
+    let there = Mutex::new(there);
+    server.on("GET", "/api/agencies/ag-1/messages", move |_| {
+        if looks.fetch_add(1, Ordering::SeqCst) == 0 {
+            return common::Response::json(403, json!({"error": "Not a member"}));
+        }
+        let _ = there.lock().unwrap().recv_timeout(SOON);
+        common::Response::json(200, json!([]))
+    });
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| agent.join("lobby").unwrap());
+        eventually("the second link is up", || server.connections().len() == 2 && agent.is_connected());
+        next.send(()).unwrap();
+        joining.join().unwrap();
+    });
+    assert_eq!(agent.rooms().len(), 1);
+    // The second link was asked for the room.
+    agent.close().unwrap();
+    server.finish(SOON);
 }
 
 #[test]

@@ -319,3 +319,29 @@ fn a_step_of_ones_own_is_a_tool_call() {
     assert_eq!((&transcript[4]["output"], &transcript[4]["status"]), (&json!("no y"), &json!("error")));
     assert_by_the_rules(&stage);
 }
+
+#[test]
+fn closing_the_agent_ends_its_runs() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    run.status("at it").unwrap();
+    let thinking = room.thinking("still");
+    agent.close().unwrap();
+    let end = stage.sandbox.wait_for_event("agent-run-error", SOON).unwrap();
+    assert_eq!(
+        (&end["error"], end["runId"].as_str()),
+        (&json!("the agent was closed"), Some(run.id().as_str()))
+    );
+    assert_eq!(end["transcript"].as_array().unwrap().len(), 3);
+    let shown = stage.sandbox.wait_for_events("agent-thinking", 2, SOON);
+    assert_eq!(shown[1]["thinking"], false);
+    let id = run.id().to_string();
+    assert!(run.status("too late").unwrap_err().is_closed());
+    assert!(run.stream().unwrap_err().is_closed());
+    assert!(run.complete("too late").unwrap_err().is_closed());
+    drop(thinking);
+    assert_eq!(told(&stage, &id).len(), 3, "one end");
+    assert_by_the_rules(&stage);
+}

@@ -12,8 +12,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use common::runs::{assert_by_the_rules, lobby};
-use common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
-use crustocean::Transport;
+use common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, watchdog};
+use crustocean::{Event, Transport};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -94,7 +94,9 @@ fn it_is_refreshed_while_the_handler_is_busy() {
     });
     let agent = scripted(&server);
     let room = agent.join("ag-1").unwrap();
-    // By now somebody else reads: the handler is slow.
+    let events = agent.events();
+    while events.try_recv().is_ok() {}
+    // By now somebody else reads, and for long: the handler is slow, and nothing is queued.
     std::thread::sleep(Duration::from_millis(300));
     let thinking = room.thinking("slowly");
     for _ in 0..3 {
@@ -149,6 +151,62 @@ fn a_new_connection_is_told() {
     let names: Vec<String> = stage.sandbox.events().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names.first().map(String::as_str), Some("join-agency"), "in the room first");
     assert_by_the_rules(&stage);
+}
+
+#[test]
+fn a_new_connection_is_told_at_once() {
+    let _watchdog = watchdog(LIMIT);
+    let (told, seen) = mpsc::channel();
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            conn.expect_event("agent-thinking");
+            return;
+        }
+        // Well before it is due again.
+        let text = conn.recv_text(Duration::from_secs(3)).expect("a refresh");
+        assert!(text.contains("agent-thinking") && text.contains("true"), "{text}");
+        told.send(()).unwrap();
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    let thinking = agent.join("ag-1").unwrap().thinking("still");
+    let events = agent.events();
+    wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    agent.reconnect_now();
+    seen.recv_timeout(SOON).unwrap();
+    drop(thinking);
+    agent.close().unwrap();
+    server.finish(SOON);
+}
+
+#[test]
+fn a_room_that_was_left_is_told_no_more() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agency = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let agent = stage.connect("larry");
+    let (left, lost) = (agent.join("lobby").unwrap(), agent.join("elsewhere").unwrap());
+    let in_left = left.thinking("goodbye");
+    left.leave().unwrap_err();
+    eventually("on and off", || shown(&stage) == ["goodbye", "off"]);
+    drop(in_left);
+
+    // Closed while the agent is away.
+    let in_lost = lost.thinking("hello?");
+    eventually("shown", || shown(&stage).len() == 3);
+    let state = stage.sandbox.suspend();
+    eventually("the loss is noticed", || !agent.is_connected());
+    let stage = Stage::resumed(state, stage.alice);
+    stage.client().agencies().delete(&agency.into()).unwrap();
+    agent.reconnect_now();
+    let events = agent.events();
+    wait_for(&events, "the loss of the room", |event| matches!(event, Event::RoomLost { .. }).then_some(()));
+    eventually("back", || agent.is_connected());
+    drop(in_lost);
+    agent.close().unwrap();
+    assert!(shown(&stage).is_empty(), "{:?}", shown(&stage));
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Three rooms and a direct conversation, thousands of messages, and a network that breaks all the time: every message
 //! that the server holds is heard once and in order, and every `post` ends in the truth.
 //!
-//! `CHAOS_SEEDS=20 cargo test --release --test chaos` tries more weather. Each seed is one storm.
+//! `CHAOS_SEEDS=20 cargo test --release --test chaos` tries more weather, `CHAOS_FIRST` says where to begin. Each seed is
+//! one storm.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -28,7 +29,8 @@ const POSTERS: usize = 4;
 #[test]
 fn every_message_once_in_order_and_every_post_the_truth() {
     let seeds = std::env::var("CHAOS_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    for seed in 1..=seeds {
+    let first = std::env::var("CHAOS_FIRST").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for seed in first..first + seeds {
         let _watchdog = watchdog(Duration::from_secs(300));
         let started = std::time::Instant::now();
         let cuts = storm(seed);
@@ -37,7 +39,13 @@ fn every_message_once_in_order_and_every_post_the_truth() {
 }
 
 /// What the agent has heard, room by room, in order.
-type Heard = HashMap<AgencyId, Vec<(MessageId, bool)>>;
+#[derive(Default)]
+struct Heard {
+    rooms: HashMap<AgencyId, Vec<(MessageId, bool)>>,
+    /// What happened to the connection, and behind how many messages of each room.
+    story: Vec<(HashMap<AgencyId, usize>, String)>,
+    total: usize,
+}
 
 fn storm(seed: u64) -> usize {
     let heartbeat = Duration::from_millis(1000);
@@ -99,7 +107,7 @@ fn storm(seed: u64) -> usize {
         }
         // The weather is fine; what is still missing comes now.
         let total = || rooms.iter().map(|room| held(&stage, room).len()).sum::<usize>();
-        let so_far = || heard.lock().unwrap().values().map(Vec::len).sum::<usize>();
+        let so_far = || heard.lock().unwrap().total;
         let end = std::time::Instant::now() + Duration::from_secs(60);
         while so_far() < total() && std::time::Instant::now() < end {
             std::thread::sleep(Duration::from_millis(20));
@@ -109,7 +117,7 @@ fn storm(seed: u64) -> usize {
         (posted, denied, unsure)
     });
 
-    let heard = heard.into_inner().unwrap();
+    let Heard { rooms: heard, story, .. } = heard.into_inner().unwrap();
     let mut texts = HashSet::new();
     let mut ids = HashSet::new();
     for room in &rooms {
@@ -124,6 +132,10 @@ fn storm(seed: u64) -> usize {
             let around = first.saturating_sub(5)..(first + 30).min(heard.len());
             let places: Vec<_> = around.map(|at| (place(&heard[at]), flags[at])).collect();
             println!("seed {seed}: heard around the difference: {places:?}");
+            println!("seed {seed}: missing: {:?}", server.get(first));
+            for (behind, what) in &story {
+                println!("seed {seed}: after {:?} messages: {what}", behind.get(room));
+            }
         }
         assert!(
             server_ids == heard,
@@ -145,23 +157,27 @@ fn storm(seed: u64) -> usize {
 
 fn listen(agent: &Agent, heard: &Mutex<Heard>) {
     let events = agent.events();
+    let tell = |what: String| {
+        let mut heard = heard.lock().unwrap();
+        let behind = heard.rooms.iter().map(|(room, heard)| (room.clone(), heard.len())).collect();
+        heard.story.push((behind, what));
+    };
     loop {
         match events.recv_timeout(Duration::from_secs(120)) {
             Ok(Event::Message(message)) => {
-                heard
-                    .lock()
-                    .unwrap()
-                    .entry(message.agency_id)
-                    .or_default()
-                    .push((message.id, message.replayed));
+                let mut heard = heard.lock().unwrap();
+                heard.total += 1;
+                heard.rooms.entry(message.agency_id).or_default().push((message.id, message.replayed));
             }
             // The storm is over sooner than the politeness between two tries.
-            Ok(Event::Disconnected { .. } | Event::ConnectFailed { .. }) => {
+            Ok(event @ (Event::Disconnected { .. } | Event::ConnectFailed { .. })) => {
+                tell(format!("{event:?}"));
                 std::thread::sleep(Duration::from_millis(50));
                 agent.reconnect_now();
             }
             Ok(Event::GapNotFilled { agency_id, error, .. }) => panic!("gap in {agency_id}: {error}"),
-            Ok(_) => {}
+            Ok(Event::AgencyJoined(_)) => {}
+            Ok(event) => tell(format!("{event:?}")),
             Err(RecvError::Closed) => return,
             Err(error) => panic!("{error}"),
         }

@@ -24,6 +24,8 @@ fn one_thread_as_with_a_websocket() {
     let agent = builder.connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
+    // A thread gives itself its name.
+    eventually("the keeper runs", || threads() == 1);
     for number in 0..10 {
         agent.send(format!("number {number}.")).unwrap();
         wait_for_message(&events, &format!("number {number}."));
@@ -35,5 +37,5 @@ fn one_thread_as_with_a_websocket() {
     wait_for_message(&events, "back");
     assert_eq!(threads(), 1);
     agent.close().unwrap();
-    assert_eq!(threads(), 0);
+    eventually("it is gone", || threads() == 0);
 }

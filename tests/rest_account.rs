@@ -5,7 +5,11 @@
 mod common;
 mod rest_support;
 
-use crustocean::{AgencyId, AgentId, ApprovalMode, Expiry, PromptPermission, SenderType, UserId};
+use common::Response;
+use crustocean::{
+    AgencyId, AgentId, AgentToken, ApprovalMode, Client, ErrorKind, Expiry, HostedConfig, PromptPermission,
+    SenderType, UserId,
+};
 use rest_support::{Api, PAT};
 
 const USER: &str = r#"{"id":"usr-1","username":"alice","displayName":"Alice","avatar":null,"banner":null,
@@ -139,6 +143,47 @@ fn agents() {
         |client| client.agents().transfer(&id, &UserId::from("usr-2")),
     );
     api.sends("DELETE /api/agents/usr-9", "", "", |client| client.agents().delete(&id));
+}
+
+#[test]
+fn what_is_set_up_for_hosted_agents() {
+    let api = Api::new();
+    let token: AgentToken = "sk_1".parse().unwrap();
+    let url = format!("{}/hosted/config.json?for=a%2Fb&x=1#top", api.client_url());
+    let fetch = || Client::builder().api_url("http://127.0.0.1:1").hosted_config(&url, &token);
+    for answer in [
+        r##"{"soul_md":"# Me","config_yaml":"key: do_not_print_me","skills":{"dice":"Roll.","odd":7},"more":1}"##,
+        r##"{"soulMd":"# Me","configYaml":"key: do_not_print_me","skills":{"dice":"Roll."}}"##,
+    ] {
+        api.answers(Response::json(200, serde_json::from_str(answer).unwrap()));
+        let config = fetch().unwrap();
+        assert_eq!((config.soul_md.as_deref(), config.skills["dice"].as_str()), (Some("# Me"), "Roll."));
+        assert_eq!((config.config_yaml.as_deref(), config.skills.len()), (Some("key: do_not_print_me"), 1));
+        assert!(!format!("{config:?}").contains("do_not"), "{config:?}");
+        let request = api.requests().pop().unwrap();
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/hosted/config.json"));
+        assert_eq!((request.query.as_str(), request.body.len()), ("for=a%2Fb&x=1", 0));
+        // The token itself, not a session.
+        assert_eq!(request.header("authorization"), Some("Bearer sk_1"));
+    }
+    api.answers(Response::text(200, "{}"));
+    assert_eq!(fetch().unwrap(), HostedConfig::default());
+    for (answer, kind) in [
+        (Response::text(401, r#"{"error":"unknown token sk_1"}"#), ErrorKind::Unauthorized),
+        (Response::text(200, r#"{"config_yaml":["do_not_print_me"]}"#), ErrorKind::Protocol),
+    ] {
+        api.answers(answer);
+        let error = fetch().unwrap_err();
+        assert_eq!(error.kind(), kind);
+        assert!(
+            !format!("{error} {error:?}").contains("sk_1") && !error.to_string().contains("do_not"),
+            "{error:?}"
+        );
+    }
+    for bad in ["", "config.json", "ftp://h/x", "https:///x"] {
+        let error = Client::builder().hosted_config(bad, &token).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{bad}");
+    }
 }
 
 #[test]

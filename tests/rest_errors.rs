@@ -17,6 +17,8 @@ fn json_error(status: u16) -> Response {
     Response::text(status, r#"{"error":"what the server says"}"#).header("Content-Type", "application/json")
 }
 
+const HTML: &str = "<html><body>Something is wrong</body></html>";
+
 struct Expected {
     kind: ErrorKind,
     status: Option<u16>,
@@ -57,6 +59,13 @@ fn every_status_is_the_right_error_for_reads_and_writes() {
         for (name, response, message) in [
             ("JSON", json_error(status), Some("what the server says")),
             ("text", Response::text(status, "Bad thing"), Some("Bad thing")),
+            (
+                "JSON called a page",
+                Response::text(status, r#"{"error":"x"}"#).header("Content-Type", "text/html"),
+                Some("x"),
+            ),
+            ("HTML", Response::text(status, HTML).header("Content-Type", "text/html"), Some(HTML)),
+            ("half a JSON", Response::text(status, r#"{"error":"wh"#), Some(r#"{"error":"wh"#)),
             ("empty", Response::text(status, ""), None),
         ] {
             for retry_after in [None, Some(7)] {
@@ -80,13 +89,9 @@ fn every_status_is_the_right_error_for_reads_and_writes() {
 fn odd_answers_are_errors_too() {
     let api = Api::new();
     let client = api.client();
-    let html = "<html><body>Bad gateway</body></html>";
     for (response, kind, status) in [
-        // No redirect is followed: the credential would go with it.
-        (Response::text(302, "").header("Location", "http://127.0.0.1:1/"), ErrorKind::Server, Some(302)),
-        (Response::text(400, html).header("Content-Type", "text/html"), ErrorKind::Server, Some(400)),
-        (Response::text(200, html).header("Content-Type", "text/html"), ErrorKind::Protocol, Some(200)),
-        (Response::text(200, html), ErrorKind::Protocol, None),
+        (Response::text(200, HTML).header("Content-Type", "text/html"), ErrorKind::Protocol, Some(200)),
+        (Response::text(200, HTML), ErrorKind::Protocol, None),
         (Response::text(200, ""), ErrorKind::Protocol, None),
         (Response::text(204, ""), ErrorKind::Protocol, None),
         (Response::text(200, r#"{"id":"usr-1","#), ErrorKind::Protocol, None),
@@ -111,18 +116,66 @@ fn odd_answers_are_errors_too() {
     }
 }
 
+/// The credential would go with it.
 #[test]
-fn a_body_that_breaks_off_is_told_apart_by_what_was_asked() {
+fn no_redirect_is_followed() {
+    let api = Api::new();
+    let client = api.client();
+    for status in [301, 302, 303, 307, 308] {
+        for target in [Some("http://127.0.0.1:1/"), Some("/api/elsewhere"), None] {
+            let response = Response::text(status, HTML);
+            api.answers(match target {
+                Some(target) => response.header("Location", target),
+                None => response,
+            });
+            let before = api.requests().len();
+            for error in
+                [client.account().me().unwrap_err(), client.agencies().leave(&"ag-1".into()).unwrap_err()]
+            {
+                let expected = Expected {
+                    kind: ErrorKind::Server,
+                    status: Some(status),
+                    retryable: false,
+                    retry_after: None,
+                    message: None,
+                };
+                check(&format!("{status} to {target:?}"), &error, &expected);
+                assert!(error.to_string().contains("redirects"), "{error}");
+            }
+            assert_eq!(api.requests().len(), before + 2, "each asked once");
+        }
+    }
+}
+
+#[test]
+fn an_error_whose_body_breaks_off_keeps_its_status() {
     let _watchdog = common::watchdog(Duration::from_secs(60));
+    let url = breaks_off("HTTP/1.1 403 No\r\nContent-Length: 100\r\n\r\n{\"error\":\"You may");
+    let client = Client::builder().api_url(url).build(PAT.parse::<PersonalAccessToken>().unwrap()).unwrap();
+    for error in [client.account().me().unwrap_err(), client.agencies().leave(&"ag-1".into()).unwrap_err()] {
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Forbidden, Some(403)), "{error:?}");
+        assert!(error.server_message().is_some_and(|text| text.contains("You may")), "{error:?}");
+    }
+}
+
+/// A server that answers so much and hangs up.
+fn breaks_off(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let _ = stream.read(&mut [0; 4096]);
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":");
+            let _ = stream.write_all(answer.as_bytes());
         }
     });
+    url
+}
+
+#[test]
+fn a_body_that_breaks_off_is_told_apart_by_what_was_asked() {
+    let _watchdog = common::watchdog(Duration::from_secs(60));
+    let url = breaks_off("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":");
     let client = Client::builder().api_url(url).retries(1);
     let client = client.build(PAT.parse::<PersonalAccessToken>().unwrap()).unwrap();
     let read = client.account().me().unwrap_err();
@@ -161,6 +214,10 @@ fn retries_and_waits_are_the_callers_choice() {
     let (tries, took, error) = count(&build(0, Duration::from_secs(1)));
     assert!(tries == 2 && took >= Duration::from_secs(1), "waited once: {tries}, {took:?}");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+    // It was turned away, so what changes something is made once more as well.
+    let before = api.requests().len();
+    build(0, Duration::from_secs(1)).agents().create("mybot").send().unwrap_err();
+    assert_eq!(api.requests().len(), before + 2);
     api.answers(json_error(429).header("Retry-After", "2"));
     assert_eq!(count(&build(2, Duration::from_secs(1))).0, 1, "too long to wait");
 }

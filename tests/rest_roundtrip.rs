@@ -6,11 +6,15 @@
 use std::fmt::Debug;
 
 use crustocean::{
-    Agency, AgencyListing, AgentInfo, AgentListing, Balances, Capabilities, ClaimableAgent, Conversation,
-    CustomCommand, ExploreMetadata, Hook, HookSource, Invite, InvokePermission, Member, Message,
-    MessageEdited, MessageType, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand,
-    RegisteredWallet, Role, RunInfo, SenderType, Skill, Skills, Subscription, TranscriptEntry, User,
-    UserListing, WalletAddress, WalletInfo, WebhookEvent,
+    Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
+    ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
+    Color, CommandId, Conversation, CreatedAgent, CustomCommand, DeployedHook, ExploreMetadata, Hook,
+    HookCall, HookCaller, HookCommand, HookId, HookSource, HostedConfig, Invitation, Invite,
+    InvokePermission, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent,
+    Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
+    PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, SenderType, Skill,
+    Skills, Span, Style, Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, User, UserId,
+    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -47,6 +51,8 @@ fn text() -> impl Strategy<Value = String> {
 fn value_of(kind: char) -> BoxedStrategy<Value> {
     match kind {
         's' => text().prop_map(Value::from).boxed(),
+        // A credential: whatever fits into a header.
+        'k' => "[!-~]{1,60}".prop_map(Value::from).boxed(),
         'b' => any::<bool>().prop_map(Value::from).boxed(),
         'n' => any::<u64>().prop_map(Value::from).boxed(),
         't' => (0_u64..4_000, 1_u32..13, 1_u32..29, 0_u32..1000)
@@ -97,6 +103,15 @@ fn reads_alike<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optiona
         assert_eq!(format!("{first:?}"), format!("{other:?}"), "{object:?}");
     }
     first
+}
+
+/// The same for answers that carry a credential: there is no writer, and `Debug` does not show it.
+fn reads_secret<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optional: &str, secret: &str) -> T {
+    let read: T = reads_alike(object, optional);
+    if let Some(secret) = object.get(secret).and_then(Value::as_str).filter(|secret| secret.len() > 16) {
+        assert!(!format!("{read:?}").contains(&format!("{secret:?}")), "{secret} in {read:?}");
+    }
+    read
 }
 
 /// And what is written is read as the same again.
@@ -159,7 +174,12 @@ round_trips! {
         enabled:b source_url:s source_hash:s verified:b schema:o source_code:s created_at:t updated_at:t";
     hook_sources: HookSource = "webhook_url:s", "source_url:s source_hash:s verified:b schema:o";
     claimable_agents: ClaimableAgent = "username:s displayName:s", "persona:s avatarUrl:s";
+    hosted_configurations: HostedConfig = "", "soul_md:s config_yaml:s";
     pending_claims: PendingClaim = "", "maskedEmail:s";
+    participants: Participant = "username:s", "id:s displayName:s type:s";
+    hook_callers: HookCaller = "username:s displayName:s", "userId:s type:s";
+    spans: Span = "text:s", "color:s";
+    styles: Style = "", "sender_color:s content_color:s";
 }
 
 proptest! {
@@ -195,6 +215,194 @@ proptest! {
     }
 
     #[test]
+    fn agents_that_come_with_a_token(
+        agent in objects("id:s username:s displayName:s", "role:s verified:b"),
+        token in value_of('k'),
+    ) {
+        let whole = json!({"agent": agent, "agentToken": token});
+        let created: CreatedAgent = reads_secret(whole.as_object().unwrap(), "", "agentToken");
+        prop_assert_eq!(Some(created.agent_token.expose()), token.as_str());
+        prop_assert_eq!(created.agent.id.as_str(), agent["id"].as_str().unwrap());
+    }
+
+    #[test]
+    fn agents_that_were_verified(object in objects("", "agentToken:k ok:b")) {
+        let read: VerifiedAgent = reads_secret(&object, "agentToken:k", "agentToken");
+        prop_assert_eq!(read.agent_token.as_ref().map(|token| token.expose()), object.get("agentToken").and_then(Value::as_str));
+    }
+
+    #[test]
+    fn new_agents(object in objects("id:s username:s displayName:s token:k", "verified:b")) {
+        let read: NewAgent = reads_secret(&object, "verified:b", "token");
+        prop_assert_eq!(Some(read.token.expose()), object["token"].as_str());
+    }
+
+    #[test]
+    fn new_accounts(object in objects("id:s username:s token:k", "")) {
+        let read: BootstrappedUser = reads_secret(&object, "", "token");
+        prop_assert_eq!(Some(read.token.expose()), object["token"].as_str());
+    }
+
+    #[test]
+    fn tokens_of_new_accounts(object in objects("token:k", "expiresAt:t")) {
+        let read: BootstrappedToken = reads_secret(&object, "expiresAt:t", "token");
+        prop_assert_eq!(Some(read.token.expose()), object["token"].as_str());
+        prop_assert_eq!(read.expires_at.as_ref().map(|time| time.as_str()), object.get("expiresAt").and_then(Value::as_str));
+    }
+
+    #[test]
+    fn everything_at_once(
+        user in objects("id:s username:s token:k", ""),
+        pat in objects("token:k", "expiresAt:t"),
+        agency in objects("id:s name:s slug:s", ""),
+        agent in objects("id:s username:s displayName:s token:k", "verified:b"),
+    ) {
+        let whole = json!({"ok": true, "user": user, "pat": pat, "agency": agency, "agent": agent, "next": {}});
+        let read: Bootstrapped = reads_alike(whole.as_object().unwrap(), "");
+        prop_assert_eq!(read.agency.slug.as_str(), agency["slug"].as_str().unwrap());
+        let whole = json!({"ok": true, "agent": agent, "agency": agency, "claimCode": "cru_claim_1", "claimUrl": "https://x"});
+        let read: RegisteredAgent = reads_alike(whole.as_object().unwrap(), "important:s");
+        prop_assert_eq!((read.claim_code.expose(), read.agent.id.as_str()), ("cru_claim_1", agent["id"].as_str().unwrap()));
+    }
+
+    #[test]
+    fn deployed_hooks(object in objects(
+        "hook_id:s slug:s commands:l",
+        "source_type:s source_hash:s verified:b installed_in:s installed_commands:l hook_key:k",
+    )) {
+        let optional = "source_type:s source_hash:s verified:b installed_in:s installed_commands:l hook_key:k";
+        let read: DeployedHook = reads_secret(&object, optional, "hook_key");
+        prop_assert_eq!(read.hook_key.as_ref().map(|key| key.expose()), object.get("hook_key").and_then(Value::as_str));
+        prop_assert_eq!(Value::from(read.commands.clone()), object["commands"].clone());
+    }
+
+    #[test]
+    fn commands_of_hooks(object in objects("name:s", "description:s")) {
+        let command: HookCommand = reads_alike(&object, "description:s");
+        prop_assert_eq!(serde_json::to_value(&command).unwrap(), Value::Object(object.clone()));
+        // The name alone says the same.
+        let name: HookCommand = serde_json::from_value(object["name"].clone()).unwrap();
+        prop_assert_eq!((name.name, name.description), (command.name, None));
+    }
+
+    #[test]
+    fn types_of_events(object in objects("name:s", "description:s")) {
+        let read: WebhookEventType = reads_alike(&object, "description:s");
+        prop_assert_eq!(Some(read.event.as_str()), object["name"].as_str());
+        let name: WebhookEventType = serde_json::from_value(object["name"].clone()).unwrap();
+        prop_assert_eq!(name.event, read.event);
+    }
+
+    #[test]
+    fn configurations_are_kept_as_they_came(object in objects("", "role:s own:o prompt_whitelist:l wallet_spend_limit_daily:n")) {
+        let config: AgentConfig = read(&object);
+        prop_assert_eq!(config.as_map(), &object);
+        prop_assert_eq!(config.role(), object.get("role").and_then(Value::as_str));
+    }
+
+    #[test]
+    fn metadata_is_kept_as_an_object_and_as_text(object in objects("", "skill:s trace:l style:o heartbeat:b")) {
+        let json = serde_json::to_string(&object).unwrap();
+        for form in [json.clone(), serde_json::to_string(&json).unwrap()] {
+            let read: Metadata = serde_json::from_str(&form).unwrap();
+            let map = read.to_map().unwrap_or_default();
+            prop_assert_eq!(&map, &object);
+            prop_assert_eq!(read.get("skill"), object.get("skill").cloned());
+            let again: Metadata = serde_json::from_str(&serde_json::to_string(&read).unwrap()).unwrap();
+            prop_assert_eq!(again.to_map().unwrap_or_default(), object.clone());
+        }
+    }
+
+    #[test]
+    fn loop_guards(id in text(), hop in any::<u32>(), max_hops in any::<u32>(), status in text()) {
+        let guard = json!({"interaction_id": id, "hop": hop, "max_hops": max_hops, "status": status});
+        let text = json!({ "loop_guard": guard }).to_string();
+        for form in [text.clone(), serde_json::to_string(&text).unwrap()] {
+            let metadata: Metadata = serde_json::from_str(&form).unwrap();
+            prop_assert_eq!(serde_json::to_value(metadata.loop_guard().unwrap()).unwrap(), guard.clone());
+        }
+    }
+
+    #[test]
+    fn rooms_that_were_joined(member in objects("id:s username:s displayName:s", "role:s"), room in text()) {
+        let whole = json!({"agencyId": room, "members": [member, 7, {"no": "member"}]});
+        let read: AgencyJoined = reads_alike(whole.as_object().unwrap(), "");
+        prop_assert_eq!((read.agency_id.as_str(), read.members.len()), (room.as_str(), 1));
+    }
+
+    #[test]
+    fn invitations(agency in objects("id:s name:s slug:s", "charter:s isMember:b")) {
+        for whole in [json!({"agency": agency}), json!({"agencyId": agency["id"], "agency": agency})] {
+            let read: Invitation = reads_alike(whole.as_object().unwrap(), "");
+            prop_assert_eq!(Some(read.agency_id.as_str()), agency["id"].as_str());
+            prop_assert_eq!(Some(read.agency.as_ref().unwrap().slug.as_str()), agency["slug"].as_str());
+        }
+    }
+
+    #[test]
+    fn calls_of_hooks(
+        call in objects("agencyId:s command:s", "rawArgs:s positional:l flags:o creator:s hook_target:s"),
+        sender in objects("username:s displayName:s userId:s type:s", ""),
+    ) {
+        let mut whole = call;
+        whole.insert("sender".to_owned(), sender.into());
+        round_trip::<HookCall>(&whole, "rawArgs:s positional:l flags:o creator:s hook_target:s");
+    }
+
+    #[test]
+    fn deliveries(delivery in objects("event:s agencyId:s", "timestamp:t more:o"), message in objects("id:s content:s", "type:s metadata:o created_at:t")) {
+        let mut whole = delivery;
+        whole.insert("message".to_owned(), message.clone().into());
+        let delivered: WebhookDelivery = read(&whole);
+        prop_assert_eq!(&delivered.fields, &whole);
+        prop_assert_eq!(serde_json::to_value(&delivered).unwrap(), Value::Object(whole.clone()));
+        let inner = delivered.message().unwrap();
+        prop_assert_eq!((Some(inner.id.as_str()), Some(inner.agency_id.as_str())), (message["id"].as_str(), whole["agencyId"].as_str()));
+        for spelling in [snake, camel] {
+            let other: WebhookDelivery = read(&spelled(&whole, spelling));
+            prop_assert_eq!((&other.event, &other.agency_id, &other.timestamp), (&delivered.event, &delivered.agency_id, &delivered.timestamp));
+        }
+    }
+
+    #[test]
+    fn prompts(agent in objects("id:s username:s displayName:s", "persona:s config:o"), charter in text()) {
+        let read: PromptedAgent = reads_alike(&agent, "persona:s config:o");
+        let whole = json!({"agent": agent, "agencyCharter": charter, "own": [1]});
+        let prompt: PromptRequest = serde_json::from_value(whole.clone()).unwrap();
+        prop_assert_eq!((&prompt.agent.id, prompt.agency_charter.as_deref()), (&read.id, Some(charter.as_str())));
+        prop_assert_eq!(Value::Object(prompt.fields), whole);
+    }
+
+    #[test]
+    fn times_are_kept_as_they_came(time in value_of('t'), word in text()) {
+        for text in [time.as_str().unwrap(), &word] {
+            let read: Timestamp = serde_json::from_value(text.into()).unwrap();
+            prop_assert_eq!((read.as_str(), serde_json::to_value(&read).unwrap()), (text, text.into()));
+        }
+        let moment = Timestamp::from(time.as_str().unwrap()).to_system_time();
+        prop_assert!(moment.is_some());
+    }
+
+    #[test]
+    fn ids_are_kept_as_they_came(word in text(), number in any::<u64>()) {
+        fn kept<T: Serialize + DeserializeOwned + PartialEq + Debug + for<'t> From<&'t str>>(word: &str, number: u64) {
+            let read: T = serde_json::from_value(Value::from(word)).unwrap();
+            assert_eq!((&read, &serde_json::to_value(&read).unwrap()), (&T::from(word), &Value::from(word)));
+            let read: T = serde_json::from_value(Value::from(number)).unwrap();
+            assert_eq!(read, T::from(number.to_string().as_str()));
+        }
+        kept::<UserId>(&word, number);
+        kept::<AgentId>(&word, number);
+        kept::<AgencyId>(&word, number);
+        kept::<MessageId>(&word, number);
+        kept::<CommandId>(&word, number);
+        kept::<HookId>(&word, number);
+        kept::<SubscriptionId>(&word, number);
+        kept::<TokenId>(&word, number);
+        kept::<RunId>(&word, number);
+    }
+
+    #[test]
     fn words_nobody_knows_survive(word in text()) {
         fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(word: &str) {
             let read: T = serde_json::from_value(Value::from(word)).unwrap();
@@ -207,5 +415,9 @@ proptest! {
         survives::<Role>(&word);
         survives::<MessageType>(&word);
         survives::<SenderType>(&word);
+        survives::<Network>(&word);
+        survives::<PromptPermission>(&word);
+        survives::<ApprovalMode>(&word);
+        survives::<Color>(&word);
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use common::{SOON, Stage, watchdog};
 use crustocean::{
-    Client, ErrorKind, Event, ExploreMetadata, HookClient, InvokePermission, Network, PersonalAccessToken,
-    WebhookEvent,
+    Client, ErrorKind, Event, ExploreMetadata, HookClient, HostedConfig, InvokePermission, Network,
+    PersonalAccessToken, WebhookEvent,
 };
 
 const URL: &str = "https://example.com/hook";
@@ -188,4 +188,20 @@ fn wallets_and_what_anybody_may_see() {
         Event::Message(message) if message.content == "hello" => Some(()),
         _ => None,
     });
+}
+
+#[test]
+fn a_hosted_agent_finds_its_set_up() {
+    let _watchdog = watchdog(SOON * 3);
+    let stage = Stage::new();
+    let alice = stage.client();
+    let bot = alice.agents().create("mybot").send().unwrap();
+    let url = stage.sandbox.hosted_config_url();
+    let fetch = |token| Client::builder().hosted_config(&url, token);
+    assert_eq!(fetch(&bot.agent_token).unwrap(), HostedConfig::default());
+    let config = alice.agents().update_config(&bot.agent.id).set("soul_md", "# Calm");
+    config.set("skills", serde_json::json!({"dice": "Roll."})).send().unwrap();
+    let found = fetch(&bot.agent_token).unwrap();
+    assert_eq!((found.soul_md.as_deref(), found.skills.len()), (Some("# Calm"), 1));
+    assert_eq!(fetch(&"sk_other".parse().unwrap()).unwrap_err().kind(), ErrorKind::Unauthorized);
 }

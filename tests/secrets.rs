@@ -14,7 +14,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{Stage, watchdog};
-use crustocean::{Agent, AgentToken, Client, Error, HookKey, PersonalAccessToken, SessionToken};
+use crustocean::{
+    Agent, AgentToken, Client, Error, HookClient, HookKey, PersonalAccessToken, PromptReply, PromptRequest,
+    SessionToken, WebhookEvent, WebhookSecret,
+};
 
 static LOG: Mutex<String> = Mutex::new(String::new());
 
@@ -79,6 +82,52 @@ fn nothing_secret_is_printed_anywhere() {
         show(&mut out, &text.parse::<AgentToken>().unwrap_err());
     }
 
+    // Everything else that is made with a secret or comes with one.
+    let client = &login.client;
+    let room = client.agencies().create("Vault").private(true).password("open-sesame-now");
+    let _ = write!(out, "{room:?}");
+    let room = room.send().unwrap();
+    let command = client.commands(&room.id).create("price", "https://example.com/price").send().unwrap();
+    let hook_key = command.hook_key.clone().unwrap();
+    let deploy = client.hooks().deploy("dice", "function handler() { return { content: 'x' } }");
+    let deployed = deploy.command("throw", "Throws").send().unwrap();
+    let hook = HookClient::builder().api_url(stage.sandbox.url()).build(hook_key.clone()).unwrap();
+    let _ = write!(out, "{command:?} {deployed:?} {hook:?} {:?}", HookClient::builder());
+    let events = [WebhookEvent::MemberLeft];
+    let subscription =
+        client.webhooks(&room.id).create("https://example.com/in", events).secret("hmac-secret-1");
+    let _ = write!(out, "{subscription:?}");
+    let subscription = subscription.send().unwrap();
+    let change = client.webhooks(&room.id).update(&subscription.id).secret("hmac-secret-2");
+    let _ = write!(out, "{subscription:?} {change:?}");
+    change.send().unwrap();
+    let config = client.agents().update_config(&created.agent.id).llm_api_key("llm-secret-key");
+    let config =
+        config.response_webhook_secret("hmac-secret-3").openclaw("https://example.com", "claw-secret");
+    let _ = write!(out, "{config:?}");
+    config.send().unwrap();
+    let config = client.agents().config(&created.agent.id).unwrap();
+    let _ = write!(out, "{config:?}");
+    let nobody = builder().anonymous().unwrap();
+    let bootstrap = nobody.onboarding().bootstrap("erin", "erins-password", "erins-bot");
+    let _ = write!(out, "{bootstrap:?}");
+    let bootstrapped = bootstrap.send().unwrap();
+    let own = nobody.onboarding().register_agent("Loner").send().unwrap();
+    let _ = write!(out, "{bootstrapped:?} {own:?}");
+    show(&mut out, &nobody.onboarding().claim(&own.claim_code, "a@example.com").unwrap_err());
+    client.commands(&room.id).revoke_hook_key(&command.command.id).unwrap();
+    show(&mut out, &hook.agencies().unwrap_err());
+    show(&mut out, &hook.post(&room.id, "hi").unwrap_err());
+
+    // What is posted to a webhook.
+    let secret = WebhookSecret::from("hmac-secret-4");
+    let prompt = br#"{"agent":{"id":"u","username":"a","config":{"llm_api_key":"llm-secret-too"}}}"#;
+    let read = PromptRequest::from_signed(prompt, &secret.sign(prompt), &secret).unwrap();
+    let signed = PromptReply::new("hi").sign(&created.agent_token);
+    let _ = write!(out, "{secret:?} {read:?} {signed:?}");
+    show(&mut out, &PromptRequest::from_signed(prompt, &"0".repeat(64), &secret).unwrap_err());
+    show(&mut out, &PromptRequest::from_json(br#"{"agent":"llm-secret-too"}"#).unwrap_err());
+
     // A whole life with a reconnect and a renewed session.
     login.client.agents().verify(&created.agent.id).unwrap();
     let agent = agents.connect(unverified.clone()).unwrap();
@@ -108,6 +157,22 @@ fn nothing_secret_is_printed_anywhere() {
         "topsecret".to_owned(),
         "urlsecret".to_owned(),
     ];
+    for secret in [
+        "open-sesame-now",
+        "hmac-secret-",
+        "llm-secret-",
+        "claw-secret",
+        "erins-password",
+        hook_key.expose(),
+        deployed.hook_key.as_ref().unwrap().expose(),
+        bootstrapped.user.token.expose(),
+        bootstrapped.pat.token.expose(),
+        bootstrapped.agent.token.expose(),
+        own.agent.token.expose(),
+        own.claim_code.expose(),
+    ] {
+        secrets.push(secret.to_owned());
+    }
     // The sessions that the agent had.
     for handshake in stage.sandbox.handshakes() {
         secrets.push(handshake["token"].as_str().unwrap().to_owned());

@@ -1,6 +1,8 @@
 //! Agents, as their owner sees them.
 
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde_json::{Map, Value, json};
@@ -15,6 +17,9 @@ use crate::realtime;
 use crate::state::{App, Data};
 use crate::wallet;
 
+/// Where agents that the platform hosts find their set-up. The real path is not documented.
+pub(crate) const HOSTED: &str = "/api/hosted/config";
+
 pub(crate) fn routes() -> Router<App> {
     Router::new()
         .route("/api/agents", get(list).post(create))
@@ -22,6 +27,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/agents/{id}/verify", post(verify))
         .route("/api/agents/{id}/config", get(config).patch(configure))
         .route("/api/agents/{id}/transfer", post(transfer))
+        .route(HOSTED, get(hosted))
 }
 
 /// The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
@@ -184,4 +190,16 @@ async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<String>) 
     app.data().accounts.owned_agent(&id, &caller.id)?;
     remove_account(&app, &id);
     Ok(Json(json!({ "ok": true })))
+}
+
+/// The agent's token itself is the credential, not a session. What is served are keys of the agent's configuration.
+async fn hosted(State(app): State<App>, headers: HeaderMap) -> ApiResult<Json<Value>> {
+    let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();
+    let data = app.data();
+    let agent = data.accounts.agent_of_token(&ids::sha256(token)).and_then(|account| account.agent.as_ref());
+    let agent = agent.ok_or_else(|| ApiError::unauthorized("Invalid agent token"))?;
+    let keys = ["soul_md", "config_yaml", "skills"];
+    let set = keys.iter().filter_map(|key| Some((key.to_string(), agent.config.get(*key)?.clone())));
+    Ok(Json(Value::Object(set.collect())))
 }

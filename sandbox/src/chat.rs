@@ -64,7 +64,13 @@ pub(crate) fn send(
     let metadata = payload.get("metadata").filter(|metadata| !metadata.is_null());
     let metadata = metadata.cloned().unwrap_or_else(|| json!({}));
     // No ack here, even if one is asked for: the platform acknowledges commands only.
-    post(app, id, &identity.account, kind.unwrap_or("chat"), content, metadata).map(drop)
+    post(app, id, &identity.account, kind.unwrap_or("chat"), kept(app, content), metadata).map(drop)
+}
+
+/// What is kept of a text.
+fn kept<'t>(app: &App, content: &'t str) -> &'t str {
+    let end = app.options().truncate_content.and_then(|most| content.char_indices().nth(most));
+    end.and_then(|(end, _)| content.get(..end)).unwrap_or(content)
 }
 
 /// Puts a message of an account into a room, shows it to everybody there and calls upon the agents that it is for;
@@ -141,7 +147,7 @@ pub(crate) fn edit(app: &App, socket: &SocketRef, identity: &Identity, payload: 
         if kept.sender_id != identity.account {
             return Err("You can only edit your own messages".to_owned());
         }
-        kept.content = content.to_owned();
+        kept.content = self::kept(app, content).to_owned();
         kept.edited_at = Some(clock::now_ms());
         kept.clone()
     };

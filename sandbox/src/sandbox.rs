@@ -43,6 +43,13 @@ impl Sandbox {
         &self.url
     }
 
+    /// What `CRUSTOCEAN_CONFIG_URL` is for agents that the platform hosts. What is served there are the keys `soul_md`,
+    /// `config_yaml` and `skills` of the agent's configuration.
+    #[must_use]
+    pub fn hosted_config_url(&self) -> String {
+        format!("{}{}", self.url, crate::agents::HOSTED)
+    }
+
     /// The port it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -279,6 +286,7 @@ impl Default for Builder {
                 claim_ttl: Duration::from_secs(60 * 60),
                 rate_limits: false,
                 metrics_secret: None,
+                truncate_content: None,
             },
             resumed: None,
         })
@@ -351,6 +359,12 @@ impl Builder {
     /// What `/metrics` asks for, as `?key=` or `X-Metrics-Key`. By default it is open.
     pub fn metrics_secret(mut self, secret: impl Into<String>) -> Self {
         self.0.options.metrics_secret = Some(secret.into());
+        self
+    }
+
+    /// Messages and edits of clients are cut after so many characters, without a word. By default they are kept whole.
+    pub fn truncate_content(mut self, characters: usize) -> Self {
+        self.0.options.truncate_content = Some(characters);
         self
     }
 

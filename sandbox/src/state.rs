@@ -49,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) claim_ttl: Duration,
     pub(crate) rate_limits: bool,
     pub(crate) metrics_secret: Option<String>,
+    /// How many characters of a message are kept.
+    pub(crate) truncate_content: Option<usize>,
 }
 
 /// The data, which outlive the server: see `Sandbox::suspend`.

@@ -41,7 +41,9 @@ fn a_run_is_seen_live_and_its_transcript_is_kept() {
         ),
         (
             "agent-run-tool-result",
-            with(json!({ "toolCallId": "t", "output": "x", "duration": "8ms", "status": "done" })),
+            with(
+                json!({ "toolCallId": "t", "tool": "/who", "output": "x", "duration": "8ms", "status": "done" }),
+            ),
         ),
         ("agent-run-permission", with(json!({ "permissionId": "p", "action": "a", "description": "d" }))),
         (
@@ -72,4 +74,72 @@ fn a_run_is_seen_live_and_its_transcript_is_kept() {
     let yes = json!({ "agencyId": lobby, "runId": "run-1", "permissionId": "p", "decision": "approve" });
     user.emit("agent-run-permission-response", yes.clone());
     assert_eq!(agent.wait("agent-run-permission-response"), yes);
+    // And so can the test.
+    sandbox.respond_permission("run-1", "p", "deny", Some("no"));
+    let no = json!({ "runId": "run-1", "permissionId": "p", "decision": "deny", "message": "no" });
+    assert_eq!(agent.wait("agent-run-permission-response"), no);
+    sandbox.interrupt_run("run-1", "stop", None);
+    assert_eq!(agent.wait("agent-run-interrupt"), json!({ "runId": "run-1", "action": "stop" }));
+    sandbox.interrupt_run("run-2", "stop", None);
+    assert_eq!(sandbox.run_violations(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_not_as_documented_is_noted() {
+    let sandbox = Sandbox::start().unwrap();
+    let alice = sandbox.add_user("alice").unwrap();
+    let bot = sandbox.add_agent("mybot", &alice.id).unwrap();
+    let session = agent_session(&sandbox, &bot.token);
+    let lobby = sandbox.lobby_id();
+    let mut user = Socket::join(&sandbox, &alice.token, &lobby);
+    let mut agent = Socket::join(&sandbox, &session, &lobby);
+    let base = json!({
+        "runId": "run-1", "agencyId": lobby, "agentId": bot.id, "username": "mybot", "displayName": "mybot",
+    });
+    let transcript = json!([{ "type": "start", "ts": 0 }, { "type": "complete", "summary": "" }]);
+    let steps = [
+        ("agent-run-status", json!({ "status": "too early" }), "not begun"),
+        ("agent-run-start", json!({}), "triggerMessageId"),
+        ("agent-run-start", json!({ "triggerMessageId": null }), "begun twice"),
+        ("agent-run-status", json!({ "status": 7 }), "status is no text"),
+        ("agent-run-status", json!({ "status": "", "username": "other" }), "of somebody else"),
+        ("agent-run-status", json!({ "status": "", "displayName": "" }), "no displayName"),
+        ("agent-run-tool-call", json!({ "toolCallId": "t", "tool": "x", "status": "running" }), "no input"),
+        (
+            "agent-run-tool-result",
+            json!({ "toolCallId": "u", "tool": "x", "output": 1, "duration": "1ms", "status": "done" }),
+            "without its call",
+        ),
+        (
+            "agent-run-tool-result",
+            json!({ "toolCallId": "t", "tool": "x", "output": 1, "duration": "1s", "status": "done" }),
+            "not a duration",
+        ),
+        ("agent-run-stream", json!({ "messageId": "m", "content": "a", "done": false }), "neither"),
+        (
+            "agent-run-stream",
+            json!({ "messageId": "m", "delta": "c", "content": "ab", "done": false }),
+            "the content is not",
+        ),
+        ("agent-run-permission", json!({ "permissionId": "p" }), "action is no text"),
+        ("agent-run-dance", json!({}), "not documented"),
+        ("agent-run-complete", json!({ "summary": "", "transcript": transcript }), "still going on"),
+        ("agent-run-error", json!({ "error": "", "transcript": transcript }), "after the end"),
+        ("agent-thinking", json!({ "thinking": "yes" }), "thinking is not there"),
+    ];
+    for (event, more, what) in &steps {
+        let mut payload = base.clone();
+        payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        agent.emit(event, payload.clone());
+        // It is noted, not refused.
+        user.wait(event);
+        let noted = sandbox.run_violations();
+        let said = noted.iter().filter(|line| line.starts_with(event) && line.contains(what));
+        assert!(said.count() > 0, "{event}: {what} is not in {noted:#?}");
+    }
+    let noted = sandbox.run_violations().join("\n");
+    assert!(
+        noted.contains("an entry without triggerMessageId") && noted.contains("without type or ts"),
+        "{noted}"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, LongMessages};
 use crate::config::Builder;
 use crate::error::Result;
 use crate::socket::Policy;
@@ -18,6 +18,7 @@ pub struct AgentOptions {
     pub(crate) send_timeout: Duration,
     pub(crate) join_timeout: Duration,
     pub(crate) post_timeout: Duration,
+    pub(crate) long_messages: LongMessages,
     pub(crate) policy: Policy,
     pub(crate) close_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
@@ -32,6 +33,7 @@ impl Default for AgentOptions {
             send_timeout: Duration::from_secs(30),
             join_timeout: Duration::from_secs(15),
             post_timeout: Duration::from_secs(15),
+            long_messages: LongMessages::default(),
             policy: Policy::default(),
             close_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(20),
@@ -59,6 +61,13 @@ impl Builder<AgentOptions> {
     /// How long [`Agent::post`] waits for the room to show the message. Defaults to 15 s.
     pub fn post_timeout(mut self, limit: Duration) -> Self {
         self.own.post_timeout = limit;
+        self
+    }
+
+    /// What becomes of texts that are too long for one message. Defaults to splitting them at 8,000 characters, with a
+    /// pause of 350 ms between the parts.
+    pub fn long_messages(mut self, policy: LongMessages) -> Self {
+        self.own.long_messages = policy;
         self
     }
 

@@ -207,7 +207,8 @@ impl Agent {
 
     /// Out of the room here, then out of the agency there.
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, feed, client, .. } = &*self.inner;
+        let Inner { rooms, feed, client, thoughts, .. } = &*self.inner;
+        thoughts.end(id);
         let about = rooms.leave(id);
         feed.forget(id);
         if dm || about.is_some_and(|about| about.dm) { Ok(()) } else { client.agencies().leave(id) }

@@ -3,12 +3,16 @@
 mod backfill;
 mod builder;
 mod command;
+mod edit;
+mod editor;
 mod event;
 mod events;
 mod exchange;
 mod feed;
 mod following;
+mod grapheme;
 mod joining;
+mod long;
 mod mention;
 mod mentions;
 mod outgoing;
@@ -19,6 +23,7 @@ mod room;
 mod rooms;
 mod run;
 mod sending;
+mod split;
 mod thinking;
 mod trace;
 mod track;
@@ -28,9 +33,11 @@ use std::sync::{Arc, Mutex};
 
 pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
+pub use editor::Editor;
 pub use event::Event;
 pub use events::{Events, RecvError};
 pub use exchange::ExchangeLimit;
+pub use long::LongMessages;
 pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
@@ -50,6 +57,8 @@ use crate::socket::{Item, Limits, Session, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
 use following::Following;
+use long::Turn;
+use post::Marks;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
@@ -93,8 +102,11 @@ struct Inner {
     feed: Feed,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
+    marks: Marks,
+    /// Whose turn it is to send a message of several parts.
+    long_turn: Turn,
     runs: OpenRuns,
-    thoughts: Thoughts,
+    thoughts: Arc<Thoughts>,
     options: AgentOptions,
 }
 
@@ -153,7 +165,13 @@ impl Agent {
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
-        let door = Door { session: account, rooms: Arc::clone(&rooms), join_timeout: options.join_timeout };
+        let thoughts = Arc::new(Thoughts::default());
+        let door = Door {
+            session: account,
+            rooms: Arc::clone(&rooms),
+            thoughts: Arc::clone(&thoughts),
+            join_timeout: options.join_timeout,
+        };
         let target = Target {
             dialer,
             url,
@@ -172,8 +190,10 @@ impl Agent {
                 following: Following::default(),
                 feed: Feed::default(),
                 joining: Mutex::new(()),
+                marks: Marks::default(),
+                long_turn: Turn::default(),
                 runs: OpenRuns::default(),
-                thoughts: Thoughts::default(),
+                thoughts,
                 options,
             }),
         })
@@ -185,6 +205,10 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
+    }
+
+    pub(crate) fn long_turn(&self) -> &Turn {
+        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.
@@ -236,11 +260,15 @@ impl Agent {
     /// [`Closed`](crate::ErrorKind::Closed), event loops get what is queued and then end. Takes at most the
     /// [`close_timeout`](AgentBuilder::close_timeout).
     ///
+    /// Runs that are open end as errors, and no room is shown as being thought about.
+    ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     pub fn close(self) -> Result<()> {
+        self.inner.runs.end_all("the agent was closed");
+        self.inner.thoughts.end_all();
         self.inner.session.close(self.inner.options.close_timeout)
     }
 }

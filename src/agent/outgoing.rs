@@ -1,15 +1,20 @@
 //! What an agent says.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::agent::split;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
 
 /// The metadata key that [`Agent::post`](crate::Agent::post) knows its message by.
 pub(crate) const POST_MARK: &str = "post_id";
+
+/// Without the guard two bots might answer each other for ever; and a piece of a log is a log.
+const ON_EVERY_PART: [&str; 2] = ["loop_guard", "agent_log"];
 
 /// A message to send: text, and if wanted a type and metadata. Plain text converts by itself, so
 /// `agent.send("hello")` is enough.
@@ -147,6 +152,37 @@ impl Outgoing {
         self.content.trim()
     }
 
+    /// The messages that it goes out as if one may have so many characters. What the others in the room go by is on
+    /// all of them, the rest of the metadata on the first.
+    ///
+    /// # Errors
+    /// `Invalid` when the spans are not the text.
+    pub(crate) fn split(&self, limit: usize) -> Result<Vec<Outgoing>> {
+        self.check_spans()?;
+        let text = self.text();
+        let parts = split::split(text, limit).into_iter().enumerate().map(|(n, part)| {
+            let content =
+                format!("{}{}{}", part.prefix, text.get(part.range.clone()).unwrap_or_default(), part.suffix);
+            let mut message = Outgoing { content, kind: self.kind.clone(), ..Outgoing::new("") };
+            let carried = |key: &str| n == 0 || ON_EVERY_PART.contains(&key);
+            let metadata = self.metadata.iter().filter(|(key, _)| carried(key));
+            message.metadata = metadata.map(|(key, value)| (key.clone(), value.clone())).collect();
+            if self.spans.is_empty() {
+                return message;
+            }
+            let inside = slice(&self.spans, part.range);
+            message.spans([Span::new(part.prefix)].into_iter().chain(inside).chain([Span::new(part.suffix)]))
+        });
+        Ok(parts.collect())
+    }
+
+    fn check_spans(&self) -> Result<()> {
+        if self.spans.is_empty() || joined(&self.spans) == self.text() {
+            return Ok(());
+        }
+        Err(Error::invalid("the spans of a message, joined, are its text: these are something else"))
+    }
+
     pub(crate) fn metadata_map(&self) -> &Map<String, Value> {
         &self.metadata
     }
@@ -178,10 +214,29 @@ fn joined(spans: &[Span]) -> String {
     spans.iter().map(|span| span.text.as_str()).collect()
 }
 
+/// What of the spans lies within a range of the joined text.
+fn slice(spans: &[Span], range: Range<usize>) -> Vec<Span> {
+    let mut start = 0;
+    let mut within = Vec::new();
+    for span in spans {
+        let (from, to) = (range.start.max(start), range.end.min(start + span.text.len()));
+        if from < to
+            && let Some(text) = span.text.get(from - start..to - start)
+        {
+            let mut piece = Span::new(text);
+            piece.color.clone_from(&span.color);
+            within.push(piece);
+        }
+        start += span.text.len();
+    }
+    within
+}
+
 /// As the text is trimmed when it is sent.
 fn trim(spans: &mut Vec<Span>) {
     let first = spans.iter().position(|span| !span.text.trim().is_empty()).unwrap_or(spans.len());
     spans.drain(..first);
+    spans.retain(|span| !span.text.is_empty());
     while spans.pop_if(|span| span.text.trim().is_empty()).is_some() {}
     if let Some(first) = spans.first_mut() {
         first.text = first.text.trim_start().to_owned();

@@ -1,5 +1,6 @@
 //! The confirmed send: it ends when the message has been seen in the room, or certainly is not there.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -25,6 +26,7 @@ pub(crate) struct Post<'a> {
     /// From where on it can be in the room's history, and where that is.
     pub(crate) since: Since,
     pub(crate) dm: bool,
+    pub(crate) marks: &'a Marks,
     pub(crate) send_timeout: Duration,
     /// How long the room may take to show it.
     pub(crate) echo_timeout: Duration,
@@ -43,7 +45,7 @@ impl Post<'_> {
         let room = self.room.clone();
         let watching = line.watch(Box::new(move |event| match event.name() {
             "message" => event.first().is_ok_and(|message: Message| {
-                message.agency_id == room && is_it(&message, me.as_str(), &mark, &text)
+                message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
             }),
             name => name == "error",
         }));
@@ -59,6 +61,7 @@ impl Post<'_> {
         }
         let mut deadline = Instant::now() + self.echo_timeout;
         let mut said = None;
+        let mut alike: Option<Message> = None;
         loop {
             match watching.next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
@@ -67,7 +70,24 @@ impl Post<'_> {
                         deadline = deadline.min(Instant::now() + DOUBT);
                     }
                 }
-                Ok(Some(event)) => return read(&event),
+                Ok(Some(event)) => {
+                    let message: Message = read(&event)?;
+                    match is_it(&message, self.me.id.as_str(), &self.mark, self.message.text()) {
+                        Some(Likeness::Same) => {
+                            self.marks.learn(Marks::CARRIED);
+                            return Ok(message);
+                        }
+                        // The same words, said by another thread of this agent? If so, ours is about to come.
+                        Some(Likeness::Alike) if !self.marks.are(Marks::CARRIED) => {
+                            if self.marks.are(Marks::LOST) {
+                                return Ok(message);
+                            }
+                            deadline = deadline.min(Instant::now() + DOUBT);
+                            alike.get_or_insert(message);
+                        }
+                        Some(Likeness::Alike) | None => {}
+                    }
+                }
                 Ok(None) => break,
                 Err(error) if error.is_closed() => {
                     let text = "the agent was closed before the message was seen in the room";
@@ -78,6 +98,10 @@ impl Post<'_> {
                     return self.settle();
                 }
             }
+        }
+        if let Some(message) = alike {
+            self.marks.learn(Marks::LOST);
+            return Ok(message);
         }
         Err(match said {
             Some(said) => {
@@ -104,14 +128,20 @@ impl Post<'_> {
             Since::Time(time) => message.created_at < *time,
             Since::Beginning | Since::Unknown => false,
         };
-        let found = |message: &Message| is_it(message, me, &self.mark, text);
+        let same = |message: &Message| is_it(message, me, &self.mark, text) == Some(Likeness::Same);
+        let by_words = !self.marks.are(Marks::CARRIED);
+        let found = |message: &Message| match is_it(message, me, &self.mark, text) {
+            Some(Likeness::Same) => true,
+            Some(Likeness::Alike) => by_words && !old(message),
+            None => false,
+        };
         let deadline = Instant::now() + self.send_timeout;
         let history = loop {
             // The new link first: what the old one still held has been worked off by the server when it answers this one.
             self.session.line(deadline).map_err(maybe)?;
             let fetched = backfill::patiently(self.session, || {
                 backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
-                    old(message) || found(message)
+                    old(message) || same(message)
                 })
             });
             match fetched {
@@ -119,7 +149,8 @@ impl Post<'_> {
                 other => break other.map_err(maybe)?,
             }
         };
-        match history.into_iter().rev().find(found) {
+        let place = history.iter().rposition(same).or_else(|| history.iter().rposition(found));
+        match place.and_then(|place| history.into_iter().nth(place)) {
             Some(message) => Ok(message),
             None => Err(Error::new(
                 ErrorKind::NotSent,
@@ -140,17 +171,76 @@ pub(crate) fn new_mark() -> String {
     format!("{:016x}{:016x}", random(), random())
 }
 
+/// Whether this server carries metadata that it does not know, as far as it has shown.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(AtomicU8);
+
+impl Marks {
+    const CARRIED: u8 = 1;
+    const LOST: u8 = 2;
+
+    fn are(&self, what: u8) -> bool {
+        self.0.load(Ordering::Relaxed) == what
+    }
+
+    fn learn(&self, what: u8) {
+        self.0.store(what, Ordering::Relaxed);
+    }
+}
+
+/// How much a message is like ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Likeness {
+    /// It has our mark.
+    Same,
+    /// It has no mark, and our words.
+    Alike,
+}
+
 /// Is that our message? By its mark; and where a server does not carry unknown metadata, by its text.
-fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> bool {
+fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> Option<Likeness> {
     if message.sender_id != me {
-        return false;
+        return None;
     }
     match message.metadata.get(POST_MARK) {
-        Some(found) => found == mark,
-        None => message.metadata.is_empty() && message.content == text,
+        Some(found) => (found == mark).then_some(Likeness::Same),
+        None => same_words(&message.content, text, SHORTEST_CUT).then_some(Likeness::Alike),
     }
+}
+
+/// Nobody cuts a text off before so many bytes.
+const SHORTEST_CUT: usize = 100;
+
+/// Whether that is our text as a server may show it: with other white space, or cut off after `shortest` bytes or
+/// more.
+pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
+    if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
+        return true;
+    }
+    let stem = seen.trim_end();
+    let stem =
+        ["…(truncated)", "...", "…"].iter().find_map(|end| stem.strip_suffix(end)).unwrap_or(stem).trim_end();
+    !stem.is_empty() && stem.len() >= shortest && sent.starts_with(stem)
 }
 
 fn read<'a, T: Deserialize<'a>>(event: &'a RawEvent) -> Result<T> {
     event.first().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_words_again() {
+        let long = "word ".repeat(100);
+        let cut = |end: &str| format!("{}{end}", long.split_at(203).0);
+        assert!(same_words("a b", "a b", 100) && same_words("a\nb", "a  b", 100));
+        for end in ["", "…", "...", " …(truncated)"] {
+            assert!(same_words(&cut(end), &long, 100), "{end}");
+        }
+        assert!(!same_words("word", &long, 100) && same_words("word…", &long, 1));
+        assert!(!same_words("", "a", 1) && !same_words("…", "a", 0) && !same_words("b", "a", 0));
+        assert!(!same_words("word word", "word", 0), "longer is another");
+    }
 }

@@ -110,7 +110,15 @@ impl Room {
         self.agent.post_to(&self.id, message.into())
     }
 
-    /// Gives one of the agent's own messages a new text.
+    /// As [`post`](Room::post), which returns the first part of a long message: this returns all of them.
+    ///
+    /// # Errors
+    /// As [`Agent::post`].
+    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
+        self.agent.post_all_to(&self.id, message.into())
+    }
+
+    /// Gives one of the agent's own messages a new text; what else it carries stays.
     ///
     /// # Errors
     /// As [`Agent::send`].

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
+use crate::agent::thinking::Thoughts;
 use crate::client::AgentSession;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Agency, AgencyId, AgencyJoined};
@@ -195,6 +196,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
 pub(crate) struct Door {
     pub(crate) session: Arc<AgentSession>,
     pub(crate) rooms: Arc<Rooms>,
+    pub(crate) thoughts: Arc<Thoughts>,
     pub(crate) join_timeout: Duration,
 }
 
@@ -218,6 +220,7 @@ impl Host for Door {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Rejected => {
                     self.rooms.lose(&id);
+                    self.thoughts.lose(&id);
                     line.push(Item::NotRestored { what: id.to_string(), error });
                 }
                 Err(error) => return Err(error),

@@ -15,11 +15,14 @@ use crate::socket::RawEvent;
 
 impl Agent {
     /// Speaks in the room joined last. Returns once the message is handed to the operating system; waits for a
-    /// lost connection to come back, up to the [`send_timeout`](crate::AgentBuilder::send_timeout).
+    /// lost connection to come back, up to the [`send_timeout`](crate::AgentBuilder::send_timeout). A text over 8,000
+    /// characters goes out as several messages, unless [`long_messages`](crate::AgentBuilder::long_messages) says
+    /// otherwise.
     ///
     /// # Errors
     /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back in time. Certainly not sent.
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke in the middle. It is never repeated by this crate.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke in the middle, or between the parts of a long
+    ///   message. It is never repeated by this crate.
     /// - [`Invalid`](crate::ErrorKind::Invalid): no text, larger than the server takes, or no room joined.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
@@ -27,7 +30,8 @@ impl Agent {
     }
 
     /// Speaks in the room joined last and waits until the message has been seen there: the confirmed form of
-    /// [`send`](Agent::send). Returns the message as the room has it, with its id.
+    /// [`send`](Agent::send). Returns the message as the room has it, with its id; of a text that is too long for one
+    /// message, the first part, which has the metadata.
     ///
     /// If the connection breaks in between, the room's history settles the matter after the reconnect. To be known again
     /// the message carries a key `post_id` in its metadata.
@@ -43,8 +47,31 @@ impl Agent {
         self.post_to(&self.current_room()?, message.into())
     }
 
+    /// As [`post`](Agent::post), which returns the first part of a long message: this returns all of them.
+    ///
+    /// # Errors
+    /// As [`post`](Agent::post).
+    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
+        self.post_all_to(&self.current_room()?, message.into())
+    }
+
     pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let Inner { session, client, me, feed, options, .. } = &*self.inner;
+        let mut parts = self.post_all_to(room, message)?;
+        if parts.is_empty() {
+            return Err(Error::invalid("the message has no text"));
+        }
+        Ok(parts.swap_remove(0))
+    }
+
+    pub(crate) fn post_all_to(&self, room: &AgencyId, message: Outgoing) -> Result<Vec<Message>> {
+        match self.options().long_messages.apply(&message)? {
+            None => Ok(vec![self.post_one(room, message)?]),
+            Some(parts) => self.say_in_parts(room, parts, |room, part| self.post_one(room, part)),
+        }
+    }
+
+    fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
+        let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
         let mark = post::new_mark();
         let (since, dm) = feed.position(room);
         Post {
@@ -56,6 +83,7 @@ impl Agent {
             mark,
             since,
             dm,
+            marks,
             send_timeout: options.send_timeout,
             echo_timeout: options.post_timeout,
         }
@@ -67,8 +95,16 @@ impl Agent {
     /// # Errors
     /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        let room = self.current_room()?;
-        self.inner.session.emit("send-message", &message.into().payload(&room)?, Instant::now())
+        let (room, message) = (self.current_room()?, message.into());
+        let say = |room: &AgencyId, part: &Outgoing| {
+            self.inner.session.emit("send-message", &part.payload(room)?, Instant::now())
+        };
+        match self.options().long_messages.apply(&message)? {
+            None => say(&room, &message),
+            Some(parts) => {
+                self.say_parts(&room, parts, Duration::ZERO, |room, part| say(room, &part)).map(drop)
+            }
+        }
     }
 
     fn current_room(&self) -> Result<AgencyId> {
@@ -85,10 +121,16 @@ impl Agent {
     }
 
     pub(crate) fn send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
-        self.emit("send-message", &message.payload(room)?)
+        match self.options().long_messages.apply(message)? {
+            None => self.emit("send-message", &message.payload(room)?),
+            Some(parts) => self
+                .say_in_parts(room, parts, |room, part| self.emit("send-message", &part.payload(room)?))
+                .map(drop),
+        }
     }
 
-    /// Gives one of the agent's own messages a new text.
+    /// Gives one of the agent's own messages a new text; what else it carries stays. Returns once that is handed to the
+    /// operating system; [`post_edit`](Agent::post_edit) waits until the room shows it.
     ///
     /// # Errors
     /// As [`send`](Agent::send). That the message is not the agent's own shows as
@@ -98,10 +140,7 @@ impl Agent {
     }
 
     pub(crate) fn edit_in(&self, room: &AgencyId, message: &MessageId, text: &str) -> Result<()> {
-        let content = text.trim();
-        if content.is_empty() {
-            return Err(Error::invalid("the new text is empty"));
-        }
+        let content = self.checked_edit(text)?;
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
     }
 

@@ -50,6 +50,22 @@ impl Thoughts {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The agent leaves this room: its guards show nothing any more.
+    pub(crate) fn end(&self, room: &AgencyId) {
+        self.lock().rooms.remove(room);
+    }
+
+    pub(crate) fn end_all(&self) {
+        self.lock().rooms.clear();
+    }
+
+    /// The server does not let the agent into this room any more, and would complain about whatever is sent there.
+    pub(crate) fn lose(&self, room: &AgencyId) {
+        if let Some(shown) = self.lock().rooms.remove(room) {
+            shown.repeating.abandon();
+        }
+    }
 }
 
 /// Shows that the agent is thinking, until it is dropped. From [`Room::thinking`].

@@ -86,7 +86,7 @@ impl Client {
         }
     }
 
-    fn send_with(&self, request: &Request<'_>, token: Option<&str>) -> Result<Answer> {
+    pub(super) fn send_with(&self, request: &Request<'_>, token: Option<&str>) -> Result<Answer> {
         let header = token.map(|token| Zeroizing::new(format!("Bearer {token}")));
         let credential = header.as_ref().map(|header| ("Authorization", header.as_str()));
         self.0.http.send(Request { credential, ..*request })

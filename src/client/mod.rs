@@ -13,6 +13,7 @@ mod explore;
 mod fields;
 mod hook_client;
 mod hooks;
+mod hosted;
 mod invites;
 mod messages;
 mod metrics;

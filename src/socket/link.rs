@@ -330,6 +330,12 @@ impl Link {
         Ok(())
     }
 
+    /// As if the link had just ended, and nobody had looked yet.
+    #[cfg(test)]
+    pub(crate) fn end_unnoticed(&self) {
+        self.channel().set_end(LinkEnd::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
+    }
+
     fn give_up(&self, end: LinkEnd) -> LinkEnd {
         let end = self.channel().set_end(end);
         self.cut();

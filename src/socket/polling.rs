@@ -195,10 +195,9 @@ impl Poll {
         if let Some(answer) = self.decoder.end() {
             return self.accept(answer, Instant::now());
         }
-        // Between two answers any server may close a connection. Had this poll reached it, then it has dropped the
-        // session too, and will say so.
-        if !self.in_flight || self.proven && !self.decoder.is_partial() {
-            self.in_flight = false;
+        // Between two answers any server may close a connection. But an answer that was on its way is lost, and what
+        // was in it is not told again: the server takes it for delivered, and the session goes on without.
+        if !self.in_flight {
             return Ok(());
         }
         Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))

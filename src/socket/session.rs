@@ -18,7 +18,7 @@ use crate::socket::link::{LinkEnd, reason};
 use crate::socket::packet;
 use crate::socket::policy::Policy;
 use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{AckSlot, Filed, Phase, State};
+use crate::socket::state::{Filed, Phase, State};
 use crate::socket::watch::{Filter, Watching};
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
@@ -119,7 +119,7 @@ impl Session {
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link breaks first.
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link ends first.
     pub(crate) fn emit_with_ack(
         &self,
         name: &str,
@@ -128,27 +128,25 @@ impl Session {
         timeout: Duration,
     ) -> Result<AckArgs> {
         self.shared.check_process()?;
-        let id = {
-            let mut state = self.shared.lock();
-            let id = state.fresh_id();
-            state.acks.insert(id, AckSlot::Waiting);
-            id
-        };
-        let outcome = packet::encode_event(name, Some(id), payload).and_then(|frame| {
-            self.shared.send_when_up(&Utf8Bytes::from(frame), until)?;
+        let id = self.shared.lock().fresh_id();
+        let frame = Utf8Bytes::from(packet::encode_event(name, Some(id), payload)?);
+        self.shared.lock().acks.insert(id, None);
+        let outcome = self.shared.send_when_up(&frame, until).and_then(|generation| {
             let deadline = Instant::now() + timeout;
-            self.shared
-                .wait(Waiter::Other, Some(deadline), |state| match state.acks.get_mut(&id) {
-                    Some(AckSlot::Waiting) if matches!(state.phase, Phase::Closed) => {
-                        Some(Err(Error::closed()))
-                    }
-                    Some(AckSlot::Waiting) => None,
-                    Some(AckSlot::Done(args)) => Some(Ok(args.clone())),
-                    Some(AckSlot::Lost) | None => Some(Err(Error::new(
-                        ErrorKind::MaybeSent,
-                        format!("the connection broke before the answer to {name} came: it may have arrived"),
-                    ))),
+            let wish = |state: &mut State| {
+                if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
+                    return Some(Ok(args));
+                }
+                // Lost is an answer with the link that the question went over, and with no other.
+                let lost = state.generation != generation || state.link().is_none();
+                lost.then(|| {
+                    let text =
+                        format!("the connection broke before the answer to {name} came: it may have arrived");
+                    Err(Error::new(ErrorKind::MaybeSent, text))
                 })
+            };
+            self.shared
+                .wait(Waiter::Other, Some(deadline), wish)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
         self.shared.lock().acks.remove(&id);
@@ -339,3 +337,6 @@ pub(crate) enum Next {
     /// Not in time.
     Nothing,
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,6 +100,7 @@ pub(crate) struct Repeating {
     id: u64,
     every: Duration,
     last: Utf8Bytes,
+    abandoned: bool,
 }
 
 impl std::fmt::Debug for Repeating {
@@ -125,7 +126,7 @@ impl Session {
         shared.check_process()?;
         let last = Utf8Bytes::from(packet::encode_event(name, None, last)?);
         let id = shared.lock().fresh_id();
-        let repeating = Repeating { shared, id, every, last };
+        let repeating = Repeating { shared, id, every, last, abandoned: false };
         repeating.set(name, payload)?;
         Ok(repeating)
     }
@@ -166,11 +167,17 @@ impl Repeating {
         }
         self.shared.send_if_up(&frame)
     }
+
+    /// Ends it without the last.
+    pub(crate) fn abandon(mut self) {
+        self.abandoned = true;
+        self.shared.lock().standing.remove(self.id);
+    }
 }
 
 impl Drop for Repeating {
     fn drop(&mut self) {
-        if self.shared.check_process().is_err() {
+        if self.abandoned || self.shared.check_process().is_err() {
             return;
         }
         let _in_order = self.shared.orders();

@@ -28,15 +28,6 @@ pub(crate) enum Phase {
     Closed,
 }
 
-/// How an ack that was asked for ended.
-#[derive(Debug)]
-pub(crate) enum AckSlot {
-    Waiting,
-    Done(AckArgs),
-    /// The link broke first.
-    Lost,
-}
-
 pub(crate) struct State {
     pub(crate) phase: Phase,
     /// Counts links. What an older one still has to say is ignored.
@@ -56,7 +47,8 @@ pub(crate) struct State {
     pub(crate) consumers: usize,
     pub(crate) others: usize,
     pub(crate) inbox: Inbox,
-    pub(crate) acks: HashMap<u64, AckSlot>,
+    /// The acks that somebody waits for, and those of them that have come.
+    pub(crate) acks: HashMap<u64, Option<AckArgs>>,
     pub(crate) watches: Vec<Watch>,
     pub(crate) next_id: u64,
     /// A batch to decode into, kept between turns.
@@ -168,8 +160,8 @@ impl State {
                     filed.events += 1;
                 }
                 Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
-                    Some(slot @ AckSlot::Waiting) => {
-                        *slot = AckSlot::Done(args);
+                    Some(slot @ None) => {
+                        *slot = Some(args);
                         filed.answers = true;
                     }
                     _ => log::debug!("ignored an ack that nobody waits for"),
@@ -187,9 +179,6 @@ impl State {
     pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
         let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
         link.cut();
-        for slot in self.acks.values_mut().filter(|slot| matches!(slot, AckSlot::Waiting)) {
-            *slot = AckSlot::Lost;
-        }
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;

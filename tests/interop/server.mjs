@@ -9,6 +9,7 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
+import { violations } from "./runs.mjs";
 
 const options = {
   pingInterval: 25000,
@@ -254,6 +255,22 @@ io.on("connection", (socket) => {
     if (!message) return refuse("Message not found");
     if (message.sender_id !== who.id) return refuse("You can only edit your own messages");
     edit(message, content);
+  });
+
+  // What agents tell of their work is passed on; a finished stream is a message.
+  socket.onAny((event, payload = {}) => {
+    if (event !== "agent-thinking" && !event.startsWith("agent-run-")) return;
+    const agency = agencies.get(payload.agencyId);
+    if (!agency || !socket.rooms.has(agency.id)) return refuse("You have not joined this agency");
+    if (event !== "agent-thinking") {
+      for (const what of violations(who, event, payload)) note("violation", { what, payload });
+    }
+    socket.to(agency.id).emit(event, payload);
+    if (event !== "agent-run-stream" || !payload.done) return;
+    const metadata = { ...payload.metadata, run_id: payload.runId };
+    const message = store(agency, who, { content: payload.content, metadata });
+    message.id = payload.messageId;
+    io.to(agency.id).emit("message", message);
   });
 });
 

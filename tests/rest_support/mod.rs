@@ -29,6 +29,10 @@ impl Api {
         Api { server, answer, _watchdog: watchdog(std::time::Duration::from_secs(60)) }
     }
 
+    pub fn client_url(&self) -> String {
+        self.server.url()
+    }
+
     pub fn builder(&self) -> ClientBuilder {
         Client::builder().api_url(self.server.url())
     }

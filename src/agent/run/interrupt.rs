@@ -81,7 +81,7 @@ impl Run {
         let until = deadline(timeout);
         let event = self.interrupts.watch.next(until)?;
         event
-            .map(|event| read(&event, &self.id).ok_or_else(|| Error::protocol("not an interrupt")))
+            .map(|event| read(&event, &self.core.id).ok_or_else(|| Error::protocol("not an interrupt")))
             .transpose()
     }
 

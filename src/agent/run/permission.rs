@@ -119,33 +119,25 @@ impl Run {
         let (action, description) = (clip(action.as_ref()), clip(description.as_ref()));
         let permission_id = &*new_uuid();
         let request = Request { permission_id, action: &action, description: &description };
-        self.transcript.push(&Step::PermissionRequest {
-            permission_id,
-            action: &action,
-            description: &description,
-        });
+        self.note(&Step::PermissionRequest { permission_id, action: &action, description: &description });
         let permission = self.ask(&request, until)?;
         let (decision, message) = permission.words();
         let message = message.map(clip);
-        self.transcript.push(&Step::PermissionResponse {
-            permission_id,
-            decision,
-            message: message.as_deref(),
-        });
+        self.note(&Step::PermissionResponse { permission_id, decision, message: message.as_deref() });
         Ok(permission)
     }
 
     fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
-        let (run, permission) = (self.id.clone(), request.permission_id.to_owned());
+        let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
         // Before the request goes out, so that no answer is too quick. A stop ends the wait, too.
-        let watch = self.agent().session().watch(Box::new(move |event| {
+        let watch = self.core.agent().session().watch(Box::new(move |event| {
             Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
         if self.is_stopped() {
             return Ok(Permission::Stopped);
         }
         loop {
-            let generation = match self.emit("agent-run-permission", request, until) {
+            let generation = match self.core.emit("agent-run-permission", request, until) {
                 Ok(generation) => generation,
                 Err(error) if error.is_closed() || is_of_the_link(&error) => {
                     return Ok(Permission::Disconnected);
@@ -154,7 +146,7 @@ impl Run {
             };
             match watch.next_or_new_link(generation, until) {
                 Ok(Heard::Event(event)) => {
-                    let response = Response::read(&event, &self.id, request.permission_id);
+                    let response = Response::read(&event, &self.core.id, request.permission_id);
                     return Ok(match response {
                         None => Permission::Stopped,
                         Some(Response { decision, message, .. }) if decision.as_deref() == Some(APPROVE) => {
@@ -164,7 +156,7 @@ impl Run {
                     });
                 }
                 Ok(Heard::NewLink) => {}
-                Ok(Heard::Nothing) if self.agent().is_connected() => return Ok(Permission::TimedOut),
+                Ok(Heard::Nothing) if self.core.agent().is_connected() => return Ok(Permission::TimedOut),
                 Ok(Heard::Nothing) | Err(_) => return Ok(Permission::Disconnected),
             }
         }

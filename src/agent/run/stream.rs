@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::agent::Outgoing;
-use crate::agent::run::transcript::Step;
+use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::MessageId;
 
 const STREAM: &str = "agent-run-stream";
@@ -48,9 +48,9 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     pub fn stream(&self) -> Result<Stream<'_>> {
-        self.agent().session().check_open()?;
+        self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
-        self.transcript.push(&Step::StreamStart { message_id: &id });
+        self.note(&Step::StreamStart { message_id: &id });
         Ok(Stream {
             run: self,
             id,
@@ -131,7 +131,8 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// As [`Room::send`](crate::Room::send). If the connection is down, the message is ended nevertheless as soon as it
-    /// is back.
+    /// is back. If the server takes less than all of it ([`Invalid`](crate::ErrorKind::Invalid)), it ends with the
+    /// beginning.
     pub fn finish(self) -> Result<MessageId> {
         self.finish_with("")
     }
@@ -148,17 +149,29 @@ impl Stream<'_> {
             self.text = message.text().to_owned();
         }
         let metadata = Some(message.metadata_map()).filter(|metadata| !metadata.is_empty());
-        self.note_end();
-        let whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
-        self.run.report_for_sure(STREAM, &whole)?;
+        self.end(metadata, |run, whole| run.core.report_for_sure(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
-    fn note_end(&mut self) {
+    fn end(
+        &mut self,
+        metadata: Option<&Map<String, Value>>,
+        send: impl Fn(&Run, &Whole<'_>) -> Result<()>,
+    ) -> Result<()> {
         self.over = true;
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();
-        self.run.transcript.push(&Step::StreamEnd { message_id: &self.id, content_length });
+        self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
+        let mut whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
+        let sent = send(self.run, &whole);
+        if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
+            // More than the server takes. Better the beginning of it than a message that never ends.
+            let beginning = clip(&self.text);
+            whole.content = &beginning;
+            whole.metadata = None;
+            send(self.run, &whole)?;
+        }
+        sent
     }
 
     fn add(&mut self, delta: &str) -> Result<()> {
@@ -187,9 +200,9 @@ impl Stream<'_> {
         let delta = self.text.get(self.shown..).unwrap_or_default();
         let part = Part { message_id: &self.id, delta, content: &self.text, done: false };
         if patiently {
-            self.run.report(STREAM, part)?;
+            self.run.core.report(STREAM, part)?;
         } else {
-            self.run.emit(STREAM, part, Instant::now())?;
+            self.run.core.emit(STREAM, part, Instant::now())?;
         }
         self.shown = self.text.len();
         self.next = Instant::now() + pause_after(self.text.len());
@@ -244,9 +257,9 @@ impl Drop for Stream<'_> {
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
-            self.note_end();
-            let whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata: None };
-            self.run.deliver(STREAM, whole);
+            if let Err(error) = self.end(None, |run, whole| run.core.try_deliver(STREAM, whole)) {
+                log::info!("the end of stream {} is not sent: {error}", self.id);
+            }
         }
     }
 }

@@ -57,7 +57,7 @@ impl Run {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`](crate::Room::send) when the room cannot be told.
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
-        self.execute(&self.room.command(command.as_ref()))
+        self.execute(&self.room().command(command.as_ref()))
     }
 
     /// As [`command`](Run::command), with settings of one's own: `run.execute(&room.command("/slow").timeout(limit))`.
@@ -110,9 +110,9 @@ impl Run {
         let input = &clip_value(input);
         let call = ToolCall { run: self, id, tool: tool.to_owned(), started: Instant::now(), over: false };
         let (tool_call_id, tool) = (&*call.id, &*call.tool);
-        self.transcript.push(&Step::ToolCall { tool_call_id, tool, input });
+        self.note(&Step::ToolCall { tool_call_id, tool, input });
         let shown = Call { tool_call_id, tool, input, status: "running" };
-        let shown = self.report_for_sure("agent-run-tool-call", &shown);
+        let shown = self.core.report_for_sure("agent-run-tool-call", &shown);
         (call, shown)
     }
 
@@ -167,7 +167,7 @@ impl ToolCall<'_> {
     /// # Errors
     /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
-        self.end(output.into(), DONE, |run, outcome| run.report_for_sure(RESULT, &outcome))
+        self.end(output.into(), DONE, |run, outcome| run.core.report_for_sure(RESULT, &outcome))
     }
 
     /// The tool did not do its work.
@@ -175,14 +175,14 @@ impl ToolCall<'_> {
     /// # Errors
     /// As [`done`](ToolCall::done).
     pub fn failed(mut self, output: impl Into<Value>) -> Result<()> {
-        self.end(output.into(), FAILED, |run, outcome| run.report_for_sure(RESULT, &outcome))
+        self.end(output.into(), FAILED, |run, outcome| run.core.report_for_sure(RESULT, &outcome))
     }
 
     fn end<R>(&mut self, output: Value, status: &str, send: impl FnOnce(&Run, Outcome<'_>) -> R) -> R {
         self.over = true;
         let duration = &format!("{}ms", self.started.elapsed().as_millis());
         let (tool_call_id, tool, output) = (&*self.id, &*self.tool, &clip_value(output));
-        self.run.transcript.push(&Step::ToolResult { tool_call_id, tool, output, duration, status });
+        self.run.note(&Step::ToolResult { tool_call_id, tool, output, duration, status });
         send(self.run, Outcome { tool_call_id, tool, output, duration, status })
     }
 }
@@ -193,7 +193,10 @@ impl Drop for ToolCall<'_> {
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
-            self.end(why.into(), FAILED, |run, outcome| run.deliver(RESULT, outcome));
+            let told = self.end(why.into(), FAILED, |run, outcome| run.core.try_deliver(RESULT, &outcome));
+            if let Err(error) = told {
+                log::info!("the result of tool {} is not sent: {error}", self.id);
+            }
         }
     }
 }

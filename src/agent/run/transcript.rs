@@ -74,9 +74,11 @@ impl Transcript {
     }
 
     pub(crate) fn push(&self, step: &Step<'_>) {
+        // Times go up, whoever pushes.
+        let mut entries = self.entries();
         // All of these are JSON.
         if let Ok(entry) = serde_json::value::to_raw_value(&Stamped { step, ts: self.now() }) {
-            self.entries().push(entry);
+            entries.push(entry);
         }
     }
 
@@ -91,6 +93,7 @@ impl Transcript {
         if entry.get("type").and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(Error::invalid("an entry of a transcript says in `type` what it is"));
         }
+        let mut entries = self.entries();
         entry.insert("ts".to_owned(), self.now().into());
         let entry = serde_json::value::to_raw_value(&entry)
             .map_err(|error| Error::invalid("this entry does not serialise").with_source(error))?;
@@ -98,7 +101,7 @@ impl Transcript {
             let text = format!("the entry is {} bytes, {LARGEST_ENTRY} are allowed", entry.get().len());
             return Err(Error::invalid(text));
         }
-        self.entries().push(entry);
+        entries.push(entry);
         Ok(())
     }
 

@@ -237,6 +237,7 @@ fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
 /// - `connect`, let in: `sid`, `engine`, `transport`, `who`, `recovered`, `auth`, `headers`, `query`
 /// - `refused` by the middleware: `auth`
 /// - `event`: `sid`, `event`, `args`, and in `ack` whether it wants an acknowledgement
+/// - `violation`: `what` an agent told of a run against the documented form, and the `payload`
 /// - `disconnect` and `engine-close`: `sid` or `engine`, `reason`
 ///
 /// `n` counts them, `at` is the time in milliseconds.

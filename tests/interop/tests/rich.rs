@@ -46,3 +46,22 @@ fn a_trace_and_colours_make_the_round_trip() {
         assert_eq!((heard.duration(), heard.style()), (Some(Duration::from_millis(40)), Some(style)));
     }
 }
+
+#[test]
+fn a_long_text_arrives_in_parts_that_read_well() {
+    let _watchdog = watchdog(LIMIT);
+    let server = Server::start(json!({}));
+    let agent = in_lobby(&server);
+    let code = format!("so:\n\n```rust\n{}```", "let x = 1;\n".repeat(1_000));
+    let parts = agent.rooms()[0].post_all(Outgoing::new(&code).skill("coding")).unwrap();
+    let sent = server.wait_events(SOON, 2, "send-message");
+    assert_eq!((parts.len(), sent.len()), (2, 2));
+    for (part, sent) in parts.iter().zip(&sent) {
+        assert_eq!(part.content, sent.payload()["content"].as_str().unwrap());
+        assert!(part.content.chars().count() <= 8_000 && part.content.matches("```").count() == 2);
+    }
+    assert!(parts[1].content.starts_with("```rust\nlet x = 1;\n") && parts[1].content.ends_with("\n```"));
+    assert_eq!((parts[0].metadata.skill().as_deref(), parts[1].metadata.skill()), (Some("coding"), None));
+    let lines: usize = parts.iter().map(|part| part.content.matches("let x = 1;").count()).sum();
+    assert_eq!(lines, 1_000);
+}

@@ -1,0 +1,206 @@
+//! Cutting a long text into parts that read well.
+
+use std::ops::Range;
+
+use crate::agent::grapheme;
+
+/// A piece of a text, and what stands around it so that it reads well alone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) range: Range<usize>,
+    /// Opens again the code fence that the piece begins in.
+    pub(crate) prefix: String,
+    /// Closes the code fence that the piece ends in.
+    pub(crate) suffix: String,
+}
+
+/// With less a fence and a few words do not fit into one part.
+pub(crate) const LEAST: usize = 200;
+/// Longer ones are no fences here: there would be no room for anything else.
+const LONGEST_FENCE: usize = 16;
+const LONGEST_INFO: usize = 40;
+
+/// Cuts a text without white space around it into parts of at most `limit` characters, at the end of a paragraph, a
+/// line, a word, or at least of what a reader sees as one character; outside of code rather than within. White space at
+/// a cut goes, except within code.
+///
+/// No part but the first begins as a slash command does: the platform would run it.
+pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
+    let limit = limit.max(LEAST);
+    let mut parts = Vec::new();
+    let mut fence: Option<Fence<'_>> = None;
+    let mut at = 0;
+    while let Some(rest) = text.get(at..).filter(|rest| !rest.trim().is_empty()) {
+        let prefix = fence.map(Fence::reopened).unwrap_or_default();
+        let left = limit.saturating_sub(prefix.chars().count());
+        let whole = rest.trim_end();
+        if whole.chars().nth(left).is_none() {
+            parts.push(Part { range: at..at + whole.len(), prefix, suffix: String::new() });
+            break;
+        }
+        let most = left.saturating_sub(LONGEST_FENCE + 1);
+        let window = rest.char_indices().nth(most).map_or(rest.len(), |(end, _)| end);
+        let cut = cut(rest, window, fence);
+        let piece = rest.get(..cut.end).unwrap_or(rest);
+        fence = after(fence, piece);
+        let suffix = fence.map(|fence| fence.closed(piece)).unwrap_or_default();
+        if !piece.trim().is_empty() {
+            parts.push(Part { range: at..at + cut.end, prefix, suffix });
+        }
+        at += cut.next;
+        // What has been closed need not be opened only to be closed again.
+        if let Some(open) = fence.filter(|_| cut.at_line) {
+            let behind = text.get(at..).unwrap_or_default();
+            let line = behind.split('\n').next().unwrap_or_default();
+            let end = (line.len() + 1).min(behind.len());
+            let may_begin = |text: &str| !is_command(text) && !starts_with_a_mark(text);
+            if open.is_closed_by(line) && behind.get(end..).is_some_and(may_begin) {
+                at += end;
+                fence = None;
+            }
+        }
+        if fence.is_none() {
+            let behind = text.get(at..).unwrap_or_default();
+            at += behind.len() - behind.trim_start().len();
+        }
+    }
+    parts
+}
+
+/// Where to cut: the piece ends there, the next one begins here.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    end: usize,
+    next: usize,
+    at_line: bool,
+}
+
+/// The best place in the second half of the window; a character that fills all of it is cut at its end.
+fn cut<'t>(rest: &'t str, window: usize, fence: Option<Fence<'t>>) -> Cut {
+    let half = window / 2;
+    if let Some(end) = line_end(rest, half..window, fence) {
+        let piece = rest.get(..end).unwrap_or(rest);
+        // Within code blank lines and indentation matter.
+        let (end, next) = match after(fence, piece) {
+            Some(_) => (end, end + 1),
+            None => (piece.trim_end().len(), end),
+        };
+        return Cut { end, next, at_line: true };
+    }
+    let may_begin = |next: usize| {
+        rest.get(next..).is_some_and(|behind| !is_command(behind)) && grapheme::is_boundary(rest, next)
+    };
+    let head = rest.get(..window).unwrap_or(rest);
+    // The white space behind the last word that fits.
+    let words = rest.char_indices().take_while(|(at, _)| *at <= window).filter(|(at, c)| {
+        let is_space = c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
+        *at >= half && is_space
+    });
+    let word = words.map(|(at, _)| at).filter(|at| {
+        let behind = rest.get(*at..).unwrap_or_default();
+        may_begin(rest.len() - behind.trim_start().len())
+    });
+    let at = word.last().or_else(|| {
+        let mut ends = head.char_indices().rev().map(|(at, _)| at).take_while(|at| *at >= half.max(1));
+        if may_begin(window) { Some(window) } else { ends.find(|at| may_begin(*at)) }
+    });
+    let at = at.unwrap_or(window);
+    let end = match after(fence, head.get(..at).unwrap_or(head)) {
+        Some(_) => at,
+        None => head.get(..at).unwrap_or(head).trim_end().len(),
+    };
+    Cut { end, next: at, at_line: false }
+}
+
+/// The end of the best line to end with, if there is one in that range: best before a blank line, and outside of code.
+fn line_end<'t>(rest: &'t str, range: Range<usize>, mut fence: Option<Fence<'t>>) -> Option<usize> {
+    let mut best: [Option<usize>; 4] = [None; 4];
+    let mut start = 0;
+    // Whether there is something in the fence that is open.
+    let mut filled = false;
+    for line in rest.split('\n') {
+        let end = start + line.len();
+        if end > range.end || end >= rest.len() {
+            break;
+        }
+        let was_open = fence.is_some();
+        fence = after(fence, line);
+        filled = if was_open && fence.is_some() { filled || !line.trim().is_empty() } else { false };
+        let behind = rest.get(end + 1..).unwrap_or_default();
+        let inside = fence.is_some();
+        let may_begin = inside || (!is_command(behind) && !starts_with_a_mark(behind));
+        if end >= range.start && may_begin && (!inside || filled) {
+            let blank = behind.split('\n').next().is_none_or(|next| next.trim().is_empty());
+            let rank = usize::from(!blank) + 2 * usize::from(inside);
+            if let Some(place) = best.get_mut(rank) {
+                *place = Some(end);
+            }
+        }
+        start = end + 1;
+    }
+    best.into_iter().flatten().next()
+}
+
+/// A part that begins so would be run instead of shown.
+pub(crate) fn is_command(text: &str) -> bool {
+    let name = text.trim_start().strip_prefix('/');
+    name.is_some_and(|name| name.starts_with(char::is_alphanumeric))
+}
+
+/// An accent on white space, which is about to go.
+fn starts_with_a_mark(text: &str) -> bool {
+    !grapheme::is_boundary(text, text.len() - text.trim_start().len())
+}
+
+/// An open block of code: a run of backticks or tildes, and what stands behind it.
+#[derive(Debug, Clone, Copy)]
+struct Fence<'t> {
+    run: &'t str,
+    info: &'t str,
+}
+
+impl<'t> Fence<'t> {
+    fn opened_by(line: &'t str) -> Option<Self> {
+        let line = line.trim();
+        let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let info = line.trim_start_matches(mark);
+        let run = line.get(..line.len() - info.len())?;
+        let fits = (3..=LONGEST_FENCE).contains(&run.len()) && info.chars().nth(LONGEST_INFO).is_none();
+        // Otherwise it is code within a line.
+        let alone = mark == '~' || !info.contains('`');
+        (fits && alone).then_some(Fence { run, info })
+    }
+
+    fn is_closed_by(self, line: &str) -> bool {
+        let line = line.trim();
+        line.len() >= self.run.len() && line.trim_start_matches(self.mark()).is_empty()
+    }
+
+    fn mark(self) -> char {
+        if self.run.starts_with('~') { '~' } else { '`' }
+    }
+
+    fn reopened(self) -> String {
+        format!("{}{}\n", self.run, self.info)
+    }
+
+    fn closed(self, piece: &str) -> String {
+        let line = if piece.ends_with('\n') { "" } else { "\n" };
+        format!("{line}{}", self.run)
+    }
+}
+
+/// The fence that is open behind these lines.
+fn after<'t>(mut fence: Option<Fence<'t>>, lines: &'t str) -> Option<Fence<'t>> {
+    for line in lines.split('\n') {
+        fence = match fence {
+            Some(open) if open.is_closed_by(line) => None,
+            Some(open) => Some(open),
+            None => Fence::opened_by(line),
+        };
+    }
+    fence
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The address in `CRUSTOCEAN_CONFIG_URL`.
+
+use std::borrow::Cow;
+use std::env::{self, VarError};
+
+use percent_encoding::percent_decode_str;
+
+use super::{Client, ClientBuilder};
+use crate::error::{Error, Result};
+use crate::model::HostedConfig;
+use crate::net::http::{Http, Method, Request};
+use crate::token::AgentToken;
+
+const VARIABLE: &str = "CRUSTOCEAN_CONFIG_URL";
+
+impl HostedConfig {
+    /// Fetches what Crustocean has set up for this agent from the URL in the environment variable
+    /// `CRUSTOCEAN_CONFIG_URL`, which agents find there that it hosts.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the variable is not set; else as
+    /// [`ClientBuilder::hosted_config`].
+    pub fn from_env(token: &AgentToken) -> Result<Self> {
+        match env::var(VARIABLE) {
+            Ok(url) if !url.trim().is_empty() => Client::builder().hosted_config(&url, token),
+            Err(VarError::NotUnicode(_)) => Err(Error::config(format!("{VARIABLE} is not valid Unicode"))),
+            _ => Err(Error::config(format!(
+                "the environment variable {VARIABLE} is not set: only agents that Crustocean hosts have it"
+            ))),
+        }
+    }
+}
+
+impl ClientBuilder {
+    /// Fetches what Crustocean has set up for an agent that it hosts. The agent's token itself goes to this URL, so it
+    /// has to be the platform's own; the builder's API URL does not matter. See [`HostedConfig::from_env`].
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the URL is unusable; else what the server says.
+    pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
+        let (origin, path, query) = parts(url.trim())?;
+        self.config.api_url = Some(origin.to_owned());
+        let http = Http::new(&self.config)?;
+        let query: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+            query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
+        let query: Vec<(&str, Cow<'_, str>)> =
+            query.iter().map(|(name, value)| (&**name, Cow::from(&**value))).collect();
+        Client::with(http, super::Credentials::Anonymous).hosted(path, &query, token)
+    }
+}
+
+impl Client {
+    fn hosted(&self, path: &str, query: &[(&str, Cow<'_, str>)], token: &AgentToken) -> Result<HostedConfig> {
+        let request = Request { method: Method::Get, path, query, credential: None, body: None };
+        let answer = self.send_with(&request, Some(token.expose()))?;
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            // Not serde's words: they can quote what is in there.
+            let place = format!("line {} column {}", error.line(), error.column());
+            Error::protocol(format!(
+                "the configuration of the agent cannot be read: unexpected JSON at {place}"
+            ))
+        })
+    }
+}
+
+/// Origin, path and query.
+fn parts(url: &str) -> Result<(&str, &str, &str)> {
+    let url = url.split('#').next().unwrap_or_default();
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let begin = address.find("://").map(|at| at + "://".len());
+    let begin = begin.ok_or_else(|| Error::config("the URL of the agent's configuration has no scheme"))?;
+    let end = address.get(begin..).and_then(|rest| rest.find('/')).map_or(address.len(), |at| begin + at);
+    let (origin, path) = address.split_at(end);
+    Ok((origin, if path.is_empty() { "/" } else { path }, query))
+}
+
+fn pair(text: &str) -> (Cow<'_, str>, Cow<'_, str>) {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    (percent_decode_str(name).decode_utf8_lossy(), percent_decode_str(value).decode_utf8_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        for (url, expected) in [
+            ("https://h", ("https://h", "/", "")),
+            ("https://h/", ("https://h", "/", "")),
+            ("https://h:8/a/b?c=d/e&f#g", ("https://h:8", "/a/b", "c=d/e&f")),
+            ("http://[::1]:8?c=/", ("http://[::1]:8", "/", "c=/")),
+        ] {
+            assert_eq!(parts(url).unwrap(), expected);
+        }
+        assert!(parts("api.crustocean.chat/x").is_err() && parts("").is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! A session against a server that answers what it is asked.
+
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use tungstenite::{Message, WebSocket};
+
+use super::*;
+use crate::config::Config;
+use crate::net::{ApiUrl, Dialer};
+use crate::socket::transport::Transport;
+
+const SOON: Duration = Duration::from_secs(20);
+
+struct Anybody;
+
+impl Host for Anybody {
+    fn credentials(&self, _refused: bool) -> Result<String> {
+        Ok("{}".to_owned())
+    }
+
+    fn restore(&self, _line: &Line<'_>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets a client in and answers every event that asks for an ack, with the number of the connection.
+fn serve(number: usize, socket: TcpStream) -> tungstenite::Result<()> {
+    let mut peer: WebSocket<TcpStream> =
+        tungstenite::accept(socket).map_err(|_| tungstenite::Error::ConnectionClosed)?;
+    peer.send(Message::text(r#"0{"sid":"engine","pingInterval":25000,"pingTimeout":20000}"#))?;
+    peer.read()?;
+    peer.send(Message::text(format!(r#"40{{"sid":"socket-{number}"}}"#)))?;
+    loop {
+        let text = peer.read()?.into_text()?;
+        let id: String = text.chars().skip(2).take_while(char::is_ascii_digit).collect();
+        if !id.is_empty() {
+            peer.send(Message::text(format!("43{id}[{number}]")))?;
+        }
+    }
+}
+
+fn session() -> Session {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (number, socket) in listener.incoming().flatten().enumerate() {
+            thread::spawn(move || serve(number, socket));
+        }
+    });
+    let config = Config {
+        api_url: Some(url.clone()),
+        proxy: crate::net::proxy::ProxyChoice::Direct,
+        ..Config::default()
+    };
+    let target = Target {
+        dialer: Dialer::new(&config).unwrap(),
+        url: ApiUrl::parse(&url).unwrap(),
+        user_agent: "test".to_owned(),
+        dial_timeout: SOON,
+        transport: Transport::WebSocket,
+    };
+    let limits = Limits { events: 100, bytes: 1 << 20 };
+    Session::open(target, Arc::new(Anybody), limits, Policy::default()).unwrap()
+}
+
+fn ask(session: &Session) -> Result<usize> {
+    let args = session.emit_with_ack("q", &(), Instant::now() + SOON, SOON)?;
+    Ok(args.first().unwrap())
+}
+
+#[test]
+fn t77_a_question_that_finds_its_link_over_is_asked_on_the_next_one() {
+    let session = session();
+    assert_eq!(ask(&session).unwrap(), 0);
+    // Over, but nobody has looked yet: whoever sends first finds out.
+    session.shared.lock().link().unwrap().end_unnoticed();
+    assert_eq!(ask(&session).unwrap(), 1);
+    assert!(session.shared.lock().acks.is_empty());
+    session.close(SOON).unwrap();
+}
