@@ -191,6 +191,8 @@ fn no_answer_is_a_timeout_with_what_the_server_complained_about() {
         conn.send_event("error", json!({"message": "Slow down"}));
         conn.recv(SOON);
     });
+    // Time enough for the complaint to come.
+    let limit = Duration::from_secs(2);
     let error = in_room(&server).command("/x").timeout(limit).send().unwrap_err();
     assert_eq!((error.is_timeout(), error.server_message()), (true, Some("Slow down")));
 }

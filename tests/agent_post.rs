@@ -178,8 +178,9 @@ fn silence_is_a_timeout() {
     assert!(agent.post("hello").unwrap_err().is_timeout());
 }
 
-/// The link breaks right after the message was read. Whether it is in the history is up to `arrived`.
-fn breaking(arrived: bool, readable: bool) -> crustocean::Result<crustocean::Message> {
+/// The link breaks right after the message was read. Whether it is in the history is up to `arrived`, whether with its
+/// metadata up to `marked`.
+fn breaking(arrived: bool, readable: bool, marked: bool) -> crustocean::Result<crustocean::Message> {
     let history: Arc<Mutex<Vec<Value>>> = Arc::default();
     let kept = Arc::clone(&history);
     let server = ScriptedServer::start(move |conn| {
@@ -188,7 +189,11 @@ fn breaking(arrived: bool, readable: bool) -> crustocean::Result<crustocean::Mes
         if conn.index == 0 {
             let mark = mark(&conn.expect_event("send-message"));
             if arrived {
-                kept.lock().unwrap().push(message("m1", "agent-1", "hello", &mark));
+                let mut arrived = message("m1", "agent-1", "hello", &mark);
+                if !marked {
+                    arrived["metadata"] = json!("{}");
+                }
+                kept.lock().unwrap().push(arrived);
             }
             return;
         }
@@ -210,9 +215,10 @@ fn breaking(arrived: bool, readable: bool) -> crustocean::Result<crustocean::Mes
 #[test]
 fn when_the_link_breaks_the_history_settles_it() {
     let _watchdog = watchdog(LIMIT);
-    assert_eq!(breaking(true, true).unwrap().id.as_str(), "m1");
-    assert_eq!(breaking(false, true).unwrap_err().kind(), ErrorKind::NotSent);
-    let error = breaking(true, false).unwrap_err();
+    assert_eq!(breaking(true, true, true).unwrap().id.as_str(), "m1");
+    assert_eq!(breaking(true, true, false).unwrap().id.as_str(), "m1", "by its words");
+    assert_eq!(breaking(false, true, true).unwrap_err().kind(), ErrorKind::NotSent);
+    let error = breaking(true, false, true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent);
     assert!(!error.is_retryable(), "{error}");
 }
