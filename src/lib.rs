@@ -4,6 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+#[cfg(crustocean_bench)]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod config;
 mod error;

@@ -162,6 +162,7 @@ impl Event {
     }
 
     /// `None` when the event is no JSON at all: then the server is broken.
+    #[inline]
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => raw.first().map(Event::Message),
@@ -173,7 +174,7 @@ impl Event {
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
             "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),
             // Nobody has looked at these yet.
-            _ => return raw.is_json().then_some(Event::Other(raw)),
+            _ => return raw.is_json().then(|| Event::Other(raw.on_its_own())),
         };
         match decoded {
             Ok(event) => Some(event),

@@ -66,6 +66,7 @@ impl Events {
         self.recv(Some(Instant::now()))
     }
 
+    #[inline]
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         let agent = &self.agent;
         let event = loop {

@@ -4,6 +4,8 @@
 //! what came before it and what came after: messages of the new link are held until the history has been read.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::agent::track::{Since, Track};
 use crate::client::Client;
 use crate::error::Result;
 use crate::model::{AgencyId, MessageId, UserId};
-use crate::socket::{Item, Session};
+use crate::socket::{Item, RawEvent, Session};
 
 /// Long enough to read what is there, short enough not to be waiting.
 const SOCKET_GLANCE: Duration = Duration::from_millis(2);
@@ -30,6 +32,8 @@ const MOST_HELD: usize = 10_000;
 pub(crate) struct Feed {
     /// Held by a consumer, also while it fills a gap: the others wait for that.
     line: Mutex<State>,
+    /// Whether anything waits in the line or is being held: if not, events pass it by.
+    busy: AtomicBool,
     /// Held for moments only. Taken after `line`, never before.
     tracks: Mutex<Tracks>,
 }
@@ -50,8 +54,9 @@ struct State {
 }
 
 impl Feed {
-    fn line(&self) -> MutexGuard<'_, State> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn line(&self) -> InLine<'_> {
+        let state = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        InLine { state, busy: &self.busy }
     }
 
     fn tracks(&self) -> MutexGuard<'_, Tracks> {
@@ -119,6 +124,9 @@ impl Feed {
 
     /// Something that is due already.
     pub(crate) fn take_ready(&self, source: &Source<'_>) -> Option<Event> {
+        if !self.busy.load(Ordering::Acquire) {
+            return None;
+        }
         let mut line = self.line();
         loop {
             if let Some(event) = line.ready.pop_front() {
@@ -130,20 +138,49 @@ impl Feed {
     }
 
     /// What becomes of an item: an event to hand out now, or nothing (yet).
+    #[inline]
     pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Option<Event> {
-        // Decoded by each consumer for itself.
-        let queued = Queued::new(item, source)?;
-        // Everything goes through in turn: a second consumer waits while the first one fills a gap.
-        let mut line = self.line();
-        match queued {
-            // The usual case, without a detour.
-            Queued::Event(event) if line.ready.is_empty() && line.backlog.is_empty() && !line.holding => {
-                return is_new(&mut self.tracks(), &event).then_some(event);
+        let queued = match item {
+            Item::Event(raw) => {
+                // Decoded by each consumer for itself.
+                let event = decode(raw, source)?;
+                // The usual case, without a detour.
+                if !self.busy.load(Ordering::Acquire) {
+                    return is_new(&mut self.tracks(), &event).then_some(event);
+                }
+                Queued::Event(event)
             }
-            queued => line.backlog.push_back(queued),
-        }
-        drop(line);
+            item => Queued::Item(item),
+        };
+        // Everything goes through in turn: a second consumer waits while the first one fills a gap.
+        self.line().backlog.push_back(queued);
         self.take_ready(source)
+    }
+}
+
+/// The line, locked. Says whether it is busy when it is let go.
+struct InLine<'a> {
+    state: MutexGuard<'a, State>,
+    busy: &'a AtomicBool,
+}
+
+impl Deref for InLine<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for InLine<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.busy.store(self.state.is_busy(), Ordering::Release);
     }
 }
 
@@ -161,20 +198,22 @@ enum Queued {
     Item(Item),
 }
 
-impl Queued {
-    /// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
-    fn new(item: Item, source: &Source<'_>) -> Option<Self> {
-        let Item::Event(raw) = item else { return Some(Queued::Item(item)) };
-        let generation = raw.generation;
-        let event = Event::from_raw(raw);
-        if event.is_none() {
-            source.session.report_broken_event(generation);
-        }
-        event.map(Queued::Event)
+/// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
+#[inline]
+fn decode(raw: RawEvent, source: &Source<'_>) -> Option<Event> {
+    let generation = raw.generation;
+    let event = Event::from_raw(raw);
+    if event.is_none() {
+        source.session.report_broken_event(generation);
     }
+    event
 }
 
 impl State {
+    fn is_busy(&self) -> bool {
+        self.holding || !self.ready.is_empty() || !self.backlog.is_empty()
+    }
+
     fn accept(&mut self, queued: Queued, tracks: &Mutex<Tracks>, source: &Source<'_>) {
         match queued {
             Queued::Item(Item::Restored) => {
@@ -274,7 +313,10 @@ impl State {
         while Instant::now() < end
             && let Some(item) = source.session.next_item(Instant::now() + SOCKET_GLANCE)
         {
-            self.backlog.extend(Queued::new(item, source));
+            match item {
+                Item::Event(raw) => self.backlog.extend(decode(raw, source).map(Queued::Event)),
+                item => self.backlog.push_back(Queued::Item(item)),
+            }
         }
         let live = self.backlog.iter().filter_map(|queued| match queued {
             Queued::Event(Event::Message(message)) => Some(message.id.clone()),

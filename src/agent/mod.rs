@@ -217,6 +217,7 @@ impl Agent {
     }
 
     /// The next event, from what is there already or from `item`.
+    #[inline]
     pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };

@@ -1,6 +1,7 @@
 //! How far the consumer has got in one room, so that a gap can be told from what was heard.
 
 use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::model::{Message, MessageEdited, MessageId, Timestamp};
 
@@ -34,8 +35,15 @@ enum Start {
 
 #[derive(Debug)]
 struct Known {
-    id: MessageId,
+    /// The id's hash: holding on to hundreds of ids would cost every message an allocation that lives long.
+    id: u64,
     edited_at: Option<Timestamp>,
+}
+
+fn hash(id: &MessageId) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// From where on a room's history is news.
@@ -86,11 +94,12 @@ impl Track {
         if self.recent.len() == REMEMBERED {
             self.recent.pop_front();
         }
-        self.recent.push_back(Known { id: message.id.clone(), edited_at: message.edited_at.clone() });
+        self.recent.push_back(Known { id: hash(&message.id), edited_at: message.edited_at.clone() });
     }
 
     pub(crate) fn hear_edit(&mut self, edit: &MessageEdited) {
-        if let Some(known) = self.recent.iter_mut().rev().find(|known| known.id == edit.message_id) {
+        let id = hash(&edit.message_id);
+        if let Some(known) = self.recent.iter_mut().rev().find(|known| known.id == id) {
             known.edited_at.clone_from(&edit.edited_at);
         }
     }
@@ -105,7 +114,8 @@ impl Track {
         let mut news = Vec::new();
         let mut edits = Vec::new();
         for message in history {
-            if let Some(known) = self.recent.iter_mut().find(|known| known.id == message.id) {
+            let id = hash(&message.id);
+            if let Some(known) = self.recent.iter_mut().find(|known| known.id == id) {
                 if message.edited_at.is_some() && known.edited_at != message.edited_at {
                     known.edited_at.clone_from(&message.edited_at);
                     edits.push(MessageEdited::of(&message));

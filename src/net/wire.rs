@@ -6,6 +6,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -126,19 +127,32 @@ impl Wire {
         }
     }
 
+    /// Fed mode: how many bytes nobody has read yet. `None` where a read is the only way to get any.
+    pub(crate) fn fed(&self) -> Option<usize> {
+        match &self.mode {
+            Mode::Fed { queue, .. } => Some(queue.unread().len()),
+            Mode::Direct => None,
+        }
+    }
+
+    /// Fed mode: reads all of it without a copy, and leaves `bytes` as the memory to go on with. Where in the bytes
+    /// it stands.
+    pub(crate) fn swap_fed(&mut self, bytes: &mut Vec<u8>) -> Range<usize> {
+        match &mut self.mode {
+            Mode::Fed { queue, .. } => {
+                let range = queue.start..queue.end;
+                std::mem::swap(&mut queue.bytes, bytes);
+                queue.clear();
+                range
+            }
+            Mode::Direct => 0..0,
+        }
+    }
+
     /// Fed mode: the socket has nothing more. Reads give `Ok(0)` after what is queued.
     pub(crate) fn end(&mut self) {
         if let Mode::Fed { ended, .. } = &mut self.mode {
             *ended = true;
-        }
-    }
-
-    /// Fed mode: bytes that nobody has read yet.
-    #[cfg(test)]
-    pub(crate) fn queued(&self) -> usize {
-        match &self.mode {
-            Mode::Fed { queue, .. } => queue.unread().len(),
-            Mode::Direct => 0,
         }
     }
 
@@ -473,7 +487,7 @@ mod tests {
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::WouldBlock);
         wire.feed(b"abcd").unwrap();
         wire.feed(b"e").unwrap();
-        assert_eq!(wire.queued(), 5);
+        assert_eq!(wire.fed(), Some(5));
         assert_eq!((wire.read(&mut buffer).unwrap(), &buffer), (3, b"abc"));
         wire.feed(b"fg").unwrap();
         wire.end();

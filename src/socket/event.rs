@@ -19,15 +19,23 @@ use crate::socket::packet;
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     frame: Utf8Bytes,
-    name: Name,
+    name: Span,
     /// The whole array, and the part of it behind the name.
-    data: Range<usize>,
-    args: Range<usize>,
+    data: Span,
+    args: Span,
     /// The arguments without lone surrogates, once that turned out to be needed.
-    repaired: OnceLock<Option<Box<str>>>,
-    ack: Option<Arc<AckRequest>>,
+    repaired: OnceLock<Box<Option<Box<str>>>>,
+    rare: Option<Box<Rare>>,
     /// Which link it came over: on another one its ack id means something else. 0 until it is filed.
     pub(crate) generation: u64,
+}
+
+/// What few events have. Apart, because every event is moved from the reader to the queue to the consumer.
+#[derive(Debug, Clone, Default)]
+struct Rare {
+    /// The name, where it does not stand in the frame as it is.
+    name: Option<Box<str>>,
+    ack: Option<Arc<AckRequest>>,
     attachments: Vec<Bytes>,
 }
 
@@ -38,10 +46,25 @@ struct AckRequest {
     answered: AtomicBool,
 }
 
-#[derive(Debug, Clone)]
-enum Name {
-    In(Range<usize>),
-    Own(Box<str>),
+/// A part of a frame, which is far smaller than 4 GiB.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `part` is a slice of `whole`: where does it stand? Offsets instead of references, so that the event owns its
+    /// frame.
+    fn of(whole: &str, part: &str) -> Self {
+        let Range { start, end } = range_in(whole, part);
+        let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span { start: short(start), end: short(end) }
+    }
+
+    fn within(self, frame: &str) -> &str {
+        frame.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
 }
 
 impl RawEvent {
@@ -55,40 +78,51 @@ impl RawEvent {
         ack: Option<u64>,
         attachments: Vec<Bytes>,
     ) -> Result<Self> {
-        let ack = ack.map(|id| Arc::new(AckRequest { id, answered: AtomicBool::new(false) }));
         let split = packet::split_event(data)?;
-        let name = match split.name {
-            Cow::Borrowed(name) => Name::In(range_in(frame, name)),
-            Cow::Owned(name) => Name::Own(name.into()),
+        let (name, own_name) = match split.name {
+            Cow::Borrowed(name) => (name, None),
+            Cow::Owned(name) => ("", Some(name.into())),
         };
+        let rare = (own_name.is_some() || ack.is_some() || !attachments.is_empty()).then(|| {
+            let ack = ack.map(|id| Arc::new(AckRequest { id, answered: AtomicBool::new(false) }));
+            Box::new(Rare { name: own_name, ack, attachments })
+        });
         Ok(RawEvent {
-            name,
-            data: range_in(frame, data),
-            args: range_in(frame, split.args),
+            name: Span::of(frame, name),
+            data: Span::of(frame, data),
+            args: Span::of(frame, split.args),
             repaired: OnceLock::new(),
             frame: frame.clone(),
-            ack,
+            rare,
             generation: 0,
-            attachments,
         })
     }
 
     /// The event's name.
     pub fn name(&self) -> &str {
-        match &self.name {
-            Name::In(range) => self.frame.get(range.clone()).unwrap_or_default(),
-            Name::Own(name) => name,
-        }
+        let own = self.rare.as_ref().and_then(|rare| rare.name.as_deref());
+        own.unwrap_or_else(|| self.name.within(&self.frame))
     }
 
     /// The arguments, separated by commas, as JSON text. Empty if there are none.
     pub fn args(&self) -> &str {
-        self.frame.get(self.args.clone()).unwrap_or_default()
+        self.args.within(&self.frame)
+    }
+
+    fn ack(&self) -> Option<&AckRequest> {
+        self.rare.as_ref()?.ack.as_deref()
+    }
+
+    /// The same in memory of its own: a frame shares its memory with those that came along with it, and who keeps one
+    /// event should not keep them all.
+    pub(crate) fn on_its_own(mut self) -> Self {
+        self.frame = Utf8Bytes::from(self.frame.as_str());
+        self
     }
 
     /// Whether the server waits for an answer: [`Agent::answer`](crate::Agent::answer).
     pub fn wants_answer(&self) -> bool {
-        self.ack.as_ref().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
+        self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
 
     /// The id to answer under and the link to answer on, once.
@@ -96,8 +130,7 @@ impl RawEvent {
     /// # Errors
     /// `Invalid` when no answer is wanted, or there was one.
     pub(crate) fn take_ack(&self) -> Result<(u64, u64)> {
-        let ack =
-            self.ack.as_ref().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
+        let ack = self.ack().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
         if ack.answered.swap(true, Ordering::AcqRel) {
             return Err(Error::invalid("this event has been answered"));
         }
@@ -106,12 +139,16 @@ impl RawEvent {
 
     /// Roughly the memory that it holds.
     pub(crate) fn size(&self) -> usize {
-        self.frame.len() + self.attachments.iter().map(Bytes::len).sum::<usize>() + size_of::<Self>()
+        let attachments = self.attachments().map(<[u8]>::len).sum::<usize>();
+        self.frame.len()
+            + attachments
+            + size_of::<Self>()
+            + self.rare.as_ref().map_or(0, |_| size_of::<Rare>())
     }
 
     /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.
     pub fn attachments(&self) -> impl Iterator<Item = &[u8]> {
-        self.attachments.iter().map(|bytes| &**bytes)
+        self.rare.iter().flat_map(|rare| &rare.attachments).map(|bytes| &**bytes)
     }
 
     /// The first argument as `T`, whatever comes behind it. No argument reads as `null`, and half a character (an
@@ -119,10 +156,11 @@ impl RawEvent {
     ///
     /// # Errors
     /// What the JSON decoder says.
+    #[inline]
     pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         let args = self.args();
         first_of(args).or_else(|error| {
-            let repaired = self.repaired.get_or_init(|| packet::repair(args).map(Into::into));
+            let repaired = self.repaired.get_or_init(|| Box::new(packet::repair(args).map(Into::into)));
             repaired.as_deref().map_or(Err(error), first_of)
         })
     }
@@ -130,14 +168,14 @@ impl RawEvent {
     /// Whether the arguments are JSON at all, however deep and whatever their strings hold: the line between a
     /// broken server and a message that only cannot be decoded.
     pub(crate) fn is_json(&self) -> bool {
-        is_json(self.frame.get(self.data.clone()).unwrap_or_default())
+        is_json(self.data.within(&self.frame))
     }
 
     /// Where the server's record of this session stands after this event, for
     /// [`Recovery`](crate::socket::packet::Recovery): the last argument if it is a string, and the event asks for no
     /// ack. Decodes that one string and nothing else.
     pub(crate) fn offset(&self) -> Option<String> {
-        if self.ack.is_some() {
+        if self.ack().is_some() {
             return None;
         }
         let args = self.args().trim_end();
@@ -152,7 +190,18 @@ impl RawEvent {
 }
 
 /// The first of the values that stand there separated by commas; `null` if there is none.
+#[inline]
 fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
+    // The usual case: an object and nothing behind it.
+    if values.ends_with('}')
+        && let Ok(only) = serde_json::from_str(values)
+    {
+        return Ok(only);
+    }
+    first_of_several(values)
+}
+
+fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
     let mut stream = serde_json::Deserializer::from_str(values).into_iter::<T>();
     let Some(first) = stream.next() else { return serde_json::from_str("null") };
     let rest = values.get(stream.byte_offset()..).unwrap_or_default().trim_start();
@@ -169,7 +218,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// `part` is a slice of `whole`: where does it stand? Offsets instead of references, so that the event owns its frame.
+/// `part` is a slice of `whole`: where does it stand?
 fn range_in(whole: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start..start + part.len()

@@ -12,7 +12,7 @@ use crate::net::wire::Wire;
 use crate::socket::link::{LinkEnd, reason};
 use crate::socket::pipe::Incoming;
 use crate::socket::refusal::snippet;
-use crate::socket::tap::{Seen, Tap};
+use crate::socket::tap::{Glance, Seen, Tap};
 use crate::socket::websocket::rejected_after_upgrade;
 
 /// How long saying why the link is given up may take.
@@ -24,13 +24,15 @@ pub(crate) struct Framed {
     ws: WebSocket<Tap<Stream>>,
     /// Data messages that came out of `ws`.
     messages: u64,
+    /// tungstenite may have an answer ready that goes out with its next read.
+    unflushed: bool,
 }
 
 impl Framed {
     /// The open packet has been read.
     pub(crate) fn new(ws: WebSocket<Tap<Stream>>) -> Self {
         let messages = ws.get_ref().frames.messages().min(1);
-        Framed { ws, messages }
+        Framed { ws, messages, unflushed: true }
     }
 
     pub(crate) fn wire(&self) -> &Wire {
@@ -70,7 +72,20 @@ impl Framed {
     /// How the link ended.
     pub(crate) fn next(&mut self) -> Result<Option<Incoming>, LinkEnd> {
         loop {
-            match self.ws.read() {
+            // After a goodbye it is tungstenite who knows what still counts.
+            if self.ws.can_write() {
+                match self.ws.get_mut().next_text() {
+                    Glance::Text(text) => {
+                        self.messages += 1;
+                        return Ok(Some(Incoming::Text(text)));
+                    }
+                    Glance::Nothing if !self.unflushed => return Ok(None),
+                    Glance::Nothing | Glance::Other => {}
+                }
+            }
+            let read = self.ws.read();
+            self.unflushed = matches!(read, Ok(Message::Ping(_) | Message::Close(_)));
+            match read {
                 Ok(Message::Text(text)) => {
                     self.messages += 1;
                     return Ok(Some(Incoming::Text(text)));

@@ -13,7 +13,7 @@ use crate::socket::engine::{self, Handshake};
 use crate::socket::event::{AckArgs, Complete, Partial, RawEvent};
 use crate::socket::packet::{self, Kind, MAX_ATTACHMENTS, Reply};
 use crate::socket::payload::{self, Body, Fit, Part};
-use crate::socket::tap::Tap;
+use crate::socket::tap::{Source, Tap};
 use crate::socket::websocket;
 
 /// Engine.IO: a text frame, and the handshake.
@@ -141,6 +141,7 @@ pub fn frames(bytes: &[u8]) {
             self.0.read(&mut buffer[..count])
         }
     }
+    impl Source for Peer {}
     impl Write for Peer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             Ok(bytes.len())
@@ -151,9 +152,9 @@ pub fn frames(bytes: &[u8]) {
     }
     let Some((size, bytes)) = bytes.split_first() else { return };
     let (before, after) = bytes.split_at(usize::from(*size).min(bytes.len()) / 2);
-    let tap = Tap::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before);
+    let tap = Tap::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before.to_vec());
     let config = websocket::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
-    let mut ws = WebSocket::from_partially_read(tap, before.to_vec(), Role::Client, Some(config));
+    let mut ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config));
     let (mut messages, mut controls) = (0, 0);
     let error = loop {
         match ws.read() {

@@ -1,6 +1,7 @@
 //! The bounded queue between whoever reads and whoever consumes.
 
 use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
@@ -97,6 +98,21 @@ impl Inbox {
         Some(item)
     }
 
+    /// Takes the next item, and lays a few of those behind it into the outlet: a small part of what the inbox may
+    /// hold, so that it stays bounded.
+    pub(crate) fn pop_into(&mut self, outlet: &mut VecDeque<Item>) -> Option<Item> {
+        let first = self.pop()?;
+        let stop = self.bytes.saturating_sub(self.max_bytes / OUTLET_SHARE);
+        for _ in 0..self.max_events / OUTLET_SHARE {
+            if self.bytes <= stop {
+                break;
+            }
+            let Some(item) = self.pop() else { break };
+            outlet.push_back(item);
+        }
+        Some(first)
+    }
+
     fn forget(&mut self, item: &Item) {
         if let Item::Event(event) = item {
             self.events -= 1;
@@ -118,6 +134,25 @@ impl Inbox {
         if let Some(item) = dropped {
             self.forget(&item);
         }
+    }
+}
+
+/// Items on their way from the inbox to the consumers, who take them from here without the session's lock. They come
+/// before everything in the inbox. Locked after the state, or alone.
+#[derive(Debug, Default)]
+pub(crate) struct Outlet(Mutex<VecDeque<Item>>);
+
+/// The part of the inbox that fits.
+const OUTLET_SHARE: usize = 64;
+
+impl Outlet {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next item, if there is one and nobody is just taking another.
+    pub(crate) fn try_pop(&self) -> Option<Item> {
+        self.0.try_lock().ok()?.pop_front()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Socket.IO 5 over Engine.IO 4, over WebSocket or HTTP long-polling. Knows nothing of Crustocean.
 
 mod backoff;
+#[cfg(crustocean_bench)]
+pub(crate) mod bench;
 mod channel;
 mod connect;
 mod engine;

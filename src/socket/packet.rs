@@ -123,7 +123,9 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         .and_then(|rest| rest.strip_suffix(']'))
         .ok_or(malformed("the event is not a JSON array"))?
         .trim_start();
-    let (name, rest) = if inner.starts_with('"') {
+    let (name, rest) = if let Some(plain) = plain_name(inner) {
+        plain
+    } else if inner.starts_with('"') {
         let end = string_end(inner).ok_or(malformed("the event's name is not closed"))?;
         let (quoted, rest) =
             inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
@@ -158,6 +160,14 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         _ => return Err(malformed("the event is not a JSON array")),
     };
     Ok(NameAndArgs { name, args })
+}
+
+/// The string that `text` begins with, if nothing in it is escaped, and what comes behind it. As every usual name.
+fn plain_name(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let inside = text.strip_prefix('"')?;
+    let end = inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
+    let (name, rest) = inside.split_at_checked(end)?;
+    Some((name.into(), rest.strip_prefix('"')?))
 }
 
 /// Where the string that `text` begins with ends, quotes included.

@@ -194,11 +194,14 @@ impl Session {
 
     /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.
     pub(crate) fn next(&self, until: Option<Instant>) -> Next {
+        if let Some(item) = self.shared.outlet.try_pop() {
+            return Next::Item(item);
+        }
         if let Err(error) = self.shared.check_process() {
             let told = self.closed.swap(true, Ordering::AcqRel);
             return if told { Next::Closed } else { Next::Failed(error) };
         }
-        let wish = |state: &mut State| match state.inbox.pop() {
+        let wish = |state: &mut State| match self.shared.pop(state) {
             Some(item) => Some(Next::Item(item)),
             None if matches!(state.phase, Phase::Closed) => {
                 Some(state.failure.take().map_or(Next::Closed, Next::Failed))
@@ -210,7 +213,7 @@ impl Session {
 
     /// As [`next`](Session::next), but leaves the end of the session to be found by that.
     pub(crate) fn next_item(&self, until: Instant) -> Option<Item> {
-        let wish = |state: &mut State| match state.inbox.pop() {
+        let wish = |state: &mut State| match self.shared.pop(state) {
             Some(item) => Some(Some(item)),
             None => matches!(state.phase, Phase::Closed).then_some(None),
         };

@@ -5,7 +5,8 @@
 //! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
 //!
 //! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. A third
-//! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either.
+//! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either. Beneath
+//! the state's there is the [`Outlet`]'s, held for moments.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
-use crate::socket::inbox::Inbox;
+use crate::socket::inbox::{Inbox, Item, Outlet};
 use crate::socket::link::Link;
 use crate::socket::policy::Policy;
 use crate::socket::session::{Host, Limits};
@@ -33,6 +34,7 @@ const RESTORING_SLICE: Duration = Duration::from_millis(10);
 /// See the module.
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
+    pub(crate) outlet: Outlet,
     /// See [`standing`](crate::socket::standing).
     pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
@@ -58,6 +60,7 @@ impl Shared {
     pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Self {
         Shared {
             state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
+            outlet: Outlet::default(),
             orders: Mutex::new(()),
             consumers: Condvar::new(),
             others: Condvar::new(),
@@ -79,6 +82,12 @@ impl Shared {
             ErrorKind::Closed,
             "the agent belongs to the parent of this process: connect another one after the fork",
         ))
+    }
+
+    /// The next item for a consumer.
+    pub(crate) fn pop(&self, state: &mut State) -> Option<Item> {
+        let mut outlet = self.outlet.lock();
+        outlet.pop_front().or_else(|| state.inbox.pop_into(&mut outlet))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

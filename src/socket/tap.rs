@@ -2,26 +2,77 @@
 //!
 //! tungstenite hands out messages only. Whether a silent minute was silence or the drip of a frame that never ends,
 //! how many control frames a peer sends, or what an unreadable frame began with, shows in the bytes.
+//!
+//! And since the frames are seen here, those that are whole and plain are taken out here, which costs a fraction;
+//! tungstenite gets the rest, one frame at a time, so that at the end of each it holds nothing back.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
+
+use tungstenite::{Bytes, Utf8Bytes};
+
+use crate::net::Stream;
 
 /// The longest frame header: two bytes, eight of length, four of mask.
 const LONGEST_HEADER: usize = 14;
 const CLOSE: u8 = 8;
+
+/// What is read at once when little comes in, and what it grows to under load.
+const MIN_CHUNK: usize = 4 << 10;
+const MAX_CHUNK: usize = 64 << 10;
+/// Chunks up to this size are not kept when there is nothing more to read.
+const SMALL_CHUNK: usize = 8 << 10;
+/// A chunk that grew shrinks again after this many reads in a row that used less than a quarter of it.
+const SMALL_READS: u8 = 8;
+
+/// What a [`Tap`] reads from.
+pub(crate) trait Source: Read {
+    /// How much is there to [`swap`](Source::swap). `None` if it has to be read.
+    fn ready(&self) -> Option<usize> {
+        None
+    }
+
+    /// Takes what is there without a copy, and leaves `bytes` as memory to go on with. Where in the bytes it stands.
+    fn swap(&mut self, _bytes: &mut Vec<u8>) -> Range<usize> {
+        0..0
+    }
+}
+
+impl Source for Stream {
+    fn ready(&self) -> Option<usize> {
+        match self {
+            Stream::Plain(wire) => wire.fed(),
+            Stream::Rustls(_) | Stream::Native(_) => None,
+        }
+    }
+
+    fn swap(&mut self, bytes: &mut Vec<u8>) -> Range<usize> {
+        self.wire_mut().swap_fed(bytes)
+    }
+}
 
 /// A stream that notes the frames read through it.
 #[derive(Debug)]
 pub(crate) struct Tap<S> {
     inner: S,
     pub(crate) frames: Frames,
+    ahead: Ahead,
+}
+
+/// What is next, as far as it shows.
+#[derive(Debug)]
+pub(crate) enum Glance {
+    Text(Utf8Bytes),
+    /// Nothing is there.
+    Nothing,
+    /// Something for tungstenite.
+    Other,
 }
 
 impl<S> Tap<S> {
     /// `read` is what was read before and belongs to the WebSocket already.
-    pub(crate) fn new(inner: S, read: &[u8]) -> Self {
-        let mut frames = Frames::default();
-        frames.observe(read);
-        Tap { inner, frames }
+    pub(crate) fn new(inner: S, read: Vec<u8>) -> Self {
+        Tap { inner, frames: Frames::default(), ahead: Ahead::new(read) }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -33,11 +84,142 @@ impl<S> Tap<S> {
     }
 }
 
-impl<S: Read> Read for Tap<S> {
+impl<S: Source> Tap<S> {
+    /// Takes the next message if it is one whole frame of text and tungstenite is not in the middle of something.
+    pub(crate) fn next_text(&mut self) -> Glance {
+        if self.frames.is_partial() {
+            return Glance::Other;
+        }
+        if self.ahead.is_empty() {
+            match self.ahead.fill(&mut self.inner) {
+                Ok(1..) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.ahead.rest(&mut self.inner);
+                    return Glance::Nothing;
+                }
+                // tungstenite will find the same.
+                Ok(0) | Err(_) => return Glance::Other,
+            }
+        }
+        match self.ahead.take_text() {
+            Some(text) => {
+                self.frames.took_message(text.len());
+                Glance::Text(text)
+            }
+            None => Glance::Other,
+        }
+    }
+}
+
+impl<S: Source> Read for Tap<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.frames.observe(buffer.get(..count).unwrap_or_default());
+        if self.ahead.is_empty() && self.ahead.fill(&mut self.inner)? == 0 {
+            return Ok(0);
+        }
+        let unread = self.ahead.unread();
+        let count = self.frames.observe_one(unread.get(..buffer.len()).unwrap_or(unread));
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), unread.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        self.ahead.start += count;
         Ok(count)
+    }
+}
+
+/// What was read from the stream and is not taken yet.
+#[derive(Debug)]
+struct Ahead {
+    /// Shared with the messages that were taken out of it.
+    chunk: Bytes,
+    start: usize,
+    end: usize,
+    size: usize,
+    small_reads: u8,
+}
+
+impl Ahead {
+    fn new(read: Vec<u8>) -> Self {
+        Ahead { start: 0, end: read.len(), chunk: read.into(), size: MIN_CHUNK, small_reads: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start >= self.end
+    }
+
+    fn unread(&self) -> &[u8] {
+        self.chunk.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// To be called when it is empty.
+    fn fill(&mut self, stream: &mut impl Source) -> io::Result<usize> {
+        (self.start, self.end) = (0, 0);
+        match stream.ready() {
+            // Nothing, or the end.
+            Some(0) => stream.read(&mut [0]),
+            Some(_) => {
+                let mut chunk = self.take_back().unwrap_or_default();
+                Range { start: self.start, end: self.end } = stream.swap(&mut chunk);
+                self.chunk = chunk.into();
+                Ok(self.end - self.start)
+            }
+            None => {
+                let size = self.size;
+                let mut chunk =
+                    self.take_back().filter(|chunk| chunk.len() == size).unwrap_or_else(|| vec![0; size]);
+                let result = stream.read(&mut chunk);
+                self.chunk = chunk.into();
+                self.end = result?;
+                self.adapt(self.end);
+                Ok(self.end)
+            }
+        }
+    }
+
+    /// The chunk's memory, unless somebody still holds a message out of it.
+    fn take_back(&mut self) -> Option<Vec<u8>> {
+        std::mem::take(&mut self.chunk).try_into_mut().ok().map(Vec::from)
+    }
+
+    fn adapt(&mut self, count: usize) {
+        if count >= self.size {
+            self.size = (self.size * 2).min(MAX_CHUNK);
+            self.small_reads = 0;
+        } else if count >= self.size / 4 || self.size == MIN_CHUNK {
+            self.small_reads = 0;
+        } else {
+            self.small_reads += 1;
+            if self.small_reads == SMALL_READS {
+                self.size = MIN_CHUNK;
+                self.small_reads = 0;
+            }
+        }
+    }
+
+    /// Nothing more is there: memory is kept only where it will soon be needed.
+    fn rest(&mut self, stream: &mut impl Source) {
+        if self.chunk.len() <= SMALL_CHUNK
+            && let Some(mut chunk) = self.take_back()
+            && stream.ready().is_some()
+        {
+            stream.swap(&mut chunk);
+        }
+    }
+
+    /// The payload of the next frame, if it is whole, final and unmasked text.
+    fn take_text(&mut self) -> Option<Utf8Bytes> {
+        let unread = self.unread();
+        let (header, length) = match *unread {
+            [0x81, short @ 0..=125, ..] => (2, usize::from(short)),
+            [0x81, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([high, low]))),
+            _ => return None,
+        };
+        let payload = unread.get(header..header + length)?;
+        // A message that is kept must not keep a chunk of which it is a small part.
+        let shared = self.end > self.chunk.len() / 2;
+        let payload = if shared { self.chunk.slice_ref(payload) } else { Bytes::copy_from_slice(payload) };
+        let text = Utf8Bytes::try_from(payload).ok()?;
+        self.start += header + length;
+        Some(text)
     }
 }
 
@@ -105,17 +287,27 @@ impl Frames {
         self.http
     }
 
-    fn observe(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            let taken = match self.left {
-                None => self.header(bytes),
-                Some(left) => self.payload(left, bytes),
+    /// Looks at what belongs to the frame that is under way or begins here. How many bytes that is.
+    fn observe_one(&mut self, bytes: &[u8]) -> usize {
+        let mut done = 0;
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            done += match self.left {
+                None => self.header(rest),
+                Some(left) => self.payload(left, rest),
             };
-            bytes = bytes.get(taken..).unwrap_or_default();
             if self.left == Some(0) {
                 self.frame_ends();
+                break;
             }
         }
+        done
+    }
+
+    /// A whole message was taken past [`observe_one`](Frames::observe_one).
+    fn took_message(&mut self, bytes: usize) {
+        self.seen.bytes += bytes;
+        self.seen.messages = self.seen.messages.saturating_add(1);
+        self.messages += 1;
     }
 
     /// Takes bytes until the header is complete.
@@ -195,9 +387,12 @@ mod tests {
     /// Fed whole and byte by byte, which must make no difference.
     fn walk(bytes: &[u8]) -> Frames {
         let mut whole = Frames::default();
-        whole.observe(bytes);
+        let mut done = 0;
+        while done < bytes.len() {
+            done += whole.observe_one(&bytes[done..]);
+        }
         let mut single = Frames::default();
-        bytes.iter().for_each(|byte| single.observe(&[*byte]));
+        bytes.iter().for_each(|byte| assert_eq!(single.observe_one(&[*byte]), 1));
         assert_eq!(format!("{whole:?}"), format!("{single:?}"));
         whole
     }
@@ -236,5 +431,81 @@ mod tests {
         assert!(!walk(&http).saw_http(), "not yet a frame");
         http.resize(200, b' ');
         assert!(walk(&http).saw_http());
+    }
+
+    /// What is still to come, and how much of it a read gives; after each there is nothing for once.
+    struct Peer(Vec<u8>, usize, bool);
+
+    impl Read for Peer {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.2 = !self.2;
+            if !self.2 || self.0.is_empty() {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let count = self.1.min(buffer.len()).min(self.0.len());
+            self.0.drain(..count).zip(buffer).for_each(|(byte, slot)| *slot = byte);
+            Ok(count)
+        }
+    }
+
+    impl Write for Peer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Source for Peer {}
+
+    #[test]
+    fn takes_what_is_plain_and_leaves_the_rest_in_order() {
+        use tungstenite::protocol::Role;
+        use tungstenite::{Error, Message, WebSocket};
+
+        let long = "x".repeat(70_000);
+        let mut bytes = b"\x81\x01a\x89\x00\x81\x02bc\x01\x01d\x89\x00\x80\x01e\x82\x01f\x81\x00".to_vec();
+        bytes.extend(b"\x81\x7f\0\0\0\0\0\x01\x11\x70");
+        bytes.extend(long.as_bytes());
+        bytes.extend(b"\x81\x7e\x01\x00");
+        bytes.extend([b'g'; 256]);
+        let expected = ["a", "bc", "de", "f", "", &long, &"g".repeat(256)];
+        for step in [1, 2, 3, 7, 300, 5000, 100_000] {
+            let mut ws = WebSocket::from_raw_socket(
+                Tap::new(Peer(bytes.clone(), step, false), Vec::new()),
+                Role::Client,
+                None,
+            );
+            let (mut got, mut idle) = (Vec::new(), 0);
+            while idle < 3 {
+                match ws.get_mut().next_text() {
+                    Glance::Text(text) => got.push(text.to_string()),
+                    Glance::Nothing => idle += 1,
+                    Glance::Other => match ws.read() {
+                        Ok(Message::Text(text)) => got.push(text.to_string()),
+                        Ok(Message::Binary(bytes)) => got.push(String::from_utf8(bytes.to_vec()).unwrap()),
+                        Ok(_) => {}
+                        Err(Error::Io(_)) => idle += 1,
+                        Err(error) => panic!("{error}"),
+                    },
+                }
+                if !ws.get_ref().get_ref().0.is_empty() {
+                    idle = 0;
+                }
+            }
+            assert_eq!(got, expected, "{step} bytes at a time");
+            let frames = &mut ws.get_mut().frames;
+            assert_eq!((frames.messages(), frames.take().controls, frames.is_partial()), (7, 2, false));
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_kept_keeps_no_chunk() {
+        let one = [b"\x81\x64".as_slice(), &[b'x'; 100]].concat();
+        let mut tap = Tap::new(Peer(one, 200, false), Vec::new());
+        let Glance::Text(text) = tap.next_text() else { panic!("a message is there") };
+        assert!(AsRef::<Bytes>::as_ref(&text).is_unique());
     }
 }

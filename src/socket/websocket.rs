@@ -21,8 +21,9 @@ const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 pub(crate) const MAX_MESSAGE: usize = 16 << 20;
 /// Room for automatic pongs besides one message of ours.
 const WRITE_SLACK: usize = 256 << 10;
-/// Small, because every agent of a process has one; it grows when messages are larger.
-const READ_BUFFER: usize = 8 << 10;
+/// Small, because every agent of a process has one, and most messages do not come this way: see
+/// [`Tap`](crate::socket::tap). It grows when messages are larger.
+const READ_BUFFER: usize = 1 << 10;
 
 /// How long the body of a refusal may take.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
@@ -63,8 +64,7 @@ pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Res
         return Err(refusal(&head, tail, &mut stream));
     }
     check_upgrade(&head, &key)?;
-    let stream = Tap::new(stream, &tail);
-    Ok(WebSocket::from_partially_read(stream, tail, Role::Client, Some(config(None))))
+    Ok(WebSocket::from_raw_socket(Tap::new(stream, tail), Role::Client, Some(config(None))))
 }
 
 /// What engine.io does to a client of another protocol version: it accepts the upgrade and then answers HTTP inside

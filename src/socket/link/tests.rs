@@ -28,7 +28,7 @@ fn pair_with(handshake: Handshake) -> (Link, Peer, Arc<AtomicU64>) {
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
     theirs.set_read_timeout(Some(SOON)).unwrap();
-    let tap = Tap::new(Stream::Plain(Wire::new(ours)), &[]);
+    let tap = Tap::new(Stream::Plain(Wire::new(ours)), Vec::new());
     let ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config(None)));
     let skew = Arc::new(AtomicU64::new(0));
     let link = Link::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();

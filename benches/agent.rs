@@ -1,0 +1,107 @@
+//! An agent against the replay server, which runs on a thread of this process, and the bare loop beside it. For ratios
+//! to quote, `benches/run` has processes of their own.
+#![allow(clippy::expect_used, reason = "a bench that fails should stop")]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crustocean::{Agent, Event, RecvError};
+use crustocean_bench::bare::{Bare, BareHttp};
+use crustocean_bench::{TOKEN, replay};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use serde_json::json;
+
+/// Messages an iteration.
+const BATCH: usize = 5000;
+
+fn main() {
+    divan::main();
+}
+
+fn join(url: &str) -> Agent {
+    let token = TOKEN.parse().expect("a token");
+    let agent = Agent::builder().api_url(url).connect(token).expect("connects");
+    agent.join("lobby").expect("joins");
+    agent
+}
+
+#[divan::bench(args = [120, 2000], max_time = 2)]
+fn events(bencher: Bencher<'_, '_>, size: usize) {
+    let agent = join(&replay::start());
+    let mut events = agent.events();
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        agent.emit("flood", &json!({ "count": BATCH, "size": size })).expect("a send");
+        let messages = events.by_ref().filter(|event| matches!(event, Ok(Event::Message(_))));
+        assert_eq!(messages.take(BATCH).count(), BATCH);
+    });
+}
+
+#[divan::bench(args = [120, 2000], max_time = 2)]
+fn events_bare(bencher: Bencher<'_, '_>, size: usize) {
+    let mut bare = Bare::join(&replay::start());
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        bare.ask(BATCH, size);
+        (0..BATCH).for_each(|_| drop(bare.message()));
+    });
+}
+
+/// Several threads that take events in turn: each decodes its own.
+#[divan::bench(args = [1, 2, 4], max_time = 2)]
+fn events_by_threads(bencher: Bencher<'_, '_>, threads: usize) {
+    let agent = join(&replay::start());
+    bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
+        agent.emit("flood", &json!({ "count": BATCH, "size": 120 })).expect("a send");
+        let taken = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let events = agent.events();
+                    while taken.load(Ordering::Relaxed) < BATCH {
+                        match events.recv_timeout(Duration::from_millis(1)) {
+                            Ok(Event::Message(_)) => drop(taken.fetch_add(1, Ordering::Relaxed)),
+                            Ok(_) | Err(RecvError::Timeout) => {}
+                            Err(error) => panic_with(&error),
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[expect(clippy::panic, reason = "a bench that fails should stop")]
+fn panic_with(error: &RecvError) {
+    panic!("{error}");
+}
+
+/// An event with an ack, until the ack is there.
+#[divan::bench(max_time = 1)]
+fn ack(bencher: Bencher<'_, '_>) {
+    let agent = join(&replay::start());
+    let payload = json!({ "agencyId": crustocean_bench::ROOM, "content": "/dice 6" });
+    bencher.bench_local(|| agent.call("send-message", &payload, Duration::from_secs(10)).expect("an ack"));
+}
+
+#[divan::bench(max_time = 1)]
+fn ack_bare(bencher: Bencher<'_, '_>) {
+    let mut bare = Bare::join(&replay::start());
+    bencher.bench_local(|| bare.call());
+}
+
+/// From nothing to joined, REST included.
+#[divan::bench(max_time = 1)]
+fn connect_to_joined(bencher: Bencher<'_, '_>) {
+    let url = replay::start();
+    bencher.bench_local(|| join(&url));
+}
+
+#[divan::bench(max_time = 1)]
+fn connect_to_joined_bare(bencher: Bencher<'_, '_>) {
+    let url = replay::start();
+    bencher.bench_local(|| {
+        BareHttp::new(&url).before_join();
+        Bare::join(&url)
+    });
+}

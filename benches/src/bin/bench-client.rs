@@ -1,0 +1,215 @@
+//! One measurement as a process of its own: `bench-client <crate|bare> <what> <url> [numbers]`.
+//!
+//! Prints `name=value` pairs. Who only connects prints `joined` and waits for the end of its standard input.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench that fails should stop"
+)]
+
+use std::io::Read as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crustocean::{Agent, Event};
+use crustocean_bench::bare::{Bare, BareHttp};
+use crustocean_bench::{TOKEN, process};
+use serde_json::json;
+
+/// Before the measured calls.
+const WARM_UP: usize = 200;
+const LOOP_STACK: usize = 128 << 10;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize| args.get(at).and_then(|text| text.parse::<usize>().ok()).unwrap_or(1);
+    let url = args[2].as_str();
+    match (args[0].as_str(), args[1].as_str()) {
+        ("crate", "events") => crate_events(url, number(3), number(4), number(5)),
+        ("bare", "events") => bare_events(url, number(3), number(4)),
+        ("crate", "acks") => crate_acks(url, number(3)),
+        ("bare", "acks") => bare_acks(url, number(3)),
+        ("crate", "join") => wait_joined(&join(url)),
+        ("bare", "join") => {
+            BareHttp::new(url).before_join();
+            wait_joined(&Bare::join(url));
+        }
+        ("crate", "many") => many(
+            number(3),
+            || Some(join(url)),
+            |agent| {
+                for event in agent.events() {
+                    drop(event);
+                }
+            },
+        ),
+        ("bare", "many") => many(
+            number(3),
+            || Some(Bare::join_small(url)),
+            |mut bare| {
+                bare.message();
+            },
+        ),
+        ("crate", "slow") => slow(url, number(3), number(4)),
+        _ => panic!("no such measurement: {args:?}"),
+    }
+    // The agent's goodbye is no part of any measurement.
+    std::process::exit(0);
+}
+
+fn join(url: &str) -> Agent {
+    let token = TOKEN.parse().expect("a token");
+    let agent = Agent::builder().api_url(url).connect(token).expect("connects");
+    agent.join("lobby").expect("joins");
+    agent
+}
+
+fn wait_joined<T>(_connected: &T) {
+    println!("joined");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+fn report(count: usize, started: Instant, cpu: Duration) {
+    let took = started.elapsed().as_secs_f64();
+    let cpu = (process::cpu() - cpu).as_secs_f64();
+    println!("rate={} cpu={} peak={}", count as f64 / took, cpu / count as f64, process::own("VmHWM"));
+}
+
+fn crate_events(url: &str, count: usize, size: usize, threads: usize) {
+    let agent = join(url);
+    let (cpu, started) = (process::cpu(), Instant::now());
+    agent.emit("flood", &json!({ "count": count, "size": size })).expect("a send");
+    if threads == 1 {
+        let mut left = count;
+        for event in agent.events() {
+            if let Event::Message(message) = event.expect("an event") {
+                assert!(!message.content.is_empty());
+                left -= 1;
+                if left == 0 {
+                    break;
+                }
+            }
+        }
+        return report(count, started, cpu);
+    }
+    let taken = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for event in agent.events() {
+                    if let Ok(Event::Message(message)) = event {
+                        assert!(!message.content.is_empty());
+                        if taken.fetch_add(1, Ordering::Relaxed) + 1 == count {
+                            report(count, started, cpu);
+                            std::process::exit(0);
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn bare_events(url: &str, count: usize, size: usize) {
+    let mut bare = Bare::join(url);
+    let (cpu, started) = (process::cpu(), Instant::now());
+    bare.ask(count, size);
+    for _ in 0..count {
+        assert!(!bare.message().content.is_empty());
+    }
+    report(count, started, cpu);
+}
+
+/// Every call inside a handler, as a bot's are.
+fn crate_acks(url: &str, count: usize) {
+    let agent = join(url);
+    agent.emit("flood", &json!({ "count": 1, "size": 120 })).expect("a send");
+    for event in agent.events() {
+        if let Event::Message(message) = event.expect("an event") {
+            let payload = json!({ "agencyId": message.agency_id, "content": "/dice 6" });
+            let limit = Duration::from_secs(10);
+            return acks(count, || {
+                agent.call("send-message", &payload, limit).expect("an ack");
+            });
+        }
+    }
+}
+
+fn bare_acks(url: &str, count: usize) {
+    let mut bare = Bare::join(url);
+    acks(count, || {
+        bare.call();
+    });
+}
+
+fn acks(count: usize, mut call: impl FnMut()) {
+    (0..WARM_UP).for_each(|_| call());
+    let mut times: Vec<Duration> = (0..count)
+        .map(|_| {
+            let started = Instant::now();
+            call();
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    let micros = |at: usize| times[at.min(times.len() - 1)].as_secs_f64() * 1e6;
+    println!("p50={} p99={}", micros(count / 2), micros(count * 99 / 100));
+}
+
+/// `count` connections, each with a thread that loops over its events.
+fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, run: fn(T)) {
+    // The first one brings what all share.
+    let first = join().expect("joins");
+    thread::sleep(Duration::from_millis(500));
+    let before = process::own("VmRSS");
+    let started = Instant::now();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while next.fetch_add(1, Ordering::Relaxed) < count {
+                    let connected = join().expect("joins");
+                    let loops = thread::Builder::new().stack_size(LOOP_STACK);
+                    loops.spawn(move || run(connected)).map(drop).expect("a thread");
+                }
+            });
+        }
+    });
+    let took = started.elapsed();
+    // Buffers that grew for the answer of a handshake are given back when nothing comes.
+    thread::sleep(Duration::from_secs(3));
+    let after = process::own("VmRSS");
+    println!(
+        "each={} threads={} secs={}",
+        after.saturating_sub(before) as f64 / count as f64,
+        process::own("Threads") as f64 / (count + 1) as f64,
+        took.as_secs_f64()
+    );
+    drop(first);
+}
+
+/// A handler that takes `micros` a message, and what the process needs at most.
+fn slow(url: &str, count: usize, micros: usize) {
+    let agent = join(url);
+    let (cpu, started) = (process::cpu(), Instant::now());
+    agent.emit("flood", &json!({ "count": count, "size": 120 })).expect("a send");
+    let mut seen = 0;
+    let mut missed = 0;
+    while seen + missed < count {
+        match agent.events().next() {
+            Some(Ok(Event::Message(message))) if !message.replayed => {
+                seen += 1;
+                let until = Instant::now() + Duration::from_micros(micros as u64);
+                while Instant::now() < until {
+                    std::hint::spin_loop();
+                }
+            }
+            Some(Ok(Event::Lagged { missed: more, .. })) => missed += more as usize,
+            Some(Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    report(count, started, cpu);
+}

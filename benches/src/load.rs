@@ -1,0 +1,107 @@
+//! The messages that are sent: a thousand different ones of each size, encoded once.
+
+use std::fmt::Write as _;
+
+use crate::ROOM;
+
+/// How many different messages there are of a size.
+pub const DISTINCT: usize = 1000;
+/// The messages of the room's history are older than those that are sent live.
+pub const HISTORY: usize = 10_000;
+
+/// The time of message number `n`, a millisecond after the one before.
+pub fn created_at(n: usize) -> String {
+    format!("2026-03-05T10:{:02}:{:02}.{:03}Z", n / 60_000, n / 1000 % 60, n % 1000)
+}
+
+/// The number of the message that has this time.
+pub fn number_at(time: &str) -> Option<usize> {
+    let part = |from: usize, to: usize| time.get(from..to)?.parse::<usize>().ok();
+    Some(part(14, 16)? * 60_000 + part(17, 19)? * 1000 + part(20, 23)?)
+}
+
+/// A message with `size` characters of text, as JSON. A quarter has escapes in the text, an eighth letters beyond
+/// ASCII; `metadata` is an object, or a string with an object in it.
+pub fn message(n: usize, size: usize, string_metadata: bool) -> String {
+    let mut text = String::with_capacity(size + 16);
+    for word in 0.. {
+        if text.chars().count() >= size {
+            break;
+        }
+        match (n % 8, word % 9) {
+            (1 | 5, 7) => text.push('\n'),
+            (2, 7) => text.push_str("größe "),
+            _ => {
+                let _ = write!(text, "word{} ", (n * 31 + word * 7) % 97);
+            }
+        }
+    }
+    let text: String = text.chars().take(size).collect();
+    let guard = serde_json::json!({ "loop_guard": {
+        "interaction_id": format!("lg_mcvbh2k1_{:06}", n % 1_000_000), "hop": n % 20, "max_hops": 20, "status": "active",
+    }});
+    let metadata = if string_metadata { serde_json::Value::String(guard.to_string()) } else { guard };
+    serde_json::json!({
+        "id": format!("7b1d3c52-95f0-4d5e-8c39-{n:012}"),
+        "agencyId": ROOM,
+        "content": text,
+        "sender_id": format!("a3a0a4e6-51a4-4f0d-9d1b-{:012}", n % 50),
+        "sender_username": format!("user{:02}", n % 50),
+        "sender_display_name": format!("User {:02}", n % 50),
+        "sender_type": "user",
+        "type": "chat",
+        "metadata": metadata,
+        "created_at": created_at(n),
+        "dm": false,
+    })
+    .to_string()
+}
+
+/// The Socket.IO packet of a live message, with the Engine.IO digit before it.
+pub fn packet(n: usize, size: usize) -> String {
+    format!("42[\"message\",{}]", message(HISTORY + n, size, false))
+}
+
+/// An unmasked WebSocket text frame.
+pub fn frame(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match text.len() {
+        short @ 0..=125 => frame.push(short as u8),
+        medium @ 126..=0xffff => {
+            frame.push(126);
+            frame.extend_from_slice(&(medium as u16).to_be_bytes());
+        }
+        long => {
+            frame.push(127);
+            frame.extend_from_slice(&(long as u64).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// All messages of one size, as they go over the wire.
+#[derive(Debug)]
+pub struct Flood {
+    bytes: Vec<u8>,
+    /// Where each frame ends.
+    ends: Vec<usize>,
+}
+
+impl Flood {
+    /// With `size` characters of text each.
+    pub fn new(size: usize) -> Self {
+        let mut flood = Flood { bytes: Vec::new(), ends: Vec::new() };
+        for n in 0..DISTINCT {
+            flood.bytes.extend(frame(&packet(n, size)));
+            flood.ends.push(flood.bytes.len());
+        }
+        flood
+    }
+
+    /// The bytes of the first `count` frames, [`DISTINCT`] at most.
+    pub fn first(&self, count: usize) -> &[u8] {
+        let end = count.min(DISTINCT).checked_sub(1).map_or(0, |last| self.ends[last]);
+        &self.bytes[..end]
+    }
+}

@@ -1,0 +1,189 @@
+//! A server that only plays back: a thread a connection, frames encoded beforehand, just enough HTTP. It is never
+//! what a measurement waits for.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use serde::Deserialize;
+use tungstenite::handshake::derive_accept_key;
+
+use crate::ROOM;
+use crate::load::{self, DISTINCT, Flood, HISTORY};
+
+/// A connection's thread needs little, and there may be thousands.
+const STACK: usize = 128 << 10;
+
+/// Starts the server in this process. Its URL.
+pub fn start() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::Builder::new().spawn(move || serve(&listener)).expect("a thread");
+    url
+}
+
+/// Serves for ever.
+pub fn serve(listener: &TcpListener) {
+    let shared = Arc::new(Replay::default());
+    for stream in listener.incoming().flatten() {
+        let shared = Arc::clone(&shared);
+        let serve = move || {
+            // A client that leaves is no error.
+            let _ = shared.connection(stream);
+        };
+        thread::Builder::new().stack_size(STACK).spawn(serve).expect("a thread");
+    }
+}
+
+#[derive(Default)]
+struct Replay {
+    floods: Mutex<HashMap<usize, Arc<Flood>>>,
+    /// Pages of the history that were asked for before, by path and query.
+    pages: Mutex<HashMap<String, Arc<str>>>,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    count: usize,
+    size: usize,
+}
+
+impl Replay {
+    fn connection(&self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut writer = stream.try_clone()?;
+        let mut reader = BufReader::with_capacity(4096, stream);
+        loop {
+            let mut path = String::new();
+            let mut length = 0;
+            let mut key = None;
+            let mut line = String::new();
+            loop {
+                line.clear();
+                if reader.read_line(&mut line)? == 0 {
+                    return Ok(());
+                }
+                let text = line.trim_end();
+                if text.is_empty() {
+                    break;
+                }
+                if path.is_empty() {
+                    path = text.split(' ').nth(1).unwrap_or("/").to_owned();
+                } else if let Some((name, value)) = text.split_once(": ") {
+                    match name.to_ascii_lowercase().as_str() {
+                        "content-length" => length = value.parse().unwrap_or(0),
+                        "sec-websocket-key" => key = Some(value.to_owned()),
+                        _ => {}
+                    }
+                }
+            }
+            if let Some(key) = key {
+                let accept = derive_accept_key(key.as_bytes());
+                write!(
+                    writer,
+                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                     Sec-WebSocket-Accept: {accept}\r\n\r\n"
+                )?;
+                return self.socket(reader, writer);
+            }
+            io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
+            let body = self.answer(&path);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            writer.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        }
+    }
+
+    fn answer(&self, path: &str) -> Arc<str> {
+        let route = path.split('?').next().unwrap_or_default();
+        if route == "/api/auth/agent" {
+            return r#"{"token":"session","user":{"id":"usr-1","username":"bench","display_name":"Bench"}}"#
+                .into();
+        }
+        if route == "/api/agencies" {
+            return format!(r#"[{{"id":"{ROOM}","name":"Lobby","slug":"lobby"}}]"#).into();
+        }
+        if !route.ends_with("/messages") {
+            return "{}".into();
+        }
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(page) = pages.get(path) {
+            return Arc::clone(page);
+        }
+        let parameter = |name: &str| {
+            path.split(['?', '&'])
+                .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
+        };
+        let limit = parameter("limit").and_then(|limit| limit.parse().ok()).unwrap_or(50_usize);
+        let before = parameter("before").map(|time| time.replace("%3A", ":"));
+        let end = before.and_then(|time| load::number_at(&time)).unwrap_or(HISTORY).min(HISTORY);
+        let page: Vec<_> =
+            (end.saturating_sub(limit)..end).rev().map(|n| load::message(n, 120, false)).collect();
+        let page: Arc<str> = format!("[{}]", page.join(",")).into();
+        pages.insert(path.to_owned(), Arc::clone(&page));
+        page
+    }
+
+    fn flood(&self, size: usize) -> Arc<Flood> {
+        let mut floods = self.floods.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(floods.entry(size).or_insert_with(|| Arc::new(Flood::new(size))))
+    }
+
+    /// Reads a client's frames, which are small and masked, and does what they say.
+    fn socket(&self, mut reader: impl Read, mut writer: TcpStream) -> io::Result<()> {
+        let open =
+            r#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
+        writer.write_all(&load::frame(open))?;
+        let mut payload = Vec::new();
+        loop {
+            let mut head = [0; 2];
+            reader.read_exact(&mut head)?;
+            let length = match head[1] & 0x7f {
+                126 => {
+                    let mut wide = [0; 2];
+                    reader.read_exact(&mut wide)?;
+                    usize::from(u16::from_be_bytes(wide))
+                }
+                127 => return Err(io::ErrorKind::InvalidData.into()),
+                short => usize::from(short),
+            };
+            let mut mask = [0; 4];
+            reader.read_exact(&mut mask)?;
+            payload.resize(length, 0);
+            reader.read_exact(&mut payload)?;
+            payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
+            if head[0] & 0x0f == 8 {
+                let _ = writer.write_all(&[0x88, 0]);
+                return Ok(());
+            }
+            let text = std::str::from_utf8(&payload).map_err(|_| io::ErrorKind::InvalidData)?;
+            if text.starts_with("40") {
+                writer.write_all(&load::frame(r#"40{"sid":"y"}"#))?;
+            } else if text.starts_with("42[\"join-agency\"") {
+                let agency = format!(r#"{{"id":"{ROOM}","name":"Lobby","slug":"lobby"}}"#);
+                writer.write_all(&load::frame(&format!(
+                    r#"42["agency-joined",{{"agencyId":"{ROOM}","agency":{agency},"members":[]}}]"#
+                )))?;
+            } else if let Some(wanted) = text.strip_prefix("42[\"flood\",") {
+                let wanted = wanted.trim_end_matches(']');
+                let wanted: Wanted = serde_json::from_str(wanted).map_err(io::Error::other)?;
+                let flood = self.flood(wanted.size);
+                let mut left = wanted.count;
+                while left > 0 {
+                    writer.write_all(flood.first(left))?;
+                    left = left.saturating_sub(DISTINCT);
+                }
+            } else if let Some(rest) = text.strip_prefix("42")
+                && rest.starts_with(|first: char| first.is_ascii_digit())
+            {
+                let id = rest.split('[').next().unwrap_or_default();
+                let answer = format!(r#"43{id}[{{"ok":true,"command":"dice","content":"rolled 4"}}]"#);
+                writer.write_all(&load::frame(&answer))?;
+            }
+        }
+    }
+}

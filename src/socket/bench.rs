@@ -1,0 +1,55 @@
+//! What the benches call of the codecs.
+#![allow(missing_docs, reason = "not for people")]
+
+use std::io::{Cursor, Read};
+
+use serde::Serialize;
+use tungstenite::Utf8Bytes;
+
+use crate::socket::engine::{self, Frame};
+use crate::socket::event::RawEvent;
+use crate::socket::packet;
+use crate::socket::payload;
+use crate::socket::tap::{Glance, Source, Tap};
+
+/// From the text of a frame to an event that nobody has decoded yet.
+pub fn decode_event(frame: &Utf8Bytes) -> Option<RawEvent> {
+    let Ok(Frame::Message(text)) = engine::decode(frame) else { return None };
+    let packet = packet::decode(text).ok()?;
+    RawEvent::new(frame, packet.data, packet.id, Vec::new()).ok()
+}
+
+pub fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize) -> Option<String> {
+    packet::encode_event(name, id, payload).ok()
+}
+
+/// How many packets are in the body of a poll.
+pub fn decode_payload(body: &str) -> usize {
+    payload::decode(body).filter(Result::is_ok).count()
+}
+
+/// How many WebSocket frames of text come out of the bytes.
+pub fn take_frames(bytes: &[u8]) -> usize {
+    struct Peer<'a>(Cursor<&'a [u8]>);
+    impl Read for Peer<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read(buffer)
+        }
+    }
+    impl Source for Peer<'_> {}
+    let mut tap = Tap::new(Peer(Cursor::new(bytes)), Vec::new());
+    let mut count = 0;
+    loop {
+        match tap.next_text() {
+            Glance::Text(_) => count += 1,
+            // A frame that ends in the next chunk.
+            Glance::Other => {
+                let mut rest = [0; 4096];
+                if tap.read(&mut rest).unwrap_or(0) == 0 {
+                    return count;
+                }
+            }
+            Glance::Nothing => return count,
+        }
+    }
+}
