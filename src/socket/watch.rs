@@ -112,7 +112,7 @@ impl Watching<std::sync::Arc<Shared>> {
     pub(crate) fn next_or_new_link(&self, generation: u64, until: Instant) -> Result<Heard> {
         let wish = |state: &mut State| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-            if let Some(event) = watch.caught.pop_front() {
+            if let Some(event) = watch.take() {
                 return Some(Ok(Heard::Event(event)));
             }
             match state.phase {
