@@ -2,12 +2,15 @@
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example echo_bot [room]`
 
+use std::time::Duration;
+
 use crustocean::{Agent, Event, Result};
 
 fn main() -> Result<()> {
     let agent = Agent::from_env()?; // AGENT_TOKEN, CRUSTOCEAN_API_URL
     agent.join(std::env::args().nth(1).unwrap_or_else(|| "lobby".to_owned()))?;
-    agent.join_dms()?;
+    agent.follow_invites()?; // and whatever room it is added to
+    agent.follow_dms(Duration::from_secs(30))?;
     println!("@{} is listening", agent.user().username);
 
     for event in agent.events() {
@@ -15,9 +18,6 @@ fn main() -> Result<()> {
             Event::Message(msg) if agent.should_respond(&msg) => {
                 println!("{}: {}", msg.sender_username, msg.content);
                 agent.reply(&msg, format!("You said: {}", msg.content))?;
-            }
-            Event::AgencyInvited(invitation) => {
-                agent.join(&invitation.agency_id)?;
             }
             Event::Disconnected { reason, retry_in, .. } => {
                 eprintln!("lost the connection ({reason}), dialling again in {retry_in:?}");

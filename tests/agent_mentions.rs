@@ -119,7 +119,7 @@ fn an_agent_that_asks_too_much_waits_and_holds_up_nobody() {
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
     let ben = stage.in_lobby("ben");
-    let wait = Duration::from_millis(1500);
+    let wait = Duration::from_secs(3);
     let limit = ExchangeLimit::default().count(3).delays([Duration::ZERO, wait]);
     let mentions = larry.mentions().limited(limit);
     for n in 1..=5 {
@@ -130,8 +130,7 @@ fn an_agent_that_asks_too_much_waits_and_holds_up_nobody() {
     assert_eq!(until(&mentions, "alice"), ["@larry ben 1", "@larry alice"]);
     assert!(matches!(mentions.try_recv(), Err(RecvError::Timeout)), "the others wait");
     assert_eq!(until(&mentions, "ben 3"), ["@larry ben 2", "@larry ben 3"]);
-    // The second one was said before `asked`, by five round trips at most.
-    assert!(asked.elapsed() + Duration::from_millis(1000) >= wait, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() >= wait, "{:?}", asked.elapsed());
     // Four and five were too many: what comes next is something else.
     stage.alice_says("@larry last");
     assert_eq!(until(&mentions, "last"), ["@larry last"]);
@@ -143,7 +142,7 @@ fn a_thread_that_waits_takes_what_another_one_has_put_aside() {
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
     let ben = stage.in_lobby("ben");
-    let limit = ExchangeLimit::default().delays([Duration::from_millis(700)]);
+    let limit = ExchangeLimit::default().delays([Duration::from_secs(3)]);
     let mentions = larry.mentions().limited(limit);
     let (first, second) = (mentions.clone(), mentions);
     ben.post("@larry ben").unwrap();

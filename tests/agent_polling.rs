@@ -52,7 +52,9 @@ fn everything_that_an_agent_does_works_over_polling() {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),
         _ => None,
     });
-    larry.send("x".repeat(20_000)).unwrap();
+    // Larger than a message is by itself.
+    let large = json!({"agencyId": stage.sandbox.lobby_id(), "content": "x".repeat(20_000)});
+    larry.emit("send-message", &large).unwrap();
     wait_for_message(&bens, &"x".repeat(20_000));
     larry.close().unwrap();
 }

@@ -13,7 +13,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog};
-use crustocean::{ErrorKind, Event};
+use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -154,6 +154,39 @@ fn a_room_that_does_not_let_the_agent_in_again_is_reported_and_left() {
     assert!(why.contains("You are banned"), "{why}");
     eventually("the agent is connected", || agent.is_connected());
     assert!(agent.rooms().is_empty());
+}
+
+#[test]
+fn a_room_that_the_server_says_nothing_about_does_not_keep_the_others_away() {
+    let _watchdog = watchdog(LIMIT);
+    let silent = "00000000-0000-4000-8000-000000000001";
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        if conn.index == 0 {
+            conn.accept_join();
+            conn.accept_join();
+            return;
+        }
+        while let Some(text) = conn.recv_text(Duration::from_secs(20)) {
+            if text.contains("join-agency") && !text.contains(silent) {
+                conn.send_event("agency-joined", json!({"agencyId": "ag-1", "members": []}));
+            }
+        }
+    });
+    let builder = Agent::builder().api_url(server.url()).join_timeout(Duration::from_millis(500));
+    let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
+    agent.join(silent).unwrap();
+    agent.join("lobby").unwrap();
+    let (room, error) = wait_for(&agent.events(), "room lost", |event| match event {
+        Event::RoomLost { agency_id, error, .. } => Some((agency_id, error)),
+        _ => None,
+    });
+    assert!(room.as_str() == silent && error.is_timeout(), "{room}: {error}");
+    eventually("the agent is connected", || agent.is_connected());
+    let rooms: Vec<String> = agent.rooms().iter().map(|room| room.id().to_string()).collect();
+    assert_eq!(rooms, ["ag-1"]);
+    // It was asked more than once.
+    assert_eq!(server.connections().len(), 4);
 }
 
 #[test]

@@ -174,6 +174,27 @@ fn a_conversation_is_opened_by_name() {
 }
 
 #[test]
+fn a_conversation_is_known_by_where_its_history_is() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    let id = "00000000-0000-4000-8000-000000000009";
+    server.on("GET", &format!("/api/dm/{id}/messages"), |_| {
+        let message =
+            json!({"id": "m-1", "agency_id": "x", "content": "psst", "created_at": "2026-01-01T00:00:00Z"});
+        common::Response::json(200, json!([message]))
+    });
+    // Asked for by its id, which says nothing of what it is.
+    let room = agent.join(id).unwrap();
+    assert!(room.is_dm() && agent.rooms()[0].is_dm());
+    assert_eq!(room.history().limit(1).send().unwrap()[0].content, "psst");
+}
+
+#[test]
 fn the_last_messages_come_oldest_first() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();

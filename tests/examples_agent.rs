@@ -54,6 +54,23 @@ fn scheduler() {
 }
 
 #[test]
+fn llm_bot() {
+    let _watchdog = patience();
+    let said = run("llm_bot");
+    // What it is, and the two messages of the room.
+    assert!(said.contains("llm: I have read 3 messages"), "{said}");
+}
+
+#[test]
+fn tool_bot() {
+    let _watchdog = patience();
+    let said = run("tool_bot");
+    let asked = said.lines().filter(|line| line.contains("Write down: \\\"the die shows")).count();
+    assert_eq!((asked, said.matches("noted: \"the die shows").count()), (2, 1), "{said}");
+    assert!(said.contains("tool: what came of it: permission denied"), "{said}");
+}
+
+#[test]
 fn bridge() {
     let _watchdog = patience();
     let mut bridge =

@@ -1,14 +1,19 @@
 //! So that the examples run without an account: the agent of the environment, or one on a Crustocean of its own with
 //! a visitor to talk to. A bot of your own begins with `Agent::from_env()?` instead.
-#![allow(dead_code, unreachable_pub, reason = "each example takes what it needs")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each example takes what it needs")]
 #![allow(clippy::indexing_slicing, reason = "a key that is missing from JSON reads as null")]
 
+mod model;
+
 use std::error::Error;
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::time::Duration;
 
 use crustocean::{Agent, Event, Events};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
+
+pub use model::model_url;
 
 /// How long the visitor waits for an answer before the demonstration has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,8 +43,11 @@ pub fn agent(
         let joined = sandbox.wait_for_events("join-agency", 2, PATIENCE).len() == 2;
         let events = visitor.events();
         let mut visitor =
-            Visitor { agent: visitor, events, bot: hosted.user().username.clone(), quiet: false };
-        let outcome = if joined { visit(&mut visitor) } else { Err("the bot did not join the lobby".into()) };
+            Visitor { agent: visitor, events, bot: hosted.user().username.clone(), open: 0, quiet: false };
+        let outcome = match joined {
+            true => visit(&mut visitor).and_then(|()| visitor.let_finish()),
+            false => Err("the bot did not join the lobby".into()),
+        };
         if let Err(error) = outcome {
             eprintln!("the demonstration failed: {error}");
             std::process::exit(1);
@@ -54,6 +62,8 @@ pub struct Visitor {
     agent: Agent,
     events: Events,
     bot: String,
+    /// Runs of the bot that have not ended.
+    open: usize,
     /// Prints nothing.
     pub quiet: bool,
 }
@@ -100,13 +110,29 @@ impl Visitor {
 
     fn print(&self, who: &str, text: &str) {
         if !self.quiet {
-            println!("{who}: {text}");
+            // Not println: that panics when nobody reads any more.
+            let _ = writeln!(std::io::stdout(), "{who}: {text}");
         }
     }
 
-    fn next(&self, what: &str) -> Result<Event, Box<dyn Error>> {
-        let until = Instant::now() + PATIENCE;
-        let event = self.events.recv_timeout(until.saturating_duration_since(Instant::now()));
-        event.map_err(|error| format!("waiting for {what}: {error}").into())
+    /// The bot shall not be cut off in the middle of something.
+    fn let_finish(&mut self) -> Outcome {
+        while self.open > 0 {
+            self.next("the end of a run")?;
+        }
+        Ok(())
+    }
+
+    fn next(&mut self, what: &str) -> Result<Event, Box<dyn Error>> {
+        let event = self.events.recv_timeout(PATIENCE);
+        let event = event.map_err(|error| format!("waiting for {what}: {error}"))?;
+        if let Event::Other(raw) = &event {
+            match raw.name() {
+                "agent-run-start" => self.open += 1,
+                "agent-run-complete" | "agent-run-error" => self.open = self.open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        Ok(event)
     }
 }

@@ -48,7 +48,8 @@ impl Events {
         Events { agent }
     }
 
-    /// Waits at most `limit` for the next event.
+    /// Waits at most `limit` for the next event. While missed messages are fetched from the rooms' history, which
+    /// happens on the thread of whoever asks, it may take longer.
     ///
     /// # Errors
     /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once

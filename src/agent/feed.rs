@@ -16,11 +16,8 @@ use crate::agent::rooms::Rooms;
 use crate::agent::track::{IdHasher, Since, Track};
 use crate::client::Client;
 use crate::error::Result;
-use crate::model::{AgencyId, MessageId, UserId};
+use crate::model::{AgencyId, Message, MessageId, UserId};
 use crate::socket::{Item, RawEvent, Session};
-
-/// In how many rooms it is known how far the consumer has got.
-const MOST_TRACKED: usize = 10_000;
 
 /// Long enough to read what is there, short enough not to be waiting.
 const SOCKET_GLANCE: Duration = Duration::from_millis(2);
@@ -28,8 +25,9 @@ const SOCKET_GLANCE: Duration = Duration::from_millis(2);
 /// The same, however much is there.
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
-/// A link that flaps for a month must not fill the memory.
+/// A link that flaps for a month must not fill the memory, nor may a server that never lets the agent in again.
 const MOST_HELD: usize = 10_000;
+const MOST_HELD_BYTES: usize = 32 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -51,10 +49,33 @@ struct State {
     /// To be looked at before anything newer.
     backlog: VecDeque<Queued>,
     /// Messages of a link whose gap has not been filled yet.
-    held: VecDeque<Event>,
+    held: Held,
     /// The same of a link that was lost before that. Its successor's history has them too, among others between them.
-    stale: Vec<Event>,
+    stale: Held,
     holding: bool,
+}
+
+/// Events that wait for a history. The oldest go first when there are too many: those are in it for sure.
+#[derive(Debug, Default)]
+struct Held {
+    events: VecDeque<(Event, usize)>,
+    bytes: usize,
+}
+
+impl Held {
+    fn push(&mut self, event: Event, size: usize) {
+        self.events.push_back((event, size));
+        self.bytes += size;
+        while self.events.len() > MOST_HELD || self.bytes > MOST_HELD_BYTES && self.events.len() > 1 {
+            self.bytes -= self.events.pop_front().map_or(0, |(_, size)| size);
+        }
+    }
+
+    fn append(&mut self, other: &mut Held) {
+        for (event, size) in std::mem::take(other).events {
+            self.push(event, size);
+        }
+    }
 }
 
 impl Feed {
@@ -146,6 +167,7 @@ impl Feed {
     pub(crate) fn accept(&self, item: Item, source: &Source<'_>) -> Option<Event> {
         let queued = match item {
             Item::Event(raw) => {
+                let size = raw.size();
                 // Decoded by each consumer for itself.
                 let event = decode(raw, source)?;
                 // The usual case, without a detour.
@@ -155,7 +177,7 @@ impl Feed {
                     }
                     return None;
                 }
-                Queued::Event(event)
+                Queued::Event(event, size)
             }
             item => Queued::Item(item),
         };
@@ -201,7 +223,8 @@ pub(crate) struct Source<'a> {
 /// Taken from the session, not yet looked at.
 #[derive(Debug)]
 enum Queued {
-    Event(Event),
+    /// How large it was on the wire comes along.
+    Event(Event, usize),
     Item(Item),
 }
 
@@ -226,8 +249,8 @@ impl State {
             Queued::Item(Item::Restored) => {
                 self.holding = false;
                 let held = std::mem::take(&mut self.held);
-                for event in held.into_iter().rev() {
-                    self.backlog.push_front(Queued::Event(event));
+                for (event, size) in held.events.into_iter().rev() {
+                    self.backlog.push_front(Queued::Event(event, size));
                 }
                 self.fill(tracks, source);
             }
@@ -238,21 +261,15 @@ impl State {
                 }
             }
             Queued::Item(Item::Connected { attempt, recovered, again }) => {
-                self.stale.extend(self.held.drain(..));
-                let surplus = self.stale.len().saturating_sub(MOST_HELD);
-                self.stale.drain(..surplus);
+                self.stale.append(&mut self.held);
                 self.holding |= again;
                 self.ready.push_back(Event::Connected { attempt, recovered });
             }
             Queued::Item(item) => self.ready.extend(Event::decode(item)),
-            Queued::Event(event @ (Event::Message(_) | Event::MessageEdited(_))) if self.holding => {
-                // The oldest are in the history as well.
-                if self.held.len() >= MOST_HELD {
-                    self.held.pop_front();
-                }
-                self.held.push_back(event);
+            Queued::Event(event @ (Event::Message(_) | Event::MessageEdited(_)), size) if self.holding => {
+                self.held.push(event, size);
             }
-            Queued::Event(event) => self.queue_if_new(&mut locked(tracks), event),
+            Queued::Event(event, _) => self.queue_if_new(&mut locked(tracks), event),
         }
     }
 
@@ -289,11 +306,12 @@ impl State {
         for (room, since, history) in histories {
             match history {
                 Ok(mut history) => {
+                    let track = tracks.entry(room).or_default();
                     // From the first one on that came live, all come live.
                     if let Some(first) = history.iter().position(|message| live.contains(&message.id)) {
-                        history.truncate(first);
+                        self.put_between(history.split_off(first), &live, track);
                     }
-                    let (news, edits) = tracks.entry(room).or_default().sort_out(history, &since);
+                    let (news, edits) = track.sort_out(history, &since);
                     self.ready.extend(edits.into_iter().map(Event::MessageEdited));
                     self.ready.extend(news.into_iter().map(Event::Message));
                 }
@@ -301,15 +319,41 @@ impl State {
                 Err(error) if error.is_closed() => {}
                 Err(error) => {
                     log::info!("cannot fill the gap in {room}: {error}");
-                    let here =
-                        |event: &mut Event| matches!(event, Event::Message(it) if it.agency_id == room);
-                    let heard: Vec<Event> = self.stale.extract_if(.., here).collect();
-                    heard.into_iter().for_each(|event| self.queue_if_new(&mut tracks, event));
+                    let here = |event: &Event| matches!(event, Event::Message(it) if it.agency_id == room);
+                    let stale = std::mem::take(&mut self.stale.events).into_iter();
+                    let (heard, others): (VecDeque<_>, VecDeque<_>) =
+                        stale.partition(|(event, _)| here(event));
+                    self.stale.events = others;
+                    heard.into_iter().for_each(|(event, _)| self.queue_if_new(&mut tracks, event));
                     self.ready.push_back(Event::GapNotFilled { agency_id: room, error: Arc::new(error) });
                 }
             }
         }
-        self.stale.clear();
+        self.stale = Held::default();
+    }
+
+    /// What has not come live although something after it has does not come any more: the server has shown messages in
+    /// another order than it keeps them in, and the agent was let in between the two. It belongs before what is next.
+    fn put_between(&mut self, history: Vec<Message>, live: &HashSet<MessageId>, track: &Track) {
+        let mut unshown: Vec<Message> = Vec::new();
+        for mut message in history {
+            if !live.contains(&message.id) {
+                if !track.knows(&message.id) {
+                    message.replayed = true;
+                    message.dm |= track.dm;
+                    unshown.push(message);
+                }
+                continue;
+            }
+            if unshown.is_empty() {
+                continue;
+            }
+            let is_it = |queued: &Queued| matches!(queued, Queued::Event(Event::Message(it), _) if it.id == message.id);
+            let Some(at) = self.backlog.iter().position(is_it) else { continue };
+            for message in unshown.drain(..).rev() {
+                self.backlog.insert(at, Queued::Event(Event::Message(message), 0));
+            }
+        }
     }
 
     /// The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket is
@@ -317,16 +361,22 @@ impl State {
     fn take_what_came_live(&mut self, source: &Source<'_>) -> HashSet<MessageId> {
         // A room that never falls silent must not keep us here.
         let end = Instant::now() + LONGEST_LOOK;
-        while Instant::now() < end
+        let mut bytes = 0;
+        while bytes < MOST_HELD_BYTES
+            && Instant::now() < end
             && let Some(item) = source.session.next_item(Instant::now() + SOCKET_GLANCE)
         {
             match item {
-                Item::Event(raw) => self.backlog.extend(decode(raw, source).map(Queued::Event)),
+                Item::Event(raw) => {
+                    let size = raw.size();
+                    bytes += size;
+                    self.backlog.extend(decode(raw, source).map(|event| Queued::Event(event, size)));
+                }
                 item => self.backlog.push_back(Queued::Item(item)),
             }
         }
         let live = self.backlog.iter().filter_map(|queued| match queued {
-            Queued::Event(Event::Message(message)) => Some(message.id.clone()),
+            Queued::Event(Event::Message(message), _) => Some(message.id.clone()),
             _ => None,
         });
         live.collect()
@@ -340,15 +390,11 @@ fn locked(tracks: &Mutex<Tracks>) -> MutexGuard<'_, Tracks> {
 /// Notes what is about to be handed out. False if it has been already.
 fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
     match event {
-        Event::Message(message) => {
-            // A server that invents rooms must not fill the memory.
-            let full = tracks.len() >= MOST_TRACKED;
-            match tracks.get_mut(&message.agency_id) {
-                Some(track) => track.hear(message),
-                None if full => true,
-                None => tracks.entry(message.agency_id.clone()).or_default().hear(message),
-            }
-        }
+        Event::Message(message) => match tracks.get_mut(&message.agency_id) {
+            Some(track) => track.hear(message),
+            // Not a room that was joined: there is no gap to fill in it, and a server can make up any number of them.
+            None => true,
+        },
         Event::MessageEdited(edit) => {
             match &edit.agency_id {
                 Some(room) => tracks.get_mut(room).into_iter().for_each(|track| track.hear_edit(edit)),
@@ -364,16 +410,57 @@ fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
 mod tests {
     use super::*;
 
+    fn message(room: &str, content: &str) -> Event {
+        let message = serde_json::json!({
+            "id": content, "agency_id": room, "content": content, "created_at": "2026-01-01T00:00:00.000Z",
+        });
+        Event::Message(serde_json::from_value(message).unwrap())
+    }
+
     #[test]
-    fn invented_rooms_do_not_fill_the_memory() {
+    fn rooms_that_the_server_makes_up_are_not_kept() {
         let mut tracks = Tracks::default();
-        for room in 0..MOST_TRACKED + 100 {
-            let message = serde_json::json!({
-                "id": "m", "agency_id": format!("ag-{room}"), "content": "", "created_at": "2026-01-01T00:00:00.000Z",
-            });
-            let event = Event::Message(serde_json::from_value(message).unwrap());
-            assert!(is_new(&mut tracks, &event));
+        tracks.insert("joined".into(), Track::default());
+        for n in 0..1000 {
+            assert!(is_new(&mut tracks, &message(&format!("room {n}"), "hello")));
         }
-        assert_eq!(tracks.len(), MOST_TRACKED);
+        assert!(is_new(&mut tracks, &message("joined", "hello")));
+        assert_eq!(tracks.len(), 1);
+    }
+
+    #[test]
+    fn what_the_server_has_not_shown_comes_between() {
+        let bare = |id: &str| match message("joined", id) {
+            Event::Message(message) => message,
+            other => panic!("{other:?}"),
+        };
+        let mut track = Track::default();
+        assert!(track.hear(&bare("m1")));
+        let mut state = State::default();
+        for id in ["m2", "m5"] {
+            state.backlog.push_back(Queued::Event(message("elsewhere", "other"), 1));
+            state.backlog.push_back(Queued::Event(message("joined", id), 1));
+        }
+        let history = ["m2", "m1", "m3", "m4", "m5", "m6"].map(bare).to_vec();
+        state.put_between(history, &HashSet::from(["m2".into(), "m5".into()]), &track);
+        let queued = state.backlog.iter().filter_map(|queued| match queued {
+            Queued::Event(Event::Message(message), _) => Some((message.content.as_str(), message.replayed)),
+            _ => None,
+        });
+        let expected =
+            [("other", false), ("m2", false), ("other", false), ("m3", true), ("m4", true), ("m5", false)];
+        // m6 is on its way.
+        assert_eq!(queued.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_in_number_and_bytes() {
+        let mut held = Held::default();
+        (0..2 * MOST_HELD).for_each(|_| held.push(message("a", "x"), 1));
+        assert_eq!((held.events.len(), held.bytes), (MOST_HELD, MOST_HELD));
+        (0..10).for_each(|_| held.push(message("a", "x"), MOST_HELD_BYTES / 4));
+        assert_eq!((held.events.len(), held.bytes), (4, MOST_HELD_BYTES));
+        held.push(message("a", "x"), 10 * MOST_HELD_BYTES);
+        assert_eq!(held.events.len(), 1, "one is kept, however large");
     }
 }

@@ -114,11 +114,16 @@ impl Agent {
     }
 
     /// Joins one room; `choose`: to speak there from now on.
-    pub(crate) fn enter(&self, id: &AgencyId, about: About, choose: bool) -> Result<Room> {
-        let Inner { feed, client, .. } = &*self.inner;
+    pub(crate) fn enter(&self, id: &AgencyId, mut about: About, choose: bool) -> Result<Room> {
+        let Inner { feed, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
         let joined = self.enter_socket(id, &about, choose)?;
         feed.after_join(client, id, about.dm);
+        // By its id alone a conversation is known by where its history is.
+        if !about.dm && feed.position(id).1 {
+            about.dm = true;
+            rooms.add(id, about.clone());
+        }
         Ok(Room::new(self.clone(), id.clone(), about, joined.members))
     }
 

@@ -171,6 +171,7 @@ impl Agent {
             rooms: Arc::clone(&rooms),
             thoughts: Arc::clone(&thoughts),
             join_timeout: options.join_timeout,
+            unanswered: Mutex::default(),
         };
         let target = Target {
             dialer,

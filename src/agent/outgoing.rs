@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::agent::split;
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, LoopGuard, MessageType, Span, Style, TraceReport, label};
+use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
 
 /// The metadata key that [`Agent::post`](crate::Agent::post) knows its message by.
 pub(crate) const POST_MARK: &str = "post_id";
@@ -123,8 +123,11 @@ impl Outgoing {
         }
     }
 
-    /// Carries a loop guard, unless one was set by hand.
-    pub(crate) fn guarded(mut self, guard: &LoopGuard) -> Self {
+    /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand. As
+    /// [`Agent::reply`](crate::Agent::reply) does, for answers that go another way: a confirmed
+    /// [`post`](crate::Room::post), the end of a [`Stream`](crate::Stream).
+    pub fn in_reply_to(mut self, message: &Message) -> Self {
+        let guard = message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
         if !self.metadata.contains_key("loop_guard")
             && let Ok(value) = serde_json::to_value(guard)
         {

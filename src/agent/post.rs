@@ -12,7 +12,7 @@ use crate::agent::track::Since;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, User};
-use crate::socket::{RawEvent, Session};
+use crate::socket::{Filter, RawEvent, Session};
 
 /// One message on its way.
 pub(crate) struct Post<'a> {
@@ -40,25 +40,23 @@ impl Post<'_> {
     /// `NotSent`: certainly not in the room. `Rejected`: the server's words. `Timeout`: the link lives, but nothing was
     /// seen in time. `MaybeSent`: the link broke, and the history that would tell cannot be read.
     pub(crate) fn run(mut self) -> Result<Message> {
-        let line = self.session.line(Instant::now() + self.send_timeout)?;
-        let (me, mark, text) = (self.me.id.clone(), self.mark.clone(), self.message.text().to_owned());
-        let room = self.room.clone();
-        let watching = line.watch(Box::new(move |event| match event.name() {
-            "message" => event.first().is_ok_and(|message: Message| {
-                message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
-            }),
-            name => name == "error",
-        }));
         let payload = self.message.payload(self.room)?;
-        match line.emit("send-message", &payload) {
-            Ok(()) => {}
-            // It may have arrived: the room's history knows.
-            Err(error) if error.kind() == ErrorKind::MaybeSent => {
-                drop(watching);
-                return self.settle();
+        let until = Instant::now() + self.send_timeout;
+        let watching = loop {
+            let up = self.session.line(until)?;
+            let watching = up.watch(self.echo_filter());
+            match up.emit("send-message", &payload) {
+                Ok(()) => break watching,
+                // The link was over before: the next one may take it.
+                Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
+                // It may have arrived: the room's history knows.
+                Err(error) if error.kind() == ErrorKind::MaybeSent => {
+                    drop(watching);
+                    return self.settle();
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
-        }
+        };
         let mut deadline = Instant::now() + self.echo_timeout;
         let mut said = None;
         let mut alike: Option<Message> = None;
@@ -112,6 +110,18 @@ impl Post<'_> {
                 "the message was sent, but not seen in the room within {:?}: it may still come",
                 self.echo_timeout
             )),
+        })
+    }
+
+    /// Lets the echo through, and complaints.
+    fn echo_filter(&self) -> Filter {
+        let (me, mark, text) = (self.me.id.clone(), self.mark.clone(), self.message.text().to_owned());
+        let room = self.room.clone();
+        Box::new(move |event| match event.name() {
+            "message" => event.first().is_ok_and(|message: Message| {
+                message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
+            }),
+            name => name == "error",
         })
     }
 

@@ -1,6 +1,6 @@
 //! Which rooms the agent is in, and how it gets (back) into them.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -198,6 +198,31 @@ pub(crate) struct Door {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thoughts: Arc<Thoughts>,
     pub(crate) join_timeout: Duration,
+    /// How often the server has said nothing at all to a join, one link after the other.
+    pub(crate) unanswered: Mutex<HashMap<AgencyId, u32>>,
+}
+
+/// A server that is slow gets another chance, on another link. One that never says a word about one room must not
+/// keep the agent out of all the others.
+const CHANCES: u32 = 3;
+
+impl Door {
+    fn unanswered(&self) -> MutexGuard<'_, HashMap<AgencyId, u32>> {
+        self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_hopeless(&self, id: &AgencyId, error: &Error) -> bool {
+        match error.kind() {
+            ErrorKind::Rejected => true,
+            ErrorKind::Timeout => {
+                let mut unanswered = self.unanswered();
+                let count = unanswered.entry(id.clone()).or_default();
+                *count += 1;
+                *count >= CHANCES
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Host for Door {
@@ -218,7 +243,7 @@ impl Host for Door {
         for id in join_together(line, &rooms, self.join_timeout)?.1 {
             match join_on(line, &id, self.join_timeout) {
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::Rejected => {
+                Err(error) if self.is_hopeless(&id, &error) => {
                     self.rooms.lose(&id);
                     self.thoughts.lose(&id);
                     line.push(Item::NotRestored { what: id.to_string(), error });
@@ -226,6 +251,7 @@ impl Host for Door {
                 Err(error) => return Err(error),
             }
         }
+        self.unanswered().clear();
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use crate::agent::post::{self, Post};
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Inner, Outgoing};
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, LoopGuard, Message, MessageId};
+use crate::model::{AgencyId, Message, MessageId};
 use crate::socket::RawEvent;
 
 impl Agent {
@@ -117,8 +117,7 @@ impl Agent {
     /// # Errors
     /// As [`send`](Agent::send).
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
-        let guard = to.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
-        self.send_to(&to.agency_id, &message.into().guarded(&guard))
+        self.send_to(&to.agency_id, &message.into().in_reply_to(to))
     }
 
     pub(crate) fn send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {

@@ -53,8 +53,7 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
             let behind = text.get(at..).unwrap_or_default();
             let line = behind.split('\n').next().unwrap_or_default();
             let end = (line.len() + 1).min(behind.len());
-            let may_begin = |text: &str| !is_command(text) && !starts_with_a_mark(text);
-            if open.is_closed_by(line) && behind.get(end..).is_some_and(may_begin) {
+            if open.is_closed_by(line) && may_begin(behind, NextWord::default().behind(behind, end)) {
                 at += end;
                 fence = None;
             }
@@ -87,22 +86,17 @@ fn cut<'t>(rest: &'t str, window: usize, fence: Option<Fence<'t>>) -> Cut {
         };
         return Cut { end, next, at_line: true };
     }
-    let may_begin = |next: usize| {
-        rest.get(next..).is_some_and(|behind| !is_command(behind)) && grapheme::is_boundary(rest, next)
-    };
     let head = rest.get(..window).unwrap_or(rest);
     // The white space behind the last word that fits.
     let words = rest.char_indices().take_while(|(at, _)| *at <= window).filter(|(at, c)| {
         let is_space = c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
         *at >= half && is_space
     });
-    let word = words.map(|(at, _)| at).filter(|at| {
-        let behind = rest.get(*at..).unwrap_or_default();
-        may_begin(rest.len() - behind.trim_start().len())
-    });
+    let mut next_word = NextWord::default();
+    let word = words.map(|(at, _)| at).filter(|at| may_begin(rest, next_word.behind(rest, *at)));
     let at = word.last().or_else(|| {
         let mut ends = head.char_indices().rev().map(|(at, _)| at).take_while(|at| *at >= half.max(1));
-        if may_begin(window) { Some(window) } else { ends.find(|at| may_begin(*at)) }
+        if may_begin(rest, window) { Some(window) } else { ends.find(|at| may_begin(rest, *at)) }
     });
     let at = at.unwrap_or(window);
     let end = match after(fence, head.get(..at).unwrap_or(head)) {
@@ -118,6 +112,7 @@ fn line_end<'t>(rest: &'t str, range: Range<usize>, mut fence: Option<Fence<'t>>
     let mut start = 0;
     // Whether there is something in the fence that is open.
     let mut filled = false;
+    let mut next_word = NextWord::default();
     for line in rest.split('\n') {
         let end = start + line.len();
         if end > range.end || end >= rest.len() {
@@ -128,8 +123,8 @@ fn line_end<'t>(rest: &'t str, range: Range<usize>, mut fence: Option<Fence<'t>>
         filled = if was_open && fence.is_some() { filled || !line.trim().is_empty() } else { false };
         let behind = rest.get(end + 1..).unwrap_or_default();
         let inside = fence.is_some();
-        let may_begin = inside || (!is_command(behind) && !starts_with_a_mark(behind));
-        if end >= range.start && may_begin && (!inside || filled) {
+        let good = if inside { filled } else { may_begin(rest, next_word.behind(rest, end + 1)) };
+        if end >= range.start && good {
             let blank = behind.split('\n').next().is_none_or(|next| next.trim().is_empty());
             let rank = usize::from(!blank) + 2 * usize::from(inside);
             if let Some(place) = best.get_mut(rank) {
@@ -147,9 +142,24 @@ pub(crate) fn is_command(text: &str) -> bool {
     name.is_some_and(|name| name.starts_with(char::is_alphanumeric))
 }
 
-/// An accent on white space, which is about to go.
-fn starts_with_a_mark(text: &str) -> bool {
-    !grapheme::is_boundary(text, text.len() - text.trim_start().len())
+/// Whether a part may begin there: not with a command, nor with an accent on white space that is about to go.
+fn may_begin(text: &str, at: usize) -> bool {
+    text.get(at..).is_some_and(|behind| !is_command(behind)) && grapheme::is_boundary(text, at)
+}
+
+/// Finds the end of white space. Remembers it, so that a desert is crossed once and not from each of its places.
+#[derive(Debug, Default)]
+struct NextWord(usize);
+
+impl NextWord {
+    /// The end of the white space that begins at `from`, which does not go back from call to call.
+    fn behind(&mut self, text: &str, from: usize) -> usize {
+        if self.0 < from {
+            let rest = text.get(from..).unwrap_or_default();
+            self.0 = text.len() - rest.trim_start().len();
+        }
+        self.0
+    }
 }
 
 /// An open block of code: a run of backticks or tildes, and what stands behind it.

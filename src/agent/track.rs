@@ -7,6 +7,8 @@ use crate::model::{Message, MessageEdited, MessageId, Timestamp};
 
 /// How many messages are remembered by id. They matter only where times are equal or out of order.
 const REMEMBERED: usize = 256;
+/// The same, when all of them were said in one moment.
+const REMEMBERED_OF_A_MOMENT: usize = 8192;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -14,6 +16,8 @@ pub(crate) struct Track {
     start: Start,
     /// The time of the message handed out last. Empty before the first.
     newest: String,
+    /// How many have had this very time, one after the other.
+    at_newest: usize,
     recent: VecDeque<Known>,
     /// What the last backfill brought; the same may still come live.
     replayed: HashSet<MessageId>,
@@ -106,11 +110,22 @@ impl Track {
         true
     }
 
+    /// Whether it has been handed out lately.
+    pub(crate) fn knows(&self, id: &MessageId) -> bool {
+        let id = hash(id);
+        self.recent.iter().any(|known| known.id == id)
+    }
+
     fn note(&mut self, message: &Message) {
         // Reused, because this runs for every message.
-        self.newest.clear();
-        self.newest.push_str(message.created_at.as_str());
-        if self.recent.len() == REMEMBERED {
+        if self.newest != message.created_at.as_str() {
+            self.newest.clear();
+            self.newest.push_str(message.created_at.as_str());
+            self.at_newest = 0;
+        }
+        self.at_newest += 1;
+        let most = self.at_newest.clamp(REMEMBERED, REMEMBERED_OF_A_MOMENT);
+        while self.recent.len() >= most {
             self.recent.pop_front();
         }
         self.recent.push_back(Known { id: hash(&message.id), edited_at: message.edited_at.clone() });
@@ -227,5 +242,18 @@ mod tests {
         assert_eq!(edits.len(), 1);
         let (_, again) = track.sort_out(vec![edited], &since);
         assert!(again.is_empty(), "once");
+    }
+
+    #[test]
+    fn thousands_of_one_moment_are_told_apart() {
+        let mut track = Track::default();
+        let all: Vec<_> = (0..3000).map(|n| message(&format!("m{n}"), 1)).collect();
+        assert!(all[..2000].iter().all(|message| track.hear(message)));
+        let (news, _) = track.sort_out(all.clone(), &track.since());
+        assert_eq!((news.len(), news[0].id.as_str()), (1000, "m2000"));
+        for second in 2..2000 {
+            assert!(track.hear(&message(&format!("n{second}"), second % 60)));
+        }
+        assert!(track.recent.len() <= REMEMBERED, "{}", track.recent.len());
     }
 }

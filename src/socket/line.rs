@@ -23,7 +23,7 @@ pub(crate) struct Line<'a> {
     pub(crate) generation: u64,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     /// # Errors
     /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
@@ -32,7 +32,7 @@ impl Line<'_> {
     }
 
     /// Collects events from now on, until the returned guard is dropped.
-    pub(crate) fn watch(&self, filter: Filter) -> Watching<&Shared> {
+    pub(crate) fn watch(&self, filter: Filter) -> Watching<&'a Shared> {
         Watching::new(self.shared, Some(self.generation), filter)
     }
 

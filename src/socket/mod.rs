@@ -41,4 +41,5 @@ pub use policy::{Reconnect, SentAway};
 pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
 pub(crate) use standing::Repeating;
 pub use transport::Transport;
+pub(crate) use watch::Filter;
 pub(crate) use watch::Heard;

@@ -112,7 +112,7 @@ impl Watching<std::sync::Arc<Shared>> {
     pub(crate) fn next_or_new_link(&self, generation: u64, until: Instant) -> Result<Heard> {
         let wish = |state: &mut State| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
-            if let Some(event) = watch.caught.pop_front() {
+            if let Some(event) = watch.take() {
                 return Some(Ok(Heard::Event(event)));
             }
             match state.phase {
@@ -132,5 +132,28 @@ impl<S: Deref<Target = Shared>> Drop for Watching<S> {
             return;
         }
         self.shared.lock().watches.retain(|watch| watch.id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_looks_at_is_bounded_in_number_and_bytes() {
+        let event = |size: usize| {
+            let frame: tungstenite::Utf8Bytes = format!(r#"42["error","{}"]"#, "x".repeat(size)).into();
+            RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
+        };
+        let filter: Filter = Box::new(|_| true);
+        let mut watch = Watch { id: 1, filter, caught: VecDeque::new(), bytes: 0 };
+        (0..2000).for_each(|_| assert!(watch.offer(&event(1))));
+        assert_eq!(watch.caught.len(), MOST_CAUGHT);
+        (0..20).for_each(|_| assert!(watch.offer(&event(1 << 20))));
+        assert!(watch.caught.len() < 8 && watch.bytes <= MOST_BYTES);
+        assert!(watch.offer(&event(2 * MOST_BYTES)));
+        assert_eq!(watch.caught.len(), 1, "one is kept, however large");
+        while watch.take().is_some() {}
+        assert_eq!(watch.bytes, 0);
     }
 }

@@ -63,7 +63,12 @@ fn spans_are_the_text() {
 
 #[test]
 fn a_guard_set_by_hand_stays() {
-    let own = Outgoing::new("x").with("loop_guard", 1).guarded(&LoopGuard::first());
+    let question =
+        r#"{"id":"m","agency_id":"a","content":"","created_at":"x","metadata":{"loop_guard":{"hop":4}}}"#;
+    let question: Message = serde_json::from_str(question).unwrap();
+    let next = Outgoing::new("x").in_reply_to(&question);
+    assert_eq!(next.metadata.get("loop_guard").and_then(|guard| guard.get("hop")), Some(&5.into()));
+    let own = Outgoing::new("x").with("loop_guard", 1).in_reply_to(&question);
     assert_eq!(own.metadata.get("loop_guard"), Some(&1.into()));
 }
 

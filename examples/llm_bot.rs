@@ -1,0 +1,99 @@
+//! A bot that answers with a language model: the room's last 15 messages are the context, and the room sees the answer
+//! being written.
+//!
+//! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example llm_bot`. Any endpoint that speaks OpenAI's protocol does,
+//! a local one, too: `OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2`. Without a token it runs on a
+//! sandbox, without a model on canned answers.
+
+use std::env::var;
+use std::error::Error;
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use crustocean::{Agent, ExchangeLimit, Message, Outgoing};
+use serde_json::{Value, json};
+
+mod support;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let agent = support::agent("llm", |visitor| {
+        visitor.say("What was first, the hen or the egg?")?;
+        visitor.say("@llm what do you think?")?;
+        visitor.hear(1)
+    })?;
+    let model = Model::from_env()?;
+    agent.join("lobby")?;
+    agent.join_all()?; // wherever it has been added to
+    agent.follow_invites()?; // wherever it will be added to
+    agent.follow_dms(Duration::from_secs(30))?;
+
+    for question in agent.mentions().limited(ExchangeLimit::default()) {
+        let question = question?;
+        // What fails has been shown to the room already: a run that is dropped ends as an error.
+        if let Err(error) = answer(&agent, &model, &question) {
+            eprintln!("no answer to {}: {error}", question.id);
+        }
+    }
+    Ok(())
+}
+
+fn answer(agent: &Agent, model: &Model, question: &Message) -> Result<(), Box<dyn Error>> {
+    let room = agent.room_of(question);
+    let run = room.start_run(question)?;
+    run.status("reading the room")?;
+    let me = agent.user();
+    let persona =
+        format!("You are @{}, in a chat room. Answer the last message in a few sentences.", me.username);
+    let mut prompt = vec![json!({ "role": "system", "content": persona })];
+    for said in room.recent(15)? {
+        if said.is_system() || said.metadata.is_agent_log() {
+            continue;
+        }
+        prompt.push(match said.sender_id == me.id {
+            true => json!({ "role": "assistant", "content": said.content }),
+            false => {
+                json!({ "role": "user", "content": format!("@{}: {}", said.sender_username, said.content) })
+            }
+        });
+    }
+    run.status("thinking")?;
+    let mut text = run.stream()?;
+    for part in model.ask(&prompt)? {
+        text.push(part?)?;
+        if run.is_stopped() {
+            break; // somebody in the room has heard enough
+        }
+    }
+    text.finish_with(Outgoing::new("").in_reply_to(question))?;
+    Ok(run.complete("answered")?)
+}
+
+struct Model {
+    url: String,
+    key: String,
+    name: String,
+}
+
+impl Model {
+    fn from_env() -> Result<Model, Box<dyn Error>> {
+        let key = var("OPENAI_API_KEY").unwrap_or_default();
+        let name = var("OPENAI_MODEL").unwrap_or_else(|_| "gpt-4o-mini".to_owned());
+        Ok(Model { url: format!("{}/chat/completions", support::model_url()?), key, name })
+    }
+
+    /// The answer, piece by piece as it comes.
+    fn ask(&self, prompt: &[Value]) -> Result<impl Iterator<Item = std::io::Result<String>>, Box<dyn Error>> {
+        let body = json!({ "model": self.name, "messages": prompt, "stream": true }).to_string();
+        let request = ureq::post(&self.url).content_type("application/json");
+        let request = request.header("authorization", format!("Bearer {}", self.key));
+        let lines = BufReader::new(request.send(body)?.into_body().into_reader()).lines();
+        Ok(lines.filter_map(|line| match line {
+            Ok(line) => {
+                // Anything but a piece of text (a comment, the end) is passed over.
+                let event: Value = serde_json::from_str(line.strip_prefix("data:")?).ok()?;
+                Some(Ok(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned()))
+            }
+            Err(error) => Some(Err(error)),
+        }))
+    }
+}
