@@ -36,7 +36,9 @@ fn main() -> Result<()> {
     let socket = ClientBuilder::new(api)
         .transport_type(TransportType::Websocket)
         .auth(json!({ "token": session }))
-        .on("agency-joined", move |_: Payload, _: RawClient| drop(joined.send(())))
+        .on("agency-joined", move |_: Payload, _: RawClient| {
+            let _ = joined.send(());
+        })
         .on("message", move |payload: Payload, socket: RawClient| {
             let Payload::Text(values) = payload else { return };
             let text = values.first().and_then(|message| message["content"].as_str()).unwrap_or_default();

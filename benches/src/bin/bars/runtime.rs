@@ -180,15 +180,15 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
         let (_, mut child) = join(who, &server);
         thread::sleep(Duration::from_millis(scale(1000, 10) as u64));
         let figures = vec![
-            process::status(child.id(), "VmRSS") as f64 / 1024.0,
+            process::status(child.id(), "VmRSS") as f64 / 1000.0,
             process::status(child.id(), "Threads") as f64,
         ];
         drop(child.stdin.take());
         let _ = child.wait();
         figures
     });
-    table.bar("resident memory, idle, no TLS", " MiB", Bar::AtMost(4.0, 3.0), &idle.figures[1][0], 2);
-    idle.print(table, 0, "resident memory, idle, MiB", 1.0, 2);
+    table.bar("resident memory, idle, no TLS", " MB", Bar::AtMost(4.0, 3.0), &idle.figures[1][0], 2);
+    idle.print(table, 0, "resident memory, idle, MB", 1.0, 2);
     idle.print(table, 1, "threads, idle", 1.0, 0);
 
     let count = scale(1000, 10);
@@ -257,9 +257,9 @@ fn growth(options: &Options, table: &mut Table, server: &Server, who: &Contender
     // Slower than the server by far.
     let micros = 10;
     let peaks = counts.map(|count| {
-        let peak = value(&who.run(server, "slow", &[count, micros]), "peak") / 1024.0;
+        let peak = value(&who.run(server, "slow", &[count, micros]), "peak") / 1000.0;
         table.figure(
-            &format!("peak memory, {count} events, slow consumer, MiB"),
+            &format!("peak memory, {count} events, slow consumer, MB"),
             who.name,
             format!("{peak:.1}"),
         );

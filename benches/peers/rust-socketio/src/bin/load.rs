@@ -63,13 +63,17 @@ fn join(url: &str, count: usize, done: Option<Sender<()>>) -> Client {
     let socket = ClientBuilder::new(url)
         .transport_type(TransportType::Websocket)
         .auth(json!({ "token": "sk_bench" }))
-        .on("agency-joined", move |_: Payload, _: RawClient| drop(joined.send(())))
+        .on("agency-joined", move |_: Payload, _: RawClient| {
+            let _ = joined.send(());
+        })
         .on("message", move |payload: Payload, _: RawClient| {
             let Payload::Text(mut values) = payload else { return };
             let message: Message = serde_json::from_value(values.swap_remove(0)).unwrap();
             assert!(!message.content.is_empty());
             if TAKEN.fetch_add(1, Ordering::Relaxed) + 1 == count {
-                done.iter().for_each(|done| drop(done.send(())));
+                done.iter().for_each(|done| {
+                    let _ = done.send(());
+                });
             }
         })
         .connect()
@@ -111,7 +115,9 @@ fn acks(url: &str, count: usize) {
         let (done, wait) = mpsc::channel();
         let started = Instant::now();
         let payload = json!({ "agencyId": "x", "content": "/dice 6" });
-        let answered = move |_: Payload, _: RawClient| drop(done.send(()));
+        let answered = move |_: Payload, _: RawClient| {
+            let _ = done.send(());
+        };
         socket.emit_with_ack("send-message", payload, Duration::from_secs(10), answered).unwrap();
         wait.recv().unwrap();
         if n >= 200 {
