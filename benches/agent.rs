@@ -76,12 +76,12 @@ fn panic_with(error: &RecvError) {
     panic!("{error}");
 }
 
-/// An event with an ack, until the ack is there.
+/// A command, until its result is there.
 #[divan::bench(max_time = 1)]
 fn ack(bencher: Bencher<'_, '_>) {
     let agent = join(&replay::start());
-    let payload = json!({ "agencyId": crustocean_bench::ROOM, "content": "/dice 6" });
-    bencher.bench_local(|| agent.call("send-message", &payload, Duration::from_secs(10)).expect("an ack"));
+    let room = agent.rooms().pop().expect("a room");
+    bencher.bench_local(|| room.command("/dice 6").send().expect("an answer"));
 }
 
 #[divan::bench(max_time = 1)]

@@ -446,8 +446,10 @@ impl Reader {
         let fits = |set: Duration| set <= wait + TIMEOUT_SLACK && set + TIMEOUT_SLACK >= wait;
         let exact = |set: Duration| set <= wait && set + TIMEOUT_SLACK >= wait;
         if !self.timeout.is_some_and(|set| if until.is_some() { exact(set) } else { fits(set) }) {
-            self.socket.set_read_timeout(Some(wait))?;
-            self.timeout = Some(wait);
+            // A little less than the wait, so that it also fits the next one, which is never quite the same.
+            let rounded = if wait > Duration::from_secs(1) { wait - TIMEOUT_SLACK / 2 } else { wait };
+            self.socket.set_read_timeout(Some(rounded))?;
+            self.timeout = Some(rounded);
         }
         self.buffer.read(&mut self.socket)
     }
