@@ -409,13 +409,13 @@ fn b50_empty_answers_are_not_a_race() {
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    let before = server.polls().len();
+    let (before, started) = (server.polls().len(), Instant::now());
     for turn in 0..60 {
         server.say(if turn % 2 == 0 { "6" } else { "" });
     }
-    std::thread::sleep(Duration::from_secs(1));
-    let polls = server.polls().len() - before;
-    assert!((12..=32).contains(&polls), "{polls} polls in a second");
+    eventually("all have been taken", || server.polls().len() - before >= 60);
+    // Ten at once, then 50 ms each: 2.5 s. A machine that is busy makes pauses itself, and each spares up to ten.
+    assert!(started.elapsed() > Duration::from_millis(400), "60 polls in {:?}", started.elapsed());
     let mut seen = std::iter::from_fn(|| events.try_recv().ok());
     assert!(seen.all(|event| !matches!(event, Event::Disconnected { .. })));
     alive(&server, &agent, &events);

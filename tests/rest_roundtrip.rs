@@ -8,13 +8,14 @@ use std::fmt::Debug;
 use crustocean::{
     Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
     ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    Color, CommandId, Conversation, CreatedAgent, CustomCommand, DeployedHook, ExploreMetadata, Hook,
-    HookCall, HookCaller, HookCommand, HookId, HookSource, HostedConfig, Invitation, Invite,
-    InvokePermission, Member, Message, MessageEdited, MessageId, MessageType, Metadata, Network, NewAgent,
-    Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand, PromptPermission,
-    PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo, SenderType, Skill,
-    Skills, Span, Style, Subscription, SubscriptionId, Timestamp, TokenId, TranscriptEntry, User, UserId,
-    UserListing, VerifiedAgent, WalletAddress, WalletInfo, WebhookDelivery, WebhookEvent, WebhookEventType,
+    Color, CommandId, CommandReply, Conversation, CreatedAgent, CustomCommand, DeployedHook, ExploreMetadata,
+    Hook, HookCall, HookCaller, HookCommand, HookId, HookSource, HostedConfig, InterruptAction, Invitation,
+    Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata,
+    Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand,
+    PromptPermission, PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo,
+    SenderType, Skill, Skills, Span, Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceStatus,
+    TraceStep, TranscriptEntry, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo,
+    WebhookDelivery, WebhookEvent, WebhookEventType,
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -53,6 +54,7 @@ fn value_of(kind: char) -> BoxedStrategy<Value> {
         's' => text().prop_map(Value::from).boxed(),
         // A credential: whatever fits into a header.
         'k' => "[!-~]{1,60}".prop_map(Value::from).boxed(),
+        'w' => "[a-z0-9]{1,12}".prop_map(Value::from).boxed(),
         'b' => any::<bool>().prop_map(Value::from).boxed(),
         'n' => any::<u64>().prop_map(Value::from).boxed(),
         't' => (0_u64..4_000, 1_u32..13, 1_u32..29, 0_u32..1000)
@@ -178,6 +180,8 @@ round_trips! {
     pending_claims: PendingClaim = "", "maskedEmail:s";
     participants: Participant = "username:s", "id:s displayName:s type:s";
     hook_callers: HookCaller = "username:s displayName:s", "userId:s type:s";
+    answers_of_commands: CommandReply = "ok:b command:w content:w",
+        "type:s ephemeral:b queued:b messageId:s metadata:o";
     spans: Span = "text:s", "color:s";
     styles: Style = "", "sender_color:s content_color:s";
 }
@@ -319,8 +323,17 @@ proptest! {
         let text = json!({ "loop_guard": guard }).to_string();
         for form in [text.clone(), serde_json::to_string(&text).unwrap()] {
             let metadata: Metadata = serde_json::from_str(&form).unwrap();
-            prop_assert_eq!(serde_json::to_value(metadata.loop_guard().unwrap()).unwrap(), guard.clone());
+            let read: LoopGuard = metadata.loop_guard().unwrap();
+            prop_assert_eq!((read.hop, serde_json::to_value(&read).unwrap()), (hop, guard.clone()));
         }
+    }
+
+    #[test]
+    fn steps_of_a_trace(step in text(), ms in any::<u32>(), status in text(), detail in text()) {
+        let whole = json!({"step": step, "duration": format!("{ms}ms"), "status": status, "detail": detail});
+        let read: TraceStep = serde_json::from_value(whole.clone()).unwrap();
+        prop_assert_eq!(read.duration, Some(std::time::Duration::from_millis(ms.into())));
+        prop_assert_eq!(serde_json::to_value(&read).unwrap(), whole);
     }
 
     #[test]
@@ -419,5 +432,7 @@ proptest! {
         survives::<PromptPermission>(&word);
         survives::<ApprovalMode>(&word);
         survives::<Color>(&word);
+        survives::<TraceStatus>(&word);
+        survives::<InterruptAction>(&word);
     }
 }

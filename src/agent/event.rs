@@ -165,7 +165,11 @@ impl Event {
     #[inline]
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => raw.first().map(Event::Message),
+            "message" => match raw.first() {
+                // Nearly always this one: straight out.
+                Ok(message) => return Some(Event::Message(message)),
+                Err(error) => Err(error),
+            },
             "message-edited" => raw.first().map(Event::MessageEdited),
             "agency-joined" => raw.first().map(Event::AgencyJoined),
             "agency-invited" => raw.first().map(Event::AgencyInvited),

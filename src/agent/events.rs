@@ -48,7 +48,8 @@ impl Events {
         Events { agent }
     }
 
-    /// Waits at most `limit` for the next event.
+    /// Waits at most `limit` for the next event. While missed messages are fetched from the rooms' history, which
+    /// happens on the thread of whoever asks, it may take longer.
     ///
     /// # Errors
     /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once
@@ -66,13 +67,26 @@ impl Events {
         self.recv(Some(Instant::now()))
     }
 
-    #[inline]
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
+        let mut in_time = true;
+        match self.advance(until, &mut in_time) {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(RecvError::Failed(error)),
+            None if in_time => Err(RecvError::Closed),
+            None => Err(RecvError::Timeout),
+        }
+    }
+
+    /// The next event, in the form that the iterator gives away: to change it costs a copy. `None` is the end, unless
+    /// it was not `in_time`.
+    #[inline]
+    fn advance(&self, until: Option<Instant>, in_time: &mut bool) -> Option<Result<Event>> {
         let agent = &self.agent;
-        let event = loop {
+        loop {
             agent.run_errands();
             if let Some(event) = agent.next_event(None) {
-                break event;
+                agent.attend_to(&event);
+                return Some(Ok(event));
             }
             let look_up = agent.next_errand();
             match agent.session().next(until.into_iter().chain(look_up).min()) {
@@ -81,19 +95,19 @@ impl Events {
                         agent.look_for_rooms();
                     }
                     if let Some(event) = agent.next_event(Some(taken)) {
-                        break event;
+                        agent.attend_to(&event);
+                        return Some(Ok(event));
                     }
                 }
-                Next::Failed(error) => return Err(RecvError::Failed(error)),
-                Next::Closed => return Err(RecvError::Closed),
+                Next::Failed(error) => return Some(Err(error)),
+                Next::Closed => return None,
                 Next::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
-                    return Err(RecvError::Timeout);
+                    *in_time = false;
+                    return None;
                 }
                 Next::Nothing => {}
             }
-        };
-        agent.attend_to(&event);
-        Ok(event)
+        }
     }
 }
 
@@ -101,11 +115,7 @@ impl Iterator for Events {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.recv(None) {
-            Ok(event) => Some(Ok(event)),
-            Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(RecvError::Closed | RecvError::Timeout) => None,
-        }
+        self.advance(None, &mut true)
     }
 }
 

@@ -132,7 +132,10 @@ impl Feed {
                 let event = decode(raw, source)?;
                 // The usual case, without a detour.
                 if self.turn.load(Ordering::Acquire) >= turn && !self.busy.load(Ordering::Acquire) {
-                    return is_new(&mut self.tracks(), &event).then_some(event);
+                    if is_new(&mut self.tracks(), &event) {
+                        return Some(event);
+                    }
+                    return None;
                 }
                 Queued::Event(event, size)
             }

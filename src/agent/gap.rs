@@ -1,13 +1,14 @@
 //! Filling a gap from the rooms' history, while what comes after it is held.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
 use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
-use crate::agent::track::Track;
+use crate::agent::track::{IdHasher, Track};
 use crate::client::Client;
 use crate::model::{AgencyId, Message, MessageId};
 use crate::socket::{Item, RawEvent, Session, Taken};
@@ -21,7 +22,7 @@ const LONGEST_LOOK: Duration = Duration::from_millis(200);
 /// A link that flaps for a month must not fill the memory, nor may a server that never lets the agent in again.
 const MOST_HELD: usize = 10_000;
 const MOST_HELD_BYTES: usize = 32 << 20;
-pub(super) type Tracks = HashMap<AgencyId, Track>;
+pub(super) type Tracks = HashMap<AgencyId, Track, BuildHasherDefault<IdHasher>>;
 
 /// What is not handed out yet, in order.
 #[derive(Debug, Default)]

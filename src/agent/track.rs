@@ -1,7 +1,7 @@
 //! How far the consumer has got in one room, so that a gap can be told from what was heard.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hasher;
 
 use crate::model::{Message, MessageEdited, MessageId, Timestamp};
 
@@ -44,9 +44,28 @@ struct Known {
     edited_at: Option<Timestamp>,
 }
 
+/// Hashes ids, quickly, because this runs for every message. The server makes them: nobody gains from two that collide.
+#[derive(Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        for word in words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]) {
+            self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // The map uses the lower bits, the product mixes the upper ones best.
+        self.0 ^ self.0 >> 32
+    }
+}
+
 fn hash(id: &MessageId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    id.hash(&mut hasher);
+    let mut hasher = IdHasher::default();
+    hasher.write(id.as_str().as_bytes());
     hasher.finish()
 }
 

@@ -23,16 +23,17 @@ pub(crate) fn read(label: &str) -> Option<Duration> {
         let letters = behind.trim_start();
         let end = letters.find(|c: char| !(c.is_alphabetic() || c == 'µ')).unwrap_or(letters.len());
         let (unit, behind) = letters.split_at_checked(end)?;
-        let unit = match unit.to_ascii_lowercase().as_str() {
-            "ns" => 1e-9,
-            "us" | "µs" | "μs" => 1e-6,
-            "" | "ms" => 1e-3,
-            "s" | "sec" => 1.0,
-            "m" | "min" => 60.0,
-            "h" => 3600.0,
+        // Divided where it can be: a thousand is exact in binary, a thousandth is not.
+        let (times, per) = match unit.to_ascii_lowercase().as_str() {
+            "ns" => (1.0, 1e9),
+            "us" | "µs" | "μs" => (1.0, 1e6),
+            "" | "ms" => (1.0, 1e3),
+            "s" | "sec" => (1.0, 1.0),
+            "m" | "min" => (60.0, 1.0),
+            "h" => (3600.0, 1.0),
             _ => return None,
         };
-        seconds += number.parse::<f64>().ok()? * unit;
+        seconds += number.parse::<f64>().ok()? * times / per;
         rest = behind.trim_start();
     }
     Duration::try_from_secs_f64(seconds).ok()
@@ -72,6 +73,7 @@ mod tests {
             ("1h2m", Some(3_720_000.0)),
             ("250µs", Some(0.25)),
             ("17", Some(17.0)),
+            ("4212168992ms", Some(4_212_168_992.0)),
             ("", None),
             ("soon", None),
             ("-3ms", None),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// What a [`ReadBuffer`] holds when little comes in, and what it may grow to under load.
-const MIN_READ: usize = 8 * 1024;
+const MIN_READ: usize = 4 * 1024;
 const MAX_READ: usize = 64 * 1024;
 /// A buffer that grew shrinks again after this many reads in a row that used less than a quarter of it.
 const SMALL_READS: u8 = 8;
@@ -522,8 +522,8 @@ mod tests {
     fn buffers_grow_and_shrink() {
         let mut buffer = ReadBuffer::new();
         let flood = vec![1; MAX_READ];
-        let sizes: Vec<_> = (0..5).map(|_| buffer.read(&mut flood.as_slice()).unwrap()).collect();
-        assert_eq!(sizes, [8192, 16384, 32768, 65536, 65536]);
+        let sizes: Vec<_> = (0..6).map(|_| buffer.read(&mut flood.as_slice()).unwrap()).collect();
+        assert_eq!(sizes, [4096, 8192, 16384, 32768, 65536, 65536]);
         for _ in 0..=SMALL_READS {
             buffer.read(&mut b"x".as_slice()).unwrap();
         }

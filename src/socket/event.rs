@@ -192,13 +192,14 @@ impl RawEvent {
 /// The first of the values that stand there separated by commas; `null` if there is none.
 #[inline]
 fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
-    // The usual case: an object and nothing behind it.
-    if values.ends_with('}')
-        && let Ok(only) = serde_json::from_str(values)
-    {
-        return Ok(only);
+    if !values.ends_with('}') {
+        return first_of_several(values);
     }
-    first_of_several(values)
+    // The usual case: an object and nothing behind it.
+    match serde_json::from_str(values) {
+        Err(_) => first_of_several(values),
+        only => only,
+    }
 }
 
 fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {

@@ -117,15 +117,16 @@ const RESERVED: [&str; 6] =
 /// # Errors
 /// `Protocol` when the array is empty, is not closed, or begins with something that is no name.
 pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
+    if let Some(split) = split_plain(data) {
+        return Ok(split);
+    }
     let inner = data
         .trim_end()
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
         .ok_or(malformed("the event is not a JSON array"))?
         .trim_start();
-    let (name, rest) = if let Some(plain) = plain_name(inner) {
-        plain
-    } else if inner.starts_with('"') {
+    let (name, rest) = if inner.starts_with('"') {
         let end = string_end(inner).ok_or(malformed("the event's name is not closed"))?;
         let (quoted, rest) =
             inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
@@ -162,12 +163,14 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
     Ok(NameAndArgs { name, args })
 }
 
-/// The string that `text` begins with, if nothing in it is escaped, and what comes behind it. As every usual name.
-fn plain_name(text: &str) -> Option<(Cow<'_, str>, &str)> {
-    let inside = text.strip_prefix('"')?;
+/// The same for how every usual event is written: no spaces, a name without escapes, an argument.
+fn split_plain(data: &str) -> Option<NameAndArgs<'_>> {
+    let inside = data.strip_prefix("[\"")?.strip_suffix(']')?;
     let end = inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
     let (name, rest) = inside.split_at_checked(end)?;
-    Some((name.into(), rest.strip_prefix('"')?))
+    let args = rest.strip_prefix("\",")?;
+    let plain = args.starts_with(['{', '[', '"']) && !RESERVED.contains(&name);
+    plain.then_some(NameAndArgs { name: name.into(), args })
 }
 
 /// Where the string that `text` begins with ends, quotes included.

@@ -94,7 +94,7 @@ impl<S: Source> Tap<S> {
             match self.ahead.fill(&mut self.inner) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.ahead.rest(&mut self.inner);
+                    self.ahead.rest();
                     return Glance::Nothing;
                 }
                 // tungstenite will find the same.
@@ -196,12 +196,9 @@ impl Ahead {
     }
 
     /// Nothing more is there: memory is kept only where it will soon be needed.
-    fn rest(&mut self, stream: &mut impl Source) {
-        if self.chunk.len() <= SMALL_CHUNK
-            && let Some(mut chunk) = self.take_back()
-            && stream.ready().is_some()
-        {
-            stream.swap(&mut chunk);
+    fn rest(&mut self) {
+        if self.chunk.len() <= SMALL_CHUNK {
+            self.chunk = Bytes::new();
         }
     }
 

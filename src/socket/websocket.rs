@@ -23,7 +23,7 @@ pub(crate) const MAX_MESSAGE: usize = 16 << 20;
 const WRITE_SLACK: usize = 256 << 10;
 /// Small, because every agent of a process has one, and most messages do not come this way: see
 /// [`Tap`](crate::socket::tap). It grows when messages are larger.
-const READ_BUFFER: usize = 1 << 10;
+const READ_BUFFER: usize = 256;
 
 /// How long the body of a refusal may take.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
