@@ -90,11 +90,11 @@ impl Events {
             }
             let look_up = agent.next_errand();
             match agent.session().next(until.into_iter().chain(look_up).min()) {
-                Next::Item(item) => {
-                    if Agent::is_gap(&item) {
+                Next::Item(taken) => {
+                    if Agent::is_gap(&taken.item) {
                         agent.look_for_rooms();
                     }
-                    if let Some(event) = agent.next_event(Some(item)) {
+                    if let Some(event) = agent.next_event(Some(taken)) {
                         agent.attend_to(&event);
                         return Some(Ok(event));
                     }

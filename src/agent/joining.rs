@@ -228,6 +228,7 @@ impl Agent {
         log::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);
         self.inner.feed.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
+        self.inner.session.nudge();
     }
 }
 

@@ -10,6 +10,7 @@ mod events;
 mod exchange;
 mod feed;
 mod following;
+mod gap;
 mod grapheme;
 mod joining;
 mod long;
@@ -53,7 +54,7 @@ use crate::config::{Builder, Config};
 use crate::error::Result;
 use crate::model::{AgencyId, User};
 use crate::net::{Dialer, Http};
-use crate::socket::{Item, Limits, Session, Target};
+use crate::socket::{Limits, Session, Taken, Target};
 use crate::token::AgentToken;
 use feed::{Feed, Source};
 use following::Following;
@@ -219,7 +220,7 @@ impl Agent {
 
     /// The next event, from what is there already or from `item`.
     #[inline]
-    pub(crate) fn next_event(&self, item: Option<Item>) -> Option<Event> {
+    pub(crate) fn next_event(&self, item: Option<Taken>) -> Option<Event> {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
         let mut event = match item {

@@ -101,10 +101,17 @@ impl Track {
         }
     }
 
-    /// A live message is about to be handed out. False if it has been already.
+    /// A message is about to be handed out. False if it has been already.
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
         if !self.replayed.is_empty() && self.replayed.contains(&message.id) {
             return false;
+        }
+        if message.replayed {
+            // Out of a history. Another thread may be about to bring the same one live.
+            if self.knows(&message.id) {
+                return false;
+            }
+            self.replayed.insert(message.id.clone());
         }
         self.note(message);
         true

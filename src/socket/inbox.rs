@@ -100,7 +100,7 @@ impl Inbox {
 
     /// Takes the next item, and lays a few of those behind it into the outlet: a small part of what the inbox may
     /// hold, so that it stays bounded.
-    pub(crate) fn pop_into(&mut self, outlet: &mut VecDeque<Item>) -> Option<Item> {
+    fn pop_into(&mut self, outlet: &mut VecDeque<Item>) -> Option<Item> {
         let first = self.pop()?;
         let stop = self.bytes.saturating_sub(self.max_bytes / OUTLET_SHARE);
         for _ in 0..self.max_events / OUTLET_SHARE {
@@ -137,22 +137,57 @@ impl Inbox {
     }
 }
 
+/// An item that a consumer has taken. Two consumers may come to look at theirs in another order than they took them.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) item: Item,
+    /// How many items that are no events were taken so far, this one included: what is behind one of these must not be
+    /// looked at before it.
+    pub(crate) turn: u64,
+}
+
 /// Items on their way from the inbox to the consumers, who take them from here without the session's lock. They come
 /// before everything in the inbox. Locked after the state, or alone.
 #[derive(Debug, Default)]
-pub(crate) struct Outlet(Mutex<VecDeque<Item>>);
+pub(crate) struct Outlet(Mutex<Ready>);
+
+#[derive(Debug, Default)]
+struct Ready {
+    items: VecDeque<Item>,
+    turn: u64,
+}
 
 /// The part of the inbox that fits.
 const OUTLET_SHARE: usize = 64;
 
 impl Outlet {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
+    fn lock(&self) -> MutexGuard<'_, Ready> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().items.is_empty()
+    }
+
     /// The next item, if there is one and nobody is just taking another.
-    pub(crate) fn try_pop(&self) -> Option<Item> {
-        self.0.try_lock().ok()?.pop_front()
+    pub(crate) fn try_pop(&self) -> Option<Taken> {
+        let mut ready = self.0.try_lock().ok()?;
+        let item = ready.items.pop_front()?;
+        Some(ready.taken(item))
+    }
+
+    /// The next item, also from the inbox.
+    pub(crate) fn pop(&self, inbox: &mut Inbox) -> Option<Taken> {
+        let mut ready = self.lock();
+        let item = ready.items.pop_front().or_else(|| inbox.pop_into(&mut ready.items))?;
+        Some(ready.taken(item))
+    }
+}
+
+impl Ready {
+    fn taken(&mut self, item: Item) -> Taken {
+        self.turn += u64::from(!matches!(item, Item::Event(_)));
+        Taken { item, turn: self.turn }
     }
 }
 

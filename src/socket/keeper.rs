@@ -91,7 +91,7 @@ fn watch<'a>(
     mut state: MutexGuard<'a, State>,
     link: &Arc<Link>,
 ) -> MutexGuard<'a, State> {
-    let queued = !state.inbox.is_empty() || !shared.outlet.lock().is_empty();
+    let queued = !state.inbox.is_empty() || !shared.outlet.is_empty();
     let turns = state.turns;
     let generation = state.generation;
     let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };

@@ -34,7 +34,7 @@ mod websocket;
 
 pub(crate) use connect::Target;
 pub use event::RawEvent;
-pub(crate) use inbox::Item;
+pub(crate) use inbox::{Item, Taken};
 pub(crate) use line::Line;
 pub(crate) use policy::Policy;
 pub use policy::{Reconnect, SentAway};

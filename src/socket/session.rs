@@ -11,7 +11,7 @@ use tungstenite::Utf8Bytes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connect::{ConnectFailure, Target};
 use crate::socket::event::{AckArgs, RawEvent};
-use crate::socket::inbox::Item;
+use crate::socket::inbox::Taken;
 use crate::socket::keeper;
 use crate::socket::line::{Line, Unsent};
 use crate::socket::link::{LinkEnd, reason};
@@ -194,15 +194,17 @@ impl Session {
 
     /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.
     pub(crate) fn next(&self, until: Option<Instant>) -> Next {
-        if let Some(item) = self.shared.outlet.try_pop() {
-            return Next::Item(item);
+        if let Some(taken) = self.shared.outlet.try_pop() {
+            return Next::Item(taken);
         }
         if let Err(error) = self.shared.check_process() {
             let told = self.closed.swap(true, Ordering::AcqRel);
             return if told { Next::Closed } else { Next::Failed(error) };
         }
         let wish = |state: &mut State| match self.shared.pop(state) {
-            Some(item) => Some(Next::Item(item)),
+            Some(taken) => Some(Next::Item(taken)),
+            // The rest of what is kept outside goes before the end.
+            None if std::mem::take(&mut state.nudged) => Some(Next::Nothing),
             None if matches!(state.phase, Phase::Closed) => {
                 Some(state.failure.take().map_or(Next::Closed, Next::Failed))
             }
@@ -212,12 +214,20 @@ impl Session {
     }
 
     /// As [`next`](Session::next), but leaves the end of the session to be found by that.
-    pub(crate) fn next_item(&self, until: Instant) -> Option<Item> {
+    pub(crate) fn next_item(&self, until: Instant) -> Option<Taken> {
         let wish = |state: &mut State| match self.shared.pop(state) {
-            Some(item) => Some(Some(item)),
+            Some(taken) => Some(Some(taken)),
             None => matches!(state.phase, Phase::Closed).then_some(None),
         };
         self.shared.wait(Waiter::Consumer, Some(until), wish).flatten()
+    }
+
+    /// Something is ready for consumers that the session does not know of: one more of those who wait for events gets
+    /// [`Next::Nothing`] before its time.
+    pub(crate) fn nudge(&self) {
+        let mut state = self.shared.lock();
+        state.nudged = true;
+        self.shared.consumers.notify_one();
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
@@ -333,11 +343,11 @@ impl Drop for Session {
 /// What [`Session::next`] found.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Item(Item),
+    Item(Taken),
     /// Ended by the crate, for this reason. Comes once.
     Failed(Error),
     Closed,
-    /// Not in time.
+    /// Not in time, or [nudged](Session::nudge).
     Nothing,
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
-use crate::socket::inbox::{Inbox, Item, Outlet};
+use crate::socket::inbox::{Inbox, Outlet, Taken};
 use crate::socket::link::Link;
 use crate::socket::policy::Policy;
 use crate::socket::session::{Host, Limits};
@@ -85,9 +85,8 @@ impl Shared {
     }
 
     /// The next item for a consumer.
-    pub(crate) fn pop(&self, state: &mut State) -> Option<Item> {
-        let mut outlet = self.outlet.lock();
-        outlet.pop_front().or_else(|| state.inbox.pop_into(&mut outlet))
+    pub(crate) fn pop(&self, state: &mut State) -> Option<Taken> {
+        self.outlet.pop(&mut state.inbox)
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {

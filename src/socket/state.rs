@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
+    /// A consumer is to look elsewhere.
+    pub(crate) nudged: bool,
     pub(crate) inbox: Inbox,
     /// The acks that somebody waits for, and those of them that have come.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
@@ -98,6 +100,7 @@ impl State {
             standing: Standing::default(),
             consumers: 0,
             others: 0,
+            nudged: false,
             inbox,
             acks: HashMap::new(),
             watches: Vec::new(),
