@@ -87,7 +87,10 @@ impl Config {
             return ApiUrl::parse(url);
         }
         match std::env::var("CRUSTOCEAN_API_URL") {
-            Ok(url) if !url.trim().is_empty() => ApiUrl::parse(&url),
+            Ok(url) if !url.trim().is_empty() => ApiUrl::parse(&url).map_err(|error| {
+                let text = format!("CRUSTOCEAN_API_URL: {error}");
+                error.reworded(crate::error::ErrorKind::Config, text)
+            }),
             Err(std::env::VarError::NotUnicode(_)) => {
                 Err(Error::config("CRUSTOCEAN_API_URL is not valid Unicode"))
             }

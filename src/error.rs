@@ -51,7 +51,8 @@ pub enum ErrorKind {
 /// Everything that can go wrong in this crate.
 ///
 /// It is one pointer wide. [`kind`](Error::kind) is for matching, the other methods answer what callers ask most,
-/// `Display` says what happened and what to do, and [`source`](StdError::source) has the cause where there is one.
+/// `Display` says what happened and what to do (`Debug` the same after the kind, `{:#?}` every field), and
+/// [`source`](StdError::source) has the cause where there is one.
 /// No token, password or key is ever part of it.
 ///
 /// # Examples
@@ -214,6 +215,10 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !f.alternate() {
+            // What `fn main() -> Result` prints.
+            return write!(f, "{:?}: {}", self.0.kind, self.0.message);
+        }
         let mut out = f.debug_struct("Error");
         out.field("kind", &self.0.kind).field("message", &self.0.message);
         if let Some(status) = self.0.status {

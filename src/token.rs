@@ -38,6 +38,9 @@ impl Secret {
         if text.len() > MAX_LEN {
             return Err(Error::invalid(format!("the {what} is longer than {MAX_LEN} characters")));
         }
+        if text.starts_with(['"', '\'']) {
+            return Err(Error::invalid(format!("the {what} is in quotes: leave them out")));
+        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid(format!(
                 "the {what} contains a space, a line break or a character outside ASCII: copy it again"

@@ -115,6 +115,9 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
         }
         message
     };
+    app.log(|| {
+        format!("MESSAGE in {} @{}: {:?}", message.agency_id, message.sender_username, message.content)
+    });
     realtime::emit_to_room(app, &message.agency_id, "message", &message.json(app.metadata_as_string()));
     app.metrics().count("messages_sent_total", &format!("sender_type=\"{}\"", message.sender_kind()));
     deliveries::notify_message(app, &message, "message.created");

@@ -6,14 +6,17 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use crustocean_sandbox::Sandbox;
+use serde_json::Value;
 
 const HELP: &str = "\
 A local Crustocean: the documented REST API and real-time events, in memory.
 
-Usage: crustocean-sandbox [--port <port>] [--demo] [--quiet]
+Usage: crustocean-sandbox [--port <port>] [--demo] [--rate-limits] [--quiet]
 
   --port <port>  the port on 127.0.0.1 (default 7777; 0 for any free one)
-  --demo         with a user and a verified agent; prints the settings for a client
+  --demo         with a user and a verified agent; prints the settings for a client. What is typed then,
+                 the user says in the Lobby
+  --rate-limits  with the documented rate limits
   --quiet        no line for each request and event
   --help         this text
 
@@ -25,11 +28,12 @@ struct Args {
     port: u16,
     log: bool,
     demo: bool,
+    rate_limits: bool,
 }
 
 /// `None` asks for the help text.
 fn args(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String> {
-    let mut args = Args { port: DEFAULT_PORT, log: true, demo: false };
+    let mut args = Args { port: DEFAULT_PORT, log: true, demo: false, rate_limits: false };
     while let Some(arg) = given.next() {
         let port = match arg.as_str() {
             "--help" | "-h" => return Ok(None),
@@ -39,6 +43,10 @@ fn args(mut given: impl Iterator<Item = String>) -> Result<Option<Args>, String>
             }
             "--demo" => {
                 args.demo = true;
+                continue;
+            }
+            "--rate-limits" => {
+                args.rate_limits = true;
                 continue;
             }
             "--port" | "-p" => given.next().ok_or("--port needs a number")?,
@@ -59,6 +67,20 @@ fn demo(sandbox: &Sandbox) -> std::io::Result<()> {
     println!("export CRUSTOCEAN_API_URL={}", sandbox.url());
     println!("export CRUSTOCEAN_TOKEN={}  # user demo, password {}", user.token, Sandbox::PASSWORD);
     println!("export AGENT_TOKEN={}  # agent mybot", agent.token);
+    println!("# what is typed here, demo says in the Lobby: @mybot hello");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for line in std::io::stdin().lines().map_while(Result::ok) {
+                let text = line.trim();
+                if !text.is_empty()
+                    && let Err(error) = sandbox.say(&sandbox.lobby_id(), &user.id, text, Value::Null)
+                {
+                    eprintln!("error: {error}");
+                }
+            }
+        });
+        sandbox.wait();
+    });
     Ok(())
 }
 
@@ -74,16 +96,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match Sandbox::builder().port(args.port).log(args.log).start() {
+    match Sandbox::builder().port(args.port).log(args.log).rate_limits(args.rate_limits).start() {
         Ok(sandbox) => {
             println!("{}", sandbox.url());
-            if args.demo
-                && let Err(error) = demo(&sandbox)
-            {
+            if !args.demo {
+                sandbox.wait();
+            } else if let Err(error) = demo(&sandbox) {
                 eprintln!("error: {error}");
                 return ExitCode::FAILURE;
             }
-            sandbox.wait();
             ExitCode::SUCCESS
         }
         Err(error) if error.kind() == ErrorKind::AddrInUse => {

@@ -18,7 +18,7 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Room {
-    /// A slash command, to be run here: `room.command("/price ETH").send()?`.
+    /// A slash command, to be run here: `room.command("/roll 2d6").send()?`.
     ///
     /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
     pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
@@ -41,9 +41,9 @@ impl Room {
 /// # fn main() -> crustocean::Result<()> {
 /// # let agent = crustocean::Agent::from_env()?;
 /// let room = agent.join("lobby")?;
-/// let price = room.command("/price ETH").send()?;
-/// if price.ok {
-///     room.send(format!("ETH is at {}", price.content))?;
+/// let dice = room.command("/roll 2d6").send()?;
+/// if dice.ok {
+///     room.send(format!("the dice say: {}", dice.content))?;
 /// }
 /// # Ok(()) }
 /// ```
@@ -109,7 +109,11 @@ impl Command<'_> {
         let request = SendCommand { agency_id: self.room, content, silent: self.silent };
         let until = Instant::now() + self.agent.options().send_timeout;
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
-            Err(error) if error.is_timeout() => return Err(explained(error, &watching)),
+            Err(error) if error.is_timeout() => {
+                let (name, limit) = (content.split_whitespace().next().unwrap_or(content), self.timeout);
+                let text = format!("no answer to {name} within {limit:?}: it may have run");
+                return Err(explained(error.reworded(ErrorKind::Timeout, text), &watching));
+            }
             other => other?,
         };
         let mut reply: CommandReply = ack.first().map_err(|error| {

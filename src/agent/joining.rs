@@ -92,6 +92,8 @@ impl Agent {
         if slug_or_id.is_empty() {
             return Err(Error::invalid("name the room to join by its slug or id"));
         }
+        // As people write rooms.
+        let slug_or_id = slug_or_id.strip_prefix('#').unwrap_or(slug_or_id);
         // Direct-message rooms are in no list, and an id needs none.
         if looks_like_an_id(slug_or_id) {
             return Ok((slug_or_id.into(), None));

@@ -20,6 +20,8 @@ pub enum LongMessages {
     /// sees as one character. A block of code that is cut is closed and opened again. The first message carries the
     /// metadata; the loop guard and the mark of a log are on all.
     ///
+    /// A text of more than 50 messages is [`ErrorKind::Invalid`]: a room is not the place for a log file.
+    ///
     /// Two long messages of an agent do not get mixed up, whichever threads send them; short ones of other threads may
     /// come between the parts.
     Split {
@@ -37,6 +39,9 @@ pub enum LongMessages {
     /// It is sent as it is, whatever the server makes of it.
     Send,
 }
+
+/// A bot that echoes a file by mistake must not flood the room.
+const MOST_PARTS: usize = 50;
 
 impl LongMessages {
     /// Where the platform's own public bots split.
@@ -73,6 +78,11 @@ impl LongMessages {
         match (self, self.excess(message.text())) {
             // Half a command is another one.
             (LongMessages::Split { .. }, _) if split::is_command(message.text()) => Ok(None),
+            (LongMessages::Split { .. }, Some((count, limit))) if count / limit >= MOST_PARTS => {
+                Err(Error::invalid(format!(
+                    "the message has {count} characters: that would be more than {MOST_PARTS} messages in a row"
+                )))
+            }
             (LongMessages::Split { .. }, Some((_, limit))) => message.split(limit).map(Some),
             (_, Some((count, limit))) => Err(too_long("the message", count, limit)),
             (_, None) => Ok(None),

@@ -40,13 +40,16 @@ impl<'a> Messages<'a> {
         Messages { client, path: path.map(str::to_owned), limit: None, before: None, mentions: None }
     }
 
-    /// How many messages a page has, 1 to 100. Defaults to what the server takes (50).
+    /// How many messages a page has, 1 to 100; more or less is taken for the nearest of these. Defaults to what the server takes (50).
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit.clamp(1, MAX_LIMIT));
         self
     }
 
     /// Only messages older than this: the `created_at` of the oldest message at hand.
+    ///
+    /// To page through a history use [`iter`](Messages::iter), which loses none: asked like this, the server leaves out
+    /// what was said in the very millisecond of the oldest message and did not fit on the page.
     pub fn before(mut self, time: &Timestamp) -> Self {
         self.before = Some(time.as_str().to_owned());
         self

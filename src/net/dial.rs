@@ -243,7 +243,9 @@ fn connect(
                 1 => String::new(),
                 count => format!(" ({count} addresses tried)"),
             };
-            let text = format!("cannot connect to {target}: {error}{tried}");
+            let text = format!(
+                "cannot connect to {target}: {error}{tried}; is it up, and is the address (CRUSTOCEAN_API_URL, a proxy) right?"
+            );
             Err(Error::new(ErrorKind::Connect, text).with_source(error))
         }
         _ => Err(Error::timeout(format!("{target} did not answer in time"))),
@@ -411,7 +413,7 @@ mod tests {
         let target = Endpoint { host: "two.example", port: 80 };
         connect(target, &addresses, soon(5000), &cancel).unwrap();
         let error = connect(target, &[addresses[0]; 2], soon(5000), &cancel).unwrap_err();
-        assert!(error.to_string().ends_with("(2 addresses tried)"), "{error}");
+        assert!(error.to_string().contains("(2 addresses tried)"), "{error}");
     }
 
     /// A listener whose queue is full: whoever connects gets no answer at all.

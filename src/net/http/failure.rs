@@ -152,7 +152,9 @@ pub(super) fn of_status(
             text.push_str(": ");
             text.push_str(message);
         }
-        if let Some(hint) = hint(status, wait) {
+        if is_web_page(body) && matches!(status, 404 | 405 | 501) {
+            text.push_str(" (the answer is a web page: check the API URL)");
+        } else if let Some(hint) = hint(status, wait) {
             text.push_str(&format!(" ({hint})"));
         }
         let error = Error::new(kind, text);
@@ -169,6 +171,14 @@ pub(super) fn of_status(
     Failure { error, why: Why::Status(status) }
 }
 
+/// Not an answer of the API's: something else listens there.
+fn is_web_page(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    [&b"<!doctype html"[..], b"<html"]
+        .iter()
+        .any(|tag| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag)))
+}
+
 /// What whoever runs the server finds the request by.
 fn request_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get("x-request-id")?.to_str().ok()?.trim();
@@ -179,7 +189,7 @@ fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     let text = match (status, wait) {
-        (401, _) => "the token is wrong, expired or revoked",
+        (401, _) => "the token is wrong, expired or revoked: was it copied whole?",
         (403, _) => "the token is good, but may not do this",
         (404, _) => "no such thing, or this token may not see it",
         (409, _) => "it collides with what is there",
