@@ -134,7 +134,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads an answer of a form of its own.
-    pub(crate) fn read<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
         self.decoded(decode, |error| error.to_string())
     }
 
@@ -144,7 +144,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads an answer that holds a credential.
-    pub(crate) fn secret<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+    pub(crate) fn secret<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
         // serde quotes a value of the wrong type, and that may be the credential in an unexpected place.
         self.decoded(decode, |error| match error.to_string() {
             text if text.starts_with("missing field") => text,
@@ -154,14 +154,15 @@ impl<'a> Call<'a> {
 
     fn decoded<T>(
         self,
-        decode: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+        decode: impl FnOnce(&str) -> serde_json::Result<T>,
         reason: impl FnOnce(&serde_json::Error) -> String,
     ) -> Result<T> {
         let label = Label::new(self.method, &self.path);
         let body = self.answer()?;
-        decode(&body).map_err(|error| {
-            Error::protocol(format!("cannot read the answer to {label}: {}", reason(&error)))
-        })
+        let unreadable = |why: &str| Error::protocol(format!("cannot read the answer to {label}: {why}"));
+        // As text, like events: then what reads a type is compiled once.
+        let json = std::str::from_utf8(&body).map_err(|_| unreadable("it is not UTF-8"))?;
+        decode(json).map_err(|error| unreadable(&reason(&error)))
     }
 
     fn answer(self) -> Result<Zeroizing<Vec<u8>>> {
