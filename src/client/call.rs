@@ -93,6 +93,11 @@ impl Client {
     }
 }
 
+#[cold]
+fn unreadable(label: &Label, why: &str) -> Error {
+    Error::protocol(format!("cannot read the answer to {label}: {why}"))
+}
+
 /// A request in the making. It has no `Debug`: the body may hold a password.
 pub(crate) struct Call<'a> {
     client: &'a Client,
@@ -157,12 +162,21 @@ impl<'a> Call<'a> {
         decode: impl FnOnce(&str) -> serde_json::Result<T>,
         reason: impl FnOnce(&serde_json::Error) -> String,
     ) -> Result<T> {
+        let (label, json) = self.text()?;
+        decode(&json).map_err(|error| unreadable(&label, &reason(&error)))
+    }
+
+    /// As text, like events: then what reads a type is compiled once.
+    fn text(self) -> Result<(Label, Zeroizing<String>)> {
         let label = Label::new(self.method, &self.path);
-        let body = self.answer()?;
-        let unreadable = |why: &str| Error::protocol(format!("cannot read the answer to {label}: {why}"));
-        // As text, like events: then what reads a type is compiled once.
-        let json = std::str::from_utf8(&body).map_err(|_| unreadable("it is not UTF-8"))?;
-        decode(json).map_err(|error| unreadable(&reason(&error)))
+        let mut body = self.answer()?;
+        match String::from_utf8(std::mem::take(&mut *body)) {
+            Ok(text) => Ok((label, Zeroizing::new(text))),
+            Err(error) => {
+                *body = error.into_bytes();
+                Err(unreadable(&label, "it is not UTF-8"))
+            }
+        }
     }
 
     fn answer(self) -> Result<Zeroizing<Vec<u8>>> {

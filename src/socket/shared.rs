@@ -116,6 +116,7 @@ impl Shared {
     }
 
     /// Not part of the above, which exists once for each wish.
+    #[inline(never)]
     fn read_or_sleep<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
