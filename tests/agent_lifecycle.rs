@@ -127,6 +127,41 @@ fn closing_while_others_send_loses_nothing_that_was_confirmed() {
     eventually("all confirmed messages arrive", || arrived() == total);
 }
 
+#[test]
+fn a_server_that_is_still_at_work_gets_the_time_for_it() {
+    let _watchdog = watchdog(LIMIT);
+    let (counts, counted) = mpsc::channel();
+    let (sent, all_sent) = mpsc::channel();
+    let all_sent = std::sync::Mutex::new(all_sent);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        all_sent.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
+        // It talks, but has not come to read yet, for longer than the closing handshake may take.
+        let until = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < until {
+            if !conn.send_event("member-presence", serde_json::json!({})) {
+                // As servers do: whom they cannot write to they do not read from either.
+                let _ = counts.send(0);
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        let mut texts = 0;
+        while conn.recv_text(Duration::from_secs(5)).is_some() {
+            texts += 1;
+        }
+        let _ = counts.send(texts);
+    });
+    let agent = scripted(&server);
+    for n in 0..100 {
+        agent.emit("note", &n).unwrap();
+    }
+    sent.send(()).unwrap();
+    agent.close().unwrap();
+    // The goodbye is one more.
+    assert_eq!(counted.recv_timeout(Duration::from_secs(10)).unwrap(), 101);
+}
+
 /// A server whose second upgrade is never answered, until the sender is dropped.
 fn hanging() -> (ScriptedServer, mpsc::Sender<()>) {
     let (hold, held) = mpsc::channel();

@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{Dice, Stage, Weather, watchdog};
+use common::{Dice, Stage, Weather, wait_for, wait_for_message, watchdog};
 use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId, RecvError};
 use serde_json::Value;
 
@@ -36,6 +36,25 @@ fn every_message_once_in_order_and_every_post_the_truth() {
         let cuts = storm(seed);
         println!("seed {seed}: {cuts} cuts, {:?}", started.elapsed());
     }
+}
+
+/// The storm's resets are what they say.
+#[test]
+fn a_reset_connection_comes_back() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let stage = Stage::new();
+    let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let agent = Agent::builder().api_url(weather.url()).connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    let events = agent.events();
+    weather.reset();
+    let (reason, detail) = wait_for(&events, "the end of the link", |event| match event {
+        Event::Disconnected { reason, detail, .. } => Some((reason, detail)),
+        _ => None,
+    });
+    assert!(reason == "transport close" && detail.contains("reset"), "{reason}: {detail}");
+    stage.alice_says("still there?");
+    wait_for_message(&events, "still there?");
 }
 
 /// What the agent has heard, room by room, in order.

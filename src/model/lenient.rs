@@ -156,6 +156,22 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for MaybeText<T> {
     }
 }
 
+/// A value that counts as absent if it cannot be read.
+pub(crate) struct Maybe<T>(Option<T>);
+
+impl<T> From<Maybe<T>> for Option<T> {
+    fn from(value: Maybe<T>) -> Self {
+        value.0
+    }
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Maybe<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Maybe(serde_json::from_str(raw.get()).ok()))
+    }
+}
+
 /// Those elements of a list that can be read. For lists whose elements are not documented, inside an answer that must
 /// not fail because of them.
 pub(crate) struct Readable<T>(Vec<T>);

@@ -1,6 +1,6 @@
 //! How a message looks: colours of all of it, or of its parts.
 
-use super::lenient::MaybeText;
+use super::lenient::Maybe;
 
 open_enum! {
     /// A colour: one of the theme, which follows light and dark mode, or any of CSS.
@@ -37,9 +37,9 @@ api_struct! {
     #[derive(Debug, Clone, Default, PartialEq, Eq)]
     pub struct Style {
         /// The colour of the sender's name.
-        sender_color: Option<Color> = optional("sender_color" | "senderColor" as MaybeText<Color>),
+        sender_color: Option<Color> = optional("sender_color" | "senderColor" as Maybe<Color>),
         /// The colour of the text.
-        content_color: Option<Color> = optional("content_color" | "contentColor" as MaybeText<Color>),
+        content_color: Option<Color> = optional("content_color" | "contentColor" as Maybe<Color>),
     }
 }
 
@@ -71,7 +71,7 @@ api_struct! {
         /// The text.
         text: String = required("text"),
         /// Its colour. `None` is that of the message.
-        color: Option<Color> = optional("color" as MaybeText<Color>),
+        color: Option<Color> = optional("color" as Maybe<Color>),
     }
 }
 

@@ -60,7 +60,7 @@ impl std::fmt::Debug for Session {
 /// A watch that outlives links.
 pub(crate) type SessionWatch = Watching<Arc<Shared>>;
 
-/// How long the peer may take to complete the closing handshake.
+/// How long the peer may take to complete the closing handshake, counted from when it was heard last.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
 /// What dropping the session may take in all.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -289,10 +289,8 @@ impl Session {
             link
         };
         if let Some(link) = &link {
-            let patience = deadline.min(Instant::now() + CLOSE_HANDSHAKE);
-            link.say_goodbye(patience);
-            let gone = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
-            self.shared.wait(Waiter::Other, Some(patience), gone);
+            link.say_goodbye(deadline.min(Instant::now() + CLOSE_HANDSHAKE));
+            self.await_goodbye(deadline);
             link.cut();
         }
         if !already || link.is_some() {
@@ -303,6 +301,22 @@ impl Session {
         self.shared.cancel.cancel();
         self.join_keeper(deadline);
         self.shared.lock().failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits for the peer to end the connection. One that is still sending something may be working off what it was
+    /// sent before, and stops as soon as it cannot answer.
+    fn await_goodbye(&self, deadline: Instant) {
+        let gone = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
+        loop {
+            let heard = self.shared.lock().heard;
+            let patience = deadline.min(Instant::now() + CLOSE_HANDSHAKE);
+            if self.shared.wait(Waiter::Other, Some(patience), gone).is_some() {
+                return;
+            }
+            if self.shared.lock().heard == heard || Instant::now() >= deadline {
+                return;
+            }
+        }
     }
 
     /// Waits for the keeper as long as allowed. One that hangs in a dial ends by itself at the dial's deadline.

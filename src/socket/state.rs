@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
+    /// Counts what came over links.
+    pub(crate) heard: u64,
     /// A consumer is to look elsewhere.
     pub(crate) nudged: bool,
     pub(crate) inbox: Inbox,
@@ -100,6 +102,7 @@ impl State {
             standing: Standing::default(),
             consumers: 0,
             others: 0,
+            heard: 0,
             nudged: false,
             inbox,
             acks: HashMap::new(),
@@ -142,6 +145,7 @@ impl State {
     /// Puts everything of a batch where it belongs.
     pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Filed {
         let mut filed = Filed::default();
+        self.heard = self.heard.wrapping_add(batch.len() as u64);
         if self.pid.is_some() {
             // Only the last one counts.
             let mut events = batch.iter().rev().filter_map(|inbound| match inbound {

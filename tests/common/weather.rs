@@ -1,4 +1,4 @@
-//! A TCP proxy in bad weather: it cuts, stalls, delays and turns away, at random but the same for the same seed.
+//! A TCP proxy in bad weather: it cuts, resets, stalls, delays and turns away, at random but the same for the same seed.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 /// A small generator (xorshift64*): all that is asked of it is to be the same every time.
 pub struct Dice(u64);
@@ -36,13 +38,20 @@ pub struct Weather {
 struct Shared {
     upstream: SocketAddr,
     started: Instant,
-    streams: Mutex<Vec<TcpStream>>,
+    links: Mutex<Vec<Link>>,
     /// Milliseconds since the start until which nothing moves.
     stalled_until: AtomicU64,
     delay_ms: AtomicU64,
     turning_away: AtomicBool,
     over: AtomicBool,
     cuts: AtomicUsize,
+}
+
+/// One connection, both its halves.
+struct Link {
+    streams: [TcpStream; 2],
+    /// It ends with a reset: no goodbye, and what is under way is lost.
+    reset: Arc<AtomicBool>,
 }
 
 impl Weather {
@@ -52,7 +61,7 @@ impl Weather {
         let shared = Arc::new(Shared {
             upstream,
             started: Instant::now(),
-            streams: Mutex::default(),
+            links: Mutex::default(),
             stalled_until: AtomicU64::new(0),
             delay_ms: AtomicU64::new(0),
             turning_away: AtomicBool::new(false),
@@ -82,6 +91,11 @@ impl Weather {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 
+    /// All connections are reset, as by a router that has forgotten them.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
     /// As if the server were gone for this long: all connections cut, new ones turned away.
     pub fn outage(&self, length: Duration) {
         self.shared.turning_away.store(true, Ordering::SeqCst);
@@ -102,8 +116,9 @@ impl Weather {
         while Instant::now() < end {
             thread::sleep(dice.millis(100, 900));
             let shared = &self.shared;
-            match dice.below(6) {
+            match dice.below(7) {
                 0 | 1 => shared.cut(),
+                6 => shared.reset(),
                 2 => self.freeze(dice.millis(200, 3000)),
                 3 => shared.delay_ms.store(dice.below(40), Ordering::SeqCst),
                 4 => shared.delay_ms.store(0, Ordering::SeqCst),
@@ -126,27 +141,38 @@ impl Drop for Weather {
 impl Shared {
     fn cut(&self) {
         self.cuts.fetch_add(1, Ordering::SeqCst);
-        for stream in self.streams.lock().unwrap().drain(..) {
+        for stream in self.links.lock().unwrap().drain(..).flat_map(|link| link.streams) {
             let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn reset(&self) {
+        self.cuts.fetch_add(1, Ordering::SeqCst);
+        for link in self.links.lock().unwrap().drain(..) {
+            link.reset.store(true, Ordering::SeqCst);
+            for stream in link.streams {
+                // The last one to let go of it resets it. This end of reading is seen on this side only.
+                let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                let _ = stream.shutdown(Shutdown::Read);
+            }
         }
     }
 
     fn carry(self: &Arc<Self>, client: TcpStream) {
         let Ok(server) = TcpStream::connect(self.upstream) else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        let mut streams = self.streams.lock().unwrap();
-        for stream in [&client, &server] {
-            streams.push(stream.try_clone().unwrap());
-        }
-        drop(streams);
+        let reset = Arc::new(AtomicBool::new(false));
+        let streams = [&client, &server].map(|stream| stream.try_clone().unwrap());
+        self.links.lock().unwrap().push(Link { streams, reset: Arc::clone(&reset) });
         let pairs = [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)];
         for (from, to) in pairs {
-            let shared = Arc::clone(self);
-            thread::Builder::new().stack_size(128 << 10).spawn(move || shared.pump(from, to)).unwrap();
+            let (shared, reset) = (Arc::clone(self), Arc::clone(&reset));
+            let carry = move || shared.pump(from, to, &reset);
+            thread::Builder::new().stack_size(128 << 10).spawn(carry).unwrap();
         }
     }
 
-    fn pump(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pump(&self, mut from: TcpStream, mut to: TcpStream, reset: &AtomicBool) {
         let mut buffer = [0; 8192];
         while let Ok(count @ 1..) = from.read(&mut buffer) {
             let stalled = Duration::from_millis(self.stalled_until.load(Ordering::SeqCst));
@@ -157,7 +183,9 @@ impl Shared {
                 break;
             }
         }
-        let _ = from.shutdown(Shutdown::Both);
-        let _ = to.shutdown(Shutdown::Both);
+        if !reset.load(Ordering::SeqCst) {
+            let _ = from.shutdown(Shutdown::Both);
+            let _ = to.shutdown(Shutdown::Both);
+        }
     }
 }

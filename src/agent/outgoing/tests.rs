@@ -119,3 +119,13 @@ proptest! {
         }
     }
 }
+
+/// A colour is a text, whatever that text looks like.
+#[test]
+fn odd_colours_are_read_as_they_were_written() {
+    for text in ["\"\"", "\"red\"", "null", "7", ""] {
+        let message = Outgoing::new("x").style(Style::new().content_color(text));
+        let read: Metadata = serde_json::from_value(message.metadata.clone().into()).unwrap();
+        assert_eq!(read.style().unwrap().content_color, Some(Color::from(text)), "{text}");
+    }
+}
