@@ -115,6 +115,19 @@ fn a_small_request_leaves_in_one_piece() {
 }
 
 #[test]
+fn a_large_request_arrives_whole() {
+    let (http, requests) = http(vec![ok(""), ok("")]);
+    for size in [OUTPUT_BUFFER, 5 * OUTPUT_BUFFER + 1] {
+        let body: String = (0..size).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
+        http.send(Request { body: Some(body.as_bytes()), ..request(Method::Post, "/x") }).unwrap();
+        let sent = requests.recv_timeout(PATIENCE).unwrap();
+        let (head, arrived) = sent.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.matches(BEARER).count(), 1, "{head}");
+        assert!(arrived == body, "{} bytes of {size}", arrived.len());
+    }
+}
+
+#[test]
 fn reads_gzip() {
     // `printf '{"ok":true}' | gzip -n`
     let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcf\x56\xb2\x2a\x29\x2a\x4d\xad\x05\x00\x90\x5f\xd4\xa7\x0b\x00\x00\x00";
