@@ -3,8 +3,7 @@
 //! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::rooms::About;
@@ -22,9 +21,16 @@ const AGAIN: Duration = Duration::from_secs(15);
 /// What is being followed.
 #[derive(Debug, Default)]
 pub(crate) struct Following {
-    /// Whether anything is: most agents do not, and every event asks.
-    active: AtomicBool,
+    /// What is done about it, set by the first call that follows something: every event asks whether there is any,
+    /// most agents have none, and then their programs need not contain it.
+    acts: OnceLock<Acts>,
     state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct Acts {
+    run_errands: fn(&Agent),
+    accept: fn(&Agent, &Invitation),
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +66,11 @@ impl Following {
     }
 
     fn is_active(&self) -> bool {
-        self.active.load(Ordering::Acquire)
+        self.acts.get().is_some()
+    }
+
+    fn activate(&self) {
+        self.acts.get_or_init(|| Acts { run_errands: Agent::do_errands, accept: Agent::accept });
     }
 
     /// The next errand, which is then this thread's.
@@ -126,7 +136,7 @@ impl Agent {
         let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
         let known = members.map(|agency| agency.id).collect();
         following.lock().invites.get_or_insert(Invites { known, due: None });
-        following.active.store(true, Ordering::Release);
+        following.activate();
         Ok(())
     }
 
@@ -144,7 +154,7 @@ impl Agent {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
         self.inner.following.lock().dms = Some(Conversations { every, due: Instant::now() + every });
-        self.inner.following.active.store(true, Ordering::Release);
+        self.inner.following.activate();
         Ok(())
     }
 
@@ -156,10 +166,13 @@ impl Agent {
 
     /// Does what is due.
     pub(crate) fn run_errands(&self) {
-        let Inner { following, session, .. } = &*self.inner;
-        if !following.is_active() {
-            return;
+        if let Some(acts) = self.inner.following.acts.get() {
+            (acts.run_errands)(self);
         }
+    }
+
+    fn do_errands(&self) {
+        let Inner { following, session, .. } = &*self.inner;
         while let Some(errand) = following.take(Instant::now()) {
             if !session.is_up() {
                 // There is a look after every reconnect.
@@ -192,11 +205,13 @@ impl Agent {
 
     /// Does what an event asks for before it is handed out.
     pub(crate) fn attend_to(&self, event: &Event) {
+        let following = &self.inner.following;
         if let Event::AgencyInvited(invitation) = event
-            && self.inner.following.follows_invites()
+            && following.follows_invites()
+            && let Some(acts) = following.acts.get()
         {
-            self.inner.following.note_invite(&invitation.agency_id);
-            self.accept(invitation);
+            following.note_invite(&invitation.agency_id);
+            (acts.accept)(self, invitation);
         }
     }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
@@ -225,13 +227,20 @@ impl Door {
     }
 }
 
+/// What the socket is opened with.
+#[derive(Serialize)]
+struct Auth<'a> {
+    token: &'a str,
+}
+
 impl Host for Door {
     fn credentials(&self, refused: bool) -> Result<String> {
         let mut token = self.session.token();
         if refused {
             token = self.session.renew(&token)?;
         }
-        Ok(serde_json::json!({ "token": token.expose() }).to_string())
+        let auth = serde_json::to_string(&Auth { token: token.expose() });
+        auth.map_err(|error| Error::protocol("the session's token is no text").with_source(error))
     }
 
     /// Room membership does not survive a reconnect (every public bot joins again by hand).

@@ -41,7 +41,7 @@ impl<'a> Agents<'a> {
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
-        call.secret(|json| Ok(serde_json::from_slice(json).unwrap_or(VerifiedAgent { agent_token: None })))
+        call.secret(|json| Ok(serde_json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
     /// An agent's configuration. Its owner can read it, and the agent itself.
@@ -174,7 +174,7 @@ impl CreateAgent<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else what the server says.
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
-        self.client.post(["agents"])?.body(&self.body)?.secret(|json| serde_json::from_slice(json))
+        self.client.post(["agents"])?.body(&self.body)?.secret(|json| serde_json::from_str(json))
     }
 }
 

@@ -90,7 +90,7 @@ impl ClientBuilder {
         let http = Http::new(&self.config)?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
         let reply: SessionReply =
-            nobody.post(["auth", how])?.body(body)?.secret(|json| serde_json::from_slice(json))?;
+            nobody.post(["auth", how])?.body(body)?.secret(|json| serde_json::from_str(json))?;
         let client = Client::with(http, Credentials::User(reply.token.clone().into()));
         Ok(Login { client, token: reply.token, user: reply.user })
     }

@@ -93,6 +93,11 @@ impl Client {
     }
 }
 
+#[cold]
+fn unreadable(label: &Label, why: &str) -> Error {
+    Error::protocol(format!("cannot read the answer to {label}: {why}"))
+}
+
 /// A request in the making. It has no `Debug`: the body may hold a password.
 pub(crate) struct Call<'a> {
     client: &'a Client,
@@ -134,7 +139,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads an answer of a form of its own.
-    pub(crate) fn read<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
         self.decoded(decode, |error| error.to_string())
     }
 
@@ -144,7 +149,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads an answer that holds a credential.
-    pub(crate) fn secret<T>(self, decode: impl FnOnce(&[u8]) -> serde_json::Result<T>) -> Result<T> {
+    pub(crate) fn secret<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
         // serde quotes a value of the wrong type, and that may be the credential in an unexpected place.
         self.decoded(decode, |error| match error.to_string() {
             text if text.starts_with("missing field") => text,
@@ -154,14 +159,24 @@ impl<'a> Call<'a> {
 
     fn decoded<T>(
         self,
-        decode: impl FnOnce(&[u8]) -> serde_json::Result<T>,
+        decode: impl FnOnce(&str) -> serde_json::Result<T>,
         reason: impl FnOnce(&serde_json::Error) -> String,
     ) -> Result<T> {
+        let (label, json) = self.text()?;
+        decode(&json).map_err(|error| unreadable(&label, &reason(&error)))
+    }
+
+    /// As text, like events: then what reads a type is compiled once.
+    fn text(self) -> Result<(Label, Zeroizing<String>)> {
         let label = Label::new(self.method, &self.path);
-        let body = self.answer()?;
-        decode(&body).map_err(|error| {
-            Error::protocol(format!("cannot read the answer to {label}: {}", reason(&error)))
-        })
+        let mut body = self.answer()?;
+        match String::from_utf8(std::mem::take(&mut *body)) {
+            Ok(text) => Ok((label, Zeroizing::new(text))),
+            Err(error) => {
+                *body = error.into_bytes();
+                Err(unreadable(&label, "it is not UTF-8"))
+            }
+        }
     }
 
     fn answer(self) -> Result<Zeroizing<Vec<u8>>> {

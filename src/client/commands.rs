@@ -71,7 +71,7 @@ impl<'a> Commands<'a> {
     /// What the server says.
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
-        Ok(call.secret(|json| serde_json::from_slice::<KeyReply>(json))?.hook_key)
+        Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
     }
 
     /// Ends the key of a command's hook.
@@ -183,7 +183,7 @@ impl CreateCommand<'_> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
         call.body(&self.body.checked()?)?.secret(|json| {
-            let MaybeKeyReply { hook_key } = serde_json::from_slice(json)?;
+            let MaybeKeyReply { hook_key } = serde_json::from_str(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })
     }

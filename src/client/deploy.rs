@@ -86,6 +86,6 @@ impl<'a> DeployHook<'a> {
         let commands = serde_json::to_value(&self.commands)
             .map_err(|error| Error::invalid("these commands do not serialise").with_source(error))?;
         let body = self.body.with("commands", commands);
-        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(|json| serde_json::from_slice(json))
+        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(|json| serde_json::from_str(json))
     }
 }

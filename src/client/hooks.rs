@@ -46,7 +46,7 @@ impl<'a> Hooks<'a> {
     /// What the server says.
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
-        Ok(call.secret(|json| serde_json::from_slice::<KeyReply>(json))?.hook_key)
+        Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
     }
 
     /// Ends a hook's key, for good. The hook itself may be gone after it, its commands without a hook.

@@ -134,7 +134,7 @@ impl Bootstrap<'_> {
         check::password(self.body.text("password").unwrap_or_default())?;
         check::agent_name(self.body.text("agentName").unwrap_or_default())?;
         let call = self.client.post(["bootstrap"])?.body(&self.body)?;
-        let made = call.secret(|json| serde_json::from_slice(json));
+        let made = call.secret(|json| serde_json::from_str(json));
         made.map_err(|error| match error.status() {
             Some(401) => {
                 error.reworded(ErrorKind::Unauthorized, "this user exists, and the password is another one")
@@ -166,6 +166,6 @@ impl RegisterAgent<'_> {
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;
-        call.secret(|json| serde_json::from_slice(json))
+        call.secret(|json| serde_json::from_str(json))
     }
 }

@@ -74,7 +74,7 @@ impl AgentSession {
 fn exchange(http: &Http, agent_token: &AgentToken) -> Result<Current> {
     let nobody = Client::with(http.clone(), Credentials::Anonymous);
     let call = nobody.post(["auth", "agent"])?.body(&Exchange { agent_token: agent_token.expose() })?;
-    let reply = call.secret(|json| serde_json::from_slice::<SessionReply>(json));
+    let reply = call.secret(|json| serde_json::from_str::<SessionReply>(json));
     let reply = reply.map_err(|error| match error.status() {
         Some(401) => error.reworded(
             ErrorKind::Unauthorized,

@@ -80,8 +80,8 @@ impl CreateToken<'_> {
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.secret(|json| {
-            let RawToken { token } = serde_json::from_slice(json)?;
-            Ok(CreatedToken { token, info: serde_json::from_slice(json)? })
+            let RawToken { token } = serde_json::from_str(json)?;
+            Ok(CreatedToken { token, info: serde_json::from_str(json)? })
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Agencies (rooms) and who is in them.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
 
 use super::lenient::{Count, Flag, Readable};
 use super::{AgencyId, SenderType, Timestamp, UserId};
@@ -74,20 +76,35 @@ api_struct! {
 }
 
 /// `type: "agent"` or `is_agent: true`.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum MemberKind {
-    IsAgent(bool),
-    Type(SenderType),
-}
+struct MemberKind(SenderType);
 
 impl From<MemberKind> for SenderType {
     fn from(kind: MemberKind) -> Self {
-        match kind {
-            MemberKind::IsAgent(true) => SenderType::Agent,
-            MemberKind::IsAgent(false) => SenderType::User,
-            MemberKind::Type(kind) => kind,
+        kind.0
+    }
+}
+
+impl<'de> Deserialize<'de> for MemberKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KindVisitor;
+
+        impl Visitor<'_> for KindVisitor {
+            type Value = SenderType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a kind of account, or whether it is an agent")
+            }
+
+            fn visit_bool<E>(self, is_agent: bool) -> Result<SenderType, E> {
+                Ok(if is_agent { SenderType::Agent } else { SenderType::User })
+            }
+
+            fn visit_str<E>(self, kind: &str) -> Result<SenderType, E> {
+                Ok(kind.into())
+            }
         }
+
+        deserializer.deserialize_any(KindVisitor).map(MemberKind)
     }
 }
 

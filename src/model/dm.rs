@@ -1,6 +1,9 @@
 //! Direct messages: hidden agencies with two members.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::{AgencyId, SenderType, UserId};
 
@@ -38,21 +41,37 @@ api_struct! {
 }
 
 /// An object, or the username alone.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AnyParticipant {
-    Username(String),
-    Whole(Participant),
-}
+struct AnyParticipant(Participant);
 
 impl From<AnyParticipant> for Participant {
     fn from(participant: AnyParticipant) -> Self {
-        match participant {
-            AnyParticipant::Whole(participant) => participant,
-            AnyParticipant::Username(username) => {
-                Participant { display_name: username.clone(), username, id: None, kind: None }
+        participant.0
+    }
+}
+
+/// By hand: `untagged` would first build a tree.
+impl<'de> Deserialize<'de> for AnyParticipant {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ParticipantVisitor;
+
+        impl<'de> Visitor<'de> for ParticipantVisitor {
+            type Value = Participant;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a user or a username")
+            }
+
+            fn visit_str<E>(self, username: &str) -> Result<Participant, E> {
+                let (username, display_name) = (username.to_owned(), username.to_owned());
+                Ok(Participant { username, display_name, id: None, kind: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Participant, A::Error> {
+                Participant::deserialize(MapAccessDeserializer::new(map))
             }
         }
+
+        deserializer.deserialize_any(ParticipantVisitor).map(AnyParticipant)
     }
 }
 

@@ -117,7 +117,7 @@ api_struct! {
 
 impl PostedMessage {
     /// The id, bare or in a wrapper, if there is one.
-    pub(crate) fn id_in(json: &[u8]) -> Option<MessageId> {
+    pub(crate) fn id_in(json: &str) -> Option<MessageId> {
         answer::one::<Self>(json, "message").ok()?.id
     }
 }

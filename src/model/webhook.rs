@@ -121,8 +121,8 @@ api_struct! {
 }
 
 /// Reads the answer to asking for the event types, in any of its forms.
-pub(crate) fn event_types(json: &[u8]) -> serde_json::Result<Vec<WebhookEventType>> {
-    Ok(match serde_json::from_slice(json)? {
+pub(crate) fn event_types(json: &str) -> serde_json::Result<Vec<WebhookEventType>> {
+    Ok(match serde_json::from_str(json)? {
         AnyEventTypes::Bare(events) | AnyEventTypes::Wrapped(WrappedEventTypes { events }) => events,
     })
 }
@@ -139,10 +139,10 @@ mod tests {
             r#"{"eventTypes":[{"name":"message.created"},{"type":"x.y","description":"new"}]}"#,
             r#"{"event_types":["message.created","x.y"]}"#,
         ] {
-            let events = event_types(json.as_bytes()).unwrap();
+            let events = event_types(json).unwrap();
             assert_eq!(events[0].event, WebhookEvent::MessageCreated, "{json}");
             assert_eq!(events[1].event, WebhookEvent::Unknown("x.y".to_owned()));
         }
-        assert!(event_types(b"{}").is_err() && event_types(b"7").is_err());
+        assert!(event_types("{}").is_err() && event_types("7").is_err());
     }
 }

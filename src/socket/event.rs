@@ -203,14 +203,19 @@ fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
 }
 
 fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
-    let mut stream = serde_json::Deserializer::from_str(values).into_iter::<T>();
-    let Some(first) = stream.next() else { return serde_json::from_str("null") };
-    let rest = values.get(stream.byte_offset()..).unwrap_or_default().trim_start();
-    match first {
-        Ok(_) if !(rest.is_empty() || rest.starts_with(',')) => {
-            Err(serde::de::Error::custom("trailing characters after the event's first argument"))
-        }
-        first => first,
+    serde_json::from_str(text_of_first(values)?)
+}
+
+/// Not part of the above, which exists once for each type.
+fn text_of_first(values: &str) -> serde_json::Result<&str> {
+    let mut stream = serde_json::Deserializer::from_str(values).into_iter::<IgnoredAny>();
+    let Some(first) = stream.next() else { return Ok("null") };
+    first?;
+    let (first, rest) = values.split_at_checked(stream.byte_offset()).unwrap_or((values, ""));
+    let rest = rest.trim_start();
+    match rest.is_empty() || rest.starts_with(',') {
+        true => Ok(first),
+        false => Err(serde::de::Error::custom("trailing characters after the event's first argument")),
     }
 }
 

@@ -247,6 +247,12 @@ impl Reply {
 /// # Errors
 /// `Invalid` when the payload cannot be written as JSON, or the name is reserved.
 pub(crate) fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize) -> Result<String> {
+    let mut frame = begin_event(name, id)?;
+    serde_json::to_writer(&mut frame, payload).map_err(not_json)?;
+    end_event(frame)
+}
+
+fn begin_event(name: &str, id: Option<u64>) -> Result<Vec<u8>> {
     if RESERVED.contains(&name) {
         return Err(Error::invalid(format!("{name:?} is a reserved event name")));
     }
@@ -258,7 +264,10 @@ pub(crate) fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize
     frame.push(b'[');
     serde_json::to_writer(&mut frame, name).map_err(not_json)?;
     frame.push(b',');
-    serde_json::to_writer(&mut frame, payload).map_err(not_json)?;
+    Ok(frame)
+}
+
+fn end_event(mut frame: Vec<u8>) -> Result<String> {
     frame.push(b']');
     String::from_utf8(frame).map_err(|error| Error::invalid("the payload is not UTF-8").with_source(error))
 }

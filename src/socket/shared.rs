@@ -111,16 +111,27 @@ impl Shared {
                 self.hand_over(&mut state);
                 return granted;
             }
-            state = match state.link().filter(|_| !state.reading).cloned() {
-                Some(link) => {
-                    // The end of restoring is not announced by the socket: look up now and then.
-                    let restoring = matches!(state.phase, Phase::Restoring(_));
-                    let slice = restoring.then(|| Instant::now() + RESTORING_SLICE);
-                    let until = [until, slice].into_iter().flatten().min();
-                    self.read(state, &link, until)
-                }
-                None => self.sleep(state, who, until),
-            };
+            state = self.read_or_sleep(state, who, until);
+        }
+    }
+
+    /// Not part of the above, which exists once for each wish.
+    #[inline(never)]
+    fn read_or_sleep<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        who: Waiter,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
+        match state.link().filter(|_| !state.reading).cloned() {
+            Some(link) => {
+                // The end of restoring is not announced by the socket: look up now and then.
+                let restoring = matches!(state.phase, Phase::Restoring(_));
+                let slice = restoring.then(|| Instant::now() + RESTORING_SLICE);
+                let until = [until, slice].into_iter().flatten().min();
+                self.read(state, &link, until)
+            }
+            None => self.sleep(state, who, until),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest, Sha1};
 use tungstenite::WebSocket;
-use tungstenite::handshake::client::generate_key;
-use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -38,7 +39,7 @@ const MAX_REFUSAL: usize = 4 << 10;
 /// # Errors
 /// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
 pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Tap<Stream>>> {
-    let key = generate_key();
+    let key = new_key();
     let request = format!(
         "GET {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nUser-Agent: {}\r\n\r\n",
@@ -106,12 +107,26 @@ fn lost(error: std::io::Error, url: &ApiUrl) -> Error {
     }
 }
 
+/// For `Sec-WebSocket-Key`.
+fn new_key() -> String {
+    let mut bytes = [0; 16];
+    // Without random numbers it is zeros. It keeps nothing secret, only old answers from passing for new ones.
+    let _ = getrandom::fill(&mut bytes);
+    STANDARD.encode(bytes)
+}
+
+/// The only answer to a key, RFC 6455, section 4.2.2. tungstenite's is part of its handshake, which is not used.
+fn accept_key(key: &str) -> String {
+    let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(hash.finalize())
+}
+
 /// RFC 6455, section 4.1, what a client must check.
 fn check_upgrade(head: &Head, key: &str) -> Result<()> {
     if !head.has_word("upgrade", "websocket") || !head.has_word("connection", "upgrade") {
         return Err(Error::protocol("the server answered 101 but did not switch to WebSocket"));
     }
-    if head.get("sec-websocket-accept") != Some(derive_accept_key(key.as_bytes()).as_str()) {
+    if head.get("sec-websocket-accept") != Some(accept_key(key).as_str()) {
         return Err(Error::protocol("the server's Sec-WebSocket-Accept does not match the request"));
     }
     if head.get("sec-websocket-extensions").is_some_and(|value| !value.is_empty())

@@ -217,17 +217,19 @@ fn redirect(headers: &HeaderMap) -> String {
 
 /// The `error` or `message` of a JSON body, else the beginning of the text.
 fn server_message(body: &[u8], secret: Option<&str>) -> Option<String> {
-    let text = match serde_json::from_slice::<serde_json::Value>(body) {
+    let body = String::from_utf8_lossy(body);
+    let text = match serde_json::from_str::<serde_json::Value>(&body) {
         Ok(json) => {
             let named = ["/error", "/error/message", "/message"]
                 .iter()
                 .find_map(|path| json.pointer(path).and_then(serde_json::Value::as_str));
             match named {
                 Some(text) => shown(text, secret, MAX_MESSAGE),
-                None => shown(&json.to_string(), secret, MAX_SNIPPET),
+                // Not with `Display`, which nothing else needs.
+                None => shown(&serde_json::to_string(&json).unwrap_or_default(), secret, MAX_SNIPPET),
             }
         }
-        Err(_) => shown(&String::from_utf8_lossy(body), secret, MAX_SNIPPET),
+        Err(_) => shown(&body, secret, MAX_SNIPPET),
     };
     (!text.is_empty()).then_some(text)
 }

@@ -1,4 +1,6 @@
 use std::cell::Cell;
+use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -77,6 +79,52 @@ fn sends_what_the_api_wants() {
     http.send(request(Method::Post, "/empty")).unwrap();
     let sent = requests.recv_timeout(PATIENCE).unwrap().to_lowercase();
     assert!(sent.contains("content-length: 0\r\n") && !sent.contains("content-type"), "{sent}");
+}
+
+/// What leaves in two pieces wakes the server twice, and is two records of TLS.
+#[test]
+fn a_small_request_leaves_in_one_piece() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut first_pieces = Vec::new();
+        for _ in 0..50 {
+            let mut piece = [0; 4096];
+            let count = socket.read(&mut piece).unwrap();
+            let mut text = String::from_utf8_lossy(&piece[..count]).into_owned();
+            first_pieces.push(text.clone());
+            while !text.ends_with("{\"a\":1}") {
+                let count = socket.read(&mut piece).unwrap();
+                text += &String::from_utf8_lossy(&piece[..count]);
+            }
+            socket.write_all(&reply(200, &[], "")).unwrap();
+        }
+        first_pieces
+    });
+    for turn in 0..50 {
+        let credential = Some(("Authorization", BEARER)).filter(|_| turn % 2 == 0);
+        let body = Some(br#"{"a":1}"#.as_slice());
+        http.send(Request { body, credential, ..request(Method::Post, "/x") }).unwrap();
+    }
+    for (turn, piece) in server.join().unwrap().iter().enumerate() {
+        assert!(piece.ends_with("\r\n\r\n{\"a\":1}"), "request {turn}: {piece}");
+        assert_eq!(piece.contains(BEARER), turn % 2 == 0, "request {turn}: {piece}");
+    }
+}
+
+#[test]
+fn a_large_request_arrives_whole() {
+    let (http, requests) = http(vec![ok(""), ok("")]);
+    for size in [OUTPUT_BUFFER, 5 * OUTPUT_BUFFER + 1] {
+        let body: String = (0..size).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
+        http.send(Request { body: Some(body.as_bytes()), ..request(Method::Post, "/x") }).unwrap();
+        let sent = requests.recv_timeout(PATIENCE).unwrap();
+        let (head, arrived) = sent.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.matches(BEARER).count(), 1, "{head}");
+        assert!(arrived == body, "{} bytes of {size}", arrived.len());
+    }
 }
 
 #[test]

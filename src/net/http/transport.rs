@@ -94,6 +94,7 @@ impl Connector for DialConnector {
             buffers: new_buffers(),
             written_before,
             at_head: true,
+            head: Zeroizing::default(),
             _cancel: cancel,
         }))
     }
@@ -119,34 +120,69 @@ pub(super) struct HttpTransport {
     buffers: LazyBuffers,
     /// What the wire had written when the current request began.
     written_before: u64,
-    /// Nothing of the current request has been handed to the stream yet.
+    /// ureq has not handed over anything of the current request yet.
     at_head: bool,
+    /// Held back to leave in one packet, and one record of TLS, with the body. ureq writes the two by themselves.
+    head: Zeroizing<Vec<u8>>,
     /// ureq holds it weakly, to end a request in flight.
     _cancel: CancelToken,
 }
 
 impl HttpTransport {
+    /// Takes a piece of the request out of the output buffer. The head waits for what follows it.
     fn transmit(&mut self, amount: usize) -> io::Result<()> {
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        let credential = if self.at_head { CREDENTIAL.take() } else { None };
-        self.at_head = false;
-        match credential {
-            None => self.stream.write_all(output)?,
-            Some(line) => {
-                let line_end = output.windows(2).position(|pair| pair == b"\r\n");
-                let (first, rest) = line_end
-                    .and_then(|end| output.split_at_checked(end + 2))
-                    .ok_or_else(|| io::Error::other("a request without a first line"))?;
-                // In one piece, so that it leaves in one packet.
-                let mut head = Zeroizing::new(Vec::with_capacity(amount + line.len()));
-                head.extend_from_slice(first);
-                head.extend_from_slice(&line);
-                head.extend_from_slice(rest);
-                self.stream.write_all(&head)?;
-            }
+        if self.at_head {
+            self.at_head = false;
+            self.head = with_line(output, CREDENTIAL.take())?;
+            return Ok(());
+        }
+        if self.head.is_empty() {
+            self.stream.write_all(output)?;
+        } else {
+            let head = std::mem::take(&mut self.head);
+            // Not appended: a vector that moves leaves the credential behind where it was.
+            let mut both = Zeroizing::new(Vec::with_capacity(head.len() + amount));
+            both.extend_from_slice(&head);
+            both.extend_from_slice(output);
+            self.stream.write_all(&both)?;
         }
         self.stream.flush()
     }
+
+    /// The head of a request without a body.
+    fn transmit_head(&mut self) -> io::Result<()> {
+        let head = std::mem::take(&mut self.head);
+        if head.is_empty() {
+            return Ok(());
+        }
+        self.stream.write_all(&head)?;
+        self.stream.flush()
+    }
+
+    fn unsent(&self, error: io::Error, timeout: NextTimeout) -> UreqError {
+        if error.kind() == io::ErrorKind::TimedOut {
+            UreqError::Timeout(timeout.reason)
+        } else if self.stream.wire().written() == self.written_before {
+            UreqError::Other(Box::new(NothingSent(error)))
+        } else {
+            UreqError::Io(error)
+        }
+    }
+}
+
+/// A head with one more line.
+fn with_line(head: &[u8], line: Option<Zeroizing<Vec<u8>>>) -> io::Result<Zeroizing<Vec<u8>>> {
+    let Some(line) = line else { return Ok(Zeroizing::new(head.to_vec())) };
+    let line_end = head.windows(2).position(|pair| pair == b"\r\n");
+    let (first, rest) = line_end
+        .and_then(|end| head.split_at_checked(end + 2))
+        .ok_or_else(|| io::Error::other("a request without a first line"))?;
+    let mut whole = Zeroizing::new(Vec::with_capacity(head.len() + line.len()));
+    for part in [first, &line, rest] {
+        whole.extend_from_slice(part);
+    }
+    Ok(whole)
 }
 
 impl Transport for HttpTransport {
@@ -157,18 +193,13 @@ impl Transport for HttpTransport {
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), UreqError> {
         let timeout = timeout.for_write();
         self.stream.wire_mut().set_deadline(Some(deadline(timeout)));
-        match self.transmit(amount) {
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(UreqError::Timeout(timeout.reason)),
-            Err(error) if self.stream.wire().written() == self.written_before => {
-                Err(UreqError::Other(Box::new(NothingSent(error))))
-            }
-            result => result.map_err(UreqError::Io),
-        }
+        self.transmit(amount).map_err(|error| self.unsent(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, UreqError> {
         let timeout = timeout.for_read();
         self.stream.wire_mut().set_deadline(Some(deadline(timeout)));
+        self.transmit_head().map_err(|error| self.unsent(error, timeout))?;
         let space = self.buffers.input_append_buf();
         if space.is_empty() {
             return Err(UreqError::LargeResponseHeader(INPUT_BUFFER, INPUT_BUFFER));
@@ -195,6 +226,7 @@ impl Transport for HttpTransport {
         }
         self.written_before = self.stream.wire().written();
         self.at_head = true;
+        self.head = Zeroizing::default();
         // Bytes nobody asked for would be taken for the next answer.
         !self.stream.has_decrypted() && self.stream.wire().is_quiet()
     }
