@@ -80,9 +80,16 @@ struct Inner {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::boxed(kind, message.into())
+    }
+
+    /// Out of line: it is called from everywhere, and never in a hurry.
+    #[cold]
+    #[inline(never)]
+    fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
         Error(Box::new(Inner {
             kind,
-            message: message.into(),
+            message,
             status: None,
             server_message: None,
             retry_after: None,
@@ -111,8 +118,14 @@ impl Error {
         Self::new(ErrorKind::Closed, "the agent is closed: connect a new one")
     }
 
-    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+    pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.with_boxed_source(source.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+        self.0.source = Some(source);
         self
     }
 

@@ -139,7 +139,7 @@ fn dial_again(shared: &Shared) {
         state.refused
     };
     match shared.dial(refused) {
-        Ok(connected) => shared.install(connected, |line| shared.host.restore(line)),
+        Ok(connected) => shared.install(connected, &|line| shared.host.restore(line)),
         Err(failure) => {
             let mut state = shared.lock();
             if state.is_closed() {

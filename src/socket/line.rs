@@ -83,7 +83,7 @@ impl Shared {
     }
 
     /// Puts a fresh link in place, has it restored, and lets everybody send.
-    pub(crate) fn install(&self, connected: Connected, restore: impl FnOnce(&Line<'_>) -> Result<()>) {
+    pub(crate) fn install(&self, connected: Connected, restore: &dyn Fn(&Line<'_>) -> Result<()>) {
         let Connected { link, mut early, reply, recovered } = connected;
         let link = Arc::new(link);
         let generation = {

@@ -76,7 +76,7 @@ impl Session {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),
             other => other,
         };
-        shared.install(connected.map_err(ConnectFailure::into_error)?, |_| Ok(()));
+        shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
         let keeper = keeper::start(Arc::clone(&shared))?;
         Ok(Session { shared, closed: AtomicBool::new(false), keeper: Mutex::new(Some(keeper)) })
     }
