@@ -30,7 +30,7 @@ fn child() -> crustocean::Result<()> {
     if variable("TEST_TOKEN").is_empty() {
         let _watchdog = watchdog(LIMIT);
         let stage = Stage::new();
-        let (good, said) = run(&stage, &stage.sandbox.url(), &[]).unwrap();
+        let (good, said) = run(&stage, stage.sandbox.url(), &[]).unwrap();
         assert!(good, "{said}");
         return Ok(());
     }
