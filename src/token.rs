@@ -38,9 +38,6 @@ impl Secret {
         if text.len() > MAX_LEN {
             return Err(Error::invalid(format!("the {what} is longer than {MAX_LEN} characters")));
         }
-        if text.starts_with(['"', '\'']) {
-            return Err(Error::invalid(format!("the {what} is in quotes: leave them out")));
-        }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::invalid(format!(
                 "the {what} contains a space, a line break or a character outside ASCII: copy it again"
@@ -72,6 +69,10 @@ macro_rules! token {
             /// # Errors
             /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
             fn from_str(text: &str) -> Result<Self> {
+                // As a line of a settings file may have it.
+                if text.trim_start().starts_with(['"', '\'']) {
+                    return Err(Error::invalid(concat!("the ", $what, " is in quotes: leave them out")));
+                }
                 let secret = Secret::parse($what, text)?;
                 let check: fn(&str) -> Result<()> = $check;
                 check(&secret.0)?;
@@ -367,6 +368,16 @@ mod tests {
         assert!("sk_\u{1F980}".parse::<HookKey>().is_err());
         assert!(PAT.parse::<ClaimCode>().is_err() && "cru_claim_".parse::<ClaimCode>().is_err());
         assert!("cru_claim_1".parse::<ClaimCode>().is_ok());
+    }
+
+    #[test]
+    fn quotes_are_not_part_of_it_unless_a_server_says_so() {
+        for text in ["\"sk_1\"", " 'sk_1'"] {
+            let error = text.parse::<AgentToken>().unwrap_err().to_string();
+            assert!(error.contains("quotes") && !error.contains("sk_1"), "{error}");
+        }
+        let token: AgentToken = serde_json::from_str("\"'sk_1\"").unwrap();
+        assert_eq!(token.expose(), "'sk_1");
     }
 
     #[test]
