@@ -33,7 +33,7 @@ use crate::error::{Error, Result};
 /// # }
 /// ```
 #[derive(Clone, Default)]
-pub struct Metadata(Option<Box<RawValue>>);
+pub struct Metadata(Option<Box<str>>);
 
 impl Metadata {
     /// Metadata to send, from anything that serialises to a JSON object.
@@ -46,7 +46,12 @@ impl Metadata {
         if !raw.get().starts_with('{') {
             return Err(Error::invalid("metadata is a JSON object: this value is something else"));
         }
-        Ok(Metadata(Some(raw)))
+        Ok(Metadata(Some(raw.into())))
+    }
+
+    /// `raw` is a value of JSON.
+    pub(super) fn of(raw: &str) -> Self {
+        Metadata(if is_nothing(raw) { None } else { Some(raw.into()) })
     }
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
@@ -71,7 +76,7 @@ impl Metadata {
 
     /// The JSON text as it came: an object, or a string with an object in it. `null` if there was none.
     pub fn raw(&self) -> &str {
-        self.0.as_ref().map_or("null", |raw| raw.get())
+        self.0.as_deref().unwrap_or("null")
     }
 
     /// The loop guard, if the message carries one.
@@ -140,12 +145,17 @@ impl Metadata {
 
     /// Calls `read` with the text of the JSON object, taken out of its string where it is in one.
     fn with_object<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let text = self.0.as_ref()?.get();
+        let text = self.0.as_deref()?;
         if !text.starts_with('"') {
             return read(text);
         }
         read(serde_json::from_str::<String>(text).ok()?.trim())
     }
+}
+
+/// Most messages have none: no block of memory is kept for that.
+fn is_nothing(raw: &str) -> bool {
+    matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }
 
 /// What one pass over an object's own keys finds.
@@ -248,11 +258,7 @@ impl Serialize for Metadata {
 impl<'de> Deserialize<'de> for Metadata {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
-        // Most messages have none: do not keep a block of memory for that.
-        Ok(Metadata(match raw.get() {
-            "{}" | "\"{}\"" | "\"\"" | "null" => None,
-            _ => Some(raw),
-        }))
+        Ok(Metadata(if is_nothing(raw.get()) { None } else { Some(raw.into()) }))
     }
 }
 
