@@ -1,7 +1,5 @@
 //! `/api/auth/me` and what else is about one's own account.
 
-use serde::Serialize;
-
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::User;
@@ -56,12 +54,12 @@ impl<'a> Account<'a> {
     }
 }
 
-/// No `Debug`: it holds passwords.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChangePassword<'a> {
-    current_password: &'a str,
-    new_password: &'a str,
+payload! {
+    /// No `Debug`: it holds passwords.
+    struct ChangePassword<'a> {
+        current_password: &'a str = always("currentPassword"),
+        new_password: &'a str = always("newPassword"),
+    }
 }
 
 /// A change of your profile: [`Account::update`].
@@ -72,21 +70,16 @@ pub struct UpdateAccount<'a> {
     body: UpdateBody,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UpdateBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avatar: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    banner: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    theme: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    font: Option<String>,
+payload! {
+    #[derive(Debug, Clone, Default)]
+    struct UpdateBody {
+        display_name: Option<String> = optional("displayName"),
+        description: Option<String> = optional("description"),
+        avatar: Option<String> = optional("avatar"),
+        banner: Option<String> = optional("banner"),
+        theme: Option<String> = optional("theme"),
+        font: Option<String> = optional("font"),
+    }
 }
 
 impl UpdateAccount<'_> {

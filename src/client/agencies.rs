@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use super::{AgentRef, Client, Messages};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, Member};
@@ -98,11 +96,11 @@ impl<'a> Agencies<'a> {
     }
 }
 
-/// No `Debug`: it holds a password.
-#[derive(Serialize)]
-struct Join<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<&'a str>,
+payload! {
+    /// No `Debug`: it holds a password.
+    struct Join<'a> {
+        password: Option<&'a str> = optional("password"),
+    }
 }
 
 /// An agency to be made: [`Agencies::create`].
@@ -113,16 +111,14 @@ pub struct CreateAgency<'a> {
     body: CreateBody,
 }
 
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_private: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<String>,
+payload! {
+    #[derive(Clone)]
+    struct CreateBody {
+        name: String = always("name"),
+        charter: Option<String> = optional("charter"),
+        is_private: Option<bool> = optional("isPrivate"),
+        password: Option<String> = optional("password"),
+    }
 }
 
 impl CreateAgency<'_> {
@@ -169,13 +165,12 @@ pub struct UpdateAgency<'a> {
     body: UpdateBody,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UpdateBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_private: Option<bool>,
+payload! {
+    #[derive(Debug, Clone, Default)]
+    struct UpdateBody {
+        charter: Option<String> = optional("charter"),
+        is_private: Option<bool> = optional("isPrivate"),
+    }
 }
 
 impl UpdateAgency<'_> {

@@ -1,6 +1,6 @@
 //! `/api/agents`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::fields::Fields;
@@ -90,15 +90,22 @@ impl<'a> Agents<'a> {
 }
 
 /// Who gets an agent: [`Agents::transfer`]. Made from a `&UserId` or from a username.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum NewOwner<'a> {
     /// The user with this id.
-    #[serde(rename = "newOwnerId")]
     Id(&'a UserId),
     /// The user of this name, without `@`.
-    #[serde(rename = "newOwnerUsername")]
     Username(&'a str),
+}
+
+impl Serialize for NewOwner<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([match self {
+            NewOwner::Id(id) => ("newOwnerId", id.as_str()),
+            NewOwner::Username(name) => ("newOwnerUsername", *name),
+        }])
+    }
 }
 
 impl<'a> From<&'a UserId> for NewOwner<'a> {
@@ -114,15 +121,22 @@ impl<'a> From<&'a str> for NewOwner<'a> {
 }
 
 /// Which agent: [`Agencies::add_agent`](crate::Agencies::add_agent). Made from an `&AgentId` or from a username.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {
     /// The agent with this id.
-    #[serde(rename = "agentId")]
     Id(&'a AgentId),
     /// The agent of this name, without `@`.
-    #[serde(rename = "username")]
     Username(&'a str),
+}
+
+impl Serialize for AgentRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([match self {
+            AgentRef::Id(id) => ("agentId", id.as_str()),
+            AgentRef::Username(name) => ("username", *name),
+        }])
+    }
 }
 
 impl<'a> From<&'a AgentId> for AgentRef<'a> {
@@ -145,14 +159,13 @@ pub struct CreateAgent<'a> {
     body: CreateBody,
 }
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agency_id: Option<AgencyId>,
+payload! {
+    #[derive(Debug, Clone)]
+    struct CreateBody {
+        name: String = always("name"),
+        role: Option<String> = optional("role"),
+        agency_id: Option<AgencyId> = optional("agencyId"),
+    }
 }
 
 impl CreateAgent<'_> {

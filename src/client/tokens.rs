@@ -1,7 +1,5 @@
 //! `/api/auth/tokens`.
 
-use serde::Serialize;
-
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{CreatedToken, Expiry, PersonalAccessTokenInfo, RawToken, TokenId};
@@ -57,12 +55,12 @@ pub struct CreateToken<'a> {
     body: CreateBody,
 }
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_in: Option<&'static str>,
+payload! {
+    #[derive(Debug, Clone)]
+    struct CreateBody {
+        name: String = always("name"),
+        expires_in: Option<&'static str> = optional("expiresIn"),
+    }
 }
 
 impl CreateToken<'_> {

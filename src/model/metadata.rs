@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -13,6 +13,7 @@ use super::lenient::Readable;
 use super::loop_guard::LoopGuard;
 use super::{RunId, Span, Style, TraceStep};
 use crate::error::{Error, Result};
+use crate::json;
 
 /// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
 ///
@@ -51,7 +52,7 @@ impl Metadata {
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
     pub fn is_empty(&self) -> bool {
-        self.with_object(|text| Some(scan(text, "")?.keys)).is_none_or(|keys| keys == 0)
+        self.with_object(|text| json::pick_into(text, &[], &mut []).ok()).is_none_or(|keys| keys == 0)
     }
 
     /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
@@ -127,7 +128,7 @@ impl Metadata {
     /// Whether a key has a value that JavaScript takes for a yes.
     fn says(&self, key: &str) -> bool {
         let yes = |text: &str| {
-            let value = scan(text, key)?.found?.get();
+            let value = value_in(text, key)?;
             Some(!matches!(value, "null" | "false" | "\"\"") && value.parse::<f64>() != Ok(0.0))
         };
         self.with_object(yes).unwrap_or(false)
@@ -135,7 +136,7 @@ impl Metadata {
 
     /// One key's value as a type of one's own; `None` if it is absent or does not fit.
     pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        self.with_object(|text| serde_json::from_str(scan(text, key)?.found?.get()).ok())
+        self.with_object(|text| serde_json::from_str(value_in(text, key)?).ok())
     }
 
     /// Calls `read` with the text of the JSON object, taken out of its string where it is in one.
@@ -148,71 +149,9 @@ impl Metadata {
     }
 }
 
-/// What one pass over an object's own keys finds.
-struct Scan<'t> {
-    keys: usize,
-    found: Option<&'t RawValue>,
-}
-
-/// Looks for a key without building or even checking the values: JSON nested hundreds of levels deep or with a lone
-/// surrogate in it, which any chat user can post, does not get in the way of the rest.
-fn scan<'t>(object: &'t str, key: &str) -> Option<Scan<'t>> {
-    let mut json = serde_json::Deserializer::from_str(object);
-    let found = json.deserialize_map(ScanVisitor { key }).ok()?;
-    json.end().ok()?;
-    Some(found)
-}
-
-struct ScanVisitor<'k> {
-    key: &'k str,
-}
-
-impl<'t> Visitor<'t> for ScanVisitor<'_> {
-    type Value = Scan<'t>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Scan<'t>, A::Error> {
-        let mut scan = Scan { keys: 0, found: None };
-        while let Some(wanted) = map.next_key_seed(KeyIs(self.key))? {
-            scan.keys += 1;
-            if wanted {
-                scan.found = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(scan)
-    }
-}
-
-/// Reads a key as bytes, which serde_json does not check for lone surrogates.
-struct KeyIs<'k>(&'k str);
-
-impl<'t> DeserializeSeed<'t> for KeyIs<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for KeyIs<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
-        Ok(key == self.0.as_bytes())
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
+fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t str> {
+    let [value] = json::pick(object, [key]).ok()?;
+    value.map(RawValue::get)
 }
 
 impl fmt::Debug for Metadata {

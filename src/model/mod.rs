@@ -24,7 +24,7 @@ mod pat;
 mod received;
 mod rich;
 mod run;
-mod slot;
+pub(crate) mod slot;
 mod time;
 mod trace;
 mod user;

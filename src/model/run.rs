@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::lenient::{MaybeText, Text};
@@ -59,9 +59,20 @@ pub struct RunRecord {
 
 /// One step of a run's transcript: [`step`](Self::step) for what is documented, [`get`](Self::get) for all else. Bots
 /// may record steps of their own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TranscriptEntry(Value);
+
+impl Serialize for TranscriptEntry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for TranscriptEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Value::deserialize(deserializer).map(TranscriptEntry)
+    }
+}
 
 impl TranscriptEntry {
     /// What kind of step it is, in the API's words (`tool-call`). Empty if it does not say.
