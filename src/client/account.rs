@@ -19,6 +19,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not good: this is the call to find out.
+    #[inline]
     pub fn me(self) -> Result<User> {
         self.client.get(["auth", "me"])?.one("user")
     }
@@ -32,6 +33,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else what the server says.
+    #[inline]
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
         let body = ChangePassword { current_password: current, new_password: new };
@@ -43,6 +45,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
@@ -51,6 +54,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
@@ -130,6 +134,7 @@ impl UpdateAccount<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
     }

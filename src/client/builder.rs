@@ -59,6 +59,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
+    #[inline]
     pub fn anonymous(self) -> Result<Client> {
         Ok(Client::with(Http::new(&self.config)?, Credentials::Anonymous))
     }
@@ -67,6 +68,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::login`].
+    #[inline]
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
         let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
@@ -79,6 +81,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::register`].
+    #[inline]
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;

@@ -121,6 +121,7 @@ api_struct! {
 }
 
 /// Reads the answer to asking for the event types, in any of its forms.
+#[inline]
 pub(crate) fn event_types(json: &str) -> serde_json::Result<Vec<WebhookEventType>> {
     Ok(match serde_json::from_str(json)? {
         AnyEventTypes::Bare(events) | AnyEventTypes::Wrapped(WrappedEventTypes { events }) => events,
