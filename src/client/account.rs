@@ -17,6 +17,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not good: this is the call to find out.
+    #[inline]
     pub fn me(self) -> Result<User> {
         self.client.get(["auth", "me"])?.one("user")
     }
@@ -30,6 +31,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else what the server says.
+    #[inline]
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
         let body = ChangePassword { current_password: current, new_password: new };
@@ -41,6 +43,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
@@ -49,6 +52,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
@@ -123,6 +127,7 @@ impl UpdateAccount<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
     }

@@ -19,6 +19,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
@@ -46,6 +47,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["agencies", id.as_str()])?.done()
     }
@@ -54,6 +56,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if it wants a password; else what the server says.
+    #[inline]
     pub fn join(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: None })?.done()
     }
@@ -62,6 +65,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; else what the server says.
+    #[inline]
     pub fn join_with_password(self, id: &AgencyId, password: &str) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: Some(password) })?.done()
     }
@@ -70,6 +74,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn leave(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "leave"])?.done()
     }
@@ -144,6 +149,7 @@ impl CreateAgency<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Agency> {
         self.client.post(["agencies"])?.body(&self.body)?.one("agency")
     }
@@ -190,6 +196,7 @@ impl UpdateAgency<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Agency> {
         self.client.patch(["agencies", self.id.as_str()])?.body(&self.body)?.one("agency")
     }

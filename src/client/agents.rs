@@ -30,6 +30,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
@@ -38,6 +39,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
@@ -48,6 +50,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
         self.client.get(["agents", id.as_str(), "config"])?.one("config")
     }
@@ -56,6 +59,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
         let call = self.client.get(["agents", id.as_str(), "config"])?;
         call.query("agencyId", agency.as_str()).one("config")
@@ -84,6 +88,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete(self, id: &AgentId) -> Result<()> {
         self.client.delete(["agents", id.as_str()])?.done()
     }
@@ -185,6 +190,7 @@ impl CreateAgent<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else what the server says.
+    #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
         self.client.post(["agents"])?.body(&self.body)?.secret(|json| serde_json::from_str(json))
@@ -304,6 +310,7 @@ impl UpdateConfig<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<()> {
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }

@@ -56,6 +56,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
+    #[inline]
     pub fn anonymous(self) -> Result<Client> {
         Ok(Client::with(Http::new(&self.config)?, Credentials::Anonymous))
     }
@@ -64,6 +65,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::login`].
+    #[inline]
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
         let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
@@ -76,6 +78,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::register`].
+    #[inline]
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;

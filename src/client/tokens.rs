@@ -34,6 +34,7 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
@@ -42,6 +43,7 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if it is not yours or is gone already.
+    #[inline]
     pub fn revoke(self, id: &TokenId) -> Result<()> {
         self.client.delete(["auth", "tokens", id.as_str()])?.done()
     }
@@ -75,6 +77,7 @@ impl CreateToken<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters; what the server says
     /// if there are 10 tokens already.
+    #[inline]
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.secret(|json| {

@@ -41,6 +41,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it does not serialise, or to something else than an object.
+    #[inline]
     pub fn new(value: &impl Serialize) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
@@ -56,16 +57,19 @@ impl Metadata {
     }
 
     /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<Value> {
         self.read(key)
     }
 
     /// All of it, as a JSON object.
+    #[inline]
     pub fn to_value(&self) -> Option<Value> {
         self.to_map().map(Value::Object)
     }
 
     /// All of it, as a map.
+    #[inline]
     pub fn to_map(&self) -> Option<Map<String, Value>> {
         self.with_object(|text| serde_json::from_str(text).ok())
     }
@@ -81,31 +85,37 @@ impl Metadata {
     }
 
     /// The steps that led to the message, in order. Those that cannot be read are left out.
+    #[inline]
     pub fn trace(&self) -> Vec<TraceStep> {
         self.read::<Readable<_>>("trace").map(Vec::from).unwrap_or_default()
     }
 
     /// How long it took, as the message shows it.
+    #[inline]
     pub fn duration(&self) -> Option<Duration> {
         self.read::<Label>("duration")?.into()
     }
 
     /// The skill that the message wears as a badge.
+    #[inline]
     pub fn skill(&self) -> Option<String> {
         self.read("skill")
     }
 
     /// The message's colours.
+    #[inline]
     pub fn style(&self) -> Option<Style> {
         self.read("style")
     }
 
     /// The pieces of the text that have colours of their own; joined they are the whole text. Empty if there are none.
+    #[inline]
     pub fn content_spans(&self) -> Vec<Span> {
         self.read::<Readable<_>>("content_spans").map(Vec::from).unwrap_or_default()
     }
 
     /// The run of an agent that the message came out of.
+    #[inline]
     pub fn run_id(&self) -> Option<RunId> {
         self.read("run_id")
     }

@@ -124,6 +124,7 @@ api_struct! {
 }
 
 /// Reads the answer to asking for the event types, in any of its forms.
+#[inline]
 pub(crate) fn event_types(json: &str) -> serde_json::Result<Vec<WebhookEventType>> {
     if !json.trim_start().starts_with('{') {
         return serde_json::from_str(json);
