@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-
 use crate::agent::presence::Presence;
 use crate::error::Error;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, plain};
@@ -114,10 +112,12 @@ pub enum Event {
     },
 }
 
-#[derive(Deserialize)]
-struct Complaint {
-    #[serde(default)]
-    message: Option<String>,
+api_struct! {
+    /// The payload of the event `error`.
+    secret struct Complaint {
+        /// The server's words.
+        message: Option<String> = optional("message"),
+    }
 }
 
 /// The text of an `error` event.

@@ -264,41 +264,43 @@ impl From<&String> for Outgoing {
     }
 }
 
-/// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SendMessage<'a> {
-    agency_id: &'a AgencyId,
-    content: &'a str,
-    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<&'a MessageType>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Map<String, Value>>,
+payload! {
+    /// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
+    #[derive(Debug)]
+    pub(crate) struct SendMessage<'a> {
+        agency_id: &'a AgencyId = always("agencyId"),
+        content: &'a str = always("content"),
+        kind: Option<&'a MessageType> = optional("type"),
+        metadata: Option<&'a Map<String, Value>> = optional("metadata"),
+    }
 }
 
-/// `send-message` with a slash command in it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SendCommand<'a> {
-    pub(crate) agency_id: &'a AgencyId,
-    pub(crate) content: &'a str,
-    pub(crate) silent: bool,
+payload! {
+    /// `send-message` with a slash command in it.
+    #[derive(Debug)]
+    pub(crate) struct SendCommand<'a> {
+        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
+        pub(crate) content: &'a str = always("content"),
+        pub(crate) silent: bool = always("silent"),
+    }
 }
 
-/// `edit-message`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct EditMessage<'a> {
-    pub(crate) agency_id: &'a AgencyId,
-    pub(crate) message_id: &'a crate::model::MessageId,
-    pub(crate) content: &'a str,
+payload! {
+    /// `edit-message`.
+    #[derive(Debug)]
+    pub(crate) struct EditMessage<'a> {
+        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
+        pub(crate) message_id: &'a crate::model::MessageId = always("messageId"),
+        pub(crate) content: &'a str = always("content"),
+    }
 }
 
-/// `join-agency`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct JoinAgency<'a> {
-    pub(crate) agency_id: &'a AgencyId,
+payload! {
+    /// `join-agency`.
+    #[derive(Debug)]
+    pub(crate) struct JoinAgency<'a> {
+        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
+    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
@@ -227,10 +225,11 @@ impl Door {
     }
 }
 
-/// What the socket is opened with.
-#[derive(Serialize)]
-struct Auth<'a> {
-    token: &'a str,
+payload! {
+    /// What the socket is opened with.
+    struct Auth<'a> {
+        token: &'a str = always("token"),
+    }
 }
 
 impl Host for Door {

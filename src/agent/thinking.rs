@@ -5,8 +5,6 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
-
 use crate::agent::{Agent, Room};
 use crate::error::Result;
 use crate::model::{AgencyId, UserId};
@@ -16,16 +14,15 @@ const THINKING: &str = "agent-thinking";
 /// As often as a running bot of the platform's repeats it.
 const EVERY: Duration = Duration::from_secs(5);
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Payload<'a> {
-    agency_id: &'a AgencyId,
-    thinking: bool,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    status: &'a str,
-    agent_id: &'a UserId,
-    username: &'a str,
-    display_name: &'a str,
+payload! {
+    struct Payload<'a> {
+        agency_id: &'a AgencyId = always("agencyId"),
+        thinking: bool = always("thinking"),
+        status: Option<&'a str> = optional("status"),
+        agent_id: &'a UserId = always("agentId"),
+        username: &'a str = always("username"),
+        display_name: &'a str = always("displayName"),
+    }
 }
 
 /// What is shown, by room.
@@ -176,7 +173,7 @@ fn payload<'a>(agent: &'a Agent, room: &'a AgencyId, status: Option<&'a str>) ->
     Payload {
         agency_id: room,
         thinking: status.is_some(),
-        status: status.map_or("", str::trim),
+        status: status.map(str::trim).filter(|status| !status.is_empty()),
         agent_id: &me.id,
         username: &me.username,
         display_name: &me.display_name,

@@ -1,7 +1,5 @@
 //! `/api/auth/me` and what else is about one's own account.
 
-use serde::Serialize;
-
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::User;
@@ -19,6 +17,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not good: this is the call to find out.
+    #[inline]
     pub fn me(self) -> Result<User> {
         self.client.get(["auth", "me"])?.one("user")
     }
@@ -32,6 +31,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else what the server says.
+    #[inline]
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
         let body = ChangePassword { current_password: current, new_password: new };
@@ -43,6 +43,7 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
@@ -51,17 +52,18 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
 }
 
-/// No `Debug`: it holds passwords.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ChangePassword<'a> {
-    current_password: &'a str,
-    new_password: &'a str,
+payload! {
+    /// No `Debug`: it holds passwords.
+    struct ChangePassword<'a> {
+        current_password: &'a str = always("currentPassword"),
+        new_password: &'a str = always("newPassword"),
+    }
 }
 
 /// A change of your profile: [`Account::update`].
@@ -72,21 +74,16 @@ pub struct UpdateAccount<'a> {
     body: UpdateBody,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UpdateBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    avatar: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    banner: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    theme: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    font: Option<String>,
+payload! {
+    #[derive(Debug, Clone, Default)]
+    struct UpdateBody {
+        display_name: Option<String> = optional("displayName"),
+        description: Option<String> = optional("description"),
+        avatar: Option<String> = optional("avatar"),
+        banner: Option<String> = optional("banner"),
+        theme: Option<String> = optional("theme"),
+        font: Option<String> = optional("font"),
+    }
 }
 
 impl UpdateAccount<'_> {
@@ -130,6 +127,7 @@ impl UpdateAccount<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
     }

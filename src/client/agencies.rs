@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use super::{AgentRef, Client, Messages};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, Member};
@@ -21,6 +19,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
@@ -48,6 +47,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["agencies", id.as_str()])?.done()
     }
@@ -56,6 +56,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if it wants a password; else what the server says.
+    #[inline]
     pub fn join(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: None })?.done()
     }
@@ -64,6 +65,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; else what the server says.
+    #[inline]
     pub fn join_with_password(self, id: &AgencyId, password: &str) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: Some(password) })?.done()
     }
@@ -72,6 +74,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn leave(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "leave"])?.done()
     }
@@ -98,11 +101,11 @@ impl<'a> Agencies<'a> {
     }
 }
 
-/// No `Debug`: it holds a password.
-#[derive(Serialize)]
-struct Join<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<&'a str>,
+payload! {
+    /// No `Debug`: it holds a password.
+    struct Join<'a> {
+        password: Option<&'a str> = optional("password"),
+    }
 }
 
 /// An agency to be made: [`Agencies::create`].
@@ -113,16 +116,14 @@ pub struct CreateAgency<'a> {
     body: CreateBody,
 }
 
-#[derive(Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_private: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    password: Option<String>,
+payload! {
+    #[derive(Clone)]
+    struct CreateBody {
+        name: String = always("name"),
+        charter: Option<String> = optional("charter"),
+        is_private: Option<bool> = optional("isPrivate"),
+        password: Option<String> = optional("password"),
+    }
 }
 
 impl CreateAgency<'_> {
@@ -148,6 +149,7 @@ impl CreateAgency<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Agency> {
         self.client.post(["agencies"])?.body(&self.body)?.one("agency")
     }
@@ -169,13 +171,12 @@ pub struct UpdateAgency<'a> {
     body: UpdateBody,
 }
 
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct UpdateBody {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    charter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    is_private: Option<bool>,
+payload! {
+    #[derive(Debug, Clone, Default)]
+    struct UpdateBody {
+        charter: Option<String> = optional("charter"),
+        is_private: Option<bool> = optional("isPrivate"),
+    }
 }
 
 impl UpdateAgency<'_> {
@@ -195,6 +196,7 @@ impl UpdateAgency<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Agency> {
         self.client.patch(["agencies", self.id.as_str()])?.body(&self.body)?.one("agency")
     }

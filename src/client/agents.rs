@@ -1,6 +1,6 @@
 //! `/api/agents`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::fields::Fields;
@@ -30,6 +30,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
@@ -38,6 +39,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
@@ -48,6 +50,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
         self.client.get(["agents", id.as_str(), "config"])?.one("config")
     }
@@ -56,6 +59,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
         let call = self.client.get(["agents", id.as_str(), "config"])?;
         call.query("agencyId", agency.as_str()).one("config")
@@ -84,21 +88,29 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete(self, id: &AgentId) -> Result<()> {
         self.client.delete(["agents", id.as_str()])?.done()
     }
 }
 
 /// Who gets an agent: [`Agents::transfer`]. Made from a `&UserId` or from a username.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum NewOwner<'a> {
     /// The user with this id.
-    #[serde(rename = "newOwnerId")]
     Id(&'a UserId),
     /// The user of this name, without `@`.
-    #[serde(rename = "newOwnerUsername")]
     Username(&'a str),
+}
+
+impl Serialize for NewOwner<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([match self {
+            NewOwner::Id(id) => ("newOwnerId", id.as_str()),
+            NewOwner::Username(name) => ("newOwnerUsername", *name),
+        }])
+    }
 }
 
 impl<'a> From<&'a UserId> for NewOwner<'a> {
@@ -114,15 +126,22 @@ impl<'a> From<&'a str> for NewOwner<'a> {
 }
 
 /// Which agent: [`Agencies::add_agent`](crate::Agencies::add_agent). Made from an `&AgentId` or from a username.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {
     /// The agent with this id.
-    #[serde(rename = "agentId")]
     Id(&'a AgentId),
     /// The agent of this name, without `@`.
-    #[serde(rename = "username")]
     Username(&'a str),
+}
+
+impl Serialize for AgentRef<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([match self {
+            AgentRef::Id(id) => ("agentId", id.as_str()),
+            AgentRef::Username(name) => ("username", *name),
+        }])
+    }
 }
 
 impl<'a> From<&'a AgentId> for AgentRef<'a> {
@@ -145,14 +164,13 @@ pub struct CreateAgent<'a> {
     body: CreateBody,
 }
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agency_id: Option<AgencyId>,
+payload! {
+    #[derive(Debug, Clone)]
+    struct CreateBody {
+        name: String = always("name"),
+        role: Option<String> = optional("role"),
+        agency_id: Option<AgencyId> = optional("agencyId"),
+    }
 }
 
 impl CreateAgent<'_> {
@@ -172,6 +190,7 @@ impl CreateAgent<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else what the server says.
+    #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
         self.client.post(["agents"])?.body(&self.body)?.secret(|json| serde_json::from_str(json))
@@ -291,6 +310,7 @@ impl UpdateConfig<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<()> {
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }

@@ -1,7 +1,5 @@
 //! How a client comes to be.
 
-use serde::Serialize;
-
 use super::{Client, Credentials, check};
 use crate::config::Builder;
 use crate::error::{ErrorKind, Result};
@@ -30,14 +28,13 @@ pub struct Login {
     pub user: User,
 }
 
-/// No `Debug`: it holds a password.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct NameAndPassword<'a> {
-    username: &'a str,
-    password: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    display_name: Option<&'a str>,
+payload! {
+    /// No `Debug`: it holds a password.
+    struct NameAndPassword<'a> {
+        username: &'a str = always("username"),
+        password: &'a str = always("password"),
+        display_name: Option<&'a str> = optional("displayName"),
+    }
 }
 
 impl ClientBuilder {
@@ -59,6 +56,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
+    #[inline]
     pub fn anonymous(self) -> Result<Client> {
         Ok(Client::with(Http::new(&self.config)?, Credentials::Anonymous))
     }
@@ -67,6 +65,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::login`].
+    #[inline]
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
         let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
@@ -79,6 +78,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::register`].
+    #[inline]
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;

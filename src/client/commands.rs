@@ -40,6 +40,7 @@ impl<'a> Commands<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
@@ -60,6 +61,7 @@ impl<'a> Commands<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }
@@ -69,6 +71,7 @@ impl<'a> Commands<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
         Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
@@ -78,6 +81,7 @@ impl<'a> Commands<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.key_path(id))?.done()
     }
@@ -105,6 +109,7 @@ struct CommandFields {
 }
 
 impl CommandFields {
+    #[inline]
     fn checked(self) -> Result<Fields> {
         if let Some(name) = self.body.text("name") {
             check::command_name(name)?;
@@ -179,6 +184,7 @@ impl CreateCommand<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else what the server says.
+    #[inline]
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
@@ -210,6 +216,7 @@ impl UpdateCommand<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else what the server says.
+    #[inline]
     pub fn send(self) -> Result<CustomCommand> {
         let body = self.body.checked()?;
         self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")

@@ -74,6 +74,7 @@ impl<'a> DeployHook<'a> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the slug has other characters than `a` to `z`, digits and `-`, the
     /// code is larger than 64 KB, or there is no command; [`Forbidden`](crate::ErrorKind::Forbidden) if it may not be
     /// installed there; [`Conflict`](crate::ErrorKind::Conflict) if the slug is somebody else's.
+    #[inline]
     pub fn send(self) -> Result<DeployedHook> {
         check::slug(self.body.text("slug").unwrap_or_default())?;
         check::code(self.body.text("code").unwrap_or_default())?;

@@ -17,6 +17,7 @@ impl<'a> Dms<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<Conversation>> {
         self.client.get(["dm"])?.list("conversations")
     }
@@ -26,6 +27,7 @@ impl<'a> Dms<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn open(self, user: &UserId) -> Result<AgencyId> {
         let opened: OpenedConversation = self.client.post(["dm", user.as_str()])?.one("conversation")?;
         Ok(opened.agency_id)
@@ -40,6 +42,7 @@ impl<'a> Dms<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn hide(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["dm", id.as_str()])?.done()
     }
@@ -48,6 +51,7 @@ impl<'a> Dms<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn purge_for_good(self, id: &AgencyId) -> Result<()> {
         self.client.post(["dm", id.as_str(), "purge"])?.done()
     }

@@ -31,21 +31,25 @@ impl<'a> Explore<'a> {
     }
 
     /// Public agencies.
+    #[inline]
     pub fn agencies(self) -> Paged<'a, AgencyListing> {
         self.list("agencies")
     }
 
     /// Agents.
+    #[inline]
     pub fn agents(self) -> Paged<'a, AgentListing> {
         self.list("agents")
     }
 
     /// Users.
+    #[inline]
     pub fn users(self) -> Paged<'a, UserListing> {
         self.list("users")
     }
 
     /// Hooks that can be installed; those that are switched off are left out.
+    #[inline]
     pub fn webhooks(self) -> Paged<'a, Hook> {
         self.list("webhooks")
     }
@@ -54,6 +58,7 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
+    #[inline]
     pub fn wallet(self, username: &str) -> Result<WalletAddress> {
         let username = username.strip_prefix('@').unwrap_or(username).to_lowercase();
         self.client.get(["explore", "wallet", &username])?.one("wallet")
@@ -63,6 +68,7 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
     }
@@ -71,6 +77,7 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn commands(self) -> Result<Vec<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// The body of a request, built field by field: what is not set is not sent, and `null` is a value like others.
-#[derive(Clone, Default, Serialize)]
-#[serde(transparent)]
+#[derive(Clone, Default)]
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -30,6 +29,12 @@ impl Fields {
     /// A list of texts as a value.
     pub(super) fn list<S: Into<String>>(texts: impl IntoIterator<Item = S>) -> Value {
         texts.into_iter().map(|text| Value::String(text.into())).collect()
+    }
+}
+
+impl Serialize for Fields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
     }
 }
 

@@ -53,6 +53,7 @@ impl HookClientBuilder {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
+    #[inline]
     pub fn build(self, key: HookKey) -> Result<HookClient> {
         Ok(HookClient(Client::with(Http::new(&self.config)?, Credentials::Hook(key))))
     }
@@ -63,6 +64,7 @@ impl HookClient {
     ///
     /// # Errors
     /// As [`Client::new`].
+    #[inline]
     pub fn new(key: HookKey) -> Result<Self> {
         Self::builder().build(key)
     }
@@ -76,6 +78,7 @@ impl HookClient {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn agencies(&self) -> Result<Vec<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
@@ -84,6 +87,7 @@ impl HookClient {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
+    #[inline]
     pub fn members(&self, agency: &AgencyId) -> Result<Vec<Member>> {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
@@ -93,6 +97,7 @@ impl HookClient {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
+    #[inline]
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
         let call = self.0.post(["hooks", "messages"])?.body(&body)?;
@@ -104,6 +109,7 @@ impl HookClient {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or it is not the hook's.
+    #[inline]
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
         let body = Fields::default().with("content", content);
         self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()

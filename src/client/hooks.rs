@@ -23,6 +23,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    #[inline]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
     }
@@ -31,6 +32,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    #[inline]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
@@ -44,6 +46,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
         Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
@@ -53,6 +56,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
@@ -61,6 +65,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
+    #[inline]
     pub fn source(self, webhook_url: &str) -> Result<HookSource> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
@@ -76,6 +81,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn update_metadata(self, fields: &Map<String, Value>) -> Result<()> {
         self.client.patch(["hooks", "metadata"])?.body(fields)?.done()
     }
@@ -126,6 +132,7 @@ impl UpdateHook<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Hook> {
         self.client.patch(["hooks", "by-id", self.id.as_str()])?.body(&self.body)?.one("hook")
     }
@@ -162,6 +169,7 @@ impl UpdateHookSource<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<HookSource> {
         self.client.patch(["hooks", "source"])?.body(&self.body)?.one("source")
     }

@@ -20,6 +20,7 @@ impl HostedConfig {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the variable is not set; else as
     /// [`ClientBuilder::hosted_config`].
+    #[inline]
     pub fn from_env(token: &AgentToken) -> Result<Self> {
         match env::var(VARIABLE) {
             Ok(url) if !url.trim().is_empty() => Client::builder().hosted_config(&url, token),
@@ -37,6 +38,7 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the URL is unusable; else what the server says.
+    #[inline]
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
         self.config.api_url = Some(origin.to_owned());
@@ -50,6 +52,7 @@ impl ClientBuilder {
 }
 
 impl Client {
+    #[inline]
     fn hosted(&self, path: &str, query: &[(&str, Cow<'_, str>)], token: &AgentToken) -> Result<HostedConfig> {
         let request = Request { method: Method::Get, path, query, credential: None, body: None };
         let answer = self.send_with(&request, Some(token.expose()))?;
@@ -64,6 +67,7 @@ impl Client {
 }
 
 /// Origin, path and query.
+#[inline]
 fn parts(url: &str) -> Result<(&str, &str, &str)> {
     let url = url.split('#').next().unwrap_or_default();
     let (address, query) = url.split_once('?').unwrap_or((url, ""));

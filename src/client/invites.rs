@@ -17,6 +17,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says: the invite may have ended or be used up.
+    #[inline]
     pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
         let body = Fields::default().with("code", code);
         let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
@@ -27,6 +28,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn skills(self, id: &AgencyId) -> Result<Skills> {
         self.client.get(["agencies", id.as_str(), "skills"])?.one("skills")
     }
@@ -35,6 +37,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
         self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()
@@ -69,6 +72,7 @@ impl CreateInvite<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it shall live for a time that is not a whole number of minutes; else
     /// what the server says.
+    #[inline]
     pub fn send(self) -> Result<Invite> {
         let mut body = Fields::default();
         if let Some(count) = self.max_uses {
@@ -82,6 +86,7 @@ impl CreateInvite<'_> {
 }
 
 /// As the API wants it: `30m`, `24h`, `7d`.
+#[inline]
 fn spelled(time: Duration) -> Result<String> {
     let minutes = time.as_secs() / 60;
     if minutes == 0 || time != Duration::from_secs(minutes * 60) {

@@ -96,6 +96,7 @@ pub struct History<'a> {
 
 impl History<'_> {
     /// The next page with something new on it; an empty one at the beginning of the history.
+    #[inline]
     fn next_page(&mut self) -> Result<Vec<Message>> {
         loop {
             let page = match self.query.fetch() {

@@ -62,6 +62,7 @@ impl<'a, T: DeserializeOwned> Paged<'a, T> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Vec<T>> {
         self.fetch()
     }
@@ -74,6 +75,7 @@ impl<'a, T: DeserializeOwned> Paged<'a, T> {
         Pages { list: self, page: Vec::new().into_iter(), first: None, ended: false }
     }
 
+    #[inline]
     fn fetch(&self) -> Result<Vec<T>> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let call = self.client.get_at(&path)?.query_if("q", self.matching.as_ref());

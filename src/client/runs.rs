@@ -12,6 +12,7 @@ pub struct Runs<'a> {
 
 impl<'a> Runs<'a> {
     /// The runs in an agency, as the server orders them.
+    #[inline]
     pub fn in_agency(self, id: &AgencyId) -> Paged<'a, RunInfo> {
         Paged::new(self.client, &["agencies", id.as_str(), "runs"], "runs", None)
     }
@@ -20,6 +21,7 @@ impl<'a> Runs<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such run, or not for you.
+    #[inline]
     pub fn get(self, id: &RunId) -> Result<RunRecord> {
         self.client.get(["runs", id.as_str()])?.read(|json| {
             let Transcript { transcript } = answer::one(json, "run")?;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-
 use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
 use crate::model::{SessionReply, User};
@@ -25,11 +23,11 @@ struct Current {
     user: Arc<User>,
 }
 
-/// No `Debug`: it holds the token.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Exchange<'a> {
-    agent_token: &'a str,
+payload! {
+    /// No `Debug`: it holds the token.
+    struct Exchange<'a> {
+        agent_token: &'a str = always("agentToken"),
+    }
 }
 
 impl AgentSession {

@@ -1,7 +1,5 @@
 //! `/api/auth/tokens`.
 
-use serde::Serialize;
-
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::{CreatedToken, Expiry, PersonalAccessTokenInfo, RawToken, TokenId};
@@ -36,6 +34,7 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
@@ -44,6 +43,7 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if it is not yours or is gone already.
+    #[inline]
     pub fn revoke(self, id: &TokenId) -> Result<()> {
         self.client.delete(["auth", "tokens", id.as_str()])?.done()
     }
@@ -57,12 +57,12 @@ pub struct CreateToken<'a> {
     body: CreateBody,
 }
 
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct CreateBody {
-    name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_in: Option<&'static str>,
+payload! {
+    #[derive(Debug, Clone)]
+    struct CreateBody {
+        name: String = always("name"),
+        expires_in: Option<&'static str> = optional("expiresIn"),
+    }
 }
 
 impl CreateToken<'_> {
@@ -77,6 +77,7 @@ impl CreateToken<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters; what the server says
     /// if there are 10 tokens already.
+    #[inline]
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.secret(|json| {

@@ -17,6 +17,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
+    #[inline]
     pub fn profile(self, username: &str) -> Result<User> {
         self.client.get(["users", username])?.one("user")
     }
@@ -25,6 +26,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn follow(self, username: &str) -> Result<()> {
         self.client.post(["users", username, "follow"])?.done()
     }
@@ -33,6 +35,7 @@ impl Users<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn unfollow(self, username: &str) -> Result<()> {
         self.client.delete(["users", username, "follow"])?.done()
     }

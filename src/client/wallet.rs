@@ -20,6 +20,7 @@ impl<'a> Wallet<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
     }
@@ -28,6 +29,7 @@ impl<'a> Wallet<'a> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; else what the server says.
+    #[inline]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
         let body = Fields::default().with("address", address);
@@ -38,6 +40,7 @@ impl<'a> Wallet<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn unregister(self) -> Result<()> {
         self.client.delete(["wallet", "register"])?.done()
     }
@@ -84,6 +87,7 @@ impl ReportPayment<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the hash is not `0x` and 64 hexadecimal digits, the receiver neither
     /// `@username` nor an address, or the amount no decimal number. [`Forbidden`](crate::ErrorKind::Forbidden) if an
     /// agent went over its limit; the transfer itself has happened all the same.
+    #[inline]
     pub fn send(self) -> Result<Payment> {
         let text = |key| self.body.text(key).unwrap_or_default();
         check::transaction(text("txHash"))?;

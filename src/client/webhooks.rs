@@ -31,6 +31,7 @@ impl Client {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn webhook_event_types(&self) -> Result<Vec<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
@@ -41,6 +42,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn list(self) -> Result<Vec<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
         call.secret(|json| answer::list(json, "subscriptions"))
@@ -66,6 +68,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
     }
@@ -130,6 +133,7 @@ impl CreateSubscription<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
@@ -154,6 +158,7 @@ impl UpdateSubscription<'_> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;

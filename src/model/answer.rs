@@ -1,9 +1,9 @@
 //! Lists and objects that some servers send bare and some in a wrapper.
 
-use std::fmt;
-
-use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error};
 use serde_json::value::RawValue;
+
+use crate::json;
 
 /// `[…]` or `{"<key>": […]}`.
 pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> serde_json::Result<Vec<T>> {
@@ -18,10 +18,8 @@ fn list_in<'j>(json: &'j str, key: &'static str) -> serde_json::Result<Option<&'
     if !json.trim_start().starts_with('{') {
         return Ok(None);
     }
-    let mut object = serde_json::Deserializer::from_str(json);
-    let list = object.deserialize_map(InnerVisitor { key, opening: '[' })?;
-    object.end()?;
-    list.map(Some).ok_or_else(|| Error::missing_field(key))
+    let [list] = json::pick(json, [key])?;
+    list.filter(|list| list.get().starts_with('[')).map(Some).ok_or_else(|| Error::missing_field(key))
 }
 
 /// `{…}` or `{"<key>": {…}}`.
@@ -31,36 +29,8 @@ pub(crate) fn one<T: DeserializeOwned>(json: &str, key: &str) -> serde_json::Res
 
 fn object_in<'j>(json: &'j str, key: &str) -> serde_json::Result<&'j RawValue> {
     let whole: &RawValue = serde_json::from_str(json)?;
-    let mut object = serde_json::Deserializer::from_str(whole.get());
-    let inner = object.deserialize_any(InnerVisitor { key, opening: '{' });
-    Ok(inner.ok().flatten().unwrap_or(whole))
-}
-
-/// Finds the list or the object under a key, if there is one.
-struct InnerVisitor<'k> {
-    key: &'k str,
-    opening: char,
-}
-
-impl<'de> Visitor<'de> for InnerVisitor<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut inner = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key == self.key {
-                inner = Some(map.next_value::<&RawValue>()?)
-                    .filter(|value| value.get().starts_with(self.opening));
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(inner)
-    }
+    let [inner] = json::pick(whole.get(), [key]).unwrap_or_default();
+    Ok(inner.filter(|inner| inner.get().starts_with('{')).unwrap_or(whole))
 }
 
 #[cfg(test)]

@@ -42,6 +42,7 @@ impl CommandReply {
     ///
     /// # Errors
     /// [`Rejected`](ErrorKind::Rejected) unless [`ok`](CommandReply::ok).
+    #[inline]
     pub fn into_result(self) -> Result<Self> {
         if self.ok {
             return Ok(self);
@@ -51,6 +52,7 @@ impl CommandReply {
     }
 
     /// Takes over what the placeholder has become: the result, or another placeholder.
+    #[inline]
     pub(crate) fn complete(&mut self, edit: MessageEdited) {
         self.pending = is_placeholder(&edit.content);
         self.content = edit.content;
@@ -59,6 +61,7 @@ impl CommandReply {
 }
 
 /// What slow hooks say at first. The final text replaces it.
+#[inline]
 fn is_placeholder(content: &str) -> bool {
     let content = content.trim_start();
     content.starts_with("[spinner") || content.starts_with("<spinner")

@@ -1,5 +1,9 @@
 //! Hooks: bundles of slash commands behind one webhook, or behind code that the platform runs itself.
 
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::command::InvokePermission;
@@ -48,15 +52,16 @@ api_struct! {
     }
 }
 
-/// One command of a hook.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-#[non_exhaustive]
-pub struct HookCommand {
-    /// Its name, without `/`.
-    pub name: String,
-    /// What it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
+payload! {
+    /// One command of a hook.
+    #[derive(Debug, Clone, PartialEq)]
+    #[non_exhaustive]
+    pub struct HookCommand {
+        /// Its name, without `/`.
+        pub name: String = always("name"),
+        /// What it does.
+        pub description: Option<String> = optional("description"),
+    }
 }
 
 api_struct! {
@@ -70,21 +75,29 @@ api_struct! {
 }
 
 /// An object, or the name alone.
-impl<'de> serde::Deserialize<'de> for HookCommand {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(serde::Deserialize)]
-        #[serde(untagged)]
-        enum AnyCommand {
-            Name(String),
-            Whole(WholeCommand),
+impl<'de> Deserialize<'de> for HookCommand {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CommandVisitor;
+
+        impl<'de> Visitor<'de> for CommandVisitor {
+            type Value = HookCommand;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a command or its name")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<HookCommand, E> {
+                Ok(HookCommand { name: name.to_owned(), description: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HookCommand, A::Error> {
+                let WholeCommand { name, description } =
+                    WholeCommand::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(HookCommand { name, description })
+            }
         }
 
-        Ok(match AnyCommand::deserialize(deserializer)? {
-            AnyCommand::Name(name) => HookCommand { name, description: None },
-            AnyCommand::Whole(command) => {
-                HookCommand { name: command.name, description: command.description }
-            }
-        })
+        deserializer.deserialize_any(CommandVisitor)
     }
 }
 
@@ -143,6 +156,17 @@ mod tests {
                 serde_json::from_str(&format!(r#"{{"hook_id":"h","commands":{json}}}"#)).unwrap();
             let names: Vec<&str> = hook.commands.iter().map(|command| command.name.as_str()).collect();
             assert_eq!((names, hook.id.unwrap().as_str()), (vec!["roll", "flip"], "h"));
+        }
+    }
+
+    #[test]
+    fn commands_are_written_as_objects() {
+        let json = r#"["roll",{"name":"flip","description":"Flips","more":1}]"#;
+        let commands: Vec<HookCommand> = serde_json::from_str(json).unwrap();
+        let written = r#"[{"name":"roll"},{"name":"flip","description":"Flips"}]"#;
+        assert_eq!(serde_json::to_string(&commands).unwrap(), written);
+        for bad in ["7", "{}", "null"] {
+            assert!(serde_json::from_str::<HookCommand>(bad).is_err(), "{bad}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 api_struct! {
@@ -32,8 +33,13 @@ impl fmt::Debug for HostedConfig {
 }
 
 /// Those values of an object that are text.
-#[derive(serde::Deserialize)]
 struct Texts(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Map::deserialize(deserializer).map(Texts)
+    }
+}
 
 impl From<Texts> for BTreeMap<String, String> {
     fn from(Texts(object): Texts) -> Self {

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Error, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// A boolean, also as a number or as text.
@@ -97,34 +99,67 @@ impl From<Strings> for Vec<String> {
 
 impl<'de> Deserialize<'de> for Strings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum OneOrMany {
-            One(String),
-            Many(Vec<String>),
+        struct StringsVisitor;
+
+        impl<'de> Visitor<'de> for StringsVisitor {
+            type Value = Vec<String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of strings or one")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
+                Ok(vec![text.to_owned()])
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(seq))
+            }
         }
 
-        Ok(Strings(match OneOrMany::deserialize(deserializer)? {
-            OneOrMany::One(text) => vec![text],
-            OneOrMany::Many(texts) => texts,
-        }))
+        deserializer.deserialize_any(StringsVisitor).map(Strings)
     }
 }
 
 /// Text, also as a number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Text {
-    Text(String),
-    Number(serde_json::Number),
-}
+pub(crate) struct Text(String);
 
 impl From<Text> for Option<String> {
     fn from(text: Text) -> Self {
-        Some(match text {
-            Text::Text(text) => text,
-            Text::Number(number) => number.to_string(),
-        })
+        Some(text.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl Visitor<'_> for TextVisitor {
+            type Value = Text;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a number")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+                Ok(Text(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Text, E> {
+                Ok(Text(number.to_string()))
+            }
+
+            /// As JSON writes it.
+            fn visit_f64<E>(self, number: f64) -> Result<Text, E> {
+                Ok(Text(Value::from(number).to_string()))
+            }
+        }
+
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 
@@ -223,9 +258,25 @@ mod tests {
             let value: MaybeText<Vec<u8>> = serde_json::from_str(json).unwrap();
             assert_eq!(Option::<Vec<u8>>::from(value), expected, "{json}");
         }
-        for (json, expected) in [("\"1.5s\"", "1.5s"), ("1500", "1500")] {
+        for (json, expected) in
+            [("\"1.5s\"", "1.5s"), ("1500", "1500"), ("-3", "-3"), ("2.50", "2.5"), ("1e300", "1e+300")]
+        {
             let text: Option<String> = serde_json::from_str::<Text>(json).unwrap().into();
             assert_eq!(text.as_deref(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn reads_one_string_as_a_list() {
+        for (json, expected) in [
+            ("\"a\"", Some(vec!["a".to_owned()])),
+            ("[\"a\",\"b\"]", Some(vec!["a".to_owned(), "b".to_owned()])),
+            ("[]", Some(vec![])),
+            ("[1]", None),
+            ("{}", None),
+        ] {
+            let strings = serde_json::from_str::<Strings>(json).ok();
+            assert_eq!(strings.map(Vec::<String>::from), expected, "{json}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Serialize, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 /// kept by the agents themselves: the server only carries it.
 ///
 /// Documented with the JavaScript SDK (`shouldRespondWithGuard`), whose rules these are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoopGuard {
     /// Names the chain. Empty if the sender gave none.
@@ -20,7 +20,6 @@ pub struct LoopGuard {
     /// How many replies the chain has so far.
     pub hop: u32,
     /// How many it may have. `None` if the sender gave none: then [`LoopGuard::DEFAULT_MAX_HOPS`] counts.
-    #[serde(serialize_with = "limit_or_default")]
     pub max_hops: Option<u32>,
     /// `active` while agents may go on.
     pub status: String,
@@ -86,8 +85,15 @@ impl LoopGuard {
 
 const ACTIVE: &str = "active";
 
-fn limit_or_default<S: Serializer>(max_hops: &Option<u32>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u32(max_hops.unwrap_or(LoopGuard::DEFAULT_MAX_HOPS))
+impl Serialize for LoopGuard {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("interaction_id", &self.interaction_id)?;
+        map.serialize_entry("hop", &self.hop)?;
+        map.serialize_entry("max_hops", &self.limit())?;
+        map.serialize_entry("status", &self.status)?;
+        map.end()
+    }
 }
 
 /// A number that is not negative, rounded down; also one in a string.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -13,6 +13,7 @@ use super::lenient::Readable;
 use super::loop_guard::LoopGuard;
 use super::{RunId, Span, Style, TraceStep};
 use crate::error::{Error, Result};
+use crate::json;
 
 /// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
 ///
@@ -40,6 +41,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it does not serialise, or to something else than an object.
+    #[inline]
     pub fn new(value: &impl Serialize) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
@@ -56,20 +58,23 @@ impl Metadata {
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
     pub fn is_empty(&self) -> bool {
-        self.with_object(|text| Some(scan(text, "")?.keys)).is_none_or(|keys| keys == 0)
+        self.with_object(|text| json::pick_into(text, &[], &mut []).ok()).is_none_or(|keys| keys == 0)
     }
 
     /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
+    #[inline]
     pub fn get(&self, key: &str) -> Option<Value> {
         self.read(key)
     }
 
     /// All of it, as a JSON object.
+    #[inline]
     pub fn to_value(&self) -> Option<Value> {
         self.to_map().map(Value::Object)
     }
 
     /// All of it, as a map.
+    #[inline]
     pub fn to_map(&self) -> Option<Map<String, Value>> {
         self.with_object(|text| serde_json::from_str(text).ok())
     }
@@ -85,31 +90,37 @@ impl Metadata {
     }
 
     /// The steps that led to the message, in order. Those that cannot be read are left out.
+    #[inline]
     pub fn trace(&self) -> Vec<TraceStep> {
         self.read::<Readable<_>>("trace").map(Vec::from).unwrap_or_default()
     }
 
     /// How long it took, as the message shows it.
+    #[inline]
     pub fn duration(&self) -> Option<Duration> {
         self.read::<Label>("duration")?.into()
     }
 
     /// The skill that the message wears as a badge.
+    #[inline]
     pub fn skill(&self) -> Option<String> {
         self.read("skill")
     }
 
     /// The message's colours.
+    #[inline]
     pub fn style(&self) -> Option<Style> {
         self.read("style")
     }
 
     /// The pieces of the text that have colours of their own; joined they are the whole text. Empty if there are none.
+    #[inline]
     pub fn content_spans(&self) -> Vec<Span> {
         self.read::<Readable<_>>("content_spans").map(Vec::from).unwrap_or_default()
     }
 
     /// The run of an agent that the message came out of.
+    #[inline]
     pub fn run_id(&self) -> Option<RunId> {
         self.read("run_id")
     }
@@ -132,7 +143,7 @@ impl Metadata {
     /// Whether a key has a value that JavaScript takes for a yes.
     fn says(&self, key: &str) -> bool {
         let yes = |text: &str| {
-            let value = scan(text, key)?.found?.get();
+            let value = value_in(text, key)?;
             Some(!matches!(value, "null" | "false" | "\"\"") && value.parse::<f64>() != Ok(0.0))
         };
         self.with_object(yes).unwrap_or(false)
@@ -140,7 +151,7 @@ impl Metadata {
 
     /// One key's value as a type of one's own; `None` if it is absent or does not fit.
     pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        self.with_object(|text| serde_json::from_str(scan(text, key)?.found?.get()).ok())
+        self.with_object(|text| serde_json::from_str(value_in(text, key)?).ok())
     }
 
     /// Calls `read` with the text of the JSON object, taken out of its string where it is in one.
@@ -158,71 +169,9 @@ fn is_nothing(raw: &str) -> bool {
     matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }
 
-/// What one pass over an object's own keys finds.
-struct Scan<'t> {
-    keys: usize,
-    found: Option<&'t RawValue>,
-}
-
-/// Looks for a key without building or even checking the values: JSON nested hundreds of levels deep or with a lone
-/// surrogate in it, which any chat user can post, does not get in the way of the rest.
-fn scan<'t>(object: &'t str, key: &str) -> Option<Scan<'t>> {
-    let mut json = serde_json::Deserializer::from_str(object);
-    let found = json.deserialize_map(ScanVisitor { key }).ok()?;
-    json.end().ok()?;
-    Some(found)
-}
-
-struct ScanVisitor<'k> {
-    key: &'k str,
-}
-
-impl<'t> Visitor<'t> for ScanVisitor<'_> {
-    type Value = Scan<'t>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Scan<'t>, A::Error> {
-        let mut scan = Scan { keys: 0, found: None };
-        while let Some(wanted) = map.next_key_seed(KeyIs(self.key))? {
-            scan.keys += 1;
-            if wanted {
-                scan.found = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(scan)
-    }
-}
-
-/// Reads a key as bytes, which serde_json does not check for lone surrogates.
-struct KeyIs<'k>(&'k str);
-
-impl<'t> DeserializeSeed<'t> for KeyIs<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for KeyIs<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_bytes<E>(self, key: &[u8]) -> Result<bool, E> {
-        Ok(key == self.0.as_bytes())
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
+fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t str> {
+    let [value] = json::pick(object, [key]).ok()?;
+    value.map(RawValue::get)
 }
 
 impl fmt::Debug for Metadata {

@@ -25,7 +25,7 @@ pub(crate) mod plain;
 mod received;
 mod rich;
 mod run;
-mod slot;
+pub(crate) mod slot;
 mod time;
 mod trace;
 mod user;

@@ -37,11 +37,13 @@ api_struct! {
 
 impl HookCall {
     /// The value of `--name value`.
+    #[inline]
     pub fn option(&self, name: &str) -> Option<&str> {
         self.flags.get(name)?.as_str()
     }
 
     /// Whether there was a `--name`, with a value or without.
+    #[inline]
     pub fn flag(&self, name: &str) -> bool {
         self.flags.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     }
@@ -91,6 +93,7 @@ impl WebhookDelivery {
     /// The message that the event is about, if it is about one.
     ///
     /// The platform delivers a part of what a [`Message`] has: what it leaves out is empty.
+    #[inline]
     pub fn message(&self) -> Option<Message> {
         let mut message = self.fields.get("message")?.as_object()?.clone();
         if !message.contains_key("agency_id") && !message.contains_key("agencyId") {
@@ -164,6 +167,7 @@ impl fmt::Debug for PromptRequest {
 }
 
 impl From<MaybeText<AgentConfig>> for AgentConfig {
+    #[inline]
     fn from(config: MaybeText<AgentConfig>) -> Self {
         Option::from(config).unwrap_or_default()
     }

@@ -10,13 +10,13 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Visitor};
 ///
 /// Handed back as an `Option` in a `Result`, every value would be moved several times on its way: that made reading a
 /// message a fifth slower.
-pub(super) struct Slot<'s, T, Via> {
+pub(crate) struct Slot<'s, T, Via> {
     place: &'s mut Option<T>,
     via: PhantomData<fn() -> Via>,
 }
 
 impl<'s, T, Via> Slot<'s, T, Via> {
-    pub(super) fn new(place: &'s mut Option<T>) -> Self {
+    pub(crate) fn new(place: &'s mut Option<T>) -> Self {
         Slot { place, via: PhantomData }
     }
 }

@@ -1,6 +1,9 @@
 //! Webhook subscriptions: an agency's events, sent to a URL.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::lenient::{Flag, MaybeText};
 use super::{AgencyId, SubscriptionId, Timestamp};
@@ -87,33 +90,33 @@ api_struct! {
 
 /// An object, or the name alone.
 impl<'de> Deserialize<'de> for WebhookEventType {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum AnyEventType {
-            Name(WebhookEvent),
-            Whole(WholeEventType),
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EventTypeVisitor;
+
+        impl<'de> Visitor<'de> for EventTypeVisitor {
+            type Value = WebhookEventType;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event type or its name")
+            }
+
+            fn visit_str<E>(self, event: &str) -> Result<WebhookEventType, E> {
+                Ok(WebhookEventType { event: event.into(), description: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WebhookEventType, A::Error> {
+                let WholeEventType { event, description } =
+                    WholeEventType::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(WebhookEventType { event, description })
+            }
         }
 
-        Ok(match AnyEventType::deserialize(deserializer)? {
-            AnyEventType::Name(event) => WebhookEventType { event, description: None },
-            AnyEventType::Whole(whole) => {
-                WebhookEventType { event: whole.event, description: whole.description }
-            }
-        })
+        deserializer.deserialize_any(EventTypeVisitor)
     }
 }
 
-/// A list, or an object with the list under one of several keys.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum AnyEventTypes {
-    Bare(Vec<WebhookEventType>),
-    Wrapped(WrappedEventTypes),
-}
-
 api_struct! {
-    /// The list in its wrapper.
+    /// The list in a wrapper, under one of several keys.
     secret struct WrappedEventTypes {
         /// The list.
         events: Vec<WebhookEventType> = required("events" | "eventTypes" | "event_types"),
@@ -121,10 +124,12 @@ api_struct! {
 }
 
 /// Reads the answer to asking for the event types, in any of its forms.
+#[inline]
 pub(crate) fn event_types(json: &str) -> serde_json::Result<Vec<WebhookEventType>> {
-    Ok(match serde_json::from_str(json)? {
-        AnyEventTypes::Bare(events) | AnyEventTypes::Wrapped(WrappedEventTypes { events }) => events,
-    })
+    if !json.trim_start().starts_with('{') {
+        return serde_json::from_str(json);
+    }
+    serde_json::from_str(json).map(|WrappedEventTypes { events }| events)
 }
 
 #[cfg(test)]

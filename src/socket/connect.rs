@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::json;
 use crate::net::{ApiUrl, CancelToken, Dialer, Stream};
 use crate::socket::engine::{self, Frame, Handshake};
 use crate::socket::link::{Inbound, Link, LinkEnd, SendFailure};
@@ -242,14 +242,10 @@ fn check_reply(reply: &Reply) -> Result<()> {
 
 /// CONNECT_ERROR carries an object with a message, a bare string, or nothing.
 fn refusal(json: &str) -> Error {
-    #[derive(Deserialize)]
-    struct Refusal {
-        message: String,
-    }
     // Without a look at whatever else there may be.
-    let decode = |json: &str| {
-        let object = serde_json::from_str(json).map(|Refusal { message }| message);
-        object.or_else(|_| serde_json::from_str::<String>(json)).ok()
+    let decode = |json: &str| match json::pick(json, ["message"]) {
+        Ok([message]) => json::text(message),
+        Err(_) => serde_json::from_str(json).ok(),
     };
     let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
     let message = snippet(&message);

@@ -2,14 +2,13 @@
 //!
 //! Facts: the Engine.IO protocol document, version 4.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::json;
 
 /// One text frame of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,10 +70,7 @@ impl Handshake {
     /// # Errors
     /// `Protocol` when the text is not a JSON object with a session id.
     pub(crate) fn parse(json: &str) -> Result<Self> {
-        let open: Open<'_> = serde_json::from_str(json).map_err(|error| {
-            Error::protocol("the server's open packet is not a JSON object with a session id")
-                .with_source(error)
-        })?;
+        let open = Open::parse(json)?;
         // The id itself is of no use over WebSocket, and a secret: it is not kept.
         if open.sid.is_empty() {
             return Err(Error::protocol("the server's open packet has an empty session id"));
@@ -101,23 +97,32 @@ impl Handshake {
 /// As [`Handshake::parse`].
 pub(crate) fn session_id(json: &str) -> Result<Zeroizing<String>> {
     Handshake::parse(json)?;
-    let open: Open<'_> = serde_json::from_str(json)
-        .map_err(|error| Error::protocol("the server's open packet has no session id").with_source(error))?;
-    Ok(Zeroizing::new(open.sid.into_owned()))
+    Ok(Open::parse(json)?.sid)
 }
 
 /// The open packet. The numbers are looked at one by one: a wild one must not cost the session.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct Open<'a> {
-    #[serde(borrow)]
-    sid: Cow<'a, str>,
-    #[serde(borrow)]
+    sid: Zeroizing<String>,
     ping_interval: Option<&'a RawValue>,
-    #[serde(borrow)]
     ping_timeout: Option<&'a RawValue>,
-    #[serde(borrow)]
     max_payload: Option<&'a RawValue>,
+}
+
+impl<'a> Open<'a> {
+    fn parse(json: &'a str) -> Result<Self> {
+        Open::read(json).map_err(|error| {
+            Error::protocol("the server's open packet is not a JSON object with a session id")
+                .with_source(error)
+        })
+    }
+
+    fn read(json: &'a str) -> serde_json::Result<Self> {
+        let [sid, ping_interval, ping_timeout, max_payload] =
+            json::pick(json, ["sid", "pingInterval", "pingTimeout", "maxPayload"])?;
+        let sid = sid.ok_or_else(|| serde::de::Error::missing_field("sid"))?;
+        let sid = Zeroizing::new(serde_json::from_str(sid.get())?);
+        Ok(Open { sid, ping_interval, ping_timeout, max_payload })
+    }
 }
 
 /// Any number becomes a sane duration; anything else is the default.

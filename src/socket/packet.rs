@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::json;
 
 /// As many attachments as the official parser takes.
 pub(crate) const MAX_ATTACHMENTS: usize = 10;
@@ -223,22 +224,20 @@ fn unit(text: &str) -> Option<u16> {
 }
 
 /// The server's answer to CONNECT.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
     /// The public id of the session.
-    #[serde(default)]
     pub(crate) sid: Option<Box<str>>,
     /// The private one, by which the session can be taken up again. Only if the server does that.
-    #[serde(default)]
     pub(crate) pid: Option<Box<str>>,
 }
 
 impl Reply {
     /// Whatever is no such answer has no ids.
     pub(crate) fn parse(json: &str) -> Self {
-        let reply: Reply = serde_json::from_str(json).unwrap_or_default();
-        let filled = |id: Option<Box<str>>| id.filter(|id| !id.is_empty());
-        Reply { sid: filled(reply.sid), pid: filled(reply.pid) }
+        let [sid, pid] = json::pick(json, ["sid", "pid"]).unwrap_or_default();
+        let id = |value| json::text(value).filter(|id| !id.is_empty()).map(String::into_boxed_str);
+        Reply { sid: id(sid), pid: id(pid) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
@@ -117,8 +117,8 @@ fn new_key() -> String {
 
 /// The only answer to a key, RFC 6455, section 4.2.2. tungstenite's is part of its handshake, which is not used.
 fn accept_key(key: &str) -> String {
-    let hash = Sha1::new().chain_update(key).chain_update("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    STANDARD.encode(hash.finalize())
+    let hash = Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
+    STANDARD.encode(hash.digest().bytes())
 }
 
 /// RFC 6455, section 4.1, what a client must check.

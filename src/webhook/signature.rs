@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use sha2::{Digest, Sha256};
+use hmac_sha256::Hash;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -58,18 +58,23 @@ impl AgentToken {
     }
 }
 
+/// hmac-sha256's own would do, but leaves the key in memory.
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; DIGEST] {
     let mut block = Zeroizing::new([0; BLOCK]);
     if key.len() > BLOCK {
-        let mut hashed: [u8; DIGEST] = Sha256::digest(key).into();
+        let mut hashed = Hash::hash(key);
         fill(&mut block, &hashed);
         hashed.zeroize();
     } else {
         fill(&mut block, key);
     }
-    let padded = |with: u8| Zeroizing::new(block.map(|byte| byte ^ with));
-    let inner = Sha256::new().chain_update(*padded(0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(*padded(0x5c)).chain_update(inner).finalize().into()
+    let keyed = |with: u8, message: &[u8]| {
+        let mut hash = Hash::new();
+        hash.update(*Zeroizing::new(block.map(|byte| byte ^ with)));
+        hash.update(message);
+        hash.finalize()
+    };
+    keyed(0x5c, &keyed(0x36, message))
 }
 
 fn fill(block: &mut [u8; BLOCK], key: &[u8]) {

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::agent::run::Run;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::error::{Error, Result};
@@ -24,14 +22,16 @@ pub struct Interrupt {
     pub message: Option<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire {
-    #[serde(alias = "run_id")]
-    run_id: RunId,
-    action: String,
-    #[serde(default)]
-    message: Option<String>,
+api_struct! {
+    /// The payload of the event.
+    secret struct Wire {
+        /// Which run.
+        run_id: RunId = required("runId" | "run_id"),
+        /// What is asked for.
+        action: String = required("action"),
+        /// What to do instead.
+        message: Option<String> = optional("message"),
+    }
 }
 
 /// The interrupt in an event, if it is one of this run.

@@ -110,15 +110,16 @@ impl fmt::Debug for Run {
     }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Start<'a> {
-    trigger_message_id: Option<&'a MessageId>,
+payload! {
+    struct Start<'a> {
+        trigger_message_id: Option<&'a MessageId> = always("triggerMessageId"),
+    }
 }
 
-#[derive(Serialize)]
-struct Status<'a> {
-    status: &'a str,
+payload! {
+    struct Status<'a> {
+        status: &'a str = always("status"),
+    }
 }
 
 impl Run {

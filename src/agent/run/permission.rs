@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use crate::agent::run::interrupt::{self, deadline};
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
@@ -58,25 +56,26 @@ const RESPONSE: &str = "agent-run-permission-response";
 const APPROVE: &str = "approve";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    permission_id: &'a str,
-    action: &'a str,
-    description: &'a str,
+payload! {
+    struct Request<'a> {
+        permission_id: &'a str = always("permissionId"),
+        action: &'a str = always("action"),
+        description: &'a str = always("description"),
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Response {
-    #[serde(alias = "run_id")]
-    run_id: RunId,
-    #[serde(alias = "permission_id")]
-    permission_id: String,
-    #[serde(default)]
-    decision: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
+api_struct! {
+    /// The payload of the event `run-permission-response`.
+    secret struct Response {
+        /// Which run asked.
+        run_id: RunId = required("runId" | "run_id"),
+        /// For what.
+        permission_id: String = required("permissionId" | "permission_id"),
+        /// `approve`, or anything else.
+        decision: Option<String> = optional("decision"),
+        /// Why.
+        message: Option<String> = optional("message"),
+    }
 }
 
 impl Response {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::agent::Outgoing;
@@ -23,23 +22,22 @@ const BYTES_A_SECOND: u64 = 16 << 10;
 /// A frame with all of it has to stay well below the usual million bytes.
 const LONGEST: usize = 256 << 10;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Part<'a> {
-    message_id: &'a MessageId,
-    delta: &'a str,
-    content: &'a str,
-    done: bool,
+payload! {
+    struct Part<'a> {
+        message_id: &'a MessageId = always("messageId"),
+        delta: &'a str = always("delta"),
+        content: &'a str = always("content"),
+        done: bool = always("done"),
+    }
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Whole<'a> {
-    message_id: &'a MessageId,
-    content: &'a str,
-    done: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Map<String, Value>>,
+payload! {
+    struct Whole<'a> {
+        message_id: &'a MessageId = always("messageId"),
+        content: &'a str = always("content"),
+        done: bool = always("done"),
+        metadata: Option<&'a Map<String, Value>> = optional("metadata"),
+    }
 }
 
 impl Run {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -19,8 +19,7 @@ const LARGEST_ENTRY: usize = 64 << 10;
 const LARGEST: usize = 640 << 10;
 
 /// One entry, in the platform's words.
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[derive(Debug)]
 pub(crate) enum Step<'a> {
     Start { trigger_message_id: Option<&'a MessageId> },
     Status { status: &'a str },
@@ -35,12 +34,81 @@ pub(crate) enum Step<'a> {
     Error { message: &'a str },
 }
 
-#[derive(Serialize)]
-struct Stamped<'a, T> {
-    #[serde(flatten)]
-    step: &'a T,
+impl Step<'_> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Step::Start { .. } => "start",
+            Step::Status { .. } => "status",
+            Step::ToolCall { .. } => "tool-call",
+            Step::ToolResult { .. } => "tool-result",
+            Step::StreamStart { .. } => "stream-start",
+            Step::StreamEnd { .. } => "stream-end",
+            Step::PermissionRequest { .. } => "permission-request",
+            Step::PermissionResponse { .. } => "permission-response",
+            Step::Interrupt { .. } => "interrupt",
+            Step::Complete { .. } => "complete",
+            Step::Error { .. } => "error",
+        }
+    }
+
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("type", self.kind())?;
+        let mut text = |key: &str, text: &str| map.serialize_entry(key, text);
+        match *self {
+            Step::Start { trigger_message_id } => {
+                map.serialize_entry("triggerMessageId", &trigger_message_id)
+            }
+            Step::Status { status } => text("status", status),
+            Step::ToolCall { tool_call_id, tool, input } => {
+                text("toolCallId", tool_call_id)?;
+                text("tool", tool)?;
+                map.serialize_entry("input", input)
+            }
+            Step::ToolResult { tool_call_id, tool, output, duration, status } => {
+                text("toolCallId", tool_call_id)?;
+                text("tool", tool)?;
+                map.serialize_entry("output", output)?;
+                map.serialize_entry("duration", duration)?;
+                map.serialize_entry("status", status)
+            }
+            Step::StreamStart { message_id } => text("messageId", message_id.as_str()),
+            Step::StreamEnd { message_id, content_length } => {
+                text("messageId", message_id.as_str())?;
+                map.serialize_entry("contentLength", &content_length)
+            }
+            Step::PermissionRequest { permission_id, action, description } => {
+                text("permissionId", permission_id)?;
+                text("action", action)?;
+                text("description", description)
+            }
+            Step::PermissionResponse { permission_id, decision, message } => {
+                text("permissionId", permission_id)?;
+                text("decision", decision)?;
+                map.serialize_entry("message", &message)
+            }
+            Step::Interrupt { action, message } => {
+                text("action", action)?;
+                map.serialize_entry("message", &message)
+            }
+            Step::Complete { summary } => text("summary", summary),
+            Step::Error { message } => text("message", message),
+        }
+    }
+}
+
+struct Stamped<'a> {
+    step: &'a Step<'a>,
     /// Milliseconds since the start of the run.
     ts: u64,
+}
+
+impl Serialize for Stamped<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.step.write(&mut map)?;
+        map.serialize_entry("ts", &self.ts)?;
+        map.end()
+    }
 }
 
 /// See the module. The entries are kept as JSON text, so that their size is known.
@@ -204,6 +272,52 @@ mod tests {
         transcript.push(&Step::Complete { summary: "Done." });
         while transcript.halve() {}
         assert_eq!(kinds(&transcript), ["start", "omitted", "complete"]);
+    }
+
+    #[test]
+    fn every_step_is_written_in_the_platforms_words() {
+        let (id, value) = (MessageId::from("m"), json!([1]));
+        for (step, text) in [
+            (Step::Start { trigger_message_id: Some(&id) }, r#""type":"start","triggerMessageId":"m""#),
+            (Step::Start { trigger_message_id: None }, r#""type":"start","triggerMessageId":null"#),
+            (Step::Status { status: "busy" }, r#""type":"status","status":"busy""#),
+            (
+                Step::ToolCall { tool_call_id: "tc", tool: "/x", input: &value },
+                r#""type":"tool-call","toolCallId":"tc","tool":"/x","input":[1]"#,
+            ),
+            (
+                Step::ToolResult {
+                    tool_call_id: "tc",
+                    tool: "/x",
+                    output: &value,
+                    duration: "1ms",
+                    status: "done",
+                },
+                r#""type":"tool-result","toolCallId":"tc","tool":"/x","output":[1],"duration":"1ms","status":"done""#,
+            ),
+            (Step::StreamStart { message_id: &id }, r#""type":"stream-start","messageId":"m""#),
+            (
+                Step::StreamEnd { message_id: &id, content_length: 3 },
+                r#""type":"stream-end","messageId":"m","contentLength":3"#,
+            ),
+            (
+                Step::PermissionRequest { permission_id: "p", action: "a", description: "d" },
+                r#""type":"permission-request","permissionId":"p","action":"a","description":"d""#,
+            ),
+            (
+                Step::PermissionResponse { permission_id: "p", decision: "deny", message: Some("no") },
+                r#""type":"permission-response","permissionId":"p","decision":"deny","message":"no""#,
+            ),
+            (
+                Step::Interrupt { action: "stop", message: None },
+                r#""type":"interrupt","action":"stop","message":null"#,
+            ),
+            (Step::Complete { summary: "s" }, r#""type":"complete","summary":"s""#),
+            (Step::Error { message: "e" }, r#""type":"error","message":"e""#),
+        ] {
+            let written = serde_json::to_string(&Stamped { step: &step, ts: 7 }).unwrap();
+            assert_eq!(written, format!("{{{text},\"ts\":7}}"));
+        }
     }
 
     #[test]
