@@ -225,8 +225,8 @@ fn find_mark(bytes: &[u8]) -> Option<usize> {
 fn marks(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     // A byte that is zero takes the highest bit from the one above it, and gets it.
-    let none = |byte: u8| (word ^ ONES * u64::from(byte)).wrapping_sub(ONES);
-    (none(b'"') | none(b'\\')) & !word & ONES << 7
+    let none = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    (none(b'"') | none(b'\\')) & !word & (ONES << 7)
 }
 
 /// Without the escapes. Those by number are for the usual reader.
