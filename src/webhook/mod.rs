@@ -1,6 +1,7 @@
 //! The receiving side: what the platform posts to webhooks of ours, whether it is genuine, and what to answer.
 //!
 //! No HTTP server comes along: whatever serves the URL hands the body over as it came.
+//! All of it is `#[inline]`: compiled in programs that receive something, and in no other.
 
 mod reply;
 mod signature;
@@ -41,6 +42,7 @@ impl HookCall {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is something else.
+    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the call of a command")
     }
@@ -64,6 +66,7 @@ impl WebhookDelivery {
     ///
     /// # Errors
     /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    #[inline]
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
@@ -73,6 +76,7 @@ impl WebhookDelivery {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is no delivery.
+    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the delivery of an event")
     }
@@ -84,6 +88,7 @@ impl PromptRequest {
     ///
     /// # Errors
     /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    #[inline]
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
@@ -93,6 +98,7 @@ impl PromptRequest {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is no prompt.
+    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the prompt of an agent")
     }
