@@ -144,7 +144,7 @@ impl Event {
     /// `None` when the event is no JSON at all: then the server is broken.
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
-            Item::Event(raw) => return Event::from_raw(raw),
+            Item::Event(raw) => return Event::from_any(raw),
             Item::Connected { attempt, recovered, .. } => Event::Connected { attempt, recovered },
             // Only of interest to the feed.
             Item::Restored => return None,
@@ -162,14 +162,24 @@ impl Event {
     }
 
     /// `None` when the event is no JSON at all: then the server is broken.
+    ///
+    /// The place is where the loop will find it: an event is large, and handing it back would move it at every step.
     #[inline]
-    pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
+    pub(crate) fn from_raw(raw: RawEvent, place: &mut Option<Event>) {
+        // Nearly always this one.
+        if raw.name() == "message"
+            && let Some(message) = plain::message(raw.args())
+        {
+            *place = Some(Event::Message(message));
+        } else {
+            *place = Event::from_any(raw);
+        }
+    }
+
+    #[inline(never)]
+    fn from_any(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => match plain::message(raw.args()).map_or_else(|| raw.first(), Ok) {
-                // Nearly always this one: straight out.
-                Ok(message) => return Some(Event::Message(message)),
-                Err(error) => Err(error),
-            },
+            "message" => raw.first().map(Event::Message),
             "message-edited" => raw.first().map(Event::MessageEdited),
             "agency-joined" => raw.first().map(Event::AgencyJoined),
             "agency-invited" => raw.first().map(Event::AgencyInvited),

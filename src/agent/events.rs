@@ -85,11 +85,13 @@ impl Events {
     #[inline]
     fn advance(&self, until: Option<Instant>, in_time: &mut bool) -> Option<Result<Event>> {
         let agent = &self.agent;
+        let mut place = None;
         loop {
             agent.run_errands();
-            if let Some(event) = agent.next_event(None) {
-                agent.attend_to(&event);
-                return Some(Ok(event));
+            agent.next_event(None, &mut place);
+            if let Some(event) = &place {
+                agent.attend_to(event);
+                return place.map(Ok);
             }
             let look_up = agent.next_errand();
             match agent.session().next(until.into_iter().chain(look_up).min()) {
@@ -97,9 +99,10 @@ impl Events {
                     if Agent::is_gap(&taken.item) {
                         agent.look_for_rooms();
                     }
-                    if let Some(event) = agent.next_event(Some(taken)) {
-                        agent.attend_to(&event);
-                        return Some(Ok(event));
+                    agent.next_event(Some(taken), &mut place);
+                    if let Some(event) = &place {
+                        agent.attend_to(event);
+                        return place.map(Ok);
                     }
                 }
                 Next::Failed(error) => return Some(Err(error)),

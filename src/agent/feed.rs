@@ -103,10 +103,13 @@ impl Feed {
     }
 
     /// Something that is due already.
+    #[inline]
     pub(crate) fn take_ready(&self, source: &Source<'_>) -> Option<Event> {
-        if !self.busy.load(Ordering::Acquire) {
-            return None;
-        }
+        if self.busy.load(Ordering::Acquire) { self.take_from_line(source) } else { None }
+    }
+
+    #[inline(never)]
+    fn take_from_line(&self, source: &Source<'_>) -> Option<Event> {
         let mut line = self.line();
         let event = loop {
             if let Some(event) = line.ready.pop_front() {
@@ -126,27 +129,29 @@ impl Feed {
 
     /// What becomes of an item: an event to hand out now, or nothing (yet).
     #[inline]
-    pub(crate) fn accept(&self, taken: Taken, source: &Source<'_>) -> Option<Event> {
+    pub(crate) fn accept(&self, taken: Taken, source: &Source<'_>, place: &mut Option<Event>) {
         let Taken { item, turn } = taken;
         let queued = match item {
             Item::Event(raw) => {
                 let size = raw.size();
                 // Decoded by each consumer for itself.
-                let event = decode(raw, source)?;
+                decode(raw, source, place);
+                let Some(event) = &*place else { return };
                 // The usual case, without a detour.
                 if self.turn.load(Ordering::Acquire) >= turn && !self.busy.load(Ordering::Acquire) {
-                    if is_new(&mut self.tracks(), &event) {
-                        return Some(event);
+                    if !is_new(&mut self.tracks(), event) {
+                        *place = None;
                     }
-                    return None;
+                    return;
                 }
+                let Some(event) = place.take() else { return };
                 Queued::Event(event, size)
             }
             item => Queued::Item(item),
         };
         // Everything goes through in turn: a second consumer waits while the first one fills a gap.
         self.line().arrive(turn, queued);
-        self.take_ready(source)
+        *place = self.take_ready(source);
     }
 }
 

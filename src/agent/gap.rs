@@ -84,13 +84,12 @@ pub(super) enum Queued {
 
 /// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
 #[inline]
-pub(super) fn decode(raw: RawEvent, source: &Source<'_>) -> Option<Event> {
+pub(super) fn decode(raw: RawEvent, source: &Source<'_>, place: &mut Option<Event>) {
     let generation = raw.generation;
-    let event = Event::from_raw(raw);
-    if event.is_none() {
+    Event::from_raw(raw, place);
+    if place.is_none() {
         source.session.report_broken_event(generation);
     }
-    event
 }
 
 impl Line {
@@ -251,7 +250,9 @@ impl Line {
                 Item::Event(raw) => {
                     let size = raw.size();
                     bytes += size;
-                    if let Some(event) = decode(raw, source) {
+                    let mut event = None;
+                    decode(raw, source, &mut event);
+                    if let Some(event) = event {
                         self.arrive(turn, Queued::Event(event, size));
                     }
                 }

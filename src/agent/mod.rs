@@ -223,20 +223,19 @@ impl Agent {
         self.inner.feed.position(room)
     }
 
-    /// The next event, from what is there already or from `item`.
+    /// The next event, from what is there already or from `item`, put into a place that is empty.
     #[inline]
-    pub(crate) fn next_event(&self, item: Option<Taken>) -> Option<Event> {
+    pub(crate) fn next_event(&self, item: Option<Taken>, place: &mut Option<Event>) {
         let Inner { session, client, rooms, feed, .. } = &*self.inner;
         let source = Source { session, client, rooms };
-        let mut event = match item {
-            Some(item) => feed.accept(item, &source),
-            None => feed.take_ready(&source),
-        };
-        let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
-        while event.as_ref().is_some_and(unwanted) {
-            event = feed.take_ready(&source);
+        match item {
+            Some(item) => feed.accept(item, &source, place),
+            None => *place = feed.take_ready(&source),
         }
-        event
+        let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
+        while place.as_ref().is_some_and(unwanted) {
+            *place = feed.take_ready(&source);
+        }
     }
 
     /// Who the agent is.

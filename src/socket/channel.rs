@@ -8,7 +8,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 use crate::error::Error;
 use crate::net::ReadBuffer;
 use crate::socket::engine::{self, Frame};
-use crate::socket::event::{AckArgs, Complete, Partial, RawEvent};
+use crate::socket::event::{AckArgs, Complete, Outline, Partial, RawEvent};
 use crate::socket::link::{Inbound, LinkEnd, reason};
 use crate::socket::packet::{self, Kind, Reply};
 use crate::socket::pipe::{Incoming, Pipe};
@@ -98,6 +98,11 @@ impl Channel {
             return Some(LinkEnd::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
         }
         self.write_failed()
+    }
+
+    /// Whether somebody may be waiting for a sign of life, or for the end.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.probe.is_some() || self.end.is_some()
     }
 
     /// What ended the link, for whoever reads.
@@ -227,7 +232,7 @@ impl Channel {
 
     fn accept(&mut self, packet: Incoming, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         let accepted = match packet {
-            Incoming::Text(text) => self.accept_text(&text, into),
+            Incoming::Text(text) => self.accept_text(text, into),
             Incoming::Binary(bytes) => self.accept_binary(bytes, into),
         };
         accepted.inspect_err(|_| self.pipe.say_why(None))
@@ -243,9 +248,16 @@ impl Channel {
         Ok(())
     }
 
-    fn accept_text(&mut self, text: &Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
-        match engine::decode(text) {
-            Ok(Frame::Message(packet)) => self.accept_packet(text, packet, into),
+    fn accept_text(&mut self, text: Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        // Nearly always.
+        if self.partial.is_none()
+            && let Some(outline) = Outline::of_plain(&text)
+        {
+            into.push(Inbound::Event(RawEvent::plain(text, outline)));
+            return Ok(());
+        }
+        match engine::decode(&text) {
+            Ok(Frame::Message(packet)) => self.accept_packet(&text, packet, into),
             Ok(Frame::Ping(_)) => {
                 // One pong answers any number of pings that came together.
                 self.pong_due = true;

@@ -19,10 +19,7 @@ use crate::socket::packet;
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     frame: Utf8Bytes,
-    name: Span,
-    /// The whole array, and the part of it behind the name.
-    data: Span,
-    args: Span,
+    outline: Outline,
     /// The arguments without lone surrogates, once that turned out to be needed.
     repaired: OnceLock<Box<Option<Box<str>>>>,
     rare: Option<Box<Rare>>,
@@ -44,6 +41,29 @@ struct Rare {
 struct AckRequest {
     id: u64,
     answered: AtomicBool,
+}
+
+/// Where everything stands in a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outline {
+    name: Span,
+    /// The whole array, and the part of it behind the name.
+    data: Span,
+    args: Span,
+}
+
+impl Outline {
+    /// That of a frame of Engine.IO that holds an event as servers write it: in the main namespace, wanting no ack.
+    #[inline]
+    pub(crate) fn of_plain(frame: &str) -> Option<Self> {
+        let data = frame.strip_prefix("42")?;
+        let (name, args) = packet::split_plain(data)?;
+        Some(Outline::of(frame, name, data, args))
+    }
+
+    fn of(frame: &str, name: &str, data: &str, args: &str) -> Self {
+        Outline { name: Span::of(frame, name), data: Span::of(frame, data), args: Span::of(frame, args) }
+    }
 }
 
 /// A part of a frame, which is far smaller than 4 GiB.
@@ -87,26 +107,25 @@ impl RawEvent {
             let ack = ack.map(|id| Arc::new(AckRequest { id, answered: AtomicBool::new(false) }));
             Box::new(Rare { name: own_name, ack, attachments })
         });
-        Ok(RawEvent {
-            name: Span::of(frame, name),
-            data: Span::of(frame, data),
-            args: Span::of(frame, split.args),
-            repaired: OnceLock::new(),
-            frame: frame.clone(),
-            rare,
-            generation: 0,
-        })
+        let outline = Outline::of(frame, name, data, split.args);
+        Ok(RawEvent { rare, ..RawEvent::plain(frame.clone(), outline) })
+    }
+
+    /// The outline is that of the frame, and there is nothing to know besides.
+    #[inline]
+    pub(crate) fn plain(frame: Utf8Bytes, outline: Outline) -> Self {
+        RawEvent { frame, outline, repaired: OnceLock::new(), rare: None, generation: 0 }
     }
 
     /// The event's name.
     pub fn name(&self) -> &str {
         let own = self.rare.as_ref().and_then(|rare| rare.name.as_deref());
-        own.unwrap_or_else(|| self.name.within(&self.frame))
+        own.unwrap_or_else(|| self.outline.name.within(&self.frame))
     }
 
     /// The arguments, separated by commas, as JSON text. Empty if there are none.
     pub fn args(&self) -> &str {
-        self.args.within(&self.frame)
+        self.outline.args.within(&self.frame)
     }
 
     fn ack(&self) -> Option<&AckRequest> {
@@ -139,11 +158,8 @@ impl RawEvent {
 
     /// Roughly the memory that it holds.
     pub(crate) fn size(&self) -> usize {
-        let attachments = self.attachments().map(<[u8]>::len).sum::<usize>();
-        self.frame.len()
-            + attachments
-            + size_of::<Self>()
-            + self.rare.as_ref().map_or(0, |_| size_of::<Rare>())
+        let rare = |rare: &Rare| size_of::<Rare>() + rare.attachments.iter().map(Bytes::len).sum::<usize>();
+        size_of::<Self>() + self.frame.len() + self.rare.as_deref().map_or(0, rare)
     }
 
     /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.
@@ -168,7 +184,7 @@ impl RawEvent {
     /// Whether the arguments are JSON at all, however deep and whatever their strings hold: the line between a
     /// broken server and a message that only cannot be decoded.
     pub(crate) fn is_json(&self) -> bool {
-        is_json(self.data.within(&self.frame))
+        is_json(self.outline.data.within(&self.frame))
     }
 
     /// Where the server's record of this session stands after this event, for

@@ -183,13 +183,16 @@ impl Link {
         }
         let read = reader.read(until);
         let mut channel = self.channel();
+        let is_waited_for = channel.is_waited_for();
         // Somebody else may have given the link up, which is what ended the read.
         let outcome = match channel.end() {
             Some(end) => Err(end),
             None => reader.take(read, &mut channel, into),
         };
-        // Whoever waits for a sign of life looks for itself.
-        self.alive.notify_all();
+        // Whoever waits for a sign of life looks for itself. Ringing for nobody would be a system call per read.
+        if is_waited_for {
+            self.alive.notify_all();
+        }
         reader.due = outcome.map_err(|end| channel.set_end(end))?;
         self.answer_ping(channel)
     }

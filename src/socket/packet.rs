@@ -118,8 +118,8 @@ const RESERVED: [&str; 6] =
 /// # Errors
 /// `Protocol` when the array is empty, is not closed, or begins with something that is no name.
 pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
-    if let Some(split) = split_plain(data) {
-        return Ok(split);
+    if let Some((name, args)) = split_plain(data) {
+        return Ok(NameAndArgs { name: name.into(), args });
     }
     let inner = data
         .trim_end()
@@ -165,13 +165,14 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
 }
 
 /// The same for how every usual event is written: no spaces, a name without escapes, an argument.
-fn split_plain(data: &str) -> Option<NameAndArgs<'_>> {
+#[inline]
+pub(crate) fn split_plain(data: &str) -> Option<(&str, &str)> {
     let inside = data.strip_prefix("[\"")?.strip_suffix(']')?;
     let end = inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
     let (name, rest) = inside.split_at_checked(end)?;
     let args = rest.strip_prefix("\",")?;
     let plain = args.starts_with(['{', '[', '"']) && !RESERVED.contains(&name);
-    plain.then_some(NameAndArgs { name: name.into(), args })
+    plain.then_some((name, args))
 }
 
 /// Where the string that `text` begins with ends, quotes included.
