@@ -2,7 +2,6 @@
 //!
 //! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,7 +41,7 @@ struct State {
 #[derive(Debug)]
 struct Invites {
     /// The agencies that the agent was a member of to begin with, and those that it has been invited to since.
-    known: HashSet<AgencyId>,
+    known: Vec<AgencyId>,
     /// When to compare the list: an invitation may have been missed.
     due: Option<Instant>,
 }
@@ -116,7 +115,13 @@ impl Following {
     /// False if it was known.
     #[inline]
     fn note_invite(&self, id: &AgencyId) -> bool {
-        self.lock().invites.as_mut().is_some_and(|invites| invites.known.insert(id.clone()))
+        match &mut self.lock().invites {
+            Some(invites) if !invites.known.contains(id) => {
+                invites.known.push(id.clone());
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -237,7 +242,7 @@ impl Agent {
                 if error.kind() != ErrorKind::Rejected {
                     // The link's fault: it is found on the list again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
-                        invites.known.remove(id);
+                        invites.known.retain(|known| known != id);
                         invites.due.get_or_insert(Instant::now() + AGAIN);
                     }
                 }

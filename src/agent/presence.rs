@@ -1,9 +1,8 @@
 //! Who is there and what they are doing, as far as it is known how the server says it.
 
-use std::collections::HashMap;
-
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::model::{AgencyId, UserId};
 use crate::socket::RawEvent;
 
@@ -23,14 +22,20 @@ pub struct Presence {
     raw: RawEvent,
 }
 
+/// The usual names: of the room, of the user, and the rest.
+const KEYS: [&str; 9] =
+    ["agencyId", "agency_id", "userId", "user_id", "agentId", "agent_id", "id", "username", "status"];
+
 impl Presence {
     pub(crate) fn of(raw: RawEvent) -> Self {
-        let fields: HashMap<String, &RawValue> = raw.first().unwrap_or_default();
-        let text = |keys: &[&str]| keys.iter().find_map(|key| read(fields.get(*key)?));
-        let agency_id = text(&["agencyId", "agency_id"]).map(AgencyId::from);
-        let user_id = text(&["userId", "user_id", "agentId", "agent_id", "id"]).map(UserId::from);
-        let (username, status) = (text(&["username"]), text(&["status"]));
-        drop(fields);
+        let payload = raw.first::<&RawValue>().map_or("", RawValue::get);
+        let (mut agency_id, mut user_id, mut username, mut status) = (None, None, None, None);
+        if let Ok(found) = json::pick(payload, KEYS) {
+            let [room, room2, user, user2, agent, agent2, id, name, state] = found.map(|value| read(value?));
+            agency_id = room.or(room2).map(AgencyId::from);
+            user_id = user.or(user2).or(agent).or(agent2).or(id).map(UserId::from);
+            (username, status) = (name, state);
+        }
         Presence { agency_id, user_id, username, status, raw }
     }
 

@@ -1,6 +1,5 @@
 //! Which rooms the agent is in, and how it gets (back) into them.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,7 +55,7 @@ struct State {
     /// In the order they were joined.
     joined: Vec<Joined>,
     /// Left lately. The server may go on sending their events over the link that was up then.
-    left: VecDeque<AgencyId>,
+    left: Vec<AgencyId>,
 }
 
 /// What was left before that is old news to the server, too.
@@ -113,9 +112,9 @@ impl Rooms {
         let at = state.joined.iter().position(|room| room.id == *id)?;
         let room = state.joined.remove(at);
         if state.left.len() == MOST_LEFT {
-            state.left.pop_front();
+            state.left.remove(0);
         }
-        state.left.push_back(room.id);
+        state.left.push(room.id);
         self.any_left.store(true, Ordering::Release);
         Some(room.about)
     }
@@ -200,16 +199,16 @@ pub(crate) struct Door {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thoughts: Arc<Thoughts>,
     pub(crate) join_timeout: Duration,
-    /// How often the server has said nothing at all to a join, one link after the other.
-    pub(crate) unanswered: Mutex<HashMap<AgencyId, u32>>,
+    /// The rooms to whose join the server has said nothing at all, as often as that was so, one link after the other.
+    pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
 /// A server that is slow gets another chance, on another link. One that never says a word about one room must not
 /// keep the agent out of all the others.
-const CHANCES: u32 = 3;
+const CHANCES: usize = 3;
 
 impl Door {
-    fn unanswered(&self) -> MutexGuard<'_, HashMap<AgencyId, u32>> {
+    fn unanswered(&self) -> MutexGuard<'_, Vec<AgencyId>> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,9 +217,8 @@ impl Door {
             ErrorKind::Rejected => true,
             ErrorKind::Timeout => {
                 let mut unanswered = self.unanswered();
-                let count = unanswered.entry(id.clone()).or_default();
-                *count += 1;
-                *count >= CHANCES
+                unanswered.push(id.clone());
+                unanswered.iter().filter(|room| *room == id).count() >= CHANCES
             }
             _ => false,
         }
