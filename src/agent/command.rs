@@ -80,6 +80,7 @@ impl Command<'_> {
 
     /// # Errors
     /// `Invalid` when it is no command.
+    #[inline]
     pub(crate) fn checked_text(&self) -> Result<&str> {
         checked(&self.text)
     }

@@ -86,6 +86,7 @@ impl Outgoing {
     }
 
     /// Shows how long it took. Whole milliseconds are written.
+    #[inline]
     pub fn duration(self, duration: Duration) -> Self {
         self.with("duration", label::write(duration))
     }
@@ -119,6 +120,7 @@ impl Outgoing {
     }
 
     /// Is a log of the agent's reasoning: other agents do not put it before their language models.
+    #[inline]
     pub fn agent_log(self) -> Self {
         self.with("agent_log", true)
     }
@@ -135,6 +137,7 @@ impl Outgoing {
     }
 
     /// Carries a mark by which it is known again in the room.
+    #[inline]
     pub(crate) fn marked(mut self, mark: &str) -> Self {
         self.metadata.set(POST_MARK, &mark);
         self

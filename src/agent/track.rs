@@ -1,6 +1,6 @@
 //! How far the consumer has got in one room, so that a gap can be told from what was heard.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::hash::Hasher;
 
 use crate::model::{Message, MessageEdited, MessageId, Timestamp};
@@ -20,7 +20,7 @@ pub(crate) struct Track {
     at_newest: usize,
     recent: VecDeque<Known>,
     /// What the last backfill brought; the same may still come live.
-    replayed: HashSet<MessageId>,
+    replayed: Ids,
     /// Whether it is a direct conversation: its history is elsewhere.
     pub(crate) dm: bool,
 }
@@ -69,6 +69,23 @@ fn hash(id: &MessageId) -> u64 {
     hasher.finish()
 }
 
+/// A set of ids, as their hashes in order.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(Vec<u64>);
+
+impl Ids {
+    pub(crate) fn insert(&mut self, id: &MessageId) {
+        let id = hash(id);
+        if let Err(place) = self.0.binary_search(&id) {
+            self.0.insert(place, id);
+        }
+    }
+
+    pub(crate) fn contains(&self, id: &MessageId) -> bool {
+        self.0.binary_search(&hash(id)).is_ok()
+    }
+}
+
 /// From where on a room's history is news.
 #[derive(Debug)]
 pub(crate) enum Since {
@@ -103,7 +120,7 @@ impl Track {
 
     /// A message is about to be handed out. False if it has been already.
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
-        if !self.replayed.is_empty() && self.replayed.contains(&message.id) {
+        if !self.replayed.0.is_empty() && self.replayed.contains(&message.id) {
             return false;
         }
         if message.replayed {
@@ -111,7 +128,7 @@ impl Track {
             if self.knows(&message.id) {
                 return false;
             }
-            self.replayed.insert(message.id.clone());
+            self.replayed.insert(&message.id);
         }
         self.note(message);
         true
@@ -151,7 +168,7 @@ impl Track {
         history: Vec<Message>,
         since: &Since,
     ) -> (Vec<Message>, Vec<MessageEdited>) {
-        self.replayed.clear();
+        self.replayed.0.clear();
         let mut news = Vec::new();
         let mut edits = Vec::new();
         for message in history {
@@ -177,7 +194,7 @@ impl Track {
             // Live messages say so; it is not known whether those of a history do.
             message.dm |= self.dm;
             self.note(message);
-            self.replayed.insert(message.id.clone());
+            self.replayed.insert(&message.id);
         }
         (news, edits)
     }
