@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::agent::events::earlier;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Event, Inner};
 use crate::error::{ErrorKind, Result};
@@ -29,7 +30,9 @@ pub(crate) struct Following {
 #[derive(Debug)]
 struct Acts {
     run_errands: fn(&Agent),
-    accept: fn(&Agent, &Invitation),
+    welcome: fn(&Agent, &Invitation),
+    next_due: fn(&Following) -> Option<Instant>,
+    look: fn(&Following, Instant),
 }
 
 #[derive(Debug, Default)]
@@ -64,13 +67,14 @@ impl Following {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_active(&self) -> bool {
-        self.acts.get().is_some()
-    }
-
     #[inline]
     fn activate(&self) {
-        self.acts.get_or_init(|| Acts { run_errands: Agent::do_errands, accept: Agent::accept });
+        self.acts.get_or_init(|| Acts {
+            run_errands: Agent::do_errands,
+            welcome: Agent::welcome,
+            next_due: Following::next_due,
+            look: Following::look,
+        });
     }
 
     /// The next errand, which is then this thread's.
@@ -88,11 +92,12 @@ impl Following {
         Some(Errand::Conversations)
     }
 
+    #[inline]
     fn next_due(&self) -> Option<Instant> {
         let state = self.lock();
         let invites = state.invites.as_ref().and_then(|invites| invites.due);
         let conversations = state.dms.as_ref().map(|conversations| conversations.due);
-        [invites, conversations].into_iter().flatten().min()
+        earlier(invites, conversations)
     }
 
     /// Everything is looked for at `due`.
@@ -109,7 +114,7 @@ impl Following {
 
     #[inline]
     fn follows_invites(&self) -> bool {
-        self.is_active() && self.lock().invites.is_some()
+        self.lock().invites.is_some()
     }
 
     /// False if it was known.
@@ -173,7 +178,7 @@ impl Agent {
     /// When a thread that waits for an event has to look up.
     pub(crate) fn next_errand(&self) -> Option<Instant> {
         let following = &self.inner.following;
-        following.is_active().then(|| following.next_due()).flatten()
+        (following.acts.get()?.next_due)(following)
     }
 
     /// Does what is due.
@@ -211,20 +216,27 @@ impl Agent {
 
     /// Something may have been missed.
     pub(crate) fn look_for_rooms(&self) {
-        if self.inner.following.is_active() {
-            self.inner.following.look(Instant::now());
+        let following = &self.inner.following;
+        if let Some(acts) = following.acts.get() {
+            (acts.look)(following, Instant::now());
         }
     }
 
     /// Does what an event asks for before it is handed out.
     pub(crate) fn attend_to(&self, event: &Event) {
-        let following = &self.inner.following;
         if let Event::AgencyInvited(invitation) = event
-            && following.follows_invites()
-            && let Some(acts) = following.acts.get()
+            && let Some(acts) = self.inner.following.acts.get()
         {
+            (acts.welcome)(self, invitation);
+        }
+    }
+
+    #[inline]
+    fn welcome(&self, invitation: &Invitation) {
+        let following = &self.inner.following;
+        if following.follows_invites() {
             following.note_invite(&invitation.agency_id);
-            (acts.accept)(self, invitation);
+            self.accept(invitation);
         }
     }
 

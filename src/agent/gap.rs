@@ -256,10 +256,15 @@ impl Line {
             if unshown.is_empty() {
                 continue;
             }
-            let is_it = |queued: &Queued| matches!(queued, Queued::Event(Event::Message(it), _) if it.id == message.id);
-            let Some(at) = self.backlog.iter().position(is_it) else { continue };
-            while let Some(message) = unshown.pop() {
-                self.backlog.insert(at, Queued::Event(Event::Message(message), 0));
+            // Once around.
+            for _ in 0..self.backlog.len() {
+                let Some(queued) = self.backlog.pop_front() else { break };
+                if matches!(&queued, Queued::Event(Event::Message(it), _) if it.id == message.id) {
+                    for message in std::mem::take(&mut unshown) {
+                        self.backlog.push_back(Queued::Event(Event::Message(message), 0));
+                    }
+                }
+                self.backlog.push_back(queued);
             }
         }
     }
@@ -309,8 +314,16 @@ pub(super) fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
         },
         Event::MessageEdited(edit) => {
             match &edit.agency_id {
-                Some(room) => tracks.get_mut(room).into_iter().for_each(|track| track.hear_edit(edit)),
-                None => tracks.values_mut().for_each(|track| track.hear_edit(edit)),
+                Some(room) => {
+                    if let Some(track) = tracks.get_mut(room) {
+                        track.hear_edit(edit);
+                    }
+                }
+                None => {
+                    for track in tracks.values_mut() {
+                        track.hear_edit(edit);
+                    }
+                }
             }
             true
         }

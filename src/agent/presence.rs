@@ -1,5 +1,7 @@
 //! Who is there and what they are doing, as far as it is known how the server says it.
 
+use std::ops::Range;
+
 use serde_json::value::RawValue;
 
 use crate::json;
@@ -22,20 +24,22 @@ pub struct Presence {
     raw: RawEvent,
 }
 
-/// The usual names: of the room, of the user, and the rest.
+/// The usual names.
 const KEYS: [&str; 9] =
     ["agencyId", "agency_id", "userId", "user_id", "agentId", "agent_id", "id", "username", "status"];
+/// Which of them say the same, the best first.
+const ROOM: Range<usize> = 0..2;
+const USER: Range<usize> = 2..7;
+const USERNAME: Range<usize> = 7..8;
+const STATUS: Range<usize> = 8..9;
 
 impl Presence {
     pub(crate) fn of(raw: RawEvent) -> Self {
         let payload = raw.first::<&RawValue>().map_or("", RawValue::get);
-        let (mut agency_id, mut user_id, mut username, mut status) = (None, None, None, None);
-        if let Ok(found) = json::pick(payload, KEYS) {
-            let [room, room2, user, user2, agent, agent2, id, name, state] = found.map(|value| read(value?));
-            agency_id = room.or(room2).map(AgencyId::from);
-            user_id = user.or(user2).or(agent).or(agent2).or(id).map(UserId::from);
-            (username, status) = (name, state);
-        }
+        let found = json::pick(payload, KEYS).unwrap_or_default();
+        let first = |of: Range<usize>| found.get(of)?.iter().find_map(|value| read((*value)?));
+        let (agency_id, user_id) = (first(ROOM).map(AgencyId::from), first(USER).map(UserId::from));
+        let (username, status) = (first(USERNAME), first(STATUS));
         Presence { agency_id, user_id, username, status, raw }
     }
 

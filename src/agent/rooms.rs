@@ -61,6 +61,26 @@ struct State {
 /// What was left before that is old news to the server, too.
 const MOST_LEFT: usize = 256;
 
+impl State {
+    fn place(&self, id: &AgencyId) -> Option<usize> {
+        self.joined.iter().position(|room| room.id == *id)
+    }
+
+    fn find(&self, id: &AgencyId) -> Option<&Joined> {
+        self.joined.get(self.place(id)?)
+    }
+
+    fn remove(&mut self, id: &AgencyId) -> Option<Joined> {
+        self.place(id).map(|at| self.joined.remove(at))
+    }
+}
+
+/// Takes an id off a list. False if it is not on it.
+fn strike(list: &mut Vec<AgencyId>, id: &AgencyId) -> bool {
+    let place = list.iter().position(|it| it == id);
+    place.map(|at| list.remove(at)).is_some()
+}
+
 impl Rooms {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,11 +99,11 @@ impl Rooms {
     fn enter(&self, id: &AgencyId, mut about: About, chosen: bool) {
         self.expect(id);
         let mut state = self.lock();
-        let known = state.joined.iter().position(|room| room.id == *id);
+        let known = state.place(id);
         match known.and_then(|at| state.joined.get_mut(at)) {
             Some(room) if !chosen => room.about = about.or(&room.about),
             _ => {
-                if let Some(room) = known.map(|at| state.joined.remove(at)) {
+                if let Some(room) = state.remove(id) {
                     about = about.or(&room.about);
                 }
                 state.joined.push(Joined { id: id.clone(), about, chosen });
@@ -95,22 +115,21 @@ impl Rooms {
     pub(crate) fn expect(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
             let mut state = self.lock();
-            state.left.retain(|room| room != id);
+            strike(&mut state.left, id);
             self.any_left.store(!state.left.is_empty(), Ordering::Release);
         }
     }
 
     /// The server does not let the agent in any more.
     pub(crate) fn lose(&self, id: &AgencyId) {
-        self.lock().joined.retain(|room| room.id != *id);
+        drop(self.lock().remove(id));
     }
 
     /// The agent does not want to be in it any more. What is known of it, if it was.
     #[inline]
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<About> {
         let mut state = self.lock();
-        let at = state.joined.iter().position(|room| room.id == *id)?;
-        let room = state.joined.remove(at);
+        let room = state.remove(id)?;
         if state.left.len() == MOST_LEFT {
             state.left.remove(0);
         }
@@ -124,11 +143,11 @@ impl Rooms {
     }
 
     pub(crate) fn contains(&self, id: &AgencyId) -> bool {
-        self.lock().joined.iter().any(|room| room.id == *id)
+        self.lock().place(id).is_some()
     }
 
     pub(crate) fn about(&self, id: &AgencyId) -> Option<About> {
-        self.lock().joined.iter().find(|room| room.id == *id).map(|room| room.about.clone())
+        self.lock().find(id).map(|room| room.about.clone())
     }
 
     /// The room to speak in when none is named: the one that was last joined by name.
@@ -286,9 +305,7 @@ pub(crate) fn join_together(
         let Some(event) = watching.next(deadline)? else { break };
         match event.first::<AgencyJoined>() {
             Ok(joined) => {
-                let wanted = missing.len();
-                missing.retain(|id| *id != joined.agency_id);
-                if missing.len() < wanted {
+                if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
                 }
             }

@@ -48,13 +48,23 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct IdHasher(u64);
 
+impl IdHasher {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
-        let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        for word in words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]) {
-            self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
         }
+        let mut last = 0;
+        for byte in rest {
+            last = last << 8 | u64::from(*byte);
+        }
+        self.mix(last);
     }
 
     fn finish(&self) -> u64 {
@@ -136,8 +146,12 @@ impl Track {
 
     /// Whether it has been handed out lately.
     pub(crate) fn knows(&self, id: &MessageId) -> bool {
+        self.place(id).is_some()
+    }
+
+    fn place(&self, id: &MessageId) -> Option<usize> {
         let id = hash(id);
-        self.recent.iter().any(|known| known.id == id)
+        self.recent.iter().rposition(|known| known.id == id)
     }
 
     fn note(&mut self, message: &Message) {
@@ -156,8 +170,7 @@ impl Track {
     }
 
     pub(crate) fn hear_edit(&mut self, edit: &MessageEdited) {
-        let id = hash(&edit.message_id);
-        if let Some(known) = self.recent.iter_mut().rev().find(|known| known.id == id) {
+        if let Some(known) = self.place(&edit.message_id).and_then(|at| self.recent.get_mut(at)) {
             known.edited_at.clone_from(&edit.edited_at);
         }
     }
@@ -172,8 +185,7 @@ impl Track {
         let mut news = Vec::new();
         let mut edits = Vec::new();
         for message in history {
-            let id = hash(&message.id);
-            if let Some(known) = self.recent.iter_mut().find(|known| known.id == id) {
+            if let Some(known) = self.place(&message.id).and_then(|at| self.recent.get_mut(at)) {
                 if message.edited_at.is_some() && known.edited_at != message.edited_at {
                     known.edited_at.clone_from(&message.edited_at);
                     edits.push(MessageEdited::of(&message));

@@ -86,6 +86,7 @@ impl ClientBuilder {
         self.open("register", &NameAndPassword { username, password, display_name })
     }
 
+    #[inline]
     fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = Http::new(&self.config)?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
