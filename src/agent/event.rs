@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::agent::presence::Presence;
 use crate::error::Error;
-use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, plain};
 use crate::socket::{Item, RawEvent};
 
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
@@ -165,7 +165,7 @@ impl Event {
     #[inline]
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => match raw.read() {
+            "message" => match plain::message(raw.args()).map_or_else(|| raw.read(), Ok) {
                 // Nearly always this one: straight out.
                 Ok(message) => return Some(Event::Message(message)),
                 Err(error) => Err(error),

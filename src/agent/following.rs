@@ -69,11 +69,13 @@ impl Following {
         self.acts.get().is_some()
     }
 
+    #[inline]
     fn activate(&self) {
         self.acts.get_or_init(|| Acts { run_errands: Agent::do_errands, accept: Agent::accept });
     }
 
     /// The next errand, which is then this thread's.
+    #[inline]
     fn take(&self, now: Instant) -> Option<Errand> {
         let mut state = self.lock();
         if let Some(invites) = &mut state.invites
@@ -95,6 +97,7 @@ impl Following {
     }
 
     /// Everything is looked for at `due`.
+    #[inline]
     fn look(&self, due: Instant) {
         let mut state = self.lock();
         if let Some(invites) = &mut state.invites {
@@ -105,11 +108,13 @@ impl Following {
         }
     }
 
+    #[inline]
     fn follows_invites(&self) -> bool {
         self.is_active() && self.lock().invites.is_some()
     }
 
     /// False if it was known.
+    #[inline]
     fn note_invite(&self, id: &AgencyId) -> bool {
         self.lock().invites.as_mut().is_some_and(|invites| invites.known.insert(id.clone()))
     }
@@ -127,6 +132,7 @@ impl Agent {
     ///
     /// # Errors
     /// Those of the REST call for the agencies that the agent is a member of now.
+    #[inline]
     pub fn follow_invites(&self) -> Result<()> {
         let following = &self.inner.following;
         if following.follows_invites() {
@@ -150,6 +156,7 @@ impl Agent {
     ///
     /// # Errors
     /// As [`join_dms`](Agent::join_dms). Later failures are logged and tried again.
+    #[inline]
     pub fn follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
@@ -171,6 +178,7 @@ impl Agent {
         }
     }
 
+    #[inline]
     fn do_errands(&self) {
         let Inner { following, session, .. } = &*self.inner;
         while let Some(errand) = following.take(Instant::now()) {
@@ -215,6 +223,7 @@ impl Agent {
         }
     }
 
+    #[inline]
     fn accept(&self, invitation: &Invitation) {
         let id = &invitation.agency_id;
         if self.inner.rooms.contains(id) {
@@ -238,6 +247,7 @@ impl Agent {
     }
 
     /// Compares the list of agencies with what is known.
+    #[inline]
     fn find_invites(&self) -> Result<()> {
         let Inner { client, following, rooms, feed, .. } = &*self.inner;
         for agency in client.agencies().list()? {
@@ -253,6 +263,7 @@ impl Agent {
         Ok(())
     }
 
+    #[inline]
     fn find_conversations(&self) -> Result<()> {
         let Inner { client, rooms, feed, me, .. } = &*self.inner;
         for dm in self.dms()? {

@@ -66,6 +66,7 @@ impl Outgoing {
     }
 
     /// Adds all keys of `metadata`.
+    #[inline]
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         self.metadata.extend(metadata);
         self
@@ -93,6 +94,7 @@ impl Outgoing {
     }
 
     /// Has colours.
+    #[inline]
     pub fn style(mut self, style: Style) -> Self {
         self.insert("style", &style);
         self

@@ -55,6 +55,7 @@ impl Agent {
         self.post_all_to(&self.current_room()?, message.into())
     }
 
+    #[inline]
     pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
         let mut parts = self.post_all_to(room, message)?;
         if parts.is_empty() {
@@ -63,6 +64,7 @@ impl Agent {
         Ok(parts.swap_remove(0))
     }
 
+    #[inline]
     pub(crate) fn post_all_to(&self, room: &AgencyId, message: Outgoing) -> Result<Vec<Message>> {
         match self.options().long_messages.apply(&message)? {
             None => Ok(vec![self.post_one(room, message)?]),
@@ -70,6 +72,7 @@ impl Agent {
         }
     }
 
+    #[inline]
     fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
         let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
         let mark = post::new_mark();
@@ -139,6 +142,7 @@ impl Agent {
         self.edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
+    #[inline]
     pub(crate) fn edit_in(&self, room: &AgencyId, message: &MessageId, text: &str) -> Result<()> {
         let content = self.checked_edit(text)?;
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })

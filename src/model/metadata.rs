@@ -34,7 +34,7 @@ use crate::json::{self, How, Json, Mistake, Read};
 /// # }
 /// ```
 #[derive(Clone, Default)]
-pub struct Metadata(Option<Box<RawValue>>);
+pub struct Metadata(Option<Box<str>>);
 
 impl Metadata {
     /// Metadata to send, from anything that serialises to a JSON object.
@@ -48,7 +48,12 @@ impl Metadata {
         if !raw.get().starts_with('{') {
             return Err(Error::invalid("metadata is a JSON object: this value is something else"));
         }
-        Ok(Metadata(Some(raw)))
+        Ok(Metadata(Some(raw.into())))
+    }
+
+    /// `raw` is a value of JSON.
+    pub(super) fn of(raw: &str) -> Self {
+        Metadata(if is_nothing(raw) { None } else { Some(raw.into()) })
     }
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
@@ -77,7 +82,7 @@ impl Metadata {
 
     /// The JSON text as it came: an object, or a string with an object in it. `null` if there was none.
     pub fn raw(&self) -> &str {
-        self.0.as_ref().map_or("null", |raw| raw.get())
+        self.0.as_deref().unwrap_or("null")
     }
 
     /// The loop guard, if the message carries one.
@@ -159,12 +164,17 @@ impl Metadata {
 
     /// The text of the JSON object, taken out of its string where it is in one.
     fn object(&self) -> Option<Cow<'_, str>> {
-        let text = self.0.as_ref()?.get();
+        let text = self.0.as_deref()?;
         if !text.starts_with('"') {
             return Some(text.into());
         }
         json::from_str::<String>(text).ok().map(Cow::Owned)
     }
+}
+
+/// Most messages have none: no block of memory is kept for that.
+fn is_nothing(raw: &str) -> bool {
+    matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }
 
 fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t RawValue> {
@@ -206,11 +216,7 @@ impl Read for Metadata {
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         let Some(raw) = json.raw() else { return Err(Mistake::Expected("metadata")) };
-        // Most messages have none: do not keep a block of memory for that.
-        Ok(Metadata(match raw.get() {
-            "{}" | "\"{}\"" | "\"\"" | "null" => None,
-            _ => Some(raw),
-        }))
+        Ok(Metadata(if is_nothing(raw.get()) { None } else { Some(raw.into()) }))
     }
 
     fn null() -> Result<Self, Mistake> {

@@ -18,6 +18,7 @@ mod message;
 mod metadata;
 mod onboarding;
 mod pat;
+pub(crate) mod plain;
 mod received;
 mod rich;
 mod run;

@@ -1,6 +1,7 @@
 //! The receiving side: what the platform posts to webhooks of ours, whether it is genuine, and what to answer.
 //!
 //! No HTTP server comes along: whatever serves the URL hands the body over as it came.
+//! All of it is `#[inline]`: compiled in programs that receive something, and in no other.
 
 mod reply;
 mod signature;

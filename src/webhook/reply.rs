@@ -40,11 +40,13 @@ impl HookReply {
     }
 
     /// Whether everybody in the room sees it. Defaults to the platform's choice, `true`.
+    #[inline]
     pub fn broadcast(self, broadcast: bool) -> Self {
         self.set("broadcast", broadcast)
     }
 
     /// Whether only the one who used the command sees it. Defaults to the platform's choice, `false`.
+    #[inline]
     pub fn ephemeral(self, ephemeral: bool) -> Self {
         self.set("ephemeral", ephemeral)
     }
@@ -60,6 +62,7 @@ impl HookReply {
     }
 
     /// The body to answer with.
+    #[inline]
     pub fn to_json(&self) -> String {
         json(&self.body)
     }
@@ -104,6 +107,7 @@ impl PromptReply {
     }
 
     /// Signs it as the agent. The status to answer with is 200.
+    #[inline]
     pub fn sign(&self, token: &AgentToken) -> SignedReply {
         let body = json(&self.0);
         SignedReply { signature: token.sign(body.as_bytes()), body }
@@ -121,6 +125,7 @@ pub struct SignedReply {
     pub signature: String,
 }
 
+#[inline]
 fn fields(message: Outgoing) -> Map<String, Value> {
     let (content, kind, metadata) = message.into_parts();
     let kind = kind.as_ref().map(MessageType::as_str);
@@ -131,6 +136,7 @@ fn fields(message: Outgoing) -> Map<String, Value> {
 }
 
 /// Texts, booleans and JSON that was JSON before: writing them cannot fail.
+#[inline]
 fn json(body: &Map<String, Value>) -> String {
     serde_json::to_string(body).unwrap_or_default()
 }

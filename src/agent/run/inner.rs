@@ -25,6 +25,7 @@ impl OpenRuns {
 
     /// # Errors
     /// `Invalid` when there is one in that room.
+    #[inline]
     pub(super) fn add(&self, core: &Arc<Core>) -> Result<()> {
         let mut open = self.lock();
         if open.contains_key(core.room.id()) {
@@ -36,11 +37,13 @@ impl OpenRuns {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn remove(&self, room: &AgencyId) {
         self.lock().remove(room);
     }
 
     /// The agent is about to be closed: no run may hang in its room because of that.
+    #[inline]
     pub(crate) fn end_all(&self, why: &str) {
         let open: Vec<Arc<Core>> = self.lock().values().filter_map(Weak::upgrade).collect();
         open.iter().for_each(|core| core.give_up(why));
@@ -91,6 +94,7 @@ payload! {
 }
 
 impl Core {
+    #[inline]
     pub(super) fn new(room: &Room, id: RunId) -> Self {
         let transcript = Arc::new(Transcript::new());
         Core { room: room.clone(), id, transcript, over: AtomicBool::new(false) }
@@ -109,6 +113,7 @@ impl Core {
     ///
     /// # Errors
     /// `Closed` when it had ended by the agent being closed, or why it cannot be sent.
+    #[inline]
     pub(super) fn end(&self, end: &End<'_>) -> Result<()> {
         if self.over.swap(true, Ordering::AcqRel) {
             return Err(Error::closed());
@@ -117,6 +122,7 @@ impl Core {
     }
 
     /// Ends it as an error if it has not ended, without waiting for anything.
+    #[inline]
     pub(super) fn give_up(&self, why: &str) {
         if self.over.swap(true, Ordering::AcqRel) {
             return;
@@ -193,6 +199,7 @@ impl Core {
     }
 }
 
+#[inline]
 pub(super) fn is_of_the_link(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent)
 }
