@@ -5,10 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
+use crate::json::{Json, Mistake, Read};
 
 const PAT_PREFIX: &str = "cru_";
 const CLAIM_PREFIX: &str = "cru_claim_";
@@ -106,15 +106,16 @@ macro_rules! token {
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        impl Read for $name {
+            #[inline]
+            fn read(json: Json<'_>) -> Result<Self, Mistake> {
                 // Whatever the server calls a token is one: the strict check is for what people type.
-                let mut text = String::deserialize(deserializer)?;
-                let secret = Secret::parse($what, &text).map_err(serde::de::Error::custom);
-                text.zeroize();
-                Ok($name(secret?))
+                let secret = Secret::parse($what, json.text()?);
+                secret.map($name).map_err(|_| Mistake::Wrong(concat!("this is no ", $what)))
             }
         }
+
+        deserialize!($name);
     };
 }
 
@@ -231,11 +232,14 @@ impl From<String> for WebhookSecret {
     }
 }
 
-impl<'de> Deserialize<'de> for WebhookSecret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(WebhookSecret::from)
+impl Read for WebhookSecret {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        json.text().map(WebhookSecret::from)
     }
 }
+
+deserialize!(WebhookSecret);
 
 /// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {

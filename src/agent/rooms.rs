@@ -187,14 +187,14 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     let mut deadline = Instant::now() + limit;
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
     let mut said = None;
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
-            return event.first().map_err(|error| {
+            return event.read().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
@@ -303,7 +303,7 @@ pub(crate) fn join_together(
     let mut deadline = Instant::now() + limit;
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
-        match event.first::<AgencyJoined>() {
+        match event.read::<AgencyJoined>() {
             Ok(joined) => {
                 if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
