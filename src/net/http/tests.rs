@@ -1,5 +1,5 @@
 use std::cell::Cell;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
@@ -117,7 +117,7 @@ fn a_small_request_leaves_in_one_piece() {
 #[test]
 fn a_large_request_arrives_whole() {
     let (http, requests) = http(vec![ok(""), ok("")]);
-    for size in [OUTPUT_BUFFER, 5 * OUTPUT_BUFFER + 1] {
+    for size in [16 * 1024, 1024 * 1024 + 1] {
         let body: String = (0..size).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
         http.send(Request { body: Some(body.as_bytes()), ..request(Method::Post, "/x") }).unwrap();
         let sent = requests.recv_timeout(PATIENCE).unwrap();
@@ -150,8 +150,8 @@ fn gzip_bomb(size: usize) -> Vec<u8> {
 
 #[test]
 fn a_small_answer_cannot_unfold_without_end() {
-    let bomb = gzip_bomb(3 * usize::try_from(MAX_BODY).unwrap());
-    assert!((bomb.len() as u64) < MAX_BODY / 32);
+    let bomb = gzip_bomb(3 * MAX_BODY);
+    assert!(bomb.len() < MAX_BODY / 32);
     let (http, _requests) = http(vec![Step::ReplyAndClose(reply(200, &["Content-Encoding: gzip"], bomb))]);
     let error = http.send(get("/x")).unwrap_err();
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
@@ -232,10 +232,10 @@ fn a_redirect_is_refused() {
 
 #[test]
 fn an_answer_is_bounded() {
-    let body = vec![b' '; usize::try_from(MAX_BODY).unwrap() + 1];
+    let body = vec![b' '; MAX_BODY + 1];
     let exact = Step::Reply(reply(200, &[], &body[1..]));
     let (http, _requests) = http(vec![exact, Step::ReplyAndClose(reply(200, &[], &body))]);
-    assert_eq!(http.send(get("/x")).unwrap().body.len() as u64, MAX_BODY);
+    assert_eq!(http.send(get("/x")).unwrap().body.len(), MAX_BODY);
     let error = http.send(get("/x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
     assert!(error.to_string().contains("larger than 16 MiB"), "{error}");
@@ -243,7 +243,7 @@ fn an_answer_is_bounded() {
 
 #[test]
 fn a_head_is_bounded() {
-    let header = format!("X-Long: {}", "x".repeat(2 * INPUT_BUFFER));
+    let header = format!("X-Long: {}", "x".repeat(128 * 1024));
     let (http, _requests) = http(vec![Step::ReplyAndClose(reply(200, &[&header], ""))]);
     let error = http.send(get("/x")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
@@ -432,7 +432,7 @@ fn refuses_what_no_request_can_hold() {
     }
 }
 
-/// ureq logs heads and bodies at level trace. The credential must not be among it.
+/// Neither what is sent nor what comes back may be among it.
 #[test]
 fn no_log_line_has_the_token() {
     static LINES: Mutex<String> = Mutex::new(String::new());
@@ -468,10 +468,8 @@ fn no_log_line_has_the_token() {
 
     assert!(requests.recv_timeout(PATIENCE).unwrap().contains(BEARER));
     let lines = LINES.lock().unwrap();
-    // ureq prints rows of sixteen bytes: put them together again.
-    let rows: String = lines.lines().filter_map(|line| line.get(line.len().checked_sub(16)?..)).collect();
-    assert!(rows.contains("HTTP/1.1"), "the test no longer sees what ureq logs: {lines}");
+    assert!(lines.contains("POST /x: 200 after"), "the test no longer sees what is logged: {lines}");
     for secret in ["do_not_print", "hunter2hunter2", "Bearer"] {
-        assert!(!lines.contains(secret) && !rows.contains(secret), "{secret} in {lines}");
+        assert!(!lines.contains(secret), "{secret} in {lines}");
     }
 }
