@@ -124,7 +124,7 @@ impl Error {
 
     #[cold]
     #[inline(never)]
-    pub(crate) fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
+    fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
         self.0.source = Some(source);
         self
     }

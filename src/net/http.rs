@@ -4,7 +4,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod cookies;
-mod exchange;
+pub(crate) mod exchange;
 mod failure;
 mod pool;
 mod retry;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use self::answer::MAX_BODY;
+use self::answer::Decoder;
 use self::failure::Failure;
 pub(crate) use self::failure::{Label, retry_after};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
@@ -180,14 +180,12 @@ impl Http {
             return Err(failure::too_slow(label, limit));
         }
         let mut stream = self.connection(request.method, left).map_err(failure::of_dial)?;
-        let answer = exchange::exchange(&mut stream, bytes)
+        let answer = exchange::exchange(&mut stream, bytes, Decoder::with_gzip())
             .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
         if answer.keep_alive {
             self.0.pool.put(stream);
         }
-        let (head, body) =
-            exchange::unpacked(answer).map_err(|error| failure::not_http(label, error.into()))?;
-        let Some(body) = body else { return Err(failure::too_large(label, MAX_BODY)) };
+        let (head, body) = exchange::unpacked(answer).map_err(|error| failure::not_http(label, error))?;
         if !head.is_success() {
             return Err(failure::of_status(label, &head, &body, secret(request)));
         }

@@ -257,7 +257,7 @@ impl Decoder {
     }
 }
 
-fn too_large() -> Error {
+pub(super) fn too_large() -> Error {
     Error::protocol("the server's answer is larger than 16 MiB")
 }
 

@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind, Read, Write};
 
 use flate2::read::GzDecoder;
 
-use super::answer::{Answer, Decoder, Head, MAX_BODY};
+use super::answer::{Answer, Decoder, Head, MAX_BODY, too_large};
+use crate::error::{Error, Result};
 use crate::net::tls::Stream;
 
 /// Of an answer that is an error only the message is wanted, and of a web page nothing.
@@ -12,28 +13,26 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(crate) enum Broken {
     /// Not a byte of the request has left.
     NothingSent(io::Error),
     Connection(io::Error),
     /// It is not HTTP as it should be.
-    Answer(crate::Error),
+    Answer(Error),
 }
 
-/// Writes the request, in one piece, and reads its answer, under the wire's deadline.
-pub(super) fn exchange(stream: &mut Stream, request: &[u8]) -> Result<Answer, Broken> {
+/// Writes the request, in one piece, and reads its answer into a new decoder, under the wire's deadline.
+pub(crate) fn exchange(stream: &mut Stream, request: &[u8], decoder: Decoder) -> Result<Answer, Broken> {
     let before = stream.wire().written();
-    let written = stream.write_all(request).and_then(|()| stream.flush());
-    match written {
+    match stream.write_all(request).and_then(|()| stream.flush()) {
         Err(error) if stream.wire().written() == before => Err(Broken::NothingSent(error)),
         // A server that does not want all of it may have answered already.
-        Err(error) => read(stream).map_err(|_| Broken::Connection(error)),
-        Ok(()) => read(stream),
+        Err(error) => read(stream, decoder).map_err(|_| Broken::Connection(error)),
+        Ok(()) => read(stream, decoder),
     }
 }
 
-fn read(stream: &mut Stream) -> Result<Answer, Broken> {
-    let mut decoder = Decoder::with_gzip();
+fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
     let mut part = [0; 8192];
     let broken = loop {
         match stream.read(&mut part) {
@@ -65,21 +64,24 @@ fn is_wanted(head: &Head) -> bool {
     head.is_success() && !head.is_web_page()
 }
 
-/// The body as it was before the server packed it, `None` if that is larger than [`MAX_BODY`].
+/// The body as it was before the server packed it.
 ///
 /// # Errors
-/// It is not gzip, or not all of it is there.
-pub(super) fn unpacked(Answer { head, body, .. }: Answer) -> io::Result<(Head, Option<Vec<u8>>)> {
+/// It is not gzip, not all of it is there, or there is too much of it.
+pub(super) fn unpacked(Answer { head, body, .. }: Answer) -> Result<(Head, Vec<u8>)> {
     if body.is_empty() || !head.has_word("content-encoding", "gzip") {
-        return Ok((head, Some(body)));
+        return Ok((head, body));
     }
-    let limit = if is_wanted(&head) { MAX_BODY } else { MAX_ERROR_BODY };
+    let wanted = is_wanted(&head);
+    let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
     let mut whole = Vec::new();
     // Of what comes out, so that a small answer cannot unfold without end.
     let result = GzDecoder::new(body.as_slice()).take(limit as u64 + 1).read_to_end(&mut whole);
     match result {
-        Err(error) if is_wanted(&head) => Err(error),
-        _ if whole.len() > limit && is_wanted(&head) => Ok((head, None)),
-        _ => Ok((head, Some(whole))),
+        Err(error) if wanted => {
+            Err(Error::protocol("the server's answer is not proper gzip").with_source(error))
+        }
+        _ if wanted && whole.len() > limit => Err(too_large()),
+        _ => Ok((head, whole)),
     }
 }

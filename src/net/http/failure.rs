@@ -58,11 +58,6 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
     Failure { error: Error::timeout(text), why: Why::Final }
 }
 
-pub(super) fn too_large(label: &Label, limit: usize) -> Failure {
-    let text = format!("{label}: the answer is larger than {} MiB", limit / (1024 * 1024));
-    Failure { error: Error::protocol(text), why: Why::Final }
-}
-
 /// What the log-in page of a hotel's network answers, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
@@ -75,7 +70,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
     let (cause, why) = match broken {
         Broken::NothingSent(cause) => (cause, Why::NothingSent),
         Broken::Connection(cause) => (cause, Why::Broken),
-        Broken::Answer(cause) => return not_http(label, cause.into()),
+        Broken::Answer(cause) => return not_http(label, cause),
     };
     if cause.kind() == io::ErrorKind::TimedOut {
         let Failure { error, why } = too_slow(label, limit);
@@ -100,9 +95,10 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
     Failure { error: Error::new(kind, text).with_source(cause), why }
 }
 
-pub(super) fn not_http(label: &Label, cause: Box<dyn std::error::Error + Send + Sync>) -> Failure {
-    let error = Error::protocol(format!("{label}: {cause}")).with_boxed_source(cause);
-    Failure { error, why: Why::Final }
+/// `cause` says in what way.
+pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
+    let (kind, text) = (cause.kind(), format!("{label}: {cause}"));
+    Failure { error: cause.reworded(kind, text), why: Why::Final }
 }
 
 /// The dialler's words are complete: it names the host and the step.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
+use super::answer::MAX_BODY;
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::testing::{PATIENCE, Step, closed_port, config, ok, reply, scripted};
