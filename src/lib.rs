@@ -3,11 +3,9 @@
 // Not even in a corner: what this crate reads comes from the network.
 #![forbid(unsafe_code)]
 
-// First: their macros are for all.
+// First: its macros are for all.
 #[macro_use]
 mod json;
-#[macro_use]
-mod model;
 
 mod agent;
 #[cfg(crustocean_bench)]
@@ -19,6 +17,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod model;
 mod net;
 mod socket;
 mod token;

@@ -24,6 +24,7 @@ pub(crate) fn newest(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<
 ///
 /// # Errors
 /// What the server says.
+#[inline]
 pub(crate) fn recent(
     client: &Client,
     room: &AgencyId,

@@ -33,6 +33,7 @@ impl Agent {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
+    #[inline]
     pub(crate) fn post_edit_in(
         &self,
         room: &AgencyId,
@@ -84,7 +85,7 @@ impl Agent {
                     said.get_or_insert_with(|| complaint(&event));
                     deadline = deadline.min(Instant::now() + DOUBT);
                 }
-                Ok(Some(event)) => match event.first::<MessageEdited>() {
+                Ok(Some(event)) => match event.read::<MessageEdited>() {
                     Ok(edit) if edit.message_id != *message => {}
                     Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
                     Ok(edit) => {
@@ -116,6 +117,7 @@ impl Agent {
 
     /// # Errors
     /// `Invalid` when a message cannot have this text.
+    #[inline]
     pub(crate) fn checked_edit<'t>(&self, text: &'t str) -> Result<&'t str> {
         let content = text.trim();
         if content.is_empty() {

@@ -100,6 +100,7 @@ impl Editor {
     ///
     /// # Errors
     /// As [`Room::edit`]. The text still waits then.
+    #[inline]
     pub fn flush(&mut self) -> Result<()> {
         self.send(Instant::now() + self.room.agent().options().send_timeout)
     }
@@ -114,6 +115,7 @@ impl Editor {
     }
 
     /// Sends what waits, or the last text again if the link that it went out on is gone.
+    #[inline]
     fn send(&mut self, until: Instant) -> Result<()> {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());
@@ -136,6 +138,7 @@ impl Editor {
 
 /// Sends the text that waits.
 impl Drop for Editor {
+    #[inline]
     fn drop(&mut self) {
         if let Err(error) = self.send(Instant::now() + DROP_TIMEOUT) {
             log::info!("the last text of a message could not be set: {error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::agent::presence::Presence;
 use crate::error::Error;
-use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, plain};
 use crate::socket::{Item, RawEvent};
 
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
@@ -122,7 +122,7 @@ api_struct! {
 
 /// The text of an `error` event.
 pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.first::<Complaint>() {
+    match event.read::<Complaint>() {
         Ok(Complaint { message: Some(message) }) => message,
         _ => "the server gave no reason".to_owned(),
     }
@@ -165,14 +165,14 @@ impl Event {
     #[inline]
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => match raw.first() {
+            "message" => match plain::message(raw.args()).map_or_else(|| raw.read(), Ok) {
                 // Nearly always this one: straight out.
                 Ok(message) => return Some(Event::Message(message)),
                 Err(error) => Err(error),
             },
-            "message-edited" => raw.first().map(Event::MessageEdited),
-            "agency-joined" => raw.first().map(Event::AgencyJoined),
-            "agency-invited" => raw.first().map(Event::AgencyInvited),
+            "message-edited" => raw.read().map(Event::MessageEdited),
+            "agency-joined" => raw.read().map(Event::AgencyJoined),
+            "agency-invited" => raw.read().map(Event::AgencyInvited),
             "error" => Ok(Event::ServerError { message: complaint(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),

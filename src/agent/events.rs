@@ -54,6 +54,7 @@ impl Events {
     /// # Errors
     /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once
     /// [`RecvError::Failed`] if it ended by itself.
+    #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
         // A limit too large for the clock is no limit.
         self.recv(Instant::now().checked_add(limit))
@@ -63,10 +64,12 @@ impl Events {
     ///
     /// # Errors
     /// [`RecvError::Timeout`] if there is none, otherwise as [`recv_timeout`](Events::recv_timeout).
+    #[inline]
     pub fn try_recv(&self) -> Result<Event, RecvError> {
         self.recv(Some(Instant::now()))
     }
 
+    #[inline]
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         let mut in_time = true;
         match self.advance(until, &mut in_time) {
@@ -89,7 +92,7 @@ impl Events {
                 return Some(Ok(event));
             }
             let look_up = agent.next_errand();
-            match agent.session().next(until.into_iter().chain(look_up).min()) {
+            match agent.session().next(earlier(until, look_up)) {
                 Next::Item(taken) => {
                     if Agent::is_gap(&taken.item) {
                         agent.look_for_rooms();
@@ -119,6 +122,14 @@ impl Iterator for Events {
     }
 }
 
+/// The earlier of two times, where there are any.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// The end stays the end.
 impl std::iter::FusedIterator for Events {}
 
@@ -135,6 +146,7 @@ pub enum RecvError {
 }
 
 impl fmt::Display for RecvError {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RecvError::Timeout => f.write_str("no event came in time"),
@@ -145,6 +157,7 @@ impl fmt::Display for RecvError {
 }
 
 impl std::error::Error for RecvError {
+    #[inline]
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             RecvError::Failed(error) => std::error::Error::source(error),
@@ -154,6 +167,7 @@ impl std::error::Error for RecvError {
 }
 
 impl From<RecvError> for Error {
+    #[inline]
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Timeout => Error::new(ErrorKind::Timeout, "no event came in time"),

@@ -62,6 +62,7 @@ impl Feed {
     }
 
     /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined.
+    #[inline]
     pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
         let mut track = Track::new(true);
         track.starts_at(None);
@@ -73,6 +74,7 @@ impl Feed {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) -> Result<()> {
         let mut dm = true;
         let page = backfill::page(client, room, &mut dm, None, backfill::PAGE)?;
@@ -90,6 +92,7 @@ impl Feed {
     }
 
     /// Something that did not come from the session, to be handed out next. Wakes nobody.
+    #[inline]
     pub(crate) fn push(&self, event: Event) {
         self.line().ready.push_back(event);
     }

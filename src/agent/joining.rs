@@ -30,6 +30,7 @@ impl Agent {
     /// # Errors
     /// When the list cannot be had, or the connection is down for longer than the
     /// [`join_timeout`](crate::AgentBuilder::join_timeout).
+    #[inline]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
         let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
@@ -37,6 +38,7 @@ impl Agent {
     }
 
     /// The rooms that the agent is in, direct messages included, in the order they were joined.
+    #[inline]
     pub fn rooms(&self) -> Vec<Room> {
         let rooms = self.inner.rooms.all_with_about().into_iter();
         rooms.map(|(id, about)| Room::new(self.clone(), id, about, Vec::new())).collect()
@@ -44,6 +46,7 @@ impl Agent {
 
     /// The room that a message was said in: to read what was said before it, to run commands there, to say more than
     /// one [`reply`](Agent::reply).
+    #[inline]
     pub fn room_of(&self, message: &Message) -> Room {
         let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
         about.dm |= message.dm;
@@ -54,6 +57,7 @@ impl Agent {
     ///
     /// # Errors
     /// Those of any REST call.
+    #[inline]
     pub fn dms(&self) -> Result<Vec<Conversation>> {
         self.inner.client.dms().list()
     }
@@ -66,6 +70,7 @@ impl Agent {
     ///
     /// # Errors
     /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
+    #[inline]
     pub fn join_dms(&self) -> Result<Vec<Room>> {
         let rooms = self.dms()?.into_iter();
         self.enter_all(rooms.map(|dm| (dm.agency_id, About::dm(Some(&dm.participant.username)))).collect())
@@ -76,6 +81,7 @@ impl Agent {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
+    #[inline]
     pub fn open_dm(&self, username: &str) -> Result<Room> {
         let username = username.trim();
         let username = username.strip_prefix('@').unwrap_or(username);
@@ -167,6 +173,7 @@ impl Agent {
     }
 
     /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
+    #[inline]
     fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
         let Inner { session, client, rooms, feed, options, joining, .. } = &*self.inner;
         let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
@@ -213,6 +220,7 @@ impl Agent {
     }
 
     /// Out of the room here, then out of the agency there.
+    #[inline]
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
         let Inner { rooms, feed, client, thoughts, .. } = &*self.inner;
         thoughts.end(id);
@@ -226,6 +234,7 @@ impl Agent {
     }
 
     /// For joins that nobody waits for the outcome of.
+    #[inline]
     pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
         log::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);

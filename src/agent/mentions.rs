@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::agent::events::earlier;
 use crate::agent::exchange::{ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, RecvError};
 use crate::error::Result;
@@ -58,6 +59,7 @@ const MOST_AT_ONCE: usize = 4096;
 impl Agent {
     /// The messages that are for this agent to answer, from now on and since it connected, as far as nobody has taken
     /// them yet.
+    #[inline]
     pub fn mentions(&self) -> Mentions {
         Mentions { agent: self.clone(), events: self.events(), hooks: false, desk: Arc::default() }
     }
@@ -68,6 +70,7 @@ impl Mentions {
     /// it comes when it is due, after others that came later.
     ///
     /// Without it the [loop guard](crate::LoopGuard) alone keeps two agents from talking for ever.
+    #[inline]
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.desk().exchanges = Some(Exchanges::new(limit));
         self
@@ -85,6 +88,7 @@ impl Mentions {
     ///
     /// # Errors
     /// As [`Events::recv_timeout`].
+    #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
         self.recv(Instant::now().checked_add(limit))
     }
@@ -93,10 +97,12 @@ impl Mentions {
     ///
     /// # Errors
     /// As [`Events::try_recv`].
+    #[inline]
     pub fn try_recv(&self) -> Result<Message, RecvError> {
         self.recv(Some(Instant::now()))
     }
 
+    #[inline]
     fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
         let mut patience = MOST_AT_ONCE;
         loop {
@@ -108,7 +114,7 @@ impl Mentions {
             if is_late {
                 patience = patience.saturating_sub(1);
             }
-            let wake = until.into_iter().chain(self.look_up(now)).min();
+            let wake = earlier(until, self.look_up(now));
             match self.events.recv(wake) {
                 Ok(Event::Message(message)) => {
                     if let Some(message) = self.consider(message) {
@@ -127,6 +133,7 @@ impl Mentions {
     }
 
     /// The message, or another one that was put aside, if there is something to answer now.
+    #[inline]
     fn consider(&self, message: Message) -> Option<Message> {
         match self.agent.decide(&message) {
             Decision::Respond => {}
@@ -143,6 +150,7 @@ impl Mentions {
         }
     }
 
+    #[inline]
     fn take_due(&self, now: Instant) -> Option<Message> {
         let mut desk = self.desk();
         let exchanges = desk.exchanges.as_mut()?;
@@ -155,10 +163,11 @@ impl Mentions {
     }
 
     /// When a thread that waits has to look at what was put aside.
+    #[inline]
     fn look_up(&self, now: Instant) -> Option<Instant> {
         let due = self.desk().exchanges.as_ref().map(Exchanges::next_due)?;
         let glance = (Arc::strong_count(&self.desk) > 1).then(|| now + GLANCE);
-        due.into_iter().chain(glance).min()
+        earlier(due, glance)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -168,6 +177,7 @@ impl Mentions {
 
 impl Desk {
     /// False if it was handed out before.
+    #[inline]
     fn note(&mut self, id: &MessageId) -> bool {
         if !self.handed_out.insert(id.clone()) {
             return false;
@@ -185,6 +195,7 @@ impl Desk {
 impl Iterator for Mentions {
     type Item = Result<Message>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.recv(None) {
             Ok(message) => Some(Ok(message)),

@@ -1,4 +1,8 @@
 //! The agent in the room.
+//!
+//! As in [`client`](crate::client), what not every bot does is `#[inline]`, down to the private functions that nothing
+//! else needs: runs, commands, confirmed messages, guards against chatter. A program that does not ask for it does not
+//! compile it.
 
 mod backfill;
 mod builder;
@@ -8,6 +12,7 @@ mod editor;
 mod event;
 mod events;
 mod exchange;
+mod extras;
 mod feed;
 mod following;
 mod gap;
@@ -112,6 +117,7 @@ struct Inner {
 }
 
 impl fmt::Debug for Agent {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Agent")
             .field("username", &self.inner.me.username)
@@ -245,11 +251,13 @@ impl Agent {
     }
 
     /// If the connection is down: dials again now, instead of when the next try is due.
+    #[inline]
     pub fn reconnect_now(&self) {
         self.inner.session.reconnect_now();
     }
 
     /// Whether the connection is up and the rooms are joined, at this moment.
+    #[inline]
     pub fn is_connected(&self) -> bool {
         self.inner.session.is_up()
     }
@@ -269,6 +277,7 @@ impl Agent {
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
+    #[inline]
     pub fn close(self) -> Result<()> {
         self.inner.runs.end_all("the agent was closed");
         self.inner.thoughts.end_all();

@@ -3,14 +3,13 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use crate::agent::backfill;
 use crate::agent::event::complaint;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
 use crate::agent::track::Since;
 use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::Read;
 use crate::model::{AgencyId, Message, User};
 use crate::socket::{Filter, RawEvent, Session};
 
@@ -39,6 +38,7 @@ impl Post<'_> {
     /// # Errors
     /// `NotSent`: certainly not in the room. `Rejected`: the server's words. `Timeout`: the link lives, but nothing was
     /// seen in time. `MaybeSent`: the link broke, and the history that would tell cannot be read.
+    #[inline]
     pub(crate) fn run(mut self) -> Result<Message> {
         let payload = self.message.payload(self.room)?;
         let until = Instant::now() + self.send_timeout;
@@ -114,11 +114,12 @@ impl Post<'_> {
     }
 
     /// Lets the echo through, and complaints.
+    #[inline]
     fn echo_filter(&self) -> Filter {
         let (me, mark, text) = (self.me.id.clone(), self.mark.clone(), self.message.text().to_owned());
         let room = self.room.clone();
         Box::new(move |event| match event.name() {
-            "message" => event.first().is_ok_and(|message: Message| {
+            "message" => event.read().is_ok_and(|message: Message| {
                 message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
             }),
             name => name == "error",
@@ -126,6 +127,7 @@ impl Post<'_> {
     }
 
     /// The link broke. Once there is a new one, the room's history tells whether the message is there.
+    #[inline]
     fn settle(&mut self) -> Result<Message> {
         let maybe = |why: Error| {
             let text = format!(
@@ -171,6 +173,7 @@ impl Post<'_> {
 }
 
 /// 128 random bits: another bot's mark, or one of another run, is not met.
+#[inline]
 pub(crate) fn new_mark() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {
@@ -208,6 +211,7 @@ enum Likeness {
 }
 
 /// Is that our message? By its mark; and where a server does not carry unknown metadata, by its text.
+#[inline]
 fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> Option<Likeness> {
     if message.sender_id != me {
         return None;
@@ -223,6 +227,7 @@ const SHORTEST_CUT: usize = 100;
 
 /// Whether that is our text as a server may show it: with other white space, or cut off after `shortest` bytes or
 /// more.
+#[inline]
 pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
         return true;
@@ -233,8 +238,8 @@ pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     !stem.is_empty() && stem.len() >= shortest && sent.starts_with(stem)
 }
 
-fn read<'a, T: Deserialize<'a>>(event: &'a RawEvent) -> Result<T> {
-    event.first().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
+fn read<T: Read>(event: &RawEvent) -> Result<T> {
+    event.read().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
 }
 
 #[cfg(test)]

@@ -57,11 +57,13 @@ impl Room {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn fetch_members(&self) -> Result<Vec<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
 
     /// What was said here, newest first: a page of it, or all back to the beginning.
+    #[inline]
     pub fn history(&self) -> Messages<'_> {
         let client = self.agent.client();
         if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
@@ -71,6 +73,7 @@ impl Room {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
         let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
@@ -90,6 +93,7 @@ impl Room {
     /// # Errors
     /// What the server says to the end of the membership: [`Forbidden`](crate::ErrorKind::Forbidden) where only people
     /// may end theirs, or in the Lobby. The agent hears nothing of the room all the same.
+    #[inline]
     pub fn leave(&self) -> Result<()> {
         self.agent.leave(&self.id, self.about.dm)
     }

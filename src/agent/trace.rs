@@ -10,6 +10,7 @@ use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 
 impl Room {
     /// Begins a record of what is done from now on, to be shown with the answer.
+    #[inline]
     pub fn trace(&self) -> Trace {
         Trace { room: self.clone(), began: Instant::now(), steps: Mutex::default() }
     }
@@ -53,6 +54,7 @@ impl Trace {
     ///
     /// # Errors
     /// As [`command`](Trace::command).
+    #[inline]
     pub fn run(&self, command: &Command<'_>) -> Result<CommandReply> {
         let step = self.begin(command.text().trim());
         let reply = command.send();
@@ -89,11 +91,13 @@ impl Trace {
     }
 
     /// Adds a step that was measured elsewhere.
+    #[inline]
     pub fn record(&self, step: TraceStep) {
         self.steps().push(step);
     }
 
     /// What has been recorded. For [`Outgoing::trace`](crate::Outgoing::trace), which takes the trace itself, too.
+    #[inline]
     pub fn finish(self) -> TraceReport {
         let steps = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = TraceReport::from(steps);
@@ -113,6 +117,7 @@ impl Trace {
 }
 
 impl From<Trace> for TraceReport {
+    #[inline]
     fn from(trace: Trace) -> Self {
         trace.finish()
     }
@@ -126,6 +131,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
+    #[inline]
     fn end(self, status: TraceStatus) {
         if let Some(step) = self.trace.steps().get_mut(self.place) {
             step.status = Some(status);
@@ -134,6 +140,7 @@ impl Step<'_> {
 }
 
 impl Drop for Step<'_> {
+    #[inline]
     fn drop(&mut self) {
         let took = self.began.elapsed();
         if let Some(step) = self.trace.steps().get_mut(self.place) {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
+use crate::json;
 use crate::model::{
     AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, PromptPermission, UserId,
     VerifiedAgent,
@@ -43,7 +44,7 @@ impl<'a> Agents<'a> {
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
-        call.secret(|json| Ok(serde_json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
+        call.secret(|json| Ok(json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
     /// An agent's configuration. Its owner can read it, and the agent itself.
@@ -193,7 +194,7 @@ impl CreateAgent<'_> {
     #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
-        self.client.post(["agents"])?.body(&self.body)?.secret(|json| serde_json::from_str(json))
+        self.client.post(["agents"])?.body(&self.body)?.secret(json::from_str)
     }
 }
 

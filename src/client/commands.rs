@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::model::{
     AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply,
     MaybeKeyReply, answer,
@@ -74,7 +75,7 @@ impl<'a> Commands<'a> {
     #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
-        Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
+        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
     }
 
     /// Ends the key of a command's hook.
@@ -189,7 +190,7 @@ impl CreateCommand<'_> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
         call.body(&self.body.checked()?)?.secret(|json| {
-            let MaybeKeyReply { hook_key } = serde_json::from_str(json)?;
+            let MaybeKeyReply { hook_key } = json::from_str(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })
     }

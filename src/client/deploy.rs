@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::model::{AgencyId, DeployedHook, HookCommand};
 
 /// A native hook to be deployed: [`Hooks::deploy`](crate::Hooks::deploy).
@@ -87,6 +88,6 @@ impl<'a> DeployHook<'a> {
         let commands = serde_json::to_value(&self.commands)
             .map_err(|error| Error::invalid("these commands do not serialise").with_source(error))?;
         let body = self.body.with("commands", commands);
-        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(|json| serde_json::from_str(json))
+        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(json::from_str)
     }
 }

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::lenient::Flag;
 use super::{AgentId, Timestamp, UserId};
+use crate::json::{How, Json, Mistake, Read};
 use crate::token::AgentToken;
 
 api_struct! {
@@ -225,11 +225,16 @@ impl fmt::Debug for AgentConfig {
     }
 }
 
-impl<'de> Deserialize<'de> for AgentConfig {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(AgentConfig)
+impl Read for AgentConfig {
+    const HOW: How = How::Tree;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        Map::read(json).map(AgentConfig)
     }
 }
+
+deserialize!(AgentConfig);
 
 #[cfg(test)]
 mod tests {

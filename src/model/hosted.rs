@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+
+use crate::json::{How, Json, Mistake, Read};
 
 api_struct! {
     /// Persona, settings and skills of an agent that Crustocean hosts:
@@ -35,9 +36,12 @@ impl fmt::Debug for HostedConfig {
 /// Those values of an object that are text.
 struct Texts(Map<String, Value>);
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(Texts)
+impl Read for Texts {
+    const HOW: How = How::Tree;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        Map::read(json).map(Texts)
     }
 }
 

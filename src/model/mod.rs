@@ -1,8 +1,5 @@
 //! What the API says, as types: one file a resource.
 
-#[macro_use]
-mod macros;
-
 mod agency;
 mod agent;
 pub(crate) mod answer;
@@ -21,10 +18,10 @@ mod message;
 mod metadata;
 mod onboarding;
 mod pat;
+pub(crate) mod plain;
 mod received;
 mod rich;
 mod run;
-pub(crate) mod slot;
 mod time;
 mod trace;
 mod user;

@@ -1,16 +1,16 @@
 //! The receiving side: what the platform posts to webhooks of ours, whether it is genuine, and what to answer.
 //!
 //! No HTTP server comes along: whatever serves the URL hands the body over as it came.
+//! All of it is `#[inline]`: compiled in programs that receive something, and in no other.
 
 mod reply;
 mod signature;
-
-use serde::de::DeserializeOwned;
 
 pub use reply::{HookReply, PromptReply, SignedReply};
 pub use signature::SIGNATURE_HEADER;
 
 use crate::error::{Error, Result};
+use crate::json::{self, Read};
 use crate::model::{HookCall, PromptRequest, WebhookDelivery};
 use crate::token::WebhookSecret;
 
@@ -41,6 +41,7 @@ impl HookCall {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is something else.
+    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the call of a command")
     }
@@ -64,6 +65,7 @@ impl WebhookDelivery {
     ///
     /// # Errors
     /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    #[inline]
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
@@ -73,6 +75,7 @@ impl WebhookDelivery {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is no delivery.
+    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the delivery of an event")
     }
@@ -84,6 +87,7 @@ impl PromptRequest {
     ///
     /// # Errors
     /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    #[inline]
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
@@ -93,14 +97,18 @@ impl PromptRequest {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is no prompt.
+    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the prompt of an agent")
     }
 }
 
 /// The words of serde are left out where they could quote what was posted: an agent's configuration may hold keys.
-fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
+#[inline]
+fn read<T: Read>(body: &[u8], what: &str) -> Result<T> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Error::protocol(format!("this is not {what}: it is not UTF-8")))?;
+    json::from_str(text).map_err(|error| {
         let reason = match error.to_string() {
             text if text.starts_with("missing field") => text,
             _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),

@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::agent::Outgoing;
-use crate::model::MessageType;
 use crate::token::AgentToken;
 
 /// The answer to a [`HookCall`](crate::HookCall): send [`to_json`](Self::to_json) with
@@ -40,11 +39,13 @@ impl HookReply {
     }
 
     /// Whether everybody in the room sees it. Defaults to the platform's choice, `true`.
+    #[inline]
     pub fn broadcast(self, broadcast: bool) -> Self {
         self.set("broadcast", broadcast)
     }
 
     /// Whether only the one who used the command sees it. Defaults to the platform's choice, `false`.
+    #[inline]
     pub fn ephemeral(self, ephemeral: bool) -> Self {
         self.set("ephemeral", ephemeral)
     }
@@ -60,6 +61,7 @@ impl HookReply {
     }
 
     /// The body to answer with.
+    #[inline]
     pub fn to_json(&self) -> String {
         json(&self.body)
     }
@@ -104,6 +106,7 @@ impl PromptReply {
     }
 
     /// Signs it as the agent. The status to answer with is 200.
+    #[inline]
     pub fn sign(&self, token: &AgentToken) -> SignedReply {
         let body = json(&self.0);
         SignedReply { signature: token.sign(body.as_bytes()), body }
@@ -121,16 +124,24 @@ pub struct SignedReply {
     pub signature: String,
 }
 
+#[inline]
 fn fields(message: Outgoing) -> Map<String, Value> {
     let (content, kind, metadata) = message.into_parts();
-    let kind = kind.as_ref().map(MessageType::as_str);
     let mut body = Map::from_iter([("content".to_owned(), content.into())]);
-    body.extend(kind.map(|kind| ("type".to_owned(), kind.into())));
-    body.extend((!metadata.is_empty()).then(|| ("metadata".to_owned(), metadata.into())));
+    if let Some(kind) = &kind {
+        body.insert("type".to_owned(), kind.as_str().into());
+    }
+    // It is JSON; what cannot be read again is nested deeper than anybody reads.
+    if !metadata.is_empty()
+        && let Ok(metadata) = serde_json::to_value(&metadata)
+    {
+        body.insert("metadata".to_owned(), metadata);
+    }
     body
 }
 
 /// Texts, booleans and JSON that was JSON before: writing them cannot fail.
+#[inline]
 fn json(body: &Map<String, Value>) -> String {
     serde_json::to_string(body).unwrap_or_default()
 }
@@ -138,6 +149,7 @@ fn json(body: &Map<String, Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MessageType;
 
     #[test]
     fn answers_are_spelled_as_documented() {

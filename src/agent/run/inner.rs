@@ -1,6 +1,5 @@
 //! The part of a run that speaks to the server: it can end the run also when its user does not.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -14,35 +13,38 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::Fields;
 use crate::model::{AgencyId, RunId};
 
-/// The open runs, by room.
+/// The open runs, and the rooms they are in.
 #[derive(Debug, Default)]
-pub(crate) struct OpenRuns(Mutex<HashMap<AgencyId, Weak<Core>>>);
+pub(crate) struct OpenRuns(Mutex<Vec<(AgencyId, Weak<Core>)>>);
 
 impl OpenRuns {
-    fn lock(&self) -> MutexGuard<'_, HashMap<AgencyId, Weak<Core>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(AgencyId, Weak<Core>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// # Errors
     /// `Invalid` when there is one in that room.
+    #[inline]
     pub(super) fn add(&self, core: &Arc<Core>) -> Result<()> {
         let mut open = self.lock();
-        if open.contains_key(core.room.id()) {
+        if open.iter().any(|(room, _)| room == core.room.id()) {
             return Err(Error::invalid(
                 "a run is open in this room: end it with complete() or error() before the next",
             ));
         }
-        open.insert(core.room.id().clone(), Arc::downgrade(core));
+        open.push((core.room.id().clone(), Arc::downgrade(core)));
         Ok(())
     }
 
+    #[inline]
     pub(super) fn remove(&self, room: &AgencyId) {
-        self.lock().remove(room);
+        self.lock().retain(|(open, _)| open != room);
     }
 
     /// The agent is about to be closed: no run may hang in its room because of that.
+    #[inline]
     pub(crate) fn end_all(&self, why: &str) {
-        let open: Vec<Arc<Core>> = self.lock().values().filter_map(Weak::upgrade).collect();
+        let open: Vec<Arc<Core>> = self.lock().iter().filter_map(|(_, core)| core.upgrade()).collect();
         open.iter().for_each(|core| core.give_up(why));
     }
 }
@@ -91,6 +93,7 @@ payload! {
 }
 
 impl Core {
+    #[inline]
     pub(super) fn new(room: &Room, id: RunId) -> Self {
         let transcript = Arc::new(Transcript::new());
         Core { room: room.clone(), id, transcript, over: AtomicBool::new(false) }
@@ -109,6 +112,7 @@ impl Core {
     ///
     /// # Errors
     /// `Closed` when it had ended by the agent being closed, or why it cannot be sent.
+    #[inline]
     pub(super) fn end(&self, end: &End<'_>) -> Result<()> {
         if self.over.swap(true, Ordering::AcqRel) {
             return Err(Error::closed());
@@ -117,6 +121,7 @@ impl Core {
     }
 
     /// Ends it as an error if it has not ended, without waiting for anything.
+    #[inline]
     pub(super) fn give_up(&self, why: &str) {
         if self.over.swap(true, Ordering::AcqRel) {
             return;
@@ -193,6 +198,7 @@ impl Core {
     }
 }
 
+#[inline]
 pub(super) fn is_of_the_link(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent)
 }

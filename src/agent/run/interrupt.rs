@@ -35,11 +35,12 @@ api_struct! {
 }
 
 /// The interrupt in an event, if it is one of this run.
+#[inline]
 pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
     }
-    let wire: Wire = event.first().ok().filter(|wire: &Wire| wire.run_id == *run)?;
+    let wire: Wire = event.read().ok().filter(|wire: &Wire| wire.run_id == *run)?;
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
@@ -50,6 +51,7 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
+    #[inline]
     pub(super) fn watch(session: &Session, run: &RunId, transcript: &Arc<Transcript>) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let (flag, transcript, run) = (Arc::clone(&stopped), Arc::clone(transcript), run.clone());
@@ -69,6 +71,7 @@ impl Interrupts {
 impl Run {
     /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
     /// order.
+    #[inline]
     pub fn interrupt(&self) -> Option<Interrupt> {
         self.wait_interrupt(Duration::ZERO).ok().flatten()
     }
@@ -77,6 +80,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
+    #[inline]
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
         let until = deadline(timeout);
         let event = self.interrupts.watch.next(until)?;
@@ -92,6 +96,7 @@ impl Run {
 }
 
 /// That far from now, or so far that nobody will see it.
+#[inline]
 pub(super) fn deadline(timeout: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
     Instant::now() + timeout.min(YEAR)

@@ -37,24 +37,28 @@ impl Trigger {
 }
 
 impl From<&Message> for Trigger {
+    #[inline]
     fn from(message: &Message) -> Self {
         Trigger(Some(message.id.clone()))
     }
 }
 
 impl From<&MessageId> for Trigger {
+    #[inline]
     fn from(id: &MessageId) -> Self {
         Trigger(Some(id.clone()))
     }
 }
 
 impl From<MessageId> for Trigger {
+    #[inline]
     fn from(id: MessageId) -> Self {
         Trigger(Some(id))
     }
 }
 
 impl From<Option<&Message>> for Trigger {
+    #[inline]
     fn from(message: Option<&Message>) -> Self {
         Trigger(message.map(|message| message.id.clone()))
     }
@@ -105,6 +109,7 @@ pub struct Run {
 }
 
 impl fmt::Debug for Run {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("id", self.id()).field("room", self.room().id()).finish_non_exhaustive()
     }
@@ -123,6 +128,7 @@ payload! {
 }
 
 impl Run {
+    #[inline]
     fn start(room: &Room, trigger: &Trigger) -> Result<Run> {
         let agent = room.agent();
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
@@ -140,6 +146,7 @@ impl Run {
         Ok(run)
     }
 
+    #[inline]
     fn note(&self, step: &Step<'_>) {
         self.core.transcript.push(step);
     }
@@ -174,6 +181,7 @@ impl Run {
     }
 
     /// What has happened so far.
+    #[inline]
     pub fn transcript(&self) -> Vec<TranscriptEntry> {
         self.core.transcript.typed()
     }
@@ -197,6 +205,7 @@ impl Run {
 }
 
 impl Drop for Run {
+    #[inline]
     fn drop(&mut self) {
         let agent = self.core.agent();
         if agent.session().is_foreign() {
@@ -213,6 +222,7 @@ impl Drop for Run {
 }
 
 /// A random UUID (version 4).
+#[inline]
 fn new_uuid() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {

@@ -41,6 +41,7 @@ impl Permission {
     }
 
     /// Decision and message, as the transcript has them.
+    #[inline]
     fn words(&self) -> (&'static str, Option<&str>) {
         match self {
             Permission::Granted { message } => (APPROVE, message.as_deref()),
@@ -79,11 +80,12 @@ api_struct! {
 }
 
 impl Response {
+    #[inline]
     fn read(event: &RawEvent, run: &RunId, permission: &str) -> Option<Response> {
         if event.name() != RESPONSE {
             return None;
         }
-        event.first().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
+        event.read().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
     }
 }
 
@@ -126,6 +128,7 @@ impl Run {
         Ok(permission)
     }
 
+    #[inline]
     fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
         // Before the request goes out, so that no answer is too quick. A stop ends the wait, too.
@@ -162,6 +165,7 @@ impl Run {
     }
 }
 
+#[inline]
 fn is_stop(event: &RawEvent, run: &RunId) -> bool {
     interrupt::read(event, run).is_some_and(|interrupt| interrupt.action == InterruptAction::Stop)
 }

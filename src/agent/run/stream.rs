@@ -4,9 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
-
 use crate::agent::Outgoing;
+use crate::agent::extras::Extras;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,7 +35,7 @@ payload! {
         message_id: &'a MessageId = always("messageId"),
         content: &'a str = always("content"),
         done: bool = always("done"),
-        metadata: Option<&'a Map<String, Value>> = optional("metadata"),
+        metadata: Option<&'a Extras> = optional("metadata"),
     }
 }
 
@@ -45,6 +44,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
+    #[inline]
     pub fn stream(&self) -> Result<Stream<'_>> {
         self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
@@ -87,6 +87,7 @@ pub struct Stream<'a> {
 }
 
 impl fmt::Debug for Stream<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
             .field("id", &self.id)
@@ -121,6 +122,7 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// As [`Room::send`](crate::Room::send).
+    #[inline]
     pub fn flush(&mut self) -> Result<()> {
         if self.shown < self.text.len() { self.show(true) } else { Ok(()) }
     }
@@ -131,6 +133,7 @@ impl Stream<'_> {
     /// As [`Room::send`](crate::Room::send). If the connection is down, the message is ended nevertheless as soon as it
     /// is back. If the server takes less than all of it ([`Invalid`](crate::ErrorKind::Invalid)), it ends with the
     /// beginning.
+    #[inline]
     pub fn finish(self) -> Result<MessageId> {
         self.finish_with("")
     }
@@ -146,14 +149,14 @@ impl Stream<'_> {
         if !message.text().is_empty() {
             self.text = message.text().to_owned();
         }
-        let metadata = Some(message.metadata_map()).filter(|metadata| !metadata.is_empty());
+        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         self.end(metadata, |run, whole| run.core.report_for_sure(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
     fn end(
         &mut self,
-        metadata: Option<&Map<String, Value>>,
+        metadata: Option<&Extras>,
         send: impl Fn(&Run, &Whole<'_>) -> Result<()>,
     ) -> Result<()> {
         self.over = true;
@@ -172,6 +175,7 @@ impl Stream<'_> {
         sent
     }
 
+    #[inline]
     fn add(&mut self, delta: &str) -> Result<()> {
         if self.text.len() + delta.len() > LONGEST {
             return Err(Error::invalid(format!("a stream takes {LONGEST} bytes: begin another one")));
@@ -180,6 +184,7 @@ impl Stream<'_> {
         Ok(())
     }
 
+    #[inline]
     fn show_if_due(&mut self) -> Result<()> {
         if self.shown == self.text.len() || Instant::now() < self.next {
             return Ok(());
@@ -194,6 +199,7 @@ impl Stream<'_> {
         }
     }
 
+    #[inline]
     fn show(&mut self, patiently: bool) -> Result<()> {
         let delta = self.text.get(self.shown..).unwrap_or_default();
         let part = Part { message_id: &self.id, delta, content: &self.text, done: false };
@@ -208,6 +214,7 @@ impl Stream<'_> {
     }
 
     /// Bytes, of which the last character may not be complete.
+    #[inline]
     fn add_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.half.extend_from_slice(bytes);
         let bytes = std::mem::take(&mut self.half);
@@ -219,6 +226,7 @@ impl Stream<'_> {
     }
 
     /// What was to become a character does not.
+    #[inline]
     fn take_half(&mut self) {
         if !std::mem::take(&mut self.half).is_empty() {
             let _ = self.add("\u{fffd}");
@@ -227,11 +235,13 @@ impl Stream<'_> {
 }
 
 /// How long to wait after so much was sent.
+#[inline]
 fn pause_after(bytes: usize) -> Duration {
     SHORTEST_PAUSE.max(Duration::from_millis(bytes as u64 * 1000 / BYTES_A_SECOND))
 }
 
 /// The text in the bytes, and the beginning of a character at their end.
+#[inline]
 fn decode(bytes: &[u8]) -> (String, &[u8]) {
     let mut text = String::new();
     let mut chunks = bytes.utf8_chunks().peekable();
@@ -252,6 +262,7 @@ fn decode(bytes: &[u8]) -> (String, &[u8]) {
 }
 
 impl Drop for Stream<'_> {
+    #[inline]
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
@@ -263,17 +274,20 @@ impl Drop for Stream<'_> {
 }
 
 impl fmt::Write for Stream<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text).map_err(|_| fmt::Error)
     }
 }
 
 impl io::Write for Stream<'_> {
+    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.add_bytes(bytes).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
 
+    #[inline]
     fn flush(&mut self) -> io::Result<()> {
         Stream::flush(self).map_err(io::Error::other)
     }

@@ -64,6 +64,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`command`](Run::command).
+    #[inline]
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
         let text = command.checked_text()?;
         let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -106,6 +107,7 @@ impl Run {
     }
 
     /// Also if the room cannot be told.
+    #[inline]
     fn begin_tool(&self, id: String, tool: &str, input: Value) -> (ToolCall<'_>, Result<()>) {
         let input = &clip_value(input);
         let call = ToolCall { run: self, id, tool: tool.to_owned(), started: Instant::now(), over: false };
@@ -151,6 +153,7 @@ pub struct ToolCall<'a> {
 }
 
 impl fmt::Debug for ToolCall<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolCall").field("id", &self.id).field("tool", &self.tool).finish_non_exhaustive()
     }
@@ -190,6 +193,7 @@ impl ToolCall<'_> {
 const RESULT: &str = "agent-run-tool-result";
 
 impl Drop for ToolCall<'_> {
+    #[inline]
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
