@@ -48,3 +48,54 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::net::testing::pair;
+    use crate::net::wire::Wire;
+
+    /// A pool whose connections were put there so many seconds ago, and their peers.
+    fn pool(ages: &[u64]) -> (Pool, Vec<TcpStream>) {
+        let pool = Pool::default();
+        let mut peers = Vec::new();
+        for age in ages {
+            let (ours, peer) = pair();
+            pool.put(Stream::Plain(Wire::new(ours)));
+            pool.lock().last_mut().unwrap().since -= Duration::from_secs(*age);
+            peers.push(peer);
+        }
+        (pool, peers)
+    }
+
+    #[test]
+    fn what_must_not_be_sent_twice_takes_no_old_connection() {
+        let (pool, _peers) = pool(&[100, 30, 10, 0]);
+        assert!(pool.take(MAX_IDLE_ONCE).is_some());
+        assert!(pool.take(MAX_IDLE_ONCE).is_none());
+        assert!(pool.take(MAX_IDLE).is_some() && pool.take(MAX_IDLE).is_some());
+        assert!(pool.take(MAX_IDLE).is_none(), "too old for anything");
+    }
+
+    #[test]
+    fn only_a_quiet_connection_is_taken() {
+        let (pool, mut peers) = pool(&[0, 0, 0]);
+        let mut speaks = peers.pop().unwrap();
+        speaks.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+        drop(peers.pop());
+        for stream in pool.lock().iter().skip(1) {
+            stream.stream.wire().socket().unwrap().peek(&mut [0]).unwrap();
+        }
+        assert!(pool.take(MAX_IDLE).is_some());
+        assert!(pool.take(MAX_IDLE).is_none());
+    }
+
+    #[test]
+    fn few_are_kept() {
+        let (pool, _peers) = pool(&[0; 2 * MAX_CONNECTIONS]);
+        assert_eq!(std::iter::from_fn(|| pool.take(MAX_IDLE)).count(), MAX_CONNECTIONS);
+    }
+}

@@ -219,6 +219,57 @@ fn an_error_need_not_be_json() {
     assert_eq!((error.status(), error.server_message()), (Some(500), None));
 }
 
+/// The status matters more than the words.
+#[test]
+fn an_error_that_breaks_off_is_still_that_error() {
+    let mut half = reply(403, &[], r#"{"error":"No"}      "#);
+    half.truncate(half.len() - 5);
+    let endless = reply(404, &["Content-Type: text/html"], vec![b'x'; 1024 * 1024]);
+    let broken = reply(409, &["Content-Encoding: gzip"], "this is not gzip");
+    let (http, _requests) = http([half, endless, broken].map(Step::ReplyAndClose).into());
+    let error = http.send(request(Method::Post, "/x")).unwrap_err();
+    assert_eq!((error.status(), error.server_message()), (Some(403), Some("No")));
+    for status in [404, 409] {
+        let error = http.send(request(Method::Post, "/x")).unwrap_err();
+        assert_eq!(error.status(), Some(status), "{error}");
+    }
+}
+
+#[test]
+fn what_was_packed_badly_is_a_protocol_error() {
+    let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcf\x56\xb2\x2a\x29\x2a\x4d\xad\x05\x00\x90\x5f\xd4\xa7\x0b\x00\x00\x00";
+    let mut wrong_sum = packed.to_vec();
+    wrong_sum[23] ^= 1;
+    let bodies = [&b"{}"[..], &packed[..12], &wrong_sum];
+    let steps = bodies.map(|body| Step::Reply(reply(200, &["Content-Encoding: gzip"], body)));
+    let (http, _requests) = http(steps.into());
+    for _ in 0..3 {
+        let error = http.send(get("/x")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        assert!(error.to_string().contains("not proper gzip"), "{error}");
+    }
+}
+
+/// Too large, says the server, and reads no further.
+#[test]
+fn an_answer_may_come_before_the_request_is_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.read_exact(&mut [0; 100]).unwrap();
+        socket.write_all(&reply(413, &["Connection: close"], "")).unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        // Closed with bytes unread it would be reset, and the answer lost on the way.
+        let _ = std::io::copy(&mut socket, &mut std::io::sink());
+    });
+    let body = vec![b'x'; 4 * 1024 * 1024];
+    let error = http.send(Request { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
+    assert_eq!(error.status(), Some(413), "{error}");
+    drop(http);
+    server.join().unwrap();
+}
+
 #[test]
 fn a_redirect_is_refused() {
     let target = "Location: https://evil.example/steal?x=1";
