@@ -53,7 +53,7 @@ impl Presence {
 fn read(value: &RawValue) -> Option<String> {
     let text = value.get();
     match text.as_bytes().first()? {
-        b'"' => serde_json::from_str(text).ok(),
+        b'"' => json::from_str(text).ok(),
         b'0'..=b'9' => Some(text.to_owned()),
         _ => None,
     }

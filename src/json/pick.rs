@@ -86,5 +86,7 @@ impl Visitor<'_> for KeyAmong<'_> {
 
 /// The text of a value that is a string.
 pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
-    from_str(value?.get()).ok()
+    // Errors are dear.
+    let json = value?.get();
+    if json.starts_with('"') { from_str(json).ok() } else { None }
 }

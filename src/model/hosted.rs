@@ -49,10 +49,12 @@ impl Read for Texts {
 impl From<Texts> for BTreeMap<String, String> {
     #[inline]
     fn from(Texts(object): Texts) -> Self {
-        let texts = object.into_iter().filter_map(|(name, value)| match value {
-            Value::String(text) => Some((name, text)),
-            _ => None,
-        });
-        texts.collect()
+        let mut texts = BTreeMap::new();
+        for (name, value) in object {
+            if let Value::String(text) = value {
+                texts.insert(name, text);
+            }
+        }
+        texts
     }
 }

@@ -69,13 +69,12 @@ impl LoopGuard {
     }
 
     /// Lenient, as the JavaScript SDK is: a bad hop counts as 0, a bad limit as absent.
-    pub(crate) fn read(json: &RawValue) -> Option<Self> {
-        let [id, status, hop, max_hops] =
-            json::pick(json.get(), ["interaction_id", "status", "hop", "max_hops"]).ok()?;
-        let status = json::text(status).filter(|status| !status.is_empty());
+    pub(crate) fn read(guard: &RawValue) -> Option<Self> {
+        let [id, hop, max_hops, status] =
+            json::pick(guard.get(), ["interaction_id", "hop", "max_hops", "status"]).ok()?;
         Some(LoopGuard {
             interaction_id: json::text(id).unwrap_or_default(),
-            status: status.unwrap_or_else(|| ACTIVE.to_owned()),
+            status: json::text(status).filter(|text| !text.is_empty()).unwrap_or_else(|| ACTIVE.to_owned()),
             hop: whole(hop).unwrap_or(0),
             max_hops: whole(max_hops).filter(|hops| *hops > 0),
         })
@@ -97,10 +96,8 @@ impl Serialize for LoopGuard {
 
 /// A number that is not negative, rounded down; also one in a string.
 fn whole(value: Option<&RawValue>) -> Option<u32> {
-    let number: f64 = match json::text(value) {
-        Some(text) => text.trim().parse().ok()?,
-        None => value?.get().parse().ok()?,
-    };
+    let text = json::text(value);
+    let number: f64 = text.as_deref().unwrap_or(value?.get()).trim().parse().ok()?;
     // The cast saturates; what is left to refuse is what is no count at all.
     (number >= 0.0 && number.is_finite()).then_some(number as u32)
 }

@@ -12,7 +12,6 @@ mod socks;
 mod tests;
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
@@ -21,7 +20,7 @@ use zeroize::Zeroizing;
 use self::environment::Environment;
 use super::dial::Endpoint;
 use super::tls::Stream;
-use super::url::ApiUrl;
+use super::url::{ApiUrl, split_port};
 use crate::error::{Error, Result};
 
 /// What the builder was told.
@@ -140,7 +139,9 @@ impl Proxy {
                 (Some(credentials), place)
             }
         };
-        let (host, port) = split_port(place).ok_or_else(|| wrong("host and port are not right"))?;
+        let (host, port) = split_port(place)
+            .filter(|(_, port)| *port != Some(0))
+            .ok_or_else(|| wrong("host and port are not right"))?;
         let proxy =
             Proxy { kind, host: host.to_ascii_lowercase(), port: port.unwrap_or(default_port), credentials };
         if let (Some(credentials), Kind::Socks5 | Kind::Socks5h) = (&proxy.credentials, kind) {
@@ -209,32 +210,4 @@ impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({self})")
     }
-}
-
-/// Host, without brackets, and port of `host`, `host:port`, `[v6]` or `[v6]:port`. `None` if it is none of them.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
-        }
-        None => {
-            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-            let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            if host.is_empty() || !is_name {
-                return None;
-            }
-            (host, port)
-        }
-    };
-    let port = match port {
-        // `host:` means the port of the scheme, as in any URL.
-        None | Some("") => None,
-        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(port.parse().ok().filter(|port| *port != 0)?)
-        }
-        Some(_) => return None,
-    };
-    Some((host, port))
 }

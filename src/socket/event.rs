@@ -203,7 +203,7 @@ impl RawEvent {
             let before = inside.get(..*at).unwrap_or_default();
             (before.len() - before.trim_end_matches('\\').len()) % 2 == 0
         })?;
-        serde_json::from_str(args.get(opening..)?).ok()
+        json::from_str(args.get(opening..)?).ok()
     }
 }
 

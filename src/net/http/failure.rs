@@ -5,13 +5,13 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
-use ureq::Error as UreqError;
-use ureq::http::{HeaderMap, Uri, header};
 
-use super::transport::NothingSent;
-use super::{Method, header_text};
+use super::Method;
+use super::answer::Head;
+use super::exchange::Broken;
 use crate::error::{Error, ErrorKind};
 use crate::json;
+use crate::net::url;
 
 /// Characters of the server's message that are kept, and of a body that is not JSON.
 const MAX_MESSAGE: usize = 1000;
@@ -61,11 +61,6 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
     Failure { error: Error::timeout(text), why: Why::Final }
 }
 
-pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
-    let text = format!("{label}: the answer is larger than {} MiB", limit / (1024 * 1024));
-    Failure { error: Error::protocol(text), why: Why::Final }
-}
-
 /// What the log-in page of a hotel's network answers, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
@@ -74,71 +69,53 @@ pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     Failure { error: Error::protocol(text).with_status(status), why: Why::Final }
 }
 
-pub(super) fn of_transport(label: &Label, method: Method, limit: Duration, error: UreqError) -> Failure {
-    match error {
-        UreqError::Other(cause) => of_our_own(label, cause),
-        UreqError::Timeout(_) => {
-            let Failure { error: slow, why } = too_slow(label, limit);
-            Failure { error: slow.with_source(error), why }
-        }
-        UreqError::Io(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-            not_http(label, UreqError::Io(cause))
-        }
-        UreqError::Io(cause) => {
-            let text = format!("{label}: the connection broke before the answer was complete: {cause}");
-            // A request that changes something may have arrived: no caller may take this for "not done".
-            let kind = if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent };
-            Failure { error: Error::new(kind, text).with_source(UreqError::Io(cause)), why: Why::Broken }
-        }
-        UreqError::Protocol(_)
-        | UreqError::LargeResponseHeader(..)
-        | UreqError::Decompress(..)
-        | UreqError::BodyStalled => not_http(label, error),
-        // These can contain the URL, and with it the query.
-        UreqError::BadUri(_) | UreqError::Http(_) => Failure {
-            error: Error::invalid(format!("{label}: this cannot be sent as an HTTP request")),
-            why: Why::Final,
-        },
-        other => {
-            let text = format!("{label}: the request failed: {other}");
-            Failure { error: Error::new(ErrorKind::Connect, text).with_source(other), why: Why::Final }
-        }
+pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
+    let (cause, why) = match broken {
+        Broken::NothingSent(cause) => (cause, Why::NothingSent),
+        Broken::Connection(cause) => (cause, Why::Broken),
+        Broken::Answer(cause) => return not_http(label, cause),
+    };
+    if cause.kind() == io::ErrorKind::TimedOut {
+        let Failure { error, why } = too_slow(label, limit);
+        return Failure { error: error.with_source(cause), why };
     }
-}
-
-fn not_http(label: &Label, cause: UreqError) -> Failure {
-    let error =
-        Error::protocol(format!("{label}: the answer is not proper HTTP: {cause}")).with_source(cause);
-    Failure { error, why: Why::Final }
-}
-
-/// What our dialler and transport handed through ureq.
-fn of_our_own(label: &Label, cause: Box<dyn std::error::Error + Send + Sync>) -> Failure {
     let cause = match cause.downcast::<Error>() {
-        // The dialler's words are complete: it names the host and the step.
-        Ok(error) => {
-            let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
-            return Failure { error: *error, why };
-        }
+        // TLS has said it in words of ours.
+        Ok(error) => return of_dial(error),
         Err(cause) => cause,
     };
-    let why = if cause.is::<NothingSent>() { Why::NothingSent } else { Why::Final };
-    let text = format!("{label}: {cause}");
-    Failure { error: Error::new(ErrorKind::Connect, text).with_source(cause), why }
+    let (kind, text) = match why {
+        Why::NothingSent => (
+            ErrorKind::Connect,
+            format!("{label}: the connection was closed before the request was sent: {cause}"),
+        ),
+        _ => (
+            // A request that changes something may have arrived: no caller may take this for "not done".
+            if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent },
+            format!("{label}: the connection broke before the answer was complete: {cause}"),
+        ),
+    };
+    Failure { error: Error::new(kind, text).with_source(cause), why }
+}
+
+/// `cause` says in what way.
+pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
+    let (kind, text) = (cause.kind(), format!("{label}: {cause}"));
+    Failure { error: cause.reworded(kind, text), why: Why::Final }
+}
+
+/// The dialler's words are complete: it names the host and the step.
+pub(super) fn of_dial(error: Error) -> Failure {
+    let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
+    Failure { error, why }
 }
 
 /// A status that is no success.
-pub(super) fn of_status(
-    label: &Label,
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-    secret: Option<&str>,
-) -> Failure {
-    let wait =
-        header_text(headers, header::RETRY_AFTER).and_then(|text| retry_after(text, SystemTime::now()));
+pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<&str>) -> Failure {
+    let status = head.status;
+    let wait = head.get("retry-after").and_then(|text| retry_after(text, SystemTime::now()));
     let error = if (300..400).contains(&status) {
-        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(headers)))
+        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(head)))
     } else {
         let kind = match status {
             401 => ErrorKind::Unauthorized,
@@ -166,7 +143,7 @@ pub(super) fn of_status(
         }
     };
     let error = error.with_status(status).with_retry_after(wait);
-    let error = match request_id(headers).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
+    let error = match request_id(head).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
         Some(id) => error.with_request_id(id),
         None => error,
     };
@@ -182,8 +159,8 @@ fn is_web_page(body: &[u8]) -> bool {
 }
 
 /// What whoever runs the server finds the request by.
-fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get("x-request-id")?.to_str().ok()?.trim();
+fn request_id(head: &Head) -> Option<&str> {
+    let id = head.get("x-request-id")?;
     let harmless =
         !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     harmless.then_some(id)
@@ -205,15 +182,18 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn redirect(headers: &HeaderMap) -> String {
+fn redirect(head: &Head) -> String {
     // Only the host: the rest of the target may hold anything.
-    let target = header_text(headers, header::LOCATION).map(|target| match target.parse::<Uri>() {
-        Ok(uri) => uri.host().map_or("another path of itself".to_owned(), |host| one_line(host, MAX_SNIPPET)),
-        Err(_) => "somewhere unreadable".to_owned(),
-    });
+    let target = match head.get("location") {
+        None => "nowhere".to_owned(),
+        Some(target) => match url::host(target) {
+            Some(host) => one_line(host, MAX_SNIPPET),
+            None if target.starts_with('/') => "another path of itself".to_owned(),
+            None => "somewhere unreadable".to_owned(),
+        },
+    };
     format!(
-        "the server redirects to {}, which is not followed so that no token ends up elsewhere: check the API URL",
-        target.as_deref().unwrap_or("nowhere")
+        "the server redirects to {target}, which is not followed so that no token ends up elsewhere: check the API URL"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::split_port;
+use crate::net::url::split_port;
 
 /// Entries separated by commas or white space: `*` for everything, names (which cover what is below them; a dot or
 /// `*.` in front changes nothing), addresses, networks such as `10.0.0.0/8`; any but the networks with a port.
