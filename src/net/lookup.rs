@@ -48,7 +48,11 @@ struct LookUp {
 impl Resolver {
     /// As the system does it.
     pub(super) fn of_the_system() -> Self {
-        Self::new(|host, port| Ok((host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect()))
+        Self::new(|host, port| {
+            let mut found: Vec<_> = (host, port).to_socket_addrs()?.collect();
+            found.truncate(MAX_ADDRESSES);
+            Ok(found)
+        })
     }
 
     pub(super) fn new(
