@@ -20,8 +20,6 @@ pub(crate) enum Json<'v> {
     /// For [`How::Raw`], and [`raw`](Json::raw) takes it. Not owned here: then a value has no destructor, which every
     /// type would have to run.
     Raw(&'v mut Option<Box<RawValue>>),
-    /// For [`How::Tree`]; [`tree`](Json::tree) takes it.
-    Tree(&'v mut Value),
 }
 
 /// Why a value is not what it should be. Never holds a part of it: that may be a secret.
@@ -44,10 +42,9 @@ pub(crate) enum Mistake {
 pub(crate) enum How {
     /// Scalars as they are, lists and objects part by part.
     Parts,
-    /// As text that nobody has looked into: what is broken in it breaks nothing else.
+    /// As text that nobody has looked into: what is broken in it breaks nothing else. Trees are read from it, too,
+    /// so that programs without any need not contain what builds them.
     Raw,
-    /// Whatever it is, as a tree.
-    Tree,
 }
 
 /// A type that can be read.
@@ -194,11 +191,12 @@ impl<T: Read> Read for Vec<T> {
 }
 
 impl Read for Value {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        json.tree().ok_or(Mistake::Expected("a value"))
+        let raw = json.raw().ok_or(Mistake::Expected("a value"))?;
+        serde_json::from_str(raw.get()).map_err(|_| Mistake::Wrong("it is nested too deep, or no text"))
     }
 
     fn null() -> Result<Self, Mistake> {
@@ -207,12 +205,12 @@ impl Read for Value {
 }
 
 impl Read for serde_json::Map<String, Value> {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        match json.tree() {
-            Some(Value::Object(map)) => Ok(map),
+        match Value::read(json)? {
+            Value::Object(map) => Ok(map),
             _ => Err(Mistake::Expected("an object")),
         }
     }
@@ -241,14 +239,6 @@ impl<'v> Json<'v> {
     pub(crate) fn raw(self) -> Option<Box<RawValue>> {
         match self {
             Json::Raw(raw) => raw.take(),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn tree(self) -> Option<Value> {
-        match self {
-            Json::Tree(tree) => Some(tree.take()),
             _ => None,
         }
     }

@@ -5,7 +5,6 @@ use std::fmt;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::read::{Elements, How, Json, Key, Keys, Members, Mistake, Place, Read};
@@ -51,15 +50,9 @@ impl<'de> DeserializeSeed<'de> for &mut Place<'_> {
                 if raw.get() == "null" {
                     return Ok(false);
                 }
-                self.put(Json::Raw(&mut Some(raw)), Unexpected::Other("other JSON"))
+                let found = Unexpected::Other(name_of(raw.get()));
+                self.put(Json::Raw(&mut Some(raw)), found)
             }
-            How::Tree => match Value::deserialize(deserializer)? {
-                Value::Null => Ok(false),
-                mut tree => {
-                    let found = Unexpected::Other(name_of(&tree));
-                    self.put(Json::Tree(&mut tree), found)
-                }
-            },
         }
     }
 }
@@ -136,14 +129,13 @@ impl<'de> Visitor<'de> for &mut Place<'_> {
 
 const NUMBER: Unexpected<'static> = Unexpected::Other("a number");
 
-fn name_of(tree: &Value) -> &'static str {
-    match tree {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+fn name_of(json: &str) -> &'static str {
+    match json.as_bytes().first() {
+        Some(b't' | b'f') => "a boolean",
+        Some(b'"') => "a string",
+        Some(b'[') => "a list",
+        Some(b'{') => "an object",
+        _ => "a number",
     }
 }
 

@@ -40,7 +40,6 @@ fn put(place: &mut Place<'_>, value: &Value) -> Result<bool, Mistake> {
     match (place.how(), value) {
         (_, Value::Null) => return Ok(false),
         (How::Raw, value) => place.take(Json::Raw(&mut serde_json::value::to_raw_value(value).ok())),
-        (How::Tree, value) => place.take(Json::Tree(&mut value.clone())),
         (How::Parts, Value::Bool(value)) => place.take(Json::Bool(*value)),
         (How::Parts, Value::String(text)) => place.take(Json::Text(text)),
         (How::Parts, Value::Array(list)) => place.take(Json::List(&mut Items(list.iter()))),

@@ -219,6 +219,7 @@ impl AgentConfig {
 }
 
 impl fmt::Debug for AgentConfig {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AgentConfig ")?;
         f.debug_set().entries(self.0.keys()).finish()
@@ -226,7 +227,7 @@ impl fmt::Debug for AgentConfig {
 }
 
 impl Read for AgentConfig {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {

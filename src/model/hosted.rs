@@ -24,6 +24,7 @@ api_struct! {
 }
 
 impl fmt::Debug for HostedConfig {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostedConfig")
             .field("soul_md", &self.soul_md.as_ref().map(|_| "…"))
@@ -37,7 +38,7 @@ impl fmt::Debug for HostedConfig {
 struct Texts(Map<String, Value>);
 
 impl Read for Texts {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {

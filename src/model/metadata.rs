@@ -196,6 +196,7 @@ impl PartialEq for Metadata {
 }
 
 impl From<Map<String, Value>> for Metadata {
+    #[inline]
     fn from(map: Map<String, Value>) -> Self {
         Metadata::new(&map).unwrap_or_default()
     }

@@ -123,7 +123,7 @@ api_struct! {
 }
 
 impl Read for WebhookDelivery {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
@@ -211,7 +211,7 @@ api_struct! {
 }
 
 impl Read for PromptRequest {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {

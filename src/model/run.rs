@@ -70,7 +70,7 @@ impl Serialize for TranscriptEntry {
 }
 
 impl Read for TranscriptEntry {
-    const HOW: How = How::Tree;
+    const HOW: How = How::Raw;
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {

@@ -297,11 +297,22 @@ pub(crate) struct Recovery {
 /// `Invalid` when `auth` is something else.
 pub(crate) fn encode_connect(auth: &str, recovery: Option<&Recovery>) -> Result<String> {
     let Some(recovery) = recovery else { return Ok(format!("40{auth}")) };
-    let mut payload: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(auth).map_err(not_json)?;
-    payload.entry("pid").or_insert_with(|| (&*recovery.pid).into());
-    payload.entry("offset").or_insert_with(|| (&*recovery.offset).into());
-    Ok(format!("40{}", serde_json::to_string(&payload).map_err(not_json)?))
+    let [offset, pid] = json::pick(auth, ["offset", "pid"]).map_err(not_json)?;
+    let theirs = auth.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+    let mut frame = String::from("40{");
+    for (known, key, value) in [(offset, "\"offset\":", &recovery.offset), (pid, "\"pid\":", &recovery.pid)] {
+        if known.is_none() {
+            frame.push_str(key);
+            frame.push_str(&serde_json::to_string(value).map_err(not_json)?);
+            frame.push(',');
+        }
+    }
+    frame.push_str(theirs.trim());
+    if frame.ends_with(',') {
+        frame.pop();
+    }
+    frame.push('}');
+    Ok(frame)
 }
 
 /// The Engine.IO frame that leaves the main namespace.
