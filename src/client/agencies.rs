@@ -157,6 +157,7 @@ impl CreateAgency<'_> {
 
 /// Without the password.
 impl fmt::Debug for CreateAgency<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateAgency").field("name", &self.body.name).finish_non_exhaustive()
     }

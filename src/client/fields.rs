@@ -40,6 +40,7 @@ impl Serialize for Fields {
 
 /// Shows the keys and no values: there are secrets among them.
 impl fmt::Debug for Fields {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -70,6 +70,7 @@ impl<'a> Messages<'a> {
     }
 
     /// All messages from here back to the first one, newest first, a page at a time.
+    #[inline]
     pub fn iter(self) -> History<'a> {
         History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
     }
@@ -115,6 +116,7 @@ impl History<'_> {
 impl Iterator for History<'_> {
     type Item = Result<Message>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(message) = self.page.next() {
             return Some(Ok(message));

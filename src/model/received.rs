@@ -159,6 +159,7 @@ pub struct PromptRequest {
 
 /// Names and no values of what was posted: the agent's configuration can hold keys of third parties.
 impl fmt::Debug for PromptRequest {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PromptRequest")
             .field("agent", &self.agent)

@@ -250,6 +250,7 @@ impl Http {
 }
 
 impl fmt::Debug for Http {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("url", &self.0.url).finish_non_exhaustive()
     }

@@ -35,6 +35,7 @@ pub(crate) enum ProxyChoice {
 }
 
 impl fmt::Debug for ProxyChoice {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ProxyChoice::Environment => "Environment",
@@ -207,6 +208,7 @@ impl fmt::Display for Proxy {
 }
 
 impl fmt::Debug for Proxy {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({self})")
     }

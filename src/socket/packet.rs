@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use crate::error::{Error, Result};
 use crate::json;
@@ -148,8 +149,11 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         let end = inner.find(',').unwrap_or(inner.len());
         let (number, rest) = inner.split_at_checked(end).unwrap_or((inner, ""));
         let number = number.trim_end();
-        serde_json::from_str::<serde_json::Number>(number)
-            .map_err(|error| malformed("the event has no name").with_source(error))?;
+        let no_name = || malformed("the event has no name");
+        if !number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            return Err(no_name());
+        }
+        serde_json::from_str::<IgnoredAny>(number).map_err(|error| no_name().with_source(error))?;
         (number.into(), rest)
     };
     if RESERVED.contains(&&*name) {

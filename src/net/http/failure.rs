@@ -45,8 +45,14 @@ pub(crate) struct Label(String);
 impl Label {
     pub(crate) fn new(method: Method, path: &str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let segments = path.split('/').map(|segment| if segment.len() > MAX_SEGMENT { "…" } else { segment });
-        Label(format!("{} {}", method.name(), segments.collect::<Vec<_>>().join("/")))
+        let mut text = format!("{} ", method.name());
+        for (index, segment) in path.split('/').enumerate() {
+            if index > 0 {
+                text.push('/');
+            }
+            text.push_str(if segment.len() > MAX_SEGMENT { "…" } else { segment });
+        }
+        Label(text)
     }
 }
 
@@ -264,16 +270,14 @@ pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970. The two forms that are obsolete are not read.
 fn http_date(text: &str) -> Option<u64> {
-    let mut parts = text.split_ascii_whitespace();
-    let (_weekday, day, month, year) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let (time, zone) = (parts.next()?, parts.next()?);
-    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let day = day.parse::<u64>().ok()?;
-    let year = year.parse::<u64>().ok()?;
+    // Every part has its place.
+    let number = |at: usize, length: usize| text.get(at..at + length)?.parse::<u64>().ok();
+    let (day, year) = (number(5, 2)?, number(12, 4)?);
+    let (hour, minute, second) = (number(17, 2)?, number(20, 2)?, number(23, 2)?);
+    let name = text.get(8..11)?;
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|name| *name == month)? as u64 + 1;
-    let plausible = zone == "GMT" && (1970..=9999).contains(&year) && (1..=31).contains(&day);
+    let month = months.iter().position(|month| *month == name)? as u64 + 1;
+    let plausible = text.get(25..) == Some(" GMT") && year >= 1970 && (1..=31).contains(&day);
     if !plausible || hour > 23 || minute > 59 || second > 60 {
         return None;
     }

@@ -74,14 +74,22 @@ fn answered(head: &[u8], target: Endpoint<'_>, had_credentials: bool) -> Result<
 
 /// No kind about tokens, and no status: those are the API's.
 fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
-    let offers: Vec<String> = headers
-        .iter()
-        .filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate"))
-        .filter_map(|header| String::from_utf8_lossy(header.value).split_whitespace().next().map(shown))
-        .collect();
-    let takes_basic = offers.is_empty() || offers.iter().any(|offer| offer.eq_ignore_ascii_case("basic"));
+    let mut offers = String::new();
+    let mut takes_basic = true;
+    for header in headers.iter().filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate")) {
+        let value = String::from_utf8_lossy(header.value);
+        let Some(offer) = value.split_whitespace().next() else { continue };
+        if offer.eq_ignore_ascii_case("basic") {
+            takes_basic = true;
+            break;
+        }
+        takes_basic = false;
+        if !offers.is_empty() {
+            offers.push_str(", ");
+        }
+        offers.push_str(&shown(offer));
+    }
     if !takes_basic {
-        let offers = offers.join(", ");
         return Error::config(format!(
             "it wants credentials by a method that this crate does not know (407): {offers} and not Basic"
         ));

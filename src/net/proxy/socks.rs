@@ -68,15 +68,12 @@ pub(super) fn open_tunnel(
         IPV6 => 16,
         NAME => {
             let [length] = receive(stream).map_err(lost)?;
-            u64::from(length)
+            usize::from(length)
         }
         _ => return Err(Error::protocol("its answer to CONNECT has an unknown kind of address")),
     };
-    let wanted = length + 2;
-    match io::copy(&mut stream.take(wanted), &mut io::sink()).map_err(lost)? {
-        read if read == wanted => Ok(()),
-        _ => Err(lost(io::ErrorKind::UnexpectedEof.into())),
-    }
+    let mut address_and_port = vec![0; length + 2];
+    stream.read_exact(&mut address_and_port).map_err(lost)
 }
 
 fn connect_request(target: Endpoint<'_>) -> Result<Vec<u8>> {
