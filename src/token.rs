@@ -111,7 +111,7 @@ macro_rules! token {
             fn read(json: Json<'_>) -> Result<Self, Mistake> {
                 // Whatever the server calls a token is one: the strict check is for what people type.
                 let secret = Secret::parse($what, json.text()?);
-                secret.map($name).map_err(|_| Mistake::Wrong(concat!("this is no ", $what)))
+                secret.map($name).map_err(|_| Mistake::wrong(concat!("this is no ", $what)))
             }
         }
 

@@ -74,7 +74,7 @@ macro_rules! api_struct {
                 };
                 $({
                     let then: fn(&mut $name) -> Result<(), &'static str> = $then;
-                    then(&mut value).map_err($crate::json::Mistake::Missing)?;
+                    then(&mut value).map_err($crate::json::Mistake::missing)?;
                 })?
                 Ok(value)
             }
@@ -120,7 +120,7 @@ macro_rules! api_struct {
     (@finish required [$($via:ty)?] $field:ident $key:literal $($more:literal)*) => {
         match $field {
             Some(value) => api_struct!(@convert [$($via)?] value),
-            None => return Err($crate::json::Mistake::Missing($key)),
+            None => return Err($crate::json::Mistake::missing($key)),
         }
     };
     (@finish optional [] $field:ident $($key:literal)*) => { $field };

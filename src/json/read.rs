@@ -23,8 +23,13 @@ pub(crate) enum Json<'v> {
 }
 
 /// Why a value is not what it should be. Never holds a part of it: that may be a secret.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Mistake {
+///
+/// A pointer wide: it is handed back by everything that reads, and next to never there.
+#[derive(Debug)]
+pub(crate) struct Mistake(pub(super) Box<Kind>);
+
+#[derive(Debug)]
+pub(super) enum Kind {
     /// It is something else than this.
     Expected(&'static str),
     /// It is `null`.
@@ -35,6 +40,33 @@ pub(crate) enum Mistake {
     Wrong(&'static str),
     /// What is inside it is wrong; the source knows more.
     Inside,
+}
+
+impl Mistake {
+    #[cold]
+    pub(crate) fn expected(what: &'static str) -> Self {
+        Mistake(Box::new(Kind::Expected(what)))
+    }
+
+    #[cold]
+    pub(crate) fn null() -> Self {
+        Mistake(Box::new(Kind::Null))
+    }
+
+    #[cold]
+    pub(crate) fn missing(key: &'static str) -> Self {
+        Mistake(Box::new(Kind::Missing(key)))
+    }
+
+    #[cold]
+    pub(crate) fn wrong(how: &'static str) -> Self {
+        Mistake(Box::new(Kind::Wrong(how)))
+    }
+
+    #[cold]
+    pub(crate) fn inside() -> Self {
+        Mistake(Box::new(Kind::Inside))
+    }
 }
 
 /// In which form a type wants its JSON.
@@ -54,7 +86,7 @@ pub(crate) trait Read: Sized {
 
     /// What `null` is where there has to be a value.
     fn null() -> Result<Self, Mistake> {
-        Err(Mistake::Null)
+        Err(Mistake::null())
     }
 }
 
@@ -154,7 +186,7 @@ impl Read for bool {
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         match json {
             Json::Bool(value) => Ok(value),
-            _ => Err(Mistake::Expected("a boolean")),
+            _ => Err(Mistake::expected("a boolean")),
         }
     }
 }
@@ -164,7 +196,7 @@ impl Read for u64 {
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         match json {
             Json::Unsigned(number) => Ok(number),
-            _ => Err(Mistake::Expected("a count")),
+            _ => Err(Mistake::expected("a count")),
         }
     }
 }
@@ -179,7 +211,7 @@ impl Read for String {
 impl<T: Read> Read for Vec<T> {
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let Json::List(elements) = json else { return Err(Mistake::Expected("a list")) };
+        let Json::List(elements) = json else { return Err(Mistake::expected("a list")) };
         let mut list = Vec::new();
         let mut slot = None;
         while let Some(there) = elements.next(&mut Place::new(&mut slot))? {
@@ -204,7 +236,7 @@ impl Read for Value {
             Json::Text(text) => text.into(),
             Json::List(_) => Value::Array(Vec::read(json)?),
             Json::Object(_) => tree(Map::read(json)?),
-            Json::Raw(_) => return Err(Mistake::Expected("a value")),
+            Json::Raw(_) => return Err(Mistake::expected("a value")),
         })
     }
 
@@ -226,7 +258,7 @@ fn tree(map: Map<String, Value>) -> Value {
 impl Read for Map<String, Value> {
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let Json::Object(members) = json else { return Err(Mistake::Expected("an object")) };
+        let Json::Object(members) = json else { return Err(Mistake::expected("an object")) };
         let mut map = Map::new();
         let (mut key, mut slot) = (String::new(), None);
         while members.next(&mut key, &mut Place::new(&mut slot))? {
@@ -251,7 +283,7 @@ impl<'v> Json<'v> {
     pub(crate) fn text(self) -> Result<&'v str, Mistake> {
         match self {
             Json::Text(text) => Ok(text),
-            _ => Err(Mistake::Expected("a string")),
+            _ => Err(Mistake::expected("a string")),
         }
     }
 
@@ -273,7 +305,7 @@ impl<'v> Json<'v> {
     ) -> Result<(), Mistake> {
         match self {
             Json::Object(members) => members.fill(keys, places),
-            _ => Err(Mistake::Expected(what)),
+            _ => Err(Mistake::expected(what)),
         }
     }
 }

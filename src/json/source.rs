@@ -7,7 +7,7 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-use super::read::{Elements, How, Json, Key, Keys, Members, Mistake, Place, Read};
+use super::read::{Elements, How, Json, Key, Keys, Kind, Members, Mistake, Place, Read};
 
 /// Reads a value from any source that says itself what comes.
 pub(crate) fn read<'de, T: Read, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
@@ -149,7 +149,7 @@ impl<'de, A: SeqAccess<'de>> Elements for Source<A, A::Error> {
     fn next(&mut self, place: &mut Place<'_>) -> Result<Option<bool>, Mistake> {
         self.parts.next_element_seed(place).map_err(|error| {
             self.error = Some(error);
-            Mistake::Inside
+            Mistake::inside()
         })
     }
 }
@@ -169,14 +169,14 @@ impl<'de, A: MapAccess<'de>> Members for Source<A, A::Error> {
     fn next(&mut self, key: &mut String, place: &mut Place<'_>) -> Result<bool, Mistake> {
         next(&mut self.parts, key, place).map_err(|error| {
             self.error = Some(error);
-            Mistake::Inside
+            Mistake::inside()
         })
     }
 
     fn fill(&mut self, keys: Keys, places: &mut [Place<'_>]) -> Result<(), Mistake> {
         fill(&mut self.parts, keys, places).map_err(|error| {
             self.error = Some(error);
-            Mistake::Inside
+            Mistake::inside()
         })
     }
 }
@@ -238,12 +238,12 @@ impl Place<'_> {
 impl Mistake {
     #[cold]
     fn told<E: Error>(self, found: Unexpected<'_>) -> E {
-        match self {
-            Mistake::Expected(what) => E::invalid_type(found, &what),
-            Mistake::Null => E::invalid_type(Unexpected::Other("null"), &"a value"),
-            Mistake::Missing(key) => E::missing_field(key),
-            Mistake::Wrong(how) => E::custom(how),
-            Mistake::Inside => E::custom("an element cannot be read"),
+        match *self.0 {
+            Kind::Expected(what) => E::invalid_type(found, &what),
+            Kind::Null => E::invalid_type(Unexpected::Other("null"), &"a value"),
+            Kind::Missing(key) => E::missing_field(key),
+            Kind::Wrong(how) => E::custom(how),
+            Kind::Inside => E::custom("an element cannot be read"),
         }
     }
 }

@@ -101,7 +101,7 @@ fn mistakes_say_what_and_where_and_quote_nothing() {
     }
     let tree = json!({"name": "a", "list": [{"id": 7}]});
     let mistake = from_map::<Sample>(tree.as_object().unwrap()).unwrap_err();
-    assert!(matches!(mistake, Mistake::Expected("a string")), "{mistake:?}");
+    assert!(matches!(*mistake.0, read::Kind::Expected("a string")), "{mistake:?}");
     let error = serde_json::from_value::<Sample>(tree).unwrap_err().to_string();
     assert_eq!(error, "invalid type: a number, expected a string");
 }

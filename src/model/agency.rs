@@ -88,7 +88,7 @@ impl Read for MemberKind {
             Json::Bool(true) => Ok(MemberKind(SenderType::Agent)),
             Json::Bool(false) => Ok(MemberKind(SenderType::User)),
             Json::Text(kind) => Ok(MemberKind(kind.into())),
-            _ => Err(Mistake::Expected("a kind of account, or whether it is an agent")),
+            _ => Err(Mistake::expected("a kind of account, or whether it is an agent")),
         }
     }
 }

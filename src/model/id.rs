@@ -108,7 +108,7 @@ fn read_id(json: Json<'_>) -> Result<Arc<str>, Mistake> {
     match json {
         Json::Text(text) => Ok(text.into()),
         Json::Unsigned(number) => Ok(number.to_string().into()),
-        _ => Err(Mistake::Expected("an id")),
+        _ => Err(Mistake::expected("an id")),
     }
 }
 

@@ -28,7 +28,7 @@ impl Read for Flag {
             Json::Unsigned(number) => Ok(Flag(number != 0)),
             Json::Text("true" | "t" | "1") => Ok(Flag(true)),
             Json::Text("false" | "f" | "0" | "") => Ok(Flag(false)),
-            _ => Err(Mistake::Expected("a boolean")),
+            _ => Err(Mistake::expected("a boolean")),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Read for Count {
             Json::Text(text) => text.trim().parse().ok(),
             _ => None,
         };
-        count.map(Count).ok_or(Mistake::Expected("a count"))
+        count.map(Count).ok_or_else(|| Mistake::expected("a count"))
     }
 }
 
@@ -91,7 +91,7 @@ impl Read for Text {
             Json::Signed(number) => number.to_string(),
             // As JSON writes it.
             Json::Float(number) => Value::from(number).to_string(),
-            _ => return Err(Mistake::Expected("text or a number")),
+            _ => return Err(Mistake::expected("text or a number")),
         }))
     }
 }

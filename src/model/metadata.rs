@@ -218,7 +218,7 @@ impl Read for Metadata {
 
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let Some(raw) = json.raw() else { return Err(Mistake::Expected("metadata")) };
+        let Some(raw) = json.raw() else { return Err(Mistake::expected("metadata")) };
         Ok(Metadata(if is_nothing(raw.get()) { None } else { Some(raw.into()) }))
     }
 
