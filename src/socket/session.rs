@@ -52,6 +52,7 @@ pub(crate) struct Session {
 }
 
 impl std::fmt::Debug for Session {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
     }

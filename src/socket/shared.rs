@@ -51,6 +51,7 @@ pub(crate) struct Shared {
 }
 
 impl std::fmt::Debug for Shared {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }

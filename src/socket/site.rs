@@ -32,6 +32,7 @@ pub(crate) struct Site {
 }
 
 impl std::fmt::Debug for Site {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Site").field("url", &self.target.url).finish_non_exhaustive()
     }

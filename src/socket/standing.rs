@@ -104,6 +104,7 @@ pub(crate) struct Repeating {
 }
 
 impl std::fmt::Debug for Repeating {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repeating").field("id", &self.id).finish_non_exhaustive()
     }

@@ -78,6 +78,7 @@ impl TlsConnector {
 }
 
 impl fmt::Debug for TlsConnector {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TlsConnector::Rustls(_) => "TlsConnector(rustls)",
