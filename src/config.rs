@@ -128,6 +128,7 @@ impl<O: Default> Builder<O> {
 }
 
 impl<O: fmt::Debug> fmt::Debug for Builder<O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("config", &self.config).field("own", &self.own).finish()
     }

@@ -262,7 +262,8 @@ impl PersonalAccessToken {
     /// holds something else.
     #[inline]
     pub fn from_env() -> Result<Self> {
-        from_env(&["CRUSTOCEAN_TOKEN"], "a personal access token (cru_…)", |text| {
+        let missing = "set the environment variable CRUSTOCEAN_TOKEN to a personal access token (cru_…)";
+        from_env(&["CRUSTOCEAN_TOKEN"], missing, |text| {
             text.parse().map(|PersonalAccessToken(secret)| secret)
         })
         .map(PersonalAccessToken)
@@ -276,14 +277,16 @@ impl AgentToken {
     /// [`Config`](crate::ErrorKind::Config) when neither is set, [`Invalid`](crate::ErrorKind::Invalid) when it
     /// holds something else.
     pub fn from_env() -> Result<Self> {
-        from_env(&["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN"], "an agent's token", |text| {
+        let missing =
+            "set the environment variable AGENT_TOKEN or CRUSTOCEAN_AGENT_TOKEN to an agent's token";
+        from_env(&["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN"], missing, |text| {
             text.parse().map(|AgentToken(secret)| secret)
         })
         .map(AgentToken)
     }
 }
 
-fn from_env(names: &[&str], what: &str, parse: fn(&str) -> Result<Secret>) -> Result<Secret> {
+fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Secret>) -> Result<Secret> {
     for name in names {
         match std::env::var(name) {
             // An empty variable is how shells and .env files spell "not set".
@@ -300,7 +303,7 @@ fn from_env(names: &[&str], what: &str, parse: fn(&str) -> Result<Secret>) -> Re
             }
         }
     }
-    Err(Error::config(format!("set the environment variable {} to {what}", names.join(" or "))))
+    Err(Error::config(missing))
 }
 
 impl fmt::Debug for PersonalAccessToken {
@@ -319,6 +322,7 @@ impl fmt::Debug for PersonalAccessToken {
 macro_rules! hidden_debug {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
+            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "(…)"))
             }

@@ -1,7 +1,7 @@
 //! How far the consumer has got in one room, so that a gap can be told from what was heard.
 
-use std::collections::VecDeque;
-use std::hash::Hasher;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::{Message, MessageEdited, MessageId, Timestamp};
 
@@ -79,20 +79,17 @@ fn hash(id: &MessageId) -> u64 {
     hasher.finish()
 }
 
-/// A set of ids, as their hashes in order.
+/// A set of ids, by their hashes.
 #[derive(Debug, Default)]
-pub(crate) struct Ids(Vec<u64>);
+pub(crate) struct Ids(HashSet<u64, BuildHasherDefault<IdHasher>>);
 
 impl Ids {
     pub(crate) fn insert(&mut self, id: &MessageId) {
-        let id = hash(id);
-        if let Err(place) = self.0.binary_search(&id) {
-            self.0.insert(place, id);
-        }
+        self.0.insert(hash(id));
     }
 
     pub(crate) fn contains(&self, id: &MessageId) -> bool {
-        self.0.binary_search(&hash(id)).is_ok()
+        self.0.contains(&hash(id))
     }
 }
 

@@ -67,6 +67,7 @@ impl<'a> Agents<'a> {
     }
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
+    #[inline]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -267,6 +268,7 @@ impl UpdateConfig<'_> {
     }
 
     /// Who may prompt it.
+    #[inline]
     pub fn prompt_permission(self, permission: PromptPermission) -> Self {
         self.set("prompt_permission", permission.as_str())
     }
@@ -288,16 +290,19 @@ impl UpdateConfig<'_> {
     }
 
     /// What it may spend in one transaction, in USDC: 10 unless it is changed.
+    #[inline]
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_per_tx", amount(usdc))
     }
 
     /// What it may spend in a day, in USDC: 50 unless it is changed.
+    #[inline]
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_daily", amount(usdc))
     }
 
     /// Who approves what it spends.
+    #[inline]
     pub fn wallet_approval_mode(self, mode: ApprovalMode) -> Self {
         self.set("wallet_approval_mode", mode.as_str())
     }
@@ -318,6 +323,7 @@ impl UpdateConfig<'_> {
 }
 
 /// Whole numbers as such: `10`, not `10.0`.
+#[inline]
 fn amount(usdc: f64) -> Value {
     if usdc.fract() == 0.0 && (0.0..1e15).contains(&usdc) {
         return Value::from(usdc as u64);

@@ -54,6 +54,7 @@ impl<'a> Commands<'a> {
     }
 
     /// Changes a command: only what is set before [`send`](UpdateCommand::send).
+    #[inline]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
         UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
     }
@@ -154,6 +155,7 @@ macro_rules! command_fields {
             }
 
             #[doc = concat!("Who may use it. ", $unset)]
+            #[inline]
             pub fn invoke_permission(self, permission: InvokePermission) -> Self {
                 self.set("invoke_permission", permission.as_str())
             }
@@ -208,6 +210,7 @@ impl UpdateCommand<'_> {
     }
 
     /// No longer presents its hook in Explore.
+    #[inline]
     pub fn clear_explore_metadata(mut self) -> Self {
         self.body.explore = None;
         self.set("explore_metadata", Value::Null)

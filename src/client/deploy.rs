@@ -28,6 +28,7 @@ pub struct DeployHook<'a> {
 }
 
 impl<'a> DeployHook<'a> {
+    #[inline]
     pub(super) fn new(client: &'a Client, slug: String, code: String) -> Self {
         let body = Fields::default().with("slug", slug).with("code", code);
         DeployHook { client, body, commands: Vec::new() }
@@ -50,6 +51,7 @@ impl<'a> DeployHook<'a> {
     }
 
     /// Installs it in this agency, where you need the right to manage hooks. Defaults to nowhere.
+    #[inline]
     pub fn install_in(self, agency: &AgencyId) -> Self {
         self.set("agency_id", agency.as_str())
     }
@@ -60,6 +62,7 @@ impl<'a> DeployHook<'a> {
     }
 
     /// Its name after the `@` of `/command@name`. Defaults to the slug.
+    #[inline]
     pub fn at_name(self, name: &str) -> Self {
         self.set("at_name", name.strip_prefix('@').unwrap_or(name))
     }

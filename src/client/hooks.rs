@@ -39,6 +39,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Changes a hook: only what is set before [`send`](UpdateHook::send).
+    #[inline]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
         UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -118,12 +119,14 @@ impl UpdateHook<'_> {
     }
 
     /// Who may use it where it is installed, unless the agency says otherwise.
+    #[inline]
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.body.set("default_invoke_permission", permission.as_str());
         self
     }
 
     /// Whether it can be used, and is found in Explore.
+    #[inline]
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.body.set("enabled", enabled);
         self

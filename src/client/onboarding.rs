@@ -99,6 +99,7 @@ macro_rules! home_and_openclaw {
                 self.set("openclawAgentId", id.into())
             }
 
+            #[inline]
             fn set(mut self, key: &str, value: String) -> Self {
                 self.body.set(key, value);
                 self

@@ -5,8 +5,8 @@
 //! ([`Read`]), an object where its fields go ([`Place`]), and what walks through the JSON knows no type: it is compiled
 //! once a source.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// A value that is not `null`, as it comes out of the JSON.
 pub(crate) enum Json<'v> {
@@ -42,8 +42,7 @@ pub(crate) enum Mistake {
 pub(crate) enum How {
     /// Scalars as they are, lists and objects part by part.
     Parts,
-    /// As text that nobody has looked into: what is broken in it breaks nothing else. Trees are read from it, too,
-    /// so that programs without any need not contain what builds them.
+    /// As text that nobody has looked into: what is broken in it breaks nothing else. Only serde_json has that.
     Raw,
 }
 
@@ -64,6 +63,9 @@ pub(crate) trait Members {
     /// Puts every value whose key is known into the place of that number. Of several for one place, the one with the
     /// lowest rank stays; of those, the last.
     fn fill(&mut self, keys: Keys, places: &mut [Place<'_>]) -> Result<(), Mistake>;
+
+    /// One by one, whatever they are. False when there is none left.
+    fn next(&mut self, key: &mut String, place: &mut Place<'_>) -> Result<bool, Mistake>;
 }
 
 /// The rest of a list.
@@ -190,13 +192,20 @@ impl<T: Read> Read for Vec<T> {
     }
 }
 
+/// Part by part, too: programs that need no tree do not contain what builds one.
 impl Read for Value {
-    const HOW: How = How::Raw;
-
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let raw = json.raw().ok_or(Mistake::Expected("a value"))?;
-        serde_json::from_str(raw.get()).map_err(|_| Mistake::Wrong("it is nested too deep, or no text"))
+        Ok(match json {
+            Json::Bool(value) => value.into(),
+            Json::Unsigned(number) => number.into(),
+            Json::Signed(number) => number.into(),
+            Json::Float(number) => number.into(),
+            Json::Text(text) => text.into(),
+            Json::List(_) => Value::Array(Vec::read(json)?),
+            Json::Object(_) => tree(Map::read(json)?),
+            Json::Raw(_) => return Err(Mistake::Expected("a value")),
+        })
     }
 
     fn null() -> Result<Self, Mistake> {
@@ -204,15 +213,26 @@ impl Read for Value {
     }
 }
 
-impl Read for serde_json::Map<String, Value> {
-    const HOW: How = How::Raw;
+/// With the feature `arbitrary_precision`, which any crate may turn on, serde_json hands out numbers as objects like
+/// this.
+#[inline]
+fn tree(map: Map<String, Value>) -> Value {
+    match map.get("$serde_json::private::Number") {
+        Some(Value::String(number)) if map.len() == 1 => number.parse().map_or(Value::Null, Value::Number),
+        _ => Value::Object(map),
+    }
+}
 
+impl Read for Map<String, Value> {
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        match Value::read(json)? {
-            Value::Object(map) => Ok(map),
-            _ => Err(Mistake::Expected("an object")),
+        let Json::Object(members) = json else { return Err(Mistake::Expected("an object")) };
+        let mut map = Map::new();
+        let (mut key, mut slot) = (String::new(), None);
+        while members.next(&mut key, &mut Place::new(&mut slot))? {
+            map.insert(std::mem::take(&mut key), slot.take().unwrap_or(Value::Null));
         }
+        Ok(map)
     }
 }
 

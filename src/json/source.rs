@@ -154,7 +154,25 @@ impl<'de, A: SeqAccess<'de>> Elements for Source<A, A::Error> {
     }
 }
 
+fn next<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    key: &mut String,
+    place: &mut Place<'_>,
+) -> Result<bool, A::Error> {
+    let Some(next) = map.next_key()? else { return Ok(false) };
+    *key = next;
+    map.next_value_seed(place)?;
+    Ok(true)
+}
+
 impl<'de, A: MapAccess<'de>> Members for Source<A, A::Error> {
+    fn next(&mut self, key: &mut String, place: &mut Place<'_>) -> Result<bool, Mistake> {
+        next(&mut self.parts, key, place).map_err(|error| {
+            self.error = Some(error);
+            Mistake::Inside
+        })
+    }
+
     fn fill(&mut self, keys: Keys, places: &mut [Place<'_>]) -> Result<(), Mistake> {
         fill(&mut self.parts, keys, places).map_err(|error| {
             self.error = Some(error);

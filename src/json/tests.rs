@@ -51,9 +51,11 @@ fn any_source_will_do() {
     let tree: Value = serde_json::from_str(JSON).unwrap();
     assert_eq!(from_map::<Sample>(tree.as_object().unwrap()).unwrap(), sample());
     assert_eq!(serde_json::from_value::<Sample>(tree).unwrap(), sample());
-    let pairs = [("NAME", "b"), ("other", "c")].into_iter();
-    let other = Sample::deserialize(MapDeserializer::<_, OtherError>::new(pairs)).unwrap();
-    assert_eq!(other, Sample { name: "b".to_owned(), ..Sample::default() });
+    let pairs = [("NAME", "b"), ("other", "c"), ("tree", "d")].into_iter();
+    let other = Sample::deserialize(MapDeserializer::<_, OtherError>::new(pairs.clone())).unwrap();
+    assert_eq!(other, Sample { name: "b".to_owned(), tree: Some(json!("d")), ..Sample::default() });
+    let config = crate::AgentConfig::deserialize(MapDeserializer::<_, OtherError>::new(pairs)).unwrap();
+    assert_eq!(config.get("tree"), Some(&json!("d")));
 }
 
 #[test]
@@ -153,4 +155,34 @@ fn picks_values_out_of_an_object() {
     for json in ["", "[]", "7", "{\"a\":1", "{\"a\":1}x", "null"] {
         assert!(pick(json, ["a"]).is_err(), "{json}");
     }
+}
+
+#[test]
+fn trees_are_what_serde_json_builds() {
+    for json in [
+        r#"{"a":[null,true,-1,2,2.5,1e300,18446744073709551615,"\u00e9"],"b":{"c":{}},"a b":[[]],"b":null}"#,
+        "[]",
+        "{}",
+        "null",
+        "\"x\"",
+        "-0.0",
+        "123456789012345678901234567890",
+    ] {
+        let tree: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(from_str::<Value>(json).unwrap(), tree, "{json}");
+        let wrapped =
+            Value::Object([("name".into(), "a".into()), ("tree".into(), tree.clone())].into_iter().collect());
+        let sample: Sample = from_map(wrapped.as_object().unwrap()).unwrap();
+        assert_eq!(sample.tree.unwrap_or_default(), tree, "{json}");
+        assert_eq!(
+            serde_json::from_value::<Sample>(wrapped).unwrap().tree.unwrap_or_default(),
+            tree,
+            "{json}"
+        );
+    }
+    let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+    assert!(from_str::<Value>(&deep).unwrap_err().to_string().contains("recursion limit"));
+    // As numbers come if some crate turns `arbitrary_precision` on.
+    let number = from_str::<Value>(r#"{"x":{"$serde_json::private::Number":"1.50"}}"#).unwrap();
+    assert_eq!(number["x"].as_f64(), Some(1.5));
 }

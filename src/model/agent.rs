@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::lenient::Flag;
 use super::{AgentId, Timestamp, UserId};
-use crate::json::{How, Json, Mistake, Read};
+use crate::json::{Json, Mistake, Read};
 use crate::token::AgentToken;
 
 api_struct! {
@@ -227,8 +227,6 @@ impl fmt::Debug for AgentConfig {
 }
 
 impl Read for AgentConfig {
-    const HOW: How = How::Raw;
-
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         Map::read(json).map(AgentConfig)

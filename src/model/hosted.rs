@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::json::{How, Json, Mistake, Read};
+use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// Persona, settings and skills of an agent that Crustocean hosts:
@@ -38,8 +38,6 @@ impl fmt::Debug for HostedConfig {
 struct Texts(Map<String, Value>);
 
 impl Read for Texts {
-    const HOW: How = How::Raw;
-
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         Map::read(json).map(Texts)

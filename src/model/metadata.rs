@@ -57,6 +57,7 @@ impl Metadata {
     }
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         let keys = self.object().and_then(|object| json::pick_into(&object, &[], &mut []).ok());
         keys.is_none_or(|keys| keys == 0)
@@ -183,6 +184,7 @@ fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t RawValue> {
 }
 
 impl fmt::Debug for Metadata {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.raw())
     }

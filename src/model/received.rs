@@ -8,7 +8,7 @@ use super::lenient::{MaybeText, Strings};
 use super::message::SenderType;
 use super::webhook::WebhookEvent;
 use super::{AgencyId, AgentConfig, AgentId, Message, Timestamp, UserId};
-use crate::json::{self, How, Json, Mistake, Read};
+use crate::json::{self, Json, Mistake, Read};
 
 api_struct! {
     /// What is posted to the webhook of a custom command when somebody uses it. Answer with a
@@ -123,8 +123,6 @@ api_struct! {
 }
 
 impl Read for WebhookDelivery {
-    const HOW: How = How::Raw;
-
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         let fields = Map::read(json)?;
@@ -161,6 +159,7 @@ pub struct PromptRequest {
 
 /// Names and no values of what was posted: the agent's configuration can hold keys of third parties.
 impl fmt::Debug for PromptRequest {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PromptRequest")
             .field("agent", &self.agent)
@@ -211,8 +210,6 @@ api_struct! {
 }
 
 impl Read for PromptRequest {
-    const HOW: How = How::Raw;
-
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         let fields = Map::read(json)?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::lenient::{MaybeText, Text};
 use super::{RunId, Timestamp};
-use crate::json::{How, Json, Mistake, Read};
+use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// A run of an agent, as a list shows it.
@@ -70,8 +70,6 @@ impl Serialize for TranscriptEntry {
 }
 
 impl Read for TranscriptEntry {
-    const HOW: How = How::Raw;
-
     #[inline]
     fn read(json: Json<'_>) -> Result<Self, Mistake> {
         Value::read(json).map(TranscriptEntry)

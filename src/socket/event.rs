@@ -441,6 +441,7 @@ impl AckArgs {
         json::read_with(|place| self.read_into(place))
     }
 
+    #[inline]
     fn read_into(&self, place: &mut Place<'_>) -> serde_json::Result<()> {
         let mut read = |json: &str| {
             let json = json.trim();

@@ -59,6 +59,7 @@ impl Standing {
         .collect()
     }
 
+    #[inline]
     fn set(&mut self, id: u64, frame: Utf8Bytes, every: Duration) {
         self.remove(id);
         self.repeats.push(Repeat { id, frame, every, due: Instant::now() + every });
@@ -68,6 +69,7 @@ impl Standing {
         self.repeats.retain(|repeat| repeat.id != id);
     }
 
+    #[inline]
     fn leave(&mut self, frame: Utf8Bytes) {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
