@@ -22,6 +22,7 @@ impl Fields {
     }
 
     /// A field's text, if it is one.
+    #[inline]
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.as_str()
     }

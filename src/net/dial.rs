@@ -188,14 +188,12 @@ fn is_timeout(error: &io::Error) -> bool {
 /// the time of the other.
 fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut first, mut second): (Vec<_>, Vec<_>) =
-        found.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
-    first.reverse();
-    second.reverse();
+    let mut first = found.iter().filter(|address| address.is_ipv6() == first_is_v6);
+    let mut second = found.iter().filter(|address| address.is_ipv6() != first_is_v6);
     let mut result = Vec::with_capacity(found.len());
-    while !first.is_empty() || !second.is_empty() {
-        result.extend(first.pop());
-        result.extend(second.pop());
+    while result.len() < found.len() {
+        result.extend(first.next());
+        result.extend(second.next());
     }
     result
 }

@@ -12,7 +12,7 @@ mod retry;
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -227,10 +227,18 @@ impl Http {
             parts.extend(["Content-Length: ", &length, "\r\n"]);
         }
         parts.push("\r\n");
-        let mut bytes: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        bytes.extend(request.body);
-        // Not appended piece by piece: a vector that moves leaves the credential behind where it was.
-        Ok(Zeroizing::new(bytes.concat()))
+        let body = request.body.unwrap_or_default();
+        let mut length = body.len();
+        for part in &parts {
+            length += part.len();
+        }
+        // Long enough from the beginning: a vector that moves leaves the credential behind where it was.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        for part in parts {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes.extend_from_slice(body);
+        Ok(bytes)
     }
 
     fn is_closed(&self) -> bool {
@@ -261,9 +269,10 @@ fn target(request: &Request<'_>) -> Result<String> {
     let mut target = request.path.to_owned();
     for (index, (name, value)) in request.query.iter().enumerate() {
         let sign = if index == 0 { '?' } else { '&' };
-        let (name, value) = (utf8_percent_encode(name, QUERY), utf8_percent_encode(value, QUERY));
-        // Writing into a String cannot fail.
-        let _ = write!(target, "{sign}{name}={value}");
+        target.push(sign);
+        target.extend(utf8_percent_encode(name, QUERY));
+        target.push('=');
+        target.extend(utf8_percent_encode(value, QUERY));
     }
     if target.len() > MAX_URL {
         return Err(Error::invalid(format!(

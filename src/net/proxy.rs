@@ -12,6 +12,7 @@ mod socks;
 mod tests;
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
@@ -21,7 +22,7 @@ use self::environment::Environment;
 use super::dial::Endpoint;
 use super::tls::Stream;
 use super::url::{ApiUrl, split_port};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What the builder was told.
 #[derive(Clone, Default)]
@@ -193,6 +194,18 @@ impl Credentials {
         };
         Some(Credentials { user: decode(user)?, password: decode(password)? })
     }
+}
+
+/// The connection to the proxy failed in this step.
+fn lost(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
+    let (kind, text) = match error.kind() {
+        io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),
+        io::ErrorKind::UnexpectedEof => {
+            (ErrorKind::Connect, format!("it closed the connection during {step} {target}"))
+        }
+        _ => (ErrorKind::Connect, format!("the connection to it broke during {step} {target}: {error}")),
+    };
+    Error::new(kind, text).with_source(error)
 }
 
 impl fmt::Display for Proxy {

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::answer::{Answer, Decoder, Head, MAX_BODY, too_large};
 use crate::error::{Error, Result};
@@ -74,14 +74,18 @@ pub(super) fn unpacked(Answer { head, body, .. }: Answer) -> Result<(Head, Vec<u
     }
     let wanted = is_wanted(&head);
     let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
-    let mut whole = Vec::new();
+    let mut packed = GzDecoder::new(body.as_slice());
+    let (mut whole, mut part) = (Vec::new(), [0; 8192]);
     // Of what comes out, so that a small answer cannot unfold without end.
-    let result = GzDecoder::new(body.as_slice()).take(limit as u64 + 1).read_to_end(&mut whole);
-    match result {
-        Err(error) if wanted => {
-            Err(Error::protocol("the server's answer is not proper gzip").with_source(error))
+    while whole.len() <= limit {
+        match packed.read(&mut part) {
+            Ok(0) => return Ok((head, whole)),
+            Ok(count) => whole.extend_from_slice(part.get(..count).unwrap_or_default()),
+            Err(error) if wanted => {
+                return Err(Error::protocol("the server's answer is not proper gzip").with_source(error));
+            }
+            Err(_) => return Ok((head, whole)),
         }
-        _ if wanted && whole.len() > limit => Err(too_large()),
-        _ => Ok((head, whole)),
     }
+    if wanted { Err(too_large()) } else { Ok((head, whole)) }
 }

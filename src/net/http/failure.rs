@@ -1,6 +1,6 @@
 //! From what went wrong to an [`Error`] that says what to do.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::{Duration, SystemTime};
 
@@ -247,7 +247,8 @@ fn one_line(text: &str, limit: usize) -> String {
                 return line;
             }
             if character.is_control() {
-                line.extend(character.escape_default());
+                // Writing into a String cannot fail.
+                let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
             } else {
                 line.push(character);
             }

@@ -6,11 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::Credentials;
+use super::{Credentials, lost};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Endpoint;
 use crate::net::tls::Stream;
 
+/// For errors.
+const STEP: &str = "CONNECT to";
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 /// Characters of the proxy's words that are shown.
@@ -33,7 +35,7 @@ pub(super) fn open_tunnel(
     stream
         .write_all(request.as_bytes())
         .and_then(|()| stream.flush())
-        .map_err(|error| lost(error, target))?;
+        .map_err(|error| lost(error, STEP, target))?;
 
     let mut head = Vec::with_capacity(512);
     while !answered(&head, target, credentials.is_some())? {
@@ -41,8 +43,8 @@ pub(super) fn open_tunnel(
             return Err(Error::protocol("its answer to CONNECT has too long a head"));
         }
         let mut part = [0; 1024];
-        match stream.read(&mut part).map_err(|error| lost(error, target))? {
-            0 => return Err(lost(io::ErrorKind::UnexpectedEof.into(), target)),
+        match stream.read(&mut part).map_err(|error| lost(error, STEP, target))? {
+            0 => return Err(lost(io::ErrorKind::UnexpectedEof.into(), STEP, target)),
             count => head.extend_from_slice(part.get(..count).unwrap_or_default()),
         }
     }
@@ -103,19 +105,4 @@ fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) ->
 
 fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn lost(error: io::Error, target: Endpoint<'_>) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Error::timeout(format!("it did not answer CONNECT to {target} in time")),
-        io::ErrorKind::UnexpectedEof => Error::new(
-            ErrorKind::Connect,
-            format!("it closed the connection instead of answering CONNECT to {target}"),
-        ),
-        _ => Error::new(
-            ErrorKind::Connect,
-            format!("the connection to it broke during CONNECT to {target}: {error}"),
-        ),
-    }
-    .with_source(error)
 }
