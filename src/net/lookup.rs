@@ -50,8 +50,12 @@ impl Resolver {
     /// As the system does it.
     pub(super) fn of_the_system() -> Self {
         Self::new(|host, port| {
-            let mut found: Vec<_> = (host, port).to_socket_addrs()?.collect();
-            found.truncate(MAX_ADDRESSES);
+            let mut found = Vec::new();
+            for address in (host, port).to_socket_addrs()? {
+                if found.len() < MAX_ADDRESSES {
+                    found.push(address);
+                }
+            }
             Ok(found)
         })
     }

@@ -188,9 +188,9 @@ impl Proxy {
 impl Credentials {
     fn parse(text: &str) -> Option<Self> {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        let decode = |text: &str| {
-            let bytes = Zeroizing::new(percent_decode_str(text).collect::<Vec<u8>>());
-            std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
+        let decode = |text| {
+            let text = percent_decode_str(text).decode_utf8().ok()?;
+            Some(Zeroizing::new(text.into_owned()))
         };
         Some(Credentials { user: decode(user)?, password: decode(password)? })
     }

@@ -261,8 +261,8 @@ fn one_line(text: &str, limit: usize) -> String {
 /// `Retry-After`: seconds, or a date as RFC 9110 wants it.
 pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    if let Ok(seconds) = text.parse::<u64>() {
+        return (seconds <= u64::from(u32::MAX)).then(|| Duration::from_secs(seconds));
     }
     let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(http_date(text)?);
     // A moment that has passed already means now.
