@@ -8,6 +8,7 @@
 mod json;
 
 mod agent;
+mod base64;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
