@@ -46,6 +46,7 @@ pub(crate) struct Config {
 }
 
 impl fmt::Debug for Config {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
             .field("api_url", &self.api_url)
@@ -127,6 +128,7 @@ impl<O: Default> Builder<O> {
 }
 
 impl<O: fmt::Debug> fmt::Debug for Builder<O> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Builder").field("config", &self.config).field("own", &self.own).finish()
     }

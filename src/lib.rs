@@ -3,13 +3,12 @@
 // Not even in a corner: what this crate reads comes from the network.
 #![forbid(unsafe_code)]
 
-// First: their macros are for all.
+// First: its macros are for all.
 #[macro_use]
 mod json;
-#[macro_use]
-mod model;
 
 mod agent;
+mod base64;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
@@ -19,6 +18,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod model;
 mod net;
 mod socket;
 mod token;

@@ -5,10 +5,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
+use crate::json::{Json, Mistake, Read};
 
 const PAT_PREFIX: &str = "cru_";
 const CLAIM_PREFIX: &str = "cru_claim_";
@@ -29,6 +29,17 @@ impl Drop for Secret {
 }
 
 impl Secret {
+    /// What a person has typed or copied.
+    fn typed(what: &str, text: &str, check: fn(&str) -> Result<()>) -> Result<Self> {
+        // As a line of a settings file may have it.
+        if text.trim_start().starts_with(['"', '\'']) {
+            return Err(Error::invalid(format!("the {what} is in quotes: leave them out")));
+        }
+        let secret = Secret::parse(what, text)?;
+        check(&secret.0)?;
+        Ok(secret)
+    }
+
     /// Checks what every credential has in common: it must fit into an HTTP header unchanged.
     fn parse(what: &str, text: &str) -> Result<Self> {
         let text = text.trim();
@@ -68,21 +79,16 @@ macro_rules! token {
             ///
             /// # Errors
             /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+            #[inline]
             fn from_str(text: &str) -> Result<Self> {
-                // As a line of a settings file may have it.
-                if text.trim_start().starts_with(['"', '\'']) {
-                    return Err(Error::invalid(concat!("the ", $what, " is in quotes: leave them out")));
-                }
-                let secret = Secret::parse($what, text)?;
-                let check: fn(&str) -> Result<()> = $check;
-                check(&secret.0)?;
-                Ok($name(secret))
+                Secret::typed($what, text, $check).map($name)
             }
         }
 
         impl TryFrom<&str> for $name {
             type Error = Error;
 
+            #[inline]
             fn try_from(text: &str) -> Result<Self> {
                 text.parse()
             }
@@ -92,6 +98,7 @@ macro_rules! token {
             type Error = Error;
 
             /// The given string is wiped.
+            #[inline]
             fn try_from(mut text: String) -> Result<Self> {
                 let token = text.parse();
                 text.zeroize();
@@ -99,15 +106,16 @@ macro_rules! token {
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        impl Read for $name {
+            #[inline]
+            fn read(json: Json<'_>) -> Result<Self, Mistake> {
                 // Whatever the server calls a token is one: the strict check is for what people type.
-                let mut text = String::deserialize(deserializer)?;
-                let secret = Secret::parse($what, &text).map_err(serde::de::Error::custom);
-                text.zeroize();
-                Ok($name(secret?))
+                let secret = Secret::parse($what, json.text()?);
+                secret.map($name).map_err(|_| Mistake::wrong(concat!("this is no ", $what)))
             }
         }
+
+        deserialize!($name);
     };
 }
 
@@ -224,11 +232,14 @@ impl From<String> for WebhookSecret {
     }
 }
 
-impl<'de> Deserialize<'de> for WebhookSecret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(WebhookSecret::from)
+impl Read for WebhookSecret {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        json.text().map(WebhookSecret::from)
     }
 }
+
+deserialize!(WebhookSecret);
 
 /// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
@@ -249,8 +260,13 @@ impl PersonalAccessToken {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) when it is not set, [`Invalid`](crate::ErrorKind::Invalid) when it
     /// holds something else.
+    #[inline]
     pub fn from_env() -> Result<Self> {
-        from_env(&["CRUSTOCEAN_TOKEN"], "a personal access token (cru_…)")
+        let missing = "set the environment variable CRUSTOCEAN_TOKEN to a personal access token (cru_…)";
+        from_env(&["CRUSTOCEAN_TOKEN"], missing, |text| {
+            text.parse().map(|PersonalAccessToken(secret)| secret)
+        })
+        .map(PersonalAccessToken)
     }
 }
 
@@ -261,17 +277,22 @@ impl AgentToken {
     /// [`Config`](crate::ErrorKind::Config) when neither is set, [`Invalid`](crate::ErrorKind::Invalid) when it
     /// holds something else.
     pub fn from_env() -> Result<Self> {
-        from_env(&["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN"], "an agent's token")
+        let missing =
+            "set the environment variable AGENT_TOKEN or CRUSTOCEAN_AGENT_TOKEN to an agent's token";
+        from_env(&["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN"], missing, |text| {
+            text.parse().map(|AgentToken(secret)| secret)
+        })
+        .map(AgentToken)
     }
 }
 
-fn from_env<T: TryFrom<String, Error = Error>>(names: &[&str], what: &str) -> Result<T> {
+fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Secret>) -> Result<Secret> {
     for name in names {
         match std::env::var(name) {
             // An empty variable is how shells and .env files spell "not set".
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
-                return T::try_from(text).map_err(|error| {
+                return parse(&Zeroizing::new(text)).map_err(|error| {
                     let text = format!("{name}: {error}");
                     error.reworded(crate::ErrorKind::Invalid, text)
                 });
@@ -282,10 +303,11 @@ fn from_env<T: TryFrom<String, Error = Error>>(names: &[&str], what: &str) -> Re
             }
         }
     }
-    Err(Error::config(format!("set the environment variable {} to {what}", names.join(" or "))))
+    Err(Error::config(missing))
 }
 
 impl fmt::Debug for PersonalAccessToken {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A token taken from an answer of the server need not have the usual length: show a part only if
         // most of it stays hidden.
@@ -300,6 +322,7 @@ impl fmt::Debug for PersonalAccessToken {
 macro_rules! hidden_debug {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
+            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "(…)"))
             }

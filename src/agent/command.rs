@@ -80,6 +80,7 @@ impl Command<'_> {
 
     /// # Errors
     /// `Invalid` when it is no command.
+    #[inline]
     pub(crate) fn checked_text(&self) -> Result<&str> {
         checked(&self.text)
     }
@@ -177,7 +178,7 @@ fn checked(text: &str) -> Result<&str> {
 
 #[inline]
 fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
-    let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
+    let edit = || event.read::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
     (event.name() == "message-edited").then(edit).flatten()
 }
 

@@ -122,7 +122,7 @@ api_struct! {
 
 /// The text of an `error` event.
 pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.first::<Complaint>() {
+    match event.read::<Complaint>() {
         Ok(Complaint { message: Some(message) }) => message,
         _ => "the server gave no reason".to_owned(),
     }
@@ -179,10 +179,10 @@ impl Event {
     #[inline(never)]
     fn from_any(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => raw.first().map(Event::Message),
-            "message-edited" => raw.first().map(Event::MessageEdited),
-            "agency-joined" => raw.first().map(Event::AgencyJoined),
-            "agency-invited" => raw.first().map(Event::AgencyInvited),
+            "message" => raw.read().map(Event::Message),
+            "message-edited" => raw.read().map(Event::MessageEdited),
+            "agency-joined" => raw.read().map(Event::AgencyJoined),
+            "agency-invited" => raw.read().map(Event::AgencyInvited),
             "error" => Ok(Event::ServerError { message: complaint(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),

@@ -94,7 +94,7 @@ impl Events {
                 return place.map(Ok);
             }
             let look_up = agent.next_errand();
-            match agent.session().next(until.into_iter().chain(look_up).min()) {
+            match agent.session().next(earlier(until, look_up)) {
                 Next::Item(taken) => {
                     if Agent::is_gap(&taken.item) {
                         agent.look_for_rooms();
@@ -122,6 +122,14 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.advance(None, &mut true)
+    }
+}
+
+/// The earlier of two times, where there are any.
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }
 

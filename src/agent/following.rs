@@ -2,10 +2,10 @@
 //!
 //! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::agent::events::earlier;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Event, Inner};
 use crate::error::{ErrorKind, Result};
@@ -30,7 +30,9 @@ pub(crate) struct Following {
 #[derive(Debug)]
 struct Acts {
     run_errands: fn(&Agent),
-    accept: fn(&Agent, &Invitation),
+    welcome: fn(&Agent, &Invitation),
+    next_due: fn(&Following) -> Option<Instant>,
+    look: fn(&Following, Instant),
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +44,7 @@ struct State {
 #[derive(Debug)]
 struct Invites {
     /// The agencies that the agent was a member of to begin with, and those that it has been invited to since.
-    known: HashSet<AgencyId>,
+    known: Vec<AgencyId>,
     /// When to compare the list: an invitation may have been missed.
     due: Option<Instant>,
 }
@@ -65,13 +67,14 @@ impl Following {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_active(&self) -> bool {
-        self.acts.get().is_some()
-    }
-
     #[inline]
     fn activate(&self) {
-        self.acts.get_or_init(|| Acts { run_errands: Agent::do_errands, accept: Agent::accept });
+        self.acts.get_or_init(|| Acts {
+            run_errands: Agent::do_errands,
+            welcome: Agent::welcome,
+            next_due: Following::next_due,
+            look: Following::look,
+        });
     }
 
     /// The next errand, which is then this thread's.
@@ -89,11 +92,12 @@ impl Following {
         Some(Errand::Conversations)
     }
 
+    #[inline]
     fn next_due(&self) -> Option<Instant> {
         let state = self.lock();
         let invites = state.invites.as_ref().and_then(|invites| invites.due);
         let conversations = state.dms.as_ref().map(|conversations| conversations.due);
-        [invites, conversations].into_iter().flatten().min()
+        earlier(invites, conversations)
     }
 
     /// Everything is looked for at `due`.
@@ -110,13 +114,19 @@ impl Following {
 
     #[inline]
     fn follows_invites(&self) -> bool {
-        self.is_active() && self.lock().invites.is_some()
+        self.lock().invites.is_some()
     }
 
     /// False if it was known.
     #[inline]
     fn note_invite(&self, id: &AgencyId) -> bool {
-        self.lock().invites.as_mut().is_some_and(|invites| invites.known.insert(id.clone()))
+        match &mut self.lock().invites {
+            Some(invites) if !invites.known.contains(id) => {
+                invites.known.push(id.clone());
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -168,7 +178,7 @@ impl Agent {
     /// When a thread that waits for an event has to look up.
     pub(crate) fn next_errand(&self) -> Option<Instant> {
         let following = &self.inner.following;
-        following.is_active().then(|| following.next_due()).flatten()
+        (following.acts.get()?.next_due)(following)
     }
 
     /// Does what is due.
@@ -206,20 +216,27 @@ impl Agent {
 
     /// Something may have been missed.
     pub(crate) fn look_for_rooms(&self) {
-        if self.inner.following.is_active() {
-            self.inner.following.look(Instant::now());
+        let following = &self.inner.following;
+        if let Some(acts) = following.acts.get() {
+            (acts.look)(following, Instant::now());
         }
     }
 
     /// Does what an event asks for before it is handed out.
     pub(crate) fn attend_to(&self, event: &Event) {
-        let following = &self.inner.following;
         if let Event::AgencyInvited(invitation) = event
-            && following.follows_invites()
-            && let Some(acts) = following.acts.get()
+            && let Some(acts) = self.inner.following.acts.get()
         {
+            (acts.welcome)(self, invitation);
+        }
+    }
+
+    #[inline]
+    fn welcome(&self, invitation: &Invitation) {
+        let following = &self.inner.following;
+        if following.follows_invites() {
             following.note_invite(&invitation.agency_id);
-            (acts.accept)(self, invitation);
+            self.accept(invitation);
         }
     }
 
@@ -237,7 +254,7 @@ impl Agent {
                 if error.kind() != ErrorKind::Rejected {
                     // The link's fault: it is found on the list again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
-                        invites.known.remove(id);
+                        invites.known.retain(|known| known != id);
                         invites.due.get_or_insert(Instant::now() + AGAIN);
                     }
                 }

@@ -1,6 +1,6 @@
 //! Filling a gap from the rooms' history, while what comes after it is held.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use crate::agent::backfill;
 use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
-use crate::agent::track::{IdHasher, Track};
+use crate::agent::track::{IdHasher, Ids, Since, Track};
 use crate::client::Client;
-use crate::model::{AgencyId, Message, MessageId};
+use crate::error::Error;
+use crate::model::{AgencyId, Message};
 use crate::socket::{Item, RawEvent, Session, Taken};
 
 /// Long enough to read what is there, short enough not to be waiting.
@@ -34,7 +35,7 @@ pub(super) struct Line {
     /// Which [turn](Taken::turn) the backlog has got to.
     pub(super) turn: u64,
     /// Behind something that another consumer has taken and not brought here yet.
-    early: VecDeque<(u64, Queued)>,
+    early: Vec<(u64, Queued)>,
     /// Messages of a link whose gap has not been filled yet.
     held: Held,
     /// The same of a link that was lost before that. Its successor's history has them too, among others between them.
@@ -45,22 +46,22 @@ pub(super) struct Line {
 /// Events that wait for a history. The oldest go first when there are too many: those are in it for sure.
 #[derive(Debug, Default)]
 struct Held {
-    events: VecDeque<(Event, usize)>,
+    events: VecDeque<Queued>,
     bytes: usize,
 }
 
 impl Held {
-    fn push(&mut self, event: Event, size: usize) {
-        self.events.push_back((event, size));
-        self.bytes += size;
+    fn push(&mut self, event: Queued) {
+        self.bytes += event.size();
+        self.events.push_back(event);
         while self.events.len() > MOST_HELD || self.bytes > MOST_HELD_BYTES && self.events.len() > 1 {
-            self.bytes -= self.events.pop_front().map_or(0, |(_, size)| size);
+            self.bytes -= self.events.pop_front().map_or(0, |first| first.size());
         }
     }
 
-    fn append(&mut self, other: &mut Held) {
-        for (event, size) in std::mem::take(other).events {
-            self.push(event, size);
+    fn append(&mut self, other: Held) {
+        for event in other.events {
+            self.push(event);
         }
     }
 }
@@ -80,6 +81,15 @@ pub(super) enum Queued {
     /// An event that what came behind it has overtaken. It says nothing about what comes over the link that is up now.
     Late(Event),
     Item(Item),
+}
+
+impl Queued {
+    fn size(&self) -> usize {
+        match self {
+            Queued::Event(_, size) => *size,
+            Queued::Late(_) | Queued::Item(_) => 0,
+        }
+    }
 }
 
 /// `None` for an event that is no JSON at all: then the server is broken, and the link with it.
@@ -112,14 +122,16 @@ impl Line {
         let new = (turn, queued);
         let at = self.early.partition_point(|early| place(early) <= place(&new));
         self.early.insert(at, new);
-        let is_due = |(turn, queued): &(u64, Queued), now: u64| match queued {
-            Queued::Item(_) => *turn <= now + 1,
-            Queued::Event(..) | Queued::Late(_) => *turn <= now,
-        };
-        while self.early.front().is_some_and(|first| is_due(first, self.turn))
-            && let Some((turn, queued)) = self.early.pop_front()
-        {
-            self.turn = self.turn.max(turn);
+        let mut due = 0;
+        for (turn, queued) in &self.early {
+            let from = if matches!(queued, Queued::Item(_)) { self.turn + 1 } else { self.turn };
+            if *turn > from {
+                break;
+            }
+            self.turn = self.turn.max(*turn);
+            due += 1;
+        }
+        for (_, queued) in self.early.drain(..due) {
             self.backlog.push_back(queued);
         }
     }
@@ -128,9 +140,9 @@ impl Line {
         match queued {
             Queued::Item(Item::Restored) => {
                 self.holding = false;
-                let held = std::mem::take(&mut self.held);
-                for (event, size) in held.events.into_iter().rev() {
-                    self.backlog.push_front(Queued::Event(event, size));
+                let mut held = std::mem::take(&mut self.held);
+                while let Some(last) = held.events.pop_back() {
+                    self.backlog.push_front(last);
                 }
                 self.fill(tracks, source);
             }
@@ -141,13 +153,17 @@ impl Line {
                 }
             }
             Queued::Item(Item::Connected { attempt, recovered, again }) => {
-                self.stale.append(&mut self.held);
+                self.stale.append(std::mem::take(&mut self.held));
                 self.holding |= again;
                 self.ready.push_back(Event::Connected { attempt, recovered });
             }
-            Queued::Item(item) => self.ready.extend(Event::decode(item)),
-            Queued::Event(event @ (Event::Message(_) | Event::MessageEdited(_)), size) if self.holding => {
-                self.held.push(event, size);
+            Queued::Item(item) => {
+                if let Some(event) = Event::decode(item) {
+                    self.ready.push_back(event);
+                }
+            }
+            Queued::Event(Event::Message(_) | Event::MessageEdited(_), _) if self.holding => {
+                self.held.push(queued);
             }
             Queued::Event(event, _) | Queued::Late(event) => self.queue_if_new(&mut locked(tracks), event),
         }
@@ -185,36 +201,47 @@ impl Line {
         let mut tracks = locked(tracks);
         for (room, since, history) in histories {
             match history {
-                Ok(mut history) => {
-                    let track = tracks.entry(room).or_default();
-                    // From the first one on that came live, all come live.
-                    if let Some(first) = history.iter().position(|message| live.contains(&message.id)) {
-                        self.put_between(history.split_off(first), &live, track);
-                    }
-                    let (news, edits) = track.sort_out(history, &since);
-                    self.ready.extend(edits.into_iter().map(Event::MessageEdited));
-                    self.ready.extend(news.into_iter().map(Event::Message));
-                }
+                Ok(history) => self.take_history(history, &since, &live, tracks.entry(room).or_default()),
                 // An agent that is being closed needs no history.
                 Err(error) if error.is_closed() => {}
-                Err(error) => {
-                    log::info!("cannot fill the gap in {room}: {error}");
-                    let here = |event: &Event| matches!(event, Event::Message(it) if it.agency_id == room);
-                    let stale = std::mem::take(&mut self.stale.events).into_iter();
-                    let (heard, others): (VecDeque<_>, VecDeque<_>) =
-                        stale.partition(|(event, _)| here(event));
-                    self.stale.events = others;
-                    heard.into_iter().for_each(|(event, _)| self.queue_if_new(&mut tracks, event));
-                    self.ready.push_back(Event::GapNotFilled { agency_id: room, error: Arc::new(error) });
-                }
+                Err(error) => self.leave_gap(room, error, &mut tracks),
             }
         }
         self.stale = Held::default();
     }
 
+    fn take_history(&mut self, mut history: Vec<Message>, since: &Since, live: &Ids, track: &mut Track) {
+        // From the first one on that came live, all come live.
+        if let Some(first) = history.iter().position(|message| live.contains(&message.id)) {
+            self.put_between(history.split_off(first), live, track);
+        }
+        let (news, edits) = track.sort_out(history, since);
+        for edit in edits {
+            self.ready.push_back(Event::MessageEdited(edit));
+        }
+        for message in news {
+            self.ready.push_back(Event::Message(message));
+        }
+    }
+
+    /// What was heard there over the link before has to do.
+    fn leave_gap(&mut self, room: AgencyId, error: Error, tracks: &mut Tracks) {
+        log::info!("cannot fill the gap in {room}: {error}");
+        for _ in 0..self.stale.events.len() {
+            match self.stale.events.pop_front() {
+                Some(Queued::Event(Event::Message(message), _)) if message.agency_id == room => {
+                    self.queue_if_new(tracks, Event::Message(message));
+                }
+                Some(other) => self.stale.events.push_back(other),
+                None => {}
+            }
+        }
+        self.ready.push_back(Event::GapNotFilled { agency_id: room, error: Arc::new(error) });
+    }
+
     /// What has not come live although something after it has does not come any more: the server has shown messages in
     /// another order than it keeps them in, and the agent was let in between the two. It belongs before what is next.
-    fn put_between(&mut self, history: Vec<Message>, live: &HashSet<MessageId>, track: &Track) {
+    fn put_between(&mut self, history: Vec<Message>, live: &Ids, track: &Track) {
         let mut unshown: Vec<Message> = Vec::new();
         for mut message in history {
             if !live.contains(&message.id) {
@@ -228,17 +255,22 @@ impl Line {
             if unshown.is_empty() {
                 continue;
             }
-            let is_it = |queued: &Queued| matches!(queued, Queued::Event(Event::Message(it), _) if it.id == message.id);
-            let Some(at) = self.backlog.iter().position(is_it) else { continue };
-            for message in unshown.drain(..).rev() {
-                self.backlog.insert(at, Queued::Event(Event::Message(message), 0));
+            // Once around.
+            for _ in 0..self.backlog.len() {
+                let Some(queued) = self.backlog.pop_front() else { break };
+                if matches!(&queued, Queued::Event(Event::Message(it), _) if it.id == message.id) {
+                    for message in std::mem::take(&mut unshown) {
+                        self.backlog.push_back(Queued::Event(Event::Message(message), 0));
+                    }
+                }
+                self.backlog.push_back(queued);
             }
         }
     }
 
     /// The histories hold what has come live meanwhile, too. That was not missed; what of it is still in the socket is
     /// read now.
-    fn take_what_came_live(&mut self, source: &Source<'_>) -> HashSet<MessageId> {
+    fn take_what_came_live(&mut self, source: &Source<'_>) -> Ids {
         // A room that never falls silent must not keep us here.
         let end = Instant::now() + LONGEST_LOOK;
         let mut bytes = 0;
@@ -259,11 +291,13 @@ impl Line {
                 item => self.arrive(turn, Queued::Item(item)),
             }
         }
-        let live = self.backlog.iter().filter_map(|queued| match queued {
-            Queued::Event(Event::Message(message), _) => Some(message.id.clone()),
-            _ => None,
-        });
-        live.collect()
+        let mut live = Ids::default();
+        for queued in &self.backlog {
+            if let Queued::Event(Event::Message(message), _) = queued {
+                live.insert(&message.id);
+            }
+        }
+        live
     }
 }
 
@@ -281,8 +315,16 @@ pub(super) fn is_new(tracks: &mut Tracks, event: &Event) -> bool {
         },
         Event::MessageEdited(edit) => {
             match &edit.agency_id {
-                Some(room) => tracks.get_mut(room).into_iter().for_each(|track| track.hear_edit(edit)),
-                None => tracks.values_mut().for_each(|track| track.hear_edit(edit)),
+                Some(room) => {
+                    if let Some(track) = tracks.get_mut(room) {
+                        track.hear_edit(edit);
+                    }
+                }
+                None => {
+                    for track in tracks.values_mut() {
+                        track.hear_edit(edit);
+                    }
+                }
             }
             true
         }
@@ -326,7 +368,9 @@ mod tests {
             line.backlog.push_back(Queued::Event(message("joined", id), 1));
         }
         let history = ["m2", "m1", "m3", "m4", "m5", "m6"].map(bare).to_vec();
-        line.put_between(history, &HashSet::from(["m2".into(), "m5".into()]), &track);
+        let mut live = Ids::default();
+        ["m2", "m5"].into_iter().for_each(|id| live.insert(&id.into()));
+        line.put_between(history, &live, &track);
         let queued = line.backlog.iter().filter_map(|queued| match queued {
             Queued::Event(Event::Message(message), _) => Some((message.content.as_str(), message.replayed)),
             _ => None,
@@ -340,11 +384,12 @@ mod tests {
     #[test]
     fn what_is_held_is_bounded_in_number_and_bytes() {
         let mut held = Held::default();
-        (0..2 * MOST_HELD).for_each(|_| held.push(message("a", "x"), 1));
+        let event = |size| Queued::Event(message("a", "x"), size);
+        (0..2 * MOST_HELD).for_each(|_| held.push(event(1)));
         assert_eq!((held.events.len(), held.bytes), (MOST_HELD, MOST_HELD));
-        (0..10).for_each(|_| held.push(message("a", "x"), MOST_HELD_BYTES / 4));
+        (0..10).for_each(|_| held.push(event(MOST_HELD_BYTES / 4)));
         assert_eq!((held.events.len(), held.bytes), (4, MOST_HELD_BYTES));
-        held.push(message("a", "x"), 10 * MOST_HELD_BYTES);
+        held.push(event(10 * MOST_HELD_BYTES));
         assert_eq!(held.events.len(), 1, "one is kept, however large");
     }
 

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::agent::split;
 use crate::agent::{Agent, Outgoing};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::AgencyId;
 
 /// What becomes of a text that is longer than the platform handles well:
 /// [`AgentBuilder::long_messages`](crate::AgentBuilder::long_messages).
@@ -116,50 +115,46 @@ fn too_long(what: &str, count: usize, limit: usize) -> Error {
 }
 
 impl Agent {
-    /// Sends the parts of a long message one by one with `say`, which is told which one it is.
+    /// Sends the parts of a long message one by one with `say`.
     ///
     /// # Errors
     /// The first, as `MaybeSent` if it is not the first part's: then the message is there in part.
-    pub(crate) fn say_in_parts<T>(
+    pub(crate) fn say_in_parts(
         &self,
-        room: &AgencyId,
         parts: Vec<Outgoing>,
-        say: impl Fn(&AgencyId, Outgoing) -> Result<T>,
-    ) -> Result<Vec<T>> {
+        say: &mut dyn FnMut(Outgoing) -> Result<()>,
+    ) -> Result<()> {
         let options = self.options();
         let turn = self.long_turn().take(Instant::now() + options.send_timeout);
         let _turn = turn.ok_or_else(|| {
             Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
         })?;
         let pause = options.long_messages.pause();
-        self.say_parts(room, parts, pause, say)
+        self.say_parts(parts, pause, say)
     }
 
     /// As [`say_in_parts`](Agent::say_in_parts), without waiting for one's turn.
-    pub(crate) fn say_parts<T>(
+    pub(crate) fn say_parts(
         &self,
-        room: &AgencyId,
         parts: Vec<Outgoing>,
         pause: Duration,
-        say: impl Fn(&AgencyId, Outgoing) -> Result<T>,
-    ) -> Result<Vec<T>> {
+        say: &mut dyn FnMut(Outgoing) -> Result<()>,
+    ) -> Result<()> {
         let count = parts.len();
-        let mut said = Vec::with_capacity(count);
-        for part in parts {
-            if !said.is_empty() && !pause.is_zero() {
+        for (said, part) in parts.into_iter().enumerate() {
+            if said > 0 && !pause.is_zero() {
                 self.session().pause(pause);
             }
-            match say(room, part) {
-                Ok(done) => said.push(done),
-                Err(error) if said.is_empty() => return Err(error),
+            match say(part) {
+                Ok(()) => {}
+                Err(error) if said == 0 => return Err(error),
                 Err(error) => {
-                    let text =
-                        format!("{} of {count} parts of the message were sent, then: {error}", said.len());
+                    let text = format!("{said} of {count} parts of the message were sent, then: {error}");
                     return Err(error.reworded(ErrorKind::MaybeSent, text));
                 }
             }
         }
-        Ok(said)
+        Ok(())
     }
 }
 

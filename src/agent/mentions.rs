@@ -4,6 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::agent::events::earlier;
 use crate::agent::exchange::{ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, RecvError};
 use crate::error::Result;
@@ -113,7 +114,7 @@ impl Mentions {
             if is_late {
                 patience = patience.saturating_sub(1);
             }
-            let wake = until.into_iter().chain(self.look_up(now)).min();
+            let wake = earlier(until, self.look_up(now));
             match self.events.recv(wake) {
                 Ok(Event::Message(message)) => {
                     if let Some(message) = self.consider(message) {
@@ -166,7 +167,7 @@ impl Mentions {
     fn look_up(&self, now: Instant) -> Option<Instant> {
         let due = self.desk().exchanges.as_ref().map(Exchanges::next_due)?;
         let glance = (Arc::strong_count(&self.desk) > 1).then(|| now + GLANCE);
-        due.into_iter().chain(glance).min()
+        earlier(due, glance)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {

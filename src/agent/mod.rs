@@ -12,6 +12,7 @@ mod editor;
 mod event;
 mod events;
 mod exchange;
+mod extras;
 mod feed;
 mod following;
 mod gap;

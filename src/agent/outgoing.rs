@@ -3,10 +3,10 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::agent::split;
+use crate::agent::extras::Extras;
+use crate::agent::split::{self, Part};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
 
@@ -30,7 +30,7 @@ const ON_EVERY_PART: [&str; 2] = ["loop_guard", "agent_log"];
 pub struct Outgoing {
     content: String,
     kind: Option<MessageType>,
-    metadata: Map<String, Value>,
+    metadata: Extras,
     /// What is in the metadata, too.
     spans: Vec<Span>,
 }
@@ -38,7 +38,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// A chat message. White space around the text is trimmed when it is sent, as the platform's own clients do.
     pub fn new(text: impl Into<String>) -> Self {
-        Outgoing { content: text.into(), kind: None, metadata: Map::new(), spans: Vec::new() }
+        Outgoing { content: text.into(), kind: None, metadata: Extras::default(), spans: Vec::new() }
     }
 
     /// A message of pieces with colours of their own; joined they are its text.
@@ -61,14 +61,16 @@ impl Outgoing {
 
     /// Adds one key to the metadata. A later value for the same key replaces the earlier one.
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.metadata.insert(key.into(), value.into());
+        self.metadata.set(key, &value.into());
         self
     }
 
     /// Adds all keys of `metadata`.
     #[inline]
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
-        self.metadata.extend(metadata);
+        for (key, value) in metadata {
+            self.metadata.set(key, &value);
+        }
         self
     }
 
@@ -76,7 +78,7 @@ impl Outgoing {
     /// steps of one's own.
     pub fn trace(mut self, trace: impl Into<TraceReport>) -> Self {
         let TraceReport { steps, duration } = trace.into();
-        self.insert("trace", &steps);
+        self.metadata.set("trace", &steps);
         match duration {
             Some(duration) => self.duration(duration),
             None => self,
@@ -84,6 +86,7 @@ impl Outgoing {
     }
 
     /// Shows how long it took. Whole milliseconds are written.
+    #[inline]
     pub fn duration(self, duration: Duration) -> Self {
         self.with("duration", label::write(duration))
     }
@@ -96,33 +99,30 @@ impl Outgoing {
     /// Has colours.
     #[inline]
     pub fn style(mut self, style: Style) -> Self {
-        self.insert("style", &style);
+        self.metadata.set("style", &style);
         self
     }
 
     /// Has pieces with colours of their own. Joined they are the text: it cannot be sent if its text is something else.
     /// Without a text it gets that one.
     pub fn spans(mut self, spans: impl IntoIterator<Item = impl Into<Span>>) -> Self {
-        let mut spans: Vec<Span> = spans.into_iter().map(Into::into).collect();
-        trim(&mut spans);
-        if self.text() == joined(&self.spans) {
-            self.content = joined(&spans);
-        }
-        self.insert("content_spans", &spans);
-        self.spans = spans;
+        self.set_spans(spans.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Is a log of the agent's reasoning: other agents do not put it before their language models.
-    pub fn agent_log(self) -> Self {
-        self.with("agent_log", true)
+    fn set_spans(&mut self, spans: Vec<Span>) {
+        let spans = trimmed(spans);
+        if self.text() == joined(&self.spans) {
+            self.content = joined(&spans);
+        }
+        self.metadata.set("content_spans", &spans);
+        self.spans = spans;
     }
 
-    fn insert(&mut self, key: &str, value: &impl Serialize) {
-        // Cannot fail: these types have strings for keys.
-        if let Ok(value) = serde_json::to_value(value) {
-            self.metadata.insert(key.to_owned(), value);
-        }
+    /// Is a log of the agent's reasoning: other agents do not put it before their language models.
+    #[inline]
+    pub fn agent_log(self) -> Self {
+        self.with("agent_log", true)
     }
 
     /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand. As
@@ -130,22 +130,21 @@ impl Outgoing {
     /// [`post`](crate::Room::post), the end of a [`Stream`](crate::Stream).
     pub fn in_reply_to(mut self, message: &Message) -> Self {
         let guard = message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
-        if !self.metadata.contains_key("loop_guard")
-            && let Ok(value) = serde_json::to_value(guard)
-        {
-            self.metadata.insert("loop_guard".to_owned(), value);
+        if !self.metadata.contains("loop_guard") {
+            self.metadata.set("loop_guard", &guard);
         }
         self
     }
 
     /// Carries a mark by which it is known again in the room.
+    #[inline]
     pub(crate) fn marked(mut self, mark: &str) -> Self {
-        self.metadata.insert(POST_MARK.to_owned(), mark.into());
+        self.metadata.set(POST_MARK, &mark);
         self
     }
 
     /// Text, type and metadata, for an answer that is not sent but given.
-    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, Map<String, Value>) {
+    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, Extras) {
         (self.content, self.kind, self.metadata)
     }
 
@@ -162,20 +161,24 @@ impl Outgoing {
     pub(crate) fn split(&self, limit: usize) -> Result<Vec<Outgoing>> {
         self.check_spans()?;
         let text = self.text();
-        let parts = split::split(text, limit).into_iter().enumerate().map(|(n, part)| {
-            let content =
-                format!("{}{}{}", part.prefix, text.get(part.range.clone()).unwrap_or_default(), part.suffix);
-            let mut message = Outgoing { content, kind: self.kind.clone(), ..Outgoing::new("") };
-            let carried = |key: &str| n == 0 || ON_EVERY_PART.contains(&key);
-            let metadata = self.metadata.iter().filter(|(key, _)| carried(key));
-            message.metadata = metadata.map(|(key, value)| (key.clone(), value.clone())).collect();
-            if self.spans.is_empty() {
-                return message;
+        let mut messages: Vec<Outgoing> = Vec::new();
+        for Part { range, prefix, suffix } in split::split(text, limit) {
+            let piece = text.get(range.clone()).unwrap_or_default();
+            let mut message = Outgoing::new([prefix.as_str(), piece, &suffix].concat());
+            message.kind.clone_from(&self.kind);
+            message.metadata = match messages.is_empty() {
+                true => self.metadata.clone(),
+                false => self.metadata.only(&ON_EVERY_PART),
+            };
+            if !self.spans.is_empty() {
+                let mut spans = vec![Span::new(prefix)];
+                slice(&self.spans, range, &mut spans);
+                spans.push(Span::new(suffix));
+                message.set_spans(spans);
             }
-            let inside = slice(&self.spans, part.range);
-            message.spans([Span::new(part.prefix)].into_iter().chain(inside).chain([Span::new(part.suffix)]))
-        });
-        Ok(parts.collect())
+            messages.push(message);
+        }
+        Ok(messages)
     }
 
     fn check_spans(&self) -> Result<()> {
@@ -185,7 +188,7 @@ impl Outgoing {
         Err(Error::invalid("the spans of a message, joined, are its text: these are something else"))
     }
 
-    pub(crate) fn metadata_map(&self) -> &Map<String, Value> {
+    pub(crate) fn extras(&self) -> &Extras {
         &self.metadata
     }
 
@@ -198,11 +201,7 @@ impl Outgoing {
         if content.is_empty() {
             return Err(Error::invalid("the message has no text"));
         }
-        if !self.spans.is_empty() && joined(&self.spans) != content {
-            return Err(Error::invalid(
-                "the spans of a message, joined, are its text: these are something else",
-            ));
-        }
+        self.check_spans()?;
         Ok(SendMessage {
             agency_id: agency,
             content,
@@ -213,13 +212,16 @@ impl Outgoing {
 }
 
 fn joined(spans: &[Span]) -> String {
-    spans.iter().map(|span| span.text.as_str()).collect()
+    let mut text = String::new();
+    for span in spans {
+        text.push_str(&span.text);
+    }
+    text
 }
 
-/// What of the spans lies within a range of the joined text.
-fn slice(spans: &[Span], range: Range<usize>) -> Vec<Span> {
+/// Adds what of the spans lies within a range of the joined text.
+fn slice(spans: &[Span], range: Range<usize>, within: &mut Vec<Span>) {
     let mut start = 0;
-    let mut within = Vec::new();
     for span in spans {
         let (from, to) = (range.start.max(start), range.end.min(start + span.text.len()));
         if from < to
@@ -231,21 +233,27 @@ fn slice(spans: &[Span], range: Range<usize>) -> Vec<Span> {
         }
         start += span.text.len();
     }
-    within
 }
 
 /// As the text is trimmed when it is sent.
-fn trim(spans: &mut Vec<Span>) {
-    let first = spans.iter().position(|span| !span.text.trim().is_empty()).unwrap_or(spans.len());
-    spans.drain(..first);
-    spans.retain(|span| !span.text.is_empty());
-    while spans.pop_if(|span| span.text.trim().is_empty()).is_some() {}
-    if let Some(first) = spans.first_mut() {
-        first.text = first.text.trim_start().to_owned();
+fn trimmed(spans: Vec<Span>) -> Vec<Span> {
+    let mut kept: Vec<Span> = Vec::new();
+    for mut span in spans {
+        if kept.is_empty() {
+            span.text = span.text.trim_start().to_owned();
+        }
+        if !span.text.is_empty() {
+            kept.push(span);
+        }
     }
-    if let Some(last) = spans.last_mut() {
+    while let Some(last) = kept.last_mut() {
         last.text.truncate(last.text.trim_end().len());
+        if !last.text.is_empty() {
+            break;
+        }
+        kept.pop();
     }
+    kept
 }
 
 impl From<&str> for Outgoing {
@@ -273,7 +281,7 @@ payload! {
         agency_id: &'a AgencyId = always("agencyId"),
         content: &'a str = always("content"),
         kind: Option<&'a MessageType> = optional("type"),
-        metadata: Option<&'a Map<String, Value>> = optional("metadata"),
+        metadata: Option<&'a Extras> = optional("metadata"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! Who is there and what they are doing, as far as it is known how the server says it.
 
-use std::collections::HashMap;
+use std::ops::Range;
 
 use serde_json::value::RawValue;
 
+use crate::json;
 use crate::model::{AgencyId, UserId};
 use crate::socket::RawEvent;
 
@@ -23,14 +24,22 @@ pub struct Presence {
     raw: RawEvent,
 }
 
+/// The usual names.
+const KEYS: [&str; 9] =
+    ["agencyId", "agency_id", "userId", "user_id", "agentId", "agent_id", "id", "username", "status"];
+/// Which of them say the same, the best first.
+const ROOM: Range<usize> = 0..2;
+const USER: Range<usize> = 2..7;
+const USERNAME: Range<usize> = 7..8;
+const STATUS: Range<usize> = 8..9;
+
 impl Presence {
     pub(crate) fn of(raw: RawEvent) -> Self {
-        let fields: HashMap<String, &RawValue> = raw.first().unwrap_or_default();
-        let text = |keys: &[&str]| keys.iter().find_map(|key| read(fields.get(*key)?));
-        let agency_id = text(&["agencyId", "agency_id"]).map(AgencyId::from);
-        let user_id = text(&["userId", "user_id", "agentId", "agent_id", "id"]).map(UserId::from);
-        let (username, status) = (text(&["username"]), text(&["status"]));
-        drop(fields);
+        let payload = raw.first::<&RawValue>().map_or("", RawValue::get);
+        let found = json::pick(payload, KEYS).unwrap_or_default();
+        let first = |of: Range<usize>| found.get(of)?.iter().find_map(|value| read((*value)?));
+        let (agency_id, user_id) = (first(ROOM).map(AgencyId::from), first(USER).map(UserId::from));
+        let (username, status) = (first(USERNAME), first(STATUS));
         Presence { agency_id, user_id, username, status, raw }
     }
 
@@ -44,7 +53,7 @@ impl Presence {
 fn read(value: &RawValue) -> Option<String> {
     let text = value.get();
     match text.as_bytes().first()? {
-        b'"' => serde_json::from_str(text).ok(),
+        b'"' => json::from_str(text).ok(),
         b'0'..=b'9' => Some(text.to_owned()),
         _ => None,
     }

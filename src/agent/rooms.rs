@@ -1,6 +1,5 @@
 //! Which rooms the agent is in, and how it gets (back) into them.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -56,11 +55,31 @@ struct State {
     /// In the order they were joined.
     joined: Vec<Joined>,
     /// Left lately. The server may go on sending their events over the link that was up then.
-    left: VecDeque<AgencyId>,
+    left: Vec<AgencyId>,
 }
 
 /// What was left before that is old news to the server, too.
 const MOST_LEFT: usize = 256;
+
+impl State {
+    fn place(&self, id: &AgencyId) -> Option<usize> {
+        self.joined.iter().position(|room| room.id == *id)
+    }
+
+    fn find(&self, id: &AgencyId) -> Option<&Joined> {
+        self.joined.get(self.place(id)?)
+    }
+
+    fn remove(&mut self, id: &AgencyId) -> Option<Joined> {
+        self.place(id).map(|at| self.joined.remove(at))
+    }
+}
+
+/// Takes an id off a list. False if it is not on it.
+fn strike(list: &mut Vec<AgencyId>, id: &AgencyId) -> bool {
+    let place = list.iter().position(|it| it == id);
+    place.map(|at| list.remove(at)).is_some()
+}
 
 impl Rooms {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,11 +99,11 @@ impl Rooms {
     fn enter(&self, id: &AgencyId, mut about: About, chosen: bool) {
         self.expect(id);
         let mut state = self.lock();
-        let known = state.joined.iter().position(|room| room.id == *id);
+        let known = state.place(id);
         match known.and_then(|at| state.joined.get_mut(at)) {
             Some(room) if !chosen => room.about = about.or(&room.about),
             _ => {
-                if let Some(room) = known.map(|at| state.joined.remove(at)) {
+                if let Some(room) = state.remove(id) {
                     about = about.or(&room.about);
                 }
                 state.joined.push(Joined { id: id.clone(), about, chosen });
@@ -96,26 +115,25 @@ impl Rooms {
     pub(crate) fn expect(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
             let mut state = self.lock();
-            state.left.retain(|room| room != id);
+            strike(&mut state.left, id);
             self.any_left.store(!state.left.is_empty(), Ordering::Release);
         }
     }
 
     /// The server does not let the agent in any more.
     pub(crate) fn lose(&self, id: &AgencyId) {
-        self.lock().joined.retain(|room| room.id != *id);
+        drop(self.lock().remove(id));
     }
 
     /// The agent does not want to be in it any more. What is known of it, if it was.
     #[inline]
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<About> {
         let mut state = self.lock();
-        let at = state.joined.iter().position(|room| room.id == *id)?;
-        let room = state.joined.remove(at);
+        let room = state.remove(id)?;
         if state.left.len() == MOST_LEFT {
-            state.left.pop_front();
+            state.left.remove(0);
         }
-        state.left.push_back(room.id);
+        state.left.push(room.id);
         self.any_left.store(true, Ordering::Release);
         Some(room.about)
     }
@@ -125,11 +143,11 @@ impl Rooms {
     }
 
     pub(crate) fn contains(&self, id: &AgencyId) -> bool {
-        self.lock().joined.iter().any(|room| room.id == *id)
+        self.lock().place(id).is_some()
     }
 
     pub(crate) fn about(&self, id: &AgencyId) -> Option<About> {
-        self.lock().joined.iter().find(|room| room.id == *id).map(|room| room.about.clone())
+        self.lock().find(id).map(|room| room.about.clone())
     }
 
     /// The room to speak in when none is named: the one that was last joined by name.
@@ -169,14 +187,14 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     let mut deadline = Instant::now() + limit;
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
     let mut said = None;
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
-            return event.first().map_err(|error| {
+            return event.read().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
@@ -200,16 +218,16 @@ pub(crate) struct Door {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thoughts: Arc<Thoughts>,
     pub(crate) join_timeout: Duration,
-    /// How often the server has said nothing at all to a join, one link after the other.
-    pub(crate) unanswered: Mutex<HashMap<AgencyId, u32>>,
+    /// The rooms to whose join the server has said nothing at all, as often as that was so, one link after the other.
+    pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
 /// A server that is slow gets another chance, on another link. One that never says a word about one room must not
 /// keep the agent out of all the others.
-const CHANCES: u32 = 3;
+const CHANCES: usize = 3;
 
 impl Door {
-    fn unanswered(&self) -> MutexGuard<'_, HashMap<AgencyId, u32>> {
+    fn unanswered(&self) -> MutexGuard<'_, Vec<AgencyId>> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -218,9 +236,8 @@ impl Door {
             ErrorKind::Rejected => true,
             ErrorKind::Timeout => {
                 let mut unanswered = self.unanswered();
-                let count = unanswered.entry(id.clone()).or_default();
-                *count += 1;
-                *count >= CHANCES
+                unanswered.push(id.clone());
+                unanswered.iter().filter(|room| *room == id).count() >= CHANCES
             }
             _ => false,
         }
@@ -286,11 +303,9 @@ pub(crate) fn join_together(
     let mut deadline = Instant::now() + limit;
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
-        match event.first::<AgencyJoined>() {
+        match event.read::<AgencyJoined>() {
             Ok(joined) => {
-                let wanted = missing.len();
-                missing.retain(|id| *id != joined.agency_id);
-                if missing.len() < wanted {
+                if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
                 }
             }

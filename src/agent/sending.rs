@@ -68,7 +68,14 @@ impl Agent {
     pub(crate) fn post_all_to(&self, room: &AgencyId, message: Outgoing) -> Result<Vec<Message>> {
         match self.options().long_messages.apply(&message)? {
             None => Ok(vec![self.post_one(room, message)?]),
-            Some(parts) => self.say_in_parts(room, parts, |room, part| self.post_one(room, part)),
+            Some(parts) => {
+                let mut posted = Vec::new();
+                self.say_in_parts(parts, &mut |part| {
+                    posted.push(self.post_one(room, part)?);
+                    Ok(())
+                })?;
+                Ok(posted)
+            }
         }
     }
 
@@ -98,15 +105,16 @@ impl Agent {
     /// # Errors
     /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        let (room, message) = (self.current_room()?, message.into());
-        let say = |room: &AgencyId, part: &Outgoing| {
-            self.inner.session.emit("send-message", &part.payload(room)?, Instant::now())
-        };
-        match self.options().long_messages.apply(&message)? {
-            None => say(&room, &message),
-            Some(parts) => {
-                self.say_parts(&room, parts, Duration::ZERO, |room, part| say(room, &part)).map(drop)
-            }
+        self.try_send_to(&self.current_room()?, &message.into())
+    }
+
+    #[inline]
+    fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let say =
+            |part: &Outgoing| self.inner.session.emit("send-message", &part.payload(room)?, Instant::now());
+        match self.options().long_messages.apply(message)? {
+            None => say(message),
+            Some(parts) => self.say_parts(parts, Duration::ZERO, &mut |part| say(&part)),
         }
     }
 
@@ -124,11 +132,10 @@ impl Agent {
     }
 
     pub(crate) fn send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let say = |part: &Outgoing| self.emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
-            None => self.emit("send-message", &message.payload(room)?),
-            Some(parts) => self
-                .say_in_parts(room, parts, |room, part| self.emit("send-message", &part.payload(room)?))
-                .map(drop),
+            None => say(message),
+            Some(parts) => self.say_in_parts(parts, &mut |part| say(&part)),
         }
     }
 

@@ -88,17 +88,28 @@ fn cut<'t>(rest: &'t str, window: usize, fence: Option<Fence<'t>>) -> Cut {
     }
     let head = rest.get(..window).unwrap_or(rest);
     // The white space behind the last word that fits.
-    let words = rest.char_indices().take_while(|(at, _)| *at <= window).filter(|(at, c)| {
-        let is_space = c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
-        *at >= half && is_space
-    });
     let mut next_word = NextWord::default();
-    let word = words.map(|(at, _)| at).filter(|at| may_begin(rest, next_word.behind(rest, *at)));
-    let at = word.last().or_else(|| {
-        let mut ends = head.char_indices().rev().map(|(at, _)| at).take_while(|at| *at >= half.max(1));
-        if may_begin(rest, window) { Some(window) } else { ends.find(|at| may_begin(rest, *at)) }
+    let mut word = None;
+    for (at, c) in rest.char_indices() {
+        if at > window {
+            break;
+        }
+        let is_space = c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
+        if at >= half && is_space && may_begin(rest, next_word.behind(rest, at)) {
+            word = Some(at);
+        }
+    }
+    let at = word.unwrap_or_else(|| {
+        // Within a word, then.
+        let mut at = window;
+        while !may_begin(rest, at) {
+            at = at.saturating_sub(1);
+            if at < half.max(1) {
+                return window;
+            }
+        }
+        at
     });
-    let at = at.unwrap_or(window);
     let end = match after(fence, head.get(..at).unwrap_or(head)) {
         Some(_) => at,
         None => head.get(..at).unwrap_or(head).trim_end().len(),

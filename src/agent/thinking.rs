@@ -1,6 +1,5 @@
 //! The indicator that an agent is at work.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -31,7 +30,8 @@ pub(crate) struct Thoughts(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    rooms: HashMap<AgencyId, Shown>,
+    /// Few at a time.
+    rooms: Vec<(AgencyId, Shown)>,
     next: u64,
 }
 
@@ -40,6 +40,17 @@ struct Shown {
     /// The last one shows.
     guards: Vec<(u64, String)>,
     repeating: Repeating,
+}
+
+impl State {
+    fn of(&mut self, room: &AgencyId) -> Option<&mut Shown> {
+        self.rooms.iter_mut().find(|(shown, _)| shown == room).map(|(_, shown)| shown)
+    }
+
+    fn remove(&mut self, room: &AgencyId) -> Option<Shown> {
+        let at = self.rooms.iter().position(|(shown, _)| shown == room)?;
+        Some(self.rooms.swap_remove(at).1)
+    }
 }
 
 impl Thoughts {
@@ -51,7 +62,7 @@ impl Thoughts {
     /// The agent leaves this room: its guards show nothing any more.
     #[inline]
     pub(crate) fn end(&self, room: &AgencyId) {
-        self.lock().rooms.remove(room);
+        drop(self.lock().remove(room));
     }
 
     #[inline]
@@ -61,7 +72,7 @@ impl Thoughts {
 
     /// The server does not let the agent into this room any more, and would complain about whatever is sent there.
     pub(crate) fn lose(&self, room: &AgencyId) {
-        if let Some(shown) = self.lock().rooms.remove(room) {
+        if let Some(shown) = self.lock().remove(room) {
             shown.repeating.abandon();
         }
     }
@@ -102,7 +113,7 @@ impl Room {
         state.next += 1;
         let id = state.next;
         let status = status.into();
-        let shown = match state.rooms.get_mut(self.id()) {
+        let shown = match state.of(self.id()) {
             Some(shown) => {
                 let told = shown.tell(&agent, self.id(), &status);
                 shown.guards.push((id, status));
@@ -113,7 +124,7 @@ impl Room {
                 let off = payload(&agent, self.id(), None);
                 agent.session().repeat(THINKING, &on, &off, EVERY).map(|repeating| {
                     let guards = vec![(id, status)];
-                    state.rooms.insert(self.id().clone(), Shown { guards, repeating });
+                    state.rooms.push((self.id().clone(), Shown { guards, repeating }));
                 })
             }
         };
@@ -130,7 +141,7 @@ impl Thinking {
     pub fn set(&self, status: impl Into<String>) {
         let status = status.into();
         let mut state = self.agent.inner.thoughts.lock();
-        let Some(shown) = state.rooms.get_mut(&self.room) else { return };
+        let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         if on_top && let Err(error) = shown.tell(&self.agent, &self.room, &status) {
             log::info!("the room does not see what the agent is thinking: {error}");
@@ -155,13 +166,13 @@ impl Drop for Thinking {
             return;
         }
         let mut state = self.agent.inner.thoughts.lock();
-        let Some(shown) = state.rooms.get_mut(&self.room) else { return };
+        let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         shown.guards.retain(|(id, _)| *id != self.id);
         match shown.guards.last() {
             None => {
                 // Says that it is over.
-                state.rooms.remove(&self.room);
+                drop(state.remove(&self.room));
             }
             Some((_, before)) if on_top => {
                 if let Err(error) = shown.tell(&self.agent, &self.room, before) {

@@ -1,7 +1,7 @@
 //! How far the consumer has got in one room, so that a gap can be told from what was heard.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::model::{Message, MessageEdited, MessageId, Timestamp};
 
@@ -20,7 +20,7 @@ pub(crate) struct Track {
     at_newest: usize,
     recent: VecDeque<Known>,
     /// What the last backfill brought; the same may still come live.
-    replayed: HashSet<MessageId>,
+    replayed: Ids,
     /// Whether it is a direct conversation: its history is elsewhere.
     pub(crate) dm: bool,
 }
@@ -48,13 +48,23 @@ struct Known {
 #[derive(Debug, Default)]
 pub(crate) struct IdHasher(u64);
 
+impl IdHasher {
+    fn mix(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
-        let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        for word in words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]) {
-            self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        for word in words {
+            self.mix(u64::from_le_bytes(*word));
         }
+        let mut last = 0;
+        for byte in rest {
+            last = last << 8 | u64::from(*byte);
+        }
+        self.mix(last);
     }
 
     fn finish(&self) -> u64 {
@@ -67,6 +77,20 @@ fn hash(id: &MessageId) -> u64 {
     let mut hasher = IdHasher::default();
     hasher.write(id.as_str().as_bytes());
     hasher.finish()
+}
+
+/// A set of ids, by their hashes.
+#[derive(Debug, Default)]
+pub(crate) struct Ids(HashSet<u64, BuildHasherDefault<IdHasher>>);
+
+impl Ids {
+    pub(crate) fn insert(&mut self, id: &MessageId) {
+        self.0.insert(hash(id));
+    }
+
+    pub(crate) fn contains(&self, id: &MessageId) -> bool {
+        self.0.contains(&hash(id))
+    }
 }
 
 /// From where on a room's history is news.
@@ -103,7 +127,7 @@ impl Track {
 
     /// A message is about to be handed out. False if it has been already.
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
-        if !self.replayed.is_empty() && self.replayed.contains(&message.id) {
+        if !self.replayed.0.is_empty() && self.replayed.contains(&message.id) {
             return false;
         }
         if message.replayed {
@@ -111,7 +135,7 @@ impl Track {
             if self.knows(&message.id) {
                 return false;
             }
-            self.replayed.insert(message.id.clone());
+            self.replayed.insert(&message.id);
         }
         self.note(message);
         true
@@ -119,8 +143,12 @@ impl Track {
 
     /// Whether it has been handed out lately.
     pub(crate) fn knows(&self, id: &MessageId) -> bool {
+        self.place(id).is_some()
+    }
+
+    fn place(&self, id: &MessageId) -> Option<usize> {
         let id = hash(id);
-        self.recent.iter().any(|known| known.id == id)
+        self.recent.iter().rposition(|known| known.id == id)
     }
 
     fn note(&mut self, message: &Message) {
@@ -139,8 +167,7 @@ impl Track {
     }
 
     pub(crate) fn hear_edit(&mut self, edit: &MessageEdited) {
-        let id = hash(&edit.message_id);
-        if let Some(known) = self.recent.iter_mut().rev().find(|known| known.id == id) {
+        if let Some(known) = self.place(&edit.message_id).and_then(|at| self.recent.get_mut(at)) {
             known.edited_at.clone_from(&edit.edited_at);
         }
     }
@@ -151,12 +178,11 @@ impl Track {
         history: Vec<Message>,
         since: &Since,
     ) -> (Vec<Message>, Vec<MessageEdited>) {
-        self.replayed.clear();
+        self.replayed.0.clear();
         let mut news = Vec::new();
         let mut edits = Vec::new();
         for message in history {
-            let id = hash(&message.id);
-            if let Some(known) = self.recent.iter_mut().find(|known| known.id == id) {
+            if let Some(known) = self.place(&message.id).and_then(|at| self.recent.get_mut(at)) {
                 if message.edited_at.is_some() && known.edited_at != message.edited_at {
                     known.edited_at.clone_from(&message.edited_at);
                     edits.push(MessageEdited::of(&message));
@@ -177,7 +203,7 @@ impl Track {
             // Live messages say so; it is not known whether those of a history do.
             message.dm |= self.dm;
             self.note(message);
-            self.replayed.insert(message.id.clone());
+            self.replayed.insert(&message.id);
         }
         (news, edits)
     }

@@ -28,6 +28,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    #[inline]
     pub fn lookup(self, slug: &str) -> Result<Agency> {
         self.client.get(["agencies", "lookup", slug])?.one("agency")
     }
@@ -83,6 +84,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[inline]
     pub fn members(self, id: &AgencyId) -> Result<Vec<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
@@ -157,6 +159,7 @@ impl CreateAgency<'_> {
 
 /// Without the password.
 impl fmt::Debug for CreateAgency<'_> {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateAgency").field("name", &self.body.name).finish_non_exhaustive()
     }

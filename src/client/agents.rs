@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
+use crate::json;
 use crate::model::{
     AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, PromptPermission, UserId,
     VerifiedAgent,
@@ -43,7 +44,7 @@ impl<'a> Agents<'a> {
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
-        call.secret(|json| Ok(serde_json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
+        call.secret(|json| Ok(json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
     /// An agent's configuration. Its owner can read it, and the agent itself.
@@ -66,6 +67,7 @@ impl<'a> Agents<'a> {
     }
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
+    #[inline]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -193,7 +195,7 @@ impl CreateAgent<'_> {
     #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
-        self.client.post(["agents"])?.body(&self.body)?.secret(|json| serde_json::from_str(json))
+        self.client.post(["agents"])?.body(&self.body)?.secret(json::from_str)
     }
 }
 
@@ -266,6 +268,7 @@ impl UpdateConfig<'_> {
     }
 
     /// Who may prompt it.
+    #[inline]
     pub fn prompt_permission(self, permission: PromptPermission) -> Self {
         self.set("prompt_permission", permission.as_str())
     }
@@ -287,16 +290,19 @@ impl UpdateConfig<'_> {
     }
 
     /// What it may spend in one transaction, in USDC: 10 unless it is changed.
+    #[inline]
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_per_tx", amount(usdc))
     }
 
     /// What it may spend in a day, in USDC: 50 unless it is changed.
+    #[inline]
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_daily", amount(usdc))
     }
 
     /// Who approves what it spends.
+    #[inline]
     pub fn wallet_approval_mode(self, mode: ApprovalMode) -> Self {
         self.set("wallet_approval_mode", mode.as_str())
     }
@@ -317,6 +323,7 @@ impl UpdateConfig<'_> {
 }
 
 /// Whole numbers as such: `10`, not `10.0`.
+#[inline]
 fn amount(usdc: f64) -> Value {
     if usdc.fract() == 0.0 && (0.0..1e15).contains(&usdc) {
         return Value::from(usdc as u64);

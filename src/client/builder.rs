@@ -3,6 +3,7 @@
 use super::{Client, Credentials, check};
 use crate::config::Builder;
 use crate::error::{ErrorKind, Result};
+use crate::json;
 use crate::model::{SessionReply, User};
 use crate::net::http::Http;
 use crate::token::{SessionToken, UserToken};
@@ -86,11 +87,11 @@ impl ClientBuilder {
         self.open("register", &NameAndPassword { username, password, display_name })
     }
 
+    #[inline]
     fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = Http::new(&self.config)?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
-        let reply: SessionReply =
-            nobody.post(["auth", how])?.body(body)?.secret(|json| serde_json::from_str(json))?;
+        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.secret(json::from_str)?;
         let client = Client::with(http, Credentials::User(reply.token.clone().into()));
         Ok(Login { client, token: reply.token, user: reply.user })
     }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{Client, Credentials};
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::Read;
 use crate::model::answer;
 use crate::net::http::{Answer, Label, Method, Request};
 
@@ -134,7 +134,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads one object, bare or under `key`.
-    pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
+    pub(crate) fn one<T: Read>(self, key: &'static str) -> Result<T> {
         self.decoded(|json| answer::one(json, key), |error| error.to_string())
     }
 
@@ -144,7 +144,7 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads a list, bare or under `key`.
-    pub(crate) fn list<T: DeserializeOwned>(self, key: &'static str) -> Result<Vec<T>> {
+    pub(crate) fn list<T: Read>(self, key: &'static str) -> Result<Vec<T>> {
         self.decoded(|json| answer::list(json, key), |error| error.to_string())
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::model::{
     AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply,
     MaybeKeyReply, answer,
@@ -53,6 +54,7 @@ impl<'a> Commands<'a> {
     }
 
     /// Changes a command: only what is set before [`send`](UpdateCommand::send).
+    #[inline]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
         UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
     }
@@ -74,7 +76,7 @@ impl<'a> Commands<'a> {
     #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
-        Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
+        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
     }
 
     /// Ends the key of a command's hook.
@@ -153,6 +155,7 @@ macro_rules! command_fields {
             }
 
             #[doc = concat!("Who may use it. ", $unset)]
+            #[inline]
             pub fn invoke_permission(self, permission: InvokePermission) -> Self {
                 self.set("invoke_permission", permission.as_str())
             }
@@ -189,7 +192,7 @@ impl CreateCommand<'_> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
         call.body(&self.body.checked()?)?.secret(|json| {
-            let MaybeKeyReply { hook_key } = serde_json::from_str(json)?;
+            let MaybeKeyReply { hook_key } = json::from_str(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })
     }
@@ -207,6 +210,7 @@ impl UpdateCommand<'_> {
     }
 
     /// No longer presents its hook in Explore.
+    #[inline]
     pub fn clear_explore_metadata(mut self) -> Self {
         self.body.explore = None;
         self.set("explore_metadata", Value::Null)

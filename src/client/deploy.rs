@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
+use crate::json;
 use crate::model::{AgencyId, DeployedHook, HookCommand};
 
 /// A native hook to be deployed: [`Hooks::deploy`](crate::Hooks::deploy).
@@ -27,6 +28,7 @@ pub struct DeployHook<'a> {
 }
 
 impl<'a> DeployHook<'a> {
+    #[inline]
     pub(super) fn new(client: &'a Client, slug: String, code: String) -> Self {
         let body = Fields::default().with("slug", slug).with("code", code);
         DeployHook { client, body, commands: Vec::new() }
@@ -49,6 +51,7 @@ impl<'a> DeployHook<'a> {
     }
 
     /// Installs it in this agency, where you need the right to manage hooks. Defaults to nowhere.
+    #[inline]
     pub fn install_in(self, agency: &AgencyId) -> Self {
         self.set("agency_id", agency.as_str())
     }
@@ -59,6 +62,7 @@ impl<'a> DeployHook<'a> {
     }
 
     /// Its name after the `@` of `/command@name`. Defaults to the slug.
+    #[inline]
     pub fn at_name(self, name: &str) -> Self {
         self.set("at_name", name.strip_prefix('@').unwrap_or(name))
     }
@@ -87,6 +91,6 @@ impl<'a> DeployHook<'a> {
         let commands = serde_json::to_value(&self.commands)
             .map_err(|error| Error::invalid("these commands do not serialise").with_source(error))?;
         let body = self.body.with("commands", commands);
-        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(|json| serde_json::from_str(json))
+        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(json::from_str)
     }
 }

@@ -82,7 +82,7 @@ impl<'a> Explore<'a> {
         self.client.get(["commands"])?.list("commands")
     }
 
-    fn list<T: serde::de::DeserializeOwned>(self, what: &'static str) -> Paged<'a, T> {
+    fn list<T: crate::json::Read>(self, what: &'static str) -> Paged<'a, T> {
         Paged::new(self.client, &["explore", what], what, self.matching)
     }
 }

@@ -117,6 +117,7 @@ impl HookClient {
 }
 
 impl fmt::Debug for HookClient {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HookClient").finish_non_exhaustive()
     }

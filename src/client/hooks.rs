@@ -6,6 +6,7 @@ use super::Client;
 use super::deploy::DeployHook;
 use super::fields::Fields;
 use crate::error::Result;
+use crate::json;
 use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply};
 use crate::token::HookKey;
 
@@ -38,6 +39,7 @@ impl<'a> Hooks<'a> {
     }
 
     /// Changes a hook: only what is set before [`send`](UpdateHook::send).
+    #[inline]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
         UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -49,7 +51,7 @@ impl<'a> Hooks<'a> {
     #[inline]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
-        Ok(call.secret(|json| serde_json::from_str::<KeyReply>(json))?.hook_key)
+        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
     }
 
     /// Ends a hook's key, for good. The hook itself may be gone after it, its commands without a hook.
@@ -117,12 +119,14 @@ impl UpdateHook<'_> {
     }
 
     /// Who may use it where it is installed, unless the agency says otherwise.
+    #[inline]
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.body.set("default_invoke_permission", permission.as_str());
         self
     }
 
     /// Whether it can be used, and is found in Explore.
+    #[inline]
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.body.set("enabled", enabled);
         self

@@ -78,6 +78,7 @@ fn parts(url: &str) -> Result<(&str, &str, &str)> {
     Ok((origin, if path.is_empty() { "/" } else { path }, query))
 }
 
+#[inline]
 fn pair(text: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     (percent_decode_str(name).decode_utf8_lossy(), percent_decode_str(value).decode_utf8_lossy())

@@ -70,6 +70,7 @@ impl<'a> Messages<'a> {
     }
 
     /// All messages from here back to the first one, newest first, a page at a time.
+    #[inline]
     pub fn iter(self) -> History<'a> {
         History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
     }
@@ -115,6 +116,7 @@ impl History<'_> {
 impl Iterator for History<'_> {
     type Item = Result<Message>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(message) = self.page.next() {
             return Some(Ok(message));
@@ -176,20 +178,26 @@ impl Walk {
     /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.
     pub(crate) fn take(&mut self, page: Vec<Message>) -> Option<Vec<Message>> {
         let count = page.len();
-        let ids: Vec<_> =
-            page.iter().map(|message| (message.id.clone(), message.created_at.clone())).collect();
         let recent = self.recent();
-        // What is younger cannot be new: the server has not understood the question.
-        let older = |message: &Message| recent.as_ref().is_none_or(|recent| message.created_at <= *recent);
-        let is_new = |message: &Message| older(message) && !self.seen.contains_key(&message.id);
-        let new: Vec<_> = page.into_iter().filter(is_new).collect();
-        if let Some(last) = new.last() {
-            self.last = Some(last.id.clone());
+        let (mut ids, mut new) = (Vec::new(), Vec::new());
+        for message in page {
+            ids.push((message.id.clone(), message.created_at.clone()));
+            // What is younger cannot be new: the server has not understood the question.
+            let is_older = recent.as_ref().is_none_or(|recent| message.created_at <= *recent);
+            if !is_older || self.seen.contains_key(&message.id) {
+                continue;
+            }
+            if self.oldest.as_ref().is_none_or(|oldest| message.created_at < *oldest) {
+                self.oldest = Some(message.created_at.clone());
+            }
+            self.last = Some(message.id.clone());
+            new.push(message);
         }
-        self.oldest = new.iter().map(|message| message.created_at.clone()).chain(self.oldest.take()).min();
         let recent = self.recent();
         self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
-        self.seen.extend(ids);
+        for (id, time) in ids {
+            self.seen.insert(id, time);
+        }
         self.cursor = match self.cursor {
             // It takes ids, and no way is as exact.
             Cursor::Id if !new.is_empty() => Cursor::Id,

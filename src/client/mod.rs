@@ -250,6 +250,7 @@ impl Client {
 }
 
 impl fmt::Debug for Client {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let acts_as = match &self.0.credentials {
             Credentials::Anonymous => "nobody",

@@ -3,6 +3,7 @@
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{ErrorKind, Result};
+use crate::json;
 use crate::model::{Bootstrapped, ClaimableAgent, PendingClaim, RegisteredAgent};
 use crate::token::ClaimCode;
 
@@ -98,6 +99,7 @@ macro_rules! home_and_openclaw {
                 self.set("openclawAgentId", id.into())
             }
 
+            #[inline]
             fn set(mut self, key: &str, value: String) -> Self {
                 self.body.set(key, value);
                 self
@@ -137,7 +139,7 @@ impl Bootstrap<'_> {
         check::password(self.body.text("password").unwrap_or_default())?;
         check::agent_name(self.body.text("agentName").unwrap_or_default())?;
         let call = self.client.post(["bootstrap"])?.body(&self.body)?;
-        let made = call.secret(|json| serde_json::from_str(json));
+        let made = call.secret(json::from_str);
         made.map_err(|error| match error.status() {
             Some(401) => {
                 error.reworded(ErrorKind::Unauthorized, "this user exists, and the password is another one")
@@ -170,6 +172,6 @@ impl RegisterAgent<'_> {
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;
-        call.secret(|json| serde_json::from_str(json))
+        call.secret(json::from_str)
     }
 }

@@ -1,13 +1,12 @@
 //! Lists that come in pages, by `limit` and `offset`.
 
 use std::iter::FusedIterator;
-use std::marker::PhantomData;
 use std::vec;
-
-use serde::de::DeserializeOwned;
 
 use super::Client;
 use crate::error::Result;
+use crate::json::Read;
+use crate::model::answer;
 
 /// A list that comes in pages: [`Runs::in_agency`](crate::Runs::in_agency) and the lists of
 /// [`Explore`](crate::Explore). [`send`](Paged::send) fetches one page, [`iter`](Paged::iter) all of them, one after
@@ -32,18 +31,16 @@ pub struct Paged<'a, T> {
     matching: Option<String>,
     limit: Option<u32>,
     offset: usize,
-    item: PhantomData<fn() -> T>,
+    read: fn(&str, &'static str) -> serde_json::Result<Vec<T>>,
 }
 
-impl<'a, T: DeserializeOwned> Paged<'a, T> {
-    pub(super) fn new(
-        client: &'a Client,
-        path: &[&str],
-        key: &'static str,
-        matching: Option<String>,
-    ) -> Self {
+impl<'a, T> Paged<'a, T> {
+    pub(super) fn new(client: &'a Client, path: &[&str], key: &'static str, matching: Option<String>) -> Self
+    where
+        T: Read,
+    {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Paged { client, path, key, matching, limit: None, offset: 0, item: PhantomData }
+        Paged { client, path, key, matching, limit: None, offset: 0, read: answer::list }
     }
 
     /// How many items a page has. Defaults to what the server takes.
@@ -80,7 +77,8 @@ impl<'a, T: DeserializeOwned> Paged<'a, T> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let call = self.client.get_at(&path)?.query_if("q", self.matching.as_ref());
         let offset = (self.offset > 0).then_some(self.offset);
-        call.query_if("limit", self.limit).query_if("offset", offset).list(self.key)
+        let call = call.query_if("limit", self.limit).query_if("offset", offset);
+        call.read(|json| (self.read)(json, self.key))
     }
 }
 
@@ -96,7 +94,7 @@ pub struct Pages<'a, T> {
     ended: bool,
 }
 
-impl<T: DeserializeOwned + PartialEq + Clone> Iterator for Pages<'_, T> {
+impl<T: PartialEq + Clone> Iterator for Pages<'_, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -122,4 +120,4 @@ impl<T: DeserializeOwned + PartialEq + Clone> Iterator for Pages<'_, T> {
     }
 }
 
-impl<T: DeserializeOwned + PartialEq + Clone> FusedIterator for Pages<'_, T> {}
+impl<T: PartialEq + Clone> FusedIterator for Pages<'_, T> {}

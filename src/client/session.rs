@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
+use crate::json;
 use crate::model::{SessionReply, User};
 use crate::net::http::Http;
 use crate::token::{AgentToken, SessionToken};
@@ -72,7 +73,7 @@ impl AgentSession {
 fn exchange(http: &Http, agent_token: &AgentToken) -> Result<Current> {
     let nobody = Client::with(http.clone(), Credentials::Anonymous);
     let call = nobody.post(["auth", "agent"])?.body(&Exchange { agent_token: agent_token.expose() })?;
-    let reply = call.secret(|json| serde_json::from_str::<SessionReply>(json));
+    let reply = call.secret(json::from_str::<SessionReply>);
     let reply = reply.map_err(|error| match error.status() {
         Some(401) => error.reworded(
             ErrorKind::Unauthorized,
@@ -89,6 +90,7 @@ fn exchange(http: &Http, agent_token: &AgentToken) -> Result<Current> {
 }
 
 impl fmt::Debug for AgentSession {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AgentSession").field("username", &self.user().username).finish_non_exhaustive()
     }

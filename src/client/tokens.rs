@@ -2,6 +2,7 @@
 
 use super::{Client, check};
 use crate::error::Result;
+use crate::json;
 use crate::model::{CreatedToken, Expiry, PersonalAccessTokenInfo, RawToken, TokenId};
 
 /// Your personal access tokens: [`Client::tokens`]. At most 10 a user; an agent has none.
@@ -81,8 +82,8 @@ impl CreateToken<'_> {
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.secret(|json| {
-            let RawToken { token } = serde_json::from_str(json)?;
-            Ok(CreatedToken { token, info: serde_json::from_str(json)? })
+            let RawToken { token } = json::from_str(json)?;
+            Ok(CreatedToken { token, info: json::from_str(json)? })
         })
     }
 }

@@ -60,6 +60,7 @@ impl<'a> Webhooks<'a> {
     }
 
     /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
+    #[inline]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
         UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
     }
@@ -114,6 +115,7 @@ macro_rules! subscription_fields {
 
             /// Whether anything is sent.
             #[doc = $unset]
+            #[inline]
             pub fn enabled(mut self, enabled: bool) -> Self {
                 self.body.set("enabled", enabled);
                 self

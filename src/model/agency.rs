@@ -1,11 +1,8 @@
 //! Agencies (rooms) and who is in them.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Visitor};
-
 use super::lenient::{Count, Flag, Readable};
 use super::{AgencyId, SenderType, Timestamp, UserId};
+use crate::json::{Json, Mistake, Read};
 
 open_enum! {
     /// What a member may do in an agency.
@@ -84,27 +81,15 @@ impl From<MemberKind> for SenderType {
     }
 }
 
-impl<'de> Deserialize<'de> for MemberKind {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KindVisitor;
-
-        impl Visitor<'_> for KindVisitor {
-            type Value = SenderType;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a kind of account, or whether it is an agent")
-            }
-
-            fn visit_bool<E>(self, is_agent: bool) -> Result<SenderType, E> {
-                Ok(if is_agent { SenderType::Agent } else { SenderType::User })
-            }
-
-            fn visit_str<E>(self, kind: &str) -> Result<SenderType, E> {
-                Ok(kind.into())
-            }
+impl Read for MemberKind {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        match json {
+            Json::Bool(true) => Ok(MemberKind(SenderType::Agent)),
+            Json::Bool(false) => Ok(MemberKind(SenderType::User)),
+            Json::Text(kind) => Ok(MemberKind(kind.into())),
+            _ => Err(Mistake::expected("a kind of account, or whether it is an agent")),
         }
-
-        deserializer.deserialize_any(KindVisitor).map(MemberKind)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::lenient::Flag;
 use super::{AgentId, Timestamp, UserId};
+use crate::json::{Json, Mistake, Read};
 use crate::token::AgentToken;
 
 api_struct! {
@@ -219,17 +219,21 @@ impl AgentConfig {
 }
 
 impl fmt::Debug for AgentConfig {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AgentConfig ")?;
         f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
-impl<'de> Deserialize<'de> for AgentConfig {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(AgentConfig)
+impl Read for AgentConfig {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        Map::read(json).map(AgentConfig)
     }
 }
+
+deserialize!(AgentConfig);
 
 #[cfg(test)]
 mod tests {

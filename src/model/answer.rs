@@ -1,15 +1,15 @@
 //! Lists and objects that some servers send bare and some in a wrapper.
 
-use serde::de::{DeserializeOwned, Error};
+use serde::de::Error;
 use serde_json::value::RawValue;
 
-use crate::json;
+use crate::json::{self, Read};
 
 /// `[…]` or `{"<key>": […]}`.
-pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> serde_json::Result<Vec<T>> {
+pub(crate) fn list<T: Read>(json: &str, key: &'static str) -> serde_json::Result<Vec<T>> {
     match list_in(json, key)? {
-        Some(list) => serde_json::from_str(list.get()),
-        None => serde_json::from_str(json),
+        Some(list) => json::from_str(list.get()),
+        None => json::from_str(json),
     }
 }
 
@@ -23,8 +23,8 @@ fn list_in<'j>(json: &'j str, key: &'static str) -> serde_json::Result<Option<&'
 }
 
 /// `{…}` or `{"<key>": {…}}`.
-pub(crate) fn one<T: DeserializeOwned>(json: &str, key: &str) -> serde_json::Result<T> {
-    serde_json::from_str(object_in(json, key)?.get())
+pub(crate) fn one<T: Read>(json: &str, key: &str) -> serde_json::Result<T> {
+    json::from_str(object_in(json, key)?.get())
 }
 
 fn object_in<'j>(json: &'j str, key: &str) -> serde_json::Result<&'j RawValue> {

@@ -1,11 +1,7 @@
 //! Direct messages: hidden agencies with two members.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-
 use super::{AgencyId, SenderType, UserId};
+use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// A conversation with one other user.
@@ -49,29 +45,14 @@ impl From<AnyParticipant> for Participant {
     }
 }
 
-/// By hand: `untagged` would first build a tree.
-impl<'de> Deserialize<'de> for AnyParticipant {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ParticipantVisitor;
-
-        impl<'de> Visitor<'de> for ParticipantVisitor {
-            type Value = Participant;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a user or a username")
-            }
-
-            fn visit_str<E>(self, username: &str) -> Result<Participant, E> {
-                let (username, display_name) = (username.to_owned(), username.to_owned());
-                Ok(Participant { username, display_name, id: None, kind: None })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Participant, A::Error> {
-                Participant::deserialize(MapAccessDeserializer::new(map))
-            }
+impl Read for AnyParticipant {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        if let Json::Text(username) = json {
+            let (username, display_name) = (username.to_owned(), username.to_owned());
+            return Ok(AnyParticipant(Participant { username, display_name, id: None, kind: None }));
         }
-
-        deserializer.deserialize_any(ParticipantVisitor).map(AnyParticipant)
+        Participant::read(json).map(AnyParticipant)
     }
 }
 

@@ -1,14 +1,11 @@
 //! Hooks: bundles of slash commands behind one webhook, or behind code that the platform runs itself.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::command::InvokePermission;
 use super::lenient::{Flag, MaybeText, Strings};
 use super::{AgencyId, HookId, Timestamp};
+use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// A hook.
@@ -75,31 +72,18 @@ api_struct! {
 }
 
 /// An object, or the name alone.
-impl<'de> Deserialize<'de> for HookCommand {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CommandVisitor;
-
-        impl<'de> Visitor<'de> for CommandVisitor {
-            type Value = HookCommand;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a command or its name")
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<HookCommand, E> {
-                Ok(HookCommand { name: name.to_owned(), description: None })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HookCommand, A::Error> {
-                let WholeCommand { name, description } =
-                    WholeCommand::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(HookCommand { name, description })
-            }
+impl Read for HookCommand {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        if let Json::Text(name) = json {
+            return Ok(HookCommand { name: name.to_owned(), description: None });
         }
-
-        deserializer.deserialize_any(CommandVisitor)
+        let WholeCommand { name, description } = WholeCommand::read(json)?;
+        Ok(HookCommand { name, description })
     }
 }
+
+deserialize!(HookCommand);
 
 api_struct! {
     /// What is known about the source of a hook.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+
+use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// Persona, settings and skills of an agent that Crustocean hosts:
@@ -23,6 +24,7 @@ api_struct! {
 }
 
 impl fmt::Debug for HostedConfig {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostedConfig")
             .field("soul_md", &self.soul_md.as_ref().map(|_| "…"))
@@ -35,18 +37,22 @@ impl fmt::Debug for HostedConfig {
 /// Those values of an object that are text.
 struct Texts(Map<String, Value>);
 
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Map::deserialize(deserializer).map(Texts)
+impl Read for Texts {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        Map::read(json).map(Texts)
     }
 }
 
 impl From<Texts> for BTreeMap<String, String> {
+    #[inline]
     fn from(Texts(object): Texts) -> Self {
-        let texts = object.into_iter().filter_map(|(name, value)| match value {
-            Value::String(text) => Some((name, text)),
-            _ => None,
-        });
-        texts.collect()
+        let mut texts = BTreeMap::new();
+        for (name, value) in object {
+            if let Value::String(text) = value {
+                texts.insert(name, text);
+            }
+        }
+        texts
     }
 }

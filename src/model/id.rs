@@ -4,7 +4,9 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+
+use crate::json::{Json, Mistake, Read};
 
 /// Cloning shares the text: ids are cloned into handles and map keys all the time.
 macro_rules! id {
@@ -36,6 +38,7 @@ macro_rules! id {
         }
 
         impl fmt::Debug for $name {
+            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Debug::fmt(&*self.0, f)
             }
@@ -89,30 +92,23 @@ macro_rules! id {
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(IdVisitor).map($name)
+        impl Read for $name {
+            #[inline]
+            fn read(json: Json<'_>) -> Result<Self, Mistake> {
+                read_id(json).map($name)
             }
         }
+
+        deserialize!($name);
     )+};
 }
 
-struct IdVisitor;
-
-impl serde::de::Visitor<'_> for IdVisitor {
-    type Value = Arc<str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Arc<str>, E> {
-        Ok(text.into())
-    }
-
-    /// Ids are strings; a server that numbers some resource after all is understood as well.
-    fn visit_u64<E>(self, number: u64) -> Result<Arc<str>, E> {
-        Ok(number.to_string().into())
+/// Ids are strings; a server that numbers some resource after all is understood as well.
+fn read_id(json: Json<'_>) -> Result<Arc<str>, Mistake> {
+    match json {
+        Json::Text(text) => Ok(text.into()),
+        Json::Unsigned(number) => Ok(number.to_string().into()),
+        _ => Err(Mistake::expected("an id")),
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use crate::json::{self, How, Json, Mistake, Read};
 
 /// What a message shows. Always whole milliseconds, as the platform's own SDK writes them.
 #[inline]
@@ -50,12 +49,15 @@ impl From<Label> for Option<Duration> {
     }
 }
 
-impl<'de> Deserialize<'de> for Label {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Label(match Value::deserialize(deserializer)? {
-            Value::String(text) => read(&text),
-            Value::Number(ms) => ms.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
-            _ => None,
+impl Read for Label {
+    const HOW: How = How::Raw;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let Some(raw) = json.raw() else { return Ok(Label(None)) };
+        Ok(Label(match json::text(Some(&raw)) {
+            Some(text) => read(&text),
+            None => raw.get().parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok()),
         }))
     }
 }

@@ -1,12 +1,9 @@
 //! Values that servers spell in several ways.
 
-use std::fmt;
-
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use crate::json::{self, How, Json, Mistake, Read};
 
 /// A boolean, also as a number or as text.
 pub(crate) struct Flag(bool);
@@ -23,35 +20,16 @@ impl From<Flag> for Option<bool> {
     }
 }
 
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FlagVisitor;
-
-        impl Visitor<'_> for FlagVisitor {
-            type Value = Flag;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a boolean")
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Flag, E> {
-                Ok(Flag(value))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Flag, E> {
-                Ok(Flag(value != 0))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
-                match text {
-                    "true" | "t" | "1" => Ok(Flag(true)),
-                    "false" | "f" | "0" | "" => Ok(Flag(false)),
-                    _ => Err(E::custom("text that is no boolean")),
-                }
-            }
+impl Read for Flag {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        match json {
+            Json::Bool(value) => Ok(Flag(value)),
+            Json::Unsigned(number) => Ok(Flag(number != 0)),
+            Json::Text("true" | "t" | "1") => Ok(Flag(true)),
+            Json::Text("false" | "f" | "0" | "") => Ok(Flag(false)),
+            _ => Err(Mistake::expected("a boolean")),
         }
-
-        deserializer.deserialize_any(FlagVisitor)
     }
 }
 
@@ -64,27 +42,15 @@ impl From<Count> for Option<u64> {
     }
 }
 
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CountVisitor;
-
-        impl Visitor<'_> for CountVisitor {
-            type Value = Count;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a count")
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Count, E> {
-                Ok(Count(value))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Count, E> {
-                text.trim().parse().map(Count).map_err(|_| E::custom("text that is no count"))
-            }
-        }
-
-        deserializer.deserialize_any(CountVisitor)
+impl Read for Count {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let count = match json {
+            Json::Unsigned(count) => Some(count),
+            Json::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        count.map(Count).ok_or_else(|| Mistake::expected("a count"))
     }
 }
 
@@ -97,27 +63,13 @@ impl From<Strings> for Vec<String> {
     }
 }
 
-impl<'de> Deserialize<'de> for Strings {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct StringsVisitor;
-
-        impl<'de> Visitor<'de> for StringsVisitor {
-            type Value = Vec<String>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of strings or one")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Vec<String>, E> {
-                Ok(vec![text.to_owned()])
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Vec<String>, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(seq))
-            }
+impl Read for Strings {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        match json {
+            Json::Text(text) => Ok(Strings(vec![text.to_owned()])),
+            list => Vec::read(list).map(Strings),
         }
-
-        deserializer.deserialize_any(StringsVisitor).map(Strings)
     }
 }
 
@@ -130,36 +82,17 @@ impl From<Text> for Option<String> {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl Visitor<'_> for TextVisitor {
-            type Value = Text;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text or a number")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-                Ok(Text(text.to_owned()))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Text, E> {
-                Ok(Text(number.to_string()))
-            }
-
-            /// As JSON writes it.
-            fn visit_f64<E>(self, number: f64) -> Result<Text, E> {
-                Ok(Text(Value::from(number).to_string()))
-            }
-        }
-
-        deserializer.deserialize_any(TextVisitor)
+impl Read for Text {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        Ok(Text(match json {
+            Json::Text(text) => text.to_owned(),
+            Json::Unsigned(number) => number.to_string(),
+            Json::Signed(number) => number.to_string(),
+            // As JSON writes it.
+            Json::Float(number) => Value::from(number).to_string(),
+            _ => return Err(Mistake::expected("text or a number")),
+        }))
     }
 }
 
@@ -178,16 +111,14 @@ impl<T> From<MaybeText<Vec<T>>> for Vec<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for MaybeText<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let inner = match raw.get().starts_with('"') {
-            true => serde_json::from_str::<String>(raw.get())
-                .ok()
-                .and_then(|text| serde_json::from_str(&text).ok()),
-            false => None,
-        };
-        Ok(MaybeText(inner.or_else(|| serde_json::from_str(raw.get()).ok())))
+impl<T: Read> Read for MaybeText<T> {
+    const HOW: How = How::Raw;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let Some(raw) = json.raw() else { return Ok(MaybeText(None)) };
+        let inner = json::text(Some(&raw)).and_then(|text| json::from_str(&text).ok());
+        Ok(MaybeText(inner.or_else(|| json::from_str(raw.get()).ok())))
     }
 }
 
@@ -200,10 +131,13 @@ impl<T> From<Maybe<T>> for Option<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Maybe<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        Ok(Maybe(serde_json::from_str(raw.get()).ok()))
+impl<T: Read> Read for Maybe<T> {
+    const HOW: How = How::Raw;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let Some(raw) = json.raw() else { return Ok(Maybe(None)) };
+        Ok(Maybe(json::from_str(raw.get()).ok()))
     }
 }
 
@@ -217,12 +151,23 @@ impl<T> From<Readable<T>> for Vec<T> {
     }
 }
 
-impl<'de, T: DeserializeOwned> Deserialize<'de> for Readable<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
-        let elements: Vec<&RawValue> = serde_json::from_str(raw.get()).unwrap_or_default();
-        Ok(Readable(elements.iter().filter_map(|element| serde_json::from_str(element.get()).ok()).collect()))
+impl<T: Read> Read for Readable<T> {
+    const HOW: How = How::Raw;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let Some(raw) = json.raw() else { return Ok(Readable(Vec::new())) };
+        let mut list = Vec::new();
+        for element in elements(&raw) {
+            list.extend(json::from_str(element.get()).ok());
+        }
+        Ok(Readable(list))
     }
+}
+
+/// Nothing if it is no list.
+fn elements(raw: &RawValue) -> Vec<&RawValue> {
+    serde_json::from_str(raw.get()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -238,10 +183,10 @@ mod tests {
             ("\"maybe\"", None),
             ("[]", None),
         ] {
-            assert_eq!(serde_json::from_str::<Flag>(json).ok().map(bool::from), expected, "{json}");
+            assert_eq!(json::from_str::<Flag>(json).ok().map(bool::from), expected, "{json}");
         }
         for (json, expected) in [("12", Some(12)), ("\"12\"", Some(12)), ("-1", None), ("\"many\"", None)] {
-            let count = serde_json::from_str::<Count>(json).ok().and_then(Option::<u64>::from);
+            let count = json::from_str::<Count>(json).ok().and_then(Option::<u64>::from);
             assert_eq!(count, expected, "{json}");
         }
     }
@@ -255,13 +200,13 @@ mod tests {
             ("\"\"", None),
             ("{}", None),
         ] {
-            let value: MaybeText<Vec<u8>> = serde_json::from_str(json).unwrap();
-            assert_eq!(Option::<Vec<u8>>::from(value), expected, "{json}");
+            let value: MaybeText<Vec<u64>> = json::from_str(json).unwrap();
+            assert_eq!(Option::<Vec<u64>>::from(value), expected, "{json}");
         }
         for (json, expected) in
             [("\"1.5s\"", "1.5s"), ("1500", "1500"), ("-3", "-3"), ("2.50", "2.5"), ("1e300", "1e+300")]
         {
-            let text: Option<String> = serde_json::from_str::<Text>(json).unwrap().into();
+            let text: Option<String> = json::from_str::<Text>(json).unwrap().into();
             assert_eq!(text.as_deref(), Some(expected));
         }
     }
@@ -275,7 +220,7 @@ mod tests {
             ("[1]", None),
             ("{}", None),
         ] {
-            let strings = serde_json::from_str::<Strings>(json).ok();
+            let strings = json::from_str::<Strings>(json).ok();
             assert_eq!(strings.map(Vec::<String>::from), expected, "{json}");
         }
     }
@@ -283,11 +228,7 @@ mod tests {
     #[test]
     fn keeps_the_elements_it_can_read() {
         for (json, expected) in [("[1,\"x\",3]", vec![1, 3]), ("{\"a\":1}", vec![]), ("7", vec![])] {
-            assert_eq!(
-                Vec::<u8>::from(serde_json::from_str::<Readable<u8>>(json).unwrap()),
-                expected,
-                "{json}"
-            );
+            assert_eq!(Vec::<u64>::from(json::from_str::<Readable<u64>>(json).unwrap()), expected, "{json}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What a message carries besides its text.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use super::lenient::Readable;
 use super::loop_guard::LoopGuard;
 use super::{RunId, Span, Style, TraceStep};
 use crate::error::{Error, Result};
-use crate::json;
+use crate::json::{self, How, Json, Mistake, Read};
 
 /// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
 ///
@@ -57,8 +57,10 @@ impl Metadata {
     }
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.with_object(|text| json::pick_into(text, &[], &mut []).ok()).is_none_or(|keys| keys == 0)
+        let keys = self.object().and_then(|object| json::pick_into(&object, &[], &mut []).ok());
+        keys.is_none_or(|keys| keys == 0)
     }
 
     /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
@@ -76,7 +78,7 @@ impl Metadata {
     /// All of it, as a map.
     #[inline]
     pub fn to_map(&self) -> Option<Map<String, Value>> {
-        self.with_object(|text| serde_json::from_str(text).ok())
+        json::from_str(&self.object()?).ok()
     }
 
     /// The JSON text as it came: an object, or a string with an object in it. `null` if there was none.
@@ -86,7 +88,7 @@ impl Metadata {
 
     /// The loop guard, if the message carries one.
     pub fn loop_guard(&self) -> Option<LoopGuard> {
-        LoopGuard::read(&self.read::<Box<RawValue>>("loop_guard")?)
+        LoopGuard::read(&self.value("loop_guard")?)
     }
 
     /// The steps that led to the message, in order. Those that cannot be read are left out.
@@ -142,25 +144,32 @@ impl Metadata {
 
     /// Whether a key has a value that JavaScript takes for a yes.
     fn says(&self, key: &str) -> bool {
-        let yes = |text: &str| {
-            let value = value_in(text, key)?;
-            Some(!matches!(value, "null" | "false" | "\"\"") && value.parse::<f64>() != Ok(0.0))
-        };
-        self.with_object(yes).unwrap_or(false)
+        self.value(key).is_some_and(|value| match value.get() {
+            "null" | "false" | "\"\"" => false,
+            value => value.parse::<f64>() != Ok(0.0),
+        })
     }
 
     /// One key's value as a type of one's own; `None` if it is absent or does not fit.
-    pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
-        self.with_object(|text| serde_json::from_str(value_in(text, key)?).ok())
+    pub(crate) fn read<T: Read>(&self, key: &str) -> Option<T> {
+        json::from_str(self.value(key)?.get()).ok()
     }
 
-    /// Calls `read` with the text of the JSON object, taken out of its string where it is in one.
-    fn with_object<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// The text of one key's value.
+    fn value(&self, key: &str) -> Option<Cow<'_, RawValue>> {
+        match self.object()? {
+            Cow::Borrowed(object) => value_in(object, key).map(Cow::Borrowed),
+            Cow::Owned(object) => value_in(&object, key).map(|value| Cow::Owned(value.to_owned())),
+        }
+    }
+
+    /// The text of the JSON object, taken out of its string where it is in one.
+    fn object(&self) -> Option<Cow<'_, str>> {
         let text = self.0.as_deref()?;
         if !text.starts_with('"') {
-            return read(text);
+            return Some(text.into());
         }
-        read(serde_json::from_str::<String>(text).ok()?.trim())
+        json::from_str::<String>(text).ok().map(Cow::Owned)
     }
 }
 
@@ -169,12 +178,13 @@ fn is_nothing(raw: &str) -> bool {
     matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }
 
-fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t str> {
+fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t RawValue> {
     let [value] = json::pick(object, [key]).ok()?;
-    value.map(RawValue::get)
+    value
 }
 
 impl fmt::Debug for Metadata {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.raw())
     }
@@ -188,6 +198,7 @@ impl PartialEq for Metadata {
 }
 
 impl From<Map<String, Value>> for Metadata {
+    #[inline]
     fn from(map: Map<String, Value>) -> Self {
         Metadata::new(&map).unwrap_or_default()
     }
@@ -196,20 +207,27 @@ impl From<Map<String, Value>> for Metadata {
 /// Written as an object, however it came; as `null` if it is no object.
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let object = self.with_object(|text| {
-            let raw: &RawValue = serde_json::from_str(text).ok()?;
-            raw.get().starts_with('{').then(|| raw.to_owned())
-        });
-        object.serialize(serializer)
+        let object = self.object();
+        let raw: Option<&RawValue> = object.as_ref().and_then(|object| serde_json::from_str(object).ok());
+        raw.filter(|raw| raw.get().starts_with('{')).serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Metadata {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Box::<RawValue>::deserialize(deserializer)?;
+impl Read for Metadata {
+    const HOW: How = How::Raw;
+
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let Some(raw) = json.raw() else { return Err(Mistake::expected("metadata")) };
         Ok(Metadata(if is_nothing(raw.get()) { None } else { Some(raw.into()) }))
     }
+
+    fn null() -> Result<Self, Mistake> {
+        Ok(Metadata::default())
+    }
 }
+
+deserialize!(Metadata);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,5 @@
 //! What the API says, as types: one file a resource.
 
-#[macro_use]
-mod macros;
-
 mod agency;
 mod agent;
 pub(crate) mod answer;
@@ -25,7 +22,6 @@ pub(crate) mod plain;
 mod received;
 mod rich;
 mod run;
-pub(crate) mod slot;
 mod time;
 mod trace;
 mod user;

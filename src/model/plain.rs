@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Message, Metadata};
+use crate::json;
 
 /// The message that `values` begin with; others may follow it, after a comma. `None` if it is not a plain one.
 pub(crate) fn message(values: &str) -> Option<Message> {
@@ -244,7 +245,7 @@ fn unescape(inside: &str) -> Option<String> {
             b'"' => '"',
             b'\\' => '\\',
             b'/' => '/',
-            _ => return serde_json::from_str(&format!("\"{inside}\"")).ok(),
+            _ => return json::from_str(&format!("\"{inside}\"")).ok(),
         });
         rest = escaped.get(1..)?;
     }

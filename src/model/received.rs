@@ -8,6 +8,7 @@ use super::lenient::{MaybeText, Strings};
 use super::message::SenderType;
 use super::webhook::WebhookEvent;
 use super::{AgencyId, AgentConfig, AgentId, Message, Timestamp, UserId};
+use crate::json::{self, Json, Mistake, Read};
 
 api_struct! {
     /// What is posted to the webhook of a custom command when somebody uses it. Answer with a
@@ -105,7 +106,7 @@ impl WebhookDelivery {
         }
         // A deleted message may come without its text.
         message.entry("content").or_insert_with(|| "".into());
-        serde_json::from_value(Value::Object(message)).ok()
+        json::from_map(&message).ok()
     }
 }
 
@@ -121,15 +122,16 @@ api_struct! {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for WebhookDelivery {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Map::deserialize(deserializer)?;
-        let envelope: Envelope =
-            serde::Deserialize::deserialize(&fields).map_err(<D::Error as serde::de::Error>::custom)?;
-        let Envelope { event, timestamp, agency_id } = envelope;
+impl Read for WebhookDelivery {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let fields = Map::read(json)?;
+        let Envelope { event, timestamp, agency_id } = json::from_map(&fields)?;
         Ok(WebhookDelivery { event, timestamp, agency_id, fields })
     }
 }
+
+deserialize!(WebhookDelivery);
 
 /// As it was posted.
 impl serde::Serialize for WebhookDelivery {
@@ -157,6 +159,7 @@ pub struct PromptRequest {
 
 /// Names and no values of what was posted: the agent's configuration can hold keys of third parties.
 impl fmt::Debug for PromptRequest {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PromptRequest")
             .field("agent", &self.agent)
@@ -206,15 +209,16 @@ api_struct! {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for PromptRequest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Map::deserialize(deserializer)?;
-        let prompt: Prompt =
-            serde::Deserialize::deserialize(&fields).map_err(<D::Error as serde::de::Error>::custom)?;
-        let Prompt { agent, agency_charter } = prompt;
+impl Read for PromptRequest {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        let fields = Map::read(json)?;
+        let Prompt { agent, agency_charter } = json::from_map(&fields)?;
         Ok(PromptRequest { agent, agency_charter, fields })
     }
 }
+
+deserialize!(PromptRequest);
 
 #[cfg(test)]
 mod tests {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::lenient::{MaybeText, Text};
 use super::{RunId, Timestamp};
+use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// A run of an agent, as a list shows it.
@@ -68,11 +69,18 @@ impl Serialize for TranscriptEntry {
     }
 }
 
-impl<'de> Deserialize<'de> for TranscriptEntry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Value::deserialize(deserializer).map(TranscriptEntry)
+impl Read for TranscriptEntry {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        Value::read(json).map(TranscriptEntry)
+    }
+
+    fn null() -> Result<Self, Mistake> {
+        Value::null().map(TranscriptEntry)
     }
 }
+
+deserialize!(TranscriptEntry);
 
 impl TranscriptEntry {
     /// What kind of step it is, in the API's words (`tool-call`). Empty if it does not say.

@@ -5,7 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
+
+use crate::json::{Json, Mistake, Read};
 
 /// A point in time, in the server's own words: ISO 8601, as in `2025-02-27T12:34:56.789Z`.
 ///
@@ -231,6 +233,7 @@ impl fmt::Display for Timestamp {
 }
 
 impl fmt::Debug for Timestamp {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&*self.0, f)
     }
@@ -260,11 +263,14 @@ impl Serialize for Timestamp {
     }
 }
 
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Box::<str>::deserialize(deserializer).map(Timestamp)
+impl Read for Timestamp {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        json.text().map(|text| Timestamp(text.into()))
     }
 }
+
+deserialize!(Timestamp);
 
 #[cfg(test)]
 mod tests {

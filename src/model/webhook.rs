@@ -1,12 +1,8 @@
 //! Webhook subscriptions: an agency's events, sent to a URL.
 
-use std::fmt;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-
 use super::lenient::{Flag, MaybeText};
 use super::{AgencyId, SubscriptionId, Timestamp};
+use crate::json::{self, Json, Mistake, Read};
 use crate::token::WebhookSecret;
 
 open_enum! {
@@ -89,31 +85,18 @@ api_struct! {
 }
 
 /// An object, or the name alone.
-impl<'de> Deserialize<'de> for WebhookEventType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EventTypeVisitor;
-
-        impl<'de> Visitor<'de> for EventTypeVisitor {
-            type Value = WebhookEventType;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an event type or its name")
-            }
-
-            fn visit_str<E>(self, event: &str) -> Result<WebhookEventType, E> {
-                Ok(WebhookEventType { event: event.into(), description: None })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WebhookEventType, A::Error> {
-                let WholeEventType { event, description } =
-                    WholeEventType::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(WebhookEventType { event, description })
-            }
+impl Read for WebhookEventType {
+    #[inline]
+    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+        if let Json::Text(event) = json {
+            return Ok(WebhookEventType { event: event.into(), description: None });
         }
-
-        deserializer.deserialize_any(EventTypeVisitor)
+        let WholeEventType { event, description } = WholeEventType::read(json)?;
+        Ok(WebhookEventType { event, description })
     }
 }
+
+deserialize!(WebhookEventType);
 
 api_struct! {
     /// The list in a wrapper, under one of several keys.
@@ -127,9 +110,9 @@ api_struct! {
 #[inline]
 pub(crate) fn event_types(json: &str) -> serde_json::Result<Vec<WebhookEventType>> {
     if !json.trim_start().starts_with('{') {
-        return serde_json::from_str(json);
+        return json::from_str(json);
     }
-    serde_json::from_str(json).map(|WrappedEventTypes { events }| events)
+    json::from_str(json).map(|WrappedEventTypes { events }| events)
 }
 
 #[cfg(test)]

@@ -188,14 +188,12 @@ fn is_timeout(error: &io::Error) -> bool {
 /// the time of the other.
 fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (mut first, mut second): (Vec<_>, Vec<_>) =
-        found.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
-    first.reverse();
-    second.reverse();
+    let mut first = found.iter().filter(|address| address.is_ipv6() == first_is_v6);
+    let mut second = found.iter().filter(|address| address.is_ipv6() != first_is_v6);
     let mut result = Vec::with_capacity(found.len());
-    while !first.is_empty() || !second.is_empty() {
-        result.extend(first.pop());
-        result.extend(second.pop());
+    while result.len() < found.len() {
+        result.extend(first.next());
+        result.extend(second.next());
     }
     result
 }
@@ -302,12 +300,6 @@ impl CancelToken {
             state.shut_down();
         }
     }
-
-    /// For ureq, which tells every connection it knows to end.
-    pub(crate) fn shutdown_handle(&self) -> Weak<dyn ureq::unversioned::transport::ShutdownHandle> {
-        let slot: Arc<dyn ureq::unversioned::transport::ShutdownHandle> = self.0.clone();
-        Arc::downgrade(&slot)
-    }
 }
 
 impl Slot {
@@ -331,13 +323,8 @@ impl State {
     }
 }
 
-impl ureq::unversioned::transport::ShutdownHandle for Slot {
-    fn shutdown(&self) {
-        self.cancel();
-    }
-}
-
 impl fmt::Debug for CancelToken {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
     }

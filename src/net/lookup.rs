@@ -31,6 +31,7 @@ pub(super) struct Resolver {
 }
 
 impl fmt::Debug for Resolver {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("in_flight", &self.in_flight().len()).finish()
     }
@@ -48,7 +49,15 @@ struct LookUp {
 impl Resolver {
     /// As the system does it.
     pub(super) fn of_the_system() -> Self {
-        Self::new(|host, port| Ok((host, port).to_socket_addrs()?.take(MAX_ADDRESSES).collect()))
+        Self::new(|host, port| {
+            let mut found = Vec::new();
+            for address in (host, port).to_socket_addrs()? {
+                if found.len() < MAX_ADDRESSES {
+                    found.push(address);
+                }
+            }
+            Ok(found)
+        })
     }
 
     pub(super) fn new(
@@ -125,14 +134,13 @@ impl Resolver {
             answer: Mutex::default(),
             answered: Condvar::new(),
         });
-        let work = {
-            let (resolver, look_up) = (self.clone(), Arc::clone(&look_up));
-            move || {
-                let done = Done { resolver, look_up };
-                let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
-                done.look_up.settle(found.map_err(Arc::new));
-            }
-        };
+        let (resolver, its_own) = (self.clone(), Arc::clone(&look_up));
+        // In a box, as for every thread: what starts one is compiled once.
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let done = Done { resolver, look_up: its_own };
+            let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
+            done.look_up.settle(found.map_err(Arc::new));
+        });
         thread::Builder::new().name("crustocean-dns".to_owned()).spawn(work).map_err(|error| {
             Error::new(ErrorKind::Connect, format!("no thread for a name look-up: {error}"))
                 .with_source(error)

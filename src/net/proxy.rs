@@ -12,7 +12,7 @@ mod socks;
 mod tests;
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::io;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 use self::environment::Environment;
 use super::dial::Endpoint;
 use super::tls::Stream;
-use super::url::ApiUrl;
-use crate::error::{Error, Result};
+use super::url::{ApiUrl, split_port};
+use crate::error::{Error, ErrorKind, Result};
 
 /// What the builder was told.
 #[derive(Clone, Default)]
@@ -36,6 +36,7 @@ pub(crate) enum ProxyChoice {
 }
 
 impl fmt::Debug for ProxyChoice {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             ProxyChoice::Environment => "Environment",
@@ -140,7 +141,9 @@ impl Proxy {
                 (Some(credentials), place)
             }
         };
-        let (host, port) = split_port(place).ok_or_else(|| wrong("host and port are not right"))?;
+        let (host, port) = split_port(place)
+            .filter(|(_, port)| *port != Some(0))
+            .ok_or_else(|| wrong("host and port are not right"))?;
         let proxy =
             Proxy { kind, host: host.to_ascii_lowercase(), port: port.unwrap_or(default_port), credentials };
         if let (Some(credentials), Kind::Socks5 | Kind::Socks5h) = (&proxy.credentials, kind) {
@@ -185,12 +188,24 @@ impl Proxy {
 impl Credentials {
     fn parse(text: &str) -> Option<Self> {
         let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        let decode = |text: &str| {
-            let bytes = Zeroizing::new(percent_decode_str(text).collect::<Vec<u8>>());
-            std::str::from_utf8(&bytes).ok().map(|text| Zeroizing::new(text.to_owned()))
+        let decode = |text| {
+            let text = percent_decode_str(text).decode_utf8().ok()?;
+            Some(Zeroizing::new(text.into_owned()))
         };
         Some(Credentials { user: decode(user)?, password: decode(password)? })
     }
+}
+
+/// The connection to the proxy failed in this step.
+fn lost(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
+    let (kind, text) = match error.kind() {
+        io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),
+        io::ErrorKind::UnexpectedEof => {
+            (ErrorKind::Connect, format!("it closed the connection during {step} {target}"))
+        }
+        _ => (ErrorKind::Connect, format!("the connection to it broke during {step} {target}: {error}")),
+    };
+    Error::new(kind, text).with_source(error)
 }
 
 impl fmt::Display for Proxy {
@@ -206,35 +221,8 @@ impl fmt::Display for Proxy {
 }
 
 impl fmt::Debug for Proxy {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Proxy({self})")
     }
-}
-
-/// Host, without brackets, and port of `host`, `host:port`, `[v6]` or `[v6]:port`. `None` if it is none of them.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, port) = rest.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
-        }
-        None => {
-            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
-            let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-            if host.is_empty() || !is_name {
-                return None;
-            }
-            (host, port)
-        }
-    };
-    let port = match port {
-        // `host:` means the port of the scheme, as in any URL.
-        None | Some("") => None,
-        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(port.parse().ok().filter(|port| *port != 0)?)
-        }
-        Some(_) => return None,
-    };
-    Some((host, port))
 }

@@ -1,8 +1,7 @@
 //! The base URL of the API: scheme, host and port, nothing else.
 
 use std::fmt;
-
-use ureq::http::Uri;
+use std::net::Ipv6Addr;
 
 use crate::error::{Error, Result};
 
@@ -23,46 +22,45 @@ impl ApiUrl {
     /// `Config`, saying what is wrong with the URL. Credentials in it are not repeated.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
-        let uri: Uri = text.parse().map_err(|error: ureq::http::uri::InvalidUri| {
-            Error::config("the API URL is not a URL: it should look like https://api.crustocean.chat")
-                .with_source(error)
-        })?;
-        let secure = match uri.scheme_str() {
-            Some("https" | "wss") => true,
-            Some("http" | "ws") => false,
-            Some(other) => {
-                return Err(Error::config(format!(
-                    "the API URL begins with {other}://: use https:// or http://"
-                )));
-            }
+        let no_url =
+            || Error::config("the API URL is not a URL: it should look like https://api.crustocean.chat");
+        let (scheme, rest) = match text.split_once("://") {
+            Some(parts) => parts,
+            None if text.is_empty() => return Err(no_url()),
             None => {
                 return Err(Error::config(
                     "the API URL has no scheme: it should look like https://api.crustocean.chat",
                 ));
             }
         };
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "https" | "wss" => true,
+            "http" | "ws" => false,
+            other if is_scheme(other) => {
+                return Err(Error::config(format!(
+                    "the API URL begins with {other}://: use https:// or http://"
+                )));
+            }
+            // What stands there may be anything, and is not repeated.
+            _ => return Err(no_url()),
+        };
+        let (authority, path) = split_authority(rest);
         if authority.contains('@') {
             return Err(Error::config("the API URL contains a user name or password: tokens go elsewhere"));
         }
-        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        if !matches!(path, "" | "/") {
             return Err(Error::config("the API URL has a path or a query: give scheme, host and port only"));
         }
-        let host = uri.host().unwrap_or_default();
-        let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        if host.is_empty() {
+        if authority.is_empty() || authority.starts_with(':') {
             return Err(Error::config("the API URL has no host"));
         }
+        let (host, port) = split_port(authority).ok_or_else(no_url)?;
         if host.eq_ignore_ascii_case(FRONTEND_HOST) {
             return Err(Error::config(
                 "https://crustocean.chat is the website: the API is at https://api.crustocean.chat",
             ));
         }
-        let port = match uri.port() {
-            Some(port) => port.as_u16(),
-            None if secure => 443,
-            None => 80,
-        };
+        let port = port.unwrap_or(if secure { 443 } else { 80 });
         if port == 0 {
             return Err(Error::config("the API URL has port 0"));
         }
@@ -98,6 +96,52 @@ impl fmt::Display for ApiUrl {
     }
 }
 
+/// The host of a URL of any kind, without brackets. `None` if it names none.
+pub(super) fn host(url: &str) -> Option<&str> {
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => rest,
+        _ => url.strip_prefix("//")?,
+    };
+    let (authority, _) = split_authority(rest);
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    split_port(place).map(|(host, _)| host)
+}
+
+fn is_scheme(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// What is between the slashes, and what follows.
+fn split_authority(rest: &str) -> (&str, &str) {
+    rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+}
+
+/// Host, without brackets, and port of `host`, `host:port`, `[v6]` or `[v6]:port`. `None` if it is none of them.
+pub(super) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']')?;
+            host.parse::<Ipv6Addr>().ok()?;
+            (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+        }
+        None => {
+            let (host, port) = text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port)));
+            let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+            if host.is_empty() || !is_name {
+                return None;
+            }
+            (host, port)
+        }
+    };
+    let port = match port {
+        // `host:` means the port of the scheme, as in any URL.
+        None | Some("") => None,
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
+        Some(_) => return None,
+    };
+    Some((host, port))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +166,14 @@ mod tests {
             ("", "not a URL"),
             ("api.crustocean.chat", "no scheme"),
             ("ftp://h", "ftp://"),
+            ("https://h#x", "path"),
+            ("https://", "no host"),
+            ("https://:80", "no host"),
+            ("https://a b", "not a URL"),
+            ("https://h:http", "not a URL"),
+            ("https://h:65536", "not a URL"),
+            ("https://[::1", "not a URL"),
+            ("https://[nonsense]", "not a URL"),
             ("https://crustocean.chat", "website"),
             ("https://h/api", "path"),
             ("https://h?x=1", "query"),
@@ -130,7 +182,26 @@ mod tests {
             let error = ApiUrl::parse(text).unwrap_err().to_string();
             assert!(error.contains(part), "{text}: {error}");
         }
-        let error = ApiUrl::parse("https://me:hunter2@h").unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        for text in ["https://me:hunter2@h", "me:hunter2://h", "https://h:hunter2", "https://h/?hunter2"] {
+            let error = ApiUrl::parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn finds_the_host_of_any_url() {
+        for (url, expected) in [
+            ("https://a.example/x?y", Some("a.example")),
+            ("ftp://me:hunter2@a.example:21", Some("a.example")),
+            ("//a.example", Some("a.example")),
+            ("http://[::1]:80/", Some("::1")),
+            ("/a//b", None),
+            ("/a?back=https://b", None),
+            ("https://a b/", None),
+            ("https:///x", None),
+            ("", None),
+        ] {
+            assert_eq!(host(url), expected, "{url}");
+        }
     }
 }

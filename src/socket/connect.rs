@@ -245,7 +245,7 @@ fn refusal(json: &str) -> Error {
     // Without a look at whatever else there may be.
     let decode = |json: &str| match json::pick(json, ["message"]) {
         Ok([message]) => json::text(message),
-        Err(_) => serde_json::from_str(json).ok(),
+        Err(_) => json::from_str(json).ok(),
     };
     let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
     let message = snippet(&message);

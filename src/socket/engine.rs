@@ -120,7 +120,7 @@ impl<'a> Open<'a> {
         let [sid, ping_interval, ping_timeout, max_payload] =
             json::pick(json, ["sid", "pingInterval", "pingTimeout", "maxPayload"])?;
         let sid = sid.ok_or_else(|| serde::de::Error::missing_field("sid"))?;
-        let sid = Zeroizing::new(serde_json::from_str(sid.get())?);
+        let sid = Zeroizing::new(json::from_str(sid.get())?);
         Ok(Open { sid, ping_interval, ping_timeout, max_payload })
     }
 }

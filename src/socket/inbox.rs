@@ -93,7 +93,7 @@ impl Inbox {
         let item = self.items.pop_front()?;
         self.forget(&item);
         if self.items.is_empty() && self.items.capacity() > 1024 {
-            self.items.shrink_to(64);
+            self.items = VecDeque::new();
         }
         Some(item)
     }

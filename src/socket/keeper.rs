@@ -28,21 +28,23 @@ const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
 const STACK: usize = 256 << 10;
 
 pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
+    // In a box, as for every thread: what starts one is compiled once.
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
+        let mut state = shared.lock();
+        if outcome.is_err() {
+            state.fail(Error::new(
+                ErrorKind::Closed,
+                "internal error: the keeper panicked; please report this",
+            ));
+        }
+        state.keeper_gone = true;
+        shared.tell_all(&mut state);
+    });
     std::thread::Builder::new()
         .name("crustocean-keeper".to_owned())
         .stack_size(STACK)
-        .spawn(move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
-            let mut state = shared.lock();
-            if outcome.is_err() {
-                state.fail(Error::new(
-                    ErrorKind::Closed,
-                    "internal error: the keeper panicked; please report this",
-                ));
-            }
-            state.keeper_gone = true;
-            shared.tell_all(&mut state);
-        })
+        .spawn(work)
         .map_err(|error| Error::config("cannot start the agent's thread").with_source(error))
 }
 

@@ -283,18 +283,16 @@ impl Link {
             return Err(SendFailure::NotSent(end));
         }
         let before = channel.written();
-        let binary = attachments.iter().cloned().map(Message::Binary);
-        std::iter::once(Message::Text(header))
-            .chain(binary)
-            .try_for_each(|message| channel.write(message))
-            .map_err(|end| {
-                self.cut();
-                if channel.written() == before {
-                    SendFailure::NotSent(end)
-                } else {
-                    SendFailure::MaybeSent(end)
-                }
-            })
+        let mut result = channel.write(Message::Text(header));
+        for bytes in attachments {
+            if result.is_ok() {
+                result = channel.write(Message::Binary(bytes.clone()));
+            }
+        }
+        result.map_err(|end| {
+            self.cut();
+            if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
+        })
     }
 
     /// The same over long-polling: in as few requests as the server takes.

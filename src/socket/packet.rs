@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use crate::error::{Error, Result};
 use crate::json;
@@ -148,8 +149,11 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
         let end = inner.find(',').unwrap_or(inner.len());
         let (number, rest) = inner.split_at_checked(end).unwrap_or((inner, ""));
         let number = number.trim_end();
-        serde_json::from_str::<serde_json::Number>(number)
-            .map_err(|error| malformed("the event has no name").with_source(error))?;
+        let no_name = || malformed("the event has no name");
+        if !number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
+            return Err(no_name());
+        }
+        serde_json::from_str::<IgnoredAny>(number).map_err(|error| no_name().with_source(error))?;
         (number.into(), rest)
     };
     if RESERVED.contains(&&*name) {
@@ -298,11 +302,22 @@ pub(crate) struct Recovery {
 /// `Invalid` when `auth` is something else.
 pub(crate) fn encode_connect(auth: &str, recovery: Option<&Recovery>) -> Result<String> {
     let Some(recovery) = recovery else { return Ok(format!("40{auth}")) };
-    let mut payload: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_str(auth).map_err(not_json)?;
-    payload.entry("pid").or_insert_with(|| (&*recovery.pid).into());
-    payload.entry("offset").or_insert_with(|| (&*recovery.offset).into());
-    Ok(format!("40{}", serde_json::to_string(&payload).map_err(not_json)?))
+    let [offset, pid] = json::pick(auth, ["offset", "pid"]).map_err(not_json)?;
+    let theirs = auth.trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
+    let mut frame = String::from("40{");
+    for (known, key, value) in [(offset, "\"offset\":", &recovery.offset), (pid, "\"pid\":", &recovery.pid)] {
+        if known.is_none() {
+            frame.push_str(key);
+            frame.push_str(&serde_json::to_string(value).map_err(not_json)?);
+            frame.push(',');
+        }
+    }
+    frame.push_str(theirs.trim());
+    if frame.ends_with(',') {
+        frame.pop();
+    }
+    frame.push('}');
+    Ok(frame)
 }
 
 /// The Engine.IO frame that leaves the main namespace.

@@ -4,12 +4,13 @@
 //! reader role blocks on the socket without a lock and feeds what comes. Nobody ever gives a GET up, because the
 //! server ends the session when that happens.
 
-use std::io::{ErrorKind as IoKind, Read};
+use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::{Answer, Decoder};
+use crate::net::http::exchange::{Broken, exchange};
 use crate::net::wire::Wire;
 use crate::net::{CancelToken, Stream};
 use crate::socket::connect::Target;
@@ -19,7 +20,7 @@ use crate::socket::payload::{self, Part, SEPARATOR};
 use crate::socket::pipe::Incoming;
 use crate::socket::poster::Poster;
 use crate::socket::refusal::refused;
-use crate::socket::site::{Site, read_answer, write};
+use crate::socket::site::Site;
 use crate::socket::tap::Seen;
 
 /// So many answers in a row without anything in them, each sooner than `QUICK` after the last, and the next poll
@@ -65,16 +66,18 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let host = target.url.host();
     let mut site = Site::new(target);
     let mut stream = site.dial(deadline, cancel)?;
-    let answer = write(&mut stream, &site.request(None)).and_then(|()| read_answer(&mut stream));
-    let answer = answer.map_err(|error| match error.kind() {
-        IoKind::TimedOut => {
-            Error::timeout(format!("{host} did not answer the first poll in time")).with_source(error)
-        }
-        IoKind::InvalidData => {
+    let answer = exchange(&mut stream, &site.request(None), Decoder::default());
+    let answer = answer.map_err(|broken| match broken {
+        Broken::Answer(error) => {
             Error::protocol("the answer to the first poll cannot be read").with_source(error)
         }
-        _ => Error::new(ErrorKind::Connect, format!("the connection to {host} broke during the first poll"))
-            .with_source(error),
+        Broken::NothingSent(error) | Broken::Connection(error) if error.kind() == IoKind::TimedOut => {
+            Error::timeout(format!("{host} did not answer the first poll in time")).with_source(error)
+        }
+        Broken::NothingSent(error) | Broken::Connection(error) => {
+            Error::new(ErrorKind::Connect, format!("the connection to {host} broke during the first poll"))
+                .with_source(error)
+        }
     })?;
     if answer.head.status != 200 {
         return Err(refused("the first poll", &answer.head, &answer.body));
@@ -179,7 +182,7 @@ impl Poll {
             return Ok(());
         }
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        match write(stream, &self.site.request(None)) {
+        match stream.write_all(&self.site.request(None)).and_then(|()| stream.flush()) {
             Ok(()) => self.in_flight = true,
             // Closed by the server since the last answer: another one will do.
             Err(_) if self.proven => self.stream = None,

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::net::Stream;
-use crate::net::http::answer::Answer;
+use crate::net::http::answer::{Answer, Decoder};
+use crate::net::http::exchange::{Broken, exchange};
 use crate::socket::link::{LinkEnd, SendFailure, reason};
 use crate::socket::refusal::refused;
-use crate::socket::site::{Site, read_answer, write};
+use crate::socket::site::Site;
 
 /// A connection that was idle for longer is not used again: Node's servers close theirs after five seconds, and a
 /// message must not meet that moment.
@@ -68,19 +69,16 @@ impl Poster {
                 }
             };
             stream.wire_mut().set_deadline(Some(deadline));
-            let before = stream.wire().written();
-            let written = write(&mut stream, &request);
-            if let Err(error) = &written
-                && stream.wire().written() == before
-            {
-                if again {
-                    continue;
+            let answer = match exchange(&mut stream, &request, Decoder::default()) {
+                Ok(answer) => answer,
+                Err(Broken::NothingSent(_)) if again => continue,
+                Err(Broken::NothingSent(error)) => return Err(SendFailure::NotSent(broken(&error))),
+                Err(Broken::Connection(error)) => return Err(SendFailure::MaybeSent(broken(&error))),
+                Err(Broken::Answer(error)) => {
+                    let end = LinkEnd::new(reason::TRANSPORT_ERROR, format!("sending failed: {error}"));
+                    return Err(SendFailure::MaybeSent(end));
                 }
-                return Err(SendFailure::NotSent(broken(error)));
-            }
-            // A server that does not want all of it may have answered already.
-            let answer = read_answer(&mut stream).map_err(|error| written.err().unwrap_or(error));
-            let answer = answer.map_err(|error| SendFailure::MaybeSent(broken(&error)))?;
+            };
             self.site.absorb(&answer.head);
             if answer.keep_alive {
                 line.idle = Some((stream, Instant::now()));

@@ -52,6 +52,7 @@ pub(crate) struct Session {
 }
 
 impl std::fmt::Debug for Session {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
     }
@@ -102,6 +103,7 @@ impl Session {
 
     /// # Errors
     /// `Closed`.
+    #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         self.shared.check_process()?;
         if self.shared.lock().is_closed() { Err(Error::closed()) } else { Ok(()) }
@@ -239,6 +241,7 @@ impl Session {
     }
 
     /// Dials again now, if the link is down.
+    #[inline]
     pub(crate) fn reconnect_now(&self) {
         let mut state = self.shared.lock();
         if matches!(state.phase, Phase::Down) {

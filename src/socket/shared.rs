@@ -51,6 +51,7 @@ pub(crate) struct Shared {
 }
 
 impl std::fmt::Debug for Shared {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
@@ -127,8 +128,12 @@ impl Shared {
             Some(link) => {
                 // The end of restoring is not announced by the socket: look up now and then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
-                let slice = restoring.then(|| Instant::now() + RESTORING_SLICE);
-                let until = [until, slice].into_iter().flatten().min();
+                let slice = Instant::now() + RESTORING_SLICE;
+                let until = match until {
+                    Some(until) if restoring => Some(until.min(slice)),
+                    None if restoring => Some(slice),
+                    until => until,
+                };
                 self.read(state, &link, until)
             }
             None => self.sleep(state, who, until),

@@ -1,6 +1,5 @@
-//! What the requests of one long-polling session have in common, and how one of them is made and answered.
+//! What the requests of one long-polling session have in common, and how one of them is made.
 
-use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -9,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 use crate::error::Result;
-use crate::net::http::answer::{Answer, Decoder, Head};
+use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
 use crate::net::{CancelToken, Stream};
 use crate::socket::connect::Target;
@@ -33,6 +32,7 @@ pub(crate) struct Site {
 }
 
 impl std::fmt::Debug for Site {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Site").field("url", &self.target.url).finish_non_exhaustive()
     }
@@ -102,32 +102,5 @@ impl Site {
 
     fn jar(&self) -> MutexGuard<'_, Jar> {
         self.jar.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Writes a whole request.
-pub(crate) fn write(stream: &mut Stream, request: &[u8]) -> std::io::Result<()> {
-    stream.write_all(request).and_then(|()| stream.flush())
-}
-
-/// Reads an answer, blocking, under the wire's deadline.
-///
-/// # Errors
-/// `UnexpectedEof` when there is none, `InvalidData` when it cannot be read.
-pub(crate) fn read_answer(stream: &mut Stream) -> std::io::Result<Answer> {
-    let mut decoder = Decoder::default();
-    let mut part = [0; 4096];
-    loop {
-        let count = match stream.read(&mut part) {
-            Err(error) if error.kind() == IoKind::Interrupted => continue,
-            result => result?,
-        };
-        if count == 0 {
-            return decoder.end().ok_or_else(|| IoKind::UnexpectedEof.into());
-        }
-        let pushed = decoder.push(part.get(..count).unwrap_or_default());
-        if let Some(answer) = pushed.map_err(|error| std::io::Error::new(IoKind::InvalidData, error))? {
-            return Ok(answer);
-        }
     }
 }

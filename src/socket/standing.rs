@@ -40,25 +40,34 @@ struct Repeat {
 impl Standing {
     /// When the next repetition is due, if anything is repeated.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.repeats.iter().map(|repeat| repeat.due).min()
+        let mut next = self.repeats.first()?.due;
+        for repeat in &self.repeats {
+            next = next.min(repeat.due);
+        }
+        Some(next)
     }
 
     /// A new link knows nothing of what was sent over the last one.
     pub(crate) fn all_due(&mut self) {
         let now = Instant::now();
-        self.repeats.iter_mut().for_each(|repeat| repeat.due = now);
+        for repeat in &mut self.repeats {
+            repeat.due = now;
+        }
     }
 
     fn take_due(&mut self) -> Vec<Utf8Bytes> {
         let now = Instant::now();
-        let due = self.repeats.iter_mut().filter(|repeat| repeat.due <= now);
-        due.map(|repeat| {
-            repeat.due = now + repeat.every;
-            repeat.frame.clone()
-        })
-        .collect()
+        let mut frames = Vec::new();
+        for repeat in &mut self.repeats {
+            if repeat.due <= now {
+                repeat.due = now + repeat.every;
+                frames.push(repeat.frame.clone());
+            }
+        }
+        frames
     }
 
+    #[inline]
     fn set(&mut self, id: u64, frame: Utf8Bytes, every: Duration) {
         self.remove(id);
         self.repeats.push(Repeat { id, frame, every, due: Instant::now() + every });
@@ -68,6 +77,7 @@ impl Standing {
         self.repeats.retain(|repeat| repeat.id != id);
     }
 
+    #[inline]
     fn leave(&mut self, frame: Utf8Bytes) {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
@@ -104,6 +114,7 @@ pub(crate) struct Repeating {
 }
 
 impl std::fmt::Debug for Repeating {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repeating").field("id", &self.id).finish_non_exhaustive()
     }

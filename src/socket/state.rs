@@ -72,6 +72,7 @@ pub(crate) struct State {
 }
 
 impl std::fmt::Debug for State {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("phase", &self.phase)

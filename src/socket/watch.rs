@@ -56,6 +56,7 @@ pub(crate) struct Watching<S: Deref<Target = Shared>> {
 }
 
 impl<S: Deref<Target = Shared>> std::fmt::Debug for Watching<S> {
+    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Watching").field("id", &self.id).finish_non_exhaustive()
     }

@@ -6,12 +6,11 @@
 mod reply;
 mod signature;
 
-use serde::de::DeserializeOwned;
-
 pub use reply::{HookReply, PromptReply, SignedReply};
 pub use signature::SIGNATURE_HEADER;
 
 use crate::error::{Error, Result};
+use crate::json::{self, Read};
 use crate::model::{HookCall, PromptRequest, WebhookDelivery};
 use crate::token::WebhookSecret;
 
@@ -105,8 +104,11 @@ impl PromptRequest {
 }
 
 /// The words of serde are left out where they could quote what was posted: an agent's configuration may hold keys.
-fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
-    serde_json::from_slice(body).map_err(|error| {
+#[inline]
+fn read<T: Read>(body: &[u8], what: &str) -> Result<T> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Error::protocol(format!("this is not {what}: it is not UTF-8")))?;
+    json::from_str(text).map_err(|error| {
         let reason = match error.to_string() {
             text if text.starts_with("missing field") => text,
             _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),

@@ -4,7 +4,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::agent::Outgoing;
-use crate::model::MessageType;
 use crate::token::AgentToken;
 
 /// The answer to a [`HookCall`](crate::HookCall): send [`to_json`](Self::to_json) with
@@ -128,10 +127,16 @@ pub struct SignedReply {
 #[inline]
 fn fields(message: Outgoing) -> Map<String, Value> {
     let (content, kind, metadata) = message.into_parts();
-    let kind = kind.as_ref().map(MessageType::as_str);
     let mut body = Map::from_iter([("content".to_owned(), content.into())]);
-    body.extend(kind.map(|kind| ("type".to_owned(), kind.into())));
-    body.extend((!metadata.is_empty()).then(|| ("metadata".to_owned(), metadata.into())));
+    if let Some(kind) = &kind {
+        body.insert("type".to_owned(), kind.as_str().into());
+    }
+    // It is JSON; what cannot be read again is nested deeper than anybody reads.
+    if !metadata.is_empty()
+        && let Ok(metadata) = serde_json::to_value(&metadata)
+    {
+        body.insert("metadata".to_owned(), metadata);
+    }
     body
 }
 
@@ -144,6 +149,7 @@ fn json(body: &Map<String, Value>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::MessageType;
 
     #[test]
     fn answers_are_spelled_as_documented() {

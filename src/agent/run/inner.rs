@@ -1,6 +1,5 @@
 //! The part of a run that speaks to the server: it can end the run also when its user does not.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -14,12 +13,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::Fields;
 use crate::model::{AgencyId, RunId};
 
-/// The open runs, by room.
+/// The open runs, and the rooms they are in.
 #[derive(Debug, Default)]
-pub(crate) struct OpenRuns(Mutex<HashMap<AgencyId, Weak<Core>>>);
+pub(crate) struct OpenRuns(Mutex<Vec<(AgencyId, Weak<Core>)>>);
 
 impl OpenRuns {
-    fn lock(&self) -> MutexGuard<'_, HashMap<AgencyId, Weak<Core>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(AgencyId, Weak<Core>)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -28,24 +27,24 @@ impl OpenRuns {
     #[inline]
     pub(super) fn add(&self, core: &Arc<Core>) -> Result<()> {
         let mut open = self.lock();
-        if open.contains_key(core.room.id()) {
+        if open.iter().any(|(room, _)| room == core.room.id()) {
             return Err(Error::invalid(
                 "a run is open in this room: end it with complete() or error() before the next",
             ));
         }
-        open.insert(core.room.id().clone(), Arc::downgrade(core));
+        open.push((core.room.id().clone(), Arc::downgrade(core)));
         Ok(())
     }
 
     #[inline]
     pub(super) fn remove(&self, room: &AgencyId) {
-        self.lock().remove(room);
+        self.lock().retain(|(open, _)| open != room);
     }
 
     /// The agent is about to be closed: no run may hang in its room because of that.
     #[inline]
     pub(crate) fn end_all(&self, why: &str) {
-        let open: Vec<Arc<Core>> = self.lock().values().filter_map(Weak::upgrade).collect();
+        let open: Vec<Arc<Core>> = self.lock().iter().filter_map(|(_, core)| core.upgrade()).collect();
         open.iter().for_each(|core| core.give_up(why));
     }
 }

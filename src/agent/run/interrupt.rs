@@ -40,7 +40,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
     }
-    let wire: Wire = event.first().ok().filter(|wire: &Wire| wire.run_id == *run)?;
+    let wire: Wire = event.read().ok().filter(|wire: &Wire| wire.run_id == *run)?;
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 

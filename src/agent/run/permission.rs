@@ -85,7 +85,7 @@ impl Response {
         if event.name() != RESPONSE {
             return None;
         }
-        event.first().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
+        event.read().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
     }
 }
 

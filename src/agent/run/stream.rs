@@ -4,9 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value};
-
 use crate::agent::Outgoing;
+use crate::agent::extras::Extras;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,7 +35,7 @@ payload! {
         message_id: &'a MessageId = always("messageId"),
         content: &'a str = always("content"),
         done: bool = always("done"),
-        metadata: Option<&'a Map<String, Value>> = optional("metadata"),
+        metadata: Option<&'a Extras> = optional("metadata"),
     }
 }
 
@@ -150,14 +149,14 @@ impl Stream<'_> {
         if !message.text().is_empty() {
             self.text = message.text().to_owned();
         }
-        let metadata = Some(message.metadata_map()).filter(|metadata| !metadata.is_empty());
+        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         self.end(metadata, |run, whole| run.core.report_for_sure(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
     fn end(
         &mut self,
-        metadata: Option<&Map<String, Value>>,
+        metadata: Option<&Extras>,
         send: impl Fn(&Run, &Whole<'_>) -> Result<()>,
     ) -> Result<()> {
         self.over = true;

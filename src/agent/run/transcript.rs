@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{Error, Result};
+use crate::json;
 use crate::model::{MessageId, TranscriptEntry};
 
 /// What is longer is cut: a card with a megabyte of log helps nobody, and the transcript goes out as one event.
@@ -188,7 +189,7 @@ impl Transcript {
 
     #[inline]
     pub(crate) fn typed(&self) -> Vec<TranscriptEntry> {
-        self.all().iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()
+        self.all().iter().filter_map(|entry| json::from_str(entry.get()).ok()).collect()
     }
 
     /// Leaves half of it out. False if there is nothing left to leave out.

@@ -1,5 +1,4 @@
-//! Answers of HTTP/1.1, taken apart as the bytes come. For those who own the connection themselves: the upgrade to
-//! WebSocket, and long-polling.
+//! Answers of HTTP/1.1, taken apart as the bytes come.
 
 use httparse::Status;
 
@@ -53,6 +52,14 @@ impl Head {
         Ok(Some((head, length)))
     }
 
+    pub(crate) fn is_success(&self) -> bool {
+        matches!(self.status, 200..300)
+    }
+
+    pub(crate) fn is_web_page(&self) -> bool {
+        self.get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -72,7 +79,9 @@ impl Head {
             return Ok(Framing::Length(0));
         }
         if self.get("transfer-encoding").is_some() {
-            return match self.all("transfer-encoding").eq(["chunked"]) {
+            let mut codings = self.all("transfer-encoding");
+            let chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+            return match chunked && codings.next().is_none() {
                 true => Ok(Framing::Chunked),
                 false => Err(Error::protocol("the server's answer has a transfer encoding nobody asked for")),
             };
@@ -106,6 +115,8 @@ enum Framing {
 /// Puts an answer together. One request at a time: what comes behind an answer belongs to nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
+    /// The request said that the answer may be packed so.
+    gzip: bool,
     bytes: Vec<u8>,
     /// Of the answer whose body is on its way.
     head: Option<(Head, Framing)>,
@@ -114,6 +125,17 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
+    /// Lets answers through that are packed by gzip, as they are.
+    pub(crate) fn with_gzip() -> Self {
+        Decoder { gzip: true, ..Decoder::default() }
+    }
+
+    /// The head of the answer whose body is on its way, and how much of that there is.
+    pub(crate) fn begun(&self) -> Option<(&Head, usize)> {
+        let (head, _) = self.head.as_ref()?;
+        Some((head, self.bytes.len().max(self.body.len())))
+    }
+
     /// Whether an answer has begun and not ended.
     pub(crate) fn is_partial(&self) -> bool {
         self.head.is_some() || !self.bytes.is_empty()
@@ -137,9 +159,13 @@ impl Decoder {
                 100..200 => continue,
                 _ => {}
             }
-            let encoded = |value: &str| !value.is_empty() && !value.eq_ignore_ascii_case("identity");
-            if head.all("content-encoding").any(encoded) {
-                return Err(Error::protocol("the server compressed its answer although nobody asked"));
+            let unasked = |value: &str| match value {
+                "" => false,
+                _ if value.eq_ignore_ascii_case("identity") => false,
+                _ => !(self.gzip && value.eq_ignore_ascii_case("gzip")),
+            };
+            if head.all("content-encoding").any(unasked) {
+                return Err(Error::protocol("the server compressed its answer in a way nobody asked for"));
             }
             let framing = head.framing()?;
             self.head = Some((head, framing));
@@ -169,6 +195,15 @@ impl Decoder {
             return None;
         }
         self.body = std::mem::take(&mut self.bytes);
+        self.finish(false)
+    }
+
+    /// What there is of an answer that will not be read to its end.
+    pub(crate) fn break_off(&mut self) -> Option<Answer> {
+        let (_, framing) = self.head.as_ref()?;
+        if *framing != Framing::Chunked {
+            self.body = std::mem::take(&mut self.bytes);
+        }
         self.finish(false)
     }
 
@@ -222,7 +257,7 @@ impl Decoder {
     }
 }
 
-fn too_large() -> Error {
+pub(super) fn too_large() -> Error {
     Error::protocol("the server's answer is larger than 16 MiB")
 }
 

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 const MAX_COOKIES: usize = 32;
 const MAX_COOKIE: usize = 4 * 1024;
 
+/// Those of longer paths first, as they are sent.
 #[derive(Default)]
 pub(crate) struct Jar(Vec<Cookie>);
 
@@ -66,22 +67,23 @@ impl Jar {
                 }
             }
             None if taken_back || self.0.len() >= MAX_COOKIES => {}
-            None => self.0.push(cookie),
+            None => {
+                let place = self.0.partition_point(|old| old.path.len() >= cookie.path.len());
+                self.0.insert(place, cookie);
+            }
         }
     }
 
     /// The value of `Cookie` for a request, longer paths first. `None` if there is nothing to send.
     pub(crate) fn header(&self, path: &str, is_secure: bool) -> Option<Zeroizing<String>> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let mut fitting: Vec<&Cookie> = self
-            .0
-            .iter()
-            .filter(|cookie| (is_secure || !cookie.secure) && covers(&cookie.path, path))
-            .collect();
-        fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let length = fitting.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum();
+        // Room for all of them: a string that moves leaves what it held behind.
+        let length = self.0.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum();
         let mut line = Zeroizing::new(String::with_capacity(length));
-        for cookie in fitting {
+        for cookie in &self.0 {
+            if (cookie.secure && !is_secure) || !covers(&cookie.path, path) {
+                continue;
+            }
             if !line.is_empty() {
                 line.push_str("; ");
             }
@@ -95,6 +97,7 @@ impl Jar {
 
 /// The names only: a value can be as good as a password.
 impl fmt::Debug for Jar {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|cookie| &cookie.name)).finish()
     }

@@ -1,15 +1,17 @@
 //! From what went wrong to an [`Error`] that says what to do.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::time::{Duration, SystemTime};
 
-use ureq::Error as UreqError;
-use ureq::http::{HeaderMap, Uri, header};
+use serde_json::value::RawValue;
 
-use super::transport::NothingSent;
-use super::{Method, header_text};
+use super::Method;
+use super::answer::Head;
+use super::exchange::Broken;
 use crate::error::{Error, ErrorKind};
+use crate::json;
+use crate::net::url;
 
 /// Characters of the server's message that are kept, and of a body that is not JSON.
 const MAX_MESSAGE: usize = 1000;
@@ -43,8 +45,14 @@ pub(crate) struct Label(String);
 impl Label {
     pub(crate) fn new(method: Method, path: &str) -> Self {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        let segments = path.split('/').map(|segment| if segment.len() > MAX_SEGMENT { "…" } else { segment });
-        Label(format!("{} {}", method.name(), segments.collect::<Vec<_>>().join("/")))
+        let mut text = format!("{} ", method.name());
+        for (index, segment) in path.split('/').enumerate() {
+            if index > 0 {
+                text.push('/');
+            }
+            text.push_str(if segment.len() > MAX_SEGMENT { "…" } else { segment });
+        }
+        Label(text)
     }
 }
 
@@ -59,11 +67,6 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
     Failure { error: Error::timeout(text), why: Why::Final }
 }
 
-pub(super) fn too_large(label: &Label, limit: u64) -> Failure {
-    let text = format!("{label}: the answer is larger than {} MiB", limit / (1024 * 1024));
-    Failure { error: Error::protocol(text), why: Why::Final }
-}
-
 /// What the log-in page of a hotel's network answers, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
@@ -72,71 +75,53 @@ pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     Failure { error: Error::protocol(text).with_status(status), why: Why::Final }
 }
 
-pub(super) fn of_transport(label: &Label, method: Method, limit: Duration, error: UreqError) -> Failure {
-    match error {
-        UreqError::Other(cause) => of_our_own(label, cause),
-        UreqError::Timeout(_) => {
-            let Failure { error: slow, why } = too_slow(label, limit);
-            Failure { error: slow.with_source(error), why }
-        }
-        UreqError::Io(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-            not_http(label, UreqError::Io(cause))
-        }
-        UreqError::Io(cause) => {
-            let text = format!("{label}: the connection broke before the answer was complete: {cause}");
-            // A request that changes something may have arrived: no caller may take this for "not done".
-            let kind = if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent };
-            Failure { error: Error::new(kind, text).with_source(UreqError::Io(cause)), why: Why::Broken }
-        }
-        UreqError::Protocol(_)
-        | UreqError::LargeResponseHeader(..)
-        | UreqError::Decompress(..)
-        | UreqError::BodyStalled => not_http(label, error),
-        // These can contain the URL, and with it the query.
-        UreqError::BadUri(_) | UreqError::Http(_) => Failure {
-            error: Error::invalid(format!("{label}: this cannot be sent as an HTTP request")),
-            why: Why::Final,
-        },
-        other => {
-            let text = format!("{label}: the request failed: {other}");
-            Failure { error: Error::new(ErrorKind::Connect, text).with_source(other), why: Why::Final }
-        }
+pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
+    let (cause, why) = match broken {
+        Broken::NothingSent(cause) => (cause, Why::NothingSent),
+        Broken::Connection(cause) => (cause, Why::Broken),
+        Broken::Answer(cause) => return not_http(label, cause),
+    };
+    if cause.kind() == io::ErrorKind::TimedOut {
+        let Failure { error, why } = too_slow(label, limit);
+        return Failure { error: error.with_source(cause), why };
     }
-}
-
-fn not_http(label: &Label, cause: UreqError) -> Failure {
-    let error =
-        Error::protocol(format!("{label}: the answer is not proper HTTP: {cause}")).with_source(cause);
-    Failure { error, why: Why::Final }
-}
-
-/// What our dialler and transport handed through ureq.
-fn of_our_own(label: &Label, cause: Box<dyn std::error::Error + Send + Sync>) -> Failure {
     let cause = match cause.downcast::<Error>() {
-        // The dialler's words are complete: it names the host and the step.
-        Ok(error) => {
-            let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
-            return Failure { error: *error, why };
-        }
+        // TLS has said it in words of ours.
+        Ok(error) => return of_dial(error),
         Err(cause) => cause,
     };
-    let why = if cause.is::<NothingSent>() { Why::NothingSent } else { Why::Final };
-    let text = format!("{label}: {cause}");
-    Failure { error: Error::new(ErrorKind::Connect, text).with_source(cause), why }
+    let (kind, text) = match why {
+        Why::NothingSent => (
+            ErrorKind::Connect,
+            format!("{label}: the connection was closed before the request was sent: {cause}"),
+        ),
+        _ => (
+            // A request that changes something may have arrived: no caller may take this for "not done".
+            if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent },
+            format!("{label}: the connection broke before the answer was complete: {cause}"),
+        ),
+    };
+    Failure { error: Error::new(kind, text).with_source(cause), why }
+}
+
+/// `cause` says in what way.
+pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
+    let (kind, text) = (cause.kind(), format!("{label}: {cause}"));
+    Failure { error: cause.reworded(kind, text), why: Why::Final }
+}
+
+/// The dialler's words are complete: it names the host and the step.
+pub(super) fn of_dial(error: Error) -> Failure {
+    let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
+    Failure { error, why }
 }
 
 /// A status that is no success.
-pub(super) fn of_status(
-    label: &Label,
-    status: u16,
-    headers: &HeaderMap,
-    body: &[u8],
-    secret: Option<&str>,
-) -> Failure {
-    let wait =
-        header_text(headers, header::RETRY_AFTER).and_then(|text| retry_after(text, SystemTime::now()));
+pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<&str>) -> Failure {
+    let status = head.status;
+    let wait = head.get("retry-after").and_then(|text| retry_after(text, SystemTime::now()));
     let error = if (300..400).contains(&status) {
-        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(headers)))
+        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(head)))
     } else {
         let kind = match status {
             401 => ErrorKind::Unauthorized,
@@ -164,7 +149,7 @@ pub(super) fn of_status(
         }
     };
     let error = error.with_status(status).with_retry_after(wait);
-    let error = match request_id(headers).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
+    let error = match request_id(head).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
         Some(id) => error.with_request_id(id),
         None => error,
     };
@@ -180,8 +165,8 @@ fn is_web_page(body: &[u8]) -> bool {
 }
 
 /// What whoever runs the server finds the request by.
-fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get("x-request-id")?.to_str().ok()?.trim();
+fn request_id(head: &Head) -> Option<&str> {
+    let id = head.get("x-request-id")?;
     let harmless =
         !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     harmless.then_some(id)
@@ -203,35 +188,38 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn redirect(headers: &HeaderMap) -> String {
+fn redirect(head: &Head) -> String {
     // Only the host: the rest of the target may hold anything.
-    let target = header_text(headers, header::LOCATION).map(|target| match target.parse::<Uri>() {
-        Ok(uri) => uri.host().map_or("another path of itself".to_owned(), |host| one_line(host, MAX_SNIPPET)),
-        Err(_) => "somewhere unreadable".to_owned(),
-    });
+    let target = match head.get("location") {
+        None => "nowhere".to_owned(),
+        Some(target) => match url::host(target) {
+            Some(host) => one_line(host, MAX_SNIPPET),
+            None if target.starts_with('/') => "another path of itself".to_owned(),
+            None => "somewhere unreadable".to_owned(),
+        },
+    };
     format!(
-        "the server redirects to {}, which is not followed so that no token ends up elsewhere: check the API URL",
-        target.as_deref().unwrap_or("nowhere")
+        "the server redirects to {target}, which is not followed so that no token ends up elsewhere: check the API URL"
     )
 }
 
 /// The `error` or `message` of a JSON body, else the beginning of the text.
 fn server_message(body: &[u8], secret: Option<&str>) -> Option<String> {
     let body = String::from_utf8_lossy(body);
-    let text = match serde_json::from_str::<serde_json::Value>(&body) {
-        Ok(json) => {
-            let named = ["/error", "/error/message", "/message"]
-                .iter()
-                .find_map(|path| json.pointer(path).and_then(serde_json::Value::as_str));
-            match named {
-                Some(text) => shown(text, secret, MAX_MESSAGE),
-                // Not with `Display`, which nothing else needs.
-                None => shown(&serde_json::to_string(&json).unwrap_or_default(), secret, MAX_SNIPPET),
-            }
-        }
-        Err(_) => shown(&body, secret, MAX_SNIPPET),
+    let text = match named_message(&body) {
+        Some(text) => shown(&text, secret, MAX_MESSAGE),
+        // A token that has an ASCII letter escaped would not be found in it.
+        None if body.contains("\\u00") => return None,
+        None => shown(&body, secret, MAX_SNIPPET),
     };
     (!text.is_empty()).then_some(text)
+}
+
+fn named_message(body: &str) -> Option<String> {
+    let [error, message] = json::pick(body, ["error", "message"]).ok()?;
+    let within = error.map_or("", RawValue::get);
+    let [inner] = json::pick(within, ["message"]).unwrap_or_default();
+    json::text(error).or_else(|| json::text(inner)).or_else(|| json::text(message))
 }
 
 /// A server that repeats the token it refuses must not get it into anybody's log.
@@ -259,7 +247,8 @@ fn one_line(text: &str, limit: usize) -> String {
                 return line;
             }
             if character.is_control() {
-                line.extend(character.escape_default());
+                // Writing into a String cannot fail.
+                let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
             } else {
                 line.push(character);
             }
@@ -272,8 +261,8 @@ fn one_line(text: &str, limit: usize) -> String {
 /// `Retry-After`: seconds, or a date as RFC 9110 wants it.
 pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    if let Ok(seconds) = text.parse::<u64>() {
+        return (seconds <= u64::from(u32::MAX)).then(|| Duration::from_secs(seconds));
     }
     let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(http_date(text)?);
     // A moment that has passed already means now.
@@ -282,16 +271,14 @@ pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970. The two forms that are obsolete are not read.
 fn http_date(text: &str) -> Option<u64> {
-    let mut parts = text.split_ascii_whitespace();
-    let (_weekday, day, month, year) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let (time, zone) = (parts.next()?, parts.next()?);
-    let mut clock = time.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let day = day.parse::<u64>().ok()?;
-    let year = year.parse::<u64>().ok()?;
+    // Every part has its place.
+    let number = |at: usize, length: usize| text.get(at..at + length)?.parse::<u64>().ok();
+    let (day, year) = (number(5, 2)?, number(12, 4)?);
+    let (hour, minute, second) = (number(17, 2)?, number(20, 2)?, number(23, 2)?);
+    let name = text.get(8..11)?;
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|name| *name == month)? as u64 + 1;
-    let plausible = zone == "GMT" && (1970..=9999).contains(&year) && (1..=31).contains(&day);
+    let month = months.iter().position(|month| *month == name)? as u64 + 1;
+    let plausible = text.get(25..) == Some(" GMT") && year >= 1970 && (1..=31).contains(&day);
     if !plausible || hour > 23 || minute > 59 || second > 60 {
         return None;
     }

@@ -13,9 +13,9 @@ use super::failure::{Failure, Why};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Pauses are made this much shorter or longer, at random, so that clients do not knock in step.
-const JITTER: f64 = 0.25;
+const JITTER_PERCENT: u32 = 25;
 /// Dead connections the pool may hand out in a row.
-const MAX_STALE: usize = super::MAX_IDLE_CONNECTIONS;
+const MAX_STALE: usize = super::pool::MAX_CONNECTIONS;
 
 /// How much of it the caller wants.
 #[derive(Debug, Clone, Copy)]
@@ -83,8 +83,8 @@ fn pause(repeated: u32) -> Duration {
 
 fn jittered(pause: Duration) -> Duration {
     // Without randomness the pause is merely in step with others.
-    let random = getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX));
-    pause.mul_f64(1.0 - JITTER + 2.0 * JITTER * random)
+    let random = getrandom::u32().map_or(JITTER_PERCENT, |random| random % (2 * JITTER_PERCENT + 1));
+    pause * (100 - JITTER_PERCENT + random) / 100
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::split_port;
+use crate::net::url::split_port;
 
 /// Entries separated by commas or white space: `*` for everything, names (which cover what is below them; a dot or
 /// `*.` in front changes nothing), addresses, networks such as `10.0.0.0/8`; any but the networks with a port.
@@ -15,13 +15,19 @@ enum Entry {
     Everything,
     Name(String, Option<u16>),
     Address(IpAddr, Option<u16>),
-    Network(IpAddr, u8),
+    Network(IpAddr, u16),
 }
 
 impl Bypass {
     /// What cannot be understood is left out, as everywhere.
     pub(super) fn parse(list: &str) -> Self {
-        Bypass(list.split(|c: char| c == ',' || c.is_whitespace()).filter_map(Entry::parse).collect())
+        let mut entries = Vec::new();
+        for text in list.split(|c: char| c == ',' || c.is_whitespace()) {
+            if let Some(entry) = Entry::parse(text) {
+                entries.push(entry);
+            }
+        }
+        Bypass(entries)
     }
 
     pub(super) fn covers(&self, host: &str, port: u16) -> bool {
@@ -68,7 +74,7 @@ impl Entry {
     }
 }
 
-fn is_in(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+fn is_in(address: IpAddr, network: IpAddr, bits: u16) -> bool {
     let (address, network, width) = match (address, network) {
         (IpAddr::V4(address), IpAddr::V4(network)) => {
             (u128::from(address.to_bits()), u128::from(network.to_bits()), 32)

@@ -2,15 +2,16 @@
 
 use std::io::{self, Read, Write};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::Credentials;
+use super::{Credentials, lost};
+use crate::base64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Endpoint;
 use crate::net::tls::Stream;
 
+/// For errors.
+const STEP: &str = "CONNECT to";
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 /// Characters of the proxy's words that are shown.
@@ -24,7 +25,7 @@ pub(super) fn open_tunnel(
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some(Credentials { user, password }) = credentials {
         let both = Zeroizing::new(format!("{}:{}", user.as_str(), password.as_str()));
-        let encoded = Zeroizing::new(STANDARD.encode(both.as_bytes()));
+        let encoded = Zeroizing::new(base64::encode(both.as_bytes()));
         for part in ["Proxy-Authorization: Basic ", &encoded, "\r\n"] {
             request.push_str(part);
         }
@@ -33,7 +34,7 @@ pub(super) fn open_tunnel(
     stream
         .write_all(request.as_bytes())
         .and_then(|()| stream.flush())
-        .map_err(|error| lost(error, target))?;
+        .map_err(|error| lost(error, STEP, target))?;
 
     let mut head = Vec::with_capacity(512);
     while !answered(&head, target, credentials.is_some())? {
@@ -41,8 +42,8 @@ pub(super) fn open_tunnel(
             return Err(Error::protocol("its answer to CONNECT has too long a head"));
         }
         let mut part = [0; 1024];
-        match stream.read(&mut part).map_err(|error| lost(error, target))? {
-            0 => return Err(lost(io::ErrorKind::UnexpectedEof.into(), target)),
+        match stream.read(&mut part).map_err(|error| lost(error, STEP, target))? {
+            0 => return Err(lost(io::ErrorKind::UnexpectedEof.into(), STEP, target)),
             count => head.extend_from_slice(part.get(..count).unwrap_or_default()),
         }
     }
@@ -74,14 +75,22 @@ fn answered(head: &[u8], target: Endpoint<'_>, had_credentials: bool) -> Result<
 
 /// No kind about tokens, and no status: those are the API's.
 fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
-    let offers: Vec<String> = headers
-        .iter()
-        .filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate"))
-        .filter_map(|header| String::from_utf8_lossy(header.value).split_whitespace().next().map(shown))
-        .collect();
-    let takes_basic = offers.is_empty() || offers.iter().any(|offer| offer.eq_ignore_ascii_case("basic"));
+    let mut offers = String::new();
+    let mut takes_basic = true;
+    for header in headers.iter().filter(|header| header.name.eq_ignore_ascii_case("proxy-authenticate")) {
+        let value = String::from_utf8_lossy(header.value);
+        let Some(offer) = value.split_whitespace().next() else { continue };
+        if offer.eq_ignore_ascii_case("basic") {
+            takes_basic = true;
+            break;
+        }
+        takes_basic = false;
+        if !offers.is_empty() {
+            offers.push_str(", ");
+        }
+        offers.push_str(&shown(offer));
+    }
     if !takes_basic {
-        let offers = offers.join(", ");
         return Error::config(format!(
             "it wants credentials by a method that this crate does not know (407): {offers} and not Basic"
         ));
@@ -95,19 +104,4 @@ fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) ->
 
 fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-fn lost(error: io::Error, target: Endpoint<'_>) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => Error::timeout(format!("it did not answer CONNECT to {target} in time")),
-        io::ErrorKind::UnexpectedEof => Error::new(
-            ErrorKind::Connect,
-            format!("it closed the connection instead of answering CONNECT to {target}"),
-        ),
-        _ => Error::new(
-            ErrorKind::Connect,
-            format!("the connection to it broke during CONNECT to {target}: {error}"),
-        ),
-    }
-    .with_source(error)
 }

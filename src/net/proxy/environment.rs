@@ -63,6 +63,7 @@ impl Environment {
 }
 
 impl fmt::Debug for Environment {
+    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |setting: &Option<Setting>| setting.as_ref().map(|setting| setting.variable);
         f.debug_struct("Environment")

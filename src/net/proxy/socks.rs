@@ -5,11 +5,13 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use super::Credentials;
+use super::{Credentials, lost};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Endpoint;
 use crate::net::tls::Stream;
 
+/// For errors.
+const STEP: &str = "the SOCKS 5 handshake for";
 const VERSION: u8 = 5;
 const NO_CREDENTIALS: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
@@ -34,7 +36,7 @@ pub(super) fn open_tunnel(
     };
     let mut greeting = vec![VERSION, u8::try_from(methods.len()).unwrap_or_default()];
     greeting.extend_from_slice(methods);
-    let lost = |error| lost(error, target);
+    let lost = |error| lost(error, STEP, target);
     send(stream, &greeting).map_err(lost)?;
     let [version, method] = receive(stream).map_err(lost)?;
     if version != VERSION {
@@ -68,15 +70,12 @@ pub(super) fn open_tunnel(
         IPV6 => 16,
         NAME => {
             let [length] = receive(stream).map_err(lost)?;
-            u64::from(length)
+            usize::from(length)
         }
         _ => return Err(Error::protocol("its answer to CONNECT has an unknown kind of address")),
     };
-    let wanted = length + 2;
-    match io::copy(&mut stream.take(wanted), &mut io::sink()).map_err(lost)? {
-        read if read == wanted => Ok(()),
-        _ => Err(lost(io::ErrorKind::UnexpectedEof.into())),
-    }
+    let mut address_and_port = vec![0; length + 2];
+    stream.read_exact(&mut address_and_port).map_err(lost)
 }
 
 fn connect_request(target: Endpoint<'_>) -> Result<Vec<u8>> {
@@ -110,7 +109,7 @@ fn log_in(stream: &mut Stream, credentials: &Credentials, target: Endpoint<'_>) 
         request.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
         request.extend_from_slice(text.as_bytes());
     }
-    let lost = |error| lost(error, target);
+    let lost = |error| lost(error, STEP, target);
     send(stream, &request).map_err(lost)?;
     let [_, status] = receive(stream).map_err(lost)?;
     if status == 0 {
@@ -145,21 +144,4 @@ fn receive<const N: usize>(stream: &mut Stream) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     stream.read_exact(&mut bytes)?;
     Ok(bytes)
-}
-
-fn lost(error: io::Error, target: Endpoint<'_>) -> Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => {
-            Error::timeout(format!("its SOCKS 5 handshake for {target} did not end in time"))
-        }
-        io::ErrorKind::UnexpectedEof => Error::new(
-            ErrorKind::Connect,
-            format!("it closed the connection during the SOCKS 5 handshake for {target}"),
-        ),
-        _ => Error::new(
-            ErrorKind::Connect,
-            format!("the connection to it broke during the SOCKS 5 handshake for {target}: {error}"),
-        ),
-    }
-    .with_source(error)
 }

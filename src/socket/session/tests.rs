@@ -66,7 +66,7 @@ fn session() -> Session {
 
 fn ask(session: &Session) -> Result<usize> {
     let args = session.emit_with_ack("q", &(), Instant::now() + SOON, SOON)?;
-    Ok(args.first().unwrap())
+    Ok(args.first::<u64>().unwrap() as usize)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How the model reads the API: both spellings, unknown keys and values tolerated.
+//! How types of JSON are declared: both spellings, unknown keys and values tolerated.
 
 /// Declares a public struct of the API, its reader and its writer.
 ///
@@ -45,88 +45,42 @@ macro_rules! api_struct {
     (@read $name:ident {
         $($(#[$doc:meta])* $field:ident: $ty:ty = $mode:ident($($key:literal)|* $(as $via:ty)?),)*
     } $($then:expr)?) => {
-        const _: () = {
-            use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-
-            use $crate::model::slot::Slot;
-
-            // A `local()` field has no key.
-            #[allow(non_camel_case_types, dead_code)]
-            enum Key {
-                $($field,)*
-                __Unknown,
-            }
-
-            struct KeyVisitor;
-
-            impl Visitor<'_> for KeyVisitor {
-                type Value = (Key, u8);
-
-                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str("a key")
+        impl $crate::json::Read for $name {
+            #[inline]
+            fn read(json: $crate::json::Json<'_>) -> Result<Self, $crate::json::Mistake> {
+                // A `local()` field has no key.
+                #[allow(non_camel_case_types, dead_code)]
+                enum Field {
+                    $($field,)*
                 }
 
-                fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+                #[inline]
+                fn key(text: &str) -> $crate::json::Key {
                     // The usual spelling of every field first: servers rarely use another.
-                    $(api_struct!(@match_first key Key::$field, $($key)*);)*
-                    $(api_struct!(@match_rest key Key::$field, $($key)*);)*
-                    Ok((Key::__Unknown, 0))
+                    $(api_struct!(@match_first text $field, $($key)*);)*
+                    $(api_struct!(@match_rest text $field, $($key)*);)*
+                    $crate::json::Key::UNKNOWN
                 }
+
+                $(let mut $field: Option<api_struct!(@type $mode $ty $(, $via)?)> = None;)*
+                json.fields(
+                    concat!("an object (", stringify!($name), ")"),
+                    key,
+                    &mut [$($crate::json::Place::new(&mut $field)),*],
+                )?;
+                #[allow(unused_mut)]
+                let mut value = $name {
+                    $($field: api_struct!(@finish $mode [$($via)?] $field $($key)*),)*
+                };
+                $({
+                    let then: fn(&mut $name) -> Result<(), &'static str> = $then;
+                    then(&mut value).map_err($crate::json::Mistake::missing)?;
+                })?
+                Ok(value)
             }
+        }
 
-            struct RankedKey((Key, u8));
-
-            impl<'de> Deserialize<'de> for RankedKey {
-                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    deserializer.deserialize_identifier(KeyVisitor).map(RankedKey)
-                }
-            }
-
-            struct StructVisitor;
-
-            impl<'de> Visitor<'de> for StructVisitor {
-                type Value = $name;
-
-                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                    f.write_str(concat!("an object (", stringify!($name), ")"))
-                }
-
-                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
-                    $(let mut $field: (Option<$ty>, u8) = (None, u8::MAX);)*
-                    while let Some(RankedKey((key, rank))) = map.next_key()? {
-                        match key {
-                            $(Key::$field => {
-                                if rank > $field.1 {
-                                    map.next_value::<IgnoredAny>()?;
-                                } else if map.next_value_seed(
-                                    Slot::<_, api_struct!(@type $ty $(, $via)?)>::new(&mut $field.0),
-                                )? {
-                                    $field.1 = rank;
-                                }
-                            })*
-                            Key::__Unknown => {
-                                map.next_value::<IgnoredAny>()?;
-                            }
-                        }
-                    }
-                    #[allow(unused_mut)]
-                    let mut value = $name {
-                        $($field: api_struct!(@finish $mode $field $($key)*),)*
-                    };
-                    $({
-                        let then: fn(&mut $name) -> Result<(), &'static str> = $then;
-                        then(&mut value).map_err(A::Error::missing_field)?;
-                    })?
-                    Ok(value)
-                }
-            }
-
-            impl<'de> Deserialize<'de> for $name {
-                fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                    deserializer.deserialize_map(StructVisitor)
-                }
-            }
-        };
+        deserialize!($name);
     };
 
     (@write $name:ident {
@@ -142,35 +96,43 @@ macro_rules! api_struct {
         }
     };
 
-    (@match_first $text:ident $found:expr,) => {};
-    (@match_first $text:ident $found:expr, $key:literal $($more:literal)*) => {
+    (@match_first $text:ident $field:ident,) => {};
+    (@match_first $text:ident $field:ident, $key:literal $($more:literal)*) => {
         if $text == $key {
-            return Ok(($found, 0));
+            return $crate::json::Key::new(Field::$field as u8, 0);
         }
     };
-    (@match_rest $text:ident $found:expr, $($key:literal)?) => {};
-    (@match_rest $text:ident $found:expr, $first:literal $($key:literal)+) => {
+    (@match_rest $text:ident $field:ident, $($key:literal)?) => {};
+    (@match_rest $text:ident $field:ident, $first:literal $($key:literal)+) => {
         let mut rank = 0;
         $(
             rank += 1;
             if $text == $key {
-                return Ok(($found, rank));
+                return $crate::json::Key::new(Field::$field as u8, rank);
             }
         )+
     };
 
-    (@type $ty:ty) => { $ty };
-    (@type $ty:ty, $via:ty) => { $via };
+    (@type optional $ty:ty) => { <$ty as $crate::json::Optional>::Inner };
+    (@type $mode:ident $ty:ty) => { $ty };
+    (@type $mode:ident $ty:ty, $via:ty) => { $via };
 
-    (@finish required $field:ident $key:literal $($more:literal)*) => {
-        match $field.0 {
-            Some(value) => value,
-            None => return Err(A::Error::missing_field($key)),
+    (@finish required [$($via:ty)?] $field:ident $key:literal $($more:literal)*) => {
+        match $field {
+            Some(value) => api_struct!(@convert [$($via)?] value),
+            None => return Err($crate::json::Mistake::missing($key)),
         }
     };
-    (@finish $mode:ident $field:ident $($key:literal)*) => {
-        $field.0.unwrap_or_default()
+    (@finish optional [] $field:ident $($key:literal)*) => { $field };
+    (@finish $mode:ident [$($via:ty)?] $field:ident $($key:literal)*) => {
+        match $field {
+            Some(value) => api_struct!(@convert [$($via)?] value),
+            None => Default::default(),
+        }
     };
+
+    (@convert [] $value:ident) => { $value };
+    (@convert [$via:ty] $value:ident) => { $value.into() };
 
     (@entry local $map:ident ($value:expr)) => {};
     (@entry optional $map:ident ($value:expr) $key:literal $($more:literal)*) => {
@@ -219,12 +181,14 @@ macro_rules! open_enum {
         }
 
         impl std::fmt::Display for $name {
+            #[inline]
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
         impl From<&str> for $name {
+            #[inline]
             fn from(text: &str) -> Self {
                 match text {
                     $($text => $name::$variant,)+
@@ -234,6 +198,7 @@ macro_rules! open_enum {
         }
 
         impl From<String> for $name {
+            #[inline]
             fn from(text: String) -> Self {
                 match text.as_str() {
                     $($text => $name::$variant,)+
@@ -248,24 +213,66 @@ macro_rules! open_enum {
             }
         }
 
+        impl $crate::json::Read for $name {
+            #[inline]
+            fn read(json: $crate::json::Json<'_>) -> Result<Self, $crate::json::Mistake> {
+                json.text().map(Into::into)
+            }
+        }
+
+        deserialize!($name);
+    };
+}
+
+/// Makes what is `Read` inside the crate readable with serde, too.
+macro_rules! deserialize {
+    ($($name:ident),+) => {$(
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct TextVisitor;
-
-                impl serde::de::Visitor<'_> for TextVisitor {
-                    type Value = $name;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a string")
-                    }
-
-                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        Ok(text.into())
-                    }
-                }
-
-                deserializer.deserialize_str(TextVisitor)
+                $crate::json::read(deserializer)
             }
+        }
+    )+};
+}
+
+/// Declares a struct that is only written. A field names its JSON key:
+///
+/// - `always("key")`: as it is, `None` as `null`.
+/// - `optional("key")`: the type is an `Option`, and `None` is left out.
+macro_rules! payload {
+    (
+        $(#[$meta:meta])* $vis:vis struct $name:ident $(<$life:lifetime>)? {
+            $($(#[$doc:meta])* $field_vis:vis $field:ident: $ty:ty = $mode:ident($key:literal),)*
+        }
+    ) => {
+        $(#[$meta])*
+        $vis struct $name $(<$life>)? {
+            $($(#[$doc])* $field_vis $field: $ty,)*
+        }
+
+        impl $(<$life>)? $crate::json::Fields for $name $(<$life>)? {
+            fn write<M: serde::ser::SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+                $(payload!(@entry $mode map (&self.$field) $key);)*
+                Ok(())
+            }
+        }
+
+        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap;
+                let mut map = serializer.serialize_map(None)?;
+                $crate::json::Fields::write(self, &mut map)?;
+                map.end()
+            }
+        }
+    };
+
+    (@entry always $map:ident ($value:expr) $key:literal) => {
+        $map.serialize_entry($key, $value)?
+    };
+    (@entry optional $map:ident ($value:expr) $key:literal) => {
+        if let Some(value) = $value {
+            $map.serialize_entry($key, value)?;
         }
     };
 }

@@ -1,0 +1,59 @@
+//! Metadata on its way out.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+/// The keys and values of an object that is only written: each value as JSON text already, so that a program that sends
+/// no more than a loop guard needs no tree of JSON. Sorted by key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Extras(Vec<(String, Box<RawValue>)>);
+
+impl Extras {
+    /// A later value for the same key replaces the earlier one.
+    pub(crate) fn set(&mut self, key: impl Into<String>, value: &impl Serialize) {
+        // Cannot fail: what is set here has strings for keys.
+        if let Ok(value) = serde_json::value::to_raw_value(value) {
+            self.put(key.into(), value);
+        }
+    }
+
+    fn put(&mut self, key: String, value: Box<RawValue>) {
+        match self.place(&key) {
+            Ok(at) => {
+                if let Some(entry) = self.0.get_mut(at) {
+                    entry.1 = value;
+                }
+            }
+            Err(at) => self.0.insert(at, (key, value)),
+        }
+    }
+
+    fn place(&self, key: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.as_str().cmp(key))
+    }
+
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.place(key).is_ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A copy of these entries.
+    pub(crate) fn only(&self, keys: &[&str]) -> Self {
+        let mut copy = self.clone();
+        copy.0.retain(|(key, _)| keys.contains(&key.as_str()));
+        copy
+    }
+}
+
+impl Serialize for Extras {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
