@@ -300,6 +300,12 @@ impl CancelToken {
             state.shut_down();
         }
     }
+
+    /// For ureq, which tells every connection it knows to end.
+    pub(crate) fn shutdown_handle(&self) -> Weak<dyn ureq::unversioned::transport::ShutdownHandle> {
+        let slot: Arc<dyn ureq::unversioned::transport::ShutdownHandle> = self.0.clone();
+        Arc::downgrade(&slot)
+    }
 }
 
 impl Slot {
@@ -320,6 +326,12 @@ impl State {
             // It fails only when the connection has ended by itself.
             let _ = socket.shutdown(Shutdown::Both);
         }
+    }
+}
+
+impl ureq::unversioned::transport::ShutdownHandle for Slot {
+    fn shutdown(&self) {
+        self.cancel();
     }
 }
 

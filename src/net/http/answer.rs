@@ -21,6 +21,16 @@ pub(crate) struct Head {
 }
 
 impl Head {
+    /// Of an answer that was taken apart already.
+    pub(super) fn new<'h>(status: u16, headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> Self {
+        let headers = headers
+            .map(|(name, value)| {
+                (name.to_ascii_lowercase(), String::from_utf8_lossy(value).trim().to_owned())
+            })
+            .collect();
+        Head { status, keep_alive: false, headers }
+    }
+
     /// The head and its length, `None` while it is incomplete.
     ///
     /// # Errors
@@ -37,14 +47,8 @@ impl Head {
             }
             return Ok(None);
         };
-        let headers = response
-            .headers
-            .iter()
-            .map(|header| {
-                (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).trim().to_owned())
-            })
-            .collect();
-        let mut head = Head { status: response.code.unwrap_or_default(), keep_alive: false, headers };
+        let headers = response.headers.iter().map(|header| (header.name, header.value));
+        let mut head = Head::new(response.code.unwrap_or_default(), headers);
         head.keep_alive = match response.version {
             Some(1) => !head.has_word("connection", "close"),
             _ => head.has_word("connection", "keep-alive"),
@@ -115,8 +119,6 @@ enum Framing {
 /// Puts an answer together. One request at a time: what comes behind an answer belongs to nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
-    /// The request said that the answer may be packed so.
-    gzip: bool,
     bytes: Vec<u8>,
     /// Of the answer whose body is on its way.
     head: Option<(Head, Framing)>,
@@ -125,11 +127,6 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    /// Lets answers through that are packed by gzip, as they are.
-    pub(crate) fn with_gzip() -> Self {
-        Decoder { gzip: true, ..Decoder::default() }
-    }
-
     /// The head of the answer whose body is on its way, and how much of that there is.
     pub(crate) fn begun(&self) -> Option<(&Head, usize)> {
         let (head, _) = self.head.as_ref()?;
@@ -162,7 +159,7 @@ impl Decoder {
             let unasked = |value: &str| match value {
                 "" => false,
                 _ if value.eq_ignore_ascii_case("identity") => false,
-                _ => !(self.gzip && value.eq_ignore_ascii_case("gzip")),
+                _ => true,
             };
             if head.all("content-encoding").any(unasked) {
                 return Err(Error::protocol("the server compressed its answer in a way nobody asked for"));

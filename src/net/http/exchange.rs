@@ -1,10 +1,9 @@
-//! One request out, one answer in, over a connection that is there already.
+//! One request out, one answer in, over a connection that is there already: for long-polling, whose connection the
+//! reader of the link watches itself.
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use flate2::bufread::GzDecoder;
-
-use super::answer::{Answer, Decoder, Head, MAX_BODY, too_large};
+use super::answer::{Answer, Decoder, Head};
 use crate::error::{Error, Result};
 use crate::net::tls::Stream;
 
@@ -62,30 +61,4 @@ fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
 /// Whether the whole body is.
 fn is_wanted(head: &Head) -> bool {
     head.is_success() && !head.is_web_page()
-}
-
-/// The body as it was before the server packed it.
-///
-/// # Errors
-/// It is not gzip, not all of it is there, or there is too much of it.
-pub(super) fn unpacked(Answer { head, body, .. }: Answer) -> Result<(Head, Vec<u8>)> {
-    if body.is_empty() || !head.has_word("content-encoding", "gzip") {
-        return Ok((head, body));
-    }
-    let wanted = is_wanted(&head);
-    let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
-    let mut packed = GzDecoder::new(body.as_slice());
-    let (mut whole, mut part) = (Vec::new(), [0; 8192]);
-    // Of what comes out, so that a small answer cannot unfold without end.
-    while whole.len() <= limit {
-        match packed.read(&mut part) {
-            Ok(0) => return Ok((head, whole)),
-            Ok(count) => whole.extend_from_slice(part.get(..count).unwrap_or_default()),
-            Err(error) if wanted => {
-                return Err(Error::protocol("the server's answer is not proper gzip").with_source(error));
-            }
-            Err(_) => return Ok((head, whole)),
-        }
-    }
-    if wanted { Err(too_large()) } else { Ok((head, whole)) }
 }

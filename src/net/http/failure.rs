@@ -5,10 +5,12 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use serde_json::value::RawValue;
+use ureq::Error as UreqError;
 
 use super::Method;
 use super::answer::Head;
 use super::exchange::Broken;
+use super::transport::NothingSent;
 use crate::error::{Error, ErrorKind};
 use crate::json;
 use crate::net::url;
@@ -75,7 +77,43 @@ pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     Failure { error: Error::protocol(text).with_status(status), why: Why::Final }
 }
 
-pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
+pub(super) fn of_ureq(label: &Label, method: Method, limit: Duration, error: UreqError) -> Failure {
+    let broken = match error {
+        UreqError::Other(cause) => match cause.downcast::<Error>() {
+            Ok(error) => return of_dial(*error),
+            Err(cause) => match cause.downcast::<NothingSent>() {
+                Ok(unsent) => Broken::NothingSent(unsent.0),
+                Err(cause) => Broken::Connection(io::Error::other(cause)),
+            },
+        },
+        UreqError::Timeout(_) => {
+            let Failure { error: slow, why } = too_slow(label, limit);
+            return Failure { error: slow.with_source(error), why };
+        }
+        UreqError::Io(cause) if cause.kind() != io::ErrorKind::InvalidData => Broken::Connection(cause),
+        // These can contain the URL, and with it the query.
+        UreqError::BadUri(_) | UreqError::Http(_) => {
+            let error = Error::invalid(format!("{label}: this cannot be sent as an HTTP request"));
+            return Failure { error, why: Why::Final };
+        }
+        cause @ (UreqError::Io(_)
+        | UreqError::Protocol(_)
+        | UreqError::LargeResponseHeader(..)
+        | UreqError::Decompress(..)
+        | UreqError::BodyStalled) => {
+            let text = format!("the server's answer is not proper HTTP: {cause}");
+            Broken::Answer(Error::protocol(text).with_source(cause))
+        }
+        other => {
+            let text = format!("{label}: the request failed: {other}");
+            let error = Error::new(ErrorKind::Connect, text).with_source(other);
+            return Failure { error, why: Why::Final };
+        }
+    };
+    of_exchange(label, method, limit, broken)
+}
+
+fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
     let (cause, why) = match broken {
         Broken::NothingSent(cause) => (cause, Why::NothingSent),
         Broken::Connection(cause) => (cause, Why::Broken),
@@ -111,7 +149,7 @@ pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
 }
 
 /// The dialler's words are complete: it names the host and the step.
-pub(super) fn of_dial(error: Error) -> Failure {
+fn of_dial(error: Error) -> Failure {
     let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
     Failure { error, why }
 }

@@ -246,7 +246,7 @@ fn what_was_packed_badly_is_a_protocol_error() {
     for _ in 0..3 {
         let error = http.send(get("/x")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
-        assert!(error.to_string().contains("not proper gzip"), "{error}");
+        assert!(error.to_string().contains("gzip"), "{error}");
     }
 }
 
@@ -484,7 +484,7 @@ fn refuses_what_no_request_can_hold() {
     }
 }
 
-/// Neither what is sent nor what comes back may be among it.
+/// ureq logs heads and bodies at level trace. The credential must not be among it.
 #[test]
 fn no_log_line_has_the_token() {
     static LINES: Mutex<String> = Mutex::new(String::new());
@@ -520,8 +520,10 @@ fn no_log_line_has_the_token() {
 
     assert!(requests.recv_timeout(PATIENCE).unwrap().contains(BEARER));
     let lines = LINES.lock().unwrap();
-    assert!(lines.contains("POST /x: 200 after"), "the test no longer sees what is logged: {lines}");
+    // ureq prints rows of sixteen bytes: put them together again.
+    let rows: String = lines.lines().filter_map(|line| line.get(line.len().checked_sub(16)?..)).collect();
+    assert!(rows.contains("HTTP/1.1"), "the test no longer sees what ureq logs: {lines}");
     for secret in ["do_not_print", "hunter2hunter2", "Bearer"] {
-        assert!(!lines.contains(secret), "{secret} in {lines}");
+        assert!(!lines.contains(secret) && !rows.contains(secret), "{secret} in {lines}");
     }
 }
