@@ -8,7 +8,6 @@
 mod json;
 
 mod agent;
-mod base64;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;

@@ -1,4 +1,4 @@
-//! Metadata on its way out.
+//! JSON objects on their way out: a message's metadata, a webhook's answer.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
@@ -40,11 +40,30 @@ impl Extras {
         self.0.is_empty()
     }
 
+    /// All of it, as text.
+    #[inline]
+    pub(crate) fn to_json(&self) -> String {
+        // Cannot fail: it is JSON already.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// A copy of these entries.
     pub(crate) fn only(&self, keys: &[&str]) -> Self {
         let mut copy = self.clone();
         copy.0.retain(|(key, _)| keys.contains(&key.as_str()));
         copy
+    }
+}
+
+impl PartialEq for Extras {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len()
+            && self
+                .0
+                .iter()
+                .zip(&other.0)
+                .all(|(one, other)| one.0 == other.0 && one.1.get() == other.1.get())
     }
 }
 

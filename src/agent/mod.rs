@@ -61,6 +61,7 @@ use crate::model::{AgencyId, User};
 use crate::net::{Dialer, Http};
 use crate::socket::{Limits, Session, Taken, Target};
 use crate::token::AgentToken;
+pub(crate) use extras::Extras;
 use feed::{Feed, Source};
 use following::Following;
 use long::Turn;

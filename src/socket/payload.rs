@@ -3,12 +3,23 @@
 //! `body = part *( 0x1e part )`, where a part is a text packet as it is over WebSocket, or `b` and base64 for what is a
 //! binary message there.
 
-use crate::base64;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
 use crate::error::{Error, Result};
 use crate::socket::engine;
 
 pub(crate) const SEPARATOR: char = '\x1e';
 const BINARY: char = 'b';
+/// Of what comes in, padding may be missing and bits may be left over, as for Node.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
 
 /// One packet of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +43,9 @@ pub(crate) fn decode(body: &str) -> impl Iterator<Item = Result<Part<'_>>> {
 
 fn decode_part(part: &str) -> Result<Part<'_>> {
     if let Some(text) = part.strip_prefix(BINARY) {
-        let bytes = base64::decode(text).ok_or_else(|| Error::protocol("the server sent bad base64"))?;
+        let bytes = BASE64
+            .decode(text)
+            .map_err(|error| Error::protocol("the server sent bad base64").with_source(error))?;
         return Ok(Part::Binary(bytes));
     }
     engine::decode(part)?;
@@ -78,7 +91,7 @@ impl Body {
         if fit == Fit::Taken {
             self.separate();
             self.text.push(BINARY);
-            base64::encode_into(bytes, &mut self.text);
+            BASE64.encode_string(bytes, &mut self.text);
         }
         fit
     }
@@ -108,6 +121,26 @@ impl Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn b47_base64_as_servers_and_enemies_write_it() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("Zg==", b"f"),
+            ("Zg=", b"f"),
+            ("Zg", b"f"),
+            ("Zh", b"f"),
+            ("Zm8=", b"fo"),
+            ("Zm8", b"fo"),
+            ("Zm9v", b"foo"),
+            ("+/+/", b"\xfb\xff\xbf"),
+        ] {
+            assert_eq!(BASE64.decode(text).unwrap(), bytes, "{text}");
+        }
+        for bad in ["Z", "=", "====", "Zg==Zg==", "Zm9vY", "-_-_", "Zm 9", "Zm\n9", "Zmü", "Zg==="] {
+            assert!(parts(&format!("b{bad}")).is_err(), "{bad}");
+        }
+    }
 
     fn parts(body: &str) -> Result<Vec<Part<'_>>> {
         decode(body).collect()

@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use sha1_smol::Sha1;
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
-use crate::base64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::Head;
 use crate::net::{ApiUrl, Stream};
@@ -111,13 +112,13 @@ fn new_key() -> String {
     let mut bytes = [0; 16];
     // Without random numbers it is zeros. It keeps nothing secret, only old answers from passing for new ones.
     let _ = getrandom::fill(&mut bytes);
-    base64::encode(&bytes)
+    STANDARD.encode(bytes)
 }
 
 /// The only answer to a key, RFC 6455, section 4.2.2. tungstenite's is part of its handshake, which is not used.
 fn accept_key(key: &str) -> String {
     let hash = Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
-    base64::encode(&hash.digest().bytes())
+    STANDARD.encode(hash.digest().bytes())
 }
 
 /// RFC 6455, section 4.1, what a client must check.

@@ -1,9 +1,8 @@
 //! What a webhook answers.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use crate::agent::Outgoing;
+use crate::agent::{Extras, Outgoing};
 use crate::token::AgentToken;
 
 /// The answer to a [`HookCall`](crate::HookCall): send [`to_json`](Self::to_json) with
@@ -24,7 +23,7 @@ use crate::token::AgentToken;
 #[must_use = "it is an answer only when it is sent"]
 pub struct HookReply {
     status: u16,
-    body: Map<String, Value>,
+    body: Extras,
 }
 
 impl HookReply {
@@ -35,24 +34,24 @@ impl HookReply {
 
     /// The command has failed: the caller is shown why.
     pub fn error(reason: impl Into<String>) -> Self {
-        HookReply { status: 500, body: Map::from_iter([("error".to_owned(), reason.into().into())]) }
+        HookReply { status: 500, body: failure(reason.into()) }
     }
 
     /// Whether everybody in the room sees it. Defaults to the platform's choice, `true`.
     #[inline]
     pub fn broadcast(self, broadcast: bool) -> Self {
-        self.set("broadcast", broadcast)
+        self.set("broadcast", &broadcast)
     }
 
     /// Whether only the one who used the command sees it. Defaults to the platform's choice, `false`.
     #[inline]
     pub fn ephemeral(self, ephemeral: bool) -> Self {
-        self.set("ephemeral", ephemeral)
+        self.set("ephemeral", &ephemeral)
     }
 
     /// As whom it is shown. Defaults to the platform's choice.
     pub fn sender(self, username: impl Into<String>, display_name: impl Into<String>) -> Self {
-        self.set("sender_username", username.into()).set("sender_display_name", display_name.into())
+        self.set("sender_username", &username.into()).set("sender_display_name", &display_name.into())
     }
 
     /// The HTTP status to answer with: 200, or 500 for an error.
@@ -63,11 +62,11 @@ impl HookReply {
     /// The body to answer with.
     #[inline]
     pub fn to_json(&self) -> String {
-        json(&self.body)
+        self.body.to_json()
     }
 
-    fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.body.insert(key.to_owned(), value.into());
+    fn set(mut self, key: &str, value: &impl Serialize) -> Self {
+        self.body.set(key, value);
         self
     }
 }
@@ -92,7 +91,7 @@ impl Serialize for HookReply {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "it is an answer only when it is signed and sent"]
-pub struct PromptReply(Map<String, Value>);
+pub struct PromptReply(Extras);
 
 impl PromptReply {
     /// What the agent says.
@@ -102,13 +101,13 @@ impl PromptReply {
 
     /// What went wrong. The platform shows it as the agent's message.
     pub fn error(reason: impl Into<String>) -> Self {
-        PromptReply(Map::from_iter([("error".to_owned(), reason.into().into())]))
+        PromptReply(failure(reason.into()))
     }
 
     /// Signs it as the agent. The status to answer with is 200.
     #[inline]
     pub fn sign(&self, token: &AgentToken) -> SignedReply {
-        let body = json(&self.0);
+        let body = self.0.to_json();
         SignedReply { signature: token.sign(body.as_bytes()), body }
     }
 }
@@ -125,25 +124,24 @@ pub struct SignedReply {
 }
 
 #[inline]
-fn fields(message: Outgoing) -> Map<String, Value> {
+fn fields(message: Outgoing) -> Extras {
     let (content, kind, metadata) = message.into_parts();
-    let mut body = Map::from_iter([("content".to_owned(), content.into())]);
+    let mut body = Extras::default();
+    body.set("content", &content);
     if let Some(kind) = &kind {
-        body.insert("type".to_owned(), kind.as_str().into());
+        body.set("type", kind);
     }
-    // It is JSON; what cannot be read again is nested deeper than anybody reads.
-    if !metadata.is_empty()
-        && let Ok(metadata) = serde_json::to_value(&metadata)
-    {
-        body.insert("metadata".to_owned(), metadata);
+    if !metadata.is_empty() {
+        body.set("metadata", &metadata);
     }
     body
 }
 
-/// Texts, booleans and JSON that was JSON before: writing them cannot fail.
 #[inline]
-fn json(body: &Map<String, Value>) -> String {
-    serde_json::to_string(body).unwrap_or_default()
+fn failure(reason: String) -> Extras {
+    let mut body = Extras::default();
+    body.set("error", &reason);
+    body
 }
 
 #[cfg(test)]
@@ -174,5 +172,15 @@ mod tests {
         let error = PromptReply::error("out of tokens").sign(&token);
         assert_eq!(error.body, r#"{"error":"out of tokens"}"#);
         assert!(!format!("{error:?}").contains("Jefe"));
+    }
+
+    #[test]
+    fn nothing_is_too_deep_to_be_sent() {
+        let deep = (0..200).fold(serde_json::json!(1), |inside, _| serde_json::json!([inside]));
+        let json = HookReply::new(Outgoing::new("x").with("deep", deep)).to_json();
+        assert_eq!(
+            json,
+            format!(r#"{{"content":"x","metadata":{{"deep":{}1{}}}}}"#, "[".repeat(200), "]".repeat(200))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Answers of HTTP/1.1, taken apart as the bytes come.
+//! Answers of HTTP/1.1, taken apart as the bytes come. For those who own the connection themselves: the upgrade to
+//! WebSocket, and long-polling.
 
 use httparse::Status;
 
@@ -156,13 +157,9 @@ impl Decoder {
                 100..200 => continue,
                 _ => {}
             }
-            let unasked = |value: &str| match value {
-                "" => false,
-                _ if value.eq_ignore_ascii_case("identity") => false,
-                _ => true,
-            };
-            if head.all("content-encoding").any(unasked) {
-                return Err(Error::protocol("the server compressed its answer in a way nobody asked for"));
+            let encoded = |value: &str| !value.is_empty() && !value.eq_ignore_ascii_case("identity");
+            if head.all("content-encoding").any(encoded) {
+                return Err(Error::protocol("the server compressed its answer although nobody asked"));
             }
             let framing = head.framing()?;
             self.head = Some((head, framing));

@@ -2,10 +2,11 @@
 
 use std::io::{self, Read, Write};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::{Credentials, lost};
-use crate::base64;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::dial::Endpoint;
 use crate::net::tls::Stream;
@@ -25,7 +26,7 @@ pub(super) fn open_tunnel(
     let mut request = Zeroizing::new(format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"));
     if let Some(Credentials { user, password }) = credentials {
         let both = Zeroizing::new(format!("{}:{}", user.as_str(), password.as_str()));
-        let encoded = Zeroizing::new(base64::encode(both.as_bytes()));
+        let encoded = Zeroizing::new(STANDARD.encode(both.as_bytes()));
         for part in ["Proxy-Authorization: Basic ", &encoded, "\r\n"] {
             request.push_str(part);
         }
