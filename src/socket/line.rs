@@ -189,9 +189,12 @@ impl Shared {
                 (end, Unsent::Error(Error::new(ErrorKind::MaybeSent, text)))
             }
         };
-        let mut state = self.lock();
-        if state.lose(generation, end) {
-            self.tell_all(&mut state);
+        // After a goodbye the link stays until the server has read what came before it.
+        if end.reason != reason::CLIENT_DISCONNECT {
+            let mut state = self.lock();
+            if state.lose(generation, end) {
+                self.tell_all(&mut state);
+            }
         }
         Err(outcome)
     }
