@@ -271,7 +271,8 @@ impl Agent {
     /// [`Closed`](crate::ErrorKind::Closed), event loops get what is queued and then end. Takes at most the
     /// [`close_timeout`](AgentBuilder::close_timeout).
     ///
-    /// Runs that are open end as errors, and no room is shown as being thought about.
+    /// Runs that are open end as errors, and no room is shown as being thought about. Telling a server that has stopped
+    /// reading so may take the 8 s that any write may, on top.
     ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
