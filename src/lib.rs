@@ -11,7 +11,6 @@ mod agent;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
-mod client;
 mod config;
 mod error;
 #[cfg(fuzzing)]
@@ -19,6 +18,7 @@ mod error;
 pub mod fuzzing;
 mod model;
 mod net;
+mod rest;
 mod socket;
 mod token;
 mod webhook;
@@ -27,13 +27,6 @@ pub use agent::{
     Agent, AgentBuilder, AgentOptions, Command, Decision, Editor, Event, Events, ExchangeLimit, Interrupt,
     LongMessages, Mentions, Outgoing, Permission, Presence, Reconnect, RecvError, Room, Run, SentAway,
     Stream, Thinking, ToolCall, ToolOutcome, Trace, Transport, Trigger, is_mentioned,
-};
-pub use client::{
-    Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
-    CreateAgency, CreateAgent, CreateCommand, CreateInvite, CreateSubscription, CreateToken, DeployHook, Dms,
-    Explore, History, HookClient, HookClientBuilder, HookClientOptions, Hooks, Login, Messages, NewOwner,
-    Onboarding, Paged, Pages, RegisterAgent, ReportPayment, Runs, Tokens, UpdateAccount, UpdateAgency,
-    UpdateCommand, UpdateConfig, UpdateHook, UpdateHookSource, UpdateSubscription, Users, Wallet, Webhooks,
 };
 pub use config::{Builder, DEFAULT_API_URL, Tls};
 pub use error::{Error, ErrorKind, Result};
@@ -49,6 +42,13 @@ pub use model::{
     Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceReport, TraceStatus, TraceStep,
     TranscriptEntry, TranscriptStep, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo,
     WebhookDelivery, WebhookEvent, WebhookEventType,
+};
+pub use rest::{
+    Account, Agencies, AgentRef, Agents, Bootstrap, Client, ClientBuilder, ClientOptions, Commands,
+    CreateAgency, CreateAgent, CreateCommand, CreateInvite, CreateSubscription, CreateToken, DeployHook, Dms,
+    Explore, History, HookClient, HookClientBuilder, HookClientOptions, Hooks, Login, Messages, NewOwner,
+    Onboarding, Paged, Pages, RegisterAgent, ReportPayment, Runs, Tokens, UpdateAccount, UpdateAgency,
+    UpdateCommand, UpdateConfig, UpdateHook, UpdateHookSource, UpdateSubscription, Users, Wallet, Webhooks,
 };
 pub use socket::RawEvent;
 pub use token::{

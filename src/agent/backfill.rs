@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::agent::track::Since;
-use crate::client::{Client, Messages, Walk};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
+use crate::rest::{Client, Messages, Walk};
 use crate::socket::Session;
 
 pub(crate) const PAGE: u32 = 100;

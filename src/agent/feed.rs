@@ -12,9 +12,9 @@ use crate::agent::event::Event;
 pub(crate) use crate::agent::gap::Source;
 use crate::agent::gap::{Line, Queued, Tracks, decode, is_new, locked};
 use crate::agent::track::{Since, Track};
-use crate::client::Client;
 use crate::error::Result;
 use crate::model::{AgencyId, UserId};
+use crate::rest::Client;
 use crate::socket::{Item, Taken};
 
 /// See the module.

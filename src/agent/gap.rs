@@ -9,9 +9,9 @@ use crate::agent::backfill;
 use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
 use crate::agent::track::{IdHasher, Ids, Since, Track};
-use crate::client::Client;
 use crate::error::Error;
 use crate::model::{AgencyId, Message};
+use crate::rest::Client;
 use crate::socket::{Item, RawEvent, Session, Taken};
 
 /// Long enough to read what is there, short enough not to be waiting.

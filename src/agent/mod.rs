@@ -1,6 +1,6 @@
 //! The agent in the room.
 //!
-//! As in [`client`](crate::client), what not every bot does is `#[inline]`, down to the private functions that nothing
+//! As in [`client`](crate::rest), what not every bot does is `#[inline]`, down to the private functions that nothing
 //! else needs: runs, commands, confirmed messages, guards against chatter. A program that does not ask for it does not
 //! compile it.
 
@@ -54,11 +54,11 @@ pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger
 pub use thinking::Thinking;
 pub use trace::Trace;
 
-use crate::client::{AgentSession, Client};
 use crate::config::{Builder, Config};
 use crate::error::Result;
 use crate::model::{AgencyId, User};
 use crate::net::{Dialer, Http};
+use crate::rest::{AgentSession, Client};
 use crate::socket::{Limits, Session, Taken, Target};
 use crate::token::AgentToken;
 pub(crate) use extras::Extras;

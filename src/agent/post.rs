@@ -7,10 +7,10 @@ use crate::agent::backfill;
 use crate::agent::event::complaint;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
 use crate::agent::track::Since;
-use crate::client::Client;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Read;
 use crate::model::{AgencyId, Message, User};
+use crate::rest::Client;
 use crate::socket::{Filter, RawEvent, Session};
 
 /// One message on its way.

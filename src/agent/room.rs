@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Outgoing};
-use crate::client::Messages;
 use crate::error::Result;
 use crate::model::{AgencyId, Member, Message, MessageId};
+use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
 ///

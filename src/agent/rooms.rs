@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
-use crate::client::AgentSession;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Agency, AgencyId, AgencyJoined};
+use crate::rest::AgentSession;
 use crate::socket::{Host, Item, Line};
 
 /// What is known of a room besides its id.

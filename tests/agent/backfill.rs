@@ -1,0 +1,222 @@
+//! What was said while the connection was down, or while the loop was too slow, is heard all the same: in order, once,
+//! marked as replayed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::common::{
+    Response, SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+};
+use crustocean::{Event, Events, Message};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// All messages up to the one that says `last`.
+fn until(events: &Events, last: &str) -> Vec<Message> {
+    let mut messages = Vec::new();
+    wait_for(events, last, |event| {
+        if let Event::Message(message) = event {
+            let done = message.content == last;
+            messages.push(message);
+            return done.then_some(());
+        }
+        None
+    });
+    messages
+}
+
+fn texts(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| message.content.as_str()).collect()
+}
+
+#[test]
+fn what_was_said_meanwhile_comes_before_what_is_said_now() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let events = larry.events();
+    stage.alice_says("before");
+    wait_for_message(&events, "before");
+    stage.sandbox.drop_links();
+    for n in 0..5 {
+        stage.alice_says(&format!("meanwhile {n}"));
+    }
+    let heard = until(&events, "meanwhile 4");
+    assert_eq!(texts(&heard), ["meanwhile 0", "meanwhile 1", "meanwhile 2", "meanwhile 3", "meanwhile 4"]);
+    assert!(heard.iter().all(|message| message.replayed));
+    stage.alice_says("after");
+    let heard = until(&events, "after");
+    assert!(heard.len() == 1 && !heard[0].replayed, "{heard:?}");
+}
+
+#[test]
+fn rooms_that_were_silent_are_filled_too_and_direct_messages() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let quiet = stage.sandbox.add_agency("Quiet", &stage.alice.id).unwrap();
+    let lobby = stage.sandbox.lobby_id();
+    stage.alice_says("long ago");
+    let larry = stage.connect("larry");
+    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    larry.join("quiet").unwrap();
+    larry.join("lobby").unwrap();
+    larry.join_dms().unwrap();
+    let events = larry.events();
+    stage.sandbox.drop_links();
+    for (room, text) in
+        [(&quiet, "in the quiet room"), (&lobby, "in the lobby"), (&dm.to_string(), "in private")]
+    {
+        stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+    }
+    eventually("the link is lost", || !larry.is_connected());
+    eventually("the link is back", || larry.is_connected());
+    stage.alice_says("after");
+    let heard = until(&events, "after");
+    let mut said = texts(&heard);
+    said.sort_unstable();
+    assert_eq!(said, ["after", "in private", "in the lobby", "in the quiet room"]);
+    assert!(heard.iter().find(|message| message.content == "in private").unwrap().dm);
+}
+
+#[test]
+fn more_than_one_page_of_it() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let events = larry.events();
+    stage.alice_says("before");
+    wait_for_message(&events, "before");
+    stage.sandbox.drop_links();
+    // Said as fast as can be: many have the same time.
+    for n in 0..450 {
+        stage.alice_says(&format!("number {n}"));
+    }
+    stage.alice_says("last");
+    let heard = until(&events, "last");
+    let expected: Vec<String> = (0..450).map(|n| format!("number {n}")).chain(["last".to_owned()]).collect();
+    assert_eq!(texts(&heard), expected);
+}
+
+#[test]
+fn what_was_edited_meanwhile_has_its_new_text() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let events = larry.events();
+    ben.send("heard").unwrap();
+    let heard = wait_for_message(&ben.events(), "heard");
+    wait_for_message(&events, "heard");
+
+    stage.sandbox.drop_links();
+    stage.alice_says("meanwhile");
+    eventually("both links are lost", || !larry.is_connected() && !ben.is_connected());
+    // Ben is back first or last, it does not matter: the edit falls into Larry's gap or comes live.
+    ben.edit(&heard, "heard, and changed").unwrap();
+    let edit = wait_for(&events, "the edit", |event| match event {
+        Event::MessageEdited(edit) => Some(edit),
+        _ => None,
+    });
+    assert_eq!((edit.message_id, edit.content.as_str()), (heard.id, "heard, and changed"));
+}
+
+#[test]
+fn a_loop_that_was_too_slow_gets_what_it_missed() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.builder().queue(50, usize::MAX).connect(stage.agent_token("larry")).unwrap();
+    larry.join("lobby").unwrap();
+    let events = larry.events();
+    stage.alice_says("before");
+    wait_for_message(&events, "before");
+    for n in 0..300 {
+        stage.alice_says(&format!("number {n}"));
+    }
+    // The handler is busy until all of it is in the queue, or was.
+    let ben = stage.in_lobby("ben");
+    ben.post("everything is said").unwrap();
+    std::thread::sleep(Duration::from_millis(1500));
+    stage.alice_says("last");
+    let mut lagged = 0;
+    let mut heard = Vec::new();
+    wait_for(&events, "last", |event| match event {
+        Event::Lagged { missed, .. } => {
+            lagged += missed;
+            None
+        }
+        Event::Message(message) => {
+            heard.push(message.content.clone());
+            (message.content == "last").then_some(())
+        }
+        _ => None,
+    });
+    assert!(lagged > 0, "the queue is small");
+    let mut expected: Vec<String> = (0..300).map(|n| format!("number {n}")).collect();
+    expected.extend(["everything is said".to_owned(), "last".to_owned()]);
+    assert_eq!(heard, expected);
+}
+
+#[test]
+fn a_room_whose_history_is_closed_says_so_and_goes_on() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            return;
+        }
+        let message =
+            json!({"id": "m1", "agency_id": "ag-1", "content": "live", "created_at": "2026-01-01T00:00:00Z"});
+        conn.send_event("message", message);
+        conn.recv(SOON);
+    });
+    for path in ["/api/agencies/ag-1/messages", "/api/dm/ag-1/messages"] {
+        server.on("GET", path, |_| Response::json(403, json!({"error": "No history for you"})));
+    }
+    let agent = scripted(&server);
+    agent.join("lobby").unwrap();
+    let events = agent.events();
+    let (room, why) = wait_for(&events, "gap not filled", |event| match event {
+        Event::GapNotFilled { agency_id, error, .. } => Some((agency_id, error.to_string())),
+        _ => None,
+    });
+    assert_eq!(room.as_str(), "ag-1");
+    assert!(why.contains("history"), "{why}");
+    assert!(!wait_for_message(&events, "live").replayed);
+}
+
+#[test]
+fn messages_of_one_moment_are_told_apart() {
+    let _watchdog = watchdog(LIMIT);
+    static GAP: AtomicBool = AtomicBool::new(false);
+    let message =
+        |id: &str, time: &str| json!({"id": id, "agency_id": "ag-1", "content": id, "created_at": time});
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            conn.send_event("message", message("m1", "2026-01-01T00:00:01.000Z"));
+            conn.recv_text(SOON);
+            GAP.store(true, Ordering::SeqCst);
+            return;
+        }
+        // Comes live although the history has it too.
+        conn.send_event("message", message("m4", "2026-01-01T00:00:02.000Z"));
+        conn.send_event("message", message("m5", "2026-01-01T00:00:02.000Z"));
+        conn.recv(SOON);
+    });
+    server.on("GET", "/api/agencies/ag-1/messages", move |_| {
+        if !GAP.load(Ordering::SeqCst) {
+            return Response::json(200, json!([]));
+        }
+        let (early, late) = ("2026-01-01T00:00:01.000Z", "2026-01-01T00:00:02.000Z");
+        let newest_first = [("m4", late), ("m3", late), ("m2", early), ("m1", early)];
+        Response::json(200, newest_first.iter().map(|(id, time)| message(id, time)).collect())
+    });
+    let agent = scripted(&server);
+    agent.join("lobby").unwrap();
+    let events = agent.events();
+    wait_for_message(&events, "m1");
+    agent.send("go on").unwrap();
+    assert_eq!(texts(&until(&events, "m5")), ["m2", "m3", "m4", "m5"]);
+}

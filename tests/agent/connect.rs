@@ -1,0 +1,129 @@
+//! Coming in: what a good token does, and what each bad one is told.
+
+use std::net::TcpListener;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::common::{Response, ScriptedServer, Stage, watchdog};
+use crustocean::{Agent, AgentToken, ErrorKind};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn token(text: &str) -> AgentToken {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_good_token_connects() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.connect("larry");
+    assert_eq!(agent.user().username, "larry");
+    assert!(agent.is_connected());
+    assert_eq!(stage.sandbox.connections(), 1);
+    agent.close().unwrap();
+}
+
+#[test]
+fn an_unverified_agent_is_told_what_to_do() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let created = stage.client().agents().create("fresh").send().unwrap();
+    let error = stage.builder().connect(created.agent_token.clone()).unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::NotVerified, Some(403)));
+    assert!(error.is_auth() && error.to_string().contains("verify"), "{error}");
+
+    stage.client().agents().verify(&created.agent.id).unwrap();
+    stage.builder().connect(created.agent_token).unwrap();
+}
+
+#[test]
+fn an_unknown_token_is_told_apart() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let error = stage.builder().connect(token("sk_nobody")).unwrap_err();
+    assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(401)));
+    assert!(error.to_string().contains("shown once"), "{error}");
+}
+
+#[test]
+fn a_rate_limit_says_how_long_to_wait() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let good = stage.agent_token("larry");
+    stage.sandbox.fail_next(1, 429, Some(Duration::from_secs(17)));
+    let error = stage.builder().connect(good).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(17)));
+    assert!(error.is_retryable());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_connect_error() {
+    let _watchdog = watchdog(LIMIT);
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = Agent::builder().api_url(format!("http://{free}")).connect(token("sk_x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.is_retryable(), "{error}");
+}
+
+#[test]
+fn a_refusal_of_the_socket_is_tried_once_more_with_a_new_session() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.open(Duration::from_secs(25), Duration::from_secs(20));
+        let frame = conn.next_text("CONNECT");
+        let expected = format!(r#"40{{"token":"session-{}"}}"#, conn.index + 1);
+        assert_eq!(frame, expected);
+        conn.send_text(r#"44{"message":"Invalid session"}"#);
+        conn.recv(Duration::from_secs(5));
+    });
+    let error = Agent::builder().api_url(server.url()).connect(token("sk_x")).unwrap_err();
+    assert_eq!((error.kind(), error.server_message()), (ErrorKind::Unauthorized, Some("Invalid session")));
+    assert_eq!(server.connections().len(), 2);
+}
+
+#[test]
+fn a_server_that_never_answers_the_upgrade_costs_the_handshake_timeout_only() {
+    let _watchdog = watchdog(LIMIT);
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = ScriptedServer::start_before_upgrade(move |_| {
+        let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(10));
+    });
+    let started = Instant::now();
+    let error = Agent::builder()
+        .api_url(server.url())
+        .handshake_timeout(Duration::from_millis(300))
+        .connect(token("sk_x"))
+        .unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+    drop(hold);
+}
+
+#[test]
+fn an_older_socket_io_is_named() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.open(Duration::from_secs(25), Duration::from_secs(20));
+        conn.next_text("CONNECT");
+        conn.send_text("40");
+        conn.recv(Duration::from_secs(5));
+    });
+    let error = Agent::builder().api_url(server.url()).connect(token("sk_x")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol);
+    assert!(error.to_string().contains("older Socket.IO"), "{error}");
+}
+
+#[test]
+fn a_redirect_is_named_and_not_followed() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|_| {});
+    server.on("POST", "/api/auth/agent", |_| {
+        Response::text(301, "").header("Location", "https://elsewhere.example/api")
+    });
+    let error = Agent::builder().api_url(server.url()).connect(token("sk_secret")).unwrap_err();
+    assert!(error.to_string().contains("elsewhere.example"), "{error}");
+    assert_eq!(server.requests().len(), 1);
+}

@@ -1,0 +1,164 @@
+//! Rooms that come by themselves: invitations, and conversations that others begin.
+
+use std::time::Duration;
+
+use crate::common::{
+    SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+};
+use crustocean::{Agency, Event, Events};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Alice makes an agency and adds larry.
+fn invite(stage: &Stage, name: &str) -> Agency {
+    let client = stage.client();
+    let agency = client.agencies().create(name).private(true).send().unwrap();
+    client.agencies().add_agent(&agency.id, "larry").unwrap();
+    agency
+}
+
+fn say(stage: &Stage, agency: &Agency, text: &str) {
+    stage.sandbox.say(agency.id.as_str(), &stage.alice.id, text, Value::Null).unwrap();
+}
+
+fn invited(events: &Events) -> String {
+    wait_for(events, "agency-invited", |event| match event {
+        Event::AgencyInvited(invitation) => Some(invitation.agency.unwrap().slug),
+        _ => None,
+    })
+}
+
+#[test]
+fn an_invitation_is_followed() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let old = invite(&stage, "Old");
+    let events = larry.events();
+    assert_eq!(invited(&events), "old");
+    assert_eq!(larry.rooms().len(), 1, "nobody has asked for it yet");
+
+    larry.follow_invites().unwrap();
+    larry.follow_invites().unwrap();
+    let new = invite(&stage, "New");
+    assert_eq!(invited(&events), "new");
+    // It has been joined when it is handed out.
+    let room = larry.rooms().into_iter().find(|room| room.id() == &new.id).unwrap();
+    assert_eq!(room.slug(), Some("new"));
+    say(&stage, &new, "welcome @larry");
+    let heard = wait_for_message(&events, "welcome");
+    larry.reply(&heard, "thank you").unwrap();
+    larry.send("still in the lobby").unwrap();
+    assert_eq!(wait_for_message(&events, "still").agency_id.as_str(), stage.sandbox.lobby_id());
+    assert!(!larry.rooms().iter().any(|room| room.id() == &old.id));
+
+    // What was left is joined again when somebody asks for it.
+    room.leave().unwrap();
+    assert_eq!(larry.rooms().len(), 1);
+    stage.client().agencies().add_agent(&new.id, "larry").unwrap();
+    assert_eq!(invited(&events), "new");
+    say(&stage, &new, "welcome back");
+    wait_for_message(&events, "welcome back");
+}
+
+#[test]
+fn an_invitation_that_was_missed_is_found() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let left = larry.join(invite(&stage, "Left").id).unwrap();
+    larry.follow_invites().unwrap();
+    let events = larry.events();
+    assert_eq!(invited(&events), "left");
+    // The membership stays, as on a server that lets only people end theirs.
+    stage.sandbox.fail_next(1, 403, None);
+    left.leave().unwrap_err();
+
+    stage.sandbox.drop_links();
+    eventually("the link is lost", || !larry.is_connected());
+    let missed = invite(&stage, "Missed");
+    assert_eq!(invited(&events), "missed");
+    say(&stage, &missed, "are you there?");
+    assert_eq!(wait_for_message(&events, "are you there?").agency_id, missed.id);
+    let rooms = larry.rooms();
+    assert!(rooms.iter().any(|room| room.slug() == Some("missed")), "{rooms:?}");
+    assert_eq!(rooms.len(), 2, "what was left stays left: {rooms:?}");
+}
+
+#[test]
+fn an_invitation_that_leads_nowhere_is_no_more_than_an_event() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        conn.send_event(
+            "agency-invited",
+            json!({"agencyId": "ag-2", "agency": {"id": "ag-2", "slug": "trap"}}),
+        );
+        assert_eq!(conn.expect_event("join-agency")["agencyId"], "ag-2");
+        conn.send_event("error", json!({"message": "Changed my mind"}));
+        let message = |id: &str| json!({"id": id, "agency_id": "ag-1", "content": "go on", "created_at": "2026-01-01T00:00:00Z"});
+        conn.send_event("message", message("m-1"));
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    agent.join("lobby").unwrap();
+    agent.follow_invites().unwrap();
+    let events = agent.events();
+    assert_eq!(invited(&events), "trap");
+    let (room, why) = wait_for(&events, "failed join", |event| match event {
+        Event::JoinFailed { agency_id, error, .. } => Some((agency_id, error.to_string())),
+        _ => None,
+    });
+    assert_eq!(room.as_str(), "ag-2");
+    assert!(why.contains("Changed my mind"), "{why}");
+    wait_for_message(&events, "go on");
+    assert_eq!(agent.rooms().len(), 1);
+}
+
+#[test]
+fn a_conversation_that_somebody_begins_is_found_with_its_first_words() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    stage.sandbox.say(dm.as_str(), &stage.alice.id, "long ago", Value::Null).unwrap();
+    larry.follow_dms(Duration::from_secs(1)).unwrap();
+    let mentions = larry.mentions();
+
+    let bob = stage.sandbox.add_user("bob").unwrap();
+    let token: crustocean::PersonalAccessToken = bob.token.parse().unwrap();
+    let client = crustocean::Client::builder().api_url(stage.sandbox.url()).build(token).unwrap();
+    let new = client.dms().open(&larry.user().id).unwrap();
+    for text in ["hello?", "anybody?"] {
+        stage.sandbox.say(new.as_str(), &bob.id, text, Value::Null).unwrap();
+    }
+    for text in ["hello?", "anybody?"] {
+        let heard = mentions.recv_timeout(SOON).unwrap();
+        assert_eq!((heard.content.as_str(), heard.dm, heard.replayed), (text, true, true));
+        assert_eq!(heard.agency_id, new);
+        larry.reply(&heard, "yes").unwrap();
+    }
+    let room = larry.rooms().into_iter().find(|room| room.id() == &new).unwrap();
+    assert_eq!((room.name(), room.is_dm()), (Some("bob"), true));
+    // From now on they come live, and none twice.
+    stage.sandbox.say(new.as_str(), &bob.id, "good", Value::Null).unwrap();
+    let heard = mentions.recv_timeout(SOON).unwrap();
+    assert_eq!((heard.content.as_str(), heard.replayed), ("good", false));
+}
+
+#[test]
+fn a_conversation_that_was_begun_during_an_outage_is_found() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    // So seldom that only the reconnect can be why.
+    larry.follow_dms(Duration::from_secs(3600)).unwrap();
+    let events = larry.events();
+    stage.sandbox.drop_links();
+    eventually("the link is lost", || !larry.is_connected());
+    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    stage.sandbox.say(dm.as_str(), &stage.alice.id, "psst", Value::Null).unwrap();
+    assert!(wait_for_message(&events, "psst").dm);
+}

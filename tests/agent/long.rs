@@ -1,0 +1,205 @@
+//! Texts that are too long for one message.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{SOON, ScriptedServer, Stage, wait_for, wait_for_message, watchdog};
+use crustocean::{Agent, Color, ErrorKind, Event, Events, LongMessages, Message, Outgoing, Span, TraceStep};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn next_messages(events: &Events, count: usize) -> Vec<Message> {
+    let next = |_| {
+        wait_for(events, "a message", |event| match event {
+            Event::Message(message) => Some(message),
+            _ => None,
+        })
+    };
+    (0..count).map(next).collect()
+}
+
+fn in_lobby(stage: &Stage, name: &str, policy: LongMessages) -> Agent {
+    let agent = stage.builder().long_messages(policy).connect(stage.agent_token(name)).unwrap();
+    agent.join("lobby").unwrap();
+    agent
+}
+
+/// Splits at 300 characters without a pause.
+fn split_at_300() -> LongMessages {
+    LongMessages::Split { limit: 300, pause: Duration::ZERO }
+}
+
+fn words(letter: char, count: usize) -> String {
+    format!("{letter}{letter}{letter} ").repeat(count).trim_end().to_owned()
+}
+
+#[test]
+fn eight_thousand_characters_are_one_message_and_one_more_are_two() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let events = ben.events();
+    // Characters, not bytes.
+    let full = "\u{e9}".repeat(8_000);
+    larry.send(&full).unwrap();
+    assert_eq!(next_messages(&events, 1)[0].content, full);
+    let started = Instant::now();
+    larry.send(format!("{full}!")).unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(350), "a pause between the parts");
+    let parts = next_messages(&events, 2);
+    assert_eq!(parts[0].content.clone() + &parts[1].content, full + "!");
+}
+
+#[test]
+fn the_first_part_has_the_metadata_and_every_part_the_guard() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = in_lobby(&stage, "larry", split_at_300());
+    let ben = stage.in_lobby("ben");
+    let events = ben.events();
+    stage.alice_says("@larry go");
+    let question = wait_for_message(&larry.events(), "go");
+    let code = format!("{}\n\n```rust\n{}```", words('a', 50), "let x = 1;\n".repeat(40));
+    let message = Outgoing::new(code).skill("coding").trace([TraceStep::new("think")]).agent_log();
+    larry.reply(&question, message).unwrap();
+    wait_for_message(&events, "go");
+    let parts = next_messages(&events, 3);
+    assert_eq!(
+        (parts[0].content.as_str(), parts[0].metadata.skill()),
+        (&*words('a', 50), Some("coding".into()))
+    );
+    assert_eq!(parts[0].metadata.trace().len(), 1);
+    let guard = parts[0].loop_guard().unwrap();
+    for part in &parts[1..] {
+        assert!(part.content.starts_with("```rust\nlet x") && part.content.ends_with("1;\n```"), "{part:?}");
+        assert!(part.metadata.skill().is_none() && part.metadata.trace().is_empty());
+    }
+    assert!(
+        parts.iter().all(|part| part.loop_guard() == Some(guard.clone()) && part.metadata.is_agent_log())
+    );
+    assert!(parts.iter().all(|part| part.content.chars().count() <= 300));
+}
+
+#[test]
+fn colours_stay_with_their_words() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = in_lobby(&stage, "larry", split_at_300());
+    let spans = [
+        Span::new(words('a', 40) + " "),
+        Span::colored(words('b', 40) + " ", Color::ThemeError),
+        Span::colored(words('c', 20), Color::ThemeMuted),
+    ];
+    larry.send(Outgoing::from_spans(spans)).unwrap();
+    let parts = next_messages(&larry.events(), 2);
+    for part in parts {
+        let spans = part.metadata.content_spans();
+        let joined: String = spans.iter().map(|span| span.text.as_str()).collect();
+        assert_eq!(joined, part.content);
+        for span in spans {
+            let expected = match span.text.chars().next() {
+                Some('a') => None,
+                Some('b') => Some(Color::ThemeError),
+                _ => Some(Color::ThemeMuted),
+            };
+            assert_eq!(span.color, expected, "{}", span.text);
+        }
+    }
+}
+
+#[test]
+fn posting_confirms_every_part() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = in_lobby(&stage, "larry", split_at_300());
+    let room = larry.rooms().remove(0);
+    let text = words('a', 200);
+    let parts = room.post_all(&text).unwrap();
+    assert_eq!(parts.len(), 3);
+    let joined: Vec<_> = parts.iter().map(|part| part.content.as_str()).collect();
+    assert_eq!(joined.join(" "), text);
+    let first = larry.post(Outgoing::new(&text).skill("talk")).unwrap();
+    assert_eq!((&first.content, first.metadata.skill()), (&parts[0].content, Some("talk".into())));
+    assert_eq!(room.post_all("short").unwrap().len(), 1);
+    larry.try_send(&text).unwrap();
+    let sent = stage.sandbox.wait_for_events("send-message", 10, SOON);
+    assert_eq!(sent.len(), 10);
+}
+
+#[test]
+fn long_messages_of_several_threads_do_not_get_mixed_up() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let policy = LongMessages::Split { limit: 300, pause: Duration::from_millis(30) };
+    let larry = in_lobby(&stage, "larry", policy);
+    std::thread::scope(|scope| {
+        for letter in ['a', 'b', 'c', 'd'] {
+            let larry = &larry;
+            scope.spawn(move || larry.send(words(letter, 200)).unwrap());
+        }
+    });
+    let parts = next_messages(&larry.events(), 12);
+    for message in parts.chunks(3) {
+        let letter = message[0].content.chars().next().unwrap();
+        assert!(message.iter().all(|part| part.content.starts_with(letter)), "{message:?}");
+    }
+}
+
+#[test]
+fn the_policy_may_be_to_refuse_or_to_send_as_it_is() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let strict = in_lobby(&stage, "strict", LongMessages::Refuse { limit: 10 });
+    strict.send("ten chars.").unwrap();
+    for outcome in
+        [strict.send("eleven char"), strict.try_send("eleven char"), strict.post("eleven char").map(drop)]
+    {
+        let error = outcome.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("11 characters, and 10"), "{error}");
+    }
+    let bold = in_lobby(&stage, "bold", LongMessages::Send);
+    let long = words('a', 3_000);
+    assert_eq!(bold.post(&long).unwrap().content, long);
+    // A command is one message, however long.
+    let larry = in_lobby(&stage, "larry", split_at_300());
+    let reply = larry.rooms()[0].command(format!("/echo {long}")).send().unwrap();
+    assert_eq!(reply.content, long);
+    larry.send(format!("/echo {long}")).unwrap();
+    assert_eq!(wait_for_message(&larry.events(), "aaa aaa").content, long);
+}
+
+#[test]
+fn an_edit_is_one_message() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = in_lobby(&stage, "larry", split_at_300());
+    let room = larry.rooms().remove(0);
+    let mine = room.post("short").unwrap();
+    let error = room.edit(&mine.id, words('a', 100)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("cannot be split"), "{error}");
+}
+
+#[test]
+fn a_message_that_is_there_in_part_is_not_said_to_be_not_sent() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        let sent = conn.expect_event("send-message");
+        let echo = json!({"id": "m1", "agency_id": "ag-1", "content": sent["content"], "sender_id": "agent-1",
+            "created_at": "2026-01-01T00:00:05.000Z", "metadata": sent["metadata"]});
+        conn.send_event("message", echo);
+        conn.expect_event("send-message");
+        conn.send_event("error", json!({"message": "Slow down"}));
+        conn.recv(SOON);
+    });
+    let agent = Agent::builder().api_url(server.url()).long_messages(split_at_300());
+    let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
+    agent.join("lobby").unwrap();
+    let error = agent.post_all(words('a', 200)).unwrap_err();
+    assert_eq!((error.kind(), error.server_message()), (ErrorKind::MaybeSent, Some("Slow down")));
+    assert!(error.to_string().starts_with("1 of 3 parts"), "{error}");
+    assert!(!error.is_retryable());
+}

@@ -1,0 +1,38 @@
+//! The agent in the room: one file a behaviour.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod acks;
+mod backfill;
+mod commands;
+mod connect;
+mod edit;
+mod follow;
+mod join;
+mod lifecycle;
+mod long;
+mod mentions;
+mod outage;
+mod policy;
+mod polling;
+mod pool;
+mod post;
+mod reconnect;
+mod rich;
+mod rooms;
+mod run;
+mod run_gate;
+mod run_stream;
+mod slow_handler;
+mod talk;
+mod thinking;
+mod wire;

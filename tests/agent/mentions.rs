@@ -1,0 +1,174 @@
+//! The loop over what the agent is asked, and the limit among agents.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{SOON, Stage, eventually, watchdog};
+use crustocean::{Agent, ExchangeLimit, Mentions, RecvError};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The texts of the messages to answer, up to one that is called `last`.
+fn until(mentions: &Mentions, last: &str) -> Vec<String> {
+    let mut texts = Vec::new();
+    while texts.last().is_none_or(|text: &String| !text.contains(last)) {
+        match mentions.recv_timeout(SOON) {
+            Ok(message) => texts.push(message.content),
+            Err(error) => panic!("no {last:?} within {SOON:?}, only {texts:?}: {error}"),
+        }
+    }
+    texts
+}
+
+#[test]
+fn only_what_is_to_be_answered_comes() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let ben = stage.in_lobby("ben");
+    let lobby = stage.sandbox.lobby_id();
+    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    larry.join_dms().unwrap();
+    let mentions = larry.mentions();
+
+    stage.alice_says("hello all");
+    stage.alice_says("@larry one");
+    stage.alice_says("@larry_lobster not you");
+    larry.post("@larry said to myself").unwrap();
+    let guard = |hop, status| {
+        let guard = json!({"interaction_id": "lg_1_x", "hop": hop, "max_hops": 3, "status": status});
+        json!({ "loop_guard": guard })
+    };
+    for (text, metadata) in [
+        ("@larry two", guard(2, "active")),
+        ("@larry a hop too many", guard(3, "active")),
+        ("@larry it is over", guard(1, "closed")),
+        ("@larry from a hook", json!({"webhook": true})),
+        ("@larry three", json!({"webhook": true, "heartbeat": true})),
+    ] {
+        stage.sandbox.say(&lobby, &stage.alice.id, text, metadata).unwrap();
+    }
+    stage.sandbox.say(dm.as_str(), &stage.alice.id, "four", Value::Null).unwrap();
+    ben.post("@larry five").unwrap();
+    stage.alice_says("@larry last");
+    let expected = ["@larry one", "@larry two", "@larry three", "four", "@larry five", "@larry last"];
+    assert_eq!(until(&mentions, "last"), expected);
+    assert!(matches!(mentions.try_recv(), Err(RecvError::Timeout)));
+    let started = Instant::now();
+    assert!(matches!(mentions.recv_timeout(Duration::from_millis(50)), Err(RecvError::Timeout)));
+    assert!(started.elapsed() >= Duration::from_millis(50));
+
+    // The end is the end of the agent.
+    larry.close().unwrap();
+    assert!(matches!(mentions.try_recv(), Err(RecvError::Closed)));
+    assert!(mentions.into_iter().next().is_none());
+}
+
+#[test]
+fn hooks_come_to_those_who_ask_for_them() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let lobby = stage.sandbox.lobby_id();
+    let mentions = larry.mentions().hooks(true);
+    let say = |id: &str, text: &str| {
+        let message = json!({
+            "id": id, "agency_id": lobby, "content": text, "type": "tool_result", "metadata": {"webhook": "h-1"},
+            "created_at": "2026-01-01T00:00:00.000Z", "sender_id": "system", "sender_username": "system",
+        });
+        stage.sandbox.emit_to_agency(&lobby, "message", message);
+    };
+    say("m-1", "the build of nobody is broken");
+    say("m-2", "@larry your build is broken");
+    // The same again, as a server may send it that replays: once is enough.
+    say("m-2", "@larry your build is broken");
+    say("m-3", "@larry last");
+    assert_eq!(until(&mentions, "last"), ["@larry your build is broken", "@larry last"]);
+}
+
+#[test]
+fn what_was_missed_comes_once() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let mentions = larry.mentions();
+    stage.alice_says("@larry before");
+    assert_eq!(until(&mentions, "before").len(), 1);
+    for round in 0..3 {
+        stage.sandbox.drop_links();
+        stage.alice_says(&format!("@larry {round} missed"));
+        stage.alice_says("nobody is meant");
+        eventually("the link is back", || larry.is_connected());
+        stage.alice_says(&format!("@larry {round} after"));
+        let heard = until(&mentions, &format!("{round} after"));
+        assert_eq!(heard, [format!("@larry {round} missed"), format!("@larry {round} after")]);
+    }
+}
+
+#[test]
+fn an_agent_that_asks_too_much_waits_and_holds_up_nobody() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let ben = stage.in_lobby("ben");
+    let wait = Duration::from_secs(3);
+    let limit = ExchangeLimit::default().count(3).delays([Duration::ZERO, wait]);
+    let mentions = larry.mentions().limited(limit);
+    for n in 1..=5 {
+        ben.post(format!("@larry ben {n}")).unwrap();
+    }
+    let asked = Instant::now();
+    stage.alice_says("@larry alice");
+    assert_eq!(until(&mentions, "alice"), ["@larry ben 1", "@larry alice"]);
+    assert!(matches!(mentions.try_recv(), Err(RecvError::Timeout)), "the others wait");
+    assert_eq!(until(&mentions, "ben 3"), ["@larry ben 2", "@larry ben 3"]);
+    assert!(asked.elapsed() >= wait, "{:?}", asked.elapsed());
+    // Four and five were too many: what comes next is something else.
+    stage.alice_says("@larry last");
+    assert_eq!(until(&mentions, "last"), ["@larry last"]);
+}
+
+#[test]
+fn a_thread_that_waits_takes_what_another_one_has_put_aside() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let ben = stage.in_lobby("ben");
+    let limit = ExchangeLimit::default().delays([Duration::from_secs(3)]);
+    let mentions = larry.mentions().limited(limit);
+    let (first, second) = (mentions.clone(), mentions);
+    ben.post("@larry ben").unwrap();
+    stage.alice_says("@larry alice");
+    // The first thread puts ben's message aside on its way to alice's, and is busy with that from then on.
+    assert_eq!(until(&first, "alice"), ["@larry alice"]);
+    let waiting = std::thread::spawn(move || until(&second, "ben"));
+    assert_eq!(waiting.join().unwrap(), ["@larry ben"]);
+}
+
+#[test]
+fn two_polite_agents_come_to_an_end() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let polite = |me: &Agent, other: &'static str| {
+        let me = me.clone();
+        std::thread::spawn(move || {
+            let mut answers = 0;
+            let limit = ExchangeLimit::default().delays([]);
+            for question in me.mentions().limited(limit) {
+                me.reply(&question.unwrap(), format!("@{other} and you?")).unwrap();
+                answers += 1;
+            }
+            answers
+        })
+    };
+    let (of_larry, of_ben) = (polite(&larry, "ben"), polite(&ben, "larry"));
+    stage.alice_says("@larry say hello to @ben");
+    // Both were asked by alice, so there are two chains; six answers of each to the other, and one to her.
+    let said = || stage.sandbox.messages(&stage.sandbox.lobby_id()).len();
+    eventually("they have said all", || said() == 1 + 2 * 7);
+    larry.close().unwrap();
+    ben.close().unwrap();
+    assert_eq!((of_larry.join().unwrap(), of_ben.join().unwrap()), (7, 7));
+    assert_eq!(said(), 15);
+}

@@ -1,0 +1,238 @@
+//! How long an agent goes on trying, when it is told to stop, and when it is told to hurry.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::{Conn, SOON, ScriptedServer, wait_for, watchdog};
+use crustocean::{Agent, AgentBuilder, Error, ErrorKind, Event, Events, Reconnect, SentAway, Transport};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
+const LATER: Duration = Duration::from_secs(60);
+
+/// Lets the agent in, and keeps it until the test is over.
+fn keep(conn: &mut Conn) {
+    conn.accept();
+    conn.handshake();
+    conn.recv(LIMIT);
+}
+
+fn builder(server: &ScriptedServer) -> AgentBuilder {
+    Agent::builder().api_url(server.url()).transport(Transport::WebSocket)
+}
+
+fn connect(builder: AgentBuilder) -> (Agent, Events) {
+    let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
+    let events = agent.events();
+    assert_eq!(next_connect(&events), 0);
+    (agent, events)
+}
+
+fn next_connect(events: &Events) -> u32 {
+    wait_for(events, "Connected", |event| match event {
+        Event::Connected { attempt, .. } => Some(attempt),
+        _ => None,
+    })
+}
+
+fn next_failure(events: &Events) -> (u32, Duration, Arc<Error>) {
+    wait_for(events, "ConnectFailed", |event| match event {
+        Event::ConnectFailed { attempt, retry_in, error, .. } => Some((attempt, retry_in, error)),
+        _ => None,
+    })
+}
+
+/// Everything up to the end of the loop, which has to be an error, and to stay the end.
+fn the_end(agent: &Agent, mut events: Events) -> (Vec<Event>, Error) {
+    let mut before = Vec::new();
+    let error = loop {
+        match events.next() {
+            Some(Ok(event)) => before.push(event),
+            Some(Err(error)) => break error,
+            None => panic!("the loop ended without a word, after {before:?}"),
+        }
+    };
+    assert!(events.next().is_none());
+    assert!(!agent.is_connected());
+    let started = Instant::now();
+    assert_eq!(agent.emit("hello", &()).unwrap_err().kind(), ErrorKind::Closed);
+    agent.reconnect_now();
+    assert!(started.elapsed() < SOON, "nobody waits for a connection that will not come");
+    (before, error)
+}
+
+#[test]
+fn t102_it_gives_up_after_so_many_tries() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start_before_upgrade(|conn| {
+        if conn.index == 0 {
+            conn.accept();
+            conn.handshake();
+        } else {
+            conn.send_raw_bytes(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    let (agent, events) = connect(builder(&server).reconnect(Reconnect::AtMost(2)));
+    let (before, error) = the_end(&agent, events);
+    assert_eq!(error.status(), Some(500), "the last try: {error}");
+    assert!(
+        matches!(before[..], [Event::Disconnected { .. }, Event::ConnectFailed { attempt: 1, .. }]),
+        "{before:?}"
+    );
+    assert_eq!(server.connections().len(), 3);
+}
+
+#[test]
+fn t102_a_connection_that_lasts_a_moment_counts_as_a_failure() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+    });
+    let (agent, events) = connect(builder(&server).reconnect(Reconnect::AtMost(1)));
+    let (before, error) = the_end(&agent, events);
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+    assert!(error.to_string().contains("transport close"), "{error}");
+    assert!(
+        matches!(before[..], [Event::Disconnected { .. }, Event::Connected { attempt: 1, .. }]),
+        "{before:?}"
+    );
+    assert_eq!(server.connections().len(), 2);
+}
+
+#[test]
+fn t106_it_does_not_dial_again_when_told_so() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+    });
+    let (agent, events) = connect(builder(&server).reconnect(Reconnect::Never));
+    let (before, error) = the_end(&agent, events);
+    assert_eq!((error.kind(), before.len()), (ErrorKind::Connect, 0), "{error}, {before:?}");
+    agent.close().unwrap();
+    assert_eq!(server.connections().len(), 1);
+}
+
+#[test]
+fn t101_retry_after_is_honoured_unless_somebody_is_in_a_hurry() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start_before_upgrade(|conn| match conn.index {
+        0 => {
+            conn.accept();
+            conn.handshake();
+        }
+        1 | 2 => {
+            conn.send_raw_bytes(BUSY);
+        }
+        _ => keep(conn),
+    });
+    let (agent, events) = connect(builder(&server));
+    let (attempt, retry_in, error) = next_failure(&events);
+    assert_eq!((attempt, retry_in, error.retry_after()), (1, LATER, Some(LATER)));
+    // By hand; that fails as well, and the next one is due by itself.
+    agent.reconnect_now();
+    let (attempt, retry_in, _) = next_failure(&events);
+    assert_eq!((attempt, retry_in), (2, LATER));
+    agent.reconnect_now();
+    assert_eq!(next_connect(&events), 3);
+    agent.emit("hello", &()).unwrap();
+    assert_eq!(server.connections().len(), 4);
+}
+
+#[test]
+fn t105_a_wait_that_was_cut_short_leads_to_no_second_connection() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start_before_upgrade(|conn| {
+        if conn.index == 0 {
+            conn.accept();
+            conn.handshake();
+        } else {
+            keep(conn);
+        }
+    });
+    let (agent, events) = connect(builder(&server));
+    wait_for(&events, "Disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    agent.reconnect_now();
+    assert_eq!(next_connect(&events), 1);
+    // Longer than the wait that was announced. And with the connection up, hurrying is nothing.
+    for _ in 0..4 {
+        agent.reconnect_now();
+        assert!(events.recv_timeout(Duration::from_millis(400)).is_err());
+    }
+    assert!(agent.is_connected());
+    assert_eq!(server.connections().len(), 2);
+}
+
+/// Lets the agent in at first, and then refuses it as often as it is told. The tokens it was shown come along.
+fn refusing(times: usize) -> (ScriptedServer, Arc<std::sync::Mutex<Vec<Value>>>) {
+    let left = AtomicUsize::new(times);
+    let tokens = Arc::<std::sync::Mutex<Vec<Value>>>::default();
+    let shown = Arc::clone(&tokens);
+    let server = ScriptedServer::start(move |conn| {
+        let refused = conn.index > 0
+            && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok();
+        if refused {
+            conn.open(Duration::from_secs(25), Duration::from_secs(20));
+            let hello = conn.next_text("CONNECT");
+            shown.lock().unwrap().push(serde_json::from_str(hello.strip_prefix("40").unwrap()).unwrap());
+            conn.send_text(r#"44{"message":"You are banned"}"#);
+            conn.until_gone(SOON);
+        } else {
+            shown.lock().unwrap().push(conn.handshake());
+            if conn.index > 0 {
+                conn.recv(LIMIT);
+            }
+        }
+    });
+    (server, tokens)
+}
+
+#[test]
+fn t59_a_refusal_is_final_when_told_so() {
+    let _watchdog = watchdog(LIMIT);
+    let (server, tokens) = refusing(usize::MAX);
+    let (agent, events) = connect(builder(&server).when_refused(SentAway::Stop));
+    let (before, error) = the_end(&agent, events);
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert_eq!(error.server_message(), Some("You are banned"));
+    assert!(matches!(before[..], [Event::Disconnected { .. }]), "{before:?}");
+    // The session of before, and once a new one.
+    let tokens = tokens.lock().unwrap();
+    assert_eq!((tokens.len(), server.connections().len()), (3, 3));
+    assert!(tokens[0] == tokens[1] && tokens[1] != tokens[2], "{tokens:?}");
+}
+
+#[test]
+fn t59_after_a_refusal_it_comes_back_slowly() {
+    let _watchdog = watchdog(LIMIT);
+    let (server, tokens) = refusing(3);
+    let (agent, events) = connect(builder(&server));
+    let (attempt, retry_in, error) = next_failure(&events);
+    assert_eq!((attempt, error.kind()), (1, ErrorKind::Unauthorized));
+    let slowly = Duration::from_secs(30)..=Duration::from_secs(600);
+    assert!(slowly.contains(&retry_in), "{retry_in:?}");
+    agent.reconnect_now();
+    let (attempt, longer, _) = next_failure(&events);
+    assert_eq!(attempt, 2);
+    assert!(slowly.contains(&longer), "{longer:?}");
+    agent.reconnect_now();
+    assert_eq!(next_connect(&events), 3);
+    assert_eq!(tokens.lock().unwrap().len(), 5);
+}
+
+#[test]
+fn the_end_by_the_server_is_final_when_told_so() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.send_text("41");
+        // Nobody needs the connection any more.
+        conn.until_gone(SOON);
+    });
+    let (agent, events) = connect(builder(&server).when_disconnected(SentAway::Stop));
+    let (before, error) = the_end(&agent, events);
+    assert!(error.to_string().contains("io server disconnect"), "{error}");
+    assert_eq!((before.len(), server.connections().len()), (0, 1), "{before:?}");
+    server.finish(SOON);
+}

@@ -1,0 +1,96 @@
+//! Several threads iterate over one agent's events: each event goes to one of them, none is lost at a reconnect, and no
+//! thread idles while another sits on what could be done.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::common::{SOON, Stage, eventually, watchdog};
+use crustocean::{Agent, Event};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Ends the loops, also when the test fails.
+struct Closing(Agent);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let _ = self.0.clone().close();
+    }
+}
+
+/// Runs as many threads over the agent's events, until `meanwhile` is over.
+fn pool(agent: &Agent, threads: usize, handle: impl Fn(Event) + Sync, meanwhile: impl FnOnce()) {
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| agent.events().for_each(|event| handle(event.unwrap())));
+        }
+        let _closing = Closing(agent.clone());
+        meanwhile();
+    });
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_the_connection_breaks_again_and_again() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.in_lobby("larry");
+    let heard: Mutex<HashMap<String, usize>> = Mutex::default();
+    let count = AtomicUsize::new(0);
+    let handle = |event| match event {
+        Event::Message(message) => {
+            *heard.lock().unwrap().entry(message.content).or_default() += 1;
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
+        Event::GapNotFilled { error, .. } => panic!("{error}"),
+        _ => {}
+    };
+    const CUTS: usize = 40;
+    const EACH: usize = 50;
+    pool(&agent, 4, handle, || {
+        for cut in 0..CUTS {
+            for n in 0..EACH {
+                stage.alice_says(&format!("{cut}/{n}"));
+                if n == EACH / 2 {
+                    stage.sandbox.drop_links();
+                }
+            }
+            eventually("all of it", || count.load(Ordering::SeqCst) >= (cut + 1) * EACH);
+        }
+    });
+    let heard = heard.into_inner().unwrap();
+    let doubled: Vec<_> = heard.iter().filter(|(_, times)| **times != 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
+    assert_eq!(heard.len(), CUTS * EACH);
+}
+
+#[test]
+fn what_was_missed_is_shared_out_too() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.in_lobby("larry");
+    // Two messages being handled at the same time.
+    let (busy, bell) = (Mutex::new(0), Condvar::new());
+    let handle = |event| {
+        let Event::Message(message) = event else { return };
+        assert!(message.replayed);
+        *busy.lock().unwrap() += 1;
+        bell.notify_all();
+        let together = bell.wait_timeout_while(busy.lock().unwrap(), SOON, |busy| *busy < 2).unwrap();
+        assert!(!together.1.timed_out(), "a thread idles while there is something to do");
+    };
+    pool(&agent, 4, handle, || {
+        eventually("everybody waits", || agent.is_connected());
+        stage.sandbox.drop_links();
+        stage.alice_says("one");
+        stage.alice_says("two");
+        let deadline = Instant::now() + SOON;
+        while *busy.lock().unwrap() < 2 && Instant::now() < deadline {
+            let waiting = bell.wait_timeout(busy.lock().unwrap(), Duration::from_millis(100)).unwrap();
+            drop(waiting);
+        }
+        assert_eq!(*busy.lock().unwrap(), 2);
+    });
+}

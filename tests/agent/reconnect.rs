@@ -1,0 +1,254 @@
+//! When the connection is lost it comes back by itself, with the rooms.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::common::{
+    SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+};
+use crustocean::{Agent, ErrorKind, Event};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn is_connected(event: Event) -> Option<()> {
+    matches!(event, Event::Connected { .. }).then_some(())
+}
+
+#[test]
+fn a_cut_link_comes_back_with_its_rooms_and_its_current_room() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    stage.sandbox.add_agency("First", &stage.alice.id).unwrap();
+    let agent = stage.connect("larry");
+    agent.join("first").unwrap();
+    let lobby = agent.join("lobby").unwrap();
+    let events = agent.events();
+    wait_for(&events, "the first link", is_connected);
+
+    stage.sandbox.drop_links();
+    let reason = wait_for(&events, "disconnected", |event| match event {
+        Event::Disconnected { reason, retry_in, .. } => Some((reason, retry_in)),
+        _ => None,
+    });
+    assert_eq!(reason.0, "transport close");
+    assert!(reason.1 >= Duration::from_millis(500) && reason.1 <= Duration::from_secs(1), "{reason:?}");
+    wait_for(&events, "the second link", is_connected);
+    // Sent without a look at the connection: it waits until the rooms are joined again.
+    agent.send("back").unwrap();
+    assert_eq!(&wait_for_message(&events, "back").agency_id, lobby.id());
+    let joins = stage.sandbox.events().iter().filter(|(name, _)| name == "join-agency").count();
+    assert_eq!((joins, stage.sandbox.connections()), (4, 1));
+}
+
+#[test]
+fn sending_while_the_link_is_down_waits_for_it() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.in_lobby("larry");
+    let events = agent.events();
+    stage.sandbox.drop_links();
+    eventually("the loss is noticed", || !agent.is_connected());
+    agent.send("patience").unwrap();
+    wait_for_message(&events, "patience");
+}
+
+#[test]
+fn sending_gives_up_after_its_time_limit() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent =
+        stage.builder().send_timeout(Duration::from_millis(200)).connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    let room = agent.rooms().remove(0);
+    stage.sandbox.stop();
+    eventually("the loss is noticed", || !agent.is_connected());
+    let started = Instant::now();
+    let error = room.send("anybody?").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSent);
+    assert!(error.is_retryable());
+    assert!(started.elapsed() >= Duration::from_millis(200) && started.elapsed() < SOON);
+}
+
+#[test]
+fn an_expired_session_is_renewed() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.in_lobby("larry");
+    let events = agent.events();
+    wait_for(&events, "the first link", is_connected);
+    stage.sandbox.expire_sessions();
+    stage.sandbox.drop_links();
+    wait_for(&events, "the second link", is_connected);
+    agent.send("still me").unwrap();
+    wait_for_message(&events, "still me");
+    // REST has the new session too.
+    assert!(!agent.client().agencies().list().unwrap().is_empty());
+}
+
+#[test]
+fn rest_renews_an_expired_session_by_itself() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.connect("larry");
+    stage.sandbox.expire_sessions();
+    assert_eq!(agent.client().account().me().unwrap().username, "larry");
+}
+
+#[test]
+fn a_token_that_dies_while_connected_is_an_error_at_the_end_of_the_loop() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        if conn.index == 0 {
+            conn.handshake();
+            return;
+        }
+        conn.open(Duration::from_secs(25), Duration::from_secs(20));
+        conn.next_text("CONNECT");
+        conn.send_text(r#"44{"message":"Session expired"}"#);
+        conn.recv(Duration::from_secs(5));
+    });
+    let agent = scripted(&server);
+    server.on("POST", "/api/auth/agent", |_| {
+        crate::common::Response::json(401, json!({"error": "Invalid agent token"}))
+    });
+    let mut last = None;
+    for event in agent.events() {
+        assert!(last.is_none(), "an error is the last item");
+        if let Err(error) = event {
+            last = Some(error);
+        }
+    }
+    assert_eq!(last.unwrap().kind(), ErrorKind::Unauthorized);
+    assert!(!agent.is_connected());
+    assert_eq!(server.connections().len(), 2);
+}
+
+#[test]
+fn a_room_that_does_not_let_the_agent_in_again_is_reported_and_left() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        if conn.index == 0 {
+            conn.accept_join();
+            return;
+        }
+        conn.expect_event("join-agency");
+        conn.send_event("error", json!({"message": "You are banned"}));
+        conn.recv(Duration::from_secs(10));
+    });
+    let agent = scripted(&server);
+    agent.join("lobby").unwrap();
+    let (room, why) = wait_for(&agent.events(), "room lost", |event| match event {
+        Event::RoomLost { agency_id, error, .. } => Some((agency_id, error.to_string())),
+        _ => None,
+    });
+    assert_eq!(room.as_str(), "ag-1");
+    assert!(why.contains("You are banned"), "{why}");
+    eventually("the agent is connected", || agent.is_connected());
+    assert!(agent.rooms().is_empty());
+}
+
+#[test]
+fn a_room_that_the_server_says_nothing_about_does_not_keep_the_others_away() {
+    let _watchdog = watchdog(LIMIT);
+    let silent = "00000000-0000-4000-8000-000000000001";
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        if conn.index == 0 {
+            conn.accept_join();
+            conn.accept_join();
+            return;
+        }
+        while let Some(text) = conn.recv_text(Duration::from_secs(20)) {
+            if text.contains("join-agency") && !text.contains(silent) {
+                conn.send_event("agency-joined", json!({"agencyId": "ag-1", "members": []}));
+            }
+        }
+    });
+    let builder = Agent::builder().api_url(server.url()).join_timeout(Duration::from_millis(500));
+    let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
+    agent.join(silent).unwrap();
+    agent.join("lobby").unwrap();
+    let (room, error) = wait_for(&agent.events(), "room lost", |event| match event {
+        Event::RoomLost { agency_id, error, .. } => Some((agency_id, error)),
+        _ => None,
+    });
+    assert!(room.as_str() == silent && error.is_timeout(), "{room}: {error}");
+    eventually("the agent is connected", || agent.is_connected());
+    let rooms: Vec<String> = agent.rooms().iter().map(|room| room.id().to_string()).collect();
+    assert_eq!(rooms, ["ag-1"]);
+    // It was asked more than once.
+    assert_eq!(server.connections().len(), 4);
+}
+
+#[test]
+fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        // The fourth is cut by the end of the test.
+        if conn.index < 3 {
+            conn.handshake();
+        }
+    });
+    let agent = scripted(&server);
+    let times = server.wait_connections(4, Duration::from_secs(20));
+    let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // 0.5-1 s, 1-2 s, 2-4 s: a link that lives for a moment resets nothing.
+    assert!(gaps[0] >= Duration::from_millis(500), "{gaps:?}");
+    assert!(gaps[1] >= Duration::from_millis(1000), "{gaps:?}");
+    assert!(gaps[2] >= Duration::from_millis(2000), "{gaps:?}");
+    agent.close().unwrap();
+}
+
+#[test]
+fn a_link_that_breaks_behind_the_join_does_not_lose_the_room() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        // The first link is over as soon as the agent is in.
+        conn.accept_join();
+        if conn.index > 0 {
+            conn.recv(Duration::from_secs(20));
+        }
+    });
+    let agent = scripted(&server);
+    // The first look at the history is refused, so there is a second one behind the join. It takes until there is
+    // another link.
+    let looks = AtomicUsize::new(0);
+    let (next, there) = mpsc::channel::<()>();
+    let there = Mutex::new(there);
+    server.on("GET", "/api/agencies/ag-1/messages", move |_| {
+        if looks.fetch_add(1, Ordering::SeqCst) == 0 {
+            return crate::common::Response::json(403, json!({"error": "Not a member"}));
+        }
+        let _ = there.lock().unwrap().recv_timeout(SOON);
+        crate::common::Response::json(200, json!([]))
+    });
+    std::thread::scope(|scope| {
+        let joining = scope.spawn(|| agent.join("lobby").unwrap());
+        eventually("the second link is up", || server.connections().len() == 2 && agent.is_connected());
+        next.send(()).unwrap();
+        joining.join().unwrap();
+    });
+    assert_eq!(agent.rooms().len(), 1);
+    // The second link was asked for the room.
+    agent.close().unwrap();
+    server.finish(SOON);
+}
+
+#[test]
+fn a_message_that_waited_for_the_rooms_goes_out_as_soon_as_they_are_joined() {
+    let _watchdog = watchdog(LIMIT);
+    // The sender may be the very thread that reads while the rooms are joined again. Many rounds, because it is a race.
+    for _ in 0..5 {
+        let stage = Stage::new();
+        let agent = stage.in_lobby("larry");
+        stage.sandbox.drop_links();
+        eventually("the loss is noticed", || !agent.is_connected());
+        let started = Instant::now();
+        agent.send("now").unwrap();
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
+}

@@ -1,0 +1,240 @@
+//! Rooms: all at once, by the name of who is in them, out again; and what is known of who is there.
+
+use std::time::Duration;
+
+use crate::common::{
+    SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+};
+use crustocean::{ErrorKind, Event, Room};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn slugs(rooms: &[Room]) -> Vec<&str> {
+    let mut slugs: Vec<_> = rooms.iter().filter_map(Room::slug).collect();
+    slugs.sort_unstable();
+    slugs
+}
+
+#[test]
+fn all_member_agencies_are_joined_at_once() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.connect("larry");
+    let client = stage.client();
+    for name in ["Red", "Green", "Blue"] {
+        let agency = client.agencies().create(name).private(true).send().unwrap();
+        client.agencies().add_agent(&agency.id, "larry").unwrap();
+    }
+    stage.sandbox.add_agency("Not Mine", &stage.alice.id).unwrap();
+    larry.join("lobby").unwrap();
+    stage.sandbox.clear_records();
+    let rooms = larry.join_all().unwrap();
+    assert_eq!(slugs(&rooms), ["blue", "green", "lobby", "red"]);
+    assert_eq!(slugs(&larry.rooms()), ["blue", "green", "lobby", "red"]);
+    let blue = rooms.iter().find(|room| room.slug() == Some("blue")).unwrap();
+    assert_eq!((blue.name(), blue.is_dm()), (Some("Blue"), false));
+    assert!(blue.members().iter().any(|member| member.username == "alice"));
+    assert!(blue.fetch_members().unwrap().iter().any(|member| member.username == "larry"));
+    let joins = stage.sandbox.events().into_iter().filter(|(name, _)| name == "join-agency").count();
+    assert_eq!(joins, 3, "the lobby is joined already");
+
+    // `send` speaks where it did, every room is heard, and all of it again after a reconnect.
+    larry.send("in the lobby").unwrap();
+    let events = larry.events();
+    assert_eq!(wait_for_message(&events, "in the lobby").agency_id.as_str(), stage.sandbox.lobby_id());
+    stage.sandbox.drop_links();
+    eventually("the link is lost", || !larry.is_connected());
+    eventually("the link is back", || larry.is_connected());
+    for room in &rooms {
+        stage.sandbox.say(room.id().as_str(), &stage.alice.id, "anybody?", Value::Null).unwrap();
+        assert_eq!(&wait_for_message(&events, "anybody?").agency_id, room.id());
+    }
+}
+
+#[test]
+fn a_room_that_cannot_be_joined_does_not_cost_the_others() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        // All three at once; the one that is refused once more alone, because only then it is certain whom it is about.
+        for expected in ["ag-1", "ag-2", "ag-3", "ag-2"] {
+            let joined = conn.expect_event("join-agency");
+            assert_eq!(joined["agencyId"], expected);
+            let answer = match expected {
+                "ag-2" => ("error", json!({"message": "No room for you"})),
+                id => ("agency-joined", json!({"agencyId": id, "members": []})),
+            };
+            conn.send_event(answer.0, answer.1);
+        }
+        conn.recv(SOON);
+    });
+    server.on("GET", "/api/agencies", |_| {
+        let agency = |n: u8, member: bool| json!({"id": format!("ag-{n}"), "slug": format!("s-{n}"), "isMember": member});
+        crate::common::Response::json(200, json!([agency(1, true), agency(2, true), agency(3, true), agency(4, false)]))
+    });
+    let agent = scripted(&server);
+    let rooms = agent.join_all().unwrap();
+    assert_eq!(slugs(&rooms), ["s-1", "s-3"]);
+    assert_eq!(slugs(&agent.rooms()), ["s-1", "s-3"]);
+    let (room, why) = wait_for(&agent.events(), "failed join", |event| match event {
+        Event::JoinFailed { agency_id, error, .. } => Some((agency_id, error)),
+        _ => None,
+    });
+    assert_eq!((room.as_str(), why.server_message()), ("ag-2", Some("No room for you")));
+    // Nobody has chosen a room to speak in.
+    assert_eq!(agent.send("hello?").unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_room_that_was_left_is_not_heard_any_more() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let id = stage.sandbox.add_agency("Noisy", &stage.alice.id).unwrap();
+    let larry = stage.in_lobby("larry");
+    let noisy = larry.join("noisy").unwrap();
+    stage.client().agencies().add_agent(noisy.id(), "larry").unwrap();
+    let events = larry.events();
+    let say = |room: &str, text: &str| stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+    say(&id, "before");
+    wait_for_message(&events, "before");
+    // In the queue when the room is left: not handed out either.
+    say(&id, "too late");
+    noisy.leave().unwrap();
+    assert!(
+        !stage.client().agencies().members(noisy.id()).unwrap().iter().any(|who| who.username == "larry")
+    );
+    assert_eq!(larry.rooms().len(), 1);
+    larry.send("in the lobby again").unwrap();
+    for round in 0..2 {
+        say(&id, "unheard");
+        let marker = format!("heard {round}");
+        stage.alice_says(&marker);
+        let heard = wait_for(&events, &marker, |event| match event {
+            Event::Message(message) if !message.content.contains("in the lobby again") => {
+                Some(message.content)
+            }
+            _ => None,
+        });
+        assert_eq!(heard, marker);
+        stage.sandbox.drop_links();
+        eventually("the link is lost", || !larry.is_connected());
+        eventually("the link is back", || larry.is_connected());
+    }
+
+    // Back in: it is heard again, but not what was said meanwhile.
+    larry.join("noisy").unwrap();
+    say(&id, "welcome back");
+    assert_eq!(wait_for_message(&events, "").content, "welcome back");
+}
+
+#[test]
+fn a_server_that_does_not_let_go_is_not_listened_to() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let other = stage.sandbox.add_agency("Other", &stage.alice.id).unwrap();
+    larry.join("other").unwrap();
+    let lobby = larry.rooms().remove(0);
+    assert_eq!(lobby.slug(), Some("lobby"));
+    let events = larry.events();
+    // Nobody leaves the Lobby: the server says no, and goes on sending.
+    assert_eq!(lobby.leave().unwrap_err().kind(), ErrorKind::Forbidden);
+    stage.alice_says("anybody?");
+    stage.sandbox.say(&other, &stage.alice.id, "here", Value::Null).unwrap();
+    assert_eq!(wait_for_message(&events, "").content, "here");
+}
+
+#[test]
+fn a_conversation_is_opened_by_name() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let room = larry.open_dm("@alice").unwrap();
+    assert_eq!((room.name(), room.slug(), room.is_dm()), (Some("alice"), None, true));
+    assert_eq!(larry.open_dm("alice").unwrap().id(), room.id());
+    room.post("psst").unwrap();
+    let seen = stage.client().dms().messages(room.id()).send().unwrap();
+    assert_eq!(seen[0].content, "psst");
+    stage.sandbox.say(room.id().as_str(), &stage.alice.id, "yes?", Value::Null).unwrap();
+    let heard = wait_for_message(&larry.events(), "yes?");
+    assert!(heard.dm);
+    let texts: Vec<_> = larry.room_of(&heard).recent(10).unwrap().into_iter().map(|m| m.content).collect();
+    assert_eq!(texts, ["psst", "yes?"]);
+    larry.send("in the open").unwrap();
+    assert!(!wait_for_message(&larry.events(), "in the open").dm);
+    assert_eq!(larry.open_dm("nobody-here").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(larry.open_dm("@").unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[test]
+fn a_conversation_is_known_by_where_its_history_is() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    let id = "00000000-0000-4000-8000-000000000009";
+    server.on("GET", &format!("/api/dm/{id}/messages"), |_| {
+        let message =
+            json!({"id": "m-1", "agency_id": "x", "content": "psst", "created_at": "2026-01-01T00:00:00Z"});
+        crate::common::Response::json(200, json!([message]))
+    });
+    // Asked for by its id, which says nothing of what it is.
+    let room = agent.join(id).unwrap();
+    assert!(room.is_dm() && agent.rooms()[0].is_dm());
+    assert_eq!(room.history().limit(1).send().unwrap()[0].content, "psst");
+}
+
+#[test]
+fn the_last_messages_come_oldest_first() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    for n in 0..120 {
+        stage.alice_says(&n.to_string());
+    }
+    let larry = stage.in_lobby("larry");
+    let room = larry.rooms().remove(0);
+    let texts =
+        |count| room.recent(count).unwrap().into_iter().map(|message| message.content).collect::<Vec<_>>();
+    assert_eq!(texts(3), ["117", "118", "119"]);
+    assert!(texts(0).is_empty());
+    // One page does not hold all.
+    let all = texts(usize::MAX);
+    assert!(all.len() > 100 && all[all.len() - 1] == "119", "{}", all.len());
+    assert_eq!(room.history().limit(1).send().unwrap()[0].content, "119");
+}
+
+#[test]
+fn who_is_there_is_typed_as_far_as_it_is_known() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let events = larry.events();
+    let ben = stage.in_lobby("ben");
+    let online = wait_for(&events, "presence", |event| match event {
+        Event::MemberPresence(presence) if presence.username.as_deref() == Some("ben") => Some(presence),
+        _ => None,
+    });
+    assert_eq!(online.agency_id.unwrap().as_str(), stage.sandbox.lobby_id());
+    assert_eq!((online.user_id.as_ref(), online.status.as_deref()), (Some(&ben.user().id), Some("online")));
+    stage.sandbox.add_user("bob").unwrap();
+    let lobby = stage.sandbox.lobby_id();
+    let changed = wait_for(&events, "members-updated", |event| match event {
+        Event::MembersUpdated(presence) => Some(presence),
+        _ => None,
+    });
+    assert_eq!(changed.agency_id.unwrap().as_str(), lobby);
+
+    // Their payloads are not documented: whatever comes is an event.
+    for payload in ["{}", "null", "[7]", r#"{"status":{"mood":"good"},"agencyId":7,"x":{"\ud800":1}}"#] {
+        stage.sandbox.emit_raw_to_agency(&lobby, "agent-status", payload).unwrap();
+        let raw = wait_for(&events, "agent-status", |event| match event {
+            Event::AgentStatus(presence) => Some(presence.raw().args().to_owned()),
+            _ => None,
+        });
+        assert_eq!(raw, payload);
+    }
+}

@@ -1,0 +1,255 @@
+//! What the room calls into a run: interrupts, and answers to requests for permission.
+
+use std::time::{Duration, Instant};
+
+use crate::common::runs::{assert_by_the_rules, kinds, lobby, told, transcript_at_end};
+use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crustocean::{InterruptAction, Permission, Run, Trigger};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks, and lets `answer` say something when the room has seen the `nth` request, counted from 1.
+fn ask(stage: &Stage, run: &Run, nth: usize, answer: impl FnOnce(&str, &str) + Send) -> Permission {
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let asked = stage.sandbox.wait_for_events("agent-run-permission", nth, SOON).remove(nth - 1);
+            assert_eq!((&asked["action"], &asked["description"]), (&json!("deploy"), &json!("Deploy it")));
+            answer(asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
+        });
+        run.request_permission_within(SOON, "deploy", "Deploy it").unwrap()
+    })
+}
+
+#[test]
+fn only_approve_is_a_yes() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (_agent, room) = lobby(&stage, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    let id = run.id().to_string();
+    let sandbox = &stage.sandbox;
+
+    let yes = ask(&stage, &run, 1, |run, id| {
+        // Of another run, and of another request.
+        sandbox.emit_to_agency(
+            &sandbox.lobby_id(),
+            "agent-run-permission-response",
+            json!({"runId": "x", "permissionId": id, "decision": "deny"}),
+        );
+        sandbox.respond_permission(run, "another", "deny", None);
+        sandbox.respond_permission(run, id, "approve", None);
+    });
+    assert!(matches!(yes, Permission::Granted { message: None, .. }), "{yes:?}");
+    for (n, decision) in [(2, "deny"), (3, "yes"), (4, "Approve")] {
+        let no = ask(&stage, &run, n, |run, id| {
+            sandbox.respond_permission(run, id, decision, Some("not today"));
+        });
+        let said = matches!(&no, Permission::Denied { message: Some(text), .. } if text == "not today");
+        assert!(said && !no.is_granted(), "{decision}: {no:?}");
+    }
+    let late = run.request_permission_within(Duration::from_millis(200), "deploy", "Deploy it").unwrap();
+    assert_eq!(late, Permission::TimedOut);
+    run.complete("").unwrap();
+    let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
+    let responses = transcript.iter().filter(|entry| entry["type"] == "permission-response");
+    let said: Vec<_> = responses.map(|entry| json!([entry["decision"], entry["message"]])).collect();
+    let expected = [
+        json!(["approve", null]),
+        json!(["deny", "not today"]),
+        json!(["deny", "not today"]),
+        json!(["deny", "not today"]),
+        json!(["deny", "timeout"]),
+    ];
+    assert_eq!(said, expected);
+    assert_by_the_rules(&stage);
+}
+
+#[test]
+fn a_member_of_the_room_answers() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (_agent, room) = lobby(&stage, "larry");
+    let (member, _) = lobby(&stage, "ben");
+    let run = room.start_run(Trigger::none()).unwrap();
+    let answered = ask(&stage, &run, 1, |run, id| {
+        let answer = json!({"agencyId": room.id(), "runId": run, "permissionId": id, "decision": "approve"});
+        member.emit("agent-run-permission-response", &answer).unwrap();
+    });
+    assert!(answered.is_granted());
+    let stop = json!({"agencyId": room.id(), "runId": run.id(), "action": "stop"});
+    member.emit("agent-run-interrupt", &stop).unwrap();
+    assert_eq!(run.wait_interrupt(SOON).unwrap().unwrap().action, InterruptAction::Stop);
+    assert_by_the_rules(&stage);
+}
+
+#[test]
+fn a_lost_connection_is_not_an_answer() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+
+    // Back in time: asked again, under the same id, and answered.
+    let sandbox = &stage.sandbox;
+    let granted = ask(&stage, &run, 1, |run, id| {
+        sandbox.drop_links();
+        eventually("the loss is noticed", || !agent.is_connected());
+        agent.reconnect_now();
+        let again = sandbox.wait_for_events("agent-run-permission", 2, SOON).remove(1);
+        assert_eq!(again["permissionId"], id);
+        sandbox.respond_permission(run, id, "approve", None);
+    });
+    assert!(granted.is_granted());
+    assert_by_the_rules(&stage);
+    let asked = kinds(&run).iter().filter(|kind| *kind == "permission-request").count();
+    assert_eq!(asked, 1, "it is one request");
+
+    // Not back in time.
+    let started = Instant::now();
+    let lost = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let _ = sandbox.wait_for_events("agent-run-permission", 3, SOON);
+            sandbox.stop();
+        });
+        run.request_permission_within(Duration::from_secs(3), "deploy", "Deploy it").unwrap()
+    });
+    assert_eq!(lost, Permission::Disconnected);
+    assert!(started.elapsed() >= Duration::from_secs(3), "it might have come back");
+
+    // Closed: nobody waits for anything any more.
+    let limit = Duration::from_secs(3600);
+    let closed = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| run.request_permission_within(limit, "deploy", "Deploy it").unwrap());
+        agent.clone().close().unwrap();
+        waiting.join().unwrap()
+    });
+    assert_eq!(closed, Permission::Disconnected);
+    assert!(run.wait_interrupt(limit).unwrap_err().is_closed());
+    assert_eq!(run.interrupt(), None);
+}
+
+#[test]
+fn a_stop_ends_the_wait_for_permission() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (_agent, room) = lobby(&stage, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    let sandbox = &stage.sandbox;
+    let stopped = ask(&stage, &run, 1, |run, _| {
+        // Not this.
+        sandbox.interrupt_run(run, "adjust", Some("hurry up"));
+        sandbox.interrupt_run(run, "stop", None);
+    });
+    assert_eq!(stopped, Permission::Stopped);
+    // And there is no more asking.
+    let again = run.request_permission_within(SOON, "deploy", "Deploy it").unwrap();
+    assert_eq!(again, Permission::Stopped);
+    assert_eq!(sandbox.events().iter().filter(|(name, _)| name == "agent-run-permission").count(), 1);
+    // The interrupts themselves are still there to be read.
+    assert_eq!(run.interrupt().unwrap().action, InterruptAction::Adjust);
+    assert_eq!(run.interrupt().unwrap().action, InterruptAction::Stop);
+    assert_eq!(run.interrupt(), None);
+    assert_by_the_rules(&stage);
+}
+
+#[test]
+fn interrupts_are_seen_in_order_and_a_stop_stays() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let other = agent.join("elsewhere").unwrap().start_run(Trigger::none()).unwrap();
+    let run = room.start_run(Trigger::none()).unwrap();
+    let (id, sandbox) = (run.id().as_str(), &stage.sandbox);
+    eventually("both are known", || told(&stage, id).len() + told(&stage, other.id().as_str()).len() == 2);
+    assert_eq!((run.interrupt(), run.is_stopped()), (None, false));
+    assert_eq!(run.wait_interrupt(Duration::from_millis(50)).unwrap(), None);
+
+    // While nobody iterates: the connection is read all the same.
+    sandbox.interrupt_run(id, "adjust", Some("use EUR"));
+    sandbox.interrupt_run(id, "adjust", Some("no, USD"));
+    sandbox.interrupt_run(id, "pause", None);
+    sandbox.interrupt_run(id, "stop", Some("enough"));
+    eventually("the stop is seen without being taken", || run.is_stopped());
+    let taken: Vec<_> = std::iter::from_fn(|| run.interrupt()).collect();
+    let said: Vec<_> =
+        taken.iter().map(|interrupt| (interrupt.action.as_str(), interrupt.message.as_deref())).collect();
+    let expected =
+        [("adjust", Some("use EUR")), ("adjust", Some("no, USD")), ("pause", None), ("stop", Some("enough"))];
+    assert_eq!(said, expected);
+    assert!(run.is_stopped() && !other.is_stopped());
+    assert_eq!(other.interrupt(), None);
+
+    // Broken ones are nobody's.
+    for broken in [json!(null), json!({"runId": id}), json!({"runId": 7, "action": []}), json!(["stop"])] {
+        sandbox.emit_to_user(agent.user().id.as_str(), "agent-run-interrupt", broken);
+    }
+    sandbox.interrupt_run(other.id().as_str(), "stop", None);
+    assert_eq!(other.wait_interrupt(SOON).unwrap().unwrap().action, InterruptAction::Stop);
+    assert_eq!(run.interrupt(), None);
+
+    let id = id.to_owned();
+    run.error("stopped").unwrap();
+    let transcript = transcript_at_end(&stage, "agent-run-error", &id);
+    let noted: Vec<_> = transcript.iter().filter(|entry| entry["type"] == "interrupt").collect();
+    assert_eq!(noted.len(), 4, "once each, and only those of this run");
+    assert_eq!(*noted[2], json!({"type": "interrupt", "action": "pause", "message": null}));
+}
+
+#[test]
+fn a_flood_of_interrupts_does_not_fill_the_memory() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        let start = conn.expect_event("agent-run-start");
+        let message = "x".repeat(100_000);
+        for _ in 0..500 {
+            let more = json!({"runId": start["runId"], "action": "adjust", "message": message});
+            conn.send_event("agent-run-interrupt", more);
+        }
+        conn.send_event("agent-run-interrupt", json!({"runId": start["runId"], "action": "stop"}));
+        let end = conn.expect_event("agent-run-error");
+        assert!(end.to_string().len() < 900_000);
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    let room = agent.join("ag-1").unwrap();
+    // Else the server would be held back.
+    let events = agent.events();
+    let consumer = std::thread::spawn(move || events.count());
+    let run = room.start_run(Trigger::none()).unwrap();
+    eventually("the stop is seen", || run.is_stopped());
+    let taken = std::iter::from_fn(|| run.interrupt()).count();
+    assert!((1..=90).contains(&taken), "{taken} of 500 times 100 kB");
+    run.error("enough").unwrap();
+    agent.close().unwrap();
+    consumer.join().unwrap();
+    server.finish(SOON);
+}
+
+#[test]
+fn a_stop_is_seen_by_a_loop_that_only_writes() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (_agent, room) = lobby(&stage, "larry");
+    let run = room.start_run(Trigger::none()).unwrap();
+    let sandbox = &stage.sandbox;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let part = sandbox.wait_for_event("agent-run-stream", SOON).unwrap();
+            sandbox.interrupt_run(part["runId"].as_str().unwrap(), "stop", None);
+        });
+        // As a model writes that does not come to an end by itself.
+        let mut stream = run.stream().unwrap();
+        while !run.is_stopped() {
+            stream.push("on and ").unwrap();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stream.finish().unwrap();
+    });
+    run.error("stopped").unwrap();
+    assert!(sandbox.wait_for_event("agent-run-error", SOON).is_some());
+    assert_by_the_rules(&stage);
+}

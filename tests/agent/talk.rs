@@ -1,0 +1,195 @@
+//! Saying and hearing things: messages both ways, replies, edits, direct messages, invitations.
+
+use std::time::Duration;
+
+use crate::common::{SOON, Stage, wait_for, wait_for_message, watchdog};
+use crustocean::{ErrorKind, Event, MessageType, Outgoing, SenderType};
+use crustocean_sandbox::Sandbox;
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[test]
+fn messages_go_both_ways_with_metadata() {
+    let _watchdog = watchdog(LIMIT);
+    for as_string in [false, true] {
+        let stage = Stage::with(Sandbox::builder().metadata_as_string(as_string));
+        let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+        larry
+            .send(Outgoing::new("  the price ").kind(MessageType::ToolResult).with("skill", "prices"))
+            .unwrap();
+        let heard = wait_for_message(&ben.events(), "the price");
+        assert_eq!((heard.content.as_str(), &heard.kind), ("the price", &MessageType::ToolResult));
+        assert_eq!(heard.metadata.get("skill"), Some(json!("prices")), "as string: {as_string}");
+        assert_eq!((heard.sender_username.as_str(), &heard.sender_type), ("larry", &SenderType::Agent));
+        assert_eq!(heard.agency_id.as_str(), stage.sandbox.lobby_id());
+        assert!(!heard.dm && !heard.replayed);
+
+        stage.alice_says("hello @larry");
+        let heard = wait_for_message(&larry.events(), "hello");
+        assert!(larry.should_respond(&heard) && !ben.should_respond(&heard));
+        // One's own message comes too, and is never one to answer.
+        let own = wait_for(&ben.events(), "ben's copy", |event| match event {
+            Event::Message(message) if message.content.contains("hello") => Some(message),
+            _ => None,
+        });
+        assert_eq!(own.id, heard.id);
+    }
+}
+
+#[test]
+fn a_reply_goes_where_the_message_came_from_and_counts_hops() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let elsewhere = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    larry.join("elsewhere").unwrap();
+    let (larrys, bens) = (larry.events(), ben.events());
+
+    stage.alice_says("@larry?");
+    let question = wait_for_message(&larrys, "@larry?");
+    larry.reply(&question, "@ben what do you think?").unwrap();
+    let first = wait_for_message(&bens, "what do you think");
+    assert_ne!(first.agency_id.as_str(), elsewhere, "the current room is another one");
+    let guard = first.loop_guard().unwrap();
+    assert_eq!((guard.hop, guard.limit()), (1, 20));
+
+    ben.reply(&first, "@larry fine").unwrap();
+    let second = wait_for_message(&larrys, "fine");
+    let next = second.loop_guard().unwrap();
+    assert_eq!((next.hop, &next.interaction_id), (2, &guard.interaction_id));
+
+    // The twentieth hop is the last.
+    let used_up =
+        json!({"loop_guard": {"interaction_id": "lg_x", "hop": 20, "max_hops": 20, "status": "active"}});
+    let lobby = stage.sandbox.lobby_id();
+    stage.sandbox.say(&lobby, &stage.alice.id, "@larry and again", used_up).unwrap();
+    let last = wait_for_message(&larrys, "and again");
+    assert_eq!(larry.decide(&last), crustocean::Decision::TooManyHops);
+}
+
+#[test]
+fn a_message_can_be_edited() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
+    let room = larry.rooms().remove(0);
+    room.send("draft").unwrap();
+    let mine = wait_for_message(&larry.events(), "draft");
+    room.edit(&mine.id, "final").unwrap();
+    let edited = wait_for(&ben.events(), "message-edited", |event| match event {
+        Event::MessageEdited(edited) => Some(edited),
+        _ => None,
+    });
+    assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
+
+    // Somebody else's cannot: the server says so, later.
+    stage.alice_says("hers");
+    let hers = wait_for_message(&larry.events(), "hers");
+    larry.edit(&hers, "his").unwrap();
+    wait_for(&larry.events(), "error", |event| matches!(event, Event::ServerError { .. }).then_some(()));
+}
+
+#[test]
+fn direct_messages_go_both_ways() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+
+    let rooms = larry.join_dms().unwrap();
+    assert_eq!(rooms.len(), 1);
+    assert_eq!(rooms[0].id(), &dm);
+    assert_eq!(larry.dms().unwrap()[0].participant.username, "alice");
+
+    stage.sandbox.say(dm.as_str(), &stage.alice.id, "psst", serde_json::Value::Null).unwrap();
+    let heard = wait_for_message(&larry.events(), "psst");
+    assert!(heard.dm && larry.should_respond(&heard), "no mention is needed");
+    larry.reply(&heard, "I am listening").unwrap();
+    larry.send_dm(&dm, "and talking").unwrap();
+    let history = || stage.client().dms().messages(&dm).send().unwrap();
+    crate::common::eventually("the answers arrive", || history().len() == 3);
+    assert_eq!(history()[0].content, "and talking");
+
+    // Direct messages do not change where `send` speaks.
+    larry.send("in the open").unwrap();
+    let open = wait_for_message(&larry.events(), "in the open");
+    assert!(!open.dm);
+}
+
+#[test]
+fn a_direct_room_is_joined_when_it_is_first_spoken_in() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.connect("larry");
+    let dm = stage.client().dms().open(&larry.user().id).unwrap();
+    larry.send_dm(&dm, "hello alice").unwrap();
+    assert!(wait_for_message(&larry.events(), "hello alice").dm);
+}
+
+#[test]
+fn an_invitation_can_be_followed() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.connect("larry");
+    let client = stage.client();
+    let agency = client.agencies().create("Back Room").private(true).send().unwrap();
+    client.agencies().add_agent(&agency.id, "larry").unwrap();
+    let invitation = wait_for(&larry.events(), "agency-invited", |event| match event {
+        Event::AgencyInvited(invitation) => Some(invitation),
+        _ => None,
+    });
+    assert_eq!(invitation.agency_id, agency.id);
+    assert_eq!(invitation.agency.unwrap().slug, "back-room");
+    larry.join(&invitation.agency_id).unwrap();
+    larry.send("thank you").unwrap();
+    wait_for_message(&larry.events(), "thank you");
+}
+
+#[test]
+fn what_cannot_be_said_is_refused_before_it_is_sent() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.connect("larry");
+    assert_eq!(larry.send("hello?").unwrap_err().kind(), ErrorKind::Invalid, "in no room");
+    larry.join("lobby").unwrap();
+    assert_eq!(larry.send("  ").unwrap_err().kind(), ErrorKind::Invalid);
+    // A long text is split; metadata cannot be.
+    let error = larry.send(Outgoing::new("hi").with("blob", "x".repeat(2_000_000))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
+    // None of this cost the connection.
+    larry.send("still here").unwrap();
+    wait_for_message(&larry.events(), "still here");
+    assert_eq!(stage.sandbox.connections(), 1);
+}
+
+#[test]
+fn events_nobody_knows_arrive_as_they_came() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    stage.sandbox.emit_to_user(larry.user().id.as_str(), "brand-new", json!({"answer": 42}));
+    let raw = wait_for(&larry.events(), "brand-new", |event| match event {
+        Event::Other(raw) if raw.name() == "brand-new" => Some(raw),
+        _ => None,
+    });
+    assert_eq!(raw.first::<serde_json::Value>().unwrap(), json!({"answer": 42}));
+}
+
+#[test]
+fn an_event_that_cannot_be_decoded_costs_nothing_but_itself() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    stage.sandbox.emit_to_user(larry.user().id.as_str(), "message", json!({"id": "no more than that"}));
+    stage.alice_says("next");
+    let events = larry.events();
+    let name = wait_for(&events, "undecodable", |event| match event {
+        Event::Undecodable { name, .. } => Some(name),
+        _ => None,
+    });
+    assert_eq!(name, "message");
+    wait_for_message(&events, "next");
+    assert!(stage.sandbox.wait_for_event("join-agency", SOON).is_some());
+    assert_eq!(stage.sandbox.connections(), 1);
+}

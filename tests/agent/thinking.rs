@@ -1,0 +1,214 @@
+//! The indicator that an agent is at work: on, refreshed, and off.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::common::runs::{assert_by_the_rules, lobby};
+use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, watchdog};
+use crustocean::{Event, Transport};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What the room has been shown: status, or `off`.
+fn shown(stage: &Stage) -> Vec<String> {
+    let events = stage.sandbox.events().into_iter().filter(|(name, _)| name == "agent-thinking");
+    events
+        .map(|(_, payload)| match payload["thinking"] == true {
+            true => payload["status"].as_str().unwrap_or("on").to_owned(),
+            false => "off".to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn it_shows_until_it_is_dropped() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    let thinking = room.thinking("reading the repo");
+    let event = stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap();
+    let me = agent.user();
+    let expected = json!({
+        "agencyId": room.id(), "thinking": true, "status": "reading the repo",
+        "agentId": me.id, "username": me.username, "displayName": me.display_name,
+    });
+    assert_eq!(event, expected);
+    thinking.set("writing");
+    drop(thinking);
+    let events = stage.sandbox.wait_for_events("agent-thinking", 3, SOON);
+    assert_eq!((&events[1]["status"], &events[2]["thinking"]), (&json!("writing"), &json!(false)));
+    drop(room.thinking(""));
+    eventually("on and off", || shown(&stage).len() == 5);
+    assert_eq!(shown(&stage), ["reading the repo", "writing", "off", "on", "off"]);
+    assert_by_the_rules(&stage);
+}
+
+#[test]
+fn of_several_the_newest_shows() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let elsewhere = agent.join("elsewhere").unwrap();
+    let first = room.thinking("first");
+    let second = room.thinking("second");
+    let third = room.thinking("third");
+    let other = elsewhere.thinking("other");
+    drop(third);
+    first.set("first, changed");
+    drop(second);
+    drop(first);
+    drop(other);
+    let expected = ["first", "second", "third", "other", "second", "first, changed", "off", "off"];
+    eventually("all is shown", || shown(&stage).len() == expected.len());
+    assert_eq!(shown(&stage), expected);
+    let events = stage.sandbox.wait_for_events("agent-thinking", 8, SOON);
+    assert_eq!((&events[6]["agencyId"], &events[7]["agencyId"]), (&json!(room.id()), &json!(elsewhere.id())));
+}
+
+/// Several seconds between two signs, and nothing else comes from the server meanwhile.
+#[test]
+fn it_is_refreshed_while_the_handler_is_busy() {
+    let _watchdog = watchdog(LIMIT);
+    let (signs, seen) = mpsc::channel();
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        loop {
+            let Some(text) = conn.recv_text(Duration::from_secs(20)) else { return };
+            if let Some(json) = text.strip_prefix("42") {
+                let event: Value = serde_json::from_str(json).unwrap();
+                assert_eq!(event[0], "agent-thinking");
+                signs.send(event[1]["thinking"] == true).unwrap();
+            }
+        }
+    });
+    let agent = scripted(&server);
+    let room = agent.join("ag-1").unwrap();
+    let events = agent.events();
+    while events.try_recv().is_ok() {}
+    // By now somebody else reads, and for long: the handler is slow, and nothing is queued.
+    std::thread::sleep(Duration::from_millis(300));
+    let thinking = room.thinking("slowly");
+    for _ in 0..3 {
+        assert_eq!(seen.recv_timeout(Duration::from_secs(12)), Ok(true));
+    }
+    drop(thinking);
+    assert_eq!(seen.recv_timeout(SOON), Ok(false));
+    assert!(seen.recv_timeout(Duration::from_secs(7)).is_err(), "it is over");
+    agent.close().unwrap();
+}
+
+#[test]
+fn it_is_refreshed_while_somebody_waits_for_events() {
+    let _watchdog = watchdog(LIMIT);
+    for transport in [Transport::WebSocket, Transport::Polling] {
+        let stage = Stage::new();
+        let agent = stage.builder().transport(transport).connect(stage.agent_token("larry")).unwrap();
+        let room = agent.join("lobby").unwrap();
+        let events = agent.events();
+        let waiting = std::thread::spawn(move || events.count());
+        let thinking = room.thinking("in the background");
+        assert_eq!(stage.sandbox.wait_for_events("agent-thinking", 2, Duration::from_secs(12)).len(), 2);
+        drop(thinking);
+        eventually("off", || shown(&stage).last().unwrap() == "off");
+        agent.close().unwrap();
+        waiting.join().unwrap();
+    }
+}
+
+#[test]
+fn a_new_connection_is_told() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    let thinking = room.thinking("still");
+    let gone = room.thinking("gone by then");
+    eventually("both are shown", || shown(&stage).len() == 2);
+    let state = stage.sandbox.suspend();
+    eventually("the loss is noticed", || !agent.is_connected());
+    drop(gone);
+    let stage = Stage::resumed(state, stage.alice);
+    agent.reconnect_now();
+    assert_eq!(stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap()["status"], "still");
+
+    // Ended while nobody could be told.
+    let state = stage.sandbox.suspend();
+    eventually("the loss is noticed", || !agent.is_connected());
+    drop(thinking);
+    let stage = Stage::resumed(state, stage.alice);
+    agent.reconnect_now();
+    assert_eq!(stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap()["thinking"], false);
+    let names: Vec<String> = stage.sandbox.events().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names.first().map(String::as_str), Some("join-agency"), "in the room first");
+    assert_by_the_rules(&stage);
+}
+
+#[test]
+fn a_new_connection_is_told_at_once() {
+    let _watchdog = watchdog(LIMIT);
+    let (told, seen) = mpsc::channel();
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            conn.expect_event("agent-thinking");
+            return;
+        }
+        // Well before it is due again.
+        let text = conn.recv_text(Duration::from_secs(3)).expect("a refresh");
+        assert!(text.contains("agent-thinking") && text.contains("true"), "{text}");
+        told.send(()).unwrap();
+        conn.recv(SOON);
+    });
+    let agent = scripted(&server);
+    let thinking = agent.join("ag-1").unwrap().thinking("still");
+    let events = agent.events();
+    wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    agent.reconnect_now();
+    seen.recv_timeout(SOON).unwrap();
+    drop(thinking);
+    agent.close().unwrap();
+    server.finish(SOON);
+}
+
+#[test]
+fn a_room_that_was_left_is_told_no_more() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agency = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let agent = stage.connect("larry");
+    let (left, lost) = (agent.join("lobby").unwrap(), agent.join("elsewhere").unwrap());
+    let in_left = left.thinking("goodbye");
+    left.leave().unwrap_err();
+    eventually("on and off", || shown(&stage) == ["goodbye", "off"]);
+    drop(in_left);
+
+    // Closed while the agent is away.
+    let in_lost = lost.thinking("hello?");
+    eventually("shown", || shown(&stage).len() == 3);
+    let state = stage.sandbox.suspend();
+    eventually("the loss is noticed", || !agent.is_connected());
+    let stage = Stage::resumed(state, stage.alice);
+    stage.client().agencies().delete(&agency.into()).unwrap();
+    agent.reconnect_now();
+    let events = agent.events();
+    wait_for(&events, "the loss of the room", |event| matches!(event, Event::RoomLost { .. }).then_some(()));
+    eventually("back", || agent.is_connected());
+    drop(in_lost);
+    agent.close().unwrap();
+    assert!(shown(&stage).is_empty(), "{:?}", shown(&stage));
+}
+
+#[test]
+fn it_neither_fails_nor_waits() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (agent, room) = lobby(&stage, "larry");
+    agent.close().unwrap();
+    let thinking = room.thinking("nobody hears it");
+    thinking.set("still nobody");
+    drop(thinking);
+    assert!(shown(&stage).is_empty());
+}

@@ -1,0 +1,75 @@
+//! What is read from the environment. Each case runs in a process of its own, because the environment is the process's.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::common::{Stage, watchdog};
+use crustocean::{Agent, AgentToken, Client, Error, ErrorKind, PersonalAccessToken};
+
+const CASE: &str = "CRUSTOCEAN_TEST_CASE";
+
+/// Runs `case` of this very program with these variables and no others of ours.
+fn run(case: &str, variables: &[(&str, &str)]) {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "variables::in_the_child", "--nocapture"]).env(CASE, case);
+    for name in ["CRUSTOCEAN_TOKEN", "AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN", "CRUSTOCEAN_API_URL"] {
+        child.env_remove(name);
+    }
+    let output = child.envs(variables.iter().copied()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains(&format!("done: {case}")), "{case}: {said}");
+}
+
+fn refused(error: &Error, kind: ErrorKind, part: &str) {
+    assert!(error.kind() == kind && error.to_string().contains(part), "{error:?}");
+    assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+}
+
+/// Does nothing by itself: the test below starts it.
+#[test]
+fn in_the_child() {
+    let Ok(case) = std::env::var(CASE) else { return };
+    match case.as_str() {
+        "agent" => {
+            let agent = Agent::from_env().unwrap();
+            assert_eq!(agent.join("lobby").unwrap().id(), agent.rooms()[0].id());
+        }
+        "connect and join" => {
+            let agent = Agent::connect_and_join(AgentToken::from_env().unwrap(), "lobby").unwrap();
+            agent.post("hello").unwrap();
+        }
+        "client" => assert_eq!(Client::from_env().unwrap().account().me().unwrap().username, "alice"),
+        "nothing" => {
+            let names = "AGENT_TOKEN or CRUSTOCEAN_AGENT_TOKEN";
+            refused(&Agent::from_env().unwrap_err(), ErrorKind::Config, names);
+            refused(&Client::from_env().unwrap_err(), ErrorKind::Config, "CRUSTOCEAN_TOKEN");
+        }
+        "mixed up" => {
+            let agent = AgentToken::from_env().unwrap_err();
+            refused(&agent, ErrorKind::Invalid, "AGENT_TOKEN: this is a personal access token");
+            let user = PersonalAccessToken::from_env().unwrap_err();
+            refused(&user, ErrorKind::Invalid, "begins with \"cru_\"");
+        }
+        "website" => {
+            refused(&Client::anonymous().unwrap_err(), ErrorKind::Config, "https://api.crustocean.chat");
+        }
+        other => panic!("no case {other}"),
+    }
+    println!("done: {case}");
+}
+
+#[test]
+fn tokens_and_the_url_come_from_the_environment() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let stage = Stage::new();
+    let url = ("CRUSTOCEAN_API_URL", stage.sandbox.url());
+    let agent = stage.agent_token("larry");
+    run("agent", &[url, ("AGENT_TOKEN", agent.expose())]);
+    // The first of the two counts; an empty one is none.
+    run("agent", &[url, ("AGENT_TOKEN", agent.expose()), ("CRUSTOCEAN_AGENT_TOKEN", "sk_nobody")]);
+    run("connect and join", &[url, ("AGENT_TOKEN", " "), ("CRUSTOCEAN_AGENT_TOKEN", agent.expose())]);
+    run("client", &[url, ("CRUSTOCEAN_TOKEN", &stage.alice.token)]);
+    run("nothing", &[url]);
+    run("mixed up", &[url, ("AGENT_TOKEN", "cru_hush"), ("CRUSTOCEAN_TOKEN", "sk_hush")]);
+    run("website", &[("CRUSTOCEAN_API_URL", "https://crustocean.chat")]);
+}

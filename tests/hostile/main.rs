@@ -1,0 +1,16 @@
+//! What a hostile or broken server sends.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod frames;
+mod handshake;
+mod packets;

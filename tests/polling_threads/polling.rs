@@ -1,0 +1,37 @@
+//! What polling costs in threads. One test, so that nothing else is counted along.
+
+use std::time::Duration;
+
+use crate::common::{Stage, eventually, wait_for_message, watchdog};
+use crustocean::Transport;
+
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    // The kernel keeps 15 characters of a name.
+    names.filter(|name| name.starts_with("crustocean-keep") || name.starts_with("crustocean-dns")).count()
+}
+
+#[test]
+fn one_thread_as_with_a_websocket() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let stage = Stage::new();
+    let builder = stage.builder().transport(Transport::Polling);
+    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    let events = agent.events();
+    // A thread gives itself its name.
+    eventually("the keeper runs", || threads() == 1);
+    for number in 0..10 {
+        agent.send(format!("number {number}.")).unwrap();
+        wait_for_message(&events, &format!("number {number}."));
+        assert_eq!(threads(), 1);
+    }
+    stage.sandbox.drop_links();
+    eventually("the loss is noticed", || !agent.is_connected());
+    agent.send("back").unwrap();
+    wait_for_message(&events, "back");
+    assert_eq!(threads(), 1);
+    agent.close().unwrap();
+    eventually("it is gone", || threads() == 0);
+}

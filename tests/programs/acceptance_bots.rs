@@ -1,0 +1,219 @@
+//! What the platform's public reference bots do, each in the few lines that are left when reconnecting, joining again,
+//! leaving out one's own words and switching rooms are not the bot's business. In the middle of each the network fails.
+
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::common::{SOON, Stage, eventually, watchdog};
+use crustocean::{Agent, Message, Outgoing, Result, Run};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Larry answers mentions in two rooms with a language model, which reads the last 15 messages of the room.
+fn larry(agent: &Agent) -> Result<()> {
+    for room in ["lobby", "the-den"] {
+        agent.join(room)?;
+    }
+    for question in agent.mentions() {
+        let question = question?;
+        let context = agent.room_of(&question).recent(15)?;
+        agent.reply(&question, model(&context))?;
+    }
+    Ok(())
+}
+
+/// Says what it was given.
+fn model(context: &[Message]) -> String {
+    let texts: Vec<_> = context.iter().map(|message| message.content.as_str()).collect();
+    format!("I know {}: {}", texts.len(), texts.join(", "))
+}
+
+/// Clawdia is in the rooms of her settings, in all that she is a member of, and in those that she is invited to.
+fn clawdia(agent: &Agent, settings: &[&str]) -> Result<()> {
+    for room in settings {
+        agent.join(room)?;
+    }
+    agent.join_all()?;
+    agent.follow_invites()?;
+    agent.follow_dms(Duration::from_secs(1))?;
+    for question in agent.mentions() {
+        let question = question?;
+        agent.reply(&question, format!("{} yourself", question.content.replace("@clawdia", "@alice")))?;
+    }
+    Ok(())
+}
+
+/// Conch works with tools: what changes something needs a yes of the room.
+fn conch(agent: &Agent) -> Result<()> {
+    agent.join("lobby")?;
+    for task in agent.mentions() {
+        let task = task?;
+        let room = agent.room_of(&task);
+        let run = room.start_run(&task)?;
+        let found = run.tool_step("read_file", "README.md", || Ok::<_, crustocean::Error>("42 lines"))?;
+        let outcome = match open_pull_request(&run)? {
+            true => format!("I read {found} and opened a pull request."),
+            false => format!("I read {found} and left it at that."),
+        };
+        let mut text = run.stream()?;
+        text.push(outcome)?;
+        text.finish_with(Outgoing::new("").in_reply_to(&task))?;
+        run.complete("Done.")?;
+    }
+    Ok(())
+}
+
+fn open_pull_request(run: &Run) -> Result<bool> {
+    let call = run.tool_with_id("call_1", "open_pull_request", "Fix the typo")?;
+    let granted = run.request_permission("open_pull_request", "Open a pull request?")?.is_granted();
+    if granted {
+        call.done("#7")?
+    } else {
+        call.failed("not allowed")?
+    }
+    Ok(granted)
+}
+
+/// The bot at work, and what it came to.
+fn start(agent: &Agent, bot: impl FnOnce(&Agent) -> Result<()> + Send + 'static) -> JoinHandle<Result<()>> {
+    let agent = agent.clone();
+    thread::spawn(move || bot(&agent))
+}
+
+/// It has been going on all the while, and ends when it is told to.
+fn finish(agent: Agent, bot: JoinHandle<Result<()>>) {
+    agent.close().unwrap();
+    bot.join().unwrap().unwrap();
+}
+
+fn say(stage: &Stage, room: &str, text: &str) {
+    stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+}
+
+fn texts(stage: &Stage, room: &str) -> Vec<String> {
+    stage.sandbox.messages(room).into_iter().map(|(_, text)| text).collect()
+}
+
+fn lose_the_link(stage: &Stage, agent: &Agent) {
+    stage.sandbox.drop_links();
+    eventually("the link is lost", || !agent.is_connected());
+}
+
+#[test]
+fn larry_answers_in_two_rooms_with_their_context() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let lobby = stage.sandbox.lobby_id();
+    let den = stage.sandbox.add_agency("The Den", &stage.alice.id).unwrap();
+    for n in 0..20 {
+        say(&stage, &lobby, &format!("lobby {n}"));
+        say(&stage, &den, &format!("den {n}"));
+    }
+    let agent = stage.connect("larry");
+    let bot = start(&agent, larry);
+    eventually("larry is in both rooms", || agent.rooms().len() == 2);
+    let answered = |room: &str, expected: &str| {
+        eventually("the answer is there", || texts(&stage, room).last().is_some_and(|text| text == expected));
+    };
+    let context = |name: &str, question: &str| {
+        let said: Vec<_> = (6..20).map(|n| format!("{name} {n}")).collect();
+        format!("I know 15: {}, {question}", said.join(", "))
+    };
+    say(&stage, &lobby, "@larry what now?");
+    say(&stage, &den, "Larry, not mentioned");
+    answered(&lobby, &context("lobby", "@larry what now?"));
+    assert_eq!(texts(&stage, &den).len(), 21, "nobody was asked there");
+
+    lose_the_link(&stage, &agent);
+    say(&stage, &den, "@larry are you there?");
+    let said: Vec<_> = (7..20).map(|n| format!("den {n}")).collect();
+    answered(&den, &format!("I know 15: {}, Larry, not mentioned, @larry are you there?", said.join(", ")));
+    say(&stage, &den, "@larry and now?");
+    eventually("he is", || texts(&stage, &den).len() == 25);
+    finish(agent, bot);
+    // Every question once, and never himself.
+    assert_eq!((texts(&stage, &lobby).len(), texts(&stage, &den).len()), (22, 25));
+}
+
+#[test]
+fn clawdia_is_wherever_she_is_wanted() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let client = stage.client();
+    let private = |name: &str| client.agencies().create(name).private(true).send().unwrap().id;
+    let invite = |room: &crustocean::AgencyId| client.agencies().add_agent(room, "clawdia").unwrap();
+    let reef = stage.sandbox.add_agency("Reef", &stage.alice.id).unwrap();
+    let agent = stage.connect("clawdia");
+    let member = private("Members");
+    invite(&member);
+    let bot = start(&agent, |agent| clawdia(agent, &["reef"]));
+    eventually("she is in the rooms that there are", || agent.rooms().len() == 3);
+
+    let live = private("Live");
+    eventually("she follows", || {
+        // Until then the loop may not have begun.
+        stage.sandbox.requests().iter().any(|request| request == "GET /api/dm")
+    });
+    invite(&live);
+    eventually("she follows the invitation", || agent.rooms().len() == 4);
+    let dm = client.dms().open(&agent.user().id).unwrap();
+    say(&stage, dm.as_str(), "hush");
+
+    lose_the_link(&stage, &agent);
+    let missed = private("Missed");
+    invite(&missed);
+    eventually("she is in all of them", || agent.is_connected() && agent.rooms().len() == 6);
+    let rooms = [stage.sandbox.lobby_id(), reef, member.to_string(), live.to_string(), missed.to_string()];
+    for room in &rooms {
+        say(&stage, room, "bless @clawdia");
+    }
+    for room in &rooms {
+        let expected = ["bless @clawdia", "bless @alice yourself"];
+        eventually("she has answered", || texts(&stage, room) == expected);
+    }
+    eventually("in private, too", || texts(&stage, dm.as_str()) == ["hush", "hush yourself"]);
+    finish(agent, bot);
+}
+
+#[test]
+fn conch_asks_before_he_changes_something() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.connect("conch");
+    let bot = start(&agent, conch);
+    eventually("conch is in the lobby", || agent.rooms().len() == 1);
+    let lobby = stage.sandbox.lobby_id();
+    for (decision, outcome) in [("approve", "opened a pull request"), ("deny", "left it at that")] {
+        stage.sandbox.clear_records();
+        say(&stage, &lobby, "@conch improve the README");
+        stage.sandbox.wait_for_event("agent-run-permission", SOON).expect("conch asks");
+        // The network fails while he waits for the answer.
+        lose_the_link(&stage, &agent);
+        eventually("the link is back", || agent.is_connected());
+        let asked = stage.sandbox.wait_for_events("agent-run-permission", 2, SOON).remove(1);
+        let (run, permission) = (asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());
+        stage.sandbox.respond_permission(run, permission, decision, None);
+        stage.sandbox.wait_for_event("agent-run-complete", SOON).expect("conch comes to an end");
+
+        let said = texts(&stage, &lobby);
+        assert!(said.last().unwrap().contains(outcome), "{said:?}");
+        let record = stage.client().runs().get(&run.into()).unwrap();
+        let kinds: Vec<_> = record.transcript.iter().map(|entry| entry.kind().to_owned()).collect();
+        let expected = [
+            "start",
+            "tool-call",
+            "tool-result",
+            "tool-call",
+            "permission-request",
+            "permission-response",
+            "tool-result",
+            "stream-start",
+            "stream-end",
+            "complete",
+        ];
+        assert_eq!(kinds, expected);
+    }
+    assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
+    finish(agent, bot);
+}

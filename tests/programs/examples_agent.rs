@@ -1,0 +1,78 @@
+//! The examples that bring somebody to talk to: each runs on a sandbox of its own and ends by itself.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::common::{PROGRAMS, Watchdog, watchdog};
+
+/// They may have to be built first.
+fn patience() -> Watchdog {
+    watchdog(Duration::from_secs(900))
+}
+
+fn example(name: &str) -> Command {
+    let mut command = Command::new(&PROGRAMS[name]);
+    // Nothing of the caller's: neither a token, nor a model that costs money.
+    command.env_clear();
+    for name in ["PATH", "SystemRoot", "TMPDIR", "TEMP"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
+/// What it prints. It has to end well.
+fn run(name: &str) -> String {
+    let output = example(name).stdin(Stdio::null()).output().unwrap();
+    let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{name} ended with {}:\n{said}\n{errors}", output.status);
+    said.into_owned()
+}
+
+#[test]
+fn worker_pool() {
+    let _watchdog = patience();
+    let said = run("worker_pool");
+    assert_eq!(said.matches("counted by worker").count(), 5, "{said}");
+}
+
+#[test]
+fn scheduler() {
+    let _watchdog = patience();
+    let said = run("scheduler");
+    assert!(said.contains("report 1: all is well") && said.contains("scheduler: in "), "{said}");
+}
+
+#[test]
+fn llm_bot() {
+    let _watchdog = patience();
+    let said = run("llm_bot");
+    // What it is, and the two messages of the room.
+    assert!(said.contains("llm: I have read 3 messages"), "{said}");
+}
+
+#[test]
+fn tool_bot() {
+    let _watchdog = patience();
+    let said = run("tool_bot");
+    let asked = said.lines().filter(|line| line.contains("Write down: \\\"the die shows")).count();
+    assert_eq!((asked, said.matches("noted: \"the die shows").count()), (2, 1), "{said}");
+    assert!(said.contains("tool: what came of it: permission denied"), "{said}");
+}
+
+#[test]
+fn bridge() {
+    let _watchdog = patience();
+    let mut bridge =
+        example("bridge").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut typing = bridge.stdin.take().unwrap();
+    let mut said = BufReader::new(bridge.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().unwrap(), "in lobby, as @bridge");
+    writeln!(typing, "\nhello").unwrap();
+    assert_eq!(said.next().unwrap(), "visitor: I can hear you");
+    // It ends with its input.
+    drop(typing);
+    assert!(bridge.wait().unwrap().success());
+}

@@ -1,0 +1,16 @@
+//! The examples and the acceptance bots, as programs of their own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod acceptance_bots;
+mod examples;
+mod examples_agent;

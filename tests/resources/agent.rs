@@ -1,0 +1,87 @@
+//! What an agent costs: threads, memory, processor time. One test, so that nothing else is measured along.
+
+use std::time::Duration;
+
+use crate::common::{ScriptedServer, eventually, scripted, watchdog};
+use crustocean::Event;
+
+/// Threads of this crate, resident kilobytes, and processor time of the whole process.
+fn usage() -> (usize, usize, Duration) {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let keepers = tasks
+        .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
+        .filter(|name| name.starts_with("crustocean"))
+        .count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let resident = resident.trim().trim_end_matches(" kB").parse().unwrap();
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name, which may hold anything: fields 14 and 15 of the whole line, in ticks of 10 ms.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    (keepers, resident, Duration::from_millis(ticks * 10))
+}
+
+/// Processor time over five seconds of doing nothing.
+fn idle(what: &str) {
+    let before = usage().2;
+    std::thread::sleep(Duration::from_secs(5));
+    let spent = usage().2.saturating_sub(before);
+    assert!(spent <= Duration::from_millis(50), "{what}: {spent:?} of processor time in 5 s");
+}
+
+#[test]
+fn next_to_nothing() {
+    let _watchdog = watchdog(Duration::from_secs(180));
+
+    // A thousand links, each cut as soon as it is up.
+    let server = ScriptedServer::start(|conn| {
+        if conn.recv_connect() {
+            conn.send_text(r#"40{"sid":"abc"}"#);
+        }
+    });
+    let agent = scripted(&server);
+    let (mut links, mut at_hundred) = (0, (0, 0));
+    for event in agent.events() {
+        match event.unwrap() {
+            Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
+            Event::Connected { .. } => links += 1,
+            _ => {}
+        }
+        if links == 100 {
+            let (threads, resident, _) = usage();
+            at_hundred = (threads, resident);
+        }
+        if links == 1000 {
+            break;
+        }
+    }
+    let (threads, resident, _) = usage();
+    assert_eq!((at_hundred.0, threads), (1, 1), "one thread, however often");
+    let growth = resident.saturating_sub(at_hundred.1);
+    assert!(growth < 8 * 1024, "{growth} kB more after 900 links");
+    agent.close().unwrap();
+    drop(server);
+    eventually("the thread is gone", || usage().0 == 0);
+
+    // Idle: waiting for events, and with nobody waiting.
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.recv(Duration::from_secs(60));
+    });
+    let agent = scripted(&server);
+    let events = agent.events();
+    let waiting = std::thread::spawn(move || events.filter(|event| event.is_err()).count());
+    idle("a loop that waits");
+    let other = scripted(&server);
+    idle("an agent whose events nobody takes");
+
+    // The server goes away and refuses every connection from now on.
+    drop(server);
+    eventually("the loss is noticed", || !agent.is_connected() && !other.is_connected());
+    idle("a server that refuses");
+    agent.close().unwrap();
+    other.close().unwrap();
+    waiting.join().unwrap();
+    idle("after the end");
+}

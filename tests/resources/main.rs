@@ -1,0 +1,15 @@
+//! Threads and memory of this process: nothing else may run in it.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod agent;

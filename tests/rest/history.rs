@@ -1,0 +1,113 @@
+//! A room's history is walked to its beginning: nothing is left out, nothing comes twice.
+
+use std::time::Duration;
+
+use crate::common::{Request, Response, ScriptedServer, watchdog};
+use crustocean::Client;
+use serde_json::{Value, json};
+
+/// What the server makes of `before`.
+#[derive(Clone, Copy, PartialEq)]
+enum Before {
+    /// Only what is older than that time. Ids are refused.
+    Older,
+    /// The same, and messages before the one with that id.
+    OlderOrId,
+    /// What is not younger.
+    NotYounger,
+    /// Nothing at all.
+    Ignored,
+}
+
+/// A history with so many messages in each of its seconds, newest first, at most `page` at a time.
+fn server(seconds: &[usize], page: usize, before: Before) -> (ScriptedServer, Vec<String>) {
+    let all: Vec<(String, String)> = seconds
+        .iter()
+        .enumerate()
+        .flat_map(|(second, count)| (0..*count).map(move |n| (second, n)))
+        .map(|(second, n)| (format!("m{second}-{n}"), format!("2026-03-05T10:00:{second:02}.000Z")))
+        .rev()
+        .collect();
+    let ids = all.iter().map(|(id, _)| id.clone()).collect();
+    let server = ScriptedServer::start(|_| {});
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| answer(&all, page, before, request));
+    (server, ids)
+}
+
+fn answer(all: &[(String, String)], page: usize, before: Before, request: &Request) -> Response {
+    let wanted = request.query.split('&').find_map(|part| part.strip_prefix("before="));
+    let wanted = wanted.map(|text| text.replace("%3A", ":"));
+    let position = wanted.as_ref().and_then(|wanted| all.iter().position(|(id, _)| id == wanted));
+    let found: Vec<&(String, String)> = match (&wanted, position) {
+        _ if before == Before::Ignored => all.iter().collect(),
+        (None, _) => all.iter().collect(),
+        (Some(_), Some(position)) if before == Before::OlderOrId => all[position + 1..].iter().collect(),
+        (Some(wanted), _) if !wanted.contains('T') => {
+            return Response::json(400, json!({"error": "before must be a time"}));
+        }
+        (Some(wanted), _) => all
+            .iter()
+            .filter(|(_, time)| time < wanted || (before == Before::NotYounger && time == wanted))
+            .collect(),
+    };
+    let messages: Vec<Value> = found
+        .into_iter()
+        .take(page)
+        .map(|(id, time)| json!({"id": id, "agency_id": "ag-1", "content": "", "created_at": time}))
+        .collect();
+    Response::json(200, messages.into())
+}
+
+fn walk(server: &ScriptedServer) -> Vec<String> {
+    let client = Client::builder().api_url(server.url()).anonymous().unwrap();
+    let agency = "ag-1".into();
+    client.agencies().messages(&agency).iter().map(|message| message.unwrap().id.to_string()).collect()
+}
+
+#[test]
+fn messages_of_one_moment_are_not_torn_apart() {
+    let _watchdog = watchdog(Duration::from_secs(120));
+    for seconds in [&[][..], &[1], &[2], &[3], &[1, 1, 1, 1, 1, 1, 1], &[2, 2, 2, 2], &[1, 2, 1, 2, 2, 1]] {
+        for page in [3, 4, 7, 100] {
+            for before in [Before::Older, Before::OlderOrId, Before::NotYounger] {
+                let (server, ids) = server(seconds, page, before);
+                assert_eq!(walk(&server), ids, "{seconds:?}, {page} a page");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_moment_longer_than_a_page_is_walked_by_id() {
+    let _watchdog = watchdog(Duration::from_secs(120));
+    for seconds in [&[3][..], &[9], &[1, 9, 1], &[4, 5, 6]] {
+        for page in [1, 2, 3] {
+            let (server, ids) = server(seconds, page, Before::OlderOrId);
+            assert_eq!(walk(&server), ids, "{seconds:?}, {page} a page");
+        }
+    }
+    // A server that takes no ids cannot be asked for the rest of such a moment, but for what was before it.
+    let (server, _) = server(&[2, 9, 1], 3, Before::Older);
+    let walked = walk(&server);
+    assert_eq!(walked.first().map(String::as_str), Some("m2-0"));
+    assert_eq!(&walked[walked.len() - 2..], ["m0-1", "m0-0"]);
+}
+
+#[test]
+fn a_server_that_knows_no_before_does_not_trap_us() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    for page in [1, 3, 100] {
+        let (server, ids) = server(&[1, 1, 1, 1], page, Before::Ignored);
+        assert_eq!(walk(&server), ids[..page.min(4)]);
+        assert!(server.requests().len() <= 4, "{}", server.requests().len());
+    }
+}
+
+#[test]
+fn the_end_costs_one_request() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let (server, _) = server(&[1; 10], 4, Before::Older);
+    assert_eq!(walk(&server).len(), 10);
+    // Ten messages in pages of four, each with the last one of the page before: 4, 3, 3, 0.
+    assert_eq!(server.requests().len(), 4);
+}

@@ -1,0 +1,220 @@
+//! TLS by each library that is compiled in, for REST and for the socket: what is trusted, and how a refusal reads.
+
+use std::time::Duration;
+
+use crate::common::{
+    Authority, Identity, SOON, Stage, TlsRelay, eventually, wait_for, wait_for_message, watchdog,
+};
+use crustocean::{Agent, Builder, Client, Error, ErrorKind, Event, PersonalAccessToken, Tls};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Those that are compiled in.
+fn backends() -> Vec<Tls> {
+    let all = [
+        (cfg!(feature = "tls-rustls"), Tls::Rustls),
+        (cfg!(feature = "tls-native"), Tls::Native),
+        (cfg!(any(feature = "tls-rustls", feature = "tls-native")), Tls::Auto),
+    ];
+    all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
+}
+
+fn set_up<O>(builder: Builder<O>, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> Builder<O> {
+    roots.iter().fold(builder.api_url(relay.url()).tls(tls), |builder, root| {
+        builder.add_root_certificate(root.clone())
+    })
+}
+
+fn client(stage: &Stage, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> crustocean::Result<Client> {
+    let token: PersonalAccessToken = stage.alice.token.parse()?;
+    set_up(Client::builder(), relay, tls, roots).build(token)
+}
+
+fn agent(
+    stage: &Stage,
+    relay: &TlsRelay,
+    tls: Tls,
+    roots: &[Vec<u8>],
+    name: &str,
+) -> crustocean::Result<Agent> {
+    set_up(Agent::builder(), relay, tls, roots).connect(stage.agent_token(name))
+}
+
+#[test]
+fn rest_and_socket_trust_a_root_of_ones_own() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    for tls in backends() {
+        let before = relay.handshakes();
+        let client = client(&stage, &relay, tls, &[authority.pem()]).unwrap();
+        assert_eq!(client.account().me().unwrap().username, "alice");
+        assert_eq!(relay.handshakes(), before + 1, "{tls:?}");
+
+        let name = format!("larry-{tls:?}").to_lowercase();
+        let larry = agent(&stage, &relay, tls, &[authority.pem()], &name).unwrap();
+        larry.join("lobby").unwrap();
+        // One for the exchange of the token and the joining, one for the socket.
+        assert_eq!(relay.handshakes(), before + 3, "{tls:?}");
+
+        // Both ways, and more than one TLS record at a time.
+        let events = larry.events();
+        let long = "x".repeat(4000);
+        for number in 0..50 {
+            stage.alice_says(&format!("{number} {long}"));
+        }
+        for number in 0..50 {
+            let heard = wait_for(&events, "a long message", |event| match event {
+                Event::Message(message) => Some(message),
+                _ => None,
+            });
+            assert!(heard.content.starts_with(&format!("{number} ")), "{tls:?}: {}", heard.content.len());
+        }
+        larry.send(format!("and {long}").as_str()).unwrap();
+        assert!(wait_for_message(&events, "and xxx").content.ends_with("xxx"));
+        larry.close().unwrap();
+    }
+}
+
+#[test]
+fn the_socket_comes_back_over_tls() {
+    let _watchdog = watchdog(LIMIT);
+    let authority = Authority::new();
+    for tls in backends() {
+        let stage = Stage::new();
+        let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+        let larry = agent(&stage, &relay, tls, &[authority.pem()], "larry").unwrap();
+        larry.join("lobby").unwrap();
+        let events = larry.events();
+        stage.sandbox.drop_links();
+        wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+        eventually("connected again", || larry.is_connected());
+        eventually("in the room again", || {
+            stage.alice_says("still there?");
+            matches!(events.recv_timeout(Duration::from_millis(200)), Ok(Event::Message(_)))
+        });
+    }
+}
+
+struct Case<'a> {
+    name: &'a str,
+    identity: &'a Identity,
+    roots: &'a [Vec<u8>],
+    says: [&'a str; 2],
+}
+
+/// What each refusal says, whoever meets it first.
+#[test]
+fn a_bad_certificate_is_refused_and_named() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let good = authority.identity("localhost");
+    let roots = [authority.pem()];
+    let cases = [
+        Case {
+            name: "untrusted",
+            identity: &good,
+            roots: &[],
+            says: ["localhost is not trusted", "add_root_certificate"],
+        },
+        Case {
+            name: "self-signed",
+            identity: &Identity::self_signed(),
+            roots: &roots,
+            says: ["localhost is not trusted", "add_root_certificate"],
+        },
+        Case {
+            name: "wrong-host",
+            identity: &authority.identity("example.com"),
+            roots: &roots,
+            says: ["another name than localhost", "check the URL"],
+        },
+        Case {
+            name: "expired",
+            identity: &authority.expired(),
+            roots: &roots,
+            says: ["localhost has expired", "clock"],
+        },
+    ];
+    for tls in backends() {
+        for Case { name, identity, roots, says } in &cases {
+            let check = |who: &str, error: Error| {
+                assert_eq!(error.kind(), ErrorKind::Tls, "{tls:?}, {name}, {who}: {error:?}");
+                for part in says {
+                    assert!(error.to_string().contains(part), "{tls:?}, {name}, {who}: {error}");
+                }
+                assert!(!error.is_retryable() && std::error::Error::source(&error).is_some());
+            };
+            let relay = TlsRelay::start(identity, stage.sandbox.port());
+            let user = client(&stage, &relay, tls, roots).unwrap();
+            check("a client", user.account().me().unwrap_err());
+            let bot = format!("bot-{name}-{tls:?}").to_lowercase();
+            check("an agent", agent(&stage, &relay, tls, roots, &bot).unwrap_err());
+            assert_eq!(stage.sandbox.requests().len(), 0, "nothing is said to a stranger");
+
+            // The socket by itself: what answers the token's exchange is good, and what comes then is not.
+            if !roots.is_empty() {
+                let relay = TlsRelay::in_turn(&[&good, identity], stage.sandbox.port());
+                check("a socket", agent(&stage, &relay, tls, roots, &format!("{bot}-2")).unwrap_err());
+                assert_eq!(stage.sandbox.requests(), ["POST /api/auth/agent"]);
+                assert_eq!(stage.sandbox.connections(), 0);
+                stage.sandbox.clear_records();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_root_that_cannot_be_read_is_said_at_once() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let relay = TlsRelay::start(&Identity::self_signed(), stage.sandbox.port());
+    for tls in backends() {
+        let bad = [b"not a certificate".to_vec()];
+        for error in [
+            client(&stage, &relay, tls, &bad).map(drop).unwrap_err(),
+            agent(&stage, &relay, tls, &bad, &format!("{tls:?}").to_lowercase()).map(drop).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains("add_root_certificate"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_server_without_tls_is_told_apart() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    for tls in backends() {
+        let url = format!("https://localhost:{}", stage.sandbox.port());
+        let error = Client::builder().api_url(url).tls(tls).request_timeout(SOON).anonymous();
+        let error = error.unwrap().agencies().list().map(drop).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Tls | ErrorKind::Connect), "{tls:?}: {error:?}");
+        assert!(error.to_string().contains("localhost"), "{error}");
+    }
+}
+
+#[test]
+fn a_library_that_is_not_compiled_in_is_named() {
+    let absent: [(bool, Tls, &[&str]); 3] = [
+        (cfg!(feature = "tls-rustls"), Tls::Rustls, &["`tls-rustls`"]),
+        (cfg!(feature = "tls-native"), Tls::Native, &["`tls-native`"]),
+        (
+            cfg!(any(feature = "tls-rustls", feature = "tls-native")),
+            Tls::Auto,
+            &["`tls-rustls`", "`tls-native`"],
+        ),
+    ];
+    for (compiled, tls, features) in absent {
+        let result = Client::builder().api_url("https://localhost:1").tls(tls).anonymous();
+        match result {
+            Ok(_) => assert!(compiled, "{tls:?}"),
+            Err(error) => {
+                assert!(!compiled && error.kind() == ErrorKind::Config, "{tls:?}: {error:?}");
+                assert!(features.iter().all(|feature| error.to_string().contains(feature)), "{error}");
+            }
+        }
+    }
+}

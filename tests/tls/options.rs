@@ -1,0 +1,270 @@
+//! TLS through proxies, with a certificate of the client's own, and with all checks switched off.
+
+use std::time::Duration;
+
+use crate::common::{
+    Authority, Identity, Manner, Protocol, Stage, TestProxy, TlsRelay, eventually, wait_for_message, watchdog,
+};
+use crustocean::{Agent, Builder, Client, Error, ErrorKind, PersonalAccessToken, Result, Tls};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Those that are compiled in.
+fn backends() -> Vec<Tls> {
+    let all = [(cfg!(feature = "tls-rustls"), Tls::Rustls), (cfg!(feature = "tls-native"), Tls::Native)];
+    all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
+}
+
+/// The settings of one case, for a client and for an agent.
+#[derive(Default)]
+struct Case {
+    url: String,
+    tls: Tls,
+    roots: Vec<Vec<u8>>,
+    identity: Option<Vec<u8>>,
+    proxy: Option<String>,
+    accept_anything: bool,
+}
+
+impl Case {
+    fn set_up<O>(&self, builder: Builder<O>) -> Builder<O> {
+        let mut builder = builder.api_url(&self.url).tls(self.tls);
+        for root in &self.roots {
+            builder = builder.add_root_certificate(root.clone());
+        }
+        if let Some(identity) = &self.identity {
+            builder = builder.client_identity_pem(identity.clone());
+        }
+        builder = match &self.proxy {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder.no_proxy(),
+        };
+        builder.danger_accept_invalid_certificates(self.accept_anything)
+    }
+
+    fn ask(&self, stage: &Stage) -> Result<String> {
+        let token: PersonalAccessToken = stage.alice.token.parse()?;
+        Ok(self.set_up(Client::builder()).build(token)?.account().me()?.username)
+    }
+
+    fn connect(&self, stage: &Stage, name: &str) -> Result<Agent> {
+        let name = format!("{name}-{:?}", self.tls).to_lowercase();
+        self.set_up(Agent::builder()).connect(stage.agent_token(&name))
+    }
+
+    /// REST, and a socket with traffic both ways.
+    fn works(&self, stage: &Stage, name: &str) {
+        assert_eq!(
+            self.ask(stage).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls)),
+            Ok("alice".into())
+        );
+        let agent = self.connect(stage, name).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls));
+        let agent = match agent {
+            Ok(agent) => agent,
+            Err(text) => return assert_eq!(text, ""),
+        };
+        assert!(agent.join("lobby").is_ok());
+        let events = agent.events();
+        let long = "x".repeat(4000);
+        for number in 0..20 {
+            stage.alice_says(&format!("{name} {number}. {long}"));
+        }
+        for number in 0..20 {
+            wait_for_message(&events, &format!("{name} {number}. "));
+        }
+        assert!(agent.send(format!("{name} hears. {long}").as_str()).is_ok());
+        wait_for_message(&events, "hears");
+        assert!(agent.close().is_ok());
+    }
+}
+
+#[test]
+fn tls_goes_through_every_kind_of_proxy() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
+    for tls in backends() {
+        for protocol in [Protocol::Connect, Protocol::Socks5] {
+            let proxy = TestProxy::start(protocol, server.port());
+            let case = Case {
+                url: "https://crustocean.test".to_owned(),
+                tls,
+                roots: vec![authority.pem()],
+                proxy: Some(proxy.url()),
+                ..Case::default()
+            };
+            case.works(&stage, &format!("{protocol:?}"));
+            assert!(proxy.targets().len() >= 3);
+            assert!(proxy.targets().iter().all(|target| target == "crustocean.test:443"));
+
+            // The certificate has to be the target's, not the proxy's.
+            let case = Case { url: "https://other.test".to_owned(), ..case };
+            let error = case.ask(&stage).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Tls);
+            assert!(error.to_string().contains("another name than other.test"), "{error}");
+        }
+    }
+}
+
+/// A proxy that is spoken to in TLS, with TLS inside.
+#[test]
+fn tls_goes_through_tls() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
+    let behind = TestProxy::start(Protocol::Connect, server.port());
+    let proxy = TlsRelay::start(&authority.identity("localhost"), behind.port());
+    let plain_behind = TestProxy::start(Protocol::Connect, stage.sandbox.port());
+    let plain = TlsRelay::start(&authority.identity("localhost"), plain_behind.port());
+    for tls in backends() {
+        let case = Case {
+            url: "https://crustocean.test".to_owned(),
+            tls,
+            roots: vec![authority.pem()],
+            proxy: Some(proxy.url()),
+            ..Case::default()
+        };
+        case.works(&stage, "inner");
+        assert!(proxy.handshakes() >= 3 && behind.targets().len() == proxy.handshakes());
+
+        // And the target itself without.
+        let case = Case { url: "http://crustocean.test".to_owned(), proxy: Some(plain.url()), ..case };
+        case.works(&stage, "outer");
+
+        // Who the error is about.
+        let case = Case { roots: Vec::new(), ..case };
+        let error = case.ask(&stage).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tls);
+        let expected = format!("proxy {}: the certificate of localhost is not trusted", plain.url());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn an_https_proxy_needs_tls() {
+    let case =
+        Case { url: "http://127.0.0.1:1".to_owned(), proxy: Some("https://x".to_owned()), ..Case::default() };
+    let result = case.set_up(Client::builder()).anonymous();
+    if backends().is_empty() {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("`tls-rustls`"), "{error}");
+    } else {
+        result.unwrap();
+    }
+}
+
+#[test]
+fn the_socket_comes_back_through_a_proxy() {
+    let _watchdog = watchdog(LIMIT);
+    let authority = Authority::new();
+    for tls in backends() {
+        let stage = Stage::new();
+        let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
+        // The third connection is the first try to come back.
+        let manners = [Manner::Relay, Manner::Relay, Manner::Refuse, Manner::Relay];
+        let proxy = TestProxy::in_turn(Protocol::Connect, &manners, server.port());
+        let case = Case {
+            url: "https://crustocean.test".to_owned(),
+            tls,
+            roots: vec![authority.pem()],
+            proxy: Some(proxy.url()),
+            ..Case::default()
+        };
+        let larry = case.connect(&stage, "larry").unwrap();
+        stage.sandbox.drop_links();
+        eventually("dials again", || proxy.connections() >= 4);
+        eventually("connected again", || larry.is_connected());
+    }
+}
+
+#[test]
+fn all_checks_can_be_switched_off() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    for (name, identity) in [
+        ("self-signed", Identity::self_signed()),
+        ("unknown", authority.identity("localhost")),
+        ("other-host", authority.identity("example.com")),
+        ("expired", authority.expired()),
+    ] {
+        let relay = TlsRelay::start(&identity, stage.sandbox.port());
+        for tls in backends() {
+            let mut case = Case { url: relay.url(), tls, accept_anything: true, ..Case::default() };
+            case.works(&stage, name);
+            case.accept_anything = false;
+            assert_eq!(case.ask(&stage).unwrap_err().kind(), ErrorKind::Tls, "{name}, {tls:?}");
+        }
+    }
+}
+
+#[test]
+fn a_client_can_show_a_certificate() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (authority, of_clients) = (Authority::new(), Authority::new());
+    let relay = TlsRelay::demanding(&authority.identity("localhost"), &of_clients, stage.sandbox.port());
+    let proxy_behind = TestProxy::start(Protocol::Connect, relay.port());
+    let proxy = TlsRelay::demanding(&authority.identity("localhost"), &of_clients, proxy_behind.port());
+    for tls in backends() {
+        let mut case = Case {
+            url: relay.url(),
+            tls,
+            roots: vec![authority.pem()],
+            identity: Some(of_clients.identity("larry").pem()),
+            ..Case::default()
+        };
+        case.works(&stage, "shown");
+
+        // It is for the server, not for a proxy that asks as well.
+        let through = Case { proxy: Some(proxy.url()), ..case };
+        through.ask(&stage).unwrap_err();
+        assert_eq!(proxy_behind.connections(), 0, "{tls:?}");
+
+        case = Case { proxy: None, ..through };
+        for (index, identity) in [None, Some(authority.identity("larry").pem())].into_iter().enumerate() {
+            case.identity = identity;
+            for error in
+                [case.ask(&stage).unwrap_err(), case.connect(&stage, &format!("bot-{index}")).unwrap_err()]
+            {
+                assert_eq!(error.kind(), ErrorKind::Tls, "{tls:?}: {error:?}");
+                assert!(error.to_string().contains("client_identity_pem"), "{tls:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_identity_that_cannot_be_used_is_said_at_once() {
+    let good = String::from_utf8(Identity::self_signed().pem()).unwrap();
+    let other = String::from_utf8(Identity::self_signed().pem()).unwrap();
+    let key_at = good.find("-----BEGIN PRIVATE KEY").unwrap();
+    let (certificate, key) = good.split_at(key_at);
+    let (other_certificate, _) = other.split_at(other.find("-----BEGIN PRIVATE KEY").unwrap());
+    for tls in backends() {
+        let build = |identity: &str| -> Result<Client, Error> {
+            Client::builder()
+                .api_url("https://localhost:1")
+                .tls(tls)
+                .client_identity_pem(identity)
+                .anonymous()
+        };
+        build(&good).unwrap();
+        build(&format!("{key}{certificate}")).unwrap();
+        let cut_off = good.replace("-----END PRIVATE KEY-----", "");
+        for bad in ["", "no PEM", certificate, key, &cut_off] {
+            let error = build(bad).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{tls:?}");
+            assert!(error.to_string().starts_with("client_identity_pem: "), "{tls:?}: {error}");
+        }
+        // rustls compares the two; the system's library does so with OpenSSL.
+        let error = build(&format!("{other_certificate}{key}")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{tls:?}: {error}");
+        // The key is in no text.
+        let shown = format!("{:?}", Client::builder().client_identity_pem(good.clone()));
+        assert!(!shown.contains("PRIVATE") && shown.contains("client_identity: true"), "{shown}");
+    }
+}

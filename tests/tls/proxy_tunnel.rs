@@ -1,0 +1,318 @@
+//! REST and the socket go through a proxy, HTTP or SOCKS 5, and every way that it can fail is told.
+
+use std::time::{Duration, Instant};
+
+use crate::common::{Manner, Protocol, Stage, TestProxy, eventually, wait_for, wait_for_message, watchdog};
+use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, Result};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const BOTH: [Protocol; 2] = [Protocol::Connect, Protocol::Socks5];
+/// A name that only a proxy can make something of.
+const URL: &str = "http://crustocean.test:7777";
+const TARGET: &str = "crustocean.test:7777";
+
+fn client(stage: &Stage, proxy: impl Into<String>) -> Result<Client> {
+    let token: PersonalAccessToken = stage.alice.token.parse()?;
+    Client::builder().api_url(URL).proxy(proxy).connect_timeout(Duration::from_secs(5)).build(token)
+}
+
+fn ask(stage: &Stage, proxy: impl Into<String>) -> Result<String> {
+    Ok(client(stage, proxy)?.account().me()?.username)
+}
+
+fn agent(stage: &Stage, proxy: impl Into<String>) -> Result<Agent> {
+    Agent::builder().api_url(URL).proxy(proxy).connect(stage.agent_token("larry"))
+}
+
+/// The error and all that is behind it.
+fn everything(error: &Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text += &format!(" {inner} {inner:?}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[test]
+fn rest_and_socket_go_the_same_way() {
+    let _watchdog = watchdog(LIMIT);
+    for protocol in BOTH {
+        let stage = Stage::new();
+        let proxy = TestProxy::start(protocol, stage.sandbox.port());
+        let client = client(&stage, proxy.url()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(client.account().me().unwrap().username, "alice");
+        }
+        assert_eq!(proxy.connections(), 1, "{protocol:?}: one tunnel for all of them");
+
+        let larry = agent(&stage, proxy.url()).unwrap();
+        larry.join("lobby").unwrap();
+        let events = larry.events();
+        larry.send("through the wall").unwrap();
+        wait_for_message(&events, "through the wall");
+        stage.alice_says("and back");
+        wait_for_message(&events, "and back");
+        assert_eq!(proxy.targets(), [TARGET; 3], "{protocol:?}");
+
+        // Coming back, too.
+        stage.sandbox.drop_links();
+        wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+        eventually("connected again", || larry.is_connected());
+        assert!(proxy.targets().len() > 3 && proxy.targets().iter().all(|target| target == TARGET));
+        larry.close().unwrap();
+    }
+}
+
+#[test]
+fn credentials_are_given() {
+    let _watchdog = watchdog(LIMIT);
+    for protocol in BOTH {
+        for (user, password, in_url) in [
+            ("me", "secret", "me:secret@"),
+            ("m:e", "a:b@c/ü%", "m%3Ae:a%3Ab%40c%2F%C3%BC%25@"),
+            ("me", "odd:one", "me:odd:one@"),
+        ] {
+            if protocol == Protocol::Connect && user.contains(':') {
+                // Basic has no way to say it.
+                continue;
+            }
+            let stage = Stage::new();
+            let proxy = TestProxy::guarded(protocol, user, password, stage.sandbox.port());
+            assert_eq!(ask(&stage, proxy.url_with(in_url)).unwrap(), "alice");
+            let larry = agent(&stage, proxy.url_with(in_url)).unwrap();
+            assert!(larry.is_connected());
+            assert_eq!(proxy.connections(), 3, "{protocol:?}");
+        }
+    }
+}
+
+#[test]
+fn credentials_that_are_missing_or_wrong_are_told_and_not_tried_again() {
+    let _watchdog = watchdog(LIMIT);
+    for protocol in BOTH {
+        for (in_url, says) in [("", "wants credentials"), ("me:do_not_print@", "does not accept")] {
+            let stage = Stage::new();
+            let proxy = TestProxy::guarded(protocol, "me", "secret", stage.sandbox.port());
+            let url = proxy.url_with(in_url);
+            for error in [ask(&stage, url.clone()).unwrap_err(), agent(&stage, url.clone()).unwrap_err()] {
+                assert_eq!((error.kind(), error.status()), (ErrorKind::Config, None), "{error:?}");
+                let text = error.to_string();
+                assert!(text.starts_with(&format!("proxy {}: it {says}", proxy.url())), "{text}");
+                assert_eq!(text.contains("407"), protocol == Protocol::Connect, "{text}");
+                assert!(!error.is_auth() && !error.is_retryable());
+                assert!(!everything(&error).contains("do_not_print"));
+            }
+            assert_eq!(proxy.connections(), 2, "{protocol:?}: a lock-out is near");
+        }
+    }
+}
+
+#[test]
+fn another_method_of_logging_in_is_named() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let answer = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM x\r\n\r\n";
+    let proxy = TestProxy::in_turn(Protocol::Connect, &[Manner::Say(answer)], 1);
+    let error = ask(&stage, proxy.url_with("me:secret@")).unwrap_err();
+    assert!(error.to_string().contains("Negotiate, NTLM and not Basic"), "{error}");
+}
+
+#[test]
+fn a_refused_target_is_named() {
+    let _watchdog = watchdog(LIMIT);
+    for (protocol, reason) in [
+        (Protocol::Connect, "it refuses to connect to crustocean.test:7777: 403 Forbidden"),
+        (Protocol::Socks5, "it cannot connect to crustocean.test:7777: the connection was refused (5)"),
+    ] {
+        let stage = Stage::new();
+        let proxy = TestProxy::in_turn(protocol, &[Manner::Refuse], stage.sandbox.port());
+        let expected = format!("proxy {}: {reason}", proxy.url());
+        for error in [ask(&stage, proxy.url()).unwrap_err(), agent(&stage, proxy.url()).unwrap_err()] {
+            assert_eq!((error.kind(), error.status()), (ErrorKind::Connect, None));
+            // REST says how often it tried, the socket tries once.
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
+        // The socket by itself.
+        let proxy = TestProxy::in_turn(protocol, &[Manner::Relay, Manner::Refuse], stage.sandbox.port());
+        let token = stage.agent_token("ben");
+        let error = Agent::builder().api_url(URL).proxy(proxy.url()).connect(token).unwrap_err();
+        assert!(error.to_string().contains(reason), "{error}");
+        assert_eq!(stage.sandbox.connections(), 0);
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_named() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    for protocol in BOTH {
+        let url = TestProxy::start(protocol, 1).url();
+        let error = ask(&stage, url.clone()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect);
+        assert!(
+            error.to_string().starts_with(&format!("proxy {url}: cannot connect to 127.0.0.1:")),
+            "{error}"
+        );
+    }
+    let error = ask(&stage, "http://proxy.invalid:3128").unwrap_err();
+    assert!(error.to_string().starts_with("proxy http://proxy.invalid:3128: "), "{error}");
+    assert!(error.to_string().contains("proxy.invalid"), "{error}");
+}
+
+/// One deadline over all of it, whether the proxy says nothing or never stops.
+#[test]
+fn a_proxy_that_does_not_come_to_an_end_costs_the_connect_timeout_only() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let pause = Duration::from_millis(20);
+    for (protocol, manner) in [
+        (Protocol::Connect, Manner::Hang),
+        (Protocol::Connect, Manner::Repeat(b"HTTP/1.1 200 OK\r\nX: ", b"x", pause)),
+        (Protocol::Socks5, Manner::Hang),
+        (Protocol::Socks5, Manner::Say(b"\x05\x00")),
+        (Protocol::Socks5, Manner::Say(b"\x05\x00\x05\x00\x00\x03\xff")),
+    ] {
+        let proxy = TestProxy::in_turn(protocol, &[manner], stage.sandbox.port());
+        let client = Client::builder()
+            .api_url(URL)
+            .proxy(proxy.url())
+            .connect_timeout(Duration::from_millis(300))
+            .anonymous()
+            .unwrap();
+        let started = Instant::now();
+        let error = client.agencies().list().map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{manner:?}: {error:?}");
+        assert!(error.to_string().starts_with(&format!("proxy {}: ", proxy.url())), "{error}");
+        assert!(error.to_string().contains(TARGET), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(3), "{manner:?}: {:?}", started.elapsed());
+
+        let proxy = TestProxy::in_turn(protocol, &[Manner::Relay, manner], stage.sandbox.port());
+        let started = Instant::now();
+        let error = Agent::builder()
+            .api_url(URL)
+            .proxy(proxy.url())
+            .handshake_timeout(Duration::from_millis(300))
+            .connect(stage.agent_token(&format!("bot-{}", proxy.port())))
+            .unwrap_err();
+        assert!(error.is_timeout(), "{manner:?}: {error:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_proxy_that_talks_nonsense_is_told_apart() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let endless =
+        Manner::Repeat(b"HTTP/1.1 200 OK\r\n", b"X-Padding: abcdefghijklmnopqrstuvwxyz\r\n", Duration::ZERO);
+    for (protocol, manner, kind, says) in [
+        (Protocol::Connect, Manner::Say(b"SSH-2.0-OpenSSH\r\n"), ErrorKind::Protocol, "is not HTTP"),
+        (Protocol::Connect, Manner::Say(b"\x05\x00"), ErrorKind::Protocol, "is not HTTP"),
+        (Protocol::Connect, endless, ErrorKind::Protocol, "answer to CONNECT"),
+        (
+            Protocol::Connect,
+            Manner::Repeat(b"HTTP/1.1 200 OK\r\nX: ", b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", Duration::ZERO),
+            ErrorKind::Protocol,
+            "too long a head",
+        ),
+        (
+            Protocol::Connect,
+            Manner::Say(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+            ErrorKind::Protocol,
+            "nobody asked for",
+        ),
+        (Protocol::Connect, Manner::Close, ErrorKind::Connect, "closed the connection"),
+        (
+            Protocol::Connect,
+            Manner::Say(b"HTTP/1.1 502 \x1b[31mno\r\n\r\n"),
+            ErrorKind::Protocol,
+            "is not HTTP",
+        ),
+        (Protocol::Connect, Manner::Say(b"HTTP/1.1 502\r\n\r\n"), ErrorKind::Connect, "7777: 502"),
+        (Protocol::Socks5, Manner::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), ErrorKind::Protocol, "SOCKS 5"),
+        (Protocol::Socks5, Manner::Say(b"\x05\x01"), ErrorKind::Protocol, "not offered"),
+        (Protocol::Socks5, Manner::Say(b"\x05\x02"), ErrorKind::Protocol, "not offered"),
+        (Protocol::Socks5, Manner::Say(b"\x05\x00\x04\x00\x00\x01"), ErrorKind::Protocol, "not SOCKS 5"),
+        (Protocol::Socks5, Manner::Say(b"\x05\x00\x05\x00\x00\x09"), ErrorKind::Protocol, "kind of address"),
+        (Protocol::Socks5, Manner::Say(b"\x05\x00\x05\x4d\x00\x01"), ErrorKind::Connect, "(77)"),
+        (Protocol::Socks5, Manner::Close, ErrorKind::Connect, "closed the connection"),
+    ] {
+        let proxy = TestProxy::in_turn(protocol, &[manner], stage.sandbox.port());
+        let error = ask(&stage, proxy.url()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{manner:?}: {error:?}");
+        assert!(error.to_string().contains(says), "{manner:?}: {error}");
+        assert!(error.to_string().starts_with("proxy ") && !error.to_string().contains('\u{1b}'));
+    }
+}
+
+/// `socks5` looks names up here, and tries every address that it finds.
+#[test]
+fn socks_without_h_sends_addresses() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let proxy = TestProxy::in_turn(Protocol::Socks5, &[Manner::RefuseIpv6], stage.sandbox.port());
+    let url = proxy.url().replace("socks5h", "socks5");
+    let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
+    let client = Client::builder().api_url("http://localhost:7777").proxy(&url).build(token).unwrap();
+    assert_eq!(client.account().me().unwrap().username, "alice");
+    assert_eq!(proxy.targets().last().unwrap(), "127.0.0.1:7777");
+    assert!(proxy.targets().iter().all(|target| ["127.0.0.1:7777", "[::1]:7777"].contains(&target.as_str())));
+
+    let before = proxy.connections();
+    let error = ask(&stage, url).unwrap_err();
+    assert!(error.to_string().contains("the name crustocean.test cannot be looked up"), "{error}");
+    assert_eq!(proxy.connections(), before);
+}
+
+#[test]
+fn addresses_are_sent_as_addresses() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    for protocol in BOTH {
+        let proxy = TestProxy::start(protocol, stage.sandbox.port());
+        for host in ["192.0.2.1", "[2001:db8::1]"] {
+            let url = format!("http://{host}:7777");
+            let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
+            let client = Client::builder().api_url(url).proxy(proxy.url()).build(token).unwrap();
+            client.account().me().unwrap();
+        }
+        assert_eq!(proxy.targets(), ["192.0.2.1:7777", "[2001:db8::1]:7777"], "{protocol:?}");
+    }
+}
+
+#[test]
+fn closing_does_not_wait_for_a_proxy() {
+    let _watchdog = watchdog(LIMIT);
+    for protocol in BOTH {
+        let stage = Stage::new();
+        let manners = [Manner::Relay, Manner::Relay, Manner::Hang];
+        let proxy = TestProxy::in_turn(protocol, &manners, stage.sandbox.port());
+        let larry = agent(&stage, proxy.url()).unwrap();
+        stage.sandbox.drop_links();
+        eventually("dials again", || proxy.connections() >= 3);
+        std::thread::sleep(Duration::from_millis(50));
+        let started = Instant::now();
+        let _ = larry.close();
+        assert!(started.elapsed() < Duration::from_secs(3), "{protocol:?}: {:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn an_unusable_url_is_said_at_once() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    for url in ["socks4://me:do_not_print@proxy", "http://me:do_not_print@pro xy", "", "http://proxy:99999"] {
+        for error in [
+            client(&stage, url).unwrap_err(),
+            Agent::builder().proxy(url).connect("sk_x".parse().unwrap()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(error.to_string().starts_with("proxy(): "), "{error}");
+            assert!(!everything(&error).contains("do_not_print"));
+        }
+    }
+    let builder = Client::builder().proxy("http://me:do_not_print@proxy");
+    assert!(!format!("{builder:?}").contains("do_not_print"));
+}
