@@ -1,17 +1,7 @@
 //! Rate limits, closed histories and metrics.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
-use common::{call, call_with, get, text};
+use crate::common::{call, call_with, get, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

@@ -1,11 +1,7 @@
 //! Hooks: their keys, their metadata, and whose they are.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
-
-use common::{Answer, Socket, call, call_with, get, post, text};
+use crate::common::{Answer, Socket, call, call_with, get, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 

@@ -1,11 +1,7 @@
 //! Every endpoint of the reference's index is there and asks for the credential that the index names.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
-
-use common::{call, call_with, get};
+use crate::common::{call, call_with, get};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

@@ -1,11 +1,7 @@
 //! The ways in without an account.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
-
-use common::{agent_session, call, get, text};
+use crate::common::{agent_session, call, get, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

@@ -1,15 +1,11 @@
 //! Custom commands, hooks, subscriptions, wallets and the ways in without an account.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use common::{Answer, Socket, agent_session, call, get, post, text};
+use crate::common::{Answer, Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
@@ -19,7 +15,7 @@ fn webhook(answer: Value) -> (String, thread::JoinHandle<Value>) {
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let thread = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(crate::common::PATIENCE)).unwrap();
         let mut seen = String::new();
         loop {
             let mut buffer = [0; 4096];
@@ -63,7 +59,7 @@ fn a_custom_command_calls_its_webhook_and_its_hook_may_speak() {
     assert_eq!(ack["ok"], false, "{ack}");
 
     let with_key = |method: &str, path: &str, key: &str, body: Value| -> Answer {
-        common::call_with(&sandbox, method, path, ("x-crustocean-hook-key", key), body)
+        crate::common::call_with(&sandbox, method, path, ("x-crustocean-hook-key", key), body)
     };
     let rooms = with_key("GET", "/api/hooks/agencies", &key, Value::Null).body;
     assert_eq!(rooms[0]["slug"], "shop");

@@ -1,20 +1,10 @@
 //! Deliveries to webhook subscriptions.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::receiver::{Posted, Receiver};
-use common::{Socket, call, call_with, post, text};
+use crate::common::receiver::{Posted, Receiver};
+use crate::common::{Socket, call, call_with, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use hmac_check::hmac_sha256;
 use serde_json::{Value, json};
@@ -162,7 +152,7 @@ fn everything_that_happens_to_members_invites_and_the_agency_is_told() {
     let receiver = Receiver::start();
     let carol = shop.sandbox.add_user("carol").unwrap();
     let agent = shop.sandbox.add_agent("mybot", &shop.alice.id).unwrap();
-    let all = common::get(&shop.sandbox, "/api/webhook-subscriptions/meta/events", "");
+    let all = crate::common::get(&shop.sandbox, "/api/webhook-subscriptions/meta/events", "");
     let all: Vec<&str> =
         all["events"].as_array().unwrap().iter().map(|event| event.as_str().unwrap()).collect();
     shop.subscribe(&receiver, &all, Value::Null);

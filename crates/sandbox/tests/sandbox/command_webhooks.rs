@@ -1,20 +1,10 @@
 //! Custom commands: who may call them, what the webhook says, and how the room shows it.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::receiver::Receiver;
-use common::{Socket, agent_session, call, post, text};
+use crate::common::receiver::Receiver;
+use crate::common::{Socket, agent_session, call, post, text};
 use crustocean_sandbox::{Builder, Credentials, Sandbox};
 use serde_json::{Value, json};
 
@@ -165,7 +155,7 @@ fn only_those_who_may_invoke_a_command_reach_its_webhook() {
     let mut sockets =
         [shop.join(&shop.alice), shop.join(&shop.bob), Socket::join(&shop.sandbox, &session, &shop.room)];
     let commands = format!("/api/custom-commands/{}/commands", shop.room);
-    let id = text(&common::get(&shop.sandbox, &commands, &shop.bob.token)[0]["id"]);
+    let id = text(&crate::common::get(&shop.sandbox, &commands, &shop.bob.token)[0]["id"]);
     for (permission, expected) in
         [("whitelist", [true, false, true]), ("closed", [true, false, false]), ("open", [true, true, true])]
     {
@@ -202,13 +192,13 @@ fn a_command_can_be_called_by_its_hooks_slug_until_the_hook_is_switched_off() {
     assert_eq!((&ack["content"], &ack["command"]), (&json!("from two"), &json!("price")));
     assert_eq!(second.wait(1)[0].json()["hook_target"], "two");
 
-    let hook = common::get(&shop.sandbox, "/api/hooks/by-slug/two", "");
+    let hook = crate::common::get(&shop.sandbox, "/api/hooks/by-slug/two", "");
     let path = format!("/api/hooks/by-id/{}", text(&hook["id"]));
     assert_eq!(
         call(&shop.sandbox, "PATCH", &path, &shop.alice.token, json!({ "enabled": false })).status,
         200
     );
     assert_eq!(alice.ask(shop.payload("/price@two x", true))["ok"], false);
-    let listed = common::get(&shop.sandbox, "/api/explore/webhooks", "");
+    let listed = crate::common::get(&shop.sandbox, "/api/explore/webhooks", "");
     assert_eq!(listed["webhooks"].as_array().unwrap().len(), 1);
 }

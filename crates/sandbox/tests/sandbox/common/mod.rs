@@ -1,8 +1,5 @@
 //! A tiny HTTP client and a tiny Socket.IO client.
 
-// Each test file uses a part of it.
-#![allow(dead_code)]
-
 pub(crate) mod receiver;
 
 use std::net::TcpStream;

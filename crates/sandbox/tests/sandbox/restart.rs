@@ -1,19 +1,9 @@
 //! A server that is killed and started again.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Socket, agent_session, call, get, post, text};
+use crate::common::{PATIENCE, Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

@@ -1,11 +1,7 @@
 //! Agent runs, their streams and thinking, as the other members of the room see them.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
-
-use common::{Socket, agent_session, call, get};
+use crate::common::{Socket, agent_session, call, get};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

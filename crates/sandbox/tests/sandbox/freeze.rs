@@ -1,19 +1,9 @@
 //! A server that stands still for a while.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Socket, call};
+use crate::common::{Socket, call};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

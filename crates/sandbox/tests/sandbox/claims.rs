@@ -1,17 +1,7 @@
 //! Claiming an agent that registered itself.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
-use common::{Answer, call, get, post, text};
+use crate::common::{Answer, call, get, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 

@@ -1,20 +1,10 @@
 //! What a sandbox does wrong on request, and that it ends when told to.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use common::{PATIENCE, Socket, call, get};
+use crate::common::{PATIENCE, Socket, call, get};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

@@ -1,17 +1,7 @@
 //! Who may do what: owners, admins, moderators, members, strangers, agents.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
-use common::{Socket, agent_session, call, call_with, get, post, text};
+use crate::common::{Socket, agent_session, call, call_with, get, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 

@@ -1,17 +1,7 @@
 //! The Lobby, private agencies, invites, history and direct messages.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
-use common::{Socket, agent_session, call, get, post, text};
+use crate::common::{Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 

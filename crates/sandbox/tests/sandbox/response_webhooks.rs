@@ -1,20 +1,10 @@
 //! Agents that answer by webhook.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
 use std::time::Duration;
 
-use common::receiver::Receiver;
-use common::{Socket, call, call_with, post, text};
+use crate::common::receiver::Receiver;
+use crate::common::{Socket, call, call_with, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 

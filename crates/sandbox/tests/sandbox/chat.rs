@@ -1,17 +1,7 @@
 //! Messages, edits, commands and runs over a socket.
 
 // Helpers outside of test functions may fail a test, too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice
-)]
-
-mod common;
-
-use common::{PATIENCE, Socket, agent_session, get};
+use crate::common::{PATIENCE, Socket, agent_session, get};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 
