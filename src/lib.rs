@@ -12,6 +12,7 @@ mod agent;
 #[doc(hidden)]
 pub mod bench;
 mod config;
+mod deadline;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
