@@ -97,7 +97,7 @@ impl Command<'_> {
     /// - [`Invalid`](ErrorKind::Invalid): the text is no command. It begins with a slash, and there is nothing else in
     ///   the message: `see /help` is a text.
     /// - [`NotSent`](ErrorKind::NotSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::AgentBuilder::send_timeout). Not run.
+    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout). Not run.
     /// - [`Timeout`](ErrorKind::Timeout): no answer. What the server complained about meanwhile, if anything, is the
     ///   [`server_message`](Error::server_message); it does not say what its complaints are about.
     /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.

@@ -27,9 +27,9 @@ impl Agent {
     /// - [`Rejected`](ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
     ///   is not the agent's own, for one. (The server does not say what a complaint is about.)
     /// - [`NotSent`](ErrorKind::NotSent), [`MaybeSent`](ErrorKind::MaybeSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::AgentBuilder::send_timeout).
+    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
     /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
-    ///   [`post_timeout`](crate::AgentBuilder::post_timeout).
+    ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }

@@ -14,7 +14,7 @@ use crate::model::{AgencyId, Message, UserId};
 ///
 /// ```
 /// use std::time::Duration;
-/// use crustocean::ExchangeLimit;
+/// use crustocean::agent::ExchangeLimit;
 ///
 /// let patient = ExchangeLimit::default().count(20).delays([Duration::from_secs(2)]);
 /// # let _ = patient;

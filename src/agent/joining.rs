@@ -30,7 +30,7 @@ impl Agent {
     ///
     /// # Errors
     /// When the list cannot be had, or the connection is down for longer than the
-    /// [`join_timeout`](crate::AgentBuilder::join_timeout).
+    /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[inline]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;

@@ -9,7 +9,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of a text that is longer than the platform handles well:
-/// [`AgentBuilder::long_messages`](crate::AgentBuilder::long_messages).
+/// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
 ///
 /// The platform documents no limit; 8,000 characters is where its own public bots split. A character is a Unicode
 /// scalar value (a `char`), as it is for them.

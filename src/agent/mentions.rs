@@ -70,7 +70,7 @@ impl Mentions {
     /// Answers other agents only so often and so fast. A message that has to wait for its time holds up nothing else:
     /// it comes when it is due, after others that came later.
     ///
-    /// Without it the [loop guard](crate::LoopGuard) alone keeps two agents from talking for ever.
+    /// Without it the [loop guard](crate::model::LoopGuard) alone keeps two agents from talking for ever.
     #[inline]
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.desk().exchanges = Some(Exchanges::new(limit));

@@ -16,8 +16,8 @@ use crate::socket::RawEvent;
 
 impl Agent {
     /// Speaks in the room joined last. Returns once the message is handed to the operating system; waits for a
-    /// lost connection to come back, up to the [`send_timeout`](crate::AgentBuilder::send_timeout). A text over 8,000
-    /// characters goes out as several messages, unless [`long_messages`](crate::AgentBuilder::long_messages) says
+    /// lost connection to come back, up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000
+    /// characters goes out as several messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says
     /// otherwise.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl Agent {
     /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
     ///   server does not say what a complaint is about.)
     /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
-    ///   [`post_timeout`](crate::AgentBuilder::post_timeout).
+    ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
         self.post_to(&self.current_room()?, message.into())
@@ -190,7 +190,7 @@ impl Agent {
         self.inner.session.answer(event, payload)
     }
 
-    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::Conversation::agency_id)),
+    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::model::Conversation::agency_id)),
     /// which is joined first if it has not been.
     ///
     /// # Errors

@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use crate::common::{SOON, ScriptedServer, Stage, wait_for_message, watchdog};
-use crustocean::{Agent, ExchangeLimit, InterruptAction, LongMessages, Trigger};
+use crustocean::{
+    Agent,
+    agent::{AgentBuilder, ExchangeLimit, LongMessages, Transport},
+    model::InterruptAction,
+    run::Trigger,
+};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const NONE: Duration = Duration::MAX;
 
-fn without_limits() -> crustocean::AgentBuilder {
+fn without_limits() -> AgentBuilder {
     Agent::builder()
         .handshake_timeout(NONE)
         .connect_timeout(NONE)
@@ -75,7 +80,7 @@ fn a_call_without_a_limit_gets_its_ack() {
             }
         }
     });
-    for transport in [crustocean::Transport::Auto, crustocean::Transport::WebSocket] {
+    for transport in [Transport::Auto, Transport::WebSocket] {
         let agent = without_limits().transport(transport).api_url(server.url());
         let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
         assert_eq!(agent.call("question", &1, NONE).unwrap(), json!(7));
