@@ -20,7 +20,7 @@ const ON_EVERY_PART: [&str; 2] = ["loop_guard", "agent_log"];
 /// `agent.send("hello")` is enough.
 ///
 /// ```
-/// use crustocean::{MessageType, Outgoing};
+/// use crustocean::{Outgoing, model::MessageType};
 ///
 /// let message = Outgoing::new("ETH is at 3000").kind(MessageType::ToolResult).skill("prices").with("mood", "good");
 /// # let _ = message;
@@ -44,7 +44,7 @@ impl Outgoing {
     /// A message of pieces with colours of their own; joined they are its text.
     ///
     /// ```
-    /// use crustocean::{Color, Outgoing, Span};
+    /// use crustocean::{Outgoing, model::{Color, Span}};
     ///
     /// let message = Outgoing::from_spans([Span::new("build "), Span::colored("failed", Color::ThemeError)]);
     /// # let _ = message;
@@ -74,7 +74,7 @@ impl Outgoing {
         self
     }
 
-    /// Shows the steps that led to it, as a collapsible list, and how long they took: a [`Trace`](crate::Trace), or
+    /// Shows the steps that led to it, as a collapsible list, and how long they took: a [`Trace`](crate::agent::Trace), or
     /// steps of one's own.
     pub fn trace(mut self, trace: impl Into<TraceReport>) -> Self {
         let TraceReport { steps, duration } = trace.into();
@@ -127,7 +127,7 @@ impl Outgoing {
 
     /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand. As
     /// [`Agent::reply`](crate::Agent::reply) does, for answers that go another way: a confirmed
-    /// [`post`](crate::Room::post), the end of a [`Stream`](crate::Stream).
+    /// [`post`](crate::Room::post), the end of a [`Stream`](crate::run::Stream).
     pub fn in_reply_to(mut self, message: &Message) -> Self {
         let guard = message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
         if !self.metadata.contains("loop_guard") {

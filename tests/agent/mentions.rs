@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{SOON, Stage, eventually, watchdog};
-use crustocean::{Agent, ExchangeLimit, Mentions, RecvError};
+use crustocean::{
+    Agent, Mentions,
+    agent::{ExchangeLimit, RecvError},
+};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::runs::{assert_by_the_rules, begun, lobby, told, transcript_at_end, without_times};
 use crate::common::{SOON, Stage, eventually, wait_for_message, watchdog};
-use crustocean::{ErrorKind, Outgoing, Trigger};
+use crustocean::{ErrorKind, Outgoing, run::Trigger};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
