@@ -13,6 +13,7 @@ mod common;
 
 mod acks;
 mod backfill;
+mod close;
 mod commands;
 mod connect;
 mod edit;
