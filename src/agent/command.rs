@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
 use crate::agent::event::complaint;
-use crate::agent::outgoing::SendCommand;
+use crate::agent::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, CommandReply, MessageEdited, MessageId};
+use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
 use crate::socket::{RawEvent, SessionWatch};
 
 /// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
@@ -29,6 +29,7 @@ impl Room {
             silent: true,
             timeout: ANSWER_TIMEOUT,
             late: LATE_TIMEOUT,
+            guard: self.guard(),
         }
     }
 }
@@ -56,6 +57,16 @@ pub struct Command<'a> {
     silent: bool,
     timeout: Duration,
     late: Duration,
+    /// Of the answer that the command is part of.
+    guard: Option<&'a LoopGuard>,
+}
+
+impl<'a> Command<'a> {
+    /// The command as part of an answer, unless it is part of another one.
+    pub(crate) fn guarded(mut self, guard: Option<&'a LoopGuard>) -> Self {
+        self.guard = self.guard.or(guard);
+        self
+    }
 }
 
 impl Command<'_> {
@@ -108,7 +119,9 @@ impl Command<'_> {
         let session = self.agent.session();
         // From before it is sent: the answer and the edit that completes it may come in one piece.
         let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
-        let request = SendCommand { agency_id: self.room, content, silent: self.silent };
+        // What only the caller sees is no message that somebody could answer.
+        let metadata = only_guard(self.guard.filter(|_| !self.silent));
+        let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
         let until = Instant::now() + self.agent.options().send_timeout;
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
             Err(error) if error.is_timeout() => {

@@ -20,6 +20,7 @@ mod follow;
 mod join;
 mod lifecycle;
 mod long;
+mod loop_guard;
 mod mentions;
 mod outage;
 mod policy;
