@@ -134,6 +134,9 @@ impl Command<'_> {
         let mut reply: CommandReply = ack.first().map_err(|error| {
             Error::protocol("the answer to the command cannot be decoded").with_source(error)
         })?;
+        if let Some(id) = reply.message_id.clone().filter(|_| !self.silent) {
+            self.agent.inner.own_results.add(id);
+        }
         if reply.pending && !self.late.is_zero() {
             self.wait_for_the_rest(&mut reply, watching);
         }
