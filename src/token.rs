@@ -82,9 +82,12 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     }
     // `sk_xx`, `cru_…`, `<token>`.
     let body = text.split_once('_').map_or(text, |(_, body)| body);
-    let is_filler = body.chars().count() > 1 && body.chars().all(|c| matches!(c, 'x' | 'X' | '.' | '*' | '…'));
+    let is_filler =
+        body.chars().count() > 1 && body.chars().all(|c| matches!(c, 'x' | 'X' | '.' | '*' | '…'));
     if is_filler || (text.starts_with('<') && text.ends_with('>')) {
-        return Err(Error::invalid(format!("the {what} is the placeholder of an example: put the real one there")));
+        return Err(Error::invalid(format!(
+            "the {what} is the placeholder of an example: put the real one there"
+        )));
     }
     Ok(())
 }
@@ -503,8 +506,26 @@ mod tests {
     #[test]
     fn what_is_no_secret_is_refused_by_all_alike() {
         for text in [
-            "", " ", "\n", "\t \r\n", "\u{3000}", "null", "undefined", " NULL\n", "None", "nil", "\"sk_xx\"", "'sk_1'", "sk_1\"",
-            "`sk_1`", "sk_xx", "sk_XXXX", "sk_...", "xxx", "***", "<your token>",
+            "",
+            " ",
+            "\n",
+            "\t \r\n",
+            "\u{3000}",
+            "null",
+            "undefined",
+            " NULL\n",
+            "None",
+            "nil",
+            "\"sk_xx\"",
+            "'sk_1'",
+            "sk_1\"",
+            "`sk_1`",
+            "sk_xx",
+            "sk_XXXX",
+            "sk_...",
+            "xxx",
+            "***",
+            "<your token>",
         ] {
             for secret in parsed(text) {
                 let error = secret.expect_err(text);

@@ -94,8 +94,10 @@ fn nothing_secret_is_printed_anywhere() {
     let hook = HookClient::builder().api_url(stage.sandbox.url()).build(hook_key.clone()).unwrap();
     let _ = write!(out, "{command:?} {deployed:?} {hook:?} {:?}", HookClient::builder());
     let events = [WebhookEvent::MemberLeft];
-    let subscription =
-        client.webhooks(&room.id).create("https://example.com/in", events).secret("hmac-secret-1".parse().unwrap());
+    let subscription = client
+        .webhooks(&room.id)
+        .create("https://example.com/in", events)
+        .secret("hmac-secret-1".parse().unwrap());
     let _ = write!(out, "{subscription:?}");
     let subscription = subscription.send().unwrap();
     let change = client.webhooks(&room.id).update(&subscription.id).secret("hmac-secret-2".parse().unwrap());

@@ -155,7 +155,8 @@ impl Window<'_, '_> {
     fn word_end(&mut self, half: usize) -> Option<usize> {
         let is_space = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
         let fits = self.rest.char_indices().take_while(|(at, _)| *at <= self.size);
-        let spaces: Vec<usize> = fits.filter(|(at, c)| *at >= half && is_space(*c)).map(|(at, _)| at).collect();
+        let spaces: Vec<usize> =
+            fits.filter(|(at, c)| *at >= half && is_space(*c)).map(|(at, _)| at).collect();
         spaces.into_iter().rev().find(|at| grapheme::is_boundary(self.rest, *at) && self.word_may_begin(*at))
     }
 

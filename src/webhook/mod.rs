@@ -136,7 +136,10 @@ mod tests {
         }
         let body = br#"{"agent":{"id":"usr-9","username":"mybot"}}"#;
         assert!(PromptRequest::from_signed(body, &secret.sign(body), &secret).is_ok());
-        assert!(PromptRequest::from_signed(body, &WebhookSecret::try_from("x").unwrap().sign(body), &secret).is_err());
+        assert!(
+            PromptRequest::from_signed(body, &WebhookSecret::try_from("x").unwrap().sign(body), &secret)
+                .is_err()
+        );
     }
 
     #[test]

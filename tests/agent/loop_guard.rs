@@ -71,7 +71,11 @@ fn sent_by(act: impl FnOnce(&Room, &Message), last: &'static str) -> Vec<(String
             let mut event: Value = serde_json::from_str(&text[at..]).unwrap();
             let (name, payload) = (event[0].as_str().unwrap().to_owned(), event[1].take());
             if at > 2 {
-                conn.send_text(format!("43{}[{}]", &text[2..at], json!({"ok": true, "command": "x", "content": ""})));
+                conn.send_text(format!(
+                    "43{}[{}]",
+                    &text[2..at],
+                    json!({"ok": true, "command": "x", "content": ""})
+                ));
             } else if name == "send-message" {
                 let mut echo = payload.clone();
                 echo["id"] = json!("m-2");

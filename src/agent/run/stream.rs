@@ -266,7 +266,8 @@ impl Drop for Stream<'_> {
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
-            if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole)) {
+            if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole))
+            {
                 log::info!("the end of stream {} is not sent: {error}", self.id);
             }
         }
