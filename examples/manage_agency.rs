@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crustocean::{Client, ErrorKind, Result, WebhookEvent};
+use crustocean::{Client, ErrorKind, Result, webhook::WebhookEvent};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use common::{Stage, watchdog};
 use crustocean::{
-    Agent, AgentToken, Client, Error, HookClient, HookKey, PersonalAccessToken, PromptReply, PromptRequest,
-    SessionToken, WebhookEvent, WebhookSecret,
+    Agent, AgentToken, Client, Error, HookKey, PersonalAccessToken, SessionToken,
+    rest::HookClient,
+    webhook::{PromptReply, PromptRequest, WebhookEvent, WebhookSecret},
 };
 
 static LOG: Mutex<String> = Mutex::new(String::new());

@@ -7,6 +7,7 @@ use crate::agent::backfill;
 use crate::agent::event::complaint;
 use crate::agent::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
 use crate::socket::{RawEvent, SessionWatch};
@@ -107,7 +108,7 @@ impl Command<'_> {
     /// - [`Invalid`](ErrorKind::Invalid): the text is no command. It begins with a slash, and there is nothing else in
     ///   the message: `see /help` is a text.
     /// - [`NotSent`](ErrorKind::NotSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::AgentBuilder::send_timeout). Not run.
+    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout). Not run.
     /// - [`Timeout`](ErrorKind::Timeout): no answer. What the server complained about meanwhile, if anything, is the
     ///   [`server_message`](Error::server_message); it does not say what its complaints are about.
     /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
@@ -122,7 +123,7 @@ impl Command<'_> {
         // What only the caller sees is no message that somebody could answer.
         let metadata = only_guard(self.guard.filter(|_| !self.silent));
         let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
-        let until = Instant::now() + self.agent.options().send_timeout;
+        let until = deadline::after(self.agent.options().send_timeout);
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
             Err(error) if error.is_timeout() => {
                 let (name, limit) = (content.split_whitespace().next().unwrap_or(content), self.timeout);
@@ -148,7 +149,7 @@ impl Command<'_> {
     fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionWatch) {
         let Some(id) = reply.message_id.clone() else { return };
         let session = self.agent.session();
-        let deadline = Instant::now() + self.late;
+        let deadline = deadline::after(self.late);
         watching.bind(None);
         while reply.pending {
             match watching.next(deadline) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::agent::events::earlier;
 use crate::agent::exchange::{ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
 
@@ -70,7 +71,7 @@ impl Mentions {
     /// Answers other agents only so often and so fast. A message that has to wait for its time holds up nothing else:
     /// it comes when it is due, after others that came later.
     ///
-    /// Without it the [loop guard](crate::LoopGuard) alone keeps two agents from talking for ever.
+    /// Without it the [loop guard](crate::model::LoopGuard) alone keeps two agents from talking for ever.
     #[inline]
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.desk().exchanges = Some(Exchanges::new(limit));
@@ -90,7 +91,7 @@ impl Mentions {
     /// As [`Events::recv_timeout`].
     #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
-        self.recv(Instant::now().checked_add(limit))
+        self.recv(Some(deadline::after(limit)))
     }
 
     /// Takes a message if one is waiting, and returns at once.

@@ -36,7 +36,7 @@ pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<Extras> {
 /// `agent.send("hello")` is enough.
 ///
 /// ```
-/// use crustocean::{MessageType, Outgoing};
+/// use crustocean::{Outgoing, model::MessageType};
 ///
 /// let message = Outgoing::new("ETH is at 3000").kind(MessageType::ToolResult).skill("prices").with("mood", "good");
 /// # let _ = message;
@@ -60,7 +60,7 @@ impl Outgoing {
     /// A message of pieces with colours of their own; joined they are its text.
     ///
     /// ```
-    /// use crustocean::{Color, Outgoing, Span};
+    /// use crustocean::{Outgoing, model::{Color, Span}};
     ///
     /// let message = Outgoing::from_spans([Span::new("build "), Span::colored("failed", Color::ThemeError)]);
     /// # let _ = message;
@@ -90,7 +90,7 @@ impl Outgoing {
         self
     }
 
-    /// Shows the steps that led to it, as a collapsible list, and how long they took: a [`Trace`](crate::Trace), or
+    /// Shows the steps that led to it, as a collapsible list, and how long they took: a [`Trace`](crate::agent::Trace), or
     /// steps of one's own.
     pub fn trace(mut self, trace: impl Into<TraceReport>) -> Self {
         let TraceReport { steps, duration } = trace.into();
@@ -142,7 +142,7 @@ impl Outgoing {
     }
 
     /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand.
-    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::Run) do so by themselves: this is for answers that go
+    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do so by themselves: this is for answers that go
     /// another way, such as a confirmed [`post`](crate::Room::post).
     pub fn in_reply_to(self, message: &Message) -> Self {
         self.guarded(Some(&guard_of_answer(message)))

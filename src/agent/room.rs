@@ -107,7 +107,7 @@ impl Room {
 
     /// Leaves the room: nothing of it is handed out any more, and it is not joined again after a reconnect. Then ends the
     /// membership, unless it is a direct-message conversation, which has no other end than
-    /// [hiding](crate::Dms::hide) it.
+    /// [hiding](crate::rest::Dms::hide) it.
     ///
     /// [`join`](Agent::join) leads back in, and so does a new invitation where they are
     /// [followed](Agent::follow_invites).

@@ -28,7 +28,7 @@ api_struct! {
     /// Colours of a whole message.
     ///
     /// ```
-    /// use crustocean::{Color, Outgoing, Style};
+    /// use crustocean::{Outgoing, model::{Color, Style}};
     ///
     /// let style = Style::new().sender_color(Color::ThemeAccent).content_color("#ff8800");
     /// let message = Outgoing::new("look").style(style);

@@ -16,7 +16,7 @@ use crate::json::{Json, Mistake, Read};
 /// times, in alphabetical order.
 ///
 /// ```
-/// use crustocean::Timestamp;
+/// use crustocean::model::Timestamp;
 ///
 /// let utc = Timestamp::from("2025-02-27T12:34:56.000Z");
 /// assert_eq!(utc, Timestamp::from("2025-02-27T13:34:56+01:00"));

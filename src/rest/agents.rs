@@ -133,7 +133,7 @@ impl<'a> From<&'a String> for NewOwner<'a> {
     }
 }
 
-/// Which agent: [`Agencies::add_agent`](crate::Agencies::add_agent). Made from an `&AgentId` or from a username.
+/// Which agent: [`Agencies::add_agent`](crate::rest::Agencies::add_agent). Made from an `&AgentId` or from a username.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {

@@ -12,7 +12,7 @@ use crate::token::WebhookSecret;
 /// docs.crustocean.chat, pages "Webhook events" and "Create a subscription".
 ///
 /// ```no_run
-/// use crustocean::WebhookEvent;
+/// use crustocean::webhook::WebhookEvent;
 ///
 /// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
 /// let team = client.agencies().lookup("my-team")?;

@@ -54,7 +54,7 @@ impl WebhookSecret {
 
 impl AgentToken {
     /// The signature of a response webhook's answer, which the platform wants made with the agent's token: HMAC-SHA256
-    /// over the exact bytes of the body, in lowercase hex. [`PromptReply::sign`](crate::PromptReply::sign) does both.
+    /// over the exact bytes of the body, in lowercase hex. [`PromptReply::sign`](crate::webhook::PromptReply::sign) does both.
     #[inline]
     pub fn sign(&self, body: &[u8]) -> String {
         hex(&hmac_sha256(self.expose().as_bytes(), body))

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
-use crustocean::{Agent, Message, Outgoing, Room, Trigger};
+use crustocean::run::Trigger;
+use crustocean::{Agent, Message, Outgoing, Room};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

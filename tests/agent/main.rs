@@ -22,6 +22,7 @@ mod lifecycle;
 mod long;
 mod loop_guard;
 mod mentions;
+mod no_limit;
 mod outage;
 mod policy;
 mod polling;

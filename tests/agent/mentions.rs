@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{SOON, Stage, eventually, watchdog};
-use crustocean::{Agent, Decision, ExchangeLimit, HookClient, Mentions, Message, RecvError};
+use crustocean::{
+    Agent, Mentions, Message,
+    agent::{Decision, ExchangeLimit, RecvError},
+    rest::HookClient,
+};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

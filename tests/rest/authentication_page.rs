@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use crate::common::{SOON, watchdog};
 use crustocean::{
-    Agent, Client, ErrorKind, Expiry, ExploreMetadata, HookClient, PersonalAccessToken, WebhookEvent,
+    Agent, Client, ErrorKind, PersonalAccessToken,
+    model::{Expiry, ExploreMetadata},
+    rest::HookClient,
+    webhook::WebhookEvent,
 };
 use crustocean_sandbox::Sandbox;
 use serde_json::Value;

@@ -1,9 +1,9 @@
 //! What is made from a `&str` is made from a `&String`, too: that is what a `for` loop over names yields.
 
-use crustocean::{
-    AgencyId, AgentRef, AgentToken, Color, ErrorKind, MessageType, NewOwner, Outgoing, Role, Span, Timestamp,
-    WebhookSecret,
-};
+use crustocean::model::{Color, MessageType, Role, Span, Timestamp};
+use crustocean::rest::{AgentRef, NewOwner};
+use crustocean::webhook::WebhookSecret;
+use crustocean::{AgencyId, AgentToken, ErrorKind, Outgoing};
 
 #[test]
 fn a_string_by_reference_is_as_good_as_a_text() {

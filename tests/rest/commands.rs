@@ -1,7 +1,11 @@
 //! Contract: custom commands and webhook subscriptions.
 
 use crate::rest_support::Api;
-use crustocean::{AgencyId, CommandId, ExploreMetadata, InvokePermission, SubscriptionId, WebhookEvent};
+use crustocean::{
+    AgencyId, CommandId, SubscriptionId,
+    model::{ExploreMetadata, InvokePermission},
+    webhook::WebhookEvent,
+};
 
 const COMMAND: &str = r#"{"id":"c-1","name":"roll","webhook_url":"https://w"}"#;
 const COMMANDS: &str = "/api/custom-commands/ag-1/commands";

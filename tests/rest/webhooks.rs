@@ -4,8 +4,12 @@ use std::sync::mpsc;
 
 use crate::common::{Request, Response, SOON, ScriptedServer, Stage, wait_for_message, watchdog};
 use crustocean::{
-    AgencyId, Agent, HookCall, HookReply, MessageType, Outgoing, PromptReply, PromptRequest,
-    SIGNATURE_HEADER, SenderType, WebhookDelivery, WebhookEvent, WebhookSecret,
+    AgencyId, Agent, Outgoing,
+    model::{MessageType, SenderType},
+    webhook::{
+        HookCall, HookReply, PromptReply, PromptRequest, SIGNATURE_HEADER, WebhookDelivery, WebhookEvent,
+        WebhookSecret,
+    },
 };
 
 fn signature(request: &Request) -> &str {

@@ -11,6 +11,7 @@ use crate::agent::extras::Extras;
 use crate::agent::outgoing::only_guard;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::agent::{Agent, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Fields;
 use crate::model::{AgencyId, RunId};
@@ -164,7 +165,7 @@ impl Core {
     }
 
     pub(super) fn report(&self, name: &str, more: impl Fields) -> Result<()> {
-        let until = Instant::now() + self.agent().options().send_timeout;
+        let until = deadline::after(self.agent().options().send_timeout);
         self.emit(name, more, until).map(drop)
     }
 
