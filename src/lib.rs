@@ -12,6 +12,7 @@ pub mod agent;
 #[doc(hidden)]
 pub mod bench;
 pub mod config;
+mod deadline;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use crate::agent::backfill;
 use crate::agent::event::complaint;
 use crate::agent::outgoing::SendCommand;
 use crate::agent::{Agent, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, CommandReply, MessageEdited, MessageId};
 use crate::socket::{RawEvent, SessionWatch};
@@ -109,7 +110,7 @@ impl Command<'_> {
         // From before it is sent: the answer and the edit that completes it may come in one piece.
         let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
         let request = SendCommand { agency_id: self.room, content, silent: self.silent };
-        let until = Instant::now() + self.agent.options().send_timeout;
+        let until = deadline::after(self.agent.options().send_timeout);
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
             Err(error) if error.is_timeout() => {
                 let (name, limit) = (content.split_whitespace().next().unwrap_or(content), self.timeout);
@@ -132,7 +133,7 @@ impl Command<'_> {
     fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionWatch) {
         let Some(id) = reply.message_id.clone() else { return };
         let session = self.agent.session();
-        let deadline = Instant::now() + self.late;
+        let deadline = deadline::after(self.late);
         watching.bind(None);
         while reply.pending {
             match watching.next(deadline) {

@@ -9,6 +9,7 @@ use crate::agent::backfill;
 use crate::agent::event::Event;
 use crate::agent::rooms::Rooms;
 use crate::agent::track::{IdHasher, Ids, Since, Track};
+use crate::deadline;
 use crate::error::Error;
 use crate::model::{AgencyId, Message};
 use crate::rest::Client;
@@ -272,11 +273,11 @@ impl Line {
     /// read now.
     fn take_what_came_live(&mut self, source: &Source<'_>) -> Ids {
         // A room that never falls silent must not keep us here.
-        let end = Instant::now() + LONGEST_LOOK;
+        let end = deadline::after(LONGEST_LOOK);
         let mut bytes = 0;
         while bytes < MOST_HELD_BYTES
             && Instant::now() < end
-            && let Some(Taken { item, turn }) = source.session.next_item(Instant::now() + SOCKET_GLANCE)
+            && let Some(Taken { item, turn }) = source.session.next_item(deadline::after(SOCKET_GLANCE))
         {
             match item {
                 Item::Event(raw) => {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::agent::rooms::{About, join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Conversation, Message};
 
@@ -149,7 +150,7 @@ impl Agent {
     fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
-        let deadline = Instant::now() + limit;
+        let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let line = session.line(deadline)?;
@@ -184,7 +185,7 @@ impl Agent {
         let mut confirmed = Vec::new();
         if ids.len() > 1 {
             let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = session.line(Instant::now() + options.join_timeout)?;
+            let line = session.line(deadline::after(options.join_timeout))?;
             match join_together(&line, &ids, options.join_timeout) {
                 Ok((joined, _)) => confirmed = joined,
                 Err(error) if is_of_the_link(&error) => {}

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::split;
 use crate::agent::{Agent, Outgoing};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of a text that is longer than the platform handles well:
@@ -125,7 +126,7 @@ impl Agent {
         say: &mut dyn FnMut(Outgoing) -> Result<()>,
     ) -> Result<()> {
         let options = self.options();
-        let turn = self.long_turn().take(Instant::now() + options.send_timeout);
+        let turn = self.long_turn().take(deadline::after(options.send_timeout));
         let _turn = turn.ok_or_else(|| {
             Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
         })?;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::agent::events::earlier;
 use crate::agent::exchange::{ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
 
@@ -90,7 +91,7 @@ impl Mentions {
     /// As [`Events::recv_timeout`].
     #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
-        self.recv(Instant::now().checked_add(limit))
+        self.recv(Some(deadline::after(limit)))
     }
 
     /// Takes a message if one is waiting, and returns at once.

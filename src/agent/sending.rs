@@ -9,6 +9,7 @@ use crate::agent::outgoing::EditMessage;
 use crate::agent::post::{self, Post};
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Inner, Outgoing};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId};
 use crate::socket::RawEvent;
@@ -162,7 +163,7 @@ impl Agent {
     /// As [`send`](Agent::send); [`Invalid`](crate::ErrorKind::Invalid) when the payload cannot be written as JSON or the name
     /// is one that the protocol keeps for itself.
     pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let until = Instant::now() + self.inner.options.send_timeout;
+        let until = deadline::after(self.inner.options.send_timeout);
         self.inner.session.emit(name, payload, until)
     }
 
@@ -173,7 +174,7 @@ impl Agent {
     /// As [`emit`](Agent::emit); [`Timeout`](crate::ErrorKind::Timeout) when no ack comes, [`MaybeSent`](crate::ErrorKind::MaybeSent)
     /// when the connection breaks first, [`Protocol`](crate::ErrorKind::Protocol) when the ack cannot be decoded.
     pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
-        let until = Instant::now() + self.inner.options.send_timeout;
+        let until = deadline::after(self.inner.options.send_timeout);
         let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
         args.first().map_err(|error| {
             Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)

@@ -11,6 +11,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
@@ -128,7 +129,7 @@ impl Shared {
             Some(link) => {
                 // The end of restoring is not announced by the socket: look up now and then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
-                let slice = Instant::now() + RESTORING_SLICE;
+                let slice = deadline::after(RESTORING_SLICE);
                 let until = match until {
                     Some(until) if restoring => Some(until.min(slice)),
                     None if restoring => Some(slice),

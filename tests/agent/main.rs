@@ -21,6 +21,7 @@ mod join;
 mod lifecycle;
 mod long;
 mod mentions;
+mod no_limit;
 mod outage;
 mod policy;
 mod polling;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::agent::{Agent, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Fields;
 use crate::model::{AgencyId, RunId};
@@ -160,7 +161,7 @@ impl Core {
     }
 
     pub(super) fn report(&self, name: &str, more: impl Fields) -> Result<()> {
-        let until = Instant::now() + self.agent().options().send_timeout;
+        let until = deadline::after(self.agent().options().send_timeout);
         self.emit(name, more, until).map(drop)
     }
 

@@ -8,6 +8,7 @@ use crate::agent::Outgoing;
 use crate::agent::extras::Extras;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::MessageId;
 
@@ -192,7 +193,7 @@ impl Stream<'_> {
         match self.show(false) {
             // The next one has all of it.
             Err(error) if is_of_the_link(&error) => {
-                self.next = Instant::now() + SHORTEST_PAUSE;
+                self.next = deadline::after(SHORTEST_PAUSE);
                 Ok(())
             }
             other => other,
@@ -209,7 +210,7 @@ impl Stream<'_> {
             self.run.core.emit(STREAM, part, Instant::now())?;
         }
         self.shown = self.text.len();
-        self.next = Instant::now() + pause_after(self.text.len());
+        self.next = deadline::after(pause_after(self.text.len()));
         Ok(())
     }
 
