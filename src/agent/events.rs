@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
 use crate::agent::event::Event;
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::Waited;
 
@@ -56,7 +57,7 @@ impl Events {
     #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
         // A limit too large for the clock is no limit.
-        self.recv(Instant::now().checked_add(limit))
+        self.recv(Some(deadline::after(limit)))
     }
 
     /// Takes an event if one is waiting, and returns at once.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::agent::events::earlier;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Event, Inner};
+use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
 
@@ -169,7 +170,7 @@ impl Agent {
     pub fn follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
-        self.inner.following.lock().dms = Some(Conversations { every, due: Instant::now() + every });
+        self.inner.following.lock().dms = Some(Conversations { every, due: deadline::after(every) });
         self.inner.following.activate();
         Ok(())
     }
@@ -193,7 +194,7 @@ impl Agent {
         while let Some(errand) = following.take(Instant::now()) {
             if !session.is_up() {
                 // There is a look after every reconnect.
-                following.look(Instant::now() + AGAIN);
+                following.look(deadline::after(AGAIN));
                 return;
             }
             let done = match errand {
@@ -203,7 +204,7 @@ impl Agent {
             if let Err(error) = done {
                 log::info!("cannot look for new rooms: {error}");
                 following
-                    .look(Instant::now() + error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST));
+                    .look(deadline::after(error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST)));
             }
         }
     }
@@ -249,7 +250,7 @@ impl Agent {
                     // The link's fault: it is found on the list again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
                         invites.known.retain(|known| known != id);
-                        invites.due.get_or_insert(Instant::now() + AGAIN);
+                        invites.due.get_or_insert(deadline::after(AGAIN));
                     }
                 }
                 self.report_failed_join(id, error);

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::agent::rooms::{About, join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Conversation, Message};
 
@@ -29,7 +30,7 @@ impl Agent {
     ///
     /// # Errors
     /// When the list cannot be had, or the connection is down for longer than the
-    /// [`join_timeout`](crate::AgentBuilder::join_timeout).
+    /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[inline]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
@@ -153,7 +154,7 @@ impl Agent {
     fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
-        let deadline = Instant::now() + limit;
+        let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let line = session.line(deadline)?;
@@ -188,7 +189,7 @@ impl Agent {
         let mut confirmed = Vec::new();
         if ids.len() > 1 {
             let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = session.line(Instant::now() + options.join_timeout)?;
+            let line = session.line(deadline::after(options.join_timeout))?;
             match join_together(&line, &ids, options.join_timeout) {
                 Ok((joined, _)) => confirmed = joined,
                 Err(error) if is_of_the_link(&error) => {}

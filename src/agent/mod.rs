@@ -25,7 +25,7 @@ mod presence;
 mod respond;
 mod room;
 mod rooms;
-mod run;
+pub(crate) mod run;
 mod sending;
 mod split;
 mod thinking;
@@ -47,7 +47,6 @@ pub use outgoing::Outgoing;
 pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
-pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
 pub use thinking::Thinking;
 pub use trace::Trace;
 
@@ -56,6 +55,7 @@ use crate::error::Result;
 use crate::model::{AgencyId, User};
 use crate::net::{Dialer, Http};
 use crate::rest::{AgentSession, Client};
+pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
 pub(crate) use extras::Extras;
@@ -64,6 +64,7 @@ pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
 use long::Turn;
 use post::Marks;
+use respond::OwnResults;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
@@ -111,6 +112,7 @@ struct Inner {
     long_turn: Turn,
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
+    own_results: OwnResults,
     options: AgentOptions,
 }
 
@@ -200,6 +202,7 @@ impl Agent {
                 long_turn: Turn::default(),
                 runs: OpenRuns::default(),
                 thoughts,
+                own_results: OwnResults::default(),
                 options,
             }),
         })

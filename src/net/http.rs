@@ -31,6 +31,7 @@ use self::transport::{DialConnector, INPUT_BUFFER, NoResolver, OUTPUT_BUFFER, wi
 use super::dial::Dialer;
 use super::url::ApiUrl;
 use crate::config::Config;
+use crate::deadline;
 use crate::error::{Error, Result};
 
 /// Of an answer that is an error only the message is wanted.
@@ -259,7 +260,7 @@ impl Http {
     }
 
     fn sleep(&self, pause: Duration) {
-        let until = Instant::now() + pause;
+        let until = deadline::after(pause);
         while !self.is_closed() {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -10,8 +10,8 @@ use crate::model::{Message, MessageId, Timestamp};
 /// The server's documented maximum is not known; the JavaScript SDK sends no more.
 const MAX_LIMIT: u32 = 100;
 
-/// What was said in a room: [`Agencies::messages`](crate::Agencies::messages),
-/// [`Dms::messages`](crate::Dms::messages). [`send`](Messages::send) fetches one page, [`iter`](Messages::iter) walks
+/// What was said in a room: [`Agencies::messages`](crate::rest::Agencies::messages),
+/// [`Dms::messages`](crate::rest::Dms::messages). [`send`](Messages::send) fetches one page, [`iter`](Messages::iter) walks
 /// back to the first message; both newest first.
 ///
 /// docs.crustocean.chat, page "Agency messages".

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connect::{ConnectFailure, Target};
 use crate::socket::event::{AckArgs, RawEvent};
@@ -134,7 +135,7 @@ impl Session {
         let frame = Utf8Bytes::from(packet::encode_event(name, Some(id), payload)?);
         self.shared.lock().acks.insert(id, None);
         let outcome = self.shared.send_when_up(&frame, until).and_then(|generation| {
-            let deadline = Instant::now() + timeout;
+            let deadline = deadline::after(timeout);
             let wish = |state: &mut State| {
                 if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
                     return Some(Ok(args));
@@ -266,7 +267,7 @@ impl Session {
     /// Waits, unless the link is lost first.
     pub(crate) fn pause(&self, time: Duration) {
         let lost = |state: &mut State| (!matches!(state.phase, Phase::Up(_))).then_some(());
-        self.shared.wait(Waiter::Other, Some(Instant::now() + time), lost);
+        self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
     }
 
     /// Whether somebody may send right now.
@@ -280,7 +281,7 @@ impl Session {
     /// What had ended the session before, if nobody was told yet.
     pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
         self.shared.check_process()?;
-        let deadline = Instant::now() + timeout;
+        let deadline = deadline::after(timeout);
         let already = self.closed.swap(true, Ordering::AcqRel);
         let link = {
             let mut state = self.shared.lock();
@@ -300,7 +301,7 @@ impl Session {
             link
         };
         if let Some(link) = &link {
-            link.say_goodbye(deadline.min(Instant::now() + CLOSE_HANDSHAKE));
+            link.say_goodbye(deadline.min(deadline::after(CLOSE_HANDSHAKE)));
             self.await_goodbye(deadline);
             link.cut();
         }
@@ -320,7 +321,7 @@ impl Session {
         let gone = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
         loop {
             let heard = self.shared.lock().heard;
-            let patience = deadline.min(Instant::now() + CLOSE_HANDSHAKE);
+            let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
             if self.shared.wait(Waiter::Other, Some(patience), gone).is_some() {
                 return;
             }

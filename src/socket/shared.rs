@@ -11,6 +11,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
@@ -125,7 +126,7 @@ impl Shared {
                 // then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
                 let helped = who == Waiter::Consumer && state.helpers > 0;
-                let slice = Instant::now() + SLICE;
+                let slice = deadline::after(SLICE);
                 let until = match until {
                     Some(until) if restoring || helped => Some(until.min(slice)),
                     None if restoring || helped => Some(slice),

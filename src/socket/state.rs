@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind};
 use crate::socket::backoff::{self, Cause};
 use crate::socket::event::AckArgs;
@@ -230,7 +231,7 @@ impl State {
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
         let retry_in = backoff::delay(self.attempt, cause, retry_after);
         self.attempt = self.attempt.saturating_add(1);
-        self.retry_at = Instant::now() + retry_in;
+        self.retry_at = deadline::after(retry_in);
         retry_in
     }
 

@@ -17,6 +17,7 @@ use crate::agent::event::Event;
 use crate::agent::history::cursor::{Class, Cursor, Lookback, Progress, Since};
 use crate::agent::history::gap::{Gap, size_of_message};
 use crate::agent::history::{fetch, fill};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, UserId};
 use crate::rest::Client;
@@ -316,16 +317,16 @@ impl Shared {
 
     /// Waits a while, unless the helpers are to stop. False if it is of no use to go on.
     pub(super) fn pause(&self, job: &Job, time: Duration) -> bool {
-        let end = Instant::now().checked_add(time);
+        let end = deadline::after(time);
         let mut state = self.lock();
         loop {
-            let left = end.map_or(time, |end| end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_duration_since(Instant::now());
             let Ok(room) = state.filled(&job.room, job.gap) else { return false };
             let deadline = room.gap.as_ref().and_then(|gap| gap.deadline);
             if left.is_zero() {
                 return true;
             }
-            if deadline.is_some_and(|deadline| deadline <= Instant::now() + left) {
+            if deadline.is_some_and(|deadline| deadline <= end) {
                 return false;
             }
             state = self.wait(state, left);
@@ -468,9 +469,9 @@ impl State {
             gap.again |= gap.filling;
         } else if gap.filling {
             gap.again = true;
-            gap.deadline = Instant::now().checked_add(BUDGET);
+            gap.deadline = Some(deadline::after(BUDGET));
         } else {
-            gap.deadline = Instant::now().checked_add(BUDGET);
+            gap.deadline = Some(deadline::after(BUDGET));
             if !self.jobs.contains(id) {
                 self.jobs.push_back(id.clone());
             }
@@ -540,7 +541,7 @@ impl State {
         if let Some(Room { gap: Some(gap), .. }) = self.rooms.get_mut(id)
             && gap.ended
         {
-            gap.deadline = Instant::now().checked_add(BUDGET);
+            gap.deadline = Some(deadline::after(BUDGET));
         }
         self.find_deadline();
     }

@@ -13,7 +13,7 @@ use ureq::unversioned::transport::{
 };
 use zeroize::Zeroizing;
 
-use super::MAX_TIMEOUT;
+use crate::deadline;
 use crate::error::Error;
 use crate::net::dial::{CancelToken, Dialer};
 use crate::net::tls::Stream;
@@ -247,5 +247,5 @@ fn new_buffers() -> LazyBuffers {
 }
 
 fn deadline(timeout: NextTimeout) -> Instant {
-    Instant::now() + (*timeout.after).min(MAX_TIMEOUT)
+    deadline::after(*timeout.after)
 }
