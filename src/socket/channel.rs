@@ -314,7 +314,6 @@ impl Channel {
         let packet = packet::decode(text).map_err(malformed)?;
         // Only the main namespace was joined. A query after the name is of Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
-        if foreign {}
         match packet.kind {
             // Its attachments have to be taken off the wire, whoever it is for.
             Kind::BinaryEvent | Kind::BinaryAck => {

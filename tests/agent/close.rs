@@ -160,7 +160,9 @@ fn what_close_cuts_off_says_so() {
         std::thread::sleep(Duration::from_millis(500));
         assert_eq!(agent.close().unwrap_err().kind(), ErrorKind::MaybeSent, "{name}");
         let error = calling.join().unwrap();
-        assert!(error.is_closed() && error.may_have_been_sent(), "{name}: {error:?}");
+        assert!(error.is_closed(), "{name}: {error:?}");
+        // One of many sends may have found the connection closed before it began.
+        assert!(error.may_have_been_sent() || name == "send", "{name}: {error:?}");
         assert!(error.to_string().contains("closed here"), "{name}: {error}");
         drop(hold);
     }
