@@ -116,8 +116,8 @@ impl Config {
     }
 }
 
-/// Builds a [`Client`](crate::Client) or an [`Agent`](crate::Agent): see [`ClientBuilder`](crate::ClientBuilder)
-/// and [`AgentBuilder`](crate::AgentBuilder) for how each ends. These settings are the ones both have.
+/// Builds a [`Client`](crate::Client) or an [`Agent`](crate::Agent): see [`ClientBuilder`](crate::rest::ClientBuilder)
+/// and [`AgentBuilder`](crate::agent::AgentBuilder) for how each ends. These settings are the ones both have.
 #[must_use = "a builder does nothing until it is finished"]
 #[derive(Clone)]
 pub struct Builder<O> {

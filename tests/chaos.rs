@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use common::{Dice, Stage, Weather, wait_for, wait_for_message, watchdog};
-use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId, RecvError};
+use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId, agent::RecvError};
 use serde_json::Value;
 
 /// Said by others, in all rooms together.

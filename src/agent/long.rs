@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::agent::split;
 use crate::agent::{Agent, Outgoing};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What becomes of a text that is longer than the platform handles well:
-/// [`AgentBuilder::long_messages`](crate::AgentBuilder::long_messages).
+/// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
 ///
 /// The platform documents no limit; 8,000 characters is where its own public bots split. A character is a Unicode
 /// scalar value (a `char`), as it is for them.
@@ -18,6 +19,9 @@ pub enum LongMessages {
     /// It goes out as several messages, cut at the end of a paragraph, a line, a word, or at least of what a reader
     /// sees as one character. A block of code that is cut is closed and opened again. The first message carries the
     /// metadata; the loop guard and the mark of a log are on all.
+    ///
+    /// White space at a cut is left out; within code only a part that would show nothing but blank lines is. A later
+    /// part that would begin with a slash begins with `… ` instead: the platform would run it as a command.
     ///
     /// A text of more than 50 messages is [`ErrorKind::Invalid`]: a room is not the place for a log file.
     ///
@@ -125,7 +129,7 @@ impl Agent {
         say: &mut dyn FnMut(Outgoing) -> Result<()>,
     ) -> Result<()> {
         let options = self.options();
-        let turn = self.long_turn().take(Instant::now() + options.send_timeout);
+        let turn = self.long_turn().take(deadline::after(options.send_timeout));
         let _turn = turn.ok_or_else(|| {
             Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
         })?;

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
 use crate::agent::event::complaint;
+use crate::agent::history::Since;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
-use crate::agent::track::Since;
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Read;
 use crate::model::{AgencyId, Message, User};
@@ -41,7 +42,7 @@ impl Post<'_> {
     #[inline]
     pub(crate) fn run(mut self) -> Result<Message> {
         let payload = self.message.payload(self.room)?;
-        let until = Instant::now() + self.send_timeout;
+        let until = deadline::after(self.send_timeout);
         let watching = loop {
             let up = self.session.line(until)?;
             let watching = up.watch(self.echo_filter());
@@ -57,7 +58,7 @@ impl Post<'_> {
                 Err(error) => return Err(error),
             }
         };
-        let mut deadline = Instant::now() + self.echo_timeout;
+        let mut deadline = deadline::after(self.echo_timeout);
         let mut said = None;
         let mut alike: Option<Message> = None;
         loop {
@@ -65,7 +66,7 @@ impl Post<'_> {
                 Ok(Some(event)) if event.name() == "error" => {
                     if said.is_none() {
                         said = Some(complaint(&event));
-                        deadline = deadline.min(Instant::now() + DOUBT);
+                        deadline = deadline.min(deadline::after(DOUBT));
                     }
                 }
                 Ok(Some(event)) => {
@@ -80,7 +81,7 @@ impl Post<'_> {
                             if self.marks.are(Marks::LOST) {
                                 return Ok(message);
                             }
-                            deadline = deadline.min(Instant::now() + DOUBT);
+                            deadline = deadline.min(deadline::after(DOUBT));
                             alike.get_or_insert(message);
                         }
                         Some(Likeness::Alike) | None => {}
@@ -147,7 +148,7 @@ impl Post<'_> {
             Some(Likeness::Alike) => by_words && !old(message),
             None => false,
         };
-        let deadline = Instant::now() + self.send_timeout;
+        let deadline = deadline::after(self.send_timeout);
         let history = loop {
             // The new link first: what the old one still held has been worked off by the server when it answers this one.
             self.session.line(deadline).map_err(maybe)?;

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Agency, AgencyId, AgencyJoined};
 use crate::rest::AgentSession;
@@ -184,7 +185,7 @@ const DOUBT: Duration = Duration::from_millis(250);
 /// # Errors
 /// `Rejected` with the server's words, `Timeout`, or what happened to the link.
 pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = deadline::after(limit);
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
         "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
@@ -200,7 +201,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
         }
         if said.is_none() {
             said = Some(complaint(&event));
-            deadline = deadline.min(Instant::now() + DOUBT);
+            deadline = deadline.min(deadline::after(DOUBT));
         }
     }
     Err(match said {
@@ -300,7 +301,7 @@ pub(crate) fn join_together(
     for id in rooms {
         line.emit("join-agency", &JoinAgency { agency_id: id })?;
     }
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = deadline::after(limit);
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
         match event.read::<AgencyJoined>() {
@@ -310,7 +311,7 @@ pub(crate) fn join_together(
                 }
             }
             // At least one is refused: give the others a moment.
-            Err(_) => deadline = deadline.min(Instant::now() + DOUBT),
+            Err(_) => deadline = deadline.min(deadline::after(DOUBT)),
         }
     }
     Ok((confirmed, missing))

@@ -9,14 +9,15 @@ use crate::agent::outgoing::EditMessage;
 use crate::agent::post::{self, Post};
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Inner, Outgoing};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId};
 use crate::socket::RawEvent;
 
 impl Agent {
     /// Speaks in the room joined last. Returns once the message is handed to the operating system; waits for a
-    /// lost connection to come back, up to the [`send_timeout`](crate::AgentBuilder::send_timeout). A text over 8,000
-    /// characters goes out as several messages, unless [`long_messages`](crate::AgentBuilder::long_messages) says
+    /// lost connection to come back, up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000
+    /// characters goes out as several messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says
     /// otherwise.
     ///
     /// # Errors
@@ -41,7 +42,7 @@ impl Agent {
     /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
     ///   server does not say what a complaint is about.)
     /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
-    ///   [`post_timeout`](crate::AgentBuilder::post_timeout).
+    ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
         self.post_to(&self.current_room()?, message.into())
@@ -81,9 +82,9 @@ impl Agent {
 
     #[inline]
     fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
+        let Inner { session, client, me, delivery, options, marks, .. } = &*self.inner;
         let mark = post::new_mark();
-        let (since, dm) = feed.position(room);
+        let (since, dm) = delivery.position(room);
         Post {
             session,
             client,
@@ -162,7 +163,7 @@ impl Agent {
     /// As [`send`](Agent::send); [`Invalid`](crate::ErrorKind::Invalid) when the payload cannot be written as JSON or the name
     /// is one that the protocol keeps for itself.
     pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let until = Instant::now() + self.inner.options.send_timeout;
+        let until = deadline::after(self.inner.options.send_timeout);
         self.inner.session.emit(name, payload, until)
     }
 
@@ -173,7 +174,7 @@ impl Agent {
     /// As [`emit`](Agent::emit); [`Timeout`](crate::ErrorKind::Timeout) when no ack comes, [`MaybeSent`](crate::ErrorKind::MaybeSent)
     /// when the connection breaks first, [`Protocol`](crate::ErrorKind::Protocol) when the ack cannot be decoded.
     pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
-        let until = Instant::now() + self.inner.options.send_timeout;
+        let until = deadline::after(self.inner.options.send_timeout);
         let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
         args.first().map_err(|error| {
             Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)
@@ -189,7 +190,7 @@ impl Agent {
         self.inner.session.answer(event, payload)
     }
 
-    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::Conversation::agency_id)),
+    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::model::Conversation::agency_id)),
     /// which is joined first if it has not been.
     ///
     /// # Errors

@@ -54,7 +54,8 @@ fn any_source_will_do() {
     let pairs = [("NAME", "b"), ("other", "c"), ("tree", "d")].into_iter();
     let other = Sample::deserialize(MapDeserializer::<_, OtherError>::new(pairs.clone())).unwrap();
     assert_eq!(other, Sample { name: "b".to_owned(), tree: Some(json!("d")), ..Sample::default() });
-    let config = crate::AgentConfig::deserialize(MapDeserializer::<_, OtherError>::new(pairs)).unwrap();
+    let config =
+        crate::model::AgentConfig::deserialize(MapDeserializer::<_, OtherError>::new(pairs)).unwrap();
     assert_eq!(config.get("tree"), Some(&json!("d")));
 }
 

@@ -21,7 +21,7 @@ api_struct! {
     /// `/hook install <slug>`; slug and name are unique among public hooks.
     ///
     /// Made with [`new`](ExploreMetadata::new) and the methods after it, for
-    /// [`CreateCommand`](crate::CreateCommand::explore_metadata).
+    /// [`CreateCommand`](crate::rest::CreateCommand::explore_metadata).
     #[derive(Debug, Clone, Default, PartialEq)]
     pub struct ExploreMetadata {
         /// What it is installed by.

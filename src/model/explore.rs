@@ -7,7 +7,7 @@ api_struct! {
     /// A public agency, as Explore shows it.
     #[derive(Debug, Clone, PartialEq)]
     pub struct AgencyListing {
-        /// What it is joined by, after [`lookup`](crate::Agencies::lookup).
+        /// What it is joined by, after [`lookup`](crate::rest::Agencies::lookup).
         slug: String = required("slug"),
         /// Its name. The slug if the server left it out.
         name: String = default("name"),

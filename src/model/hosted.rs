@@ -9,7 +9,7 @@ use crate::json::{Json, Mistake, Read};
 
 api_struct! {
     /// Persona, settings and skills of an agent that Crustocean hosts:
-    /// [`HostedConfig::from_env`], [`ClientBuilder::hosted_config`](crate::ClientBuilder::hosted_config).
+    /// [`HostedConfig::from_env`], [`ClientBuilder::hosted_config`](crate::rest::ClientBuilder::hosted_config).
     ///
     /// The settings can hold keys of third parties, so `Debug` shows none of the texts.
     #[derive(Clone, Default, PartialEq)]

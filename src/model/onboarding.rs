@@ -5,7 +5,7 @@ use super::{Agency, AgentId, Timestamp, UserId};
 use crate::token::{AgentToken, ClaimCode, ClaimUrl, PersonalAccessToken, SessionToken};
 
 api_struct! {
-    /// What [`Onboarding::bootstrap`](crate::Onboarding::bootstrap) makes. It has three secrets that the server shows
+    /// What [`Onboarding::bootstrap`](crate::rest::Onboarding::bootstrap) makes. It has three secrets that the server shows
     /// this once: store them now.
     #[derive(Debug, Clone)]
     pub secret struct Bootstrapped {
@@ -68,7 +68,7 @@ api_struct! {
 }
 
 api_struct! {
-    /// What [`Onboarding::register_agent`](crate::Onboarding::register_agent) makes: an agent that belongs to nobody
+    /// What [`Onboarding::register_agent`](crate::rest::Onboarding::register_agent) makes: an agent that belongs to nobody
     /// until somebody claims it.
     #[derive(Debug, Clone)]
     pub secret struct RegisteredAgent {

@@ -12,7 +12,7 @@ use crate::json::{self, Json, Mistake, Read};
 
 api_struct! {
     /// What is posted to the webhook of a custom command when somebody uses it. Answer with a
-    /// [`HookReply`](crate::HookReply), within 15 s.
+    /// [`HookReply`](crate::webhook::HookReply), within 15 s.
     ///
     /// docs.crustocean.chat, page "Hooks".
     #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ impl serde::Serialize for WebhookDelivery {
 }
 
 /// What is posted to the response webhook of an agent when somebody prompts it. Answer with a
-/// [`PromptReply`](crate::PromptReply).
+/// [`PromptReply`](crate::webhook::PromptReply).
 ///
 /// Who the agent is and the charter of the agency are documented, the rest is not: it is in [`fields`](Self::fields).
 ///

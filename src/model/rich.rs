@@ -28,7 +28,7 @@ api_struct! {
     /// Colours of a whole message.
     ///
     /// ```
-    /// use crustocean::{Color, Outgoing, Style};
+    /// use crustocean::{Outgoing, model::{Color, Style}};
     ///
     /// let style = Style::new().sender_color(Color::ThemeAccent).content_color("#ff8800");
     /// let message = Outgoing::new("look").style(style);
@@ -90,6 +90,12 @@ impl Span {
 impl From<&str> for Span {
     fn from(text: &str) -> Self {
         Span::new(text)
+    }
+}
+
+impl From<&String> for Span {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::json::{Json, Mistake, Read};
 /// times, in alphabetical order.
 ///
 /// ```
-/// use crustocean::Timestamp;
+/// use crustocean::model::Timestamp;
 ///
 /// let utc = Timestamp::from("2025-02-27T12:34:56.000Z");
 /// assert_eq!(utc, Timestamp::from("2025-02-27T13:34:56+01:00"));
@@ -242,6 +242,12 @@ impl fmt::Debug for Timestamp {
 impl From<&str> for Timestamp {
     fn from(text: &str) -> Self {
         Timestamp(text.into())
+    }
+}
+
+impl From<&String> for Timestamp {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
     }
 }
 

@@ -84,7 +84,7 @@ impl Serialize for TraceStep {
     }
 }
 
-/// Steps, and how long they took together: what a [`Trace`](crate::Trace) has recorded, for
+/// Steps, and how long they took together: what a [`Trace`](crate::agent::Trace) has recorded, for
 /// [`Outgoing::trace`](crate::Outgoing::trace).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

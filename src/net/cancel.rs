@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::wire::Wire;
+use crate::deadline;
 
 /// Ends dials, requests and waits from another thread. Clones are the same switch; once it is cancelled it stays so.
 ///
@@ -72,16 +73,14 @@ impl CancelToken {
 
     /// Sleeps for this time, or until it is cancelled. Returns whether it is.
     pub(crate) fn wait(&self, time: Duration) -> bool {
-        let until = Instant::now().checked_add(time);
+        let until = deadline::after(time);
         let mut state = self.0.lock();
         while !state.cancelled {
-            state = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.0.cancelled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Duration::ZERO) => break,
-                Some(left) => {
-                    self.0.cancelled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.0.cancelled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.cancelled
     }

@@ -30,12 +30,11 @@ use super::dial::Dialer;
 use super::tls::Stream;
 use super::url::ApiUrl;
 use crate::config::Config;
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Longer ones are not taken by most servers.
 const MAX_URL: usize = 8 * 1024;
-/// A longer time limit means none; adding `Duration::MAX` to a moment would panic.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a query leaves unencoded: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -117,8 +116,8 @@ impl Http {
             dialer,
             url,
             headers,
-            connect_timeout: config.connect_timeout.min(MAX_TIMEOUT),
-            request_timeout: config.request_timeout.min(MAX_TIMEOUT),
+            connect_timeout: config.connect_timeout,
+            request_timeout: config.request_timeout,
             policy: Policy { retries: config.retries, max_wait: config.max_retry_wait },
             pool: Pool::default(),
             cancel: config.stop.child(),
@@ -219,12 +218,13 @@ impl Http {
     /// One that was used before, or a new one. Its wire has to be done in the time that is left.
     fn connection(&self, method: Method, left: Duration) -> Result<Stream> {
         let Shared { dialer, url, pool, cancel, .. } = &*self.0;
-        let now = Instant::now();
         let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
             Some(stream) => stream,
-            None => dialer.dial_cancellable(url, now + left.min(self.0.connect_timeout), cancel)?,
+            None => {
+                dialer.dial_cancellable(url, deadline::after(left.min(self.0.connect_timeout)), cancel)?
+            }
         };
-        stream.wire_mut().set_deadline(Some(now + left));
+        stream.wire_mut().set_deadline(Some(deadline::after(left)));
         Ok(stream)
     }
 

@@ -39,7 +39,7 @@ impl<'a> Account<'a> {
     }
 
     /// Ends the session of a session token. Personal access tokens are revoked with
-    /// [`tokens().revoke`](crate::Tokens::revoke) instead.
+    /// [`tokens().revoke`](crate::rest::Tokens::revoke) instead.
     ///
     /// # Errors
     /// What the server says.

@@ -127,7 +127,13 @@ impl<'a> From<&'a str> for NewOwner<'a> {
     }
 }
 
-/// Which agent: [`Agencies::add_agent`](crate::Agencies::add_agent). Made from an `&AgentId` or from a username.
+impl<'a> From<&'a String> for NewOwner<'a> {
+    fn from(name: &'a String) -> Self {
+        name.as_str().into()
+    }
+}
+
+/// Which agent: [`Agencies::add_agent`](crate::rest::Agencies::add_agent). Made from an `&AgentId` or from a username.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {
@@ -155,6 +161,12 @@ impl<'a> From<&'a AgentId> for AgentRef<'a> {
 impl<'a> From<&'a str> for AgentRef<'a> {
     fn from(name: &'a str) -> Self {
         AgentRef::Username(name.strip_prefix('@').unwrap_or(name))
+    }
+}
+
+impl<'a> From<&'a String> for AgentRef<'a> {
+    fn from(name: &'a String) -> Self {
+        name.as_str().into()
     }
 }
 

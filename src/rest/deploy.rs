@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::model::{AgencyId, DeployedHook, HookCommand};
 
-/// A native hook to be deployed: [`Hooks::deploy`](crate::Hooks::deploy).
+/// A native hook to be deployed: [`Hooks::deploy`](crate::rest::Hooks::deploy).
 ///
 /// docs.crustocean.chat, pages "Hooktime" and "Deploy a hook".
 ///

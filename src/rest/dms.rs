@@ -23,7 +23,7 @@ impl<'a> Dms<'a> {
     }
 
     /// The room of the conversation with a user, made if there is none. The id is in the user's
-    /// [profile](crate::Users::profile).
+    /// [profile](crate::rest::Users::profile).
     ///
     /// # Errors
     /// What the server says.

@@ -17,7 +17,7 @@ use crate::token::HookKey;
 /// docs.crustocean.chat, page "Integrations".
 ///
 /// ```no_run
-/// use crustocean::{HookClient, HookKey};
+/// use crustocean::{HookKey, rest::HookClient};
 ///
 /// # fn main() -> crustocean::Result<()> {
 /// let key: HookKey = std::env::var("HOOK_KEY").unwrap_or_default().parse()?;
@@ -33,7 +33,7 @@ use crate::token::HookKey;
 ///
 /// ```compile_fail,E0308
 /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
-/// crustocean::HookClient::new(pat)?;
+/// crustocean::rest::HookClient::new(pat)?;
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply};
 use crate::token::HookKey;
 
 /// Hooks: [`Client::hooks`]. Anybody can look at one, its creator manages it. What a hook itself can do is in
-/// [`HookClient`](crate::HookClient).
+/// [`HookClient`](crate::rest::HookClient).
 ///
 /// docs.crustocean.chat, pages "Hooks", "Hook transparency" and "Deploy a hook".
 #[derive(Debug, Clone, Copy)]

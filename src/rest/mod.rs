@@ -33,6 +33,8 @@ mod webhooks;
 use std::fmt;
 use std::sync::Arc;
 
+#[doc(inline)]
+pub use crate::token::{ClaimCode, ClaimUrl, MetricsKey, UserToken};
 pub use account::{Account, UpdateAccount};
 pub use agencies::{Agencies, CreateAgency, UpdateAgency};
 pub use agents::{AgentRef, Agents, CreateAgent, NewOwner, UpdateConfig};
@@ -59,7 +61,7 @@ use crate::config::Builder;
 use crate::error::Result;
 use crate::model::AgencyId;
 use crate::net::http::Http;
-use crate::token::{HookKey, PersonalAccessToken, UserToken};
+use crate::token::{HookKey, PersonalAccessToken};
 
 /// Crustocean's REST API.
 ///

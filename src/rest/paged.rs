@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::json::Read;
 use crate::model::answer;
 
-/// A list that comes in pages: [`Runs::in_agency`](crate::Runs::in_agency) and the lists of
-/// [`Explore`](crate::Explore). [`send`](Paged::send) fetches one page, [`iter`](Paged::iter) all of them, one after
+/// A list that comes in pages: [`Runs::in_agency`](crate::rest::Runs::in_agency) and the lists of
+/// [`Explore`](crate::rest::Explore). [`send`](Paged::send) fetches one page, [`iter`](Paged::iter) all of them, one after
 /// the other as they are needed.
 ///
 /// ```no_run

@@ -10,7 +10,7 @@ use crate::model::{CreatedToken, Expiry, PersonalAccessTokenInfo, RawToken, Toke
 /// docs.crustocean.chat, page "Tokens".
 ///
 /// ```no_run
-/// use crustocean::{Client, Expiry};
+/// use crustocean::{Client, model::Expiry};
 ///
 /// # fn main() -> crustocean::Result<()> {
 /// let client = Client::login("alice", "correct horse")?.client;

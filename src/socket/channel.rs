@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
+use crate::deadline;
 use crate::error::Error;
 use crate::net::ReadBuffer;
 use crate::socket::engine::{self, Frame};
@@ -156,7 +157,7 @@ impl Channel {
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
         if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
             log::debug!("the computer was asleep: asking the server for a sign of life");
-            self.probe = Some(Instant::now() + PROBE);
+            self.probe = Some(deadline::after(PROBE));
             let _ = self.write(Message::Ping(Bytes::new()));
         }
         self.probe

@@ -9,6 +9,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::backoff::Cause;
 use crate::socket::connect::ConnectFailure;
@@ -98,7 +99,7 @@ fn watch<'a>(
     let generation = state.generation;
     let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
     state.keeper_awake = true;
-    let until = Instant::now() + grace;
+    let until = deadline::after(grace);
     state = sleep(shared, state, Some(grace));
     let undisturbed = |state: &State| {
         !state.reading
@@ -112,7 +113,7 @@ fn watch<'a>(
     if !queued {
         let due = state.standing.next_due();
         let until = match due {
-            None if link.is_polling() => Some(Instant::now() + LONGEST_POLLING_READ),
+            None if link.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
             due => due,
         };
         state.keeper_blocked = until.is_none() || due.is_some();

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{CancelToken, ReadBuffer, Stream};
 use crate::socket::channel::{Channel, unanswered_probe};
@@ -148,7 +149,7 @@ impl Link {
                 socket,
                 buffer: ReadBuffer::new(),
                 timeout: None,
-                due: Instant::now() + silence,
+                due: deadline::after(silence),
             }),
             channel: Mutex::new(Channel::new(pipe, silence, clock)),
             alive: Condvar::new(),
@@ -263,7 +264,7 @@ impl Link {
     }
 
     fn write_deadline(&self) -> Instant {
-        Instant::now() + self.write_timeout
+        deadline::after(self.write_timeout)
     }
 
     /// Writes one frame, on the caller's thread.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::line::Unsent;
 use crate::socket::link::Link;
@@ -60,7 +61,7 @@ impl Standing {
         let mut frames = Vec::new();
         for repeat in &mut self.repeats {
             if repeat.due <= now {
-                repeat.due = now + repeat.every;
+                repeat.due = deadline::later(now, repeat.every);
                 frames.push(repeat.frame.clone());
             }
         }
@@ -70,7 +71,7 @@ impl Standing {
     #[inline]
     fn set(&mut self, id: u64, frame: Utf8Bytes, every: Duration) {
         self.remove(id);
-        self.repeats.push(Repeat { id, frame, every, due: Instant::now() + every });
+        self.repeats.push(Repeat { id, frame, every, due: deadline::after(every) });
     }
 
     fn remove(&mut self, id: u64) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind};
 use crate::socket::backoff::{self, Cause};
 use crate::socket::event::AckArgs;
@@ -50,6 +51,8 @@ pub(crate) struct State {
     pub(crate) heard: u64,
     /// A consumer is to look elsewhere.
     pub(crate) nudged: bool,
+    /// How many helpers are at work that will nudge.
+    pub(crate) helpers: usize,
     pub(crate) inbox: Inbox,
     /// The acks that somebody waits for, and those of them that have come.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
@@ -105,6 +108,7 @@ impl State {
             others: 0,
             heard: 0,
             nudged: false,
+            helpers: 0,
             inbox,
             acks: HashMap::new(),
             watches: Vec::new(),
@@ -227,7 +231,7 @@ impl State {
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
         let retry_in = backoff::delay(self.attempt, cause, retry_after);
         self.attempt = self.attempt.saturating_add(1);
-        self.retry_at = Instant::now() + retry_in;
+        self.retry_at = deadline::after(retry_in);
         retry_in
     }
 

@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use crate::common::{ScriptedServer, Stage, eventually, scripted, watchdog};
-use crustocean::{ErrorKind, Event, RecvError};
+use crustocean::{ErrorKind, Event, agent::RecvError};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

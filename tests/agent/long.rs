@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{SOON, ScriptedServer, Stage, wait_for, wait_for_message, watchdog};
-use crustocean::{Agent, Color, ErrorKind, Event, Events, LongMessages, Message, Outgoing, Span, TraceStep};
+use crustocean::{
+    Agent, ErrorKind, Event, Events, Message, Outgoing,
+    agent::LongMessages,
+    model::{Color, Span, TraceStep},
+};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -7,7 +7,7 @@ use crate::common::{
     Gate, PollServer, Response, SOON, ScriptedServer, Stage, Upgrades, Weather, eventually, wait_for,
     wait_for_message, watchdog,
 };
-use crustocean::{Agent, ErrorKind, Event, Events, Transport};
+use crustocean::{Agent, ErrorKind, Event, Events, agent::Transport};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::runs::{assert_by_the_rules, kinds, lobby, told, transcript_at_end};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
-use crustocean::{InterruptAction, Permission, Run, Trigger};
+use crustocean::{
+    model::InterruptAction,
+    run::{Permission, Run, Trigger},
+};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);

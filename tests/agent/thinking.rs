@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::runs::{assert_by_the_rules, lobby};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, watchdog};
-use crustocean::{Event, Transport};
+use crustocean::{Event, agent::Transport};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

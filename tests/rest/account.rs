@@ -3,8 +3,9 @@
 use crate::common::Response;
 use crate::rest_support::{Api, PAT};
 use crustocean::{
-    AgencyId, AgentId, AgentToken, ApprovalMode, Client, ErrorKind, Expiry, HostedConfig, PromptPermission,
-    SenderType, UserId,
+    AgencyId, AgentId, AgentToken, Client, ErrorKind, UserId,
+    model::{ApprovalMode, Expiry, HostedConfig, SenderType},
+    webhook::PromptPermission,
 };
 
 const USER: &str = r#"{"id":"usr-1","username":"alice","displayName":"Alice","avatar":null,"banner":null,

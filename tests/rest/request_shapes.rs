@@ -5,7 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crustocean::{AgencyId, AgentId, Client, ErrorKind, Expiry, PersonalAccessToken, Timestamp, UserId};
+use crustocean::{
+    AgencyId, AgentId, Client, ErrorKind, PersonalAccessToken, UserId,
+    model::{Expiry, Timestamp},
+};
 
 const PAT: &str = "cru_4f8a00112233445566778899aabbccddeeff001122334455";
 

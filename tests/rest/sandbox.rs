@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::common::{SOON, Stage, watchdog};
 use crustocean::{
-    Client, ErrorKind, Event, ExploreMetadata, HookClient, HostedConfig, InvokePermission, Network,
-    PersonalAccessToken, WebhookEvent,
+    Client, ErrorKind, Event, PersonalAccessToken,
+    model::{ExploreMetadata, HostedConfig, InvokePermission, Network},
+    rest::HookClient,
+    webhook::WebhookEvent,
 };
 
 const URL: &str = "https://example.com/hook";

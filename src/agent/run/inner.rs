@@ -7,8 +7,11 @@ use std::time::Instant;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use crate::agent::extras::Extras;
+use crate::agent::outgoing::only_guard;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::agent::{Agent, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Fields;
 use crate::model::{AgencyId, RunId};
@@ -89,14 +92,15 @@ payload! {
         summary: Option<&'a str> = optional("summary"),
         error: Option<&'a str> = optional("error"),
         transcript: Vec<Box<RawValue>> = always("transcript"),
+        metadata: Option<Extras> = optional("metadata"),
     }
 }
 
 impl Core {
     #[inline]
-    pub(super) fn new(room: &Room, id: RunId) -> Self {
+    pub(super) fn new(room: Room, id: RunId) -> Self {
         let transcript = Arc::new(Transcript::new());
-        Core { room: room.clone(), id, transcript, over: AtomicBool::new(false) }
+        Core { room, id, transcript, over: AtomicBool::new(false) }
     }
 
     pub(super) fn agent(&self) -> &Agent {
@@ -147,6 +151,7 @@ impl Core {
                 summary: summary.as_deref(),
                 error: error.as_deref(),
                 transcript: self.transcript.all(),
+                metadata: only_guard(self.room.guard()),
             };
             match send(name, &ended) {
                 Err(error) if error.kind() == ErrorKind::Invalid && self.transcript.halve() => {}
@@ -160,7 +165,7 @@ impl Core {
     }
 
     pub(super) fn report(&self, name: &str, more: impl Fields) -> Result<()> {
-        let until = Instant::now() + self.agent().options().send_timeout;
+        let until = deadline::after(self.agent().options().send_timeout);
         self.emit(name, more, until).map(drop)
     }
 

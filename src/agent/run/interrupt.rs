@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::agent::run::Run;
 use crate::agent::run::transcript::{Step, Transcript, clip};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
 use crate::socket::{RawEvent, Session, SessionWatch};
@@ -82,7 +83,7 @@ impl Run {
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[inline]
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
-        let until = deadline(timeout);
+        let until = deadline::after(timeout);
         let event = self.interrupts.watch.next(until)?;
         event
             .map(|event| read(&event, &self.core.id).ok_or_else(|| Error::protocol("not an interrupt")))
@@ -93,11 +94,4 @@ impl Run {
     pub fn is_stopped(&self) -> bool {
         self.interrupts.stopped.load(Ordering::Acquire)
     }
-}
-
-/// That far from now, or so far that nobody will see it.
-#[inline]
-pub(super) fn deadline(timeout: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    Instant::now() + timeout.min(YEAR)
 }

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::run::interrupt::{self, deadline};
+use crate::agent::run::interrupt;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{InterruptAction, RunId};
 use crate::socket::{Heard, RawEvent};
@@ -116,7 +117,7 @@ impl Run {
         action: impl AsRef<str>,
         description: impl AsRef<str>,
     ) -> Result<Permission> {
-        let until = deadline(timeout);
+        let until = deadline::after(timeout);
         let (action, description) = (clip(action.as_ref()), clip(description.as_ref()));
         let permission_id = &*new_uuid();
         let request = Request { permission_id, action: &action, description: &description };

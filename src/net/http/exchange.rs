@@ -1,9 +1,10 @@
 //! One request out, one answer in, over a connection that is there already.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::answer::{Answer, Decoder, MAX_ERROR_BODY};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::net::tls::Stream;
 
@@ -31,7 +32,7 @@ pub(crate) fn exchange(stream: &mut Stream, request: &[u8], decoder: Decoder) ->
         Err(error) if stream.wire().written() == before => Err(Broken::NothingSent(error)),
         Err(error) => {
             if error.kind() == ErrorKind::TimedOut {
-                stream.wire_mut().set_deadline(Some(Instant::now() + LAST_LOOK));
+                stream.wire_mut().set_deadline(Some(deadline::after(LAST_LOOK)));
             }
             let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
             // Half a request is on its way: no other may follow it.

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, Event, Transport};
+use crustocean::{Agent, Event, agent::Transport};
 use crustocean_interop::{
     AGENT_TOKEN, Gate, LOBBY, Server, Upgrades, in_lobby, json, next, next_message, token, watchdog,
 };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crustocean::{Color, Outgoing, Span, Style};
+use crustocean::{
+    Outgoing,
+    model::{Color, Span, Style},
+};
 use crustocean_interop::{LOBBY, Server, in_lobby, json, next_message, watchdog};
 
 const LIMIT: Duration = Duration::from_secs(60);
