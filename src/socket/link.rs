@@ -146,9 +146,11 @@ impl Link {
     /// `skew`: see [`Clock`].
     fn with_skew(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake, skew: Arc<AtomicU64>) -> Result<Self> {
         let cutter = CancelToken::default();
-        cutter.register(ws.get_ref().get_ref().wire());
+        let gone = || broken_early(IoKind::NotConnected.into());
+        let stream = ws.get_mut().get_mut().ok_or_else(gone)?;
+        cutter.register(stream.wire());
         let write_timeout = write_timeout(&handshake);
-        let socket = start_feeding(ws.get_mut().get_mut(), write_timeout).map_err(broken_early)?;
+        let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = super::websocket::config(largest));
         let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
@@ -208,8 +210,16 @@ impl Link {
     /// Only the holder of the reader role may call it. Once it has failed, it fails for the same reason ever after.
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(end) = self.channel().end() {
-            return Err(end);
+        {
+            let mut channel = self.channel();
+            if let Some(end) = channel.end() {
+                return Err(end);
+            }
+            if channel.has_more() {
+                let due = channel.decode(into).and_then(|()| channel.check(Instant::now()));
+                reader.due = due.map_err(|end| channel.set_end(end))?;
+                return self.answer_ping(channel);
+            }
         }
         if self.poster.is_some() && !self.connect_poll(&mut reader, until, into)? {
             return Ok(());
