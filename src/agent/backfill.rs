@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::agent::track::Since;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, MessageId, Timestamp};
+use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Messages, Walk};
 use crate::socket::Session;
 
@@ -92,7 +92,7 @@ pub(crate) fn walk_back(
     let mut found = Vec::new();
     loop {
         let page = match page(client, room, dm, walk.before(), PAGE) {
-            Err(error) if walk.forgives(&error) => Vec::new(),
+            Err(error) if walk.forgives(&error) => List::default(),
             other => other?,
         };
         let Some(new) = walk.take(page) else { break };
@@ -120,7 +120,7 @@ pub(crate) fn page(
     dm: &mut bool,
     before: Option<&Timestamp>,
     limit: u32,
-) -> Result<Vec<Message>> {
+) -> Result<List<Message>> {
     let fetch = |dm: bool| {
         let query: Messages<'_> =
             if dm { client.dms().messages(room) } else { client.agencies().messages(room) };

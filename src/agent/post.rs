@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
+
 use crate::agent::backfill;
 use crate::agent::event::complaint;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
 use crate::agent::track::Since;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Read;
 use crate::model::{AgencyId, Message, User};
 use crate::rest::Client;
 use crate::socket::{Filter, RawEvent, Session};
@@ -120,7 +121,7 @@ impl Post<'_> {
         let (me, mark, text) = (self.me.id.clone(), self.mark.clone(), self.message.text().to_owned());
         let room = self.room.clone();
         Box::new(move |event| match event.name() {
-            "message" => event.read().is_ok_and(|message: Message| {
+            "message" => event.first().is_ok_and(|message: Message| {
                 message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
             }),
             name => name == "error",
@@ -239,8 +240,8 @@ pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     !stem.is_empty() && stem.len() >= shortest && sent.starts_with(stem)
 }
 
-fn read<T: Read>(event: &RawEvent) -> Result<T> {
-    event.read().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
+fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T> {
+    event.first().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
 }
 
 #[cfg(test)]

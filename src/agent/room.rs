@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Outgoing};
 use crate::error::Result;
-use crate::model::{AgencyId, Member, Message, MessageId};
+use crate::model::{AgencyId, List, Member, Message, MessageId};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -58,7 +58,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn fetch_members(&self) -> Result<Vec<Member>> {
+    pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
 
