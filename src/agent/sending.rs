@@ -82,9 +82,9 @@ impl Agent {
 
     #[inline]
     fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
+        let Inner { session, client, me, delivery, options, marks, .. } = &*self.inner;
         let mark = post::new_mark();
-        let (since, dm) = feed.position(room);
+        let (since, dm) = delivery.position(room);
         Post {
             session,
             client,
