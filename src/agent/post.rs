@@ -43,11 +43,11 @@ impl Post<'_> {
     pub(crate) fn run(mut self) -> Result<Message> {
         let payload = self.message.payload(self.room)?;
         let until = deadline::after(self.send_timeout);
-        let watching = loop {
+        let (up, watching) = loop {
             let up = self.session.line(until)?;
             let watching = up.watch(self.echo_filter());
             match up.emit("send-message", &payload) {
-                Ok(()) => break watching,
+                Ok(()) => break (up, watching),
                 // The link was over before: the next one may take it.
                 Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
                 // It may have arrived: the room's history knows.
@@ -73,6 +73,7 @@ impl Post<'_> {
                     let message: Message = read(&event)?;
                     match is_it(&message, self.me.id.as_str(), &self.mark, self.message.text()) {
                         Some(Likeness::Same) => {
+                            up.confirm();
                             self.marks.learn(Marks::CARRIED);
                             return Ok(message);
                         }
@@ -88,10 +89,7 @@ impl Post<'_> {
                     }
                 }
                 Ok(None) => break,
-                Err(error) if error.is_closed() => {
-                    let text = "the agent was closed before the message was seen in the room";
-                    return Err(Error::new(ErrorKind::MaybeSent, text));
-                }
+                Err(error) if error.is_closed() => return Err(error),
                 Err(_) => {
                     drop(watching);
                     return self.settle();
@@ -131,6 +129,9 @@ impl Post<'_> {
     #[inline]
     fn settle(&mut self) -> Result<Message> {
         let maybe = |why: Error| {
+            if why.is_closed() {
+                return Error::cut_off_by_close();
+            }
             let text = format!(
                 "the connection broke, and whether the message arrived cannot be told: {why}; look before you repeat it"
             );

@@ -13,6 +13,8 @@ mod common;
 
 mod acks;
 mod backfill;
+mod close;
+mod close_rest;
 mod commands;
 mod connect;
 mod edit;
