@@ -140,7 +140,7 @@ impl Post<'_> {
         };
         let (me, text) = (self.me.id.as_str(), self.message.text());
         let old = |message: &Message| match &self.since {
-            Since::Time(time) => message.created_at < *time,
+            Since::Time(bound) => message.created_at.to_system_time().is_some_and(|time| time < *bound),
             Since::Beginning | Since::Unknown => false,
         };
         let same = |message: &Message| is_it(message, me, &self.mark, text) == Some(Likeness::Same);
