@@ -150,6 +150,33 @@ impl Channel {
         written.map_err(|error| self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
     }
 
+    /// As [`write`](Channel::write), but waits for nothing: what the system does not take at once is kept. True if there is
+    /// something to [`flush`](Channel::flush).
+    pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, LinkEnd> {
+        self.set_patient(false);
+        let written = self.write(message);
+        self.set_patient(true);
+        written.map(|()| self.has_overflow())
+    }
+
+    fn set_patient(&mut self, patient: bool) {
+        if let Some(wire) = self.pipe.wire_mut() {
+            wire.set_patient(patient);
+        }
+    }
+
+    pub(crate) fn has_overflow(&mut self) -> bool {
+        self.pipe.wire_mut().is_some_and(|wire| wire.has_overflow())
+    }
+
+    /// Writes what was kept.
+    pub(crate) fn flush(&mut self) -> Result<(), LinkEnd> {
+        let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        flushed.map_err(|error| {
+            self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+        })
+    }
+
     /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
     /// there is nothing to leave any more.
     pub(crate) fn say_goodbye(&mut self, deadline: Instant) -> bool {
@@ -180,6 +207,14 @@ impl Channel {
             self.ping();
         }
         self.probe
+    }
+
+    /// As [`probe_after_sleep`](Channel::probe_after_sleep), for a thread that must not wait for the peer to read.
+    pub(crate) fn probe_without_waiting(&mut self) -> Option<Instant> {
+        self.set_patient(false);
+        let probe = self.probe_after_sleep();
+        self.set_patient(true);
+        probe
     }
 
     /// WebSocket: asks for a sign of life, which also tells how much has arrived. What goes wrong here is seen by
