@@ -33,6 +33,7 @@ mod split;
 mod thinking;
 mod trace;
 mod track;
+mod unsent;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -52,6 +53,7 @@ pub use respond::Decision;
 pub use room::Room;
 pub use thinking::Thinking;
 pub use trace::Trace;
+pub use unsent::{Posted, Unsent};
 
 use crate::config::{Builder, Config};
 use crate::error::Result;
@@ -217,10 +219,6 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
-    }
-
-    pub(crate) fn long_turn(&self) -> &Turn {
-        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.

@@ -94,7 +94,7 @@ impl Ids {
 }
 
 /// From where on a room's history is news.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Since {
     Time(Timestamp),
     /// All of it.

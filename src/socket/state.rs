@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind};
 use crate::socket::backoff::{self, Cause};
+use crate::socket::ended::Ended;
 use crate::socket::event::AckArgs;
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
@@ -70,6 +71,8 @@ pub(crate) struct State {
     /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
+    /// When the sessions of earlier links are over.
+    pub(crate) ended: Ended,
 }
 
 impl std::fmt::Debug for State {
@@ -119,6 +122,7 @@ impl State {
             policy,
             pid: None,
             offset: None,
+            ended: Ended::default(),
         }
     }
 
@@ -188,6 +192,7 @@ impl State {
     pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
         let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
         link.cut();
+        self.ended.note(generation, end.told, link.handshake.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;
