@@ -124,12 +124,16 @@ impl Agent {
 
     /// Joins one room; `choose`: to speak there from now on.
     pub(crate) fn enter(&self, id: &AgencyId, mut about: About, choose: bool) -> Result<Room> {
-        let Inner { feed, client, rooms, .. } = &*self.inner;
+        let Inner { delivery, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
-        let joined = self.enter_socket(id, &about, choose)?;
-        feed.after_join(client, id, about.dm);
+        let joined = self.enter_socket(id, &about, choose).inspect_err(|_| {
+            if !rooms.contains(id) {
+                delivery.forget(id);
+            }
+        })?;
+        delivery.after_join(client, id, about.dm);
         // By its id alone a conversation is known by where its history is.
-        if !about.dm && feed.position(id).1 {
+        if !about.dm && delivery.position(id).1 {
             about.dm = true;
             rooms.add(id, about.clone());
         }
@@ -137,14 +141,14 @@ impl Agent {
     }
 
     fn prepare(&self, id: &AgencyId, dm: bool) {
-        let Inner { rooms, feed, client, .. } = &*self.inner;
+        let Inner { rooms, delivery, client, .. } = &*self.inner;
         if rooms.has_left(id) {
             // What was said since then is not missed by anybody.
-            feed.forget(id);
+            delivery.forget(id);
             rooms.expect(id);
         }
         // Before, because what is said between this and the join must not fall between two stools.
-        feed.before_join(client, id, dm);
+        delivery.before_join(client, id, dm);
     }
 
     fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
@@ -176,7 +180,7 @@ impl Agent {
     /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
     #[inline]
     fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
-        let Inner { session, client, rooms, feed, options, joining, .. } = &*self.inner;
+        let Inner { session, client, rooms, delivery, options, joining, .. } = &*self.inner;
         let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
         for (id, about) in &missing {
             self.prepare(id, about.dm);
@@ -204,7 +208,7 @@ impl Agent {
         let mut entered = Vec::new();
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
-                feed.after_join(client, id, about.dm);
+                delivery.after_join(client, id, about.dm);
                 let members = confirmed.swap_remove(at).members;
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), members));
             } else if !ids.contains(id) {
@@ -223,10 +227,10 @@ impl Agent {
     /// Out of the room here, then out of the agency there.
     #[inline]
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, feed, client, thoughts, .. } = &*self.inner;
+        let Inner { rooms, delivery, client, thoughts, .. } = &*self.inner;
         thoughts.end(id);
         let about = rooms.leave(id);
-        feed.forget(id);
+        delivery.forget(id);
         if dm || about.is_some_and(|about| about.dm) { Ok(()) } else { client.agencies().leave(id) }
     }
 
@@ -239,8 +243,8 @@ impl Agent {
     pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
         log::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);
-        self.inner.feed.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
-        self.inner.session.nudge();
+        self.inner.delivery.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
+        self.inner.session.nudge_reader();
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
 use crate::agent::event::complaint;
+use crate::agent::history::Since;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
-use crate::agent::track::Since;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Read;

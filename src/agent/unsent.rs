@@ -178,8 +178,8 @@ impl Agent {
     }
 
     fn post_part(&self, room: &AgencyId, part: &Part) -> Result<Message, Failed> {
-        let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
-        let (since, dm) = feed.position(room);
+        let Inner { session, client, me, delivery, options, marks, .. } = &*self.inner;
+        let (since, dm) = delivery.position(room);
         let post = Post {
             session,
             client,

@@ -137,6 +137,10 @@ impl Iterator for History<'_> {
 impl std::iter::FusedIterator for History<'_> {}
 
 /// Where the next page of a history is, going back in time.
+///
+/// Servers sort a history by its times, or by when they stored each message. Then the times are out of order, because
+/// several clocks made them, and a page that is asked for by a time can miss some. So where they are out of order the
+/// walk goes by ids, if the server takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     cursor: Cursor,
@@ -148,7 +152,16 @@ pub(crate) struct Walk {
     seen: HashMap<MessageId, Timestamp>,
     /// The longest page so far.
     longest: usize,
+    /// The newest message of all: where it stands on a later page, the server has not understood the question.
+    first: Option<MessageId>,
+    /// Times were out of order.
+    unsorted: bool,
+    /// The server makes nothing of an id.
+    no_ids: bool,
 }
+
+/// How many messages of a history that is out of order are known again.
+const SEEN: usize = 4096;
 
 /// How the next page is asked for.
 ///
@@ -175,15 +188,33 @@ impl Walk {
         self.cursor == Cursor::Id && refused
     }
 
+    /// A walk whose first page is asked for by this.
+    pub(crate) fn starting_at(before: Option<Timestamp>) -> Self {
+        Walk { before, ..Walk::default() }
+    }
+
+    /// The pages have another size from now on: how long one is says less.
+    pub(crate) fn resized(&mut self) {
+        self.longest = 0;
+    }
+
     /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.
     pub(crate) fn take(&mut self, page: Vec<Message>) -> Option<Vec<Message>> {
         let count = page.len();
+        let again =
+            self.first.as_ref().and_then(|first| page.iter().position(|message| message.id == *first));
+        self.first = self.first.take().or_else(|| page.first().map(|message| message.id.clone()));
+        self.unsorted |= !page.is_sorted_by(|one, next| one.created_at >= next.created_at);
         let recent = self.recent();
         let (mut ids, mut new) = (Vec::new(), Vec::new());
         for message in page {
             ids.push((message.id.clone(), message.created_at.clone()));
             // What is younger cannot be new: the server has not understood the question.
-            let is_older = recent.as_ref().is_none_or(|recent| message.created_at <= *recent);
+            let is_older = match &recent {
+                Some(_) if self.unsorted => again.is_none(),
+                Some(recent) => message.created_at <= *recent,
+                None => true,
+            };
             if !is_older || self.seen.contains_key(&message.id) {
                 continue;
             }
@@ -194,18 +225,24 @@ impl Walk {
             new.push(message);
         }
         let recent = self.recent();
-        self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
+        if !self.unsorted || self.seen.len() > SEEN {
+            self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
+        }
         for (id, time) in ids {
             self.seen.insert(id, time);
         }
         self.cursor = match self.cursor {
             // It takes ids, and no way is as exact.
             Cursor::Id if !new.is_empty() => Cursor::Id,
+            _ if !new.is_empty() && self.unsorted && !self.no_ids => Cursor::Id,
             _ if !new.is_empty() => Cursor::JustAfter,
             // There was room for more.
             _ if count < self.longest && self.cursor != Cursor::Id => return None,
             Cursor::JustAfter => Cursor::Id,
-            Cursor::Id => Cursor::Time,
+            Cursor::Id => {
+                self.no_ids = true;
+                Cursor::Time
+            }
             Cursor::Time => return None,
         };
         self.longest = self.longest.max(count);

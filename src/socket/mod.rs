@@ -35,11 +35,11 @@ mod websocket;
 
 pub(crate) use connect::Target;
 pub use event::RawEvent;
-pub(crate) use inbox::{Item, Taken};
+pub(crate) use inbox::Item;
 pub(crate) use line::Line;
 pub(crate) use policy::Policy;
 pub use policy::{Reconnect, SentAway};
-pub(crate) use session::{Host, Limits, Next, Session, SessionId, SessionWatch};
+pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionWatch, Waited, Waker};
 pub(crate) use standing::Repeating;
 pub use transport::Transport;
 pub(crate) use watch::Filter;

@@ -12,7 +12,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connect::{ConnectFailure, Target};
 use crate::socket::event::{AckArgs, RawEvent};
-use crate::socket::inbox::Taken;
+use crate::socket::inbox::Item;
 use crate::socket::keeper;
 use crate::socket::line::{Line, Unsent};
 use crate::socket::link::{LinkEnd, reason};
@@ -225,42 +225,55 @@ impl Session {
         Watching::new(Arc::clone(&self.shared), None, filter)
     }
 
-    /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.
-    pub(crate) fn next(&self, until: Option<Instant>) -> Next {
-        if let Some(taken) = self.shared.outlet.try_pop() {
-            return Next::Item(taken);
-        }
-        if let Err(error) = self.shared.check_process() {
-            let told = self.closed.swap(true, Ordering::AcqRel);
-            return if told { Next::Closed } else { Next::Failed(error) };
-        }
-        let wish = |state: &mut State| match self.shared.pop(state) {
-            Some(taken) => Some(Next::Item(taken)),
-            // The rest of what is kept outside goes before the end.
-            None if std::mem::take(&mut state.nudged) => Some(Next::Nothing),
-            None if matches!(state.phase, Phase::Closed) => {
-                Some(state.failure.take().map_or(Next::Closed, Next::Failed))
-            }
-            None => None,
-        };
-        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Next::Nothing)
+    /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.shared.outlet.take()
     }
 
-    /// As [`next`](Session::next), but leaves the end of the session to be found by that.
-    pub(crate) fn next_item(&self, until: Instant) -> Option<Taken> {
-        let wish = |state: &mut State| match self.shared.pop(state) {
-            Some(taken) => Some(Some(taken)),
-            None => matches!(state.phase, Phase::Closed).then_some(None),
+    /// Waits until there is something to [`take`](Session::take), but not longer than `until`.
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>) -> Waited {
+        if !self.shared.outlet.is_empty() {
+            return Waited::Items;
+        }
+        if self.shared.check_process().is_err() {
+            return Waited::Ended;
+        }
+        let wish = |state: &mut State| {
+            if self.shared.outlet.refill(&mut state.inbox) {
+                return Some(Waited::Items);
+            }
+            // What is kept outside goes before the end.
+            if std::mem::take(&mut state.nudged) {
+                return Some(Waited::Nothing);
+            }
+            matches!(state.phase, Phase::Closed).then_some(Waited::Ended)
         };
-        self.shared.wait(Waiter::Consumer, Some(until), wish).flatten()
+        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
+    }
+
+    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        if let Err(error) = self.shared.check_process() {
+            let told = self.closed.swap(true, Ordering::AcqRel);
+            return (!told).then_some(error);
+        }
+        self.shared.lock().failure.take()
+    }
+
+    /// To reach the consumers from another thread.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.shared))
     }
 
     /// Something is ready for consumers that the session does not know of: one more of those who wait for events gets
-    /// [`Next::Nothing`] before its time.
+    /// [`Waited::Nothing`] before its time.
     pub(crate) fn nudge(&self) {
-        let mut state = self.shared.lock();
-        state.nudged = true;
-        self.shared.consumers.notify_one();
+        self.shared.nudge();
+    }
+
+    /// As [`nudge`](Session::nudge), also if all who wait are blocked in a read.
+    pub(crate) fn nudge_reader(&self) {
+        self.shared.nudge_reader();
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
@@ -279,11 +292,6 @@ impl Session {
             state.retry_at = Instant::now();
             self.shared.tell_all(&mut state);
         }
-    }
-
-    /// Whether the link is down but will be dialled again.
-    pub(crate) fn will_return(&self) -> bool {
-        matches!(self.shared.lock().phase, Phase::Down | Phase::Restoring(_))
     }
 
     /// Waits, unless the link is lost first.
@@ -388,15 +396,42 @@ impl Drop for Session {
     }
 }
 
-/// What [`Session::next`] found.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Item(Taken),
-    /// Ended by the crate, for this reason. Comes once.
-    Failed(Error),
-    Closed,
-    /// Not in time, or [nudged](Session::nudge).
+/// What [`Session::wait_for_items`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// There is something to take.
+    Items,
+    /// Nothing in time, or [nudged](Session::nudge).
     Nothing,
+    /// The session is over, and everything is taken.
+    Ended,
+}
+
+/// Wakes the consumers of a session from another thread, without keeping the session alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(Arc<Shared>);
+
+impl Waker {
+    /// As [`Session::nudge`].
+    pub(crate) fn nudge(&self) {
+        self.0.nudge();
+    }
+
+    /// Until the returned guard is dropped, a consumer that waits looks up now and then.
+    pub(crate) fn announce(&self) -> Announced {
+        self.0.lock().helpers += 1;
+        Announced(Arc::clone(&self.0))
+    }
+}
+
+/// A helper is at work that will have something for the consumers: see [`Waker::announce`].
+#[derive(Debug)]
+pub(crate) struct Announced(Arc<Shared>);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.0.lock().helpers -= 1;
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
-use crate::socket::inbox::{Inbox, Outlet, Taken};
+use crate::socket::inbox::{Inbox, Outlet};
 use crate::socket::link::Link;
 use crate::socket::policy::Policy;
 use crate::socket::session::{Host, Limits};
@@ -29,8 +29,8 @@ pub(crate) enum Waiter {
     Other,
 }
 
-/// How long a read may block while a link is being restored.
-const RESTORING_SLICE: Duration = Duration::from_millis(10);
+/// How long a read may block while a link is being restored, or a helper is at work.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub(crate) struct Shared {
@@ -86,11 +86,6 @@ impl Shared {
         ))
     }
 
-    /// The next item for a consumer.
-    pub(crate) fn pop(&self, state: &mut State) -> Option<Taken> {
-        self.outlet.pop(&mut state.inbox)
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in another thread must not spread: the state is consistent between any two statements of ours.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -127,12 +122,14 @@ impl Shared {
     ) -> MutexGuard<'a, State> {
         match state.link().filter(|_| !state.reading).cloned() {
             Some(link) => {
-                // The end of restoring is not announced by the socket: look up now and then.
+                // The end of restoring is not announced by the socket, and what a helper brings neither: look up now and
+                // then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
-                let slice = deadline::after(RESTORING_SLICE);
+                let helped = who == Waiter::Consumer && state.helpers > 0;
+                let slice = deadline::after(SLICE);
                 let until = match until {
-                    Some(until) if restoring => Some(until.min(slice)),
-                    None if restoring => Some(slice),
+                    Some(until) if restoring || helped => Some(until.min(slice)),
+                    None if restoring || helped => Some(slice),
                     until => until,
                 };
                 self.read(state, &link, until)
@@ -190,6 +187,25 @@ impl Shared {
         };
         *count(&mut state) -= 1;
         state
+    }
+
+    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.consumers.notify_one();
+    }
+
+    /// The same, also if the only consumer is the one who reads, and hears no bell.
+    pub(crate) fn nudge_reader(&self) {
+        let reading = {
+            let mut state = self.lock();
+            state.nudged = true;
+            self.consumers.notify_one();
+            state.link().filter(|_| state.reading && state.consumers == 0).cloned()
+        };
+        if let Some(link) = reading {
+            link.nudge();
+        }
     }
 
     /// Wakes those whom the filed things concern.

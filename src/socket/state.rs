@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) heard: u64,
     /// A consumer is to look elsewhere.
     pub(crate) nudged: bool,
+    /// How many helpers are at work that will nudge.
+    pub(crate) helpers: usize,
     pub(crate) inbox: Inbox,
     /// The acks that somebody waits for, and those of them that have come.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
@@ -109,6 +111,7 @@ impl State {
             others: 0,
             heard: 0,
             nudged: false,
+            helpers: 0,
             inbox,
             acks: HashMap::new(),
             watches: Vec::new(),

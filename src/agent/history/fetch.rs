@@ -1,23 +1,52 @@
-//! What a room's history says about a gap.
+//! Pages of a room's history.
 
 use std::time::Duration;
 
-use crate::agent::track::Since;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
 use crate::rest::{Client, Messages, Walk};
 use crate::socket::Session;
 
-pub(crate) const PAGE: u32 = 100;
+pub(super) const PAGE: u32 = 100;
 /// Beyond this a gap is not filled: it would take all day, and all memory.
-const MOST: usize = 10_000;
+pub(super) const MOST: usize = 10_000;
 
-/// The newest message of a room, to know later what came after it.
+/// The end of a room's history, newest first.
+pub(super) struct FirstPage {
+    pub(super) messages: Vec<Message>,
+    /// There is nothing before it.
+    pub(super) is_whole: bool,
+}
+
+/// What the server takes when nobody asks for another limit: a shorter page has all there is.
+const FIRST_PAGE: u32 = 50;
+
+/// # Errors
+/// What the server says.
+pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<FirstPage> {
+    let mut limit = FIRST_PAGE;
+    let messages = smaller_page(client, room, dm, None, &mut limit)?;
+    Ok(FirstPage { is_whole: messages.len() < limit as usize, messages })
+}
+
+/// A page of at most `limit` messages. If it is too large for an answer, or cannot be read, a smaller one is asked for, and
+/// `limit` says so.
 ///
 /// # Errors
 /// What the server says.
-pub(crate) fn newest(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<Option<Message>> {
-    Ok(page(client, room, dm, None, 1)?.into_iter().next())
+pub(super) fn smaller_page(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    before: Option<&Timestamp>,
+    limit: &mut u32,
+) -> Result<Vec<Message>> {
+    loop {
+        match page(client, room, dm, before, *limit) {
+            Err(error) if error.kind() == ErrorKind::Protocol && *limit > 1 => *limit = (*limit / 4).max(1),
+            other => return other,
+        }
+    }
 }
 
 /// One of the last messages of a room, by its id.
@@ -32,24 +61,6 @@ pub(crate) fn recent(
     id: &MessageId,
 ) -> Result<Option<Message>> {
     Ok(page(client, room, dm, None, PAGE)?.into_iter().find(|message| message.id == *id))
-}
-
-/// Everything since then, oldest first, with some messages from before it.
-///
-/// # Errors
-/// What the server says, also when there is more than can be fetched.
-pub(crate) fn since(client: &Client, room: &AgencyId, dm: &mut bool, since: &Since) -> Result<Vec<Message>> {
-    let since = match since {
-        Since::Time(time) => Some(time),
-        Since::Beginning => None,
-        Since::Unknown => {
-            return Err(Error::new(
-                ErrorKind::Forbidden,
-                "the room's history could not be read when it was joined",
-            ));
-        }
-    };
-    walk_back(client, room, dm, |message| since.is_some_and(|since| message.created_at < *since))
 }
 
 /// How often a history is asked for that does not come, and how long to wait in between at first.
@@ -139,10 +150,20 @@ pub(crate) fn page(
         other => other?,
     };
     // Documented as newest first, which some clients do not rely on.
-    if let (Some(first), Some(last)) = (page.first(), page.last())
-        && first.created_at < last.created_at
-    {
+    if is_oldest_first(&page) {
         page.reverse();
     }
     Ok(page)
+}
+
+/// Whether more messages follow an earlier one than a later one: clocks differ, so that two of them say nothing.
+fn is_oldest_first(page: &[Message]) -> bool {
+    let (mut rising, mut falling) = (0, 0);
+    for pair in page.windows(2) {
+        if let [one, other] = pair {
+            rising += usize::from(one.created_at < other.created_at);
+            falling += usize::from(one.created_at > other.created_at);
+        }
+    }
+    rising > falling
 }
