@@ -30,7 +30,7 @@ impl log::Log for Everything {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // tungstenite and ureq trace whole requests and messages; the README says so. What is ours, and anything
+        // tungstenite traces whole messages; the README says so. What is ours, and anything
         // that is not `trace`, must be clean.
         if record.target().starts_with("crustocean") || record.level() < log::Level::Trace {
             let _ =

@@ -283,12 +283,16 @@ impl Agent {
     /// Runs that are open end as errors, and no room is shown as being thought about. Telling a server that has stopped
     /// reading so may take the 8 s that any write may, on top.
     ///
+    /// Calls of [`client`](Agent::client) that are under way on other threads end at once, with
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     #[inline]
     pub fn close(self) -> Result<()> {
+        self.inner.client.shutdown();
         self.inner.runs.end_all("the agent was closed");
         self.inner.thoughts.end_all();
         self.inner.delivery.stop();

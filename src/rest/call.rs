@@ -60,6 +60,7 @@ impl Client {
     /// Sends a request with this client's credential; as an agent, once more with a new session if the old one has
     /// ended.
     fn send(&self, request: &Request<'_>) -> Result<Answer> {
+        self.0.http.check_process()?;
         match &self.0.credentials {
             Credentials::Anonymous => self.send_with(request, None).map_err(|error| match error.kind() {
                 ErrorKind::Unauthorized => error.reworded(
