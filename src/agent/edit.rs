@@ -51,6 +51,7 @@ impl Agent {
                     let text = "the connection broke before the edit was seen, and did not come back in time";
                     Error::new(ErrorKind::MaybeSent, text)
                 }
+                ErrorKind::Closed if tried => Error::cut_off_by_close(),
                 _ => error,
             })?;
             let watching = line.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
@@ -64,6 +65,9 @@ impl Agent {
             }
             tried = true;
             if let Some(outcome) = self.echo(message, content, |deadline| watching.next(deadline)) {
+                if outcome.is_ok() {
+                    line.confirm();
+                }
                 return outcome;
             }
         }
@@ -97,10 +101,7 @@ impl Agent {
                     Err(_) => {}
                 },
                 Ok(None) => break,
-                Err(error) if error.is_closed() => {
-                    let text = "the agent was closed before the edit was seen in the room";
-                    return Some(Err(Error::new(ErrorKind::MaybeSent, text)));
-                }
+                Err(error) if error.is_closed() => return Some(Err(error)),
                 Err(_) => return None,
             }
         }

@@ -161,7 +161,7 @@ impl Agent {
                 Err(error) if said == 0 => return Err(error),
                 Err(error) => {
                     let text = format!("{said} of {count} parts of the message were sent, then: {error}");
-                    return Err(error.reworded(ErrorKind::MaybeSent, text));
+                    return Err(error.sent_in_part(text));
                 }
             }
         }

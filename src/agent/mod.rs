@@ -190,7 +190,8 @@ impl Agent {
             transport: options.transport,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let session = Session::open(target, Arc::new(door), limits, options.policy)?;
+        let name = format!("@{}", me.username);
+        let session = Session::open(&name, target, Arc::new(door), limits, options.policy)?;
         Ok(Agent {
             inner: Arc::new(Inner {
                 session,

@@ -71,20 +71,22 @@ impl Post<'_> {
     pub(crate) fn run(mut self) -> Result<Message, Failed> {
         let payload = self.message.payload(self.room)?;
         let until = deadline::after(self.send_timeout);
-        let (generation, watching) = loop {
+        let (up, watching) = loop {
             let up = self.session.line(until)?;
             let watching = up.watch(self.echo_filter());
             match up.emit("send-message", &payload) {
-                Ok(()) => break (up.generation, watching),
+                Ok(()) => break (up, watching),
                 // The link was over before: the next one may take it.
                 Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
                 Err(error) if error.kind() == ErrorKind::MaybeSent => {
                     drop(watching);
                     return self.settle(up.generation);
                 }
+                Err(error) if error.may_have_been_sent() => return Err(self.in_doubt(up.generation, error)),
                 Err(error) => return Err(error.into()),
             }
         };
+        let generation = up.generation;
         let mut deadline = deadline::after(self.echo_timeout);
         let mut said = None;
         let mut alike: Option<Message> = None;
@@ -100,6 +102,7 @@ impl Post<'_> {
                     let message: Message = read(&event)?;
                     match self.is_it(&message) {
                         Some(Likeness::Same) => {
+                            up.confirm();
                             self.marks.learn(Marks::CARRIED);
                             return Ok(message);
                         }
@@ -118,7 +121,7 @@ impl Post<'_> {
                 Err(error) => {
                     drop(watching);
                     return if error.is_closed() {
-                        Err(self.in_doubt(generation, closed_midway()))
+                        Err(self.in_doubt(generation, Error::cut_off_by_close()))
                     } else {
                         self.settle(generation)
                     };
@@ -230,7 +233,7 @@ impl Post<'_> {
                     }
                 }
                 Ok(None) => return Ok(None),
-                Err(error) if error.is_closed() => return Err(closed_midway()),
+                Err(error) if error.is_closed() => return Err(Error::cut_off_by_close()),
                 Err(error) => return Err(cannot_be_told(error)),
             }
         }
@@ -293,16 +296,10 @@ impl Post<'_> {
     }
 }
 
-fn closed_midway() -> Error {
-    let text =
-        "the agent was closed here before the message was seen in the room: it may or may not have arrived";
-    Error::closed().reworded(ErrorKind::Closed, text)
-}
-
 /// The history that would tell cannot be read.
 fn cannot_be_told(why: Error) -> Error {
     if why.is_closed() {
-        return closed_midway();
+        return Error::cut_off_by_close();
     }
     let text = format!(
         "the connection broke, and whether the message arrived cannot be told: {why}; agent.repost(..) looks before it \

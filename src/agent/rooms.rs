@@ -195,6 +195,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     let mut said = None;
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
+            line.confirm();
             return event.read().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
@@ -313,6 +314,9 @@ pub(crate) fn join_together(
             // At least one is refused: give the others a moment.
             Err(_) => deadline = deadline.min(deadline::after(DOUBT)),
         }
+    }
+    if missing.is_empty() {
+        line.confirm();
     }
     Ok((confirmed, missing))
 }

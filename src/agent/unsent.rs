@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::agent::post::{Doubt, Failed, Post, new_mark};
 use crate::agent::{Agent, Inner, Outgoing};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message};
 
 /// What was posted, as the room has it: the message, or all parts of one that was too long to be one.
@@ -95,8 +95,7 @@ impl Unsent {
             _ => {
                 let count = said + self.parts.len();
                 let text = format!("{said} of {count} parts of the message are in the room, then: {error}");
-                let kind = if error.is_closed() { ErrorKind::Closed } else { ErrorKind::MaybeSent };
-                error.reworded(kind, text)
+                error.sent_in_part(text)
             }
         };
         error.with_detail(self)
@@ -120,7 +119,7 @@ impl Agent {
     /// has heard nothing for `pingInterval` and `pingTimeout`, usually 45 s: that is the longest this waits (and 2
     /// minutes if the server has other ideas), besides what [`post`](crate::Room::post) takes.
     ///
-    /// If the error was a [`Timeout`](ErrorKind::Timeout), the server took the message and has not shown it. It is
+    /// If the error was a [`Timeout`](crate::ErrorKind::Timeout), the server took the message and has not shown it. It is
     /// looked for and then sent again. Should it come late nevertheless, both have the same `post_id` in their metadata.
     ///
     /// ```no_run

@@ -111,6 +111,7 @@ pub(crate) fn connect(
         deadline::after(target.dial_timeout),
         if recovery.is_some() { EARLY_REPLAY } else { EARLY },
     )?;
+    link.confirm(u64::MAX);
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
 }

@@ -15,6 +15,7 @@ mod inbox;
 mod keeper;
 mod line;
 mod link;
+mod log_queue;
 mod packet;
 mod payload;
 mod pipe;

@@ -276,13 +276,17 @@ fn end_event(mut frame: Vec<u8>) -> Result<String> {
     String::from_utf8(frame).map_err(|error| Error::invalid("the payload is not UTF-8").with_source(error))
 }
 
-/// The Engine.IO frame of an ack: `43<id>[payload]`.
+/// The payload of an ack.
 ///
 /// # Errors
-/// `Invalid` when the payload cannot be written as JSON.
-pub(crate) fn encode_ack(id: u64, payload: &impl Serialize) -> Result<String> {
-    let payload = serde_json::to_string(payload).map_err(not_json)?;
-    Ok(format!("43{id}[{payload}]"))
+/// `Invalid` when it cannot be written as JSON.
+pub(crate) fn encode_payload(payload: &impl Serialize) -> Result<String> {
+    serde_json::to_string(payload).map_err(not_json)
+}
+
+/// The Engine.IO frame of an ack: `43<id>[payload]`. The payload is JSON.
+pub(crate) fn ack_frame(id: u64, payload: &str) -> String {
+    format!("43{id}[{payload}]")
 }
 
 fn not_json(error: serde_json::Error) -> Error {
@@ -447,6 +451,6 @@ mod tests {
         assert!(encode_event("disconnecting", None, &1).is_err());
         let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
         assert_eq!(encode_event("q", None, &unwritable).unwrap_err().kind(), crate::ErrorKind::Invalid);
-        assert_eq!(encode_ack(7, &"ok").unwrap(), r#"437["ok"]"#);
+        assert_eq!(ack_frame(7, &encode_payload(&"ok").unwrap()), r#"437["ok"]"#);
     }
 }

@@ -13,6 +13,7 @@ mod common;
 
 mod acks;
 mod backfill;
+mod close;
 mod close_rest;
 mod commands;
 mod connect;

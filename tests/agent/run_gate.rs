@@ -215,7 +215,7 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
         conn.send_event("agent-run-interrupt", json!({"runId": start["runId"], "action": "stop"}));
         let end = conn.expect_event("agent-run-error");
         assert!(end.to_string().len() < 900_000);
-        conn.recv(SOON);
+        conn.until_gone(SOON);
     });
     let agent = scripted(&server);
     let room = agent.join("ag-1").unwrap();
