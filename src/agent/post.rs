@@ -246,7 +246,7 @@ impl Post<'_> {
     fn look(&mut self, back_by: Instant) -> Result<Option<Message>> {
         let (me, mark, text) = (self.me.id.as_str(), self.mark, self.message.text());
         let old = |message: &Message| match &self.since {
-            Since::Time(time) => message.created_at < *time,
+            Since::Time(bound) => message.created_at.to_system_time().is_some_and(|time| time < *bound),
             Since::Beginning | Since::Unknown => false,
         };
         let same = |message: &Message| is_it(message, me, mark, text) == Some(Likeness::Same);
