@@ -90,7 +90,7 @@ impl Agent {
                     said.get_or_insert_with(|| complaint(&event));
                     deadline = deadline.min(deadline::after(DOUBT));
                 }
-                Ok(Some(event)) => match event.read::<MessageEdited>() {
+                Ok(Some(event)) => match event.first::<MessageEdited>() {
                     Ok(edit) if edit.message_id != *message => {}
                     Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
                     Ok(edit) => {

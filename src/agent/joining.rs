@@ -7,7 +7,7 @@ use crate::agent::rooms::{About, join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Conversation, Message};
+use crate::model::{AgencyId, AgencyJoined, Conversation, List, Message};
 
 impl Agent {
     /// Joins a room, named by its slug or its id, and waits until the server confirms it. It becomes the room that
@@ -59,7 +59,7 @@ impl Agent {
     /// # Errors
     /// Those of any REST call.
     #[inline]
-    pub fn dms(&self) -> Result<Vec<Conversation>> {
+    pub fn dms(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
 
@@ -137,7 +137,7 @@ impl Agent {
             about.dm = true;
             rooms.add(id, about.clone());
         }
-        Ok(Room::new(self.clone(), id.clone(), about, joined.members))
+        Ok(Room::new(self.clone(), id.clone(), about, joined.members.into_vec()))
     }
 
     fn prepare(&self, id: &AgencyId, dm: bool) {
@@ -209,7 +209,7 @@ impl Agent {
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
                 delivery.after_join(client, id, about.dm);
-                let members = confirmed.swap_remove(at).members;
+                let members = confirmed.swap_remove(at).members.into_vec();
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), members));
             } else if !ids.contains(id) {
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), Vec::new()));

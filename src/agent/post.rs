@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
+
 use crate::agent::backfill;
 use crate::agent::event::complaint;
 use crate::agent::history::Since;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Read;
 use crate::model::{AgencyId, Message, User};
 use crate::rest::Client;
 use crate::socket::{Filter, RawEvent, Session, SessionId, SessionWatch};
@@ -288,7 +289,7 @@ impl Post<'_> {
         let (me, mark, text) = (self.me.id.clone(), self.mark.to_owned(), self.message.text().to_owned());
         let room = self.room.clone();
         Box::new(move |event| match event.name() {
-            "message" => event.read().is_ok_and(|message: Message| {
+            "message" => event.first().is_ok_and(|message: Message| {
                 message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
             }),
             name => name == "error",
@@ -374,8 +375,8 @@ pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     !stem.is_empty() && stem.len() >= shortest && sent.starts_with(stem)
 }
 
-fn read<T: Read>(event: &RawEvent) -> Result<T> {
-    event.read().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
+fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T> {
+    event.first().map_err(|error| Error::protocol("cannot read the room's message").with_source(error))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Outgoing, Posted};
 use crate::error::Result;
-use crate::model::{AgencyId, LoopGuard, Member, Message, MessageId};
+use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageId};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -80,7 +80,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn fetch_members(&self) -> Result<Vec<Member>> {
+    pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
 

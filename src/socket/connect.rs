@@ -249,7 +249,7 @@ fn refusal(json: &str) -> Error {
         Ok([message]) => json::text(message),
         Err(_) => json::from_str(json).ok(),
     };
-    let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
+    let message = decode(json).unwrap_or_default();
     let message = snippet(&message);
     let text = if message.is_empty() {
         "the server refused the connection: the token is wrong, expired or revoked".to_owned()
