@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crustocean::{Agent, Event, RecvError};
+use crustocean::{Agent, Event, agent::RecvError};
 use crustocean_bench::bare::{Bare, BareHttp};
 use crustocean_bench::{TOKEN, replay};
 use divan::Bencher;

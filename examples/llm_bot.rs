@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
 
-use crustocean::{Agent, ExchangeLimit, Message, Outgoing};
+use crustocean::{Agent, Message, Outgoing, agent::ExchangeLimit};
 use serde_json::{Value, json};
 
 mod support;

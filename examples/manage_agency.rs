@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crustocean::{Client, ErrorKind, Result, WebhookEvent};
+use crustocean::{Client, ErrorKind, Result, webhook::WebhookEvent};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let secret = std::env::var("WEBHOOK_SECRET").unwrap_or_default();
     let mut subscription = client.webhooks(&agency.id).create(events_url, events);
     if !secret.is_empty() {
-        subscription = subscription.secret(secret);
+        subscription = subscription.secret(secret.try_into()?);
     }
     println!("subscription {}", subscription.send()?.id);
     Ok(())

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use crustocean::{RecvError, Result};
+use crustocean::{Result, agent::RecvError};
 
 mod support;
 

@@ -8,7 +8,7 @@
 use std::env::var;
 use std::error::Error;
 
-use crustocean::{Agent, Message, Outgoing, Run};
+use crustocean::{Agent, Message, Outgoing, run::Run};
 use serde_json::{Value, json};
 
 mod support;

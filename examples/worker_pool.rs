@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use crustocean::{ExchangeLimit, Mentions, Result};
+use crustocean::{Mentions, Result, agent::ExchangeLimit};
 
 mod support;
 

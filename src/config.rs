@@ -6,6 +6,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
+use crate::net::CancelToken;
 use crate::net::proxy::ProxyChoice;
 use crate::net::url::ApiUrl;
 
@@ -43,6 +44,8 @@ pub(crate) struct Config {
     /// PEM: a certificate, those that vouch for it, and the key. Read when the TLS backend is set up.
     pub(crate) client_identity: Option<Zeroizing<Vec<u8>>>,
     pub(crate) proxy: ProxyChoice,
+    /// Ends what is made with these settings.
+    pub(crate) stop: CancelToken,
 }
 
 impl fmt::Debug for Config {
@@ -77,6 +80,7 @@ impl Default for Config {
             accept_invalid_certificates: false,
             client_identity: None,
             proxy: ProxyChoice::Environment,
+            stop: CancelToken::default(),
         }
     }
 }
@@ -112,8 +116,8 @@ impl Config {
     }
 }
 
-/// Builds a [`Client`](crate::Client) or an [`Agent`](crate::Agent): see [`ClientBuilder`](crate::ClientBuilder)
-/// and [`AgentBuilder`](crate::AgentBuilder) for how each ends. These settings are the ones both have.
+/// Builds a [`Client`](crate::Client) or an [`Agent`](crate::Agent): see [`ClientBuilder`](crate::rest::ClientBuilder)
+/// and [`AgentBuilder`](crate::agent::AgentBuilder) for how each ends. These settings are the ones both have.
 #[must_use = "a builder does nothing until it is finished"]
 #[derive(Clone)]
 pub struct Builder<O> {

@@ -140,7 +140,7 @@ impl BareHttp {
         let exchanged = self.call("POST", "/api/auth/agent", &format!("{{\"agentToken\":\"{TOKEN}\"}}"));
         serde_json::from_slice::<serde_json::Value>(&exchanged).expect("JSON");
         let agencies = self.call("GET", "/api/agencies", "");
-        serde_json::from_slice::<Vec<crustocean::Agency>>(&agencies).expect("agencies");
+        serde_json::from_slice::<Vec<crustocean::model::Agency>>(&agencies).expect("agencies");
         let newest = self.call("GET", &format!("/api/agencies/{ROOM}/messages?limit=1"), "");
         serde_json::from_slice::<Vec<Message>>(&newest).expect("messages");
     }

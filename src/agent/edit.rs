@@ -6,6 +6,7 @@ use crate::agent::event::complaint;
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::same_words;
 use crate::agent::{Agent, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, MessageId};
 use crate::socket::RawEvent;
@@ -26,9 +27,9 @@ impl Agent {
     /// - [`Rejected`](ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
     ///   is not the agent's own, for one. (The server does not say what a complaint is about.)
     /// - [`NotSent`](ErrorKind::NotSent), [`MaybeSent`](ErrorKind::MaybeSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::AgentBuilder::send_timeout).
+    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
     /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
-    ///   [`post_timeout`](crate::AgentBuilder::post_timeout).
+    ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
@@ -42,7 +43,7 @@ impl Agent {
     ) -> Result<MessageEdited> {
         let content = self.checked_edit(text)?;
         let payload = EditMessage { agency_id: room, message_id: message, content };
-        let until = Instant::now() + self.options().send_timeout;
+        let until = deadline::after(self.options().send_timeout);
         let mut tried = false;
         loop {
             let line = self.session().line(until).map_err(|error| match error.kind() {
@@ -50,6 +51,7 @@ impl Agent {
                     let text = "the connection broke before the edit was seen, and did not come back in time";
                     Error::new(ErrorKind::MaybeSent, text)
                 }
+                ErrorKind::Closed if tried => Error::cut_off_by_close(),
                 _ => error,
             })?;
             let watching = line.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
@@ -63,6 +65,9 @@ impl Agent {
             }
             tried = true;
             if let Some(outcome) = self.echo(message, content, |deadline| watching.next(deadline)) {
+                if outcome.is_ok() {
+                    line.confirm();
+                }
                 return outcome;
             }
         }
@@ -76,30 +81,27 @@ impl Agent {
         next: impl Fn(Instant) -> Result<Option<RawEvent>>,
     ) -> Option<Result<MessageEdited>> {
         let limit = self.options().post_timeout;
-        let mut deadline = Instant::now() + limit;
+        let mut deadline = deadline::after(limit);
         let mut said = None;
         let mut other = None;
         loop {
             match next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
                     said.get_or_insert_with(|| complaint(&event));
-                    deadline = deadline.min(Instant::now() + DOUBT);
+                    deadline = deadline.min(deadline::after(DOUBT));
                 }
-                Ok(Some(event)) => match event.read::<MessageEdited>() {
+                Ok(Some(event)) => match event.first::<MessageEdited>() {
                     Ok(edit) if edit.message_id != *message => {}
                     Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
                     Ok(edit) => {
                         let cut_off = same_words(&edit.content, text, 1);
-                        deadline = deadline.min(Instant::now() + if cut_off { DOUBT } else { LONG_DOUBT });
+                        deadline = deadline.min(deadline::after(if cut_off { DOUBT } else { LONG_DOUBT }));
                         other = Some(edit);
                     }
                     Err(_) => {}
                 },
                 Ok(None) => break,
-                Err(error) if error.is_closed() => {
-                    let text = "the agent was closed before the edit was seen in the room";
-                    return Some(Err(Error::new(ErrorKind::MaybeSent, text)));
-                }
+                Err(error) if error.is_closed() => return Some(Err(error)),
                 Err(_) => return None,
             }
         }

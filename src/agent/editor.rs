@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::outgoing::EditMessage;
 use crate::agent::{Outgoing, Room};
+use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Message, MessageEdited};
 
@@ -20,7 +21,7 @@ impl Room {
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
         let message = message.into();
         let text = self.agent().checked_edit(message.text())?.to_owned();
-        let message = self.post(message)?;
+        let message = self.post(message)?.first;
         Ok(Editor {
             room: self.clone(),
             message,
@@ -102,7 +103,7 @@ impl Editor {
     /// As [`Room::edit`]. The text still waits then.
     #[inline]
     pub fn flush(&mut self) -> Result<()> {
-        self.send(Instant::now() + self.room.agent().options().send_timeout)
+        self.send(deadline::after(self.room.agent().options().send_timeout))
     }
 
     /// Sets the last text and waits until the room shows it.
@@ -140,7 +141,7 @@ impl Editor {
 impl Drop for Editor {
     #[inline]
     fn drop(&mut self) {
-        if let Err(error) = self.send(Instant::now() + DROP_TIMEOUT) {
+        if let Err(error) = self.send(deadline::after(DROP_TIMEOUT)) {
             log::info!("the last text of a message could not be set: {error}");
         }
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::agent::presence::Presence;
 use crate::error::Error;
-use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, plain};
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
 use crate::socket::{Item, RawEvent};
 
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
@@ -112,17 +114,19 @@ pub enum Event {
     },
 }
 
-api_struct! {
-    /// The payload of the event `error`.
-    secret struct Complaint {
-        /// The server's words.
-        message: Option<String> = optional("message"),
-    }
+/// The payload of the event `error`.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Complaint {
+    /// The server's words.
+    pub message: Option<String>,
 }
+
+lenient!(read Complaint);
 
 /// The text of an `error` event.
 pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.read::<Complaint>() {
+    match event.first::<Complaint>() {
         Ok(Complaint { message: Some(message) }) => message,
         _ => "the server gave no reason".to_owned(),
     }
@@ -166,23 +170,16 @@ impl Event {
     /// The place is where the loop will find it: an event is large, and handing it back would move it at every step.
     #[inline]
     pub(crate) fn from_raw(raw: RawEvent, place: &mut Option<Event>) {
-        // Nearly always this one.
-        if raw.name() == "message"
-            && let Some(message) = plain::message(raw.args())
-        {
-            *place = Some(Event::Message(message));
-        } else {
-            *place = Event::from_any(raw);
-        }
+        *place = Event::from_any(raw);
     }
 
     #[inline(never)]
     fn from_any(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => raw.read().map(Event::Message),
-            "message-edited" => raw.read().map(Event::MessageEdited),
-            "agency-joined" => raw.read().map(Event::AgencyJoined),
-            "agency-invited" => raw.read().map(Event::AgencyInvited),
+            "message" => raw.first().map(Event::Message),
+            "message-edited" => raw.first().map(Event::MessageEdited),
+            "agency-joined" => raw.first().map(Event::AgencyJoined),
+            "agency-invited" => raw.first().map(Event::AgencyInvited),
             "error" => Ok(Event::ServerError { message: complaint(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::deadline;
 use crate::model::{AgencyId, Message, UserId};
 
 /// How often an agent answers one and the same other agent in one room, and how long it waits before it does: for
@@ -13,7 +14,7 @@ use crate::model::{AgencyId, Message, UserId};
 ///
 /// ```
 /// use std::time::Duration;
-/// use crustocean::ExchangeLimit;
+/// use crustocean::agent::ExchangeLimit;
 ///
 /// let patient = ExchangeLimit::default().count(20).delays([Duration::from_secs(2)]);
 /// # let _ = patient;
@@ -117,7 +118,7 @@ impl Exchanges {
             );
             return None;
         }
-        let due = now + self.limit.delay(pair.times.len());
+        let due = deadline::later(now, self.limit.delay(pair.times.len()));
         let due = pair.last_due.map_or(due, |last| last.max(due));
         pair.times.push_back(now);
         pair.last_due = Some(due);

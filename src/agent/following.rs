@@ -2,15 +2,15 @@
 //!
 //! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Event, Inner};
+use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
-use crate::socket::Item;
 
 /// Looking more often than this is no use to anybody.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -170,7 +170,7 @@ impl Agent {
     pub fn follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
-        self.inner.following.lock().dms = Some(Conversations { every, due: Instant::now() + every });
+        self.inner.following.lock().dms = Some(Conversations { every, due: deadline::after(every) });
         self.inner.following.activate();
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Agent {
         while let Some(errand) = following.take(Instant::now()) {
             if !session.is_up() {
                 // There is a look after every reconnect.
-                following.look(Instant::now() + AGAIN);
+                following.look(deadline::after(AGAIN));
                 return;
             }
             let done = match errand {
@@ -204,14 +204,9 @@ impl Agent {
             if let Err(error) = done {
                 log::info!("cannot look for new rooms: {error}");
                 following
-                    .look(Instant::now() + error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST));
+                    .look(deadline::after(error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST)));
             }
         }
-    }
-
-    /// Whether something may have been missed before this item.
-    pub(crate) fn is_gap(item: &Item) -> bool {
-        matches!(item, Item::Restored | Item::Lagged { .. })
     }
 
     /// Something may have been missed.
@@ -255,7 +250,7 @@ impl Agent {
                     // The link's fault: it is found on the list again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
                         invites.known.retain(|known| known != id);
-                        invites.due.get_or_insert(Instant::now() + AGAIN);
+                        invites.due.get_or_insert(deadline::after(AGAIN));
                     }
                 }
                 self.report_failed_join(id, error);
@@ -266,14 +261,14 @@ impl Agent {
     /// Compares the list of agencies with what is known.
     #[inline]
     fn find_invites(&self) -> Result<()> {
-        let Inner { client, following, rooms, feed, .. } = &*self.inner;
+        let Inner { client, following, rooms, delivery, .. } = &*self.inner;
         for agency in client.agencies().list()? {
             let wanted = agency.is_member == Some(true) && !rooms.contains(&agency.id);
             if wanted && !rooms.has_left(&agency.id) && following.note_invite(&agency.id) {
                 let invitation = Invitation { agency_id: agency.id.clone(), agency: Some(agency) };
                 self.accept(&invitation);
                 if rooms.contains(&invitation.agency_id) {
-                    feed.push(Event::AgencyInvited(invitation));
+                    delivery.push(Event::AgencyInvited(invitation));
                 }
             }
         }
@@ -282,25 +277,21 @@ impl Agent {
 
     #[inline]
     fn find_conversations(&self) -> Result<()> {
-        let Inner { client, rooms, feed, me, .. } = &*self.inner;
+        let Inner { client, rooms, delivery, me, .. } = &*self.inner;
         for dm in self.dms()? {
             let id = &dm.agency_id;
             if rooms.contains(id) || rooms.has_left(id) {
                 continue;
             }
-            feed.expect_from_the_beginning(id);
+            delivery.expect_from_the_beginning(id);
             match self.enter(id, About::dm(Some(&dm.participant.username)), false) {
-                Ok(_) => {
-                    if let Err(error) = feed.begin(client, id, &me.id) {
-                        feed.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) });
-                    }
-                }
+                Ok(_) => delivery.begin(client, id, &me.id),
                 Err(error) if error.kind() == ErrorKind::Rejected => {
-                    feed.forget(id);
+                    delivery.forget(id);
                     self.report_failed_join(id, error);
                 }
                 Err(error) => {
-                    feed.forget(id);
+                    delivery.forget(id);
                     return Err(error);
                 }
             }

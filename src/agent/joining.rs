@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use crate::agent::rooms::{About, join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room};
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Conversation, Message};
+use crate::model::{AgencyId, AgencyJoined, Conversation, List, Message};
 
 impl Agent {
     /// Joins a room, named by its slug or its id, and waits until the server confirms it. It becomes the room that
@@ -29,7 +30,7 @@ impl Agent {
     ///
     /// # Errors
     /// When the list cannot be had, or the connection is down for longer than the
-    /// [`join_timeout`](crate::AgentBuilder::join_timeout).
+    /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[inline]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
@@ -58,7 +59,7 @@ impl Agent {
     /// # Errors
     /// Those of any REST call.
     #[inline]
-    pub fn dms(&self) -> Result<Vec<Conversation>> {
+    pub fn dms(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
 
@@ -123,33 +124,37 @@ impl Agent {
 
     /// Joins one room; `choose`: to speak there from now on.
     pub(crate) fn enter(&self, id: &AgencyId, mut about: About, choose: bool) -> Result<Room> {
-        let Inner { feed, client, rooms, .. } = &*self.inner;
+        let Inner { delivery, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
-        let joined = self.enter_socket(id, &about, choose)?;
-        feed.after_join(client, id, about.dm);
+        let joined = self.enter_socket(id, &about, choose).inspect_err(|_| {
+            if !rooms.contains(id) {
+                delivery.forget(id);
+            }
+        })?;
+        delivery.after_join(client, id, about.dm);
         // By its id alone a conversation is known by where its history is.
-        if !about.dm && feed.position(id).1 {
+        if !about.dm && delivery.position(id).1 {
             about.dm = true;
             rooms.add(id, about.clone());
         }
-        Ok(Room::new(self.clone(), id.clone(), about, joined.members))
+        Ok(Room::new(self.clone(), id.clone(), about, joined.members.into_vec()))
     }
 
     fn prepare(&self, id: &AgencyId, dm: bool) {
-        let Inner { rooms, feed, client, .. } = &*self.inner;
+        let Inner { rooms, delivery, client, .. } = &*self.inner;
         if rooms.has_left(id) {
             // What was said since then is not missed by anybody.
-            feed.forget(id);
+            delivery.forget(id);
             rooms.expect(id);
         }
         // Before, because what is said between this and the join must not fall between two stools.
-        feed.before_join(client, id, dm);
+        delivery.before_join(client, id, dm);
     }
 
     fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
-        let deadline = Instant::now() + limit;
+        let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let line = session.line(deadline)?;
@@ -175,7 +180,7 @@ impl Agent {
     /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
     #[inline]
     fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
-        let Inner { session, client, rooms, feed, options, joining, .. } = &*self.inner;
+        let Inner { session, client, rooms, delivery, options, joining, .. } = &*self.inner;
         let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
         for (id, about) in &missing {
             self.prepare(id, about.dm);
@@ -184,7 +189,7 @@ impl Agent {
         let mut confirmed = Vec::new();
         if ids.len() > 1 {
             let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = session.line(Instant::now() + options.join_timeout)?;
+            let line = session.line(deadline::after(options.join_timeout))?;
             match join_together(&line, &ids, options.join_timeout) {
                 Ok((joined, _)) => confirmed = joined,
                 Err(error) if is_of_the_link(&error) => {}
@@ -203,8 +208,8 @@ impl Agent {
         let mut entered = Vec::new();
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
-                feed.after_join(client, id, about.dm);
-                let members = confirmed.swap_remove(at).members;
+                delivery.after_join(client, id, about.dm);
+                let members = confirmed.swap_remove(at).members.into_vec();
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), members));
             } else if !ids.contains(id) {
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), Vec::new()));
@@ -222,10 +227,10 @@ impl Agent {
     /// Out of the room here, then out of the agency there.
     #[inline]
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, feed, client, thoughts, .. } = &*self.inner;
+        let Inner { rooms, delivery, client, thoughts, .. } = &*self.inner;
         thoughts.end(id);
         let about = rooms.leave(id);
-        feed.forget(id);
+        delivery.forget(id);
         if dm || about.is_some_and(|about| about.dm) { Ok(()) } else { client.agencies().leave(id) }
     }
 
@@ -238,8 +243,8 @@ impl Agent {
     pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
         log::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);
-        self.inner.feed.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
-        self.inner.session.nudge();
+        self.inner.delivery.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
+        self.inner.session.nudge_reader();
     }
 }
 

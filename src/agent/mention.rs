@@ -7,8 +7,8 @@
 /// `(^|[^a-z0-9_-])@<handle>(?![a-z0-9_-])`.
 ///
 /// ```
-/// assert!(crustocean::is_mentioned("hey @Larry, hello", "larry"));
-/// assert!(!crustocean::is_mentioned("hey @larry_lobster", "larry"));
+/// assert!(crustocean::agent::is_mentioned("hey @Larry, hello", "larry"));
+/// assert!(!crustocean::agent::is_mentioned("hey @larry_lobster", "larry"));
 /// ```
 pub fn is_mentioned(text: &str, handle: &str) -> bool {
     let handle = handle.trim();

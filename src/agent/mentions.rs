@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use crate::agent::events::earlier;
 use crate::agent::exchange::{ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
 
 /// The messages that are for an [`Agent`] to answer, each once. From [`Agent::mentions`].
 ///
 /// They are those that [`should_respond`](Agent::should_respond) says yes to: the agent is mentioned or it is a direct
-/// message; neither its own words nor the platform's or a hook's; the loop guard allows one more hop. What was missed
-/// while the connection was down is among them. A message that mentions the agent only since it was edited is not.
+/// message; neither its own words nor the platform's; the loop guard allows one more hop. What was missed while the
+/// connection was down is among them, and so are posts of hooks. A message that mentions the agent only since it was
+/// edited is not.
 ///
 /// All other events are dropped. Who needs both takes [`Agent::events`] and asks `should_respond`; an agent that is to
 /// be in new rooms all the same [follows](Agent::follow_invites) its invitations.
@@ -36,7 +38,7 @@ use crate::model::{Message, MessageId};
 pub struct Mentions {
     agent: Agent,
     events: Events,
-    hooks: bool,
+    system: bool,
     desk: Arc<Mutex<Desk>>,
 }
 
@@ -61,7 +63,7 @@ impl Agent {
     /// them yet.
     #[inline]
     pub fn mentions(&self) -> Mentions {
-        Mentions { agent: self.clone(), events: self.events(), hooks: false, desk: Arc::default() }
+        Mentions { agent: self.clone(), events: self.events(), system: false, desk: Arc::default() }
     }
 }
 
@@ -69,18 +71,17 @@ impl Mentions {
     /// Answers other agents only so often and so fast. A message that has to wait for its time holds up nothing else:
     /// it comes when it is due, after others that came later.
     ///
-    /// Without it the [loop guard](crate::LoopGuard) alone keeps two agents from talking for ever.
+    /// Without it the [loop guard](crate::model::LoopGuard) alone keeps two agents from talking for ever.
     #[inline]
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.desk().exchanges = Some(Exchanges::new(limit));
         self
     }
 
-    /// Whether messages of hooks and of the platform that mention the agent come, too. A hook may prompt an agent that
-    /// way (docs.crustocean.chat, page "Autonomous workflows"); the loop guard does not apply to it. Defaults to false:
-    /// only heartbeats come.
-    pub fn hooks(mut self, on: bool) -> Self {
-        self.hooks = on;
+    /// Whether the platform's own words that mention the agent come, too, such as results of commands. Defaults to
+    /// false: of these only heartbeats come.
+    pub fn system(mut self, on: bool) -> Self {
+        self.system = on;
         self
     }
 
@@ -90,7 +91,7 @@ impl Mentions {
     /// As [`Events::recv_timeout`].
     #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
-        self.recv(Instant::now().checked_add(limit))
+        self.recv(Some(deadline::after(limit)))
     }
 
     /// Takes a message if one is waiting, and returns at once.
@@ -137,7 +138,7 @@ impl Mentions {
     fn consider(&self, message: Message) -> Option<Message> {
         match self.agent.decide(&message) {
             Decision::Respond => {}
-            Decision::FromSystem if self.hooks => {}
+            Decision::FromSystem if self.system => {}
             _ => return None,
         }
         let mut desk = self.desk();

@@ -4,7 +4,6 @@
 //! else needs: runs, commands, confirmed messages, guards against chatter. A program that does not ask for it does not
 //! compile it.
 
-mod backfill;
 mod builder;
 mod command;
 mod edit;
@@ -13,10 +12,9 @@ mod event;
 mod events;
 mod exchange;
 mod extras;
-mod feed;
 mod following;
-mod gap;
 mod grapheme;
+mod history;
 mod joining;
 mod long;
 mod mention;
@@ -27,12 +25,12 @@ mod presence;
 mod respond;
 mod room;
 mod rooms;
-mod run;
+pub(crate) mod run;
 mod sending;
 mod split;
 mod thinking;
 mod trace;
-mod track;
+mod unsent;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -50,26 +48,28 @@ pub use outgoing::Outgoing;
 pub use presence::Presence;
 pub use respond::Decision;
 pub use room::Room;
-pub use run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
 pub use thinking::Thinking;
 pub use trace::Trace;
+pub use unsent::{Posted, Unsent};
 
 use crate::config::{Builder, Config};
 use crate::error::Result;
 use crate::model::{AgencyId, User};
 use crate::net::{Dialer, Http};
 use crate::rest::{AgentSession, Client};
-use crate::socket::{Limits, Session, Taken, Target};
+pub use crate::socket::RawEvent;
+use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
 pub(crate) use extras::Extras;
-use feed::{Feed, Source};
 use following::Following;
+pub(crate) use history::fetch as backfill;
+use history::{Delivery, Since, Source};
 use long::Turn;
 use post::Marks;
+use respond::OwnResults;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
-use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
 /// connection is lost, into the rooms that it was in.
@@ -106,7 +106,7 @@ struct Inner {
     me: Arc<User>,
     rooms: Arc<Rooms>,
     following: Following,
-    feed: Feed,
+    delivery: Delivery,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
     marks: Marks,
@@ -114,6 +114,7 @@ struct Inner {
     long_turn: Turn,
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
+    own_results: OwnResults,
     options: AgentOptions,
 }
 
@@ -189,7 +190,8 @@ impl Agent {
             transport: options.transport,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let session = Session::open(target, Arc::new(door), limits, options.policy)?;
+        let name = format!("@{}", me.username);
+        let session = Session::open(&name, target, Arc::new(door), limits, options.policy)?;
         Ok(Agent {
             inner: Arc::new(Inner {
                 session,
@@ -197,12 +199,13 @@ impl Agent {
                 me,
                 rooms,
                 following: Following::default(),
-                feed: Feed::default(),
+                delivery: Delivery::default(),
                 joining: Mutex::new(()),
                 marks: Marks::default(),
                 long_turn: Turn::default(),
                 runs: OpenRuns::default(),
                 thoughts,
+                own_results: OwnResults::default(),
                 options,
             }),
         })
@@ -216,28 +219,35 @@ impl Agent {
         &self.inner.options
     }
 
-    pub(crate) fn long_turn(&self) -> &Turn {
-        &self.inner.long_turn
-    }
-
     /// From where on a room's history is news, and whether it is that of a direct conversation.
     pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
-        self.inner.feed.position(room)
+        self.inner.delivery.position(room)
     }
 
-    /// The next event, from what is there already or from `item`, put into a place that is empty.
-    #[inline]
-    pub(crate) fn next_event(&self, item: Option<Taken>, place: &mut Option<Event>) {
-        let Inner { session, client, rooms, feed, .. } = &*self.inner;
-        let source = Source { session, client, rooms };
-        match item {
-            Some(item) => feed.accept(item, &source, place),
-            None => *place = feed.take_ready(&source),
-        }
+    /// The next event that is due, if there is one.
+    pub(crate) fn next_event(&self) -> Option<Event> {
+        let Inner { session, client, rooms, delivery, .. } = &*self.inner;
+        let source = Source { session, client };
         let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
-        while place.as_ref().is_some_and(unwanted) {
-            *place = feed.take_ready(&source);
+        loop {
+            let event = delivery.take(&source);
+            if delivery.take_missed() {
+                self.look_for_rooms();
+            }
+            if !event.as_ref().is_some_and(unwanted) {
+                return event;
+            }
         }
+    }
+
+    /// When a consumer that waits has to look again.
+    pub(crate) fn delivery_deadline(&self) -> Option<std::time::Instant> {
+        self.inner.delivery.deadline()
+    }
+
+    /// Nothing comes any more.
+    pub(crate) fn end_delivery(&self) {
+        self.inner.delivery.end();
     }
 
     /// Who the agent is.
@@ -274,14 +284,19 @@ impl Agent {
     /// Runs that are open end as errors, and no room is shown as being thought about. Telling a server that has stopped
     /// reading so may take the 8 s that any write may, on top.
     ///
+    /// Calls of [`client`](Agent::client) that are under way on other threads end at once, with
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     #[inline]
     pub fn close(self) -> Result<()> {
+        self.inner.client.shutdown();
         self.inner.runs.end_all("the agent was closed");
         self.inner.thoughts.end_all();
+        self.inner.delivery.stop();
         self.inner.session.close(self.inner.options.close_timeout)
     }
 }

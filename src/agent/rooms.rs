@@ -2,11 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Agency, AgencyId, AgencyJoined};
 use crate::rest::AgentSession;
@@ -184,23 +187,24 @@ const DOUBT: Duration = Duration::from_millis(250);
 /// # Errors
 /// `Rejected` with the server's words, `Timeout`, or what happened to the link.
 pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = deadline::after(limit);
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
     let mut said = None;
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
-            return event.read().map_err(|error| {
+            line.confirm();
+            return event.first().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
         if said.is_none() {
             said = Some(complaint(&event));
-            deadline = deadline.min(Instant::now() + DOUBT);
+            deadline = deadline.min(deadline::after(DOUBT));
         }
     }
     Err(match said {
@@ -244,11 +248,10 @@ impl Door {
     }
 }
 
-payload! {
-    /// What the socket is opened with.
-    struct Auth<'a> {
-        token: &'a str = always("token"),
-    }
+/// What the socket is opened with.
+#[derive(Serialize)]
+struct Auth<'a> {
+    token: &'a str,
 }
 
 impl Host for Door {
@@ -300,18 +303,21 @@ pub(crate) fn join_together(
     for id in rooms {
         line.emit("join-agency", &JoinAgency { agency_id: id })?;
     }
-    let mut deadline = Instant::now() + limit;
+    let mut deadline = deadline::after(limit);
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
-        match event.read::<AgencyJoined>() {
+        match event.first::<AgencyJoined>() {
             Ok(joined) => {
                 if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
                 }
             }
             // At least one is refused: give the others a moment.
-            Err(_) => deadline = deadline.min(Instant::now() + DOUBT),
+            Err(_) => deadline = deadline.min(deadline::after(DOUBT)),
         }
+    }
+    if missing.is_empty() {
+        line.confirm();
     }
     Ok((confirmed, missing))
 }

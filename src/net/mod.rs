@@ -1,5 +1,6 @@
 //! Bytes in and out. Knows nothing of Crustocean or Socket.IO.
 
+pub(crate) mod cancel;
 pub(crate) mod dial;
 pub(crate) mod http;
 mod lookup;
@@ -10,7 +11,8 @@ pub(crate) mod tls;
 pub(crate) mod url;
 pub(crate) mod wire;
 
-pub(crate) use dial::{CancelToken, Dialer};
+pub(crate) use cancel::CancelToken;
+pub(crate) use dial::Dialer;
 pub(crate) use http::Http;
 pub(crate) use tls::Stream;
 pub(crate) use url::ApiUrl;

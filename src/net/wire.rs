@@ -25,7 +25,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    /// Shared only with a [`CancelToken`](super::dial::CancelToken), weakly.
+    /// Shared only with a [`CancelToken`](super::cancel::CancelToken), weakly.
     socket: Arc<TcpStream>,
     mode: Mode,
     deadline: Option<Instant>,

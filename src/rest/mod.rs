@@ -33,6 +33,8 @@ mod webhooks;
 use std::fmt;
 use std::sync::Arc;
 
+#[doc(inline)]
+pub use crate::token::{ClaimCode, ClaimUrl, MetricsKey, UserToken};
 pub use account::{Account, UpdateAccount};
 pub use agencies::{Agencies, CreateAgency, UpdateAgency};
 pub use agents::{AgentRef, Agents, CreateAgent, NewOwner, UpdateConfig};
@@ -59,7 +61,7 @@ use crate::config::Builder;
 use crate::error::Result;
 use crate::model::AgencyId;
 use crate::net::http::Http;
-use crate::token::{HookKey, PersonalAccessToken, UserToken};
+use crate::token::{HookKey, PersonalAccessToken};
 
 /// Crustocean's REST API.
 ///
@@ -67,7 +69,8 @@ use crate::token::{HookKey, PersonalAccessToken, UserToken};
 /// Calls are grouped by what they are about, the [table](#endpoints) below has them all. What a hook can do with its key
 /// is in [`HookClient`].
 ///
-/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
+/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once. A child
+/// process that was forked off cannot use it: there every call is the error [`Closed`](crate::ErrorKind::Closed).
 ///
 /// # Examples
 ///
@@ -177,6 +180,11 @@ impl Client {
     /// A client that acts as an agent, its session renewed when it ends.
     pub(crate) fn for_agent(http: Http, session: Arc<AgentSession>) -> Self {
         Self::with(http, Credentials::Agent(session))
+    }
+
+    /// Ends every call under way, on all threads, and refuses new ones.
+    pub(crate) fn shutdown(&self) {
+        self.0.http.shutdown();
     }
 
     fn with(http: Http, credentials: Credentials) -> Self {

@@ -9,7 +9,7 @@ use crate::model::{AgencyId, Payment, RegisteredWallet, WalletInfo};
 /// themselves are made elsewhere.
 ///
 /// docs.crustocean.chat, pages "Wallet info" and "Report a payment". What others are paid at:
-/// [`Explore::wallet`](crate::Explore::wallet).
+/// [`Explore::wallet`](crate::rest::Explore::wallet).
 #[derive(Debug, Clone, Copy)]
 pub struct Wallet<'a> {
     pub(super) client: &'a Client,

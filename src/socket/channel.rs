@@ -1,20 +1,21 @@
 //! Transport and decoder of one link: everything that happens under the link's lock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Message, Utf8Bytes};
 
+use crate::deadline;
 use crate::error::Error;
 use crate::net::ReadBuffer;
 use crate::socket::engine::{self, Frame};
 use crate::socket::event::{AckArgs, Complete, Outline, Partial, RawEvent};
-use crate::socket::link::{Inbound, LinkEnd, reason};
+use crate::socket::link::{Arrivals, Inbound, LinkEnd, reason};
 use crate::socket::packet::{self, Kind, Reply};
 use crate::socket::pipe::{Incoming, Pipe};
 use crate::socket::polling::Poll;
 use crate::socket::pulse::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
-use crate::socket::refusal::snippet;
 
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
@@ -27,6 +28,9 @@ pub(crate) struct Channel {
     /// Attachments that do not come end the link.
     partial_since: Instant,
     pong_due: bool,
+    arrivals: Arc<Arrivals>,
+    /// How many events had been sent when the last pong went out. A server sends its next ping only after it.
+    sent_before_pong: Option<u64>,
     /// Frames since the last turn that carry nothing.
     idle_frames: u32,
     /// The public id of this session, once the server has said it.
@@ -42,13 +46,15 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock) -> Self {
+    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock, arrivals: Arc<Arrivals>) -> Self {
         let now = Instant::now();
         Channel {
             pipe,
             partial: None,
             partial_since: now,
             pong_due: false,
+            arrivals,
+            sent_before_pong: None,
             idle_frames: 0,
             sid: None,
             pulse: Pulse::new(silence, now),
@@ -139,9 +145,17 @@ impl Channel {
 
     /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
     /// there is nothing to leave any more.
-    pub(crate) fn say_goodbye(&mut self) -> bool {
+    pub(crate) fn say_goodbye(&mut self, deadline: Instant) -> bool {
         if self.over().is_some() {
             return false;
+        }
+        if let Some(wire) = self.pipe.wire_mut() {
+            // Nothing is more urgent any more.
+            let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        if self.arrivals.unconfirmed() > 0 {
+            // A server that hangs up on its own after the next packet has answered this.
+            self.ping();
         }
         let _ = self.write(Message::text(packet::DISCONNECT_FRAME));
         if let Pipe::WebSocket(framed) = &mut self.pipe {
@@ -155,11 +169,17 @@ impl Channel {
     /// is sent: on a dead link it would be lost. With polling nothing can be: what is sent is answered.
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
         if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
-            log::debug!("the computer was asleep: asking the server for a sign of life");
-            self.probe = Some(Instant::now() + PROBE);
-            let _ = self.write(Message::Ping(Bytes::new()));
+            self.probe = Some(deadline::after(PROBE));
+            self.ping();
         }
         self.probe
+    }
+
+    /// WebSocket: asks for a sign of life, which also tells how much has arrived. What goes wrong here is seen by
+    /// whoever reads.
+    pub(crate) fn ping(&mut self) {
+        let number = self.arrivals.sent().to_string();
+        let _ = self.write(Message::Ping(number.into()));
     }
 
     /// When whoever reads has to come back even if nothing comes.
@@ -203,8 +223,12 @@ impl Channel {
                 Err(end) => break Err(end),
             }
         };
+        if let Some(number) = self.pipe.take_confirmed() {
+            self.arrivals.confirm(number);
+        }
         if result.is_ok() && !self.pipe.is_polling() && self.take_pong() {
             self.write(Message::text(engine::PONG))?;
+            self.sent_before_pong = Some(self.arrivals.sent());
         }
         if let Some(end) = self.write_failed() {
             return Err(end);
@@ -260,7 +284,11 @@ impl Channel {
             Ok(Frame::Message(packet)) => self.accept_packet(&text, packet, into),
             Ok(Frame::Ping(_)) => {
                 // One pong answers any number of pings that came together.
-                self.pong_due = true;
+                if !std::mem::replace(&mut self.pong_due, true)
+                    && let Some(sent) = self.sent_before_pong.take()
+                {
+                    self.arrivals.confirm(sent);
+                }
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
@@ -268,7 +296,7 @@ impl Channel {
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
-            Ok(Frame::Close) => Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server ended the session")),
+            Ok(Frame::Close) => Err(LinkEnd::told(reason::TRANSPORT_CLOSE)),
             Ok(Frame::Open(_)) => Err(LinkEnd::new(reason::PARSE_ERROR, "a second open packet")),
             Err(error) => Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
@@ -286,9 +314,6 @@ impl Channel {
         let packet = packet::decode(text).map_err(malformed)?;
         // Only the main namespace was joined. A query after the name is of Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
-        if foreign {
-            log::debug!("ignored a packet of namespace {:?}", snippet(packet.namespace));
-        }
         match packet.kind {
             // Its attachments have to be taken off the wire, whoever it is for.
             Kind::BinaryEvent | Kind::BinaryAck => {
@@ -312,7 +337,7 @@ impl Channel {
             Kind::Connect => self.accept_reply(Reply::parse(packet.data), into)?,
             Kind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
             Kind::Disconnect => {
-                return Err(LinkEnd::new(reason::SERVER_DISCONNECT, "the server ended the session"));
+                return Err(LinkEnd::told(reason::SERVER_DISCONNECT));
             }
         }
         Ok(())

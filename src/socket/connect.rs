@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tungstenite::{Message, Utf8Bytes, WebSocket};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
 use crate::net::{ApiUrl, CancelToken, Dialer, Stream};
@@ -107,16 +108,17 @@ pub(crate) fn connect(
     })?;
     let (reply, early) = await_reply(
         &link,
-        Instant::now() + target.dial_timeout,
+        deadline::after(target.dial_timeout),
         if recovery.is_some() { EARLY_REPLAY } else { EARLY },
     )?;
+    link.confirm(u64::MAX);
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
 }
 
 /// A link, by whichever transport can be had.
 fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> {
-    let deadline = Instant::now() + target.dial_timeout;
+    let deadline = deadline::after(target.dial_timeout);
     match target.transport {
         Transport::WebSocket => open_websocket(target, deadline, cancel).map_err(|(error, _)| error),
         Transport::Polling => open_polling(target, deadline, cancel),
@@ -129,8 +131,8 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
             })
         }
         Transport::Auto => {
-            let share = WEBSOCKET_SHARE.min(target.dial_timeout * 2 / 3);
-            let (error, curable) = match open_websocket(target, Instant::now() + share, cancel) {
+            let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
+            let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
                 Ok(link) => {
                     memory.forget();
                     return Ok(link);
@@ -247,7 +249,7 @@ fn refusal(json: &str) -> Error {
         Ok([message]) => json::text(message),
         Err(_) => json::from_str(json).ok(),
     };
-    let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
+    let message = decode(json).unwrap_or_default();
     let message = snippet(&message);
     let text = if message.is_empty() {
         "the server refused the connection: the token is wrong, expired or revoked".to_owned()

@@ -26,13 +26,17 @@ pub(crate) struct Framed {
     messages: u64,
     /// tungstenite may have an answer ready that goes out with its next read.
     unflushed: bool,
+    /// What the last pong says to have arrived.
+    confirmed: Option<u64>,
+    /// We have begun the closing handshake.
+    closing: bool,
 }
 
 impl Framed {
     /// The open packet has been read.
     pub(crate) fn new(ws: WebSocket<Tap<Stream>>) -> Self {
         let messages = ws.get_ref().frames.messages().min(1);
-        Framed { ws, messages, unflushed: true }
+        Framed { ws, messages, unflushed: true, confirmed: None, closing: false }
     }
 
     pub(crate) fn wire(&self) -> &Wire {
@@ -51,8 +55,13 @@ impl Framed {
         self.ws.write(message).and_then(|()| self.ws.flush())
     }
 
+    pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
+        self.confirmed.take()
+    }
+
     /// Starts the closing handshake.
     pub(crate) fn close(&mut self) {
+        self.closing = true;
         let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
         let _ = self.ws.close(Some(frame));
         let _ = self.ws.flush();
@@ -97,11 +106,20 @@ impl Framed {
                 Ok(Message::Close(frame)) => {
                     // Its answer is ready and only has to go out.
                     self.say_why(None);
+                    let code = self.ws.get_ref().frames.close().flatten();
+                    // Peers give our own code back. Another one means that they hang up by themselves.
+                    if self.closing && code == Some(u16::from(CloseCode::Normal)) {
+                        self.confirmed = Some(u64::MAX);
+                    }
                     let said = frame.map_or_else(String::new, |frame| snippet(&frame.reason));
-                    return Err(closed_by_server(self.ws.get_ref().frames.close().flatten(), &said));
+                    return Err(closed_by_server(code, &said));
+                }
+                Ok(Message::Pong(payload)) => {
+                    let number = std::str::from_utf8(&payload).ok().and_then(|number| number.parse().ok());
+                    self.confirmed = self.confirmed.max(number);
                 }
                 // tungstenite answers WebSocket pings itself.
-                Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
+                Ok(Message::Ping(_) | Message::Frame(_)) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == IoKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(self.broken(&error)),
             }

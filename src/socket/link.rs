@@ -6,12 +6,13 @@
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{CancelToken, ReadBuffer, Stream};
 use crate::socket::channel::{Channel, unanswered_probe};
@@ -42,11 +43,18 @@ pub(crate) enum Inbound {
 pub(crate) struct LinkEnd {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
+    /// The server itself has ended the session: nothing that is still under way is carried out.
+    pub(crate) told: bool,
 }
 
 impl LinkEnd {
     pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        LinkEnd { reason, detail: detail.into() }
+        LinkEnd { reason, detail: detail.into(), told: false }
+    }
+
+    /// The server has ended the session in so many words.
+    pub(crate) fn told(reason: &'static str) -> Self {
+        LinkEnd { told: true, ..LinkEnd::new(reason, "the server ended the session") }
     }
 }
 
@@ -82,7 +90,37 @@ pub(crate) struct Link {
     /// With long-polling, the half that sends.
     poster: Option<Poster>,
     write_timeout: Duration,
+    arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
+}
+
+/// How much was sent over a link, and how much of it is known to have arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    sent: AtomicU64,
+    confirmed: AtomicU64,
+}
+
+impl Arrivals {
+    /// One more event has gone out. Returns its number.
+    fn sent_one(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The number of the last event that has gone out.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// All up to this one have arrived: a connection keeps the order.
+    pub(crate) fn confirm(&self, number: u64) {
+        self.confirmed.fetch_max(number.min(self.sent()), Ordering::AcqRel);
+    }
+
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        self.sent().saturating_sub(confirmed)
+    }
 }
 
 #[derive(Debug)]
@@ -143,18 +181,20 @@ impl Link {
         clock: Clock,
     ) -> Self {
         let silence = handshake.silence();
+        let arrivals = Arc::<Arrivals>::default();
         Link {
             reader: Mutex::new(Reader {
                 socket,
                 buffer: ReadBuffer::new(),
                 timeout: None,
-                due: Instant::now() + silence,
+                due: deadline::after(silence),
             }),
-            channel: Mutex::new(Channel::new(pipe, silence, clock)),
+            channel: Mutex::new(Channel::new(pipe, silence, clock, Arc::clone(&arrivals))),
             alive: Condvar::new(),
             cutter,
             poster,
             write_timeout: write_timeout(&handshake),
+            arrivals,
             handshake,
         }
     }
@@ -263,20 +303,34 @@ impl Link {
     }
 
     fn write_deadline(&self) -> Instant {
-        Instant::now() + self.write_timeout
+        deadline::after(self.write_timeout)
     }
 
-    /// Writes one frame, on the caller's thread.
-    pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<(), SendFailure> {
+    /// How many events are not known to have arrived.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        self.arrivals.unconfirmed()
+    }
+
+    /// The peer has answered the event of this number.
+    pub(crate) fn confirm(&self, number: u64) {
+        self.arrivals.confirm(number);
+    }
+
+    /// Writes one frame, on the caller's thread. Returns its number.
+    pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.send_packet(frame, &[])
     }
 
     /// Writes a header and its attachments, with nothing in between.
-    fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<(), SendFailure> {
+    fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
         if let Some(poster) = &self.poster {
-            return self.post_packet(poster, &header, attachments);
+            self.post_packet(poster, &header, attachments)?;
+            // The request was answered.
+            let number = self.arrivals.sent_one();
+            self.arrivals.confirm(number);
+            return Ok(number);
         }
         let mut channel = self.awake();
         if let Some(end) = channel.over() {
@@ -292,7 +346,8 @@ impl Link {
         result.map_err(|end| {
             self.cut();
             if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
-        })
+        })?;
+        Ok(self.arrivals.sent_one())
     }
 
     /// The same over long-polling: in as few requests as the server takes.
@@ -374,8 +429,7 @@ impl Link {
     pub(crate) fn nudge(&self) {
         let mut channel = self.channel();
         if self.poster.is_none() && channel.over().is_none() {
-            // What goes wrong here is seen by whoever reads.
-            let _ = channel.write(Message::Ping(Bytes::new()));
+            channel.ping();
         }
     }
 
@@ -387,8 +441,12 @@ impl Link {
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
         // A writer is stuck: there is nobody to be polite to.
         let Some(mut channel) = self.lock_until(deadline) else { return self.cut() };
-        if !channel.say_goodbye() {
+        if !channel.say_goodbye(deadline) {
             return;
+        }
+        if channel.end().is_some() {
+            // It could not be written. Whoever reads has to look up.
+            return self.cut();
         }
         let Some(poster) = &self.poster else { return };
         drop(channel);

@@ -53,6 +53,14 @@ impl Pipe {
         }
     }
 
+    /// The number of the last event that a pong has confirmed; after the closing handshake, of any event.
+    pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
+        match self {
+            Pipe::WebSocket(framed) => framed.take_confirmed(),
+            Pipe::Polling(_) => None,
+        }
+    }
+
     /// Polling pauses until then.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self {

@@ -195,7 +195,7 @@ impl Poll {
 
     fn connection_ended(&mut self) -> Result<(), LinkEnd> {
         self.stream = None;
-        if let Some(answer) = self.decoder.end() {
+        if let Some(answer) = self.decoder.end().map_err(failed)? {
             return self.accept(answer, Instant::now());
         }
         // Between two answers any server may close a connection. But an answer that was on its way is lost, and what

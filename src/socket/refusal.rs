@@ -1,10 +1,7 @@
 //! HTTP answers that are not what was asked for, as errors.
 
-use std::time::SystemTime;
-
 use crate::error::{Error, ErrorKind};
 use crate::net::http::answer::Head;
-use crate::net::http::retry_after;
 
 /// `what` begins the sentence. The kind tells whether credentials are the problem.
 pub(crate) fn refused(what: &str, head: &Head, body: &[u8]) -> Error {
@@ -31,8 +28,7 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8]) -> Error {
             server_message = Some(said);
         }
     }
-    let wait = head.get("retry-after").and_then(|value| retry_after(value, SystemTime::now()));
-    let error = Error::new(kind, text).with_status(status).with_retry_after(wait);
+    let error = Error::new(kind, text).with_status(status).with_retry_after(head.retry_after());
     match server_message {
         Some(said) => error.with_server_message(said),
         None => error,

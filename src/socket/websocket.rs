@@ -9,6 +9,7 @@ use sha1_smol::Sha1;
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::Head;
 use crate::net::{ApiUrl, Stream};
@@ -144,7 +145,7 @@ fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
     let complete =
         |body: &[u8]| body.len() >= wanted.min(MAX_REFUSAL) || (chunked && body.ends_with(b"0\r\n\r\n"));
     // The connection may stay open behind the body. What does not come soon is not worth waiting for.
-    stream.wire_mut().shorten_deadline(Instant::now() + REFUSAL_PATIENCE);
+    stream.wire_mut().shorten_deadline(deadline::after(REFUSAL_PATIENCE));
     while !complete(&body) && matches!(read_more(stream, &mut body), Ok(1..)) {}
     body.truncate(MAX_REFUSAL);
     if chunked {

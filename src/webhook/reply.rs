@@ -5,11 +5,11 @@ use serde::Serialize;
 use crate::agent::{Extras, Outgoing};
 use crate::token::AgentToken;
 
-/// The answer to a [`HookCall`](crate::HookCall): send [`to_json`](Self::to_json) with
+/// The answer to a [`HookCall`](crate::webhook::HookCall): send [`to_json`](Self::to_json) with
 /// [`status`](Self::status), as `application/json`.
 ///
 /// ```
-/// use crustocean::{HookReply, MessageType, Outgoing};
+/// use crustocean::{Outgoing, model::MessageType, webhook::HookReply};
 ///
 /// let plain = HookReply::new("ETH is at 3000");
 /// assert_eq!((plain.status(), plain.to_json().as_str()), (200, r#"{"content":"ETH is at 3000"}"#));
@@ -78,15 +78,15 @@ impl Serialize for HookReply {
     }
 }
 
-/// The answer to a [`PromptRequest`](crate::PromptRequest): what the agent says. It counts only if it is
+/// The answer to a [`PromptRequest`](crate::webhook::PromptRequest): what the agent says. It counts only if it is
 /// [signed](Self::sign).
 ///
 /// ```
-/// use crustocean::{AgentToken, PromptReply};
+/// use crustocean::{AgentToken, webhook::PromptReply};
 ///
 /// # fn demo(token: AgentToken) {
 /// let answer = PromptReply::new("At your service").sign(&token);
-/// println!("200\n{}: {}\n\n{}", crustocean::SIGNATURE_HEADER, answer.signature, answer.body);
+/// println!("200\n{}: {}\n\n{}", crustocean::webhook::SIGNATURE_HEADER, answer.signature, answer.body);
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +119,7 @@ pub struct SignedReply {
     /// The body: JSON.
     pub body: String,
     /// Its signature, in hex. In which header the platform wants it is not documented; its own come in
-    /// [`SIGNATURE_HEADER`](crate::SIGNATURE_HEADER).
+    /// [`SIGNATURE_HEADER`](crate::webhook::SIGNATURE_HEADER).
     pub signature: String,
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{Conn, Response, SOON, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
-use crustocean::{ErrorKind, Event, MessageType, Room};
+use crustocean::{ErrorKind, Event, Room, model::MessageType};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

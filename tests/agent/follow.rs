@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::{
     SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
 };
-use crustocean::{Agency, Event, Events};
+use crustocean::{Event, Events, model::Agency};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

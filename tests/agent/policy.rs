@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::{Conn, SOON, ScriptedServer, wait_for, watchdog};
-use crustocean::{Agent, AgentBuilder, Error, ErrorKind, Event, Events, Reconnect, SentAway, Transport};
+use crustocean::{
+    Agent, Error, ErrorKind, Event, Events,
+    agent::{AgentBuilder, Reconnect, SentAway, Transport},
+};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);

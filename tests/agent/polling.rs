@@ -7,7 +7,7 @@ use crate::common::{
     Gate, PollServer, Response, SOON, ScriptedServer, Stage, Upgrades, Weather, eventually, wait_for,
     wait_for_message, watchdog,
 };
-use crustocean::{Agent, ErrorKind, Event, Events, Transport};
+use crustocean::{Agent, ErrorKind, Event, Events, agent::Transport};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn everything_that_an_agent_does_works_over_polling() {
     larry.reply(&question, "an answer").unwrap();
     wait_for_message(&bens, "an answer");
 
-    let posted = larry.post("a draft").unwrap();
+    let posted = larry.post("a draft").unwrap().first;
     larry.edit(&posted, "the final text").unwrap();
     wait_for(&bens, "the edit", |event| match event {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),

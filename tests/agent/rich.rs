@@ -4,7 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crate::common::{SOON, Stage, wait_for_message, watchdog};
-use crustocean::{Color, ErrorKind, MessageType, Outgoing, Span, Style, TraceStatus, TraceStep};
+use crustocean::{
+    ErrorKind, Outgoing,
+    model::{Color, MessageType, Span, Style, TraceStatus, TraceStep},
+};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::common::runs::{assert_by_the_rules, kinds, lobby, told, transcript_at_end};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
-use crustocean::{InterruptAction, Permission, Run, Trigger};
+use crustocean::{
+    model::InterruptAction,
+    run::{Permission, Run, Trigger},
+};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -212,7 +215,7 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
         conn.send_event("agent-run-interrupt", json!({"runId": start["runId"], "action": "stop"}));
         let end = conn.expect_event("agent-run-error");
         assert!(end.to_string().len() < 900_000);
-        conn.recv(SOON);
+        conn.until_gone(SOON);
     });
     let agent = scripted(&server);
     let room = agent.join("ag-1").unwrap();

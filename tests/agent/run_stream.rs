@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::runs::{assert_by_the_rules, lobby, told, transcript_at_end};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
-use crustocean::{Agent, ErrorKind, Outgoing, Room, Trigger};
+use crustocean::{Agent, ErrorKind, Outgoing, Room, run::Trigger};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::common::{SOON, Stage, wait_for, wait_for_message, watchdog};
-use crustocean::{ErrorKind, Event, MessageType, Outgoing, SenderType};
+use crustocean::{
+    ErrorKind, Event, Outgoing,
+    model::{MessageType, SenderType},
+};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
@@ -65,7 +68,7 @@ fn a_reply_goes_where_the_message_came_from_and_counts_hops() {
     let lobby = stage.sandbox.lobby_id();
     stage.sandbox.say(&lobby, &stage.alice.id, "@larry and again", used_up).unwrap();
     let last = wait_for_message(&larrys, "and again");
-    assert_eq!(larry.decide(&last), crustocean::Decision::TooManyHops);
+    assert_eq!(larry.decide(&last), crustocean::agent::Decision::TooManyHops);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::runs::{assert_by_the_rules, lobby};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, watchdog};
-use crustocean::{Event, Transport};
+use crustocean::{Event, agent::Transport};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -160,7 +160,7 @@ fn a_new_connection_is_told_at_once() {
         let text = conn.recv_text(Duration::from_secs(3)).expect("a refresh");
         assert!(text.contains("agent-thinking") && text.contains("true"), "{text}");
         told.send(()).unwrap();
-        conn.recv(SOON);
+        conn.until_gone(SOON);
     });
     let agent = scripted(&server);
     let thinking = agent.join("ag-1").unwrap().thinking("still");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{SOON, ScriptedServer, scripted, watchdog};
-use crustocean::{Message, MessageType, Outgoing};
+use crustocean::{Message, Outgoing, model::MessageType};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, Error, Event, Events, RecvError};
+use crustocean::{Agent, Error, Event, Events, agent::RecvError};
 use serde_json::json;
 
 use super::{Conn, SOON, ScriptedServer, scripted, wait_for};

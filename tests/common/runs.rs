@@ -1,6 +1,6 @@
 //! What the tests of runs share.
 
-use crustocean::{Agent, Room, Run};
+use crustocean::{Agent, Room, run::Run};
 use serde_json::{Value, json};
 
 use super::Stage;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crustocean::{
-    Agent, AgentBuilder, AgentToken, Client, Event, Events, Message, PersonalAccessToken, RecvError,
+    Agent, AgentToken, Client, Event, Events, Message, PersonalAccessToken,
+    agent::{AgentBuilder, RecvError},
 };
 use crustocean_sandbox::{Builder, Credentials, Sandbox, Suspended};
 

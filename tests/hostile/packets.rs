@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::hostile::{each, linger, lost_after, lost_within, survives};
 use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
-use crustocean::{ErrorKind, Event, RawEvent};
+use crustocean::{ErrorKind, Event, agent::RawEvent};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{Stage, eventually, wait_for_message, watchdog};
-use crustocean::Transport;
+use crustocean::agent::Transport;
 
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();

@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::common::{SOON, Stage, eventually, watchdog};
-use crustocean::{Agent, Message, Outgoing, Result, Run};
+use crustocean::{Agent, Message, Outgoing, Result, run::Run};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(90);

@@ -3,8 +3,9 @@
 use crate::common::Response;
 use crate::rest_support::{Api, PAT};
 use crustocean::{
-    AgencyId, AgentId, AgentToken, ApprovalMode, Client, ErrorKind, Expiry, HostedConfig, PromptPermission,
-    SenderType, UserId,
+    AgencyId, AgentId, AgentToken, Client, ErrorKind, UserId,
+    model::{ApprovalMode, Expiry, HostedConfig, SenderType},
+    webhook::PromptPermission,
 };
 
 const USER: &str = r#"{"id":"usr-1","username":"alice","displayName":"Alice","avatar":null,"banner":null,
@@ -165,7 +166,7 @@ fn what_is_set_up_for_hosted_agents() {
     assert_eq!(fetch().unwrap(), HostedConfig::default());
     for (answer, kind) in [
         (Response::text(401, r#"{"error":"unknown token sk_1"}"#), ErrorKind::Unauthorized),
-        (Response::text(200, r#"{"config_yaml":["do_not_print_me"]}"#), ErrorKind::Protocol),
+        (Response::text(200, r#"["do_not_print_me"]"#), ErrorKind::Protocol),
     ] {
         api.answers(answer);
         let error = fetch().unwrap_err();

@@ -1,6 +1,6 @@
 //! Registering, logging in, one's own profile and others'.
 
-use crustocean::{Client, ClientBuilder, ErrorKind};
+use crustocean::{Client, ErrorKind, rest::ClientBuilder};
 use crustocean_sandbox::Sandbox;
 
 fn builder(sandbox: &Sandbox) -> ClientBuilder {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::rest_support::Api;
-use crustocean::{AgencyId, Role, SenderType, Timestamp};
+use crustocean::{
+    AgencyId,
+    model::{Role, SenderType, Timestamp},
+};
 
 const ID: &str = "ag-1";
 

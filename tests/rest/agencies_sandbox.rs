@@ -1,9 +1,12 @@
 //! Agencies and direct messages over REST.
 
-use crustocean::{Client, ErrorKind, Role, SenderType};
+use crustocean::{
+    Client, ErrorKind,
+    model::{Role, SenderType},
+};
 use crustocean_sandbox::Sandbox;
 
-fn user(sandbox: &Sandbox, name: &str) -> crustocean::Login {
+fn user(sandbox: &Sandbox, name: &str) -> crustocean::rest::Login {
     Client::builder().api_url(sandbox.url()).register(name, "correct horse").unwrap()
 }
 

@@ -1,9 +1,9 @@
 //! An agent's account from its making to its end.
 
-use crustocean::{AgentId, Client, ErrorKind, PromptPermission};
+use crustocean::{AgentId, Client, ErrorKind, webhook::PromptPermission};
 use crustocean_sandbox::Sandbox;
 
-fn user(sandbox: &Sandbox, name: &str) -> crustocean::Login {
+fn user(sandbox: &Sandbox, name: &str) -> crustocean::rest::Login {
     Client::builder().api_url(sandbox.url()).register(name, "correct horse").unwrap()
 }
 

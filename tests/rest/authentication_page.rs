@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use crate::common::{SOON, watchdog};
 use crustocean::{
-    Agent, Client, ErrorKind, Expiry, ExploreMetadata, HookClient, PersonalAccessToken, WebhookEvent,
+    Agent, Client, ErrorKind, PersonalAccessToken,
+    model::{Expiry, ExploreMetadata},
+    rest::HookClient,
+    webhook::WebhookEvent,
 };
 use crustocean_sandbox::Sandbox;
 use serde_json::Value;
@@ -86,7 +89,7 @@ fn the_whole_page() {
     let subscription = client
         .webhooks(&team.id)
         .create("https://example.com/events", [WebhookEvent::MessageCreated])
-        .secret("only we know")
+        .secret("only we know".parse().unwrap())
         .send()
         .unwrap();
     assert_eq!(client.webhooks(&team.id).list().unwrap()[0].id, subscription.id);

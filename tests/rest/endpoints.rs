@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::common::{Response, ScriptedServer, watchdog};
 use crustocean::{
-    Agent, ClaimCode, Client, Error, HookClient, HookKey, MetricsKey, PersonalAccessToken, SessionToken,
-    WebhookEvent,
+    Agent, Client, Error, HookKey, PersonalAccessToken, SessionToken,
+    rest::{ClaimCode, HookClient, MetricsKey},
+    webhook::WebhookEvent,
 };
 use serde_json::json;
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::common::{Response, ScriptedServer, watchdog};
 use crate::rest_support::Api;
-use crustocean::{AgencyId, Client, ErrorKind, Network, RunId, TranscriptStep};
+use crustocean::{
+    AgencyId, Client, ErrorKind, RunId,
+    model::{Network, TranscriptStep},
+};
 use serde_json::{Value, json};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::common::Response;
 use crate::rest_support::Api;
-use crustocean::{AgencyId, ErrorKind, HookId, InvokePermission};
+use crustocean::{AgencyId, ErrorKind, HookId, model::InvokePermission};
 use serde_json::json;
 
 const HOOK: &str = r#"{"id":"h-1","webhook_url":"https://w","name":"Dice","slug":"dice","at_name":"dice",

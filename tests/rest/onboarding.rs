@@ -2,7 +2,7 @@
 
 use crate::common::Response;
 use crate::rest_support::{Api, PAT};
-use crustocean::{ClaimCode, ErrorKind};
+use crustocean::{ErrorKind, rest::ClaimCode};
 
 const CODE: &str = "cru_claim_00112233445566778899aabbccddeeff";
 

@@ -5,7 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crustocean::{AgencyId, AgentId, Client, ErrorKind, Expiry, PersonalAccessToken, Timestamp, UserId};
+use crustocean::{
+    AgencyId, AgentId, Client, ErrorKind, PersonalAccessToken, UserId,
+    model::{Expiry, Timestamp},
+};
 
 const PAT: &str = "cru_4f8a00112233445566778899aabbccddeeff001122334455";
 
@@ -156,7 +159,7 @@ fn an_unreadable_answer_names_the_call_and_not_the_body() {
     let script = Script::new(&[
         "<html>sk_secret</html>",
         r#"{"token":"sk_secret"}"#,
-        r#"[{"id":7.5}]"#,
+        r#""sk_secret""#,
         "",
         r#"{"agent":"sk_secret"}"#,
     ]);

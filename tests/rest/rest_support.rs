@@ -7,7 +7,10 @@
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 
-use crustocean::{Client, ClientBuilder, Error, ErrorKind, HookClient, PersonalAccessToken};
+use crustocean::{
+    Client, Error, ErrorKind, PersonalAccessToken,
+    rest::{ClientBuilder, HookClient},
+};
 
 use crate::common::{Request, Response, ScriptedServer, Watchdog, watchdog};
 

@@ -4,16 +4,21 @@
 use std::fmt::Debug;
 
 use crustocean::{
-    Agency, AgencyId, AgencyJoined, AgencyListing, AgentConfig, AgentId, AgentInfo, AgentListing,
-    ApprovalMode, Balances, Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent,
-    Color, CommandId, CommandReply, Conversation, CreatedAgent, CustomCommand, DeployedHook, ExploreMetadata,
-    Hook, HookCall, HookCaller, HookCommand, HookId, HookSource, HostedConfig, InterruptAction, Invitation,
-    Invite, InvokePermission, LoopGuard, Member, Message, MessageEdited, MessageId, MessageType, Metadata,
-    Network, NewAgent, Participant, Payment, PendingClaim, PersonalAccessTokenInfo, PlatformCommand,
-    PromptPermission, PromptRequest, PromptedAgent, RegisteredAgent, RegisteredWallet, Role, RunId, RunInfo,
-    SenderType, Skill, Skills, Span, Style, Subscription, SubscriptionId, Timestamp, TokenId, TraceStatus,
-    TraceStep, TranscriptEntry, User, UserId, UserListing, VerifiedAgent, WalletAddress, WalletInfo,
-    WebhookDelivery, WebhookEvent, WebhookEventType,
+    AgencyId, AgentId, CommandId, HookId, Message, MessageId, RunId, SubscriptionId, TokenId, UserId,
+    model::{
+        Agency, AgencyJoined, AgencyListing, AgentConfig, AgentInfo, AgentListing, ApprovalMode, Balances,
+        Bootstrapped, BootstrappedToken, BootstrappedUser, Capabilities, ClaimableAgent, Color, CommandReply,
+        Conversation, CreatedAgent, CustomCommand, DeployedHook, ExploreMetadata, Hook, HookSource,
+        HostedConfig, InterruptAction, Invitation, Invite, InvokePermission, LoopGuard, Member,
+        MessageEdited, MessageType, Metadata, Network, NewAgent, Participant, Payment, PendingClaim,
+        PersonalAccessTokenInfo, PlatformCommand, RegisteredAgent, RegisteredWallet, Role, RunInfo,
+        SenderType, Skill, Skills, Span, Style, Subscription, Timestamp, TraceStatus, TraceStep,
+        TranscriptEntry, User, UserListing, VerifiedAgent, WalletAddress, WalletInfo,
+    },
+    webhook::{
+        HookCall, HookCaller, HookCommand, PromptPermission, PromptRequest, PromptedAgent, WebhookDelivery,
+        WebhookEvent, WebhookEventType,
+    },
 };
 use proptest::prelude::*;
 use serde::Serialize;
@@ -275,7 +280,7 @@ proptest! {
         let optional = "source_type:s source_hash:s verified:b installed_in:s installed_commands:l hook_key:k";
         let read: DeployedHook = reads_secret(&object, optional, "hook_key");
         prop_assert_eq!(read.hook_key.as_ref().map(|key| key.expose()), object.get("hook_key").and_then(Value::as_str));
-        prop_assert_eq!(Value::from(read.commands.clone()), object["commands"].clone());
+        prop_assert_eq!(Value::from(read.commands.as_slice()), object["commands"].clone());
     }
 
     #[test]

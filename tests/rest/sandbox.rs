@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::common::{SOON, Stage, watchdog};
 use crustocean::{
-    Client, ErrorKind, Event, ExploreMetadata, HookClient, HostedConfig, InvokePermission, Network,
-    PersonalAccessToken, WebhookEvent,
+    Client, ErrorKind, Event, PersonalAccessToken,
+    model::{ExploreMetadata, HostedConfig, InvokePermission, Network},
+    rest::HookClient,
+    webhook::WebhookEvent,
 };
 
 const URL: &str = "https://example.com/hook";
@@ -58,7 +60,10 @@ fn commands_and_subscriptions_come_and_go() {
     let update = alice.commands(&room).update(&id).clear_explore_metadata();
     let update = update.invoke_permission(InvokePermission::Whitelist).invoke_whitelist(["bob"]);
     let command = update.send().unwrap();
-    assert_eq!((command.explore_metadata, command.invoke_whitelist), (None, vec!["bob".to_owned()]));
+    assert_eq!(
+        (command.explore_metadata, command.invoke_whitelist.into_vec()),
+        (None, vec!["bob".to_owned()])
+    );
     alice.commands(&room).delete(&id).unwrap();
     assert!(alice.commands(&room).list().unwrap().is_empty());
 

@@ -2,7 +2,7 @@
 
 use crate::common::Response;
 use crate::rest_support::Api;
-use crustocean::{ErrorKind, Login};
+use crustocean::{ErrorKind, rest::Login};
 
 const MINIMAL: &str = r#"{"token":"5e5510n","user":{"id":"usr-1","username":"alice"}}"#;
 const FULL: &str = r#"{"token":"5e5510n","user":{"id":"usr-1","username":"alice","displayName":"Alice","avatar":null,

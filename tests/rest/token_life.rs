@@ -1,6 +1,6 @@
 //! A personal access token from its making to its end.
 
-use crustocean::{Client, ErrorKind, Expiry, Login, PersonalAccessToken};
+use crustocean::{Client, ErrorKind, PersonalAccessToken, model::Expiry, rest::Login};
 use crustocean_sandbox::Sandbox;
 
 fn alice(sandbox: &Sandbox) -> Login {

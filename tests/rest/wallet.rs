@@ -2,7 +2,7 @@
 
 use crate::common::Response;
 use crate::rest_support::Api;
-use crustocean::{AgencyId, ErrorKind, Network};
+use crustocean::{AgencyId, ErrorKind, model::Network};
 use serde_json::json;
 
 const ADDRESS: &str = "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913";

@@ -4,8 +4,12 @@ use std::sync::mpsc;
 
 use crate::common::{Request, Response, SOON, ScriptedServer, Stage, wait_for_message, watchdog};
 use crustocean::{
-    AgencyId, Agent, HookCall, HookReply, MessageType, Outgoing, PromptReply, PromptRequest,
-    SIGNATURE_HEADER, SenderType, WebhookDelivery, WebhookEvent, WebhookSecret,
+    AgencyId, Agent, Outgoing,
+    model::{MessageType, SenderType},
+    webhook::{
+        HookCall, HookReply, PromptReply, PromptRequest, SIGNATURE_HEADER, WebhookDelivery, WebhookEvent,
+        WebhookSecret,
+    },
 };
 
 fn signature(request: &Request) -> &str {
@@ -82,12 +86,12 @@ fn a_delivery_is_verified_and_read() {
         tell.lock().unwrap().send(request.clone()).unwrap();
         Response::text(204, "")
     });
-    let secret = WebhookSecret::from("only we know");
+    let secret = WebhookSecret::try_from("only we know").unwrap();
     let url = format!("{}/events", server.url());
     let events = [WebhookEvent::MessageCreated, WebhookEvent::AgencyUpdated];
-    stage.client().webhooks(&room).create(url, events).secret(secret.expose()).send().unwrap();
+    stage.client().webhooks(&room).create(url, events).secret(secret.clone()).send().unwrap();
 
-    let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap();
+    let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap().first;
     let request = told.recv_timeout(SOON).unwrap();
     let delivery = WebhookDelivery::from_signed(&request.body, signature(&request), &secret).unwrap();
     assert_eq!((delivery.event.clone(), &delivery.agency_id), (WebhookEvent::MessageCreated, &room));
@@ -101,7 +105,7 @@ fn a_delivery_is_verified_and_read() {
     longer.push(b' ');
     for (body, signature, secret) in [
         (&longer, signature(&request), &secret),
-        (&request.body, signature(&request), &WebhookSecret::from("only they know")),
+        (&request.body, signature(&request), &WebhookSecret::try_from("only they know").unwrap()),
         (&request.body, "", &secret),
     ] {
         assert!(WebhookDelivery::from_signed(body, signature, secret).unwrap_err().is_auth());
@@ -123,7 +127,7 @@ fn an_agent_answers_by_webhook() {
     let created = owner.agents().create("oracle").role("Oracle").send().unwrap();
     owner.agents().verify(&created.agent.id).unwrap();
     let server = ScriptedServer::start(|_| {});
-    let secret = WebhookSecret::from("only we know");
+    let secret = WebhookSecret::try_from("only we know").unwrap();
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
     server.on("POST", "/oracle", {

@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::common::{
     Authority, Identity, SOON, Stage, TlsRelay, eventually, wait_for, wait_for_message, watchdog,
 };
-use crustocean::{Agent, Builder, Client, Error, ErrorKind, Event, PersonalAccessToken, Tls};
+use crustocean::{
+    Agent, Client, Error, ErrorKind, Event, PersonalAccessToken,
+    config::{Builder, Tls},
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -5,7 +5,10 @@ use std::time::Duration;
 use crate::common::{
     Authority, Identity, Manner, Protocol, Stage, TestProxy, TlsRelay, eventually, wait_for_message, watchdog,
 };
-use crustocean::{Agent, Builder, Client, Error, ErrorKind, PersonalAccessToken, Result, Tls};
+use crustocean::{
+    Agent, Client, Error, ErrorKind, PersonalAccessToken, Result,
+    config::{Builder, Tls},
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

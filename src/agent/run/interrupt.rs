@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::agent::run::Run;
 use crate::agent::run::transcript::{Step, Transcript, clip};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
 use crate::socket::{RawEvent, Session, SessionWatch};
@@ -22,17 +25,20 @@ pub struct Interrupt {
     pub message: Option<String>,
 }
 
-api_struct! {
-    /// The payload of the event.
-    secret struct Wire {
-        /// Which run.
-        run_id: RunId = required("runId" | "run_id"),
-        /// What is asked for.
-        action: String = required("action"),
-        /// What to do instead.
-        message: Option<String> = optional("message"),
-    }
+/// The payload of the event.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Wire {
+    /// Which run.
+    #[serde(rename = "runId")]
+    pub run_id: RunId,
+    /// What is asked for.
+    pub action: String,
+    /// What to do instead.
+    pub message: Option<String>,
 }
+
+lenient!(read Wire);
 
 /// The interrupt in an event, if it is one of this run.
 #[inline]
@@ -40,7 +46,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
     }
-    let wire: Wire = event.read().ok().filter(|wire: &Wire| wire.run_id == *run)?;
+    let wire: Wire = event.first().ok().filter(|wire: &Wire| wire.run_id == *run)?;
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
@@ -82,7 +88,7 @@ impl Run {
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[inline]
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
-        let until = deadline(timeout);
+        let until = deadline::after(timeout);
         let event = self.interrupts.watch.next(until)?;
         event
             .map(|event| read(&event, &self.core.id).ok_or_else(|| Error::protocol("not an interrupt")))
@@ -93,11 +99,4 @@ impl Run {
     pub fn is_stopped(&self) -> bool {
         self.interrupts.stopped.load(Ordering::Acquire)
     }
-}
-
-/// That far from now, or so far that nobody will see it.
-#[inline]
-pub(super) fn deadline(timeout: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-    Instant::now() + timeout.min(YEAR)
 }

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::run::interrupt::{self, deadline};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::run::interrupt;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{InterruptAction, RunId};
 use crate::socket::{Heard, RawEvent};
@@ -57,27 +60,31 @@ const RESPONSE: &str = "agent-run-permission-response";
 const APPROVE: &str = "approve";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
-payload! {
-    struct Request<'a> {
-        permission_id: &'a str = always("permissionId"),
-        action: &'a str = always("action"),
-        description: &'a str = always("description"),
-    }
+#[derive(Serialize)]
+struct Request<'a> {
+    #[serde(rename = "permissionId")]
+    permission_id: &'a str,
+    action: &'a str,
+    description: &'a str,
 }
 
-api_struct! {
-    /// The payload of the event `run-permission-response`.
-    secret struct Response {
-        /// Which run asked.
-        run_id: RunId = required("runId" | "run_id"),
-        /// For what.
-        permission_id: String = required("permissionId" | "permission_id"),
-        /// `approve`, or anything else.
-        decision: Option<String> = optional("decision"),
-        /// Why.
-        message: Option<String> = optional("message"),
-    }
+/// The payload of the event `run-permission-response`.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Response {
+    /// Which run asked.
+    #[serde(rename = "runId")]
+    pub run_id: RunId,
+    /// For what.
+    #[serde(rename = "permissionId")]
+    pub permission_id: String,
+    /// `approve`, or anything else.
+    pub decision: Option<String>,
+    /// Why.
+    pub message: Option<String>,
 }
+
+lenient!(read Response);
 
 impl Response {
     #[inline]
@@ -85,7 +92,7 @@ impl Response {
         if event.name() != RESPONSE {
             return None;
         }
-        event.read().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
+        event.first().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
     }
 }
 
@@ -116,7 +123,7 @@ impl Run {
         action: impl AsRef<str>,
         description: impl AsRef<str>,
     ) -> Result<Permission> {
-        let until = deadline(timeout);
+        let until = deadline::after(timeout);
         let (action, description) = (clip(action.as_ref()), clip(description.as_ref()));
         let permission_id = &*new_uuid();
         let request = Request { permission_id, action: &action, description: &description };

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, ErrorKind, Event, RawEvent};
+use crustocean::{Agent, ErrorKind, Event, agent::RawEvent};
 use crustocean_interop::{AGENT, LOBBY, Server, Value, in_lobby, json, next, watchdog};
 
 const LIMIT: Duration = Duration::from_secs(60);

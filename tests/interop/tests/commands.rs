@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crustocean::{Event, MessageType};
+use crustocean::{Event, model::MessageType};
 use crustocean_interop::{LOBBY, Server, in_lobby, json, next, next_message, watchdog};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, AgentBuilder, ErrorKind, Transport};
+use crustocean::{
+    Agent, ErrorKind,
+    agent::{AgentBuilder, Transport},
+};
 use crustocean_interop::{
     AGENT, AGENT_NAME, AGENT_TOKEN, Entry, Server, UNVERIFIED_TOKEN, connect, json, token, watchdog,
 };

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crustocean::{ErrorKind, Event, MessageType, Outgoing, SenderType};
+use crustocean::{
+    ErrorKind, Event, Outgoing,
+    model::{MessageType, SenderType},
+};
 use crustocean_interop::{
     AGENT, AGENT_NAME, ALICE, ALICE_NAME, DEN, LOBBY, Server, VAULT, Value, connect, in_lobby, json, next,
     next_message, watchdog,

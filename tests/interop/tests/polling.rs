@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, Event, Transport};
+use crustocean::{Agent, Event, agent::Transport};
 use crustocean_interop::{
     AGENT_TOKEN, Gate, LOBBY, Server, Upgrades, in_lobby, json, next, next_message, token, watchdog,
 };
@@ -30,7 +30,7 @@ fn a_conversation() {
     let question = next_message(&events, "@mybot, ünïcode 🦞?");
     agent.reply(&question, "an answer, 🦞").unwrap();
     next_message(&events, "an answer, 🦞");
-    let posted = agent.post("a draft").unwrap();
+    let posted = agent.post("a draft").unwrap().first;
     assert_eq!(posted.content, "a draft");
     for number in 0..50 {
         server.alice_says(LOBBY, &format!("number {number}"));

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, Event, Events, Transport};
+use crustocean::{Agent, Event, Events, agent::Transport};
 use crustocean_interop::{
     AGENT, AGENT_TOKEN, DEN, DM, Entry, LOBBY, Server, connect, in_lobby, json, next, next_message, token,
     watchdog,

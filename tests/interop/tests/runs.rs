@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crustocean::{InterruptAction, Outgoing, Permission, Trigger};
+use crustocean::{
+    Outgoing,
+    model::InterruptAction,
+    run::{Permission, Trigger},
+};
 use crustocean_interop::{AGENT, LOBBY, Server, connect, json, next_message, watchdog};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,62 @@
+//! Deadlines from time limits of any length.
+//!
+//! `Instant + Duration` panics when the sum is out of the clock's range, and every limit that a program sets may be
+//! `Duration::MAX`, which means "no limit". So the crate adds a limit to a moment only here.
+
+use std::time::{Duration, Instant};
+
+/// Longer than any process runs, and within the range of every system's clock.
+const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// The moment `limit` from now. A limit of more than 30 years counts as 30 years.
+pub(crate) fn after(limit: Duration) -> Instant {
+    later(Instant::now(), limit)
+}
+
+/// The moment `limit` after `start`. A limit of more than 30 years counts as 30 years.
+pub(crate) fn later(start: Instant, limit: Duration) -> Instant {
+    start.checked_add(limit.min(LONGEST)).unwrap_or(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn no_limit_is_too_long() {
+        let now = Instant::now();
+        for limit in [Duration::MAX, Duration::from_secs(u64::MAX), LONGEST + Duration::from_secs(1)] {
+            assert_eq!(later(now, limit), now + LONGEST, "{limit:?}");
+            assert_eq!(later(later(now, limit), limit), now + LONGEST + LONGEST, "{limit:?}");
+        }
+        assert_eq!(later(now, Duration::ZERO), now);
+        assert!(after(Duration::MAX) > now);
+    }
+
+    #[test]
+    fn no_other_file_adds_a_limit_to_the_present() {
+        let mut files = 0;
+        check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+        assert!(files > 100);
+    }
+
+    /// Tests may: their limits are their own.
+    fn check(directory: &Path, files: &mut usize) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy();
+            if path.is_dir() {
+                check(&path, files);
+            } else if name.ends_with(".rs") && !matches!(&*name, "deadline.rs" | "tests.rs" | "testing.rs") {
+                *files += 1;
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+                for sum in ["Instant::now() +", "Instant::now().checked_add"] {
+                    assert!(!code.contains(sum), "{}: use crate::deadline", path.display());
+                }
+            }
+        }
+    }
+}
