@@ -1,6 +1,6 @@
 //! Tips: a payment, and the message in a room that tells of it.
 
-use crustocean::{AgencyId, Payment};
+use crustocean::{AgencyId, model::Payment};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crustocean::RegisteredWallet;
+use crustocean::model::RegisteredWallet;
 
 use crate::address::{Address, TxHash};
 use crate::builder::WalletBuilder;
