@@ -30,6 +30,7 @@ mod sending;
 mod split;
 mod thinking;
 mod trace;
+mod unsent;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -49,6 +50,7 @@ pub use respond::Decision;
 pub use room::Room;
 pub use thinking::Thinking;
 pub use trace::Trace;
+pub use unsent::{Posted, Unsent};
 
 use crate::config::{Builder, Config};
 use crate::error::Result;
@@ -215,10 +217,6 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
-    }
-
-    pub(crate) fn long_turn(&self) -> &Turn {
-        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.

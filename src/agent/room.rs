@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Outgoing};
+use crate::agent::{Agent, Outgoing, Posted};
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageId};
 use crate::rest::Messages;
@@ -128,20 +128,13 @@ impl Room {
         self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
-    /// Says something here and waits until it has been seen.
+    /// Says something here and waits until it has been seen. Returns the message as the room has it; of a text that is
+    /// too long for one message, all parts.
     ///
     /// # Errors
     /// As [`Agent::post`].
-    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.agent.post_to(&self.id, self.outgoing(message))
-    }
-
-    /// As [`post`](Room::post), which returns the first part of a long message: this returns all of them.
-    ///
-    /// # Errors
-    /// As [`Agent::post`].
-    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
-        self.agent.post_all_to(&self.id, self.outgoing(message))
     }
 
     /// Gives one of the agent's own messages a new text; what else it carries stays.

@@ -296,7 +296,7 @@ impl Channel {
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
-            Ok(Frame::Close) => Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server ended the session")),
+            Ok(Frame::Close) => Err(LinkEnd::told(reason::TRANSPORT_CLOSE)),
             Ok(Frame::Open(_)) => Err(LinkEnd::new(reason::PARSE_ERROR, "a second open packet")),
             Err(error) => Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
@@ -337,7 +337,7 @@ impl Channel {
             Kind::Connect => self.accept_reply(Reply::parse(packet.data), into)?,
             Kind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
             Kind::Disconnect => {
-                return Err(LinkEnd::new(reason::SERVER_DISCONNECT, "the server ended the session"));
+                return Err(LinkEnd::told(reason::SERVER_DISCONNECT));
             }
         }
         Ok(())

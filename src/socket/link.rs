@@ -43,11 +43,18 @@ pub(crate) enum Inbound {
 pub(crate) struct LinkEnd {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
+    /// The server itself has ended the session: nothing that is still under way is carried out.
+    pub(crate) told: bool,
 }
 
 impl LinkEnd {
     pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        LinkEnd { reason, detail: detail.into() }
+        LinkEnd { reason, detail: detail.into(), told: false }
+    }
+
+    /// The server has ended the session in so many words.
+    pub(crate) fn told(reason: &'static str) -> Self {
+        LinkEnd { told: true, ..LinkEnd::new(reason, "the server ended the session") }
     }
 }
 

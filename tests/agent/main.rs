@@ -33,6 +33,7 @@ mod polling;
 mod pool;
 mod post;
 mod reconnect;
+mod repost;
 mod rich;
 mod rooms;
 mod run;
