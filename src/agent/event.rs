@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::agent::presence::Presence;
 use crate::error::Error;
-use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
+use crate::model::serde_helpers::ReadError;
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, answer};
 use crate::socket::{Item, RawEvent};
 
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
@@ -132,6 +135,12 @@ pub(crate) fn complaint(event: &RawEvent) -> String {
     }
 }
 
+/// The first argument.
+fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T, ReadError> {
+    // The usual case: there is no other. Looking for its end would take as long as reading it.
+    answer::read(event.args()).or_else(|_| answer::read(event.first::<&RawValue>()?.get()))
+}
+
 impl Event {
     /// The room that it is about, where it says so.
     pub(crate) fn room(&self) -> Option<&AgencyId> {
@@ -176,10 +185,10 @@ impl Event {
     #[inline(never)]
     fn from_any(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => raw.first().map(Event::Message),
-            "message-edited" => raw.first().map(Event::MessageEdited),
-            "agency-joined" => raw.first().map(Event::AgencyJoined),
-            "agency-invited" => raw.first().map(Event::AgencyInvited),
+            "message" => read(&raw).map(Event::Message),
+            "message-edited" => read(&raw).map(Event::MessageEdited),
+            "agency-joined" => read(&raw).map(Event::AgencyJoined),
+            "agency-invited" => read(&raw).map(Event::AgencyInvited),
             "error" => Ok(Event::ServerError { message: complaint(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
@@ -191,7 +200,7 @@ impl Event {
             Ok(event) => Some(event),
             Err(error) => raw.is_json().then(|| Event::Undecodable {
                 name: raw.name().to_owned(),
-                // serde_json's own words hold positions, not values.
+                // It repeats no value.
                 reason: error.to_string(),
             }),
         }

@@ -103,7 +103,7 @@ pub(crate) fn connect(
     let link = open(target, memory, cancel)?;
 
     link.send(hello.into()).map_err(|failure| match failure {
-        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
+        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => broke(&end),
         SendFailure::Refused(error) => error,
     })?;
     let (reply, early) = await_reply(
