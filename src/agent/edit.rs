@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::agent::event::complaint;
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::same_words;
-use crate::agent::{Agent, Room};
+use crate::agent::{Agent, MessageRef, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, MessageId};
@@ -135,7 +135,11 @@ impl Room {
     ///
     /// # Errors
     /// As [`Agent::post_edit`].
-    pub fn post_edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.agent().post_edit_in(self.id(), message, text.as_ref())
+    pub fn post_edit<'m>(
+        &self,
+        message: impl Into<MessageRef<'m>>,
+        text: impl AsRef<str>,
+    ) -> Result<MessageEdited> {
+        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
     }
 }
