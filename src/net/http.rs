@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use self::answer::Decoder;
 use self::failure::Failure;
-pub(crate) use self::failure::Label;
+pub(crate) use self::failure::{Label, redirect};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
 use self::retry::{Policy, Tries};
 use super::cancel::CancelToken;

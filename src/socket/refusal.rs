@@ -1,7 +1,8 @@
 //! HTTP answers that are not what was asked for, as errors.
 
 use crate::error::{Error, ErrorKind};
-use crate::net::http::answer::Head;
+use crate::net::http::answer::{Head, is_web_page};
+use crate::net::http::redirect;
 
 /// `what` begins the sentence. The kind tells whether credentials are the problem.
 pub(crate) fn refused(what: &str, head: &Head, body: &[u8]) -> Error {
@@ -16,10 +17,8 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8]) -> Error {
     };
     let mut server_message = None;
     if (300..400).contains(&status) {
-        // A redirect is never followed: whoever answers it would get our credentials.
-        let target = head.get("location").unwrap_or("nowhere");
-        text.push_str(&format!(", a redirect to {}: set the API URL to the right host", snippet(target)));
-    } else if head.get("content-type").is_some_and(|kind| kind.contains("text/html")) && status == 200 {
+        text.push_str(&format!(", a redirect to {}", redirect(head)));
+    } else if is_web_page(body) && status == 200 {
         text.push_str(" and a web page: something between here and the API answers in its place");
     } else {
         let said = snippet(&String::from_utf8_lossy(body));

@@ -27,6 +27,7 @@ mod history;
 mod hooks;
 mod minimal;
 mod onboarding;
+mod plain_http;
 mod request_shapes;
 mod roundtrip;
 mod sandbox;

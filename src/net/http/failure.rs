@@ -121,7 +121,10 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<
     let status = head.status;
     let wait = head.retry_after();
     let error = if (300..400).contains(&status) {
-        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(head)))
+        Error::new(
+            ErrorKind::Server,
+            format!("{label}: {status}: the server redirects to {}", redirect(head)),
+        )
     } else {
         let kind = match status {
             401 => ErrorKind::Unauthorized,
@@ -180,8 +183,8 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn redirect(head: &Head) -> String {
-    // Only the host: the rest of the target may hold anything.
+/// Where to, and what to do about it. Only the host: the rest of the target may hold anything.
+pub(crate) fn redirect(head: &Head) -> String {
     let target = match head.get("location") {
         None => "nowhere".to_owned(),
         Some(target) => match url::host(target) {
@@ -190,9 +193,7 @@ fn redirect(head: &Head) -> String {
             None => "somewhere unreadable".to_owned(),
         },
     };
-    format!(
-        "the server redirects to {target}, which is not followed so that no token ends up elsewhere: check the API URL"
-    )
+    format!("{target}, which is not followed so that no token ends up elsewhere: check the API URL")
 }
 
 /// The `error` or `message` of a JSON body, else the beginning of the text.
