@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::presence::Presence;
+use crate::complaint;
 use crate::error::Error;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, plain};
 use crate::socket::{Item, RawEvent};
@@ -112,20 +113,11 @@ pub enum Event {
     },
 }
 
-api_struct! {
-    /// The payload of the event `error`.
-    secret struct Complaint {
-        /// The server's words.
-        message: Option<String> = optional("message"),
-    }
-}
-
 /// The text of an `error` event.
-pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.read::<Complaint>() {
-        Ok(Complaint { message: Some(message) }) => message,
-        _ => "the server gave no reason".to_owned(),
-    }
+pub(crate) fn complaint_of(event: &RawEvent) -> String {
+    let said = event.first().ok().and_then(|value| complaint::in_value(&value));
+    said.or_else(|| complaint::in_arguments(event.args()))
+        .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 
 impl Event {
@@ -183,7 +175,7 @@ impl Event {
             "message-edited" => raw.read().map(Event::MessageEdited),
             "agency-joined" => raw.read().map(Event::AgencyJoined),
             "agency-invited" => raw.read().map(Event::AgencyInvited),
-            "error" => Ok(Event::ServerError { message: complaint(&raw) }),
+            "error" => Ok(Event::ServerError { message: complaint_of(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
             "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
-use crate::agent::event::complaint;
+use crate::agent::event::complaint_of;
 use crate::agent::history::Since;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
 use crate::deadline;
@@ -65,7 +65,7 @@ impl Post<'_> {
             match watching.next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
                     if said.is_none() {
-                        said = Some(complaint(&event));
+                        said = Some(complaint_of(&event));
                         deadline = deadline.min(deadline::after(DOUBT));
                     }
                 }

@@ -180,8 +180,9 @@ impl Shared {
         let (end, outcome) = match link.send(frame.clone()) {
             Ok(()) => return Ok(()),
             Err(SendFailure::Refused(error)) => return Err(Unsent::Error(error)),
-            Err(SendFailure::NotSent(end)) => (end, Unsent::NotSent),
+            Err(SendFailure::NotSent(end)) => (end.without(&self.target.secrets), Unsent::NotSent),
             Err(SendFailure::MaybeSent(end)) => {
+                let end = end.without(&self.target.secrets);
                 let text = format!(
                     "the connection broke while the message was being sent ({}): it may or may not have arrived",
                     end.detail

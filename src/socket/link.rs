@@ -14,7 +14,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, ReadBuffer, Stream};
+use crate::net::{CancelToken, ReadBuffer, Secrets, Stream};
 use crate::socket::channel::{Channel, unanswered_probe};
 use crate::socket::engine::{self, Handshake};
 use crate::socket::event::{AckArgs, RawEvent};
@@ -48,6 +48,11 @@ pub(crate) struct LinkEnd {
 impl LinkEnd {
     pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
         LinkEnd { reason, detail: detail.into() }
+    }
+
+    /// Without what nobody may see: a server may quote it when it closes.
+    pub(crate) fn without(self, secrets: &Secrets) -> Self {
+        LinkEnd { detail: secrets.remove_from(&self.detail), ..self }
     }
 }
 

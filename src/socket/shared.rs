@@ -150,7 +150,7 @@ impl Shared {
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
         let role = Role(self);
-        let end = link.turn(until, &mut batch).err();
+        let end = link.turn(until, &mut batch).err().map(|end| end.without(&self.target.secrets));
         std::mem::forget(role);
         let mut state = self.lock();
         state.reading = false;

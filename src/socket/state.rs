@@ -66,6 +66,9 @@ pub(crate) struct State {
     /// Tries since the last stable link.
     pub(crate) attempt: u32,
     pub(crate) up_since: Instant,
+    /// Refusals, and answers that the server is in trouble, since the last stable link.
+    refusals: u32,
+    troubles: u32,
     /// The last CONNECT was refused: dial with renewed credentials.
     pub(crate) refused: bool,
     policy: Policy,
@@ -118,6 +121,8 @@ impl State {
             retry_at: now,
             attempt: 0,
             up_since: now,
+            refusals: 0,
+            troubles: 0,
             refused: false,
             policy,
             pid: None,
@@ -199,6 +204,8 @@ impl State {
         self.refused = false;
         if self.up_since.elapsed() >= backoff::STABLE {
             self.attempt = 0;
+            self.refusals = 0;
+            self.troubles = 0;
         }
         let by_server = end.reason == reason::SERVER_DISCONNECT;
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
@@ -229,7 +236,13 @@ impl State {
     }
 
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
-        let retry_in = backoff::delay(self.attempt, cause, retry_after);
+        let own = match cause {
+            Cause::Refused => &mut self.refusals,
+            Cause::Trouble => &mut self.troubles,
+            Cause::Lost | Cause::ServerDisconnect => &mut self.attempt.clone(),
+        };
+        let retry_in = backoff::delay(*own, cause, retry_after);
+        *own = own.saturating_add(1);
         self.attempt = self.attempt.saturating_add(1);
         self.retry_at = deadline::after(retry_in);
         retry_in
