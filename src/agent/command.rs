@@ -143,6 +143,12 @@ impl Command<'_> {
         if let Some(id) = reply.message_id.clone().filter(|_| !self.silent) {
             self.agent.inner.own_results.add(id);
         }
+        if !reply.ok
+            && reply.content.is_empty()
+            && let Some(other) = in_other_words(&ack, content)
+        {
+            reply.content = other.content;
+        }
         if reply.pending && !self.late.is_zero() {
             self.wait_for_the_rest(&mut reply, watching);
         }
