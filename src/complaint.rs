@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use crate::json;
+
 /// In this order: the first that has words counts.
 const NAMES: [&str; 9] =
     ["error", "message", "msg", "reason", "detail", "details", "description", "errors", "title"];
@@ -11,7 +13,7 @@ const DEEPEST: usize = 6;
 
 /// The words in a piece of JSON. `None` if there are none, or if it is not JSON.
 pub(crate) fn in_json(json: &str) -> Option<String> {
-    in_value(&serde_json::from_str(json).ok()?)
+    in_value(&serde_json::from_str(&json::repaired(json)).ok()?)
 }
 
 /// The words in the arguments of an event or an ack, which stand side by side.
@@ -63,6 +65,7 @@ mod tests {
             r#"{"errors":[{"message":"No."}]}"#,
             r#"{"error":{"details":[{"message":"No."}]}}"#,
             r#"[null,{"error":"No."}]"#,
+            r#"{"error":"No.","half":"\ud83d"}"#,
             r#"{"ok":false,"error":"No.","message":"Something else."}"#,
         ] {
             assert_eq!(in_json(json).as_deref(), Some("No."), "{json}");

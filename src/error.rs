@@ -1,5 +1,6 @@
 //! The one error type of the crate.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -44,7 +45,7 @@ pub enum ErrorKind {
     NotSent,
     /// The connection broke while the message was being sent: it may or may not have arrived.
     MaybeSent,
-    /// The agent was closed.
+    /// The agent was closed here, or has ended. [`Error::may_have_been_sent`] says whether a message was under way.
     Closed,
 }
 
@@ -77,7 +78,11 @@ struct Inner {
     request_id: Option<Box<str>>,
     /// Whatever the kind is, trying again may work.
     retryable: bool,
+    /// A message was under way when the agent was closed.
+    cut_off: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// What a layer above has to say that this file knows nothing of.
+    detail: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Error {
@@ -97,7 +102,9 @@ impl Error {
             retry_after: None,
             request_id: None,
             retryable: false,
+            cut_off: false,
             source: None,
+            detail: None,
         }))
     }
 
@@ -117,8 +124,17 @@ impl Error {
         Self::new(ErrorKind::Timeout, message)
     }
 
+    /// For what was not begun, or does nothing that could have arrived.
     pub(crate) fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the agent is closed: connect a new one")
+        Self::new(ErrorKind::Closed, "the agent was closed here: nothing more is sent")
+    }
+
+    /// For what was under way when the agent was closed here: it may have arrived.
+    pub(crate) fn cut_off_by_close() -> Self {
+        let text = "the agent was closed here while this was under way: it may or may not have arrived";
+        let mut error = Self::new(ErrorKind::Closed, text);
+        error.0.cut_off = true;
+        error
     }
 
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -130,6 +146,15 @@ impl Error {
     fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
         self.0.source = Some(source);
         self
+    }
+
+    pub(crate) fn with_detail(mut self, detail: impl Any + Send + Sync) -> Self {
+        self.0.detail = Some(Box::new(detail));
+        self
+    }
+
+    pub(crate) fn detail<T: Any>(&self) -> Option<&T> {
+        self.0.detail.as_deref()?.downcast_ref()
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
@@ -174,6 +199,13 @@ impl Error {
         self
     }
 
+    /// The same error for something of which a part was sent before. That the agent was closed stays visible.
+    pub(crate) fn sent_in_part(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.cut_off = true;
+        let kind = if self.is_closed() { ErrorKind::Closed } else { ErrorKind::MaybeSent };
+        self.reworded(kind, message)
+    }
+
     /// What went wrong, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -206,9 +238,15 @@ impl Error {
         self.kind() == ErrorKind::Timeout
     }
 
-    /// The agent was closed by this program. Nothing more comes.
+    /// The agent was closed by this program, or has ended. Nothing more comes.
     pub fn is_closed(&self) -> bool {
         self.kind() == ErrorKind::Closed
+    }
+
+    /// What was to be sent may have arrived, and may not: the connection broke in the middle
+    /// ([`MaybeSent`](ErrorKind::MaybeSent)), or the agent was closed ([`Closed`](ErrorKind::Closed)).
+    pub fn may_have_been_sent(&self) -> bool {
+        self.kind() == ErrorKind::MaybeSent || self.0.cut_off
     }
 
     /// The token is the problem: wrong, expired, revoked, or of an agent that is not verified.

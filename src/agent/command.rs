@@ -214,7 +214,7 @@ fn in_other_words(ack: &AckArgs, command: &str) -> Option<CommandReply> {
 
 #[inline]
 fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
-    let edit = || event.read::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
+    let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
     (event.name() == "message-edited").then(edit).flatten()
 }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::agent::event::complaint_of;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
@@ -188,14 +190,15 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
     let mut said = None;
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
-            return event.read().map_err(|error| {
+            line.confirm();
+            return event.first().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
@@ -245,11 +248,10 @@ impl Door {
     }
 }
 
-payload! {
-    /// What the socket is opened with.
-    struct Auth<'a> {
-        token: &'a str = always("token"),
-    }
+/// What the socket is opened with.
+#[derive(Serialize)]
+struct Auth<'a> {
+    token: &'a str,
 }
 
 impl Host for Door {
@@ -306,7 +308,7 @@ pub(crate) fn join_together(
     let mut deadline = deadline::after(limit);
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
-        match event.read::<AgencyJoined>() {
+        match event.first::<AgencyJoined>() {
             Ok(joined) => {
                 if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
@@ -315,6 +317,9 @@ pub(crate) fn join_together(
             // At least one is refused: give the others a moment.
             Err(_) => deadline = deadline.min(deadline::after(DOUBT)),
         }
+    }
+    if missing.is_empty() {
+        line.confirm();
     }
     Ok((confirmed, missing))
 }

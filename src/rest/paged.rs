@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::iter::FusedIterator;
 use std::vec;
 
+use serde::de::DeserializeOwned;
+
 use super::Client;
 use crate::error::{Error, Result};
-use crate::json::Read;
-use crate::model::answer;
+use crate::model::List;
 
 /// Pages in a row that bring nothing new because the list grows meanwhile.
 const MOST_REPEATED: usize = 100;
@@ -35,7 +36,6 @@ pub struct Paged<'a, T> {
     matching: Option<String>,
     limit: Option<u32>,
     offset: usize,
-    read: fn(&str, &'static str) -> serde_json::Result<Vec<T>>,
     /// What an item is known by.
     identity: fn(&T) -> String,
 }
@@ -49,10 +49,10 @@ impl<'a, T> Paged<'a, T> {
         identity: fn(&T) -> String,
     ) -> Self
     where
-        T: Read,
+        T: DeserializeOwned,
     {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Paged { client, path, key, matching, limit: None, offset: 0, read: answer::list, identity }
+        Paged { client, path, key, matching, limit: None, offset: 0, identity }
     }
 
     /// How many items a page has. Defaults to what the server takes.
@@ -71,8 +71,10 @@ impl<'a, T> Paged<'a, T> {
     ///
     /// # Errors
     /// What the server says.
-    #[inline]
-    pub fn send(self) -> Result<Vec<T>> {
+    pub fn send(self) -> Result<List<T>>
+    where
+        T: DeserializeOwned,
+    {
         self.fetch()
     }
 
@@ -82,27 +84,33 @@ impl<'a, T> Paged<'a, T> {
     /// while the list is walked through comes once or not at all.
     pub fn iter(self) -> Pages<'a, T> {
         let start = self.offset;
-        Pages { list: self, page: Vec::new().into_iter(), seen: HashSet::new(), start, ended: false }
+        let (page, seen) = (Vec::new().into_iter(), HashSet::new());
+        Pages { list: self, page, seen, start, skipped: 0, ended: false }
     }
 
-    #[inline]
-    fn fetch(&self) -> Result<Vec<T>> {
+    fn fetch(&self) -> Result<List<T>>
+    where
+        T: DeserializeOwned,
+    {
         self.fetch_at(self.offset)
     }
 
-    fn fetch_at(&self, offset: usize) -> Result<Vec<T>> {
+    fn fetch_at(&self, offset: usize) -> Result<List<T>>
+    where
+        T: DeserializeOwned,
+    {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let call = self.client.get_at(&path)?.query_if("q", self.matching.as_ref());
         let offset = (offset > 0).then_some(offset);
         let call = call.query_if("limit", self.limit).query_if("offset", offset);
-        call.read(|json| (self.read)(json, self.key))
+        call.list(self.key)
     }
 }
 
 /// Walks through all pages of a list: [`Paged::iter`].
 ///
-/// An error ends it. The API tells no totals, so the end is known by an empty page, or by pages that bring nothing but
-/// what came before.
+/// An error ends it. An item that cannot be read is left out and counted in [`skipped`](Pages::skipped). The API tells
+/// no totals, so the end is known by an empty page, or by pages that bring nothing but what came before.
 #[derive(Debug)]
 pub struct Pages<'a, T> {
     list: Paged<'a, T>,
@@ -111,25 +119,41 @@ pub struct Pages<'a, T> {
     seen: HashSet<String>,
     /// Where the walk began.
     start: usize,
+    skipped: usize,
     ended: bool,
 }
 
 impl<T> Pages<'_, T> {
+    /// How many items were left out so far because they could not be read.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+impl<T: DeserializeOwned> Pages<'_, T> {
     /// The next page with something new on it; an empty one at the end.
     fn next_page(&mut self) -> Result<Vec<T>> {
         for _ in 0..MOST_REPEATED {
             let page = self.list.fetch()?;
-            if page.is_empty() {
-                return Ok(page);
+            let (count, skipped) = (page.len(), page.skipped());
+            if count + skipped == 0 {
+                return Ok(Vec::new());
             }
-            self.list.offset += page.len();
+            self.list.offset += count + skipped;
             let new: Vec<T> =
                 page.into_iter().filter(|item| self.seen.insert((self.list.identity)(item))).collect();
-            if !new.is_empty() || !self.has_grown()? {
+            if new.is_empty() && count > 0 && !self.has_grown()? {
+                return Ok(new);
+            }
+            // Of a page that repeats others, they have been counted.
+            if count == 0 || !new.is_empty() {
+                self.skipped += skipped;
+            }
+            if !new.is_empty() {
                 return Ok(new);
             }
         }
-        Err(Error::protocol("the list grows faster than it can be read"))
+        Err(Error::protocol("page after page of the list brings nothing new"))
     }
 
     /// Whether something was put in at the front, which moves what has been read onto later pages. A server that does
@@ -140,7 +164,7 @@ impl<T> Pages<'_, T> {
     }
 }
 
-impl<T> Iterator for Pages<'_, T> {
+impl<T: DeserializeOwned> Iterator for Pages<'_, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -160,4 +184,4 @@ impl<T> Iterator for Pages<'_, T> {
     }
 }
 
-impl<T> FusedIterator for Pages<'_, T> {}
+impl<T: DeserializeOwned> FusedIterator for Pages<'_, T> {}

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
-use crate::json;
-use crate::model::{SessionReply, User};
+use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
 use crate::token::{AgentToken, SessionToken};
 
@@ -46,11 +47,11 @@ const MOST_UNCONVINCED: usize = 256;
 const MOST_EXCHANGES: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 
-payload! {
-    /// No `Debug`: it holds the token.
-    struct Exchange<'a> {
-        agent_token: &'a str = always("agentToken"),
-    }
+/// No `Debug`: it holds the token.
+#[derive(Serialize)]
+struct Exchange<'a> {
+    #[serde(rename = "agentToken")]
+    agent_token: &'a str,
 }
 
 impl AgentSession {
@@ -135,7 +136,7 @@ impl AgentSession {
 fn exchange(http: &Http, agent_token: &AgentToken, after_refusal: bool) -> Result<Current> {
     let nobody = Client::with(http.clone(), Credentials::Anonymous);
     let call = nobody.post(["auth", "agent"])?.body(&Exchange { agent_token: agent_token.expose() })?;
-    let reply = call.secret(json::from_str::<SessionReply>);
+    let reply = call.read(answer::read::<SessionReply>);
     let reply = reply.map_err(|error| match error.status() {
         Some(401) => error.reworded(
             ErrorKind::Unauthorized,

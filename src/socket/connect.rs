@@ -112,7 +112,9 @@ pub(crate) fn connect(
     let link = open(target, memory, cancel)?;
 
     link.send(hello.into()).map_err(|failure| match failure {
-        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(end, &target.secrets),
+        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
+            broke(end, &target.secrets)
+        }
         SendFailure::Refused(error) => error,
     })?;
     let (reply, early) = await_reply(
@@ -121,6 +123,7 @@ pub(crate) fn connect(
         if recovery.is_some() { EARLY_REPLAY } else { EARLY },
         &target.secrets,
     )?;
+    link.confirm(u64::MAX);
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
 }

@@ -5,7 +5,6 @@ use crate::error::{Error, ErrorKind};
 use crate::net::Secrets;
 use crate::net::http::answer::{Head, is_web_page};
 use crate::net::http::redirect;
-use crate::socket::packet;
 
 /// `what` begins the sentence. The kind tells whether credentials are the problem.
 pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -> Error {
@@ -64,7 +63,7 @@ pub(crate) fn is_about_credentials(said: &str) -> bool {
 
 /// The error for a CONNECT_ERROR, which carries an object with a message, a bare string, or nothing.
 pub(crate) fn refused_connect(json: &str, secrets: &Secrets) -> Error {
-    let said = complaint::in_json(json).or_else(|| complaint::in_json(&packet::repair(json)?));
+    let said = complaint::in_json(json);
     let said = snippet(&secrets.remove_from(&said.unwrap_or_default()));
     let error = if is_about_credentials(&said) {
         let text =

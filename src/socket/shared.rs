@@ -8,6 +8,7 @@
 //! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either. Beneath
 //! the state's there is the [`Outlet`]'s, held for moments.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
 use crate::socket::inbox::{Inbox, Outlet};
-use crate::socket::link::Link;
+use crate::socket::link::{Link, LinkEnd, reason};
+use crate::socket::log_queue::LogQueue;
 use crate::socket::policy::Policy;
 use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
@@ -49,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) cancel: CancelToken,
     /// The process that the session belongs to.
     pub(crate) pid: u32,
+    pub(crate) log: LogQueue,
 }
 
 impl std::fmt::Debug for Shared {
@@ -59,9 +62,19 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Self {
+    /// `name` begins every record in the log.
+    pub(crate) fn new(
+        name: &str,
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Policy,
+    ) -> Self {
+        let log = LogQueue::new(name);
+        let state = State::new(Inbox::new(limits.events, limits.bytes), policy, log.clone());
         Shared {
-            state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
+            state: Mutex::new(state),
+            log,
             outlet: Outlet::default(),
             orders: Mutex::new(()),
             consumers: Condvar::new(),
@@ -89,6 +102,19 @@ impl Shared {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in another thread must not spread: the state is consistent between any two statements of ours.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the state go until somebody rings, or `limit` has passed.
+    pub(crate) fn wait_for<'a>(
+        &self,
+        bell: &Condvar,
+        state: MutexGuard<'a, State>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match limit {
+            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => bell.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+        }
     }
 
     /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
@@ -149,9 +175,10 @@ impl Shared {
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
-        let role = Role(self);
-        let end = link.turn(until, &mut batch).err().map(|end| end.without(&self.target.secrets));
-        std::mem::forget(role);
+        // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this link.
+        let turn = catch_unwind(AssertUnwindSafe(|| link.turn(until, &mut batch)));
+        let end = turn.unwrap_or_else(|_| Err(panicked())).err();
+        let end = end.map(|end| end.without(&self.target.secrets));
         let mut state = self.lock();
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);
@@ -161,6 +188,10 @@ impl Shared {
                 filed.link_over = state.lose(generation, end);
             }
             self.tell(&mut state, filed);
+            if state.is_closed() {
+                // Whoever closes looks at what is confirmed.
+                self.others.notify_all();
+            }
         }
         batch.clear();
         state.spare = batch;
@@ -178,13 +209,8 @@ impl Shared {
             Waiter::Other => (&self.others, |state| &mut state.others),
         };
         *count(&mut state) += 1;
-        let mut state = match until {
-            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let mut state = self.wait_for(bell, state, left);
         *count(&mut state) -= 1;
         state
     }
@@ -248,15 +274,6 @@ impl Shared {
     }
 }
 
-/// Held while reading. Dropped only by a panic, which would be a bug of ours: then the session ends instead of
-/// leaving everybody waiting for a reader that is gone.
-struct Role<'a>(&'a Shared);
-
-impl Drop for Role<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.reading = false;
-        state.fail(Error::new(ErrorKind::Closed, "internal error: the reader panicked; please report this"));
-        self.0.tell_all(&mut state);
-    }
+fn panicked() -> LinkEnd {
+    LinkEnd::new(reason::TRANSPORT_ERROR, "internal error: reading panicked; please report this")
 }

@@ -5,34 +5,31 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use crate::model::{Message, MessageEdited, MessageId, Timestamp};
+use crate::model::{Message, MessageEdited, MessageId};
 
-/// How many messages of a room are remembered.
-const REMEMBERED: usize = 1024;
-/// The same, when all of them were said in one moment.
-const REMEMBERED_OF_A_MOMENT: usize = 8192;
+/// How many messages of a room are remembered: those of the last minutes, but so many at least and at most.
+const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+const LEAST: usize = 256;
+const MOST: usize = 8192;
 /// How far before the last messages heard one may be stamped that came after them.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The last messages heard: the earliest of their times counts, so that one clock that is ahead does no harm.
 const LAST: usize = 8;
 
 /// What was heard in one room, and where its story begins for this agent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cursor {
     /// By the hash of the id: to keep hundreds of ids would cost every message an allocation that lives long.
     known: HashMap<u64, Known>,
-    /// The same in the order of arrival.
-    order: VecDeque<u64>,
+    /// The same in the order of arrival, with the seconds from `created` to that.
+    order: VecDeque<(u64, u32)>,
+    created: Instant,
     hasher: RandomState,
     /// The latest time of what is not remembered: said before the room was joined, or long ago.
     forgotten: Option<SystemTime>,
     begun: bool,
-    /// The time of the message handed out last. Empty before the first.
-    newest: String,
-    /// How many have had this very time, one after the other.
-    at_newest: usize,
     /// Whether it is a direct conversation: its history is elsewhere.
     pub(crate) dm: bool,
 }
@@ -48,9 +45,9 @@ struct Known {
 }
 
 /// From where on a message can be in a room's history.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Since {
-    Time(Timestamp),
+    Time(SystemTime),
     /// Anywhere in it.
     Beginning,
     /// It cannot be told.
@@ -64,7 +61,7 @@ pub(crate) struct Lookback {
     bound: Option<SystemTime>,
     /// Up to here it cannot be told by the id.
     forgotten: Option<SystemTime>,
-    /// Where what is remembered begins, if some of what was forgotten has a time that is later than that.
+    /// Where what is remembered begins. Some of what was forgotten may have a later time.
     unsure_from: Option<SystemTime>,
 }
 
@@ -92,9 +89,23 @@ pub(crate) struct Progress {
 /// So many messages in a row have to be too old, before the rest of a history is taken to be.
 const TAIL: usize = 4;
 
+impl Default for Cursor {
+    fn default() -> Self {
+        Cursor::new(false)
+    }
+}
+
 impl Cursor {
     pub(crate) fn new(dm: bool) -> Self {
-        Cursor { dm, ..Cursor::default() }
+        Cursor {
+            known: HashMap::new(),
+            order: VecDeque::new(),
+            created: Instant::now(),
+            hasher: RandomState::new(),
+            forgotten: None,
+            begun: false,
+            dm,
+        }
     }
 
     fn hash(&self, text: &str) -> u64 {
@@ -111,9 +122,6 @@ impl Cursor {
         for message in page.iter().rev() {
             self.remember(message, false);
         }
-        if let Some(newest) = page.first() {
-            self.newest = newest.created_at.as_str().to_owned();
-        }
         if !whole {
             self.forgotten = page.iter().filter_map(|message| message.created_at.to_system_time()).min();
         }
@@ -124,11 +132,12 @@ impl Cursor {
         self.begun
     }
 
+    /// From where on something that is sent now can be in the room's history.
     pub(crate) fn since(&self) -> Since {
-        match self.begun {
-            _ if !self.newest.is_empty() => Since::Time(self.newest.as_str().into()),
-            true => Since::Beginning,
-            false => Since::Unknown,
+        match self.lookback().bound {
+            Some(time) => Since::Time(time),
+            None if self.begun && self.order.is_empty() => Since::Beginning,
+            None => Since::Unknown,
         }
     }
 
@@ -165,47 +174,50 @@ impl Cursor {
     }
 
     fn remember(&mut self, message: &Message, heard: bool) {
-        if self.newest == message.created_at.as_str() {
-            self.at_newest += 1;
-        } else {
-            // Reused, because this runs for every message.
-            self.newest.clear();
-            self.newest.push_str(message.created_at.as_str());
-            self.at_newest = 1;
-        }
-        let most = self.at_newest.clamp(REMEMBERED, REMEMBERED_OF_A_MOMENT);
-        while self.order.len() >= most {
-            let Some(oldest) = self.order.pop_front() else { break };
-            let time = self.known.remove(&oldest).and_then(|known| known.time);
-            self.forgotten = self.forgotten.max(time);
-        }
+        let arrived = u32::try_from(self.created.elapsed().as_secs()).unwrap_or(u32::MAX);
         let hash = self.hash(message.id.as_str());
         let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
         let known = Known { time: message.created_at.to_system_time(), edited, heard };
         if self.known.insert(hash, known).is_none() {
-            self.order.push_back(hash);
+            self.order.push_back((hash, arrived));
+        }
+        while let Some(&(oldest, then)) = self.order.front()
+            && self.order.len() > LEAST
+            && (self.order.len() > MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
+        {
+            self.order.pop_front();
+            self.forget(oldest);
         }
     }
 
-    fn times<'a>(&'a self, of: impl Iterator<Item = &'a u64>) -> Vec<SystemTime> {
-        of.filter_map(|hash| self.known.get(hash)?.time).take(LAST).collect()
+    fn forget(&mut self, oldest: u64) {
+        let Some(time) = self.known.remove(&oldest).and_then(|known| known.time) else { return };
+        if self.known.len() < self.known.capacity() / 4 {
+            self.known.shrink_to_fit();
+            self.order.shrink_to_fit();
+        }
+        if self.forgotten.is_some_and(|forgotten| time <= forgotten) {
+            return;
+        }
+        // A clock that was far ahead must not hide all that is said from now on.
+        let present = self.times(3, self.order.iter().rev()).into_iter().min();
+        let latest = present.and_then(|present| present.checked_add(MARGIN));
+        self.forgotten = self.forgotten.max(latest.map_or(Some(time), |latest| Some(time.min(latest))));
+    }
+
+    fn times<'a>(&'a self, count: usize, of: impl Iterator<Item = &'a (u64, u32)>) -> Vec<SystemTime> {
+        of.filter_map(|(hash, _)| self.known.get(hash)?.time).take(count).collect()
     }
 
     pub(crate) fn lookback(&self) -> Lookback {
-        let earliest_of_the_last = self.times(self.order.iter().rev()).into_iter().min();
-        let mut first = self.times(self.order.iter());
+        let earliest_of_the_last = self.times(LAST, self.order.iter().rev()).into_iter().min();
+        let mut first = self.times(LAST, self.order.iter());
         first.sort_unstable();
-        let typical_of_the_first = first.get(first.len() / 2).copied();
-        // A clock that was ahead must not hide all that has been said since.
-        let forgotten = match (self.forgotten, earliest_of_the_last) {
-            (Some(forgotten), Some(earliest)) => Some(forgotten.min(earliest)),
-            (forgotten, _) => forgotten,
-        };
-        let doubtful = forgotten.is_some() && forgotten < self.forgotten;
+        let early_of_the_first = first.get(first.len() / 4).copied();
         Lookback {
             bound: earliest_of_the_last.and_then(|time| time.checked_sub(MARGIN)),
-            forgotten,
-            unsure_from: typical_of_the_first.filter(|_| doubtful),
+            forgotten: self.forgotten,
+            unsure_from: early_of_the_first,
         }
     }
 
@@ -305,11 +317,11 @@ mod tests {
         assert!(cursor.hear(&at("m1", 40_000)) && cursor.hear(&message("m2", "no time")));
         let history = [at("m3", 10), at("m4", 11), message("m2", "no time"), at("m1", 40_000)];
         assert_eq!(missed(&cursor, &history), ["m3", "m4"]);
-        // Not even when it is forgotten.
-        for n in 0..2000 {
+        // Not even when it is forgotten: for a few minutes it is said that something may be missing, then all is well.
+        for n in 0..9000 {
             assert!(cursor.hear(&at(&format!("n{n}"), n)));
         }
-        assert_eq!(missed(&cursor, &[at("n1999", 1999), at("x", 2000)]), ["x"]);
+        assert_eq!(missed(&cursor, &[at("n8999", 8999), at("x", 9000)]), ["x"]);
     }
 
     #[test]
@@ -349,14 +361,14 @@ mod tests {
     fn where_the_margin_is_not_enough_it_says_so() {
         let mut cursor = Cursor::default();
         cursor.begin_after(&[], true);
-        assert!(cursor.hear(&at("ahead", 40_000)));
-        for n in 0..1500 {
-            assert!(cursor.hear(&at(&format!("m{n}"), n)));
+        for n in 0..9000 {
+            // One of two clocks is a minute ahead.
+            assert!(cursor.hear(&at(&format!("m{n}"), n / 100 + n % 2 * 60)));
         }
-        let page = vec![at("m1499", 1499), at("x", 1480), at("m1", 1)];
+        let page = vec![at("m8999", 149), at("x", 55), at("m1", 60), at("y", 1)];
         let (kept, progress) = cursor.sort_out(page, &cursor.lookback());
         assert!(kept.is_empty());
-        assert_eq!(progress.unsure, 1, "heard and forgotten, or not heard");
+        assert_eq!(progress.unsure, 2, "heard and forgotten, or not heard");
     }
 
     #[test]
@@ -377,9 +389,19 @@ mod tests {
         let all: Vec<_> = (0..3000).map(|n| at(&format!("m{n}"), 1)).collect();
         assert!(all[..2000].iter().all(|message| cursor.hear(message)));
         assert_eq!(missed(&cursor, &all).len(), 1000);
-        for second in 2..3000 {
-            assert!(cursor.hear(&at(&format!("n{second}"), second)));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut cursor = Cursor::default();
+        for n in 0..20_000 {
+            assert!(cursor.hear(&at(&format!("m{n}"), n)));
         }
-        assert!(cursor.order.len() <= REMEMBERED && cursor.known.len() == cursor.order.len());
+        assert!(cursor.order.len() == MOST && cursor.known.len() == MOST);
+        // An hour later only the last of them.
+        cursor.created -= Duration::from_secs(3600);
+        assert!(cursor.hear(&at("later", 30_000)));
+        assert_eq!((cursor.order.len(), cursor.known.len()), (LEAST, LEAST));
+        assert!(cursor.known.capacity() < 4 * LEAST, "{}", cursor.known.capacity());
     }
 }
