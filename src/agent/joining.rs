@@ -240,7 +240,7 @@ impl Agent {
     /// For joins that nobody waits for the outcome of.
     #[inline]
     pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
-        log::info!("cannot join {id}: {error}");
+        crate::logging::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);
         self.inner.delivery.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
         self.inner.session.nudge_reader();
