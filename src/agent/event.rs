@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::agent::presence::Presence;
+use crate::complaint;
 use crate::error::Error;
-use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited};
+use crate::model::serde_helpers::ReadError;
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, answer};
 use crate::socket::{Item, RawEvent};
 
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
@@ -114,22 +117,17 @@ pub enum Event {
     },
 }
 
-/// The payload of the event `error`.
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
-struct Complaint {
-    /// The server's words.
-    pub message: Option<String>,
+/// The text of an `error` event.
+pub(crate) fn complaint_of(event: &RawEvent) -> String {
+    let said = event.first().ok().and_then(|value| complaint::in_value(&value));
+    said.or_else(|| complaint::in_arguments(event.args()))
+        .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 
-lenient!(read Complaint);
-
-/// The text of an `error` event.
-pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.first::<Complaint>() {
-        Ok(Complaint { message: Some(message) }) => message,
-        _ => "the server gave no reason".to_owned(),
-    }
+/// The first argument.
+fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T, ReadError> {
+    // The usual case: there is no other. Looking for its end would take as long as reading it.
+    answer::read(event.args()).or_else(|_| answer::read(event.first::<&RawValue>()?.get()))
 }
 
 impl Event {
@@ -176,11 +174,11 @@ impl Event {
     #[inline(never)]
     fn from_any(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => raw.first().map(Event::Message),
-            "message-edited" => raw.first().map(Event::MessageEdited),
-            "agency-joined" => raw.first().map(Event::AgencyJoined),
-            "agency-invited" => raw.first().map(Event::AgencyInvited),
-            "error" => Ok(Event::ServerError { message: complaint(&raw) }),
+            "message" => read(&raw).map(Event::Message),
+            "message-edited" => read(&raw).map(Event::MessageEdited),
+            "agency-joined" => read(&raw).map(Event::AgencyJoined),
+            "agency-invited" => read(&raw).map(Event::AgencyInvited),
+            "error" => Ok(Event::ServerError { message: complaint_of(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
             "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),
@@ -191,7 +189,7 @@ impl Event {
             Ok(event) => Some(event),
             Err(error) => raw.is_json().then(|| Event::Undecodable {
                 name: raw.name().to_owned(),
-                // serde_json's own words hold positions, not values.
+                // It repeats no value.
                 reason: error.to_string(),
             }),
         }

@@ -202,7 +202,7 @@ impl Agent {
                 Errand::Conversations => self.find_conversations(),
             };
             if let Err(error) = done {
-                log::info!("cannot look for new rooms: {error}");
+                crate::logging::info!("cannot look for new rooms: {error}");
                 following
                     .look(deadline::after(error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST)));
             }

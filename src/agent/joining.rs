@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::agent::rooms::{About, join_on, join_together};
-use crate::agent::{Agent, Event, Inner, Room};
+use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Conversation, List, Message};
@@ -16,8 +16,12 @@ impl Agent {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
     /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
-    pub fn join(&self, slug_or_id: impl AsRef<str>) -> Result<Room> {
-        let (id, about) = self.resolve(slug_or_id.as_ref().trim())?;
+    pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
+        let (id, about) = match room.into() {
+            RoomRef::Id(id) if id.as_str().trim().is_empty() => return Err(no_name()),
+            RoomRef::Id(id) => (id, None),
+            RoomRef::Named(name) => self.resolve(name.trim())?,
+        };
         let about = about.or_else(|| self.inner.rooms.about(&id)).unwrap_or_default();
         self.enter(&id, about, true)
     }
@@ -97,7 +101,7 @@ impl Agent {
     /// The id of the agency that is meant, and what is known of it. The API wants ids only.
     fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<About>)> {
         if slug_or_id.is_empty() {
-            return Err(Error::invalid("name the room to join by its slug or id"));
+            return Err(no_name());
         }
         // As people write rooms.
         let slug_or_id = slug_or_id.strip_prefix('#').unwrap_or(slug_or_id);
@@ -241,11 +245,15 @@ impl Agent {
     /// For joins that nobody waits for the outcome of.
     #[inline]
     pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
-        log::info!("cannot join {id}: {error}");
+        crate::logging::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);
         self.inner.delivery.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
         self.inner.session.nudge_reader();
     }
+}
+
+fn no_name() -> Error {
+    Error::invalid("name the room to join by its slug or id")
 }
 
 /// Whether another link may do better.

@@ -22,6 +22,7 @@ mod mentions;
 mod outgoing;
 mod post;
 mod presence;
+mod refs;
 mod respond;
 mod room;
 mod rooms;
@@ -46,6 +47,7 @@ pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
 pub use presence::Presence;
+pub use refs::{MessageRef, RoomRef};
 pub use respond::Decision;
 pub use room::Room;
 pub use thinking::Thinking;
@@ -155,9 +157,9 @@ impl Agent {
     ///
     /// # Errors
     /// As these two.
-    pub fn connect_and_join(token: AgentToken, slug_or_id: impl AsRef<str>) -> Result<Self> {
+    pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
         let agent = Self::connect(token)?;
-        agent.join(slug_or_id)?;
+        agent.join(room)?;
         Ok(agent)
     }
 
@@ -170,6 +172,7 @@ impl Agent {
         let url = config.url()?;
         let dialer = Dialer::new(config)?;
         let http = Http::with_dialer(config, dialer.clone())?;
+        let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
@@ -188,6 +191,7 @@ impl Agent {
             user_agent: config.user_agent.clone(),
             dial_timeout: options.handshake_timeout,
             transport: options.transport,
+            secrets,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Outgoing, Posted};
+use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
-use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageId};
+use crate::model::{AgencyId, List, LoopGuard, Member, Message};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -141,7 +141,7 @@ impl Room {
     ///
     /// # Errors
     /// As [`Agent::send`].
-    pub fn edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<()> {
-        self.agent.edit_in(&self.id, message, text.as_ref())
+    pub fn edit<'m>(&self, message: impl Into<MessageRef<'m>>, text: impl AsRef<str>) -> Result<()> {
+        self.agent.edit_in(&self.id, message.into().0, text.as_ref())
     }
 }

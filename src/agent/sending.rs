@@ -1,6 +1,6 @@
 //! What an agent says and does in its rooms.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -57,15 +57,14 @@ impl Agent {
     /// As [`send`](Agent::send), but never waits for a lost connection.
     ///
     /// # Errors
-    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down.
+    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down or busy.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.try_send_to(&self.current_room()?, &message.into())
     }
 
     #[inline]
     fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
-        let say =
-            |part: &Outgoing| self.inner.session.emit("send-message", &part.payload(room)?, Instant::now());
+        let say = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
             None => say(message),
             Some(parts) => self.say_parts(parts, Duration::ZERO, &mut |part| say(&part)),

@@ -116,6 +116,16 @@ impl Session {
         self.emit_on_any(name, payload, until).map(drop)
     }
 
+    /// Sends an event if that is possible at once: waits neither for a link nor for the peer to read. (With long-polling
+    /// it waits for the answer to the request that carries it.)
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.try_send(packet::encode_event(name, None, payload)?.into())
+    }
+
     /// As [`emit`](Session::emit); tells which link it went out on.
     ///
     /// # Errors
