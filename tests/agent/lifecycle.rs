@@ -97,7 +97,7 @@ fn close_while_others_send() {
     let stage = Stage::new();
     // On a busy machine the sandbox needs its time for what was sent.
     let agent = stage.builder().close_timeout(LIMIT).connect(stage.agent_token("larry")).unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let senders: Vec<_> = (0..4)
         .map(|_| {
             let agent = agent.clone();
