@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined, Conversation, List, Message};
 
 impl Agent {
-    /// Joins a room, named by its slug or its id, and waits until the server confirms it. It becomes the room that
-    /// [`send`](Agent::send) speaks in.
+    /// Joins a room, named by its slug or its id, and waits until the server confirms it. The returned handle speaks
+    /// there.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
@@ -23,11 +23,11 @@ impl Agent {
             RoomRef::Named(name) => self.resolve(name.trim())?,
         };
         let about = about.or_else(|| self.inner.rooms.about(&id)).unwrap_or_default();
-        self.enter(&id, about, true)
+        self.enter(&id, about)
     }
 
     /// Joins the rooms of all agencies that the agent is a member of, all at once. What is joined already stays as it
-    /// is, and so does the room that [`send`](Agent::send) speaks in.
+    /// is.
     ///
     /// Returns those that the agent is in now; for each one that it cannot get into there is an
     /// [`Event::JoinFailed`]. For agencies that it is added to later: [`follow_invites`](Agent::follow_invites).
@@ -68,7 +68,7 @@ impl Agent {
     }
 
     /// Joins the rooms of all direct-message conversations there are now, all at once, so that their messages arrive as
-    /// events. The room that [`send`](Agent::send) speaks in stays the same.
+    /// events.
     ///
     /// The platform does not announce a conversation that somebody begins later: [`follow_dms`](Agent::follow_dms)
     /// looks for them.
@@ -81,8 +81,7 @@ impl Agent {
         self.enter_all(rooms.map(|dm| (dm.agency_id, About::dm(Some(&dm.participant.username)))).collect())
     }
 
-    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined. The room that
-    /// [`send`](Agent::send) speaks in stays the same.
+    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
@@ -95,7 +94,7 @@ impl Agent {
         }
         let user = self.inner.client.users().profile(username)?;
         let id = self.inner.client.dms().open(&user.id)?;
-        self.enter(&id, About::dm(Some(&user.username)), false)
+        self.enter(&id, About::dm(Some(&user.username)))
     }
 
     /// The id of the agency that is meant, and what is known of it. The API wants ids only.
@@ -126,11 +125,11 @@ impl Agent {
         }
     }
 
-    /// Joins one room; `choose`: to speak there from now on.
-    pub(crate) fn enter(&self, id: &AgencyId, mut about: About, choose: bool) -> Result<Room> {
+    /// Joins one room.
+    pub(crate) fn enter(&self, id: &AgencyId, mut about: About) -> Result<Room> {
         let Inner { delivery, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
-        let joined = self.enter_socket(id, &about, choose).inspect_err(|_| {
+        let joined = self.enter_socket(id, &about).inspect_err(|_| {
             if !rooms.contains(id) {
                 delivery.forget(id);
             }
@@ -155,7 +154,7 @@ impl Agent {
         delivery.before_join(client, id, dm);
     }
 
-    fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
+    fn enter_socket(&self, id: &AgencyId, about: &About) -> Result<AgencyJoined> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
         let deadline = deadline::after(limit);
@@ -164,11 +163,7 @@ impl Agent {
             let line = session.line(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
-                    if choose {
-                        rooms.choose(id, about.clone());
-                    } else {
-                        rooms.add(id, about.clone());
-                    }
+                    rooms.add(id, about.clone());
                     // From here on a new link brings the agent into the room. One that came just before did not.
                     if line.is_current() {
                         return Ok(joined);
@@ -218,7 +213,7 @@ impl Agent {
             } else if !ids.contains(id) {
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), Vec::new()));
             } else {
-                match self.enter(id, about.clone(), false) {
+                match self.enter(id, about.clone()) {
                     Ok(room) => entered.push(room),
                     Err(error) if error.kind() == ErrorKind::Rejected => self.report_failed_join(id, error),
                     Err(error) => return Err(error),
