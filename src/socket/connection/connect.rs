@@ -10,11 +10,11 @@ use crate::net::{ApiUrl, CancelToken, Dialer, Secrets, Stream};
 use crate::socket::connection::{Inbound, Link, LinkEnd, SendFailure};
 use crate::socket::protocol::engine_io::{self, Frame, Handshake};
 use crate::socket::protocol::socket_io::{self, Recovery, Reply};
-use crate::socket::transport::choice::{Memory, Transport, polling_may_cure};
-use crate::socket::transport::polling::receive;
-use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
-use crate::socket::transport::websocket::frame_scanner::Tap;
-use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
+use crate::socket::transport::choice::choice::{Memory, Transport, polling_may_cure};
+use crate::socket::transport::choice::polling::receive;
+use crate::socket::transport::choice::refusal::{is_about_credentials, refused_connect};
+use crate::socket::transport::choice::websocket::frame_scanner::Tap;
+use crate::socket::transport::choice::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
@@ -281,6 +281,7 @@ fn no_open_packet(error: &tungstenite::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::settings::{ProxyChoice, TlsSettings};
 
     /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
     fn connect_to(
@@ -300,9 +301,8 @@ mod tests {
             let _ = peer.read();
             hello
         });
-        let config = crate::config::Config { api_url: Some(url.clone()), ..Default::default() };
         let target = Target {
-            dialer: Dialer::new(&config).unwrap(),
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct).unwrap(),
             url: ApiUrl::parse(&url).unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_secs(5),
@@ -319,12 +319,13 @@ mod tests {
 
     #[test]
     fn b55_a_name_look_up_that_hangs_is_under_the_deadline() {
-        let config = crate::config::Config::default();
         let (answer, question) = std::sync::mpsc::channel();
         let question = std::sync::Mutex::new(question);
         let resolve = move |_: &str, _| question.lock().unwrap().recv().map_err(std::io::Error::other);
         let target = Target {
-            dialer: Dialer::new(&config).unwrap().with_resolver(resolve),
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct)
+                .unwrap()
+                .with_resolver(resolve),
             url: ApiUrl::parse("http://slow.example").unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_millis(500),
