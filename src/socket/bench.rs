@@ -10,7 +10,7 @@ use crate::socket::protocol::engine_io::{self, Frame};
 use crate::socket::protocol::event::RawEvent;
 use crate::socket::protocol::polling_payload;
 use crate::socket::protocol::socket_io;
-use crate::socket::transport::choice::websocket::frame_scanner::{Glance, Source, Tap};
+use crate::socket::transport::websocket::frame_scanner::{Glance, Source, Tap};
 
 /// From the text of a frame to an event that nobody has decoded yet.
 pub fn decode_event(frame: &Utf8Bytes) -> Option<RawEvent> {

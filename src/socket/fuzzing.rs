@@ -13,8 +13,8 @@ use crate::socket::protocol::engine_io::{self, Handshake};
 use crate::socket::protocol::event::{AckArgs, Complete, Partial, RawEvent};
 use crate::socket::protocol::polling_payload::{self, Body, Fit, Part};
 use crate::socket::protocol::socket_io::{self, Kind, MAX_ATTACHMENTS, Reply};
-use crate::socket::transport::choice::websocket::frame_scanner::{Source, Tap};
-use crate::socket::transport::choice::websocket::handshake;
+use crate::socket::transport::websocket::frame_scanner::{Source, Tap};
+use crate::socket::transport::websocket::handshake;
 
 /// Engine.IO: a text frame, and the handshake.
 pub fn engine(text: &str) {

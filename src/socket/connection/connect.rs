@@ -10,11 +10,11 @@ use crate::net::{ApiUrl, CancelToken, Dialer, Secrets, Stream};
 use crate::socket::connection::{Inbound, Link, LinkEnd, SendFailure};
 use crate::socket::protocol::engine_io::{self, Frame, Handshake};
 use crate::socket::protocol::socket_io::{self, Recovery, Reply};
-use crate::socket::transport::choice::choice::{Memory, Transport, polling_may_cure};
-use crate::socket::transport::choice::polling::receive;
-use crate::socket::transport::choice::refusal::{is_about_credentials, refused_connect};
-use crate::socket::transport::choice::websocket::frame_scanner::Tap;
-use crate::socket::transport::choice::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
+use crate::socket::transport::choice::{Memory, Transport, polling_may_cure};
+use crate::socket::transport::polling::receive;
+use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
+use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]

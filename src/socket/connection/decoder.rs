@@ -14,8 +14,8 @@ use crate::socket::connection::{Arrivals, Inbound, LinkEnd, reason};
 use crate::socket::protocol::engine_io::{self, Frame};
 use crate::socket::protocol::event::{AckArgs, Complete, Outline, Partial, RawEvent};
 use crate::socket::protocol::socket_io::{self, Kind, Reply};
-use crate::socket::transport::choice::packet_stream::{Incoming, Pipe};
-use crate::socket::transport::choice::polling::receive::Poll;
+use crate::socket::transport::packet_stream::{Incoming, Pipe};
+use crate::socket::transport::polling::receive::Poll;
 
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);

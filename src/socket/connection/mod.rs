@@ -26,11 +26,11 @@ use crate::socket::protocol::engine_io::{self, Handshake};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::polling_payload::{Body, Fit};
 use crate::socket::protocol::socket_io::{self, Reply};
-use crate::socket::transport::choice::packet_stream::Pipe;
-use crate::socket::transport::choice::polling::receive::Opened;
-use crate::socket::transport::choice::polling::send::Poster;
-use crate::socket::transport::choice::websocket::frame_scanner::Tap;
-use crate::socket::transport::choice::websocket::packets::Framed;
+use crate::socket::transport::packet_stream::Pipe;
+use crate::socket::transport::polling::receive::Opened;
+use crate::socket::transport::polling::send::Poster;
+use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::packets::Framed;
 
 /// What the server sent, taken apart.
 #[derive(Debug)]
@@ -173,9 +173,7 @@ impl Link {
         let write_timeout = write_timeout(&handshake);
         let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
-        ws.set_config(|config| {
-            *config = crate::socket::transport::choice::websocket::handshake::config(largest)
-        });
+        ws.set_config(|config| *config = crate::socket::transport::websocket::handshake::config(largest));
         let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
         Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, Clock::new(skew)))
     }

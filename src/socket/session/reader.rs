@@ -22,7 +22,7 @@ use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{Inbox, Outlet};
 use crate::socket::session::state::{Filed, Phase, State};
 use crate::socket::session::{Host, Limits};
-use crate::socket::transport::choice::choice::Memory;
+use crate::socket::transport::choice::Memory;
 
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;

@@ -8,9 +8,9 @@ use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::wire::Wire;
 use crate::socket::connection::LinkEnd;
-use crate::socket::transport::choice::polling::receive::Poll;
-use crate::socket::transport::choice::websocket::frame_scanner::Seen;
-use crate::socket::transport::choice::websocket::packets::Framed;
+use crate::socket::transport::polling::receive::Poll;
+use crate::socket::transport::websocket::frame_scanner::Seen;
+use crate::socket::transport::websocket::packets::Framed;
 
 /// One Engine.IO packet, or an attachment.
 #[derive(Debug)]

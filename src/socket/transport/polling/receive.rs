@@ -17,11 +17,11 @@ use crate::socket::connection::connect::Target;
 use crate::socket::connection::{LinkEnd, reason};
 use crate::socket::protocol::engine_io::{self, Frame, Handshake};
 use crate::socket::protocol::polling_payload::{self, Part, SEPARATOR};
-use crate::socket::transport::choice::packet_stream::Incoming;
-use crate::socket::transport::choice::polling::request::Site;
-use crate::socket::transport::choice::polling::send::Poster;
-use crate::socket::transport::choice::refusal::refused;
-use crate::socket::transport::choice::websocket::frame_scanner::Seen;
+use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::transport::polling::request::Site;
+use crate::socket::transport::polling::send::Poster;
+use crate::socket::transport::refusal::refused;
+use crate::socket::transport::websocket::frame_scanner::Seen;
 
 /// So many answers in a row without anything in them, each sooner than `QUICK` after the last, and the next poll
 /// has to wait for `PAUSE`.

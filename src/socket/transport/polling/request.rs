@@ -12,7 +12,7 @@ use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
 use crate::net::{CancelToken, Secrets, Stream};
 use crate::socket::connection::connect::Target;
-use crate::socket::transport::choice::websocket::handshake::header_value;
+use crate::socket::transport::websocket::handshake::header_value;
 
 /// The slash belongs to the default path of Socket.IO servers.
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";

@@ -10,10 +10,10 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 use crate::net::Stream;
 use crate::net::wire::Wire;
 use crate::socket::connection::{LinkEnd, reason};
-use crate::socket::transport::choice::packet_stream::Incoming;
-use crate::socket::transport::choice::refusal::snippet;
-use crate::socket::transport::choice::websocket::frame_scanner::{Glance, Seen, Tap};
-use crate::socket::transport::choice::websocket::handshake::rejected_after_upgrade;
+use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::transport::refusal::snippet;
+use crate::socket::transport::websocket::frame_scanner::{Glance, Seen, Tap};
+use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
 /// How long saying why the link is given up may take.
 const FAREWELL: Duration = Duration::from_secs(1);
