@@ -53,6 +53,7 @@ impl Room {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "dropped, it changes nothing any more: keep it, and call finish()"]
 pub struct Editor {
     room: Room,
     message: Message,

@@ -9,6 +9,7 @@ use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
 
 impl<'a> Agencies<'a> {
     /// An invite to an agency. Call [`send`](CreateInvite::send) to make it.
+    #[doc(alias = "createInvite")]
     pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
         CreateInvite { client: self.client, id: id.clone(), max_uses: None, expires: None }
     }
