@@ -69,7 +69,6 @@ pub struct Editor {
 
 impl Editor {
     /// How long to wait at least between two changes. Defaults to 1 s.
-    #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;
         self

@@ -39,6 +39,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
         self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()

@@ -34,6 +34,7 @@ impl Client {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "listWebhookEventTypes")]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
