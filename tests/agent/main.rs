@@ -30,6 +30,7 @@ mod post;
 mod reconnect;
 mod rich;
 mod rooms;
+mod round_trips;
 mod run;
 mod run_gate;
 mod run_stream;

@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod distance;
 mod gate;
 pub mod hostile;
 mod http;
@@ -23,6 +24,7 @@ mod tls;
 mod watchdog;
 mod weather;
 
+pub use distance::Distance;
 pub use gate::{Gate, Upgrades};
 pub use http::{Request, Response};
 pub use poller::PollServer;
