@@ -95,11 +95,13 @@ fn nothing_secret_is_printed_anywhere() {
     let hook = HookClient::builder().api_url(stage.sandbox.url()).build(hook_key.clone()).unwrap();
     let _ = write!(out, "{command:?} {deployed:?} {hook:?} {:?}", HookClient::builder());
     let events = [WebhookEvent::MemberLeft];
-    let subscription =
-        client.webhooks(&room.id).create("https://example.com/in", events).secret("hmac-secret-1");
+    let subscription = client
+        .webhooks(&room.id)
+        .create("https://example.com/in", events)
+        .secret("hmac-secret-1".parse().unwrap());
     let _ = write!(out, "{subscription:?}");
     let subscription = subscription.send().unwrap();
-    let change = client.webhooks(&room.id).update(&subscription.id).secret("hmac-secret-2");
+    let change = client.webhooks(&room.id).update(&subscription.id).secret("hmac-secret-2".parse().unwrap());
     let _ = write!(out, "{subscription:?} {change:?}");
     change.send().unwrap();
     let config = client.agents().update_config(&created.agent.id).llm_api_key("llm-secret-key");
@@ -121,7 +123,7 @@ fn nothing_secret_is_printed_anywhere() {
     show(&mut out, &hook.post(&room.id, "hi").unwrap_err());
 
     // What is posted to a webhook.
-    let secret = WebhookSecret::from("hmac-secret-4");
+    let secret = WebhookSecret::try_from("hmac-secret-4").unwrap();
     let prompt = br#"{"agent":{"id":"u","username":"a","config":{"llm_api_key":"llm-secret-too"}}}"#;
     let read = PromptRequest::from_signed(prompt, &secret.sign(prompt), &secret).unwrap();
     let signed = PromptReply::new("hi").sign(&created.agent_token);

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::agent::backfill;
 use crate::agent::event::complaint;
-use crate::agent::outgoing::SendCommand;
+use crate::agent::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, CommandReply, MessageEdited, MessageId};
+use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
 use crate::socket::{RawEvent, SessionWatch};
 
 /// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
@@ -30,6 +30,7 @@ impl Room {
             silent: true,
             timeout: ANSWER_TIMEOUT,
             late: LATE_TIMEOUT,
+            guard: self.guard(),
         }
     }
 }
@@ -57,6 +58,16 @@ pub struct Command<'a> {
     silent: bool,
     timeout: Duration,
     late: Duration,
+    /// Of the answer that the command is part of.
+    guard: Option<&'a LoopGuard>,
+}
+
+impl<'a> Command<'a> {
+    /// The command as part of an answer, unless it is part of another one.
+    pub(crate) fn guarded(mut self, guard: Option<&'a LoopGuard>) -> Self {
+        self.guard = self.guard.or(guard);
+        self
+    }
 }
 
 impl Command<'_> {
@@ -109,7 +120,9 @@ impl Command<'_> {
         let session = self.agent.session();
         // From before it is sent: the answer and the edit that completes it may come in one piece.
         let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
-        let request = SendCommand { agency_id: self.room, content, silent: self.silent };
+        // What only the caller sees is no message that somebody could answer.
+        let metadata = only_guard(self.guard.filter(|_| !self.silent));
+        let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
         let until = deadline::after(self.agent.options().send_timeout);
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
             Err(error) if error.is_timeout() => {
@@ -122,6 +135,9 @@ impl Command<'_> {
         let mut reply: CommandReply = ack.first().map_err(|error| {
             Error::protocol("the answer to the command cannot be decoded").with_source(error)
         })?;
+        if let Some(id) = reply.message_id.clone().filter(|_| !self.silent) {
+            self.agent.inner.own_results.add(id);
+        }
         if reply.pending && !self.late.is_zero() {
             self.wait_for_the_rest(&mut reply, watching);
         }

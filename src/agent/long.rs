@@ -20,6 +20,9 @@ pub enum LongMessages {
     /// sees as one character. A block of code that is cut is closed and opened again. The first message carries the
     /// metadata; the loop guard and the mark of a log are on all.
     ///
+    /// White space at a cut is left out; within code only a part that would show nothing but blank lines is. A later
+    /// part that would begin with a slash begins with `… ` instead: the platform would run it as a command.
+    ///
     /// A text of more than 50 messages is [`ErrorKind::Invalid`]: a room is not the place for a log file.
     ///
     /// Two long messages of an agent do not get mixed up, whichever threads send them; short ones of other threads may

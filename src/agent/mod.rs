@@ -66,6 +66,7 @@ use feed::{Feed, Source};
 use following::Following;
 use long::Turn;
 use post::Marks;
+use respond::OwnResults;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
@@ -114,6 +115,7 @@ struct Inner {
     long_turn: Turn,
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
+    own_results: OwnResults,
     options: AgentOptions,
 }
 
@@ -203,6 +205,7 @@ impl Agent {
                 long_turn: Turn::default(),
                 runs: OpenRuns::default(),
                 thoughts,
+                own_results: OwnResults::default(),
                 options,
             }),
         })

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
 use crate::agent::{Agent, Outgoing};
 use crate::error::Result;
-use crate::model::{AgencyId, Member, Message, MessageId};
+use crate::model::{AgencyId, LoopGuard, Member, Message, MessageId};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -17,11 +18,32 @@ pub struct Room {
     id: AgencyId,
     about: About,
     members: Arc<[Member]>,
+    /// What is said through this handle answers a message that carries the guard before this one.
+    guard: Option<Arc<LoopGuard>>,
 }
 
 impl Room {
     pub(crate) fn new(agent: Agent, id: AgencyId, about: About, members: Vec<Member>) -> Self {
-        Room { agent, id, about, members: members.into() }
+        Room { agent, id, about, members: members.into(), guard: None }
+    }
+
+    /// This room, to answer a message in: whatever is said through the returned handle carries the message's loop
+    /// guard, one hop further. For answers that are more than one [`reply`](Agent::reply); a
+    /// [run](Room::start_run) does it by itself.
+    pub fn in_reply_to(&self, message: &Message) -> Room {
+        self.guarded(Some(guard_of_answer(message)))
+    }
+
+    pub(crate) fn guarded(&self, guard: Option<LoopGuard>) -> Room {
+        Room { guard: guard.map(Arc::new), ..self.clone() }
+    }
+
+    pub(crate) fn guard(&self) -> Option<&LoopGuard> {
+        self.guard.as_deref()
+    }
+
+    fn outgoing(&self, message: impl Into<Outgoing>) -> Outgoing {
+        message.into().guarded(self.guard())
     }
 
     pub(crate) fn agent(&self) -> &Agent {
@@ -103,7 +125,7 @@ impl Room {
     /// # Errors
     /// As [`Agent::send`].
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.agent.send_to(&self.id, &message.into())
+        self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
     /// Says something here and waits until it has been seen.
@@ -111,7 +133,7 @@ impl Room {
     /// # Errors
     /// As [`Agent::post`].
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
-        self.agent.post_to(&self.id, message.into())
+        self.agent.post_to(&self.id, self.outgoing(message))
     }
 
     /// As [`post`](Room::post), which returns the first part of a long message: this returns all of them.
@@ -119,7 +141,7 @@ impl Room {
     /// # Errors
     /// As [`Agent::post`].
     pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
-        self.agent.post_all_to(&self.id, message.into())
+        self.agent.post_all_to(&self.id, self.outgoing(message))
     }
 
     /// Gives one of the agent's own messages a new text; what else it carries stays.

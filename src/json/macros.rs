@@ -197,6 +197,12 @@ macro_rules! open_enum {
             }
         }
 
+        impl From<&String> for $name {
+            fn from(text: &String) -> Self {
+                text.as_str().into()
+            }
+        }
+
         impl From<String> for $name {
             #[inline]
             fn from(text: String) -> Self {

@@ -50,6 +50,12 @@ macro_rules! id {
             }
         }
 
+        impl From<&String> for $name {
+            fn from(text: &String) -> Self {
+                text.as_str().into()
+            }
+        }
+
         impl From<String> for $name {
             fn from(text: String) -> Self {
                 $name(text.into())

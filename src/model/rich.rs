@@ -93,6 +93,12 @@ impl From<&str> for Span {
     }
 }
 
+impl From<&String> for Span {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl From<String> for Span {
     fn from(text: String) -> Self {
         Span::new(text)

@@ -245,6 +245,12 @@ impl From<&str> for Timestamp {
     }
 }
 
+impl From<&String> for Timestamp {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
         Timestamp(text.into())

@@ -127,6 +127,12 @@ impl<'a> From<&'a str> for NewOwner<'a> {
     }
 }
 
+impl<'a> From<&'a String> for NewOwner<'a> {
+    fn from(name: &'a String) -> Self {
+        name.as_str().into()
+    }
+}
+
 /// Which agent: [`Agencies::add_agent`](crate::rest::Agencies::add_agent). Made from an `&AgentId` or from a username.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -155,6 +161,12 @@ impl<'a> From<&'a AgentId> for AgentRef<'a> {
 impl<'a> From<&'a str> for AgentRef<'a> {
     fn from(name: &'a str) -> Self {
         AgentRef::Username(name.strip_prefix('@').unwrap_or(name))
+    }
+}
+
+impl<'a> From<&'a String> for AgentRef<'a> {
+    fn from(name: &'a String) -> Self {
+        name.as_str().into()
     }
 }
 

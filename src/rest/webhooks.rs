@@ -17,7 +17,7 @@ use crate::token::WebhookSecret;
 /// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
 /// let team = client.agencies().lookup("my-team")?;
 /// let events = [WebhookEvent::MessageCreated, WebhookEvent::MemberJoined];
-/// client.webhooks(&team.id).create("https://example.com/events", events).secret("only we know").send()?;
+/// client.webhooks(&team.id).create("https://example.com/events", events).secret("only we know".parse()?).send()?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -101,8 +101,8 @@ macro_rules! subscription_fields {
         impl $name<'_> {
             /// What the deliveries are signed with, for their receiver to check.
             #[doc = $unset]
-            pub fn secret(mut self, secret: impl Into<WebhookSecret>) -> Self {
-                self.body.set("secret", secret.into().expose());
+            pub fn secret(mut self, secret: WebhookSecret) -> Self {
+                self.body.set("secret", secret.expose());
                 self
             }
 

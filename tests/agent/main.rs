@@ -20,6 +20,7 @@ mod follow;
 mod join;
 mod lifecycle;
 mod long;
+mod loop_guard;
 mod mentions;
 mod no_limit;
 mod outage;

@@ -100,7 +100,10 @@ fn a_run_with_everything_in_it_is_told_as_documented() {
     assert_eq!(events[10].1, part);
     let whole = json!({"messageId": stream, "content": "ETH is at €3000", "done": true,
         "metadata": {"skill": "prices"}});
-    assert_eq!(events[11].1, whole);
+    let mut end = events[11].1.clone();
+    assert_eq!(end["metadata"]["loop_guard"]["hop"], 1);
+    end["metadata"].as_object_mut().unwrap().remove("loop_guard");
+    assert_eq!(end, whole);
     assert_by_the_rules(&stage);
 
     // And it can be read up on.

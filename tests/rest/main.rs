@@ -18,6 +18,7 @@ mod agencies;
 mod agencies_sandbox;
 mod agents;
 mod authentication_page;
+mod by_reference;
 mod commands;
 mod endpoints;
 mod errors;

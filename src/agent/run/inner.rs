@@ -7,6 +7,8 @@ use std::time::Instant;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use crate::agent::extras::Extras;
+use crate::agent::outgoing::only_guard;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::agent::{Agent, Room};
 use crate::deadline;
@@ -90,14 +92,15 @@ payload! {
         summary: Option<&'a str> = optional("summary"),
         error: Option<&'a str> = optional("error"),
         transcript: Vec<Box<RawValue>> = always("transcript"),
+        metadata: Option<Extras> = optional("metadata"),
     }
 }
 
 impl Core {
     #[inline]
-    pub(super) fn new(room: &Room, id: RunId) -> Self {
+    pub(super) fn new(room: Room, id: RunId) -> Self {
         let transcript = Arc::new(Transcript::new());
-        Core { room: room.clone(), id, transcript, over: AtomicBool::new(false) }
+        Core { room, id, transcript, over: AtomicBool::new(false) }
     }
 
     pub(super) fn agent(&self) -> &Agent {
@@ -148,6 +151,7 @@ impl Core {
                 summary: summary.as_deref(),
                 error: error.as_deref(),
                 transcript: self.transcript.all(),
+                metadata: only_guard(self.room.guard()),
             };
             match send(name, &ended) {
                 Err(error) if error.kind() == ErrorKind::Invalid && self.transcript.halve() => {}

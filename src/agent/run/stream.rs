@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::agent::Outgoing;
 use crate::agent::extras::Extras;
+use crate::agent::outgoing::ON_EVERY_PART;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
 use crate::deadline;
@@ -150,17 +151,14 @@ impl Stream<'_> {
         if !message.text().is_empty() {
             self.text = message.text().to_owned();
         }
-        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
-        self.end(metadata, |run, whole| run.core.report_for_sure(STREAM, whole))?;
+        self.end(message, |run, whole| run.core.report_for_sure(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
-    fn end(
-        &mut self,
-        metadata: Option<&Extras>,
-        send: impl Fn(&Run, &Whole<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
+        let message = message.guarded(self.run.room().guard());
+        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();
         self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
@@ -170,7 +168,9 @@ impl Stream<'_> {
             // More than the server takes. Better the beginning of it than a message that never ends.
             let beginning = clip(&self.text);
             whole.content = &beginning;
-            whole.metadata = None;
+            // What is too large may be the metadata.
+            let least = message.extras().only(&ON_EVERY_PART);
+            whole.metadata = Some(&least).filter(|metadata| !metadata.is_empty());
             send(self.run, &whole)?;
         }
         sent
@@ -267,7 +267,8 @@ impl Drop for Stream<'_> {
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
-            if let Err(error) = self.end(None, |run, whole| run.core.try_deliver(STREAM, whole)) {
+            if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole))
+            {
                 log::info!("the end of stream {} is not sent: {error}", self.id);
             }
         }

@@ -66,6 +66,7 @@ impl Run {
     /// As [`command`](Run::command).
     #[inline]
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
+        let command = command.clone().guarded(self.room().guard());
         let text = command.checked_text()?;
         let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let call = self.tool(tool, input.trim_start())?;
