@@ -12,6 +12,7 @@
 
 mod distance;
 mod gate;
+mod held;
 pub mod hostile;
 mod http;
 mod poller;
@@ -26,6 +27,7 @@ mod weather;
 
 pub use distance::Distance;
 pub use gate::{Gate, Upgrades};
+pub use held::HeldPath;
 pub use http::{Request, Response};
 pub use poller::PollServer;
 pub use programs::PROGRAMS;

@@ -21,7 +21,7 @@ fn shop(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
     let agent = stage.connect(bot);
     let room = stage.client().agencies().create("Shop").send().unwrap().id;
     stage.client().agencies().add_agent(&room, bot).unwrap();
-    agent.join(&room).unwrap();
+    agent.set_home(&agent.join(&room).unwrap()).unwrap();
     (room, agent)
 }
 
@@ -91,7 +91,7 @@ fn a_delivery_is_verified_and_read() {
     let events = [WebhookEvent::MessageCreated, WebhookEvent::AgencyUpdated];
     stage.client().webhooks(&room).create(url, events).secret(secret.clone()).send().unwrap();
 
-    let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap();
+    let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap().first;
     let request = told.recv_timeout(SOON).unwrap();
     let delivery = WebhookDelivery::from_signed(&request.body, signature(&request), &secret).unwrap();
     assert_eq!((delivery.event.clone(), &delivery.agency_id), (WebhookEvent::MessageCreated, &room));

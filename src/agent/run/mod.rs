@@ -20,7 +20,7 @@ pub use tool::{ToolCall, ToolOutcome};
 
 use crate::agent::Room;
 use crate::agent::outgoing::guard_of_answer;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::model::{LoopGuard, Message, MessageId, RunId, TranscriptEntry};
 use inner::{Core, End, is_of_the_link};
 use interrupt::Interrupts;
@@ -110,16 +110,15 @@ impl fmt::Debug for Run {
     }
 }
 
-payload! {
-    struct Start<'a> {
-        trigger_message_id: Option<&'a MessageId> = always("triggerMessageId"),
-    }
+#[derive(Serialize)]
+struct Start<'a> {
+    #[serde(rename = "triggerMessageId")]
+    trigger_message_id: Option<&'a MessageId>,
 }
 
-payload! {
-    struct Status<'a> {
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
 }
 
 impl Run {
@@ -136,7 +135,7 @@ impl Run {
         run.note(&Step::Start { trigger_message_id });
         run.core.report("agent-run-start", Start { trigger_message_id }).inspect_err(|error| {
             // Unless it may have arrived, nobody knows of it.
-            if error.kind() != ErrorKind::MaybeSent {
+            if !error.may_have_been_sent() {
                 run.core.forget();
             }
         })?;

@@ -21,6 +21,15 @@ pub(crate) struct Pending {
     /// Rooms whose history nobody may read.
     pub(crate) closed_histories: HashSet<String>,
     pub(crate) slow_hooks: Option<Duration>,
+    pub(crate) clocks: Clocks,
+}
+
+/// Several clocks that differ, asked one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Clocks {
+    offsets_ms: VecDeque<i64>,
+    /// Messages are kept in the order of their times, not of their arrival.
+    sorted: bool,
 }
 
 /// What has been asked for and has not happened yet.
@@ -55,6 +64,20 @@ impl Faults {
             return Err(ApiError::forbidden("You may not read this history"));
         }
         Ok(())
+    }
+
+    pub(crate) fn set_clocks(&self, offsets_ms: &[i64], sorted: bool) {
+        self.lock().clocks = Clocks { offsets_ms: offsets_ms.iter().copied().collect(), sorted };
+    }
+
+    /// The time of the next message, and whether its place depends on that.
+    pub(crate) fn stamp(&self, now_ms: u64) -> (u64, bool) {
+        let clocks = &mut self.lock().clocks;
+        let offset = clocks.offsets_ms.front().copied().unwrap_or_default();
+        if !clocks.offsets_ms.is_empty() {
+            clocks.offsets_ms.rotate_left(1);
+        }
+        (now_ms.saturating_add_signed(offset), clocks.sorted)
     }
 
     pub(crate) fn set_slow_hooks(&self, delay: Duration) {
