@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crustocean::config::Tls;
-use crustocean::{Agent, AgencyId, Event};
+use crustocean::{AgencyId, Agent, Event};
 
 /// The steps, in the order of [`run`].
 pub const STEPS: [&str; 8] = [

@@ -36,20 +36,22 @@ struct Contender {
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "smoke");
-    let number = |name: &str, default| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    };
+    let number =
+        |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let rounds: usize = number("ROUNDS", if smoke { 1 } else { 3 });
     let distances: &[u64] = if smoke { &[20] } else { &[20, 80, 200] };
     for contender in &contenders(smoke) {
         for tls in contender.tls {
             println!("| {}, {tls} | {} |", contender.name, distances.map_text(|ms| format!("{ms} ms")));
             println!("|---|{}", "---|".repeat(distances.len()));
-            let columns: Vec<Vec<f64>> = distances.iter().map(|ms| measure(contender, tls, *ms, rounds)).collect();
+            let columns: Vec<Vec<f64>> =
+                distances.iter().map(|ms| measure(contender, tls, *ms, rounds)).collect();
             for (step, name) in STEPS.iter().enumerate() {
                 let cells: Vec<String> = columns
                     .iter()
-                    .map(|column| column.get(step).map_or_else(|| "-".to_owned(), |trips| format!("{trips:.1}")))
+                    .map(|column| {
+                        column.get(step).map_or_else(|| "-".to_owned(), |trips| format!("{trips:.1}"))
+                    })
                     .collect();
                 println!("| {name} | {} |", cells.join(" | "));
             }
