@@ -58,6 +58,7 @@
 
 mod app;
 mod body;
+mod bounded;
 mod clock;
 mod error;
 mod ids;

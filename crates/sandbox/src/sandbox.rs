@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::app::Options;
+use crate::app::access::Access;
 use crate::realtime::{disconnect, emit};
 use crate::routes::agents::HOSTED;
 use crate::routes::claims;
@@ -164,7 +167,8 @@ impl Sandbox {
         self.server.app.sockets().len()
     }
 
-    /// The events that clients have sent, name and payload, oldest first. The last 10,000 are kept.
+    /// The events that clients have sent, name and payload, oldest first. The last 10,000 are kept, and at most
+    /// 16 MiB of them.
     #[must_use]
     pub fn events(&self) -> Vec<(String, Value)> {
         self.server.app.recorder().events()
@@ -187,10 +191,11 @@ impl Sandbox {
         self.server.app.recorder().clear();
     }
 
-    /// The payload of the first recorded event with this name; waits for it if there is none yet.
+    /// The payload of the next event with this name that this has not returned before; waits for it if there is none
+    /// yet.
     #[must_use]
     pub fn wait_for_event(&self, name: &str, timeout: Duration) -> Option<Value> {
-        self.wait_for_events(name, 1, timeout).into_iter().next()
+        self.server.app.recorder().next(name, timeout)
     }
 
     /// The payloads of the first `count` recorded events with this name; fewer if they do not come in time.
@@ -275,6 +280,7 @@ pub struct Builder(Config);
 impl Default for Builder {
     fn default() -> Self {
         Builder(Config {
+            host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
@@ -288,7 +294,10 @@ impl Default for Builder {
                 rate_limits: false,
                 metrics_secret: None,
                 truncate_content: None,
+                max_messages: 10_000,
+                access: Access::default(),
             },
+            folder: None,
             resumed: None,
         })
     }
@@ -369,21 +378,68 @@ impl Builder {
         self
     }
 
+    /// How many messages a room keeps; the oldest go. Defaults to 10,000. Besides, no room keeps more than 16 MiB.
+    pub fn max_messages(mut self, count: usize) -> Self {
+        self.0.options.max_messages = count;
+        self
+    }
+
+    /// The address to listen on. Defaults to 127.0.0.1. With any other one, everybody who reaches it may do everything.
+    pub fn host(mut self, address: IpAddr) -> Self {
+        self.0.host = address;
+        self
+    }
+
+    /// A further name by which this server may be called, such as that of its container. Requests for other names are
+    /// refused with 403: they come from a web page that has pointed its own name at this machine. `localhost`, IP
+    /// addresses and names under `.localhost` and `.test` are allowed anyway.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.0.options.access.hosts.push(name.into());
+        self
+    }
+
+    /// A host outside this machine that webhooks may be on; `*` stands for all. By default only loopback addresses are
+    /// called.
+    pub fn allow_webhooks_to(mut self, host: impl Into<String>) -> Self {
+        self.0.options.access.webhook_hosts.push(host.into());
+        self
+    }
+
+    /// A folder that keeps accounts, tokens, rooms, messages and runs: the next sandbox with this folder begins with
+    /// them, also when this one was killed. It is made if need be. By default everything is in memory only.
+    ///
+    /// Two sandboxes must not share a folder.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.0.folder = Some(folder.into());
+        self.0.resumed = None;
+        self
+    }
+
     /// Goes on with the data of a suspended sandbox, on its port unless [`port`](Builder::port) is called after this. What
     /// clients sent to the old one stays on its own record.
     pub fn resume(mut self, state: Suspended) -> Self {
         self.0.port = state.port();
         self.0.resumed = Some(state);
+        self.0.folder = None;
         self
     }
 
     /// Starts the server; it listens when this returns.
     ///
     /// # Errors
-    /// If the port is taken or no thread can be started.
+    /// If the port is taken, no thread can be started, or the folder of [`data`](Builder::data) cannot be used: the error
+    /// names the file and the line.
     pub fn start(self) -> io::Result<Sandbox> {
         let server = Server::start(self.0)?;
-        let url = format!("http://{}", server.address);
+        let mut address = server.address;
+        if address.ip().is_unspecified() {
+            // Listens everywhere: this is how it is reached from here.
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let url = format!("http://{address}");
         Ok(Sandbox { server, url })
     }
 }

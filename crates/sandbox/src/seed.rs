@@ -6,10 +6,9 @@ use std::io;
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::realtime::commands::moderation;
 use crate::realtime::{emit, notify, post};
 use crate::sandbox::Sandbox;
-use crate::store::agencies::Agency;
+use crate::store::agencies::{Agency, ROLES};
 use crate::store::signup::{create_agent, create_user};
 
 /// Who an account is and how it comes in.
@@ -89,7 +88,7 @@ impl Sandbox {
     /// If there is no such agency, member or role.
     pub fn set_role(&self, agency_id: &str, account_id: &str, role: &str) -> io::Result<()> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
-        let role = moderation::ROLES.into_iter().find(|known| *known == role);
+        let role = ROLES.into_iter().find(|known| *known == role);
         let role = role.ok_or_else(|| invalid("no such role"))?;
         let mut data = self.server.app.data();
         let agency = data.agencies.find_mut(agency_id).map_err(refused)?;
@@ -106,8 +105,7 @@ impl Sandbox {
         let gone = {
             let mut data = self.server.app.data();
             let messages = &mut data.agencies.find_mut(agency_id).map_err(refused)?.messages;
-            let place = messages.iter().position(|message| message.id == message_id);
-            place.and_then(|place| messages.remove(place))
+            messages.remove(message_id)
         };
         let gone = gone.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such message"))?;
         notify::notify_message(&self.server.app, &gone, "message.deleted");

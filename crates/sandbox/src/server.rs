@@ -1,8 +1,9 @@
 //! One running server: its thread, its runtime, its routes.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::app::links::{CutListener, LinkId};
 use crate::app::{App, Options};
 use crate::realtime::{deliver, disconnect, namespace};
 use crate::routes;
-use crate::routes::{guard, metrics};
+use crate::routes::{access, guard, metrics};
+use crate::store::journal::Journal;
 use crate::suspended::Suspended;
 
 /// The Node server's default for the size of an incoming message.
@@ -27,10 +29,13 @@ const CLEAN_UP: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    pub(crate) host: IpAddr,
     pub(crate) port: u16,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) options: Options,
+    /// Where the data are kept.
+    pub(crate) folder: Option<PathBuf>,
     /// The data of a server that has ended; without them a new one starts empty.
     pub(crate) resumed: Option<Suspended>,
 }
@@ -47,8 +52,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: Config) -> io::Result<Server> {
-        let data = config.resumed.as_ref().map(Suspended::data).unwrap_or_default();
-        let app = App::new(config.options.clone(), data);
+        let (journal, data) = match &config.folder {
+            None => (None, config.resumed.as_ref().map(Suspended::data).unwrap_or_default()),
+            Some(folder) => {
+                let (journal, data) = Journal::open(folder, config.options.max_messages)?;
+                (Some(journal), Arc::new(Mutex::new(data)))
+            }
+        };
+        let app = App::new(config.options.clone(), data, journal);
         app.data().agencies.lobby_mut();
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
@@ -115,7 +126,7 @@ impl Server {
 
 fn prepare(config: &Config) -> io::Result<(tokio::runtime::Runtime, TcpListener, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)))?;
+    let listener = runtime.block_on(TcpListener::bind((config.host, config.port)))?;
     let address = listener.local_addr()?;
     Ok((runtime, listener, address))
 }
@@ -142,6 +153,7 @@ async fn serve(
         .layer(from_fn_with_state(app.clone(), metrics::measure))
         .layer(sockets)
         .layer(from_fn_with_state(app.clone(), disconnect::guard))
+        .layer(from_fn_with_state(app.clone(), access::check))
         .with_state(app.clone());
     let listener = CutListener { listener, links: app.links().clone() };
     let service = router.into_make_service_with_connect_info::<LinkId>();

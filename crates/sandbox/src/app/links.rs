@@ -13,6 +13,9 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
+/// Sessions that were cut and are remembered. A client comes back within seconds, or never.
+const MAX_DEAD: usize = 10_000;
+
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) handle: std::net::TcpStream,
@@ -40,6 +43,9 @@ impl Links {
     /// Ends every Socket.IO connection without a goodbye; `sessions` are refused from now on.
     pub(crate) fn cut(&self, sessions: impl Iterator<Item = String>) {
         let mut registry = self.lock();
+        if registry.dead.len() > MAX_DEAD {
+            registry.dead.clear();
+        }
         registry.dead.extend(sessions);
         for link in registry.links.values().filter(|link| link.socket) {
             // Fails only if it is closed already, which is what is wanted.

@@ -48,10 +48,18 @@ pub(crate) fn run(
             deliver(app, socket, agency, outcome, silent, ack);
         }
         Some((command, true, request)) => {
+            let request = request.to_string();
+            let Some(reserved) = app.outbox().reserve(request.len()) else {
+                let content = "Too many commands at once".to_owned();
+                let outcome = Outcome { command: command.name, content, ..Outcome::default() };
+                return deliver(app, socket, agency, outcome, silent, ack);
+            };
             let (app, socket, agency) = (app.clone(), socket.clone(), agency.to_owned());
             tokio::spawn(async move {
+                let _reserved = reserved;
                 let timeout = app.options().webhook_timeout;
-                let answer = webhook::post(&command.webhook_url, &request.to_string(), None, timeout).await;
+                let answer =
+                    webhook::post(&app.options().access, &command.webhook_url, &request, None, timeout).await;
                 let mut outcome = outcome_of(command.name, answer);
                 if let Some(delay) = app.faults().slow_hooks() {
                     outcome.ok = true;
@@ -211,10 +219,8 @@ fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, pos
         let _ = socket.emit("message-edited", &edited_json(app, &message));
         return;
     }
-    if let Some(room) = app.data().agencies.get_mut(&message.agency_id)
-        && let Some(kept) = room.messages.iter_mut().rev().find(|kept| kept.id == message.id)
-    {
-        *kept = message.clone();
+    if let Some(room) = app.data().agencies.get_mut(&message.agency_id) {
+        room.messages.edit(&message.id, |kept| *kept = message.clone());
     }
     show_edit(app, &message);
 }

@@ -28,9 +28,9 @@ pub(crate) fn serve(io: &SocketIo, app: &App) {
 
 fn authenticate(app: &App, socket: &SocketRef, auth: Value) -> Result<(), &'static str> {
     let token = auth.get("token").and_then(Value::as_str).map(ids::sha256);
-    app.recorder().handshake(auth);
-    let mut data = app.data();
-    let account = token.as_deref().and_then(|token| data.tokens.resolve(token));
+    app.recorder().handshake(&auth);
+    let account = token.as_deref().and_then(|token| app.account_of(token));
+    let data = app.data();
     let identity = account.and_then(|id| {
         let account = data.accounts.get(&id).ok()?;
         Some(Identity { username: account.username.clone(), account: id })
@@ -75,7 +75,7 @@ fn connected(app: &App, socket: &SocketRef) {
 fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckSender) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     app.log(|| format!("EVENT {name} from {}", identity.username));
-    let result = app.recorder().event(name, payload.clone(), || match name {
+    let result = app.recorder().event(name, &payload, || match name {
         "join-agency" => room::join(app, socket, &identity, &payload),
         "send-message" => room::send(app, socket, &identity, &payload, ack),
         "edit-message" => room::edit(app, socket, &identity, &payload),

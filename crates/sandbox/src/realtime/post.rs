@@ -48,7 +48,7 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
         let mut data = app.data();
         let message = make(&data)?;
         if let Some(room) = data.agencies.get_mut(&message.agency_id) {
-            room.add_message(message.clone());
+            room.add_message(message.clone(), app.options().max_messages);
         }
         message
     };

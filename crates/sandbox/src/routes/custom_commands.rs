@@ -15,11 +15,12 @@ use crate::routes::caller::Caller;
 use crate::store::Data;
 use crate::store::custom_commands::CustomCommand;
 use crate::store::hooks::Hook;
+use crate::webhook;
 
 fn url_of(body: &Body) -> ApiResult<Option<&str>> {
     // OpenAPI spells it webhookUrl, all clients webhook_url.
     match body.text(&["webhook_url", "webhookUrl"]) {
-        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+        Some(url) if !webhook::is_url(url) => {
             Err(ApiError::bad_request("webhook_url must be an http or https URL"))
         }
         url => Ok(url),

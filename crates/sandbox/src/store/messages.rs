@@ -1,12 +1,13 @@
 //! Messages.
 
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::ids;
 use crate::store::accounts::Account;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) agency_id: String,
@@ -18,8 +19,15 @@ pub(crate) struct Message {
     pub(crate) sender_id: String,
     pub(crate) sender_username: String,
     pub(crate) sender_display_name: String,
-    pub(crate) sender_type: &'static str,
+    #[serde(deserialize_with = "known_type")]
+    pub(crate) sender_type: SenderType,
     pub(crate) dm: bool,
+}
+
+type SenderType = &'static str;
+
+fn known_type<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
+    Ok(if String::deserialize(from)? == "agent" { "agent" } else { "user" })
 }
 
 impl Message {
@@ -67,6 +75,13 @@ impl Message {
         }
     }
 
+    /// About the memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        /// Ids, names and the structure around them.
+        const FIXED: usize = 512;
+        FIXED + self.content.len() + value_size(&self.metadata)
+    }
+
     /// `user`, `agent` or `system`.
     pub(crate) fn sender_kind(&self) -> &str {
         if self.sender_id == "system" { "system" } else { self.sender_type }
@@ -111,5 +126,15 @@ pub(crate) fn metadata_json(metadata: &Value, as_string: bool) -> Value {
         Value::String(_) => metadata.clone(),
         other if as_string => Value::String(other.to_string()),
         other => other.clone(),
+    }
+}
+
+fn value_size(value: &Value) -> usize {
+    const NODE: usize = 64;
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value_size).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + value_size(value)).sum(),
+        _ => 0,
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod history;
 pub(crate) mod hooks;
 pub(crate) mod identity;
 pub(crate) mod invites;
+pub(crate) mod journal;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod run_rules;
@@ -18,5 +19,6 @@ pub(crate) mod runs;
 pub(crate) mod signup;
 pub(crate) mod subscriptions;
 pub(crate) mod tokens;
+pub(crate) mod transcript;
 
 pub(crate) use data::{Data, SharedData};

@@ -6,10 +6,8 @@ use crate::error::{ApiError, ApiResult};
 use crate::realtime::commands::Outcome;
 use crate::realtime::emit;
 use crate::realtime::notify;
-use crate::store::agencies::Agency;
+use crate::store::agencies::{Agency, ROLES};
 
-/// From the highest to the lowest.
-pub(crate) const ROLES: [&str; 4] = ["owner", "admin", "moderator", "member"];
 /// With what `/api/commands` says of them.
 pub(crate) const COMMANDS: [(&str, &str); 5] = [
     ("kick", "/kick @user: puts a member out; for moderators and up"),
