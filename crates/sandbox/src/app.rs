@@ -2,11 +2,14 @@
 
 pub(crate) mod access;
 pub(crate) mod faults;
+pub(crate) mod heard;
 pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod metrics;
 pub(crate) mod outbox;
 pub(crate) mod recorder;
+pub(crate) mod recordings;
+pub(crate) mod wire;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +21,15 @@ use socketioxide::extract::SocketRef;
 
 use crate::app::access::Access;
 use crate::app::faults::Faults;
+use crate::app::heard::Heard;
 use crate::app::limits::RateLimits;
 use crate::app::links::Links;
 use crate::app::metrics::Metrics;
 use crate::app::outbox::Outbox;
 use crate::app::recorder::Recorder;
+use crate::app::recordings::Recordings;
+use crate::app::wire::Wire;
+use crate::demo_tokens::DemoTokens;
 use crate::store::journal::Journal;
 use crate::store::{Data, SharedData};
 
@@ -50,6 +57,10 @@ struct Inner {
     journal: Option<Mutex<Journal>>,
     posting: Mutex<()>,
     recorder: Recorder,
+    wire: Wire,
+    heard: Heard,
+    recordings: Recordings,
+    demo: Option<DemoTokens>,
     faults: Faults,
     links: Links,
     outbox: Outbox,
@@ -95,12 +106,21 @@ impl Drop for DataGuard<'_> {
 pub(crate) struct App(Arc<Inner>);
 
 impl App {
-    pub(crate) fn new(options: Options, data: SharedData, journal: Option<Journal>) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        data: SharedData,
+        journal: Option<Journal>,
+        demo: Option<DemoTokens>,
+    ) -> Self {
         App(Arc::new(Inner {
             data,
             journal: journal.map(Mutex::new),
             posting: Mutex::new(()),
             recorder: Recorder::default(),
+            wire: Wire::new(options.log),
+            heard: Heard::default(),
+            recordings: Recordings::default(),
+            demo,
             faults: Faults::default(),
             links: Links::default(),
             outbox: Outbox::default(),
@@ -136,6 +156,29 @@ impl App {
     /// is heard in that order. Taken before the data.
     pub(crate) fn posting(&self) -> MutexGuard<'_, ()> {
         self.0.posting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who wait for a message.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.0.heard
+    }
+
+    pub(crate) fn recordings(&self) -> &Recordings {
+        &self.0.recordings
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.0.wire
+    }
+
+    /// The tokens of the demo, if this is one.
+    pub(crate) fn demo(&self) -> Option<&DemoTokens> {
+        self.0.demo.as_ref()
+    }
+
+    /// Whether the data are kept on disk.
+    pub(crate) fn remembers(&self) -> bool {
+        self.0.journal.is_some()
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

@@ -6,12 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use crate::app::Options;
 use crate::app::access::Access;
-use crate::realtime::{disconnect, emit};
+use crate::app::{App, Options};
+use crate::control::fault::{self, Fault};
+use crate::realtime::{disconnect, emit, steer};
 use crate::routes::agents::HOSTED;
 use crate::routes::claims;
 use crate::server::{Config, Server};
@@ -222,8 +223,7 @@ impl Sandbox {
 
     /// Somebody in the room interrupts a run: `stop`, or `adjust` with a message. Nothing happens if there is no such run.
     pub fn interrupt_run(&self, run_id: &str, action: &str, message: Option<&str>) {
-        let payload = json!({ "runId": run_id, "action": action });
-        self.tell_agent_of(run_id, "agent-run-interrupt", payload, message);
+        steer::interrupt(&self.server.app, run_id, action, message);
     }
 
     /// Somebody in the room answers what a run has asked: `approve` is a yes. Nothing happens if there is no such run.
@@ -234,18 +234,41 @@ impl Sandbox {
         decision: &str,
         message: Option<&str>,
     ) {
-        let payload = json!({ "runId": run_id, "permissionId": permission_id, "decision": decision });
-        self.tell_agent_of(run_id, "agent-run-permission-response", payload, message);
+        steer::answer(&self.server.app, run_id, permission_id, decision, message);
     }
 
-    fn tell_agent_of(&self, run_id: &str, event: &str, mut payload: Value, message: Option<&str>) {
-        if let (Some(message), Some(fields)) = (message, payload.as_object_mut()) {
-            fields.insert("message".to_owned(), message.into());
+    /// The faults that there are, one a line.
+    pub const FAULTS: &'static str = fault::HELP;
+
+    /// Makes the sandbox misbehave, as `--fault` and `POST /_sandbox/fault` do: one or several faults such as
+    /// `"latency=80ms,drop-links-every=30s"`; `"off"` ends them all. The README lists them.
+    ///
+    /// # Errors
+    /// If there is no such fault or its value is none; the error says what there is.
+    pub fn fault(&self, faults: &str) -> io::Result<()> {
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let _runtime = self.server.runtime.enter();
+        for fault in Fault::parse_all(faults).map_err(invalid)? {
+            fault.apply(&self.server.app).map_err(invalid)?;
         }
-        let agent = self.server.app.data().runs.agent_of(run_id).map(str::to_owned);
-        if let Some(agent) = agent {
-            emit::emit_to_user(&self.server.app, &agent, event, &payload);
-        }
+        Ok(())
+    }
+
+    /// Writes what people and agents say from now on into a file, as a [`Script`](crate::Script): people's lines to be
+    /// played again, agents' lines as what is expected. Ends when the recording is dropped; the file is up to date at
+    /// every moment.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn record(&self, path: impl Into<PathBuf>) -> io::Result<Recording> {
+        let path = path.into();
+        let number = self
+            .server
+            .app
+            .recordings()
+            .begin(path.clone())
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        Ok(Recording { app: self.server.app.clone(), number })
     }
 
     /// What agents have told of their runs, and of thinking, against the documented form or order. The last 1,000.
@@ -257,6 +280,25 @@ impl Sandbox {
     /// Sends an event to every socket of a user or an agent.
     pub fn emit_to_user(&self, user_id: &str, event: &str, payload: Value) {
         emit::emit_to_user(&self.server.app, user_id, event, &payload);
+    }
+}
+
+/// A script that is being written: see [`Sandbox::record`].
+#[must_use = "the recording ends when this is dropped"]
+pub struct Recording {
+    app: App,
+    number: u64,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.app.recordings().end(self.number);
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").finish_non_exhaustive()
     }
 }
 
@@ -298,6 +340,7 @@ impl Default for Builder {
                 access: Access::default(),
             },
             folder: None,
+            demo: false,
             resumed: None,
         })
     }
@@ -402,6 +445,12 @@ impl Builder {
     /// called.
     pub fn allow_webhooks_to(mut self, host: impl Into<String>) -> Self {
         self.0.options.access.webhook_hosts.push(host.into());
+        self
+    }
+
+    /// Begins with a user `demo` and a verified agent `mybot`, whose tokens [`Sandbox::demo`] gives. Off by default.
+    pub fn demo(mut self, on: bool) -> Self {
+        self.0.demo = on;
         self
     }
 

@@ -5,11 +5,13 @@ use std::io;
 
 use serde_json::{Value, json};
 
+use crate::demo;
 use crate::error::ApiError;
 use crate::realtime::{emit, notify, post};
 use crate::sandbox::Sandbox;
 use crate::store::agencies::{Agency, ROLES};
 use crate::store::signup::{create_agent, create_user};
+use crate::talk::Message;
 
 /// Who an account is and how it comes in.
 #[derive(Clone)]
@@ -32,8 +34,18 @@ fn refused(error: ApiError) -> io::Error {
 }
 
 impl Sandbox {
+    /// The tokens of a [demo](crate::Builder::demo): those of the user `demo` and of the agent `mybot`.
+    #[must_use]
+    pub fn demo(&self) -> Option<(Credentials, Credentials)> {
+        let tokens = self.server.app.demo()?;
+        let data = self.server.app.data();
+        let id = |name| data.accounts.find(name).map(|account| account.id.clone());
+        let user = Credentials { id: id(demo::USER)?, token: tokens.user.clone() };
+        Some((user, Credentials { id: id(demo::AGENT)?, token: tokens.agent.clone() }))
+    }
+
     /// The password of every user made by [`Sandbox::add_user`].
-    pub const PASSWORD: &'static str = "crustocean";
+    pub const PASSWORD: &'static str = demo::PASSWORD;
 
     /// Makes a user. The token is a personal access token that never expires.
     ///
@@ -135,11 +147,11 @@ impl Sandbox {
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 
-    /// All messages of a room, oldest first: id and content. Empty if there is no such room.
+    /// All messages of a room, oldest first, with who said them. Empty if there is no such room.
     #[must_use]
-    pub fn messages(&self, agency_id: &str) -> Vec<(String, String)> {
+    pub fn messages(&self, agency_id: &str) -> Vec<Message> {
         let data = self.server.app.data();
         let messages = data.agencies.find(agency_id).map(|agency| agency.messages.iter());
-        messages.into_iter().flatten().map(|message| (message.id.clone(), message.content.clone())).collect()
+        messages.into_iter().flatten().map(Message::from).collect()
     }
 }

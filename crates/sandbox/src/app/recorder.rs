@@ -1,7 +1,7 @@
 //! What clients did, kept for the tests that look at it.
 
 use std::collections::HashMap;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -18,7 +18,7 @@ const KEPT_BYTES: usize = 16 * 1024 * 1024;
 struct Entry {
     number: u64,
     name: String,
-    payload: Box<str>,
+    payload: Arc<str>,
 }
 
 impl Entry {
@@ -30,7 +30,7 @@ impl Entry {
 #[derive(Debug)]
 struct Records {
     events: Bounded<Entry>,
-    handshakes: Bounded<Box<str>>,
+    handshakes: Bounded<Arc<str>>,
     requests: Bounded<String>,
     arrived: u64,
     /// The number of the last event of a name that somebody has waited for.
@@ -64,7 +64,7 @@ impl Recorder {
     /// Puts an event on record and handles it, as one step: a test that sees the event sees its effect, too, and one
     /// that sees the effect finds the event. The handler must not use the recorder.
     pub(crate) fn event<T>(&self, name: &str, payload: &Value, handle: impl FnOnce() -> T) -> T {
-        let payload = payload.to_string().into_boxed_str();
+        let payload = Arc::<str>::from(payload.to_string());
         let mut records = self.lock();
         records.arrived += 1;
         let size = payload.len() + name.len();
@@ -77,7 +77,7 @@ impl Recorder {
     }
 
     pub(crate) fn handshake(&self, auth: &Value) {
-        let auth = auth.to_string().into_boxed_str();
+        let auth = Arc::<str>::from(auth.to_string());
         let size = auth.len();
         self.lock().handshakes.push(auth, size);
         self.arrived.notify_all();
@@ -89,7 +89,13 @@ impl Recorder {
     }
 
     pub(crate) fn events(&self) -> Vec<(String, Value)> {
-        self.lock().events.iter().map(|entry| (entry.name.clone(), entry.value())).collect()
+        // Copied first: nobody waits for the parsing.
+        let events: Vec<_> =
+            self.lock().events.iter().map(|entry| (entry.name.clone(), entry.payload.clone())).collect();
+        events
+            .into_iter()
+            .map(|(name, text)| (name, serde_json::from_str(&text).unwrap_or_default()))
+            .collect()
     }
 
     pub(crate) fn handshakes(&self) -> Vec<Value> {

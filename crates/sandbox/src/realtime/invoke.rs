@@ -8,6 +8,7 @@ use socketioxide::extract::{AckSender, SocketRef};
 use crate::app::App;
 use crate::clock;
 use crate::realtime::commands::{Outcome, hook, moderation, platform};
+use crate::realtime::emit;
 use crate::realtime::post::{edited_json, publish, show_edit};
 use crate::store::Data;
 use crate::store::custom_commands::CustomCommand;
@@ -191,7 +192,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
     if private {
         answer.insert("ephemeral".to_owned(), true.into());
         if !silent {
-            let _ = socket.emit("message", &message.json(app.metadata_as_string()));
+            emit::emit_to_socket(app, socket, "message", &message.json(app.metadata_as_string()));
         }
     }
     if posted || outcome.later.is_some() {
@@ -201,7 +202,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
         // Cannot fail: the message is there already.
         let _ = publish(app, |_| Ok::<_, Infallible>(message.clone()));
     }
-    let _ = ack.send(&answer);
+    emit::acknowledge(app, socket, ack, &Value::Object(answer));
     if let Some((delay, text)) = outcome.later {
         let (app, socket) = (app.clone(), socket.clone());
         tokio::spawn(async move {
@@ -216,7 +217,7 @@ fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, pos
     message.content = text;
     message.edited_at = Some(clock::now_ms());
     if !posted {
-        let _ = socket.emit("message-edited", &edited_json(app, &message));
+        emit::emit_to_socket(app, socket, "message-edited", &edited_json(app, &message));
         return;
     }
     if let Some(room) = app.data().agencies.get_mut(&message.agency_id) {

@@ -37,7 +37,7 @@ pub(crate) fn join(app: &App, socket: &SocketRef, identity: &Identity, payload: 
         (json!({ "agencyId": id, "members": members }), emit::in_room(socket, id))
     };
     socket.join(id.to_owned());
-    let _ = socket.emit("agency-joined", &answer);
+    emit::emit_to_socket(app, socket, "agency-joined", &answer);
     if !already {
         emit::presence(app, socket, id, "online");
     }
@@ -108,6 +108,12 @@ pub(crate) fn relay(
     {
         let mut data = app.data();
         data.run_rules.check(identity, event, payload);
+        if event == "agent-run-permission-response"
+            && let [Some(run), Some(permission), Some(decision)] =
+                ["runId", "permissionId", "decision"].map(|key| text(payload, key))
+        {
+            data.runs.decide(run, permission, decision);
+        }
         data.runs.note(event, id, &identity.account, &identity.username, payload);
     }
     emit::emit_to_others(app, socket, id, event, payload);

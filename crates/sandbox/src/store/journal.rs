@@ -267,8 +267,9 @@ fn changes(data: &mut Data) -> io::Result<Vec<Entry>> {
         }
     }
     for id in data.runs.take_changes() {
-        if let Some(run) = data.runs.get(&id) {
-            all.push(entry("run", &id, run)?);
+        match data.runs.get(&id) {
+            Some(run) => all.push(entry("run", &id, run)?),
+            None => all.push(("run", id, Value::Null)),
         }
     }
     Ok(all)

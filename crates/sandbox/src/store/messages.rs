@@ -10,6 +10,9 @@ use crate::store::accounts::Account;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: String,
+    /// Its place among all messages of its room.
+    #[serde(skip)]
+    pub(crate) number: u64,
     pub(crate) agency_id: String,
     pub(crate) content: String,
     pub(crate) kind: String,
@@ -42,6 +45,7 @@ impl Message {
         let (agency_id, dm) = room;
         Message {
             id: ids::uuid(),
+            number: 0,
             agency_id: agency_id.to_owned(),
             content: content.to_owned(),
             kind: kind.to_owned(),
@@ -60,6 +64,7 @@ impl Message {
     pub(crate) fn system(agency_id: &str, kind: &str, content: &str) -> Self {
         Message {
             id: ids::uuid(),
+            number: 0,
             agency_id: agency_id.to_owned(),
             content: content.to_owned(),
             kind: kind.to_owned(),

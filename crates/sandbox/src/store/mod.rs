@@ -1,6 +1,7 @@
 //! The data: all that a real Crustocean keeps in its database. Knows nothing of requests and sockets.
 
 pub(crate) mod accounts;
+pub(crate) mod activity;
 pub(crate) mod agencies;
 pub(crate) mod claiming;
 pub(crate) mod claims;

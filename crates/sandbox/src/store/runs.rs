@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::store::activity::Activity;
 
 pub(crate) const KEPT: usize = 1_000;
 
@@ -23,6 +24,11 @@ pub(crate) struct Run {
     pub(crate) transcript: Value,
     /// Bytes of its end, as JSON.
     pub(crate) size: usize,
+    /// The message that it answers.
+    #[serde(default)]
+    pub(crate) trigger: Option<String>,
+    #[serde(skip)]
+    pub(crate) activity: Activity,
 }
 
 impl Run {
@@ -82,6 +88,8 @@ impl Runs {
                 error: Value::Null,
                 transcript: json!([]),
                 size: 0,
+                trigger: payload.get("triggerMessageId").and_then(Value::as_str).map(str::to_owned),
+                activity: Activity::default(),
             });
             return;
         }
@@ -89,6 +97,7 @@ impl Runs {
         let Some(run) = self.0.iter_mut().rev().find(|run| run.id == id && run.agent == agent) else {
             return;
         };
+        run.activity.note(event, payload);
         let status = match event {
             "agent-run-complete" => "completed",
             "agent-run-error" => "error",
@@ -129,8 +138,17 @@ impl Runs {
         self.1.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// The agent whose run it is.
-    pub(crate) fn agent_of(&self, id: &str) -> Option<&str> {
-        self.0.iter().rev().find(|run| run.id == id).map(|run| &*run.agent)
+    /// Notes how a permission was decided.
+    pub(crate) fn decide(&mut self, run: &str, permission: &str, decision: &str) {
+        if let Some(run) = self.0.iter_mut().rev().find(|known| known.id == run) {
+            run.activity.decide(permission, decision);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        let gone = self.0.drain(..).map(|run| run.id);
+        if let Some(changes) = &mut self.1 {
+            changes.extend(gone);
+        }
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Change {
 pub(crate) struct Transcript {
     list: VecDeque<Message>,
     bytes: usize,
+    /// Of all that have ever been here.
+    count: u64,
     /// `None` when nobody saves them.
     changes: Option<Vec<Change>>,
 }
@@ -27,6 +29,11 @@ pub(crate) struct Transcript {
 impl Transcript {
     pub(crate) fn iter(&self) -> std::collections::vec_deque::Iter<'_, Message> {
         self.list.iter()
+    }
+
+    /// The number of the newest message.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -44,7 +51,9 @@ impl Transcript {
 
     /// Adds a message; the oldest go when there are more than `most`, or too many bytes. That is not a change to save:
     /// whoever loads a room applies the same bounds.
-    pub(crate) fn push(&mut self, message: Message, most: usize) {
+    pub(crate) fn push(&mut self, mut message: Message, most: usize) {
+        self.count += 1;
+        message.number = self.count;
         self.note(Change::Put(message.id.clone()));
         self.bytes += message.size();
         self.list.push_back(message);

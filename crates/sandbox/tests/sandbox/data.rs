@@ -70,7 +70,7 @@ fn everything_is_there_after_a_restart() {
     sandbox.say(&lobby, &alice.id, "second", Value::Null).unwrap();
     drop(sandbox);
     let sandbox = folder.start();
-    assert_eq!(sandbox.messages(&lobby).last().unwrap().1, "second");
+    assert_eq!(sandbox.messages(&lobby).last().unwrap().content, "second");
     assert_eq!(get(&sandbox, &format!("/api/dm/{dm}/messages"), &alice.token), json!([]));
     let members = get(&sandbox, &format!("/api/agencies/{lab}/members"), &bob.token);
     assert_eq!(members.as_array().unwrap().len(), 2);
