@@ -69,7 +69,8 @@ use crate::token::{HookKey, PersonalAccessToken};
 /// Calls are grouped by what they are about, the [table](#endpoints) below has them all. What a hook can do with its key
 /// is in [`HookClient`].
 ///
-/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
+/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once. A child
+/// process that was forked off cannot use it: there every call is the error [`Closed`](crate::ErrorKind::Closed).
 ///
 /// # Examples
 ///
@@ -181,7 +182,18 @@ impl Client {
         Self::with(http, Credentials::Agent(session))
     }
 
+    /// Ends every call under way, on all threads, and refuses new ones.
+    pub(crate) fn shutdown(&self) {
+        self.0.http.shutdown();
+    }
+
     fn with(http: Http, credentials: Credentials) -> Self {
+        match &credentials {
+            Credentials::User(token) => http.secrets().remember(token.expose()),
+            Credentials::Hook(key) => http.secrets().remember(key.expose()),
+            // The session has told its own.
+            Credentials::Agent(_) | Credentials::Anonymous => {}
+        }
         Client(Arc::new(Inner { http, credentials }))
     }
 

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn polling(stage: &Stage, name: &str) -> Agent {
     let builder = stage.builder().transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token(name)).expect("connects by polling");
-    agent.join("lobby").expect("joins the lobby");
+    agent.set_home(&agent.join("lobby").expect("joins the lobby")).expect("joins the lobby");
     agent
 }
 
@@ -35,7 +35,7 @@ fn everything_that_an_agent_does_works_over_polling() {
     larry.reply(&question, "an answer").unwrap();
     wait_for_message(&bens, "an answer");
 
-    let posted = larry.post("a draft").unwrap();
+    let posted = larry.post("a draft").unwrap().first;
     larry.edit(&posted, "the final text").unwrap();
     wait_for(&bens, "the edit", |event| match event {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),
@@ -162,7 +162,7 @@ fn auto_falls_back_and_the_others_do_not() {
         let builder = || Agent::builder().api_url(gate.url()).handshake_timeout(limit);
 
         let agent = builder().connect(stage.agent_token("larry")).unwrap();
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         // It remembers what worked.
         let events = agent.events();

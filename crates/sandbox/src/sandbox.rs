@@ -131,6 +131,12 @@ impl Sandbox {
         self.server.app.faults().forbid_history(agency_id, on);
     }
 
+    /// Messages are stamped by several clocks in turn, each so many milliseconds off. They are shown as they come; the
+    /// history keeps them in that order, or if it is `sorted`, by their times. No offsets: one clock again.
+    pub fn skew_clocks(&self, offsets_ms: &[i64], sorted: bool) {
+        self.server.app.faults().set_clocks(offsets_ms, sorted);
+    }
+
     /// Custom commands answer late: the ack holds a placeholder (`[spinner…`) and a `messageId`, and the text follows as
     /// `message-edited` after `delay`. [`Duration::ZERO`] ends it.
     pub fn slow_hooks(&self, delay: Duration) {

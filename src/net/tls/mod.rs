@@ -1,7 +1,7 @@
 //! TLS, by whichever library is compiled in and asked for. Every `cfg` about TLS in this crate is in this file.
 //!
-//! The handshake is done here, blocking and under the wire's deadline, never by tungstenite or ureq: the former
-//! panics when a time limit passes during it, and both would pick a library by features of other crates.
+//! The handshake is done here, blocking and under the wire's deadline, never by tungstenite, which panics when a time
+//! limit passes during it and would pick a library by features of other crates.
 //! ALPN is not used: this crate speaks HTTP/1.1 only, and a server must not be led to believe otherwise.
 
 use std::fmt;
@@ -117,6 +117,7 @@ impl Stream {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_tls(&self) -> bool {
         !matches!(self, Stream::Plain(_))
     }

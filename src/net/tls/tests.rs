@@ -11,7 +11,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::net::dial::{CancelToken, Dialer};
+use crate::net::cancel::CancelToken;
+use crate::net::dial::Dialer;
 use crate::net::http::{Http, Method, Request};
 use crate::net::testing::{PATIENCE, config, read_request, reply};
 use crate::net::url::ApiUrl;

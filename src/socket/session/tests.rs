@@ -59,9 +59,10 @@ fn session() -> Session {
         user_agent: "test".to_owned(),
         dial_timeout: SOON,
         transport: Transport::WebSocket,
+        secrets: Default::default(),
     };
     let limits = Limits { events: 100, bytes: 1 << 20 };
-    Session::open(target, Arc::new(Anybody), limits, Policy::default()).unwrap()
+    Session::open("test", target, Arc::new(Anybody), limits, Policy::default()).unwrap()
 }
 
 fn ask(session: &Session) -> Result<usize> {

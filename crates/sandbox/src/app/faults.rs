@@ -39,12 +39,21 @@ pub(crate) struct Pending {
     /// Rooms whose history nobody may read.
     pub(crate) closed_histories: HashSet<String>,
     pub(crate) slow_hooks: Option<Duration>,
+    pub(crate) clocks: Clocks,
     /// Of 1,000 requests so many fail, with this status.
     pub(crate) fail_rate: Option<(u32, StatusCode)>,
     /// Requests and handshakes are cut off without an answer until then.
     pub(crate) refuse_until: Option<Instant>,
     pub(crate) drop_links: Option<Repeated>,
     pub(crate) expire_sessions: Option<Repeated>,
+}
+
+/// Several clocks that differ, asked one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Clocks {
+    offsets_ms: VecDeque<i64>,
+    /// Messages are kept in the order of their times, not of their arrival.
+    sorted: bool,
 }
 
 /// What has been asked for and has not happened yet.
@@ -86,6 +95,20 @@ impl Faults {
             return Err(ApiError::forbidden("You may not read this history"));
         }
         Ok(())
+    }
+
+    pub(crate) fn set_clocks(&self, offsets_ms: &[i64], sorted: bool) {
+        self.lock().clocks = Clocks { offsets_ms: offsets_ms.iter().copied().collect(), sorted };
+    }
+
+    /// The time of the next message, and whether its place depends on that.
+    pub(crate) fn stamp(&self, now_ms: u64) -> (u64, bool) {
+        let clocks = &mut self.lock().clocks;
+        let offset = clocks.offsets_ms.front().copied().unwrap_or_default();
+        if !clocks.offsets_ms.is_empty() {
+            clocks.offsets_ms.rotate_left(1);
+        }
+        (now_ms.saturating_add_signed(offset), clocks.sorted)
     }
 
     pub(crate) fn set_slow_hooks(&self, delay: Duration) {

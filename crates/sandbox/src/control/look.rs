@@ -92,7 +92,7 @@ async fn messages(State(app): State<App>, Query(query): Query<In>) -> ApiResult<
     let data = app.data();
     let room = find(&data, query.room.as_deref())?;
     let after = query.after.unwrap_or(0);
-    let newest = room.messages.iter().rev().take_while(|message| message.number > after);
+    let newest = room.messages.iter().rev().filter(|message| message.number > after);
     let mut newest: Vec<&Message> = newest.take(query.limit.unwrap_or(DEFAULT_PAGE)).collect();
     newest.reverse();
     let now = clock::now_ms();

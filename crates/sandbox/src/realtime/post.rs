@@ -47,9 +47,14 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
     let _in_order = app.posting();
     let message = {
         let mut data = app.data();
-        let message = make(&data)?;
+        let mut message = make(&data)?;
+        let (time, sorted) = app.faults().stamp(message.created_at);
+        message.created_at = time;
         if let Some(room) = data.agencies.get_mut(&message.agency_id) {
             room.add_message(message.clone(), app.options().max_messages);
+            if sorted {
+                room.messages.sort();
+            }
         }
         message
     };

@@ -67,6 +67,11 @@ impl Transcript {
         }
     }
 
+    /// By their times, which clocks that differ have made.
+    pub(crate) fn sort(&mut self) {
+        self.list.make_contiguous().sort_by_key(|message| message.created_at);
+    }
+
     /// Changes a message; gives it as it is then.
     pub(crate) fn edit(&mut self, id: &str, change: impl FnOnce(&mut Message)) -> Option<Message> {
         let message = self.list.iter_mut().rev().find(|message| message.id == id)?;
