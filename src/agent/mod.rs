@@ -36,7 +36,8 @@ mod unsent;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
-pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
+pub(crate) use builder::AgentOptions;
+pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use editor::Editor;
 pub use event::Event;
@@ -54,10 +55,9 @@ pub use thinking::Thinking;
 pub use trace::Trace;
 pub use unsent::{Posted, Unsent};
 
-use crate::config::{Builder, Config};
+use crate::config::Config;
 use crate::error::Result;
 use crate::model::{AgencyId, User};
-use crate::net::{Dialer, Http};
 use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
@@ -165,13 +165,13 @@ impl Agent {
 
     /// For another URL, other time limits, TLS.
     pub fn builder() -> AgentBuilder {
-        Builder::new()
+        AgentBuilder::default()
     }
 
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         let url = config.url()?;
-        let dialer = Dialer::new(config)?;
-        let http = Http::with_dialer(config, dialer.clone())?;
+        let dialer = config.dialer()?;
+        let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
@@ -188,7 +188,7 @@ impl Agent {
         let target = Target {
             dialer,
             url,
-            user_agent: config.user_agent.clone(),
+            user_agent: config.http.user_agent.clone(),
             dial_timeout: options.handshake_timeout,
             transport: options.transport,
             secrets,
