@@ -105,11 +105,13 @@ async fn config(
     if caller.id != id && !account.is_owned_by(&caller.id) {
         return Err(ApiError::forbidden("Only the agent and its owner can read this"));
     }
+    let mut config = agent.config.clone();
     if let Some(agency) = &query.agency_id {
-        // Settings per agency are made by a chat command that the sandbox does not have: the merged view is the same.
-        data.agencies.find(agency)?;
+        // What `/agent customize … --agency` has set, on top of the rest.
+        let here = agent.agency_config.get(&data.agencies.find(agency)?.id);
+        config.extend(here.cloned().unwrap_or_default());
     }
-    Ok(Json(json!({ "config": agent.config })))
+    Ok(Json(json!({ "config": config })))
 }
 
 async fn configure(

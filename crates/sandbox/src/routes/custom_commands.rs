@@ -1,6 +1,6 @@
 //! Custom commands: slash commands of one agency, answered by a webhook.
 
-use crate::realtime::commands::platform::name_of;
+use crate::realtime::commands::list::name_of;
 use axum::extract::{Path, State};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};

@@ -17,6 +17,9 @@ pub(crate) struct Agent {
     pub(crate) verified: bool,
     pub(crate) token_hash: String,
     pub(crate) config: Map<String, Value>,
+    /// Settings for one agency, on top of the others.
+    #[serde(default)]
+    pub(crate) agency_config: HashMap<String, Map<String, Value>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,6 +68,8 @@ impl Account {
             "id": self.id,
             "username": self.username,
             "display_name": self.display_name,
+            // The SDK's README reads `displayName` of the session's user, its code `display_name`.
+            "displayName": self.display_name,
             "type": self.kind(),
             "role": self.role(),
             "description": self.description,

@@ -1,6 +1,6 @@
 //! Agencies: rooms with members and a history. Direct messages are hidden agencies with two members.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -43,6 +43,9 @@ pub(crate) struct Agency {
     #[serde(skip)]
     pub(crate) messages: Transcript,
     pub(crate) skills: Vec<String>,
+    /// What `/save` keeps.
+    #[serde(default)]
+    pub(crate) notes: BTreeMap<String, String>,
     pub(crate) dm: bool,
     /// Who has put this conversation out of sight; only for direct messages.
     pub(crate) hidden_for: HashSet<String>,

@@ -20,6 +20,7 @@ mod endpoints;
 mod freeze;
 mod hooks;
 mod integrations;
+mod likeness;
 mod misbehaviour;
 mod onboarding;
 mod permissions;
