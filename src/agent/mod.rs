@@ -22,6 +22,7 @@ mod mentions;
 mod outgoing;
 mod post;
 mod presence;
+mod raw;
 mod refs;
 mod respond;
 mod room;
@@ -48,6 +49,7 @@ pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
 pub use presence::Presence;
+pub use raw::Raw;
 pub use refs::{MessageRef, RoomRef};
 pub use respond::Decision;
 pub use room::Room;
@@ -98,6 +100,7 @@ use thinking::Thoughts;
 /// }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
 }
@@ -141,6 +144,7 @@ impl Agent {
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
     /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout), [`Tls`](crate::ErrorKind::Tls): the server cannot be
     ///   reached. The first connection is not tried again by itself; later ones are.
+    #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
     }
@@ -159,6 +163,7 @@ impl Agent {
     ///
     /// # Errors
     /// As these two.
+    #[doc(alias = "connectAndJoin")]
     pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
         Self::builder().connect_and_join(token, room)
     }
@@ -265,6 +270,11 @@ impl Agent {
         &self.inner.client
     }
 
+    /// Events of any name, for what this crate has no method for yet.
+    pub fn raw(&self) -> Raw<'_> {
+        Raw(self)
+    }
+
     /// If the connection is down: dials again now, instead of when the next try is due.
     #[inline]
     pub fn reconnect_now(&self) {
@@ -278,6 +288,8 @@ impl Agent {
     }
 
     /// What happens from now on, and what has happened since the agent connected and nobody has taken yet.
+    #[doc(alias = "on")]
+    #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
         Events::new(self.clone())
     }
@@ -297,6 +309,7 @@ impl Agent {
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     #[inline]
+    #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
         self.inner.client.shutdown();
         self.inner.runs.end_all("the agent was closed");
