@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::backfill;
 use crate::agent::event::complaint_of;
-use crate::agent::outgoing::{SendCommand, only_guard};
+use crate::agent::send::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
 use crate::complaint;
 use crate::deadline;
@@ -25,6 +25,7 @@ impl Room {
     /// A slash command, to be run here: `room.command("/roll 2d6").send()?`.
     ///
     /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
+    #[doc(alias = "executeCommand")]
     pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
         Command {
             agent: self.agent(),

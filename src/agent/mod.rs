@@ -6,32 +6,22 @@
 
 mod builder;
 mod command;
-mod edit;
-mod editor;
 mod event;
 mod events;
-mod exchange;
-mod extras;
 mod following;
-mod grapheme;
 mod history;
 mod joining;
-mod long;
-mod mention;
-mod mentions;
-mod outgoing;
-mod post;
 mod presence;
+mod raw;
 mod refs;
 mod respond;
 mod room;
 mod rooms;
 pub(crate) mod run;
+pub(crate) mod send;
 mod sending;
-mod split;
 mod thinking;
 mod trace;
-mod unsent;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -39,21 +29,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub(crate) use builder::AgentOptions;
 pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
-pub use editor::Editor;
 pub use event::Event;
 pub use events::{Events, RecvError};
-pub use exchange::ExchangeLimit;
-pub use long::LongMessages;
-pub use mention::is_mentioned;
-pub use mentions::Mentions;
-pub use outgoing::Outgoing;
 pub use presence::Presence;
+pub use raw::Raw;
 pub use refs::{MessageRef, RoomRef};
-pub use respond::Decision;
+pub use respond::{Decision, ExchangeLimit, Mentions, is_mentioned};
 pub use room::Room;
+pub use send::{Editor, LongMessages, Outgoing, Posted, Unsent};
 pub use thinking::Thinking;
 pub use trace::Trace;
-pub use unsent::{Posted, Unsent};
 
 use crate::config::Config;
 use crate::error::Result;
@@ -62,15 +47,15 @@ use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
-pub(crate) use extras::Extras;
 use following::Following;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
-use long::Turn;
-use post::Marks;
-use respond::OwnResults;
+use respond::decide::OwnResults;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
+use send::confirm::Marks;
+use send::long::Turn;
+pub(crate) use send::metadata::Extras;
 use thinking::Thoughts;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
@@ -98,6 +83,7 @@ use thinking::Thoughts;
 /// }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
 }
@@ -141,6 +127,7 @@ impl Agent {
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
     /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout), [`Tls`](crate::ErrorKind::Tls): the server cannot be
     ///   reached. The first connection is not tried again by itself; later ones are.
+    #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
     }
@@ -159,6 +146,7 @@ impl Agent {
     ///
     /// # Errors
     /// As these two.
+    #[doc(alias = "connectAndJoin")]
     pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
         Self::builder().connect_and_join(token, room)
     }
@@ -265,6 +253,11 @@ impl Agent {
         &self.inner.client
     }
 
+    /// Events of any name, for what this crate has no method for yet.
+    pub fn raw(&self) -> Raw<'_> {
+        Raw(self)
+    }
+
     /// If the connection is down: dials again now, instead of when the next try is due.
     #[inline]
     pub fn reconnect_now(&self) {
@@ -278,6 +271,8 @@ impl Agent {
     }
 
     /// What happens from now on, and what has happened since the agent connected and nobody has taken yet.
+    #[doc(alias = "on")]
+    #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
         Events::new(self.clone())
     }
@@ -297,6 +292,7 @@ impl Agent {
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     #[inline]
+    #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
         self.inner.client.shutdown();
         self.inner.runs.end_all("the agent was closed");

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
+use crate::agent::send::outgoing::guard_of_answer;
 use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message};
@@ -96,6 +96,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
         let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;

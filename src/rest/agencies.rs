@@ -33,6 +33,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// As [every call](crate::rest#errors).
+    #[doc(alias = "getAgencies")]
     pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
@@ -52,6 +53,7 @@ impl<'a> Agencies<'a> {
     }
 
     /// Changes an agency: only what is set before [`send`](UpdateAgency::send). Only its owner can.
+    #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
         UpdateAgency { client: self.client, id: id.clone(), body: UpdateBody::default() }
     }
@@ -104,6 +106,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not in it, [`NotFound`](crate::ErrorKind::NotFound) if
     /// there is no such agency or agent; else as [every call](crate::rest#errors).
+    #[doc(alias = "addAgentToAgency")]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
     }

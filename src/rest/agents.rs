@@ -32,6 +32,7 @@ pub struct Agents<'a> {
 
 impl<'a> Agents<'a> {
     /// A new agent. Call [`send`](CreateAgent::send) to make it.
+    #[doc(alias = "createAgent")]
     pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
         let body = CreateBody { name: name.into(), role: None, agency_id: None };
         CreateAgent { client: self.client, body }
@@ -50,6 +51,7 @@ impl<'a> Agents<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
     /// there is no such agent; else as [every call](crate::rest#errors).
+    #[doc(alias = "verifyAgent")]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
@@ -76,6 +78,7 @@ impl<'a> Agents<'a> {
     }
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
+    #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -91,6 +94,7 @@ impl<'a> Agents<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
     /// there is no such agent or agency; else as [every call](crate::rest#errors).
+    #[doc(alias = "transferAgent")]
     pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
         self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
     }

@@ -60,6 +60,7 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
+    #[doc(alias = "getWalletAddress")]
     pub fn wallet(self, username: &str) -> Result<WalletAddress> {
         let username = username.strip_prefix('@').unwrap_or(username).to_lowercase();
         self.client.get(["explore", "wallet", &username])?.one("wallet")
@@ -69,6 +70,7 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// As [every call](crate::rest#errors).
+    #[doc(alias = "getCapabilities")]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
     }

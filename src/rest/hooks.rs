@@ -35,6 +35,7 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    #[doc(alias = "getHook")]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
     }
@@ -43,11 +44,13 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    #[doc(alias = "getHookBySlug")]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
 
     /// Changes a hook: only what is set before [`send`](UpdateHook::send).
+    #[doc(alias = "updateHook")]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
         UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -57,6 +60,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
     /// if there is no such hook; else as [every call](crate::rest#errors).
+    #[doc(alias = "rotateHookKey")]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
@@ -67,6 +71,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
     /// if there is no such hook; else as [every call](crate::rest#errors).
+    #[doc(alias = "revokeHookKey")]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
@@ -75,11 +80,13 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
+    #[doc(alias = "getHookSource")]
     pub fn source(self, webhook_url: &str) -> Result<HookSource> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
 
     /// Tells where the source of a hook is: only what is set before [`send`](UpdateHookSource::send).
+    #[doc(alias = "updateHookSource")]
     pub fn update_source(self, webhook_url: impl Into<String>) -> UpdateHookSource<'a> {
         let body = Fields::default().with("webhook_url", webhook_url.into());
         UpdateHookSource { client: self.client, body }

@@ -9,6 +9,7 @@ use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
 
 impl<'a> Agencies<'a> {
     /// An invite to an agency. Call [`send`](CreateInvite::send) to make it.
+    #[doc(alias = "createInvite")]
     pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
         CreateInvite { client: self.client, id: id.clone(), max_uses: None, expires: None }
     }
@@ -37,6 +38,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
         self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()

@@ -29,6 +29,7 @@ impl<'a> Wallet<'a> {
     ///
     /// # Errors
     /// As [every call](crate::rest#errors).
+    #[doc(alias = "getWalletInfo")]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
     }
@@ -37,6 +38,7 @@ impl<'a> Wallet<'a> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; else as [every call](crate::rest#errors).
+    #[doc(alias = "registerWallet")]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
         let body = Fields::default().with("address", address);
@@ -60,6 +62,7 @@ impl<'a> Wallet<'a> {
     /// println!("{:?}", payment.explorer_url);
     /// # Ok(()) }
     /// ```
+    #[doc(alias = "reportPayment")]
     pub fn report_payment(
         self,
         tx_hash: impl Into<String>,

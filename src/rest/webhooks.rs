@@ -33,6 +33,7 @@ impl Client {
     ///
     /// # Errors
     /// As [every call](crate::rest#errors).
+    #[doc(alias = "listWebhookEventTypes")]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
@@ -44,6 +45,7 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    #[doc(alias = "listWebhookSubscriptions")]
     pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
         call.read(|json| answer::list(json, "subscriptions"))
@@ -51,6 +53,7 @@ impl<'a> Webhooks<'a> {
 
     /// A new subscription: events that happen in the agency are sent to the URL. Call
     /// [`send`](CreateSubscription::send) to make it.
+    #[doc(alias = "createWebhookSubscription")]
     pub fn create(
         self,
         url: impl Into<String>,
@@ -61,6 +64,7 @@ impl<'a> Webhooks<'a> {
     }
 
     /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
+    #[doc(alias = "updateWebhookSubscription")]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
         UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
     }
@@ -71,6 +75,7 @@ impl<'a> Webhooks<'a> {
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency,
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; else as [every
     /// call](crate::rest#errors).
+    #[doc(alias = "deleteWebhookSubscription")]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
     }

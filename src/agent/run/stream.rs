@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::agent::Outgoing;
-use crate::agent::extras::Extras;
-use crate::agent::outgoing::ON_EVERY_PART;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::agent::send::metadata::Extras;
+use crate::agent::send::outgoing::ON_EVERY_PART;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::MessageId;
@@ -50,6 +50,7 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[inline]
+    #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream<'_>> {
         self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
