@@ -16,7 +16,7 @@ use crate::socket::log_queue::note;
 use crate::socket::packet;
 use crate::socket::shared::{Shared, Waiter};
 use crate::socket::state::{Filed, Phase};
-use crate::socket::watch::{Filter, Watching};
+use crate::socket::watch::{Filter, Needle, Watching};
 
 /// One link, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
@@ -49,7 +49,12 @@ impl<'a> Line<'a> {
 
     /// Collects events from now on, until the returned guard is dropped.
     pub(crate) fn watch(&self, filter: Filter) -> Watching<&'a Shared> {
-        Watching::new(self.shared, Some(self.generation), filter)
+        Watching::new(self.shared, Some(self.generation), None, filter)
+    }
+
+    /// The same for events that contain a text.
+    pub(crate) fn watch_for(&self, needle: Needle, filter: Filter) -> Watching<&'a Shared> {
+        Watching::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
     /// Whether no other link has taken its place. It may be lost all the same.

@@ -16,7 +16,7 @@ use crate::socket::inbox::Item;
 use crate::socket::keeper;
 use crate::socket::line::{Line, Unsent};
 use crate::socket::link::{Link, LinkEnd, reason};
-use crate::socket::log_queue::note;
+use crate::socket::log_queue::{LogQueue, note};
 use crate::socket::packet;
 use crate::socket::policy::Policy;
 use crate::socket::shared::{Shared, Waiter};
@@ -50,6 +50,8 @@ pub(crate) struct Limits {
 pub(crate) struct Session {
     shared: Arc<Shared>,
     closed: AtomicBool,
+    /// See [`end`](Session::end).
+    ended: AtomicBool,
     keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -87,7 +89,12 @@ impl Session {
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
         let keeper = keeper::start(Arc::clone(&shared))?;
-        Ok(Session { shared, closed: AtomicBool::new(false), keeper: Mutex::new(Some(keeper)) })
+        Ok(Session {
+            shared,
+            closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            keeper: Mutex::new(Some(keeper)),
+        })
     }
 
     /// Sends an event. Waits for the link until `until`.
@@ -203,7 +210,7 @@ impl Session {
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
     pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
-        Watching::new(Arc::clone(&self.shared), None, filter)
+        Watching::new(Arc::clone(&self.shared), None, None, filter)
     }
 
     /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
@@ -239,6 +246,11 @@ impl Session {
             return (!told).then_some(error);
         }
         self.shared.lock().failure.take()
+    }
+
+    /// For records about the agent, under any lock.
+    pub(crate) fn log(&self) -> &LogQueue {
+        &self.shared.log
     }
 
     /// To reach the consumers from another thread.
@@ -374,6 +386,16 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Session {
+    /// Ends the session as dropping it does: says goodbye, in little time. Once is enough.
+    pub(crate) fn end(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if self.shared.check_process().is_err() {
             // The connection is the parent's: closing it here would end it there. The locks are not touched, because
             // a thread that does not exist on this side may hold them.

@@ -14,7 +14,7 @@ use crate::socket::log_queue::{LogQueue, note};
 use crate::socket::packet::Recovery;
 use crate::socket::policy::{Policy, SentAway};
 use crate::socket::standing::Standing;
-use crate::socket::watch::Watch;
+use crate::socket::watch::{Search, Watch};
 
 /// Where the session is.
 #[derive(Debug, Clone)]
@@ -195,8 +195,9 @@ impl State {
             match inbound {
                 Inbound::Event(mut event) => {
                     event.generation = self.generation;
+                    let mut search = Search::default();
                     for watch in &mut self.watches {
-                        filed.answers |= watch.offer(&event);
+                        filed.answers |= watch.offer(&event, &mut search);
                     }
                     self.inbox.push(Item::Event(event));
                     filed.events += 1;
