@@ -1,5 +1,6 @@
 //! The one error type of the crate.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -78,6 +79,8 @@ struct Inner {
     /// A message was under way when the agent was closed.
     cut_off: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// What a layer above has to say that this file knows nothing of.
+    detail: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Error {
@@ -98,6 +101,7 @@ impl Error {
             request_id: None,
             cut_off: false,
             source: None,
+            detail: None,
         }))
     }
 
@@ -139,6 +143,15 @@ impl Error {
     fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
         self.0.source = Some(source);
         self
+    }
+
+    pub(crate) fn with_detail(mut self, detail: impl Any + Send + Sync) -> Self {
+        self.0.detail = Some(Box::new(detail));
+        self
+    }
+
+    pub(crate) fn detail<T: Any>(&self) -> Option<&T> {
+        self.0.detail.as_deref()?.downcast_ref()
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {

@@ -5,7 +5,7 @@
 
 // First: its macros are for all.
 #[macro_use]
-mod json;
+pub mod model;
 
 pub mod agent;
 #[cfg(crustocean_bench)]
@@ -17,7 +17,7 @@ mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod model;
+mod json;
 mod net;
 pub mod rest;
 mod socket;

@@ -5,10 +5,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
-use crate::json::{Json, Mistake, Read};
+use crate::json::read_text;
 
 const PAT_PREFIX: &str = "cru_";
 const CLAIM_PREFIX: &str = "cru_claim_";
@@ -148,16 +149,14 @@ macro_rules! token {
             }
         }
 
-        impl Read for $name {
-            #[inline]
-            fn read(json: Json<'_>) -> Result<Self, Mistake> {
-                // Whatever the server calls a token is one: the strict check is for what people type.
-                let secret = Secret::parse($what, json.text()?);
-                secret.map($name).map_err(|_| Mistake::wrong(concat!("this is no ", $what)))
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                read_text(deserializer, $what, |text| {
+                    // Whatever the server calls a token is one: the strict check is for what people type.
+                    Secret::parse($what, text).map($name).map_err(|_| concat!("this is no ", $what))
+                })
             }
         }
-
-        deserialize!($name);
     };
 }
 
@@ -317,15 +316,12 @@ impl TryFrom<String> for WebhookSecret {
     }
 }
 
-impl Read for WebhookSecret {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
+impl<'de> Deserialize<'de> for WebhookSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         // An empty one vouches for nothing: `verify` says so.
-        json.text().map(|text| WebhookSecret(Secret(text.into())))
+        read_text(deserializer, "a webhook secret", |text| Ok(WebhookSecret(Secret(text.into()))))
     }
 }
-
-deserialize!(WebhookSecret);
 
 /// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {

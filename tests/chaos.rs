@@ -325,7 +325,8 @@ fn post(agent: &Agent, room: &AgencyId, poster: usize) -> (Vec<MessageId>, Vec<S
         std::thread::sleep(Duration::from_millis(15));
         let text = format!("post {n} of {poster}");
         match room.post(text.as_str()) {
-            Ok(message) => {
+            Ok(posted_now) => {
+                let message = posted_now.first;
                 assert_eq!(message.content, text);
                 posted.push(message.id);
             }

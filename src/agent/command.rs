@@ -195,7 +195,7 @@ fn checked(text: &str) -> Result<&str> {
 
 #[inline]
 fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
-    let edit = || event.read::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
+    let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
     (event.name() == "message-edited").then(edit).flatten()
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::agent::event::complaint;
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::same_words;
-use crate::agent::{Agent, Room};
+use crate::agent::{Agent, MessageRef, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, MessageId};
@@ -90,7 +90,7 @@ impl Agent {
                     said.get_or_insert_with(|| complaint(&event));
                     deadline = deadline.min(deadline::after(DOUBT));
                 }
-                Ok(Some(event)) => match event.read::<MessageEdited>() {
+                Ok(Some(event)) => match event.first::<MessageEdited>() {
                     Ok(edit) if edit.message_id != *message => {}
                     Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
                     Ok(edit) => {
@@ -135,7 +135,11 @@ impl Room {
     ///
     /// # Errors
     /// As [`Agent::post_edit`].
-    pub fn post_edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.agent().post_edit_in(self.id(), message, text.as_ref())
+    pub fn post_edit<'m>(
+        &self,
+        message: impl Into<MessageRef<'m>>,
+        text: impl AsRef<str>,
+    ) -> Result<MessageEdited> {
+        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
     }
 }

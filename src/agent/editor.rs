@@ -21,7 +21,7 @@ impl Room {
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
         let message = message.into();
         let text = self.agent().checked_edit(message.text())?.to_owned();
-        let message = self.post(message)?;
+        let message = self.post(message)?.first;
         Ok(Editor {
             room: self.clone(),
             message,

@@ -4,10 +4,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::agent::rooms::{About, join_on, join_together};
-use crate::agent::{Agent, Event, Inner, Room};
+use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Conversation, Member, Message};
+use crate::model::{AgencyId, Conversation, List, Member, Message};
 use crate::socket::note;
 
 impl Agent {
@@ -17,8 +17,12 @@ impl Agent {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
     /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
-    pub fn join(&self, slug_or_id: impl AsRef<str>) -> Result<Room> {
-        let (id, about) = self.resolve(slug_or_id.as_ref().trim())?;
+    pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
+        let (id, about) = match room.into() {
+            RoomRef::Id(id) if id.as_str().trim().is_empty() => return Err(no_name()),
+            RoomRef::Id(id) => (id, None),
+            RoomRef::Named(name) => self.resolve(name.trim())?,
+        };
         let about = about.or_else(|| self.inner.rooms.about(&id)).unwrap_or_default();
         self.enter(&id, about, true)
     }
@@ -60,7 +64,7 @@ impl Agent {
     /// # Errors
     /// Those of any REST call.
     #[inline]
-    pub fn dms(&self) -> Result<Vec<Conversation>> {
+    pub fn dms(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
 
@@ -98,7 +102,7 @@ impl Agent {
     /// The id of the agency that is meant, and what is known of it. The API wants ids only.
     fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<About>)> {
         if slug_or_id.is_empty() {
-            return Err(Error::invalid("name the room to join by its slug or id"));
+            return Err(no_name());
         }
         // As people write rooms.
         let slug_or_id = slug_or_id.strip_prefix('#').unwrap_or(slug_or_id);
@@ -161,7 +165,7 @@ impl Agent {
             let line = session.line(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
-                    let about = About { members: joined.members.into(), ..about.clone() };
+                    let about = About { members: joined.members.into_vec().into(), ..about.clone() };
                     let members = Arc::clone(&about.members);
                     if choose {
                         rooms.choose(id, about);
@@ -213,7 +217,7 @@ impl Agent {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
                 delivery.after_join(client, id, about.dm);
                 let members = confirmed.swap_remove(at).members;
-                let about = About { members: members.into(), ..about.clone() };
+                let about = About { members: members.into_vec().into(), ..about.clone() };
                 rooms.add(id, about.clone());
                 entered.push(Room::new(self.clone(), id.clone(), about));
             } else if !ids.contains(id) {
@@ -268,6 +272,10 @@ impl Agent {
             (about.slug.as_deref().map(str::to_owned), about.name.as_deref().map(str::to_owned));
         Event::JoinFailed { agency_id: id.clone(), slug, name, error: Arc::new(error) }
     }
+}
+
+fn no_name() -> Error {
+    Error::invalid("name the room to join by its slug or id")
 }
 
 /// Whether another link may do better.

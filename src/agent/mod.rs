@@ -22,6 +22,7 @@ mod mentions;
 mod outgoing;
 mod post;
 mod presence;
+mod refs;
 mod respond;
 mod room;
 mod rooms;
@@ -30,6 +31,7 @@ mod sending;
 mod split;
 mod thinking;
 mod trace;
+mod unsent;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -45,10 +47,12 @@ pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
 pub use presence::Presence;
+pub use refs::{MessageRef, RoomRef};
 pub use respond::Decision;
 pub use room::Room;
 pub use thinking::Thinking;
 pub use trace::Trace;
+pub use unsent::{Posted, Unsent};
 
 use crate::config::{Builder, Config};
 use crate::error::Result;
@@ -165,9 +169,9 @@ impl Agent {
     ///
     /// # Errors
     /// As these two.
-    pub fn connect_and_join(token: AgentToken, slug_or_id: impl AsRef<str>) -> Result<Self> {
+    pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
         let agent = Self::connect(token)?;
-        agent.join(slug_or_id)?;
+        agent.join(room)?;
         Ok(agent)
     }
 
@@ -232,10 +236,6 @@ impl Agent {
 
     pub(crate) fn options(&self) -> &AgentOptions {
         &self.inner.options
-    }
-
-    pub(crate) fn long_turn(&self) -> &Turn {
-        &self.inner.long_turn
     }
 
     /// From where on a room's history is news, and whether it is that of a direct conversation.

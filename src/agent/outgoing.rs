@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use serde::Serialize;
+
 use crate::agent::extras::Extras;
 use crate::agent::split::{self, Part};
 use crate::error::{Error, Result};
@@ -296,44 +298,44 @@ impl From<&String> for Outgoing {
     }
 }
 
-payload! {
-    /// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
-    #[derive(Debug)]
-    pub(crate) struct SendMessage<'a> {
-        agency_id: &'a AgencyId = always("agencyId"),
-        content: &'a str = always("content"),
-        kind: Option<&'a MessageType> = optional("type"),
-        metadata: Option<&'a Extras> = optional("metadata"),
-    }
+/// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
+#[derive(Debug, Serialize)]
+pub(crate) struct SendMessage<'a> {
+    #[serde(rename = "agencyId")]
+    agency_id: &'a AgencyId,
+    content: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a MessageType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Extras>,
 }
 
-payload! {
-    /// `send-message` with a slash command in it.
-    #[derive(Debug)]
-    pub(crate) struct SendCommand<'a> {
-        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
-        pub(crate) content: &'a str = always("content"),
-        pub(crate) silent: bool = always("silent"),
-        pub(crate) metadata: Option<Extras> = optional("metadata"),
-    }
+/// `send-message` with a slash command in it.
+#[derive(Debug, Serialize)]
+pub(crate) struct SendCommand<'a> {
+    #[serde(rename = "agencyId")]
+    pub(crate) agency_id: &'a AgencyId,
+    pub(crate) content: &'a str,
+    pub(crate) silent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Extras>,
 }
 
-payload! {
-    /// `edit-message`.
-    #[derive(Debug)]
-    pub(crate) struct EditMessage<'a> {
-        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
-        pub(crate) message_id: &'a crate::model::MessageId = always("messageId"),
-        pub(crate) content: &'a str = always("content"),
-    }
+/// `edit-message`.
+#[derive(Debug, Serialize)]
+pub(crate) struct EditMessage<'a> {
+    #[serde(rename = "agencyId")]
+    pub(crate) agency_id: &'a AgencyId,
+    #[serde(rename = "messageId")]
+    pub(crate) message_id: &'a crate::model::MessageId,
+    pub(crate) content: &'a str,
 }
 
-payload! {
-    /// `join-agency`.
-    #[derive(Debug)]
-    pub(crate) struct JoinAgency<'a> {
-        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
-    }
+/// `join-agency`.
+#[derive(Debug, Serialize)]
+pub(crate) struct JoinAgency<'a> {
+    #[serde(rename = "agencyId")]
+    pub(crate) agency_id: &'a AgencyId,
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Outgoing};
+use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
-use crate::model::{AgencyId, LoopGuard, Member, Message, MessageId};
+use crate::model::{AgencyId, List, LoopGuard, Member, Message};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -80,7 +80,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn fetch_members(&self) -> Result<Vec<Member>> {
+    pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
 
@@ -128,27 +128,20 @@ impl Room {
         self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
-    /// Says something here and waits until it has been seen.
+    /// Says something here and waits until it has been seen. Returns the message as the room has it; of a text that is
+    /// too long for one message, all parts.
     ///
     /// # Errors
     /// As [`Agent::post`].
-    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.agent.post_to(&self.id, self.outgoing(message))
-    }
-
-    /// As [`post`](Room::post), which returns the first part of a long message: this returns all of them.
-    ///
-    /// # Errors
-    /// As [`Agent::post`].
-    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
-        self.agent.post_all_to(&self.id, self.outgoing(message))
     }
 
     /// Gives one of the agent's own messages a new text; what else it carries stays.
     ///
     /// # Errors
     /// As [`Agent::send`].
-    pub fn edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<()> {
-        self.agent.edit_in(&self.id, message, text.as_ref())
+    pub fn edit<'m>(&self, message: impl Into<MessageRef<'m>>, text: impl AsRef<str>) -> Result<()> {
+        self.agent.edit_in(&self.id, message.into().0, text.as_ref())
     }
 }

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::agent::event::complaint;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
@@ -121,7 +123,7 @@ impl Rooms {
         if let Some(room) = place.and_then(|at| state.joined.get_mut(at))
             && !joined.members.is_empty()
         {
-            room.about.members = joined.members.into();
+            room.about.members = joined.members.into_vec().into();
         }
     }
 
@@ -202,7 +204,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
@@ -210,7 +212,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
             line.confirm();
-            return event.read().map_err(|error| {
+            return event.first().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
@@ -260,11 +262,10 @@ impl Door {
     }
 }
 
-payload! {
-    /// What the socket is opened with.
-    struct Auth<'a> {
-        token: &'a str = always("token"),
-    }
+/// What the socket is opened with.
+#[derive(Serialize)]
+struct Auth<'a> {
+    token: &'a str,
 }
 
 impl Host for Door {
@@ -321,7 +322,7 @@ pub(crate) fn join_together(
     let mut deadline = deadline::after(limit);
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
-        match event.read::<AgencyJoined>() {
+        match event.first::<AgencyJoined>() {
             Ok(joined) => {
                 if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);

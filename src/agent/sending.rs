@@ -1,14 +1,13 @@
 //! What an agent says and does in its rooms.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::agent::outgoing::EditMessage;
-use crate::agent::post::{self, Post};
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Inner, Outgoing};
+use crate::agent::{Agent, Outgoing, Posted};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId};
@@ -32,87 +31,40 @@ impl Agent {
 
     /// Speaks in the room joined last and waits until the message has been seen there: the confirmed form of
     /// [`send`](Agent::send). Returns the message as the room has it, with its id; of a text that is too long for one
-    /// message, the first part, which has the metadata.
+    /// message, all parts.
     ///
-    /// If the connection breaks in between, the room's history settles the matter after the reconnect. To be known again
-    /// the message carries a key `post_id` in its metadata.
+    /// If the connection breaks in between, the room settles the matter after the reconnect. To be known again the
+    /// message carries a key `post_id` in its metadata.
     ///
     /// # Errors
-    /// - [`NotSent`](crate::ErrorKind::NotSent): it is not in the room, looked for there after the connection was back.
+    /// All but [`Invalid`](crate::ErrorKind::Invalid) carry what is left to be sent, for [`repost`](Agent::repost):
+    /// [`Error::unsent`](crate::Error::unsent).
+    ///
+    /// - [`NotSent`](crate::ErrorKind::NotSent): it is not in the room, and cannot arrive there any more.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke. The message is not in the room, but what was
+    ///   sent over the old connection may still arrive; or the history that would tell cannot be read; or a part of a
+    ///   long message is there.
     /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
     ///   server does not say what a complaint is about.)
     /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
-    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If it was closed meanwhile, the message may have
+    ///   arrived ([`Unsent::is_in_doubt`](crate::agent::Unsent::is_in_doubt)).
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.post_to(&self.current_room()?, message.into())
-    }
-
-    /// As [`post`](Agent::post), which returns the first part of a long message: this returns all of them.
-    ///
-    /// # Errors
-    /// As [`post`](Agent::post).
-    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
-        self.post_all_to(&self.current_room()?, message.into())
-    }
-
-    #[inline]
-    pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let mut parts = self.post_all_to(room, message)?;
-        if parts.is_empty() {
-            return Err(Error::invalid("the message has no text"));
-        }
-        Ok(parts.swap_remove(0))
-    }
-
-    #[inline]
-    pub(crate) fn post_all_to(&self, room: &AgencyId, message: Outgoing) -> Result<Vec<Message>> {
-        match self.options().long_messages.apply(&message)? {
-            None => Ok(vec![self.post_one(room, message)?]),
-            Some(parts) => {
-                let mut posted = Vec::new();
-                self.say_in_parts(parts, &mut |part| {
-                    posted.push(self.post_one(room, part)?);
-                    Ok(())
-                })?;
-                Ok(posted)
-            }
-        }
-    }
-
-    #[inline]
-    fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let Inner { session, client, me, delivery, options, marks, .. } = &*self.inner;
-        let mark = post::new_mark();
-        let (since, dm) = delivery.position(room);
-        Post {
-            session,
-            client,
-            me,
-            room,
-            message: message.marked(&mark),
-            mark,
-            since,
-            dm,
-            marks,
-            send_timeout: options.send_timeout,
-            echo_timeout: options.post_timeout,
-        }
-        .run()
     }
 
     /// As [`send`](Agent::send), but never waits for a lost connection.
     ///
     /// # Errors
-    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down.
+    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down or busy.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.try_send_to(&self.current_room()?, &message.into())
     }
 
     #[inline]
     fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
-        let say =
-            |part: &Outgoing| self.inner.session.emit("send-message", &part.payload(room)?, Instant::now());
+        let say = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
             None => say(message),
             Some(parts) => self.say_parts(parts, Duration::ZERO, &mut |part| say(&part)),

@@ -130,6 +130,7 @@ impl Http {
         // In a child it would end the connections of the parent.
         if self.check_process().is_ok() {
             self.0.cancel.cancel();
+            self.0.pool.clear();
         }
     }
 
@@ -205,6 +206,9 @@ impl Http {
                 .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
         if keep_alive {
             self.0.pool.put(stream);
+            if self.is_closed() {
+                self.0.pool.clear();
+            }
         }
         if !head.is_success() {
             return Err(failure::of_status(label, &head, &body, secret(request)));

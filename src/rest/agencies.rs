@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{AgentRef, Client, Messages};
 use crate::error::Result;
-use crate::model::{Agency, AgencyId, Member};
+use crate::model::{Agency, AgencyId, List, Member};
 
 /// Agencies (rooms): [`Client::agencies`].
 ///
@@ -20,7 +22,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<Agency>> {
+    pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
 
@@ -85,7 +87,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn members(self, id: &AgencyId) -> Result<Vec<Member>> {
+    pub fn members(self, id: &AgencyId) -> Result<List<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
 
@@ -103,11 +105,11 @@ impl<'a> Agencies<'a> {
     }
 }
 
-payload! {
-    /// No `Debug`: it holds a password.
-    struct Join<'a> {
-        password: Option<&'a str> = optional("password"),
-    }
+/// No `Debug`: it holds a password.
+#[derive(Serialize)]
+struct Join<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
 }
 
 /// An agency to be made: [`Agencies::create`].
@@ -118,14 +120,15 @@ pub struct CreateAgency<'a> {
     body: CreateBody,
 }
 
-payload! {
-    #[derive(Clone)]
-    struct CreateBody {
-        name: String = always("name"),
-        charter: Option<String> = optional("charter"),
-        is_private: Option<bool> = optional("isPrivate"),
-        password: Option<String> = optional("password"),
-    }
+#[derive(Clone, Serialize)]
+struct CreateBody {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charter: Option<String>,
+    #[serde(rename = "isPrivate", skip_serializing_if = "Option::is_none")]
+    is_private: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
 }
 
 impl CreateAgency<'_> {
@@ -174,12 +177,12 @@ pub struct UpdateAgency<'a> {
     body: UpdateBody,
 }
 
-payload! {
-    #[derive(Debug, Clone, Default)]
-    struct UpdateBody {
-        charter: Option<String> = optional("charter"),
-        is_private: Option<bool> = optional("isPrivate"),
-    }
+#[derive(Debug, Clone, Default, Serialize)]
+struct UpdateBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charter: Option<String>,
+    #[serde(rename = "isPrivate", skip_serializing_if = "Option::is_none")]
+    is_private: Option<bool>,
 }
 
 impl UpdateAgency<'_> {

@@ -6,10 +6,9 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
-use crate::json;
 use crate::model::{
-    AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, PromptPermission, UserId,
-    VerifiedAgent,
+    AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, List, PromptPermission, UserId,
+    VerifiedAgent, answer,
 };
 
 /// Your agents, as accounts: [`Client::agents`]. To be one in a room, see [`Agent`](crate::Agent).
@@ -32,7 +31,7 @@ impl<'a> Agents<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<AgentInfo>> {
+    pub fn list(self) -> Result<List<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
 
@@ -44,7 +43,7 @@ impl<'a> Agents<'a> {
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
-        call.secret(|json| Ok(json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
+        call.read(|json| Ok(answer::read(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
     /// An agent's configuration. Its owner can read it, and the agent itself.
@@ -178,13 +177,13 @@ pub struct CreateAgent<'a> {
     body: CreateBody,
 }
 
-payload! {
-    #[derive(Debug, Clone)]
-    struct CreateBody {
-        name: String = always("name"),
-        role: Option<String> = optional("role"),
-        agency_id: Option<AgencyId> = optional("agencyId"),
-    }
+#[derive(Debug, Clone, Serialize)]
+struct CreateBody {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(rename = "agencyId", skip_serializing_if = "Option::is_none")]
+    agency_id: Option<AgencyId>,
 }
 
 impl CreateAgent<'_> {
@@ -207,7 +206,7 @@ impl CreateAgent<'_> {
     #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
-        self.client.post(["agents"])?.body(&self.body)?.secret(json::from_str)
+        self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
     }
 }
 

@@ -1,10 +1,11 @@
 //! How a client comes to be.
 
+use serde::Serialize;
+
 use super::{Client, Credentials, check};
 use crate::config::Builder;
 use crate::error::{ErrorKind, Result};
-use crate::json;
-use crate::model::{SessionReply, User};
+use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
 use crate::token::{SessionToken, UserToken};
 
@@ -29,13 +30,13 @@ pub struct Login {
     pub user: User,
 }
 
-payload! {
-    /// No `Debug`: it holds a password.
-    struct NameAndPassword<'a> {
-        username: &'a str = always("username"),
-        password: &'a str = always("password"),
-        display_name: Option<&'a str> = optional("displayName"),
-    }
+/// No `Debug`: it holds a password.
+#[derive(Serialize)]
+struct NameAndPassword<'a> {
+    username: &'a str,
+    password: &'a str,
+    #[serde(rename = "displayName", skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
 }
 
 impl ClientBuilder {
@@ -91,7 +92,7 @@ impl ClientBuilder {
     fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = Http::new(&self.config)?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
-        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.secret(json::from_str)?;
+        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.read(answer::read)?;
         let client = Client::with(http, Credentials::User(reply.token.clone().into()));
         Ok(Login { client, token: reply.token, user: reply.user })
     }

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{Client, Credentials};
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Read;
-use crate::model::answer;
+use crate::model::serde_helpers::ReadError;
+use crate::model::{List, answer};
 use crate::net::http::{Answer, Label, Method, Request};
 
 /// What stays as it is in a path segment: the characters that need no encoding anywhere (RFC 3986, unreserved).
@@ -135,36 +136,20 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads one object, bare or under `key`.
-    pub(crate) fn one<T: Read>(self, key: &'static str) -> Result<T> {
-        self.decoded(|json| answer::one(json, key), |error| error.to_string())
-    }
-
-    /// Sends it and reads an answer of a form of its own.
-    pub(crate) fn read<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
-        self.decoded(decode, |error| error.to_string())
+    pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
+        self.read(|json| answer::one(json, key))
     }
 
     /// Sends it and reads a list, bare or under `key`.
-    pub(crate) fn list<T: Read>(self, key: &'static str) -> Result<Vec<T>> {
-        self.decoded(|json| answer::list(json, key), |error| error.to_string())
+    pub(crate) fn list<T: DeserializeOwned>(self, key: &'static str) -> Result<List<T>> {
+        self.read(|json| answer::list(json, key))
     }
 
-    /// Sends it and reads an answer that holds a credential.
-    pub(crate) fn secret<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
-        // serde quotes a value of the wrong type, and that may be the credential in an unexpected place.
-        self.decoded(decode, |error| match error.to_string() {
-            text if text.starts_with("missing field") => text,
-            _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),
-        })
-    }
-
-    fn decoded<T>(
-        self,
-        decode: impl FnOnce(&str) -> serde_json::Result<T>,
-        reason: impl FnOnce(&serde_json::Error) -> String,
-    ) -> Result<T> {
+    /// Sends it and reads an answer of a form of its own.
+    pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
         let (label, json) = self.text()?;
-        decode(&json).map_err(|error| unreadable(&label, &reason(&error)))
+        // It repeats no value: that may be a credential.
+        read(&json).map_err(|error| unreadable(&label, &error.to_string()))
     }
 
     /// As text, like events: then what reads a type is compiled once.

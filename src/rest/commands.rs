@@ -5,9 +5,8 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
-use crate::json;
 use crate::model::{
-    AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply,
+    AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply, List,
     MaybeKeyReply, answer,
 };
 use crate::token::HookKey;
@@ -42,7 +41,7 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<CustomCommand>> {
+    pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
 
@@ -76,7 +75,7 @@ impl<'a> Commands<'a> {
     #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
-        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
+        Ok(call.read(answer::read::<KeyReply>)?.hook_key)
     }
 
     /// Ends the key of a command's hook.
@@ -191,8 +190,8 @@ impl CreateCommand<'_> {
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
-        call.body(&self.body.checked()?)?.secret(|json| {
-            let MaybeKeyReply { hook_key } = json::from_str(json)?;
+        call.body(&self.body.checked()?)?.read(|json| {
+            let MaybeKeyReply { hook_key } = answer::read(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })
     }

@@ -1,9 +1,11 @@
 //! `/api/explore` and `/api/commands`: what anybody may look at.
 
+use serde::de::DeserializeOwned;
+
 use super::{Client, Paged};
 use crate::error::Result;
 use crate::model::{
-    AgencyListing, AgentListing, Capabilities, Hook, PlatformCommand, UserListing, WalletAddress,
+    AgencyListing, AgentListing, Capabilities, Hook, List, PlatformCommand, UserListing, WalletAddress,
 };
 
 /// What anybody may look at: [`Client::explore`]. It needs no token; with one, agencies say whether you are a member.
@@ -78,11 +80,11 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn commands(self) -> Result<Vec<PlatformCommand>> {
+    pub fn commands(self) -> Result<List<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }
 
-    fn list<T: crate::json::Read>(self, what: &'static str) -> Paged<'a, T> {
+    fn list<T: DeserializeOwned>(self, what: &'static str) -> Paged<'a, T> {
         Paged::new(self.client, &["explore", what], what, self.matching)
     }
 }

@@ -6,7 +6,7 @@ use super::fields::Fields;
 use super::{Client, Credentials};
 use crate::config::Builder;
 use crate::error::Result;
-use crate::model::{Agency, AgencyId, Member, MessageId, PostedMessage};
+use crate::model::{Agency, AgencyId, List, Member, MessageId, PostedMessage};
 use crate::net::http::Http;
 use crate::token::HookKey;
 
@@ -79,7 +79,7 @@ impl HookClient {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn agencies(&self) -> Result<Vec<Agency>> {
+    pub fn agencies(&self) -> Result<List<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
 
@@ -88,7 +88,7 @@ impl HookClient {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
     #[inline]
-    pub fn members(&self, agency: &AgencyId) -> Result<Vec<Member>> {
+    pub fn members(&self, agency: &AgencyId) -> Result<List<Member>> {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
 

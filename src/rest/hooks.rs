@@ -6,8 +6,7 @@ use super::Client;
 use super::deploy::DeployHook;
 use super::fields::Fields;
 use crate::error::Result;
-use crate::json;
-use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply};
+use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply, answer};
 use crate::token::HookKey;
 
 /// Hooks: [`Client::hooks`]. Anybody can look at one, its creator manages it. What a hook itself can do is in
@@ -51,7 +50,7 @@ impl<'a> Hooks<'a> {
     #[inline]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
-        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
+        Ok(call.read(answer::read::<KeyReply>)?.hook_key)
     }
 
     /// Ends a hook's key, for good. The hook itself may be gone after it, its commands without a hook.

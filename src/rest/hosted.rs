@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{Client, ClientBuilder};
 use crate::error::{Error, Result};
-use crate::model::HostedConfig;
+use crate::model::{HostedConfig, answer};
 use crate::net::http::{Http, Method, Request};
 use crate::token::AgentToken;
 
@@ -55,14 +55,12 @@ impl Client {
     #[inline]
     fn hosted(&self, path: &str, query: &[(&str, Cow<'_, str>)], token: &AgentToken) -> Result<HostedConfig> {
         let request = Request { method: Method::Get, path, query, credential: None, body: None };
-        let answer = self.send_with(&request, Some(token.expose()))?;
-        serde_json::from_slice(&answer.body).map_err(|error| {
-            // Not serde's words: they can quote what is in there.
-            let place = format!("line {} column {}", error.line(), error.column());
-            Error::protocol(format!(
-                "the configuration of the agent cannot be read: unexpected JSON at {place}"
-            ))
-        })
+        let reply = self.send_with(&request, Some(token.expose()))?;
+        let unreadable =
+            |why: &str| Error::protocol(format!("the configuration of the agent cannot be read: {why}"));
+        let json = std::str::from_utf8(&reply.body).map_err(|_| unreadable("it is not UTF-8"))?;
+        // The reason repeats nothing of what is in there.
+        answer::read(json).map_err(|error| unreadable(&error.to_string()))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Lists that come in pages, by `limit` and `offset`.
 
 use std::iter::FusedIterator;
+use std::marker::PhantomData;
 use std::vec;
+
+use serde::de::DeserializeOwned;
 
 use super::Client;
 use crate::error::Result;
-use crate::json::Read;
-use crate::model::answer;
+use crate::model::List;
 
 /// A list that comes in pages: [`Runs::in_agency`](crate::rest::Runs::in_agency) and the lists of
 /// [`Explore`](crate::rest::Explore). [`send`](Paged::send) fetches one page, [`iter`](Paged::iter) all of them, one after
@@ -31,16 +33,16 @@ pub struct Paged<'a, T> {
     matching: Option<String>,
     limit: Option<u32>,
     offset: usize,
-    read: fn(&str, &'static str) -> serde_json::Result<Vec<T>>,
+    items: PhantomData<fn() -> T>,
 }
 
 impl<'a, T> Paged<'a, T> {
     pub(super) fn new(client: &'a Client, path: &[&str], key: &'static str, matching: Option<String>) -> Self
     where
-        T: Read,
+        T: DeserializeOwned,
     {
         let path = path.iter().map(|segment| (*segment).to_owned()).collect();
-        Paged { client, path, key, matching, limit: None, offset: 0, read: answer::list }
+        Paged { client, path, key, matching, limit: None, offset: 0, items: PhantomData }
     }
 
     /// How many items a page has. Defaults to what the server takes.
@@ -59,8 +61,10 @@ impl<'a, T> Paged<'a, T> {
     ///
     /// # Errors
     /// What the server says.
-    #[inline]
-    pub fn send(self) -> Result<Vec<T>> {
+    pub fn send(self) -> Result<List<T>>
+    where
+        T: DeserializeOwned,
+    {
         self.fetch()
     }
 
@@ -69,55 +73,74 @@ impl<'a, T> Paged<'a, T> {
     where
         T: PartialEq + Clone,
     {
-        Pages { list: self, page: Vec::new().into_iter(), first: None, ended: false }
+        Pages { list: self, page: Vec::new().into_iter(), first: None, skipped: 0, ended: false }
     }
 
-    #[inline]
-    fn fetch(&self) -> Result<Vec<T>> {
+    fn fetch(&self) -> Result<List<T>>
+    where
+        T: DeserializeOwned,
+    {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let call = self.client.get_at(&path)?.query_if("q", self.matching.as_ref());
         let offset = (self.offset > 0).then_some(self.offset);
         let call = call.query_if("limit", self.limit).query_if("offset", offset);
-        call.read(|json| (self.read)(json, self.key))
+        call.list(self.key)
     }
 }
 
 /// Walks through all pages of a list: [`Paged::iter`].
 ///
-/// An error ends it. The API tells no totals, so the end is known by an empty page.
+/// An error ends it. An item that cannot be read is left out and counted in [`skipped`](Pages::skipped). The API tells no totals, so the end is known by an empty page.
 #[derive(Debug)]
 pub struct Pages<'a, T> {
     list: Paged<'a, T>,
     page: vec::IntoIter<T>,
     /// What the page before began with: a server that ignores `offset` sends the same page for ever.
-    first: Option<T>,
+    first: Option<Option<T>>,
+    skipped: usize,
     ended: bool,
 }
 
-impl<T: PartialEq + Clone> Iterator for Pages<'_, T> {
+impl<T> Pages<'_, T> {
+    /// How many items were left out so far because they could not be read.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+}
+
+impl<T: DeserializeOwned + PartialEq + Clone> Iterator for Pages<'_, T> {
     type Item = Result<T>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(item) = self.page.next() {
             return Some(Ok(item));
         }
-        if self.ended {
-            return None;
-        }
-        match self.list.fetch() {
-            Ok(page) if page.is_empty() || page.first() == self.first.as_ref() => self.ended = true,
-            Ok(page) => {
-                self.list.offset += page.len();
-                self.first = page.first().cloned();
-                self.page = page.into_iter();
+        // Once, unless nothing on a page can be read.
+        while !self.ended {
+            match self.list.fetch() {
+                Ok(page) => {
+                    let count = page.len() + page.skipped();
+                    let first = Some(page.first().cloned());
+                    if count == 0 || first == self.first {
+                        self.ended = true;
+                        break;
+                    }
+                    self.list.offset += count;
+                    self.skipped += page.skipped();
+                    self.first = first;
+                    self.page = page.into_iter();
+                }
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
             }
-            Err(error) => {
-                self.ended = true;
-                return Some(Err(error));
+            if let Some(item) = self.page.next() {
+                return Some(Ok(item));
             }
         }
-        self.page.next().map(Ok)
+        None
     }
 }
 
-impl<T: PartialEq + Clone> FusedIterator for Pages<'_, T> {}
+impl<T: DeserializeOwned + PartialEq + Clone> FusedIterator for Pages<'_, T> {}

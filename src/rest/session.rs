@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::Serialize;
+
 use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
-use crate::json;
-use crate::model::{SessionReply, User};
+use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
 use crate::token::{AgentToken, SessionToken};
 
@@ -24,11 +25,11 @@ struct Current {
     user: Arc<User>,
 }
 
-payload! {
-    /// No `Debug`: it holds the token.
-    struct Exchange<'a> {
-        agent_token: &'a str = always("agentToken"),
-    }
+/// No `Debug`: it holds the token.
+#[derive(Serialize)]
+struct Exchange<'a> {
+    #[serde(rename = "agentToken")]
+    agent_token: &'a str,
 }
 
 impl AgentSession {
@@ -73,7 +74,7 @@ impl AgentSession {
 fn exchange(http: &Http, agent_token: &AgentToken) -> Result<Current> {
     let nobody = Client::with(http.clone(), Credentials::Anonymous);
     let call = nobody.post(["auth", "agent"])?.body(&Exchange { agent_token: agent_token.expose() })?;
-    let reply = call.secret(json::from_str::<SessionReply>);
+    let reply = call.read(answer::read::<SessionReply>);
     let reply = reply.map_err(|error| match error.status() {
         Some(401) => error.reworded(
             ErrorKind::Unauthorized,

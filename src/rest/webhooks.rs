@@ -3,7 +3,9 @@
 use super::Client;
 use super::fields::Fields;
 use crate::error::Result;
-use crate::model::{AgencyId, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook};
+use crate::model::{
+    AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook,
+};
 use crate::token::WebhookSecret;
 
 /// The webhook subscriptions of one agency: [`Client::webhooks`]. Its owner and admins manage them. A delivery is tried
@@ -32,7 +34,7 @@ impl Client {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn webhook_event_types(&self) -> Result<Vec<WebhookEventType>> {
+    pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
 }
@@ -43,9 +45,9 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<Subscription>> {
+    pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
-        call.secret(|json| answer::list(json, "subscriptions"))
+        call.read(|json| answer::list(json, "subscriptions"))
     }
 
     /// A new subscription: events that happen in the agency are sent to the URL. Call
@@ -139,7 +141,7 @@ impl CreateSubscription<'_> {
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
-        call.secret(|json| answer::one(json, "subscription"))
+        call.read(|json| answer::one(json, "subscription"))
     }
 }
 
@@ -164,6 +166,6 @@ impl UpdateSubscription<'_> {
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;
-        call.body(&self.body)?.secret(|json| answer::one(json, "subscription"))
+        call.body(&self.body)?.read(|json| answer::one(json, "subscription"))
     }
 }

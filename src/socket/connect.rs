@@ -103,7 +103,7 @@ pub(crate) fn connect(
     let link = open(target, memory, cancel)?;
 
     link.send(hello.into()).map_err(|failure| match failure {
-        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
+        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => broke(&end),
         SendFailure::Refused(error) => error,
     })?;
     let (reply, early) = await_reply(
@@ -249,7 +249,7 @@ fn refusal(json: &str) -> Error {
         Ok([message]) => json::text(message),
         Err(_) => json::from_str(json).ok(),
     };
-    let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
+    let message = decode(json).unwrap_or_default();
     let message = snippet(&message);
     let text = if message.is_empty() {
         "the server refused the connection: the token is wrong, expired or revoked".to_owned()

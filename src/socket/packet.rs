@@ -134,8 +134,7 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
             inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
         let plain = quoted.trim_matches('"');
         let name: Cow<'_, str> = if quoted.contains('\\') || plain.len() + 2 != quoted.len() {
-            let name: serde_json::Result<String> = serde_json::from_str(quoted)
-                .or_else(|error| repair(quoted).map_or(Err(error), |quoted| serde_json::from_str(&quoted)));
+            let name: serde_json::Result<String> = json::from_str(quoted);
             name.map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?
                 .into()
         } else if plain.bytes().any(|byte| byte < 0x20) {
@@ -191,41 +190,6 @@ fn string_end(text: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// `json` with every lone surrogate replaced by U+FFFD; `None` if there is none.
-///
-/// JavaScript's strings may be cut in the middle of a character, and are when somebody shortens a text with an emoji
-/// at the wrong place. As JSON that is the escape `\ud83d` without its other half, which serde_json refuses.
-pub(crate) fn repair(json: &str) -> Option<String> {
-    let mut repaired = String::new();
-    let mut done = 0;
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        let escape = rest.get(at..).unwrap_or_default();
-        // An escape is two bytes long, a `\u` six, and a pair of surrogates two of those.
-        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
-            (Some(0xd800..=0xdfff), _) => {
-                let start = json.len() - escape.len();
-                repaired.push_str(json.get(done..start).unwrap_or_default());
-                repaired.push_str("\\ufffd");
-                done = start + 6;
-                6
-            }
-            (Some(_), _) => 6,
-            (None, _) => 2,
-        };
-        // What follows a backslash may be a wide character: then it is no JSON anyway.
-        rest = escape.get(length..)?;
-    }
-    (done > 0).then(|| repaired + json.get(done..).unwrap_or_default())
-}
-
-/// The number in an escape like `\ud83d` that `text` begins with.
-fn unit(text: &str) -> Option<u16> {
-    let hex = text.strip_prefix("\\u")?.get(..4)?;
-    hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(hex, 16).ok())?
 }
 
 /// The server's answer to CONNECT.
@@ -418,25 +382,6 @@ mod tests {
             "[\"\\x\"]",
         ] {
             assert!(split_event(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn repairs_lone_surrogates_and_nothing_else() {
-        for (json, repaired) in [
-            (r#""plain""#, None),
-            (r#""\n\u0041\\ud800""#, None),
-            (r#""\ud83e\udd80""#, None),
-            (r#""\ud83e""#, Some(r#""\ufffd""#)),
-            (r#""\udd80\ud83e\udd80\ud83e""#, Some(r#""\ufffd\ud83e\udd80\ufffd""#)),
-            (r#""\ud83e\ud83e\udd80""#, Some(r#""\ufffd\ud83e\udd80""#)),
-            (r#""\\\uDBFFx""#, Some(r#""\\\ufffdx""#)),
-            (r#""\ud83e\n""#, Some(r#""\ufffd\n""#)),
-            (r#""\u+123\ud8""#, None),
-            ("\"\\\u{1F980}\\ud800\"", None),
-            ("\"\\", None),
-        ] {
-            assert_eq!(repair(json).as_deref(), repaired, "{json}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The session: links come and go, the session stays. How its threads share the work is in
 //! [`shared`](crate::socket::shared).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,7 @@ pub(crate) struct Limits {
 
 /// The session's owner; dropping it closes the connection.
 pub(crate) struct Session {
+    id: SessionId,
     shared: Arc<Shared>,
     closed: AtomicBool,
     /// See [`end`](Session::end).
@@ -59,6 +60,17 @@ impl std::fmt::Debug for Session {
     #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
+    }
+}
+
+/// Tells sessions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionId(u64);
+
+impl SessionId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -90,6 +102,7 @@ impl Session {
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
         let keeper = keeper::start(Arc::clone(&shared))?;
         Ok(Session {
+            id: SessionId::next(),
             shared,
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -104,6 +117,16 @@ impl Session {
     /// the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
         self.emit_on_any(name, payload, until).map(drop)
+    }
+
+    /// Sends an event if that is possible at once: waits neither for a link nor for the peer to read. (With long-polling
+    /// it waits for the answer to the request that carries it.)
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.try_send(packet::encode_event(name, None, payload)?.into())
     }
 
     /// As [`emit`](Session::emit); tells which link it went out on.
@@ -206,6 +229,19 @@ impl Session {
         self.shared.check_process()?;
         let (link, generation) = self.shared.link_when_up(until)?;
         Ok(Line::new(&self.shared, link, generation))
+    }
+
+    /// Tells this session from all others of the process.
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// From when on the server's session of that link is certainly over, so that nothing that was sent over it can
+    /// arrive any more; `None` while the link is there.
+    pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
+        let state = self.shared.lock();
+        let is_there = state.generation == generation && state.link().is_some();
+        (!is_there).then(|| state.ended.over_at(generation))
     }
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.

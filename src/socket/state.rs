@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind};
 use crate::socket::backoff::{self, Cause};
+use crate::socket::ended::Ended;
 use crate::socket::event::AckArgs;
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
@@ -80,6 +81,8 @@ pub(crate) struct State {
     /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
+    /// When the sessions of earlier links are over.
+    pub(crate) ended: Ended,
 }
 
 impl std::fmt::Debug for State {
@@ -134,6 +137,7 @@ impl State {
             policy,
             pid: None,
             offset: None,
+            ended: Ended::default(),
         }
     }
 
@@ -222,6 +226,7 @@ impl State {
     pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
         let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
         link.cut();
+        self.ended.note(generation, end.told, link.handshake.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;
@@ -249,7 +254,7 @@ impl State {
             return true;
         }
         let retry_in = self.schedule(cause, None);
-        let LinkEnd { reason, detail } = &end;
+        let LinkEnd { reason, detail, .. } = &end;
         note!(
             self.log,
             Warn,

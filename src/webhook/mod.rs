@@ -16,8 +16,10 @@ pub use crate::model::{
 };
 pub use crate::token::WebhookSecret;
 
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, Result};
-use crate::json::{self, Read};
+use crate::model::answer;
 
 impl HookCall {
     /// Reads the body that was posted.
@@ -108,18 +110,11 @@ impl PromptRequest {
     }
 }
 
-/// The words of serde are left out where they could quote what was posted: an agent's configuration may hold keys.
-#[inline]
-fn read<T: Read>(body: &[u8], what: &str) -> Result<T> {
+/// The reason repeats nothing of what was posted: an agent's configuration may hold keys.
+fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Error::protocol(format!("this is not {what}: it is not UTF-8")))?;
-    json::from_str(text).map_err(|error| {
-        let reason = match error.to_string() {
-            text if text.starts_with("missing field") => text,
-            _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),
-        };
-        Error::protocol(format!("this is not {what}: {reason}"))
-    })
+    answer::read(text).map_err(|error| Error::protocol(format!("this is not {what}: {error}")))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{SOON, ScriptedServer, scripted, watchdog};
-use crustocean::{Agent, Error, ErrorKind, Event, Room};
+use crustocean::{Agent, Error, ErrorKind, Event, MessageId, Room};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -135,7 +135,7 @@ fn what_close_cuts_off_says_so() {
     let calls: [(&str, Call); 5] = [
         ("call", |agent, _| agent.call("question", &1, SOON).unwrap_err()),
         ("post", |_, room| room.post("hello").unwrap_err()),
-        ("edit", |_, room| room.post_edit(&"m-1".into(), "hello").unwrap_err()),
+        ("edit", |_, room| room.post_edit(&MessageId::from("m-1"), "hello").unwrap_err()),
         ("command", |_, room| room.command("/help").send().unwrap_err()),
         ("send", |agent, _| {
             loop {

@@ -37,7 +37,7 @@ fn every_setting_and_every_call_takes_no_limit() {
     let events = agent.events();
 
     room.send("sent").unwrap();
-    let posted = room.post("posted").unwrap();
+    let posted = room.post("posted").unwrap().first;
     room.edit(&posted.id, "edited").unwrap();
     room.post_edit(&posted.id, "edited again").unwrap();
     let mut editor = room.editor("first").unwrap().every(NONE);

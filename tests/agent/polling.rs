@@ -35,7 +35,7 @@ fn everything_that_an_agent_does_works_over_polling() {
     larry.reply(&question, "an answer").unwrap();
     wait_for_message(&bens, "an answer");
 
-    let posted = larry.post("a draft").unwrap();
+    let posted = larry.post("a draft").unwrap().first;
     larry.edit(&posted, "the final text").unwrap();
     wait_for(&bens, "the edit", |event| match event {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),

@@ -109,7 +109,7 @@ fn a_run_with_everything_in_it_is_told_as_documented() {
     // And it can be read up on.
     let record = stage.client().runs().get(&id.as_str().into()).unwrap();
     assert_eq!((record.info.summary.as_deref(), record.transcript.len()), (Some("Done."), 17));
-    let mine: Vec<_> = agent.client().agencies().messages(room.id()).send().unwrap();
+    let mine = agent.client().agencies().messages(room.id()).send().unwrap();
     assert_eq!((mine[0].content.as_str(), &mine[0].id), ("ETH is at €3000", &stream));
 }
 

@@ -37,7 +37,7 @@ pub fn lost_within(
         } else {
             conn.send_event("alive", json!(conn.index));
             conn.expect_event("yes");
-            conn.recv(SOON);
+            linger(conn, SOON);
         }
     });
     let agent = scripted(&server);
@@ -83,7 +83,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
         while conn.next_text("a pong") != "3" {}
         conn.send_event("alive", json!(0));
         conn.expect_event("yes");
-        conn.recv(SOON);
+        linger(conn, SOON);
     });
     let agent = scripted(&server);
     let events = agent.events();
@@ -115,7 +115,7 @@ pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, St
             conn.handshake();
             conn.send_event("alive", json!(0));
             conn.expect_event("yes");
-            conn.recv(SOON);
+            linger(conn, SOON);
         }
     });
     let connect = || {

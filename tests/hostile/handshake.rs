@@ -296,7 +296,7 @@ fn b22_b23_wild_numbers_in_the_open_packet() {
                 conn.heartbeat();
             }
             conn.expect_event("done");
-            conn.recv(SOON);
+            linger(conn, SOON);
         });
         let agent = scripted(&server);
         std::thread::sleep(Duration::from_millis(2300));

@@ -9,19 +9,19 @@ use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::{Agent, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 const PATIENT: Duration = Duration::from_secs(20);
 /// Generous: what an attack must not reach, not what is usual.
 const MUCH: u64 = 64 << 10;
 
 /// Held by a test as long as it measures.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs something, and says how much resident memory it took at its height and how much processor time in all.
-fn measure(work: impl FnOnce()) -> (u64, Duration) {
+pub(crate) fn measure(work: impl FnOnce()) -> (u64, Duration) {
     let before = Usage::now();
     let (stop, stopped) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {

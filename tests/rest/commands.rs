@@ -127,7 +127,7 @@ fn commands_are_read_in_every_form() {
         &[
             r#"[{"id":"c-1","name":"roll"}]"#,
             r#"[{"id":"c-1","name":"roll","explore_metadata":"","invoke_whitelist":null}]"#,
-            r#"[{"id":"c-1","name":"roll","explore_metadata":"not json","invoke_whitelist":"bob"}]"#,
+            r#"[{"id":"c-1","name":"roll","explore_metadata":"not json","invoke_whitelist":{"bob":1}}]"#,
         ],
         |client| client.commands(&agency).list(),
         |list| assert_eq!((&list[0].explore_metadata, list[0].invoke_whitelist.len()), (&None, 0)),

@@ -26,6 +26,7 @@ mod explore;
 mod history;
 mod hooks;
 mod minimal;
+mod odd_answers;
 mod onboarding;
 mod request_shapes;
 mod roundtrip;

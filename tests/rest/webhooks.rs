@@ -91,7 +91,7 @@ fn a_delivery_is_verified_and_read() {
     let events = [WebhookEvent::MessageCreated, WebhookEvent::AgencyUpdated];
     stage.client().webhooks(&room).create(url, events).secret(secret.clone()).send().unwrap();
 
-    let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap();
+    let said = agent.post(Outgoing::new("hello wörld").with("skill", "x")).unwrap().first;
     let request = told.recv_timeout(SOON).unwrap();
     let delivery = WebhookDelivery::from_signed(&request.body, signature(&request), &secret).unwrap();
     assert_eq!((delivery.event.clone(), &delivery.agency_id), (WebhookEvent::MessageCreated, &room));

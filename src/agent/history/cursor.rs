@@ -45,7 +45,7 @@ struct Known {
 }
 
 /// From where on a message can be in a room's history.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Since {
     Time(SystemTime),
     /// Anywhere in it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, MessageId, Timestamp};
+use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Messages, Walk};
 use crate::socket::Session;
 
@@ -26,7 +26,8 @@ const FIRST_PAGE: u32 = 50;
 pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<FirstPage> {
     let mut limit = FIRST_PAGE;
     let messages = smaller_page(client, room, dm, None, &mut limit)?;
-    Ok(FirstPage { is_whole: messages.len() < limit as usize, messages })
+    let count = messages.len() + messages.skipped();
+    Ok(FirstPage { is_whole: count < limit as usize, messages: messages.into_vec() })
 }
 
 /// A page of at most `limit` messages. If it is too large for an answer, or cannot be read, a smaller one is asked for, and
@@ -40,7 +41,7 @@ pub(super) fn smaller_page(
     dm: &mut bool,
     before: Option<&Timestamp>,
     limit: &mut u32,
-) -> Result<Vec<Message>> {
+) -> Result<List<Message>> {
     loop {
         match page(client, room, dm, before, *limit) {
             Err(error) if error.kind() == ErrorKind::Protocol && *limit > 1 => *limit = (*limit / 4).max(1),
@@ -103,7 +104,7 @@ pub(crate) fn walk_back(
     let mut found = Vec::new();
     loop {
         let page = match page(client, room, dm, walk.before(), PAGE) {
-            Err(error) if walk.forgives(&error) => Vec::new(),
+            Err(error) if walk.forgives(&error) => List::default(),
             other => other?,
         };
         let Some(new) = walk.take(page) else { break };
@@ -131,7 +132,7 @@ pub(crate) fn page(
     dm: &mut bool,
     before: Option<&Timestamp>,
     limit: u32,
-) -> Result<Vec<Message>> {
+) -> Result<List<Message>> {
     let fetch = |dm: bool| {
         let query: Messages<'_> =
             if dm { client.dms().messages(room) } else { client.agencies().messages(room) };

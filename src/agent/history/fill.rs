@@ -13,7 +13,7 @@ use crate::agent::history::delivery::{BUDGET, Job, Late, Shared};
 use crate::agent::history::fetch::{self, MOST, PAGE, is_passing};
 use crate::agent::history::gap::size_of_message;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Message, MessageId, Timestamp};
+use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{Announced, Waker, note};
 
@@ -191,7 +191,11 @@ impl Fill<'_> {
             );
             Error::new(ErrorKind::Server, text)
         });
-        Ok((pages, doubt))
+        let unreadable = (walk.skipped() > 0).then(|| {
+            let text = format!("{} messages of the room's history cannot be read", walk.skipped());
+            Error::new(ErrorKind::Protocol, text)
+        });
+        Ok((pages, unreadable.or(doubt)))
     }
 
     /// What was missed of a page that was let go. Meanwhile more may have been said in front of it; everything behind it
@@ -220,13 +224,13 @@ impl Fill<'_> {
         before: Option<&Timestamp>,
         limit: &mut u32,
         walk: &Walk,
-    ) -> Result<Vec<Message>, Stop> {
+    ) -> Result<List<Message>, Stop> {
         let mut pause = FIRST_PAUSE;
         let mut dm = self.dm;
         let page = loop {
             match fetch::smaller_page(self.client, &self.job.room, &mut dm, before, limit) {
                 Ok(page) => break page,
-                Err(error) if walk.forgives(&error) => break Vec::new(),
+                Err(error) if walk.forgives(&error) => break List::default(),
                 Err(error) if is_passing(&error) => {
                     let wait = error.retry_after().unwrap_or(pause);
                     if wait > BUDGET || !self.delivery.pause(self.job, wait) {

@@ -110,16 +110,15 @@ impl fmt::Debug for Run {
     }
 }
 
-payload! {
-    struct Start<'a> {
-        trigger_message_id: Option<&'a MessageId> = always("triggerMessageId"),
-    }
+#[derive(Serialize)]
+struct Start<'a> {
+    #[serde(rename = "triggerMessageId")]
+    trigger_message_id: Option<&'a MessageId>,
 }
 
-payload! {
-    struct Status<'a> {
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
 }
 
 impl Run {

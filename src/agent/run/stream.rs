@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::agent::Outgoing;
 use crate::agent::extras::Extras;
 use crate::agent::outgoing::ON_EVERY_PART;
@@ -23,22 +25,23 @@ const BYTES_A_SECOND: u64 = 16 << 10;
 /// A frame with all of it has to stay well below the usual million bytes.
 const LONGEST: usize = 256 << 10;
 
-payload! {
-    struct Part<'a> {
-        message_id: &'a MessageId = always("messageId"),
-        delta: &'a str = always("delta"),
-        content: &'a str = always("content"),
-        done: bool = always("done"),
-    }
+#[derive(Serialize)]
+struct Part<'a> {
+    #[serde(rename = "messageId")]
+    message_id: &'a MessageId,
+    delta: &'a str,
+    content: &'a str,
+    done: bool,
 }
 
-payload! {
-    struct Whole<'a> {
-        message_id: &'a MessageId = always("messageId"),
-        content: &'a str = always("content"),
-        done: bool = always("done"),
-        metadata: Option<&'a Extras> = optional("metadata"),
-    }
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(rename = "messageId")]
+    message_id: &'a MessageId,
+    content: &'a str,
+    done: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Extras>,
 }
 
 impl Run {

@@ -15,23 +15,23 @@ use crate::model::CommandReply;
 const DONE: &str = "done";
 const FAILED: &str = "error";
 
-payload! {
-    struct Call<'a> {
-        tool_call_id: &'a str = always("toolCallId"),
-        tool: &'a str = always("tool"),
-        input: &'a Value = always("input"),
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Call<'a> {
+    #[serde(rename = "toolCallId")]
+    tool_call_id: &'a str,
+    tool: &'a str,
+    input: &'a Value,
+    status: &'a str,
 }
 
-payload! {
-    struct Outcome<'a> {
-        tool_call_id: &'a str = always("toolCallId"),
-        tool: &'a str = always("tool"),
-        output: &'a Value = always("output"),
-        duration: &'a str = always("duration"),
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(rename = "toolCallId")]
+    tool_call_id: &'a str,
+    tool: &'a str,
+    output: &'a Value,
+    duration: &'a str,
+    status: &'a str,
 }
 
 /// How a slash command ended that a run used as a tool.

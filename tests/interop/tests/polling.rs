@@ -30,7 +30,7 @@ fn a_conversation() {
     let question = next_message(&events, "@mybot, ünïcode 🦞?");
     agent.reply(&question, "an answer, 🦞").unwrap();
     next_message(&events, "an answer, 🦞");
-    let posted = agent.post("a draft").unwrap();
+    let posted = agent.post("a draft").unwrap().first;
     assert_eq!(posted.content, "a draft");
     for number in 0..50 {
         server.alice_says(LOBBY, &format!("number {number}"));
