@@ -18,6 +18,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
+mod logging;
 mod net;
 pub mod rest;
 mod socket;

@@ -142,7 +142,7 @@ impl Drop for Editor {
     #[inline]
     fn drop(&mut self) {
         if let Err(error) = self.send(deadline::after(DROP_TIMEOUT)) {
-            log::info!("the last text of a message could not be set: {error}");
+            crate::logging::info!("the last text of a message could not be set: {error}");
         }
     }
 }

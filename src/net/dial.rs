@@ -62,7 +62,9 @@ impl Dialer {
     /// `Config`: see [`TlsConnector::new`], or the builder's proxy cannot be used.
     pub(crate) fn new(config: &Config) -> Result<Self> {
         if config.accept_invalid_certificates {
-            log::warn!("certificates are not checked: anybody in between can read and change everything");
+            crate::logging::warn!(
+                "certificates are not checked: anybody in between can read and change everything"
+            );
         }
         let tls = TlsConnector::new(config)?;
         let proxy_tls = match config.client_identity {
@@ -165,7 +167,7 @@ impl Dialer {
             Kind::Http | Kind::Socks5 | Kind::Socks5h => Stream::Plain(wire),
         };
         proxy.open_tunnel(&mut stream, target)?;
-        log::debug!("connected to {target} through the proxy {proxy}");
+        crate::logging::debug!("connected to {target} through the proxy {proxy}");
         Ok(stream)
     }
 
@@ -230,7 +232,7 @@ fn connect(
             match connect_one(*address, share, cancel) {
                 Ok(socket) => return begin(target, socket, deadline, cancel),
                 Err(error) => {
-                    log::debug!("{address} cannot be reached: {error}");
+                    crate::logging::debug!("{address} cannot be reached: {error}");
                     if is_timeout(&error) {
                         slow.push(*address);
                     }
@@ -279,7 +281,7 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
 fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
     // Small packets are the rule here; if the system does not want to, they are merely later.
     if let Err(error) = socket.set_nodelay(true) {
-        log::debug!("TCP_NODELAY cannot be set: {error}");
+        crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
     }
     let mut wire = Wire::new(socket);
     wire.set_deadline(Some(deadline));
@@ -287,7 +289,7 @@ fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &Ca
     if cancel.is_cancelled() {
         return Err(Error::closed());
     }
-    log::debug!("connected to {target}");
+    crate::logging::debug!("connected to {target}");
     Ok(wire)
 }
 

@@ -167,7 +167,7 @@ impl Http {
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
             let failure = match self.attempt(&request, &bytes, &label, left) {
                 Ok(answer) => {
-                    log::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
+                    crate::logging::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
                     return Ok(answer);
                 }
                 Err(failure) => failure,
@@ -181,10 +181,10 @@ impl Http {
                     1 => failure.error,
                     count => failure.error.tried(count),
                 };
-                log::debug!("{error}");
+                crate::logging::debug!("{error}");
                 return Err(error);
             };
-            log::debug!("{}; once more in {pause:?}", failure.error);
+            crate::logging::debug!("{}; once more in {pause:?}", failure.error);
             self.0.cancel.wait(pause);
         }
     }

@@ -405,10 +405,7 @@ impl Channel {
     /// The same answer twice is nothing; another one means that the server has forgotten the session we know.
     fn accept_reply(&mut self, reply: Reply, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         match &self.sid {
-            Some(sid) if reply.sid.as_ref() == Some(sid) => {
-                log::debug!("the server answered CONNECT twice");
-                Ok(())
-            }
+            Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),
             Some(_) => Err(LinkEnd::new(reason::PARSE_ERROR, "the server began another session")),
             None => {
                 self.sid.clone_from(&reply.sid);

@@ -142,7 +142,7 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
             if !curable || cancel.is_cancelled() {
                 return Err(error);
             }
-            log::info!("no WebSocket can be had ({error}), trying long-polling");
+            crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
             match open_polling(target, deadline, cancel) {
                 Ok(link) => {
                     memory.polling_works();
@@ -153,7 +153,7 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
                 Err(other) if other.retry_after() > error.retry_after() => Err(other),
                 // Else the first trouble is the one to look at.
                 Err(other) => {
-                    log::debug!("long-polling is no way either: {other}");
+                    crate::logging::debug!("long-polling is no way either: {other}");
                     Err(error)
                 }
             }

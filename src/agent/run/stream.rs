@@ -272,7 +272,7 @@ impl Drop for Stream<'_> {
             self.take_half();
             if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole))
             {
-                log::info!("the end of stream {} is not sent: {error}", self.id);
+                crate::logging::info!("the end of stream {} is not sent: {error}", self.id);
             }
         }
     }

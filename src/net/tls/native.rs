@@ -177,7 +177,7 @@ impl Read for Session {
                 if self.wire().saw_end()
                     && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
             {
-                log::debug!("TLS ended without close_notify: {error}");
+                crate::logging::debug!("TLS ended without close_notify: {error}");
                 Ok(0)
             }
             result => result,
