@@ -8,11 +8,13 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::net::CancelToken;
 use crate::net::proxy::ProxyChoice;
-use crate::net::url::ApiUrl;
+use crate::net::url::{self, ApiUrl};
 
 /// Where the API lives unless `CRUSTOCEAN_API_URL` or [`Builder::api_url`] says otherwise.
 pub const DEFAULT_API_URL: &str = "https://api.crustocean.chat";
 
+/// The platform and everything below it.
+const PLATFORM: &str = "crustocean.chat";
 const MAX_USER_AGENT: usize = 256;
 
 /// The library that does TLS. Chosen at run time: features only add, and no other crate's features change the choice.
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     /// PEM or DER, as given; read when the TLS backend is set up, so that an unreadable one is an error there.
     pub(crate) extra_roots: Vec<Vec<u8>>,
     pub(crate) accept_invalid_certificates: bool,
+    pub(crate) allow_plain_http: bool,
     /// PEM: a certificate, those that vouch for it, and the key. Read when the TLS backend is set up.
     pub(crate) client_identity: Option<Zeroizing<Vec<u8>>>,
     pub(crate) proxy: ProxyChoice,
@@ -52,13 +55,15 @@ impl fmt::Debug for Config {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("api_url", &self.api_url)
+            // There may be a password in it, which is refused only later.
+            .field("api_url", &self.api_url.as_deref().map(|url| url::host(url).unwrap_or("…")))
             .field("user_agent", &self.user_agent)
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("tls", &self.tls)
             .field("extra_roots", &self.extra_roots.len())
             .field("accept_invalid_certificates", &self.accept_invalid_certificates)
+            .field("allow_plain_http", &self.allow_plain_http)
             // With a private key.
             .field("client_identity", &self.client_identity.is_some())
             .field("proxy", &self.proxy)
@@ -78,6 +83,7 @@ impl Default for Config {
             tls: Tls::Auto,
             extra_roots: Vec::new(),
             accept_invalid_certificates: false,
+            allow_plain_http: false,
             client_identity: None,
             proxy: ProxyChoice::Environment,
             stop: CancelToken::default(),
@@ -87,12 +93,15 @@ impl Default for Config {
 
 impl Config {
     /// The builder's URL, else `CRUSTOCEAN_API_URL`, else the public service.
+    ///
+    /// # Errors
+    /// `Config`: it is no URL, or tokens would travel in clear.
     pub(crate) fn url(&self) -> Result<ApiUrl> {
         if let Some(url) = &self.api_url {
-            return ApiUrl::parse(url);
+            return self.checked(url);
         }
         match std::env::var("CRUSTOCEAN_API_URL") {
-            Ok(url) if !url.trim().is_empty() => ApiUrl::parse(&url).map_err(|error| {
+            Ok(url) if !url.trim().is_empty() => self.checked(&url).map_err(|error| {
                 let text = format!("CRUSTOCEAN_API_URL: {error}");
                 error.reworded(crate::error::ErrorKind::Config, text)
             }),
@@ -101,6 +110,27 @@ impl Config {
             }
             _ => ApiUrl::parse(DEFAULT_API_URL),
         }
+    }
+
+    /// Without TLS everybody on the way can read the tokens, and nothing would show it.
+    fn checked(&self, url: &str) -> Result<ApiUrl> {
+        let url = ApiUrl::parse(url)?;
+        if url.is_secure() || url.is_loopback() {
+            return Ok(url);
+        }
+        let host = url.host();
+        if host == PLATFORM || host.strip_suffix(PLATFORM).is_some_and(|rest| rest.ends_with('.')) {
+            return Err(Error::config(format!(
+                "the API URL begins with http://, so tokens would be sent in clear: it is https://{host}"
+            )));
+        }
+        if !self.allow_plain_http {
+            return Err(Error::config(format!(
+                "the API URL begins with http://, so tokens would be sent to {host} in clear: use https://, or allow it \
+                 with danger_allow_plain_http(true) if everybody on the way may read them"
+            )));
+        }
+        Ok(url)
     }
 
     /// The user agent, fit for an HTTP header: the libraries below panic or lose it otherwise.
@@ -140,6 +170,8 @@ impl<O: fmt::Debug> fmt::Debug for Builder<O> {
 
 impl<O> Builder<O> {
     /// The base URL of the API: scheme, host and port.
+    ///
+    /// `http://` is for this machine only, see [`danger_allow_plain_http`](Self::danger_allow_plain_http).
     ///
     /// Defaults to the environment variable `CRUSTOCEAN_API_URL`, and without it to [`DEFAULT_API_URL`].
     pub fn api_url(mut self, url: impl Into<String>) -> Self {
@@ -207,6 +239,16 @@ impl<O> Builder<O> {
     /// protection. Defaults to `false`.
     pub fn danger_accept_invalid_certificates(mut self, accept: bool) -> Self {
         self.config.accept_invalid_certificates = accept;
+        self
+    }
+
+    /// **WARNING: with `true`, tokens may travel in clear.** Allows `http://` URLs of other machines than this one.
+    /// Whoever sits between this program and the server can then read and change everything.
+    ///
+    /// URLs of this machine (`localhost`, `127.0.0.1`, `[::1]`) need no permission, and the platform's own hosts are
+    /// never spoken to without TLS. Defaults to `false`.
+    pub fn danger_allow_plain_http(mut self, allow: bool) -> Self {
+        self.config.allow_plain_http = allow;
         self
     }
 

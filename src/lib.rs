@@ -11,6 +11,7 @@ pub mod agent;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
+mod complaint;
 pub mod config;
 mod deadline;
 mod error;

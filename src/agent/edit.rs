@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::event::complaint;
+use crate::agent::event::complaint_of;
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::same_words;
 use crate::agent::{Agent, MessageRef, Room};
@@ -87,7 +87,7 @@ impl Agent {
         loop {
             match next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
-                    said.get_or_insert_with(|| complaint(&event));
+                    said.get_or_insert_with(|| complaint_of(&event));
                     deadline = deadline.min(deadline::after(DOUBT));
                 }
                 Ok(Some(event)) => match event.first::<MessageEdited>() {

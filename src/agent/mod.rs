@@ -184,6 +184,7 @@ impl Agent {
         let url = config.url()?;
         let dialer = Dialer::new(config)?;
         let http = Http::with_dialer(config, dialer.clone())?;
+        let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
@@ -202,6 +203,7 @@ impl Agent {
             user_agent: config.user_agent.clone(),
             dial_timeout: options.handshake_timeout,
             transport: options.transport,
+            secrets,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);

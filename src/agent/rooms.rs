@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::event::complaint;
+use crate::agent::event::complaint_of;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
 use crate::deadline;
@@ -217,7 +217,7 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
             });
         }
         if said.is_none() {
-            said = Some(complaint(&event));
+            said = Some(complaint_of(&event));
             deadline = deadline.min(deadline::after(DOUBT));
         }
     }
@@ -271,8 +271,8 @@ struct Auth<'a> {
 impl Host for Door {
     fn credentials(&self, refused: bool) -> Result<String> {
         let mut token = self.session.token();
-        if refused {
-            token = self.session.renew(&token)?;
+        if refused && let Some(new) = self.session.renew(&token)? {
+            token = new;
         }
         let auth = serde_json::to_string(&Auth { token: token.expose() });
         auth.map_err(|error| Error::protocol("the session's token is no text").with_source(error))
@@ -283,6 +283,8 @@ impl Host for Door {
     /// All joins go out at once, so that many rooms cost one round trip. Those that are not confirmed together with the
     /// others are tried again one by one, because only then can a complaint be told to be about them.
     fn restore(&self, line: &Line<'_>) -> Result<()> {
+        // The server has let us in with it.
+        self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
         let (joined, missing) = join_together(line, &rooms, self.join_timeout)?;
         joined.into_iter().for_each(|joined| self.rooms.note_members(joined));

@@ -17,16 +17,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::answer::Decoder;
 use self::failure::Failure;
-pub(crate) use self::failure::Label;
+pub(crate) use self::failure::{Label, one_line, redirect};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
 use self::retry::{Policy, Tries};
 use super::cancel::CancelToken;
 use super::dial::Dialer;
+use super::secrets::Secrets;
 use super::tls::Stream;
 use super::url::ApiUrl;
 use crate::config::Config;
@@ -92,6 +94,7 @@ struct Shared {
     pool: Pool,
     /// Ends every connection, and the waits between two tries.
     cancel: CancelToken,
+    secrets: Secrets,
     /// The process that the connections belong to.
     pid: u32,
 }
@@ -121,6 +124,7 @@ impl Http {
             policy: Policy { retries: config.retries, max_wait: config.max_retry_wait },
             pool: Pool::default(),
             cancel: config.stop.child(),
+            secrets: Secrets::default(),
             pid: std::process::id(),
         })))
     }
@@ -132,6 +136,11 @@ impl Http {
             self.0.cancel.cancel();
             self.0.pool.clear();
         }
+    }
+
+    /// What is taken out of everything that the server says.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 
     /// A connection cannot be shared with a child of this process: each would get the other's answers. What was locked
@@ -211,7 +220,9 @@ impl Http {
             }
         }
         if !head.is_success() {
-            return Err(failure::of_status(label, &head, &body, secret(request)));
+            let sent = sent_secrets(request);
+            let clean = |text: &str| self.0.secrets.remove_with(text, &sent);
+            return Err(failure::of_status(label, &head, &body, &clean));
         }
         if answer::is_web_page(&body) {
             return Err(failure::web_page(label, head.status));
@@ -302,7 +313,38 @@ fn target(request: &Request<'_>) -> Result<String> {
     }
 }
 
-/// The credential without its scheme.
-fn secret<'a>(request: &Request<'a>) -> Option<&'a str> {
-    request.credential.and_then(|(_, value)| value.rsplit(' ').next())
+/// Everything in a request that nobody else may see: the credential, passwords and keys in the body, codes in the path.
+fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
+    let mut secrets = Vec::new();
+    if let Some((_, value)) = request.credential {
+        // Without its scheme.
+        secrets.push(Zeroizing::new(value.rsplit(' ').next().unwrap_or(value).to_owned()));
+    }
+    if let Some(Ok(mut body)) = request.body.map(serde_json::from_slice) {
+        take_secrets(&mut body, &mut secrets);
+    }
+    for segment in request.path.split('/').filter(|segment| failure::is_secret(segment)) {
+        secrets.push(Zeroizing::new(percent_decode_str(segment).decode_utf8_lossy().into_owned()));
+    }
+    secrets
+}
+
+/// The texts whose names say that they are secret. What is left of the value is of no use.
+fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
+    const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                let name = name.to_ascii_lowercase();
+                match value {
+                    Value::String(text) if PARTS.iter().any(|part| name.contains(part)) => {
+                        secrets.push(Zeroizing::new(std::mem::take(text)));
+                    }
+                    value => take_secrets(value, secrets),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| take_secrets(value, secrets)),
+        _ => {}
+    }
 }

@@ -188,6 +188,12 @@ impl Client {
     }
 
     fn with(http: Http, credentials: Credentials) -> Self {
+        match &credentials {
+            Credentials::User(token) => http.secrets().remember(token.expose()),
+            Credentials::Hook(key) => http.secrets().remember(key.expose()),
+            // The session has told its own.
+            Credentials::Agent(_) | Credentials::Anonymous => {}
+        }
         Client(Arc::new(Inner { http, credentials }))
     }
 

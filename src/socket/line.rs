@@ -232,6 +232,7 @@ impl Shared {
             SendFailure::NotSent(end) => (end, false),
             SendFailure::MaybeSent(end) => (end, true),
         };
+        let end = end.without(&self.target.secrets);
         let text = format!("the connection broke while the message was being sent ({})", end.detail);
         let mut state = self.lock();
         // After a goodbye the link stays until the server has read what came before it.

@@ -14,7 +14,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, ReadBuffer, Stream};
+use crate::net::{CancelToken, ReadBuffer, Secrets, Stream};
 use crate::socket::channel::{Channel, unanswered_probe};
 use crate::socket::engine::{self, Handshake};
 use crate::socket::event::{AckArgs, RawEvent};
@@ -55,6 +55,11 @@ impl LinkEnd {
     /// The server has ended the session in so many words.
     pub(crate) fn told(reason: &'static str) -> Self {
         LinkEnd { told: true, ..LinkEnd::new(reason, "the server ended the session") }
+    }
+
+    /// Without what nobody may see: a server may quote it when it closes.
+    pub(crate) fn without(self, secrets: &Secrets) -> Self {
+        LinkEnd { detail: secrets.remove_from(&self.detail), ..self }
     }
 }
 

@@ -35,6 +35,7 @@ mod watch;
 mod websocket;
 
 pub(crate) use connect::Target;
+pub(crate) use event::AckArgs;
 pub use event::RawEvent;
 pub(crate) use inbox::Item;
 pub(crate) use line::Line;

@@ -178,6 +178,7 @@ impl Shared {
         // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this link.
         let turn = catch_unwind(AssertUnwindSafe(|| link.turn(until, &mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
+        let end = end.map(|end| end.without(&self.target.secrets));
         let mut state = self.lock();
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);

@@ -152,7 +152,10 @@ fn b16_a_redirect_is_named_and_not_followed() {
         answer(conn, &format!("HTTP/1.1 307 There\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"));
     });
     assert_eq!(error.status(), Some(307));
-    assert!(error.to_string().contains(&target) && again.contains(&target), "{error}");
+    // The host only: the rest may quote what was sent.
+    for text in [error.to_string(), again] {
+        assert!(text.contains("a redirect to 127.0.0.1,") && !text.contains("/socket.io/"), "{text}");
+    }
     trap.set_nonblocking(true).unwrap();
     assert!(trap.accept().is_err(), "nobody went there");
 }

@@ -135,6 +135,18 @@ fn a_bad_certificate_is_refused_and_named() {
             says: ["another name than localhost", "check the URL"],
         },
         Case {
+            name: "common-name",
+            identity: &authority.common_name_only(None),
+            roots: &roots,
+            says: ["another name than localhost", "check the URL"],
+        },
+        Case {
+            name: "email-name",
+            identity: &authority.common_name_only(Some("admin@localhost")),
+            roots: &roots,
+            says: ["another name than localhost", "check the URL"],
+        },
+        Case {
             name: "expired",
             identity: &authority.expired(),
             roots: &roots,

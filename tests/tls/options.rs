@@ -31,7 +31,11 @@ struct Case {
 
 impl Case {
     fn set_up<O>(&self, builder: Builder<O>) -> Builder<O> {
-        let mut builder = builder.api_url(&self.url).tls(self.tls);
+        let mut builder = builder
+            .api_url(&self.url)
+            .tls(self.tls)
+            .danger_allow_plain_http(true)
+            .danger_allow_plain_http(true);
         for root in &self.roots {
             builder = builder.add_root_certificate(root.clone());
         }

@@ -59,6 +59,7 @@ fn session() -> Session {
         user_agent: "test".to_owned(),
         dial_timeout: SOON,
         transport: Transport::WebSocket,
+        secrets: Default::default(),
     };
     let limits = Limits { events: 100, bytes: 1 << 20 };
     Session::open("test", target, Arc::new(Anybody), limits, Policy::default()).unwrap()
