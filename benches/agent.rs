@@ -23,7 +23,7 @@ fn main() {
 fn join(url: &str) -> Agent {
     let token = TOKEN.parse().expect("a token");
     let agent = Agent::builder().api_url(url).connect(token).expect("connects");
-    agent.join("lobby").expect("joins");
+    agent.set_home(&agent.join("lobby").expect("joins")).expect("joins");
     agent
 }
 

@@ -236,7 +236,7 @@ fn nothing_secret_is_printed_anywhere() {
     stage.sandbox.expire_sessions();
     stage.sandbox.drop_links();
     common::eventually("the loss is noticed", || !agent.is_connected());
-    agent.send("back").unwrap();
+    room.send("back").unwrap();
     for event in agent.events().take(2) {
         let _ = write!(out, "{event:?}");
     }

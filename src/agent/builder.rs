@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::agent::{Agent, LongMessages};
+use crate::agent::{Agent, LongMessages, RoomRef};
 use crate::config::Builder;
 use crate::error::Result;
 use crate::socket::Policy;
@@ -125,5 +125,15 @@ impl Builder<AgentOptions> {
     /// As [`Agent::connect`].
     pub fn connect(self, token: AgentToken) -> Result<Agent> {
         Agent::open(&self.config, self.own, token)
+    }
+
+    /// [`connect`](Self::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home).
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn connect_and_join(self, token: AgentToken, room: impl Into<RoomRef>) -> Result<Agent> {
+        let agent = self.connect(token)?;
+        agent.set_home(&agent.join(room)?)?;
+        Ok(agent)
     }
 }

@@ -315,7 +315,7 @@ impl Agent {
             return None;
         }
         let about = invitation.agency.as_ref().map(About::from).unwrap_or_default();
-        match self.enter(id, about.clone(), false) {
+        match self.enter(id, about.clone()) {
             Ok(_) => None,
             Err(error) if error.is_closed() => None,
             Err(error) => {
@@ -357,7 +357,7 @@ impl Agent {
             }
             delivery.expect_from_the_beginning(id);
             let about = About::dm(Some(&dm.participant.username));
-            match self.enter(id, about.clone(), false) {
+            match self.enter(id, about.clone()) {
                 Ok(_) => {
                     delivery.begin(client, id, &me.id);
                     self.inner.session.nudge_reader();

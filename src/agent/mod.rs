@@ -34,7 +34,7 @@ mod trace;
 mod unsent;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
 pub use command::Command;
@@ -129,6 +129,7 @@ struct Inner {
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
     own_results: OwnResults,
+    home: OnceLock<AgencyId>,
     options: AgentOptions,
 }
 
@@ -165,14 +166,13 @@ impl Agent {
         Self::connect(AgentToken::from_env()?)
     }
 
-    /// [`connect`](Agent::connect), then [`join`](Agent::join).
+    /// [`connect`](Agent::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home):
+    /// [`send`](Agent::send) speaks there.
     ///
     /// # Errors
     /// As these two.
     pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
-        let agent = Self::connect(token)?;
-        agent.join(room)?;
-        Ok(agent)
+        Self::builder().connect_and_join(token, room)
     }
 
     /// For another URL, other time limits, TLS.
@@ -221,6 +221,7 @@ impl Agent {
             runs: OpenRuns::default(),
             thoughts,
             own_results: OwnResults::default(),
+            home: OnceLock::new(),
             options,
         });
         let handle = Arc::new(Handle(Arc::clone(&inner)));

@@ -128,6 +128,22 @@ impl Room {
         self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
+    /// As [`send`](Room::send), but never waits for a lost connection.
+    ///
+    /// # Errors
+    /// As [`Agent::try_send`].
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        self.agent.try_send_to(&self.id, &self.outgoing(message))
+    }
+
+    /// Answers a message here, and carries its loop guard on: one hop more. The message may have come from another room.
+    ///
+    /// # Errors
+    /// As [`Agent::send`].
+    pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
+        self.in_reply_to(to).send(message)
+    }
+
     /// Says something here and waits until it has been seen. Returns the message as the room has it; of a text that is
     /// too long for one message, all parts.
     ///

@@ -43,8 +43,6 @@ impl From<&Agency> for About {
 struct Joined {
     id: AgencyId,
     about: About,
-    /// Joined by name: a room to speak in when none is named.
-    chosen: bool,
 }
 
 /// The rooms that the agent is in.
@@ -91,28 +89,14 @@ impl Rooms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joined, and from now on the room to speak in.
-    pub(crate) fn choose(&self, id: &AgencyId, about: About) {
-        self.enter(id, about, true);
-    }
-
-    /// Joined, but not the room to speak in.
+    /// Joined, or joined again: keeps its place in the order, and what is known of it.
     pub(crate) fn add(&self, id: &AgencyId, about: About) {
-        self.enter(id, about, false);
-    }
-
-    fn enter(&self, id: &AgencyId, mut about: About, chosen: bool) {
         self.expect(id);
         let mut state = self.lock();
         let known = state.place(id);
         match known.and_then(|at| state.joined.get_mut(at)) {
-            Some(room) if !chosen => room.about = about.or(&room.about),
-            _ => {
-                if let Some(room) = state.remove(id) {
-                    about = about.or(&room.about);
-                }
-                state.joined.push(Joined { id: id.clone(), about, chosen });
-            }
+            Some(room) => room.about = about.or(&room.about),
+            None => state.joined.push(Joined { id: id.clone(), about }),
         }
     }
 
@@ -164,11 +148,6 @@ impl Rooms {
 
     pub(crate) fn about(&self, id: &AgencyId) -> Option<About> {
         self.lock().find(id).map(|room| room.about.clone())
-    }
-
-    /// The room to speak in when none is named: the one that was last joined by name.
-    pub(crate) fn current(&self) -> Option<AgencyId> {
-        self.lock().joined.iter().rev().find(|room| room.chosen).map(|room| room.id.clone())
     }
 
     pub(crate) fn all(&self) -> Vec<AgencyId> {

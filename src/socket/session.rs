@@ -191,7 +191,13 @@ impl Session {
                 .wait(Waiter::Other, Some(deadline), wish)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
-        self.shared.lock().acks.remove(&id);
+        let mut state = self.shared.lock();
+        state.acks.remove(&id);
+        if state.acks.is_empty() {
+            // Gives the memory of many calls back.
+            state.acks.shrink_to(8);
+        }
+        drop(state);
         outcome
     }
 

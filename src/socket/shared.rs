@@ -24,6 +24,9 @@ use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
 use crate::socket::transport::Memory;
 
+/// The largest batch whose memory is kept for the next one.
+const SPARE: usize = 2048;
+
 /// Why a thread waits: it decides who is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiter {
@@ -194,7 +197,9 @@ impl Shared {
             }
         }
         batch.clear();
-        state.spare = batch;
+        if batch.capacity() <= SPARE {
+            state.spare = batch;
+        }
         state
     }
 

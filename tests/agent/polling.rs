@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn polling(stage: &Stage, name: &str) -> Agent {
     let builder = stage.builder().transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token(name)).expect("connects by polling");
-    agent.join("lobby").expect("joins the lobby");
+    agent.set_home(&agent.join("lobby").expect("joins the lobby")).expect("joins the lobby");
     agent
 }
 
@@ -162,7 +162,7 @@ fn auto_falls_back_and_the_others_do_not() {
         let builder = || Agent::builder().api_url(gate.url()).handshake_timeout(limit);
 
         let agent = builder().connect(stage.agent_token("larry")).unwrap();
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         // It remembers what worked.
         let events = agent.events();

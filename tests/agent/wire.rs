@@ -59,6 +59,7 @@ fn every_frame_is_what_the_official_client_sends() {
 
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();
+    agent.set_home(&room).unwrap();
     agent.send("  Hello\n").unwrap();
     agent.send(Outgoing::new("Hello").kind(MessageType::ToolResult).with("skill", "greeter")).unwrap();
     room.edit(&MessageId::from("msg-1"), "Hello again").unwrap();

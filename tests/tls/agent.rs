@@ -57,7 +57,7 @@ fn rest_and_socket_trust_a_root_of_ones_own() {
 
         let name = format!("larry-{tls:?}").to_lowercase();
         let larry = agent(&stage, &relay, tls, &[authority.pem()], &name).unwrap();
-        larry.join("lobby").unwrap();
+        larry.set_home(&larry.join("lobby").unwrap()).unwrap();
         // One for the exchange of the token and the joining, one for the socket.
         assert_eq!(relay.handshakes(), before + 3, "{tls:?}");
 

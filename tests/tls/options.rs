@@ -70,7 +70,7 @@ impl Case {
             Ok(agent) => agent,
             Err(text) => return assert_eq!(text, ""),
         };
-        assert!(agent.join("lobby").is_ok());
+        assert!(agent.set_home(&agent.join("lobby").unwrap()).is_ok());
         let events = agent.events();
         let long = "x".repeat(4000);
         for number in 0..20 {

@@ -57,7 +57,7 @@ fn rest_and_socket_go_the_same_way() {
         assert_eq!(proxy.connections(), 1, "{protocol:?}: one tunnel for all of them");
 
         let larry = agent(&stage, proxy.url()).unwrap();
-        larry.join("lobby").unwrap();
+        larry.set_home(&larry.join("lobby").unwrap()).unwrap();
         let events = larry.events();
         larry.send("through the wall").unwrap();
         wait_for_message(&events, "through the wall");
