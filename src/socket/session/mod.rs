@@ -4,7 +4,7 @@
 mod background;
 mod backoff;
 mod ended;
-mod log_queue;
+pub(crate) mod log_queue;
 pub(crate) mod policy;
 pub(crate) mod queue;
 mod reader;
