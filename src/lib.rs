@@ -40,4 +40,5 @@ pub use model::{
 };
 #[doc(inline)]
 pub use rest::Client;
+pub use serde_json::{Map, Value};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

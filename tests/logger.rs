@@ -181,11 +181,11 @@ fn a_payload_that_panics_ends_nothing() {
     let panics = |work: &dyn Fn()| {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
     };
-    panics(&|| drop(agent.emit("x", &Panics)));
-    panics(&|| drop(agent.call("x", &Panics, SOON)));
-    panics(&|| drop(agent.answer(&question, &Panics)));
-    agent.answer(&question, &"well").unwrap();
-    agent.emit("after", &1).unwrap();
+    panics(&|| drop(agent.raw().emit("x", &Panics)));
+    panics(&|| drop(agent.raw().call("x", &Panics, SOON)));
+    panics(&|| drop(agent.raw().answer(&question, &Panics)));
+    agent.raw().answer(&question, &"well").unwrap();
+    agent.raw().emit("after", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
 }

@@ -108,7 +108,7 @@ impl Visitor {
                         "agencyId": asked["agencyId"], "runId": asked["runId"],
                         "permissionId": asked["permissionId"], "decision": decision,
                     });
-                    return Ok(self.agent.emit("agent-run-permission-response", &answer)?);
+                    return Ok(self.agent.raw().emit("agent-run-permission-response", &answer)?);
                 }
                 _ => {}
             }

@@ -25,6 +25,7 @@ impl Room {
     /// A slash command, to be run here: `room.command("/roll 2d6").send()?`.
     ///
     /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
+    #[doc(alias = "executeCommand")]
     pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
         Command {
             agent: self.agent(),

@@ -53,6 +53,7 @@ impl Room {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "dropped, it changes nothing any more: keep it, and call finish()"]
 pub struct Editor {
     room: Room,
     message: Message,
@@ -68,7 +69,6 @@ pub struct Editor {
 
 impl Editor {
     /// How long to wait at least between two changes. Defaults to 1 s.
-    #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;
         self

@@ -36,6 +36,7 @@ impl Agent {
     /// When the list cannot be had, or the connection is down for longer than the
     /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[inline]
+    #[doc(alias = "joinAllMemberAgencies")]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
         let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
@@ -63,6 +64,7 @@ impl Agent {
     /// # Errors
     /// Those of any REST call.
     #[inline]
+    #[doc(alias = "getDMs")]
     pub fn dms(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
@@ -76,6 +78,7 @@ impl Agent {
     /// # Errors
     /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
     #[inline]
+    #[doc(alias = "joinDMs")]
     pub fn join_dms(&self) -> Result<Vec<Room>> {
         let rooms = self.dms()?.into_iter();
         self.enter_all(rooms.map(|dm| (dm.agency_id, About::dm(Some(&dm.participant.username)))).collect())

@@ -96,6 +96,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
         let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::agent::outgoing::EditMessage;
 use crate::agent::rooms::About;
@@ -11,7 +10,6 @@ use crate::agent::{Agent, Outgoing, Posted, Room};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId};
-use crate::socket::RawEvent;
 
 impl Agent {
     /// Speaks in the agent's [home room](Agent::home). Returns once the message is handed to the operating system; waits for a
@@ -152,38 +150,10 @@ impl Agent {
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
     }
 
-    /// Sends an event of any name, for what this crate has no method for yet. The counterpart of
-    /// [`Event::Other`](crate::Event::Other).
-    ///
-    /// # Errors
-    /// As [`send`](Agent::send); [`Invalid`](crate::ErrorKind::Invalid) when the payload cannot be written as JSON or the name
-    /// is one that the protocol keeps for itself.
-    pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let until = deadline::after(self.inner.options.send_timeout);
-        self.inner.session.emit(name, payload, until)
-    }
-
-    /// Sends an event of any name and waits for the server's ack, `timeout` at most. May be used inside a handler.
-    /// An ack without arguments is `null`.
-    ///
-    /// # Errors
-    /// As [`emit`](Agent::emit); [`Timeout`](crate::ErrorKind::Timeout) when no ack comes, [`MaybeSent`](crate::ErrorKind::MaybeSent)
-    /// when the connection breaks first, [`Protocol`](crate::ErrorKind::Protocol) when the ack cannot be decoded.
-    pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
-        let until = deadline::after(self.inner.options.send_timeout);
-        let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
-        args.first().map_err(|error| {
-            Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)
-        })
-    }
-
-    /// Answers an event of the server's that [wants an answer](RawEvent::wants_answer), once.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when no answer is wanted or one was given,
-    /// [`NotSent`](crate::ErrorKind::NotSent) when the connection that the event came over is gone.
-    pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
-        self.inner.session.answer(event, payload)
+    /// Waits for the connection as long as any message does.
+    fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let until = deadline::after(self.options().send_timeout);
+        self.session().emit(name, payload, until)
     }
 
     /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::model::Conversation::agency_id)),
@@ -191,6 +161,7 @@ impl Agent {
     ///
     /// # Errors
     /// As [`send`](Agent::send) and [`join`](Agent::join).
+    #[doc(alias = "sendDM")]
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         if !self.inner.rooms.contains(room) {
             self.enter(room, About::dm(None))?;

@@ -29,12 +29,13 @@ use self::retry::{Policy, Tries};
 use super::cancel::CancelToken;
 use super::dial::Dialer;
 use super::secrets::Secrets;
+use super::settings::HttpSettings;
 use super::tls::Stream;
 use super::url::ApiUrl;
-use crate::config::Config;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
+const MAX_USER_AGENT: usize = 256;
 /// Longer ones are not taken by most servers.
 const MAX_URL: usize = 8 * 1024;
 /// What a query leaves unencoded: the unreserved characters of RFC 3986.
@@ -100,30 +101,31 @@ struct Shared {
 }
 
 impl Http {
+    /// `stop` ends it, too.
+    ///
     /// # Errors
-    /// `Config`: an unusable URL, TLS choice, root certificate or user agent.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        Http::with_dialer(config, Dialer::new(config)?)
-    }
-
-    /// With a dialler that is there already, so that REST and WebSocket share one TLS set-up.
-    pub(crate) fn with_dialer(config: &Config, dialer: Dialer) -> Result<Self> {
-        let url = config.url()?;
+    /// `Config`: the URL needs TLS that is not compiled in, or the user agent cannot be sent.
+    pub(crate) fn new(
+        url: ApiUrl,
+        dialer: Dialer,
+        settings: &HttpSettings,
+        stop: &CancelToken,
+    ) -> Result<Self> {
         dialer.check(&url)?;
         let headers = format!(
             "Host: {}\r\nUser-Agent: {}\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n",
             url.authority(),
-            config.checked_user_agent()?
+            checked_user_agent(&settings.user_agent)?
         );
         Ok(Http(Arc::new(Shared {
             dialer,
             url,
             headers,
-            connect_timeout: config.connect_timeout,
-            request_timeout: config.request_timeout,
-            policy: Policy { retries: config.retries, max_wait: config.max_retry_wait },
+            connect_timeout: settings.connect_timeout,
+            request_timeout: settings.request_timeout,
+            policy: Policy { retries: settings.retries, max_wait: settings.max_retry_wait },
             pool: Pool::default(),
-            cancel: config.stop.child(),
+            cancel: stop.child(),
             secrets: Secrets::default(),
             pid: std::process::id(),
         })))
@@ -286,6 +288,18 @@ impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("url", &self.0.url).finish_non_exhaustive()
     }
+}
+
+/// The user agent, fit for a header.
+fn checked_user_agent(name: &str) -> Result<&str> {
+    let name = name.trim();
+    let printable = name.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if name.is_empty() || name.len() > MAX_USER_AGENT || !printable {
+        return Err(Error::config(format!(
+            "the user agent has to be 1 to {MAX_USER_AGENT} printable ASCII characters"
+        )));
+    }
+    Ok(name)
 }
 
 /// Path and query.

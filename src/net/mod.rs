@@ -2,10 +2,12 @@
 
 pub(crate) mod cancel;
 pub(crate) mod dial;
+mod endpoint;
 pub(crate) mod http;
 mod lookup;
 pub(crate) mod proxy;
 pub(crate) mod secrets;
+pub(crate) mod settings;
 #[cfg(test)]
 mod testing;
 pub(crate) mod tls;

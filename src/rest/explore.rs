@@ -65,6 +65,7 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
     #[inline]
+    #[doc(alias = "getWalletAddress")]
     pub fn wallet(self, username: &str) -> Result<WalletAddress> {
         let username = username.strip_prefix('@').unwrap_or(username).to_lowercase();
         self.client.get(["explore", "wallet", &username])?.one("wallet")
@@ -75,6 +76,7 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getCapabilities")]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
     }

@@ -183,7 +183,7 @@ mod tests {
 
         fn http(&self) -> Http {
             let config = Config { api_url: Some(self.sandbox.url().to_owned()), ..Config::default() };
-            Http::new(&config).unwrap()
+            config.http().unwrap()
         }
 
         fn agent(&self) -> (AgentId, AgentToken) {

@@ -281,6 +281,7 @@ fn no_open_packet(error: &tungstenite::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::settings::{ProxyChoice, TlsSettings};
 
     /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
     fn connect_to(
@@ -300,9 +301,8 @@ mod tests {
             let _ = peer.read();
             hello
         });
-        let config = crate::config::Config { api_url: Some(url.clone()), ..Default::default() };
         let target = Target {
-            dialer: Dialer::new(&config).unwrap(),
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct).unwrap(),
             url: ApiUrl::parse(&url).unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_secs(5),
@@ -319,12 +319,13 @@ mod tests {
 
     #[test]
     fn b55_a_name_look_up_that_hangs_is_under_the_deadline() {
-        let config = crate::config::Config::default();
         let (answer, question) = std::sync::mpsc::channel();
         let question = std::sync::Mutex::new(question);
         let resolve = move |_: &str, _| question.lock().unwrap().recv().map_err(std::io::Error::other);
         let target = Target {
-            dialer: Dialer::new(&config).unwrap().with_resolver(resolve),
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct)
+                .unwrap()
+                .with_resolver(resolve),
             url: ApiUrl::parse("http://slow.example").unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_millis(500),

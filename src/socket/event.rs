@@ -149,7 +149,7 @@ impl RawEvent {
         self.frame.len()
     }
 
-    /// Whether the server waits for an answer: [`Agent::answer`](crate::Agent::answer).
+    /// Whether the server waits for an answer: [`Raw::answer`](crate::agent::Raw::answer).
     pub fn wants_answer(&self) -> bool {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }

@@ -157,7 +157,7 @@ fn a_server_that_is_still_at_work_gets_the_time_for_it() {
     });
     let agent = scripted(&server);
     for n in 0..100 {
-        agent.emit("note", &n).unwrap();
+        agent.raw().emit("note", &n).unwrap();
     }
     sent.send(()).unwrap();
     agent.close().unwrap();
@@ -190,7 +190,7 @@ fn closing_while_dialling() {
     drop(events);
     // Somebody waits for the link, to send; the end ends that, too.
     let sender = agent.clone();
-    let sending = std::thread::spawn(move || sender.emit("anything", &1).unwrap_err().kind());
+    let sending = std::thread::spawn(move || sender.raw().emit("anything", &1).unwrap_err().kind());
     server.wait_connections(2, Duration::from_secs(10));
     let started = Instant::now();
     agent.close().unwrap();

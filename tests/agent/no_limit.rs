@@ -83,7 +83,7 @@ fn a_call_without_a_limit_gets_its_ack() {
     for transport in [Transport::Auto, Transport::WebSocket] {
         let agent = without_limits().transport(transport).api_url(server.url());
         let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
-        assert_eq!(agent.call("question", &1, NONE).unwrap(), json!(7));
+        assert_eq!(agent.raw().call("question", &1, NONE).unwrap(), json!(7));
         agent.close().unwrap();
     }
 }

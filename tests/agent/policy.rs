@@ -60,7 +60,7 @@ fn the_end(agent: &Agent, mut events: Events) -> (Vec<Event>, Error) {
     assert!(events.next().is_none());
     assert!(!agent.is_connected());
     let started = Instant::now();
-    assert_eq!(agent.emit("hello", &()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(agent.raw().emit("hello", &()).unwrap_err().kind(), ErrorKind::Closed);
     agent.reconnect_now();
     assert!(started.elapsed() < SOON, "nobody waits for a connection that will not come");
     (before, error)
@@ -139,7 +139,7 @@ fn t101_retry_after_is_honoured_unless_somebody_is_in_a_hurry() {
     assert_eq!((attempt, retry_in), (2, LATER));
     agent.reconnect_now();
     assert_eq!(next_connect(&events), 3);
-    agent.emit("hello", &()).unwrap();
+    agent.raw().emit("hello", &()).unwrap();
     assert_eq!(server.connections().len(), 4);
 }
 

@@ -77,11 +77,11 @@ fn a_member_of_the_room_answers() {
     let run = room.start_run(Trigger::none()).unwrap();
     let answered = ask(&stage, &run, 1, |run, id| {
         let answer = json!({"agencyId": room.id(), "runId": run, "permissionId": id, "decision": "approve"});
-        member.emit("agent-run-permission-response", &answer).unwrap();
+        member.raw().emit("agent-run-permission-response", &answer).unwrap();
     });
     assert!(answered.is_granted());
     let stop = json!({"agencyId": room.id(), "runId": run.id(), "action": "stop"});
-    member.emit("agent-run-interrupt", &stop).unwrap();
+    member.raw().emit("agent-run-interrupt", &stop).unwrap();
     assert_eq!(run.wait_interrupt(SOON).unwrap().unwrap().action, InterruptAction::Stop);
     assert_by_the_rules(&stage);
 }

@@ -70,7 +70,7 @@ fn is_well(agent: &Agent, events: &Events) {
         Event::Other(raw) if raw.name() == "alive" => Some(()),
         _ => None,
     });
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
 }
 
 /// The server does something on the first connection that the agent has to bear. Returns the events it made of it.
@@ -96,7 +96,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
             event => seen.push(event),
         }
     }
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
     seen

@@ -134,7 +134,7 @@ fn b05_many_pings_for_a_moment_are_no_flood() {
     });
     let agent = scripted(&server);
     wait_for(&agent.events(), "done", |event| matches!(event, Event::Other(_)).then_some(()));
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
 }
@@ -238,7 +238,7 @@ fn t213_a_peer_that_sends_and_never_reads() {
             let text = "y".repeat(100_000);
             loop {
                 let started = Instant::now();
-                if let Err(error) = agent.emit("y", &text) {
+                if let Err(error) = agent.raw().emit("y", &text) {
                     return (error, started.elapsed());
                 }
             }

@@ -5,10 +5,7 @@ use std::time::Duration;
 use crate::common::{
     Authority, Identity, SOON, Stage, TlsRelay, eventually, wait_for, wait_for_message, watchdog,
 };
-use crustocean::{
-    Agent, Client, Error, ErrorKind, Event, PersonalAccessToken,
-    config::{Builder, Tls},
-};
+use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,15 +19,18 @@ fn backends() -> Vec<Tls> {
     all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
 }
 
-fn set_up<O>(builder: Builder<O>, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> Builder<O> {
-    roots.iter().fold(builder.api_url(relay.url()).tls(tls), |builder, root| {
-        builder.add_root_certificate(root.clone())
-    })
+/// A builder with these settings: for clients and agents alike.
+macro_rules! set_up {
+    ($builder:expr, $relay:expr, $tls:expr, $roots:expr) => {
+        $roots.iter().fold($builder.api_url($relay.url()).tls($tls), |builder, root: &Vec<u8>| {
+            builder.add_root_certificate(root.clone())
+        })
+    };
 }
 
 fn client(stage: &Stage, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> crustocean::Result<Client> {
     let token: PersonalAccessToken = stage.alice.token.parse()?;
-    set_up(Client::builder(), relay, tls, roots).build(token)
+    set_up!(Client::builder(), relay, tls, roots).build(token)
 }
 
 fn agent(
@@ -40,7 +40,7 @@ fn agent(
     roots: &[Vec<u8>],
     name: &str,
 ) -> crustocean::Result<Agent> {
-    set_up(Agent::builder(), relay, tls, roots).connect(stage.agent_token(name))
+    set_up!(Agent::builder(), relay, tls, roots).connect(stage.agent_token(name))
 }
 
 #[test]

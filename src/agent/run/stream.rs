@@ -50,6 +50,7 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[inline]
+    #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream<'_>> {
         self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());

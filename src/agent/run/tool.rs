@@ -56,6 +56,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`](crate::Room::send) when the room cannot be told.
+    #[doc(alias = "toolCall")]
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
         self.execute(&self.room().command(command.as_ref()))
     }

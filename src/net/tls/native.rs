@@ -9,8 +9,8 @@ use super::Stream;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
 #[derive(Clone)]
@@ -21,21 +21,21 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    pub(crate) fn new(config: &Config) -> Result<Self> {
+    pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
         let mut builder = native_tls::TlsConnector::builder();
         builder.min_protocol_version(Some(Protocol::Tlsv12));
-        for (index, bytes) in config.extra_roots.iter().enumerate() {
+        for (index, bytes) in settings.extra_roots.iter().enumerate() {
             for root in roots(bytes).map_err(|why| unreadable_root(index + 1, why))? {
                 builder.add_root_certificate(root);
             }
         }
-        if let Some(pem) = &config.client_identity {
+        if let Some(pem) = &settings.client_identity {
             builder.identity(identity(pem)?);
         }
         builder
-            .danger_accept_invalid_certs(config.accept_invalid_certificates)
-            .danger_accept_invalid_hostnames(config.accept_invalid_certificates);
-        let checks = !config.accept_invalid_certificates;
+            .danger_accept_invalid_certs(settings.accept_invalid_certificates)
+            .danger_accept_invalid_hostnames(settings.accept_invalid_certificates);
+        let checks = !settings.accept_invalid_certificates;
         builder.build().map(|connector| Connector { connector, checks }).map_err(|error| {
             Error::config(format!("the system's TLS library cannot be set up: {error}")).with_source(error)
         })

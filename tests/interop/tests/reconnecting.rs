@@ -50,14 +50,14 @@ fn a_broken_connection_comes_back_into_all_its_rooms() {
         let server = Server::start(json!({"joinDelayMs": 50}));
         let agent = in_lobby(&server);
         agent.join_dms().unwrap();
-        agent.join(DEN).unwrap();
+        let den = agent.join(DEN).unwrap();
         let events = settled(&agent);
 
         let cut = Instant::now();
         server.command(json!({"cmd": "kill-engine", "gently": gently}));
         assert_eq!(next_disconnect(&events), "transport close");
         // Waits until the connection is back, and until the rooms are.
-        agent.send("back again").unwrap();
+        den.send("back again").unwrap();
         let away = cut.elapsed();
         assert!(away > Duration::from_millis(450) && away < Duration::from_secs(5), "away for {away:?}");
         assert_eq!(next_connect(&events), 1);
