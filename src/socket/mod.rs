@@ -32,12 +32,13 @@ mod transport;
 
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
+pub(crate) use session::log_queue::{LogQueue, note};
 pub(crate) use session::policy::Policy;
 pub use session::policy::{Reconnect, SentAway};
 pub(crate) use session::queue::Item;
 pub(crate) use session::scheduled::Repeating;
 pub(crate) use session::sender::ConnectionHandle;
-pub(crate) use session::subscription::{Filter, Heard};
+pub(crate) use session::subscription::{Filter, Heard, Needle};
 pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionSubscription, Waited, Waker};
 pub(crate) use target::Target;
 pub use transport::choice::Transport;

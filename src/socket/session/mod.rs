@@ -46,7 +46,7 @@
 mod background;
 mod backoff;
 mod ended;
-mod log_queue;
+pub(crate) mod log_queue;
 pub(crate) mod policy;
 pub(crate) mod queue;
 mod reader;
@@ -69,7 +69,7 @@ use crate::socket::connection::connect::ConnectFailure;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
-use crate::socket::session::log_queue::note;
+use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
@@ -106,6 +106,8 @@ pub(crate) struct Session {
     id: SessionId,
     shared: Arc<SessionCore>,
     closed: AtomicBool,
+    /// See [`end`](Session::end).
+    ended: AtomicBool,
     background: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -157,6 +159,7 @@ impl Session {
             id: SessionId::next(),
             shared,
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             background: Mutex::new(Some(background)),
         })
     }
@@ -302,7 +305,7 @@ impl Session {
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
     pub(crate) fn subscribe(&self, filter: Filter) -> SessionSubscription {
-        Subscription::new(Arc::clone(&self.shared), None, filter)
+        Subscription::new(Arc::clone(&self.shared), None, None, filter)
     }
 
     /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
@@ -338,6 +341,11 @@ impl Session {
             return (!told).then_some(error);
         }
         self.shared.lock().failure.take()
+    }
+
+    /// For records about the agent, under any lock.
+    pub(crate) fn log(&self) -> &LogQueue {
+        &self.shared.log
     }
 
     /// To reach the consumers from another thread.
@@ -472,6 +480,16 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Session {
+    /// Ends the session as dropping it does: says goodbye, in little time. Once is enough.
+    pub(crate) fn end(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if self.shared.check_process().is_err() {
             // The connection is the parent's: closing it here would end it there. The locks are not touched, because
             // a thread that does not exist on this side may hold them.

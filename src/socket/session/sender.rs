@@ -18,7 +18,7 @@ use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
 use crate::socket::session::state::{Changes, Phase};
-use crate::socket::session::subscription::{Filter, Subscription};
+use crate::socket::session::subscription::{Filter, Needle, Subscription};
 
 /// One link, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
@@ -51,7 +51,12 @@ impl<'a> ConnectionHandle<'a> {
 
     /// Collects events from now on, until the returned guard is dropped.
     pub(crate) fn subscribe(&self, filter: Filter) -> Subscription<&'a SessionCore> {
-        Subscription::new(self.shared, Some(self.generation), filter)
+        Subscription::new(self.shared, Some(self.generation), None, filter)
+    }
+
+    /// The same for events that contain a text.
+    pub(crate) fn subscribe_to(&self, needle: Needle, filter: Filter) -> Subscription<&'a SessionCore> {
+        Subscription::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
     /// Whether no other link has taken its place. It may be lost all the same.

@@ -17,7 +17,7 @@ use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{Policy, SentAway};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::scheduled::Scheduled;
-use crate::socket::session::subscription::Subscriber;
+use crate::socket::session::subscription::{Search, Subscriber};
 
 /// Where the session is.
 #[derive(Debug, Clone)]
@@ -205,8 +205,9 @@ impl SessionState {
             match inbound {
                 Inbound::Event(mut event) => {
                     event.generation = self.generation;
+                    let mut search = Search::default();
                     for watch in &mut self.watches {
-                        filed.answers |= watch.offer(&event);
+                        filed.answers |= watch.offer(&event, &mut search);
                     }
                     self.inbox.push(Item::Event(event));
                     filed.events += 1;
