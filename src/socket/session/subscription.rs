@@ -202,7 +202,7 @@ mod tests {
             RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
         };
         let looked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let mut watches: Vec<Watch> = (0..1000)
+        let mut watches: Vec<Subscriber> = (0..1000)
             .map(|id| {
                 let looked = Arc::clone(&looked);
                 let filter: Filter = Box::new(move |_| {
@@ -210,7 +210,7 @@ mod tests {
                     true
                 });
                 let needle = Some(Needle { event: "message", text: "u-1".into() });
-                Watch { id, needle, filter, caught: VecDeque::new(), bytes: 0 }
+                Subscriber { id, needle, filter, caught: VecDeque::new(), bytes: 0 }
             })
             .collect();
         let mut offer = |event: &RawEvent| {
