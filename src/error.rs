@@ -76,6 +76,8 @@ struct Inner {
     server_message: Option<String>,
     retry_after: Option<Duration>,
     request_id: Option<Box<str>>,
+    /// Whatever the kind is, trying again may work.
+    retryable: bool,
     /// A message was under way when the agent was closed.
     cut_off: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -99,6 +101,7 @@ impl Error {
             server_message: None,
             retry_after: None,
             request_id: None,
+            retryable: false,
             cut_off: false,
             source: None,
             detail: None,
@@ -164,6 +167,12 @@ impl Error {
         self
     }
 
+    /// Says that trying again may work, although the kind does not.
+    pub(crate) fn with_retryable(mut self) -> Self {
+        self.0.retryable = true;
+        self
+    }
+
     pub(crate) fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.0.retry_after = wait;
         self
@@ -213,7 +222,8 @@ impl Error {
         self.0.server_message.as_deref()
     }
 
-    /// How long the server asks to wait before the next try (`Retry-After`).
+    /// How long the server asks to wait before the next try (`Retry-After`), in whole seconds, 24 hours at most. A date
+    /// is read by the server's own clock.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -252,8 +262,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             ErrorKind::Connect | ErrorKind::RateLimited | ErrorKind::NotSent => true,
-            ErrorKind::Server => matches!(self.status(), Some(502..=504)),
-            _ => false,
+            ErrorKind::Server if matches!(self.status(), Some(502..=504)) => true,
+            _ => self.0.retryable,
         }
     }
 }

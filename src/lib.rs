@@ -11,6 +11,7 @@ pub mod agent;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
+mod complaint;
 pub mod config;
 mod deadline;
 mod error;
@@ -18,6 +19,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod json;
+mod logging;
 mod net;
 pub mod rest;
 mod socket;
@@ -38,4 +40,5 @@ pub use model::{
 };
 #[doc(inline)]
 pub use rest::Client;
+pub use serde_json::{Map, Value};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::event::complaint;
+use crate::agent::event::complaint_of;
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::same_words;
-use crate::agent::{Agent, Room};
+use crate::agent::{Agent, MessageRef, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, MessageId};
@@ -87,7 +87,7 @@ impl Agent {
         loop {
             match next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
-                    said.get_or_insert_with(|| complaint(&event));
+                    said.get_or_insert_with(|| complaint_of(&event));
                     deadline = deadline.min(deadline::after(DOUBT));
                 }
                 Ok(Some(event)) => match event.first::<MessageEdited>() {
@@ -135,7 +135,11 @@ impl Room {
     ///
     /// # Errors
     /// As [`Agent::post_edit`].
-    pub fn post_edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.agent().post_edit_in(self.id(), message, text.as_ref())
+    pub fn post_edit<'m>(
+        &self,
+        message: impl Into<MessageRef<'m>>,
+        text: impl AsRef<str>,
+    ) -> Result<MessageEdited> {
+        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
     }
 }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::agent::presence::Presence;
+use crate::complaint;
 use crate::error::Error;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, answer};
@@ -117,22 +117,11 @@ pub enum Event {
     },
 }
 
-/// The payload of the event `error`.
-#[derive(Deserialize)]
-#[serde(remote = "Self")]
-struct Complaint {
-    /// The server's words.
-    pub message: Option<String>,
-}
-
-lenient!(read Complaint);
-
 /// The text of an `error` event.
-pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.first::<Complaint>() {
-        Ok(Complaint { message: Some(message) }) => message,
-        _ => "the server gave no reason".to_owned(),
-    }
+pub(crate) fn complaint_of(event: &RawEvent) -> String {
+    let said = event.first().ok().and_then(|value| complaint::in_value(&value));
+    said.or_else(|| complaint::in_arguments(event.args()))
+        .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 
 /// The first argument.
@@ -189,7 +178,7 @@ impl Event {
             "message-edited" => read(&raw).map(Event::MessageEdited),
             "agency-joined" => read(&raw).map(Event::AgencyJoined),
             "agency-invited" => read(&raw).map(Event::AgencyInvited),
-            "error" => Ok(Event::ServerError { message: complaint(&raw) }),
+            "error" => Ok(Event::ServerError { message: complaint_of(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
             "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),

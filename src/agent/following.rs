@@ -202,7 +202,7 @@ impl Agent {
                 Errand::Conversations => self.find_conversations(),
             };
             if let Err(error) = done {
-                log::info!("cannot look for new rooms: {error}");
+                crate::logging::info!("cannot look for new rooms: {error}");
                 following
                     .look(deadline::after(error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST)));
             }
@@ -242,7 +242,7 @@ impl Agent {
             return;
         }
         let about = invitation.agency.as_ref().map(About::from).unwrap_or_default();
-        match self.enter(id, about, false) {
+        match self.enter(id, about) {
             Ok(_) => {}
             Err(error) if error.is_closed() => {}
             Err(error) => {
@@ -284,7 +284,7 @@ impl Agent {
                 continue;
             }
             delivery.expect_from_the_beginning(id);
-            match self.enter(id, About::dm(Some(&dm.participant.username)), false) {
+            match self.enter(id, About::dm(Some(&dm.participant.username))) {
                 Ok(_) => delivery.begin(client, id, &me.id),
                 Err(error) if error.kind() == ErrorKind::Rejected => {
                     delivery.forget(id);

@@ -22,6 +22,8 @@ mod mentions;
 mod outgoing;
 mod post;
 mod presence;
+mod raw;
+mod refs;
 mod respond;
 mod room;
 mod rooms;
@@ -33,9 +35,10 @@ mod trace;
 mod unsent;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
+pub(crate) use builder::AgentOptions;
+pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use editor::Editor;
 pub use event::Event;
@@ -46,16 +49,17 @@ pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
 pub use presence::Presence;
+pub use raw::Raw;
+pub use refs::{MessageRef, RoomRef};
 pub use respond::Decision;
 pub use room::Room;
 pub use thinking::Thinking;
 pub use trace::Trace;
 pub use unsent::{Posted, Unsent};
 
-use crate::config::{Builder, Config};
+use crate::config::Config;
 use crate::error::Result;
 use crate::model::{AgencyId, User};
-use crate::net::{Dialer, Http};
 use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
@@ -96,6 +100,7 @@ use thinking::Thoughts;
 /// }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
 }
@@ -115,6 +120,7 @@ struct Inner {
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
     own_results: OwnResults,
+    home: OnceLock<AgencyId>,
     options: AgentOptions,
 }
 
@@ -138,6 +144,7 @@ impl Agent {
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
     /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout), [`Tls`](crate::ErrorKind::Tls): the server cannot be
     ///   reached. The first connection is not tried again by itself; later ones are.
+    #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
     }
@@ -151,25 +158,26 @@ impl Agent {
         Self::connect(AgentToken::from_env()?)
     }
 
-    /// [`connect`](Agent::connect), then [`join`](Agent::join).
+    /// [`connect`](Agent::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home):
+    /// [`send`](Agent::send) speaks there.
     ///
     /// # Errors
     /// As these two.
-    pub fn connect_and_join(token: AgentToken, slug_or_id: impl AsRef<str>) -> Result<Self> {
-        let agent = Self::connect(token)?;
-        agent.join(slug_or_id)?;
-        Ok(agent)
+    #[doc(alias = "connectAndJoin")]
+    pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
+        Self::builder().connect_and_join(token, room)
     }
 
     /// For another URL, other time limits, TLS.
     pub fn builder() -> AgentBuilder {
-        Builder::new()
+        AgentBuilder::default()
     }
 
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         let url = config.url()?;
-        let dialer = Dialer::new(config)?;
-        let http = Http::with_dialer(config, dialer.clone())?;
+        let dialer = config.dialer()?;
+        let http = config.http_with(dialer.clone())?;
+        let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
@@ -185,9 +193,10 @@ impl Agent {
         let target = Target {
             dialer,
             url,
-            user_agent: config.user_agent.clone(),
+            user_agent: config.http.user_agent.clone(),
             dial_timeout: options.handshake_timeout,
             transport: options.transport,
+            secrets,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
@@ -206,6 +215,7 @@ impl Agent {
                 runs: OpenRuns::default(),
                 thoughts,
                 own_results: OwnResults::default(),
+                home: OnceLock::new(),
                 options,
             }),
         })
@@ -260,6 +270,11 @@ impl Agent {
         &self.inner.client
     }
 
+    /// Events of any name, for what this crate has no method for yet.
+    pub fn raw(&self) -> Raw<'_> {
+        Raw(self)
+    }
+
     /// If the connection is down: dials again now, instead of when the next try is due.
     #[inline]
     pub fn reconnect_now(&self) {
@@ -273,6 +288,8 @@ impl Agent {
     }
 
     /// What happens from now on, and what has happened since the agent connected and nobody has taken yet.
+    #[doc(alias = "on")]
+    #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
         Events::new(self.clone())
     }
@@ -292,6 +309,7 @@ impl Agent {
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     #[inline]
+    #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
         self.inner.client.shutdown();
         self.inner.runs.end_all("the agent was closed");

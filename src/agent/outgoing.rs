@@ -146,6 +146,7 @@ impl Outgoing {
     /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand.
     /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do so by themselves: this is for answers that go
     /// another way, such as a confirmed [`post`](crate::Room::post).
+    #[doc(alias = "createLoopGuardMetadata")]
     pub fn in_reply_to(self, message: &Message) -> Self {
         self.guarded(Some(&guard_of_answer(message)))
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::agent::backfill;
-use crate::agent::event::complaint;
+use crate::agent::event::complaint_of;
 use crate::agent::history::Since;
 use crate::agent::outgoing::{Outgoing, POST_MARK};
 use crate::deadline;
@@ -95,7 +95,7 @@ impl Post<'_> {
             match watching.next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
                     if said.is_none() {
-                        said = Some(complaint(&event));
+                        said = Some(complaint_of(&event));
                         deadline = deadline.min(deadline::after(DOUBT));
                     }
                 }

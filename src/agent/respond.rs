@@ -72,11 +72,13 @@ impl Agent {
     /// The platform's own words, such as the result of `/who`, are not: they have the type `system`. The answer of a
     /// hook to somebody's command cannot be told from a post of that hook, unless it has that type, too; to a command of
     /// the agent's own it can.
+    #[doc(alias = "shouldRespond")]
     pub fn should_respond(&self, message: &Message) -> bool {
         self.decide(message) == Decision::Respond
     }
 
     /// As [`should_respond`](Agent::should_respond), with the reason.
+    #[doc(alias = "shouldRespondWithGuard")]
     pub fn decide(&self, message: &Message) -> Decision {
         match decide(message, &self.inner.me) {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Outgoing, Posted};
+use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
-use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageId};
+use crate::model::{AgencyId, List, LoopGuard, Member, Message};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -96,6 +96,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
         let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
@@ -128,6 +129,22 @@ impl Room {
         self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
+    /// As [`send`](Room::send), but never waits for a lost connection.
+    ///
+    /// # Errors
+    /// As [`Agent::try_send`].
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        self.agent.try_send_to(&self.id, &self.outgoing(message))
+    }
+
+    /// Answers a message here, and carries its loop guard on: one hop more. The message may have come from another room.
+    ///
+    /// # Errors
+    /// As [`Agent::send`].
+    pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
+        self.in_reply_to(to).send(message)
+    }
+
     /// Says something here and waits until it has been seen. Returns the message as the room has it; of a text that is
     /// too long for one message, all parts.
     ///
@@ -141,7 +158,7 @@ impl Room {
     ///
     /// # Errors
     /// As [`Agent::send`].
-    pub fn edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<()> {
-        self.agent.edit_in(&self.id, message, text.as_ref())
+    pub fn edit<'m>(&self, message: impl Into<MessageRef<'m>>, text: impl AsRef<str>) -> Result<()> {
+        self.agent.edit_in(&self.id, message.into().0, text.as_ref())
     }
 }

@@ -135,7 +135,7 @@ impl Room {
         };
         drop(state);
         if let Err(error) = shown {
-            log::info!("the room does not see that the agent is thinking: {error}");
+            crate::logging::info!("the room does not see that the agent is thinking: {error}");
         }
         Thinking { agent, room: self.id().clone(), id }
     }
@@ -149,7 +149,7 @@ impl Thinking {
         let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         if on_top && let Err(error) = shown.tell(&self.agent, &self.room, &status) {
-            log::info!("the room does not see what the agent is thinking: {error}");
+            crate::logging::info!("the room does not see what the agent is thinking: {error}");
         }
         if let Some(guard) = shown.guards.iter_mut().find(|(id, _)| *id == self.id) {
             guard.1 = status;
@@ -181,7 +181,7 @@ impl Drop for Thinking {
             }
             Some((_, before)) if on_top => {
                 if let Err(error) = shown.tell(&self.agent, &self.room, before) {
-                    log::info!("the room does not see what the agent is thinking: {error}");
+                    crate::logging::info!("the room does not see what the agent is thinking: {error}");
                 }
             }
             Some(_) => {}

@@ -62,7 +62,9 @@ impl<T: DeserializeOwned> List<T> {
         let items: Vec<T> = read.into_iter().flatten().collect();
         let skipped = all - items.len();
         if let Some(error) = first {
-            log::warn!("{skipped} of {all} elements of a list cannot be read and are left out: {error}");
+            crate::logging::warn!(
+                "{skipped} of {all} elements of a list cannot be read and are left out: {error}"
+            );
         }
         Ok(List { items, skipped })
     }

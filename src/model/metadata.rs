@@ -87,6 +87,7 @@ impl Metadata {
     }
 
     /// The loop guard, if the message carries one.
+    #[doc(alias = "getLoopGuardMetadata")]
     pub fn loop_guard(&self) -> Option<LoopGuard> {
         LoopGuard::read(&self.value("loop_guard")?)
     }

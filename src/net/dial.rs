@@ -1,7 +1,6 @@
 //! From a URL to a connection: name look-up, TCP, proxy, TLS, all under one deadline. HTTP and WebSocket both come
 //! here.
 
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,12 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cancel::CancelToken;
+use super::endpoint::Endpoint;
 use super::lookup::Resolver;
 use super::proxy::{Kind, Proxies, Proxy};
+use super::settings::{ProxyChoice, TlsSettings};
 use super::tls::{Stream, TlsConnector};
 use super::url::ApiUrl;
 use super::wire::Wire;
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What each of several addresses gets in the first round: most answer within it, and one that leads nowhere (an
@@ -39,37 +39,21 @@ pub(crate) struct Dialer {
     resolver: Resolver,
 }
 
-/// A host and a port to connect to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Endpoint<'a> {
-    /// Without brackets.
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-}
-
-impl fmt::Display for Endpoint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
 impl Dialer {
     /// # Errors
-    /// `Config`: see [`TlsConnector::new`], or the builder's proxy cannot be used.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        if config.accept_invalid_certificates {
-            log::warn!("certificates are not checked: anybody in between can read and change everything");
+    /// `Config`: see [`TlsConnector::new`], or the proxy cannot be used.
+    pub(crate) fn new(settings: &TlsSettings, proxy: &ProxyChoice) -> Result<Self> {
+        if settings.accept_invalid_certificates {
+            crate::logging::warn!(
+                "certificates are not checked: anybody in between can read and change everything"
+            );
         }
-        let tls = TlsConnector::new(config)?;
-        let proxy_tls = match config.client_identity {
+        let tls = TlsConnector::new(settings)?;
+        let proxy_tls = match settings.client_identity {
             None => tls.clone(),
-            Some(_) => TlsConnector::new(&Config { client_identity: None, ..config.clone() })?,
+            Some(_) => TlsConnector::new(&TlsSettings { client_identity: None, ..settings.clone() })?,
         };
-        let proxies = Proxies::new(&config.proxy)?;
+        let proxies = Proxies::new(proxy)?;
         Ok(Dialer { tls, proxy_tls, proxies, resolver: Resolver::of_the_system() })
     }
 
@@ -165,7 +149,7 @@ impl Dialer {
             Kind::Http | Kind::Socks5 | Kind::Socks5h => Stream::Plain(wire),
         };
         proxy.open_tunnel(&mut stream, target)?;
-        log::debug!("connected to {target} through the proxy {proxy}");
+        crate::logging::debug!("connected to {target} through the proxy {proxy}");
         Ok(stream)
     }
 
@@ -230,7 +214,7 @@ fn connect(
             match connect_one(*address, share, cancel) {
                 Ok(socket) => return begin(target, socket, deadline, cancel),
                 Err(error) => {
-                    log::debug!("{address} cannot be reached: {error}");
+                    crate::logging::debug!("{address} cannot be reached: {error}");
                     if is_timeout(&error) {
                         slow.push(*address);
                     }
@@ -279,7 +263,7 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
 fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
     // Small packets are the rule here; if the system does not want to, they are merely later.
     if let Err(error) = socket.set_nodelay(true) {
-        log::debug!("TCP_NODELAY cannot be set: {error}");
+        crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
     }
     let mut wire = Wire::new(socket);
     wire.set_deadline(Some(deadline));
@@ -287,7 +271,7 @@ fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &Ca
     if cancel.is_cancelled() {
         return Err(Error::closed());
     }
-    log::debug!("connected to {target}");
+    crate::logging::debug!("connected to {target}");
     Ok(wire)
 }
 
@@ -300,7 +284,7 @@ mod tests {
     use crate::net::testing::{PATIENCE, closed_port, config};
 
     fn dialer() -> Dialer {
-        Dialer::new(&config("http://127.0.0.1:1")).unwrap()
+        config("http://127.0.0.1:1").dialer().unwrap()
     }
 
     fn url(text: impl AsRef<str>) -> ApiUrl {

@@ -17,22 +17,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::answer::Decoder;
 use self::failure::Failure;
-pub(crate) use self::failure::Label;
+pub(crate) use self::failure::{Label, one_line, redirect};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
 use self::retry::{Policy, Tries};
 use super::cancel::CancelToken;
 use super::dial::Dialer;
+use super::secrets::Secrets;
+use super::settings::HttpSettings;
 use super::tls::Stream;
 use super::url::ApiUrl;
-use crate::config::Config;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
+const MAX_USER_AGENT: usize = 256;
 /// Longer ones are not taken by most servers.
 const MAX_URL: usize = 8 * 1024;
 /// What a query leaves unencoded: the unreserved characters of RFC 3986.
@@ -92,35 +95,38 @@ struct Shared {
     pool: Pool,
     /// Ends every connection, and the waits between two tries.
     cancel: CancelToken,
+    secrets: Secrets,
     /// The process that the connections belong to.
     pid: u32,
 }
 
 impl Http {
+    /// `stop` ends it, too.
+    ///
     /// # Errors
-    /// `Config`: an unusable URL, TLS choice, root certificate or user agent.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        Http::with_dialer(config, Dialer::new(config)?)
-    }
-
-    /// With a dialler that is there already, so that REST and WebSocket share one TLS set-up.
-    pub(crate) fn with_dialer(config: &Config, dialer: Dialer) -> Result<Self> {
-        let url = config.url()?;
+    /// `Config`: the URL needs TLS that is not compiled in, or the user agent cannot be sent.
+    pub(crate) fn new(
+        url: ApiUrl,
+        dialer: Dialer,
+        settings: &HttpSettings,
+        stop: &CancelToken,
+    ) -> Result<Self> {
         dialer.check(&url)?;
         let headers = format!(
             "Host: {}\r\nUser-Agent: {}\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n",
             url.authority(),
-            config.checked_user_agent()?
+            checked_user_agent(&settings.user_agent)?
         );
         Ok(Http(Arc::new(Shared {
             dialer,
             url,
             headers,
-            connect_timeout: config.connect_timeout,
-            request_timeout: config.request_timeout,
-            policy: Policy { retries: config.retries, max_wait: config.max_retry_wait },
+            connect_timeout: settings.connect_timeout,
+            request_timeout: settings.request_timeout,
+            policy: Policy { retries: settings.retries, max_wait: settings.max_retry_wait },
             pool: Pool::default(),
-            cancel: config.stop.child(),
+            cancel: stop.child(),
+            secrets: Secrets::default(),
             pid: std::process::id(),
         })))
     }
@@ -130,7 +136,13 @@ impl Http {
         // In a child it would end the connections of the parent.
         if self.check_process().is_ok() {
             self.0.cancel.cancel();
+            self.0.pool.clear();
         }
+    }
+
+    /// What is taken out of everything that the server says.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
     }
 
     /// A connection cannot be shared with a child of this process: each would get the other's answers. What was locked
@@ -166,7 +178,7 @@ impl Http {
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
             let failure = match self.attempt(&request, &bytes, &label, left) {
                 Ok(answer) => {
-                    log::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
+                    crate::logging::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
                     return Ok(answer);
                 }
                 Err(failure) => failure,
@@ -180,10 +192,10 @@ impl Http {
                     1 => failure.error,
                     count => failure.error.tried(count),
                 };
-                log::debug!("{error}");
+                crate::logging::debug!("{error}");
                 return Err(error);
             };
-            log::debug!("{}; once more in {pause:?}", failure.error);
+            crate::logging::debug!("{}; once more in {pause:?}", failure.error);
             self.0.cancel.wait(pause);
         }
     }
@@ -205,9 +217,14 @@ impl Http {
                 .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
         if keep_alive {
             self.0.pool.put(stream);
+            if self.is_closed() {
+                self.0.pool.clear();
+            }
         }
         if !head.is_success() {
-            return Err(failure::of_status(label, &head, &body, secret(request)));
+            let sent = sent_secrets(request);
+            let clean = |text: &str| self.0.secrets.remove_with(text, &sent);
+            return Err(failure::of_status(label, &head, &body, &clean));
         }
         if answer::is_web_page(&body) {
             return Err(failure::web_page(label, head.status));
@@ -273,6 +290,18 @@ impl fmt::Debug for Http {
     }
 }
 
+/// The user agent, fit for a header.
+fn checked_user_agent(name: &str) -> Result<&str> {
+    let name = name.trim();
+    let printable = name.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if name.is_empty() || name.len() > MAX_USER_AGENT || !printable {
+        return Err(Error::config(format!(
+            "the user agent has to be 1 to {MAX_USER_AGENT} printable ASCII characters"
+        )));
+    }
+    Ok(name)
+}
+
 /// Path and query.
 fn target(request: &Request<'_>) -> Result<String> {
     let mut target = request.path.to_owned();
@@ -298,7 +327,38 @@ fn target(request: &Request<'_>) -> Result<String> {
     }
 }
 
-/// The credential without its scheme.
-fn secret<'a>(request: &Request<'a>) -> Option<&'a str> {
-    request.credential.and_then(|(_, value)| value.rsplit(' ').next())
+/// Everything in a request that nobody else may see: the credential, passwords and keys in the body, codes in the path.
+fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
+    let mut secrets = Vec::new();
+    if let Some((_, value)) = request.credential {
+        // Without its scheme.
+        secrets.push(Zeroizing::new(value.rsplit(' ').next().unwrap_or(value).to_owned()));
+    }
+    if let Some(Ok(mut body)) = request.body.map(serde_json::from_slice) {
+        take_secrets(&mut body, &mut secrets);
+    }
+    for segment in request.path.split('/').filter(|segment| failure::is_secret(segment)) {
+        secrets.push(Zeroizing::new(percent_decode_str(segment).decode_utf8_lossy().into_owned()));
+    }
+    secrets
+}
+
+/// The texts whose names say that they are secret. What is left of the value is of no use.
+fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
+    const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                let name = name.to_ascii_lowercase();
+                match value {
+                    Value::String(text) if PARTS.iter().any(|part| name.contains(part)) => {
+                        secrets.push(Zeroizing::new(std::mem::take(text)));
+                    }
+                    value => take_secrets(value, secrets),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| take_secrets(value, secrets)),
+        _ => {}
+    }
 }

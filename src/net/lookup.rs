@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::cancel::CancelToken;
-use super::dial::Endpoint;
+use super::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Addresses of one name that are tried at most.

@@ -22,6 +22,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getAgencies")]
     pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
@@ -42,6 +43,7 @@ impl<'a> Agencies<'a> {
     }
 
     /// Changes an agency: only what is set before [`send`](UpdateAgency::send). Only its owner can.
+    #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
         UpdateAgency { client: self.client, id: id.clone(), body: UpdateBody::default() }
     }
@@ -95,6 +97,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[doc(alias = "addAgentToAgency")]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
     }

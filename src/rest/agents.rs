@@ -21,6 +21,7 @@ pub struct Agents<'a> {
 
 impl<'a> Agents<'a> {
     /// A new agent. Call [`send`](CreateAgent::send) to make it.
+    #[doc(alias = "createAgent")]
     pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
         let body = CreateBody { name: name.into(), role: None, agency_id: None };
         CreateAgent { client: self.client, body }
@@ -40,6 +41,7 @@ impl<'a> Agents<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "verifyAgent")]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
@@ -67,6 +69,7 @@ impl<'a> Agents<'a> {
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
     #[inline]
+    #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -81,6 +84,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[doc(alias = "transferAgent")]
     pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
         self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
     }

@@ -41,12 +41,14 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "listCustomCommands")]
     pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
 
     /// A new command, without `/`, and the URL that answers it. The server makes the name lowercase and drops what is
     /// no letter or digit. Call [`send`](CreateCommand::send) to make it.
+    #[doc(alias = "createCustomCommand")]
     pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
         let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
         CreateCommand { commands: self, body: CommandFields { body, explore: None } }
@@ -54,6 +56,7 @@ impl<'a> Commands<'a> {
 
     /// Changes a command: only what is set before [`send`](UpdateCommand::send).
     #[inline]
+    #[doc(alias = "updateCustomCommand")]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
         UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
     }
@@ -63,6 +66,7 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "deleteCustomCommand")]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::{Client, ClientBuilder};
 use crate::error::{Error, Result};
 use crate::model::{HostedConfig, answer};
-use crate::net::http::{Http, Method, Request};
+use crate::net::http::{Method, Request};
 use crate::token::AgentToken;
 
 const VARIABLE: &str = "CRUSTOCEAN_CONFIG_URL";
@@ -42,7 +42,7 @@ impl ClientBuilder {
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
         self.config.api_url = Some(origin.to_owned());
-        let http = Http::new(&self.config)?;
+        let http = self.config.http()?;
         let query: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
         let query: Vec<(&str, Cow<'_, str>)> =

@@ -38,12 +38,12 @@ pub use crate::token::{ClaimCode, ClaimUrl, MetricsKey, UserToken};
 pub use account::{Account, UpdateAccount};
 pub use agencies::{Agencies, CreateAgency, UpdateAgency};
 pub use agents::{AgentRef, Agents, CreateAgent, NewOwner, UpdateConfig};
-pub use builder::{ClientBuilder, ClientOptions, Login};
+pub use builder::{ClientBuilder, Login};
 pub use commands::{Commands, CreateCommand, UpdateCommand};
 pub use deploy::DeployHook;
 pub use dms::Dms;
 pub use explore::Explore;
-pub use hook_client::{HookClient, HookClientBuilder, HookClientOptions};
+pub use hook_client::{HookClient, HookClientBuilder};
 pub use hooks::{Hooks, UpdateHook, UpdateHookSource};
 pub use invites::CreateInvite;
 pub(crate) use messages::Walk;
@@ -57,7 +57,6 @@ pub use users::Users;
 pub use wallet::{ReportPayment, Wallet};
 pub use webhooks::{CreateSubscription, UpdateSubscription, Webhooks};
 
-use crate::config::Builder;
 use crate::error::Result;
 use crate::model::AgencyId;
 use crate::net::http::Http;
@@ -174,7 +173,7 @@ impl Client {
     /// # }
     /// ```
     pub fn builder() -> ClientBuilder {
-        Builder::new()
+        ClientBuilder::default()
     }
 
     /// A client that acts as an agent, its session renewed when it ends.
@@ -188,6 +187,12 @@ impl Client {
     }
 
     fn with(http: Http, credentials: Credentials) -> Self {
+        match &credentials {
+            Credentials::User(token) => http.secrets().remember(token.expose()),
+            Credentials::Hook(key) => http.secrets().remember(key.expose()),
+            // The session has told its own.
+            Credentials::Agent(_) | Credentials::Anonymous => {}
+        }
         Client(Arc::new(Inner { http, credentials }))
     }
 

@@ -34,6 +34,7 @@ impl Client {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "listWebhookEventTypes")]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
@@ -45,6 +46,7 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "listWebhookSubscriptions")]
     pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
         call.read(|json| answer::list(json, "subscriptions"))
@@ -52,6 +54,7 @@ impl<'a> Webhooks<'a> {
 
     /// A new subscription: events that happen in the agency are sent to the URL. Call
     /// [`send`](CreateSubscription::send) to make it.
+    #[doc(alias = "createWebhookSubscription")]
     pub fn create(
         self,
         url: impl Into<String>,
@@ -63,6 +66,7 @@ impl<'a> Webhooks<'a> {
 
     /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
     #[inline]
+    #[doc(alias = "updateWebhookSubscription")]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
         UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
     }
@@ -72,6 +76,7 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "deleteWebhookSubscription")]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
     }

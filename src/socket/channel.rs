@@ -20,6 +20,10 @@ use crate::socket::pulse::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
 
+/// How many packets are taken apart before those who wait for them get their turn: one body of long-polling may hold
+/// millions.
+const MOST_PACKETS: usize = 1024;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Channel {
@@ -27,6 +31,8 @@ pub(crate) struct Channel {
     partial: Option<Partial>,
     /// Attachments that do not come end the link.
     partial_since: Instant,
+    /// There was more than one turn takes.
+    more: bool,
     pong_due: bool,
     arrivals: Arc<Arrivals>,
     /// How many events had been sent when the last pong went out. A server sends its next ping only after it.
@@ -52,6 +58,7 @@ impl Channel {
             pipe,
             partial: None,
             partial_since: now,
+            more: false,
             pong_due: false,
             arrivals,
             sent_before_pong: None,
@@ -143,6 +150,33 @@ impl Channel {
         written.map_err(|error| self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
     }
 
+    /// As [`write`](Channel::write), but waits for nothing: what the system does not take at once is kept. True if there is
+    /// something to [`flush`](Channel::flush).
+    pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, LinkEnd> {
+        self.set_patient(false);
+        let written = self.write(message);
+        self.set_patient(true);
+        written.map(|()| self.has_overflow())
+    }
+
+    fn set_patient(&mut self, patient: bool) {
+        if let Some(wire) = self.pipe.wire_mut() {
+            wire.set_patient(patient);
+        }
+    }
+
+    pub(crate) fn has_overflow(&mut self) -> bool {
+        self.pipe.wire_mut().is_some_and(|wire| wire.has_overflow())
+    }
+
+    /// Writes what was kept.
+    pub(crate) fn flush(&mut self) -> Result<(), LinkEnd> {
+        let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        flushed.map_err(|error| {
+            self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+        })
+    }
+
     /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
     /// there is nothing to leave any more.
     pub(crate) fn say_goodbye(&mut self, deadline: Instant) -> bool {
@@ -173,6 +207,14 @@ impl Channel {
             self.ping();
         }
         self.probe
+    }
+
+    /// As [`probe_after_sleep`](Channel::probe_after_sleep), for a thread that must not wait for the peer to read.
+    pub(crate) fn probe_without_waiting(&mut self) -> Option<Instant> {
+        self.set_patient(false);
+        let probe = self.probe_after_sleep();
+        self.set_patient(true);
+        probe
     }
 
     /// WebSocket: asks for a sign of life, which also tells how much has arrived. What goes wrong here is seen by
@@ -210,9 +252,22 @@ impl Channel {
         Ok(due)
     }
 
-    /// Takes apart all that is buffered, and answers pings if the transport can do so at once.
+    /// Whether there is something to [`decode`](Channel::decode) without a read.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// Takes apart what is buffered, up to a limit, and answers pings if the transport can do so at once.
     pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let (before, read_before) = (into.len(), self.pipe.bytes_read());
+        let mut packets = 0;
+        self.more = false;
         let result = loop {
+            if packets >= MOST_PACKETS {
+                self.more = true;
+                break Ok(());
+            }
+            packets += 1;
             match self.pipe.next() {
                 Ok(Some(packet)) => {
                     if let Err(end) = self.accept(packet, into) {
@@ -223,6 +278,8 @@ impl Channel {
                 Err(end) => break Err(end),
             }
         };
+        let read = self.pipe.bytes_read() - read_before;
+        detach_if_sparse(into.get_mut(before..).unwrap_or_default(), read);
         if let Some(number) = self.pipe.take_confirmed() {
             self.arrivals.confirm(number);
         }
@@ -326,6 +383,8 @@ impl Channel {
                 }
             }
             _ if foreign => {}
+            // Nobody has asked for anything yet.
+            Kind::Ack if self.sid.is_none() => {}
             Kind::Event => {
                 let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
                 into.push(Inbound::Event(event));
@@ -346,10 +405,7 @@ impl Channel {
     /// The same answer twice is nothing; another one means that the server has forgotten the session we know.
     fn accept_reply(&mut self, reply: Reply, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         match &self.sid {
-            Some(sid) if reply.sid.as_ref() == Some(sid) => {
-                log::debug!("the server answered CONNECT twice");
-                Ok(())
-            }
+            Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),
             Some(_) => Err(LinkEnd::new(reason::PARSE_ERROR, "the server began another session")),
             None => {
                 self.sid.clone_from(&reply.sid);
@@ -363,10 +419,28 @@ impl Channel {
         let Some(partial) = self.partial.take() else { return Ok(()) };
         match partial.finish().map_err(malformed)? {
             Complete::Event(event) => into.push(Inbound::Event(event)),
-            Complete::Ack(id, args) => into.push(Inbound::Ack(id, args)),
+            Complete::Ack(id, args) if self.sid.is_some() => into.push(Inbound::Ack(id, args)),
+            Complete::Ack(..) => {}
             Complete::Foreign => {}
         }
         Ok(())
+    }
+}
+
+/// Events share the memory of the read that they came in. One that waits in a queue counts its own bytes only, so it must
+/// not keep much more than these: events that are a small part of what was read get memory of their own.
+fn detach_if_sparse(events: &mut [Inbound], read: u64) {
+    let kept = |inbound: &Inbound| match inbound {
+        Inbound::Event(event) => event.frame_len() as u64,
+        _ => 0,
+    };
+    if events.iter().map(kept).sum::<u64>() * 2 >= read {
+        return;
+    }
+    for inbound in events {
+        if let Inbound::Event(event) = inbound {
+            event.detach();
+        }
     }
 }
 

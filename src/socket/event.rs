@@ -136,11 +136,20 @@ impl RawEvent {
     /// The same in memory of its own: a frame shares its memory with those that came along with it, and who keeps one
     /// event should not keep them all.
     pub(crate) fn on_its_own(mut self) -> Self {
-        self.frame = Utf8Bytes::from(self.frame.as_str());
+        self.detach();
         self
     }
 
-    /// Whether the server waits for an answer: [`Agent::answer`](crate::Agent::answer).
+    /// See [`on_its_own`](RawEvent::on_its_own).
+    pub(crate) fn detach(&mut self) {
+        self.frame = Utf8Bytes::from(self.frame.as_str());
+    }
+
+    pub(crate) fn frame_len(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether the server waits for an answer: [`Raw::answer`](crate::agent::Raw::answer).
     pub fn wants_answer(&self) -> bool {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
@@ -274,7 +283,8 @@ impl Partial {
             ack: packet.id,
             is_ack: packet.kind == packet::Kind::BinaryAck,
             data: range_in(frame, packet.data),
-            frame: frame.clone(),
+            // In memory of its own: it may wait for its attachments.
+            frame: Utf8Bytes::from(frame.as_str()),
             wanted: packet.attachments,
             got: Vec::new(),
             bytes: 0,

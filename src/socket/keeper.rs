@@ -157,6 +157,7 @@ fn dial_again(shared: &Shared) {
                     state.retry_at = Instant::now();
                 }
                 ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
+                ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),
                 ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
                 ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
             }

@@ -207,22 +207,37 @@ impl Shared {
 
     /// Returns the number of the event on this link.
     pub(crate) fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<u64, Unsent> {
-        let (end, maybe) = match link.send(frame.clone()) {
-            Ok(number) => return Ok(number),
-            Err(SendFailure::Refused(error)) => return Err(Unsent::Error(error)),
-            Err(SendFailure::NotSent(end)) => (end, false),
-            Err(SendFailure::MaybeSent(end)) => (end, true),
+        link.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
+    }
+
+    /// Sends if that is possible without waiting for anything.
+    pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
+        let (link, generation) = self.link_when_up(Instant::now())?;
+        let sent = link.try_send(frame).map_err(|failure| self.unsent(generation, failure));
+        sent.map(drop).map_err(Unsent::into_error)
+    }
+
+    fn unsent(&self, generation: u64, failure: SendFailure) -> Unsent {
+        let (end, maybe) = match failure {
+            SendFailure::Refused(error) => return Unsent::Error(error),
+            SendFailure::Busy(end) => {
+                let text = format!("the message was not sent: {}", end.detail);
+                return Unsent::Error(Error::new(ErrorKind::NotSent, text));
+            }
+            SendFailure::NotSent(end) => (end, false),
+            SendFailure::MaybeSent(end) => (end, true),
         };
+        let end = end.without(&self.target.secrets);
         let text = format!("the connection broke while the message was being sent ({})", end.detail);
         let mut state = self.lock();
         // After a goodbye the link stays until the server has read what came before it.
         if end.reason != reason::CLIENT_DISCONNECT && state.lose(generation, end) {
             self.tell_all(&mut state);
         }
-        Err(match maybe {
+        match maybe {
             true => Unsent::Error(state.interrupted(&text)),
             false if state.is_closed() => Unsent::Error(state.closed_error()),
             false => Unsent::NotSent,
-        })
+        }
     }
 }

@@ -3,10 +3,11 @@
 //! A logger is code of the user's: it may call back into this crate, block, or panic.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use log::Level;
+
+use crate::logging;
 
 /// More than these are dropped while a logger blocks.
 const MOST_RECORDS: usize = 256;
@@ -59,7 +60,7 @@ impl LogQueue {
     /// Writes what waits, on this thread, which must hold no lock. For the end of a program, which waits for no thread.
     pub(crate) fn flush(&self) {
         while let Some((level, text)) = self.take() {
-            write(level, &text);
+            logging::write(level, TARGET, format_args!("{text}"));
         }
     }
 
@@ -81,11 +82,6 @@ impl LogQueue {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A logger that panics ends nothing.
-fn write(level: Level, text: &str) {
-    let _ = catch_unwind(AssertUnwindSafe(|| log::log!(target: TARGET, level, "{text}")));
 }
 
 /// Adds a record to a [`LogQueue`]: `note!(log, Warn, "lost {n}")`.

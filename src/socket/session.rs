@@ -116,6 +116,16 @@ impl Session {
         self.emit_on_any(name, payload, until).map(drop)
     }
 
+    /// Sends an event if that is possible at once: waits neither for a link nor for the peer to read. (With long-polling
+    /// it waits for the answer to the request that carries it.)
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.try_send(packet::encode_event(name, None, payload)?.into())
+    }
+
     /// As [`emit`](Session::emit); tells which link it went out on.
     ///
     /// # Errors
@@ -178,7 +188,13 @@ impl Session {
                 .wait(Waiter::Other, Some(deadline), wish)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
-        self.shared.lock().acks.remove(&id);
+        let mut state = self.shared.lock();
+        state.acks.remove(&id);
+        if state.acks.is_empty() {
+            // Gives the memory of many calls back.
+            state.acks.shrink_to(8);
+        }
+        drop(state);
         outcome
     }
 

@@ -24,6 +24,9 @@ use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
 use crate::socket::transport::Memory;
 
+/// The largest batch whose memory is kept for the next one.
+const SPARE: usize = 2048;
+
 /// Why a thread waits: it decides who is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiter {
@@ -178,6 +181,7 @@ impl Shared {
         // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this link.
         let turn = catch_unwind(AssertUnwindSafe(|| link.turn(until, &mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
+        let end = end.map(|end| end.without(&self.target.secrets));
         let mut state = self.lock();
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);
@@ -193,7 +197,9 @@ impl Shared {
             }
         }
         batch.clear();
-        state.spare = batch;
+        if batch.capacity() <= SPARE {
+            state.spare = batch;
+        }
         state
     }
 

@@ -93,6 +93,9 @@ impl Standing {
     pub(crate) fn take_pending(&mut self) -> Option<Utf8Bytes> {
         let frame = self.pending.pop_front()?;
         self.pending_bytes -= frame.len();
+        if self.pending.is_empty() {
+            self.pending.shrink_to(8);
+        }
         Some(frame)
     }
 

@@ -75,6 +75,9 @@ pub(crate) struct State {
     ended_by: Option<String>,
     pub(crate) log: LogQueue,
     pub(crate) up_since: Instant,
+    /// Refusals, and answers that the server is in trouble, since the last stable link.
+    refusals: u32,
+    troubles: u32,
     /// The last CONNECT was refused: dial with renewed credentials.
     pub(crate) refused: bool,
     policy: Policy,
@@ -133,6 +136,8 @@ impl State {
             ended_by: None,
             log,
             up_since: now,
+            refusals: 0,
+            troubles: 0,
             refused: false,
             policy,
             pid: None,
@@ -242,6 +247,8 @@ impl State {
         };
         if self.up_since.elapsed() >= backoff::STABLE {
             self.attempt = 0;
+            self.refusals = 0;
+            self.troubles = 0;
         }
         let by_server = end.reason == reason::SERVER_DISCONNECT;
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
@@ -277,7 +284,13 @@ impl State {
     }
 
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
-        let retry_in = backoff::delay(self.attempt, cause, retry_after);
+        let own = match cause {
+            Cause::Refused => &mut self.refusals,
+            Cause::Trouble => &mut self.troubles,
+            Cause::Lost | Cause::ServerDisconnect => &mut self.attempt.clone(),
+        };
+        let retry_in = backoff::delay(*own, cause, retry_after);
+        *own = own.saturating_add(1);
         self.attempt = self.attempt.saturating_add(1);
         self.tries = self.tries.saturating_add(1);
         self.retry_at = deadline::after(retry_in);

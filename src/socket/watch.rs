@@ -31,7 +31,7 @@ impl Watch {
             return false;
         }
         self.bytes += event.size();
-        self.caught.push_back(event.clone());
+        self.caught.push_back(event.clone().on_its_own());
         while self.caught.len() > MOST_CAUGHT || (self.bytes > MOST_BYTES && self.caught.len() > 1) {
             self.take();
         }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{SOON, ScriptedServer, scripted, watchdog};
-use crustocean::{Agent, Error, ErrorKind, Event, Room};
+use crustocean::{Agent, Error, ErrorKind, Event, MessageId, Room};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ fn it_waits_until_the_server_has_taken_everything() {
         let (server, counted) = slow(Duration::from_secs(3), 100);
         let agent = scripted(&server);
         let text = "x".repeat(2000);
-        (0..messages).for_each(|_| agent.emit("note", &text).unwrap());
+        (0..messages).for_each(|_| agent.raw().emit("note", &text).unwrap());
         agent.close().unwrap();
         assert_eq!(counted.recv_timeout(SOON).unwrap(), messages);
     }
@@ -57,7 +57,7 @@ fn it_says_how_much_may_not_have_arrived() {
     let _watchdog = watchdog(LIMIT);
     let (server, _hold) = silent();
     let agent = impatient(&server, Duration::from_millis(700));
-    (0..7).for_each(|n| agent.emit("note", &n).unwrap());
+    (0..7).for_each(|n| agent.raw().emit("note", &n).unwrap());
     let started = Instant::now();
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
@@ -77,13 +77,13 @@ fn what_was_answered_is_known_to_have_arrived() {
         std::thread::sleep(Duration::from_secs(4));
     });
     let agent = impatient(&server, Duration::from_millis(500));
-    agent.call("question", &1, SOON).unwrap();
-    (0..3).for_each(|n| agent.emit("note", &n).unwrap());
+    agent.raw().call("question", &1, SOON).unwrap();
+    (0..3).for_each(|n| agent.raw().emit("note", &n).unwrap());
     let error = agent.close().unwrap_err();
     assert!(error.to_string().contains("last 3 messages"), "{error}");
 
     let agent = impatient(&server, Duration::from_millis(500));
-    agent.call("question", &1, SOON).unwrap();
+    agent.raw().call("question", &1, SOON).unwrap();
     agent.close().unwrap();
 }
 
@@ -105,10 +105,10 @@ fn a_ping_of_the_server_shows_that_the_last_pong_arrived() {
     });
     let agent = impatient(&server, Duration::from_millis(300));
     let mut events = agent.events();
-    (0..5).for_each(|n| agent.emit("note", &n).unwrap());
+    (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
     events.find(|event| matches!(event, Ok(Event::Other(raw)) if raw.name() == "pinged")).unwrap().unwrap();
     drop(events);
-    agent.emit("note", &6).unwrap();
+    agent.raw().emit("note", &6).unwrap();
     let error = agent.close().unwrap_err();
     assert!(error.to_string().contains("last 1 messages"), "{error}");
 }
@@ -123,7 +123,7 @@ fn a_connection_that_ends_without_an_answer_has_confirmed_nothing() {
         std::thread::sleep(Duration::from_millis(500));
     });
     let agent = scripted(&server);
-    (0..5).for_each(|n| agent.emit("note", &n).unwrap());
+    (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
     let error = agent.close().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
 }
@@ -133,13 +133,13 @@ fn what_close_cuts_off_says_so() {
     let _watchdog = watchdog(LIMIT);
     type Call = fn(&Agent, &Room) -> Error;
     let calls: [(&str, Call); 5] = [
-        ("call", |agent, _| agent.call("question", &1, SOON).unwrap_err()),
+        ("call", |agent, _| agent.raw().call("question", &1, SOON).unwrap_err()),
         ("post", |_, room| room.post("hello").unwrap_err()),
-        ("edit", |_, room| room.post_edit(&"m-1".into(), "hello").unwrap_err()),
+        ("edit", |_, room| room.post_edit(&MessageId::from("m-1"), "hello").unwrap_err()),
         ("command", |_, room| room.command("/help").send().unwrap_err()),
         ("send", |agent, _| {
             loop {
-                if let Err(error) = agent.emit("note", &"x".repeat(100_000)) {
+                if let Err(error) = agent.raw().emit("note", &"x".repeat(100_000)) {
                     return error;
                 }
             }
@@ -176,7 +176,7 @@ fn what_was_not_begun_is_closed_and_not_sent() {
     let other = agent.clone();
     drop(hold);
     agent.close().unwrap();
-    let error = other.emit("note", &1).unwrap_err();
+    let error = other.raw().emit("note", &1).unwrap_err();
     assert!(error.is_closed() && !error.may_have_been_sent(), "{error:?}");
     assert!(error.to_string().contains("closed here"), "{error}");
 }

@@ -24,7 +24,7 @@ fn next_messages(events: &Events, count: usize) -> Vec<Message> {
 
 fn in_lobby(stage: &Stage, name: &str, policy: LongMessages) -> Agent {
     let agent = stage.builder().long_messages(policy).connect(stage.agent_token(name)).unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent
 }
 
@@ -201,7 +201,7 @@ fn a_message_that_is_there_in_part_is_not_said_to_be_not_sent() {
     });
     let agent = Agent::builder().api_url(server.url()).long_messages(split_at_300());
     let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let error = agent.post(words('a', 200)).unwrap_err();
     assert_eq!((error.kind(), error.server_message()), (ErrorKind::MaybeSent, Some("Slow down")));
     assert!(error.to_string().starts_with("1 of 3 parts"), "{error}");

@@ -34,7 +34,7 @@ fn the_others_are_heard_and_the_gap_says_so() {
         Response::json(200, json!([message("m3", 3), odd, null, message("m2", 2), message("m1", 1)]))
     });
     let agent = scripted(&server);
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     wait_for_message(&events, "m1");
     agent.send("now it breaks").unwrap();

@@ -51,7 +51,7 @@ fn message(id: &str, sender: &str, content: &str, mark: &Value) -> Value {
 
 fn in_room(server: &ScriptedServer) -> Agent {
     let agent = scripted(server);
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent
 }
 
@@ -166,7 +166,7 @@ fn silence_is_a_timeout() {
         .post_timeout(Duration::from_millis(200))
         .connect("sk_x".parse().unwrap())
         .unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     assert!(agent.post("hello").unwrap_err().is_timeout());
 }
 
@@ -203,7 +203,7 @@ fn breaking(arrived: bool, readable: bool, marked: bool) -> crustocean::Result<c
     }
     let builder = Agent::builder().api_url(server.url()).post_timeout(Duration::from_millis(200));
     let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent.post("hello").map(|posted| posted.first)
 }
 

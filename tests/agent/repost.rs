@@ -31,7 +31,7 @@ fn scene(post_timeout: Duration) -> Scene {
         .long_messages(LongMessages::Split { limit: 300, pause: Duration::from_secs(1) })
         .connect(token.clone())
         .unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     Scene { stage, path, agent, token }
 }
 
@@ -171,7 +171,7 @@ fn a_server_that_ends_the_session_has_not_got_it() {
             conn.recv(SOON);
         });
         let agent = scripted(&server);
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         let post = thread::spawn({
             let agent = agent.clone();
             move || agent.post("hello")

@@ -28,6 +28,7 @@ mod hooks;
 mod minimal;
 mod odd_answers;
 mod onboarding;
+mod plain_http;
 mod receiver;
 mod request_shapes;
 mod roundtrip;

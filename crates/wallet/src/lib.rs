@@ -23,6 +23,7 @@ mod tip;
 mod usdc;
 mod wallet;
 mod wei;
+mod x402;
 
 pub use address::{Address, TxHash};
 pub use builder::WalletBuilder;
@@ -38,3 +39,4 @@ pub use tip::Tip;
 pub use usdc::Usdc;
 pub use wallet::{Balances, Wallet};
 pub use wei::Wei;
+pub use x402::{Answer, Collected, Receipt, X402, X402Error, X402WithoutDailyLimit, X402WithoutLimits};

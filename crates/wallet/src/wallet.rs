@@ -214,12 +214,10 @@ impl Wallet {
         self.0.client.as_ref().ok_or_else(no_client)
     }
 
-    #[expect(dead_code, reason = "TEMP")]
     pub(crate) fn signer(&self) -> &dyn Signer {
         &*self.0.sender.signer
     }
 
-    #[expect(dead_code, reason = "TEMP")]
     /// Whether an authorization of x402 was used.
     pub(crate) fn is_used(&self, nonce: [u8; 32]) -> Result<bool> {
         self.0.sender.node.is_used(self.address(), nonce)

@@ -216,7 +216,7 @@ impl Delivery {
             source.session.nudge();
         }
         for report in reports {
-            log::warn!("{report}");
+            crate::logging::warn!("{report}");
         }
         event
     }
@@ -306,7 +306,7 @@ impl Shared {
         let reports = std::mem::take(&mut state.reports);
         drop(state);
         for report in reports {
-            log::warn!("{report}");
+            crate::logging::warn!("{report}");
         }
     }
 

@@ -56,7 +56,7 @@ fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced)
         if let Some(job) = helper.job.take()
             && missed > 0
         {
-            log::info!("{missed} missed messages of {} were fetched from its history", job.room);
+            crate::logging::info!("{missed} missed messages of {} were fetched from its history", job.room);
         }
     }
     // With its last job it was taken off the list.

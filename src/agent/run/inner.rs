@@ -125,7 +125,7 @@ impl Core {
             return;
         }
         if let Err(error) = self.send_end(&End::Error(why), |name, ended| self.try_deliver(name, ended)) {
-            log::info!("the end of run {} is not sent: {error}", self.id);
+            crate::logging::info!("the end of run {} is not sent: {error}", self.id);
         }
     }
 

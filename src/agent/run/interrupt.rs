@@ -78,6 +78,7 @@ impl Run {
     /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
     /// order.
     #[inline]
+    #[doc(alias = "onInterrupt")]
     pub fn interrupt(&self) -> Option<Interrupt> {
         self.wait_interrupt(Duration::ZERO).ok().flatten()
     }

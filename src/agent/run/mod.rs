@@ -75,6 +75,7 @@ impl Room {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
+    #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
         Run::start(self, trigger.into())
     }
@@ -98,6 +99,7 @@ impl Room {
 /// [`run.room()`](Run::room).
 ///
 /// Several threads may use it: it is `Send + Sync`.
+#[must_use = "dropped, the run ends as an error: keep it, and call complete() or error()"]
 pub struct Run {
     core: Arc<Core>,
     interrupts: Interrupts,
@@ -162,6 +164,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`Room::send`]. The transcript has it in any case.
+    #[doc(alias = "setStatus")]
     pub fn status(&self, status: impl AsRef<str>) -> Result<()> {
         let status = &*clip(status.as_ref());
         self.note(&Step::Status { status });

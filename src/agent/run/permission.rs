@@ -103,6 +103,7 @@ impl Run {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the request is larger than the server takes. All else that can happen
     /// is a [`Permission`] that is not granted.
+    #[doc(alias = "requestPermission")]
     pub fn request_permission(
         &self,
         action: impl AsRef<str>,

@@ -50,6 +50,7 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[inline]
+    #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream<'_>> {
         self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
@@ -272,7 +273,7 @@ impl Drop for Stream<'_> {
             self.take_half();
             if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole))
             {
-                log::info!("the end of stream {} is not sent: {error}", self.id);
+                crate::logging::info!("the end of stream {} is not sent: {error}", self.id);
             }
         }
     }

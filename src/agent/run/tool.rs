@@ -56,6 +56,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`](crate::Room::send) when the room cannot be told.
+    #[doc(alias = "toolCall")]
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
         self.execute(&self.room().command(command.as_ref()))
     }
@@ -137,7 +138,7 @@ impl Run {
             Err(error) => call.failed(error.to_string()),
         };
         if let Err(error) = shown.and(told) {
-            log::info!("the room does not see a tool: {error}");
+            crate::logging::info!("the room does not see a tool: {error}");
         }
         outcome
     }
@@ -200,7 +201,7 @@ impl Drop for ToolCall<'_> {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
             let told = self.end(why.into(), FAILED, |run, outcome| run.core.try_deliver(RESULT, &outcome));
             if let Err(error) = told {
-                log::info!("the result of tool {} is not sent: {error}", self.id);
+                crate::logging::info!("the result of tool {} is not sent: {error}", self.id);
             }
         }
     }

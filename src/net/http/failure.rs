@@ -4,13 +4,11 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use super::Method;
 use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
+use crate::complaint;
 use crate::error::{Error, ErrorKind};
-use crate::json;
 use crate::net::url;
 
 /// Characters of the server's message that are kept, and of a body that is not JSON.
@@ -50,10 +48,15 @@ impl Label {
             if index > 0 {
                 text.push('/');
             }
-            text.push_str(if segment.len() > MAX_SEGMENT { "…" } else { segment });
+            text.push_str(if is_secret(segment) { "…" } else { segment });
         }
         Label(text)
     }
+}
+
+/// Of a path.
+pub(super) fn is_secret(segment: &str) -> bool {
+    segment.len() > MAX_SEGMENT
 }
 
 impl fmt::Display for Label {
@@ -116,12 +119,15 @@ pub(super) fn of_dial(error: Error) -> Failure {
     Failure { error, why }
 }
 
-/// A status that is no success.
-pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<&str>) -> Failure {
+/// A status that is no success. `clean` takes secrets out of what the server says.
+pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(&str) -> String) -> Failure {
     let status = head.status;
     let wait = head.retry_after();
     let error = if (300..400).contains(&status) {
-        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(head)))
+        Error::new(
+            ErrorKind::Server,
+            format!("{label}: {status}: the server redirects to {}", clean(&redirect(head))),
+        )
     } else {
         let kind = match status {
             401 => ErrorKind::Unauthorized,
@@ -131,7 +137,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<
             429 => ErrorKind::RateLimited,
             _ => ErrorKind::Server,
         };
-        let message = server_message(body, secret);
+        let message = server_message(body, clean);
         let mut text = format!("{label}: {status}");
         if let Some(message) = &message {
             text.push_str(": ");
@@ -149,7 +155,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<
         }
     };
     let error = error.with_status(status).with_retry_after(wait);
-    let error = match request_id(head).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
+    let error = match request_id(head).filter(|id| clean(id) == *id) {
         Some(id) => error.with_request_id(id),
         None => error,
     };
@@ -180,8 +186,8 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn redirect(head: &Head) -> String {
-    // Only the host: the rest of the target may hold anything.
+/// Where to, and what to do about it. Only the host: the rest of the target may hold anything.
+pub(crate) fn redirect(head: &Head) -> String {
     let target = match head.get("location") {
         None => "nowhere".to_owned(),
         Some(target) => match url::host(target) {
@@ -190,42 +196,21 @@ fn redirect(head: &Head) -> String {
             None => "somewhere unreadable".to_owned(),
         },
     };
-    format!(
-        "the server redirects to {target}, which is not followed so that no token ends up elsewhere: check the API URL"
-    )
+    format!("{target}, which is not followed so that no token ends up elsewhere: check the API URL")
 }
 
-/// The `error` or `message` of a JSON body, else the beginning of the text.
-fn server_message(body: &[u8], secret: Option<&str>) -> Option<String> {
+/// The words of a JSON body, else the beginning of the text.
+fn server_message(body: &[u8], clean: &dyn Fn(&str) -> String) -> Option<String> {
     let body = String::from_utf8_lossy(body);
-    let text = match named_message(&body) {
-        Some(text) => shown(&text, secret, MAX_MESSAGE),
-        // A token that has an ASCII letter escaped would not be found in it.
-        None if body.contains("\\u00") => return None,
-        None => shown(&body, secret, MAX_SNIPPET),
+    let text = match complaint::in_json(&body) {
+        Some(text) => one_line(&clean(&text), MAX_MESSAGE),
+        None => one_line(&clean(&body), MAX_SNIPPET),
     };
     (!text.is_empty()).then_some(text)
 }
 
-fn named_message(body: &str) -> Option<String> {
-    let [error, message] = json::pick(body, ["error", "message"]).ok()?;
-    let within = error.map_or("", RawValue::get);
-    let [inner] = json::pick(within, ["message"]).unwrap_or_default();
-    json::text(error).or_else(|| json::text(inner)).or_else(|| json::text(message))
-}
-
-/// A server that repeats the token it refuses must not get it into anybody's log.
-fn shown(text: &str, secret: Option<&str>, limit: usize) -> String {
-    match secret {
-        Some(secret) if !secret.is_empty() && text.contains(secret) => {
-            one_line(&text.replace(secret, "…"), limit)
-        }
-        _ => one_line(text, limit),
-    }
-}
-
 /// White space in single blanks, control characters escaped: what a server sends must not move a cursor.
-fn one_line(text: &str, limit: usize) -> String {
+pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
     for word in text.split_whitespace() {
@@ -254,17 +239,24 @@ fn one_line(text: &str, limit: usize) -> String {
 mod tests {
     use super::*;
 
+    fn said(body: &[u8]) -> Option<String> {
+        server_message(body, &str::to_owned)
+    }
+
     #[test]
     fn the_message_is_one_harmless_line() {
-        assert_eq!(server_message(br#"{"error":"bad\nthing"}"#, None).as_deref(), Some("bad thing"));
-        assert_eq!(server_message(br#"{"error":{"message":"deep"}}"#, None).as_deref(), Some("deep"));
-        assert_eq!(server_message(br#"{"message":"m"}"#, None).as_deref(), Some("m"));
-        assert_eq!(server_message(br#"{"other":1}"#, None).as_deref(), Some(r#"{"other":1}"#));
-        assert_eq!(server_message(b"\x1b[31mred\xff", None).as_deref(), Some("\\u{1b}[31mred\u{fffd}"));
-        assert_eq!(server_message(b"  \n ", None), None);
-        let long = server_message("x".repeat(5000).as_bytes(), None).unwrap();
+        assert_eq!(said(br#"{"error":"bad\nthing"}"#).as_deref(), Some("bad thing"));
+        assert_eq!(said(br#"{"error":{"message":"deep"}}"#).as_deref(), Some("deep"));
+        assert_eq!(said(br#"{"message":"m"}"#).as_deref(), Some("m"));
+        assert_eq!(said(br#"{"other":1}"#).as_deref(), Some(r#"{"other":1}"#));
+        assert_eq!(said(b"\x1b[31mred\xff").as_deref(), Some("\\u{1b}[31mred\u{fffd}"));
+        assert_eq!(said(b"  \n "), None);
+        let long = said("x".repeat(5000).as_bytes()).unwrap();
         assert_eq!(long.chars().count(), MAX_SNIPPET + 1);
-        assert_eq!(server_message(b"no sk_abc here", Some("sk_abc")).as_deref(), Some("no … here"));
+        assert_eq!(
+            server_message(b"no sk_abc", &|text| text.replace("sk_abc", "…")).as_deref(),
+            Some("no …")
+        );
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Pool {
         idle.push(Idle { stream, since: Instant::now() });
     }
 
+    /// Closes all connections.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

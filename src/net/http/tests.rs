@@ -13,7 +13,7 @@ const BEARER: &str = "Bearer sk_do_not_print_me";
 
 fn http(steps: Vec<Step>) -> (Http, Receiver<String>) {
     let (address, requests) = scripted(steps);
-    (Http::new(&config(format!("http://{address}"))).unwrap(), requests)
+    (config(format!("http://{address}")).http().unwrap(), requests)
 }
 
 fn request<'a>(method: Method, path: &'a str) -> Request<'a> {
@@ -84,7 +84,7 @@ fn sends_what_the_api_wants() {
 #[test]
 fn a_small_request_leaves_in_one_piece() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+    let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -252,7 +252,7 @@ fn what_was_packed_badly_is_a_protocol_error() {
 #[test]
 fn an_answer_may_come_before_the_request_is_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+    let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.read_exact(&mut [0; 100]).unwrap();
@@ -275,7 +275,7 @@ fn an_early_answer_counts_although_the_connection_is_reset() {
         [(413, ErrorKind::Server), (401, ErrorKind::Unauthorized), (429, ErrorKind::RateLimited)]
     {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+        let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
             socket.read_exact(&mut [0; 100]).unwrap();
@@ -294,8 +294,8 @@ fn an_early_answer_counts_although_the_connection_is_reset() {
 fn an_early_answer_counts_although_nobody_reads_the_rest() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = config(format!("http://{}", listener.local_addr().unwrap()));
-    config.request_timeout = Duration::from_millis(500);
-    let http = Http::new(&config).unwrap();
+    config.http.request_timeout = Duration::from_millis(500);
+    let http = config.http().unwrap();
     let (done, until) = std::sync::mpsc::channel::<()>();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
@@ -361,7 +361,7 @@ fn a_flood_around_an_answer_ends_soon() {
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Trailer: y\r\n"),
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+        let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
             socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -498,9 +498,9 @@ fn a_silent_server_times_out() {
     for method in [Method::Get, Method::Post] {
         let (address, requests) = scripted(vec![Step::Hang]);
         let mut config = config(format!("http://{address}"));
-        config.request_timeout = Duration::from_millis(300);
+        config.http.request_timeout = Duration::from_millis(300);
         let started = Instant::now();
-        let error = Http::new(&config).unwrap().send(request(method, "/x")).unwrap_err();
+        let error = config.http().unwrap().send(request(method, "/x")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(error.to_string().contains("300ms"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(3));
@@ -524,7 +524,7 @@ fn a_body_that_breaks_off_is_not_an_answer() {
 #[test]
 fn nobody_there_is_a_connect_error() {
     let port = closed_port();
-    let http = Http::new(&config(format!("http://127.0.0.1:{port}"))).unwrap();
+    let http = config(format!("http://127.0.0.1:{port}")).http().unwrap();
     for method in [Method::Get, Method::Post] {
         let started = Instant::now();
         let error = http.send(request(method, "/x")).unwrap_err();
@@ -548,9 +548,9 @@ fn a_web_page_is_not_an_answer() {
 fn no_limit_is_a_limit_too() {
     let (address, _requests) = scripted(vec![ok("x")]);
     let mut config = config(format!("http://{address}"));
-    config.request_timeout = Duration::MAX;
-    config.connect_timeout = Duration::MAX;
-    assert_eq!(Http::new(&config).unwrap().send(get("/x")).unwrap().body, b"x");
+    config.http.request_timeout = Duration::MAX;
+    config.http.connect_timeout = Duration::MAX;
+    assert_eq!(config.http().unwrap().send(get("/x")).unwrap().body, b"x");
 }
 
 #[test]
@@ -588,7 +588,7 @@ fn one_pool_serves_many_threads() {
 
 #[test]
 fn refuses_what_no_request_can_hold() {
-    let http = Http::new(&config("http://127.0.0.1:1")).unwrap();
+    let http = config("http://127.0.0.1:1").http().unwrap();
     for path in ["no-slash", "/a?b", "/a#b", "/a b", "/\u{e9}", "/a\r\nX: y"] {
         let error = http.send(get(path)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{path}");
@@ -601,7 +601,7 @@ fn refuses_what_no_request_can_hold() {
     assert_eq!(http.send(Request { query: &query, ..get("/x") }).unwrap_err().kind(), ErrorKind::Invalid);
     for agent in ["", "a\nb", "ü"] {
         let mut config = config("http://127.0.0.1:1");
-        config.user_agent = agent.to_owned();
-        assert_eq!(Http::new(&config).unwrap_err().kind(), ErrorKind::Config, "{agent:?}");
+        config.http.user_agent = agent.to_owned();
+        assert_eq!(config.http().unwrap_err().kind(), ErrorKind::Config, "{agent:?}");
     }
 }

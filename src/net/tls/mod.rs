@@ -8,8 +8,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 
 use super::wire::Wire;
-use crate::config::{Config, Tls};
 use crate::error::{Error, Result};
+use crate::net::settings::{Tls, TlsSettings};
 
 #[cfg(feature = "tls-native")]
 mod native;
@@ -43,14 +43,14 @@ impl TlsConnector {
     /// # Errors
     /// `Config` when the library that is asked for is not compiled in, or when an extra root certificate cannot
     /// be read.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        match config.tls {
+    pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
+        match settings.library {
             Tls::Rustls if !HAS_RUSTLS => Err(missing("Tls::Rustls", "tls-rustls")),
             Tls::Native if !HAS_NATIVE => Err(missing("Tls::Native", "tls-native")),
             Tls::Auto if !HAS_RUSTLS && !HAS_NATIVE => Ok(TlsConnector::Absent),
-            Tls::Native => native::Connector::new(config).map(TlsConnector::Native),
-            Tls::Auto if !HAS_RUSTLS => native::Connector::new(config).map(TlsConnector::Native),
-            Tls::Auto | Tls::Rustls => rustls::Connector::new(config).map(TlsConnector::Rustls),
+            Tls::Native => native::Connector::new(settings).map(TlsConnector::Native),
+            Tls::Auto if !HAS_RUSTLS => native::Connector::new(settings).map(TlsConnector::Native),
+            Tls::Auto | Tls::Rustls => rustls::Connector::new(settings).map(TlsConnector::Rustls),
         }
     }
 

@@ -77,7 +77,7 @@ fn an_invitation_can_be_followed() {
         ("ag-back", "Back Room", "back-room")
     );
 
-    agent.join(&invitation.agency_id).unwrap();
+    agent.set_home(&agent.join(&invitation.agency_id).unwrap()).unwrap();
     agent.send("thank you").unwrap();
     assert_eq!(next_message(&events, "thank you").agency_id, "ag-back");
 }

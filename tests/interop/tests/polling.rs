@@ -14,7 +14,9 @@ const SOON: Duration = Duration::from_secs(10);
 fn polling(server: &Server) -> Agent {
     let builder = Agent::builder().api_url(server.url()).transport(Transport::Polling);
     let agent = builder.connect(token(AGENT_TOKEN)).expect("the agent connects");
-    agent.join("lobby").expect("the agent joins the lobby");
+    agent
+        .set_home(&agent.join("lobby").expect("the agent joins the lobby"))
+        .expect("the agent joins the lobby");
     agent
 }
 
@@ -112,7 +114,7 @@ fn auto_polls_where_no_upgrade_gets_through() {
         let gate = Gate::start(server.url().trim_start_matches("http://"), upgrades);
         let builder = Agent::builder().api_url(gate.url()).handshake_timeout(Duration::from_secs(6));
         let agent = builder.connect(token(AGENT_TOKEN)).unwrap();
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         let events = agent.events();
         agent.send("hello").unwrap();
         next_message(&events, "hello");

@@ -1,11 +1,5 @@
 //! Addresses, transactions and signatures as viem makes them: vectors.json was written by it. A thousand random ones:
 //! `interop/`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a failure here is a failed test"
-)]
 
 use crustocean_wallet::{
     Address, Authorization, Chain, Key, SignRequest, Signature, Signer, Transaction, Usdc,
