@@ -13,7 +13,7 @@ use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::error::{Error, Result};
 use crate::json;
-use crate::socket::packet;
+use crate::socket::protocol::socket_io;
 
 /// An event of the server as it came: a name and arguments in JSON. It holds the frame that it came in; nothing is
 /// copied until an argument is decoded.
@@ -58,7 +58,7 @@ impl Outline {
     #[inline]
     pub(crate) fn of_plain(frame: &str) -> Option<Self> {
         let data = frame.strip_prefix("42")?;
-        let (name, args) = packet::split_plain(data)?;
+        let (name, args) = socket_io::split_plain(data)?;
         Some(Outline::of(frame, name, data, args))
     }
 
@@ -99,7 +99,7 @@ impl RawEvent {
         ack: Option<u64>,
         attachments: Vec<Bytes>,
     ) -> Result<Self> {
-        let split = packet::split_event(data)?;
+        let split = socket_io::split_event(data)?;
         let (name, own_name) = match split.name {
             Cow::Borrowed(name) => (name, None),
             Cow::Owned(name) => ("", Some(name.into())),
@@ -201,7 +201,7 @@ impl RawEvent {
     }
 
     /// Where the server's record of this session stands after this event, for
-    /// [`Recovery`](crate::socket::packet::Recovery): the last argument if it is a string, and the event asks for no
+    /// [`Recovery`](crate::socket::protocol::socket_io::Recovery): the last argument if it is a string, and the event asks for no
     /// ack. Decodes that one string and nothing else.
     pub(crate) fn offset(&self) -> Option<String> {
         if self.ack().is_some() {
@@ -277,11 +277,11 @@ pub(crate) struct Partial {
 const MAX_ATTACHMENT_BYTES: usize = 16 << 20;
 
 impl Partial {
-    pub(crate) fn new(frame: &Utf8Bytes, packet: &packet::Packet<'_>, foreign: bool) -> Self {
+    pub(crate) fn new(frame: &Utf8Bytes, packet: &socket_io::Packet<'_>, foreign: bool) -> Self {
         Partial {
             foreign,
             ack: packet.id,
-            is_ack: packet.kind == packet::Kind::BinaryAck,
+            is_ack: packet.kind == socket_io::Kind::BinaryAck,
             data: range_in(frame, packet.data),
             // In memory of its own: it may wait for its attachments.
             frame: Utf8Bytes::from(frame.as_str()),
@@ -516,7 +516,7 @@ mod tests {
     #[test]
     fn t29_binary_acks() {
         let frame = Utf8Bytes::from(r#"461-15[{"_placeholder":true,"num":0}]"#);
-        let packet = packet::decode(frame.get(1..).unwrap()).unwrap();
+        let packet = socket_io::decode(frame.get(1..).unwrap()).unwrap();
         let mut partial = Partial::new(&frame, &packet, false);
         assert!(partial.push(Bytes::from_static(b"x")).unwrap());
         assert!(matches!(partial.finish().unwrap(), Complete::Ack(15, _)));

@@ -4,6 +4,11 @@
 //! *without a lock*; under a short lock the bytes are fed to TLS and WebSocket and taken apart. A sender takes the
 //! same lock, encodes and writes on its own thread. The lock is held during a write, so writes have a time limit.
 
+pub(crate) mod connect;
+pub(crate) mod decoder;
+
+pub(crate) mod liveness;
+
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,17 +20,17 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{CancelToken, ReadBuffer, Secrets, Stream};
-use crate::socket::channel::{Channel, unanswered_probe};
-use crate::socket::engine::{self, Handshake};
-use crate::socket::event::{AckArgs, RawEvent};
-use crate::socket::framed::Framed;
-use crate::socket::packet::{self, Reply};
-use crate::socket::payload::{Body, Fit};
-use crate::socket::pipe::Pipe;
-use crate::socket::polling::Opened;
-use crate::socket::poster::Poster;
-use crate::socket::pulse::Clock;
-use crate::socket::tap::Tap;
+use crate::socket::connection::decoder::{Channel, unanswered_probe};
+use crate::socket::connection::liveness::Clock;
+use crate::socket::protocol::engine_io::{self, Handshake};
+use crate::socket::protocol::event::{AckArgs, RawEvent};
+use crate::socket::protocol::polling_payload::{Body, Fit};
+use crate::socket::protocol::socket_io::{self, Reply};
+use crate::socket::transport::packet_stream::Pipe;
+use crate::socket::transport::polling::receive::Opened;
+use crate::socket::transport::polling::send::Poster;
+use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::packets::Framed;
 
 /// What the server sent, taken apart.
 #[derive(Debug)]
@@ -80,7 +85,7 @@ const TRY_PATIENCE: Duration = Duration::from_millis(20);
 /// The least that a dial gets between two polls, however short the time of whoever reads is.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
 /// Leaves the namespace, and ends the session.
-const GOODBYE: [&str; 2] = [packet::DISCONNECT_FRAME, engine::CLOSE];
+const GOODBYE: [&str; 2] = [socket_io::DISCONNECT_FRAME, engine_io::CLOSE];
 /// How far the socket's read time-out may be from the wanted one.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
@@ -168,7 +173,7 @@ impl Link {
         let write_timeout = write_timeout(&handshake);
         let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
-        ws.set_config(|config| *config = super::websocket::config(largest));
+        ws.set_config(|config| *config = crate::socket::transport::websocket::handshake::config(largest));
         let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
         Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, Clock::new(skew)))
     }
@@ -312,7 +317,7 @@ impl Link {
         }
         drop(channel);
         let mut line = poster.line();
-        match poster.post(&mut line, engine::PONG, self.write_deadline()) {
+        match poster.post(&mut line, engine_io::PONG, self.write_deadline()) {
             Ok(()) => Ok(()),
             Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end)) => {
                 Err(self.channel().set_end(end))

@@ -9,13 +9,13 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 use crate::deadline;
 use crate::error::Error;
 use crate::net::ReadBuffer;
-use crate::socket::engine::{self, Frame};
-use crate::socket::event::{AckArgs, Complete, Outline, Partial, RawEvent};
-use crate::socket::link::{Arrivals, Inbound, LinkEnd, reason};
-use crate::socket::packet::{self, Kind, Reply};
-use crate::socket::pipe::{Incoming, Pipe};
-use crate::socket::polling::Poll;
-use crate::socket::pulse::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
+use crate::socket::connection::liveness::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
+use crate::socket::connection::{Arrivals, Inbound, LinkEnd, reason};
+use crate::socket::protocol::engine_io::{self, Frame};
+use crate::socket::protocol::event::{AckArgs, Complete, Outline, Partial, RawEvent};
+use crate::socket::protocol::socket_io::{self, Kind, Reply};
+use crate::socket::transport::packet_stream::{Incoming, Pipe};
+use crate::socket::transport::polling::receive::Poll;
 
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
@@ -191,7 +191,7 @@ impl Channel {
             // A server that hangs up on its own after the next packet has answered this.
             self.ping();
         }
-        let _ = self.write(Message::text(packet::DISCONNECT_FRAME));
+        let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
         if let Pipe::WebSocket(framed) = &mut self.pipe {
             framed.close();
         }
@@ -284,7 +284,7 @@ impl Channel {
             self.arrivals.confirm(number);
         }
         if result.is_ok() && !self.pipe.is_polling() && self.take_pong() {
-            self.write(Message::text(engine::PONG))?;
+            self.write(Message::text(engine_io::PONG))?;
             self.sent_before_pong = Some(self.arrivals.sent());
         }
         if let Some(end) = self.write_failed() {
@@ -337,7 +337,7 @@ impl Channel {
             into.push(Inbound::Event(RawEvent::plain(text, outline)));
             return Ok(());
         }
-        match engine::decode(&text) {
+        match engine_io::decode(&text) {
             Ok(Frame::Message(packet)) => self.accept_packet(&text, packet, into),
             Ok(Frame::Ping(_)) => {
                 // One pong answers any number of pings that came together.
@@ -368,7 +368,7 @@ impl Channel {
         if self.partial.is_some() {
             return Err(LinkEnd::new(reason::PARSE_ERROR, "text while attachments were due"));
         }
-        let packet = packet::decode(text).map_err(malformed)?;
+        let packet = socket_io::decode(text).map_err(malformed)?;
         // Only the main namespace was joined. A query after the name is of Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
         match packet.kind {

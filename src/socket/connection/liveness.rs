@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::socket::tap::Seen;
+use crate::socket::transport::websocket::frame_scanner::Seen;
 
 /// No single message may take longer than this.
 pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);

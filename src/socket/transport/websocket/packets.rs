@@ -9,11 +9,11 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::net::Stream;
 use crate::net::wire::Wire;
-use crate::socket::link::{LinkEnd, reason};
-use crate::socket::pipe::Incoming;
-use crate::socket::refusal::snippet;
-use crate::socket::tap::{Glance, Seen, Tap};
-use crate::socket::websocket::rejected_after_upgrade;
+use crate::socket::connection::{LinkEnd, reason};
+use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::transport::refusal::snippet;
+use crate::socket::transport::websocket::frame_scanner::{Glance, Seen, Tap};
+use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
 /// How long saying why the link is given up may take.
 const FAREWELL: Duration = Duration::from_secs(1);

@@ -2,10 +2,10 @@
 //!
 //! *Whoever waits, reads.* A thread that wants something from the socket takes the reader role if it is free, reads,
 //! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
-//! [keeper](crate::socket::keeper) reads when nobody waits, and dials again when the link is down.
+//! [keeper](crate::socket::session::background) reads when nobody waits, and dials again when the link is down.
 //!
 //! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. A third
-//! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either. Beneath
+//! orders what the session sends by itself (see [`standing`](crate::socket::session::scheduled)) and comes before either. Beneath
 //! the state's there is the [`Outlet`]'s, held for moments.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
-use crate::socket::connect::Target;
-use crate::socket::inbox::{Inbox, Outlet};
-use crate::socket::link::{Link, LinkEnd, reason};
-use crate::socket::log_queue::LogQueue;
-use crate::socket::policy::Policy;
+use crate::socket::connection::connect::Target;
+use crate::socket::connection::{Link, LinkEnd, reason};
+use crate::socket::session::log_queue::LogQueue;
+use crate::socket::session::policy::Policy;
+use crate::socket::session::queue::{Inbox, Outlet};
+use crate::socket::session::state::{Filed, Phase, State};
 use crate::socket::session::{Host, Limits};
-use crate::socket::state::{Filed, Phase, State};
-use crate::socket::transport::Memory;
+use crate::socket::transport::choice::Memory;
 
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;
@@ -41,7 +41,7 @@ const SLICE: Duration = Duration::from_millis(10);
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) outlet: Outlet,
-    /// See [`standing`](crate::socket::standing).
+    /// See [`standing`](crate::socket::session::scheduled).
     pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,

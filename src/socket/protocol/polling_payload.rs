@@ -9,7 +9,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 use crate::error::{Error, Result};
-use crate::socket::engine;
+use crate::socket::protocol::engine_io;
 
 pub(crate) const SEPARATOR: char = '\x1e';
 const BINARY: char = 'b';
@@ -48,7 +48,7 @@ fn decode_part(part: &str) -> Result<Part<'_>> {
             .map_err(|error| Error::protocol("the server sent bad base64").with_source(error))?;
         return Ok(Part::Binary(bytes));
     }
-    engine::decode(part)?;
+    engine_io::decode(part)?;
     Ok(Part::Text(part))
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// `max_payload` as in [`Handshake`](engine::Handshake).
+    /// `max_payload` as in [`Handshake`](engine_io::Handshake).
     pub(crate) fn new(max_payload: Option<usize>) -> Self {
         Body { text: String::new(), max: max_payload.unwrap_or(usize::MAX) }
     }

@@ -13,15 +13,15 @@ use crate::net::http::answer::{Answer, Decoder};
 use crate::net::http::exchange::{Broken, exchange};
 use crate::net::wire::Wire;
 use crate::net::{CancelToken, Stream};
-use crate::socket::connect::Target;
-use crate::socket::engine::{self, Frame, Handshake};
-use crate::socket::link::{LinkEnd, reason};
-use crate::socket::payload::{self, Part, SEPARATOR};
-use crate::socket::pipe::Incoming;
-use crate::socket::poster::Poster;
-use crate::socket::refusal::refused;
-use crate::socket::site::Site;
-use crate::socket::tap::Seen;
+use crate::socket::connection::connect::Target;
+use crate::socket::connection::{LinkEnd, reason};
+use crate::socket::protocol::engine_io::{self, Frame, Handshake};
+use crate::socket::protocol::polling_payload::{self, Part, SEPARATOR};
+use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::transport::polling::request::Site;
+use crate::socket::transport::polling::send::Poster;
+use crate::socket::transport::refusal::refused;
+use crate::socket::transport::websocket::frame_scanner::Seen;
 
 /// So many answers in a row without anything in them, each sooner than `QUICK` after the last, and the next poll
 /// has to wait for `PAUSE`.
@@ -87,9 +87,9 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let no_open = || Error::protocol("the answer to the first poll is not an open packet");
     let mut payload = Payload::new(answer.body).map_err(|_| no_open())?;
     let Some(Ok(Incoming::Text(first))) = payload.next() else { return Err(no_open()) };
-    let Ok(Frame::Open(json)) = engine::decode(&first) else { return Err(no_open()) };
+    let Ok(Frame::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
     let handshake = Handshake::parse(json)?;
-    site.set_session(&engine::session_id(json)?);
+    site.set_session(&engine_io::session_id(json)?);
 
     if !keep_alive {
         stream = site.dial(deadline, cancel)?;
@@ -258,7 +258,7 @@ impl Payload {
             Some((part, behind)) => (part, Some(self.text.len() - behind.len())),
             None => (rest, None),
         };
-        let packet = payload::decode(part).next()?.map(|part| match part {
+        let packet = polling_payload::decode(part).next()?.map(|part| match part {
             Part::Text(text) => Incoming::Text(text.into()),
             Part::Binary(bytes) => Incoming::Binary(bytes.into()),
         });

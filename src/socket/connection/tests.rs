@@ -8,7 +8,7 @@ use tungstenite::protocol::Role;
 
 use super::*;
 use crate::net::wire::Wire;
-use crate::socket::websocket::config;
+use crate::socket::transport::websocket::handshake::config;
 
 type Peer = WebSocket<TcpStream>;
 

@@ -1,5 +1,17 @@
 //! The session: links come and go, the session stays. How its threads share the work is in
-//! [`shared`](crate::socket::shared).
+//! [`shared`](crate::socket::session::reader).
+
+mod background;
+mod backoff;
+mod ended;
+mod log_queue;
+pub(crate) mod policy;
+pub(crate) mod queue;
+mod reader;
+pub(crate) mod scheduled;
+pub(crate) mod sender;
+mod state;
+pub(crate) mod subscription;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,18 +22,17 @@ use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::connect::{ConnectFailure, Target};
-use crate::socket::event::{AckArgs, RawEvent};
-use crate::socket::inbox::Item;
-use crate::socket::keeper;
-use crate::socket::line::{Line, Unsent};
-use crate::socket::link::{Link, LinkEnd, reason};
-use crate::socket::log_queue::note;
-use crate::socket::packet;
-use crate::socket::policy::Policy;
-use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{Filed, Phase, State};
-use crate::socket::watch::{Filter, Watching};
+use crate::socket::connection::connect::{ConnectFailure, Target};
+use crate::socket::connection::{Link, LinkEnd, reason};
+use crate::socket::protocol::event::{AckArgs, RawEvent};
+use crate::socket::protocol::socket_io;
+use crate::socket::session::log_queue::note;
+use crate::socket::session::policy::Policy;
+use crate::socket::session::queue::Item;
+use crate::socket::session::reader::{Shared, Waiter};
+use crate::socket::session::sender::{Line, Unsent};
+use crate::socket::session::state::{Filed, Phase, State};
+use crate::socket::session::subscription::{Filter, Watching};
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
 /// Runs on the thread that dials, never under a lock.
@@ -98,7 +109,7 @@ impl Session {
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
-        let keeper = keeper::start(Arc::clone(&shared))?;
+        let keeper = background::start(Arc::clone(&shared))?;
         Ok(Session {
             id: SessionId::next(),
             shared,
@@ -123,7 +134,7 @@ impl Session {
     /// As [`emit`](Session::emit).
     pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
-        self.shared.try_send(packet::encode_event(name, None, payload)?.into())
+        self.shared.try_send(socket_io::encode_event(name, None, payload)?.into())
     }
 
     /// As [`emit`](Session::emit); tells which link it went out on.
@@ -132,7 +143,7 @@ impl Session {
     /// As [`emit`](Session::emit).
     pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
         self.shared.check_process()?;
-        let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
         self.shared.send_when_up(&frame, until).map(|(_, generation, _)| generation)
     }
 
@@ -168,7 +179,7 @@ impl Session {
     ) -> Result<AckArgs> {
         self.shared.check_process()?;
         let id = self.shared.lock().fresh_id();
-        let frame = Utf8Bytes::from(packet::encode_event(name, Some(id), payload)?);
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, Some(id), payload)?);
         self.shared.lock().acks.insert(id, None);
         let outcome = self.shared.send_when_up(&frame, until).and_then(|(link, generation, number)| {
             let deadline = deadline::after(timeout);
@@ -205,9 +216,9 @@ impl Session {
     pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
         // First, because a payload that cannot be encoded must not use the answer up.
-        let payload = packet::encode_payload(payload)?;
+        let payload = socket_io::encode_payload(payload)?;
         let (id, generation) = event.take_ack()?;
-        let frame = Utf8Bytes::from(packet::ack_frame(id, &payload));
+        let frame = Utf8Bytes::from(socket_io::ack_frame(id, &payload));
         let link = {
             let state = self.shared.lock();
             if state.is_closed() {

@@ -7,10 +7,10 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::wire::Wire;
-use crate::socket::framed::Framed;
-use crate::socket::link::LinkEnd;
-use crate::socket::polling::Poll;
-use crate::socket::tap::Seen;
+use crate::socket::connection::LinkEnd;
+use crate::socket::transport::polling::receive::Poll;
+use crate::socket::transport::websocket::frame_scanner::Seen;
+use crate::socket::transport::websocket::packets::Framed;
 
 /// One Engine.IO packet, or an attachment.
 #[derive(Debug)]

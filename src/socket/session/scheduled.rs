@@ -1,6 +1,6 @@
 //! What a session sends by itself: again and again while it lives, or as soon as the link is back.
 //!
-//! The [keeper](crate::socket::keeper) does it. What belongs together is kept in order by a lock of its own
+//! The [keeper](crate::socket::session::background) does it. What belongs together is kept in order by a lock of its own
 //! ([`Shared::orders`]), which is taken before the state's and may be held while something is sent.
 
 use std::collections::VecDeque;
@@ -12,13 +12,13 @@ use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
-use crate::socket::line::Unsent;
-use crate::socket::link::Link;
-use crate::socket::log_queue::{LogQueue, note};
-use crate::socket::packet;
+use crate::socket::connection::Link;
+use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
-use crate::socket::shared::Shared;
-use crate::socket::state::Phase;
+use crate::socket::session::log_queue::{LogQueue, note};
+use crate::socket::session::reader::Shared;
+use crate::socket::session::sender::Unsent;
+use crate::socket::session::state::Phase;
 
 /// How much may wait for a link that does not come back. The oldest goes first.
 const MOST_PENDING: usize = 1024;
@@ -140,7 +140,7 @@ impl Session {
     ) -> Result<Repeating> {
         let shared = Arc::clone(self.shared());
         shared.check_process()?;
-        let last = Utf8Bytes::from(packet::encode_event(name, None, last)?);
+        let last = Utf8Bytes::from(socket_io::encode_event(name, None, last)?);
         let id = shared.lock().fresh_id();
         let repeating = Repeating { shared, id, every, last, abandoned: false };
         repeating.set(name, payload)?;
@@ -154,7 +154,7 @@ impl Session {
     /// `Invalid`, `Closed`.
     pub(crate) fn deliver(&self, name: &str, payload: &impl Serialize) -> Result<bool> {
         self.shared().check_process()?;
-        self.shared().deliver(packet::encode_event(name, None, payload)?.into())
+        self.shared().deliver(socket_io::encode_event(name, None, payload)?.into())
     }
 }
 
@@ -164,7 +164,7 @@ impl Repeating {
     /// # Errors
     /// `Invalid`, `Closed`.
     pub(crate) fn set(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
         let _in_order = self.shared.orders();
         let blocked = {
             let mut state = self.shared.lock();

@@ -8,9 +8,9 @@ use crate::error::Error;
 use crate::net::http::answer::{Answer, Decoder};
 use crate::net::http::exchange::{Broken, exchange};
 use crate::net::{Secrets, Stream};
-use crate::socket::link::{LinkEnd, SendFailure, reason};
-use crate::socket::refusal::refused;
-use crate::socket::site::Site;
+use crate::socket::connection::{LinkEnd, SendFailure, reason};
+use crate::socket::transport::polling::request::Site;
+use crate::socket::transport::refusal::refused;
 
 /// A connection that was idle for longer is not used again: Node's servers close theirs after five seconds, and a
 /// message must not meet that moment.

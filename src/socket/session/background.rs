@@ -2,7 +2,7 @@
 //!
 //! It sleeps as long as somebody holds the reader role. When the role has been free for a moment (a handler is
 //! busy) it reads in its place, so that heartbeats are answered; as soon as somebody waits again, it steps back.
-//! What is to be sent again and again ([`standing`](crate::socket::standing)) it sends when it is due.
+//! What is to be sent again and again ([`standing`](crate::socket::session::scheduled)) it sends when it is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, MutexGuard};
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::backoff::Cause;
-use crate::socket::connect::ConnectFailure;
-use crate::socket::line::Line;
-use crate::socket::link::Link;
-use crate::socket::shared::Shared;
-use crate::socket::state::{Phase, State};
+use crate::socket::connection::Link;
+use crate::socket::connection::connect::ConnectFailure;
+use crate::socket::session::backoff::Cause;
+use crate::socket::session::reader::Shared;
+use crate::socket::session::sender::Line;
+use crate::socket::session::state::{Phase, State};
 
 /// How long the role may be free before the keeper takes it: longer than a quick handler, far shorter than any
 /// pingTimeout.

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind};
-use crate::socket::backoff::{self, Cause};
-use crate::socket::ended::Ended;
-use crate::socket::event::AckArgs;
-use crate::socket::inbox::{Inbox, Item};
-use crate::socket::link::{Inbound, Link, LinkEnd, reason};
-use crate::socket::log_queue::{LogQueue, note};
-use crate::socket::packet::Recovery;
-use crate::socket::policy::{Policy, SentAway};
-use crate::socket::standing::Standing;
-use crate::socket::watch::Watch;
+use crate::socket::connection::{Inbound, Link, LinkEnd, reason};
+use crate::socket::protocol::event::AckArgs;
+use crate::socket::protocol::socket_io::Recovery;
+use crate::socket::session::backoff::{self, Cause};
+use crate::socket::session::ended::Ended;
+use crate::socket::session::log_queue::{LogQueue, note};
+use crate::socket::session::policy::{Policy, SentAway};
+use crate::socket::session::queue::{Inbox, Item};
+use crate::socket::session::scheduled::Standing;
+use crate::socket::session::subscription::Watch;
 
 /// Where the session is.
 #[derive(Debug, Clone)]

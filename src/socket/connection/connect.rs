@@ -7,14 +7,14 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{ApiUrl, CancelToken, Dialer, Secrets, Stream};
-use crate::socket::engine::{self, Frame, Handshake};
-use crate::socket::link::{Inbound, Link, LinkEnd, SendFailure};
-use crate::socket::packet::{self, Recovery, Reply};
-use crate::socket::polling;
-use crate::socket::refusal::{is_about_credentials, refused_connect};
-use crate::socket::tap::Tap;
-use crate::socket::transport::{Memory, Transport, polling_may_cure};
-use crate::socket::websocket::{rejected_after_upgrade, remaining, upgrade};
+use crate::socket::connection::{Inbound, Link, LinkEnd, SendFailure};
+use crate::socket::protocol::engine_io::{self, Frame, Handshake};
+use crate::socket::protocol::socket_io::{self, Recovery, Reply};
+use crate::socket::transport::choice::{Memory, Transport, polling_may_cure};
+use crate::socket::transport::polling::receive;
+use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
+use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
 
 /// Where to connect, and how.
 #[derive(Debug, Clone)]
@@ -108,7 +108,7 @@ pub(crate) fn connect(
     memory: &Memory,
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
-    let hello = packet::encode_connect(auth, recovery)?;
+    let hello = socket_io::encode_connect(auth, recovery)?;
     let link = open(target, memory, cancel)?;
 
     link.send(hello.into()).map_err(|failure| match failure {
@@ -184,14 +184,14 @@ fn open_websocket(target: &Target, deadline: Instant, cancel: &CancelToken) -> R
     };
     let mut ws = upgrade(stream, target).map_err(judged)?;
     let text = first_text(&mut ws).map_err(judged)?;
-    let Ok(Frame::Open(json)) = engine::decode(&text) else {
+    let Ok(Frame::Open(json)) = engine_io::decode(&text) else {
         return Err((Error::protocol("the server's first message is not an open packet"), false));
     };
     Handshake::parse(json).and_then(|handshake| Link::new(ws, handshake)).map_err(|error| (error, false))
 }
 
 fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link> {
-    Link::polling(polling::open(target, deadline, cancel)?)
+    Link::polling(receive::open(target, deadline, cancel)?)
 }
 
 fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
@@ -401,7 +401,7 @@ mod tests {
 
     #[test]
     fn keys_of_the_credentials_win() {
-        let frame = |auth| packet::encode_connect(auth, Some(&recovery()));
+        let frame = |auth| socket_io::encode_connect(auth, Some(&recovery()));
         assert_eq!(frame(r#"{"pid":"mine"}"#).unwrap(), r#"40{"offset":"last","pid":"mine"}"#);
         assert_eq!(frame("{}").unwrap(), r#"40{"offset":"last","pid":"secret"}"#);
         assert_eq!(frame("[]").unwrap_err().kind(), ErrorKind::Invalid);

@@ -9,14 +9,14 @@ use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::connect::{ConnectFailure, Connected, connect};
-use crate::socket::inbox::Item;
-use crate::socket::link::{Link, LinkEnd, SendFailure, reason};
-use crate::socket::log_queue::note;
-use crate::socket::packet;
-use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{Filed, Phase};
-use crate::socket::watch::{Filter, Watching};
+use crate::socket::connection::connect::{ConnectFailure, Connected, connect};
+use crate::socket::connection::{Link, LinkEnd, SendFailure, reason};
+use crate::socket::protocol::socket_io;
+use crate::socket::session::log_queue::note;
+use crate::socket::session::queue::Item;
+use crate::socket::session::reader::{Shared, Waiter};
+use crate::socket::session::state::{Filed, Phase};
+use crate::socket::session::subscription::{Filter, Watching};
 
 /// One link, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl<'a> Line<'a> {
     /// # Errors
     /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
         let number = self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)?;
         self.last.fetch_max(number, Ordering::Relaxed);
         Ok(())

@@ -13,9 +13,9 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::Head;
 use crate::net::{ApiUrl, Secrets, Stream};
-use crate::socket::connect::Target;
-use crate::socket::refusal::refused;
-use crate::socket::tap::Tap;
+use crate::socket::connection::connect::Target;
+use crate::socket::transport::refusal::refused;
+use crate::socket::transport::websocket::frame_scanner::Tap;
 
 /// The default path of Socket.IO servers. The slash at the end belongs to it.
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -25,7 +25,7 @@ pub(crate) const MAX_MESSAGE: usize = 16 << 20;
 /// Room for automatic pongs besides one message of ours.
 const WRITE_SLACK: usize = 256 << 10;
 /// Small, because every agent of a process has one, and most messages do not come this way: see
-/// [`Tap`](crate::socket::tap). It grows when messages are larger.
+/// [`Tap`](crate::socket::transport::websocket::frame_scanner). It grows when messages are larger.
 const READ_BUFFER: usize = 256;
 
 /// How long the body of a refusal may take.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::socket::event::RawEvent;
+use crate::socket::protocol::event::RawEvent;
 
 /// What the consumer gets, in order.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::ops::Deref;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::event::RawEvent;
-use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{Phase, State};
+use crate::socket::protocol::event::RawEvent;
+use crate::socket::session::reader::{Shared, Waiter};
+use crate::socket::session::state::{Phase, State};
 
 /// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;

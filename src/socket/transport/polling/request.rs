@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
 use crate::net::{CancelToken, Secrets, Stream};
-use crate::socket::connect::Target;
-use crate::socket::websocket::header_value;
+use crate::socket::connection::connect::Target;
+use crate::socket::transport::websocket::handshake::header_value;
 
 /// The slash belongs to the default path of Socket.IO servers.
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
