@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::outgoing::EditMessage;
+use crate::agent::send::outgoing::EditMessage;
 use crate::agent::{Outgoing, Room};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::agent::split;
+use crate::agent::send::split;
 use crate::agent::{Agent, Outgoing};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::agent::backfill;
 use crate::agent::event::complaint_of;
 use crate::agent::history::Since;
-use crate::agent::outgoing::{Outgoing, POST_MARK};
+use crate::agent::send::outgoing::{Outgoing, POST_MARK};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, User};

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::agent::event::complaint_of;
-use crate::agent::outgoing::EditMessage;
-use crate::agent::post::same_words;
+use crate::agent::send::confirm::same_words;
+use crate::agent::send::outgoing::EditMessage;
 use crate::agent::{Agent, MessageRef, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::agent::post::{Doubt, Failed, Post, new_mark};
+use crate::agent::send::confirm::{Doubt, Failed, Post, new_mark};
 use crate::agent::{Agent, Inner, Outgoing};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message};

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use serde::Serialize;
 
-use crate::agent::extras::Extras;
-use crate::agent::split::{self, Part};
+use crate::agent::send::metadata::Extras;
+use crate::agent::send::split::{self, Part};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
 

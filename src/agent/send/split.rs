@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::agent::grapheme;
+use crate::agent::send::grapheme;
 
 /// A piece of a text, and what stands around it so that it reads well alone.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::exchange::{ExchangeLimit, Exchanges};
+use crate::agent::respond::rate_limit::{ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, RecvError};
 use crate::deadline;
 use crate::error::Result;

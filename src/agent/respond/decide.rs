@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::Agent;
-use crate::agent::mention::is_mentioned;
+use crate::agent::respond::mention::is_mentioned;
 use crate::model::{Message, MessageId, MessageType, User};
 
 /// What [`Agent::decide`](crate::Agent::decide) says about a message.
