@@ -23,7 +23,7 @@ fn main() {
 fn join(url: &str) -> Agent {
     let token = TOKEN.parse().expect("a token");
     let agent = Agent::builder().api_url(url).connect(token).expect("connects");
-    agent.join("lobby").expect("joins");
+    agent.set_home(&agent.join("lobby").expect("joins")).expect("joins");
     agent
 }
 
@@ -32,7 +32,7 @@ fn events(bencher: Bencher<'_, '_>, size: usize) {
     let agent = join(&replay::start());
     let mut events = agent.events();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
-        agent.emit("flood", &json!({ "count": BATCH, "size": size })).expect("a send");
+        agent.raw().emit("flood", &json!({ "count": BATCH, "size": size })).expect("a send");
         let messages = events.by_ref().filter(|event| matches!(event, Ok(Event::Message(_))));
         assert_eq!(messages.take(BATCH).count(), BATCH);
     });
@@ -52,7 +52,7 @@ fn events_bare(bencher: Bencher<'_, '_>, size: usize) {
 fn events_by_threads(bencher: Bencher<'_, '_>, threads: usize) {
     let agent = join(&replay::start());
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
-        agent.emit("flood", &json!({ "count": BATCH, "size": 120 })).expect("a send");
+        agent.raw().emit("flood", &json!({ "count": BATCH, "size": 120 })).expect("a send");
         let taken = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..threads {

@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     let secret = std::env::var("WEBHOOK_SECRET").unwrap_or_default();
     let mut subscription = client.webhooks(&agency.id).create(events_url, events);
     if !secret.is_empty() {
-        subscription = subscription.secret(secret);
+        subscription = subscription.secret(secret.try_into()?);
     }
     println!("subscription {}", subscription.send()?.id);
     Ok(())

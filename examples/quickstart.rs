@@ -32,8 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Somebody else: says hello, and prints what is said.
     let ben = new_agent(&url, "bob", "ben")?;
-    ben.join("lobby")?;
-    ben.send(format!("@{larry_name} are you there?"))?;
+    ben.join("lobby")?.send(format!("@{larry_name} are you there?"))?;
     for event in ben.events() {
         if let Event::Message(msg) = event? {
             println!("  {}: {}", msg.sender_username, msg.content);

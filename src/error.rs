@@ -1,5 +1,6 @@
 //! The one error type of the crate.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
@@ -44,7 +45,7 @@ pub enum ErrorKind {
     NotSent,
     /// The connection broke while the message was being sent: it may or may not have arrived.
     MaybeSent,
-    /// The agent was closed.
+    /// The agent was closed here, or has ended. [`Error::may_have_been_sent`] says whether a message was under way.
     Closed,
 }
 
@@ -75,7 +76,13 @@ struct Inner {
     server_message: Option<String>,
     retry_after: Option<Duration>,
     request_id: Option<Box<str>>,
+    /// Whatever the kind is, trying again may work.
+    retryable: bool,
+    /// A message was under way when the agent was closed.
+    cut_off: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    /// What a layer above has to say that this file knows nothing of.
+    detail: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Error {
@@ -94,7 +101,10 @@ impl Error {
             server_message: None,
             retry_after: None,
             request_id: None,
+            retryable: false,
+            cut_off: false,
             source: None,
+            detail: None,
         }))
     }
 
@@ -114,8 +124,17 @@ impl Error {
         Self::new(ErrorKind::Timeout, message)
     }
 
+    /// For what was not begun, or does nothing that could have arrived.
     pub(crate) fn closed() -> Self {
-        Self::new(ErrorKind::Closed, "the agent is closed: connect a new one")
+        Self::new(ErrorKind::Closed, "the agent was closed here: nothing more is sent")
+    }
+
+    /// For what was under way when the agent was closed here: it may have arrived.
+    pub(crate) fn cut_off_by_close() -> Self {
+        let text = "the agent was closed here while this was under way: it may or may not have arrived";
+        let mut error = Self::new(ErrorKind::Closed, text);
+        error.0.cut_off = true;
+        error
     }
 
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -129,6 +148,15 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_detail(mut self, detail: impl Any + Send + Sync) -> Self {
+        self.0.detail = Some(Box::new(detail));
+        self
+    }
+
+    pub(crate) fn detail<T: Any>(&self) -> Option<&T> {
+        self.0.detail.as_deref()?.downcast_ref()
+    }
+
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.0.status = Some(status);
         self
@@ -136,6 +164,12 @@ impl Error {
 
     pub(crate) fn with_server_message(mut self, message: impl Into<String>) -> Self {
         self.0.server_message = Some(message.into());
+        self
+    }
+
+    /// Says that trying again may work, although the kind does not.
+    pub(crate) fn with_retryable(mut self) -> Self {
+        self.0.retryable = true;
         self
     }
 
@@ -165,6 +199,13 @@ impl Error {
         self
     }
 
+    /// The same error for something of which a part was sent before. That the agent was closed stays visible.
+    pub(crate) fn sent_in_part(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.cut_off = true;
+        let kind = if self.is_closed() { ErrorKind::Closed } else { ErrorKind::MaybeSent };
+        self.reworded(kind, message)
+    }
+
     /// What went wrong, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -181,7 +222,8 @@ impl Error {
         self.0.server_message.as_deref()
     }
 
-    /// How long the server asks to wait before the next try (`Retry-After`).
+    /// How long the server asks to wait before the next try (`Retry-After`), in whole seconds, 24 hours at most. A date
+    /// is read by the server's own clock.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
@@ -196,9 +238,15 @@ impl Error {
         self.kind() == ErrorKind::Timeout
     }
 
-    /// The agent was closed by this program. Nothing more comes.
+    /// The agent was closed by this program, or has ended. Nothing more comes.
     pub fn is_closed(&self) -> bool {
         self.kind() == ErrorKind::Closed
+    }
+
+    /// What was to be sent may have arrived, and may not: the connection broke in the middle
+    /// ([`MaybeSent`](ErrorKind::MaybeSent)), or the agent was closed ([`Closed`](ErrorKind::Closed)).
+    pub fn may_have_been_sent(&self) -> bool {
+        self.kind() == ErrorKind::MaybeSent || self.0.cut_off
     }
 
     /// The token is the problem: wrong, expired, revoked, or of an agent that is not verified.
@@ -214,8 +262,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             ErrorKind::Connect | ErrorKind::RateLimited | ErrorKind::NotSent => true,
-            ErrorKind::Server => matches!(self.status(), Some(502..=504)),
-            _ => false,
+            ErrorKind::Server if matches!(self.status(), Some(502..=504)) => true,
+            _ => self.0.retryable,
         }
     }
 }

@@ -5,19 +5,21 @@
 
 // First: its macros are for all.
 #[macro_use]
-mod json;
+pub mod model;
 
 pub mod agent;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
+mod complaint;
 pub mod config;
 mod deadline;
 mod error;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod model;
+mod json;
+mod logging;
 mod net;
 pub mod rest;
 mod socket;
@@ -38,4 +40,5 @@ pub use model::{
 };
 #[doc(inline)]
 pub use rest::Client;
+pub use serde_json::{Map, Value};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

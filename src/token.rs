@@ -5,10 +5,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
-use crate::json::{Json, Mistake, Read};
+use crate::json::read_text;
 
 const PAT_PREFIX: &str = "cru_";
 const CLAIM_PREFIX: &str = "cru_claim_";
@@ -31,13 +32,20 @@ impl Drop for Secret {
 impl Secret {
     /// What a person has typed or copied.
     fn typed(what: &str, text: &str, check: fn(&str) -> Result<()>) -> Result<Self> {
-        // As a line of a settings file may have it.
-        if text.trim_start().starts_with(['"', '\'']) {
-            return Err(Error::invalid(format!("the {what} is in quotes: leave them out")));
-        }
+        refuse_placeholders(what, text)?;
         let secret = Secret::parse(what, text)?;
         check(&secret.0)?;
         Ok(secret)
+    }
+
+    /// A secret that may have white space within it, such as a phrase.
+    fn phrase(what: &str, text: &str) -> Result<Self> {
+        refuse_placeholders(what, text)?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(Error::invalid(format!("the {what} is empty")));
+        }
+        Ok(Secret(text.to_owned()))
     }
 
     /// Checks what every credential has in common: it must fit into an HTTP header unchanged.
@@ -58,6 +66,33 @@ impl Secret {
     }
 }
 
+/// Refuses what stands where a credential should be: the quotes of a settings file, the words that programs write for
+/// "nothing", the examples of documentation.
+fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
+    const NOTHING: [&str; 6] = ["null", "undefined", "none", "nil", "nan", "[object object]"];
+    const QUOTES: [char; 3] = ['"', '\'', '`'];
+    let text = text.trim();
+    if text.starts_with(QUOTES) || text.ends_with(QUOTES) {
+        return Err(Error::invalid(format!("the {what} is in quotes: leave them out")));
+    }
+    if NOTHING.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+        return Err(Error::invalid(format!(
+            "the {what} is one of the words that programs write for \"nothing\", such as null or undefined: it was \
+             not set where it came from"
+        )));
+    }
+    // `sk_xx`, `cru_…`, `<token>`.
+    let body = text.split_once('_').map_or(text, |(_, body)| body);
+    let is_filler =
+        body.chars().count() > 1 && body.chars().all(|c| matches!(c, 'x' | 'X' | '.' | '*' | '…'));
+    if is_filler || (text.starts_with('<') && text.ends_with('>')) {
+        return Err(Error::invalid(format!(
+            "the {what} is the placeholder of an example: put the real one there"
+        )));
+    }
+    Ok(())
+}
+
 /// The parts that the types share. The check is the type's own.
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
@@ -75,7 +110,7 @@ macro_rules! token {
         impl FromStr for $name {
             type Err = Error;
 
-            /// White space around the token is ignored.
+            /// White space around it is left out, such as the line break at the end of a file.
             ///
             /// # Errors
             /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
@@ -94,6 +129,14 @@ macro_rules! token {
             }
         }
 
+        impl TryFrom<&String> for $name {
+            type Error = Error;
+
+            fn try_from(text: &String) -> Result<Self> {
+                text.parse()
+            }
+        }
+
         impl TryFrom<String> for $name {
             type Error = Error;
 
@@ -106,16 +149,14 @@ macro_rules! token {
             }
         }
 
-        impl Read for $name {
-            #[inline]
-            fn read(json: Json<'_>) -> Result<Self, Mistake> {
-                // Whatever the server calls a token is one: the strict check is for what people type.
-                let secret = Secret::parse($what, json.text()?);
-                secret.map($name).map_err(|_| Mistake::wrong(concat!("this is no ", $what)))
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                read_text(deserializer, $what, |text| {
+                    // Whatever the server calls a token is one: the strict check is for what people type.
+                    Secret::parse($what, text).map($name).map_err(|_| concat!("this is no ", $what))
+                })
             }
         }
-
-        deserialize!($name);
     };
 }
 
@@ -210,6 +251,9 @@ token! {
 }
 
 /// What the deliveries of a webhook subscription are signed with: any text.
+///
+/// Made with `"…".parse()?` or `try_into()`, which leave out white space around it, as for all credentials.
+/// [`verbatim`](WebhookSecret::verbatim) takes it as it is.
 #[derive(Clone)]
 pub struct WebhookSecret(Secret);
 
@@ -218,28 +262,66 @@ impl WebhookSecret {
     pub fn expose(&self) -> &str {
         &self.0.0
     }
-}
 
-impl From<&str> for WebhookSecret {
-    fn from(text: &str) -> Self {
-        WebhookSecret(Secret(text.to_owned()))
+    /// Takes the text as it is, with the white space around it: for a secret that was made with some elsewhere. Read
+    /// from a file, it most likely ends in a line break that is no part of it.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if there is nothing but white space: anybody could sign with that.
+    pub fn verbatim(text: impl Into<String>) -> Result<Self> {
+        let secret = Secret(text.into());
+        if secret.0.trim().is_empty() {
+            return Err(Error::invalid("the webhook secret is empty"));
+        }
+        Ok(WebhookSecret(secret))
     }
 }
 
-impl From<String> for WebhookSecret {
-    fn from(text: String) -> Self {
-        WebhookSecret(Secret(text))
+impl FromStr for WebhookSecret {
+    type Err = Error;
+
+    /// White space around it is left out, such as the line break at the end of a file.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+    fn from_str(text: &str) -> Result<Self> {
+        Secret::phrase("webhook secret", text).map(WebhookSecret)
     }
 }
 
-impl Read for WebhookSecret {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        json.text().map(WebhookSecret::from)
+impl TryFrom<&str> for WebhookSecret {
+    type Error = Error;
+
+    fn try_from(text: &str) -> Result<Self> {
+        text.parse()
     }
 }
 
-deserialize!(WebhookSecret);
+impl TryFrom<&String> for WebhookSecret {
+    type Error = Error;
+
+    fn try_from(text: &String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for WebhookSecret {
+    type Error = Error;
+
+    /// The given string is wiped.
+    fn try_from(mut text: String) -> Result<Self> {
+        let secret = text.parse();
+        text.zeroize();
+        secret
+    }
+}
+
+impl<'de> Deserialize<'de> for WebhookSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        // An empty one vouches for nothing: `verify` says so.
+        read_text(deserializer, "a webhook secret", |text| Ok(WebhookSecret(Secret(text.into()))))
+    }
+}
 
 /// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
@@ -401,6 +483,64 @@ mod tests {
         }
         let token: AgentToken = serde_json::from_str("\"'sk_1\"").unwrap();
         assert_eq!(token.expose(), "'sk_1");
+    }
+
+    /// Every type that is made from text.
+    fn parsed(text: &str) -> [Result<String>; 7] {
+        [
+            text.parse::<SessionToken>().map(|it| it.expose().to_owned()),
+            text.parse::<AgentToken>().map(|it| it.expose().to_owned()),
+            text.parse::<HookKey>().map(|it| it.expose().to_owned()),
+            text.parse::<MetricsKey>().map(|it| it.expose().to_owned()),
+            text.parse::<ClaimUrl>().map(|it| it.expose().to_owned()),
+            text.parse::<WebhookSecret>().map(|it| it.expose().to_owned()),
+            // Has a form of its own, which none of these texts has.
+            text.parse::<PersonalAccessToken>().map(|it| it.expose().to_owned()),
+        ]
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused_by_all_alike() {
+        for text in [
+            "",
+            " ",
+            "\n",
+            "\t \r\n",
+            "\u{3000}",
+            "null",
+            "undefined",
+            " NULL\n",
+            "None",
+            "nil",
+            "\"sk_xx\"",
+            "'sk_1'",
+            "sk_1\"",
+            "`sk_1`",
+            "sk_xx",
+            "sk_XXXX",
+            "sk_...",
+            "xxx",
+            "***",
+            "<your token>",
+        ] {
+            for secret in parsed(text) {
+                let error = secret.expect_err(text);
+                assert_eq!(error.kind(), crate::ErrorKind::Invalid, "{text:?}");
+                assert!(!text.contains("sk_") || !error.to_string().contains("sk_"), "{error}");
+            }
+        }
+        assert!("null".parse::<ClaimCode>().is_err());
+        assert!(WebhookSecret::verbatim(" \n").is_err());
+    }
+
+    #[test]
+    fn white_space_around_a_secret_is_left_out_by_all_alike() {
+        for secret in parsed(" sk_1234\r\n").into_iter().take(6) {
+            assert_eq!(secret.unwrap(), "sk_1234");
+        }
+        assert_eq!("only we know\n".parse::<WebhookSecret>().unwrap().expose(), "only we know");
+        assert_eq!(WebhookSecret::verbatim("mine\n").unwrap().expose(), "mine\n");
+        assert_eq!(WebhookSecret::try_from(" mine ".to_owned()).unwrap().expose(), "mine");
     }
 
     #[test]

@@ -42,3 +42,33 @@ fn a_child_is_refused_and_the_parent_goes_on() {
         }
     }
 }
+
+/// Parent and child would share sockets, and each would read the other's answers.
+#[test]
+fn a_client_is_refused_in_a_child_and_the_parent_goes_on() {
+    let _watchdog = watchdog(Duration::from_secs(30));
+    let stage = Stage::new();
+    let client = stage.client();
+    // So that there is a connection to share.
+    assert_eq!(client.account().me().unwrap().username, "alice");
+    let (mut ours, mut childs) = UnixStream::pair().unwrap();
+    match fork().unwrap() {
+        Fork::Child => {
+            let refused = client.account().me().is_err_and(|error| error.kind() == ErrorKind::Closed);
+            drop(client);
+            let _ = write!(childs, "{refused}");
+            std::process::exit(0);
+        }
+        Fork::Parent(child) => {
+            drop(childs);
+            let mut said = String::new();
+            ours.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            ours.read_to_string(&mut said).unwrap();
+            waitpid(child).unwrap();
+            assert_eq!(said, "true");
+            for _ in 0..30 {
+                assert_eq!(client.account().me().unwrap().username, "alice");
+            }
+        }
+    }
+}

@@ -13,9 +13,10 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{Stage, watchdog};
+use common::{Response, ScriptedServer, Stage, watchdog};
 use crustocean::{
     Agent, AgentToken, Client, Error, HookKey, PersonalAccessToken, SessionToken,
+    agent::Transport,
     rest::HookClient,
     webhook::{PromptReply, PromptRequest, WebhookEvent, WebhookSecret},
 };
@@ -30,7 +31,7 @@ impl log::Log for Everything {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // tungstenite and ureq trace whole requests and messages; the README says so. What is ours, and anything
+        // tungstenite traces whole messages; the README says so. What is ours, and anything
         // that is not `trace`, must be clean.
         if record.target().starts_with("crustocean") || record.level() < log::Level::Trace {
             let _ =
@@ -48,6 +49,102 @@ fn show(out: &mut String, error: &Error) {
         let _ = write!(out, " {cause} {cause:?}");
         source = cause.source();
     }
+}
+
+/// How a server may quote what it was sent.
+fn quotes(secret: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    vec![
+        secret.to_owned(),
+        secret.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        secret.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect(),
+        STANDARD.encode(secret),
+        STANDARD.encode(format!("user:{secret}")),
+    ]
+}
+
+/// Refuses whatever is asked for, and quotes the secrets of the request.
+fn quoting(status: u16, secrets: Vec<String>) -> ScriptedServer {
+    let server = ScriptedServer::start_before_upgrade({
+        let secrets = secrets.clone();
+        move |conn| {
+            let secret = secrets.get(conn.index % secrets.len()).cloned().unwrap_or_default();
+            if conn.index % 3 == 0 {
+                conn.accept();
+                conn.open(Duration::from_secs(25), Duration::from_secs(20));
+                conn.next_text("CONNECT");
+                conn.send_text(format!(r#"44{{"message":"bad token {secret}"}}"#));
+                conn.until_gone(Duration::from_secs(1));
+            } else if conn.index % 3 == 1 {
+                let body = format!(r#"{{"error":"unknown {secret}"}}"#);
+                let head = format!("HTTP/1.1 403 No\r\nContent-Length: {}\r\n\r\n", body.len());
+                conn.send_raw_bytes(format!("{head}{body}").as_bytes());
+            } else {
+                let head = format!("HTTP/1.1 302 There\r\nLocation: https://{secret}.example/{secret}\r\n");
+                conn.send_raw_bytes(format!("{head}Content-Length: 0\r\n\r\n").as_bytes());
+            }
+        }
+    });
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    server.on_all(move |request| {
+        let secret = secrets[turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % secrets.len()].clone();
+        if request.path == "/api/auth/agent" && status == 200 {
+            let user = serde_json::json!({"id": "u", "username": "larry"});
+            return Response::json(200, serde_json::json!({"token": "sess_do_not_print_me", "user": user}));
+        }
+        // As it is: the escapes are part of the body.
+        Response::text(if status == 200 { 418 } else { status }, format!(r#"{{"error":"bad {secret}"}}"#))
+            .header("X-Request-Id", &secret)
+    });
+    server
+}
+
+#[test]
+fn a_server_that_quotes_secrets_does_not_get_them_printed() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let (token, session) = ("sk_do_not_print_me", "sess_do_not_print_me");
+    let password = "horse/do_not_print_me&";
+    let mut out = String::new();
+    for secret in [token, session] {
+        for quote in quotes(secret) {
+            let server = quoting(200, vec![quote.clone()]);
+            for transport in [Transport::WebSocket, Transport::Polling] {
+                for _ in 0..3 {
+                    let agent = Agent::builder().api_url(server.url()).transport(transport);
+                    show(&mut out, &agent.connect(token.parse().unwrap()).unwrap_err());
+                }
+            }
+            let refusing = quoting(401, vec![quote]);
+            let agent = Agent::builder().api_url(refusing.url());
+            show(&mut out, &agent.connect(secret.parse().unwrap()).unwrap_err());
+            let user: SessionToken = secret.parse().unwrap();
+            let client = Client::builder().api_url(refusing.url()).build(user).unwrap();
+            show(&mut out, &client.account().me().unwrap_err());
+        }
+    }
+    for quote in quotes(password) {
+        let server = quoting(400, vec![quote.replace('"', "\\\"")]);
+        let builder = || Client::builder().api_url(server.url());
+        show(&mut out, &builder().login("alice", password).unwrap_err());
+        show(&mut out, &builder().register("alice", password).unwrap_err());
+        let client = builder().build(SessionToken::try_from("other").unwrap()).unwrap();
+        show(&mut out, &client.account().change_password(password, "another one").unwrap_err());
+        show(&mut out, &client.agencies().join_with_password(&"ag-1".into(), password).unwrap_err());
+    }
+    for secret in [token, session, password] {
+        for quote in quotes(secret) {
+            assert!(!out.contains(&quote), "{quote} is printed: {out}");
+        }
+    }
+    assert!(out.contains("bad …"), "{out}");
+    // The settings themselves.
+    let shown = format!(
+        "{:?}",
+        Client::builder().api_url("https://me:do_not_print@host").proxy("http://me:do_not_print@proxy")
+    );
+    assert!(!shown.contains("do_not_print"), "{shown}");
 }
 
 #[test]
@@ -95,11 +192,13 @@ fn nothing_secret_is_printed_anywhere() {
     let hook = HookClient::builder().api_url(stage.sandbox.url()).build(hook_key.clone()).unwrap();
     let _ = write!(out, "{command:?} {deployed:?} {hook:?} {:?}", HookClient::builder());
     let events = [WebhookEvent::MemberLeft];
-    let subscription =
-        client.webhooks(&room.id).create("https://example.com/in", events).secret("hmac-secret-1");
+    let subscription = client
+        .webhooks(&room.id)
+        .create("https://example.com/in", events)
+        .secret("hmac-secret-1".parse().unwrap());
     let _ = write!(out, "{subscription:?}");
     let subscription = subscription.send().unwrap();
-    let change = client.webhooks(&room.id).update(&subscription.id).secret("hmac-secret-2");
+    let change = client.webhooks(&room.id).update(&subscription.id).secret("hmac-secret-2".parse().unwrap());
     let _ = write!(out, "{subscription:?} {change:?}");
     change.send().unwrap();
     let config = client.agents().update_config(&created.agent.id).llm_api_key("llm-secret-key");
@@ -121,7 +220,7 @@ fn nothing_secret_is_printed_anywhere() {
     show(&mut out, &hook.post(&room.id, "hi").unwrap_err());
 
     // What is posted to a webhook.
-    let secret = WebhookSecret::from("hmac-secret-4");
+    let secret = WebhookSecret::try_from("hmac-secret-4").unwrap();
     let prompt = br#"{"agent":{"id":"u","username":"a","config":{"llm_api_key":"llm-secret-too"}}}"#;
     let read = PromptRequest::from_signed(prompt, &secret.sign(prompt), &secret).unwrap();
     let signed = PromptReply::new("hi").sign(&created.agent_token);
@@ -137,7 +236,7 @@ fn nothing_secret_is_printed_anywhere() {
     stage.sandbox.expire_sessions();
     stage.sandbox.drop_links();
     common::eventually("the loss is noticed", || !agent.is_connected());
-    agent.send("back").unwrap();
+    room.send("back").unwrap();
     for event in agent.events().take(2) {
         let _ = write!(out, "{event:?}");
     }

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::Write;
 use std::time::Duration;
 
-use crustocean::{Agent, Event, Events};
+use crustocean::{Agent, Event, Events, Room};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
@@ -37,13 +37,19 @@ pub fn agent(
         Ok(Agent::builder().api_url(sandbox.url()).connect(made.token.parse()?)?)
     };
     let (agent, visitor) = (connect(name)?, connect("visitor")?);
-    visitor.join("lobby")?;
+    let room = visitor.join("lobby")?;
     let hosted = agent.clone();
     std::thread::spawn(move || {
         let joined = sandbox.wait_for_events("join-agency", 2, PATIENCE).len() == 2;
         let events = visitor.events();
-        let mut visitor =
-            Visitor { agent: visitor, events, bot: hosted.user().username.clone(), open: 0, quiet: false };
+        let mut visitor = Visitor {
+            agent: visitor,
+            room,
+            events,
+            bot: hosted.user().username.clone(),
+            open: 0,
+            quiet: false,
+        };
         let outcome = match joined {
             true => visit(&mut visitor).and_then(|()| visitor.let_finish()),
             false => Err("the bot did not join the lobby".into()),
@@ -60,6 +66,7 @@ pub fn agent(
 /// Somebody in the lobby.
 pub struct Visitor {
     agent: Agent,
+    room: Room,
     events: Events,
     bot: String,
     /// Runs of the bot that have not ended.
@@ -72,7 +79,7 @@ impl Visitor {
     /// Says something in the lobby.
     pub fn say(&self, text: &str) -> Outcome {
         self.print("visitor", text);
-        Ok(self.agent.send(text)?)
+        Ok(self.room.send(text)?)
     }
 
     /// Waits until the bot has said `count` messages more, and prints them.
@@ -101,7 +108,7 @@ impl Visitor {
                         "agencyId": asked["agencyId"], "runId": asked["runId"],
                         "permissionId": asked["permissionId"], "decision": decision,
                     });
-                    return Ok(self.agent.emit("agent-run-permission-response", &answer)?);
+                    return Ok(self.agent.raw().emit("agent-run-permission-response", &answer)?);
                 }
                 _ => {}
             }

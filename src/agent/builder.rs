@@ -2,19 +2,41 @@
 
 use std::time::Duration;
 
-use crate::agent::{Agent, LongMessages};
-use crate::config::Builder;
+use crate::agent::{Agent, LongMessages, RoomRef};
+use crate::config::{Config, connection_settings};
 use crate::error::Result;
 use crate::socket::Policy;
 pub use crate::socket::{Reconnect, SentAway, Transport};
 use crate::token::AgentToken;
 
-/// Builds an [`Agent`]: [`Agent::builder`]. The settings of [`Builder`] and these:
-pub type AgentBuilder = Builder<AgentOptions>;
+/// Builds an [`Agent`]: [`Agent::builder`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use crustocean::{Agent, AgentToken};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let agent = Agent::builder()
+///     .api_url("http://127.0.0.1:7777")
+///     .send_timeout(Duration::from_secs(10))
+///     .connect(AgentToken::from_env()?)?;
+/// # agent.close()
+/// # }
+/// ```
+#[must_use = "a builder does nothing until it is finished"]
+#[derive(Debug, Clone, Default)]
+pub struct AgentBuilder {
+    config: Config,
+    options: AgentOptions,
+}
+
+connection_settings!(AgentBuilder);
 
 /// What an agent has to be told besides what a client has.
 #[derive(Debug, Clone)]
-pub struct AgentOptions {
+pub(crate) struct AgentOptions {
     pub(crate) send_timeout: Duration,
     pub(crate) join_timeout: Duration,
     pub(crate) post_timeout: Duration,
@@ -44,36 +66,36 @@ impl Default for AgentOptions {
     }
 }
 
-impl Builder<AgentOptions> {
+impl AgentBuilder {
     /// How long sending waits for a lost connection to come back before it gives up with
     /// [`NotSent`](crate::ErrorKind::NotSent). Defaults to 30 s.
     pub fn send_timeout(mut self, limit: Duration) -> Self {
-        self.own.send_timeout = limit;
+        self.options.send_timeout = limit;
         self
     }
 
     /// How long the server may take to confirm that a room was joined. Defaults to 15 s.
     pub fn join_timeout(mut self, limit: Duration) -> Self {
-        self.own.join_timeout = limit;
+        self.options.join_timeout = limit;
         self
     }
 
     /// How long [`Agent::post`] waits for the room to show the message. Defaults to 15 s.
     pub fn post_timeout(mut self, limit: Duration) -> Self {
-        self.own.post_timeout = limit;
+        self.options.post_timeout = limit;
         self
     }
 
     /// What becomes of texts that are too long for one message. Defaults to splitting them at 8,000 characters, with a
     /// pause of 350 ms between the parts.
     pub fn long_messages(mut self, policy: LongMessages) -> Self {
-        self.own.long_messages = policy;
+        self.options.long_messages = policy;
         self
     }
 
     /// What happens when the connection is lost. Defaults to [`Reconnect::Forever`].
     pub fn reconnect(mut self, policy: Reconnect) -> Self {
-        self.own.policy.reconnect = policy;
+        self.options.policy.reconnect = policy;
         self
     }
 
@@ -81,41 +103,41 @@ impl Builder<AgentOptions> {
     /// renewed. [`SentAway::ComeBack`] asks again after 30 s to 10 minutes. An agent token that is dead ends the event
     /// loop in any case. Defaults to [`SentAway::ComeBack`].
     pub fn when_refused(mut self, policy: SentAway) -> Self {
-        self.own.policy.refused = policy;
+        self.options.policy.refused = policy;
         self
     }
 
     /// What happens when the server itself ends the connection (`io server disconnect`): a kick, a ban and a deploy
     /// all look like this. [`SentAway::ComeBack`] waits 5 to 10 s. Defaults to [`SentAway::ComeBack`].
     pub fn when_disconnected(mut self, policy: SentAway) -> Self {
-        self.own.policy.disconnected = policy;
+        self.options.policy.disconnected = policy;
         self
     }
 
     /// How long [`Agent::close`] may take. Defaults to 5 s.
     pub fn close_timeout(mut self, limit: Duration) -> Self {
-        self.own.close_timeout = limit;
+        self.options.close_timeout = limit;
         self
     }
 
     /// WebSocket, HTTP long-polling, or whichever works. Defaults to [`Transport::Auto`].
     pub fn transport(mut self, transport: Transport) -> Self {
-        self.own.transport = transport;
+        self.options.transport = transport;
         self
     }
 
     /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. [`Transport::Auto`] keeps at least
     /// a third of it for polling. Then the server has the same time once more to let the agent in. Defaults to 20 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
-        self.own.handshake_timeout = limit;
+        self.options.handshake_timeout = limit;
         self
     }
 
     /// How many events, and how many bytes of them, wait for a slow loop before the oldest are dropped.
     /// Defaults to 4,096 events and 32 MiB.
     pub fn queue(mut self, events: usize, bytes: usize) -> Self {
-        self.own.max_queued_events = events;
-        self.own.max_queued_bytes = bytes;
+        self.options.max_queued_events = events;
+        self.options.max_queued_bytes = bytes;
         self
     }
 
@@ -124,6 +146,16 @@ impl Builder<AgentOptions> {
     /// # Errors
     /// As [`Agent::connect`].
     pub fn connect(self, token: AgentToken) -> Result<Agent> {
-        Agent::open(&self.config, self.own, token)
+        Agent::open(&self.config, self.options, token)
+    }
+
+    /// [`connect`](Self::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home).
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn connect_and_join(self, token: AgentToken, room: impl Into<RoomRef>) -> Result<Agent> {
+        let agent = self.connect(token)?;
+        agent.set_home(&agent.join(room)?)?;
+        Ok(agent)
     }
 }

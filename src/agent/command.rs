@@ -3,14 +3,17 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use crate::agent::backfill;
-use crate::agent::event::complaint;
-use crate::agent::outgoing::SendCommand;
+use crate::agent::event::complaint_of;
+use crate::agent::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
+use crate::complaint;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, CommandReply, MessageEdited, MessageId};
-use crate::socket::{RawEvent, SessionWatch};
+use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
+use crate::socket::{AckArgs, RawEvent, SessionWatch};
 
 /// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
 /// as long as a command webhook may take.
@@ -22,6 +25,7 @@ impl Room {
     /// A slash command, to be run here: `room.command("/roll 2d6").send()?`.
     ///
     /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
+    #[doc(alias = "executeCommand")]
     pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
         Command {
             agent: self.agent(),
@@ -30,6 +34,7 @@ impl Room {
             silent: true,
             timeout: ANSWER_TIMEOUT,
             late: LATE_TIMEOUT,
+            guard: self.guard(),
         }
     }
 }
@@ -57,6 +62,16 @@ pub struct Command<'a> {
     silent: bool,
     timeout: Duration,
     late: Duration,
+    /// Of the answer that the command is part of.
+    guard: Option<&'a LoopGuard>,
+}
+
+impl<'a> Command<'a> {
+    /// The command as part of an answer, unless it is part of another one.
+    pub(crate) fn guarded(mut self, guard: Option<&'a LoopGuard>) -> Self {
+        self.guard = self.guard.or(guard);
+        self
+    }
 }
 
 impl Command<'_> {
@@ -109,7 +124,9 @@ impl Command<'_> {
         let session = self.agent.session();
         // From before it is sent: the answer and the edit that completes it may come in one piece.
         let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
-        let request = SendCommand { agency_id: self.room, content, silent: self.silent };
+        // What only the caller sees is no message that somebody could answer.
+        let metadata = only_guard(self.guard.filter(|_| !self.silent));
+        let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
         let until = deadline::after(self.agent.options().send_timeout);
         let ack = match session.emit_with_ack("send-message", &request, until, self.timeout) {
             Err(error) if error.is_timeout() => {
@@ -119,9 +136,20 @@ impl Command<'_> {
             }
             other => other?,
         };
-        let mut reply: CommandReply = ack.first().map_err(|error| {
-            Error::protocol("the answer to the command cannot be decoded").with_source(error)
+        let mut reply: CommandReply = ack.first().or_else(|error| {
+            in_other_words(&ack, content).ok_or_else(|| {
+                Error::protocol("the answer to the command cannot be decoded").with_source(error)
+            })
         })?;
+        if let Some(id) = reply.message_id.clone().filter(|_| !self.silent) {
+            self.agent.inner.own_results.add(id);
+        }
+        if !reply.ok
+            && reply.content.is_empty()
+            && let Some(other) = in_other_words(&ack, content)
+        {
+            reply.content = other.content;
+        }
         if reply.pending && !self.late.is_zero() {
             self.wait_for_the_rest(&mut reply, watching);
         }
@@ -177,9 +205,17 @@ fn checked(text: &str) -> Result<&str> {
     Ok(text)
 }
 
+/// The reply in an ack of another form: a bare text, or an error with its words inside. A bare text is a result.
+fn in_other_words(ack: &AckArgs, command: &str) -> Option<CommandReply> {
+    let value: Value = ack.first().ok()?;
+    let content = complaint::in_value(&value)?;
+    let name = command.split_whitespace().next().unwrap_or(command);
+    serde_json::from_value(json!({ "ok": value.is_string(), "command": name, "content": content })).ok()
+}
+
 #[inline]
 fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
-    let edit = || event.read::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
+    let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
     (event.name() == "message-edited").then(edit).flatten()
 }
 
@@ -188,7 +224,7 @@ fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
 fn explained(error: Error, watching: &SessionWatch) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {
-            let said = complaint(&event);
+            let said = complaint_of(&event);
             let text = format!("{error}; meanwhile the server said: {said}");
             return error.reworded(ErrorKind::Timeout, text).with_server_message(said);
         }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::agent::event::complaint;
+use crate::agent::event::complaint_of;
 use crate::agent::outgoing::EditMessage;
 use crate::agent::post::same_words;
-use crate::agent::{Agent, Room};
+use crate::agent::{Agent, MessageRef, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, MessageId};
@@ -51,6 +51,7 @@ impl Agent {
                     let text = "the connection broke before the edit was seen, and did not come back in time";
                     Error::new(ErrorKind::MaybeSent, text)
                 }
+                ErrorKind::Closed if tried => Error::cut_off_by_close(),
                 _ => error,
             })?;
             let watching = line.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
@@ -64,6 +65,9 @@ impl Agent {
             }
             tried = true;
             if let Some(outcome) = self.echo(message, content, |deadline| watching.next(deadline)) {
+                if outcome.is_ok() {
+                    line.confirm();
+                }
                 return outcome;
             }
         }
@@ -83,10 +87,10 @@ impl Agent {
         loop {
             match next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
-                    said.get_or_insert_with(|| complaint(&event));
+                    said.get_or_insert_with(|| complaint_of(&event));
                     deadline = deadline.min(deadline::after(DOUBT));
                 }
-                Ok(Some(event)) => match event.read::<MessageEdited>() {
+                Ok(Some(event)) => match event.first::<MessageEdited>() {
                     Ok(edit) if edit.message_id != *message => {}
                     Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
                     Ok(edit) => {
@@ -97,10 +101,7 @@ impl Agent {
                     Err(_) => {}
                 },
                 Ok(None) => break,
-                Err(error) if error.is_closed() => {
-                    let text = "the agent was closed before the edit was seen in the room";
-                    return Some(Err(Error::new(ErrorKind::MaybeSent, text)));
-                }
+                Err(error) if error.is_closed() => return Some(Err(error)),
                 Err(_) => return None,
             }
         }
@@ -134,7 +135,11 @@ impl Room {
     ///
     /// # Errors
     /// As [`Agent::post_edit`].
-    pub fn post_edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.agent().post_edit_in(self.id(), message, text.as_ref())
+    pub fn post_edit<'m>(
+        &self,
+        message: impl Into<MessageRef<'m>>,
+        text: impl AsRef<str>,
+    ) -> Result<MessageEdited> {
+        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
     }
 }

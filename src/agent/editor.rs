@@ -21,7 +21,7 @@ impl Room {
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
         let message = message.into();
         let text = self.agent().checked_edit(message.text())?.to_owned();
-        let message = self.post(message)?;
+        let message = self.post(message)?.first;
         Ok(Editor {
             room: self.clone(),
             message,
@@ -53,6 +53,7 @@ impl Room {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "dropped, it changes nothing any more: keep it, and call finish()"]
 pub struct Editor {
     room: Room,
     message: Message,
@@ -68,7 +69,6 @@ pub struct Editor {
 
 impl Editor {
     /// How long to wait at least between two changes. Defaults to 1 s.
-    #[must_use]
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;
         self
@@ -142,7 +142,7 @@ impl Drop for Editor {
     #[inline]
     fn drop(&mut self) {
         if let Err(error) = self.send(deadline::after(DROP_TIMEOUT)) {
-            log::info!("the last text of a message could not be set: {error}");
+            crate::logging::info!("the last text of a message could not be set: {error}");
         }
     }
 }

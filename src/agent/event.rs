@@ -3,9 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
 use crate::agent::presence::Presence;
+use crate::complaint;
 use crate::error::Error;
-use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, plain};
+use crate::model::serde_helpers::ReadError;
+use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, answer};
 use crate::socket::{Item, RawEvent};
 
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
@@ -112,20 +117,17 @@ pub enum Event {
     },
 }
 
-api_struct! {
-    /// The payload of the event `error`.
-    secret struct Complaint {
-        /// The server's words.
-        message: Option<String> = optional("message"),
-    }
+/// The text of an `error` event.
+pub(crate) fn complaint_of(event: &RawEvent) -> String {
+    let said = event.first().ok().and_then(|value| complaint::in_value(&value));
+    said.or_else(|| complaint::in_arguments(event.args()))
+        .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 
-/// The text of an `error` event.
-pub(crate) fn complaint(event: &RawEvent) -> String {
-    match event.read::<Complaint>() {
-        Ok(Complaint { message: Some(message) }) => message,
-        _ => "the server gave no reason".to_owned(),
-    }
+/// The first argument.
+fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T, ReadError> {
+    // The usual case: there is no other. Looking for its end would take as long as reading it.
+    answer::read(event.args()).or_else(|_| answer::read(event.first::<&RawValue>()?.get()))
 }
 
 impl Event {
@@ -166,24 +168,17 @@ impl Event {
     /// The place is where the loop will find it: an event is large, and handing it back would move it at every step.
     #[inline]
     pub(crate) fn from_raw(raw: RawEvent, place: &mut Option<Event>) {
-        // Nearly always this one.
-        if raw.name() == "message"
-            && let Some(message) = plain::message(raw.args())
-        {
-            *place = Some(Event::Message(message));
-        } else {
-            *place = Event::from_any(raw);
-        }
+        *place = Event::from_any(raw);
     }
 
     #[inline(never)]
     fn from_any(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
-            "message" => raw.read().map(Event::Message),
-            "message-edited" => raw.read().map(Event::MessageEdited),
-            "agency-joined" => raw.read().map(Event::AgencyJoined),
-            "agency-invited" => raw.read().map(Event::AgencyInvited),
-            "error" => Ok(Event::ServerError { message: complaint(&raw) }),
+            "message" => read(&raw).map(Event::Message),
+            "message-edited" => read(&raw).map(Event::MessageEdited),
+            "agency-joined" => read(&raw).map(Event::AgencyJoined),
+            "agency-invited" => read(&raw).map(Event::AgencyInvited),
+            "error" => Ok(Event::ServerError { message: complaint_of(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
             "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),
@@ -194,7 +189,7 @@ impl Event {
             Ok(event) => Some(event),
             Err(error) => raw.is_json().then(|| Event::Undecodable {
                 name: raw.name().to_owned(),
-                // serde_json's own words hold positions, not values.
+                // It repeats no value.
                 reason: error.to_string(),
             }),
         }

@@ -7,7 +7,7 @@ use crate::agent::Agent;
 use crate::agent::event::Event;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::Next;
+use crate::socket::Waited;
 
 /// The events of an [`Agent`], in order. From [`Agent::events`].
 ///
@@ -49,8 +49,7 @@ impl Events {
         Events { agent }
     }
 
-    /// Waits at most `limit` for the next event. While missed messages are fetched from the rooms' history, which
-    /// happens on the thread of whoever asks, it may take longer.
+    /// Waits at most `limit` for the next event.
     ///
     /// # Errors
     /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once
@@ -70,51 +69,38 @@ impl Events {
         self.recv(Some(Instant::now()))
     }
 
-    #[inline]
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
-        let mut in_time = true;
-        match self.advance(until, &mut in_time) {
-            Some(Ok(event)) => Ok(event),
-            Some(Err(error)) => Err(RecvError::Failed(error)),
-            None if in_time => Err(RecvError::Closed),
-            None => Err(RecvError::Timeout),
+        let agent = &self.agent;
+        loop {
+            agent.run_errands();
+            if let Some(event) = self.next_event() {
+                return Ok(event);
+            }
+            let look_up = earlier(agent.next_errand(), agent.delivery_deadline());
+            match agent.session().wait_for_items(earlier(until, look_up)) {
+                Waited::Items => {}
+                Waited::Ended => {
+                    agent.end_delivery();
+                    return match self.next_event() {
+                        Some(event) => Ok(event),
+                        None => {
+                            Err(agent.session().take_failure().map_or(RecvError::Closed, RecvError::Failed))
+                        }
+                    };
+                }
+                Waited::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
+                    // A helper may have brought something.
+                    return self.next_event().ok_or(RecvError::Timeout);
+                }
+                Waited::Nothing => {}
+            }
         }
     }
 
-    /// The next event, in the form that the iterator gives away: to change it costs a copy. `None` is the end, unless
-    /// it was not `in_time`.
-    #[inline]
-    fn advance(&self, until: Option<Instant>, in_time: &mut bool) -> Option<Result<Event>> {
-        let agent = &self.agent;
-        let mut place = None;
-        loop {
-            agent.run_errands();
-            agent.next_event(None, &mut place);
-            if let Some(event) = &place {
-                agent.attend_to(event);
-                return place.map(Ok);
-            }
-            let look_up = agent.next_errand();
-            match agent.session().next(earlier(until, look_up)) {
-                Next::Item(taken) => {
-                    if Agent::is_gap(&taken.item) {
-                        agent.look_for_rooms();
-                    }
-                    agent.next_event(Some(taken), &mut place);
-                    if let Some(event) = &place {
-                        agent.attend_to(event);
-                        return place.map(Ok);
-                    }
-                }
-                Next::Failed(error) => return Some(Err(error)),
-                Next::Closed => return None,
-                Next::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
-                    *in_time = false;
-                    return None;
-                }
-                Next::Nothing => {}
-            }
-        }
+    fn next_event(&self) -> Option<Event> {
+        let event = self.agent.next_event()?;
+        self.agent.attend_to(&event);
+        Some(event)
     }
 }
 
@@ -122,7 +108,11 @@ impl Iterator for Events {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.advance(None, &mut true)
+        match self.recv(None) {
+            Ok(event) => Some(Ok(event)),
+            Err(RecvError::Failed(error)) => Some(Err(error)),
+            Err(RecvError::Closed | RecvError::Timeout) => None,
+        }
     }
 }
 

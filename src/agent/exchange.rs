@@ -112,7 +112,7 @@ impl Exchanges {
             pair.times.pop_front();
         }
         if pair.times.len() >= count {
-            log::info!(
+            crate::logging::info!(
                 "not answering @{}: {count} messages within {window:?} are enough",
                 message.sender_username
             );

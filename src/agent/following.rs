@@ -2,7 +2,7 @@
 //!
 //! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
@@ -11,7 +11,6 @@ use crate::agent::{Agent, Event, Inner};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
-use crate::socket::Item;
 
 /// Looking more often than this is no use to anybody.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -203,16 +202,11 @@ impl Agent {
                 Errand::Conversations => self.find_conversations(),
             };
             if let Err(error) = done {
-                log::info!("cannot look for new rooms: {error}");
+                crate::logging::info!("cannot look for new rooms: {error}");
                 following
                     .look(deadline::after(error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST)));
             }
         }
-    }
-
-    /// Whether something may have been missed before this item.
-    pub(crate) fn is_gap(item: &Item) -> bool {
-        matches!(item, Item::Restored | Item::Lagged { .. })
     }
 
     /// Something may have been missed.
@@ -248,7 +242,7 @@ impl Agent {
             return;
         }
         let about = invitation.agency.as_ref().map(About::from).unwrap_or_default();
-        match self.enter(id, about, false) {
+        match self.enter(id, about) {
             Ok(_) => {}
             Err(error) if error.is_closed() => {}
             Err(error) => {
@@ -267,14 +261,14 @@ impl Agent {
     /// Compares the list of agencies with what is known.
     #[inline]
     fn find_invites(&self) -> Result<()> {
-        let Inner { client, following, rooms, feed, .. } = &*self.inner;
+        let Inner { client, following, rooms, delivery, .. } = &*self.inner;
         for agency in client.agencies().list()? {
             let wanted = agency.is_member == Some(true) && !rooms.contains(&agency.id);
             if wanted && !rooms.has_left(&agency.id) && following.note_invite(&agency.id) {
                 let invitation = Invitation { agency_id: agency.id.clone(), agency: Some(agency) };
                 self.accept(&invitation);
                 if rooms.contains(&invitation.agency_id) {
-                    feed.push(Event::AgencyInvited(invitation));
+                    delivery.push(Event::AgencyInvited(invitation));
                 }
             }
         }
@@ -283,25 +277,21 @@ impl Agent {
 
     #[inline]
     fn find_conversations(&self) -> Result<()> {
-        let Inner { client, rooms, feed, me, .. } = &*self.inner;
+        let Inner { client, rooms, delivery, me, .. } = &*self.inner;
         for dm in self.dms()? {
             let id = &dm.agency_id;
             if rooms.contains(id) || rooms.has_left(id) {
                 continue;
             }
-            feed.expect_from_the_beginning(id);
-            match self.enter(id, About::dm(Some(&dm.participant.username)), false) {
-                Ok(_) => {
-                    if let Err(error) = feed.begin(client, id, &me.id) {
-                        feed.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) });
-                    }
-                }
+            delivery.expect_from_the_beginning(id);
+            match self.enter(id, About::dm(Some(&dm.participant.username))) {
+                Ok(_) => delivery.begin(client, id, &me.id),
                 Err(error) if error.kind() == ErrorKind::Rejected => {
-                    feed.forget(id);
+                    delivery.forget(id);
                     self.report_failed_join(id, error);
                 }
                 Err(error) => {
-                    feed.forget(id);
+                    delivery.forget(id);
                     return Err(error);
                 }
             }

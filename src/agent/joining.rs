@@ -4,26 +4,30 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use crate::agent::rooms::{About, join_on, join_together};
-use crate::agent::{Agent, Event, Inner, Room};
+use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Conversation, Message};
+use crate::model::{AgencyId, AgencyJoined, Conversation, List, Message};
 
 impl Agent {
-    /// Joins a room, named by its slug or its id, and waits until the server confirms it. It becomes the room that
-    /// [`send`](Agent::send) speaks in.
+    /// Joins a room, named by its slug or its id, and waits until the server confirms it. The returned handle speaks
+    /// there.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
     /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
-    pub fn join(&self, slug_or_id: impl AsRef<str>) -> Result<Room> {
-        let (id, about) = self.resolve(slug_or_id.as_ref().trim())?;
+    pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
+        let (id, about) = match room.into() {
+            RoomRef::Id(id) if id.as_str().trim().is_empty() => return Err(no_name()),
+            RoomRef::Id(id) => (id, None),
+            RoomRef::Named(name) => self.resolve(name.trim())?,
+        };
         let about = about.or_else(|| self.inner.rooms.about(&id)).unwrap_or_default();
-        self.enter(&id, about, true)
+        self.enter(&id, about)
     }
 
     /// Joins the rooms of all agencies that the agent is a member of, all at once. What is joined already stays as it
-    /// is, and so does the room that [`send`](Agent::send) speaks in.
+    /// is.
     ///
     /// Returns those that the agent is in now; for each one that it cannot get into there is an
     /// [`Event::JoinFailed`]. For agencies that it is added to later: [`follow_invites`](Agent::follow_invites).
@@ -32,6 +36,7 @@ impl Agent {
     /// When the list cannot be had, or the connection is down for longer than the
     /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[inline]
+    #[doc(alias = "joinAllMemberAgencies")]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
         let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
@@ -59,12 +64,13 @@ impl Agent {
     /// # Errors
     /// Those of any REST call.
     #[inline]
-    pub fn dms(&self) -> Result<Vec<Conversation>> {
+    #[doc(alias = "getDMs")]
+    pub fn dms(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
 
     /// Joins the rooms of all direct-message conversations there are now, all at once, so that their messages arrive as
-    /// events. The room that [`send`](Agent::send) speaks in stays the same.
+    /// events.
     ///
     /// The platform does not announce a conversation that somebody begins later: [`follow_dms`](Agent::follow_dms)
     /// looks for them.
@@ -72,13 +78,13 @@ impl Agent {
     /// # Errors
     /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
     #[inline]
+    #[doc(alias = "joinDMs")]
     pub fn join_dms(&self) -> Result<Vec<Room>> {
         let rooms = self.dms()?.into_iter();
         self.enter_all(rooms.map(|dm| (dm.agency_id, About::dm(Some(&dm.participant.username)))).collect())
     }
 
-    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined. The room that
-    /// [`send`](Agent::send) speaks in stays the same.
+    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
@@ -91,13 +97,13 @@ impl Agent {
         }
         let user = self.inner.client.users().profile(username)?;
         let id = self.inner.client.dms().open(&user.id)?;
-        self.enter(&id, About::dm(Some(&user.username)), false)
+        self.enter(&id, About::dm(Some(&user.username)))
     }
 
     /// The id of the agency that is meant, and what is known of it. The API wants ids only.
     fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<About>)> {
         if slug_or_id.is_empty() {
-            return Err(Error::invalid("name the room to join by its slug or id"));
+            return Err(no_name());
         }
         // As people write rooms.
         let slug_or_id = slug_or_id.strip_prefix('#').unwrap_or(slug_or_id);
@@ -122,32 +128,36 @@ impl Agent {
         }
     }
 
-    /// Joins one room; `choose`: to speak there from now on.
-    pub(crate) fn enter(&self, id: &AgencyId, mut about: About, choose: bool) -> Result<Room> {
-        let Inner { feed, client, rooms, .. } = &*self.inner;
+    /// Joins one room.
+    pub(crate) fn enter(&self, id: &AgencyId, mut about: About) -> Result<Room> {
+        let Inner { delivery, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
-        let joined = self.enter_socket(id, &about, choose)?;
-        feed.after_join(client, id, about.dm);
+        let joined = self.enter_socket(id, &about).inspect_err(|_| {
+            if !rooms.contains(id) {
+                delivery.forget(id);
+            }
+        })?;
+        delivery.after_join(client, id, about.dm);
         // By its id alone a conversation is known by where its history is.
-        if !about.dm && feed.position(id).1 {
+        if !about.dm && delivery.position(id).1 {
             about.dm = true;
             rooms.add(id, about.clone());
         }
-        Ok(Room::new(self.clone(), id.clone(), about, joined.members))
+        Ok(Room::new(self.clone(), id.clone(), about, joined.members.into_vec()))
     }
 
     fn prepare(&self, id: &AgencyId, dm: bool) {
-        let Inner { rooms, feed, client, .. } = &*self.inner;
+        let Inner { rooms, delivery, client, .. } = &*self.inner;
         if rooms.has_left(id) {
             // What was said since then is not missed by anybody.
-            feed.forget(id);
+            delivery.forget(id);
             rooms.expect(id);
         }
         // Before, because what is said between this and the join must not fall between two stools.
-        feed.before_join(client, id, dm);
+        delivery.before_join(client, id, dm);
     }
 
-    fn enter_socket(&self, id: &AgencyId, about: &About, choose: bool) -> Result<AgencyJoined> {
+    fn enter_socket(&self, id: &AgencyId, about: &About) -> Result<AgencyJoined> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
         let deadline = deadline::after(limit);
@@ -156,11 +166,7 @@ impl Agent {
             let line = session.line(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
-                    if choose {
-                        rooms.choose(id, about.clone());
-                    } else {
-                        rooms.add(id, about.clone());
-                    }
+                    rooms.add(id, about.clone());
                     // From here on a new link brings the agent into the room. One that came just before did not.
                     if line.is_current() {
                         return Ok(joined);
@@ -176,7 +182,7 @@ impl Agent {
     /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
     #[inline]
     fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
-        let Inner { session, client, rooms, feed, options, joining, .. } = &*self.inner;
+        let Inner { session, client, rooms, delivery, options, joining, .. } = &*self.inner;
         let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
         for (id, about) in &missing {
             self.prepare(id, about.dm);
@@ -204,13 +210,13 @@ impl Agent {
         let mut entered = Vec::new();
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
-                feed.after_join(client, id, about.dm);
-                let members = confirmed.swap_remove(at).members;
+                delivery.after_join(client, id, about.dm);
+                let members = confirmed.swap_remove(at).members.into_vec();
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), members));
             } else if !ids.contains(id) {
                 entered.push(Room::new(self.clone(), id.clone(), about.clone(), Vec::new()));
             } else {
-                match self.enter(id, about.clone(), false) {
+                match self.enter(id, about.clone()) {
                     Ok(room) => entered.push(room),
                     Err(error) if error.kind() == ErrorKind::Rejected => self.report_failed_join(id, error),
                     Err(error) => return Err(error),
@@ -223,10 +229,10 @@ impl Agent {
     /// Out of the room here, then out of the agency there.
     #[inline]
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, feed, client, thoughts, .. } = &*self.inner;
+        let Inner { rooms, delivery, client, thoughts, .. } = &*self.inner;
         thoughts.end(id);
         let about = rooms.leave(id);
-        feed.forget(id);
+        delivery.forget(id);
         if dm || about.is_some_and(|about| about.dm) { Ok(()) } else { client.agencies().leave(id) }
     }
 
@@ -237,11 +243,15 @@ impl Agent {
     /// For joins that nobody waits for the outcome of.
     #[inline]
     pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
-        log::info!("cannot join {id}: {error}");
+        crate::logging::info!("cannot join {id}: {error}");
         self.inner.rooms.lose(id);
-        self.inner.feed.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
-        self.inner.session.nudge();
+        self.inner.delivery.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
+        self.inner.session.nudge_reader();
     }
+}
+
+fn no_name() -> Error {
+    Error::invalid("name the room to join by its slug or id")
 }
 
 /// Whether another link may do better.

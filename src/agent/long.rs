@@ -20,6 +20,9 @@ pub enum LongMessages {
     /// sees as one character. A block of code that is cut is closed and opened again. The first message carries the
     /// metadata; the loop guard and the mark of a log are on all.
     ///
+    /// White space at a cut is left out; within code only a part that would show nothing but blank lines is. A later
+    /// part that would begin with a slash begins with `… ` instead: the platform would run it as a command.
+    ///
     /// A text of more than 50 messages is [`ErrorKind::Invalid`]: a room is not the place for a log file.
     ///
     /// Two long messages of an agent do not get mixed up, whichever threads send them; short ones of other threads may
@@ -56,7 +59,7 @@ impl LongMessages {
         }
     }
 
-    fn pause(&self) -> Duration {
+    pub(crate) fn pause(&self) -> Duration {
         match self {
             LongMessages::Split { pause, .. } => *pause,
             LongMessages::Refuse { .. } | LongMessages::Send => Duration::ZERO,
@@ -125,13 +128,20 @@ impl Agent {
         parts: Vec<Outgoing>,
         say: &mut dyn FnMut(Outgoing) -> Result<()>,
     ) -> Result<()> {
-        let options = self.options();
-        let turn = self.long_turn().take(deadline::after(options.send_timeout));
-        let _turn = turn.ok_or_else(|| {
-            Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
-        })?;
-        let pause = options.long_messages.pause();
+        let _turn = self.long_turn()?;
+        let pause = self.options().long_messages.pause();
         self.say_parts(parts, pause, say)
+    }
+
+    /// Waits until no other long message of this agent is on its way.
+    ///
+    /// # Errors
+    /// `NotSent` if that takes too long.
+    pub(crate) fn long_turn(&self) -> Result<LongTurn<'_>> {
+        let until = deadline::after(self.options().send_timeout);
+        self.inner.long_turn.take(until).ok_or_else(|| {
+            Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
+        })
     }
 
     /// As [`say_in_parts`](Agent::say_in_parts), without waiting for one's turn.
@@ -151,7 +161,7 @@ impl Agent {
                 Err(error) if said == 0 => return Err(error),
                 Err(error) => {
                     let text = format!("{said} of {count} parts of the message were sent, then: {error}");
-                    return Err(error.reworded(ErrorKind::MaybeSent, text));
+                    return Err(error.sent_in_part(text));
                 }
             }
         }
@@ -167,20 +177,21 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    fn take(&self, until: Instant) -> Option<Taken<'_>> {
+    fn take(&self, until: Instant) -> Option<LongTurn<'_>> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = until.saturating_duration_since(Instant::now());
         let (mut taken, _) =
             self.free.wait_timeout_while(taken, wait, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
         let free = !*taken;
         *taken = true;
-        free.then_some(Taken(self))
+        free.then_some(LongTurn(self))
     }
 }
 
-struct Taken<'a>(&'a Turn);
+/// Until it is dropped no other long message is sent.
+pub(crate) struct LongTurn<'a>(&'a Turn);
 
-impl Drop for Taken<'_> {
+impl Drop for LongTurn<'_> {
     fn drop(&mut self) {
         *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.0.free.notify_one();

@@ -14,8 +14,9 @@ use crate::model::{Message, MessageId};
 /// The messages that are for an [`Agent`] to answer, each once. From [`Agent::mentions`].
 ///
 /// They are those that [`should_respond`](Agent::should_respond) says yes to: the agent is mentioned or it is a direct
-/// message; neither its own words nor the platform's or a hook's; the loop guard allows one more hop. What was missed
-/// while the connection was down is among them. A message that mentions the agent only since it was edited is not.
+/// message; neither its own words nor the platform's; the loop guard allows one more hop. What was missed while the
+/// connection was down is among them, and so are posts of hooks. A message that mentions the agent only since it was
+/// edited is not.
 ///
 /// All other events are dropped. Who needs both takes [`Agent::events`] and asks `should_respond`; an agent that is to
 /// be in new rooms all the same [follows](Agent::follow_invites) its invitations.
@@ -37,7 +38,7 @@ use crate::model::{Message, MessageId};
 pub struct Mentions {
     agent: Agent,
     events: Events,
-    hooks: bool,
+    system: bool,
     desk: Arc<Mutex<Desk>>,
 }
 
@@ -62,7 +63,7 @@ impl Agent {
     /// them yet.
     #[inline]
     pub fn mentions(&self) -> Mentions {
-        Mentions { agent: self.clone(), events: self.events(), hooks: false, desk: Arc::default() }
+        Mentions { agent: self.clone(), events: self.events(), system: false, desk: Arc::default() }
     }
 }
 
@@ -77,11 +78,10 @@ impl Mentions {
         self
     }
 
-    /// Whether messages of hooks and of the platform that mention the agent come, too. A hook may prompt an agent that
-    /// way (docs.crustocean.chat, page "Autonomous workflows"); the loop guard does not apply to it. Defaults to false:
-    /// only heartbeats come.
-    pub fn hooks(mut self, on: bool) -> Self {
-        self.hooks = on;
+    /// Whether the platform's own words that mention the agent come, too, such as results of commands. Defaults to
+    /// false: of these only heartbeats come.
+    pub fn system(mut self, on: bool) -> Self {
+        self.system = on;
         self
     }
 
@@ -138,7 +138,7 @@ impl Mentions {
     fn consider(&self, message: Message) -> Option<Message> {
         match self.agent.decide(&message) {
             Decision::Respond => {}
-            Decision::FromSystem if self.hooks => {}
+            Decision::FromSystem if self.system => {}
             _ => return None,
         }
         let mut desk = self.desk();

@@ -4,7 +4,6 @@
 //! else needs: runs, commands, confirmed messages, guards against chatter. A program that does not ask for it does not
 //! compile it.
 
-mod backfill;
 mod builder;
 mod command;
 mod edit;
@@ -13,10 +12,9 @@ mod event;
 mod events;
 mod exchange;
 mod extras;
-mod feed;
 mod following;
-mod gap;
 mod grapheme;
+mod history;
 mod joining;
 mod long;
 mod mention;
@@ -24,6 +22,8 @@ mod mentions;
 mod outgoing;
 mod post;
 mod presence;
+mod raw;
+mod refs;
 mod respond;
 mod room;
 mod rooms;
@@ -32,12 +32,13 @@ mod sending;
 mod split;
 mod thinking;
 mod trace;
-mod track;
+mod unsent;
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-pub use builder::{AgentBuilder, AgentOptions, Reconnect, SentAway, Transport};
+pub(crate) use builder::AgentOptions;
+pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use editor::Editor;
 pub use event::Event;
@@ -48,28 +49,31 @@ pub use mention::is_mentioned;
 pub use mentions::Mentions;
 pub use outgoing::Outgoing;
 pub use presence::Presence;
+pub use raw::Raw;
+pub use refs::{MessageRef, RoomRef};
 pub use respond::Decision;
 pub use room::Room;
 pub use thinking::Thinking;
 pub use trace::Trace;
+pub use unsent::{Posted, Unsent};
 
-use crate::config::{Builder, Config};
+use crate::config::Config;
 use crate::error::Result;
 use crate::model::{AgencyId, User};
-use crate::net::{Dialer, Http};
 use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
-use crate::socket::{Limits, Session, Taken, Target};
+use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
 pub(crate) use extras::Extras;
-use feed::{Feed, Source};
 use following::Following;
+pub(crate) use history::fetch as backfill;
+use history::{Delivery, Since, Source};
 use long::Turn;
 use post::Marks;
+use respond::OwnResults;
 use rooms::{Door, Rooms};
 use run::OpenRuns;
 use thinking::Thoughts;
-use track::Since;
 
 /// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
 /// connection is lost, into the rooms that it was in.
@@ -96,6 +100,7 @@ use track::Since;
 /// }
 /// ```
 #[derive(Clone)]
+#[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
 }
@@ -106,7 +111,7 @@ struct Inner {
     me: Arc<User>,
     rooms: Arc<Rooms>,
     following: Following,
-    feed: Feed,
+    delivery: Delivery,
     /// One join of the user's at a time: the server's complaints do not say what they are about.
     joining: Mutex<()>,
     marks: Marks,
@@ -114,6 +119,8 @@ struct Inner {
     long_turn: Turn,
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
+    own_results: OwnResults,
+    home: OnceLock<AgencyId>,
     options: AgentOptions,
 }
 
@@ -137,6 +144,7 @@ impl Agent {
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
     /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout), [`Tls`](crate::ErrorKind::Tls): the server cannot be
     ///   reached. The first connection is not tried again by itself; later ones are.
+    #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
     }
@@ -150,25 +158,26 @@ impl Agent {
         Self::connect(AgentToken::from_env()?)
     }
 
-    /// [`connect`](Agent::connect), then [`join`](Agent::join).
+    /// [`connect`](Agent::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home):
+    /// [`send`](Agent::send) speaks there.
     ///
     /// # Errors
     /// As these two.
-    pub fn connect_and_join(token: AgentToken, slug_or_id: impl AsRef<str>) -> Result<Self> {
-        let agent = Self::connect(token)?;
-        agent.join(slug_or_id)?;
-        Ok(agent)
+    #[doc(alias = "connectAndJoin")]
+    pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
+        Self::builder().connect_and_join(token, room)
     }
 
     /// For another URL, other time limits, TLS.
     pub fn builder() -> AgentBuilder {
-        Builder::new()
+        AgentBuilder::default()
     }
 
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         let url = config.url()?;
-        let dialer = Dialer::new(config)?;
-        let http = Http::with_dialer(config, dialer.clone())?;
+        let dialer = config.dialer()?;
+        let http = config.http_with(dialer.clone())?;
+        let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
@@ -184,12 +193,14 @@ impl Agent {
         let target = Target {
             dialer,
             url,
-            user_agent: config.user_agent.clone(),
+            user_agent: config.http.user_agent.clone(),
             dial_timeout: options.handshake_timeout,
             transport: options.transport,
+            secrets,
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let session = Session::open(target, Arc::new(door), limits, options.policy)?;
+        let name = format!("@{}", me.username);
+        let session = Session::open(&name, target, Arc::new(door), limits, options.policy)?;
         Ok(Agent {
             inner: Arc::new(Inner {
                 session,
@@ -197,12 +208,14 @@ impl Agent {
                 me,
                 rooms,
                 following: Following::default(),
-                feed: Feed::default(),
+                delivery: Delivery::default(),
                 joining: Mutex::new(()),
                 marks: Marks::default(),
                 long_turn: Turn::default(),
                 runs: OpenRuns::default(),
                 thoughts,
+                own_results: OwnResults::default(),
+                home: OnceLock::new(),
                 options,
             }),
         })
@@ -216,28 +229,35 @@ impl Agent {
         &self.inner.options
     }
 
-    pub(crate) fn long_turn(&self) -> &Turn {
-        &self.inner.long_turn
-    }
-
     /// From where on a room's history is news, and whether it is that of a direct conversation.
     pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
-        self.inner.feed.position(room)
+        self.inner.delivery.position(room)
     }
 
-    /// The next event, from what is there already or from `item`, put into a place that is empty.
-    #[inline]
-    pub(crate) fn next_event(&self, item: Option<Taken>, place: &mut Option<Event>) {
-        let Inner { session, client, rooms, feed, .. } = &*self.inner;
-        let source = Source { session, client, rooms };
-        match item {
-            Some(item) => feed.accept(item, &source, place),
-            None => *place = feed.take_ready(&source),
-        }
+    /// The next event that is due, if there is one.
+    pub(crate) fn next_event(&self) -> Option<Event> {
+        let Inner { session, client, rooms, delivery, .. } = &*self.inner;
+        let source = Source { session, client };
         let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
-        while place.as_ref().is_some_and(unwanted) {
-            *place = feed.take_ready(&source);
+        loop {
+            let event = delivery.take(&source);
+            if delivery.take_missed() {
+                self.look_for_rooms();
+            }
+            if !event.as_ref().is_some_and(unwanted) {
+                return event;
+            }
         }
+    }
+
+    /// When a consumer that waits has to look again.
+    pub(crate) fn delivery_deadline(&self) -> Option<std::time::Instant> {
+        self.inner.delivery.deadline()
+    }
+
+    /// Nothing comes any more.
+    pub(crate) fn end_delivery(&self) {
+        self.inner.delivery.end();
     }
 
     /// Who the agent is.
@@ -248,6 +268,11 @@ impl Agent {
     /// REST as this agent, as far as agents may. Its session is renewed when it runs out.
     pub fn client(&self) -> &Client {
         &self.inner.client
+    }
+
+    /// Events of any name, for what this crate has no method for yet.
+    pub fn raw(&self) -> Raw<'_> {
+        Raw(self)
     }
 
     /// If the connection is down: dials again now, instead of when the next try is due.
@@ -263,6 +288,8 @@ impl Agent {
     }
 
     /// What happens from now on, and what has happened since the agent connected and nobody has taken yet.
+    #[doc(alias = "on")]
+    #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
         Events::new(self.clone())
     }
@@ -274,14 +301,20 @@ impl Agent {
     /// Runs that are open end as errors, and no room is shown as being thought about. Telling a server that has stopped
     /// reading so may take the 8 s that any write may, on top.
     ///
+    /// Calls of [`client`](Agent::client) that are under way on other threads end at once, with
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
     /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
     #[inline]
+    #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
+        self.inner.client.shutdown();
         self.inner.runs.end_all("the agent was closed");
         self.inner.thoughts.end_all();
+        self.inner.delivery.stop();
         self.inner.session.close(self.inner.options.close_timeout)
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use serde::Serialize;
+
 use crate::agent::extras::Extras;
 use crate::agent::split::{self, Part};
 use crate::error::{Error, Result};
@@ -14,7 +16,23 @@ use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, Trace
 pub(crate) const POST_MARK: &str = "post_id";
 
 /// Without the guard two bots might answer each other for ever; and a piece of a log is a log.
-const ON_EVERY_PART: [&str; 2] = ["loop_guard", "agent_log"];
+pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
+
+/// The metadata key of the [`LoopGuard`].
+const LOOP_GUARD: &str = "loop_guard";
+
+/// The loop guard of an answer to this message: one hop further than the message's own.
+pub(crate) fn guard_of_answer(message: &Message) -> LoopGuard {
+    message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next())
+}
+
+/// Metadata with nothing but a loop guard.
+pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<Extras> {
+    let guard = guard?;
+    let mut metadata = Extras::default();
+    metadata.set(LOOP_GUARD, guard);
+    Some(metadata)
+}
 
 /// A message to send: text, and if wanted a type and metadata. Plain text converts by itself, so
 /// `agent.send("hello")` is enough.
@@ -125,13 +143,20 @@ impl Outgoing {
         self.with("agent_log", true)
     }
 
-    /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand. As
-    /// [`Agent::reply`](crate::Agent::reply) does, for answers that go another way: a confirmed
-    /// [`post`](crate::Room::post), the end of a [`Stream`](crate::run::Stream).
-    pub fn in_reply_to(mut self, message: &Message) -> Self {
-        let guard = message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next());
-        if !self.metadata.contains("loop_guard") {
-            self.metadata.set("loop_guard", &guard);
+    /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand.
+    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do so by themselves: this is for answers that go
+    /// another way, such as a confirmed [`post`](crate::Room::post).
+    #[doc(alias = "createLoopGuardMetadata")]
+    pub fn in_reply_to(self, message: &Message) -> Self {
+        self.guarded(Some(&guard_of_answer(message)))
+    }
+
+    /// Carries this loop guard, unless one was set by hand.
+    pub(crate) fn guarded(mut self, guard: Option<&LoopGuard>) -> Self {
+        if let Some(guard) = guard
+            && !self.metadata.contains(LOOP_GUARD)
+        {
+            self.metadata.set(LOOP_GUARD, guard);
         }
         self
     }
@@ -274,43 +299,44 @@ impl From<&String> for Outgoing {
     }
 }
 
-payload! {
-    /// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
-    #[derive(Debug)]
-    pub(crate) struct SendMessage<'a> {
-        agency_id: &'a AgencyId = always("agencyId"),
-        content: &'a str = always("content"),
-        kind: Option<&'a MessageType> = optional("type"),
-        metadata: Option<&'a Extras> = optional("metadata"),
-    }
+/// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
+#[derive(Debug, Serialize)]
+pub(crate) struct SendMessage<'a> {
+    #[serde(rename = "agencyId")]
+    agency_id: &'a AgencyId,
+    content: &'a str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a MessageType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Extras>,
 }
 
-payload! {
-    /// `send-message` with a slash command in it.
-    #[derive(Debug)]
-    pub(crate) struct SendCommand<'a> {
-        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
-        pub(crate) content: &'a str = always("content"),
-        pub(crate) silent: bool = always("silent"),
-    }
+/// `send-message` with a slash command in it.
+#[derive(Debug, Serialize)]
+pub(crate) struct SendCommand<'a> {
+    #[serde(rename = "agencyId")]
+    pub(crate) agency_id: &'a AgencyId,
+    pub(crate) content: &'a str,
+    pub(crate) silent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Extras>,
 }
 
-payload! {
-    /// `edit-message`.
-    #[derive(Debug)]
-    pub(crate) struct EditMessage<'a> {
-        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
-        pub(crate) message_id: &'a crate::model::MessageId = always("messageId"),
-        pub(crate) content: &'a str = always("content"),
-    }
+/// `edit-message`.
+#[derive(Debug, Serialize)]
+pub(crate) struct EditMessage<'a> {
+    #[serde(rename = "agencyId")]
+    pub(crate) agency_id: &'a AgencyId,
+    #[serde(rename = "messageId")]
+    pub(crate) message_id: &'a crate::model::MessageId,
+    pub(crate) content: &'a str,
 }
 
-payload! {
-    /// `join-agency`.
-    #[derive(Debug)]
-    pub(crate) struct JoinAgency<'a> {
-        pub(crate) agency_id: &'a AgencyId = always("agencyId"),
-    }
+/// `join-agency`.
+#[derive(Debug, Serialize)]
+pub(crate) struct JoinAgency<'a> {
+    #[serde(rename = "agencyId")]
+    pub(crate) agency_id: &'a AgencyId,
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Outgoing};
+use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
-use crate::model::{AgencyId, Member, Message, MessageId};
+use crate::model::{AgencyId, List, LoopGuard, Member, Message};
 use crate::rest::Messages;
 
 /// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
@@ -17,11 +18,32 @@ pub struct Room {
     id: AgencyId,
     about: About,
     members: Arc<[Member]>,
+    /// What is said through this handle answers a message that carries the guard before this one.
+    guard: Option<Arc<LoopGuard>>,
 }
 
 impl Room {
     pub(crate) fn new(agent: Agent, id: AgencyId, about: About, members: Vec<Member>) -> Self {
-        Room { agent, id, about, members: members.into() }
+        Room { agent, id, about, members: members.into(), guard: None }
+    }
+
+    /// This room, to answer a message in: whatever is said through the returned handle carries the message's loop
+    /// guard, one hop further. For answers that are more than one [`reply`](Agent::reply); a
+    /// [run](Room::start_run) does it by itself.
+    pub fn in_reply_to(&self, message: &Message) -> Room {
+        self.guarded(Some(guard_of_answer(message)))
+    }
+
+    pub(crate) fn guarded(&self, guard: Option<LoopGuard>) -> Room {
+        Room { guard: guard.map(Arc::new), ..self.clone() }
+    }
+
+    pub(crate) fn guard(&self) -> Option<&LoopGuard> {
+        self.guard.as_deref()
+    }
+
+    fn outgoing(&self, message: impl Into<Outgoing>) -> Outgoing {
+        message.into().guarded(self.guard())
     }
 
     pub(crate) fn agent(&self) -> &Agent {
@@ -58,7 +80,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn fetch_members(&self) -> Result<Vec<Member>> {
+    pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
 
@@ -74,6 +96,7 @@ impl Room {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
         let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
@@ -103,30 +126,39 @@ impl Room {
     /// # Errors
     /// As [`Agent::send`].
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.agent.send_to(&self.id, &message.into())
+        self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
-    /// Says something here and waits until it has been seen.
+    /// As [`send`](Room::send), but never waits for a lost connection.
+    ///
+    /// # Errors
+    /// As [`Agent::try_send`].
+    pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
+        self.agent.try_send_to(&self.id, &self.outgoing(message))
+    }
+
+    /// Answers a message here, and carries its loop guard on: one hop more. The message may have come from another room.
+    ///
+    /// # Errors
+    /// As [`Agent::send`].
+    pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
+        self.in_reply_to(to).send(message)
+    }
+
+    /// Says something here and waits until it has been seen. Returns the message as the room has it; of a text that is
+    /// too long for one message, all parts.
     ///
     /// # Errors
     /// As [`Agent::post`].
-    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
-        self.agent.post_to(&self.id, message.into())
-    }
-
-    /// As [`post`](Room::post), which returns the first part of a long message: this returns all of them.
-    ///
-    /// # Errors
-    /// As [`Agent::post`].
-    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
-        self.agent.post_all_to(&self.id, message.into())
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.agent.post_to(&self.id, self.outgoing(message))
     }
 
     /// Gives one of the agent's own messages a new text; what else it carries stays.
     ///
     /// # Errors
     /// As [`Agent::send`].
-    pub fn edit(&self, message: &MessageId, text: impl AsRef<str>) -> Result<()> {
-        self.agent.edit_in(&self.id, message, text.as_ref())
+    pub fn edit<'m>(&self, message: impl Into<MessageRef<'m>>, text: impl AsRef<str>) -> Result<()> {
+        self.agent.edit_in(&self.id, message.into().0, text.as_ref())
     }
 }

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::agent::event::complaint;
+use serde::Serialize;
+
+use crate::agent::event::complaint_of;
 use crate::agent::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
 use crate::deadline;
@@ -39,8 +41,6 @@ impl From<&Agency> for About {
 struct Joined {
     id: AgencyId,
     about: About,
-    /// Joined by name: a room to speak in when none is named.
-    chosen: bool,
 }
 
 /// The rooms that the agent is in.
@@ -87,28 +87,14 @@ impl Rooms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joined, and from now on the room to speak in.
-    pub(crate) fn choose(&self, id: &AgencyId, about: About) {
-        self.enter(id, about, true);
-    }
-
-    /// Joined, but not the room to speak in.
+    /// Joined, or joined again: keeps its place in the order, and what is known of it.
     pub(crate) fn add(&self, id: &AgencyId, about: About) {
-        self.enter(id, about, false);
-    }
-
-    fn enter(&self, id: &AgencyId, mut about: About, chosen: bool) {
         self.expect(id);
         let mut state = self.lock();
         let known = state.place(id);
         match known.and_then(|at| state.joined.get_mut(at)) {
-            Some(room) if !chosen => room.about = about.or(&room.about),
-            _ => {
-                if let Some(room) = state.remove(id) {
-                    about = about.or(&room.about);
-                }
-                state.joined.push(Joined { id: id.clone(), about, chosen });
-            }
+            Some(room) => room.about = about.or(&room.about),
+            None => state.joined.push(Joined { id: id.clone(), about }),
         }
     }
 
@@ -151,11 +137,6 @@ impl Rooms {
         self.lock().find(id).map(|room| room.about.clone())
     }
 
-    /// The room to speak in when none is named: the one that was last joined by name.
-    pub(crate) fn current(&self) -> Option<AgencyId> {
-        self.lock().joined.iter().rev().find(|room| room.chosen).map(|room| room.id.clone())
-    }
-
     pub(crate) fn all(&self) -> Vec<AgencyId> {
         self.lock().joined.iter().map(|room| room.id.clone()).collect()
     }
@@ -188,19 +169,20 @@ pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
     let watching = line.watch(Box::new(move |event| match event.name() {
-        "agency-joined" => event.read().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
+        "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
     line.emit("join-agency", &JoinAgency { agency_id: id })?;
     let mut said = None;
     while let Some(event) = watching.next(deadline)? {
         if event.name() != "error" {
-            return event.read().map_err(|error| {
+            line.confirm();
+            return event.first().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
         if said.is_none() {
-            said = Some(complaint(&event));
+            said = Some(complaint_of(&event));
             deadline = deadline.min(deadline::after(DOUBT));
         }
     }
@@ -245,18 +227,17 @@ impl Door {
     }
 }
 
-payload! {
-    /// What the socket is opened with.
-    struct Auth<'a> {
-        token: &'a str = always("token"),
-    }
+/// What the socket is opened with.
+#[derive(Serialize)]
+struct Auth<'a> {
+    token: &'a str,
 }
 
 impl Host for Door {
     fn credentials(&self, refused: bool) -> Result<String> {
         let mut token = self.session.token();
-        if refused {
-            token = self.session.renew(&token)?;
+        if refused && let Some(new) = self.session.renew(&token)? {
+            token = new;
         }
         let auth = serde_json::to_string(&Auth { token: token.expose() });
         auth.map_err(|error| Error::protocol("the session's token is no text").with_source(error))
@@ -267,6 +248,8 @@ impl Host for Door {
     /// All joins go out at once, so that many rooms cost one round trip. Those that are not confirmed together with the
     /// others are tried again one by one, because only then can a complaint be told to be about them.
     fn restore(&self, line: &Line<'_>) -> Result<()> {
+        // The server has let us in with it.
+        self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
         for id in join_together(line, &rooms, self.join_timeout)?.1 {
             match join_on(line, &id, self.join_timeout) {
@@ -304,7 +287,7 @@ pub(crate) fn join_together(
     let mut deadline = deadline::after(limit);
     while !missing.is_empty() {
         let Some(event) = watching.next(deadline)? else { break };
-        match event.read::<AgencyJoined>() {
+        match event.first::<AgencyJoined>() {
             Ok(joined) => {
                 if strike(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
@@ -313,6 +296,9 @@ pub(crate) fn join_together(
             // At least one is refused: give the others a moment.
             Err(_) => deadline = deadline.min(deadline::after(DOUBT)),
         }
+    }
+    if missing.is_empty() {
+        line.confirm();
     }
     Ok((confirmed, missing))
 }

@@ -1,21 +1,18 @@
 //! What an agent says and does in its rooms.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::agent::outgoing::EditMessage;
-use crate::agent::post::{self, Post};
 use crate::agent::rooms::About;
-use crate::agent::{Agent, Inner, Outgoing};
+use crate::agent::{Agent, Outgoing, Posted, Room};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId};
-use crate::socket::RawEvent;
 
 impl Agent {
-    /// Speaks in the room joined last. Returns once the message is handed to the operating system; waits for a
+    /// Speaks in the agent's [home room](Agent::home). Returns once the message is handed to the operating system; waits for a
     /// lost connection to come back, up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000
     /// characters goes out as several messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says
     /// otherwise.
@@ -24,104 +21,101 @@ impl Agent {
     /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back in time. Certainly not sent.
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke in the middle, or between the parts of a long
     ///   message. It is never repeated by this crate.
-    /// - [`Invalid`](crate::ErrorKind::Invalid): no text, larger than the server takes, or no room joined.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): no text, larger than the server takes, or no home room.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.send_to(&self.current_room()?, &message.into())
+        self.send_to(self.home_room()?, &message.into())
     }
 
-    /// Speaks in the room joined last and waits until the message has been seen there: the confirmed form of
+    /// Speaks in the agent's [home room](Agent::home) and waits until the message has been seen there: the confirmed form of
     /// [`send`](Agent::send). Returns the message as the room has it, with its id; of a text that is too long for one
-    /// message, the first part, which has the metadata.
+    /// message, all parts.
     ///
-    /// If the connection breaks in between, the room's history settles the matter after the reconnect. To be known again
-    /// the message carries a key `post_id` in its metadata.
+    /// If the connection breaks in between, the room settles the matter after the reconnect. To be known again the
+    /// message carries a key `post_id` in its metadata.
     ///
     /// # Errors
-    /// - [`NotSent`](crate::ErrorKind::NotSent): it is not in the room, looked for there after the connection was back.
+    /// All but [`Invalid`](crate::ErrorKind::Invalid) carry what is left to be sent, for [`repost`](Agent::repost):
+    /// [`Error::unsent`](crate::Error::unsent).
+    ///
+    /// - [`NotSent`](crate::ErrorKind::NotSent): it is not in the room, and cannot arrive there any more.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke. The message is not in the room, but what was
+    ///   sent over the old connection may still arrive; or the history that would tell cannot be read; or a part of a
+    ///   long message is there.
     /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
     ///   server does not say what a complaint is about.)
     /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the history that would tell cannot be read.
-    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Message> {
-        self.post_to(&self.current_room()?, message.into())
-    }
-
-    /// As [`post`](Agent::post), which returns the first part of a long message: this returns all of them.
-    ///
-    /// # Errors
-    /// As [`post`](Agent::post).
-    pub fn post_all(&self, message: impl Into<Outgoing>) -> Result<Vec<Message>> {
-        self.post_all_to(&self.current_room()?, message.into())
-    }
-
-    #[inline]
-    pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let mut parts = self.post_all_to(room, message)?;
-        if parts.is_empty() {
-            return Err(Error::invalid("the message has no text"));
-        }
-        Ok(parts.swap_remove(0))
-    }
-
-    #[inline]
-    pub(crate) fn post_all_to(&self, room: &AgencyId, message: Outgoing) -> Result<Vec<Message>> {
-        match self.options().long_messages.apply(&message)? {
-            None => Ok(vec![self.post_one(room, message)?]),
-            Some(parts) => {
-                let mut posted = Vec::new();
-                self.say_in_parts(parts, &mut |part| {
-                    posted.push(self.post_one(room, part)?);
-                    Ok(())
-                })?;
-                Ok(posted)
-            }
-        }
-    }
-
-    #[inline]
-    fn post_one(&self, room: &AgencyId, message: Outgoing) -> Result<Message> {
-        let Inner { session, client, me, feed, options, marks, .. } = &*self.inner;
-        let mark = post::new_mark();
-        let (since, dm) = feed.position(room);
-        Post {
-            session,
-            client,
-            me,
-            room,
-            message: message.marked(&mark),
-            mark,
-            since,
-            dm,
-            marks,
-            send_timeout: options.send_timeout,
-            echo_timeout: options.post_timeout,
-        }
-        .run()
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If it was closed meanwhile, the message may have
+    ///   arrived ([`Unsent::is_in_doubt`](crate::agent::Unsent::is_in_doubt)).
+    pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.post_to(self.home_room()?, message.into())
     }
 
     /// As [`send`](Agent::send), but never waits for a lost connection.
     ///
     /// # Errors
-    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down.
+    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down or busy.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
-        self.try_send_to(&self.current_room()?, &message.into())
+        self.try_send_to(self.home_room()?, &message.into())
     }
 
     #[inline]
-    fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
-        let say =
-            |part: &Outgoing| self.inner.session.emit("send-message", &part.payload(room)?, Instant::now());
+    pub(crate) fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let say = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
             None => say(message),
             Some(parts) => self.say_parts(parts, Duration::ZERO, &mut |part| say(&part)),
         }
     }
 
-    fn current_room(&self) -> Result<AgencyId> {
-        let none = || Error::invalid("the agent is in no room: call agent.join(\"lobby\") first");
-        self.inner.rooms.current().ok_or_else(none)
+    /// The room that [`send`](Agent::send) speaks in: that of [`connect_and_join`](Agent::connect_and_join), or the one
+    /// that was [set](Agent::set_home). No other join changes it.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// # let token = crustocean::AgentToken::from_env()?;
+    /// let agent = crustocean::Agent::connect_and_join(token, "lobby")?;
+    /// agent.join("elsewhere")?.send("hello, elsewhere")?;
+    /// agent.send("hello, lobby")?;
+    /// # Ok(()) }
+    /// ```
+    pub fn home(&self) -> Option<Room> {
+        let id = self.inner.home.get()?;
+        let about = self.inner.rooms.about(id).unwrap_or_default();
+        Some(Room::new(self.clone(), id.clone(), about, Vec::new()))
+    }
+
+    /// Makes a room the agent's [home](Agent::home), once and for all.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let agent = crustocean::Agent::from_env()?;
+    /// agent.set_home(&agent.join("lobby")?)?;
+    /// agent.send("hello")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) when another room is the home already.
+    pub fn set_home(&self, room: &Room) -> Result<()> {
+        if self.inner.home.get_or_init(|| room.id().clone()) == room.id() {
+            return Ok(());
+        }
+        Err(Error::invalid("another room is this agent's home: speak in this one with room.send(..)"))
+    }
+
+    fn home_room(&self) -> Result<&AgencyId> {
+        let home = self.inner.home.get().ok_or_else(|| {
+            Error::invalid(
+                "the agent has no home room to speak in: use the room that join(..) returns, or make it the home with \
+                 agent.set_home(&room)",
+            )
+        })?;
+        if self.inner.rooms.has_left(home) {
+            return Err(Error::invalid("the agent has left its home room"));
+        }
+        Ok(home)
     }
 
     /// Answers a message in the room that it came from, and carries its loop guard on: one hop more.
@@ -156,38 +150,10 @@ impl Agent {
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
     }
 
-    /// Sends an event of any name, for what this crate has no method for yet. The counterpart of
-    /// [`Event::Other`](crate::Event::Other).
-    ///
-    /// # Errors
-    /// As [`send`](Agent::send); [`Invalid`](crate::ErrorKind::Invalid) when the payload cannot be written as JSON or the name
-    /// is one that the protocol keeps for itself.
-    pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
-        let until = deadline::after(self.inner.options.send_timeout);
-        self.inner.session.emit(name, payload, until)
-    }
-
-    /// Sends an event of any name and waits for the server's ack, `timeout` at most. May be used inside a handler.
-    /// An ack without arguments is `null`.
-    ///
-    /// # Errors
-    /// As [`emit`](Agent::emit); [`Timeout`](crate::ErrorKind::Timeout) when no ack comes, [`MaybeSent`](crate::ErrorKind::MaybeSent)
-    /// when the connection breaks first, [`Protocol`](crate::ErrorKind::Protocol) when the ack cannot be decoded.
-    pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
-        let until = deadline::after(self.inner.options.send_timeout);
-        let args = self.inner.session.emit_with_ack(name, payload, until, timeout)?;
-        args.first().map_err(|error| {
-            Error::protocol(format!("the ack of {name} cannot be decoded")).with_source(error)
-        })
-    }
-
-    /// Answers an event of the server's that [wants an answer](RawEvent::wants_answer), once.
-    ///
-    /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when no answer is wanted or one was given,
-    /// [`NotSent`](crate::ErrorKind::NotSent) when the connection that the event came over is gone.
-    pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
-        self.inner.session.answer(event, payload)
+    /// Waits for the connection as long as any message does.
+    fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let until = deadline::after(self.options().send_timeout);
+        self.session().emit(name, payload, until)
     }
 
     /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::model::Conversation::agency_id)),
@@ -195,9 +161,10 @@ impl Agent {
     ///
     /// # Errors
     /// As [`send`](Agent::send) and [`join`](Agent::join).
+    #[doc(alias = "sendDM")]
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         if !self.inner.rooms.contains(room) {
-            self.enter(room, About::dm(None), false)?;
+            self.enter(room, About::dm(None))?;
         }
         self.send_to(room, &message.into())
     }

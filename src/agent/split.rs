@@ -20,27 +20,36 @@ pub(crate) const LEAST: usize = 200;
 const LONGEST_FENCE: usize = 16;
 const LONGEST_INFO: usize = 40;
 
+/// Stands before a part that would begin with a slash: the platform would run that as a command instead of showing it.
+const NO_COMMAND: &str = "\u{2026} ";
+
 /// Cuts a text without white space around it into parts of at most `limit` characters, at the end of a paragraph, a
 /// line, a word, or at least of what a reader sees as one character; outside of code rather than within. White space at
-/// a cut goes, except within code.
+/// a cut goes, except within code, where only a part that would show nothing goes.
 ///
-/// No part but the first begins as a slash command does: the platform would run it.
+/// No part but the first begins with a slash: the platform would run it as a command.
+///
+/// Takes time in proportion to the length of the text, whatever is in it.
 pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
     let limit = limit.max(LEAST);
-    let mut parts = Vec::new();
+    let mut words = Words::new(text);
+    let mut parts: Vec<Part> = Vec::new();
     let mut fence: Option<Fence<'_>> = None;
     let mut at = 0;
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.trim().is_empty()) {
-        let prefix = fence.map(Fence::reopened).unwrap_or_default();
+    while words.next(at) < text.len() {
+        let rest = text.get(at..).unwrap_or_default();
+        let mut prefix = fence.map(Fence::reopened).unwrap_or_default();
+        if !parts.is_empty() && fence.is_none() && words.slash_follows(at) {
+            prefix.push_str(NO_COMMAND);
+        }
         let left = limit.saturating_sub(prefix.chars().count());
-        let whole = rest.trim_end();
-        if whole.chars().nth(left).is_none() {
-            parts.push(Part { range: at..at + whole.len(), prefix, suffix: String::new() });
+        if rest.chars().nth(left).is_none() {
+            parts.push(Part { range: at..text.len(), prefix, suffix: String::new() });
             break;
         }
         let most = left.saturating_sub(LONGEST_FENCE + 1);
         let window = rest.char_indices().nth(most).map_or(rest.len(), |(end, _)| end);
-        let cut = cut(rest, window, fence);
+        let cut = Window { words: &mut words, start: at, rest, size: window, fence }.cut();
         let piece = rest.get(..cut.end).unwrap_or(rest);
         fence = after(fence, piece);
         let suffix = fence.map(|fence| fence.closed(piece)).unwrap_or_default();
@@ -52,15 +61,13 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
         if let Some(open) = fence.filter(|_| cut.at_line) {
             let behind = text.get(at..).unwrap_or_default();
             let line = behind.split('\n').next().unwrap_or_default();
-            let end = (line.len() + 1).min(behind.len());
-            if open.is_closed_by(line) && may_begin(behind, NextWord::default().behind(behind, end)) {
-                at += end;
+            if open.is_closed_by(line) {
+                at += (line.len() + 1).min(behind.len());
                 fence = None;
             }
         }
         if fence.is_none() {
-            let behind = text.get(at..).unwrap_or_default();
-            at += behind.len() - behind.trim_start().len();
+            at = words.next(at);
         }
     }
     parts
@@ -74,103 +81,159 @@ struct Cut {
     at_line: bool,
 }
 
-/// The best place in the second half of the window; a character that fills all of it is cut at its end.
-fn cut<'t>(rest: &'t str, window: usize, fence: Option<Fence<'t>>) -> Cut {
-    let half = window / 2;
-    if let Some(end) = line_end(rest, half..window, fence) {
-        let piece = rest.get(..end).unwrap_or(rest);
-        // Within code blank lines and indentation matter.
-        let (end, next) = match after(fence, piece) {
-            Some(_) => (end, end + 1),
-            None => (piece.trim_end().len(), end),
+/// What of the rest of a text fits into the next part.
+struct Window<'w, 't> {
+    words: &'w mut Words<'t>,
+    /// Where the rest begins in the text.
+    start: usize,
+    rest: &'t str,
+    size: usize,
+    /// The block of code that the rest begins in.
+    fence: Option<Fence<'t>>,
+}
+
+impl Window<'_, '_> {
+    /// The best place in the second half of the window; a character that fills all of it is cut at its end.
+    fn cut(mut self) -> Cut {
+        let half = self.size / 2;
+        if let Some(end) = self.line_end(half) {
+            let piece = self.rest.get(..end).unwrap_or(self.rest);
+            // Within code blank lines and indentation matter.
+            let (end, next) = match after(self.fence, piece) {
+                Some(_) => (end - usize::from(piece.ends_with('\r')), end + 1),
+                None => (piece.trim_end().len(), end),
+            };
+            return Cut { end, next, at_line: true };
+        }
+        let at = self.word_end(half).unwrap_or_else(|| self.character_end(half));
+        let piece = self.rest.get(..at).unwrap_or(self.rest);
+        let end = match after(self.fence, piece) {
+            Some(_) => at,
+            None => piece.trim_end().len(),
         };
-        return Cut { end, next, at_line: true };
+        Cut { end, next: at, at_line: false }
     }
-    let head = rest.get(..window).unwrap_or(rest);
-    // The white space behind the last word that fits.
-    let mut next_word = NextWord::default();
-    let mut word = None;
-    for (at, c) in rest.char_indices() {
-        if at > window {
-            break;
-        }
-        let is_space = c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
-        if at >= half && is_space && may_begin(rest, next_word.behind(rest, at)) {
-            word = Some(at);
-        }
+
+    /// Whether a part may begin with the first word at or behind this place of the rest.
+    fn word_may_begin(&mut self, at: usize) -> bool {
+        let word = self.words.next(self.start + at);
+        !self.words.slash_follows(word) && grapheme::is_boundary(self.rest, word - self.start)
     }
-    let at = word.unwrap_or_else(|| {
-        // Within a word, then.
-        let mut at = window;
-        while !may_begin(rest, at) {
-            at = at.saturating_sub(1);
-            if at < half.max(1) {
-                return window;
+
+    /// The end of the best line to end with: best before a blank line, and outside of code.
+    fn line_end(&mut self, half: usize) -> Option<usize> {
+        let mut best: [Option<usize>; 4] = [None; 4];
+        let mut fence = self.fence;
+        let mut start = 0;
+        // Whether there is something in the fence that is open.
+        let mut filled = false;
+        let head = self.rest.get(..self.size).unwrap_or(self.rest);
+        let line_at = |start: usize| self.rest.get(start..).and_then(|rest| rest.split('\n').next());
+        // A line that ends right behind the window fits, too.
+        let behind_window = self.rest.get(self.size..).is_some_and(|rest| rest.starts_with('\n'));
+        let ends = head.match_indices('\n').map(|(end, _)| end).chain(behind_window.then_some(self.size));
+        let ends: Vec<usize> = ends.collect();
+        for end in ends {
+            let line = self.rest.get(start..end).unwrap_or_default();
+            let was_open = fence.is_some();
+            fence = after(fence, line);
+            filled = if was_open && fence.is_some() { filled || !line.trim().is_empty() } else { false };
+            let inside = fence.is_some();
+            if end >= half && if inside { filled } else { self.word_may_begin(end + 1) } {
+                let blank = line_at(end + 1).is_none_or(|next| next.trim().is_empty());
+                let rank = usize::from(!blank) + 2 * usize::from(inside);
+                if let Some(place) = best.get_mut(rank) {
+                    *place = Some(end);
+                }
+            }
+            start = end + 1;
+        }
+        best.into_iter().flatten().next()
+    }
+
+    /// The white space behind the last word that fits.
+    fn word_end(&mut self, half: usize) -> Option<usize> {
+        let is_space = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
+        let fits = self.rest.char_indices().take_while(|(at, _)| *at <= self.size);
+        let spaces: Vec<usize> =
+            fits.filter(|(at, c)| *at >= half && is_space(*c)).map(|(at, _)| at).collect();
+        spaces.into_iter().rev().find(|at| grapheme::is_boundary(self.rest, *at) && self.word_may_begin(*at))
+    }
+
+    /// Within a word, then, or within white space: the last place between two characters.
+    fn character_end(&mut self, half: usize) -> usize {
+        let places = (half.max(1)..=self.size).rev();
+        let mut fallback = None;
+        for at in places {
+            if !self.rest.is_char_boundary(at) {
+                continue;
+            }
+            if self.word_may_begin(at) && grapheme::is_boundary(self.rest, at) {
+                return at;
+            }
+            if fallback.is_none() && grapheme::is_boundary(self.rest, at) {
+                fallback = Some(at);
             }
         }
-        at
-    });
-    let end = match after(fence, head.get(..at).unwrap_or(head)) {
-        Some(_) => at,
-        None => head.get(..at).unwrap_or(head).trim_end().len(),
-    };
-    Cut { end, next: at, at_line: false }
-}
-
-/// The end of the best line to end with, if there is one in that range: best before a blank line, and outside of code.
-fn line_end<'t>(rest: &'t str, range: Range<usize>, mut fence: Option<Fence<'t>>) -> Option<usize> {
-    let mut best: [Option<usize>; 4] = [None; 4];
-    let mut start = 0;
-    // Whether there is something in the fence that is open.
-    let mut filled = false;
-    let mut next_word = NextWord::default();
-    for line in rest.split('\n') {
-        let end = start + line.len();
-        if end > range.end || end >= rest.len() {
-            break;
-        }
-        let was_open = fence.is_some();
-        fence = after(fence, line);
-        filled = if was_open && fence.is_some() { filled || !line.trim().is_empty() } else { false };
-        let behind = rest.get(end + 1..).unwrap_or_default();
-        let inside = fence.is_some();
-        let good = if inside { filled } else { may_begin(rest, next_word.behind(rest, end + 1)) };
-        if end >= range.start && good {
-            let blank = behind.split('\n').next().is_none_or(|next| next.trim().is_empty());
-            let rank = usize::from(!blank) + 2 * usize::from(inside);
-            if let Some(place) = best.get_mut(rank) {
-                *place = Some(end);
-            }
-        }
-        start = end + 1;
+        fallback.unwrap_or(self.size)
     }
-    best.into_iter().flatten().next()
 }
 
-/// A part that begins so would be run instead of shown.
+/// Whether the platform runs this text as a command instead of showing it.
 pub(crate) fn is_command(text: &str) -> bool {
-    let name = text.trim_start().strip_prefix('/');
+    let name = text.trim_start_matches(is_trimmed).strip_prefix('/');
     name.is_some_and(|name| name.starts_with(char::is_alphanumeric))
 }
 
-/// Whether a part may begin there: not with a command, nor with an accent on white space that is about to go.
-fn may_begin(text: &str, at: usize) -> bool {
-    text.get(at..).is_some_and(|behind| !is_command(behind)) && grapheme::is_boundary(text, at)
+/// What servers take away around a message before they look whether it is a command. JavaScript's `trim` counts the
+/// byte order mark as white space, and Python's `strip` some control characters.
+fn is_trimmed(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 
-/// Finds the end of white space. Remembers it, so that a desert is crossed once and not from each of its places.
-#[derive(Debug, Default)]
-struct NextWord(usize);
+/// Finds words in a text. Remembers the white space that it was in last, so that a long run of it is crossed once and
+/// not from each of its places.
+#[derive(Debug)]
+struct Words<'t> {
+    text: &'t str,
+    /// The last run of white space that was asked about, or a part of it up to its end.
+    run: Range<usize>,
+    /// Where a slash would have to stand behind the run: some servers trim more than white space.
+    trimmed: Range<usize>,
+}
 
-impl NextWord {
-    /// The end of the white space that begins at `from`, which does not go back from call to call.
-    fn behind(&mut self, text: &str, from: usize) -> usize {
-        if self.0 < from {
-            let rest = text.get(from..).unwrap_or_default();
-            self.0 = text.len() - rest.trim_start().len();
-        }
-        self.0
+impl<'t> Words<'t> {
+    fn new(text: &'t str) -> Self {
+        Words { text, run: 0..0, trimmed: 0..0 }
     }
+
+    /// The first place at or behind `at` that is no white space; the end of the text if there is none.
+    fn next(&mut self, at: usize) -> usize {
+        skip(self.text, &mut self.run, at, char::is_whitespace)
+    }
+
+    /// Whether a server that looks at the text from here on would find a slash first.
+    fn slash_follows(&mut self, at: usize) -> bool {
+        let at = skip(self.text, &mut self.trimmed, at, is_trimmed);
+        self.text.get(at..).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+/// The end of the run of such characters that `at` is in. Keeps the run.
+fn skip(text: &str, run: &mut Range<usize>, at: usize, is_in: fn(char) -> bool) -> usize {
+    if run.contains(&at) {
+        return run.end;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(first) = rest.chars().next().filter(|first| is_in(*first)) else { return at.min(text.len()) };
+    // One place before the run: it begins here, then.
+    let end = if at + first.len_utf8() == run.start && run.start < run.end {
+        run.end
+    } else {
+        text.len() - rest.trim_start_matches(is_in).len()
+    };
+    *run = at..end;
+    end
 }
 
 /// An open block of code: a run of backticks or tildes, and what stands behind it.

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::agent::{Agent, Room};
 use crate::error::Result;
 use crate::model::{AgencyId, UserId};
@@ -13,15 +15,18 @@ const THINKING: &str = "agent-thinking";
 /// As often as a running bot of the platform's repeats it.
 const EVERY: Duration = Duration::from_secs(5);
 
-payload! {
-    struct Payload<'a> {
-        agency_id: &'a AgencyId = always("agencyId"),
-        thinking: bool = always("thinking"),
-        status: Option<&'a str> = optional("status"),
-        agent_id: &'a UserId = always("agentId"),
-        username: &'a str = always("username"),
-        display_name: &'a str = always("displayName"),
-    }
+#[derive(Serialize)]
+struct Payload<'a> {
+    #[serde(rename = "agencyId")]
+    agency_id: &'a AgencyId,
+    thinking: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'a str>,
+    #[serde(rename = "agentId")]
+    agent_id: &'a UserId,
+    username: &'a str,
+    #[serde(rename = "displayName")]
+    display_name: &'a str,
 }
 
 /// What is shown, by room.
@@ -130,7 +135,7 @@ impl Room {
         };
         drop(state);
         if let Err(error) = shown {
-            log::info!("the room does not see that the agent is thinking: {error}");
+            crate::logging::info!("the room does not see that the agent is thinking: {error}");
         }
         Thinking { agent, room: self.id().clone(), id }
     }
@@ -144,7 +149,7 @@ impl Thinking {
         let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         if on_top && let Err(error) = shown.tell(&self.agent, &self.room, &status) {
-            log::info!("the room does not see what the agent is thinking: {error}");
+            crate::logging::info!("the room does not see what the agent is thinking: {error}");
         }
         if let Some(guard) = shown.guards.iter_mut().find(|(id, _)| *id == self.id) {
             guard.1 = status;
@@ -176,7 +181,7 @@ impl Drop for Thinking {
             }
             Some((_, before)) if on_top => {
                 if let Err(error) = shown.tell(&self.agent, &self.room, before) {
-                    log::info!("the room does not see what the agent is thinking: {error}");
+                    crate::logging::info!("the room does not see what the agent is thinking: {error}");
                 }
             }
             Some(_) => {}

@@ -11,6 +11,7 @@ use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 impl Room {
     /// Begins a record of what is done from now on, to be shown with the answer.
     #[inline]
+    #[doc(alias = "startTrace")]
     pub fn trace(&self) -> Trace {
         Trace { room: self.clone(), began: Instant::now(), steps: Mutex::default() }
     }

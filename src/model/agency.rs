@@ -1,8 +1,10 @@
 //! Agencies (rooms) and who is in them.
 
-use super::lenient::{Count, Flag, Readable};
-use super::{AgencyId, SenderType, Timestamp, UserId};
-use crate::json::{Json, Mistake, Read};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::serde_helpers::{Lenient, ReadError};
+use super::{AgencyId, List, SenderType, Timestamp, UserId, serde_helpers};
 
 open_enum! {
     /// What a member may do in an agency.
@@ -18,109 +20,111 @@ open_enum! {
     }
 }
 
-api_struct! {
-    /// An agency: a room.
-    #[derive(Debug, Clone)]
-    pub struct Agency {
-        /// The agency's id: what every call wants.
-        id: AgencyId = required("id"),
-        /// Its name. The slug if the server left it out.
-        name: String = default("name"),
-        /// The part of its address that people type: `my-team` for "My Team".
-        slug: String = default("slug"),
-        /// What it is for.
-        charter: Option<String> = optional("charter"),
-        /// Whether it is invite-only. `None` if the server did not say.
-        is_private: Option<bool> = optional("is_private" | "isPrivate" as Flag),
-        /// Whether the caller is a member. `None` if the server did not say.
-        is_member: Option<bool> = optional("isMember" | "is_member" as Flag),
-        /// How many members it has. `None` if the server did not say.
-        member_count: Option<u64> = optional("member_count" | "memberCount" as Count),
-        /// Whose it is.
-        owner_id: Option<UserId> = optional("owner_id" | "ownerId"),
-        /// When it was made.
-        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
-    }
-    then |agency| {
-        if agency.name.is_empty() {
-            agency.name.clone_from(&agency.slug);
-        }
-        Ok(())
-    }
+/// An agency: a room.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Agency {
+    /// The agency's id: what every call wants.
+    pub id: AgencyId,
+    /// Its name. The slug if the server left it out.
+    #[serde(default)]
+    pub name: String,
+    /// The part of its address that people type: `my-team` for "My Team".
+    #[serde(default)]
+    pub slug: String,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charter: Option<String>,
+    /// Whether it is invite-only. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_private: Option<bool>,
+    /// Whether the caller is a member. `None` if the server did not say.
+    #[serde(rename = "isMember", skip_serializing_if = "Option::is_none")]
+    pub is_member: Option<bool>,
+    /// How many members it has. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_count: Option<u64>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<UserId>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
 }
 
-api_struct! {
-    /// Somebody in an agency.
-    #[derive(Debug, Clone)]
-    pub struct Member {
-        /// The member's id.
-        id: UserId = required("id" | "userId" | "user_id"),
-        /// The name to mention, without `@`.
-        username: String = required("username"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("displayName" | "display_name" | "name"),
-        /// Person or agent. A person if the server did not say.
-        kind: SenderType = default("type" | "is_agent" | "isAgent" as MemberKind),
-        /// What the member may do here. `None` if the server did not say.
-        role: Option<Role> = optional("role"),
-    }
-    then |member| {
-        if member.display_name.is_empty() {
-            member.display_name.clone_from(&member.username);
-        }
-        Ok(())
-    }
+lenient!(Agency, |agency| serde_helpers::fill(&mut agency.name, &agency.slug));
+
+/// Somebody in an agency.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Member {
+    /// The member's id.
+    #[serde(rename(deserialize = "id|userId"))]
+    pub id: UserId,
+    /// The name to mention, without `@`.
+    pub username: String,
+    /// The name to show. The username if there is no other.
+    #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
+    pub display_name: String,
+    /// Person or agent. A person if the server did not say.
+    #[serde(
+        rename(serialize = "type", deserialize = "type|is_agent"),
+        default,
+        deserialize_with = "member_kind"
+    )]
+    pub kind: SenderType,
+    /// What the member may do here. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
 }
+
+lenient!(Member, |member| serde_helpers::fill(&mut member.display_name, &member.username));
 
 /// `type: "agent"` or `is_agent: true`.
-struct MemberKind(SenderType);
-
-impl From<MemberKind> for SenderType {
-    fn from(kind: MemberKind) -> Self {
-        kind.0
-    }
+fn member_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SenderType, D::Error> {
+    serde_helpers::text_of(deserializer, |json| match json {
+        "true" => Ok(SenderType::Agent),
+        "false" => Ok(SenderType::User),
+        _ => SenderType::deserialize(Lenient::of(json)),
+    })
 }
 
-impl Read for MemberKind {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        match json {
-            Json::Bool(true) => Ok(MemberKind(SenderType::Agent)),
-            Json::Bool(false) => Ok(MemberKind(SenderType::User)),
-            Json::Text(kind) => Ok(MemberKind(kind.into())),
-            _ => Err(Mistake::expected("a kind of account, or whether it is an agent")),
-        }
-    }
+/// The payload of the event `agency-joined`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct AgencyJoined {
+    /// The room that was joined.
+    #[serde(rename = "agencyId")]
+    pub agency_id: AgencyId,
+    /// Who is in it, as far as the server's list can be read: its elements are not documented.
+    #[serde(default)]
+    pub members: List<Member>,
 }
 
-api_struct! {
-    /// The payload of the event `agency-joined`.
-    #[derive(Debug, Clone)]
-    pub struct AgencyJoined {
-        /// The room that was joined.
-        agency_id: AgencyId = required("agencyId" | "agency_id"),
-        /// Who is in it, as far as the server's list can be read: its elements are not documented.
-        members: Vec<Member> = default("members" as Readable<Member>),
-    }
+lenient!(AgencyJoined);
+
+/// The payload of the event `agency-invited`: the agent was added to an agency.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Invitation {
+    /// The room to join.
+    #[serde(rename = "agencyId", default)]
+    pub agency_id: AgencyId,
+    /// What the server says about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agency: Option<Agency>,
 }
 
-api_struct! {
-    /// The payload of the event `agency-invited`: the agent was added to an agency.
-    #[derive(Debug, Clone)]
-    pub struct Invitation {
-        /// The room to join.
-        agency_id: AgencyId = default("agencyId" | "agency_id"),
-        /// What the server says about it.
-        agency: Option<Agency> = optional("agency"),
+lenient!(Invitation, |invitation| {
+    if invitation.agency_id.as_str().is_empty() {
+        let agency = invitation.agency.as_ref().ok_or_else(|| ReadError::missing_field("agencyId"))?;
+        invitation.agency_id = agency.id.clone();
     }
-    then |invitation| {
-        if invitation.agency_id.as_str().is_empty() {
-            let agency = invitation.agency.as_ref().ok_or("agencyId")?;
-            invitation.agency_id = agency.id.clone();
-        }
-        Ok(())
-    }
-}
+});
 
 #[cfg(test)]
 mod tests {

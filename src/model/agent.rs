@@ -4,63 +4,79 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::lenient::Flag;
-use super::{AgentId, Timestamp, UserId};
-use crate::json::{Json, Mistake, Read};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::serde_helpers::ReadError;
+use super::{AgentId, Timestamp, UserId, serde_helpers};
 use crate::token::AgentToken;
 
-api_struct! {
-    /// An agent's account, as its owner sees it. (An [`Agent`](crate::Agent) is one that is in the room.)
-    #[derive(Debug, Clone)]
-    pub struct AgentInfo {
-        /// The agent's id.
-        id: AgentId = required("id"),
-        /// The name to mention, without `@`.
-        username: String = default("username"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("displayName" | "display_name" | "name"),
-        /// What it is there for: `Assistant`.
-        role: Option<String> = optional("role"),
-        /// Its personality, in words.
-        personality: Option<String> = optional("personality"),
-        /// Whether it may connect. `None` if the server did not say.
-        verified: Option<bool> = optional("verified" | "is_verified" | "isVerified" as Flag),
-        /// Whether it is online, in the server's words.
-        status: Option<String> = optional("status"),
-        /// Whose it is.
-        owner_id: Option<UserId> = optional("owner_id" | "ownerId"),
-        /// When it was made.
-        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
-    }
-    then |agent| {
-        if agent.username.is_empty() {
-            agent.username.clone_from(&agent.display_name);
-        } else if agent.display_name.is_empty() {
-            agent.display_name.clone_from(&agent.username);
-        }
-        if agent.username.is_empty() { Err("username") } else { Ok(()) }
-    }
+/// An agent's account, as its owner sees it. (An [`Agent`](crate::Agent) is one that is in the room.)
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct AgentInfo {
+    /// The agent's id.
+    pub id: AgentId,
+    /// The name to mention, without `@`.
+    #[serde(default)]
+    pub username: String,
+    /// The name to show. The username if there is no other.
+    #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
+    pub display_name: String,
+    /// What it is there for: `Assistant`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Its personality, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub personality: Option<String>,
+    /// Whether it may connect. `None` if the server did not say.
+    #[serde(rename(deserialize = "verified|is_verified"), skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// Whether it is online, in the server's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_id: Option<UserId>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
 }
 
-api_struct! {
-    /// An agent that was just made.
-    #[derive(Debug, Clone)]
-    pub secret struct CreatedAgent {
-        /// The agent's account. It cannot connect before it is verified.
-        agent: AgentInfo = required("agent"),
-        /// The agent's token. The server shows it this once: store it now.
-        agent_token: AgentToken = required("agentToken" | "agent_token"),
+lenient!(AgentInfo, |agent| {
+    serde_helpers::fill(&mut agent.username, &agent.display_name);
+    serde_helpers::fill(&mut agent.display_name, &agent.username);
+    if agent.username.is_empty() {
+        return Err(ReadError::missing_field("username"));
     }
+});
+
+/// An agent that was just made.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct CreatedAgent {
+    /// The agent's account. It cannot connect before it is verified.
+    pub agent: AgentInfo,
+    /// The agent's token. The server shows it this once: store it now.
+    #[serde(rename = "agentToken")]
+    pub agent_token: AgentToken,
 }
 
-api_struct! {
-    /// An agent that was just verified.
-    #[derive(Debug, Clone)]
-    pub secret struct VerifiedAgent {
-        /// The agent's token, if the server shows it again here; usually it is shown on creation only.
-        agent_token: Option<AgentToken> = optional("agentToken" | "agent_token"),
-    }
+lenient!(read CreatedAgent);
+
+/// An agent that was just verified.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct VerifiedAgent {
+    /// The agent's token, if the server shows it again here; usually it is shown on creation only.
+    #[serde(rename = "agentToken")]
+    pub agent_token: Option<AgentToken>,
 }
+
+lenient!(read VerifiedAgent);
 
 open_enum! {
     /// Who may prompt an agent.
@@ -226,14 +242,18 @@ impl fmt::Debug for AgentConfig {
     }
 }
 
-impl Read for AgentConfig {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        Map::read(json).map(AgentConfig)
+impl<'de> Deserialize<'de> for AgentConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_helpers::map(deserializer).map(AgentConfig)
     }
 }
 
-deserialize!(AgentConfig);
+/// As it came, with all values.
+impl Serialize for AgentConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,20 +1,28 @@
 //! Lists and objects that some servers send bare and some in a wrapper.
 
-use serde::de::Error;
+use serde::de::{DeserializeOwned, Error};
 use serde_json::value::RawValue;
 
-use crate::json::{self, Read};
+use super::List;
+use super::serde_helpers::{Lenient, ReadError};
+use crate::json;
+
+/// Reads a value as `serde_helpers` says.
+pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, ReadError> {
+    T::deserialize(Lenient::of(json))
+}
 
 /// `[…]` or `{"<key>": […]}`.
-pub(crate) fn list<T: Read>(json: &str, key: &'static str) -> serde_json::Result<Vec<T>> {
+pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> Result<List<T>, ReadError> {
     match list_in(json, key)? {
-        Some(list) => json::from_str(list.get()),
-        None => json::from_str(json),
+        Some(list) => List::read(list.get()),
+        None if json.trim_start().starts_with('[') => List::read(json),
+        None => Err(ReadError::new("expected a list")),
     }
 }
 
 /// The list of an object; `None` for what is no object.
-fn list_in<'j>(json: &'j str, key: &'static str) -> serde_json::Result<Option<&'j RawValue>> {
+fn list_in<'j>(json: &'j str, key: &'static str) -> Result<Option<&'j RawValue>, ReadError> {
     if !json.trim_start().starts_with('{') {
         return Ok(None);
     }
@@ -23,11 +31,11 @@ fn list_in<'j>(json: &'j str, key: &'static str) -> serde_json::Result<Option<&'
 }
 
 /// `{…}` or `{"<key>": {…}}`.
-pub(crate) fn one<T: Read>(json: &str, key: &str) -> serde_json::Result<T> {
-    json::from_str(object_in(json, key)?.get())
+pub(crate) fn one<T: DeserializeOwned>(json: &str, key: &str) -> Result<T, ReadError> {
+    read(object_in(json, key)?.get())
 }
 
-fn object_in<'j>(json: &'j str, key: &str) -> serde_json::Result<&'j RawValue> {
+fn object_in<'j>(json: &'j str, key: &str) -> Result<&'j RawValue, ReadError> {
     let whole: &RawValue = serde_json::from_str(json)?;
     let [inner] = json::pick(whole.get(), [key]).unwrap_or_default();
     Ok(inner.filter(|inner| inner.get().starts_with('{')).unwrap_or(whole))
@@ -43,7 +51,7 @@ mod tests {
         for json in
             [r#"[{"id":"a","slug":"s"}]"#, r#"{"total":1,"agencies":[{"id":"a","slug":"s"}],"next":null}"#]
         {
-            let agencies: Vec<Agency> = list(json, "agencies").unwrap();
+            let agencies: List<Agency> = list(json, "agencies").unwrap();
             assert_eq!(agencies[0].id, "a", "{json}");
         }
         for json in ["", "{}", "null", "7", r#"{"agencies":null}"#, r#"[{"id":"a"}]x"#, r#"{"other":[]}"#] {

@@ -1,7 +1,8 @@
 //! Custom commands: slash commands of one agency, answered by a webhook.
 
-use super::lenient::MaybeText;
-use super::{AgencyId, CommandId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{AgencyId, CommandId, List, Timestamp};
 use crate::token::HookKey;
 
 open_enum! {
@@ -16,29 +17,36 @@ open_enum! {
     }
 }
 
-api_struct! {
-    /// How a hook presents itself in Explore. With a `slug`, an `at_name` and a `creator` it can be installed with
-    /// `/hook install <slug>`; slug and name are unique among public hooks.
-    ///
-    /// Made with [`new`](ExploreMetadata::new) and the methods after it, for
-    /// [`CreateCommand`](crate::rest::CreateCommand::explore_metadata).
-    #[derive(Debug, Clone, Default, PartialEq)]
-    pub struct ExploreMetadata {
-        /// What it is installed by.
-        slug: Option<String> = optional("slug"),
-        /// Its name after the `@` of `/command@name`.
-        at_name: Option<String> = optional("at_name" | "atName"),
-        /// Who made it: `@alice`.
-        creator: Option<String> = optional("creator"),
-        /// The name to show.
-        display_name: Option<String> = optional("display_name" | "displayName"),
-        /// What it does.
-        description: Option<String> = optional("description"),
-        /// Who may use it where it is installed, unless the agency says otherwise.
-        default_invoke_permission: Option<InvokePermission> =
-            optional("default_invoke_permission" | "defaultInvokePermission"),
-    }
+/// How a hook presents itself in Explore. With a `slug`, an `at_name` and a `creator` it can be installed with
+/// `/hook install <slug>`; slug and name are unique among public hooks.
+///
+/// Made with [`new`](ExploreMetadata::new) and the methods after it, for
+/// [`CreateCommand`](crate::rest::CreateCommand::explore_metadata).
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct ExploreMetadata {
+    /// What it is installed by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// Its name after the `@` of `/command@name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_name: Option<String>,
+    /// Who made it: `@alice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+    /// The name to show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who may use it where it is installed, unless the agency says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_invoke_permission: Option<InvokePermission>,
 }
+
+lenient!(ExploreMetadata);
 
 impl ExploreMetadata {
     /// What makes a hook installable. The creator is an existing user, with or without `@`.
@@ -70,32 +78,39 @@ impl ExploreMetadata {
     }
 }
 
-api_struct! {
-    /// A custom command of an agency.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct CustomCommand {
-        /// The command's id.
-        id: CommandId = required("id"),
-        /// Its name, without `/`.
-        name: String = required("name"),
-        /// What it does.
-        description: Option<String> = optional("description"),
-        /// Where the platform sends what people type. Who may not see it gets `None`.
-        webhook_url: Option<String> = optional("webhook_url" | "webhookUrl"),
-        /// The agency it belongs to, where the server says it.
-        agency_id: Option<AgencyId> = optional("agency_id" | "agencyId"),
-        /// How it is presented in Explore, if it is.
-        explore_metadata: Option<ExploreMetadata> =
-            optional("explore_metadata" | "exploreMetadata" as MaybeText<ExploreMetadata>),
-        /// Who may use it. `None` if the server did not say.
-        invoke_permission: Option<InvokePermission> = optional("invoke_permission" | "invokePermission"),
-        /// Who may use it if only some may: usernames.
-        invoke_whitelist: Vec<String> =
-            default("invoke_whitelist" | "invokeWhitelist" as MaybeText<Vec<String>>),
-        /// When it was made.
-        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
-    }
+/// A custom command of an agency.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct CustomCommand {
+    /// The command's id.
+    pub id: CommandId,
+    /// Its name, without `/`.
+    pub name: String,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Where the platform sends what people type. Who may not see it gets `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<String>,
+    /// The agency it belongs to, where the server says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agency_id: Option<AgencyId>,
+    /// How it is presented in Explore, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explore_metadata: Option<ExploreMetadata>,
+    /// Who may use it. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoke_permission: Option<InvokePermission>,
+    /// Who may use it if only some may: usernames.
+    #[serde(default)]
+    pub invoke_whitelist: List<String>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
 }
+
+lenient!(CustomCommand);
 
 /// A custom command that was just made.
 #[derive(Debug, Clone)]
@@ -107,18 +122,24 @@ pub struct CreatedCommand {
     pub hook_key: Option<HookKey>,
 }
 
-api_struct! {
-    /// The part of the answer that is not in [`CustomCommand`].
-    pub(crate) secret struct MaybeKeyReply {
-        /// The key.
-        hook_key: Option<HookKey> = optional("hookKey" | "hook_key"),
-    }
+/// The part of the answer that is not in [`CustomCommand`].
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct MaybeKeyReply {
+    /// The key.
+    #[serde(rename = "hookKey")]
+    pub hook_key: Option<HookKey>,
 }
 
-api_struct! {
-    /// The answer to asking for a key.
-    pub(crate) secret struct KeyReply {
-        /// The key.
-        hook_key: HookKey = required("hookKey" | "hook_key"),
-    }
+lenient!(read MaybeKeyReply);
+
+/// The answer to asking for a key.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct KeyReply {
+    /// The key.
+    #[serde(rename = "hookKey")]
+    pub hook_key: HookKey,
 }
+
+lenient!(read KeyReply);

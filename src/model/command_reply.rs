@@ -1,41 +1,52 @@
 //! What a slash command answers.
 
+use serde::{Deserialize, Serialize};
+
 use super::{MessageEdited, MessageId, MessageType, Metadata};
 use crate::error::{Error, ErrorKind, Result};
 
-api_struct! {
-    /// What became of a slash command.
-    #[derive(Debug, Clone)]
-    pub struct CommandReply {
-        /// Whether it worked. If not, [`content`](CommandReply::content) says why.
-        ok: bool = default("ok"),
-        /// The command's name, without the slash.
-        command: String = default("command"),
-        /// The result. The final one if a hook was slow, unless it is still [`pending`](CommandReply::pending).
-        content: String = default("content" | "error" | "message"),
-        /// What kind of message the result is: `system`, `tool_result`, … (`chat` if the server does not say).
-        kind: MessageType = default("type"),
-        /// Whether only the caller can see the result, wherever it was asked to be shown.
-        ephemeral: bool = default("ephemeral"),
-        /// Whether the command waits for its turn on the server. There is no result yet, and none will be sent here.
-        queued: bool = default("queued"),
-        /// The message that has the result, if the room can see it or a hook is going to complete it.
-        message_id: Option<MessageId> = optional("messageId" | "message_id"),
-        /// What the result carries besides its text.
-        metadata: Metadata = default("metadata"),
-        /// Whether the content is still the placeholder of a slow hook. Its answer comes later, as
-        /// [`Event::MessageEdited`](crate::Event::MessageEdited) with the same [`message_id`](CommandReply::message_id).
-        pending: bool = local(),
-    }
-    then |reply| {
-        // Some servers answer with the slash, some without.
-        if reply.command.starts_with('/') {
-            reply.command.remove(0);
-        }
-        reply.pending = is_placeholder(&reply.content);
-        Ok(())
-    }
+/// What became of a slash command.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct CommandReply {
+    /// Whether it worked. If not, [`content`](CommandReply::content) says why.
+    #[serde(default)]
+    pub ok: bool,
+    /// The command's name, without the slash.
+    #[serde(default)]
+    pub command: String,
+    /// The result. The final one if a hook was slow, unless it is still [`pending`](CommandReply::pending).
+    #[serde(rename(deserialize = "content|error|message"), default)]
+    pub content: String,
+    /// What kind of message the result is: `system`, `tool_result`, … (`chat` if the server does not say).
+    #[serde(rename = "type", default)]
+    pub kind: MessageType,
+    /// Whether only the caller can see the result, wherever it was asked to be shown.
+    #[serde(default)]
+    pub ephemeral: bool,
+    /// Whether the command waits for its turn on the server. There is no result yet, and none will be sent here.
+    #[serde(default)]
+    pub queued: bool,
+    /// The message that has the result, if the room can see it or a hook is going to complete it.
+    #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// What the result carries besides its text.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// Whether the content is still the placeholder of a slow hook. Its answer comes later, as
+    /// [`Event::MessageEdited`](crate::Event::MessageEdited) with the same [`message_id`](CommandReply::message_id).
+    #[serde(skip)]
+    pub pending: bool,
 }
+
+lenient!(CommandReply, |reply| {
+    // Some servers answer with the slash, some without.
+    if reply.command.starts_with('/') {
+        reply.command.remove(0);
+    }
+    reply.pending = is_placeholder(&reply.content);
+});
 
 impl CommandReply {
     /// A command that failed as an error, with its content as the [`server_message`](Error::server_message).

@@ -1,68 +1,58 @@
 //! Direct messages: hidden agencies with two members.
 
-use super::{AgencyId, SenderType, UserId};
-use crate::json::{Json, Mistake, Read};
+use serde::{Deserialize, Serialize};
 
-api_struct! {
-    /// A conversation with one other user.
-    #[derive(Debug, Clone)]
-    pub struct Conversation {
-        /// The room of the conversation.
-        agency_id: AgencyId = required("agencyId" | "agency_id" | "id"),
-        /// The other side.
-        participant: Participant =
-            required("participant" | "participant_username" | "participantUsername" | "username" as AnyParticipant),
-    }
+use super::{AgencyId, SenderType, UserId, serde_helpers};
+
+/// A conversation with one other user.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Conversation {
+    /// The room of the conversation.
+    #[serde(rename(serialize = "agencyId", deserialize = "agencyId|id"))]
+    pub agency_id: AgencyId,
+    /// The other side.
+    #[serde(rename(deserialize = "participant|participant_username|username"))]
+    pub participant: Participant,
 }
 
-api_struct! {
-    /// The other side of a conversation.
-    #[derive(Debug, Clone)]
-    pub struct Participant {
-        /// The name to mention, without `@`.
-        username: String = required("username"),
-        /// The other side's id, where the server says it.
-        id: Option<UserId> = optional("id" | "userId" | "user_id"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("displayName" | "display_name" | "name"),
-        /// Person or agent, where the server says so.
-        kind: Option<SenderType> = optional("type"),
-    }
-    then |participant| {
-        if participant.display_name.is_empty() {
-            participant.display_name.clone_from(&participant.username);
-        }
-        Ok(())
-    }
+lenient!(Conversation);
+
+/// The other side of a conversation.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Participant {
+    /// The name to mention, without `@`.
+    pub username: String,
+    /// The other side's id, where the server says it.
+    #[serde(rename(deserialize = "id|userId"), skip_serializing_if = "Option::is_none")]
+    pub id: Option<UserId>,
+    /// The name to show. The username if there is no other.
+    #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
+    pub display_name: String,
+    /// Person or agent, where the server says so.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SenderType>,
 }
 
-/// An object, or the username alone.
-struct AnyParticipant(Participant);
+lenient!(
+    Participant,
+    |participant| serde_helpers::fill(&mut participant.display_name, &participant.username),
+    or_text | username | Participant { display_name: username.clone(), username, id: None, kind: None }
+);
 
-impl From<AnyParticipant> for Participant {
-    fn from(participant: AnyParticipant) -> Self {
-        participant.0
-    }
+/// The answer to opening a conversation.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct OpenedConversation {
+    /// The room of the conversation.
+    #[serde(rename(deserialize = "agencyId|id"))]
+    pub agency_id: AgencyId,
 }
 
-impl Read for AnyParticipant {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        if let Json::Text(username) = json {
-            let (username, display_name) = (username.to_owned(), username.to_owned());
-            return Ok(AnyParticipant(Participant { username, display_name, id: None, kind: None }));
-        }
-        Participant::read(json).map(AnyParticipant)
-    }
-}
-
-api_struct! {
-    /// The answer to opening a conversation.
-    pub(crate) secret struct OpenedConversation {
-        /// The room of the conversation.
-        agency_id: AgencyId = required("agencyId" | "agency_id" | "id"),
-    }
-}
+lenient!(read OpenedConversation);
 
 #[cfg(test)]
 mod tests {

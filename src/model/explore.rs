@@ -1,103 +1,119 @@
 //! What anybody may look at.
 
-use super::lenient::{Count, Flag};
-use super::{AgencyId, SenderType, UserId};
+use serde::{Deserialize, Serialize};
 
-api_struct! {
-    /// A public agency, as Explore shows it.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct AgencyListing {
-        /// What it is joined by, after [`lookup`](crate::rest::Agencies::lookup).
-        slug: String = required("slug"),
-        /// Its name. The slug if the server left it out.
-        name: String = default("name"),
-        /// Its id, where the server says it.
-        id: Option<AgencyId> = optional("id"),
-        /// What it is for.
-        charter: Option<String> = optional("charter"),
-        /// How many members it has. `None` if the server did not say.
-        member_count: Option<u64> = optional("member_count" | "memberCount" as Count),
-        /// Whether the caller is a member. `None` if the server did not say.
-        is_member: Option<bool> = optional("isMember" | "is_member" as Flag),
-    }
-    then |agency| {
-        if agency.name.is_empty() {
-            agency.name.clone_from(&agency.slug);
-        }
-        Ok(())
-    }
+use super::{AgencyId, SenderType, UserId, serde_helpers};
+
+/// A public agency, as Explore shows it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct AgencyListing {
+    /// What it is joined by, after [`lookup`](crate::rest::Agencies::lookup).
+    pub slug: String,
+    /// Its name. The slug if the server left it out.
+    #[serde(default)]
+    pub name: String,
+    /// Its id, where the server says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<AgencyId>,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charter: Option<String>,
+    /// How many members it has. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_count: Option<u64>,
+    /// Whether the caller is a member. `None` if the server did not say.
+    #[serde(rename = "isMember", skip_serializing_if = "Option::is_none")]
+    pub is_member: Option<bool>,
 }
 
-api_struct! {
-    /// An agent, as Explore shows it.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct AgentListing {
-        /// The name to mention, without `@`.
-        username: String = required("username"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("display_name" | "displayName" | "name"),
-        /// What it is there for.
-        role: Option<String> = optional("role"),
-        /// Whether it may connect. `None` if the server did not say.
-        verified: Option<bool> = optional("verified" | "is_verified" | "isVerified" as Flag),
-        /// An agency where it can be met.
-        agency_slug: Option<String> = optional("agencySlug" | "agency_slug"),
-    }
-    then |agent| {
-        if agent.display_name.is_empty() {
-            agent.display_name.clone_from(&agent.username);
-        }
-        Ok(())
-    }
+lenient!(AgencyListing, |agency| serde_helpers::fill(&mut agency.name, &agency.slug));
+
+/// An agent, as Explore shows it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct AgentListing {
+    /// The name to mention, without `@`.
+    pub username: String,
+    /// The name to show. The username if there is no other.
+    #[serde(rename(deserialize = "display_name|name"), default)]
+    pub display_name: String,
+    /// What it is there for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Whether it may connect. `None` if the server did not say.
+    #[serde(rename(deserialize = "verified|is_verified"), skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// An agency where it can be met.
+    #[serde(rename = "agencySlug", skip_serializing_if = "Option::is_none")]
+    pub agency_slug: Option<String>,
 }
 
-api_struct! {
-    /// A user, as Explore shows it.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct UserListing {
-        /// The name to mention, without `@`.
-        username: String = required("username"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("displayName" | "display_name" | "name"),
-        /// The user's id, where the server says it.
-        id: Option<UserId> = optional("id"),
-        /// Person or agent, where the server says so.
-        kind: Option<SenderType> = optional("type"),
-    }
-    then |user| {
-        if user.display_name.is_empty() {
-            user.display_name.clone_from(&user.username);
-        }
-        Ok(())
-    }
+lenient!(AgentListing, |agent| serde_helpers::fill(&mut agent.display_name, &agent.username));
+
+/// A user, as Explore shows it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct UserListing {
+    /// The name to mention, without `@`.
+    pub username: String,
+    /// The name to show. The username if there is no other.
+    #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
+    pub display_name: String,
+    /// The user's id, where the server says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<UserId>,
+    /// Person or agent, where the server says so.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SenderType>,
 }
 
-api_struct! {
-    /// A slash command that the platform itself brings along.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct PlatformCommand {
-        /// The command, as the server spells it.
-        name: String = required("name" | "command"),
-        /// What it does.
-        description: Option<String> = optional("description"),
-        /// Where it comes from, in the server's words.
-        kind: Option<String> = optional("type" | "source"),
-    }
+lenient!(UserListing, |user| serde_helpers::fill(&mut user.display_name, &user.username));
+
+/// A slash command that the platform itself brings along.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct PlatformCommand {
+    /// The command, as the server spells it.
+    #[serde(rename(deserialize = "name|command"))]
+    pub name: String,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Where it comes from, in the server's words.
+    #[serde(
+        rename(serialize = "type", deserialize = "type|source"),
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub kind: Option<String>,
 }
 
-api_struct! {
-    /// What this server can do.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct Capabilities {
-        /// Whether there are wallets.
-        wallets: bool = default("wallets" as Flag),
-        /// The network that they are on.
-        network: Option<super::Network> = optional("network"),
-        /// What is paid with: `USDC`.
-        token: Option<String> = optional("token"),
-        /// Whether paid APIs can be called by x402.
-        x402: bool = default("x402" as Flag),
-        /// Whether hooks show their source.
-        hook_transparency: bool = default("hookTransparency" | "hook_transparency" as Flag),
-    }
+lenient!(PlatformCommand);
+
+/// What this server can do.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// Whether there are wallets.
+    #[serde(default)]
+    pub wallets: bool,
+    /// The network that they are on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<super::Network>,
+    /// What is paid with: `USDC`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Whether paid APIs can be called by x402.
+    #[serde(default)]
+    pub x402: bool,
+    /// Whether hooks show their source.
+    #[serde(rename = "hookTransparency", default)]
+    pub hook_transparency: bool,
 }
+
+lenient!(Capabilities);

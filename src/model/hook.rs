@@ -1,131 +1,138 @@
 //! Hooks: bundles of slash commands behind one webhook, or behind code that the platform runs itself.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::command::InvokePermission;
-use super::lenient::{Flag, MaybeText, Strings};
-use super::{AgencyId, HookId, Timestamp};
-use crate::json::{Json, Mistake, Read};
+use super::{AgencyId, HookId, List, Timestamp};
 
-api_struct! {
-    /// A hook.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct Hook {
-        /// The hook's id. Explore may leave it out.
-        id: Option<HookId> = optional("id" | "hook_id" | "hookId"),
-        /// What it is installed by: `/hook install <slug>`.
-        slug: Option<String> = optional("slug"),
-        /// Its name.
-        name: Option<String> = optional("name"),
-        /// Its name after the `@` of `/command@name`.
-        at_name: Option<String> = optional("at_name" | "atName"),
-        /// What it does.
-        description: Option<String> = optional("description"),
-        /// Who made it: `@alice`.
-        creator: Option<String> = optional("creator"),
-        /// Its commands.
-        commands: Vec<HookCommand> = default("commands" as MaybeText<Vec<HookCommand>>),
-        /// Where the platform sends what people type. A native hook has none.
-        webhook_url: Option<String> = optional("webhook_url" | "webhookUrl"),
-        /// Who may use it where it is installed, unless the agency says otherwise.
-        default_invoke_permission: Option<InvokePermission> =
-            optional("default_invoke_permission" | "defaultInvokePermission"),
-        /// Whether it can be used. `None` if the server did not say.
-        enabled: Option<bool> = optional("enabled" as Flag),
-        /// Where its source can be read.
-        source_url: Option<String> = optional("source_url" | "sourceUrl"),
-        /// The SHA-256 of its source.
-        source_hash: Option<String> = optional("source_hash" | "sourceHash"),
-        /// Whether the platform vouches for the source. `None` if the server did not say.
-        verified: Option<bool> = optional("verified" as Flag),
-        /// What its commands take and give, in its maker's words.
-        schema: Option<Value> = optional("schema"),
-        /// The source of a native hook.
-        source_code: Option<String> = optional("source_code" | "sourceCode"),
-        /// When it was made.
-        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
-        /// When it was last changed.
-        updated_at: Option<Timestamp> = optional("updated_at" | "updatedAt"),
-    }
+/// A hook.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Hook {
+    /// The hook's id. Explore may leave it out.
+    #[serde(rename(deserialize = "id|hook_id"), skip_serializing_if = "Option::is_none")]
+    pub id: Option<HookId>,
+    /// What it is installed by: `/hook install <slug>`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slug: Option<String>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its name after the `@` of `/command@name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_name: Option<String>,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who made it: `@alice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+    /// Its commands.
+    #[serde(default)]
+    pub commands: List<HookCommand>,
+    /// Where the platform sends what people type. A native hook has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_url: Option<String>,
+    /// Who may use it where it is installed, unless the agency says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_invoke_permission: Option<InvokePermission>,
+    /// Whether it can be used. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Where its source can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
+    /// The SHA-256 of its source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_hash: Option<String>,
+    /// Whether the platform vouches for the source. `None` if the server did not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    /// What its commands take and give, in its maker's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// The source of a native hook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_code: Option<String>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// When it was last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Timestamp>,
 }
 
-payload! {
-    /// One command of a hook.
-    #[derive(Debug, Clone, PartialEq)]
-    #[non_exhaustive]
-    pub struct HookCommand {
-        /// Its name, without `/`.
-        pub name: String = always("name"),
-        /// What it does.
-        pub description: Option<String> = optional("description"),
-    }
+lenient!(Hook);
+
+/// One command of a hook.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct HookCommand {
+    /// Its name, without `/`.
+    pub name: String,
+    /// What it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
 }
 
-api_struct! {
-    /// A command that is an object.
-    secret struct WholeCommand {
-        /// Its name.
-        name: String = required("name"),
-        /// What it does.
-        description: Option<String> = optional("description"),
-    }
+lenient!(HookCommand, or_text | name | HookCommand { name, description: None });
+
+/// What is known about the source of a hook.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct HookSource {
+    /// The hook's webhook.
+    pub webhook_url: String,
+    /// Where its source can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_url: Option<String>,
+    /// The SHA-256 of its source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_hash: Option<String>,
+    /// Whether the platform vouches for it.
+    #[serde(default)]
+    pub verified: bool,
+    /// What its commands take and give, in its maker's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
 }
 
-/// An object, or the name alone.
-impl Read for HookCommand {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        if let Json::Text(name) = json {
-            return Ok(HookCommand { name: name.to_owned(), description: None });
-        }
-        let WholeCommand { name, description } = WholeCommand::read(json)?;
-        Ok(HookCommand { name, description })
-    }
+lenient!(HookSource);
+
+/// A native hook that was just deployed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct DeployedHook {
+    /// The hook's id.
+    #[serde(rename(deserialize = "hook_id|id"))]
+    pub id: HookId,
+    /// What it is installed by.
+    pub slug: String,
+    /// `native`.
+    pub source_type: Option<String>,
+    /// The SHA-256 of the code.
+    pub source_hash: Option<String>,
+    /// Whether the platform vouches for the code: it does, having seen it.
+    #[serde(default)]
+    pub verified: bool,
+    /// The names of its commands.
+    #[serde(default)]
+    pub commands: List<String>,
+    /// The agency it was installed in, if that was asked for.
+    pub installed_in: Option<AgencyId>,
+    /// The commands that were installed there.
+    #[serde(default)]
+    pub installed_commands: List<String>,
+    /// The hook's key, the first time only: store it now.
+    pub hook_key: Option<crate::token::HookKey>,
 }
 
-deserialize!(HookCommand);
-
-api_struct! {
-    /// What is known about the source of a hook.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct HookSource {
-        /// The hook's webhook.
-        webhook_url: String = required("webhook_url" | "webhookUrl"),
-        /// Where its source can be read.
-        source_url: Option<String> = optional("source_url" | "sourceUrl"),
-        /// The SHA-256 of its source.
-        source_hash: Option<String> = optional("source_hash" | "sourceHash"),
-        /// Whether the platform vouches for it.
-        verified: bool = default("verified" as Flag),
-        /// What its commands take and give, in its maker's words.
-        schema: Option<Value> = optional("schema"),
-    }
-}
-
-api_struct! {
-    /// A native hook that was just deployed.
-    #[derive(Debug, Clone)]
-    pub secret struct DeployedHook {
-        /// The hook's id.
-        id: HookId = required("hook_id" | "hookId" | "id"),
-        /// What it is installed by.
-        slug: String = required("slug"),
-        /// `native`.
-        source_type: Option<String> = optional("source_type" | "sourceType"),
-        /// The SHA-256 of the code.
-        source_hash: Option<String> = optional("source_hash" | "sourceHash"),
-        /// Whether the platform vouches for the code: it does, having seen it.
-        verified: bool = default("verified" as Flag),
-        /// The names of its commands.
-        commands: Vec<String> = default("commands" as Strings),
-        /// The agency it was installed in, if that was asked for.
-        installed_in: Option<AgencyId> = optional("installed_in" | "installedIn"),
-        /// The commands that were installed there.
-        installed_commands: Vec<String> = default("installed_commands" | "installedCommands" as Strings),
-        /// The hook's key, the first time only: store it now.
-        hook_key: Option<crate::token::HookKey> = optional("hook_key" | "hookKey"),
-    }
-}
+lenient!(read DeployedHook);
 
 #[cfg(test)]
 mod tests {

@@ -3,25 +3,31 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
-use crate::json::{Json, Mistake, Read};
+use super::serde_helpers;
 
-api_struct! {
-    /// Persona, settings and skills of an agent that Crustocean hosts:
-    /// [`HostedConfig::from_env`], [`ClientBuilder::hosted_config`](crate::rest::ClientBuilder::hosted_config).
-    ///
-    /// The settings can hold keys of third parties, so `Debug` shows none of the texts.
-    #[derive(Clone, Default, PartialEq)]
-    pub struct HostedConfig {
-        /// Who the agent is, in Markdown.
-        soul_md: Option<String> = optional("soul_md" | "soulMd"),
-        /// Its settings, in YAML.
-        config_yaml: Option<String> = optional("config_yaml" | "configYaml"),
-        /// Its skills: name and text.
-        skills: BTreeMap<String, String> = default("skills" as Texts),
-    }
+/// Persona, settings and skills of an agent that Crustocean hosts:
+/// [`HostedConfig::from_env`], [`ClientBuilder::hosted_config`](crate::rest::ClientBuilder::hosted_config).
+///
+/// The settings can hold keys of third parties, so `Debug` shows none of the texts.
+#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct HostedConfig {
+    /// Who the agent is, in Markdown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub soul_md: Option<String>,
+    /// Its settings, in YAML.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config_yaml: Option<String>,
+    /// Its skills: name and text.
+    #[serde(default, deserialize_with = "texts")]
+    pub skills: BTreeMap<String, String>,
 }
+
+lenient!(HostedConfig);
 
 impl fmt::Debug for HostedConfig {
     #[inline]
@@ -35,24 +41,11 @@ impl fmt::Debug for HostedConfig {
 }
 
 /// Those values of an object that are text.
-struct Texts(Map<String, Value>);
-
-impl Read for Texts {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        Map::read(json).map(Texts)
-    }
-}
-
-impl From<Texts> for BTreeMap<String, String> {
-    #[inline]
-    fn from(Texts(object): Texts) -> Self {
-        let mut texts = BTreeMap::new();
-        for (name, value) in object {
-            if let Value::String(text) = value {
-                texts.insert(name, text);
-            }
-        }
-        texts
-    }
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let map = serde_helpers::map(deserializer)?;
+    let texts = map.into_iter().filter_map(|(name, value)| match value {
+        Value::String(text) => Some((name, text)),
+        _ => None,
+    });
+    Ok(texts.collect())
 }

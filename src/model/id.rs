@@ -4,9 +4,9 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::{Json, Mistake, Read};
+use crate::json::read_text;
 
 /// Cloning shares the text: ids are cloned into handles and map keys all the time.
 macro_rules! id {
@@ -50,6 +50,12 @@ macro_rules! id {
             }
         }
 
+        impl From<&String> for $name {
+            fn from(text: &String) -> Self {
+                text.as_str().into()
+            }
+        }
+
         impl From<String> for $name {
             fn from(text: String) -> Self {
                 $name(text.into())
@@ -59,12 +65,6 @@ macro_rules! id {
         impl From<&$name> for $name {
             fn from(id: &$name) -> Self {
                 id.clone()
-            }
-        }
-
-        impl AsRef<str> for $name {
-            fn as_ref(&self) -> &str {
-                &self.0
             }
         }
 
@@ -92,24 +92,13 @@ macro_rules! id {
             }
         }
 
-        impl Read for $name {
-            #[inline]
-            fn read(json: Json<'_>) -> Result<Self, Mistake> {
-                read_id(json).map($name)
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                // A server that numbers some resource after all is understood as well.
+                read_text(deserializer, "an id", |text| Ok($name(text.into())))
             }
         }
-
-        deserialize!($name);
     )+};
-}
-
-/// Ids are strings; a server that numbers some resource after all is understood as well.
-fn read_id(json: Json<'_>) -> Result<Arc<str>, Mistake> {
-    match json {
-        Json::Text(text) => Ok(text.into()),
-        Json::Unsigned(number) => Ok(number.to_string().into()),
-        _ => Err(Mistake::expected("an id")),
-    }
 }
 
 id! {

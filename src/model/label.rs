@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::json::{self, How, Json, Mistake, Read};
+use serde::{Deserializer, Serialize, Serializer};
+
+use super::serde_helpers;
 
 /// What a message shows. Always whole milliseconds, as the platform's own SDK writes them.
 #[inline]
@@ -40,26 +42,19 @@ pub(crate) fn read(label: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A duration in JSON: a label, or a number of milliseconds. What cannot be read counts as absent.
-pub(crate) struct Label(Option<Duration>);
-
-impl From<Label> for Option<Duration> {
-    fn from(label: Label) -> Self {
-        label.0
-    }
+/// A duration in JSON: a label, or a number of milliseconds. What is neither counts as absent.
+pub(crate) fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    serde_helpers::text_of(deserializer, |json| {
+        Ok(match serde_helpers::string_in(json) {
+            Some(text) => read(&text),
+            None => json.parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok()),
+        })
+    })
 }
 
-impl Read for Label {
-    const HOW: How = How::Raw;
-
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let Some(raw) = json.raw() else { return Ok(Label(None)) };
-        Ok(Label(match json::text(Some(&raw)) {
-            Some(text) => read(&text),
-            None => raw.get().parse().ok().and_then(|ms: f64| Duration::try_from_secs_f64(ms / 1000.0).ok()),
-        }))
-    }
+/// As [`write`].
+pub(crate) fn to_json<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(write).serialize(serializer)
 }
 
 #[cfg(test)]

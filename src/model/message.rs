@@ -1,7 +1,8 @@
 //! Messages, as they come over the socket and out of a room's history.
 
-use super::lenient::Flag;
-use super::{AgencyId, LoopGuard, MessageId, Metadata, Timestamp, UserId, answer};
+use serde::{Deserialize, Serialize};
+
+use super::{AgencyId, LoopGuard, MessageId, Metadata, Timestamp, UserId, answer, serde_helpers};
 
 open_enum! {
     /// What kind of message it is.
@@ -31,47 +32,51 @@ open_enum! {
     }
 }
 
-api_struct! {
-    /// A message in a room.
-    ///
-    /// Fields: docs.crustocean.chat, page "SDK messaging".
-    #[derive(Debug, Clone)]
-    pub struct Message {
-        /// The message's id.
-        id: MessageId = required("id"),
-        /// The room it was said in.
-        agency_id: AgencyId = required("agency_id" | "agencyId"),
-        /// The text.
-        content: String = required("content"),
-        /// What kind of message it is.
-        kind: MessageType = default("type"),
-        /// What it carries besides the text.
-        metadata: Metadata = default("metadata"),
-        /// When it was said.
-        created_at: Timestamp = required("created_at" | "createdAt"),
-        /// When it was last edited, if ever.
-        edited_at: Option<Timestamp> = optional("edited_at" | "editedAt"),
-        /// Who said it. `system` for the platform and for hooks, empty if the server named nobody.
-        sender_id: UserId = default("sender_id" | "senderId" | "authorId"),
-        /// The sender's username, without `@`.
-        sender_username: String = default("sender_username" | "senderUsername" | "username"),
-        /// The sender's name to show. The username if there is no other.
-        sender_display_name: String =
-            default("sender_display_name" | "senderDisplayName" | "display_name" | "displayName"),
-        /// Person or agent.
-        sender_type: SenderType = default("sender_type" | "senderType"),
-        /// Whether it is a direct message.
-        dm: bool = default("dm" as Flag),
-        /// Whether it did not come live but was fetched from the history after a gap.
-        replayed: bool = local(),
-    }
-    then |message| {
-        if message.sender_display_name.is_empty() {
-            message.sender_display_name.clone_from(&message.sender_username);
-        }
-        Ok(())
-    }
+/// A message in a room.
+///
+/// Fields: docs.crustocean.chat, page "SDK messaging".
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Message {
+    /// The message's id.
+    pub id: MessageId,
+    /// The room it was said in.
+    pub agency_id: AgencyId,
+    /// The text.
+    pub content: String,
+    /// What kind of message it is.
+    #[serde(rename = "type", default)]
+    pub kind: MessageType,
+    /// What it carries besides the text.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// When it was said.
+    pub created_at: Timestamp,
+    /// When it was last edited, if ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
+    /// Who said it. `system` for the platform and for hooks, empty if the server named nobody.
+    #[serde(rename(deserialize = "sender_id|authorId"), default)]
+    pub sender_id: UserId,
+    /// The sender's username, without `@`.
+    #[serde(rename(deserialize = "sender_username|username"), default)]
+    pub sender_username: String,
+    /// The sender's name to show. The username if there is no other.
+    #[serde(rename(deserialize = "sender_display_name|display_name"), default)]
+    pub sender_display_name: String,
+    /// Person or agent.
+    #[serde(default)]
+    pub sender_type: SenderType,
+    /// Whether it is a direct message.
+    #[serde(default)]
+    pub dm: bool,
+    /// Whether it did not come live but was fetched from the history after a gap.
+    #[serde(skip)]
+    pub replayed: bool,
 }
+
+lenient!(Message, |message| serde_helpers::fill(&mut message.sender_display_name, &message.sender_username));
 
 impl Message {
     /// Whether the platform or a hook said it, not an account.
@@ -90,30 +95,39 @@ impl Message {
     }
 }
 
-api_struct! {
-    /// The payload of the event `message-edited`.
-    #[derive(Debug, Clone)]
-    pub struct MessageEdited {
-        /// The message that was edited.
-        message_id: MessageId = required("messageId" | "message_id" | "id"),
-        /// The room it is in, where the server says so.
-        agency_id: Option<AgencyId> = optional("agencyId" | "agency_id"),
-        /// The text as it is now.
-        content: String = required("content"),
-        /// The metadata as it is now.
-        metadata: Metadata = default("metadata"),
-        /// When it was edited.
-        edited_at: Option<Timestamp> = optional("edited_at" | "editedAt"),
-    }
+/// The payload of the event `message-edited`.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct MessageEdited {
+    /// The message that was edited.
+    #[serde(rename(serialize = "messageId", deserialize = "messageId|id"))]
+    pub message_id: MessageId,
+    /// The room it is in, where the server says so.
+    #[serde(rename = "agencyId", skip_serializing_if = "Option::is_none")]
+    pub agency_id: Option<AgencyId>,
+    /// The text as it is now.
+    pub content: String,
+    /// The metadata as it is now.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// When it was edited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edited_at: Option<Timestamp>,
 }
 
-api_struct! {
-    /// What may be in the answer to a posted message.
-    pub(crate) secret struct PostedMessage {
-        /// The message's id.
-        id: Option<MessageId> = optional("id" | "messageId" | "message_id"),
-    }
+lenient!(MessageEdited);
+
+/// What may be in the answer to a posted message.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct PostedMessage {
+    /// The message's id.
+    #[serde(rename(deserialize = "id|messageId"))]
+    pub id: Option<MessageId>,
 }
+
+lenient!(read PostedMessage);
 
 impl PostedMessage {
     /// The id, bare or in a wrapper, if there is one.

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::label::Label;
-use super::lenient::Readable;
 use super::loop_guard::LoopGuard;
-use super::{RunId, Span, Style, TraceStep};
+use super::serde_helpers::{self, Lenient};
+use super::{List, RunId, Span, Style, TraceStep, label};
 use crate::error::{Error, Result};
-use crate::json::{self, How, Json, Mistake, Read};
+use crate::json;
 
 /// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
 ///
@@ -51,15 +51,15 @@ impl Metadata {
         Ok(Metadata(Some(raw.into())))
     }
 
-    /// `raw` is a value of JSON.
-    pub(super) fn of(raw: &str) -> Self {
-        Metadata(if is_nothing(raw) { None } else { Some(raw.into()) })
+    /// `raw` is a value of JSON. A lone surrogate in it becomes U+FFFD here, so that nobody stumbles over it later.
+    fn of(raw: &str) -> Self {
+        Metadata(if is_nothing(raw) { None } else { Some(json::repaired(raw).into()) })
     }
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        let keys = self.object().and_then(|object| json::pick_into(&object, &[], &mut []).ok());
+        let keys = self.object().and_then(|object| json::members(&object, |_| None::<()>, |(), _| {}).ok());
         keys.is_none_or(|keys| keys == 0)
     }
 
@@ -78,7 +78,7 @@ impl Metadata {
     /// All of it, as a map.
     #[inline]
     pub fn to_map(&self) -> Option<Map<String, Value>> {
-        json::from_str(&self.object()?).ok()
+        serde_json::from_str(&self.object()?).ok()
     }
 
     /// The JSON text as it came: an object, or a string with an object in it. `null` if there was none.
@@ -87,6 +87,7 @@ impl Metadata {
     }
 
     /// The loop guard, if the message carries one.
+    #[doc(alias = "getLoopGuardMetadata")]
     pub fn loop_guard(&self) -> Option<LoopGuard> {
         LoopGuard::read(&self.value("loop_guard")?)
     }
@@ -94,13 +95,13 @@ impl Metadata {
     /// The steps that led to the message, in order. Those that cannot be read are left out.
     #[inline]
     pub fn trace(&self) -> Vec<TraceStep> {
-        self.read::<Readable<_>>("trace").map(Vec::from).unwrap_or_default()
+        self.read::<List<_>>("trace").unwrap_or_default().into_vec()
     }
 
     /// How long it took, as the message shows it.
     #[inline]
     pub fn duration(&self) -> Option<Duration> {
-        self.read::<Label>("duration")?.into()
+        label::from_json(Lenient::of(self.value("duration")?.get())).ok()?
     }
 
     /// The skill that the message wears as a badge.
@@ -118,7 +119,7 @@ impl Metadata {
     /// The pieces of the text that have colours of their own; joined they are the whole text. Empty if there are none.
     #[inline]
     pub fn content_spans(&self) -> Vec<Span> {
-        self.read::<Readable<_>>("content_spans").map(Vec::from).unwrap_or_default()
+        self.read::<List<_>>("content_spans").unwrap_or_default().into_vec()
     }
 
     /// The run of an agent that the message came out of.
@@ -151,8 +152,8 @@ impl Metadata {
     }
 
     /// One key's value as a type of one's own; `None` if it is absent or does not fit.
-    pub(crate) fn read<T: Read>(&self, key: &str) -> Option<T> {
-        json::from_str(self.value(key)?.get()).ok()
+    pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        T::deserialize(Lenient::of(self.value(key)?.get())).ok()
     }
 
     /// The text of one key's value.
@@ -213,21 +214,11 @@ impl Serialize for Metadata {
     }
 }
 
-impl Read for Metadata {
-    const HOW: How = How::Raw;
-
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let Some(raw) = json.raw() else { return Err(Mistake::expected("metadata")) };
-        Ok(Metadata(if is_nothing(raw.get()) { None } else { Some(raw.into()) }))
-    }
-
-    fn null() -> Result<Self, Mistake> {
-        Ok(Metadata::default())
+impl<'de> Deserialize<'de> for Metadata {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_helpers::text_of(deserializer, |json| Ok(Metadata::of(json)))
     }
 }
-
-deserialize!(Metadata);
 
 #[cfg(test)]
 mod tests {
@@ -285,7 +276,7 @@ mod tests {
         for json in [object, string] {
             let metadata = metadata(&json);
             assert_eq!(metadata.get("skill"), Some("dice".into()));
-            assert_eq!((metadata.get("deep"), metadata.get("lone")), (None, None));
+            assert_eq!((metadata.get("deep"), metadata.get("lone")), (None, Some("\u{fffd}".into())));
             assert_eq!(metadata.to_value(), None);
             assert!(!metadata.is_empty());
         }
@@ -295,7 +286,7 @@ mod tests {
     fn reads_what_bots_put_there() {
         let metadata = metadata(
             r#"{"trace":[{"step":"/notes","duration":12,"status":"ok","new":[1]},7,{"duration":"soon","status":null}],
-            "duration":"1.5s","skill":"dice","style":{"senderColor":"theme-primary","content_color":7},
+            "duration":"1.5s","skill":"dice","style":{"senderColor":"theme-primary","content_color":[7]},
             "content_spans":[{"text":"a","color":"theme"},{"color":"x"},{"text":"b","color":null}],
             "run_id":"run-1","agent_log":"true","heartbeat":1,"webhook":{"slug":"dice","deep":[[]]}}"#,
         );

@@ -1,5 +1,8 @@
 //! What the API says, as types: one file a resource.
 
+#[macro_use]
+pub(crate) mod serde_helpers;
+
 mod agency;
 mod agent;
 pub(crate) mod answer;
@@ -12,13 +15,12 @@ mod hosted;
 mod id;
 mod invite;
 pub(crate) mod label;
-mod lenient;
+mod list;
 mod loop_guard;
 mod message;
 mod metadata;
 mod onboarding;
 mod pat;
-pub(crate) mod plain;
 mod received;
 mod rich;
 mod run;
@@ -41,6 +43,7 @@ pub use hosted::HostedConfig;
 pub use id::{AgencyId, AgentId, CommandId, HookId, MessageId, RunId, SubscriptionId, TokenId, UserId};
 pub(crate) use invite::RedeemedInvite;
 pub use invite::{Invite, Skill, Skills};
+pub use list::List;
 pub use loop_guard::LoopGuard;
 pub(crate) use message::PostedMessage;
 pub use message::{Message, MessageEdited, MessageType, SenderType};

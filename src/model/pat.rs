@@ -3,8 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::lenient::Strings;
-use super::{Timestamp, TokenId};
+use serde::{Deserialize, Serialize};
+
+use super::{List, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::token::PersonalAccessToken;
 
@@ -52,26 +53,34 @@ impl fmt::Display for Expiry {
     }
 }
 
-api_struct! {
-    /// What the API tells about a personal access token: everything but the token.
-    #[derive(Debug, Clone)]
-    pub struct PersonalAccessTokenInfo {
-        /// The id to revoke it by.
-        id: TokenId = required("id"),
-        /// The name it was given.
-        name: String = default("name"),
-        /// Its first characters (`cru_4f8a`), to tell it from others.
-        prefix: Option<String> = optional("prefix" | "token_prefix" | "tokenPrefix"),
-        /// What it may do: `all`, for now.
-        scopes: Vec<String> = default("scopes" as Strings),
-        /// When it was made.
-        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
-        /// When it ends. `None` if it does not.
-        expires_at: Option<Timestamp> = optional("expires_at" | "expiresAt" | "expires"),
-        /// When it was last used; the server brings this up to date at most every 5 minutes.
-        last_used_at: Option<Timestamp> = optional("last_used_at" | "lastUsedAt"),
-    }
+/// What the API tells about a personal access token: everything but the token.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct PersonalAccessTokenInfo {
+    /// The id to revoke it by.
+    pub id: TokenId,
+    /// The name it was given.
+    #[serde(default)]
+    pub name: String,
+    /// Its first characters (`cru_4f8a`), to tell it from others.
+    #[serde(rename(deserialize = "prefix|token_prefix"), skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// What it may do: `all`, for now.
+    #[serde(default)]
+    pub scopes: List<String>,
+    /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
+    /// When it ends. `None` if it does not.
+    #[serde(rename(deserialize = "expires_at|expires"), skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used; the server brings this up to date at most every 5 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
 }
+
+lenient!(PersonalAccessTokenInfo);
 
 /// A personal access token that was just made.
 #[derive(Debug, Clone)]
@@ -83,13 +92,15 @@ pub struct CreatedToken {
     pub info: PersonalAccessTokenInfo,
 }
 
-api_struct! {
-    /// The part of the answer that is not in [`PersonalAccessTokenInfo`].
-    pub(crate) secret struct RawToken {
-        /// The token.
-        token: PersonalAccessToken = required("token"),
-    }
+/// The part of the answer that is not in [`PersonalAccessTokenInfo`].
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct RawToken {
+    /// The token.
+    pub token: PersonalAccessToken,
 }
+
+lenient!(read RawToken);
 
 #[cfg(test)]
 mod tests {

@@ -1,40 +1,50 @@
 //! What the platform posts to webhooks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
-use super::lenient::{MaybeText, Strings};
 use super::message::SenderType;
 use super::webhook::WebhookEvent;
-use super::{AgencyId, AgentConfig, AgentId, Message, Timestamp, UserId};
-use crate::json::{self, Json, Mistake, Read};
+use super::{AgencyId, AgentConfig, AgentId, List, Message, Timestamp, UserId, answer, serde_helpers};
+use crate::json;
 
-api_struct! {
-    /// What is posted to the webhook of a custom command when somebody uses it. Answer with a
-    /// [`HookReply`](crate::webhook::HookReply), within 15 s.
-    ///
-    /// docs.crustocean.chat, page "Hooks".
-    #[derive(Debug, Clone)]
-    pub struct HookCall {
-        /// The agency it was used in.
-        agency_id: AgencyId = required("agencyId" | "agency_id"),
-        /// The command's name: lowercase letters and digits, no slash.
-        command: String = required("command"),
-        /// Everything after the name, as it was typed.
-        raw_args: String = default("rawArgs" | "raw_args"),
-        /// The words that are neither a flag nor the value of one.
-        positional: Vec<String> = default("positional" as Strings),
-        /// `--key value` as text, a bare `--key` as `true`. See [`option`](Self::option) and [`flag`](Self::flag).
-        flags: Map<String, Value> = default("flags"),
-        /// Who made the hook: `@alice`.
-        creator: Option<String> = optional("creator"),
-        /// The slug, if it was called as `/command@slug`.
-        hook_target: Option<String> = optional("hook_target" | "hookTarget"),
-        /// Who used it.
-        sender: HookCaller = required("sender"),
-    }
+/// What is posted to the webhook of a custom command when somebody uses it. Answer with a
+/// [`HookReply`](crate::webhook::HookReply), within 15 s.
+///
+/// docs.crustocean.chat, page "Hooks".
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct HookCall {
+    /// The agency it was used in.
+    #[serde(rename = "agencyId")]
+    pub agency_id: AgencyId,
+    /// The command's name: lowercase letters and digits, no slash.
+    pub command: String,
+    /// Everything after the name, as it was typed.
+    #[serde(rename = "rawArgs", default)]
+    pub raw_args: String,
+    /// The words that are neither a flag nor the value of one.
+    #[serde(default)]
+    pub positional: List<String>,
+    /// `--key value` as text, a bare `--key` as `true`. See [`option`](Self::option) and [`flag`](Self::flag).
+    #[serde(default, deserialize_with = "serde_helpers::map")]
+    pub flags: Map<String, Value>,
+    /// Who made the hook: `@alice`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+    /// The slug, if it was called as `/command@slug`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook_target: Option<String>,
+    /// Who used it.
+    pub sender: HookCaller,
 }
+
+lenient!(HookCall);
 
 impl HookCall {
     /// The value of `--name value`.
@@ -50,26 +60,25 @@ impl HookCall {
     }
 }
 
-api_struct! {
-    /// Who used a custom command.
-    #[derive(Debug, Clone)]
-    pub struct HookCaller {
-        /// The account's id.
-        user_id: UserId = default("userId" | "user_id" | "id"),
-        /// The name to mention, without `@`.
-        username: String = required("username"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("displayName" | "display_name"),
-        /// Person or agent.
-        kind: SenderType = default("type"),
-    }
-    then |sender| {
-        if sender.display_name.is_empty() {
-            sender.display_name.clone_from(&sender.username);
-        }
-        Ok(())
-    }
+/// Who used a custom command.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct HookCaller {
+    /// The account's id.
+    #[serde(rename(serialize = "userId", deserialize = "userId|id"), default)]
+    pub user_id: UserId,
+    /// The name to mention, without `@`.
+    pub username: String,
+    /// The name to show. The username if there is no other.
+    #[serde(rename = "displayName", default)]
+    pub display_name: String,
+    /// Person or agent.
+    #[serde(rename = "type", default)]
+    pub kind: SenderType,
 }
+
+lenient!(HookCaller, |sender| serde_helpers::fill(&mut sender.display_name, &sender.username));
 
 /// An event of an agency, as it is delivered to a webhook subscription.
 ///
@@ -86,8 +95,10 @@ pub struct WebhookDelivery {
     pub timestamp: Option<Timestamp>,
     /// Where it happened.
     pub agency_id: AgencyId,
-    /// Everything that was posted.
+    /// Everything that was posted, except what is nested too deeply to be read.
     pub fields: Map<String, Value>,
+    /// The JSON of the message.
+    message: Option<Box<str>>,
 }
 
 impl WebhookDelivery {
@@ -96,46 +107,52 @@ impl WebhookDelivery {
     /// The platform delivers a part of what a [`Message`] has: what it leaves out is empty.
     #[inline]
     pub fn message(&self) -> Option<Message> {
-        let mut message = self.fields.get("message")?.as_object()?.clone();
-        if !message.contains_key("agency_id") && !message.contains_key("agencyId") {
-            message.insert("agency_id".to_owned(), self.agency_id.as_str().into());
-        }
-        if !message.contains_key("created_at") && !message.contains_key("createdAt") {
-            let time = self.timestamp.as_ref().map_or("", Timestamp::as_str);
-            message.insert("created_at".to_owned(), time.into());
-        }
+        let json = self.message.as_deref()?;
+        let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
+        let time = self.timestamp.as_ref().map_or("", Timestamp::as_str);
         // A deleted message may come without its text.
-        message.entry("content").or_insert_with(|| "".into());
-        json::from_map(&message).ok()
+        for (key, value) in [("agency_id", self.agency_id.as_str()), ("created_at", time), ("content", "")] {
+            if !members.keys().any(|member| serde_helpers::is_same(member, key)) {
+                members.insert(key.to_owned(), to_raw_value(value).ok()?);
+            }
+        }
+        answer::read(&serde_json::to_string(&members).ok()?).ok()
     }
 }
 
-api_struct! {
-    /// The part of a delivery that every event has.
-    secret struct Envelope {
-        /// What happened.
-        event: WebhookEvent = required("event" | "type"),
-        /// When it happened.
-        timestamp: Option<Timestamp> = optional("timestamp" | "created_at" | "createdAt"),
-        /// Where it happened.
-        agency_id: AgencyId = required("agencyId" | "agency_id"),
-    }
+/// The part of a delivery that every event has.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Envelope {
+    /// What happened.
+    #[serde(rename(deserialize = "event|type"))]
+    pub event: WebhookEvent,
+    /// When it happened.
+    #[serde(rename(deserialize = "timestamp|created_at"))]
+    pub timestamp: Option<Timestamp>,
+    /// Where it happened.
+    #[serde(rename = "agencyId")]
+    pub agency_id: AgencyId,
 }
 
-impl Read for WebhookDelivery {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let fields = Map::read(json)?;
-        let Envelope { event, timestamp, agency_id } = json::from_map(&fields)?;
-        Ok(WebhookDelivery { event, timestamp, agency_id, fields })
+lenient!(read Envelope);
+
+impl<'de> Deserialize<'de> for WebhookDelivery {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_helpers::text_of(deserializer, |json| {
+            let Envelope { event, timestamp, agency_id } = answer::read(json)?;
+            let json = json::repaired(json);
+            let fields = serde_helpers::map_in(&json).unwrap_or_default();
+            let [message] = json::pick(&json, ["message"])?;
+            let message = message.map(RawValue::get).filter(|json| json.starts_with('{')).map(Into::into);
+            Ok(WebhookDelivery { event, timestamp, agency_id, fields, message })
+        })
     }
 }
-
-deserialize!(WebhookDelivery);
 
 /// As it was posted.
-impl serde::Serialize for WebhookDelivery {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Serialize for WebhookDelivery {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.fields.serialize(serializer)
     }
 }
@@ -153,7 +170,7 @@ pub struct PromptRequest {
     pub agent: PromptedAgent,
     /// What the agency is about.
     pub agency_charter: Option<String>,
-    /// Everything that was posted.
+    /// Everything that was posted, except what is nested too deeply to be read.
     pub fields: Map<String, Value>,
 }
 
@@ -169,56 +186,57 @@ impl fmt::Debug for PromptRequest {
     }
 }
 
-impl From<MaybeText<AgentConfig>> for AgentConfig {
-    #[inline]
-    fn from(config: MaybeText<AgentConfig>) -> Self {
-        Option::from(config).unwrap_or_default()
+/// The agent that a [`PromptRequest`] is for.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct PromptedAgent {
+    /// The agent's id.
+    pub id: AgentId,
+    /// Its name, without `@`.
+    pub username: String,
+    /// The name to show. The username if there is no other.
+    #[serde(rename = "displayName", default)]
+    pub display_name: String,
+    /// How it is to behave, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persona: Option<String>,
+    /// Its configuration.
+    #[serde(default)]
+    pub config: AgentConfig,
+}
+
+lenient!(PromptedAgent, |agent| serde_helpers::fill(&mut agent.display_name, &agent.username));
+
+/// The documented part of a prompt.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Prompt {
+    /// Who is asked.
+    pub agent: PromptedAgent,
+    /// What the agency is about.
+    #[serde(rename = "agencyCharter")]
+    pub agency_charter: Option<String>,
+}
+
+lenient!(read Prompt);
+
+impl<'de> Deserialize<'de> for PromptRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_helpers::text_of(deserializer, |json| {
+            let Prompt { agent, agency_charter } = answer::read(json)?;
+            let fields = serde_helpers::map_in(json).unwrap_or_default();
+            Ok(PromptRequest { agent, agency_charter, fields })
+        })
     }
 }
 
-api_struct! {
-    /// The agent that a [`PromptRequest`] is for.
-    #[derive(Debug, Clone)]
-    pub secret struct PromptedAgent {
-        /// The agent's id.
-        id: AgentId = required("id"),
-        /// Its name, without `@`.
-        username: String = required("username"),
-        /// The name to show. The username if there is no other.
-        display_name: String = default("displayName" | "display_name"),
-        /// How it is to behave, in words.
-        persona: Option<String> = optional("persona"),
-        /// Its configuration.
-        config: AgentConfig = default("config" as MaybeText<AgentConfig>),
-    }
-    then |agent| {
-        if agent.display_name.is_empty() {
-            agent.display_name.clone_from(&agent.username);
-        }
-        Ok(())
+/// As it was posted, with all values.
+impl Serialize for PromptRequest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.fields.serialize(serializer)
     }
 }
-
-api_struct! {
-    /// The documented part of a prompt.
-    secret struct Prompt {
-        /// Who is asked.
-        agent: PromptedAgent = required("agent"),
-        /// What the agency is about.
-        agency_charter: Option<String> = optional("agencyCharter" | "agency_charter"),
-    }
-}
-
-impl Read for PromptRequest {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        let fields = Map::read(json)?;
-        let Prompt { agent, agency_charter } = json::from_map(&fields)?;
-        Ok(PromptRequest { agent, agency_charter, fields })
-    }
-}
-
-deserialize!(PromptRequest);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! How a message looks: colours of all of it, or of its parts.
 
-use super::lenient::Maybe;
+use serde::{Deserialize, Serialize};
 
 open_enum! {
     /// A colour: one of the theme, which follows light and dark mode, or any of CSS.
@@ -24,24 +24,28 @@ open_enum! {
     else Custom
 }
 
-api_struct! {
-    /// Colours of a whole message.
-    ///
-    /// ```
-    /// use crustocean::{Outgoing, model::{Color, Style}};
-    ///
-    /// let style = Style::new().sender_color(Color::ThemeAccent).content_color("#ff8800");
-    /// let message = Outgoing::new("look").style(style);
-    /// # let _ = message;
-    /// ```
-    #[derive(Debug, Clone, Default, PartialEq, Eq)]
-    pub struct Style {
-        /// The colour of the sender's name.
-        sender_color: Option<Color> = optional("sender_color" | "senderColor" as Maybe<Color>),
-        /// The colour of the text.
-        content_color: Option<Color> = optional("content_color" | "contentColor" as Maybe<Color>),
-    }
+/// Colours of a whole message.
+///
+/// ```
+/// use crustocean::{Outgoing, model::{Color, Style}};
+///
+/// let style = Style::new().sender_color(Color::ThemeAccent).content_color("#ff8800");
+/// let message = Outgoing::new("look").style(style);
+/// # let _ = message;
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Style {
+    /// The colour of the sender's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sender_color: Option<Color>,
+    /// The colour of the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_color: Option<Color>,
 }
+
+lenient!(Style);
 
 impl Style {
     /// No colours yet.
@@ -64,16 +68,19 @@ impl Style {
     }
 }
 
-api_struct! {
-    /// A piece of a message's text with a colour of its own. All pieces joined are the message.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Span {
-        /// The text.
-        text: String = required("text"),
-        /// Its colour. `None` is that of the message.
-        color: Option<Color> = optional("color" as Maybe<Color>),
-    }
+/// A piece of a message's text with a colour of its own. All pieces joined are the message.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Span {
+    /// The text.
+    pub text: String,
+    /// Its colour. `None` is that of the message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub color: Option<Color>,
 }
+
+lenient!(Span);
 
 impl Span {
     /// Text in the message's own colour.
@@ -90,6 +97,12 @@ impl Span {
 impl From<&str> for Span {
     fn from(text: &str) -> Self {
         Span::new(text)
+    }
+}
+
+impl From<&String> for Span {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
     }
 }
 

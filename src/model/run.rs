@@ -2,33 +2,40 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::lenient::{MaybeText, Text};
-use super::{RunId, Timestamp};
-use crate::json::{Json, Mistake, Read};
+use super::{List, RunId, Timestamp};
 
-api_struct! {
-    /// A run of an agent, as a list shows it.
-    #[derive(Debug, Clone, PartialEq)]
-    pub struct RunInfo {
-        /// The run's id.
-        id: RunId = required("id" | "runId" | "run_id"),
-        /// Whose run it is: a username.
-        agent: String = default("agent_username" | "agentUsername" | "agent"),
-        /// How far it is, in the server's words.
-        status: Option<String> = optional("status"),
-        /// When it began.
-        started_at: Option<Timestamp> = optional("started_at" | "startedAt"),
-        /// How long it took, in the server's words (`1.5s`, or a number).
-        duration: Option<String> = optional("duration" as Text),
-        /// What came of it, where the server says so.
-        summary: Option<String> = optional("summary"),
-        /// What went wrong, if anything did.
-        error: Option<String> = optional("error"),
-    }
+/// A run of an agent, as a list shows it.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct RunInfo {
+    /// The run's id.
+    #[serde(rename(deserialize = "id|runId"))]
+    pub id: RunId,
+    /// Whose run it is: a username.
+    #[serde(rename(serialize = "agent_username", deserialize = "agent_username|agent"), default)]
+    pub agent: String,
+    /// How far it is, in the server's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// How long it took, in the server's words (`1.5s`, or a number).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// What came of it, where the server says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// What went wrong, if anything did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
+
+lenient!(RunInfo);
 
 open_enum! {
     /// What somebody who interrupts a run asks for.
@@ -40,13 +47,16 @@ open_enum! {
     }
 }
 
-api_struct! {
-    /// What is in the answer besides [`RunInfo`].
-    pub(crate) secret struct Transcript {
-        /// The steps.
-        transcript: Vec<TranscriptEntry> = default("transcript" as MaybeText<Vec<TranscriptEntry>>),
-    }
+/// What is in the answer besides [`RunInfo`].
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct Transcript {
+    /// The steps.
+    #[serde(default)]
+    pub transcript: List<TranscriptEntry>,
 }
+
+lenient!(read Transcript);
 
 /// A run with all its steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,32 +65,14 @@ pub struct RunRecord {
     /// What a list shows of it.
     pub info: RunInfo,
     /// Its steps, in order.
-    pub transcript: Vec<TranscriptEntry>,
+    pub transcript: List<TranscriptEntry>,
 }
 
 /// One step of a run's transcript: [`step`](Self::step) for what is documented, [`get`](Self::get) for all else. Bots
 /// may record steps of their own.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(transparent)]
 pub struct TranscriptEntry(Value);
-
-impl Serialize for TranscriptEntry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl Read for TranscriptEntry {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        Value::read(json).map(TranscriptEntry)
-    }
-
-    fn null() -> Result<Self, Mistake> {
-        Value::null().map(TranscriptEntry)
-    }
-}
-
-deserialize!(TranscriptEntry);
 
 impl TranscriptEntry {
     /// What kind of step it is, in the API's words (`tool-call`). Empty if it does not say.
@@ -260,7 +252,7 @@ pub enum TranscriptStep<'a> {
 mod tests {
     use super::*;
 
-    fn entries(json: &str) -> Vec<TranscriptEntry> {
+    fn entries(json: &str) -> List<TranscriptEntry> {
         serde_json::from_str::<Transcript>(json).unwrap().transcript
     }
 

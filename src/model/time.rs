@@ -5,9 +5,9 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::json::{Json, Mistake, Read};
+use crate::json::read_text_or_null;
 
 /// A point in time, in the server's own words: ISO 8601, as in `2025-02-27T12:34:56.789Z`.
 ///
@@ -245,6 +245,12 @@ impl From<&str> for Timestamp {
     }
 }
 
+impl From<&String> for Timestamp {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
+
 impl From<String> for Timestamp {
     fn from(text: String) -> Self {
         Timestamp(text.into())
@@ -263,14 +269,11 @@ impl Serialize for Timestamp {
     }
 }
 
-impl Read for Timestamp {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        json.text().map(|text| Timestamp(text.into()))
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_text_or_null(deserializer, |text| Ok(text.into()))
     }
 }
-
-deserialize!(Timestamp);
 
 #[cfg(test)]
 mod tests {

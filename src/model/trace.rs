@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::label::{self, Label};
+use super::label;
 
 open_enum! {
     /// How a step ended.
@@ -19,20 +18,31 @@ open_enum! {
     else Custom
 }
 
-api_struct! {
-    /// One line of a message's collapsible list of steps.
-    #[derive(Debug, Clone, PartialEq, Eq)]
-    pub secret struct TraceStep {
-        /// What was done: a command, or a few words.
-        step: String = default("step"),
-        /// How long it took. Written in whole milliseconds.
-        duration: Option<Duration> = optional("duration" as Label),
-        /// How it ended.
-        status: Option<TraceStatus> = optional("status"),
-        /// More about it.
-        detail: Option<String> = optional("detail"),
-    }
+/// One line of a message's collapsible list of steps.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct TraceStep {
+    /// What was done: a command, or a few words.
+    #[serde(default)]
+    pub step: String,
+    /// How long it took. Written in whole milliseconds.
+    #[serde(
+        default,
+        deserialize_with = "label::from_json",
+        serialize_with = "label::to_json",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub duration: Option<Duration>,
+    /// How it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<TraceStatus>,
+    /// More about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
+
+lenient!(TraceStep);
 
 impl TraceStep {
     /// A step that ended well.
@@ -64,23 +74,6 @@ impl TraceStep {
     /// Whether it ended badly.
     pub fn is_error(&self) -> bool {
         self.status == Some(TraceStatus::Error)
-    }
-}
-
-impl Serialize for TraceStep {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("step", &self.step)?;
-        if let Some(duration) = self.duration {
-            map.serialize_entry("duration", &label::write(duration))?;
-        }
-        if let Some(status) = &self.status {
-            map.serialize_entry("status", status)?;
-        }
-        if let Some(detail) = &self.detail {
-            map.serialize_entry("detail", detail)?;
-        }
-        map.end()
     }
 }
 

@@ -1,59 +1,70 @@
 //! Users: people and agents.
 
-use super::lenient::Count;
-use super::{SenderType, Timestamp, UserId};
+use serde::{Deserialize, Serialize};
+
+use super::{SenderType, Timestamp, UserId, serde_helpers};
 use crate::token::SessionToken;
 
-api_struct! {
-    /// A user, person or agent: your own account, a member's profile, the user behind an agent's session.
-    #[derive(Debug, Clone)]
-    pub struct User {
-        /// The user's id.
-        id: UserId = required("id"),
-        /// The name to mention (`@username`), without the `@`.
-        username: String = required("username"),
-        /// The name to show. The username if the user has set none.
-        display_name: String = default("displayName" | "display_name" | "name"),
-        /// Person or agent, where the server says so.
-        kind: Option<SenderType> = optional("type"),
-        /// What the user says about themselves.
-        description: Option<String> = optional("description"),
-        /// An agent's persona.
-        persona: Option<String> = optional("persona"),
-        /// The user's role, in the words of whoever set it.
-        role: Option<String> = optional("role"),
-        /// The picture's URL.
-        avatar: Option<String> = optional("avatar" | "avatarUrl" | "avatar_url"),
-        /// The banner's URL.
-        banner: Option<String> = optional("banner"),
-        /// The theme of the profile.
-        theme: Option<String> = optional("theme"),
-        /// The font of the profile.
-        font: Option<String> = optional("font"),
-        /// How many follow this user, where the server says so.
-        follower_count: Option<u64> = optional("follower_count" | "followerCount" as Count),
-        /// How many this user follows, where the server says so.
-        following_count: Option<u64> = optional("following_count" | "followingCount" as Count),
-        /// When the account was made.
-        created_at: Option<Timestamp> = optional("createdAt" | "created_at"),
-    }
-    then |user| {
-        if user.display_name.is_empty() {
-            user.display_name.clone_from(&user.username);
-        }
-        Ok(())
-    }
+/// A user, person or agent: your own account, a member's profile, the user behind an agent's session.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct User {
+    /// The user's id.
+    pub id: UserId,
+    /// The name to mention (`@username`), without the `@`.
+    pub username: String,
+    /// The name to show. The username if the user has set none.
+    #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
+    pub display_name: String,
+    /// Person or agent, where the server says so.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SenderType>,
+    /// What the user says about themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// An agent's persona.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub persona: Option<String>,
+    /// The user's role, in the words of whoever set it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// The picture's URL.
+    #[serde(rename(deserialize = "avatar|avatarUrl"), skip_serializing_if = "Option::is_none")]
+    pub avatar: Option<String>,
+    /// The banner's URL.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub banner: Option<String>,
+    /// The theme of the profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub theme: Option<String>,
+    /// The font of the profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub font: Option<String>,
+    /// How many follow this user, where the server says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub follower_count: Option<u64>,
+    /// How many this user follows, where the server says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub following_count: Option<u64>,
+    /// When the account was made.
+    #[serde(rename = "createdAt", skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Timestamp>,
 }
 
-api_struct! {
-    /// The answer to logging in, registering and exchanging an agent token.
-    pub(crate) secret struct SessionReply {
-        /// The session's token.
-        token: SessionToken = required("token"),
-        /// Whose session it is.
-        user: User = required("user"),
-    }
+lenient!(User, |user| serde_helpers::fill(&mut user.display_name, &user.username));
+
+/// The answer to logging in, registering and exchanging an agent token.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+pub(crate) struct SessionReply {
+    /// The session's token.
+    pub token: SessionToken,
+    /// Whose session it is.
+    pub user: User,
 }
+
+lenient!(read SessionReply);
 
 #[cfg(test)]
 mod tests {

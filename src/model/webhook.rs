@@ -1,8 +1,9 @@
 //! Webhook subscriptions: an agency's events, sent to a URL.
 
-use super::lenient::{Flag, MaybeText};
-use super::{AgencyId, SubscriptionId, Timestamp};
-use crate::json::{self, Json, Mistake, Read};
+use serde::{Deserialize, Serialize};
+
+use super::serde_helpers::ReadError;
+use super::{AgencyId, List, SubscriptionId, Timestamp, answer};
 use crate::token::WebhookSecret;
 
 open_enum! {
@@ -39,80 +40,68 @@ open_enum! {
     }
 }
 
-api_struct! {
-    /// A webhook subscription of an agency.
-    #[derive(Debug, Clone)]
-    pub secret struct Subscription {
-        /// The subscription's id.
-        id: SubscriptionId = required("id"),
-        /// The agency whose events are sent, where the server says it.
-        agency_id: Option<AgencyId> = optional("agency_id" | "agencyId"),
-        /// Where they are sent.
-        url: String = required("url"),
-        /// Which ones are sent.
-        events: Vec<WebhookEvent> = default("events" as MaybeText<Vec<WebhookEvent>>),
-        /// What it is for.
-        description: Option<String> = optional("description"),
-        /// Whether anything is sent. `None` if the server did not say.
-        enabled: Option<bool> = optional("enabled" | "active" as Flag),
-        /// What the deliveries are signed with, where the server says it: most answers leave it out.
-        secret: Option<WebhookSecret> = optional("secret"),
-        /// When it was made.
-        created_at: Option<Timestamp> = optional("created_at" | "createdAt"),
-        /// When it was last changed.
-        updated_at: Option<Timestamp> = optional("updated_at" | "updatedAt"),
-    }
+/// A webhook subscription of an agency.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
+#[non_exhaustive]
+pub struct Subscription {
+    /// The subscription's id.
+    pub id: SubscriptionId,
+    /// The agency whose events are sent, where the server says it.
+    pub agency_id: Option<AgencyId>,
+    /// Where they are sent.
+    pub url: String,
+    /// Which ones are sent.
+    #[serde(default)]
+    pub events: List<WebhookEvent>,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Whether anything is sent. `None` if the server did not say.
+    #[serde(rename(deserialize = "enabled|active"))]
+    pub enabled: Option<bool>,
+    /// What the deliveries are signed with, where the server says it: most answers leave it out.
+    pub secret: Option<WebhookSecret>,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it was last changed.
+    pub updated_at: Option<Timestamp>,
 }
 
+lenient!(read Subscription);
+
 /// An event that the server has on offer for webhook subscriptions.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct WebhookEventType {
     /// The event.
+    #[serde(rename(serialize = "name", deserialize = "name|type|event"))]
     pub event: WebhookEvent,
     /// When it happens, where the server says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
-api_struct! {
-    /// An event type that is an object.
-    secret struct WholeEventType {
-        /// The event.
-        event: WebhookEvent = required("name" | "type" | "event"),
-        /// When it happens.
-        description: Option<String> = optional("description"),
-    }
+lenient!(WebhookEventType, or_text | name | WebhookEventType { event: name.into(), description: None });
+
+/// The list in a wrapper, under one of several keys.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct WrappedEventTypes {
+    /// The list.
+    #[serde(rename(deserialize = "events|eventTypes"))]
+    pub events: List<WebhookEventType>,
 }
 
-/// An object, or the name alone.
-impl Read for WebhookEventType {
-    #[inline]
-    fn read(json: Json<'_>) -> Result<Self, Mistake> {
-        if let Json::Text(event) = json {
-            return Ok(WebhookEventType { event: event.into(), description: None });
-        }
-        let WholeEventType { event, description } = WholeEventType::read(json)?;
-        Ok(WebhookEventType { event, description })
-    }
-}
-
-deserialize!(WebhookEventType);
-
-api_struct! {
-    /// The list in a wrapper, under one of several keys.
-    secret struct WrappedEventTypes {
-        /// The list.
-        events: Vec<WebhookEventType> = required("events" | "eventTypes" | "event_types"),
-    }
-}
+lenient!(read WrappedEventTypes);
 
 /// Reads the answer to asking for the event types, in any of its forms.
 #[inline]
-pub(crate) fn event_types(json: &str) -> serde_json::Result<Vec<WebhookEventType>> {
+pub(crate) fn event_types(json: &str) -> Result<List<WebhookEventType>, ReadError> {
     if !json.trim_start().starts_with('{') {
-        return json::from_str(json);
+        return answer::list(json, "events");
     }
-    json::from_str(json).map(|WrappedEventTypes { events }| events)
+    answer::read(json).map(|WrappedEventTypes { events }| events)
 }
 
 #[cfg(test)]

@@ -1,18 +1,20 @@
 //! From a URL to a connection: name look-up, TCP, proxy, TLS, all under one deadline. HTTP and WebSocket both come
 //! here.
 
-use std::fmt;
 use std::io;
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use super::cancel::CancelToken;
+use super::endpoint::Endpoint;
 use super::lookup::Resolver;
 use super::proxy::{Kind, Proxies, Proxy};
+use super::settings::{ProxyChoice, TlsSettings};
 use super::tls::{Stream, TlsConnector};
 use super::url::ApiUrl;
 use super::wire::Wire;
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What each of several addresses gets in the first round: most answer within it, and one that leads nowhere (an
@@ -20,6 +22,10 @@ use crate::error::{Error, ErrorKind, Result};
 const FIRST_ROUND: Duration = Duration::from_millis(500);
 /// A share of the time below this is not worth an attempt.
 const MIN_SHARE: Duration = Duration::from_millis(50);
+/// How soon a connect notices that it is cancelled.
+const CANCEL_CHECK: Duration = Duration::from_millis(20);
+/// Of a thread that makes one connect.
+const STACK: usize = 64 << 10;
 /// Of a name that is looked up here for a proxy: each takes another connection to the proxy.
 const MAX_ADDRESSES_BY_PROXY: usize = 4;
 
@@ -33,37 +39,21 @@ pub(crate) struct Dialer {
     resolver: Resolver,
 }
 
-/// A host and a port to connect to.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Endpoint<'a> {
-    /// Without brackets.
-    pub(crate) host: &'a str,
-    pub(crate) port: u16,
-}
-
-impl fmt::Display for Endpoint<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
 impl Dialer {
     /// # Errors
-    /// `Config`: see [`TlsConnector::new`], or the builder's proxy cannot be used.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        if config.accept_invalid_certificates {
-            log::warn!("certificates are not checked: anybody in between can read and change everything");
+    /// `Config`: see [`TlsConnector::new`], or the proxy cannot be used.
+    pub(crate) fn new(settings: &TlsSettings, proxy: &ProxyChoice) -> Result<Self> {
+        if settings.accept_invalid_certificates {
+            crate::logging::warn!(
+                "certificates are not checked: anybody in between can read and change everything"
+            );
         }
-        let tls = TlsConnector::new(config)?;
-        let proxy_tls = match config.client_identity {
+        let tls = TlsConnector::new(settings)?;
+        let proxy_tls = match settings.client_identity {
             None => tls.clone(),
-            Some(_) => TlsConnector::new(&Config { client_identity: None, ..config.clone() })?,
+            Some(_) => TlsConnector::new(&TlsSettings { client_identity: None, ..settings.clone() })?,
         };
-        let proxies = Proxies::new(&config.proxy)?;
+        let proxies = Proxies::new(proxy)?;
         Ok(Dialer { tls, proxy_tls, proxies, resolver: Resolver::of_the_system() })
     }
 
@@ -97,9 +87,8 @@ impl Dialer {
         self.dial_cancellable(url, deadline, &CancelToken::default())
     }
 
-    /// As [`dial`](Dialer::dial); another thread can end it: a look-up within 0.1 s, a handshake at once, a TCP
-    /// connect only when the address it waits for has used up its share of the time. The token stays tied to the
-    /// connection afterwards, so that it also covers the WebSocket's handshake.
+    /// As [`dial`](Dialer::dial); another thread can end it, within some 20 ms. The token stays tied to the connection
+    /// afterwards, so that it also covers the WebSocket's handshake.
     ///
     /// # Errors
     /// Also `Closed`, when it was cancelled.
@@ -160,7 +149,7 @@ impl Dialer {
             Kind::Http | Kind::Socks5 | Kind::Socks5h => Stream::Plain(wire),
         };
         proxy.open_tunnel(&mut stream, target)?;
-        log::debug!("connected to {target} through the proxy {proxy}");
+        crate::logging::debug!("connected to {target} through the proxy {proxy}");
         Ok(stream)
     }
 
@@ -222,10 +211,10 @@ fn connect(
             let others = u32::try_from(candidates.len() - index).unwrap_or(1).max(1);
             let share =
                 round.unwrap_or((left / others).max(MIN_SHARE)).min(left).max(Duration::from_millis(1));
-            match TcpStream::connect_timeout(address, share) {
+            match connect_one(*address, share, cancel) {
                 Ok(socket) => return begin(target, socket, deadline, cancel),
                 Err(error) => {
-                    log::debug!("{address} cannot be reached: {error}");
+                    crate::logging::debug!("{address} cannot be reached: {error}");
                     if is_timeout(&error) {
                         slow.push(*address);
                     }
@@ -236,6 +225,7 @@ fn connect(
         candidates = slow;
     }
     match last {
+        _ if cancel.is_cancelled() => Err(Error::closed()),
         Some(error) if !is_timeout(&error) => {
             let tried = match addresses.len() {
                 1 => String::new(),
@@ -250,10 +240,30 @@ fn connect(
     }
 }
 
+/// Nothing interrupts a connect, so it has a thread of its own. Whoever is cancelled leaves it behind: it ends with its
+/// share of the time.
+fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io::Result<TcpStream> {
+    let (sender, receiver) = mpsc::channel();
+    let work = move || drop(sender.send(TcpStream::connect_timeout(&address, share)));
+    if thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK).spawn(work).is_err() {
+        return TcpStream::connect_timeout(&address, share);
+    }
+    loop {
+        match receiver.recv_timeout(CANCEL_CHECK) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(io::Error::other("the connect broke off")),
+        }
+    }
+}
+
 fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
     // Small packets are the rule here; if the system does not want to, they are merely later.
     if let Err(error) = socket.set_nodelay(true) {
-        log::debug!("TCP_NODELAY cannot be set: {error}");
+        crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
     }
     let mut wire = Wire::new(socket);
     wire.set_deadline(Some(deadline));
@@ -261,98 +271,20 @@ fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &Ca
     if cancel.is_cancelled() {
         return Err(Error::closed());
     }
-    log::debug!("connected to {target}");
+    crate::logging::debug!("connected to {target}");
     Ok(wire)
-}
-
-/// Ends a dial, or whatever its connections do later, from another thread.
-#[derive(Clone, Default)]
-pub(crate) struct CancelToken(Arc<Slot>);
-
-#[derive(Default)]
-struct Slot {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    cancelled: bool,
-    /// Weak: a token that lives on must not keep a socket open.
-    sockets: Vec<Weak<TcpStream>>,
-}
-
-impl CancelToken {
-    /// Shuts the connection down, now or as soon as there is one. A blocked read or write returns at once.
-    pub(crate) fn cancel(&self) {
-        self.0.cancel();
-    }
-
-    pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.lock().cancelled
-    }
-
-    /// Makes `cancel` meet this wire too.
-    pub(crate) fn register(&self, wire: &Wire) {
-        let mut state = self.0.lock();
-        state.sockets.retain(|socket| socket.strong_count() > 0);
-        state.sockets.push(wire.weak_socket());
-        if state.cancelled {
-            state.shut_down();
-        }
-    }
-
-    /// For ureq, which tells every connection it knows to end.
-    pub(crate) fn shutdown_handle(&self) -> Weak<dyn ureq::unversioned::transport::ShutdownHandle> {
-        let slot: Arc<dyn ureq::unversioned::transport::ShutdownHandle> = self.0.clone();
-        Arc::downgrade(&slot)
-    }
-}
-
-impl Slot {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn cancel(&self) {
-        let mut state = self.lock();
-        state.cancelled = true;
-        state.shut_down();
-    }
-}
-
-impl State {
-    fn shut_down(&self) {
-        for socket in self.sockets.iter().filter_map(Weak::upgrade) {
-            // It fails only when the connection has ended by itself.
-            let _ = socket.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-impl ureq::unversioned::transport::ShutdownHandle for Slot {
-    fn shutdown(&self) {
-        self.cancel();
-    }
-}
-
-impl fmt::Debug for CancelToken {
-    #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read;
     use std::net::TcpListener;
-    use std::thread;
 
     use super::*;
     use crate::net::testing::{PATIENCE, closed_port, config};
 
     fn dialer() -> Dialer {
-        Dialer::new(&config("http://127.0.0.1:1")).unwrap()
+        config("http://127.0.0.1:1").dialer().unwrap()
     }
 
     fn url(text: impl AsRef<str>) -> ApiUrl {
@@ -443,6 +375,22 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         let took = started.elapsed();
         assert!(took > Duration::from_millis(1_900) && took < Duration::from_secs(4), "{took:?}");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_hanging_connect_can_be_cancelled() {
+        let (hole, _waiting) = black_hole();
+        let target = Endpoint { host: "hole.example", port: 80 };
+        let (addresses, cancel) = ([hole.local_addr().unwrap()], CancelToken::default());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| connect(target, &addresses, soon(20_000), &cancel).unwrap_err());
+            thread::sleep(Duration::from_millis(100));
+            let cancelled = Instant::now();
+            cancel.cancel();
+            assert_eq!(waiting.join().unwrap().kind(), ErrorKind::Closed);
+            assert!(cancelled.elapsed() < Duration::from_secs(1), "{:?}", cancelled.elapsed());
+        });
     }
 
     #[test]

@@ -1,51 +1,43 @@
-//! The one place that speaks HTTP: REST through ureq, over connections of our own dialler.
+//! The one place that speaks HTTP: 1.1, one request at a time over each connection, and connections that are kept.
 //!
-//! No credential, password or query is in an error or log line of this crate, nor in any that ureq writes about a
-//! request. What cannot be kept from the log: at level trace, `ureq_proto` prints the answers it reads, and the
-//! answer to a login or to the making of an agent *is* a token.
+//! No credential, password or query is in an error or log line.
 
 pub(crate) mod answer;
 pub(crate) mod cookies;
 pub(crate) mod exchange;
 mod failure;
+mod pool;
 mod retry;
+mod retry_after;
 #[cfg(test)]
 mod tests;
-mod transport;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::Read as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use ureq::http::{HeaderValue, Uri, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde_json::Value;
+use zeroize::Zeroizing;
 
-use self::answer::{Head, MAX_BODY};
+use self::answer::Decoder;
 use self::failure::Failure;
-pub(crate) use self::failure::{Label, retry_after};
+pub(crate) use self::failure::{Label, one_line, redirect};
+use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
 use self::retry::{Policy, Tries};
-use self::transport::{DialConnector, INPUT_BUFFER, NoResolver, OUTPUT_BUFFER, with_credential};
+use super::cancel::CancelToken;
 use super::dial::Dialer;
+use super::secrets::Secrets;
+use super::settings::HttpSettings;
+use super::tls::Stream;
 use super::url::ApiUrl;
-use crate::config::Config;
 use crate::deadline;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
-/// Of an answer that is an error only the message is wanted.
-const MAX_ERROR_BODY: u64 = 64 * 1024;
-/// Node closes idle connections after 5 s by default. A request that must not be sent twice takes only one that
-/// has been idle for less, so that the two do not cross.
-const MAX_IDLE_ONCE: Duration = Duration::from_secs(4);
-/// A GET may take an older one: it is repeated if that turns out dead.
-const MAX_IDLE: Duration = Duration::from_secs(60);
-const MAX_IDLE_CONNECTIONS: usize = 4;
-/// Longer ones would not fit into the buffer of a request's head, nor be taken by most servers.
+const MAX_USER_AGENT: usize = 256;
+/// Longer ones are not taken by most servers.
 const MAX_URL: usize = 8 * 1024;
-/// A longer time limit means none; adding `Duration::MAX` to a moment would panic.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a query leaves unencoded: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -93,57 +85,77 @@ pub(crate) struct Answer {
 pub(crate) struct Http(Arc<Shared>);
 
 struct Shared {
-    agent: ureq::Agent,
+    dialer: Dialer,
     url: ApiUrl,
+    /// The header lines that every request has.
+    headers: String,
+    connect_timeout: Duration,
     request_timeout: Duration,
     policy: Policy,
-    closed: AtomicBool,
+    pool: Pool,
+    /// Ends every connection, and the waits between two tries.
+    cancel: CancelToken,
+    secrets: Secrets,
+    /// The process that the connections belong to.
+    pid: u32,
 }
 
 impl Http {
+    /// `stop` ends it, too.
+    ///
     /// # Errors
-    /// `Config`: an unusable URL, TLS choice, root certificate or user agent.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        Http::with_dialer(config, Dialer::new(config)?)
-    }
-
-    /// With a dialler that is there already, so that REST and WebSocket share one TLS set-up.
-    pub(crate) fn with_dialer(config: &Config, dialer: Dialer) -> Result<Self> {
-        let url = config.url()?;
+    /// `Config`: the URL needs TLS that is not compiled in, or the user agent cannot be sent.
+    pub(crate) fn new(
+        url: ApiUrl,
+        dialer: Dialer,
+        settings: &HttpSettings,
+        stop: &CancelToken,
+    ) -> Result<Self> {
         dialer.check(&url)?;
-        let request_timeout = config.request_timeout.min(MAX_TIMEOUT);
-        let settings = ureq::Agent::config_builder()
-            // Statuses are told apart here, with the server's message.
-            .http_status_as_error(false)
-            // The API does not redirect, and a credential must not follow one.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(config.checked_user_agent()?)
-            .accept("application/json")
-            .timeout_connect(Some(config.connect_timeout.min(MAX_TIMEOUT)))
-            .timeout_global(Some(request_timeout))
-            .max_response_header_size(INPUT_BUFFER)
-            .input_buffer_size(INPUT_BUFFER)
-            .output_buffer_size(OUTPUT_BUFFER)
-            .max_idle_connections(MAX_IDLE_CONNECTIONS)
-            .max_idle_connections_per_host(MAX_IDLE_CONNECTIONS)
-            .max_idle_age(MAX_IDLE)
-            // Lets DELETE carry a body.
-            .allow_non_standard_methods(true)
-            .build();
-        let connector = DialConnector { dialer, url: url.clone() };
-        let agent = ureq::Agent::with_parts(settings, connector, NoResolver);
-        let policy = Policy { retries: config.retries, max_wait: config.max_retry_wait };
-        let closed = AtomicBool::new(false);
-        Ok(Http(Arc::new(Shared { agent, url, request_timeout, policy, closed })))
+        let headers = format!(
+            "Host: {}\r\nUser-Agent: {}\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n",
+            url.authority(),
+            checked_user_agent(&settings.user_agent)?
+        );
+        Ok(Http(Arc::new(Shared {
+            dialer,
+            url,
+            headers,
+            connect_timeout: settings.connect_timeout,
+            request_timeout: settings.request_timeout,
+            policy: Policy { retries: settings.retries, max_wait: settings.max_retry_wait },
+            pool: Pool::default(),
+            cancel: stop.child(),
+            secrets: Secrets::default(),
+            pid: std::process::id(),
+        })))
     }
 
     /// Ends every request in flight, in all clones, and refuses new ones.
-    #[cfg(test)]
     pub(crate) fn shutdown(&self) {
-        self.0.closed.store(true, Ordering::Release);
-        self.0.agent.clone().shutdown();
+        // In a child it would end the connections of the parent.
+        if self.check_process().is_ok() {
+            self.0.cancel.cancel();
+            self.0.pool.clear();
+        }
+    }
+
+    /// What is taken out of everything that the server says.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.0.secrets
+    }
+
+    /// A connection cannot be shared with a child of this process: each would get the other's answers. What was locked
+    /// at the moment of the fork stays locked in the child, so this comes before any lock.
+    ///
+    /// # Errors
+    /// `Closed`, in a child.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.0.pid {
+            return Ok(());
+        }
+        let text = "the client belongs to the parent of this process: make another one after the fork";
+        Err(Error::new(ErrorKind::Closed, text))
     }
 
     /// Sends the request and reads the whole answer, within the request timeout. What may safely be repeated is
@@ -154,9 +166,9 @@ impl Http {
     /// done, or a GET failed. `MaybeSent`: the connection broke after a request that changes something had begun
     /// to leave. `Timeout`: the same, and the time is up.
     pub(crate) fn send(&self, request: Request<'_>) -> Result<Answer> {
+        self.check_process()?;
         let label = Label::new(request.method, request.path);
-        let uri = self.uri(&request)?;
-        check_credential(&request)?;
+        let bytes = self.bytes(&request)?;
         let started = Instant::now();
         let mut tries = Tries::new(self.0.policy);
         loop {
@@ -164,9 +176,9 @@ impl Http {
                 return Err(Error::closed());
             }
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
-            let failure = match self.attempt(&request, &label, &uri, left) {
+            let failure = match self.attempt(&request, &bytes, &label, left) {
                 Ok(answer) => {
-                    log::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
+                    crate::logging::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
                     return Ok(answer);
                 }
                 Err(failure) => failure,
@@ -180,102 +192,114 @@ impl Http {
                     1 => failure.error,
                     count => failure.error.tried(count),
                 };
-                log::debug!("{error}");
+                crate::logging::debug!("{error}");
                 return Err(error);
             };
-            log::debug!("{}; once more in {pause:?}", failure.error);
-            self.sleep(pause);
+            crate::logging::debug!("{}; once more in {pause:?}", failure.error);
+            self.0.cancel.wait(pause);
         }
     }
 
     fn attempt(
         &self,
         request: &Request<'_>,
+        bytes: &[u8],
         label: &Label,
-        uri: &Uri,
         left: Duration,
     ) -> Result<Answer, Failure> {
         let limit = self.0.request_timeout;
         if left.is_zero() {
             return Err(failure::too_slow(label, limit));
         }
-        let failed = |error| failure::of_ureq(label, request.method, limit, error);
-        let mut response =
-            with_credential(request.credential, || self.run(request, uri, left)).map_err(failed)?;
-        let head = head_of(&response);
-        let mut body = Vec::new();
-        if !head.is_success() {
-            if !response.status().is_redirection() {
-                // Whatever of it can be had: the status matters more than a broken body.
-                let _ = response.body_mut().as_reader().take(MAX_ERROR_BODY).read_to_end(&mut body);
+        let mut stream = self.connection(request.method, left).map_err(failure::of_dial)?;
+        let answer::Answer { head, body, keep_alive } =
+            exchange::exchange(&mut stream, bytes, Decoder::default())
+                .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
+        if keep_alive {
+            self.0.pool.put(stream);
+            if self.is_closed() {
+                self.0.pool.clear();
             }
-            return Err(failure::of_status(label, &head, &body, secret(request)));
         }
-        if head.is_web_page() {
+        if !head.is_success() {
+            let sent = sent_secrets(request);
+            let clean = |text: &str| self.0.secrets.remove_with(text, &sent);
+            return Err(failure::of_status(label, &head, &body, &clean));
+        }
+        if answer::is_web_page(&body) {
             return Err(failure::web_page(label, head.status));
-        }
-        // Of what came out of the decompression, so that a small answer cannot unfold without end.
-        let mut reader = response.body_mut().as_reader().take(MAX_BODY as u64 + 1);
-        reader.read_to_end(&mut body).map_err(|error| failed(error.into()))?;
-        if body.len() > MAX_BODY {
-            return Err(failure::not_http(label, answer::too_large()));
         }
         Ok(Answer { status: head.status, body })
     }
 
-    fn run(
-        &self,
-        request: &Request<'_>,
-        uri: &Uri,
-        left: Duration,
-    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
-        let agent = &self.0.agent;
-        let max_idle = if request.method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE };
-        let mut head = ureq::http::Request::builder().method(request.method.name()).uri(uri.clone());
-        if request.body.is_some() {
-            head = head.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        let body = match request.body {
-            Some(body) => body,
-            // So that it says `Content-Length: 0`.
-            None if matches!(request.method, Method::Post | Method::Patch) => &[],
+    /// One that was used before, or a new one. Its wire has to be done in the time that is left.
+    fn connection(&self, method: Method, left: Duration) -> Result<Stream> {
+        let Shared { dialer, url, pool, cancel, .. } = &*self.0;
+        let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
+            Some(stream) => stream,
             None => {
-                let request = agent.configure_request(head.body(())?);
-                return agent.run(request.timeout_global(Some(left)).max_idle_age(max_idle).build());
+                dialer.dial_cancellable(url, deadline::after(left.min(self.0.connect_timeout)), cancel)?
             }
         };
-        let request = agent.configure_request(head.body(body)?);
-        agent.run(request.timeout_global(Some(left)).max_idle_age(max_idle).build())
+        stream.wire_mut().set_deadline(Some(deadline::after(left)));
+        Ok(stream)
     }
 
-    fn uri(&self, request: &Request<'_>) -> Result<Uri> {
-        // The text is not repeated: nobody knows what is in it.
-        format!("{}{}", self.0.url, target(request)?)
-            .parse()
-            .map_err(|_| Error::invalid("the path of a request contains what no URL can hold"))
+    /// The whole request, as it goes over the wire.
+    fn bytes(&self, request: &Request<'_>) -> Result<Zeroizing<Vec<u8>>> {
+        let target = target(request)?;
+        let mut parts = vec![request.method.name(), " ", &target, " HTTP/1.1\r\n", &self.0.headers];
+        if let Some((name, value)) = request.credential {
+            // It must not be able to add a line of its own.
+            if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+                return Err(Error::invalid("the credential contains what no HTTP header can hold"));
+            }
+            parts.extend([name, ": ", value, "\r\n"]);
+        }
+        if request.body.is_some() {
+            parts.push("Content-Type: application/json\r\n");
+        }
+        let length = request.body.unwrap_or_default().len().to_string();
+        // Where a body could be, "none" has to be said.
+        if request.body.is_some() || matches!(request.method, Method::Post | Method::Patch) {
+            parts.extend(["Content-Length: ", &length, "\r\n"]);
+        }
+        parts.push("\r\n");
+        let body = request.body.unwrap_or_default();
+        let mut length = body.len();
+        for part in &parts {
+            length += part.len();
+        }
+        // Long enough from the beginning: a vector that moves leaves the credential behind where it was.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        for part in parts {
+            bytes.extend_from_slice(part.as_bytes());
+        }
+        bytes.extend_from_slice(body);
+        Ok(bytes)
     }
 
     fn is_closed(&self) -> bool {
-        self.0.closed.load(Ordering::Acquire)
-    }
-
-    fn sleep(&self, pause: Duration) {
-        let until = deadline::after(pause);
-        while !self.is_closed() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            std::thread::sleep(left.min(Duration::from_millis(100)));
-        }
+        self.0.cancel.is_cancelled()
     }
 }
 
 impl fmt::Debug for Http {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("url", &self.0.url).finish_non_exhaustive()
     }
+}
+
+/// The user agent, fit for a header.
+fn checked_user_agent(name: &str) -> Result<&str> {
+    let name = name.trim();
+    let printable = name.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if name.is_empty() || name.len() > MAX_USER_AGENT || !printable {
+        return Err(Error::config(format!(
+            "the user agent has to be 1 to {MAX_USER_AGENT} printable ASCII characters"
+        )));
+    }
+    Ok(name)
 }
 
 /// Path and query.
@@ -303,22 +327,38 @@ fn target(request: &Request<'_>) -> Result<String> {
     }
 }
 
-fn head_of(response: &ureq::http::Response<ureq::Body>) -> Head {
-    let headers = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    Head::new(response.status().as_u16(), headers)
-}
-
-/// It is written into the head as it is, so it must not be able to add a line of its own.
-fn check_credential(request: &Request<'_>) -> Result<()> {
-    match request.credential {
-        Some((_, value)) if HeaderValue::from_str(value).is_err() => {
-            Err(Error::invalid("the credential contains what no HTTP header can hold"))
-        }
-        _ => Ok(()),
+/// Everything in a request that nobody else may see: the credential, passwords and keys in the body, codes in the path.
+fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
+    let mut secrets = Vec::new();
+    if let Some((_, value)) = request.credential {
+        // Without its scheme.
+        secrets.push(Zeroizing::new(value.rsplit(' ').next().unwrap_or(value).to_owned()));
     }
+    if let Some(Ok(mut body)) = request.body.map(serde_json::from_slice) {
+        take_secrets(&mut body, &mut secrets);
+    }
+    for segment in request.path.split('/').filter(|segment| failure::is_secret(segment)) {
+        secrets.push(Zeroizing::new(percent_decode_str(segment).decode_utf8_lossy().into_owned()));
+    }
+    secrets
 }
 
-/// The credential without its scheme.
-fn secret<'a>(request: &Request<'a>) -> Option<&'a str> {
-    request.credential.and_then(|(_, value)| value.rsplit(' ').next())
+/// The texts whose names say that they are secret. What is left of the value is of no use.
+fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
+    const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                let name = name.to_ascii_lowercase();
+                match value {
+                    Value::String(text) if PARTS.iter().any(|part| name.contains(part)) => {
+                        secrets.push(Zeroizing::new(std::mem::take(text)));
+                    }
+                    value => take_secrets(value, secrets),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| take_secrets(value, secrets)),
+        _ => {}
+    }
 }

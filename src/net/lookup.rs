@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::dial::{CancelToken, Endpoint};
+use super::cancel::CancelToken;
+use super::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Addresses of one name that are tried at most.
@@ -18,7 +19,7 @@ const MAX_LOOKUPS: usize = 32;
 /// good.
 const STILL_FRESH: Duration = Duration::from_secs(10);
 /// How soon a cancelled look-up is noticed.
-const CANCEL_CHECK: Duration = Duration::from_millis(100);
+const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
 type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Answer = std::result::Result<Vec<SocketAddr>, Arc<io::Error>>;

@@ -1,17 +1,23 @@
 //! Bytes in and out. Knows nothing of Crustocean or Socket.IO.
 
+pub(crate) mod cancel;
 pub(crate) mod dial;
+mod endpoint;
 pub(crate) mod http;
 mod lookup;
 pub(crate) mod proxy;
+pub(crate) mod secrets;
+pub(crate) mod settings;
 #[cfg(test)]
 mod testing;
 pub(crate) mod tls;
 pub(crate) mod url;
 pub(crate) mod wire;
 
-pub(crate) use dial::{CancelToken, Dialer};
+pub(crate) use cancel::CancelToken;
+pub(crate) use dial::Dialer;
 pub(crate) use http::Http;
+pub(crate) use secrets::Secrets;
 pub(crate) use tls::Stream;
 pub(crate) use url::ApiUrl;
 pub(crate) use wire::ReadBuffer;

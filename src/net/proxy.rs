@@ -19,33 +19,11 @@ use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 use self::environment::Environment;
-use super::dial::Endpoint;
+use super::endpoint::Endpoint;
+use super::settings::ProxyChoice;
 use super::tls::Stream;
 use super::url::{ApiUrl, split_port};
 use crate::error::{Error, ErrorKind, Result};
-
-/// What the builder was told.
-#[derive(Clone, Default)]
-pub(crate) enum ProxyChoice {
-    /// `HTTPS_PROXY` and the like.
-    #[default]
-    Environment,
-    Direct,
-    /// As given: an unusable one is an error when the dialler is made.
-    Url(Zeroizing<String>),
-}
-
-impl fmt::Debug for ProxyChoice {
-    #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ProxyChoice::Environment => "Environment",
-            ProxyChoice::Direct => "Direct",
-            // There may be a password in it.
-            ProxyChoice::Url(_) => "Url(…)",
-        })
-    }
-}
 
 /// Knows the proxy for every target. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -6,8 +6,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use crate::config::Config;
-use crate::net::proxy::ProxyChoice;
+use crate::error::Result;
+use crate::net::settings::{HttpSettings, ProxyChoice, TlsSettings};
+use crate::net::{ApiUrl, CancelToken, Dialer, Http};
 
 /// No test waits longer for anything.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,9 +30,27 @@ pub(super) fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Without the proxy that the environment of the test may have.
-pub(super) fn config(url: impl Into<String>) -> Config {
-    Config { api_url: Some(url.into()), proxy: ProxyChoice::Direct, ..Config::default() }
+/// What a client of a test is made with.
+#[derive(Default)]
+pub(super) struct Setup {
+    pub(super) url: String,
+    pub(super) tls: TlsSettings,
+    pub(super) http: HttpSettings,
+}
+
+impl Setup {
+    /// Without the proxy that the environment of the test may have.
+    pub(super) fn dialer(&self) -> Result<Dialer> {
+        Dialer::new(&self.tls, &ProxyChoice::Direct)
+    }
+
+    pub(super) fn http(&self) -> Result<Http> {
+        Http::new(ApiUrl::parse(&self.url)?, self.dialer()?, &self.http, &CancelToken::default())
+    }
+}
+
+pub(super) fn config(url: impl Into<String>) -> Setup {
+    Setup { url: url.into(), ..Setup::default() }
 }
 
 /// What the server does with a request it has read.

@@ -1,7 +1,7 @@
 //! The base URL of the API: scheme, host and port, nothing else.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::error::{Error, Result};
 
@@ -80,6 +80,18 @@ impl ApiUrl {
         self.port
     }
 
+    /// Whether it is this machine: what is said to it does not leave it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(address) => address.is_loopback() || address.is_unspecified(),
+            // Names below `localhost` are never looked up elsewhere (RFC 6761, section 6.3).
+            Err(_) => {
+                let name = self.host.trim_end_matches('.');
+                name == "localhost" || name.ends_with(".localhost")
+            }
+        }
+    }
+
     /// For the `Host` header: brackets around IPv6, the port only if it is not the scheme's own.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -97,7 +109,7 @@ impl fmt::Display for ApiUrl {
 }
 
 /// The host of a URL of any kind, without brackets. `None` if it names none.
-pub(super) fn host(url: &str) -> Option<&str> {
+pub(crate) fn host(url: &str) -> Option<&str> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => rest,
         _ => url.strip_prefix("//")?,
@@ -185,6 +197,31 @@ mod tests {
         for text in ["https://me:hunter2@h", "me:hunter2://h", "https://h:hunter2", "https://h/?hunter2"] {
             let error = ApiUrl::parse(text).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn knows_this_machine() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST.", true),
+            ("api.localhost", true),
+            ("127.0.0.1", true),
+            ("127.8.8.8", true),
+            ("[::1]", true),
+            ("[::ffff:127.0.0.1]", true),
+            ("0.0.0.0", true),
+            ("notlocalhost", false),
+            ("localhost.example", false),
+            ("127.0.0.1.example", false),
+            ("10.0.0.1", false),
+            ("[fe80::1]", false),
+        ] {
+            assert_eq!(
+                ApiUrl::parse(&format!("http://{host}:80")).unwrap().is_loopback(),
+                expected,
+                "{host}"
+            );
         }
     }
 

@@ -25,7 +25,7 @@ const SHORTEST: Duration = Duration::from_millis(1);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    /// Shared only with a [`CancelToken`](super::dial::CancelToken), weakly.
+    /// Shared only with a [`CancelToken`](super::cancel::CancelToken), weakly.
     socket: Arc<TcpStream>,
     mode: Mode,
     deadline: Option<Instant>,
@@ -35,6 +35,10 @@ pub(crate) struct Wire {
     write_failure: Option<ErrorKind>,
     written: u64,
     saw_end: bool,
+    /// Writes do not wait for the peer: see [`set_patient`](Wire::set_patient).
+    impatient: bool,
+    /// What the system did not take of impatient writes. It goes out before anything else.
+    overflow: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,8 @@ impl Wire {
             write_failure: None,
             written: 0,
             saw_end: false,
+            impatient: false,
+            overflow: Vec::new(),
         }
     }
 
@@ -85,6 +91,53 @@ impl Wire {
             *write_timeout = Some(limit);
         }
         Ok(())
+    }
+
+    /// Fed mode: whether writes wait until the system takes the bytes. When they do not, what it does not take at once is
+    /// kept, and goes out with the next patient write or with [`flush_overflow`](Wire::flush_overflow).
+    pub(crate) fn set_patient(&mut self, patient: bool) {
+        self.impatient = !patient;
+    }
+
+    /// Whether something of an impatient write is kept.
+    pub(crate) fn has_overflow(&self) -> bool {
+        !self.overflow.is_empty()
+    }
+
+    /// Fed mode: writes what was kept, as patiently as any write.
+    pub(crate) fn flush_overflow(&mut self) -> io::Result<()> {
+        let bytes = std::mem::take(&mut self.overflow);
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let count = self.write_once(rest)?;
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Hands the system what it takes at once, and keeps the rest.
+    fn write_impatiently(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kind) = self.write_failure {
+            return Err(kind.into());
+        }
+        let mut rest = bytes;
+        if self.overflow.is_empty() {
+            set_limit(&mut self.write_limit, Some(SHORTEST), |limit| self.socket.set_write_timeout(limit))?;
+            match (&*self.socket).write(bytes) {
+                Ok(count) => {
+                    self.written += count as u64;
+                    rest = bytes.get(count..).unwrap_or_default();
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.overflow.extend_from_slice(rest);
+        Ok(bytes.len())
     }
 
     /// Another handle to the same socket, for reading without a lock and for `shutdown`.
@@ -212,10 +265,11 @@ impl Wire {
             Mode::Fed { write_timeout, .. } => write_timeout.map(|limit| (Instant::now(), limit)),
         };
         loop {
-            if let Mode::Direct = self.mode {
-                let limit = self.time_left()?;
-                set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))?;
-            }
+            let limit = match &self.mode {
+                Mode::Direct => self.time_left()?,
+                Mode::Fed { write_timeout, .. } => *write_timeout,
+            };
+            set_limit(&mut self.write_limit, limit, |limit| self.socket.set_write_timeout(limit))?;
             match (&*self.socket).write(bytes) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 result => {
@@ -255,7 +309,10 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let result = self.write_once(bytes);
+        let result = match self.impatient {
+            true => self.write_impatiently(bytes),
+            false => self.flush_overflow().and_then(|()| self.write_once(bytes)),
+        };
         if let Err(error) = &result {
             self.write_failure.get_or_insert(error.kind());
         }

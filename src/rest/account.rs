@@ -1,5 +1,7 @@
 //! `/api/auth/me` and what else is about one's own account.
 
+use serde::Serialize;
+
 use super::{Client, check};
 use crate::error::Result;
 use crate::model::User;
@@ -58,12 +60,13 @@ impl<'a> Account<'a> {
     }
 }
 
-payload! {
-    /// No `Debug`: it holds passwords.
-    struct ChangePassword<'a> {
-        current_password: &'a str = always("currentPassword"),
-        new_password: &'a str = always("newPassword"),
-    }
+/// No `Debug`: it holds passwords.
+#[derive(Serialize)]
+struct ChangePassword<'a> {
+    #[serde(rename = "currentPassword")]
+    current_password: &'a str,
+    #[serde(rename = "newPassword")]
+    new_password: &'a str,
 }
 
 /// A change of your profile: [`Account::update`].
@@ -74,16 +77,20 @@ pub struct UpdateAccount<'a> {
     body: UpdateBody,
 }
 
-payload! {
-    #[derive(Debug, Clone, Default)]
-    struct UpdateBody {
-        display_name: Option<String> = optional("displayName"),
-        description: Option<String> = optional("description"),
-        avatar: Option<String> = optional("avatar"),
-        banner: Option<String> = optional("banner"),
-        theme: Option<String> = optional("theme"),
-        font: Option<String> = optional("font"),
-    }
+#[derive(Debug, Clone, Default, Serialize)]
+struct UpdateBody {
+    #[serde(rename = "displayName", skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    banner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    theme: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    font: Option<String>,
 }
 
 impl UpdateAccount<'_> {

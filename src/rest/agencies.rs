@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{AgentRef, Client, Messages};
 use crate::error::Result;
-use crate::model::{Agency, AgencyId, Member};
+use crate::model::{Agency, AgencyId, List, Member};
 
 /// Agencies (rooms): [`Client::agencies`].
 ///
@@ -20,7 +22,8 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<Agency>> {
+    #[doc(alias = "getAgencies")]
+    pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
 
@@ -40,6 +43,7 @@ impl<'a> Agencies<'a> {
     }
 
     /// Changes an agency: only what is set before [`send`](UpdateAgency::send). Only its owner can.
+    #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
         UpdateAgency { client: self.client, id: id.clone(), body: UpdateBody::default() }
     }
@@ -85,7 +89,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn members(self, id: &AgencyId) -> Result<Vec<Member>> {
+    pub fn members(self, id: &AgencyId) -> Result<List<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
 
@@ -93,6 +97,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[doc(alias = "addAgentToAgency")]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
     }
@@ -103,11 +108,11 @@ impl<'a> Agencies<'a> {
     }
 }
 
-payload! {
-    /// No `Debug`: it holds a password.
-    struct Join<'a> {
-        password: Option<&'a str> = optional("password"),
-    }
+/// No `Debug`: it holds a password.
+#[derive(Serialize)]
+struct Join<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<&'a str>,
 }
 
 /// An agency to be made: [`Agencies::create`].
@@ -118,14 +123,15 @@ pub struct CreateAgency<'a> {
     body: CreateBody,
 }
 
-payload! {
-    #[derive(Clone)]
-    struct CreateBody {
-        name: String = always("name"),
-        charter: Option<String> = optional("charter"),
-        is_private: Option<bool> = optional("isPrivate"),
-        password: Option<String> = optional("password"),
-    }
+#[derive(Clone, Serialize)]
+struct CreateBody {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charter: Option<String>,
+    #[serde(rename = "isPrivate", skip_serializing_if = "Option::is_none")]
+    is_private: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
 }
 
 impl CreateAgency<'_> {
@@ -174,12 +180,12 @@ pub struct UpdateAgency<'a> {
     body: UpdateBody,
 }
 
-payload! {
-    #[derive(Debug, Clone, Default)]
-    struct UpdateBody {
-        charter: Option<String> = optional("charter"),
-        is_private: Option<bool> = optional("isPrivate"),
-    }
+#[derive(Debug, Clone, Default, Serialize)]
+struct UpdateBody {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    charter: Option<String>,
+    #[serde(rename = "isPrivate", skip_serializing_if = "Option::is_none")]
+    is_private: Option<bool>,
 }
 
 impl UpdateAgency<'_> {

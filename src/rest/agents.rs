@@ -6,10 +6,9 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::Result;
-use crate::json;
 use crate::model::{
-    AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, PromptPermission, UserId,
-    VerifiedAgent,
+    AgencyId, AgentConfig, AgentId, AgentInfo, ApprovalMode, CreatedAgent, List, PromptPermission, UserId,
+    VerifiedAgent, answer,
 };
 
 /// Your agents, as accounts: [`Client::agents`]. To be one in a room, see [`Agent`](crate::Agent).
@@ -22,6 +21,7 @@ pub struct Agents<'a> {
 
 impl<'a> Agents<'a> {
     /// A new agent. Call [`send`](CreateAgent::send) to make it.
+    #[doc(alias = "createAgent")]
     pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
         let body = CreateBody { name: name.into(), role: None, agency_id: None };
         CreateAgent { client: self.client, body }
@@ -32,7 +32,7 @@ impl<'a> Agents<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<AgentInfo>> {
+    pub fn list(self) -> Result<List<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
 
@@ -41,10 +41,11 @@ impl<'a> Agents<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "verifyAgent")]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
         // It is done, whatever the answer looks like.
-        call.secret(|json| Ok(json::from_str(json).unwrap_or(VerifiedAgent { agent_token: None })))
+        call.read(|json| Ok(answer::read(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
     /// An agent's configuration. Its owner can read it, and the agent itself.
@@ -68,6 +69,7 @@ impl<'a> Agents<'a> {
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
     #[inline]
+    #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -82,6 +84,7 @@ impl<'a> Agents<'a> {
     ///
     /// # Errors
     /// What the server says.
+    #[doc(alias = "transferAgent")]
     pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
         self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
     }
@@ -127,6 +130,12 @@ impl<'a> From<&'a str> for NewOwner<'a> {
     }
 }
 
+impl<'a> From<&'a String> for NewOwner<'a> {
+    fn from(name: &'a String) -> Self {
+        name.as_str().into()
+    }
+}
+
 /// Which agent: [`Agencies::add_agent`](crate::rest::Agencies::add_agent). Made from an `&AgentId` or from a username.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
@@ -158,6 +167,12 @@ impl<'a> From<&'a str> for AgentRef<'a> {
     }
 }
 
+impl<'a> From<&'a String> for AgentRef<'a> {
+    fn from(name: &'a String) -> Self {
+        name.as_str().into()
+    }
+}
+
 /// An agent to be made: [`Agents::create`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
@@ -166,13 +181,13 @@ pub struct CreateAgent<'a> {
     body: CreateBody,
 }
 
-payload! {
-    #[derive(Debug, Clone)]
-    struct CreateBody {
-        name: String = always("name"),
-        role: Option<String> = optional("role"),
-        agency_id: Option<AgencyId> = optional("agencyId"),
-    }
+#[derive(Debug, Clone, Serialize)]
+struct CreateBody {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
+    #[serde(rename = "agencyId", skip_serializing_if = "Option::is_none")]
+    agency_id: Option<AgencyId>,
 }
 
 impl CreateAgent<'_> {
@@ -195,7 +210,7 @@ impl CreateAgent<'_> {
     #[inline]
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
-        self.client.post(["agents"])?.body(&self.body)?.secret(json::from_str)
+        self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
     }
 }
 

@@ -1,21 +1,35 @@
 //! How a client comes to be.
 
+use serde::Serialize;
+
 use super::{Client, Credentials, check};
-use crate::config::Builder;
+use crate::config::{Config, connection_settings};
 use crate::error::{ErrorKind, Result};
-use crate::json;
-use crate::model::{SessionReply, User};
-use crate::net::http::Http;
+use crate::model::{SessionReply, User, answer};
 use crate::token::{SessionToken, UserToken};
 
-/// Builds a [`Client`]. See [`Builder`] for the settings.
-pub type ClientBuilder = Builder<ClientOptions>;
-
-/// What only a [`Client`] can be told.
+/// Builds a [`Client`]: [`Client::builder`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let builder = crustocean::Client::builder().request_timeout(Duration::from_secs(5)).retries(0);
+/// let login = builder.login("alice", "correct horse")?;
+/// println!("{}", login.client.account().me()?.username);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until it is finished"]
 #[derive(Debug, Clone, Default)]
-pub struct ClientOptions {
+pub struct ClientBuilder {
+    pub(super) config: Config,
     display_name: Option<String>,
 }
+
+connection_settings!(ClientBuilder);
 
 /// What logging in and registering give.
 #[derive(Debug, Clone)]
@@ -29,19 +43,19 @@ pub struct Login {
     pub user: User,
 }
 
-payload! {
-    /// No `Debug`: it holds a password.
-    struct NameAndPassword<'a> {
-        username: &'a str = always("username"),
-        password: &'a str = always("password"),
-        display_name: Option<&'a str> = optional("displayName"),
-    }
+/// No `Debug`: it holds a password.
+#[derive(Serialize)]
+struct NameAndPassword<'a> {
+    username: &'a str,
+    password: &'a str,
+    #[serde(rename = "displayName", skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
 }
 
 impl ClientBuilder {
     /// The name to show for an account that [`register`](Self::register) makes. Defaults to the username.
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
-        self.own.display_name = Some(name.into());
+        self.display_name = Some(name.into());
         self
     }
 
@@ -50,7 +64,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`Config`](ErrorKind::Config) if a setting is unusable.
     pub fn build(self, token: impl Into<UserToken>) -> Result<Client> {
-        Ok(Client::with(Http::new(&self.config)?, Credentials::User(token.into())))
+        Ok(Client::with(self.config.http()?, Credentials::User(token.into())))
     }
 
     /// A client without a token. See [`Client::anonymous`].
@@ -59,7 +73,7 @@ impl ClientBuilder {
     /// As [`build`](Self::build).
     #[inline]
     pub fn anonymous(self) -> Result<Client> {
-        Ok(Client::with(Http::new(&self.config)?, Credentials::Anonymous))
+        Ok(Client::with(self.config.http()?, Credentials::Anonymous))
     }
 
     /// Logs in. See [`Client::login`].
@@ -83,15 +97,15 @@ impl ClientBuilder {
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;
-        let display_name = self.own.display_name.as_deref();
+        let display_name = self.display_name.as_deref();
         self.open("register", &NameAndPassword { username, password, display_name })
     }
 
     #[inline]
     fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
-        let http = Http::new(&self.config)?;
+        let http = self.config.http()?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);
-        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.secret(json::from_str)?;
+        let reply: SessionReply = nobody.post(["auth", how])?.body(body)?.read(answer::read)?;
         let client = Client::with(http, Credentials::User(reply.token.clone().into()));
         Ok(Login { client, token: reply.token, user: reply.user })
     }

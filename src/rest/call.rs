@@ -4,16 +4,21 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
-use super::{Client, Credentials};
+use super::{AgentSession, Client, Credentials};
+use crate::complaint;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Read;
-use crate::model::answer;
-use crate::net::http::{Answer, Label, Method, Request};
+use crate::model::serde_helpers::ReadError;
+use crate::model::{List, answer};
+use crate::net::http::{Answer, Label, Method, Request, one_line};
 
 /// What stays as it is in a path segment: the characters that need no encoding anywhere (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Characters of the server's words that are kept.
+const MAX_MESSAGE: usize = 1000;
 
 /// `/api` and the segments, each percent-encoded.
 ///
@@ -60,6 +65,7 @@ impl Client {
     /// Sends a request with this client's credential; as an agent, once more with a new session if the old one has
     /// ended.
     fn send(&self, request: &Request<'_>) -> Result<Answer> {
+        self.0.http.check_process()?;
         match &self.0.credentials {
             Credentials::Anonymous => self.send_with(request, None).map_err(|error| match error.kind() {
                 ErrorKind::Unauthorized => error.reworded(
@@ -73,15 +79,33 @@ impl Client {
                 let credential = Some(("X-Crustocean-Hook-Key", key.expose()));
                 self.0.http.send(Request { credential, ..*request })
             }
-            Credentials::Agent(session) => {
-                let token = session.token();
-                match self.send_with(request, Some(token.expose())) {
-                    Err(error) if error.status() == Some(401) => {
-                        let token = session.renew(&token)?;
-                        self.send_with(request, Some(token.expose()))
-                    }
-                    result => result,
-                }
+            Credentials::Agent(session) => self.send_as_agent(request, session),
+        }
+    }
+
+    fn send_as_agent(&self, request: &Request<'_>, session: &AgentSession) -> Result<Answer> {
+        let token = session.token();
+        let refused = match self.send_with(request, Some(token.expose())) {
+            Err(error) if error.status() == Some(401) => error,
+            result => {
+                session.accept(&token);
+                return result;
+            }
+        };
+        let endpoint = Label::new(request.method, request.path).to_string();
+        let new = match session.refuses_all(&endpoint) {
+            true => None,
+            false => session.renew(&token)?,
+        };
+        let Some(token) = new else { return Err(refused_whatever_the_session(refused)) };
+        match self.send_with(request, Some(token.expose())) {
+            Err(error) if error.status() == Some(401) => {
+                session.remember_refusal(&endpoint);
+                Err(refused_whatever_the_session(error))
+            }
+            result => {
+                session.accept(&token);
+                result
             }
         }
     }
@@ -91,6 +115,30 @@ impl Client {
         let credential = header.as_ref().map(|header| ("Authorization", header.as_str()));
         self.0.http.send(Request { credential, ..*request })
     }
+}
+
+/// What an answer says that calls itself a failure, although its status is one of success.
+fn failure_in(body: &[u8]) -> Option<String> {
+    // Most answers are lists, or have no such thing in them.
+    if !body.trim_ascii_start().starts_with(b"{") || !body.windows(5).any(|word| word == b"false") {
+        return None;
+    }
+    let answer = serde_json::from_slice(body).ok().filter(complaint::is_failure)?;
+    Some(complaint::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
+}
+
+fn refused(label: &Label, said: &str) -> Error {
+    let said = one_line(said, MAX_MESSAGE);
+    Error::new(ErrorKind::Server, format!("{label}: the server says that it failed: {said}"))
+        .with_status(200)
+        .with_server_message(said)
+}
+
+/// The agent's session is new, and was refused all the same.
+fn refused_whatever_the_session(error: Error) -> Error {
+    let text =
+        format!("{error}; a session that had just been issued was refused, too: is this call for agents?");
+    error.reworded(ErrorKind::Unauthorized, text)
 }
 
 #[cold]
@@ -134,36 +182,28 @@ impl<'a> Call<'a> {
     }
 
     /// Sends it and reads one object, bare or under `key`.
-    pub(crate) fn one<T: Read>(self, key: &'static str) -> Result<T> {
-        self.decoded(|json| answer::one(json, key), |error| error.to_string())
-    }
-
-    /// Sends it and reads an answer of a form of its own.
-    pub(crate) fn read<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
-        self.decoded(decode, |error| error.to_string())
+    pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
+        self.read(|json| answer::one(json, key))
     }
 
     /// Sends it and reads a list, bare or under `key`.
-    pub(crate) fn list<T: Read>(self, key: &'static str) -> Result<Vec<T>> {
-        self.decoded(|json| answer::list(json, key), |error| error.to_string())
+    pub(crate) fn list<T: DeserializeOwned>(self, key: &'static str) -> Result<List<T>> {
+        self.read(|json| answer::list(json, key))
     }
 
-    /// Sends it and reads an answer that holds a credential.
-    pub(crate) fn secret<T>(self, decode: impl FnOnce(&str) -> serde_json::Result<T>) -> Result<T> {
-        // serde quotes a value of the wrong type, and that may be the credential in an unexpected place.
-        self.decoded(decode, |error| match error.to_string() {
-            text if text.starts_with("missing field") => text,
-            _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),
-        })
-    }
-
-    fn decoded<T>(
-        self,
-        decode: impl FnOnce(&str) -> serde_json::Result<T>,
-        reason: impl FnOnce(&serde_json::Error) -> String,
-    ) -> Result<T> {
+    /// Sends it and reads an answer of a form of its own.
+    pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
+        let secrets = self.client.0.http.secrets().clone();
         let (label, json) = self.text()?;
-        decode(&json).map_err(|error| unreadable(&label, &reason(&error)))
+        read(&json).map_err(|error| {
+            // It repeats no value: that may be a credential.
+            let error = unreadable(&label, &error.to_string());
+            // Something else came than was asked for: what the server says to it.
+            match complaint::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
+                Some(said) => refused(&label, &secrets.remove_from(&said)).with_source(error),
+                None => error,
+            }
+        })
     }
 
     /// As text, like events: then what reads a type is compiled once.
@@ -187,7 +227,12 @@ impl<'a> Call<'a> {
             credential: None,
             body: self.body.as_ref().map(|body| body.as_slice()),
         })?;
-        Ok(Zeroizing::new(answer.body))
+        let body = Zeroizing::new(answer.body);
+        if let Some(said) = failure_in(&body) {
+            let label = Label::new(self.method, &self.path);
+            return Err(refused(&label, &self.client.0.http.secrets().remove_from(&said)));
+        }
+        Ok(body)
     }
 }
 

@@ -5,9 +5,8 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
-use crate::json;
 use crate::model::{
-    AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply,
+    AgencyId, CommandId, CreatedCommand, CustomCommand, ExploreMetadata, InvokePermission, KeyReply, List,
     MaybeKeyReply, answer,
 };
 use crate::token::HookKey;
@@ -42,12 +41,14 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<CustomCommand>> {
+    #[doc(alias = "listCustomCommands")]
+    pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
 
     /// A new command, without `/`, and the URL that answers it. The server makes the name lowercase and drops what is
     /// no letter or digit. Call [`send`](CreateCommand::send) to make it.
+    #[doc(alias = "createCustomCommand")]
     pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
         let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
         CreateCommand { commands: self, body: CommandFields { body, explore: None } }
@@ -55,6 +56,7 @@ impl<'a> Commands<'a> {
 
     /// Changes a command: only what is set before [`send`](UpdateCommand::send).
     #[inline]
+    #[doc(alias = "updateCustomCommand")]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
         UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
     }
@@ -64,6 +66,7 @@ impl<'a> Commands<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "deleteCustomCommand")]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }
@@ -76,7 +79,7 @@ impl<'a> Commands<'a> {
     #[inline]
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
-        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
+        Ok(call.read(answer::read::<KeyReply>)?.hook_key)
     }
 
     /// Ends the key of a command's hook.
@@ -191,8 +194,8 @@ impl CreateCommand<'_> {
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
-        call.body(&self.body.checked()?)?.secret(|json| {
-            let MaybeKeyReply { hook_key } = json::from_str(json)?;
+        call.body(&self.body.checked()?)?.read(|json| {
+            let MaybeKeyReply { hook_key } = answer::read(json)?;
             Ok(CreatedCommand { command: answer::one(json, "command")?, hook_key })
         })
     }

@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{Error, Result};
-use crate::json;
-use crate::model::{AgencyId, DeployedHook, HookCommand};
+use crate::model::{AgencyId, DeployedHook, HookCommand, answer};
 
 /// A native hook to be deployed: [`Hooks::deploy`](crate::rest::Hooks::deploy).
 ///
@@ -91,6 +90,6 @@ impl<'a> DeployHook<'a> {
         let commands = serde_json::to_value(&self.commands)
             .map_err(|error| Error::invalid("these commands do not serialise").with_source(error))?;
         let body = self.body.with("commands", commands);
-        self.client.post(["hooks", "deploy"])?.body(&body)?.secret(json::from_str)
+        self.client.post(["hooks", "deploy"])?.body(&body)?.read(answer::read)
     }
 }

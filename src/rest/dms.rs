@@ -2,7 +2,7 @@
 
 use super::{Client, Messages};
 use crate::error::Result;
-use crate::model::{AgencyId, Conversation, OpenedConversation, UserId};
+use crate::model::{AgencyId, Conversation, List, OpenedConversation, UserId};
 
 /// Direct messages: [`Client::dms`]. A conversation is a hidden agency with two members, so it has an [`AgencyId`].
 ///
@@ -18,7 +18,7 @@ impl<'a> Dms<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<Conversation>> {
+    pub fn list(self) -> Result<List<Conversation>> {
         self.client.get(["dm"])?.list("conversations")
     }
 

@@ -1,9 +1,11 @@
 //! `/api/explore` and `/api/commands`: what anybody may look at.
 
+use serde::de::DeserializeOwned;
+
 use super::{Client, Paged};
 use crate::error::Result;
 use crate::model::{
-    AgencyListing, AgentListing, Capabilities, Hook, PlatformCommand, UserListing, WalletAddress,
+    AgencyListing, AgentListing, Capabilities, Hook, List, PlatformCommand, UserListing, WalletAddress,
 };
 
 /// What anybody may look at: [`Client::explore`]. It needs no token; with one, agencies say whether you are a member.
@@ -33,25 +35,29 @@ impl<'a> Explore<'a> {
     /// Public agencies.
     #[inline]
     pub fn agencies(self) -> Paged<'a, AgencyListing> {
-        self.list("agencies")
+        self.list("agencies", |agency| agency.slug.clone())
     }
 
     /// Agents.
     #[inline]
     pub fn agents(self) -> Paged<'a, AgentListing> {
-        self.list("agents")
+        self.list("agents", |agent| agent.username.clone())
     }
 
     /// Users.
     #[inline]
     pub fn users(self) -> Paged<'a, UserListing> {
-        self.list("users")
+        self.list("users", |user| user.username.clone())
     }
 
     /// Hooks that can be installed; those that are switched off are left out.
     #[inline]
     pub fn webhooks(self) -> Paged<'a, Hook> {
-        self.list("webhooks")
+        self.list("webhooks", |hook| match &hook.id {
+            Some(id) => id.to_string(),
+            // Explore may leave it out.
+            None => format!("{:?} {:?} {:?}", hook.slug, hook.at_name, hook.name),
+        })
     }
 
     /// The address that a user is paid at. A leading `@` is left out.
@@ -59,6 +65,7 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
     #[inline]
+    #[doc(alias = "getWalletAddress")]
     pub fn wallet(self, username: &str) -> Result<WalletAddress> {
         let username = username.strip_prefix('@').unwrap_or(username).to_lowercase();
         self.client.get(["explore", "wallet", &username])?.one("wallet")
@@ -69,6 +76,7 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getCapabilities")]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
     }
@@ -78,11 +86,11 @@ impl<'a> Explore<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn commands(self) -> Result<Vec<PlatformCommand>> {
+    pub fn commands(self) -> Result<List<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }
 
-    fn list<T: crate::json::Read>(self, what: &'static str) -> Paged<'a, T> {
-        Paged::new(self.client, &["explore", what], what, self.matching)
+    fn list<T: DeserializeOwned>(self, what: &'static str, identity: fn(&T) -> String) -> Paged<'a, T> {
+        Paged::new(self.client, &["explore", what], what, self.matching, identity)
     }
 }

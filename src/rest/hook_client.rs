@@ -4,10 +4,9 @@ use std::fmt;
 
 use super::fields::Fields;
 use super::{Client, Credentials};
-use crate::config::Builder;
+use crate::config::{Config, connection_settings};
 use crate::error::Result;
-use crate::model::{Agency, AgencyId, Member, MessageId, PostedMessage};
-use crate::net::http::Http;
+use crate::model::{Agency, AgencyId, List, Member, MessageId, PostedMessage};
 use crate::token::HookKey;
 
 /// What a hook can do by itself, with its [`HookKey`]: see where it is installed, and speak there.
@@ -39,14 +38,25 @@ use crate::token::HookKey;
 #[derive(Clone)]
 pub struct HookClient(Client);
 
-/// Builds a [`HookClient`]. See [`Builder`] for the settings.
-pub type HookClientBuilder = Builder<HookClientOptions>;
-
-/// What only a [`HookClient`] can be told: nothing so far.
+/// Builds a [`HookClient`]: [`HookClient::builder`].
+///
+/// # Examples
+///
+/// ```no_run
+/// use crustocean::{HookKey, rest::HookClient};
+///
+/// # fn demo(key: HookKey) -> crustocean::Result<()> {
+/// let hook = HookClient::builder().api_url("http://127.0.0.1:7777").build(key)?;
+/// println!("{} agencies", hook.agencies()?.len());
+/// # Ok(()) }
+/// ```
+#[must_use = "a builder does nothing until it is finished"]
 #[derive(Debug, Clone, Default)]
-pub struct HookClientOptions {
-    _private: (),
+pub struct HookClientBuilder {
+    config: Config,
 }
+
+connection_settings!(HookClientBuilder);
 
 impl HookClientBuilder {
     /// A client that acts as the key's hook. Nothing is sent yet.
@@ -55,7 +65,7 @@ impl HookClientBuilder {
     /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
     #[inline]
     pub fn build(self, key: HookKey) -> Result<HookClient> {
-        Ok(HookClient(Client::with(Http::new(&self.config)?, Credentials::Hook(key))))
+        Ok(HookClient(Client::with(self.config.http()?, Credentials::Hook(key))))
     }
 }
 
@@ -71,7 +81,7 @@ impl HookClient {
 
     /// For another URL, time limits, TLS.
     pub fn builder() -> HookClientBuilder {
-        Builder::new()
+        HookClientBuilder::default()
     }
 
     /// The agencies where the hook is installed.
@@ -79,7 +89,7 @@ impl HookClient {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn agencies(&self) -> Result<Vec<Agency>> {
+    pub fn agencies(&self) -> Result<List<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
 
@@ -88,7 +98,7 @@ impl HookClient {
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
     #[inline]
-    pub fn members(&self, agency: &AgencyId) -> Result<Vec<Member>> {
+    pub fn members(&self, agency: &AgencyId) -> Result<List<Member>> {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
 

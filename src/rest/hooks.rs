@@ -6,8 +6,7 @@ use super::Client;
 use super::deploy::DeployHook;
 use super::fields::Fields;
 use crate::error::Result;
-use crate::json;
-use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply};
+use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply, answer};
 use crate::token::HookKey;
 
 /// Hooks: [`Client::hooks`]. Anybody can look at one, its creator manages it. What a hook itself can do is in
@@ -25,6 +24,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
     #[inline]
+    #[doc(alias = "getHook")]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
     }
@@ -34,12 +34,14 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
     #[inline]
+    #[doc(alias = "getHookBySlug")]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
 
     /// Changes a hook: only what is set before [`send`](UpdateHook::send).
     #[inline]
+    #[doc(alias = "updateHook")]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
         UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
     }
@@ -49,9 +51,10 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "rotateHookKey")]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
-        Ok(call.secret(json::from_str::<KeyReply>)?.hook_key)
+        Ok(call.read(answer::read::<KeyReply>)?.hook_key)
     }
 
     /// Ends a hook's key, for good. The hook itself may be gone after it, its commands without a hook.
@@ -59,6 +62,7 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "revokeHookKey")]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
@@ -68,11 +72,13 @@ impl<'a> Hooks<'a> {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[inline]
+    #[doc(alias = "getHookSource")]
     pub fn source(self, webhook_url: &str) -> Result<HookSource> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
 
     /// Tells where the source of a hook is: only what is set before [`send`](UpdateHookSource::send).
+    #[doc(alias = "updateHookSource")]
     pub fn update_source(self, webhook_url: impl Into<String>) -> UpdateHookSource<'a> {
         let body = Fields::default().with("webhook_url", webhook_url.into());
         UpdateHookSource { client: self.client, body }

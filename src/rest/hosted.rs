@@ -7,8 +7,8 @@ use percent_encoding::percent_decode_str;
 
 use super::{Client, ClientBuilder};
 use crate::error::{Error, Result};
-use crate::model::HostedConfig;
-use crate::net::http::{Http, Method, Request};
+use crate::model::{HostedConfig, answer};
+use crate::net::http::{Method, Request};
 use crate::token::AgentToken;
 
 const VARIABLE: &str = "CRUSTOCEAN_CONFIG_URL";
@@ -42,7 +42,7 @@ impl ClientBuilder {
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
         self.config.api_url = Some(origin.to_owned());
-        let http = Http::new(&self.config)?;
+        let http = self.config.http()?;
         let query: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
         let query: Vec<(&str, Cow<'_, str>)> =
@@ -55,14 +55,12 @@ impl Client {
     #[inline]
     fn hosted(&self, path: &str, query: &[(&str, Cow<'_, str>)], token: &AgentToken) -> Result<HostedConfig> {
         let request = Request { method: Method::Get, path, query, credential: None, body: None };
-        let answer = self.send_with(&request, Some(token.expose()))?;
-        serde_json::from_slice(&answer.body).map_err(|error| {
-            // Not serde's words: they can quote what is in there.
-            let place = format!("line {} column {}", error.line(), error.column());
-            Error::protocol(format!(
-                "the configuration of the agent cannot be read: unexpected JSON at {place}"
-            ))
-        })
+        let reply = self.send_with(&request, Some(token.expose()))?;
+        let unreadable =
+            |why: &str| Error::protocol(format!("the configuration of the agent cannot be read: {why}"));
+        let json = std::str::from_utf8(&reply.body).map_err(|_| unreadable("it is not UTF-8"))?;
+        // The reason repeats nothing of what is in there.
+        answer::read(json).map_err(|error| unreadable(&error.to_string()))
     }
 }
 

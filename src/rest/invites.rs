@@ -9,6 +9,7 @@ use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
 
 impl<'a> Agencies<'a> {
     /// An invite to an agency. Call [`send`](CreateInvite::send) to make it.
+    #[doc(alias = "createInvite")]
     pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
         CreateInvite { client: self.client, id: id.clone(), max_uses: None, expires: None }
     }
@@ -38,6 +39,7 @@ impl<'a> Agencies<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
         self.client.post(["agencies", id.as_str(), "skills"])?.body(&body)?.done()

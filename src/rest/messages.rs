@@ -5,7 +5,7 @@ use std::vec;
 
 use super::Client;
 use crate::error::{Error, Result};
-use crate::model::{Message, MessageId, Timestamp};
+use crate::model::{List, Message, MessageId, Timestamp};
 
 /// The server's documented maximum is not known; the JavaScript SDK sends no more.
 const MAX_LIMIT: u32 = 100;
@@ -65,7 +65,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// What the server says.
-    pub fn send(self) -> Result<Vec<Message>> {
+    pub fn send(self) -> Result<List<Message>> {
         self.fetch()
     }
 
@@ -75,7 +75,7 @@ impl<'a> Messages<'a> {
         History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
     }
 
-    fn fetch(&self) -> Result<Vec<Message>> {
+    fn fetch(&self) -> Result<List<Message>> {
         let [group, id, messages] = &self.path;
         let call = self.client.get([group, id, messages])?.query_if("limit", self.limit);
         let call = call.query_if("before", self.before.as_ref()).query_if("mentions", self.mentions.as_ref());
@@ -86,7 +86,7 @@ impl<'a> Messages<'a> {
 /// Walks a room's history back in time: [`Messages::iter`]. No message is left out or comes twice, also where many
 /// were said at the same moment.
 ///
-/// An error ends it.
+/// An error ends it. A message that cannot be read is left out and counted in [`skipped`](History::skipped).
 #[derive(Debug)]
 pub struct History<'a> {
     query: Messages<'a>,
@@ -96,12 +96,17 @@ pub struct History<'a> {
 }
 
 impl History<'_> {
+    /// How many messages were left out so far because they could not be read. One that two pages share counts twice.
+    pub fn skipped(&self) -> usize {
+        self.walk.skipped()
+    }
+
     /// The next page with something new on it; an empty one at the beginning of the history.
     #[inline]
     fn next_page(&mut self) -> Result<Vec<Message>> {
         loop {
             let page = match self.query.fetch() {
-                Err(error) if self.walk.forgives(&error) => Vec::new(),
+                Err(error) if self.walk.forgives(&error) => List::default(),
                 other => other?,
             };
             let Some(new) = self.walk.take(page) else { return Ok(Vec::new()) };
@@ -137,6 +142,10 @@ impl Iterator for History<'_> {
 impl std::iter::FusedIterator for History<'_> {}
 
 /// Where the next page of a history is, going back in time.
+///
+/// Servers sort a history by its times, or by when they stored each message. Then the times are out of order, because
+/// several clocks made them, and a page that is asked for by a time can miss some. So where they are out of order the
+/// walk goes by ids, if the server takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     cursor: Cursor,
@@ -148,7 +157,18 @@ pub(crate) struct Walk {
     seen: HashMap<MessageId, Timestamp>,
     /// The longest page so far.
     longest: usize,
+    /// How many messages could not be read.
+    skipped: usize,
+    /// The newest message of all: where it stands on a later page, the server has not understood the question.
+    first: Option<MessageId>,
+    /// Times were out of order.
+    unsorted: bool,
+    /// The server makes nothing of an id.
+    no_ids: bool,
 }
+
+/// How many messages of a history that is out of order are known again.
+const SEEN: usize = 4096;
 
 /// How the next page is asked for.
 ///
@@ -169,21 +189,45 @@ impl Walk {
         self.before.as_ref()
     }
 
+    /// How many messages could not be read so far.
+    pub(crate) fn skipped(&self) -> usize {
+        self.skipped
+    }
+
     /// Whether this refusal of the next page counts as an empty one: not every server takes an id.
     pub(crate) fn forgives(&self, error: &Error) -> bool {
         let refused = matches!(error.status(), Some(400 | 404 | 422 | 500));
         self.cursor == Cursor::Id && refused
     }
 
+    /// A walk whose first page is asked for by this.
+    pub(crate) fn starting_at(before: Option<Timestamp>) -> Self {
+        Walk { before, ..Walk::default() }
+    }
+
+    /// The pages have another size from now on: how long one is says less.
+    pub(crate) fn resized(&mut self) {
+        self.longest = 0;
+    }
+
     /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.
-    pub(crate) fn take(&mut self, page: Vec<Message>) -> Option<Vec<Message>> {
-        let count = page.len();
+    pub(crate) fn take(&mut self, page: List<Message>) -> Option<Vec<Message>> {
+        let count = page.len() + page.skipped();
+        self.skipped += page.skipped();
+        let again =
+            self.first.as_ref().and_then(|first| page.iter().position(|message| message.id == *first));
+        self.first = self.first.take().or_else(|| page.first().map(|message| message.id.clone()));
+        self.unsorted |= !page.is_sorted_by(|one, next| one.created_at >= next.created_at);
         let recent = self.recent();
         let (mut ids, mut new) = (Vec::new(), Vec::new());
         for message in page {
             ids.push((message.id.clone(), message.created_at.clone()));
             // What is younger cannot be new: the server has not understood the question.
-            let is_older = recent.as_ref().is_none_or(|recent| message.created_at <= *recent);
+            let is_older = match &recent {
+                Some(_) if self.unsorted => again.is_none(),
+                Some(recent) => message.created_at <= *recent,
+                None => true,
+            };
             if !is_older || self.seen.contains_key(&message.id) {
                 continue;
             }
@@ -194,18 +238,24 @@ impl Walk {
             new.push(message);
         }
         let recent = self.recent();
-        self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
+        if !self.unsorted || self.seen.len() > SEEN {
+            self.seen.retain(|_, time| recent.as_ref().is_some_and(|recent| *time <= *recent));
+        }
         for (id, time) in ids {
             self.seen.insert(id, time);
         }
         self.cursor = match self.cursor {
             // It takes ids, and no way is as exact.
             Cursor::Id if !new.is_empty() => Cursor::Id,
+            _ if !new.is_empty() && self.unsorted && !self.no_ids => Cursor::Id,
             _ if !new.is_empty() => Cursor::JustAfter,
             // There was room for more.
             _ if count < self.longest && self.cursor != Cursor::Id => return None,
             Cursor::JustAfter => Cursor::Id,
-            Cursor::Id => Cursor::Time,
+            Cursor::Id => {
+                self.no_ids = true;
+                Cursor::Time
+            }
             Cursor::Time => return None,
         };
         self.longest = self.longest.max(count);

@@ -38,12 +38,12 @@ pub use crate::token::{ClaimCode, ClaimUrl, MetricsKey, UserToken};
 pub use account::{Account, UpdateAccount};
 pub use agencies::{Agencies, CreateAgency, UpdateAgency};
 pub use agents::{AgentRef, Agents, CreateAgent, NewOwner, UpdateConfig};
-pub use builder::{ClientBuilder, ClientOptions, Login};
+pub use builder::{ClientBuilder, Login};
 pub use commands::{Commands, CreateCommand, UpdateCommand};
 pub use deploy::DeployHook;
 pub use dms::Dms;
 pub use explore::Explore;
-pub use hook_client::{HookClient, HookClientBuilder, HookClientOptions};
+pub use hook_client::{HookClient, HookClientBuilder};
 pub use hooks::{Hooks, UpdateHook, UpdateHookSource};
 pub use invites::CreateInvite;
 pub(crate) use messages::Walk;
@@ -57,7 +57,6 @@ pub use users::Users;
 pub use wallet::{ReportPayment, Wallet};
 pub use webhooks::{CreateSubscription, UpdateSubscription, Webhooks};
 
-use crate::config::Builder;
 use crate::error::Result;
 use crate::model::AgencyId;
 use crate::net::http::Http;
@@ -69,7 +68,8 @@ use crate::token::{HookKey, PersonalAccessToken};
 /// Calls are grouped by what they are about, the [table](#endpoints) below has them all. What a hook can do with its key
 /// is in [`HookClient`].
 ///
-/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
+/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once. A child
+/// process that was forked off cannot use it: there every call is the error [`Closed`](crate::ErrorKind::Closed).
 ///
 /// # Examples
 ///
@@ -173,7 +173,7 @@ impl Client {
     /// # }
     /// ```
     pub fn builder() -> ClientBuilder {
-        Builder::new()
+        ClientBuilder::default()
     }
 
     /// A client that acts as an agent, its session renewed when it ends.
@@ -181,7 +181,18 @@ impl Client {
         Self::with(http, Credentials::Agent(session))
     }
 
+    /// Ends every call under way, on all threads, and refuses new ones.
+    pub(crate) fn shutdown(&self) {
+        self.0.http.shutdown();
+    }
+
     fn with(http: Http, credentials: Credentials) -> Self {
+        match &credentials {
+            Credentials::User(token) => http.secrets().remember(token.expose()),
+            Credentials::Hook(key) => http.secrets().remember(key.expose()),
+            // The session has told its own.
+            Credentials::Agent(_) | Credentials::Anonymous => {}
+        }
         Client(Arc::new(Inner { http, credentials }))
     }
 

@@ -3,8 +3,7 @@
 use super::fields::Fields;
 use super::{Client, check};
 use crate::error::{ErrorKind, Result};
-use crate::json;
-use crate::model::{Bootstrapped, ClaimableAgent, PendingClaim, RegisteredAgent};
+use crate::model::{Bootstrapped, ClaimableAgent, PendingClaim, RegisteredAgent, answer};
 use crate::token::ClaimCode;
 
 /// Ways in: [`Client::onboarding`]. All but [`claim`](Onboarding::claim) need no token, so
@@ -139,7 +138,7 @@ impl Bootstrap<'_> {
         check::password(self.body.text("password").unwrap_or_default())?;
         check::agent_name(self.body.text("agentName").unwrap_or_default())?;
         let call = self.client.post(["bootstrap"])?.body(&self.body)?;
-        let made = call.secret(json::from_str);
+        let made = call.read(answer::read);
         made.map_err(|error| match error.status() {
             Some(401) => {
                 error.reworded(ErrorKind::Unauthorized, "this user exists, and the password is another one")
@@ -172,6 +171,6 @@ impl RegisterAgent<'_> {
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;
-        call.secret(json::from_str)
+        call.read(answer::read)
     }
 }

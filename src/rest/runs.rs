@@ -14,7 +14,8 @@ impl<'a> Runs<'a> {
     /// The runs in an agency, as the server orders them.
     #[inline]
     pub fn in_agency(self, id: &AgencyId) -> Paged<'a, RunInfo> {
-        Paged::new(self.client, &["agencies", id.as_str(), "runs"], "runs", None)
+        let path = ["agencies", id.as_str(), "runs"];
+        Paged::new(self.client, &path, "runs", None, |run: &RunInfo| run.id.to_string())
     }
 
     /// A run with its transcript. A message that came out of a run has the id in its metadata, under `run_id`.

@@ -1,42 +1,68 @@
 //! An agent's session: its token exchanged for one that REST and the socket take.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use super::{Client, Credentials};
 use crate::error::{ErrorKind, Result};
-use crate::json;
-use crate::model::{SessionReply, User};
+use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
 use crate::token::{AgentToken, SessionToken};
 
 /// The session lives 7 days; whoever sees it refused calls [`renew`](AgentSession::renew).
+///
+/// A refusal need not be the session's fault: some endpoints are not for agents, and servers have bad moments. The
+/// platform allows few exchanges, and a reconnect may need one. So there are three limits: an exchange is not repeated
+/// while the session that it gave has convinced nobody, an endpoint that refused such a session is believed, and no
+/// more than a few exchanges are made in a minute.
 pub(crate) struct AgentSession {
     http: Http,
     agent_token: AgentToken,
     current: Mutex<Current>,
     /// Held during an exchange, so that there is one at a time. Taken before `current`, never the other way round.
-    renewing: Mutex<()>,
+    renewing: Mutex<VecDeque<Instant>>,
+    /// Endpoints that refused a session that had just been issued, and when.
+    unconvinced: Mutex<Vec<(String, Instant)>>,
 }
 
 struct Current {
     token: SessionToken,
     user: Arc<User>,
+    issued: Instant,
+    /// The session before this one was refused.
+    after_refusal: bool,
+    /// Somebody took this one.
+    accepted: bool,
 }
 
-payload! {
-    /// No `Debug`: it holds the token.
-    struct Exchange<'a> {
-        agent_token: &'a str = always("agentToken"),
-    }
+/// How long a refusal of a session that had just been issued is believed.
+const BELIEVED: Duration = Duration::from_secs(10 * 60);
+/// Of these a program sees few, but their paths have ids in them.
+const MOST_UNCONVINCED: usize = 256;
+/// Exchanges in a minute. The platform allows 10, and the program may start again.
+const MOST_EXCHANGES: usize = 5;
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// No `Debug`: it holds the token.
+#[derive(Serialize)]
+struct Exchange<'a> {
+    #[serde(rename = "agentToken")]
+    agent_token: &'a str,
 }
 
 impl AgentSession {
     /// # Errors
     /// `NotVerified`, `Unauthorized` and `RateLimited` say what to do about it.
     pub(crate) fn exchange(http: Http, agent_token: AgentToken) -> Result<Arc<Self>> {
-        let current = Mutex::new(exchange(&http, &agent_token)?);
-        Ok(Arc::new(AgentSession { http, agent_token, current, renewing: Mutex::new(()) }))
+        http.secrets().remember(agent_token.expose());
+        let current = Mutex::new(exchange(&http, &agent_token, false)?);
+        let renewing = Mutex::new(VecDeque::from([Instant::now()]));
+        let unconvinced = Mutex::default();
+        Ok(Arc::new(AgentSession { http, agent_token, current, renewing, unconvinced }))
     }
 
     /// The agent's own account, as of the last exchange.
@@ -48,21 +74,58 @@ impl AgentSession {
         self.current().token.clone()
     }
 
+    /// This session was good for something.
+    pub(crate) fn accept(&self, token: &SessionToken) {
+        let mut current = self.current();
+        if !current.accepted && current.token.expose() == token.expose() {
+            current.accepted = true;
+        }
+    }
+
     /// A token to go on with after `stale` was refused: a new one, or the one that another thread has fetched since.
+    /// `None`: another exchange would most likely be for nothing.
     ///
     /// # Errors
     /// As [`exchange`](Self::exchange).
-    pub(crate) fn renew(&self, stale: &SessionToken) -> Result<SessionToken> {
-        let _one_at_a_time = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = self.token();
-        if token.expose() != stale.expose() {
-            return Ok(token);
+    pub(crate) fn renew(&self, stale: &SessionToken) -> Result<Option<SessionToken>> {
+        let mut exchanges = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let current = self.current();
+            if current.token.expose() != stale.expose() {
+                return Ok(Some(current.token.clone()));
+            }
+            if current.after_refusal && !current.accepted && current.issued.elapsed() < BELIEVED {
+                return Ok(None);
+            }
         }
+        while exchanges.front().is_some_and(|at| at.elapsed() >= MINUTE) {
+            exchanges.pop_front();
+        }
+        if exchanges.len() >= MOST_EXCHANGES {
+            return Ok(None);
+        }
+        exchanges.push_back(Instant::now());
         // `current` is not locked meanwhile: others may ask who they are.
-        let new = exchange(&self.http, &self.agent_token)?;
+        let new = exchange(&self.http, &self.agent_token, true)?;
         let token = new.token.clone();
         *self.current() = new;
-        Ok(token)
+        Ok(Some(token))
+    }
+
+    /// This endpoint refused a session that had just been issued.
+    pub(crate) fn remember_refusal(&self, endpoint: &str) {
+        let mut unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
+        unconvinced.retain(|(other, at)| other != endpoint && at.elapsed() < BELIEVED);
+        if unconvinced.len() == MOST_UNCONVINCED {
+            unconvinced.remove(0);
+        }
+        unconvinced.push((endpoint.to_owned(), Instant::now()));
+    }
+
+    /// Whether this endpoint says no whatever the session is.
+    pub(crate) fn refuses_all(&self, endpoint: &str) -> bool {
+        let unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
+        unconvinced.iter().any(|(other, at)| other == endpoint && at.elapsed() < BELIEVED)
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {
@@ -70,10 +133,10 @@ impl AgentSession {
     }
 }
 
-fn exchange(http: &Http, agent_token: &AgentToken) -> Result<Current> {
+fn exchange(http: &Http, agent_token: &AgentToken, after_refusal: bool) -> Result<Current> {
     let nobody = Client::with(http.clone(), Credentials::Anonymous);
     let call = nobody.post(["auth", "agent"])?.body(&Exchange { agent_token: agent_token.expose() })?;
-    let reply = call.secret(json::from_str::<SessionReply>);
+    let reply = call.read(answer::read::<SessionReply>);
     let reply = reply.map_err(|error| match error.status() {
         Some(401) => error.reworded(
             ErrorKind::Unauthorized,
@@ -86,7 +149,9 @@ fn exchange(http: &Http, agent_token: &AgentToken) -> Result<Current> {
         ),
         _ => error,
     })?;
-    Ok(Current { token: reply.token, user: Arc::new(reply.user) })
+    http.secrets().remember(reply.token.expose());
+    let (token, user) = (reply.token, Arc::new(reply.user));
+    Ok(Current { token, user, issued: Instant::now(), after_refusal, accepted: false })
 }
 
 impl fmt::Debug for AgentSession {
@@ -98,8 +163,6 @@ impl fmt::Debug for AgentSession {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use crustocean_sandbox::Sandbox;
 
     use super::*;
@@ -120,7 +183,7 @@ mod tests {
 
         fn http(&self) -> Http {
             let config = Config { api_url: Some(self.sandbox.url().to_owned()), ..Config::default() };
-            Http::new(&config).unwrap()
+            config.http().unwrap()
         }
 
         fn agent(&self) -> (AgentId, AgentToken) {
@@ -187,7 +250,7 @@ mod tests {
         assert_eq!(client.account().me().unwrap().username, "mybot");
         assert_eq!(owner.exchanges(), 2);
         assert_ne!(session.token().expose(), stale.expose());
-        assert_eq!(session.renew(&stale).unwrap().expose(), session.token().expose());
+        assert_eq!(session.renew(&stale).unwrap().unwrap().expose(), session.token().expose());
         assert_eq!(owner.exchanges(), 2, "what another thread has renewed is not renewed again");
     }
 
@@ -203,6 +266,30 @@ mod tests {
             }
         });
         assert_eq!(owner.exchanges(), 2);
+    }
+
+    #[test]
+    fn a_session_that_convinced_nobody_is_not_exchanged_again() {
+        let owner = Owner::new();
+        let session = owner.verified();
+        let second = session.renew(&session.token()).unwrap().unwrap();
+        assert!(session.renew(&second).unwrap().is_none());
+        assert_eq!(owner.exchanges(), 2);
+        // It was good, and then it ended.
+        session.accept(&second);
+        assert!(session.renew(&second).unwrap().is_some());
+        assert_eq!(owner.exchanges(), 3);
+    }
+
+    #[test]
+    fn exchanges_are_few() {
+        let owner = Owner::new();
+        let session = owner.verified();
+        for _ in 0..20 {
+            session.accept(&session.token());
+            session.renew(&session.token()).unwrap();
+        }
+        assert_eq!(owner.exchanges(), MOST_EXCHANGES);
     }
 
     #[test]

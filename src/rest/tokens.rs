@@ -1,9 +1,10 @@
 //! `/api/auth/tokens`.
 
+use serde::Serialize;
+
 use super::{Client, check};
 use crate::error::Result;
-use crate::json;
-use crate::model::{CreatedToken, Expiry, PersonalAccessTokenInfo, RawToken, TokenId};
+use crate::model::{CreatedToken, Expiry, List, PersonalAccessTokenInfo, RawToken, TokenId, answer};
 
 /// Your personal access tokens: [`Client::tokens`]. At most 10 a user; an agent has none.
 ///
@@ -36,7 +37,7 @@ impl<'a> Tokens<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<PersonalAccessTokenInfo>> {
+    pub fn list(self) -> Result<List<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
 
@@ -58,12 +59,11 @@ pub struct CreateToken<'a> {
     body: CreateBody,
 }
 
-payload! {
-    #[derive(Debug, Clone)]
-    struct CreateBody {
-        name: String = always("name"),
-        expires_in: Option<&'static str> = optional("expiresIn"),
-    }
+#[derive(Debug, Clone, Serialize)]
+struct CreateBody {
+    name: String,
+    #[serde(rename = "expiresIn", skip_serializing_if = "Option::is_none")]
+    expires_in: Option<&'static str>,
 }
 
 impl CreateToken<'_> {
@@ -81,9 +81,9 @@ impl CreateToken<'_> {
     #[inline]
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
-        self.client.post(["auth", "tokens"])?.body(&self.body)?.secret(|json| {
-            let RawToken { token } = json::from_str(json)?;
-            Ok(CreatedToken { token, info: json::from_str(json)? })
+        self.client.post(["auth", "tokens"])?.body(&self.body)?.read(|json| {
+            let RawToken { token } = answer::read(json)?;
+            Ok(CreatedToken { token, info: answer::read(json)? })
         })
     }
 }

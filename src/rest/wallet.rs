@@ -21,6 +21,7 @@ impl<'a> Wallet<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "getWalletInfo")]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
     }
@@ -30,6 +31,7 @@ impl<'a> Wallet<'a> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; else what the server says.
     #[inline]
+    #[doc(alias = "registerWallet")]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
         let body = Fields::default().with("address", address);
@@ -54,6 +56,7 @@ impl<'a> Wallet<'a> {
     /// println!("{:?}", payment.explorer_url);
     /// # Ok(()) }
     /// ```
+    #[doc(alias = "reportPayment")]
     pub fn report_payment(
         self,
         tx_hash: impl Into<String>,

@@ -3,7 +3,9 @@
 use super::Client;
 use super::fields::Fields;
 use crate::error::Result;
-use crate::model::{AgencyId, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook};
+use crate::model::{
+    AgencyId, List, Subscription, SubscriptionId, WebhookEvent, WebhookEventType, answer, webhook,
+};
 use crate::token::WebhookSecret;
 
 /// The webhook subscriptions of one agency: [`Client::webhooks`]. Its owner and admins manage them. A delivery is tried
@@ -17,7 +19,7 @@ use crate::token::WebhookSecret;
 /// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
 /// let team = client.agencies().lookup("my-team")?;
 /// let events = [WebhookEvent::MessageCreated, WebhookEvent::MemberJoined];
-/// client.webhooks(&team.id).create("https://example.com/events", events).secret("only we know").send()?;
+/// client.webhooks(&team.id).create("https://example.com/events", events).secret("only we know".parse()?).send()?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +34,8 @@ impl Client {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn webhook_event_types(&self) -> Result<Vec<WebhookEventType>> {
+    #[doc(alias = "listWebhookEventTypes")]
+    pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
     }
 }
@@ -43,13 +46,15 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
-    pub fn list(self) -> Result<Vec<Subscription>> {
+    #[doc(alias = "listWebhookSubscriptions")]
+    pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
-        call.secret(|json| answer::list(json, "subscriptions"))
+        call.read(|json| answer::list(json, "subscriptions"))
     }
 
     /// A new subscription: events that happen in the agency are sent to the URL. Call
     /// [`send`](CreateSubscription::send) to make it.
+    #[doc(alias = "createWebhookSubscription")]
     pub fn create(
         self,
         url: impl Into<String>,
@@ -61,6 +66,7 @@ impl<'a> Webhooks<'a> {
 
     /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
     #[inline]
+    #[doc(alias = "updateWebhookSubscription")]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
         UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
     }
@@ -70,6 +76,7 @@ impl<'a> Webhooks<'a> {
     /// # Errors
     /// What the server says.
     #[inline]
+    #[doc(alias = "deleteWebhookSubscription")]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
     }
@@ -101,8 +108,8 @@ macro_rules! subscription_fields {
         impl $name<'_> {
             /// What the deliveries are signed with, for their receiver to check.
             #[doc = $unset]
-            pub fn secret(mut self, secret: impl Into<WebhookSecret>) -> Self {
-                self.body.set("secret", secret.into().expose());
+            pub fn secret(mut self, secret: WebhookSecret) -> Self {
+                self.body.set("secret", secret.expose());
                 self
             }
 
@@ -139,7 +146,7 @@ impl CreateSubscription<'_> {
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
-        call.secret(|json| answer::one(json, "subscription"))
+        call.read(|json| answer::one(json, "subscription"))
     }
 }
 
@@ -164,6 +171,6 @@ impl UpdateSubscription<'_> {
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;
-        call.body(&self.body)?.secret(|json| answer::one(json, "subscription"))
+        call.body(&self.body)?.read(|json| answer::one(json, "subscription"))
     }
 }

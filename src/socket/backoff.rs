@@ -6,6 +6,9 @@ const FIRST: Duration = Duration::from_millis(1000);
 const LONGEST: Duration = Duration::from_secs(5);
 /// After the server itself ended the session: a kick, a ban and a deploy all look like this.
 const AFTER_SERVER_DISCONNECT: Duration = Duration::from_secs(5);
+/// Trouble of the server's own: it may be over soon.
+const FIRST_AFTER_TROUBLE: Duration = Duration::from_secs(1);
+const LONGEST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
 /// Credentials refused although fresh: somebody has to act, so there is no hurry.
 const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
@@ -21,9 +24,12 @@ pub(crate) enum Cause {
     ServerDisconnect,
     /// Refused with credentials that had just been renewed.
     Refused,
+    /// Turned away for a reason that is not the credentials.
+    Trouble,
 }
 
-/// How long to wait before try number `attempt` (0 is the first).
+/// How long to wait before try number `attempt` (0 is the first) after a failure of this cause. Each cause has a counter
+/// of its own.
 ///
 /// The jitter comes after the cap, so that a fleet spreads also when every bot waits the longest time, and the
 /// shift saturates: the official client's delay overflows to zero after a thousand tries.
@@ -31,6 +37,7 @@ pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -
     let (first, longest) = match cause {
         Cause::Lost => (FIRST, LONGEST),
         Cause::ServerDisconnect => (AFTER_SERVER_DISCONNECT * 2, AFTER_SERVER_DISCONNECT * 2),
+        Cause::Trouble => (FIRST_AFTER_TROUBLE, LONGEST_AFTER_TROUBLE),
         Cause::Refused => (FIRST_AFTER_REFUSAL * 2, LONGEST_AFTER_REFUSAL),
     };
     let factor = 1u32.checked_shl(attempt.min(16)).unwrap_or(u32::MAX);
@@ -81,5 +88,7 @@ mod tests {
         assert!(delay(0, Cause::Refused, None) >= FIRST_AFTER_REFUSAL);
         assert!(delay(0, Cause::ServerDisconnect, None) >= AFTER_SERVER_DISCONNECT);
         assert!(delay(u32::MAX, Cause::Refused, None) <= LONGEST_AFTER_REFUSAL);
+        assert!(delay(0, Cause::Trouble, None) <= FIRST_AFTER_TROUBLE);
+        assert!((0..100).all(|attempt| delay(attempt, Cause::Trouble, None) <= LONGEST_AFTER_TROUBLE));
     }
 }

@@ -1,5 +1,6 @@
 //! Transport and decoder of one link: everything that happens under the link's lock.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tungstenite::protocol::frame::coding::CloseCode;
@@ -10,15 +11,18 @@ use crate::error::Error;
 use crate::net::ReadBuffer;
 use crate::socket::engine::{self, Frame};
 use crate::socket::event::{AckArgs, Complete, Outline, Partial, RawEvent};
-use crate::socket::link::{Inbound, LinkEnd, reason};
+use crate::socket::link::{Arrivals, Inbound, LinkEnd, reason};
 use crate::socket::packet::{self, Kind, Reply};
 use crate::socket::pipe::{Incoming, Pipe};
 use crate::socket::polling::Poll;
 use crate::socket::pulse::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
-use crate::socket::refusal::snippet;
 
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
+
+/// How many packets are taken apart before those who wait for them get their turn: one body of long-polling may hold
+/// millions.
+const MOST_PACKETS: usize = 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,7 +31,12 @@ pub(crate) struct Channel {
     partial: Option<Partial>,
     /// Attachments that do not come end the link.
     partial_since: Instant,
+    /// There was more than one turn takes.
+    more: bool,
     pong_due: bool,
+    arrivals: Arc<Arrivals>,
+    /// How many events had been sent when the last pong went out. A server sends its next ping only after it.
+    sent_before_pong: Option<u64>,
     /// Frames since the last turn that carry nothing.
     idle_frames: u32,
     /// The public id of this session, once the server has said it.
@@ -43,13 +52,16 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock) -> Self {
+    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock, arrivals: Arc<Arrivals>) -> Self {
         let now = Instant::now();
         Channel {
             pipe,
             partial: None,
             partial_since: now,
+            more: false,
             pong_due: false,
+            arrivals,
+            sent_before_pong: None,
             idle_frames: 0,
             sid: None,
             pulse: Pulse::new(silence, now),
@@ -138,11 +150,46 @@ impl Channel {
         written.map_err(|error| self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
     }
 
+    /// As [`write`](Channel::write), but waits for nothing: what the system does not take at once is kept. True if there is
+    /// something to [`flush`](Channel::flush).
+    pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, LinkEnd> {
+        self.set_patient(false);
+        let written = self.write(message);
+        self.set_patient(true);
+        written.map(|()| self.has_overflow())
+    }
+
+    fn set_patient(&mut self, patient: bool) {
+        if let Some(wire) = self.pipe.wire_mut() {
+            wire.set_patient(patient);
+        }
+    }
+
+    pub(crate) fn has_overflow(&mut self) -> bool {
+        self.pipe.wire_mut().is_some_and(|wire| wire.has_overflow())
+    }
+
+    /// Writes what was kept.
+    pub(crate) fn flush(&mut self) -> Result<(), LinkEnd> {
+        let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        flushed.map_err(|error| {
+            self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+        })
+    }
+
     /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
     /// there is nothing to leave any more.
-    pub(crate) fn say_goodbye(&mut self) -> bool {
+    pub(crate) fn say_goodbye(&mut self, deadline: Instant) -> bool {
         if self.over().is_some() {
             return false;
+        }
+        if let Some(wire) = self.pipe.wire_mut() {
+            // Nothing is more urgent any more.
+            let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        if self.arrivals.unconfirmed() > 0 {
+            // A server that hangs up on its own after the next packet has answered this.
+            self.ping();
         }
         let _ = self.write(Message::text(packet::DISCONNECT_FRAME));
         if let Pipe::WebSocket(framed) = &mut self.pipe {
@@ -156,11 +203,25 @@ impl Channel {
     /// is sent: on a dead link it would be lost. With polling nothing can be: what is sent is answered.
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
         if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
-            log::debug!("the computer was asleep: asking the server for a sign of life");
             self.probe = Some(deadline::after(PROBE));
-            let _ = self.write(Message::Ping(Bytes::new()));
+            self.ping();
         }
         self.probe
+    }
+
+    /// As [`probe_after_sleep`](Channel::probe_after_sleep), for a thread that must not wait for the peer to read.
+    pub(crate) fn probe_without_waiting(&mut self) -> Option<Instant> {
+        self.set_patient(false);
+        let probe = self.probe_after_sleep();
+        self.set_patient(true);
+        probe
+    }
+
+    /// WebSocket: asks for a sign of life, which also tells how much has arrived. What goes wrong here is seen by
+    /// whoever reads.
+    pub(crate) fn ping(&mut self) {
+        let number = self.arrivals.sent().to_string();
+        let _ = self.write(Message::Ping(number.into()));
     }
 
     /// When whoever reads has to come back even if nothing comes.
@@ -191,9 +252,22 @@ impl Channel {
         Ok(due)
     }
 
-    /// Takes apart all that is buffered, and answers pings if the transport can do so at once.
+    /// Whether there is something to [`decode`](Channel::decode) without a read.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// Takes apart what is buffered, up to a limit, and answers pings if the transport can do so at once.
     pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let (before, read_before) = (into.len(), self.pipe.bytes_read());
+        let mut packets = 0;
+        self.more = false;
         let result = loop {
+            if packets >= MOST_PACKETS {
+                self.more = true;
+                break Ok(());
+            }
+            packets += 1;
             match self.pipe.next() {
                 Ok(Some(packet)) => {
                     if let Err(end) = self.accept(packet, into) {
@@ -204,8 +278,14 @@ impl Channel {
                 Err(end) => break Err(end),
             }
         };
+        let read = self.pipe.bytes_read() - read_before;
+        detach_if_sparse(into.get_mut(before..).unwrap_or_default(), read);
+        if let Some(number) = self.pipe.take_confirmed() {
+            self.arrivals.confirm(number);
+        }
         if result.is_ok() && !self.pipe.is_polling() && self.take_pong() {
             self.write(Message::text(engine::PONG))?;
+            self.sent_before_pong = Some(self.arrivals.sent());
         }
         if let Some(end) = self.write_failed() {
             return Err(end);
@@ -261,7 +341,11 @@ impl Channel {
             Ok(Frame::Message(packet)) => self.accept_packet(&text, packet, into),
             Ok(Frame::Ping(_)) => {
                 // One pong answers any number of pings that came together.
-                self.pong_due = true;
+                if !std::mem::replace(&mut self.pong_due, true)
+                    && let Some(sent) = self.sent_before_pong.take()
+                {
+                    self.arrivals.confirm(sent);
+                }
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
@@ -269,7 +353,7 @@ impl Channel {
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
-            Ok(Frame::Close) => Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server ended the session")),
+            Ok(Frame::Close) => Err(LinkEnd::told(reason::TRANSPORT_CLOSE)),
             Ok(Frame::Open(_)) => Err(LinkEnd::new(reason::PARSE_ERROR, "a second open packet")),
             Err(error) => Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
@@ -287,9 +371,6 @@ impl Channel {
         let packet = packet::decode(text).map_err(malformed)?;
         // Only the main namespace was joined. A query after the name is of Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
-        if foreign {
-            log::debug!("ignored a packet of namespace {:?}", snippet(packet.namespace));
-        }
         match packet.kind {
             // Its attachments have to be taken off the wire, whoever it is for.
             Kind::BinaryEvent | Kind::BinaryAck => {
@@ -302,6 +383,8 @@ impl Channel {
                 }
             }
             _ if foreign => {}
+            // Nobody has asked for anything yet.
+            Kind::Ack if self.sid.is_none() => {}
             Kind::Event => {
                 let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
                 into.push(Inbound::Event(event));
@@ -313,7 +396,7 @@ impl Channel {
             Kind::Connect => self.accept_reply(Reply::parse(packet.data), into)?,
             Kind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
             Kind::Disconnect => {
-                return Err(LinkEnd::new(reason::SERVER_DISCONNECT, "the server ended the session"));
+                return Err(LinkEnd::told(reason::SERVER_DISCONNECT));
             }
         }
         Ok(())
@@ -322,10 +405,7 @@ impl Channel {
     /// The same answer twice is nothing; another one means that the server has forgotten the session we know.
     fn accept_reply(&mut self, reply: Reply, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         match &self.sid {
-            Some(sid) if reply.sid.as_ref() == Some(sid) => {
-                log::debug!("the server answered CONNECT twice");
-                Ok(())
-            }
+            Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),
             Some(_) => Err(LinkEnd::new(reason::PARSE_ERROR, "the server began another session")),
             None => {
                 self.sid.clone_from(&reply.sid);
@@ -339,10 +419,28 @@ impl Channel {
         let Some(partial) = self.partial.take() else { return Ok(()) };
         match partial.finish().map_err(malformed)? {
             Complete::Event(event) => into.push(Inbound::Event(event)),
-            Complete::Ack(id, args) => into.push(Inbound::Ack(id, args)),
+            Complete::Ack(id, args) if self.sid.is_some() => into.push(Inbound::Ack(id, args)),
+            Complete::Ack(..) => {}
             Complete::Foreign => {}
         }
         Ok(())
+    }
+}
+
+/// Events share the memory of the read that they came in. One that waits in a queue counts its own bytes only, so it must
+/// not keep much more than these: events that are a small part of what was read get memory of their own.
+fn detach_if_sparse(events: &mut [Inbound], read: u64) {
+    let kept = |inbound: &Inbound| match inbound {
+        Inbound::Event(event) => event.frame_len() as u64,
+        _ => 0,
+    };
+    if events.iter().map(kept).sum::<u64>() * 2 >= read {
+        return;
+    }
+    for inbound in events {
+        if let Inbound::Event(event) = inbound {
+            event.detach();
+        }
     }
 }
 

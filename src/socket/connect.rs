@@ -6,13 +6,12 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json;
-use crate::net::{ApiUrl, CancelToken, Dialer, Stream};
+use crate::net::{ApiUrl, CancelToken, Dialer, Secrets, Stream};
 use crate::socket::engine::{self, Frame, Handshake};
 use crate::socket::link::{Inbound, Link, LinkEnd, SendFailure};
 use crate::socket::packet::{self, Recovery, Reply};
 use crate::socket::polling;
-use crate::socket::refusal::snippet;
+use crate::socket::refusal::{is_about_credentials, refused_connect};
 use crate::socket::tap::Tap;
 use crate::socket::transport::{Memory, Transport, polling_may_cure};
 use crate::socket::websocket::{rejected_after_upgrade, remaining, upgrade};
@@ -27,6 +26,8 @@ pub(crate) struct Target {
     /// official client would wait for ever.
     pub(crate) dial_timeout: Duration,
     pub(crate) transport: Transport,
+    /// What is taken out of everything that the server says.
+    pub(crate) secrets: Secrets,
 }
 
 /// What a WebSocket gets of the time before polling is tried, at most.
@@ -59,15 +60,19 @@ pub(crate) struct Connected {
 /// Why there is none.
 #[derive(Debug)]
 pub(crate) enum ConnectFailure {
-    /// CONNECT_ERROR, or 401/403 on the upgrade: the credentials are the problem.
+    /// A CONNECT_ERROR, or a status of the upgrade, that names the token or the session.
     Refused(Error),
+    /// The server says no for a reason of its own: it is busy, it restarts, it is full.
+    Trouble(Error),
     Failed(Error),
 }
 
 impl ConnectFailure {
     pub(crate) fn into_error(self) -> Error {
         match self {
-            ConnectFailure::Refused(error) | ConnectFailure::Failed(error) => error,
+            ConnectFailure::Refused(error)
+            | ConnectFailure::Trouble(error)
+            | ConnectFailure::Failed(error) => error,
         }
     }
 }
@@ -82,7 +87,11 @@ impl ConnectFailure {
 impl From<Error> for ConnectFailure {
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Unauthorized | ErrorKind::Forbidden => ConnectFailure::Refused(error),
+            ErrorKind::Unauthorized => ConnectFailure::Refused(error),
+            ErrorKind::Forbidden if error.server_message().is_some_and(is_about_credentials) => {
+                ConnectFailure::Refused(error)
+            }
+            ErrorKind::Forbidden => ConnectFailure::Trouble(error),
             _ => ConnectFailure::Failed(error),
         }
     }
@@ -103,14 +112,18 @@ pub(crate) fn connect(
     let link = open(target, memory, cancel)?;
 
     link.send(hello.into()).map_err(|failure| match failure {
-        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => broke(&end),
+        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
+            broke(end, &target.secrets)
+        }
         SendFailure::Refused(error) => error,
     })?;
     let (reply, early) = await_reply(
         &link,
         deadline::after(target.dial_timeout),
         if recovery.is_some() { EARLY_REPLAY } else { EARLY },
+        &target.secrets,
     )?;
+    link.confirm(u64::MAX);
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
     Ok(Connected { link, early, reply, recovered })
 }
@@ -141,7 +154,7 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
             if !curable || cancel.is_cancelled() {
                 return Err(error);
             }
-            log::info!("no WebSocket can be had ({error}), trying long-polling");
+            crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
             match open_polling(target, deadline, cancel) {
                 Ok(link) => {
                     memory.polling_works();
@@ -152,7 +165,7 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
                 Err(other) if other.retry_after() > error.retry_after() => Err(other),
                 // Else the first trouble is the one to look at.
                 Err(other) => {
-                    log::debug!("long-polling is no way either: {other}");
+                    crate::logging::debug!("long-polling is no way either: {other}");
                     Err(error)
                 }
             }
@@ -169,7 +182,7 @@ fn open_websocket(target: &Target, deadline: Instant, cancel: &CancelToken) -> R
         let curable = polling_may_cure(&error);
         (error, curable)
     };
-    let mut ws = upgrade(stream, &target.url, &target.user_agent).map_err(judged)?;
+    let mut ws = upgrade(stream, target).map_err(judged)?;
     let text = first_text(&mut ws).map_err(judged)?;
     let Ok(Frame::Open(json)) = engine::decode(&text) else {
         return Err((Error::protocol("the server's first message is not an open packet"), false));
@@ -201,6 +214,7 @@ fn await_reply(
     link: &Link,
     deadline: Instant,
     limit: Early,
+    secrets: &Secrets,
 ) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
     let mut early = Vec::new();
     let mut end = link.drain(&mut early).err();
@@ -210,7 +224,13 @@ fn await_reply(
             match inbound {
                 Inbound::Event(event) => bytes += event.size(),
                 Inbound::Ack(..) => {}
-                Inbound::Refused(json) => return Err(ConnectFailure::Refused(refusal(json))),
+                Inbound::Refused(json) => {
+                    let error = refused_connect(json, secrets);
+                    return Err(match error.kind() {
+                        ErrorKind::Unauthorized => ConnectFailure::Refused(error),
+                        _ => ConnectFailure::Trouble(error),
+                    });
+                }
                 Inbound::Connected(reply) => {
                     let reply = reply.clone();
                     check_reply(&reply)?;
@@ -222,7 +242,7 @@ fn await_reply(
         }
         counted = early.len();
         if let Some(end) = end {
-            return Err(broke(&end).into());
+            return Err(broke(end, secrets).into());
         }
         if counted > limit.items || bytes > limit.bytes {
             return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
@@ -241,25 +261,8 @@ fn check_reply(reply: &Reply) -> Result<()> {
     }
 }
 
-/// CONNECT_ERROR carries an object with a message, a bare string, or nothing.
-fn refusal(json: &str) -> Error {
-    // Without a look at whatever else there may be.
-    let decode = |json: &str| match json::pick(json, ["message"]) {
-        Ok([message]) => json::text(message),
-        Err(_) => json::from_str(json).ok(),
-    };
-    let message = decode(json).or_else(|| decode(&packet::repair(json)?)).unwrap_or_default();
-    let message = snippet(&message);
-    let text = if message.is_empty() {
-        "the server refused the connection: the token is wrong, expired or revoked".to_owned()
-    } else {
-        format!("the server refused the connection: {message} (is the token wrong, expired or revoked?)")
-    };
-    let error = Error::new(ErrorKind::Unauthorized, text);
-    if message.is_empty() { error } else { error.with_server_message(message) }
-}
-
-fn broke(end: &LinkEnd) -> Error {
+fn broke(end: LinkEnd, secrets: &Secrets) -> Error {
+    let end = end.without(secrets);
     Error::new(
         ErrorKind::Connect,
         format!("the connection broke during the handshake: {}: {}", end.reason, end.detail),
@@ -278,21 +281,7 @@ fn no_open_packet(error: &tungstenite::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_refusals_of_every_shape() {
-        for (json, said) in [
-            (r#"{"message":"not authorized","data":{"x":1}}"#, Some("not authorized")),
-            (r#""Invalid namespace""#, Some("Invalid namespace")),
-            ("", None),
-            ("[1]", None),
-            (r#"{"message":7}"#, None),
-            (r#"{"message":"half \ud83d"}"#, Some("half \u{fffd}")),
-        ] {
-            let error = refusal(json);
-            assert_eq!((error.kind(), error.server_message()), (ErrorKind::Unauthorized, said), "{json}");
-        }
-    }
+    use crate::net::settings::{ProxyChoice, TlsSettings};
 
     /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
     fn connect_to(
@@ -312,13 +301,13 @@ mod tests {
             let _ = peer.read();
             hello
         });
-        let config = crate::config::Config { api_url: Some(url.clone()), ..Default::default() };
         let target = Target {
-            dialer: Dialer::new(&config).unwrap(),
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct).unwrap(),
             url: ApiUrl::parse(&url).unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_secs(5),
             transport: Transport::WebSocket,
+            secrets: Secrets::default(),
         };
         let connected =
             connect(&target, r#"{"token":"t"}"#, recovery, &Memory::default(), &CancelToken::default());
@@ -330,16 +319,18 @@ mod tests {
 
     #[test]
     fn b55_a_name_look_up_that_hangs_is_under_the_deadline() {
-        let config = crate::config::Config::default();
         let (answer, question) = std::sync::mpsc::channel();
         let question = std::sync::Mutex::new(question);
         let resolve = move |_: &str, _| question.lock().unwrap().recv().map_err(std::io::Error::other);
         let target = Target {
-            dialer: Dialer::new(&config).unwrap().with_resolver(resolve),
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct)
+                .unwrap()
+                .with_resolver(resolve),
             url: ApiUrl::parse("http://slow.example").unwrap(),
             user_agent: "test".to_owned(),
             dial_timeout: Duration::from_millis(500),
             transport: Transport::Auto,
+            secrets: Secrets::default(),
         };
         let dial = |cancel: &CancelToken| {
             let started = Instant::now();

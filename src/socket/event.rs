@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::error::{Error, Result};
-use crate::json::{self, Place, Read};
+use crate::json;
 use crate::socket::packet;
 
 /// An event of the server as it came: a name and arguments in JSON. It holds the frame that it came in; nothing is
@@ -136,11 +136,20 @@ impl RawEvent {
     /// The same in memory of its own: a frame shares its memory with those that came along with it, and who keeps one
     /// event should not keep them all.
     pub(crate) fn on_its_own(mut self) -> Self {
-        self.frame = Utf8Bytes::from(self.frame.as_str());
+        self.detach();
         self
     }
 
-    /// Whether the server waits for an answer: [`Agent::answer`](crate::Agent::answer).
+    /// See [`on_its_own`](RawEvent::on_its_own).
+    pub(crate) fn detach(&mut self) {
+        self.frame = Utf8Bytes::from(self.frame.as_str());
+    }
+
+    pub(crate) fn frame_len(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether the server waits for an answer: [`Raw::answer`](crate::agent::Raw::answer).
     pub fn wants_answer(&self) -> bool {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
@@ -179,24 +188,10 @@ impl RawEvent {
         first_of(args).or_else(|error| self.repaired().map_or(Err(error), first_of))
     }
 
-    /// The same for the types of this crate.
-    #[inline]
-    pub(crate) fn read<T: Read>(&self) -> serde_json::Result<T> {
-        json::read_with(|place| self.read_into(place))
-    }
-
-    fn read_into(&self, place: &mut Place<'_>) -> serde_json::Result<()> {
-        let args = self.args();
-        read_first(args, place).or_else(|error| match self.repaired() {
-            Some(args) => read_first(args, place),
-            None => Err(error),
-        })
-    }
-
     /// The arguments with U+FFFD for every half of a character, if there is one.
     #[cold]
     fn repaired(&self) -> Option<&str> {
-        self.repaired.get_or_init(|| Box::new(packet::repair(self.args()).map(Into::into))).as_deref()
+        self.repaired.get_or_init(|| Box::new(json::repair(self.args()).map(Into::into))).as_deref()
     }
 
     /// Whether the arguments are JSON at all, however deep and whatever their strings hold: the line between a
@@ -234,14 +229,6 @@ fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
         Err(_) => first_of_several(values),
         only => only,
     }
-}
-
-fn read_first(values: &str, place: &mut Place<'_>) -> serde_json::Result<()> {
-    // The usual case: an object and nothing behind it.
-    if values.ends_with('}') && json::read_into(values, place).is_ok() {
-        return Ok(());
-    }
-    json::read_into(text_of_first(values)?, place)
 }
 
 fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
@@ -296,7 +283,8 @@ impl Partial {
             ack: packet.id,
             is_ack: packet.kind == packet::Kind::BinaryAck,
             data: range_in(frame, packet.data),
-            frame: frame.clone(),
+            // In memory of its own: it may wait for its attachments.
+            frame: Utf8Bytes::from(frame.as_str()),
             wanted: packet.attachments,
             got: Vec::new(),
             bytes: 0,
@@ -453,18 +441,13 @@ impl AckArgs {
     }
 
     /// The first argument as `T`. No argument reads as `null`, half a character as U+FFFD.
-    pub(crate) fn first<T: Read>(&self) -> serde_json::Result<T> {
-        json::read_with(|place| self.read_into(place))
-    }
-
-    #[inline]
-    fn read_into(&self, place: &mut Place<'_>) -> serde_json::Result<()> {
-        let mut read = |json: &str| {
+    pub(crate) fn first<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        let read = |json: &str| {
             let json = json.trim();
             let args = json.strip_prefix('[').and_then(|json| json.strip_suffix(']'));
-            read_first(args.unwrap_or_default(), place)
+            first_of(args.unwrap_or_default())
         };
-        read(&self.json).or_else(|error| packet::repair(&self.json).map_or(Err(error), |json| read(&json)))
+        read(&self.json).or_else(|error| json::repair(&self.json).map_or(Err(error), |json| read(&json)))
     }
 }
 

@@ -91,9 +91,9 @@ fn check_ack(data: &str) {
 
 fn repair(text: &str) {
     let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
-    match packet::repair(text) {
+    match json::repair(text) {
         Some(repaired) => {
-            assert_eq!(packet::repair(&repaired), None, "once is enough");
+            assert_eq!(json::repair(&repaired), None, "once is enough");
             assert!(serde_json::from_str::<Value>(text).is_err(), "nothing was wrong with it");
             assert_eq!(is_json(text), is_json(&repaired));
         }

@@ -98,10 +98,10 @@ impl Inbox {
         Some(item)
     }
 
-    /// Takes the next item, and lays a few of those behind it into the outlet: a small part of what the inbox may
-    /// hold, so that it stays bounded.
-    fn pop_into(&mut self, outlet: &mut VecDeque<Item>) -> Option<Item> {
-        let first = self.pop()?;
+    /// Moves the next few items into the outlet: a small part of what the inbox may hold, so that it stays bounded.
+    fn refill(&mut self, outlet: &mut VecDeque<Item>) {
+        let Some(first) = self.pop() else { return };
+        outlet.push_back(first);
         let stop = self.bytes.saturating_sub(self.max_bytes / OUTLET_SHARE);
         for _ in 0..self.max_events / OUTLET_SHARE {
             if self.bytes <= stop {
@@ -110,7 +110,6 @@ impl Inbox {
             let Some(item) = self.pop() else { break };
             outlet.push_back(item);
         }
-        Some(first)
     }
 
     fn forget(&mut self, item: &Item) {
@@ -137,57 +136,35 @@ impl Inbox {
     }
 }
 
-/// An item that a consumer has taken. Two consumers may come to look at theirs in another order than they took them.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) item: Item,
-    /// How many items that are no events were taken so far, this one included: what is behind one of these must not be
-    /// looked at before it.
-    pub(crate) turn: u64,
-}
-
 /// Items on their way from the inbox to the consumers, who take them from here without the session's lock. They come
 /// before everything in the inbox. Locked after the state, or alone.
 #[derive(Debug, Default)]
-pub(crate) struct Outlet(Mutex<Ready>);
-
-#[derive(Debug, Default)]
-struct Ready {
-    items: VecDeque<Item>,
-    turn: u64,
-}
+pub(crate) struct Outlet(Mutex<VecDeque<Item>>);
 
 /// The part of the inbox that fits.
 const OUTLET_SHARE: usize = 64;
 
 impl Outlet {
-    fn lock(&self) -> MutexGuard<'_, Ready> {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().items.is_empty()
+        self.lock().is_empty()
     }
 
-    /// The next item, if there is one and nobody is just taking another.
-    pub(crate) fn try_pop(&self) -> Option<Taken> {
-        let mut ready = self.0.try_lock().ok()?;
-        let item = ready.items.pop_front()?;
-        Some(ready.taken(item))
+    /// Sees to it that there is something to take, if the inbox has anything. False if there is nothing.
+    pub(crate) fn refill(&self, inbox: &mut Inbox) -> bool {
+        let mut items = self.lock();
+        if items.is_empty() {
+            inbox.refill(&mut items);
+        }
+        !items.is_empty()
     }
 
-    /// The next item, also from the inbox.
-    pub(crate) fn pop(&self, inbox: &mut Inbox) -> Option<Taken> {
-        let mut ready = self.lock();
-        let item = ready.items.pop_front().or_else(|| inbox.pop_into(&mut ready.items))?;
-        Some(ready.taken(item))
-    }
-}
-
-impl Ready {
-    fn taken(&mut self, item: Item) -> Taken {
-        self.turn += u64::from(!matches!(item, Item::Event(_)));
-        Taken { item, turn: self.turn }
+    /// The next item. Whoever takes it decides under a lock of their own in which order items are looked at.
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.lock().pop_front()
     }
 }
 

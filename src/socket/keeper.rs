@@ -5,7 +5,7 @@
 //! What is to be sent again and again ([`standing`](crate::socket::standing)) it sends when it is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::backoff::Cause;
 use crate::socket::connect::ConnectFailure;
+use crate::socket::line::Line;
 use crate::socket::link::Link;
 use crate::socket::shared::Shared;
 use crate::socket::state::{Phase, State};
@@ -81,11 +82,12 @@ fn keep(shared: &Shared) {
     }
 }
 
-fn sleep<'a>(shared: &Shared, state: MutexGuard<'a, State>, wait: Option<Duration>) -> MutexGuard<'a, State> {
-    match wait {
-        None => shared.keeper.wait(state).unwrap_or_else(PoisonError::into_inner),
-        Some(wait) => shared.keeper.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0,
-    }
+fn sleep<'a>(
+    shared: &'a Shared,
+    state: MutexGuard<'a, State>,
+    wait: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    shared.wait_for(&shared.keeper, state, wait)
 }
 
 /// The role is free and nobody waits: gives whoever was here a moment to come back, then reads in its place.
@@ -142,7 +144,7 @@ fn dial_again(shared: &Shared) {
         state.refused
     };
     match shared.dial(refused) {
-        Ok(connected) => shared.install(connected, &|line| shared.host.restore(line)),
+        Ok(connected) => shared.install(connected, &|line| restore(shared, line)),
         Err(failure) => {
             let mut state = shared.lock();
             if state.is_closed() {
@@ -155,10 +157,17 @@ fn dial_again(shared: &Shared) {
                     state.retry_at = Instant::now();
                 }
                 ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
+                ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),
                 ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
                 ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
             }
             shared.tell_all(&mut state);
         }
     }
+}
+
+/// A panic there (of a logger, say) costs the new link, not the session.
+fn restore(shared: &Shared, line: &Line<'_>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))
 }

@@ -1,6 +1,8 @@
 //! A link as the rest of the session uses it: coming up, being sent on, being watched.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -10,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connect::{ConnectFailure, Connected, connect};
 use crate::socket::inbox::Item;
 use crate::socket::link::{Link, LinkEnd, SendFailure, reason};
+use crate::socket::log_queue::note;
 use crate::socket::packet;
 use crate::socket::shared::{Shared, Waiter};
 use crate::socket::state::{Filed, Phase};
@@ -19,16 +22,29 @@ use crate::socket::watch::{Filter, Watching};
 #[derive(Debug)]
 pub(crate) struct Line<'a> {
     pub(crate) shared: &'a Shared,
-    pub(crate) link: Arc<Link>,
+    link: Arc<Link>,
     pub(crate) generation: u64,
+    /// The number of the last event that was sent here.
+    last: AtomicU64,
 }
 
 impl<'a> Line<'a> {
+    pub(crate) fn new(shared: &'a Shared, link: Arc<Link>, generation: u64) -> Self {
+        Line { shared, link, generation, last: AtomicU64::new(0) }
+    }
+
     /// # Errors
     /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
-        self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)
+        let number = self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)?;
+        self.last.fetch_max(number, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Something came that shows that the server has taken what was sent here.
+    pub(crate) fn confirm(&self) {
+        self.link.confirm(self.last.load(Ordering::Relaxed));
     }
 
     /// Collects events from now on, until the returned guard is dropped.
@@ -70,7 +86,10 @@ impl Unsent {
 impl Shared {
     /// One try to connect with the host's credentials.
     pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
-        let auth = self.host.credentials(refused).map_err(ConnectFailure::Failed)?;
+        // A panic there (of a logger, say) is one failed try.
+        let auth = catch_unwind(AssertUnwindSafe(|| self.host.credentials(refused)))
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "asking for a session token panicked")))
+            .map_err(ConnectFailure::Failed)?;
         let recovery = self.lock().recovery();
         let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel);
         if let Err(failure) = &outcome
@@ -95,7 +114,7 @@ impl Shared {
             state.generation += 1;
             state.phase = Phase::Restoring(Arc::clone(&link));
             state.up_since = Instant::now();
-            let attempt = state.attempt;
+            let attempt = state.tries;
             let again = state.generation > 1;
             state.inbox.push(Item::Connected { attempt, recovered, again });
             state.pid = reply.pid;
@@ -107,7 +126,7 @@ impl Shared {
             self.tell(&mut state, filed);
             state.generation
         };
-        let line = Line { shared: self, link: Arc::clone(&link), generation };
+        let line = Line::new(self, Arc::clone(&link), generation);
         let restored = restore(&line);
         let mut state = loop {
             let mut state = self.lock();
@@ -124,6 +143,16 @@ impl Shared {
             Ok(()) => {
                 state.phase = Phase::Up(link);
                 state.refused = false;
+                match state.down_since.take() {
+                    None => note!(self.log, Info, "connected"),
+                    Some(since) => note!(
+                        self.log,
+                        Info,
+                        "connected again after {:.1?} (tries: {})",
+                        since.elapsed(),
+                        state.tries
+                    ),
+                }
                 state.standing.all_due();
                 if generation > 1 {
                     state.inbox.push(Item::Restored);
@@ -143,10 +172,10 @@ impl Shared {
 
     fn send_pending(&self, line: &Line<'_>, frame: Utf8Bytes) {
         match self.send_on(&line.link, line.generation, &frame) {
-            Ok(()) => {}
+            Ok(_) => {}
             // No link takes it.
             Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
-                log::warn!("what waited for the connection cannot be sent: {error}");
+                note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
             }
             Err(_) => self.lock().standing.put_back(frame),
         }
@@ -155,7 +184,7 @@ impl Shared {
     pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Link>, u64)> {
         self.wait(Waiter::Other, Some(until), |state| match &state.phase {
             Phase::Up(link) => Some(Ok((Arc::clone(link), state.generation))),
-            Phase::Closing(_) | Phase::Closed => Some(Err(Error::closed())),
+            Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
             Phase::Restoring(_) | Phase::Down => None,
         })
         .unwrap_or_else(|| {
@@ -163,12 +192,12 @@ impl Shared {
         })
     }
 
-    /// Returns the generation of the link it went out on.
-    pub(crate) fn send_when_up(&self, frame: &Utf8Bytes, until: Instant) -> Result<u64> {
+    /// Returns the link it went out on, its generation, and the number of the event on it.
+    pub(crate) fn send_when_up(&self, frame: &Utf8Bytes, until: Instant) -> Result<(Arc<Link>, u64, u64)> {
         loop {
             let (link, generation) = self.link_when_up(until)?;
             match self.send_on(&link, generation, frame) {
-                Ok(()) => return Ok(generation),
+                Ok(number) => return Ok((link, generation, number)),
                 // Certainly not sent: the next link may take it.
                 Err(Unsent::NotSent) => {}
                 Err(Unsent::Error(error)) => return Err(error),
@@ -176,26 +205,39 @@ impl Shared {
         }
     }
 
-    pub(crate) fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<(), Unsent> {
-        let (end, outcome) = match link.send(frame.clone()) {
-            Ok(()) => return Ok(()),
-            Err(SendFailure::Refused(error)) => return Err(Unsent::Error(error)),
-            Err(SendFailure::NotSent(end)) => (end, Unsent::NotSent),
-            Err(SendFailure::MaybeSent(end)) => {
-                let text = format!(
-                    "the connection broke while the message was being sent ({}): it may or may not have arrived",
-                    end.detail
-                );
-                (end, Unsent::Error(Error::new(ErrorKind::MaybeSent, text)))
+    /// Returns the number of the event on this link.
+    pub(crate) fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<u64, Unsent> {
+        link.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
+    }
+
+    /// Sends if that is possible without waiting for anything.
+    pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
+        let (link, generation) = self.link_when_up(Instant::now())?;
+        let sent = link.try_send(frame).map_err(|failure| self.unsent(generation, failure));
+        sent.map(drop).map_err(Unsent::into_error)
+    }
+
+    fn unsent(&self, generation: u64, failure: SendFailure) -> Unsent {
+        let (end, maybe) = match failure {
+            SendFailure::Refused(error) => return Unsent::Error(error),
+            SendFailure::Busy(end) => {
+                let text = format!("the message was not sent: {}", end.detail);
+                return Unsent::Error(Error::new(ErrorKind::NotSent, text));
             }
+            SendFailure::NotSent(end) => (end, false),
+            SendFailure::MaybeSent(end) => (end, true),
         };
+        let end = end.without(&self.target.secrets);
+        let text = format!("the connection broke while the message was being sent ({})", end.detail);
+        let mut state = self.lock();
         // After a goodbye the link stays until the server has read what came before it.
-        if end.reason != reason::CLIENT_DISCONNECT {
-            let mut state = self.lock();
-            if state.lose(generation, end) {
-                self.tell_all(&mut state);
-            }
+        if end.reason != reason::CLIENT_DISCONNECT && state.lose(generation, end) {
+            self.tell_all(&mut state);
         }
-        Err(outcome)
+        match maybe {
+            true => Unsent::Error(state.interrupted(&text)),
+            false if state.is_closed() => Unsent::Error(state.closed_error()),
+            false => Unsent::NotSent,
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, ReadBuffer, Stream};
+use crate::net::{CancelToken, ReadBuffer, Secrets, Stream};
 use crate::socket::channel::{Channel, unanswered_probe};
 use crate::socket::engine::{self, Handshake};
 use crate::socket::event::{AckArgs, RawEvent};
@@ -43,11 +43,23 @@ pub(crate) enum Inbound {
 pub(crate) struct LinkEnd {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
+    /// The server itself has ended the session: nothing that is still under way is carried out.
+    pub(crate) told: bool,
 }
 
 impl LinkEnd {
     pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        LinkEnd { reason, detail: detail.into() }
+        LinkEnd { reason, detail: detail.into(), told: false }
+    }
+
+    /// The server has ended the session in so many words.
+    pub(crate) fn told(reason: &'static str) -> Self {
+        LinkEnd { told: true, ..LinkEnd::new(reason, "the server ended the session") }
+    }
+
+    /// Without what nobody may see: a server may quote it when it closes.
+    pub(crate) fn without(self, secrets: &Secrets) -> Self {
+        LinkEnd { detail: secrets.remove_from(&self.detail), ..self }
     }
 }
 
@@ -63,6 +75,8 @@ pub(crate) mod reason {
 
 /// The longest a write may block. Well under the usual pingTimeout, because no pong goes out meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a send that does not wait may take to get at the channel, which is held for microseconds otherwise.
+const TRY_PATIENCE: Duration = Duration::from_millis(20);
 /// The least that a dial gets between two polls, however short the time of whoever reads is.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
 /// Leaves the namespace, and ends the session.
@@ -83,7 +97,37 @@ pub(crate) struct Link {
     /// With long-polling, the half that sends.
     poster: Option<Poster>,
     write_timeout: Duration,
+    arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
+}
+
+/// How much was sent over a link, and how much of it is known to have arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Arrivals {
+    sent: AtomicU64,
+    confirmed: AtomicU64,
+}
+
+impl Arrivals {
+    /// One more event has gone out. Returns its number.
+    fn sent_one(&self) -> u64 {
+        self.sent.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// The number of the last event that has gone out.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Acquire)
+    }
+
+    /// All up to this one have arrived: a connection keeps the order.
+    pub(crate) fn confirm(&self, number: u64) {
+        self.confirmed.fetch_max(number.min(self.sent()), Ordering::AcqRel);
+    }
+
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        self.sent().saturating_sub(confirmed)
+    }
 }
 
 #[derive(Debug)]
@@ -102,6 +146,8 @@ pub(crate) enum SendFailure {
     NotSent(LinkEnd),
     /// It broke during the write.
     MaybeSent(LinkEnd),
+    /// Nothing was written, because that would have meant to wait; the link lives.
+    Busy(LinkEnd),
     /// The packet itself is at fault; the link lives.
     Refused(Error),
 }
@@ -116,9 +162,11 @@ impl Link {
     /// `skew`: see [`Clock`].
     fn with_skew(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake, skew: Arc<AtomicU64>) -> Result<Self> {
         let cutter = CancelToken::default();
-        cutter.register(ws.get_ref().get_ref().wire());
+        let gone = || broken_early(IoKind::NotConnected.into());
+        let stream = ws.get_mut().get_mut().ok_or_else(gone)?;
+        cutter.register(stream.wire());
         let write_timeout = write_timeout(&handshake);
-        let socket = start_feeding(ws.get_mut().get_mut(), write_timeout).map_err(broken_early)?;
+        let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = super::websocket::config(largest));
         let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
@@ -144,6 +192,7 @@ impl Link {
         clock: Clock,
     ) -> Self {
         let silence = handshake.silence();
+        let arrivals = Arc::<Arrivals>::default();
         Link {
             reader: Mutex::new(Reader {
                 socket,
@@ -151,11 +200,12 @@ impl Link {
                 timeout: None,
                 due: deadline::after(silence),
             }),
-            channel: Mutex::new(Channel::new(pipe, silence, clock)),
+            channel: Mutex::new(Channel::new(pipe, silence, clock, Arc::clone(&arrivals))),
             alive: Condvar::new(),
             cutter,
             poster,
             write_timeout: write_timeout(&handshake),
+            arrivals,
             handshake,
         }
     }
@@ -176,8 +226,16 @@ impl Link {
     /// Only the holder of the reader role may call it. Once it has failed, it fails for the same reason ever after.
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(end) = self.channel().end() {
-            return Err(end);
+        {
+            let mut channel = self.channel();
+            if let Some(end) = channel.end() {
+                return Err(end);
+            }
+            if channel.has_more() {
+                let due = channel.decode(into).and_then(|()| channel.check(Instant::now()));
+                reader.due = due.map_err(|end| channel.set_end(end))?;
+                return self.answer_ping(channel);
+            }
         }
         if self.poster.is_some() && !self.connect_poll(&mut reader, until, into)? {
             return Ok(());
@@ -256,7 +314,9 @@ impl Link {
         let mut line = poster.line();
         match poster.post(&mut line, engine::PONG, self.write_deadline()) {
             Ok(()) => Ok(()),
-            Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end)) => Err(self.channel().set_end(end)),
+            Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end)) => {
+                Err(self.channel().set_end(end))
+            }
             Err(SendFailure::Refused(error)) => {
                 Err(self.channel().set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
             }
@@ -267,17 +327,78 @@ impl Link {
         deadline::after(self.write_timeout)
     }
 
-    /// Writes one frame, on the caller's thread.
-    pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<(), SendFailure> {
+    /// How many events are not known to have arrived.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        self.arrivals.unconfirmed()
+    }
+
+    /// The peer has answered the event of this number.
+    pub(crate) fn confirm(&self, number: u64) {
+        self.arrivals.confirm(number);
+    }
+
+    /// Writes one frame, on the caller's thread. Returns its number.
+    pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.send_packet(frame, &[])
     }
 
+    /// Writes one frame if that is possible without waiting: for the peer, for another sender, or for a sign of life after
+    /// a sleep. With long-polling it is a request, and its answer is waited for.
+    pub(crate) fn try_send(self: &Arc<Self>, frame: Utf8Bytes) -> Result<u64, SendFailure> {
+        if self.poster.is_some() {
+            return self.send(frame);
+        }
+        self.check_size(frame.len())?;
+        let busy = |what: &str| SendFailure::Busy(LinkEnd::new(reason::TRANSPORT_ERROR, what));
+        let Some(mut channel) = self.lock_until(deadline::after(TRY_PATIENCE)) else {
+            return Err(busy("another message is being sent"));
+        };
+        if let Some(end) = channel.over() {
+            return Err(SendFailure::NotSent(end));
+        }
+        if channel.probe_without_waiting().is_some() {
+            return Err(busy(
+                "the computer was asleep, and the server has not shown yet that it is still there",
+            ));
+        }
+        if channel.has_overflow() {
+            return Err(busy("the server does not read as fast as messages are sent"));
+        }
+        let before = channel.written();
+        let rest = channel.write_without_waiting(Message::Text(frame)).map_err(|end| {
+            self.cut();
+            if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
+        })?;
+        if rest {
+            self.flush_soon();
+        }
+        Ok(self.arrivals.sent_one())
+    }
+
+    /// The rest of a message goes out on a thread of its own, which lives until then.
+    fn flush_soon(self: &Arc<Self>) {
+        let link = Arc::clone(self);
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            if link.channel().flush().is_err() {
+                link.cut();
+            }
+        });
+        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
+            // Half a message is on its way, and nobody to send the rest.
+            self.cut();
+        }
+    }
+
     /// Writes a header and its attachments, with nothing in between.
-    fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<(), SendFailure> {
+    fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
         if let Some(poster) = &self.poster {
-            return self.post_packet(poster, &header, attachments);
+            self.post_packet(poster, &header, attachments)?;
+            // The request was answered.
+            let number = self.arrivals.sent_one();
+            self.arrivals.confirm(number);
+            return Ok(number);
         }
         let mut channel = self.awake();
         if let Some(end) = channel.over() {
@@ -293,7 +414,8 @@ impl Link {
         result.map_err(|end| {
             self.cut();
             if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
-        })
+        })?;
+        Ok(self.arrivals.sent_one())
     }
 
     /// The same over long-polling: in as few requests as the server takes.
@@ -323,7 +445,7 @@ impl Link {
             poster.post(&mut line, body, self.write_deadline()).map_err(|failure| match failure {
                 SendFailure::Refused(error) => SendFailure::Refused(error),
                 SendFailure::NotSent(end) if !begun => SendFailure::NotSent(self.give_up(end)),
-                SendFailure::NotSent(end) | SendFailure::MaybeSent(end) => {
+                SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
                     SendFailure::MaybeSent(self.give_up(end))
                 }
             })?;
@@ -375,8 +497,7 @@ impl Link {
     pub(crate) fn nudge(&self) {
         let mut channel = self.channel();
         if self.poster.is_none() && channel.over().is_none() {
-            // What goes wrong here is seen by whoever reads.
-            let _ = channel.write(Message::Ping(Bytes::new()));
+            channel.ping();
         }
     }
 
@@ -388,8 +509,12 @@ impl Link {
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
         // A writer is stuck: there is nobody to be polite to.
         let Some(mut channel) = self.lock_until(deadline) else { return self.cut() };
-        if !channel.say_goodbye() {
+        if !channel.say_goodbye(deadline) {
             return;
+        }
+        if channel.end().is_some() {
+            // It could not be written. Whoever reads has to look up.
+            return self.cut();
         }
         let Some(poster) = &self.poster else { return };
         drop(channel);

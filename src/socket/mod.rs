@@ -1,10 +1,30 @@
 //! Socket.IO 5 over Engine.IO 4, over WebSocket or HTTP long-polling. Knows nothing of Crustocean.
+//!
+//! What a server, or a program that takes nothing, can make a session hold in memory:
+//!
+//! | what | bound |
+//! |---|---|
+//! | one message of the server | 16 MiB (`MAX_MESSAGE`); a WebSocket of which a large message came gives its buffer back |
+//! | the body of one answer to a poll | 16 MiB; it is taken apart 1,024 packets at a time (`MOST_PACKETS`) |
+//! | one read | 64 KiB, 4 KiB while little comes; events that are a small part of a read do not keep it |
+//! | the attachments of one packet | 10, 16 MiB together, within a minute; each in memory of its own |
+//! | events before CONNECT is answered | 256 and 4 MiB; 4,096 and 32 MiB if a lost session is taken up again. Acks are dropped |
+//! | the queue of events | the session's `Limits`; an event counts all that it keeps alive. The oldest go |
+//! | what tells about the connection, in the queue | 1,024 items. The oldest go |
+//! | the events that a `Watching` has caught | 1,024 and 8 MiB; each in memory of its own. The oldest go |
+//! | acks that came | one for each call that waits |
+//! | events that wait for the connection | 1,024 and 8 MiB. The oldest go |
+//! | what `try_send` could not write at once | one message; while it is there nothing more is taken |
+//! | records for the log | 256. The newest go |
+//!
+//! Queues give their memory back when they are empty.
 
 mod backoff;
 #[cfg(crustocean_bench)]
 pub(crate) mod bench;
 mod channel;
 mod connect;
+mod ended;
 mod engine;
 mod event;
 mod framed;
@@ -14,6 +34,7 @@ mod inbox;
 mod keeper;
 mod line;
 mod link;
+mod log_queue;
 mod packet;
 mod payload;
 mod pipe;
@@ -33,12 +54,13 @@ mod watch;
 mod websocket;
 
 pub(crate) use connect::Target;
+pub(crate) use event::AckArgs;
 pub use event::RawEvent;
-pub(crate) use inbox::{Item, Taken};
+pub(crate) use inbox::Item;
 pub(crate) use line::Line;
 pub(crate) use policy::Policy;
 pub use policy::{Reconnect, SentAway};
-pub(crate) use session::{Host, Limits, Next, Session, SessionWatch};
+pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionWatch, Waited, Waker};
 pub(crate) use standing::Repeating;
 pub use transport::Transport;
 pub(crate) use watch::Filter;

@@ -134,8 +134,7 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
             inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
         let plain = quoted.trim_matches('"');
         let name: Cow<'_, str> = if quoted.contains('\\') || plain.len() + 2 != quoted.len() {
-            let name: serde_json::Result<String> = serde_json::from_str(quoted)
-                .or_else(|error| repair(quoted).map_or(Err(error), |quoted| serde_json::from_str(&quoted)));
+            let name: serde_json::Result<String> = json::from_str(quoted);
             name.map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?
                 .into()
         } else if plain.bytes().any(|byte| byte < 0x20) {
@@ -193,41 +192,6 @@ fn string_end(text: &str) -> Option<usize> {
     None
 }
 
-/// `json` with every lone surrogate replaced by U+FFFD; `None` if there is none.
-///
-/// JavaScript's strings may be cut in the middle of a character, and are when somebody shortens a text with an emoji
-/// at the wrong place. As JSON that is the escape `\ud83d` without its other half, which serde_json refuses.
-pub(crate) fn repair(json: &str) -> Option<String> {
-    let mut repaired = String::new();
-    let mut done = 0;
-    let mut rest = json;
-    while let Some(at) = rest.find('\\') {
-        let escape = rest.get(at..).unwrap_or_default();
-        // An escape is two bytes long, a `\u` six, and a pair of surrogates two of those.
-        let length = match (unit(escape), escape.get(6..).and_then(unit)) {
-            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
-            (Some(0xd800..=0xdfff), _) => {
-                let start = json.len() - escape.len();
-                repaired.push_str(json.get(done..start).unwrap_or_default());
-                repaired.push_str("\\ufffd");
-                done = start + 6;
-                6
-            }
-            (Some(_), _) => 6,
-            (None, _) => 2,
-        };
-        // What follows a backslash may be a wide character: then it is no JSON anyway.
-        rest = escape.get(length..)?;
-    }
-    (done > 0).then(|| repaired + json.get(done..).unwrap_or_default())
-}
-
-/// The number in an escape like `\ud83d` that `text` begins with.
-fn unit(text: &str) -> Option<u16> {
-    let hex = text.strip_prefix("\\u")?.get(..4)?;
-    hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(hex, 16).ok())?
-}
-
 /// The server's answer to CONNECT.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Reply {
@@ -276,13 +240,17 @@ fn end_event(mut frame: Vec<u8>) -> Result<String> {
     String::from_utf8(frame).map_err(|error| Error::invalid("the payload is not UTF-8").with_source(error))
 }
 
-/// The Engine.IO frame of an ack: `43<id>[payload]`.
+/// The payload of an ack.
 ///
 /// # Errors
-/// `Invalid` when the payload cannot be written as JSON.
-pub(crate) fn encode_ack(id: u64, payload: &impl Serialize) -> Result<String> {
-    let payload = serde_json::to_string(payload).map_err(not_json)?;
-    Ok(format!("43{id}[{payload}]"))
+/// `Invalid` when it cannot be written as JSON.
+pub(crate) fn encode_payload(payload: &impl Serialize) -> Result<String> {
+    serde_json::to_string(payload).map_err(not_json)
+}
+
+/// The Engine.IO frame of an ack: `43<id>[payload]`. The payload is JSON.
+pub(crate) fn ack_frame(id: u64, payload: &str) -> String {
+    format!("43{id}[{payload}]")
 }
 
 fn not_json(error: serde_json::Error) -> Error {
@@ -418,25 +386,6 @@ mod tests {
     }
 
     #[test]
-    fn repairs_lone_surrogates_and_nothing_else() {
-        for (json, repaired) in [
-            (r#""plain""#, None),
-            (r#""\n\u0041\\ud800""#, None),
-            (r#""\ud83e\udd80""#, None),
-            (r#""\ud83e""#, Some(r#""\ufffd""#)),
-            (r#""\udd80\ud83e\udd80\ud83e""#, Some(r#""\ufffd\ud83e\udd80\ufffd""#)),
-            (r#""\ud83e\ud83e\udd80""#, Some(r#""\ufffd\ud83e\udd80""#)),
-            (r#""\\\uDBFFx""#, Some(r#""\\\ufffdx""#)),
-            (r#""\ud83e\n""#, Some(r#""\ufffd\n""#)),
-            (r#""\u+123\ud8""#, None),
-            ("\"\\\u{1F980}\\ud800\"", None),
-            ("\"\\", None),
-        ] {
-            assert_eq!(repair(json).as_deref(), repaired, "{json}");
-        }
-    }
-
-    #[test]
     fn t20_t27_t35_t70_encodes_events() {
         let payload = serde_json::json!({"agencyId": "ag-1"});
         assert_eq!(
@@ -447,6 +396,6 @@ mod tests {
         assert!(encode_event("disconnecting", None, &1).is_err());
         let unwritable = std::collections::HashMap::from([((1, 2), 3)]);
         assert_eq!(encode_event("q", None, &unwritable).unwrap_err().kind(), crate::ErrorKind::Invalid);
-        assert_eq!(encode_ack(7, &"ok").unwrap(), r#"437["ok"]"#);
+        assert_eq!(ack_frame(7, &encode_payload(&"ok").unwrap()), r#"437["ok"]"#);
     }
 }

@@ -34,7 +34,7 @@ impl Pipe {
     /// What is read from the socket goes in here.
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
-            Pipe::WebSocket(framed) => Some(framed.wire_mut()),
+            Pipe::WebSocket(framed) => framed.wire_mut(),
             Pipe::Polling(poll) => poll.wire_mut(),
         }
     }
@@ -50,6 +50,22 @@ impl Pipe {
         match self {
             Pipe::WebSocket(framed) => framed.take_seen(),
             Pipe::Polling(poll) => poll.take_seen(),
+        }
+    }
+
+    /// The number of the last event that a pong has confirmed; after the closing handshake, of any event.
+    pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
+        match self {
+            Pipe::WebSocket(framed) => framed.take_confirmed(),
+            Pipe::Polling(_) => None,
+        }
+    }
+
+    /// How many bytes were read in large chunks that events may share.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        match self {
+            Pipe::WebSocket(framed) => framed.bytes_read(),
+            Pipe::Polling(_) => 0,
         }
     }
 
@@ -71,14 +87,14 @@ impl Pipe {
     /// The failure that a library above the wire may have swallowed. A poll looks for itself.
     pub(crate) fn write_failure(&self) -> Option<IoKind> {
         match self {
-            Pipe::WebSocket(framed) => framed.wire().write_failure(),
+            Pipe::WebSocket(framed) => framed.wire()?.write_failure(),
             Pipe::Polling(_) => None,
         }
     }
 
     pub(crate) fn written(&self) -> u64 {
         match self {
-            Pipe::WebSocket(framed) => framed.wire().written(),
+            Pipe::WebSocket(framed) => framed.wire().map_or(0, Wire::written),
             Pipe::Polling(_) => 0,
         }
     }

@@ -80,7 +80,7 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
         }
     })?;
     if answer.head.status != 200 {
-        return Err(refused("the first poll", &answer.head, &answer.body));
+        return Err(refused("the first poll", &answer.head, &answer.body, &target.secrets));
     }
     site.absorb(&answer.head);
     let keep_alive = answer.keep_alive;
@@ -195,7 +195,7 @@ impl Poll {
 
     fn connection_ended(&mut self) -> Result<(), LinkEnd> {
         self.stream = None;
-        if let Some(answer) = self.decoder.end() {
+        if let Some(answer) = self.decoder.end().map_err(failed)? {
             return self.accept(answer, Instant::now());
         }
         // Between two answers any server may close a connection. But an answer that was on its way is lost, and what
@@ -215,7 +215,7 @@ impl Poll {
             self.stream = None;
         }
         if !matches!(answer.head.status, 200 | 204) {
-            return Err(failed(refused("a poll", &answer.head, &answer.body)));
+            return Err(failed(refused("a poll", &answer.head, &answer.body, self.site.secrets())));
         }
         let payload = Payload::new(answer.body).map_err(failed)?;
         let quick = now.saturating_duration_since(self.last_answer) < QUICK;

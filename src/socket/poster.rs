@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::net::Stream;
 use crate::net::http::answer::{Answer, Decoder};
 use crate::net::http::exchange::{Broken, exchange};
+use crate::net::{Secrets, Stream};
 use crate::socket::link::{LinkEnd, SendFailure, reason};
 use crate::socket::refusal::refused;
 use crate::socket::site::Site;
@@ -85,7 +85,7 @@ impl Poster {
             }
             break answer;
         };
-        judge(&answer)
+        judge(&answer, self.site.secrets())
     }
 
     /// Whether it has been in use before comes along.
@@ -104,14 +104,14 @@ impl Poster {
 }
 
 /// Only the status decides.
-fn judge(answer: &Answer) -> Result<(), SendFailure> {
+fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
     match answer.head.status {
         200..300 => Ok(()),
         413 => Err(SendFailure::Refused(
             Error::invalid("the server says that the message is too large: split it").with_status(413),
         )),
         status => {
-            let text = refused("sending", &answer.head, &answer.body).to_string();
+            let text = refused("sending", &answer.head, &answer.body, secrets).to_string();
             let end = LinkEnd::new(reason::TRANSPORT_ERROR, text);
             // Engine.IO refuses before it looks at the body.
             if status == 400 && answer.body.starts_with(b"{\"code\":") {

@@ -1,13 +1,13 @@
 //! HTTP answers that are not what was asked for, as errors.
 
-use std::time::SystemTime;
-
+use crate::complaint;
 use crate::error::{Error, ErrorKind};
-use crate::net::http::answer::Head;
-use crate::net::http::retry_after;
+use crate::net::Secrets;
+use crate::net::http::answer::{Head, is_web_page};
+use crate::net::http::redirect;
 
 /// `what` begins the sentence. The kind tells whether credentials are the problem.
-pub(crate) fn refused(what: &str, head: &Head, body: &[u8]) -> Error {
+pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -> Error {
     let status = head.status;
     let mut text = format!("{what} was answered with {status}");
     let kind = match status {
@@ -19,27 +19,129 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8]) -> Error {
     };
     let mut server_message = None;
     if (300..400).contains(&status) {
-        // A redirect is never followed: whoever answers it would get our credentials.
-        let target = head.get("location").unwrap_or("nowhere");
-        text.push_str(&format!(", a redirect to {}: set the API URL to the right host", snippet(target)));
-    } else if head.get("content-type").is_some_and(|kind| kind.contains("text/html")) && status == 200 {
+        text.push_str(&format!(", a redirect to {}", secrets.remove_from(&redirect(head))));
+    } else if is_web_page(body) && status == 200 {
         text.push_str(" and a web page: something between here and the API answers in its place");
     } else {
-        let said = snippet(&String::from_utf8_lossy(body));
+        let body = String::from_utf8_lossy(body);
+        let said = complaint::in_json(&body).unwrap_or_else(|| body.into_owned());
+        let said = snippet(&secrets.remove_from(&said));
         if !said.is_empty() {
             text.push_str(&format!(": {said}"));
             server_message = Some(said);
         }
     }
-    let wait = head.get("retry-after").and_then(|value| retry_after(value, SystemTime::now()));
-    let error = Error::new(kind, text).with_status(status).with_retry_after(wait);
+    let error = Error::new(kind, text).with_status(status).with_retry_after(head.retry_after());
     match server_message {
         Some(said) => error.with_server_message(said),
         None => error,
     }
 }
 
+/// What stands in the server's words when the token, the session or the account is the trouble.
+const OF_CREDENTIALS: [&str; 12] = [
+    "token",
+    "session",
+    "auth",
+    "credential",
+    "jwt",
+    "login",
+    "log in",
+    "sign in",
+    "signature",
+    "verif",
+    "banned",
+    "suspended",
+];
+
+/// Whether a refusal is about the token or the session. Anything else is the server's own trouble: it is busy, it
+/// restarts, it is full.
+pub(crate) fn is_about_credentials(said: &str) -> bool {
+    let said = said.to_lowercase();
+    OF_CREDENTIALS.iter().any(|part| said.contains(part))
+}
+
+/// The error for a CONNECT_ERROR, which carries an object with a message, a bare string, or nothing.
+pub(crate) fn refused_connect(json: &str, secrets: &Secrets) -> Error {
+    let said = complaint::in_json(json);
+    let said = snippet(&secrets.remove_from(&said.unwrap_or_default()));
+    let error = if is_about_credentials(&said) {
+        let text =
+            format!("the server refused the connection: {said} (is the token wrong, expired or revoked?)");
+        Error::new(ErrorKind::Unauthorized, text)
+    } else if said.is_empty() {
+        Error::new(ErrorKind::Server, "the server refused the connection without a reason: try again later")
+            .with_retryable()
+    } else {
+        let text = format!("the server refused the connection: {said}: try again later");
+        Error::new(ErrorKind::Server, text).with_retryable()
+    };
+    if said.is_empty() { error } else { error.with_server_message(said) }
+}
+
 /// One printable line of at most 200 characters.
 pub(crate) fn snippet(text: &str) -> String {
     text.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_trouble_with_the_token_from_trouble_of_the_server() {
+        for said in [
+            "Invalid session",
+            "not authorized",
+            "Unauthorized",
+            "jwt malformed",
+            "Token expired",
+            "Authentication error",
+            "bad credentials",
+            "Please log in",
+            "agent not verified",
+            "You are banned",
+        ] {
+            let error = refused_connect(&format!(r#"{{"message":"{said}"}}"#), &Secrets::default());
+            assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unauthorized, false), "{said}");
+            assert_eq!(error.server_message(), Some(said));
+        }
+        for said in [
+            "Try later",
+            "Server is busy",
+            "too many connections",
+            "Invalid namespace",
+            "maintenance",
+            "xhr error",
+        ] {
+            let error = refused_connect(&format!(r#"{{"message":"{said}"}}"#), &Secrets::default());
+            assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Server, true), "{said}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn reads_refusals_of_every_shape() {
+        for (json, said) in [
+            (r#"{"message":"not authorized","data":{"x":1}}"#, Some("not authorized")),
+            (r#""Invalid namespace""#, Some("Invalid namespace")),
+            (r#"{"error":{"message":"no"}}"#, Some("no")),
+            ("", None),
+            ("[1]", None),
+            (r#"{"message":7}"#, None),
+            (r#"{"message":"half \ud83d"}"#, Some("half \u{fffd}")),
+        ] {
+            let error = refused_connect(json, &Secrets::default());
+            assert_eq!(error.server_message(), said, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_quoted_is_taken_out() {
+        let secrets = Secrets::default();
+        secrets.remember("sk_do_not_print");
+        let error = refused_connect(r#"{"message":"bad token sk_do_not_print"}"#, &secrets);
+        assert_eq!(error.server_message(), Some("bad token …"));
+        assert!(!format!("{error} {error:#?}").contains("do_not_print"));
+    }
 }

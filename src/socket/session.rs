@@ -1,7 +1,7 @@
 //! The session: links come and go, the session stays. How its threads share the work is in
 //! [`shared`](crate::socket::shared).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,11 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connect::{ConnectFailure, Target};
 use crate::socket::event::{AckArgs, RawEvent};
-use crate::socket::inbox::Taken;
+use crate::socket::inbox::Item;
 use crate::socket::keeper;
 use crate::socket::line::{Line, Unsent};
-use crate::socket::link::{LinkEnd, reason};
+use crate::socket::link::{Link, LinkEnd, reason};
+use crate::socket::log_queue::note;
 use crate::socket::packet;
 use crate::socket::policy::Policy;
 use crate::socket::shared::{Shared, Waiter};
@@ -47,6 +48,7 @@ pub(crate) struct Limits {
 
 /// The session's owner; dropping it closes the connection.
 pub(crate) struct Session {
+    id: SessionId,
     shared: Arc<Shared>,
     closed: AtomicBool,
     keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -59,10 +61,21 @@ impl std::fmt::Debug for Session {
     }
 }
 
+/// Tells sessions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionId(u64);
+
+impl SessionId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// A watch that outlives links.
 pub(crate) type SessionWatch = Watching<Arc<Shared>>;
 
-/// How long the peer may take to complete the closing handshake, counted from when it was heard last.
+/// How long the peer may take to answer the goodbye when everything sent is known to have arrived.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
 /// What dropping the session may take in all.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -72,15 +85,26 @@ impl Session {
     ///
     /// # Errors
     /// Why it cannot; a refusal is tried once more with renewed credentials.
-    pub(crate) fn open(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Result<Self> {
-        let shared = Arc::new(Shared::new(target, host, limits, policy));
+    pub(crate) fn open(
+        name: &str,
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Policy,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared::new(name, target, host, limits, policy));
         let connected = match shared.dial(false) {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
         let keeper = keeper::start(Arc::clone(&shared))?;
-        Ok(Session { shared, closed: AtomicBool::new(false), keeper: Mutex::new(Some(keeper)) })
+        Ok(Session {
+            id: SessionId::next(),
+            shared,
+            closed: AtomicBool::new(false),
+            keeper: Mutex::new(Some(keeper)),
+        })
     }
 
     /// Sends an event. Waits for the link until `until`.
@@ -92,6 +116,16 @@ impl Session {
         self.emit_on_any(name, payload, until).map(drop)
     }
 
+    /// Sends an event if that is possible at once: waits neither for a link nor for the peer to read. (With long-polling
+    /// it waits for the answer to the request that carries it.)
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.try_send(packet::encode_event(name, None, payload)?.into())
+    }
+
     /// As [`emit`](Session::emit); tells which link it went out on.
     ///
     /// # Errors
@@ -99,7 +133,7 @@ impl Session {
     pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
         self.shared.check_process()?;
         let frame = Utf8Bytes::from(packet::encode_event(name, None, payload)?);
-        self.shared.send_when_up(&frame, until)
+        self.shared.send_when_up(&frame, until).map(|(_, generation, _)| generation)
     }
 
     /// # Errors
@@ -107,7 +141,8 @@ impl Session {
     #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         self.shared.check_process()?;
-        if self.shared.lock().is_closed() { Err(Error::closed()) } else { Ok(()) }
+        let state = self.shared.lock();
+        if state.is_closed() { Err(state.closed_error()) } else { Ok(()) }
     }
 
     /// Whether it belongs to the parent of this process, and none of its locks may be touched.
@@ -122,7 +157,8 @@ impl Session {
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link ends first.
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link ends first, `Closed`
+    /// when the agent is closed first.
     pub(crate) fn emit_with_ack(
         &self,
         name: &str,
@@ -134,25 +170,31 @@ impl Session {
         let id = self.shared.lock().fresh_id();
         let frame = Utf8Bytes::from(packet::encode_event(name, Some(id), payload)?);
         self.shared.lock().acks.insert(id, None);
-        let outcome = self.shared.send_when_up(&frame, until).and_then(|generation| {
+        let outcome = self.shared.send_when_up(&frame, until).and_then(|(link, generation, number)| {
             let deadline = deadline::after(timeout);
             let wish = |state: &mut State| {
                 if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
+                    link.confirm(number);
                     return Some(Ok(args));
                 }
                 // Lost is an answer with the link that the question went over, and with no other.
                 let lost = state.generation != generation || state.link().is_none();
                 lost.then(|| {
-                    let text =
-                        format!("the connection broke before the answer to {name} came: it may have arrived");
-                    Err(Error::new(ErrorKind::MaybeSent, text))
+                    let text = format!("the connection broke before the answer to {name} came");
+                    Err(state.interrupted(&text))
                 })
             };
             self.shared
                 .wait(Waiter::Other, Some(deadline), wish)
                 .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
         });
-        self.shared.lock().acks.remove(&id);
+        let mut state = self.shared.lock();
+        state.acks.remove(&id);
+        if state.acks.is_empty() {
+            // Gives the memory of many calls back.
+            state.acks.shrink_to(8);
+        }
+        drop(state);
         outcome
     }
 
@@ -162,12 +204,14 @@ impl Session {
     /// `Invalid` when no answer is wanted (any more), `NotSent` when that link is gone, `MaybeSent`.
     pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
+        // First, because a payload that cannot be encoded must not use the answer up.
+        let payload = packet::encode_payload(payload)?;
         let (id, generation) = event.take_ack()?;
-        let frame = Utf8Bytes::from(packet::encode_ack(id, payload)?);
+        let frame = Utf8Bytes::from(packet::ack_frame(id, &payload));
         let link = {
             let state = self.shared.lock();
             if state.is_closed() {
-                return Err(Error::closed());
+                return Err(state.closed_error());
             }
             state.link().filter(|_| state.generation == generation).cloned()
         };
@@ -177,7 +221,7 @@ impl Session {
                 "the connection that the question came over is gone: nobody waits for the answer",
             )
         })?;
-        self.shared.send_on(&link, generation, &frame).map_err(Unsent::into_error)
+        self.shared.send_on(&link, generation, &frame).map(drop).map_err(Unsent::into_error)
     }
 
     /// A way to send and watch, on the link that is up now or comes up until `until`.
@@ -187,7 +231,20 @@ impl Session {
     pub(crate) fn line(&self, until: Instant) -> Result<Line<'_>> {
         self.shared.check_process()?;
         let (link, generation) = self.shared.link_when_up(until)?;
-        Ok(Line { shared: &self.shared, link, generation })
+        Ok(Line::new(&self.shared, link, generation))
+    }
+
+    /// Tells this session from all others of the process.
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// From when on the server's session of that link is certainly over, so that nothing that was sent over it can
+    /// arrive any more; `None` while the link is there.
+    pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
+        let state = self.shared.lock();
+        let is_there = state.generation == generation && state.link().is_some();
+        (!is_there).then(|| state.ended.over_at(generation))
     }
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
@@ -195,42 +252,55 @@ impl Session {
         Watching::new(Arc::clone(&self.shared), None, filter)
     }
 
-    /// The next thing for the consumer. `Ok(None)` means closed; a passed `until` is a time-out.
-    pub(crate) fn next(&self, until: Option<Instant>) -> Next {
-        if let Some(taken) = self.shared.outlet.try_pop() {
-            return Next::Item(taken);
-        }
-        if let Err(error) = self.shared.check_process() {
-            let told = self.closed.swap(true, Ordering::AcqRel);
-            return if told { Next::Closed } else { Next::Failed(error) };
-        }
-        let wish = |state: &mut State| match self.shared.pop(state) {
-            Some(taken) => Some(Next::Item(taken)),
-            // The rest of what is kept outside goes before the end.
-            None if std::mem::take(&mut state.nudged) => Some(Next::Nothing),
-            None if matches!(state.phase, Phase::Closed) => {
-                Some(state.failure.take().map_or(Next::Closed, Next::Failed))
-            }
-            None => None,
-        };
-        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Next::Nothing)
+    /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.shared.outlet.take()
     }
 
-    /// As [`next`](Session::next), but leaves the end of the session to be found by that.
-    pub(crate) fn next_item(&self, until: Instant) -> Option<Taken> {
-        let wish = |state: &mut State| match self.shared.pop(state) {
-            Some(taken) => Some(Some(taken)),
-            None => matches!(state.phase, Phase::Closed).then_some(None),
+    /// Waits until there is something to [`take`](Session::take), but not longer than `until`.
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>) -> Waited {
+        if !self.shared.outlet.is_empty() {
+            return Waited::Items;
+        }
+        if self.shared.check_process().is_err() {
+            return Waited::Ended;
+        }
+        let wish = |state: &mut State| {
+            if self.shared.outlet.refill(&mut state.inbox) {
+                return Some(Waited::Items);
+            }
+            // What is kept outside goes before the end.
+            if std::mem::take(&mut state.nudged) {
+                return Some(Waited::Nothing);
+            }
+            matches!(state.phase, Phase::Closed).then_some(Waited::Ended)
         };
-        self.shared.wait(Waiter::Consumer, Some(until), wish).flatten()
+        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
+    }
+
+    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        if let Err(error) = self.shared.check_process() {
+            let told = self.closed.swap(true, Ordering::AcqRel);
+            return (!told).then_some(error);
+        }
+        self.shared.lock().failure.take()
+    }
+
+    /// To reach the consumers from another thread.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.shared))
     }
 
     /// Something is ready for consumers that the session does not know of: one more of those who wait for events gets
-    /// [`Next::Nothing`] before its time.
+    /// [`Waited::Nothing`] before its time.
     pub(crate) fn nudge(&self) {
-        let mut state = self.shared.lock();
-        state.nudged = true;
-        self.shared.consumers.notify_one();
+        self.shared.nudge();
+    }
+
+    /// As [`nudge`](Session::nudge), also if all who wait are blocked in a read.
+    pub(crate) fn nudge_reader(&self) {
+        self.shared.nudge_reader();
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
@@ -251,11 +321,6 @@ impl Session {
         }
     }
 
-    /// Whether the link is down but will be dialled again.
-    pub(crate) fn will_return(&self) -> bool {
-        matches!(self.shared.lock().phase, Phase::Down | Phase::Restoring(_))
-    }
-
     /// Waits, unless the link is lost first.
     pub(crate) fn pause(&self, time: Duration) {
         let lost = |state: &mut State| (!matches!(state.phase, Phase::Up(_))).then_some(());
@@ -267,10 +332,12 @@ impl Session {
         matches!(self.shared.lock().phase, Phase::Up(_))
     }
 
-    /// Says goodbye and ends the session, in `timeout` at most.
+    /// Says goodbye and ends the session, in `timeout` at most: waits until the peer has answered, which shows that it
+    /// has taken all that was sent before.
     ///
     /// # Errors
-    /// What had ended the session before, if nobody was told yet.
+    /// `MaybeSent` with the number of events that are not known to have arrived; what had ended the session before, if
+    /// nobody was told yet.
     pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
         self.shared.check_process()?;
         let deadline = deadline::after(timeout);
@@ -286,41 +353,57 @@ impl Session {
                 None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
                 None => {}
             }
-            if state.standing.pending() > 0 {
-                log::warn!("{} events that waited for the connection are given up", state.standing.pending());
+            let pending = state.standing.pending();
+            if pending > 0 {
+                note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
             }
             self.shared.tell_all(&mut state);
             link
         };
+        let mut unconfirmed = 0;
         if let Some(link) = &link {
-            link.say_goodbye(deadline.min(deadline::after(CLOSE_HANDSHAKE)));
-            self.await_goodbye(deadline);
+            link.say_goodbye(deadline);
+            self.await_goodbye(link, deadline);
             link.cut();
+            unconfirmed = link.unconfirmed();
         }
         if !already || link.is_some() {
             let mut state = self.shared.lock();
             state.phase = Phase::Closed;
             self.shared.tell_all(&mut state);
         }
+        drop(link);
         self.shared.cancel.cancel();
         self.join_keeper(deadline);
-        self.shared.lock().failure.take().map_or(Ok(()), Err)
+        if let Some(error) = self.shared.lock().failure.take() {
+            return Err(error);
+        }
+        if unconfirmed > 0 {
+            return Err(Error::new(
+                ErrorKind::MaybeSent,
+                format!(
+                    "the agent was closed, but the server has not confirmed that it took the last {unconfirmed} \
+                     messages sent: they may or may not have arrived"
+                ),
+            ));
+        }
+        if !already {
+            note!(self.shared.log, Info, "closed");
+        }
+        Ok(())
     }
 
-    /// Waits for the peer to end the connection. One that is still sending something may be working off what it was
-    /// sent before, and stops as soon as it cannot answer.
-    fn await_goodbye(&self, deadline: Instant) {
-        let gone = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
-        loop {
-            let heard = self.shared.lock().heard;
-            let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
-            if self.shared.wait(Waiter::Other, Some(patience), gone).is_some() {
-                return;
-            }
-            if self.shared.lock().heard == heard || Instant::now() >= deadline {
-                return;
-            }
-        }
+    /// Waits for the peer to answer the goodbye and to end the connection.
+    fn await_goodbye(&self, link: &Link, deadline: Instant) {
+        let over = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
+        let over_or_confirmed = |state: &mut State| match link.unconfirmed() {
+            0 => Some(()),
+            _ => over(state),
+        };
+        self.shared.wait(Waiter::Other, Some(deadline), over_or_confirmed);
+        // The rest is politeness.
+        let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
+        self.shared.wait(Waiter::Other, Some(patience), over);
     }
 
     /// Waits for the keeper as long as allowed. One that hangs in a dial ends by itself at the dial's deadline.
@@ -352,21 +435,52 @@ impl Drop for Session {
             self.shared.tell_all(&mut state);
             drop(state);
             self.shared.cancel.cancel();
-        } else if let Err(error) = self.close(DROP_TIMEOUT) {
-            log::info!("the agent had ended: {error}");
+        } else {
+            if let Err(error) = self.close(DROP_TIMEOUT) {
+                note!(self.shared.log, Warn, "{error}");
+            }
+            // A program that ends waits for no thread.
+            self.shared.log.flush();
         }
     }
 }
 
-/// What [`Session::next`] found.
-#[derive(Debug)]
-pub(crate) enum Next {
-    Item(Taken),
-    /// Ended by the crate, for this reason. Comes once.
-    Failed(Error),
-    Closed,
-    /// Not in time, or [nudged](Session::nudge).
+/// What [`Session::wait_for_items`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// There is something to take.
+    Items,
+    /// Nothing in time, or [nudged](Session::nudge).
     Nothing,
+    /// The session is over, and everything is taken.
+    Ended,
+}
+
+/// Wakes the consumers of a session from another thread, without keeping the session alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(Arc<Shared>);
+
+impl Waker {
+    /// As [`Session::nudge`].
+    pub(crate) fn nudge(&self) {
+        self.0.nudge();
+    }
+
+    /// Until the returned guard is dropped, a consumer that waits looks up now and then.
+    pub(crate) fn announce(&self) -> Announced {
+        self.0.lock().helpers += 1;
+        Announced(Arc::clone(&self.0))
+    }
+}
+
+/// A helper is at work that will have something for the consumers: see [`Waker::announce`].
+#[derive(Debug)]
+pub(crate) struct Announced(Arc<Shared>);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.0.lock().helpers -= 1;
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! orders what the session sends by itself (see [`standing`](crate::socket::standing)) and comes before either. Beneath
 //! the state's there is the [`Outlet`]'s, held for moments.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,12 +16,16 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::connect::Target;
-use crate::socket::inbox::{Inbox, Outlet, Taken};
-use crate::socket::link::Link;
+use crate::socket::inbox::{Inbox, Outlet};
+use crate::socket::link::{Link, LinkEnd, reason};
+use crate::socket::log_queue::LogQueue;
 use crate::socket::policy::Policy;
 use crate::socket::session::{Host, Limits};
 use crate::socket::state::{Filed, Phase, State};
 use crate::socket::transport::Memory;
+
+/// The largest batch whose memory is kept for the next one.
+const SPARE: usize = 2048;
 
 /// Why a thread waits: it decides who is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +34,8 @@ pub(crate) enum Waiter {
     Other,
 }
 
-/// How long a read may block while a link is being restored.
-const RESTORING_SLICE: Duration = Duration::from_millis(10);
+/// How long a read may block while a link is being restored, or a helper is at work.
+const SLICE: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub(crate) struct Shared {
@@ -49,6 +54,7 @@ pub(crate) struct Shared {
     pub(crate) cancel: CancelToken,
     /// The process that the session belongs to.
     pub(crate) pid: u32,
+    pub(crate) log: LogQueue,
 }
 
 impl std::fmt::Debug for Shared {
@@ -59,9 +65,19 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(target: Target, host: Arc<dyn Host>, limits: Limits, policy: Policy) -> Self {
+    /// `name` begins every record in the log.
+    pub(crate) fn new(
+        name: &str,
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Policy,
+    ) -> Self {
+        let log = LogQueue::new(name);
+        let state = State::new(Inbox::new(limits.events, limits.bytes), policy, log.clone());
         Shared {
-            state: Mutex::new(State::new(Inbox::new(limits.events, limits.bytes), policy)),
+            state: Mutex::new(state),
+            log,
             outlet: Outlet::default(),
             orders: Mutex::new(()),
             consumers: Condvar::new(),
@@ -86,14 +102,22 @@ impl Shared {
         ))
     }
 
-    /// The next item for a consumer.
-    pub(crate) fn pop(&self, state: &mut State) -> Option<Taken> {
-        self.outlet.pop(&mut state.inbox)
-    }
-
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in another thread must not spread: the state is consistent between any two statements of ours.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the state go until somebody rings, or `limit` has passed.
+    pub(crate) fn wait_for<'a>(
+        &self,
+        bell: &Condvar,
+        state: MutexGuard<'a, State>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match limit {
+            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => bell.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+        }
     }
 
     /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
@@ -127,12 +151,14 @@ impl Shared {
     ) -> MutexGuard<'a, State> {
         match state.link().filter(|_| !state.reading).cloned() {
             Some(link) => {
-                // The end of restoring is not announced by the socket: look up now and then.
+                // The end of restoring is not announced by the socket, and what a helper brings neither: look up now and
+                // then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
-                let slice = deadline::after(RESTORING_SLICE);
+                let helped = who == Waiter::Consumer && state.helpers > 0;
+                let slice = deadline::after(SLICE);
                 let until = match until {
-                    Some(until) if restoring => Some(until.min(slice)),
-                    None if restoring => Some(slice),
+                    Some(until) if restoring || helped => Some(until.min(slice)),
+                    None if restoring || helped => Some(slice),
                     until => until,
                 };
                 self.read(state, &link, until)
@@ -152,9 +178,10 @@ impl Shared {
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
-        let role = Role(self);
-        let end = link.turn(until, &mut batch).err();
-        std::mem::forget(role);
+        // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this link.
+        let turn = catch_unwind(AssertUnwindSafe(|| link.turn(until, &mut batch)));
+        let end = turn.unwrap_or_else(|_| Err(panicked())).err();
+        let end = end.map(|end| end.without(&self.target.secrets));
         let mut state = self.lock();
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);
@@ -164,9 +191,15 @@ impl Shared {
                 filed.link_over = state.lose(generation, end);
             }
             self.tell(&mut state, filed);
+            if state.is_closed() {
+                // Whoever closes looks at what is confirmed.
+                self.others.notify_all();
+            }
         }
         batch.clear();
-        state.spare = batch;
+        if batch.capacity() <= SPARE {
+            state.spare = batch;
+        }
         state
     }
 
@@ -181,15 +214,29 @@ impl Shared {
             Waiter::Other => (&self.others, |state| &mut state.others),
         };
         *count(&mut state) += 1;
-        let mut state = match until {
-            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                bell.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let mut state = self.wait_for(bell, state, left);
         *count(&mut state) -= 1;
         state
+    }
+
+    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.consumers.notify_one();
+    }
+
+    /// The same, also if the only consumer is the one who reads, and hears no bell.
+    pub(crate) fn nudge_reader(&self) {
+        let reading = {
+            let mut state = self.lock();
+            state.nudged = true;
+            self.consumers.notify_one();
+            state.link().filter(|_| state.reading && state.consumers == 0).cloned()
+        };
+        if let Some(link) = reading {
+            link.nudge();
+        }
     }
 
     /// Wakes those whom the filed things concern.
@@ -232,15 +279,6 @@ impl Shared {
     }
 }
 
-/// Held while reading. Dropped only by a panic, which would be a bug of ours: then the session ends instead of
-/// leaving everybody waiting for a reader that is gone.
-struct Role<'a>(&'a Shared);
-
-impl Drop for Role<'_> {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.reading = false;
-        state.fail(Error::new(ErrorKind::Closed, "internal error: the reader panicked; please report this"));
-        self.0.tell_all(&mut state);
-    }
+fn panicked() -> LinkEnd {
+    LinkEnd::new(reason::TRANSPORT_ERROR, "internal error: reading panicked; please report this")
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::error::Result;
 use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
-use crate::net::{CancelToken, Stream};
+use crate::net::{CancelToken, Secrets, Stream};
 use crate::socket::connect::Target;
 use crate::socket::websocket::header_value;
 
@@ -51,7 +51,12 @@ impl Site {
     }
 
     pub(crate) fn set_session(&mut self, sid: &str) {
+        self.target.secrets.remember(sid);
         self.session = Zeroizing::new(format!("&sid={}", utf8_percent_encode(sid, RESERVED)));
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.target.secrets
     }
 
     /// A connection that [`cutter`](Site::cutter) and `cancel` end; its wire has `deadline`.

@@ -11,9 +11,10 @@ use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use crate::deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::socket::line::Unsent;
 use crate::socket::link::Link;
+use crate::socket::log_queue::{LogQueue, note};
 use crate::socket::packet;
 use crate::socket::session::Session;
 use crate::socket::shared::Shared;
@@ -79,11 +80,11 @@ impl Standing {
     }
 
     #[inline]
-    fn leave(&mut self, frame: Utf8Bytes) {
+    fn leave(&mut self, frame: Utf8Bytes, log: &LogQueue) {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
         while self.pending.len() > MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
-            log::warn!("too much waits for the connection to come back: the oldest is given up");
+            note!(log, Warn, "too much waits for the connection to come back: the oldest event is given up");
             self.take_pending();
         }
     }
@@ -92,6 +93,9 @@ impl Standing {
     pub(crate) fn take_pending(&mut self) -> Option<Utf8Bytes> {
         let frame = self.pending.pop_front()?;
         self.pending_bytes -= frame.len();
+        if self.pending.is_empty() {
+            self.pending.shrink_to(8);
+        }
         Some(frame)
     }
 
@@ -195,7 +199,7 @@ impl Drop for Repeating {
         let _in_order = self.shared.orders();
         self.shared.lock().standing.remove(self.id);
         if let Err(error) = self.shared.deliver(self.last.clone()) {
-            log::debug!("the last of what was repeated is not sent: {error}");
+            note!(self.shared.log, Debug, "the last of what was repeated is not sent: {error}");
         }
     }
 }
@@ -210,7 +214,7 @@ impl Shared {
         match &state.phase {
             Phase::Up(link) => Ok(Some((Arc::clone(link), state.generation))),
             Phase::Restoring(_) | Phase::Down => Ok(None),
-            Phase::Closing(_) | Phase::Closed => Err(Error::closed()),
+            Phase::Closing(_) | Phase::Closed => Err(state.closed_error()),
         }
     }
 
@@ -230,14 +234,14 @@ impl Shared {
                 match &state.phase {
                     Phase::Up(link) => (Arc::clone(link), state.generation),
                     Phase::Restoring(_) | Phase::Down => {
-                        state.standing.leave(frame);
+                        state.standing.leave(frame, &self.log);
                         return Ok(false);
                     }
-                    Phase::Closing(_) | Phase::Closed => return Err(Error::closed()),
+                    Phase::Closing(_) | Phase::Closed => return Err(state.closed_error()),
                 }
             };
             match self.send_on(&link, generation, &frame) {
-                Ok(()) => return Ok(true),
+                Ok(_) => return Ok(true),
                 Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => return Err(error),
                 // That link is over: the next one gets it.
                 Err(_) => {}
@@ -251,7 +255,7 @@ impl Shared {
         let frames = self.lock().standing.take_due();
         for frame in frames {
             if let Err(error) = self.send_if_up(&frame) {
-                log::debug!("a repetition is not sent: {error}");
+                note!(self.log, Debug, "a repetition is not sent: {error}");
             }
         }
     }
@@ -263,14 +267,14 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_link_is_bounded() {
-        let mut standing = Standing::default();
+        let (mut standing, log) = (Standing::default(), LogQueue::new(""));
         for n in 0..3000 {
-            standing.leave(format!("{n}").into());
+            standing.leave(format!("{n}").into(), &log);
         }
         assert_eq!(standing.pending(), MOST_PENDING);
         assert_eq!(standing.take_pending().unwrap().as_str(), (3000 - MOST_PENDING).to_string());
         for _ in 0..20 {
-            standing.leave("x".repeat(1 << 20).into());
+            standing.leave("x".repeat(1 << 20).into(), &log);
         }
         assert_eq!(standing.pending(), 8, "by size as well");
     }

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind};
 use crate::socket::backoff::{self, Cause};
+use crate::socket::ended::Ended;
 use crate::socket::event::AckArgs;
 use crate::socket::inbox::{Inbox, Item};
 use crate::socket::link::{Inbound, Link, LinkEnd, reason};
+use crate::socket::log_queue::{LogQueue, note};
 use crate::socket::packet::Recovery;
 use crate::socket::policy::{Policy, SentAway};
 use crate::socket::standing::Standing;
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) heard: u64,
     /// A consumer is to look elsewhere.
     pub(crate) nudged: bool,
+    /// How many helpers are at work that will nudge.
+    pub(crate) helpers: usize,
     pub(crate) inbox: Inbox,
     /// The acks that somebody waits for, and those of them that have come.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
@@ -61,15 +65,27 @@ pub(crate) struct State {
     /// What ended the session, for the consumer to see once.
     pub(crate) failure: Option<Error>,
     pub(crate) retry_at: Instant,
-    /// Tries since the last stable link.
+    /// Tries since the last stable link: the backoff grows with them.
     pub(crate) attempt: u32,
+    /// Tries since the link was lost: what the consumer is told.
+    pub(crate) tries: u32,
+    /// Since when there is no link.
+    pub(crate) down_since: Option<Instant>,
+    /// What ended the session, if it was not `close`.
+    ended_by: Option<String>,
+    pub(crate) log: LogQueue,
     pub(crate) up_since: Instant,
+    /// Refusals, and answers that the server is in trouble, since the last stable link.
+    refusals: u32,
+    troubles: u32,
     /// The last CONNECT was refused: dial with renewed credentials.
     pub(crate) refused: bool,
     policy: Policy,
     /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
+    /// When the sessions of earlier links are over.
+    pub(crate) ended: Ended,
 }
 
 impl std::fmt::Debug for State {
@@ -91,7 +107,7 @@ pub(crate) struct Filed {
 }
 
 impl State {
-    pub(crate) fn new(inbox: Inbox, policy: Policy) -> Self {
+    pub(crate) fn new(inbox: Inbox, policy: Policy, log: LogQueue) -> Self {
         let now = Instant::now();
         State {
             phase: Phase::Down,
@@ -106,6 +122,7 @@ impl State {
             others: 0,
             heard: 0,
             nudged: false,
+            helpers: 0,
             inbox,
             acks: HashMap::new(),
             watches: Vec::new(),
@@ -114,11 +131,18 @@ impl State {
             failure: None,
             retry_at: now,
             attempt: 0,
+            tries: 0,
+            down_since: None,
+            ended_by: None,
+            log,
             up_since: now,
+            refusals: 0,
+            troubles: 0,
             refused: false,
             policy,
             pid: None,
             offset: None,
+            ended: Ended::default(),
         }
     }
 
@@ -137,6 +161,24 @@ impl State {
 
     pub(crate) fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
+    }
+
+    /// For what cannot be begun any more.
+    pub(crate) fn closed_error(&self) -> Error {
+        match &self.ended_by {
+            None => Error::closed(),
+            Some(why) => {
+                Error::new(ErrorKind::Closed, format!("the agent has ended ({why}): connect a new one"))
+            }
+        }
+    }
+
+    /// For what was under way on a link that is over. `what` begins the sentence if it was not `close` that ended it.
+    pub(crate) fn interrupted(&self, what: &str) -> Error {
+        if self.is_closed() && self.ended_by.is_none() {
+            return Error::cut_off_by_close();
+        }
+        Error::new(ErrorKind::MaybeSent, format!("{what}: it may or may not have arrived"))
     }
 
     pub(crate) fn fresh_id(&mut self) -> u64 {
@@ -173,11 +215,11 @@ impl State {
                         *slot = Some(args);
                         filed.answers = true;
                     }
-                    _ => log::debug!("ignored an ack that nobody waits for"),
+                    _ => note!(self.log, Debug, "ignored an ack that nobody waits for"),
                 },
                 // Once connected these change nothing: the session goes on.
                 Inbound::Connected(_) | Inbound::Refused(_) => {
-                    log::debug!("ignored a second answer to CONNECT");
+                    note!(self.log, Debug, "ignored a second answer to CONNECT");
                 }
             }
         }
@@ -188,14 +230,25 @@ impl State {
     pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
         let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
         link.cut();
+        self.ended.note(generation, end.told, link.handshake.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;
         }
         self.phase = Phase::Down;
         self.refused = false;
+        self.tries = 0;
+        self.down_since.get_or_insert_with(Instant::now);
+        let unconfirmed = link.unconfirmed();
+        let doubt = if unconfirmed == 0 {
+            String::new()
+        } else {
+            format!("; the last {unconfirmed} messages sent may not have arrived")
+        };
         if self.up_since.elapsed() >= backoff::STABLE {
             self.attempt = 0;
+            self.refusals = 0;
+            self.troubles = 0;
         }
         let by_server = end.reason == reason::SERVER_DISCONNECT;
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
@@ -207,27 +260,39 @@ impl State {
             return true;
         }
         let retry_in = self.schedule(cause, None);
-        log::info!("disconnected ({}: {}), dialling again in {retry_in:?}", end.reason, end.detail);
+        let LinkEnd { reason, detail, .. } = &end;
+        note!(
+            self.log,
+            Warn,
+            "lost the connection ({reason}: {detail}), connecting again in {retry_in:.1?}{doubt}"
+        );
         self.inbox.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
         true
     }
 
     /// A try to connect failed; the next one is due after the returned time.
     pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
-        let attempt = self.attempt;
+        let attempt = self.tries;
         let stays_away = cause == Cause::Refused && self.policy.refused == SentAway::Stop;
-        if stays_away || !self.policy.reconnect.allows(attempt) {
+        if stays_away || !self.policy.reconnect.allows(self.attempt) {
             self.fail(error);
             return;
         }
         let retry_in = self.schedule(cause, error.retry_after());
-        log::info!("cannot connect ({error}), trying again in {retry_in:?}");
+        note!(self.log, Warn, "cannot connect ({error}), trying again in {retry_in:.1?}");
         self.inbox.push(Item::ConnectFailed { error, attempt, retry_in });
     }
 
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
-        let retry_in = backoff::delay(self.attempt, cause, retry_after);
+        let own = match cause {
+            Cause::Refused => &mut self.refusals,
+            Cause::Trouble => &mut self.troubles,
+            Cause::Lost | Cause::ServerDisconnect => &mut self.attempt.clone(),
+        };
+        let retry_in = backoff::delay(*own, cause, retry_after);
+        *own = own.saturating_add(1);
         self.attempt = self.attempt.saturating_add(1);
+        self.tries = self.tries.saturating_add(1);
         self.retry_at = deadline::after(retry_in);
         retry_in
     }
@@ -240,12 +305,9 @@ impl State {
         if let Some(link) = self.link() {
             link.cut();
         }
+        note!(self.log, Warn, "given up: {error}");
+        self.ended_by = Some(error.to_string());
         self.failure = Some(error);
         self.phase = Phase::Closed;
     }
-}
-
-/// The error for what was waited for when the link broke.
-pub(crate) fn link_lost() -> Error {
-    Error::new(ErrorKind::Connect, "the connection broke before the answer came")
 }

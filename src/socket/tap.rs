@@ -54,7 +54,8 @@ impl Source for Stream {
 /// A stream that notes the frames read through it.
 #[derive(Debug)]
 pub(crate) struct Tap<S> {
-    inner: S,
+    /// `None` once it was taken.
+    inner: Option<S>,
     pub(crate) frames: Frames,
     ahead: Ahead,
 }
@@ -72,15 +73,26 @@ pub(crate) enum Glance {
 impl<S> Tap<S> {
     /// `read` is what was read before and belongs to the WebSocket already.
     pub(crate) fn new(inner: S, read: Vec<u8>) -> Self {
-        Tap { inner, frames: Frames::default(), ahead: Ahead::new(read) }
+        Tap { inner: Some(inner), frames: Frames::default(), ahead: Ahead::new(read) }
     }
 
-    pub(crate) fn get_ref(&self) -> &S {
-        &self.inner
+    /// All of it, but an empty shell.
+    pub(crate) fn take(&mut self) -> Self {
+        let shell = Tap { inner: None, frames: Frames::default(), ahead: Ahead::new(Vec::new()) };
+        std::mem::replace(self, shell)
     }
 
-    pub(crate) fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
+    pub(crate) fn get_ref(&self) -> Option<&S> {
+        self.inner.as_ref()
+    }
+
+    pub(crate) fn get_mut(&mut self) -> Option<&mut S> {
+        self.inner.as_mut()
+    }
+
+    /// How many bytes came from the stream.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.ahead.read
     }
 }
 
@@ -91,7 +103,8 @@ impl<S: Source> Tap<S> {
             return Glance::Other;
         }
         if self.ahead.is_empty() {
-            match self.ahead.fill(&mut self.inner) {
+            let Some(inner) = &mut self.inner else { return Glance::Other };
+            match self.ahead.fill(inner) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ahead.rest();
@@ -113,8 +126,11 @@ impl<S: Source> Tap<S> {
 
 impl<S: Source> Read for Tap<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.ahead.is_empty() && self.ahead.fill(&mut self.inner)? == 0 {
-            return Ok(0);
+        if self.ahead.is_empty() {
+            let inner = self.inner.as_mut().ok_or(ErrorKind::NotConnected)?;
+            if self.ahead.fill(inner)? == 0 {
+                return Ok(0);
+            }
         }
         let unread = self.ahead.unread();
         let count = self.frames.observe_one(unread.get(..buffer.len()).unwrap_or(unread));
@@ -135,11 +151,13 @@ struct Ahead {
     end: usize,
     size: usize,
     small_reads: u8,
+    /// Since the beginning.
+    read: u64,
 }
 
 impl Ahead {
     fn new(read: Vec<u8>) -> Self {
-        Ahead { start: 0, end: read.len(), chunk: read.into(), size: MIN_CHUNK, small_reads: 0 }
+        Ahead { start: 0, end: read.len(), chunk: read.into(), size: MIN_CHUNK, small_reads: 0, read: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -160,6 +178,7 @@ impl Ahead {
                 let mut chunk = self.take_back().unwrap_or_default();
                 Range { start: self.start, end: self.end } = stream.swap(&mut chunk);
                 self.chunk = chunk.into();
+                self.read += (self.end - self.start) as u64;
                 Ok(self.end - self.start)
             }
             None => {
@@ -169,6 +188,7 @@ impl Ahead {
                 let result = stream.read(&mut chunk);
                 self.chunk = chunk.into();
                 self.end = result?;
+                self.read += self.end as u64;
                 self.adapt(self.end);
                 Ok(self.end)
             }
@@ -222,11 +242,11 @@ impl Ahead {
 
 impl<S: Write> Write for Tap<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.inner.write(bytes)
+        self.inner.as_mut().ok_or(ErrorKind::NotConnected)?.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        self.inner.as_mut().ok_or(ErrorKind::NotConnected)?.flush()
     }
 }
 
@@ -488,7 +508,7 @@ mod tests {
                         Err(error) => panic!("{error}"),
                     },
                 }
-                if !ws.get_ref().get_ref().0.is_empty() {
+                if !ws.get_ref().get_ref().unwrap().0.is_empty() {
                     idle = 0;
                 }
             }

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::time::Instant;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::socket::event::RawEvent;
 use crate::socket::shared::{Shared, Waiter};
-use crate::socket::state::{Phase, State, link_lost};
+use crate::socket::state::{Phase, State};
 
 /// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
@@ -31,7 +31,7 @@ impl Watch {
             return false;
         }
         self.bytes += event.size();
-        self.caught.push_back(event.clone());
+        self.caught.push_back(event.clone().on_its_own());
         while self.caught.len() > MOST_CAUGHT || (self.bytes > MOST_BYTES && self.caught.len() > 1) {
             self.take();
         }
@@ -80,21 +80,26 @@ impl<S: Deref<Target = Shared>> Watching<S> {
     /// The next event that the filter let through; `None` when `until` passes first.
     ///
     /// # Errors
-    /// `Connect` when the one link that was watched broke, `Closed`.
+    /// `Connect` when the one link that was watched broke, `Closed`: what was waited for may have come to pass.
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
         let wish = |state: &mut State| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
             if let Some(event) = watch.take() {
                 return Some(Ok(event));
             }
-            if state.is_closed() {
-                return Some(Err(Error::closed()));
+            // While the agent says goodbye the answer may still come.
+            if matches!(state.phase, Phase::Closed) {
+                return Some(Err(state.interrupted("the agent ended before the answer came")));
             }
             let gone = |generation| state.generation != generation || state.link().is_none();
             self.generation.is_some_and(gone).then(|| Err(link_lost()))
         };
         self.shared.wait(Waiter::Other, Some(until), wish).transpose()
     }
+}
+
+fn link_lost() -> Error {
+    Error::new(ErrorKind::Connect, "the connection broke before the answer came")
 }
 
 /// What [`Watching::next_or_new_link`] found.
@@ -117,7 +122,7 @@ impl Watching<std::sync::Arc<Shared>> {
                 return Some(Ok(Heard::Event(event)));
             }
             match state.phase {
-                Phase::Closing(_) | Phase::Closed => Some(Err(Error::closed())),
+                Phase::Closed => Some(Err(state.interrupted("the agent ended before the answer came"))),
                 Phase::Up(_) if state.generation != generation => Some(Ok(Heard::NewLink)),
                 _ => None,
             }

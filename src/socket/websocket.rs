@@ -12,7 +12,8 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::Head;
-use crate::net::{ApiUrl, Stream};
+use crate::net::{ApiUrl, Secrets, Stream};
+use crate::socket::connect::Target;
 use crate::socket::refusal::refused;
 use crate::socket::tap::Tap;
 
@@ -39,7 +40,8 @@ const MAX_REFUSAL: usize = 4 << 10;
 ///
 /// # Errors
 /// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
-pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Result<WebSocket<Tap<Stream>>> {
+pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<Tap<Stream>>> {
+    let Target { url, user_agent, secrets, .. } = target;
     let key = new_key();
     let request = format!(
         "GET {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -63,7 +65,7 @@ pub(crate) fn upgrade(mut stream: Stream, url: &ApiUrl, user_agent: &str) -> Res
     };
     let tail = bytes.split_off(used);
     if head.status != 101 {
-        return Err(refusal(&head, tail, &mut stream));
+        return Err(refusal(&head, tail, &mut stream, secrets));
     }
     check_upgrade(&head, &key)?;
     Ok(WebSocket::from_raw_socket(Tap::new(stream, tail), Role::Client, Some(config(None))))
@@ -139,7 +141,7 @@ fn check_upgrade(head: &Head, key: &str) -> Result<()> {
 }
 
 /// The error for an answer that is not 101, with as much of the body as helps.
-fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
+fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream, secrets: &Secrets) -> Error {
     let chunked = head.has_word("transfer-encoding", "chunked");
     let wanted = head.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(MAX_REFUSAL);
     let complete =
@@ -151,7 +153,7 @@ fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream) -> Error {
     if chunked {
         body = unchunk(&body);
     }
-    refused("the WebSocket upgrade", head, &body)
+    refused("the WebSocket upgrade", head, &body, secrets)
 }
 
 /// What the chunks hold, as far as they have come.

@@ -16,8 +16,10 @@ pub use crate::model::{
 };
 pub use crate::token::WebhookSecret;
 
+use serde::de::DeserializeOwned;
+
 use crate::error::{Error, Result};
-use crate::json::{self, Read};
+use crate::model::answer;
 
 impl HookCall {
     /// Reads the body that was posted.
@@ -108,18 +110,11 @@ impl PromptRequest {
     }
 }
 
-/// The words of serde are left out where they could quote what was posted: an agent's configuration may hold keys.
-#[inline]
-fn read<T: Read>(body: &[u8], what: &str) -> Result<T> {
+/// The reason repeats nothing of what was posted: an agent's configuration may hold keys.
+fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Error::protocol(format!("this is not {what}: it is not UTF-8")))?;
-    json::from_str(text).map_err(|error| {
-        let reason = match error.to_string() {
-            text if text.starts_with("missing field") => text,
-            _ => format!("unexpected JSON at line {} column {}", error.line(), error.column()),
-        };
-        Error::protocol(format!("this is not {what}: {reason}"))
-    })
+    answer::read(text).map_err(|error| Error::protocol(format!("this is not {what}: {error}")))
 }
 
 #[cfg(test)]
@@ -129,7 +124,7 @@ mod tests {
 
     #[test]
     fn only_what_is_signed_is_read() {
-        let secret = WebhookSecret::from("only we know");
+        let secret = WebhookSecret::try_from("only we know").unwrap();
         let body = br#"{"event":"member.left","agencyId":"ag-1"}"#;
         let signature = secret.sign(body);
         assert_eq!(WebhookDelivery::from_signed(body, &signature, &secret).unwrap().agency_id, "ag-1");
@@ -141,7 +136,10 @@ mod tests {
         }
         let body = br#"{"agent":{"id":"usr-9","username":"mybot"}}"#;
         assert!(PromptRequest::from_signed(body, &secret.sign(body), &secret).is_ok());
-        assert!(PromptRequest::from_signed(body, &WebhookSecret::from("x").sign(body), &secret).is_err());
+        assert!(
+            PromptRequest::from_signed(body, &WebhookSecret::try_from("x").unwrap().sign(body), &secret)
+                .is_err()
+        );
     }
 
     #[test]

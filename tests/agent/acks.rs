@@ -21,7 +21,7 @@ fn a_call_inside_a_handler_gets_its_answer() {
     while handled < 20 {
         if let Event::Message(message) = events.recv_timeout(SOON).unwrap() {
             let command = json!({"agencyId": message.agency_id, "content": "/echo hi", "silent": true});
-            let ack = agent.call("send-message", &command, SOON).unwrap();
+            let ack = agent.raw().call("send-message", &command, SOON).unwrap();
             assert_eq!((&ack["ok"], &ack["content"]), (&json!(true), &json!("hi")), "{ack}");
             handled += 1;
         }
@@ -55,7 +55,7 @@ fn every_call_ends_once_and_in_time() {
         // The link breaks before the answer.
     });
     let agent = scripted(&server);
-    let ask = |n: u32, limit| agent.call("q", &n, limit);
+    let ask = |n: u32, limit| agent.raw().call("q", &n, limit);
     assert_eq!(ask(1, SOON).unwrap(), json!("one"));
     assert_eq!(ask(2, SOON).unwrap(), Value::Null);
     assert_eq!(ask(3, SOON).unwrap(), Value::Null);
@@ -87,7 +87,7 @@ fn many_threads_each_get_their_own_answer() {
             scope.spawn(move || {
                 for n in 0..100 {
                     let n = thread * 100 + n;
-                    assert_eq!(agent.call("q", &n, SOON).unwrap(), json!(n));
+                    assert_eq!(agent.raw().call("q", &n, SOON).unwrap(), json!(n));
                 }
             });
         }
@@ -118,13 +118,13 @@ fn the_server_gets_one_answer_and_only_on_the_link_it_asked_on() {
     };
     let first = next();
     assert!(first.wants_answer());
-    agent.answer(&first, &"oof").unwrap();
+    agent.raw().answer(&first, &"oof").unwrap();
     assert!(!first.wants_answer());
-    assert_eq!(agent.answer(&first.clone(), &"oof").unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(agent.raw().answer(&first.clone(), &"oof").unwrap_err().kind(), ErrorKind::Invalid);
     let second = next();
     let third = next();
     assert!(!third.wants_answer());
-    assert_eq!(agent.answer(&third, &1).unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(agent.answer(&second, &"rab").unwrap_err().kind(), ErrorKind::NotSent);
+    assert_eq!(agent.raw().answer(&third, &1).unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(agent.raw().answer(&second, &"rab").unwrap_err().kind(), ErrorKind::NotSent);
     server.finish(SOON);
 }

@@ -214,7 +214,7 @@ fn messages_of_one_moment_are_told_apart() {
         Response::json(200, newest_first.iter().map(|(id, time)| message(id, time)).collect())
     });
     let agent = scripted(&server);
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     wait_for_message(&events, "m1");
     agent.send("go on").unwrap();

@@ -158,13 +158,39 @@ fn a_queued_command_says_so() {
         assert_eq!(payload, json!({"agencyId": "ag-1", "content": "/build", "silent": true}));
         answer(conn, &id, json!({"ok": true, "command": "build", "queued": true}));
         let (id, _) = next_command(conn);
-        answer(conn, &id, json!("what?"));
+        answer(conn, &id, json!(7));
         conn.recv(SOON);
     });
     let room = in_room(&server);
     let reply = room.command("/build").send().unwrap();
     assert!(reply.ok && reply.queued && reply.content.is_empty(), "{reply:?}");
     assert_eq!(room.command("/build").send().unwrap_err().kind(), ErrorKind::Protocol);
+}
+
+#[test]
+fn an_answer_in_another_form_is_an_answer() {
+    let _watchdog = watchdog(LIMIT);
+    let answers = [
+        json!("done"),
+        json!({"error": {"message": "No such command"}}),
+        json!({"ok": false, "msg": "Not now"}),
+    ];
+    let sent = answers.clone();
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        for form in &sent {
+            let (id, _) = next_command(conn);
+            answer(conn, &id, form.clone());
+        }
+        conn.recv(SOON);
+    });
+    let room = in_room(&server);
+    let replies =
+        answers.map(|form| room.command("/build").send().map_err(|error| format!("{form}: {error}")));
+    let replies = replies.map(|reply| reply.map(|reply| (reply.ok, reply.content)));
+    let expected = [(true, "done"), (false, "No such command"), (false, "Not now")];
+    assert_eq!(replies, expected.map(|(ok, content)| Ok((ok, content.to_owned()))));
 }
 
 #[test]

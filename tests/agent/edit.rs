@@ -35,7 +35,7 @@ fn a_confirmed_edit_is_in_the_room_when_it_returns() {
     stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
     let larry = stage.in_lobby("larry");
     let room = room_of(&larry);
-    let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap();
+    let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap().first;
     // Whichever room is the current one.
     larry.join("elsewhere").unwrap();
     let edited = room.post_edit(&mine.id, " final\n").unwrap();
@@ -58,7 +58,7 @@ fn edits_of_several_threads_each_get_their_own_echo() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let room = room_of(&stage.in_lobby("larry"));
-    let mine = room.post("0").unwrap();
+    let mine = room.post("0").unwrap().first;
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let (room, mine) = (&room, &mine);
@@ -77,7 +77,7 @@ fn a_server_that_changes_the_text_confirms_it_all_the_same() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::with(Sandbox::builder().truncate_content(10));
     let room = room_of(&stage.in_lobby("larry"));
-    let mine = room.post("short").unwrap();
+    let mine = room.post("short").unwrap().first;
     assert_eq!(room.post_edit(&mine.id, "a text that is too long").unwrap().content, "a text tha");
 }
 
@@ -119,7 +119,7 @@ fn an_edit_that_a_broken_link_swallowed_is_sent_again() {
     let agent = Agent::builder().api_url(server.url()).post_timeout(Duration::from_secs(3));
     let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
     let room = agent.join("lobby").unwrap();
-    let mine = room.post("old").unwrap();
+    let mine = room.post("old").unwrap().first;
     assert_eq!(room.post_edit(&mine.id, "new").unwrap().content, "new");
     // What the server makes of a text is what the room shows.
     assert_eq!(room.post_edit(&mine.id, "a rude word").unwrap().content, "****");

@@ -24,7 +24,7 @@ fn next_messages(events: &Events, count: usize) -> Vec<Message> {
 
 fn in_lobby(stage: &Stage, name: &str, policy: LongMessages) -> Agent {
     let agent = stage.builder().long_messages(policy).connect(stage.agent_token(name)).unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent
 }
 
@@ -118,13 +118,13 @@ fn posting_confirms_every_part() {
     let larry = in_lobby(&stage, "larry", split_at_300());
     let room = larry.rooms().remove(0);
     let text = words('a', 200);
-    let parts = room.post_all(&text).unwrap();
+    let parts: Vec<_> = room.post(&text).unwrap().into_iter().collect();
     assert_eq!(parts.len(), 3);
     let joined: Vec<_> = parts.iter().map(|part| part.content.as_str()).collect();
     assert_eq!(joined.join(" "), text);
-    let first = larry.post(Outgoing::new(&text).skill("talk")).unwrap();
+    let first = larry.post(Outgoing::new(&text).skill("talk")).unwrap().first;
     assert_eq!((&first.content, first.metadata.skill()), (&parts[0].content, Some("talk".into())));
-    assert_eq!(room.post_all("short").unwrap().len(), 1);
+    assert!(room.post("short").unwrap().rest.is_empty());
     larry.try_send(&text).unwrap();
     let sent = stage.sandbox.wait_for_events("send-message", 10, SOON);
     assert_eq!(sent.len(), 10);
@@ -164,7 +164,7 @@ fn the_policy_may_be_to_refuse_or_to_send_as_it_is() {
     }
     let bold = in_lobby(&stage, "bold", LongMessages::Send);
     let long = words('a', 3_000);
-    assert_eq!(bold.post(&long).unwrap().content, long);
+    assert_eq!(bold.post(&long).unwrap().first.content, long);
     // A command is one message, however long.
     let larry = in_lobby(&stage, "larry", split_at_300());
     let reply = larry.rooms()[0].command(format!("/echo {long}")).send().unwrap();
@@ -179,7 +179,7 @@ fn an_edit_is_one_message() {
     let stage = Stage::new();
     let larry = in_lobby(&stage, "larry", split_at_300());
     let room = larry.rooms().remove(0);
-    let mine = room.post("short").unwrap();
+    let mine = room.post("short").unwrap().first;
     let error = room.edit(&mine.id, words('a', 100)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("cannot be split"), "{error}");
@@ -201,8 +201,8 @@ fn a_message_that_is_there_in_part_is_not_said_to_be_not_sent() {
     });
     let agent = Agent::builder().api_url(server.url()).long_messages(split_at_300());
     let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
-    agent.join("lobby").unwrap();
-    let error = agent.post_all(words('a', 200)).unwrap_err();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
+    let error = agent.post(words('a', 200)).unwrap_err();
     assert_eq!((error.kind(), error.server_message()), (ErrorKind::MaybeSent, Some("Slow down")));
     assert!(error.to_string().starts_with("1 of 3 parts"), "{error}");
     assert!(!error.is_retryable());

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::common::{SOON, Stage, eventually, watchdog};
 use crustocean::{
-    Agent, Mentions,
-    agent::{ExchangeLimit, RecvError},
+    Agent, Mentions, Message,
+    agent::{Decision, ExchangeLimit, RecvError},
+    rest::HookClient,
 };
 use serde_json::{Value, json};
 
@@ -46,7 +47,6 @@ fn only_what_is_to_be_answered_comes() {
         ("@larry two", guard(2, "active")),
         ("@larry a hop too many", guard(3, "active")),
         ("@larry it is over", guard(1, "closed")),
-        ("@larry from a hook", json!({"webhook": true})),
         ("@larry three", json!({"webhook": true, "heartbeat": true})),
     ] {
         stage.sandbox.say(&lobby, &stage.alice.id, text, metadata).unwrap();
@@ -68,12 +68,56 @@ fn only_what_is_to_be_answered_comes() {
 }
 
 #[test]
-fn hooks_come_to_those_who_ask_for_them() {
+fn what_a_hook_posts_is_answered_and_what_the_platform_says_is_not() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.connect("larry");
+    let client = stage.client();
+    let agency = client.agencies().create("Deploys").send().unwrap().id;
+    client.agencies().add_agent(&agency, "larry").unwrap();
+    let room = larry.join(&agency).unwrap();
+    let commands = client.commands(&agency);
+    let key = commands.create("deploy", "http://127.0.0.1:1/hook").send().unwrap().hook_key.unwrap();
+    let hook = HookClient::builder().api_url(stage.sandbox.url()).build(key).unwrap();
+    let mentions = larry.mentions();
+
+    hook.post(&agency, "the build of nobody is broken").unwrap();
+    hook.post(&agency, "@larry your build is broken").unwrap();
+    room.command("/echo @larry said the platform").visible().send().unwrap();
+    hook.post(&agency, "@larry last").unwrap();
+    assert_eq!(until(&mentions, "last"), ["@larry your build is broken", "@larry last"]);
+
+    // Who wants the platform's words as well can have them.
+    let mentions = larry.mentions().system(true);
+    room.command("/echo @larry last").visible().send().unwrap();
+    assert_eq!(until(&mentions, "last"), ["@larry last"]);
+}
+
+#[test]
+fn the_result_of_ones_own_command_is_nothing_to_answer() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
     let lobby = stage.sandbox.lobby_id();
-    let mentions = larry.mentions().hooks(true);
+    let result = |id: &str| -> Message {
+        let message = json!({
+            "id": id, "agency_id": lobby, "content": "@larry rolled a 6", "type": "tool_result", "metadata": {"webhook": true},
+            "created_at": "2026-01-01T00:00:00.000Z", "sender_id": "system", "sender_username": "dicebot",
+        });
+        serde_json::from_value(message).unwrap()
+    };
+    let reply = larry.rooms()[0].command("/echo x").visible().send().unwrap();
+    assert_eq!(larry.decide(&result(reply.message_id.unwrap().as_str())), Decision::FromSystem);
+    assert!(larry.should_respond(&result("of somebody else")));
+}
+
+#[test]
+fn what_comes_again_is_asked_once() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let lobby = stage.sandbox.lobby_id();
+    let mentions = larry.mentions();
     let say = |id: &str, text: &str| {
         let message = json!({
             "id": id, "agency_id": lobby, "content": text, "type": "tool_result", "metadata": {"webhook": "h-1"},

@@ -37,7 +37,7 @@ fn every_setting_and_every_call_takes_no_limit() {
     let events = agent.events();
 
     room.send("sent").unwrap();
-    let posted = room.post("posted").unwrap();
+    let posted = room.post("posted").unwrap().first;
     room.edit(&posted.id, "edited").unwrap();
     room.post_edit(&posted.id, "edited again").unwrap();
     let mut editor = room.editor("first").unwrap().every(NONE);
@@ -83,7 +83,7 @@ fn a_call_without_a_limit_gets_its_ack() {
     for transport in [Transport::Auto, Transport::WebSocket] {
         let agent = without_limits().transport(transport).api_url(server.url());
         let agent = agent.connect("sk_x".parse().unwrap()).unwrap();
-        assert_eq!(agent.call("question", &1, NONE).unwrap(), json!(7));
+        assert_eq!(agent.raw().call("question", &1, NONE).unwrap(), json!(7));
         agent.close().unwrap();
     }
 }
@@ -96,7 +96,7 @@ fn a_long_message_without_a_limit_goes_out_in_parts() {
     let agent = without_limits().long_messages(long).api_url(stage.sandbox.url());
     let agent = agent.connect(stage.agent_token("larry")).unwrap();
     let events = agent.events();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent.send(format!("{} end", "word ".repeat(100))).unwrap();
     wait_for_message(&events, "end");
     agent.close().unwrap();

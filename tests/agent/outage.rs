@@ -21,7 +21,7 @@ fn back_after_an_outage_with_the_session_expired_meanwhile() {
     let stage = Stage::new();
     let (weather, agent) = behind_weather(&stage);
     stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
-    agent.join("elsewhere").unwrap();
+    agent.set_home(&agent.join("elsewhere").unwrap()).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     stage.sandbox.expire_sessions();
@@ -49,7 +49,7 @@ fn a_half_open_link_is_noticed_and_nothing_said_into_it_is_called_sent() {
     let heartbeat = Duration::from_secs(1);
     let stage = Stage::with(Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
     let (weather, agent) = behind_weather(&stage);
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     weather.freeze(Duration::from_secs(20));
     let frozen = Instant::now();

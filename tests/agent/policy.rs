@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{Conn, SOON, ScriptedServer, wait_for, watchdog};
+use crate::common::{Conn, Response, SOON, ScriptedServer, wait_for, watchdog};
 use crustocean::{
     Agent, Error, ErrorKind, Event, Events,
     agent::{AgentBuilder, Reconnect, SentAway, Transport},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
@@ -60,7 +60,7 @@ fn the_end(agent: &Agent, mut events: Events) -> (Vec<Event>, Error) {
     assert!(events.next().is_none());
     assert!(!agent.is_connected());
     let started = Instant::now();
-    assert_eq!(agent.emit("hello", &()).unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(agent.raw().emit("hello", &()).unwrap_err().kind(), ErrorKind::Closed);
     agent.reconnect_now();
     assert!(started.elapsed() < SOON, "nobody waits for a connection that will not come");
     (before, error)
@@ -139,7 +139,7 @@ fn t101_retry_after_is_honoured_unless_somebody_is_in_a_hurry() {
     assert_eq!((attempt, retry_in), (2, LATER));
     agent.reconnect_now();
     assert_eq!(next_connect(&events), 3);
-    agent.emit("hello", &()).unwrap();
+    agent.raw().emit("hello", &()).unwrap();
     assert_eq!(server.connections().len(), 4);
 }
 
@@ -222,6 +222,93 @@ fn t59_after_a_refusal_it_comes_back_slowly() {
     agent.reconnect_now();
     assert_eq!(next_connect(&events), 3);
     assert_eq!(tokens.lock().unwrap().len(), 5);
+}
+
+/// Refuses every CONNECT but the first with these words.
+fn in_trouble(words: &'static str, from: usize) -> ScriptedServer {
+    ScriptedServer::start(move |conn| {
+        if conn.index < from {
+            conn.handshake();
+        } else {
+            conn.open(Duration::from_secs(25), Duration::from_secs(20));
+            conn.next_text("CONNECT");
+            conn.send_text(format!(r#"44{{"message":"{words}"}}"#));
+            conn.until_gone(SOON);
+        }
+    })
+}
+
+fn exchanges(server: &ScriptedServer) -> usize {
+    server.requests().iter().filter(|request| request.path == "/api/auth/agent").count()
+}
+
+#[test]
+fn trouble_of_the_server_is_no_matter_of_the_token() {
+    let _watchdog = watchdog(LIMIT);
+    let server = in_trouble("Try later", 0);
+    let error = builder(&server).connect("sk_x".parse().unwrap()).unwrap_err();
+    assert_eq!((error.is_retryable(), error.is_auth()), (true, false), "{error}");
+    assert_eq!(error.server_message(), Some("Try later"));
+    assert_eq!((server.connections().len(), exchanges(&server)), (1, 1), "a new session would not help");
+}
+
+#[test]
+fn trouble_of_the_server_is_tried_again_soon() {
+    let _watchdog = watchdog(LIMIT);
+    let server = in_trouble("Server is full", 1);
+    let (agent, events) = connect(builder(&server).when_refused(SentAway::Stop));
+    let mut waits = Vec::new();
+    for _ in 0..7 {
+        let (_, retry_in, error) = next_failure(&events);
+        assert!(error.is_retryable(), "{error}");
+        waits.push(retry_in);
+        agent.reconnect_now();
+    }
+    assert!(waits[0] <= Duration::from_secs(1), "{waits:?}");
+    assert!(waits.iter().all(|wait| *wait <= Duration::from_secs(30)), "{waits:?}");
+    assert!(waits[6] >= Duration::from_secs(15), "{waits:?}");
+    assert_eq!(exchanges(&server), 1);
+}
+
+#[test]
+fn a_session_that_was_just_issued_is_not_exchanged_each_time() {
+    let _watchdog = watchdog(LIMIT);
+    let server = in_trouble("Invalid session", 1);
+    let (agent, events) = connect(builder(&server));
+    for _ in 0..5 {
+        let (_, _, error) = next_failure(&events);
+        assert_eq!(error.kind(), ErrorKind::Unauthorized);
+        agent.reconnect_now();
+    }
+    // When it connected, and once after the first refusal.
+    assert_eq!(exchanges(&server), 2);
+}
+
+#[test]
+fn an_endpoint_that_refuses_every_session_is_believed() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.until_gone(LIMIT);
+    });
+    server.on("GET", "/api/runs/run-1", |_| Response::json(401, json!({"error": "No."})));
+    server.on("GET", "/api/auth/me", |_| Response::json(200, json!({"id": "u", "username": "larry"})));
+    let (agent, _events) = connect(builder(&server));
+    for _ in 0..12 {
+        let error = agent.client().runs().get(&"run-1".into()).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(401)), "{error}");
+        // The session is good for others, so it may have ended each time.
+        agent.client().account().me().unwrap();
+    }
+    assert_eq!(exchanges(&server), 2);
+    // Many of them do not use up what a reconnect needs, either.
+    for number in 0..20 {
+        let path = format!("/api/runs/other-{number}");
+        server.on("GET", &path, |_| Response::json(401, json!({"error": "No."})));
+        agent.client().runs().get(&format!("other-{number}").as_str().into()).unwrap_err();
+        agent.client().account().me().unwrap();
+    }
+    assert!(exchanges(&server) <= 5, "{}", exchanges(&server));
 }
 
 #[test]

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn polling(stage: &Stage, name: &str) -> Agent {
     let builder = stage.builder().transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token(name)).expect("connects by polling");
-    agent.join("lobby").expect("joins the lobby");
+    agent.set_home(&agent.join("lobby").expect("joins the lobby")).expect("joins the lobby");
     agent
 }
 
@@ -35,7 +35,7 @@ fn everything_that_an_agent_does_works_over_polling() {
     larry.reply(&question, "an answer").unwrap();
     wait_for_message(&bens, "an answer");
 
-    let posted = larry.post("a draft").unwrap();
+    let posted = larry.post("a draft").unwrap().first;
     larry.edit(&posted, "the final text").unwrap();
     wait_for(&bens, "the edit", |event| match event {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),
@@ -43,7 +43,7 @@ fn everything_that_an_agent_does_works_over_polling() {
     });
     // Larger than a message is by itself.
     let large = json!({"agencyId": stage.sandbox.lobby_id(), "content": "x".repeat(20_000)});
-    larry.emit("send-message", &large).unwrap();
+    larry.raw().emit("send-message", &large).unwrap();
     wait_for_message(&bens, &"x".repeat(20_000));
     larry.close().unwrap();
 }
@@ -162,7 +162,7 @@ fn auto_falls_back_and_the_others_do_not() {
         let builder = || Agent::builder().api_url(gate.url()).handshake_timeout(limit);
 
         let agent = builder().connect(stage.agent_token("larry")).unwrap();
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         // It remembers what worked.
         let events = agent.events();
@@ -220,7 +220,7 @@ fn alive(server: &PollServer, agent: &Agent, events: &Events) {
         Event::Other(raw) if raw.name() == "alive" => Some(()),
         _ => None,
     });
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn acks_work_both_ways() {
     let agent = connect(&server);
     let events = agent.events();
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| agent.call("sum", &[1, 2], SOON).unwrap());
+        let asking = scope.spawn(|| agent.raw().call("sum", &[1, 2], SOON).unwrap());
         let post = server.posts(1).remove(0);
         let id: String = post[2..].chars().take_while(char::is_ascii_digit).collect();
         server.say(&format!("43{id}[3]"));
@@ -290,7 +290,7 @@ fn acks_work_both_ways() {
         Event::Other(raw) if raw.name() == "question" => Some(raw),
         _ => None,
     });
-    agent.answer(&question, &"yes").unwrap();
+    agent.raw().answer(&question, &"yes").unwrap();
     assert_eq!(server.posts(2)[1], r#"4317["yes"]"#);
 }
 
@@ -370,22 +370,22 @@ fn b48_only_the_status_of_a_post_decides() {
     let server = PollServer::start();
     let agent = connect(&server);
     server.answer_post(Response::text(200, "not ok"));
-    agent.emit("a", &1).unwrap();
+    agent.raw().emit("a", &1).unwrap();
     server.answer_post(Response::text(413, "too big"));
-    let error = agent.emit("b", &2).unwrap_err();
+    let error = agent.raw().emit("b", &2).unwrap_err();
     assert_eq!((error.kind(), error.status()), (ErrorKind::Invalid, Some(413)), "{error}");
-    agent.emit("c", &3).unwrap();
-    let error = agent.emit("d", &"x".repeat(100_001)).unwrap_err();
+    agent.raw().emit("c", &3).unwrap();
+    let error = agent.raw().emit("d", &"x".repeat(100_001)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "the server's maxPayload: {error}");
     assert_eq!((server.sessions(), server.posts(3).len()), (1, 3));
 
     // Whether it arrived nobody knows, and it is not repeated.
     server.answer_post(Response::text(502, "a gateway's"));
-    let error = agent.emit("e", &5).unwrap_err();
+    let error = agent.raw().emit("e", &5).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     // The server says that it did not look: the next session takes it.
     server.answer_post(Response::json(400, json!({"code": 1, "message": "Session ID unknown"})));
-    agent.emit("f", &6).unwrap();
+    agent.raw().emit("f", &6).unwrap();
     let posts = server.posts(6);
     assert_eq!(posts.iter().filter(|post| post.contains("\"e\"")).count(), 1, "{posts:?}");
     assert_eq!(posts.iter().filter(|post| post.contains("\"f\"")).count(), 2, "{posts:?}");
@@ -424,5 +424,5 @@ fn b52_a_flood_of_cookies_is_bounded() {
     let cookie = server.polls().last().unwrap().header("cookie").unwrap().to_owned();
     assert_eq!(cookie.split("; ").count(), 32);
     assert!(cookie.contains("AWSALB=machine-1"), "the sticky one stays");
-    agent.emit("still", &1).unwrap();
+    agent.raw().emit("still", &1).unwrap();
 }

@@ -17,13 +17,14 @@ fn is_connected(event: Event) -> Option<()> {
 }
 
 #[test]
-fn a_cut_link_comes_back_with_its_rooms_and_its_current_room() {
+fn a_cut_link_comes_back_with_its_rooms_and_its_home() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     stage.sandbox.add_agency("First", &stage.alice.id).unwrap();
     let agent = stage.connect("larry");
-    agent.join("first").unwrap();
-    let lobby = agent.join("lobby").unwrap();
+    let first = agent.join("first").unwrap();
+    agent.set_home(&first).unwrap();
+    agent.join("lobby").unwrap();
     let events = agent.events();
     wait_for(&events, "the first link", is_connected);
 
@@ -37,7 +38,7 @@ fn a_cut_link_comes_back_with_its_rooms_and_its_current_room() {
     wait_for(&events, "the second link", is_connected);
     // Sent without a look at the connection: it waits until the rooms are joined again.
     agent.send("back").unwrap();
-    assert_eq!(&wait_for_message(&events, "back").agency_id, lobby.id());
+    assert_eq!(&wait_for_message(&events, "back").agency_id, first.id());
     let joins = stage.sandbox.events().iter().filter(|(name, _)| name == "join-agency").count();
     assert_eq!((joins, stage.sandbox.connections()), (4, 1));
 }

@@ -27,7 +27,7 @@ fn all_member_agencies_are_joined_at_once() {
         client.agencies().add_agent(&agency.id, "larry").unwrap();
     }
     stage.sandbox.add_agency("Not Mine", &stage.alice.id).unwrap();
-    larry.join("lobby").unwrap();
+    larry.set_home(&larry.join("lobby").unwrap()).unwrap();
     stage.sandbox.clear_records();
     let rooms = larry.join_all().unwrap();
     assert_eq!(slugs(&rooms), ["blue", "green", "lobby", "red"]);

@@ -77,11 +77,11 @@ fn a_member_of_the_room_answers() {
     let run = room.start_run(Trigger::none()).unwrap();
     let answered = ask(&stage, &run, 1, |run, id| {
         let answer = json!({"agencyId": room.id(), "runId": run, "permissionId": id, "decision": "approve"});
-        member.emit("agent-run-permission-response", &answer).unwrap();
+        member.raw().emit("agent-run-permission-response", &answer).unwrap();
     });
     assert!(answered.is_granted());
     let stop = json!({"agencyId": room.id(), "runId": run.id(), "action": "stop"});
-    member.emit("agent-run-interrupt", &stop).unwrap();
+    member.raw().emit("agent-run-interrupt", &stop).unwrap();
     assert_eq!(run.wait_interrupt(SOON).unwrap().unwrap().action, InterruptAction::Stop);
     assert_by_the_rules(&stage);
 }
@@ -208,14 +208,14 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
         conn.accept_join();
         let start = conn.expect_event("agent-run-start");
         let message = "x".repeat(100_000);
-        for _ in 0..500 {
+        for _ in 0..200 {
             let more = json!({"runId": start["runId"], "action": "adjust", "message": message});
             conn.send_event("agent-run-interrupt", more);
         }
         conn.send_event("agent-run-interrupt", json!({"runId": start["runId"], "action": "stop"}));
         let end = conn.expect_event("agent-run-error");
         assert!(end.to_string().len() < 900_000);
-        conn.recv(SOON);
+        conn.until_gone(SOON);
     });
     let agent = scripted(&server);
     let room = agent.join("ag-1").unwrap();
@@ -225,7 +225,7 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
     let run = room.start_run(Trigger::none()).unwrap();
     eventually("the stop is seen", || run.is_stopped());
     let taken = std::iter::from_fn(|| run.interrupt()).count();
-    assert!((1..=90).contains(&taken), "{taken} of 500 times 100 kB");
+    assert!((1..=90).contains(&taken), "{taken} of 200 times 100 kB");
     run.error("enough").unwrap();
     agent.close().unwrap();
     consumer.join().unwrap();

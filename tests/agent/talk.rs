@@ -53,7 +53,7 @@ fn a_reply_goes_where_the_message_came_from_and_counts_hops() {
     let question = wait_for_message(&larrys, "@larry?");
     larry.reply(&question, "@ben what do you think?").unwrap();
     let first = wait_for_message(&bens, "what do you think");
-    assert_ne!(first.agency_id.as_str(), elsewhere, "the current room is another one");
+    assert_ne!(first.agency_id.as_str(), elsewhere, "the room joined last is another one");
     let guard = first.loop_guard().unwrap();
     assert_eq!((guard.hop, guard.limit()), (1, 20));
 
@@ -144,7 +144,7 @@ fn an_invitation_can_be_followed() {
     });
     assert_eq!(invitation.agency_id, agency.id);
     assert_eq!(invitation.agency.unwrap().slug, "back-room");
-    larry.join(&invitation.agency_id).unwrap();
+    larry.set_home(&larry.join(&invitation.agency_id).unwrap()).unwrap();
     larry.send("thank you").unwrap();
     wait_for_message(&larry.events(), "thank you");
 }
@@ -155,7 +155,7 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
     let stage = Stage::new();
     let larry = stage.connect("larry");
     assert_eq!(larry.send("hello?").unwrap_err().kind(), ErrorKind::Invalid, "in no room");
-    larry.join("lobby").unwrap();
+    larry.set_home(&larry.join("lobby").unwrap()).unwrap();
     assert_eq!(larry.send("  ").unwrap_err().kind(), ErrorKind::Invalid);
     // A long text is split; metadata cannot be.
     let error = larry.send(Outgoing::new("hi").with("blob", "x".repeat(2_000_000))).unwrap_err();
@@ -195,4 +195,36 @@ fn an_event_that_cannot_be_decoded_costs_nothing_but_itself() {
     wait_for_message(&events, "next");
     assert!(stage.sandbox.wait_for_event("join-agency", SOON).is_some());
     assert_eq!(stage.sandbox.connections(), 1);
+}
+
+#[test]
+fn an_agent_speaks_at_home_whatever_it_joins() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
+    let larry = stage.builder().connect_and_join(stage.agent_token("larry"), "lobby").unwrap();
+    let home = larry.home().unwrap();
+    assert_eq!((home.id().as_str(), home.slug()), (&*stage.sandbox.lobby_id(), Some("lobby")));
+    let elsewhere = larry.join("elsewhere").unwrap();
+    assert_eq!(larry.post("at home").unwrap().first.agency_id, *home.id());
+    assert_eq!(elsewhere.post("elsewhere").unwrap().first.agency_id, *elsewhere.id());
+    elsewhere.try_send("there, too").unwrap();
+    let there = wait_for_message(&larry.events(), "there, too");
+    assert_eq!(there.agency_id, *elsewhere.id());
+    // An answer may be given in another room than the message was said in, and is one hop further all the same.
+    home.reply(&there, "answered at home").unwrap();
+    let answer = wait_for_message(&larry.events(), "answered at home");
+    assert_eq!((&answer.agency_id, answer.loop_guard().unwrap().hop), (home.id(), 1));
+
+    // Once and for all.
+    larry.set_home(&home).unwrap();
+    assert_eq!(larry.set_home(&elsewhere).unwrap_err().kind(), ErrorKind::Invalid);
+    let ben = stage.connect("ben");
+    let room = ben.join("lobby").unwrap();
+    let error = ben.send("where am I?").unwrap_err();
+    assert!(error.kind() == ErrorKind::Invalid && error.to_string().contains("set_home"), "{error}");
+    ben.set_home(&room).unwrap();
+    ben.send("here").unwrap();
+    room.leave().unwrap_err();
+    assert_eq!(ben.send("gone").unwrap_err().kind(), ErrorKind::Invalid);
 }

@@ -160,7 +160,7 @@ fn a_new_connection_is_told_at_once() {
         let text = conn.recv_text(Duration::from_secs(3)).expect("a refresh");
         assert!(text.contains("agent-thinking") && text.contains("true"), "{text}");
         told.send(()).unwrap();
-        conn.recv(SOON);
+        conn.until_gone(SOON);
     });
     let agent = scripted(&server);
     let thinking = agent.join("ag-1").unwrap().thinking("still");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::common::{SOON, ScriptedServer, scripted, watchdog};
-use crustocean::{Message, Outgoing, model::MessageType};
+use crustocean::{Message, MessageId, Outgoing, model::MessageType};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -59,9 +59,10 @@ fn every_frame_is_what_the_official_client_sends() {
 
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();
+    agent.set_home(&room).unwrap();
     agent.send("  Hello\n").unwrap();
     agent.send(Outgoing::new("Hello").kind(MessageType::ToolResult).with("skill", "greeter")).unwrap();
-    room.edit(&"msg-1".into(), "Hello again").unwrap();
+    room.edit(&MessageId::from("msg-1"), "Hello again").unwrap();
     let message: Message = serde_json::from_value(json!({
         "id": "msg-2", "agency_id": "ag-1", "content": "@mybot", "created_at": "2026-03-05T10:00:00.000Z",
         "sender_id": "usr-1", "sender_username": "alice",

@@ -37,7 +37,7 @@ pub fn lost_within(
         } else {
             conn.send_event("alive", json!(conn.index));
             conn.expect_event("yes");
-            conn.recv(SOON);
+            linger(conn, SOON);
         }
     });
     let agent = scripted(&server);
@@ -70,7 +70,7 @@ fn is_well(agent: &Agent, events: &Events) {
         Event::Other(raw) if raw.name() == "alive" => Some(()),
         _ => None,
     });
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
 }
 
 /// The server does something on the first connection that the agent has to bear. Returns the events it made of it.
@@ -83,7 +83,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
         while conn.next_text("a pong") != "3" {}
         conn.send_event("alive", json!(0));
         conn.expect_event("yes");
-        conn.recv(SOON);
+        linger(conn, SOON);
     });
     let agent = scripted(&server);
     let events = agent.events();
@@ -96,7 +96,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
             event => seen.push(event),
         }
     }
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
     seen
@@ -115,7 +115,7 @@ pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, St
             conn.handshake();
             conn.send_event("alive", json!(0));
             conn.expect_event("yes");
-            conn.recv(SOON);
+            linger(conn, SOON);
         }
     });
     let connect = || {

@@ -11,6 +11,7 @@
 )]
 
 mod gate;
+mod held;
 pub mod hostile;
 mod http;
 mod poller;
@@ -24,6 +25,7 @@ mod watchdog;
 mod weather;
 
 pub use gate::{Gate, Upgrades};
+pub use held::HeldPath;
 pub use http::{Request, Response};
 pub use poller::PollServer;
 pub use programs::PROGRAMS;

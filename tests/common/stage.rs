@@ -52,7 +52,7 @@ impl Stage {
     /// A new agent in the lobby.
     pub fn in_lobby(&self, name: &str) -> Agent {
         let agent = self.connect(name);
-        agent.join("lobby").expect("joins the lobby");
+        agent.set_home(&agent.join("lobby").expect("joins the lobby")).expect("joins the lobby");
         agent
     }
 

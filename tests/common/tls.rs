@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType,
+    date_time_ymd,
 };
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::PrivateKeyDer;
@@ -67,6 +68,17 @@ impl Authority {
     /// A good certificate for this name or address.
     pub fn identity(&self, name: &str) -> Identity {
         self.sign(leaf(name))
+    }
+
+    /// One that has `localhost` where no names of hosts belong any more: the common name. The alternative names are
+    /// of another kind.
+    pub fn common_name_only(&self, email: Option<&str>) -> Identity {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, "localhost");
+        if let Some(email) = email {
+            params.subject_alt_names.push(SanType::Rfc822Name(email.try_into().expect("an address")));
+        }
+        self.sign(params)
     }
 
     /// One for `localhost` whose time is over.

@@ -119,7 +119,8 @@ impl Weather {
             match dice.below(7) {
                 0 | 1 => shared.cut(),
                 6 => shared.reset(),
-                2 => self.freeze(dice.millis(200, 3000)),
+                // As long as a server that is stopped and goes on.
+                2 => self.freeze(dice.millis(200, 6000)),
                 3 => shared.delay_ms.store(dice.below(40), Ordering::SeqCst),
                 4 => shared.delay_ms.store(0, Ordering::SeqCst),
                 _ => self.outage(dice.millis(100, 700)),

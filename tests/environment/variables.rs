@@ -50,6 +50,11 @@ fn in_the_child() {
             let user = PersonalAccessToken::from_env().unwrap_err();
             refused(&user, ErrorKind::Invalid, "begins with \"cru_\"");
         }
+        "not set by a program" => {
+            refused(&AgentToken::from_env().unwrap_err(), ErrorKind::Invalid, "AGENT_TOKEN: the agent token");
+            let user = PersonalAccessToken::from_env().unwrap_err();
+            refused(&user, ErrorKind::Invalid, "CRUSTOCEAN_TOKEN: the personal access token");
+        }
         "website" => {
             refused(&Client::anonymous().unwrap_err(), ErrorKind::Config, "https://api.crustocean.chat");
         }
@@ -71,5 +76,8 @@ fn tokens_and_the_url_come_from_the_environment() {
     run("client", &[url, ("CRUSTOCEAN_TOKEN", &stage.alice.token)]);
     run("nothing", &[url]);
     run("mixed up", &[url, ("AGENT_TOKEN", "cru_hush"), ("CRUSTOCEAN_TOKEN", "sk_hush")]);
+    for word in ["null", "undefined", "\"sk_hush\""] {
+        run("not set by a program", &[url, ("AGENT_TOKEN", word), ("CRUSTOCEAN_TOKEN", word)]);
+    }
     run("website", &[("CRUSTOCEAN_API_URL", "https://crustocean.chat")]);
 }

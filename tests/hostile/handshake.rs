@@ -152,7 +152,10 @@ fn b16_a_redirect_is_named_and_not_followed() {
         answer(conn, &format!("HTTP/1.1 307 There\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"));
     });
     assert_eq!(error.status(), Some(307));
-    assert!(error.to_string().contains(&target) && again.contains(&target), "{error}");
+    // The host only: the rest may quote what was sent.
+    for text in [error.to_string(), again] {
+        assert!(text.contains("a redirect to 127.0.0.1,") && !text.contains("/socket.io/"), "{text}");
+    }
     trap.set_nonblocking(true).unwrap();
     assert!(trap.accept().is_err(), "nobody went there");
 }
@@ -296,13 +299,13 @@ fn b22_b23_wild_numbers_in_the_open_packet() {
                 conn.heartbeat();
             }
             conn.expect_event("done");
-            conn.recv(SOON);
+            linger(conn, SOON);
         });
         let agent = scripted(&server);
         std::thread::sleep(Duration::from_millis(2300));
         assert!(agent.is_connected(), "{json}");
         // 1 KiB is taken whatever maxPayload says.
-        agent.emit("done", &"x".repeat(900)).unwrap();
+        agent.raw().emit("done", &"x".repeat(900)).unwrap();
         agent.close().unwrap();
         server.finish(SOON);
     });

@@ -117,7 +117,7 @@ fn b30_t67_acks_without_payload_and_late_refusals() {
     });
     let agent = scripted(&server);
     for answer in [json!(null), json!(null), json!(false), json!(null), json!([1, 2]), json!("\u{fffd}")] {
-        assert_eq!(agent.call("q", &1, SOON).unwrap(), answer);
+        assert_eq!(agent.raw().call("q", &1, SOON).unwrap(), answer);
     }
     std::thread::sleep(Duration::from_millis(200));
     assert!(agent.is_connected());
@@ -170,7 +170,7 @@ fn b32_the_largest_ack_id_and_leading_zeros() {
     let agent = scripted(&server);
     for event in agent.events().filter_map(Result::ok) {
         match event {
-            Event::Other(raw) => agent.answer(&raw, &"oof").unwrap(),
+            Event::Other(raw) => agent.raw().answer(&raw, &"oof").unwrap(),
             Event::Disconnected { .. } => break,
             _ => {}
         }
@@ -488,9 +488,9 @@ fn b54_a_message_the_server_hangs_up_on_is_not_repeated() {
     });
     let agent = scripted(&server);
     // With an ack it is known to have ended badly.
-    let error = agent.call("poison", &1, SOON).unwrap_err();
+    let error = agent.raw().call("poison", &1, SOON).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::MaybeSent), "{error}");
-    agent.emit("poison", &2).unwrap();
+    agent.raw().emit("poison", &2).unwrap();
     wait_for(&agent.events(), "the second loss", {
         let mut losses = 0;
         move |event| {
@@ -498,7 +498,7 @@ fn b54_a_message_the_server_hangs_up_on_is_not_repeated() {
             (losses == 2).then_some(())
         }
     });
-    agent.emit("food", &3).unwrap();
+    agent.raw().emit("food", &3).unwrap();
     let (index, text) = told.recv_timeout(SOON).unwrap();
     assert_eq!((index, text.as_str()), (2, r#"42["food",3]"#));
     assert_eq!(poison.load(Ordering::SeqCst), 2);
@@ -518,12 +518,12 @@ fn r135_t88_what_is_too_large_for_the_server_is_refused_here() {
     });
     let agent = scripted(&server);
     let frame = |size: usize| "x".repeat(size - r#"42["big",""]"#.len());
-    let error = agent.emit("big", &frame(2001)).unwrap_err();
+    let error = agent.raw().emit("big", &frame(2001)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid);
     assert!(error.to_string().contains("at most 2000"), "{error}");
-    assert_eq!(agent.call("big", &frame(2001), SOON).unwrap_err().kind(), ErrorKind::Invalid);
-    agent.emit("big", &frame(2000)).unwrap();
-    agent.emit("after", &1).unwrap();
+    assert_eq!(agent.raw().call("big", &frame(2001), SOON).unwrap_err().kind(), ErrorKind::Invalid);
+    agent.raw().emit("big", &frame(2000)).unwrap();
+    agent.raw().emit("after", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
 }
@@ -537,12 +537,12 @@ fn t70_t93_reserved_names_and_the_time_after_the_end() {
     });
     let agent = scripted(&server);
     for name in ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"] {
-        assert_eq!(agent.emit(name, &1).unwrap_err().kind(), ErrorKind::Invalid, "{name}");
+        assert_eq!(agent.raw().emit(name, &1).unwrap_err().kind(), ErrorKind::Invalid, "{name}");
     }
     let other = agent.clone();
     agent.close().unwrap();
-    assert!(other.emit("x", &1).unwrap_err().is_closed());
-    assert!(other.call("x", &1, SOON).unwrap_err().is_closed());
+    assert!(other.raw().emit("x", &1).unwrap_err().is_closed());
+    assert!(other.raw().call("x", &1, SOON).unwrap_err().is_closed());
     server.finish(SOON);
 }
 

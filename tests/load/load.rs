@@ -9,19 +9,19 @@ use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::{Agent, Event};
 use serde_json::json;
 
-const LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 const PATIENT: Duration = Duration::from_secs(20);
 /// Generous: what an attack must not reach, not what is usual.
 const MUCH: u64 = 64 << 10;
 
 /// Held by a test as long as it measures.
-fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs something, and says how much resident memory it took at its height and how much processor time in all.
-fn measure(work: impl FnOnce()) -> (u64, Duration) {
+pub(crate) fn measure(work: impl FnOnce()) -> (u64, Duration) {
     let before = Usage::now();
     let (stop, stopped) = mpsc::channel::<()>();
     let watch = std::thread::spawn(move || {
@@ -134,7 +134,7 @@ fn b05_many_pings_for_a_moment_are_no_flood() {
     });
     let agent = scripted(&server);
     wait_for(&agent.events(), "done", |event| matches!(event, Event::Other(_)).then_some(()));
-    agent.emit("yes", &1).unwrap();
+    agent.raw().emit("yes", &1).unwrap();
     agent.close().unwrap();
     server.finish(SOON);
 }
@@ -238,7 +238,7 @@ fn t213_a_peer_that_sends_and_never_reads() {
             let text = "y".repeat(100_000);
             loop {
                 let started = Instant::now();
-                if let Err(error) = agent.emit("y", &text) {
+                if let Err(error) = agent.raw().emit("y", &text) {
                     return (error, started.elapsed());
                 }
             }

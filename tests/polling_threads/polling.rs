@@ -18,7 +18,7 @@ fn one_thread_as_with_a_websocket() {
     let stage = Stage::new();
     let builder = stage.builder().transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token("larry")).unwrap();
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     // A thread gives itself its name.
     eventually("the keeper runs", || threads() == 1);

@@ -32,7 +32,7 @@ fn idle(what: &str) {
 
 #[test]
 fn next_to_nothing() {
-    let _watchdog = watchdog(Duration::from_secs(180));
+    let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(180)));
 
     // A thousand links, each cut as soon as it is up.
     let server = ScriptedServer::start(|conn| {

@@ -13,3 +13,12 @@
 mod common;
 
 mod agent;
+mod sockets;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Held by a test as long as it measures.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

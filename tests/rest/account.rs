@@ -166,7 +166,7 @@ fn what_is_set_up_for_hosted_agents() {
     assert_eq!(fetch().unwrap(), HostedConfig::default());
     for (answer, kind) in [
         (Response::text(401, r#"{"error":"unknown token sk_1"}"#), ErrorKind::Unauthorized),
-        (Response::text(200, r#"{"config_yaml":["do_not_print_me"]}"#), ErrorKind::Protocol),
+        (Response::text(200, r#"["do_not_print_me"]"#), ErrorKind::Protocol),
     ] {
         api.answers(answer);
         let error = fetch().unwrap_err();

@@ -89,7 +89,7 @@ fn the_whole_page() {
     let subscription = client
         .webhooks(&team.id)
         .create("https://example.com/events", [WebhookEvent::MessageCreated])
-        .secret("only we know")
+        .secret("only we know".parse().unwrap())
         .send()
         .unwrap();
     assert_eq!(client.webhooks(&team.id).list().unwrap()[0].id, subscription.id);

@@ -86,7 +86,7 @@ fn odd_answers_are_errors_too() {
     let client = api.client();
     for (response, kind, status) in [
         (Response::text(200, HTML).header("Content-Type", "text/html"), ErrorKind::Protocol, Some(200)),
-        (Response::text(200, HTML), ErrorKind::Protocol, None),
+        (Response::text(200, HTML), ErrorKind::Protocol, Some(200)),
         (Response::text(200, ""), ErrorKind::Protocol, None),
         (Response::text(204, ""), ErrorKind::Protocol, None),
         (Response::text(200, r#"{"id":"usr-1","#), ErrorKind::Protocol, None),

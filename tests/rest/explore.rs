@@ -183,6 +183,53 @@ fn a_server_that_knows_no_offset_does_not_trap_us() {
     assert_eq!(client.explore().users().iter().map(Result::unwrap).count(), 2);
 }
 
+/// A list of so many users, newest first, that grows by `added` before each page but the first. Ten are there at the
+/// start.
+fn growing(added: usize) -> (ScriptedServer, Client) {
+    let server = ScriptedServer::start(|_| {});
+    let fetched = std::sync::atomic::AtomicUsize::new(0);
+    server.on_all(move |request| {
+        // It stops growing at some time.
+        let grown = added * fetched.fetch_add(1, std::sync::atomic::Ordering::Relaxed).min(40);
+        let offset = request.query.split('&').find_map(|part| part.strip_prefix("offset=")?.parse().ok());
+        let list = (0..10 + grown).rev().skip(offset.unwrap_or(0)).take(3);
+        Response::json(200, list.map(|n| json!({"username": format!("u{n}")})).collect())
+    });
+    let client = Client::builder().api_url(server.url()).anonymous().unwrap();
+    (server, client)
+}
+
+#[test]
+fn a_list_that_grows_is_walked_to_its_end_all_the_same() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    // Three are a page: the next one repeats the last one exactly.
+    for added in [1, 2, 3, 4, 6, 7, 9] {
+        let (_server, client) = growing(added);
+        let names: Vec<String> = client.explore().users().iter().map(|user| user.unwrap().username).collect();
+        for n in 0..10 {
+            let name = format!("u{n}");
+            let count = names.iter().filter(|other| **other == name).count();
+            assert_eq!(count, 1, "{name} of a list that grows by {added}: {names:?}");
+        }
+        let distinct: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+    }
+}
+
+#[test]
+fn pages_that_alternate_come_to_an_end() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let server = ScriptedServer::start(|_| {});
+    let turn = std::sync::atomic::AtomicUsize::new(0);
+    server.on_all(move |_| {
+        let page = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 2;
+        Response::json(200, json!([{"username": format!("a{page}")}, {"username": format!("b{page}")}]))
+    });
+    let client = Client::builder().api_url(server.url()).anonymous().unwrap();
+    assert_eq!(client.explore().users().iter().map(Result::unwrap).count(), 4);
+    assert!(server.requests().len() < 10);
+}
+
 #[test]
 fn an_error_ends_the_walk() {
     let api = Api::new();

@@ -159,7 +159,7 @@ fn an_unreadable_answer_names_the_call_and_not_the_body() {
     let script = Script::new(&[
         "<html>sk_secret</html>",
         r#"{"token":"sk_secret"}"#,
-        r#"[{"id":7.5}]"#,
+        r#""sk_secret""#,
         "",
         r#"{"agent":"sk_secret"}"#,
     ]);

@@ -280,7 +280,7 @@ proptest! {
         let optional = "source_type:s source_hash:s verified:b installed_in:s installed_commands:l hook_key:k";
         let read: DeployedHook = reads_secret(&object, optional, "hook_key");
         prop_assert_eq!(read.hook_key.as_ref().map(|key| key.expose()), object.get("hook_key").and_then(Value::as_str));
-        prop_assert_eq!(Value::from(read.commands.clone()), object["commands"].clone());
+        prop_assert_eq!(Value::from(read.commands.as_slice()), object["commands"].clone());
     }
 
     #[test]

@@ -60,7 +60,10 @@ fn commands_and_subscriptions_come_and_go() {
     let update = alice.commands(&room).update(&id).clear_explore_metadata();
     let update = update.invoke_permission(InvokePermission::Whitelist).invoke_whitelist(["bob"]);
     let command = update.send().unwrap();
-    assert_eq!((command.explore_metadata, command.invoke_whitelist), (None, vec!["bob".to_owned()]));
+    assert_eq!(
+        (command.explore_metadata, command.invoke_whitelist.into_vec()),
+        (None, vec!["bob".to_owned()])
+    );
     alice.commands(&room).delete(&id).unwrap();
     assert!(alice.commands(&room).list().unwrap().is_empty());
 

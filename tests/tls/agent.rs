@@ -5,10 +5,7 @@ use std::time::Duration;
 use crate::common::{
     Authority, Identity, SOON, Stage, TlsRelay, eventually, wait_for, wait_for_message, watchdog,
 };
-use crustocean::{
-    Agent, Client, Error, ErrorKind, Event, PersonalAccessToken,
-    config::{Builder, Tls},
-};
+use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -22,15 +19,18 @@ fn backends() -> Vec<Tls> {
     all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
 }
 
-fn set_up<O>(builder: Builder<O>, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> Builder<O> {
-    roots.iter().fold(builder.api_url(relay.url()).tls(tls), |builder, root| {
-        builder.add_root_certificate(root.clone())
-    })
+/// A builder with these settings: for clients and agents alike.
+macro_rules! set_up {
+    ($builder:expr, $relay:expr, $tls:expr, $roots:expr) => {
+        $roots.iter().fold($builder.api_url($relay.url()).tls($tls), |builder, root: &Vec<u8>| {
+            builder.add_root_certificate(root.clone())
+        })
+    };
 }
 
 fn client(stage: &Stage, relay: &TlsRelay, tls: Tls, roots: &[Vec<u8>]) -> crustocean::Result<Client> {
     let token: PersonalAccessToken = stage.alice.token.parse()?;
-    set_up(Client::builder(), relay, tls, roots).build(token)
+    set_up!(Client::builder(), relay, tls, roots).build(token)
 }
 
 fn agent(
@@ -40,7 +40,7 @@ fn agent(
     roots: &[Vec<u8>],
     name: &str,
 ) -> crustocean::Result<Agent> {
-    set_up(Agent::builder(), relay, tls, roots).connect(stage.agent_token(name))
+    set_up!(Agent::builder(), relay, tls, roots).connect(stage.agent_token(name))
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn rest_and_socket_trust_a_root_of_ones_own() {
 
         let name = format!("larry-{tls:?}").to_lowercase();
         let larry = agent(&stage, &relay, tls, &[authority.pem()], &name).unwrap();
-        larry.join("lobby").unwrap();
+        larry.set_home(&larry.join("lobby").unwrap()).unwrap();
         // One for the exchange of the token and the joining, one for the socket.
         assert_eq!(relay.handshakes(), before + 3, "{tls:?}");
 
@@ -131,6 +131,18 @@ fn a_bad_certificate_is_refused_and_named() {
         Case {
             name: "wrong-host",
             identity: &authority.identity("example.com"),
+            roots: &roots,
+            says: ["another name than localhost", "check the URL"],
+        },
+        Case {
+            name: "common-name",
+            identity: &authority.common_name_only(None),
+            roots: &roots,
+            says: ["another name than localhost", "check the URL"],
+        },
+        Case {
+            name: "email-name",
+            identity: &authority.common_name_only(Some("admin@localhost")),
             roots: &roots,
             says: ["another name than localhost", "check the URL"],
         },

@@ -5,10 +5,7 @@ use std::time::Duration;
 use crate::common::{
     Authority, Identity, Manner, Protocol, Stage, TestProxy, TlsRelay, eventually, wait_for_message, watchdog,
 };
-use crustocean::{
-    Agent, Client, Error, ErrorKind, PersonalAccessToken, Result,
-    config::{Builder, Tls},
-};
+use crustocean::{Agent, Client, Error, ErrorKind, PersonalAccessToken, Result, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -29,30 +26,34 @@ struct Case {
     accept_anything: bool,
 }
 
-impl Case {
-    fn set_up<O>(&self, builder: Builder<O>) -> Builder<O> {
-        let mut builder = builder.api_url(&self.url).tls(self.tls);
-        for root in &self.roots {
+/// A builder with the settings of a case: for clients and agents alike.
+macro_rules! set_up {
+    ($case:expr, $builder:expr) => {{
+        let case: &Case = $case;
+        let mut builder = $builder.api_url(&case.url).tls(case.tls).danger_allow_plain_http(true);
+        for root in &case.roots {
             builder = builder.add_root_certificate(root.clone());
         }
-        if let Some(identity) = &self.identity {
+        if let Some(identity) = &case.identity {
             builder = builder.client_identity_pem(identity.clone());
         }
-        builder = match &self.proxy {
+        builder = match &case.proxy {
             Some(proxy) => builder.proxy(proxy),
             None => builder.no_proxy(),
         };
-        builder.danger_accept_invalid_certificates(self.accept_anything)
-    }
+        builder.danger_accept_invalid_certificates(case.accept_anything)
+    }};
+}
 
+impl Case {
     fn ask(&self, stage: &Stage) -> Result<String> {
         let token: PersonalAccessToken = stage.alice.token.parse()?;
-        Ok(self.set_up(Client::builder()).build(token)?.account().me()?.username)
+        Ok(set_up!(self, Client::builder()).build(token)?.account().me()?.username)
     }
 
     fn connect(&self, stage: &Stage, name: &str) -> Result<Agent> {
         let name = format!("{name}-{:?}", self.tls).to_lowercase();
-        self.set_up(Agent::builder()).connect(stage.agent_token(&name))
+        set_up!(self, Agent::builder()).connect(stage.agent_token(&name))
     }
 
     /// REST, and a socket with traffic both ways.
@@ -66,7 +67,7 @@ impl Case {
             Ok(agent) => agent,
             Err(text) => return assert_eq!(text, ""),
         };
-        assert!(agent.join("lobby").is_ok());
+        assert!(agent.set_home(&agent.join("lobby").unwrap()).is_ok());
         let events = agent.events();
         let long = "x".repeat(4000);
         for number in 0..20 {
@@ -149,7 +150,7 @@ fn tls_goes_through_tls() {
 fn an_https_proxy_needs_tls() {
     let case =
         Case { url: "http://127.0.0.1:1".to_owned(), proxy: Some("https://x".to_owned()), ..Case::default() };
-    let result = case.set_up(Client::builder()).anonymous();
+    let result = set_up!(&case, Client::builder()).anonymous();
     if backends().is_empty() {
         let error = result.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);

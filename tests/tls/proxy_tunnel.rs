@@ -13,7 +13,12 @@ const TARGET: &str = "crustocean.test:7777";
 
 fn client(stage: &Stage, proxy: impl Into<String>) -> Result<Client> {
     let token: PersonalAccessToken = stage.alice.token.parse()?;
-    Client::builder().api_url(URL).proxy(proxy).connect_timeout(Duration::from_secs(5)).build(token)
+    Client::builder()
+        .api_url(URL)
+        .danger_allow_plain_http(true)
+        .proxy(proxy)
+        .connect_timeout(Duration::from_secs(5))
+        .build(token)
 }
 
 fn ask(stage: &Stage, proxy: impl Into<String>) -> Result<String> {
@@ -21,7 +26,11 @@ fn ask(stage: &Stage, proxy: impl Into<String>) -> Result<String> {
 }
 
 fn agent(stage: &Stage, proxy: impl Into<String>) -> Result<Agent> {
-    Agent::builder().api_url(URL).proxy(proxy).connect(stage.agent_token("larry"))
+    Agent::builder()
+        .api_url(URL)
+        .danger_allow_plain_http(true)
+        .proxy(proxy)
+        .connect(stage.agent_token("larry"))
 }
 
 /// The error and all that is behind it.
@@ -48,7 +57,7 @@ fn rest_and_socket_go_the_same_way() {
         assert_eq!(proxy.connections(), 1, "{protocol:?}: one tunnel for all of them");
 
         let larry = agent(&stage, proxy.url()).unwrap();
-        larry.join("lobby").unwrap();
+        larry.set_home(&larry.join("lobby").unwrap()).unwrap();
         let events = larry.events();
         larry.send("through the wall").unwrap();
         wait_for_message(&events, "through the wall");
@@ -137,7 +146,12 @@ fn a_refused_target_is_named() {
         // The socket by itself.
         let proxy = TestProxy::in_turn(protocol, &[Manner::Relay, Manner::Refuse], stage.sandbox.port());
         let token = stage.agent_token("ben");
-        let error = Agent::builder().api_url(URL).proxy(proxy.url()).connect(token).unwrap_err();
+        let error = Agent::builder()
+            .api_url(URL)
+            .danger_allow_plain_http(true)
+            .proxy(proxy.url())
+            .connect(token)
+            .unwrap_err();
         assert!(error.to_string().contains(reason), "{error}");
         assert_eq!(stage.sandbox.connections(), 0);
     }
@@ -177,6 +191,7 @@ fn a_proxy_that_does_not_come_to_an_end_costs_the_connect_timeout_only() {
         let proxy = TestProxy::in_turn(protocol, &[manner], stage.sandbox.port());
         let client = Client::builder()
             .api_url(URL)
+            .danger_allow_plain_http(true)
             .proxy(proxy.url())
             .connect_timeout(Duration::from_millis(300))
             .anonymous()
@@ -192,6 +207,7 @@ fn a_proxy_that_does_not_come_to_an_end_costs_the_connect_timeout_only() {
         let started = Instant::now();
         let error = Agent::builder()
             .api_url(URL)
+            .danger_allow_plain_http(true)
             .proxy(proxy.url())
             .handshake_timeout(Duration::from_millis(300))
             .connect(stage.agent_token(&format!("bot-{}", proxy.port())))
@@ -275,7 +291,12 @@ fn addresses_are_sent_as_addresses() {
         for host in ["192.0.2.1", "[2001:db8::1]"] {
             let url = format!("http://{host}:7777");
             let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
-            let client = Client::builder().api_url(url).proxy(proxy.url()).build(token).unwrap();
+            let client = Client::builder()
+                .api_url(url)
+                .danger_allow_plain_http(true)
+                .proxy(proxy.url())
+                .build(token)
+                .unwrap();
             client.account().me().unwrap();
         }
         assert_eq!(proxy.targets(), ["192.0.2.1:7777", "[2001:db8::1]:7777"], "{protocol:?}");

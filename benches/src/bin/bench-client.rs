@@ -62,7 +62,7 @@ fn main() {
 fn join(url: &str) -> Agent {
     let token = TOKEN.parse().expect("a token");
     let agent = Agent::builder().api_url(url).connect(token).expect("connects");
-    agent.join("lobby").expect("joins");
+    agent.set_home(&agent.join("lobby").expect("joins")).expect("joins");
     agent
 }
 
@@ -80,7 +80,7 @@ fn report(count: usize, started: Instant, cpu: Duration) {
 fn crate_events(url: &str, count: usize, size: usize, threads: usize) {
     let agent = join(url);
     let (cpu, started) = (process::cpu(), Instant::now());
-    agent.emit("flood", &json!({ "count": count, "size": size })).expect("a send");
+    agent.raw().emit("flood", &json!({ "count": count, "size": size })).expect("a send");
     if threads == 1 {
         let mut left = count;
         for event in agent.events() {
@@ -126,7 +126,7 @@ fn bare_events(url: &str, count: usize, size: usize) {
 fn crate_acks(url: &str, count: usize) {
     let agent = join(url);
     let room = agent.rooms().pop().expect("a room");
-    agent.emit("flood", &json!({ "count": 1, "size": 120 })).expect("a send");
+    agent.raw().emit("flood", &json!({ "count": 1, "size": 120 })).expect("a send");
     for event in agent.events() {
         if let Event::Message(_) = event.expect("an event") {
             return acks(count, || {
@@ -193,7 +193,7 @@ fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, ru
 fn slow(url: &str, count: usize, micros: usize) {
     let agent = join(url);
     let (cpu, started) = (process::cpu(), Instant::now());
-    agent.emit("flood", &json!({ "count": count, "size": 120 })).expect("a send");
+    agent.raw().emit("flood", &json!({ "count": count, "size": 120 })).expect("a send");
     let mut seen = 0;
     let mut missed = 0;
     while seen + missed < count {

@@ -56,51 +56,21 @@
 
 #![forbid(unsafe_code)]
 
-mod accounts;
-mod agencies;
-mod agents;
-mod auth;
+mod app;
 mod body;
-mod chat;
-mod claims;
 mod clock;
-mod commands;
-mod custom_commands;
-mod deliveries;
-mod deploy;
-mod dms;
 mod error;
-mod explore;
-mod faults;
-mod hook_api;
-mod hooks;
 mod ids;
-mod invoke;
-mod limits;
-mod links;
-mod members;
-mod messages;
-mod metrics;
-mod moderation;
-mod onboarding;
 mod realtime;
-mod recorder;
-mod respond;
-mod run_rules;
-mod runs;
+mod routes;
 mod sandbox;
 mod seed;
 mod server;
-mod skills;
-mod state;
-mod subscriptions;
+mod store;
 mod suspended;
-mod tokens;
-mod users;
-mod wallet;
 mod webhook;
 
-pub use claims::ClaimMail;
 pub use sandbox::{Builder, Sandbox};
 pub use seed::Credentials;
+pub use store::claims::ClaimMail;
 pub use suspended::Suspended;

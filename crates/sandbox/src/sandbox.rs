@@ -7,11 +7,12 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::claims::{self, ClaimMail};
-use crate::links;
-use crate::realtime;
+use crate::app::Options;
+use crate::realtime::{disconnect, emit};
+use crate::routes::agents::HOSTED;
+use crate::routes::claims;
 use crate::server::{Config, Server};
-use crate::state::Options;
+use crate::store::claims::ClaimMail;
 use crate::suspended::Suspended;
 
 /// A Crustocean on this machine. Stops when dropped.
@@ -47,7 +48,7 @@ impl Sandbox {
     /// `config_yaml` and `skills` of the agent's configuration.
     #[must_use]
     pub fn hosted_config_url(&self) -> String {
-        format!("{}{}", self.url, crate::agents::HOSTED)
+        format!("{}{}", self.url, HOSTED)
     }
 
     /// The port it listens on.
@@ -87,7 +88,7 @@ impl Sandbox {
     /// Cuts every Socket.IO connection without a goodbye, as a failing network does.
     pub fn drop_links(&self) {
         let _runtime = self.server.runtime.enter();
-        links::cut_all(&self.server.app);
+        disconnect::cut_all(&self.server.app);
     }
 
     /// The whole server stands still for this long: it accepts, reads and answers nothing, and no connection ends. Returns
@@ -124,6 +125,12 @@ impl Sandbox {
     /// While on, `GET /api/agencies/{id}/messages` of this room, and its twin for direct messages, answer 403.
     pub fn history_forbidden(&self, agency_id: &str, on: bool) {
         self.server.app.faults().forbid_history(agency_id, on);
+    }
+
+    /// Messages are stamped by several clocks in turn, each so many milliseconds off. They are shown as they come; the
+    /// history keeps them in that order, or if it is `sorted`, by their times. No offsets: one clock again.
+    pub fn skew_clocks(&self, offsets_ms: &[i64], sorted: bool) {
+        self.server.app.faults().set_clocks(offsets_ms, sorted);
     }
 
     /// Custom commands answer late: the ack holds a placeholder (`[spinner…`) and a `messageId`, and the text follows as
@@ -200,7 +207,7 @@ impl Sandbox {
 
     /// Sends an event to every socket that has joined an agency.
     pub fn emit_to_agency(&self, agency_id: &str, event: &str, payload: Value) {
-        realtime::emit_to_room(&self.server.app, agency_id, event, &payload);
+        emit::emit_to_room(&self.server.app, agency_id, event, &payload);
     }
 
     /// As [`Sandbox::emit_to_agency`], with JSON text that goes out as it is. For payloads that the platform relays and
@@ -210,7 +217,7 @@ impl Sandbox {
     /// If the text is no JSON at all.
     pub fn emit_raw_to_agency(&self, agency_id: &str, event: &str, json: &str) -> io::Result<()> {
         let payload = RawValue::from_string(json.to_owned())?;
-        realtime::emit_to_room(&self.server.app, agency_id, event, &payload);
+        emit::emit_to_room(&self.server.app, agency_id, event, &payload);
         Ok(())
     }
 
@@ -238,7 +245,7 @@ impl Sandbox {
         }
         let agent = self.server.app.data().runs.agent_of(run_id).map(str::to_owned);
         if let Some(agent) = agent {
-            realtime::emit_to_user(&self.server.app, &agent, event, &payload);
+            emit::emit_to_user(&self.server.app, &agent, event, &payload);
         }
     }
 
@@ -250,7 +257,7 @@ impl Sandbox {
 
     /// Sends an event to every socket of a user or an agent.
     pub fn emit_to_user(&self, user_id: &str, event: &str, payload: Value) {
-        realtime::emit_to_user(&self.server.app, user_id, event, &payload);
+        emit::emit_to_user(&self.server.app, user_id, event, &payload);
     }
 }
 

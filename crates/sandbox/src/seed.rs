@@ -5,12 +5,12 @@ use std::io;
 
 use serde_json::{Value, json};
 
-use crate::agencies::Agency;
-use crate::agents::create_agent;
-use crate::auth::create_user;
 use crate::error::ApiError;
+use crate::realtime::commands::moderation;
+use crate::realtime::{emit, notify, post};
 use crate::sandbox::Sandbox;
-use crate::{chat, deliveries, moderation, realtime};
+use crate::store::agencies::Agency;
+use crate::store::signup::{create_agent, create_user};
 
 /// Who an account is and how it comes in.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ impl Sandbox {
             let token = data.tokens.seed_personal(&id).map_err(refused)?;
             Credentials { id, token }
         };
-        realtime::lobby_changed(&self.server.app);
+        emit::lobby_changed(&self.server.app);
         Ok(made)
     }
 
@@ -62,7 +62,7 @@ impl Sandbox {
             let (id, token) = create_agent(&mut data, name, Some(owner_id), None, true).map_err(refused)?;
             Credentials { id, token }
         };
-        realtime::lobby_changed(&self.server.app);
+        emit::lobby_changed(&self.server.app);
         Ok(made)
     }
 
@@ -110,7 +110,7 @@ impl Sandbox {
             place.and_then(|place| messages.remove(place))
         };
         let gone = gone.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such message"))?;
-        deliveries::notify_message(&self.server.app, &gone, "message.deleted");
+        notify::notify_message(&self.server.app, &gone, "message.deleted");
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl Sandbox {
         metadata: Value,
     ) -> io::Result<String> {
         let metadata = if metadata.is_null() { json!({}) } else { metadata };
-        chat::post(&self.server.app, agency_id, account_id, "chat", content, metadata)
+        post::post(&self.server.app, agency_id, account_id, "chat", content, metadata)
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 

@@ -6,22 +6,18 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use axum::Router;
 use axum::middleware::from_fn_with_state;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::error::ApiError;
-use crate::links::{CutListener, LinkId};
-use crate::state::{App, Options};
+use crate::app::links::{CutListener, LinkId};
+use crate::app::{App, Options};
+use crate::realtime::{deliver, disconnect, namespace};
+use crate::routes;
+use crate::routes::{guard, metrics};
 use crate::suspended::Suspended;
-use crate::{
-    agencies, agents, auth, claims, commands, custom_commands, deliveries, deploy, dms, explore, faults,
-    hook_api, hooks, links, members, messages, metrics, onboarding, realtime, runs, skills, subscriptions,
-    tokens, users, wallet,
-};
 
 /// The Node server's default for the size of an incoming message.
 const MAX_PAYLOAD: u64 = 1_000_000;
@@ -138,14 +134,14 @@ async fn serve(
         .max_buffer_size(MAX_WAITING)
         .build_layer();
     // The namespace first: asking a server without one for its sockets is a panic.
-    realtime::serve(&io, &app);
+    namespace::serve(&io, &app);
     app.set_io(Some(io));
-    tokio::spawn(deliveries::run(app.clone(), app.outbox().open()));
-    let router = routes()
-        .layer(from_fn_with_state(app.clone(), faults::guard))
+    tokio::spawn(deliver::run(app.clone(), app.outbox().open()));
+    let router = routes::routes()
+        .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn_with_state(app.clone(), metrics::measure))
         .layer(sockets)
-        .layer(from_fn_with_state(app.clone(), links::guard))
+        .layer(from_fn_with_state(app.clone(), disconnect::guard))
         .with_state(app.clone());
     let listener = CutListener { listener, links: app.links().clone() };
     let service = router.into_make_service_with_connect_info::<LinkId>();
@@ -154,36 +150,9 @@ async fn serve(
     // An error means that the handle is gone: the same as being told to stop.
     let _ = stopped.await;
     server.abort();
-    links::cut_all(&app);
+    disconnect::cut_all(&app);
     app.set_io(None);
     app.outbox().close();
     // A moment for the connections' tasks to see their end and to clean up behind them.
     tokio::time::sleep(CLEAN_UP).await;
-}
-
-fn routes() -> Router<App> {
-    Router::new()
-        .merge(auth::routes())
-        .merge(tokens::routes())
-        .merge(agents::routes())
-        .merge(agencies::routes())
-        .merge(members::routes())
-        .merge(messages::routes())
-        .merge(skills::routes())
-        .merge(runs::routes())
-        .merge(dms::routes())
-        .merge(users::routes())
-        .merge(explore::routes())
-        .merge(commands::routes())
-        .merge(custom_commands::routes())
-        .merge(hooks::routes())
-        .merge(subscriptions::routes())
-        .merge(deploy::routes())
-        .merge(wallet::routes())
-        .merge(onboarding::routes())
-        .merge(claims::routes())
-        .merge(hook_api::routes())
-        .merge(metrics::routes())
-        .fallback(async || ApiError::not_found("Not found"))
-        .method_not_allowed_fallback(async || ApiError::not_found("Not found"))
 }

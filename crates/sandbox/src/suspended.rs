@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::state::SharedData;
+use crate::store::SharedData;
 
 /// The data of a sandbox that has been suspended: accounts, tokens, sessions, agencies, messages, everything that the
 /// platform keeps in its database. [`Builder::resume`](crate::Builder::resume) starts a server with them.

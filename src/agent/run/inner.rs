@@ -4,15 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::agent::extras::Extras;
+use crate::agent::outgoing::only_guard;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::agent::{Agent, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Fields;
-use crate::model::{AgencyId, RunId};
+use crate::model::{AgencyId, RunId, UserId};
 
 /// The open runs, and the rooms they are in.
 #[derive(Debug, Default)]
@@ -60,23 +61,16 @@ pub(crate) struct Core {
 }
 
 /// What every event of a run begins with.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Payload<'a, T> {
-    core: &'a Core,
+    run_id: &'a RunId,
+    agency_id: &'a AgencyId,
+    agent_id: &'a UserId,
+    username: &'a str,
+    display_name: &'a str,
+    #[serde(flatten)]
     more: T,
-}
-
-impl<T: Fields> Serialize for Payload<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let me = &self.core.agent().inner.me;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("runId", &self.core.id)?;
-        map.serialize_entry("agencyId", self.core.room.id())?;
-        map.serialize_entry("agentId", &me.id)?;
-        map.serialize_entry("username", &me.username)?;
-        map.serialize_entry("displayName", &me.display_name)?;
-        self.more.write(&mut map)?;
-        map.end()
-    }
 }
 
 /// How a run ends, and with what words.
@@ -85,19 +79,22 @@ pub(super) enum End<'a> {
     Error(&'a str),
 }
 
-payload! {
-    struct Ended<'a> {
-        summary: Option<&'a str> = optional("summary"),
-        error: Option<&'a str> = optional("error"),
-        transcript: Vec<Box<RawValue>> = always("transcript"),
-    }
+#[derive(Serialize)]
+struct Ended<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    transcript: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Extras>,
 }
 
 impl Core {
     #[inline]
-    pub(super) fn new(room: &Room, id: RunId) -> Self {
+    pub(super) fn new(room: Room, id: RunId) -> Self {
         let transcript = Arc::new(Transcript::new());
-        Core { room: room.clone(), id, transcript, over: AtomicBool::new(false) }
+        Core { room, id, transcript, over: AtomicBool::new(false) }
     }
 
     pub(super) fn agent(&self) -> &Agent {
@@ -128,7 +125,7 @@ impl Core {
             return;
         }
         if let Err(error) = self.send_end(&End::Error(why), |name, ended| self.try_deliver(name, ended)) {
-            log::info!("the end of run {} is not sent: {error}", self.id);
+            crate::logging::info!("the end of run {} is not sent: {error}", self.id);
         }
     }
 
@@ -148,6 +145,7 @@ impl Core {
                 summary: summary.as_deref(),
                 error: error.as_deref(),
                 transcript: self.transcript.all(),
+                metadata: only_guard(self.room.guard()),
             };
             match send(name, &ended) {
                 Err(error) if error.kind() == ErrorKind::Invalid && self.transcript.halve() => {}
@@ -156,18 +154,26 @@ impl Core {
         }
     }
 
-    fn payload<T: Fields>(&self, more: T) -> Payload<'_, T> {
-        Payload { core: self, more }
+    fn payload<T: Serialize>(&self, more: T) -> Payload<'_, T> {
+        let me = &self.agent().inner.me;
+        Payload {
+            run_id: &self.id,
+            agency_id: self.room.id(),
+            agent_id: &me.id,
+            username: &me.username,
+            display_name: &me.display_name,
+            more,
+        }
     }
 
-    pub(super) fn report(&self, name: &str, more: impl Fields) -> Result<()> {
+    pub(super) fn report(&self, name: &str, more: impl Serialize) -> Result<()> {
         let until = deadline::after(self.agent().options().send_timeout);
         self.emit(name, more, until).map(drop)
     }
 
     /// As [`report`](Core::report), but if the connection is not back in time it is sent later nevertheless: for what
     /// ends something that the room would see going on for ever.
-    pub(super) fn report_for_sure(&self, name: &str, more: &impl Fields) -> Result<()> {
+    pub(super) fn report_for_sure(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
             Err(error) if is_of_the_link(&error) => {
                 if self.agent().session().deliver(name, &self.payload(more))? {
@@ -183,7 +189,7 @@ impl Core {
     /// Returns the generation of the link it went out on.
     ///
     /// What broke off midway is sent again: all events of a run carry ids or the state as a whole, so twice is once.
-    pub(super) fn emit(&self, name: &str, more: impl Fields, until: Instant) -> Result<u64> {
+    pub(super) fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {
         let payload = self.payload(more);
         loop {
             match self.agent().session().emit_on_any(name, &payload, until) {
@@ -194,7 +200,7 @@ impl Core {
     }
 
     /// Without waiting for anything: for destructors.
-    pub(super) fn try_deliver(&self, name: &str, more: impl Fields) -> Result<()> {
+    pub(super) fn try_deliver(&self, name: &str, more: impl Serialize) -> Result<()> {
         self.agent().session().deliver(name, &self.payload(more)).map(drop)
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::agent::run::Run;
 use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::deadline;
@@ -23,17 +25,20 @@ pub struct Interrupt {
     pub message: Option<String>,
 }
 
-api_struct! {
-    /// The payload of the event.
-    secret struct Wire {
-        /// Which run.
-        run_id: RunId = required("runId" | "run_id"),
-        /// What is asked for.
-        action: String = required("action"),
-        /// What to do instead.
-        message: Option<String> = optional("message"),
-    }
+/// The payload of the event.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Wire {
+    /// Which run.
+    #[serde(rename = "runId")]
+    pub run_id: RunId,
+    /// What is asked for.
+    pub action: String,
+    /// What to do instead.
+    pub message: Option<String>,
 }
+
+lenient!(read Wire);
 
 /// The interrupt in an event, if it is one of this run.
 #[inline]
@@ -41,7 +46,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
     }
-    let wire: Wire = event.read().ok().filter(|wire: &Wire| wire.run_id == *run)?;
+    let wire: Wire = event.first().ok().filter(|wire: &Wire| wire.run_id == *run)?;
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
@@ -73,6 +78,7 @@ impl Run {
     /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
     /// order.
     #[inline]
+    #[doc(alias = "onInterrupt")]
     pub fn interrupt(&self) -> Option<Interrupt> {
         self.wait_interrupt(Duration::ZERO).ok().flatten()
     }

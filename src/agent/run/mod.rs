@@ -19,15 +19,22 @@ pub use stream::Stream;
 pub use tool::{ToolCall, ToolOutcome};
 
 use crate::agent::Room;
-use crate::error::{ErrorKind, Result};
-use crate::model::{Message, MessageId, RunId, TranscriptEntry};
+use crate::agent::outgoing::guard_of_answer;
+use crate::error::Result;
+use crate::model::{LoopGuard, Message, MessageId, RunId, TranscriptEntry};
 use inner::{Core, End, is_of_the_link};
 use interrupt::Interrupts;
 use transcript::{Step, clip};
 
 /// What set a run off: a message, or nothing in particular.
+///
+/// Made from the message itself, not from its id: what a run says in the room carries on the loop guard of the message
+/// that it answers.
 #[derive(Debug, Clone, Default)]
-pub struct Trigger(Option<MessageId>);
+pub struct Trigger {
+    message_id: Option<MessageId>,
+    guard: Option<LoopGuard>,
+}
 
 impl Trigger {
     /// Nothing that somebody said.
@@ -37,30 +44,14 @@ impl Trigger {
 }
 
 impl From<&Message> for Trigger {
-    #[inline]
     fn from(message: &Message) -> Self {
-        Trigger(Some(message.id.clone()))
-    }
-}
-
-impl From<&MessageId> for Trigger {
-    #[inline]
-    fn from(id: &MessageId) -> Self {
-        Trigger(Some(id.clone()))
-    }
-}
-
-impl From<MessageId> for Trigger {
-    #[inline]
-    fn from(id: MessageId) -> Self {
-        Trigger(Some(id))
+        Trigger { message_id: Some(message.id.clone()), guard: Some(guard_of_answer(message)) }
     }
 }
 
 impl From<Option<&Message>> for Trigger {
-    #[inline]
     fn from(message: Option<&Message>) -> Self {
-        Trigger(message.map(|message| message.id.clone()))
+        message.map(Trigger::from).unwrap_or_default()
     }
 }
 
@@ -84,8 +75,9 @@ impl Room {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
+    #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        Run::start(self, &trigger.into())
+        Run::start(self, trigger.into())
     }
 }
 
@@ -102,7 +94,12 @@ impl Room {
 /// Text and JSON longer than 32 KiB are cut, with a note. A transcript of more than 640 KiB leaves out its oldest
 /// entries but for the first, and says how many in an entry `omitted`.
 ///
+/// Whatever a run says in the room carries on the loop guard of the message that set it off, so that two agents that
+/// answer each other by runs come to an end: its streams, its closing words, and all that is said through
+/// [`run.room()`](Run::room).
+///
 /// Several threads may use it: it is `Send + Sync`.
+#[must_use = "dropped, the run ends as an error: keep it, and call complete() or error()"]
 pub struct Run {
     core: Arc<Core>,
     interrupts: Interrupts,
@@ -115,31 +112,32 @@ impl fmt::Debug for Run {
     }
 }
 
-payload! {
-    struct Start<'a> {
-        trigger_message_id: Option<&'a MessageId> = always("triggerMessageId"),
-    }
+#[derive(Serialize)]
+struct Start<'a> {
+    #[serde(rename = "triggerMessageId")]
+    trigger_message_id: Option<&'a MessageId>,
 }
 
-payload! {
-    struct Status<'a> {
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'a str,
 }
 
 impl Run {
     #[inline]
-    fn start(room: &Room, trigger: &Trigger) -> Result<Run> {
+    fn start(room: &Room, trigger: Trigger) -> Result<Run> {
         let agent = room.agent();
+        // A room handle that answers something stays one.
+        let room = room.guarded(trigger.guard.or_else(|| room.guard().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
         agent.inner.runs.add(&core)?;
         let interrupts = Interrupts::watch(agent.session(), &core.id, &core.transcript);
         let run = Run { core, interrupts };
-        let trigger_message_id = trigger.0.as_ref();
+        let trigger_message_id = trigger.message_id.as_ref();
         run.note(&Step::Start { trigger_message_id });
         run.core.report("agent-run-start", Start { trigger_message_id }).inspect_err(|error| {
             // Unless it may have arrived, nobody knows of it.
-            if error.kind() != ErrorKind::MaybeSent {
+            if !error.may_have_been_sent() {
                 run.core.forget();
             }
         })?;
@@ -156,7 +154,8 @@ impl Run {
         &self.core.id
     }
 
-    /// The room it is in.
+    /// The room it is in. What is said through this handle is part of the answer to the message that set the run off,
+    /// and carries its loop guard.
     pub fn room(&self) -> &Room {
         &self.core.room
     }
@@ -165,6 +164,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`Room::send`]. The transcript has it in any case.
+    #[doc(alias = "setStatus")]
     pub fn status(&self, status: impl AsRef<str>) -> Result<()> {
         let status = &*clip(status.as_ref());
         self.note(&Step::Status { status });

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::agent::run::interrupt;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
@@ -58,27 +60,31 @@ const RESPONSE: &str = "agent-run-permission-response";
 const APPROVE: &str = "approve";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 
-payload! {
-    struct Request<'a> {
-        permission_id: &'a str = always("permissionId"),
-        action: &'a str = always("action"),
-        description: &'a str = always("description"),
-    }
+#[derive(Serialize)]
+struct Request<'a> {
+    #[serde(rename = "permissionId")]
+    permission_id: &'a str,
+    action: &'a str,
+    description: &'a str,
 }
 
-api_struct! {
-    /// The payload of the event `run-permission-response`.
-    secret struct Response {
-        /// Which run asked.
-        run_id: RunId = required("runId" | "run_id"),
-        /// For what.
-        permission_id: String = required("permissionId" | "permission_id"),
-        /// `approve`, or anything else.
-        decision: Option<String> = optional("decision"),
-        /// Why.
-        message: Option<String> = optional("message"),
-    }
+/// The payload of the event `run-permission-response`.
+#[derive(Deserialize)]
+#[serde(remote = "Self")]
+struct Response {
+    /// Which run asked.
+    #[serde(rename = "runId")]
+    pub run_id: RunId,
+    /// For what.
+    #[serde(rename = "permissionId")]
+    pub permission_id: String,
+    /// `approve`, or anything else.
+    pub decision: Option<String>,
+    /// Why.
+    pub message: Option<String>,
 }
+
+lenient!(read Response);
 
 impl Response {
     #[inline]
@@ -86,7 +92,7 @@ impl Response {
         if event.name() != RESPONSE {
             return None;
         }
-        event.read().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
+        event.first().ok().filter(|it: &Response| it.run_id == *run && it.permission_id == permission)
     }
 }
 
@@ -97,6 +103,7 @@ impl Run {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the request is larger than the server takes. All else that can happen
     /// is a [`Permission`] that is not granted.
+    #[doc(alias = "requestPermission")]
     pub fn request_permission(
         &self,
         action: impl AsRef<str>,

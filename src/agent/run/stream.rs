@@ -4,8 +4,11 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use crate::agent::Outgoing;
 use crate::agent::extras::Extras;
+use crate::agent::outgoing::ON_EVERY_PART;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
 use crate::deadline;
@@ -22,22 +25,23 @@ const BYTES_A_SECOND: u64 = 16 << 10;
 /// A frame with all of it has to stay well below the usual million bytes.
 const LONGEST: usize = 256 << 10;
 
-payload! {
-    struct Part<'a> {
-        message_id: &'a MessageId = always("messageId"),
-        delta: &'a str = always("delta"),
-        content: &'a str = always("content"),
-        done: bool = always("done"),
-    }
+#[derive(Serialize)]
+struct Part<'a> {
+    #[serde(rename = "messageId")]
+    message_id: &'a MessageId,
+    delta: &'a str,
+    content: &'a str,
+    done: bool,
 }
 
-payload! {
-    struct Whole<'a> {
-        message_id: &'a MessageId = always("messageId"),
-        content: &'a str = always("content"),
-        done: bool = always("done"),
-        metadata: Option<&'a Extras> = optional("metadata"),
-    }
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(rename = "messageId")]
+    message_id: &'a MessageId,
+    content: &'a str,
+    done: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Extras>,
 }
 
 impl Run {
@@ -46,6 +50,7 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[inline]
+    #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream<'_>> {
         self.core.agent().session().check_open()?;
         let id = MessageId::from(new_uuid());
@@ -150,17 +155,14 @@ impl Stream<'_> {
         if !message.text().is_empty() {
             self.text = message.text().to_owned();
         }
-        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
-        self.end(metadata, |run, whole| run.core.report_for_sure(STREAM, whole))?;
+        self.end(message, |run, whole| run.core.report_for_sure(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
-    fn end(
-        &mut self,
-        metadata: Option<&Extras>,
-        send: impl Fn(&Run, &Whole<'_>) -> Result<()>,
-    ) -> Result<()> {
+    fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
+        let message = message.guarded(self.run.room().guard());
+        let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();
         self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
@@ -170,7 +172,9 @@ impl Stream<'_> {
             // More than the server takes. Better the beginning of it than a message that never ends.
             let beginning = clip(&self.text);
             whole.content = &beginning;
-            whole.metadata = None;
+            // What is too large may be the metadata.
+            let least = message.extras().only(&ON_EVERY_PART);
+            whole.metadata = Some(&least).filter(|metadata| !metadata.is_empty());
             send(self.run, &whole)?;
         }
         sent
@@ -267,8 +271,9 @@ impl Drop for Stream<'_> {
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
-            if let Err(error) = self.end(None, |run, whole| run.core.try_deliver(STREAM, whole)) {
-                log::info!("the end of stream {} is not sent: {error}", self.id);
+            if let Err(error) = self.end(Outgoing::new(""), |run, whole| run.core.try_deliver(STREAM, whole))
+            {
+                crate::logging::info!("the end of stream {} is not sent: {error}", self.id);
             }
         }
     }

@@ -15,23 +15,23 @@ use crate::model::CommandReply;
 const DONE: &str = "done";
 const FAILED: &str = "error";
 
-payload! {
-    struct Call<'a> {
-        tool_call_id: &'a str = always("toolCallId"),
-        tool: &'a str = always("tool"),
-        input: &'a Value = always("input"),
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Call<'a> {
+    #[serde(rename = "toolCallId")]
+    tool_call_id: &'a str,
+    tool: &'a str,
+    input: &'a Value,
+    status: &'a str,
 }
 
-payload! {
-    struct Outcome<'a> {
-        tool_call_id: &'a str = always("toolCallId"),
-        tool: &'a str = always("tool"),
-        output: &'a Value = always("output"),
-        duration: &'a str = always("duration"),
-        status: &'a str = always("status"),
-    }
+#[derive(Serialize)]
+struct Outcome<'a> {
+    #[serde(rename = "toolCallId")]
+    tool_call_id: &'a str,
+    tool: &'a str,
+    output: &'a Value,
+    duration: &'a str,
+    status: &'a str,
 }
 
 /// How a slash command ended that a run used as a tool.
@@ -56,6 +56,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`](crate::Room::send) when the room cannot be told.
+    #[doc(alias = "toolCall")]
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
         self.execute(&self.room().command(command.as_ref()))
     }
@@ -66,6 +67,7 @@ impl Run {
     /// As [`command`](Run::command).
     #[inline]
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
+        let command = command.clone().guarded(self.room().guard());
         let text = command.checked_text()?;
         let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
         let call = self.tool(tool, input.trim_start())?;
@@ -136,7 +138,7 @@ impl Run {
             Err(error) => call.failed(error.to_string()),
         };
         if let Err(error) = shown.and(told) {
-            log::info!("the room does not see a tool: {error}");
+            crate::logging::info!("the room does not see a tool: {error}");
         }
         outcome
     }
@@ -199,7 +201,7 @@ impl Drop for ToolCall<'_> {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
             let told = self.end(why.into(), FAILED, |run, outcome| run.core.try_deliver(RESULT, &outcome));
             if let Err(error) = told {
-                log::info!("the result of tool {} is not sent: {error}", self.id);
+                crate::logging::info!("the result of tool {} is not sent: {error}", self.id);
             }
         }
     }

@@ -1,16 +1,31 @@
-//! Answers of HTTP/1.1, taken apart as the bytes come. For those who own the connection themselves: the upgrade to
-//! WebSocket, and long-polling.
+//! Answers of HTTP/1.1, taken apart as the bytes come: for REST, for long-polling, and for the upgrade to WebSocket.
+//!
+//! Whatever a server sends, it ends: an answer has a largest body, and everything around the body (heads, sizes of
+//! chunks, trailers) has a limit of its own.
 
+use std::io::Read as _;
+use std::time::Duration;
+
+use flate2::bufread::MultiGzDecoder;
 use httparse::Status;
 
+use super::retry_after;
 use crate::error::{Error, Result};
 
 const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 100;
-/// The largest body.
+/// The largest body, packed or not.
 pub(crate) const MAX_BODY: usize = 16 << 20;
+/// Of an answer that is an error only the message is wanted.
+pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 /// The longest line with a chunk's size, and the longest trailer.
 const MAX_CHUNK_LINE: usize = 4 << 10;
+/// Everything of one answer that is not its body: enough for 16 MiB in chunks of a hundred bytes.
+const MAX_FRAMING: usize = 1 << 20;
+/// Bytes of empty lines before a head. The standard allows for them.
+const MAX_EMPTY_LINES: usize = 16;
+/// Answers such as "100 Continue" and "103 Early Hints" before the answer itself.
+const MAX_INTERIM: usize = 50;
 
 /// The head of an answer.
 #[derive(Debug)]
@@ -18,20 +33,11 @@ pub(crate) struct Head {
     pub(crate) status: u16,
     /// Whether the connection stays open behind the answer, as far as the head tells.
     keep_alive: bool,
+    /// Names in small letters.
     headers: Vec<(String, String)>,
 }
 
 impl Head {
-    /// Of an answer that was taken apart already.
-    pub(super) fn new<'h>(status: u16, headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> Self {
-        let headers = headers
-            .map(|(name, value)| {
-                (name.to_ascii_lowercase(), String::from_utf8_lossy(value).trim().to_owned())
-            })
-            .collect();
-        Head { status, keep_alive: false, headers }
-    }
-
     /// The head and its length, `None` while it is incomplete.
     ///
     /// # Errors
@@ -44,12 +50,19 @@ impl Head {
             .map_err(|error| Error::protocol("the server's answer is not HTTP").with_source(error))?;
         let Status::Complete(length) = parsed else {
             if bytes.len() > MAX_HEAD {
-                return Err(Error::protocol("the server's answer has too long a head"));
+                return Err(head_too_long());
             }
             return Ok(None);
         };
-        let headers = response.headers.iter().map(|header| (header.name, header.value));
-        let mut head = Head::new(response.code.unwrap_or_default(), headers);
+        if length > MAX_HEAD {
+            return Err(head_too_long());
+        }
+        let mut named = Vec::with_capacity(response.headers.len());
+        for header in response.headers.iter() {
+            let value = String::from_utf8_lossy(header.value).trim().to_owned();
+            named.push((header.name.to_ascii_lowercase(), value));
+        }
+        let mut head = Head { status: response.code.unwrap_or_default(), keep_alive: false, headers: named };
         head.keep_alive = match response.version {
             Some(1) => !head.has_word("connection", "close"),
             _ => head.has_word("connection", "keep-alive"),
@@ -61,10 +74,6 @@ impl Head {
         matches!(self.status, 200..300)
     }
 
-    pub(crate) fn is_web_page(&self) -> bool {
-        self.get("content-type").is_some_and(|kind| kind.starts_with("text/html"))
-    }
-
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
@@ -74,9 +83,18 @@ impl Head {
         self.headers.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Header lists may be split over several lines and hold several words.
+    /// The words of a header. They may be split over several lines.
+    fn words(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.all(name).flat_map(|value| value.split(',')).map(str::trim)
+    }
+
     pub(crate) fn has_word(&self, name: &str, word: &str) -> bool {
-        self.all(name).any(|value| value.split(',').any(|part| part.trim().eq_ignore_ascii_case(word)))
+        self.words(name).any(|part| part.eq_ignore_ascii_case(word))
+    }
+
+    /// How long the server asks to wait, if it does.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        retry_after::parse(self.get("retry-after")?, self.get("date"))
     }
 
     fn framing(&self) -> Result<Framing> {
@@ -91,16 +109,36 @@ impl Head {
                 false => Err(Error::protocol("the server's answer has a transfer encoding nobody asked for")),
             };
         }
-        let mut lengths = self.all("content-length").map(str::parse::<usize>);
-        match lengths.next() {
-            None => Ok(Framing::UntilEnd),
-            Some(Ok(length)) if lengths.all(|other| other == Ok(length)) => Ok(Framing::Length(length)),
-            Some(_) => Err(Error::protocol("the length of the server's answer is no number")),
+        let mut length = None;
+        for word in self.words("content-length") {
+            // Rust takes a sign as well, which no other reader of the same bytes may do.
+            let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+            let number = word.parse::<usize>().ok().filter(|_| digits);
+            if number.is_none() || length.is_some_and(|other| Some(other) != number) {
+                return Err(Error::protocol("the length of the server's answer is no number"));
+            }
+            length = number;
         }
+        Ok(length.map_or(Framing::UntilEnd, Framing::Length))
+    }
+
+    /// How the body is packed. The first word that is no name for "not at all" decides.
+    fn packing(&self) -> Packing {
+        let mut packing = Packing::None;
+        for word in self.words("content-encoding") {
+            packing = match packing {
+                _ if word.is_empty() || word.eq_ignore_ascii_case("identity") => continue,
+                Packing::None if ["gzip", "x-gzip"].iter().any(|name| word.eq_ignore_ascii_case(name)) => {
+                    Packing::Gzip
+                }
+                _ => return Packing::Unknown,
+            };
+        }
+        packing
     }
 }
 
-/// An answer of any status.
+/// An answer of any status, its body as it was before the server packed it.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: Head,
@@ -117,6 +155,13 @@ enum Framing {
     UntilEnd,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Packing {
+    None,
+    Gzip,
+    Unknown,
+}
+
 /// Puts an answer together. One request at a time: what comes behind an answer belongs to nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -125,6 +170,9 @@ pub(crate) struct Decoder {
     head: Option<(Head, Framing)>,
     /// What the chunks so far held.
     body: Vec<u8>,
+    /// How many bytes were not of the body, and how many answers were none yet.
+    framing: usize,
+    interim: usize,
 }
 
 impl Decoder {
@@ -145,24 +193,14 @@ impl Decoder {
     /// `Protocol`. The connection is of no use afterwards.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Answer>> {
         self.bytes.extend_from_slice(bytes);
-        let framing = loop {
-            if let Some((_, framing)) = &self.head {
-                break *framing;
-            }
-            let Some((head, length)) = Head::parse(&self.bytes)? else { return Ok(None) };
-            self.bytes.drain(..length);
-            match head.status {
-                101 => return Err(Error::protocol("the server switched protocols unasked")),
-                // "100 Continue" and the like: the answer itself comes behind it.
-                100..200 => continue,
-                _ => {}
-            }
-            let encoded = |value: &str| !value.is_empty() && !value.eq_ignore_ascii_case("identity");
-            if head.all("content-encoding").any(encoded) {
-                return Err(Error::protocol("the server compressed its answer although nobody asked"));
-            }
-            let framing = head.framing()?;
-            self.head = Some((head, framing));
+        let framing = match &self.head {
+            Some((_, framing)) => *framing,
+            // A head is looked at by the line: byte by byte it would be read again and again.
+            None if self.bytes.len() <= MAX_HEAD && !bytes.contains(&b'\n') => return Ok(None),
+            None => match self.take_head()? {
+                Some(framing) => framing,
+                None => return Ok(None),
+            },
         };
         let complete = match framing {
             Framing::Length(length) if length > MAX_BODY => return Err(too_large()),
@@ -180,13 +218,16 @@ impl Decoder {
             let behind = self.bytes.split_off(length);
             self.body = std::mem::replace(&mut self.bytes, behind);
         }
-        Ok(self.finish(true))
+        self.finish(true)
     }
 
     /// The connection has ended. Returns the answer that ends with it, if there is one.
-    pub(crate) fn end(&mut self) -> Option<Answer> {
+    ///
+    /// # Errors
+    /// `Protocol`, as [`push`](Decoder::push).
+    pub(crate) fn end(&mut self) -> Result<Option<Answer>> {
         if !matches!(self.head, Some((_, Framing::UntilEnd))) {
-            return None;
+            return Ok(None);
         }
         self.body = std::mem::take(&mut self.bytes);
         self.finish(false)
@@ -198,23 +239,68 @@ impl Decoder {
         if *framing != Framing::Chunked {
             self.body = std::mem::take(&mut self.bytes);
         }
-        self.finish(false)
+        self.finish(false).ok().flatten()
     }
 
-    fn finish(&mut self, open: bool) -> Option<Answer> {
-        let (head, _) = self.head.take()?;
+    /// The head of the answer itself, once it is there.
+    fn take_head(&mut self) -> Result<Option<Framing>> {
+        let mut begin = 0;
+        let head = loop {
+            let rest = self.bytes.get(begin..).unwrap_or_default();
+            if rest.len() > MAX_EMPTY_LINES && rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+                return Err(Error::protocol("the server's answer is not HTTP"));
+            }
+            let Some((head, length)) = Head::parse(rest)? else { break None };
+            begin += length;
+            self.count_framing(length)?;
+            match head.status {
+                101 => return Err(Error::protocol("the server switched protocols unasked")),
+                // "100 Continue" and the like: the answer itself comes behind it.
+                100..200 => self.interim += 1,
+                _ => break Some(head),
+            }
+            if self.interim > MAX_INTERIM {
+                return Err(Error::protocol("the server says again and again that its answer will come"));
+            }
+        };
+        self.bytes.drain(..begin);
+        let Some(head) = head else { return Ok(None) };
+        let framing = head.framing()?;
+        self.head = Some((head, framing));
+        Ok(Some(framing))
+    }
+
+    fn count_framing(&mut self, length: usize) -> Result<()> {
+        self.framing += length;
+        match self.framing > MAX_FRAMING {
+            true => Err(Error::protocol("the server's answer is made of too many small pieces")),
+            false => Ok(()),
+        }
+    }
+
+    fn finish(&mut self, open: bool) -> Result<Option<Answer>> {
+        let Some((head, _)) = self.head.take() else { return Ok(None) };
         let clean = self.bytes.is_empty();
-        self.bytes = Vec::new();
-        Some(Answer {
-            keep_alive: open && clean && head.keep_alive,
-            head,
-            body: std::mem::take(&mut self.body),
-        })
+        let body = std::mem::take(&mut self.body);
+        *self = Decoder::default();
+        let body = match head.packing() {
+            // There is nothing to unpack in an empty one, whatever the head says.
+            _ if body.is_empty() => body,
+            Packing::None => body,
+            Packing::Gzip => unpacked(&body, head.is_success())?,
+            // The status of an error is worth more than its words.
+            Packing::Unknown if !head.is_success() => Vec::new(),
+            Packing::Unknown => {
+                return Err(Error::protocol("the server packed its answer in a way that nobody asked for"));
+            }
+        };
+        Ok(Some(Answer { keep_alive: open && clean && head.keep_alive, head, body }))
     }
 
     /// Moves what whole chunks hold into the body. True when the last one has been.
     fn take_chunks(&mut self) -> Result<bool> {
         let mut at = 0;
+        let mut framing = 0;
         let last = loop {
             let rest = self.bytes.get(at..).unwrap_or_default();
             let bad = || Error::protocol("the chunks of the server's answer are broken");
@@ -245,13 +331,41 @@ impl Decoder {
             let Some(chunk) = chunk.strip_suffix(b"\r\n") else { return Err(bad()) };
             self.body.extend_from_slice(chunk);
             at += start + size + 2;
+            framing += start + 2;
         };
         self.bytes.drain(..at);
+        self.count_framing(framing)?;
         Ok(last)
     }
 }
 
-pub(super) fn too_large() -> Error {
+/// What was packed by gzip. Of an error as much as can be had.
+fn unpacked(body: &[u8], wanted: bool) -> Result<Vec<u8>> {
+    let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
+    let mut whole = Vec::new();
+    // Of what comes out, so that a small answer cannot unfold without end.
+    let read = MultiGzDecoder::new(body).take(limit as u64 + 1).read_to_end(&mut whole);
+    match read {
+        Err(error) if wanted => {
+            Err(Error::protocol("the server's answer is not proper gzip").with_source(error))
+        }
+        Ok(_) if wanted && whole.len() > limit => Err(too_large()),
+        _ => Ok(whole),
+    }
+}
+
+/// Whether it is a page for a browser, and not an answer of the API's. Its bytes tell: servers say `text/html` of
+/// anything, and nothing of some pages. No JSON begins like this.
+pub(crate) fn is_web_page(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
+    matches!(body, [b'<', b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..])
+}
+
+fn head_too_long() -> Error {
+    Error::protocol("the server's answer has too long a head")
+}
+
+fn too_large() -> Error {
     Error::protocol("the server's answer is larger than 16 MiB")
 }
 
@@ -272,7 +386,7 @@ mod tests {
         let mut decoder = Decoder::default();
         let mut all = decoder.push(bytes);
         if matches!((&one, &all), (Ok(None), Ok(None))) {
-            (one, all) = (Ok(single.end()), Ok(decoder.end()));
+            (one, all) = (single.end(), decoder.end());
         }
         let show = |result: &Result<Option<Answer>>| match result {
             Ok(answer) => format!("{:?}", answer.as_ref().map(|answer| &answer.body)),
@@ -332,6 +446,75 @@ mod tests {
         endless.resize(endless.len() + MAX_BODY + 1, b'x');
         assert!(Decoder::default().push(&endless).is_err());
         assert!(Decoder::default().push(&[b'H'; 1]).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_empty_body_has_nothing_to_unpack() {
+        for packing in ["gzip", "GZIP", "x-gzip", "br", "gzip, br", "identity"] {
+            for status in ["204 No Content\r\n", "200 OK\r\nContent-Length: 0\r\n"] {
+                assert_eq!(body(&format!("HTTP/1.1 {status}Content-Encoding: {packing}\r\n\r\n")), "");
+            }
+        }
+    }
+
+    #[test]
+    fn the_length_is_digits() {
+        for length in ["+5", "-5", "5x", "", "0x5", "5 5", "5,6", "\u{665}"] {
+            let text = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nhello");
+            assert!(read(text.as_bytes()).is_err(), "{length}");
+        }
+        for length in ["5", "005", "5, 5", " 5 "] {
+            assert_eq!(body(&format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\nhello")), "hello");
+        }
+    }
+
+    /// What may be told again and again without end. Each is stopped after little, and soon.
+    #[test]
+    fn floods_end() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n";
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n";
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for (start, again) in [
+            ("", interim),
+            ("", hints),
+            (chunked, "1\r\nx\r\n"),
+            (chunked, "1;comment=yes\r\nx\r\n"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Trailer: y\r\n"),
+            ("HTTP/1.1 200 OK\r\n", "X-Header: y\r\n"),
+            ("HTTP/1.1 200 OK\r\nX-Long: ", "y"),
+            ("", "\r\n"),
+        ] {
+            let mut decoder = Decoder::default();
+            assert!(decoder.push(start.as_bytes()).unwrap().is_none());
+            let mut pushed = 0;
+            let started = std::time::Instant::now();
+            while let Ok(None) = decoder.push(again.as_bytes()) {
+                pushed += again.len();
+                assert!(pushed < 4 << 20, "{start}{again}");
+            }
+            assert!(started.elapsed() < std::time::Duration::from_secs(5), "{start}{again}: {pushed} bytes");
+        }
+        // What honest servers send.
+        assert_eq!(body(&format!("{}HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", hints.repeat(40))), "x");
+        let small = format!("{chunked}{}0\r\n\r\n", "a\r\n0123456789\r\n".repeat(20_000));
+        assert_eq!(Decoder::default().push(small.as_bytes()).unwrap().unwrap().body.len(), 200_000);
+    }
+
+    #[test]
+    fn a_page_is_known_by_its_bytes() {
+        for page in [
+            "<!DOCTYPE html>",
+            " \r\n<html>",
+            "\u{feff}<HTML>",
+            "<?xml version=\"1.0\"?><html>",
+            "<!-- hi --><html>",
+            "<head>",
+        ] {
+            assert!(is_web_page(page.as_bytes()), "{page}");
+        }
+        for answer in ["", "OK", "{}", "[]", "\"<html>\"", "< 5", "<3", "  "] {
+            assert!(!is_web_page(answer.as_bytes()), "{answer}");
+        }
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! One request out, one answer in, over a connection that is there already: for long-polling, whose connection the
-//! reader of the link watches itself.
+//! One request out, one answer in, over a connection that is there already.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::time::Duration;
 
-use super::answer::{Answer, Decoder, Head};
+use super::answer::{Answer, Decoder, MAX_ERROR_BODY};
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::net::tls::Stream;
 
-/// Of an answer that is an error only the message is wanted, and of a web page nothing.
-const MAX_ERROR_BODY: usize = 64 * 1024;
+/// When the time is up while the request is still on its way out: how long an answer that is already there may take to
+/// be read.
+const LAST_LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -21,12 +23,21 @@ pub(crate) enum Broken {
 }
 
 /// Writes the request, in one piece, and reads its answer into a new decoder, under the wire's deadline.
+///
+/// A server that does not want all of a request answers early, and may close the connection or stop reading. So a write
+/// that fails is not the end: what came before it counts.
 pub(crate) fn exchange(stream: &mut Stream, request: &[u8], decoder: Decoder) -> Result<Answer, Broken> {
     let before = stream.wire().written();
     match stream.write_all(request).and_then(|()| stream.flush()) {
         Err(error) if stream.wire().written() == before => Err(Broken::NothingSent(error)),
-        // A server that does not want all of it may have answered already.
-        Err(error) => read(stream, decoder).map_err(|_| Broken::Connection(error)),
+        Err(error) => {
+            if error.kind() == ErrorKind::TimedOut {
+                stream.wire_mut().set_deadline(Some(deadline::after(LAST_LOOK)));
+            }
+            let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
+            // Half a request is on its way: no other may follow it.
+            Ok(Answer { keep_alive: false, ..answer })
+        }
         Ok(()) => read(stream, decoder),
     }
 }
@@ -36,8 +47,9 @@ fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
     let broken = loop {
         match stream.read(&mut part) {
             Ok(0) => match decoder.end() {
-                Some(answer) => return Ok(answer),
-                None => break Broken::Connection(ErrorKind::UnexpectedEof.into()),
+                Ok(Some(answer)) => return Ok(answer),
+                Ok(None) => break Broken::Connection(ErrorKind::UnexpectedEof.into()),
+                Err(error) => break Broken::Answer(error),
             },
             Ok(count) => match decoder.push(part.get(..count).unwrap_or_default()) {
                 Ok(Some(answer)) => return Ok(answer),
@@ -47,18 +59,13 @@ fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => break Broken::Connection(error),
         }
-        if decoder.begun().is_some_and(|(head, length)| !is_wanted(head) && length >= MAX_ERROR_BODY) {
+        if decoder.begun().is_some_and(|(head, length)| !head.is_success() && length >= MAX_ERROR_BODY) {
             break Broken::Connection(ErrorKind::FileTooLarge.into());
         }
     };
     // The status matters more than a body that broke off.
     match decoder.break_off() {
-        Some(answer) if !is_wanted(&answer.head) => Ok(answer),
+        Some(answer) if !answer.head.is_success() => Ok(answer),
         _ => Err(broken),
     }
-}
-
-/// Whether the whole body is.
-fn is_wanted(head: &Head) -> bool {
-    head.is_success() && !head.is_web_page()
 }

@@ -2,17 +2,13 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
-use std::time::{Duration, SystemTime};
-
-use serde_json::value::RawValue;
-use ureq::Error as UreqError;
+use std::time::Duration;
 
 use super::Method;
-use super::answer::Head;
+use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
-use super::transport::NothingSent;
+use crate::complaint;
 use crate::error::{Error, ErrorKind};
-use crate::json;
 use crate::net::url;
 
 /// Characters of the server's message that are kept, and of a body that is not JSON.
@@ -52,10 +48,15 @@ impl Label {
             if index > 0 {
                 text.push('/');
             }
-            text.push_str(if segment.len() > MAX_SEGMENT { "…" } else { segment });
+            text.push_str(if is_secret(segment) { "…" } else { segment });
         }
         Label(text)
     }
+}
+
+/// Of a path.
+pub(super) fn is_secret(segment: &str) -> bool {
+    segment.len() > MAX_SEGMENT
 }
 
 impl fmt::Display for Label {
@@ -77,43 +78,7 @@ pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     Failure { error: Error::protocol(text).with_status(status), why: Why::Final }
 }
 
-pub(super) fn of_ureq(label: &Label, method: Method, limit: Duration, error: UreqError) -> Failure {
-    let broken = match error {
-        UreqError::Other(cause) => match cause.downcast::<Error>() {
-            Ok(error) => return of_dial(*error),
-            Err(cause) => match cause.downcast::<NothingSent>() {
-                Ok(unsent) => Broken::NothingSent(unsent.0),
-                Err(cause) => Broken::Connection(io::Error::other(cause)),
-            },
-        },
-        UreqError::Timeout(_) => {
-            let Failure { error: slow, why } = too_slow(label, limit);
-            return Failure { error: slow.with_source(error), why };
-        }
-        UreqError::Io(cause) if cause.kind() != io::ErrorKind::InvalidData => Broken::Connection(cause),
-        // These can contain the URL, and with it the query.
-        UreqError::BadUri(_) | UreqError::Http(_) => {
-            let error = Error::invalid(format!("{label}: this cannot be sent as an HTTP request"));
-            return Failure { error, why: Why::Final };
-        }
-        cause @ (UreqError::Io(_)
-        | UreqError::Protocol(_)
-        | UreqError::LargeResponseHeader(..)
-        | UreqError::Decompress(..)
-        | UreqError::BodyStalled) => {
-            let text = format!("the server's answer is not proper HTTP: {cause}");
-            Broken::Answer(Error::protocol(text).with_source(cause))
-        }
-        other => {
-            let text = format!("{label}: the request failed: {other}");
-            let error = Error::new(ErrorKind::Connect, text).with_source(other);
-            return Failure { error, why: Why::Final };
-        }
-    };
-    of_exchange(label, method, limit, broken)
-}
-
-fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
+pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken: Broken) -> Failure {
     let (cause, why) = match broken {
         Broken::NothingSent(cause) => (cause, Why::NothingSent),
         Broken::Connection(cause) => (cause, Why::Broken),
@@ -149,17 +114,20 @@ pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
 }
 
 /// The dialler's words are complete: it names the host and the step.
-fn of_dial(error: Error) -> Failure {
+pub(super) fn of_dial(error: Error) -> Failure {
     let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
     Failure { error, why }
 }
 
-/// A status that is no success.
-pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<&str>) -> Failure {
+/// A status that is no success. `clean` takes secrets out of what the server says.
+pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(&str) -> String) -> Failure {
     let status = head.status;
-    let wait = head.get("retry-after").and_then(|text| retry_after(text, SystemTime::now()));
+    let wait = head.retry_after();
     let error = if (300..400).contains(&status) {
-        Error::new(ErrorKind::Server, format!("{label}: {status}: {}", redirect(head)))
+        Error::new(
+            ErrorKind::Server,
+            format!("{label}: {status}: the server redirects to {}", clean(&redirect(head))),
+        )
     } else {
         let kind = match status {
             401 => ErrorKind::Unauthorized,
@@ -169,7 +137,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<
             429 => ErrorKind::RateLimited,
             _ => ErrorKind::Server,
         };
-        let message = server_message(body, secret);
+        let message = server_message(body, clean);
         let mut text = format!("{label}: {status}");
         if let Some(message) = &message {
             text.push_str(": ");
@@ -187,19 +155,11 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], secret: Option<
         }
     };
     let error = error.with_status(status).with_retry_after(wait);
-    let error = match request_id(head).filter(|id| secret.is_none_or(|secret| !id.contains(secret))) {
+    let error = match request_id(head).filter(|id| clean(id) == *id) {
         Some(id) => error.with_request_id(id),
         None => error,
     };
     Failure { error, why: Why::Status(status) }
-}
-
-/// Not an answer of the API's: something else listens there.
-fn is_web_page(body: &[u8]) -> bool {
-    let start = body.trim_ascii_start();
-    [&b"<!doctype html"[..], b"<html"]
-        .iter()
-        .any(|tag| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag)))
 }
 
 /// What whoever runs the server finds the request by.
@@ -226,8 +186,8 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn redirect(head: &Head) -> String {
-    // Only the host: the rest of the target may hold anything.
+/// Where to, and what to do about it. Only the host: the rest of the target may hold anything.
+pub(crate) fn redirect(head: &Head) -> String {
     let target = match head.get("location") {
         None => "nowhere".to_owned(),
         Some(target) => match url::host(target) {
@@ -236,42 +196,21 @@ fn redirect(head: &Head) -> String {
             None => "somewhere unreadable".to_owned(),
         },
     };
-    format!(
-        "the server redirects to {target}, which is not followed so that no token ends up elsewhere: check the API URL"
-    )
+    format!("{target}, which is not followed so that no token ends up elsewhere: check the API URL")
 }
 
-/// The `error` or `message` of a JSON body, else the beginning of the text.
-fn server_message(body: &[u8], secret: Option<&str>) -> Option<String> {
+/// The words of a JSON body, else the beginning of the text.
+fn server_message(body: &[u8], clean: &dyn Fn(&str) -> String) -> Option<String> {
     let body = String::from_utf8_lossy(body);
-    let text = match named_message(&body) {
-        Some(text) => shown(&text, secret, MAX_MESSAGE),
-        // A token that has an ASCII letter escaped would not be found in it.
-        None if body.contains("\\u00") => return None,
-        None => shown(&body, secret, MAX_SNIPPET),
+    let text = match complaint::in_json(&body) {
+        Some(text) => one_line(&clean(&text), MAX_MESSAGE),
+        None => one_line(&clean(&body), MAX_SNIPPET),
     };
     (!text.is_empty()).then_some(text)
 }
 
-fn named_message(body: &str) -> Option<String> {
-    let [error, message] = json::pick(body, ["error", "message"]).ok()?;
-    let within = error.map_or("", RawValue::get);
-    let [inner] = json::pick(within, ["message"]).unwrap_or_default();
-    json::text(error).or_else(|| json::text(inner)).or_else(|| json::text(message))
-}
-
-/// A server that repeats the token it refuses must not get it into anybody's log.
-fn shown(text: &str, secret: Option<&str>, limit: usize) -> String {
-    match secret {
-        Some(secret) if !secret.is_empty() && text.contains(secret) => {
-            one_line(&text.replace(secret, "…"), limit)
-        }
-        _ => one_line(text, limit),
-    }
-}
-
 /// White space in single blanks, control characters escaped: what a server sends must not move a cursor.
-fn one_line(text: &str, limit: usize) -> String {
+pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
     for word in text.split_whitespace() {
@@ -296,69 +235,28 @@ fn one_line(text: &str, limit: usize) -> String {
     line
 }
 
-/// `Retry-After`: seconds, or a date as RFC 9110 wants it.
-pub(crate) fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
-    let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return (seconds <= u64::from(u32::MAX)).then(|| Duration::from_secs(seconds));
-    }
-    let moment = SystemTime::UNIX_EPOCH + Duration::from_secs(http_date(text)?);
-    // A moment that has passed already means now.
-    Some(moment.duration_since(now).unwrap_or_default())
-}
-
-/// `Sun, 06 Nov 1994 08:49:37 GMT` as seconds since 1970. The two forms that are obsolete are not read.
-fn http_date(text: &str) -> Option<u64> {
-    // Every part has its place.
-    let number = |at: usize, length: usize| text.get(at..at + length)?.parse::<u64>().ok();
-    let (day, year) = (number(5, 2)?, number(12, 4)?);
-    let (hour, minute, second) = (number(17, 2)?, number(20, 2)?, number(23, 2)?);
-    let name = text.get(8..11)?;
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = months.iter().position(|month| *month == name)? as u64 + 1;
-    let plausible = text.get(25..) == Some(" GMT") && year >= 1970 && (1..=31).contains(&day);
-    if !plausible || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    // Days since 1970 by Howard Hinnant's algorithm: the year begins in March, so that the leap day is its last.
-    let year = if month > 2 { year } else { year - 1 };
-    let (era, year_of_era) = (year / 400, year % 400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    days.checked_sub(719_468).map(|days| days * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn dates_and_seconds() {
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
-        for bad in ["", "Sunday", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 99 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(http_date(bad), None, "{bad}");
-        }
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT", now), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Sun, 06 Nov 1993 08:49:37 GMT", now), Some(Duration::ZERO));
-        assert_eq!(retry_after(" 12 ", now), Some(Duration::from_secs(12)));
-        assert_eq!(retry_after("-1", now), None);
-        assert_eq!(retry_after("soon", now), None);
+    fn said(body: &[u8]) -> Option<String> {
+        server_message(body, &str::to_owned)
     }
 
     #[test]
     fn the_message_is_one_harmless_line() {
-        assert_eq!(server_message(br#"{"error":"bad\nthing"}"#, None).as_deref(), Some("bad thing"));
-        assert_eq!(server_message(br#"{"error":{"message":"deep"}}"#, None).as_deref(), Some("deep"));
-        assert_eq!(server_message(br#"{"message":"m"}"#, None).as_deref(), Some("m"));
-        assert_eq!(server_message(br#"{"other":1}"#, None).as_deref(), Some(r#"{"other":1}"#));
-        assert_eq!(server_message(b"\x1b[31mred\xff", None).as_deref(), Some("\\u{1b}[31mred\u{fffd}"));
-        assert_eq!(server_message(b"  \n ", None), None);
-        let long = server_message("x".repeat(5000).as_bytes(), None).unwrap();
+        assert_eq!(said(br#"{"error":"bad\nthing"}"#).as_deref(), Some("bad thing"));
+        assert_eq!(said(br#"{"error":{"message":"deep"}}"#).as_deref(), Some("deep"));
+        assert_eq!(said(br#"{"message":"m"}"#).as_deref(), Some("m"));
+        assert_eq!(said(br#"{"other":1}"#).as_deref(), Some(r#"{"other":1}"#));
+        assert_eq!(said(b"\x1b[31mred\xff").as_deref(), Some("\\u{1b}[31mred\u{fffd}"));
+        assert_eq!(said(b"  \n "), None);
+        let long = said("x".repeat(5000).as_bytes()).unwrap();
         assert_eq!(long.chars().count(), MAX_SNIPPET + 1);
-        assert_eq!(server_message(b"no sk_abc here", Some("sk_abc")).as_deref(), Some("no … here"));
+        assert_eq!(
+            server_message(b"no sk_abc", &|text| text.replace("sk_abc", "…")).as_deref(),
+            Some("no …")
+        );
     }
 
     #[test]

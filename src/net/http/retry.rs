@@ -15,7 +15,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Pauses are made this much shorter or longer, at random, so that clients do not knock in step.
 const JITTER_PERCENT: u32 = 25;
 /// Dead connections the pool may hand out in a row.
-const MAX_STALE: usize = super::MAX_IDLE_CONNECTIONS;
+const MAX_STALE: usize = super::pool::MAX_CONNECTIONS;
 
 /// How much of it the caller wants.
 #[derive(Debug, Clone, Copy)]

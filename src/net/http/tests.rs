@@ -1,7 +1,5 @@
-use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::Mutex;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
@@ -15,7 +13,7 @@ const BEARER: &str = "Bearer sk_do_not_print_me";
 
 fn http(steps: Vec<Step>) -> (Http, Receiver<String>) {
     let (address, requests) = scripted(steps);
-    (Http::new(&config(format!("http://{address}"))).unwrap(), requests)
+    (config(format!("http://{address}")).http().unwrap(), requests)
 }
 
 fn request<'a>(method: Method, path: &'a str) -> Request<'a> {
@@ -86,7 +84,7 @@ fn sends_what_the_api_wants() {
 #[test]
 fn a_small_request_leaves_in_one_piece() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+    let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -254,7 +252,7 @@ fn what_was_packed_badly_is_a_protocol_error() {
 #[test]
 fn an_answer_may_come_before_the_request_is_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let http = Http::new(&config(format!("http://{}", listener.local_addr().unwrap()))).unwrap();
+    let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.read_exact(&mut [0; 100]).unwrap();
@@ -268,6 +266,130 @@ fn an_answer_may_come_before_the_request_is_out() {
     assert_eq!(error.status(), Some(413), "{error}");
     drop(http);
     server.join().unwrap();
+}
+
+/// The server closes with bytes unread, so the rest of the request is answered by a reset.
+#[test]
+fn an_early_answer_counts_although_the_connection_is_reset() {
+    for (code, kind) in
+        [(413, ErrorKind::Server), (401, ErrorKind::Unauthorized), (429, ErrorKind::RateLimited)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.read_exact(&mut [0; 100]).unwrap();
+            socket.write_all(&reply(code, &[], r#"{"error":"No."}"#)).unwrap();
+        });
+        let body = vec![b'x'; 64 * 1024 * 1024];
+        let error = http.send(Request { body: Some(&body), ..request(Method::Patch, "/x") }).unwrap_err();
+        assert_eq!((error.kind(), error.status()), (kind, Some(code)), "{error}");
+        assert_eq!(error.server_message(), Some("No."));
+        server.join().unwrap();
+    }
+}
+
+/// The server has answered and neither reads nor closes: the time is up in the middle of the request.
+#[test]
+fn an_early_answer_counts_although_nobody_reads_the_rest() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(format!("http://{}", listener.local_addr().unwrap()));
+    config.http.request_timeout = Duration::from_millis(500);
+    let http = config.http().unwrap();
+    let (done, until) = std::sync::mpsc::channel::<()>();
+    let server = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.read_exact(&mut [0; 100]).unwrap();
+        socket.write_all(&reply(413, &[], "")).unwrap();
+        let _ = until.recv_timeout(PATIENCE);
+    });
+    let body = vec![b'x'; 64 * 1024 * 1024];
+    let error = http.send(Request { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
+    assert_eq!(error.status(), Some(413), "{error}");
+    drop(done);
+    server.join().unwrap();
+}
+
+#[test]
+fn done_is_done_whatever_the_head_says_of_an_empty_body() {
+    let steps = || {
+        vec![
+            status(204, &["Content-Encoding: gzip"], ""),
+            status(200, &["Content-Encoding: gzip"], ""),
+            status(204, &["Content-Type: text/html"], ""),
+            status(200, &["Content-Type: text/html; charset=utf-8"], ""),
+            status(200, &["Content-Type: text/html"], "OK"),
+            status(200, &["Content-Type: text/html"], r#"{"ok":true}"#),
+        ]
+    };
+    let (http, _requests) = http(steps());
+    for step in 0..steps().len() {
+        let answer = http.send(request(Method::Delete, "/x"));
+        assert!(answer.is_ok(), "step {step}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_web_page_is_no_success_whatever_it_is_called() {
+    let types = ["X-Type: none", "Content-Type: Text/HTML", "Content-Type: application/xhtml+xml"];
+    let page = "\r\n<!DOCTYPE html><html><body>Please log in</body></html>";
+    let (http, _requests) = http(types.iter().map(|name| status(200, &[name], page)).collect());
+    for name in types {
+        let error = http.send(request(Method::Delete, "/x")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{name}");
+        assert!(error.to_string().contains("web page"), "{error}");
+    }
+}
+
+#[test]
+fn gzip_has_several_names() {
+    let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\xca\xcf\x56\xb2\x2a\x29\x2a\x4d\xad\x05\x00\x90\x5f\xd4\xa7\x0b\x00\x00\x00";
+    let names = ["gzip", "GZIP", "x-gzip", "identity, X-Gzip"];
+    let steps = names.map(|name| Step::Reply(reply(200, &[&format!("Content-Encoding: {name}")], packed)));
+    let (http, _requests) = http(steps.into());
+    for name in names {
+        assert_eq!(http.send(get("/x")).unwrap().body, br#"{"ok":true}"#, "{name}");
+    }
+}
+
+#[test]
+fn a_flood_around_an_answer_ends_soon() {
+    for (start, again) in [
+        ("", "HTTP/1.1 100 Continue\r\n\r\n"),
+        ("", "HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "X-Trailer: y\r\n"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
+        let server = thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            socket.set_write_timeout(Some(PATIENCE)).unwrap();
+            socket.write_all(start.as_bytes()).unwrap();
+            let mut sent = 0;
+            while socket.write_all(again.repeat(100).as_bytes()).is_ok() {
+                sent += 100 * again.len();
+            }
+            sent
+        });
+        let error = http.send(get("/x")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+        drop(http);
+        assert!(server.join().unwrap() < 32 << 20);
+    }
+}
+
+/// The moment is thirty seconds after the answer, by the server's clock, which is an hour ahead.
+#[test]
+fn a_date_to_wait_for_is_on_the_servers_clock() {
+    let at = |seconds: u64| {
+        httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3600 + seconds))
+    };
+    let (date, until) = (format!("Date: {}", at(0)), format!("Retry-After: {}", at(30)));
+    let (http, _requests) = http(vec![status(429, &[&date, &until], "")]);
+    let error = http.send(request(Method::Post, "/x")).unwrap_err();
+    let wait = error.retry_after().unwrap();
+    assert!((28..=31).contains(&wait.as_secs()), "{wait:?}");
 }
 
 #[test]
@@ -376,9 +498,9 @@ fn a_silent_server_times_out() {
     for method in [Method::Get, Method::Post] {
         let (address, requests) = scripted(vec![Step::Hang]);
         let mut config = config(format!("http://{address}"));
-        config.request_timeout = Duration::from_millis(300);
+        config.http.request_timeout = Duration::from_millis(300);
         let started = Instant::now();
-        let error = Http::new(&config).unwrap().send(request(method, "/x")).unwrap_err();
+        let error = config.http().unwrap().send(request(method, "/x")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
         assert!(error.to_string().contains("300ms"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(3));
@@ -402,7 +524,7 @@ fn a_body_that_breaks_off_is_not_an_answer() {
 #[test]
 fn nobody_there_is_a_connect_error() {
     let port = closed_port();
-    let http = Http::new(&config(format!("http://127.0.0.1:{port}"))).unwrap();
+    let http = config(format!("http://127.0.0.1:{port}")).http().unwrap();
     for method in [Method::Get, Method::Post] {
         let started = Instant::now();
         let error = http.send(request(method, "/x")).unwrap_err();
@@ -426,9 +548,9 @@ fn a_web_page_is_not_an_answer() {
 fn no_limit_is_a_limit_too() {
     let (address, _requests) = scripted(vec![ok("x")]);
     let mut config = config(format!("http://{address}"));
-    config.request_timeout = Duration::MAX;
-    config.connect_timeout = Duration::MAX;
-    assert_eq!(Http::new(&config).unwrap().send(get("/x")).unwrap().body, b"x");
+    config.http.request_timeout = Duration::MAX;
+    config.http.connect_timeout = Duration::MAX;
+    assert_eq!(config.http().unwrap().send(get("/x")).unwrap().body, b"x");
 }
 
 #[test]
@@ -436,7 +558,7 @@ fn handles_may_be_shared() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     shared::<Http>();
     shared::<Dialer>();
-    shared::<crate::net::dial::CancelToken>();
+    shared::<crate::net::CancelToken>();
     fn sent<T: Send + Sync + 'static>() {}
     sent::<crate::net::tls::Stream>();
 }
@@ -466,7 +588,7 @@ fn one_pool_serves_many_threads() {
 
 #[test]
 fn refuses_what_no_request_can_hold() {
-    let http = Http::new(&config("http://127.0.0.1:1")).unwrap();
+    let http = config("http://127.0.0.1:1").http().unwrap();
     for path in ["no-slash", "/a?b", "/a#b", "/a b", "/\u{e9}", "/a\r\nX: y"] {
         let error = http.send(get(path)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid, "{path}");
@@ -479,51 +601,7 @@ fn refuses_what_no_request_can_hold() {
     assert_eq!(http.send(Request { query: &query, ..get("/x") }).unwrap_err().kind(), ErrorKind::Invalid);
     for agent in ["", "a\nb", "ü"] {
         let mut config = config("http://127.0.0.1:1");
-        config.user_agent = agent.to_owned();
-        assert_eq!(Http::new(&config).unwrap_err().kind(), ErrorKind::Config, "{agent:?}");
-    }
-}
-
-/// ureq logs heads and bodies at level trace. The credential must not be among it.
-#[test]
-fn no_log_line_has_the_token() {
-    static LINES: Mutex<String> = Mutex::new(String::new());
-    thread_local!(static LISTENING: Cell<bool> = const { Cell::new(false) });
-
-    struct Listener;
-    impl log::Log for Listener {
-        fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-            LISTENING.get()
-        }
-        fn log(&self, record: &log::Record<'_>) {
-            if LISTENING.get() {
-                let mut lines = LINES.lock().unwrap();
-                lines.push_str(&record.args().to_string());
-                lines.push('\n');
-            }
-        }
-        fn flush(&self) {}
-    }
-
-    if log::set_logger(&Listener).is_err() {
-        // Another test of this process got there first.
-        return;
-    }
-    log::set_max_level(log::LevelFilter::Trace);
-    LISTENING.set(true);
-    let (http, requests) = http(vec![ok("{}"), Step::Close]);
-    let body = Some(br#"{"password":"hunter2hunter2hunter2"}"#.as_slice());
-    http.send(Request { body, ..request(Method::Post, "/x") }).unwrap();
-    http.send(request(Method::Post, "/x")).unwrap_err();
-    LISTENING.set(false);
-    log::set_max_level(log::LevelFilter::Off);
-
-    assert!(requests.recv_timeout(PATIENCE).unwrap().contains(BEARER));
-    let lines = LINES.lock().unwrap();
-    // ureq prints rows of sixteen bytes: put them together again.
-    let rows: String = lines.lines().filter_map(|line| line.get(line.len().checked_sub(16)?..)).collect();
-    assert!(rows.contains("HTTP/1.1"), "the test no longer sees what ureq logs: {lines}");
-    for secret in ["do_not_print", "hunter2hunter2", "Bearer"] {
-        assert!(!lines.contains(secret) && !rows.contains(secret), "{secret} in {lines}");
+        config.http.user_agent = agent.to_owned();
+        assert_eq!(config.http().unwrap_err().kind(), ErrorKind::Config, "{agent:?}");
     }
 }

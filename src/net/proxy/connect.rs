@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{Credentials, lost};
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::dial::Endpoint;
+use crate::net::endpoint::Endpoint;
+use crate::net::secrets::Secrets;
 use crate::net::tls::Stream;
 
 /// For errors.
@@ -38,7 +39,7 @@ pub(super) fn open_tunnel(
         .map_err(|error| lost(error, STEP, target))?;
 
     let mut head = Vec::with_capacity(512);
-    while !answered(&head, target, credentials.is_some())? {
+    while !answered(&head, target, credentials)? {
         if head.len() >= MAX_HEAD {
             return Err(Error::protocol("its answer to CONNECT has too long a head"));
         }
@@ -52,7 +53,7 @@ pub(super) fn open_tunnel(
 }
 
 /// Whether the head is complete and says yes.
-fn answered(head: &[u8], target: Endpoint<'_>, had_credentials: bool) -> Result<bool> {
+fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>) -> Result<bool> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
     let parsed = answer.parse(head).map_err(|error| {
@@ -65,9 +66,14 @@ fn answered(head: &[u8], target: Endpoint<'_>, had_credentials: bool) -> Result<
             Err(Error::protocol("it sent bytes behind its answer to CONNECT that nobody asked for"))
         }
         200..=299 => Ok(true),
-        407 => Err(wants_credentials(answer.headers, had_credentials)),
+        407 => Err(wants_credentials(answer.headers, credentials.is_some())),
         status => {
-            let reason = shown(answer.reason.unwrap_or_default());
+            let secrets = Secrets::default();
+            if let Some(credentials) = credentials {
+                secrets.remember(&credentials.password);
+                secrets.remember(&credentials.user);
+            }
+            let reason = shown(&secrets.remove_from(answer.reason.unwrap_or_default()));
             let text = format!("it refuses to connect to {target}: {status} {reason}");
             Err(Error::new(ErrorKind::Connect, text.trim_end().to_owned()))
         }

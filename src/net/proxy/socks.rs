@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{Credentials, lost};
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::dial::Endpoint;
+use crate::net::endpoint::Endpoint;
 use crate::net::tls::Stream;
 
 /// For errors.

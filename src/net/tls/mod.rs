@@ -1,15 +1,15 @@
 //! TLS, by whichever library is compiled in and asked for. Every `cfg` about TLS in this crate is in this file.
 //!
-//! The handshake is done here, blocking and under the wire's deadline, never by tungstenite or ureq: the former
-//! panics when a time limit passes during it, and both would pick a library by features of other crates.
+//! The handshake is done here, blocking and under the wire's deadline, never by tungstenite, which panics when a time
+//! limit passes during it and would pick a library by features of other crates.
 //! ALPN is not used: this crate speaks HTTP/1.1 only, and a server must not be led to believe otherwise.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 
 use super::wire::Wire;
-use crate::config::{Config, Tls};
 use crate::error::{Error, Result};
+use crate::net::settings::{Tls, TlsSettings};
 
 #[cfg(feature = "tls-native")]
 mod native;
@@ -43,14 +43,14 @@ impl TlsConnector {
     /// # Errors
     /// `Config` when the library that is asked for is not compiled in, or when an extra root certificate cannot
     /// be read.
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        match config.tls {
+    pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
+        match settings.library {
             Tls::Rustls if !HAS_RUSTLS => Err(missing("Tls::Rustls", "tls-rustls")),
             Tls::Native if !HAS_NATIVE => Err(missing("Tls::Native", "tls-native")),
             Tls::Auto if !HAS_RUSTLS && !HAS_NATIVE => Ok(TlsConnector::Absent),
-            Tls::Native => native::Connector::new(config).map(TlsConnector::Native),
-            Tls::Auto if !HAS_RUSTLS => native::Connector::new(config).map(TlsConnector::Native),
-            Tls::Auto | Tls::Rustls => rustls::Connector::new(config).map(TlsConnector::Rustls),
+            Tls::Native => native::Connector::new(settings).map(TlsConnector::Native),
+            Tls::Auto if !HAS_RUSTLS => native::Connector::new(settings).map(TlsConnector::Native),
+            Tls::Auto | Tls::Rustls => rustls::Connector::new(settings).map(TlsConnector::Rustls),
         }
     }
 
@@ -117,6 +117,7 @@ impl Stream {
         }
     }
 
+    #[cfg(test)]
     pub(crate) fn is_tls(&self) -> bool {
         !matches!(self, Stream::Plain(_))
     }

@@ -9,41 +9,97 @@ use super::Stream;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
 #[derive(Clone)]
-pub(crate) struct Connector(native_tls::TlsConnector);
+pub(crate) struct Connector {
+    connector: native_tls::TlsConnector,
+    /// Certificates are checked.
+    checks: bool,
+}
 
 impl Connector {
-    pub(crate) fn new(config: &Config) -> Result<Self> {
+    pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
         let mut builder = native_tls::TlsConnector::builder();
         builder.min_protocol_version(Some(Protocol::Tlsv12));
-        for (index, bytes) in config.extra_roots.iter().enumerate() {
+        for (index, bytes) in settings.extra_roots.iter().enumerate() {
             for root in roots(bytes).map_err(|why| unreadable_root(index + 1, why))? {
                 builder.add_root_certificate(root);
             }
         }
-        if let Some(pem) = &config.client_identity {
+        if let Some(pem) = &settings.client_identity {
             builder.identity(identity(pem)?);
         }
         builder
-            .danger_accept_invalid_certs(config.accept_invalid_certificates)
-            .danger_accept_invalid_hostnames(config.accept_invalid_certificates);
-        builder.build().map(Connector).map_err(|error| {
+            .danger_accept_invalid_certs(settings.accept_invalid_certificates)
+            .danger_accept_invalid_hostnames(settings.accept_invalid_certificates);
+        let checks = !settings.accept_invalid_certificates;
+        builder.build().map(|connector| Connector { connector, checks }).map_err(|error| {
             Error::config(format!("the system's TLS library cannot be set up: {error}")).with_source(error)
         })
     }
 
     pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Session> {
-        match self.0.connect(host, beneath) {
+        match self.connector.connect(host, beneath) {
+            Ok(stream) if self.checks && !names_a_host(&stream) => {
+                let why = "it has a common name only, and no subject alternative name";
+                Err(Refusal::WrongName.into_error(host, io::Error::other(why)))
+            }
             Ok(stream) => Ok(Session(Box::new(stream))),
             // The wire says TimedOut, never WouldBlock; should a library see it otherwise, it means the same.
             Err(HandshakeError::WouldBlock(_)) => Err(broken_handshake(host, io::ErrorKind::TimedOut.into())),
             Err(HandshakeError::Failure(error)) => Err(failure(host, error)),
         }
     }
+}
+
+/// Whether the server's certificate names hosts where names of hosts belong (subject alternative name). OpenSSL falls
+/// back on the common name, which has had no meaning for that since RFC 6125, and rustls does not.
+///
+/// What cannot be read was good enough for the library.
+fn names_a_host(stream: &TlsStream<Stream>) -> bool {
+    match stream.peer_certificate() {
+        Ok(Some(certificate)) => certificate.to_der().map_or(true, |der| has_host_name(&der)),
+        _ => true,
+    }
+}
+
+/// Whether the certificate has the extension 2.5.29.17 with a name (tag 0x82) or an address (0x87) in it.
+fn has_host_name(der: &[u8]) -> bool {
+    const EXTENSION: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
+    let Some(at) = der.windows(EXTENSION.len()).position(|bytes| bytes == EXTENSION) else { return false };
+    let mut rest = der.get(at + EXTENSION.len()..).unwrap_or_default();
+    // Behind it, whether it is critical, if that is said; then its value, a sequence of names in a string of bytes.
+    if let Some((0x01, _, behind)) = element(rest) {
+        rest = behind;
+    }
+    let Some((0x04, value, _)) = element(rest) else { return false };
+    let Some((0x30, mut names, _)) = element(value) else { return false };
+    while let Some((tag, _, behind)) = element(names) {
+        if matches!(tag, 0x82 | 0x87) {
+            return true;
+        }
+        names = behind;
+    }
+    false
+}
+
+/// Tag and content of the DER element that the bytes begin with, and what follows it.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, length], rest) = bytes.split_first_chunk::<2>()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        // The length of the length.
+        0x81..=0x84 => {
+            let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            (digits.iter().fold(0, |number, digit| number << 8 | usize::from(*digit)), rest)
+        }
+        _ => return None,
+    };
+    let (content, behind) = rest.split_at_checked(length)?;
+    Some((tag, content, behind))
 }
 
 fn roots(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
@@ -177,7 +233,7 @@ impl Read for Session {
                 if self.wire().saw_end()
                     && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
             {
-                log::debug!("TLS ended without close_notify: {error}");
+                crate::logging::debug!("TLS ended without close_notify: {error}");
                 Ok(0)
             }
             result => result,

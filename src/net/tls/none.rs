@@ -4,15 +4,15 @@ use std::convert::Infallible;
 use std::io::{self, Read, Write};
 
 use super::Stream;
-use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Connector(Infallible);
 
 impl Connector {
-    pub(crate) fn new(_config: &Config) -> Result<Self> {
+    pub(crate) fn new(_settings: &TlsSettings) -> Result<Self> {
         Err(Error::config("this TLS library is not compiled in"))
     }
 

@@ -16,17 +16,17 @@ use super::Stream;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
 #[derive(Clone)]
 pub(crate) struct Connector(Arc<ClientConfig>);
 
 impl Connector {
-    pub(crate) fn new(config: &Config) -> Result<Self> {
+    pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        for (index, bytes) in config.extra_roots.iter().enumerate() {
+        for (index, bytes) in settings.extra_roots.iter().enumerate() {
             add_root(&mut roots, bytes).map_err(|why| unreadable_root(index + 1, why))?;
         }
         // The provider is named, not taken from the process: another crate's choice must not become ours.
@@ -36,18 +36,18 @@ impl Connector {
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::config(format!("rustls cannot be set up: {error}")))?
             .with_root_certificates(roots);
-        let mut settings = match &config.client_identity {
+        let mut client = match &settings.client_identity {
             None => builder.with_no_client_auth(),
             Some(pem) => {
                 let (chain, key) = identity(pem)?;
                 builder.with_client_auth_cert(chain, key).map_err(unusable_identity)?
             }
         };
-        if config.accept_invalid_certificates {
-            let anything = AcceptAnything(settings.crypto_provider().signature_verification_algorithms);
-            settings.dangerous().set_certificate_verifier(Arc::new(anything));
+        if settings.accept_invalid_certificates {
+            let anything = AcceptAnything(client.crypto_provider().signature_verification_algorithms);
+            client.dangerous().set_certificate_verifier(Arc::new(anything));
         }
-        Ok(Connector(Arc::new(settings)))
+        Ok(Connector(Arc::new(client)))
     }
 
     pub(crate) fn connect(&self, host: &str, mut beneath: Stream) -> Result<Session> {

@@ -11,9 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::net::dial::{CancelToken, Dialer};
-use crate::net::http::{Http, Method, Request};
-use crate::net::testing::{PATIENCE, config, read_request, reply};
+use crate::net::cancel::CancelToken;
+use crate::net::http::{Method, Request};
+use crate::net::testing::{PATIENCE, Setup, config, read_request, reply};
 use crate::net::url::ApiUrl;
 use crate::net::wire::ReadBuffer;
 
@@ -108,13 +108,14 @@ fn http(mut session: Session) {
     }
 }
 
-fn settings(tls: Tls, roots: &[Vec<u8>]) -> Config {
-    Config { tls, extra_roots: roots.to_vec(), ..config("https://127.0.0.1:1") }
+fn settings(tls: Tls, roots: &[Vec<u8>]) -> Setup {
+    let tls = TlsSettings { library: tls, extra_roots: roots.to_vec(), ..TlsSettings::default() };
+    Setup { tls, ..config("https://127.0.0.1:1") }
 }
 
 fn dial(tls: Tls, roots: &[Vec<u8>], host: &str, address: SocketAddr) -> Result<Stream> {
     let url = ApiUrl::parse(&format!("https://{host}:{}", address.port())).unwrap();
-    Dialer::new(&settings(tls, roots)).unwrap().dial(&url, Instant::now() + PATIENCE)
+    settings(tls, roots).dialer().unwrap().dial(&url, Instant::now() + PATIENCE)
 }
 
 #[test]
@@ -207,7 +208,7 @@ fn an_unreadable_root_is_a_config_error() {
     for tls in backends() {
         for bad in [b"".as_slice(), b"no certificate", half, key.as_bytes()] {
             let good = Authority::new().pem();
-            let error = TlsConnector::new(&settings(tls, &[good, bad.to_vec()])).unwrap_err();
+            let error = TlsConnector::new(&settings(tls, &[good, bad.to_vec()]).tls).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{tls:?}");
             assert!(error.to_string().contains("the 2. entry"), "{tls:?}: {error}");
         }
@@ -296,7 +297,7 @@ fn a_silent_handshake_times_out_or_is_cancelled() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = ApiUrl::parse(&format!("https://localhost:{}", listener.local_addr().unwrap().port())).unwrap();
     for tls in backends() {
-        let dialer = Dialer::new(&settings(tls, &[])).unwrap();
+        let dialer = settings(tls, &[]).dialer().unwrap();
         let started = Instant::now();
         let error = dialer.dial(&url, started + Duration::from_millis(300)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{tls:?}: {error:?}");
@@ -342,15 +343,15 @@ fn http_goes_the_same_way() {
     let address = start(authority.server("localhost", |_| ()), http);
     for tls in backends() {
         let mut config = settings(tls, &[authority.pem()]);
-        config.api_url = Some(format!("https://localhost:{}", address.port()));
+        config.url = format!("https://localhost:{}", address.port());
         let get = || Request { method: Method::Get, path: "/x", query: &[], credential: None, body: None };
-        let client = Http::new(&config).unwrap();
+        let client = config.http().unwrap();
         for number in 1..=3 {
             let body = client.send(get()).unwrap().body;
             assert_eq!(String::from_utf8_lossy(&body), format!("secure {number}"), "{tls:?}");
         }
-        config.extra_roots.clear();
-        let error = Http::new(&config).unwrap().send(get()).unwrap_err();
+        config.tls.extra_roots.clear();
+        let error = config.http().unwrap().send(get()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
         assert!(error.to_string().contains("add_root_certificate"), "{error}");
     }
@@ -361,7 +362,7 @@ fn a_missing_library_is_a_config_error_that_names_the_feature() {
     for (compiled, tls, feature) in
         [(HAS_RUSTLS, Tls::Rustls, "`tls-rustls`"), (HAS_NATIVE, Tls::Native, "`tls-native`")]
     {
-        let result = TlsConnector::new(&settings(tls, &[]));
+        let result = TlsConnector::new(&settings(tls, &[]).tls);
         match result {
             Ok(_) => assert!(compiled),
             Err(error) => {
@@ -370,13 +371,13 @@ fn a_missing_library_is_a_config_error_that_names_the_feature() {
             }
         }
     }
-    let automatic = Http::new(&settings(Tls::Auto, &[]));
+    let automatic = settings(Tls::Auto, &[]).http();
     if HAS_RUSTLS || HAS_NATIVE {
         assert!(automatic.is_ok());
     } else {
         let error = automatic.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("`tls-rustls`"), "{error}");
-        assert!(Http::new(&config("http://127.0.0.1:1")).is_ok());
+        assert!(config("http://127.0.0.1:1").http().is_ok());
     }
 }

@@ -88,6 +88,48 @@ fn t86_t211_a_link_that_died_in_the_sleep_takes_nothing_with_it() {
 }
 
 #[test]
+fn a_send_that_must_not_wait_does_not_wait_for_a_sign_of_life() {
+    let (link, mut peer, skew) = pair();
+    let link = Arc::new(link);
+    skew.fetch_add(60_000, Ordering::Relaxed);
+    let started = Instant::now();
+    assert!(matches!(link.try_send("4lost?".into()), Err(SendFailure::Busy(_))));
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert!(matches!(peer.read().unwrap(), Message::Ping(_)));
+    peer.flush().unwrap();
+    read(&link, Duration::from_millis(300));
+    link.try_send("4awake".into()).unwrap();
+    assert_eq!(peer.read().unwrap(), Message::text("4awake"));
+}
+
+#[test]
+fn what_is_sent_without_waiting_arrives_whole_and_in_order() {
+    let patient = Handshake::parse(r#"{"sid":"x","maxPayload":1000000}"#).unwrap();
+    let (link, mut peer, _) = pair_with(patient);
+    let link = Arc::new(link);
+    let text = |n: usize| format!("4{n} {}", "x".repeat(300_000));
+    let (mut sent, mut busy) = (0, 0);
+    while busy < 3 {
+        let started = Instant::now();
+        match link.try_send(text(sent).into()) {
+            Ok(_) => sent += 1,
+            Err(SendFailure::Busy(_)) => busy += 1,
+            Err(failure) => panic!("{failure:?}"),
+        }
+        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!(sent < 1000, "the peer reads nothing");
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| link.send("4the last".into()).unwrap());
+        for n in 0..sent {
+            assert!(peer.read().unwrap() == Message::text(text(n)), "{n} of {sent}");
+        }
+        assert_eq!(peer.read().unwrap(), Message::text("4the last"));
+    });
+    assert_eq!(link.unconfirmed(), sent as u64 + 1);
+}
+
+#[test]
 fn t211_whoever_only_reads_notices_the_sleep_too() {
     let (link, mut peer, skew) = pair();
     assert!(read(&link, Duration::from_millis(10)).1.is_none());

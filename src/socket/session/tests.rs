@@ -7,7 +7,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::*;
 use crate::config::Config;
-use crate::net::{ApiUrl, Dialer};
+use crate::net::ApiUrl;
 use crate::socket::transport::Transport;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -50,18 +50,19 @@ fn session() -> Session {
     });
     let config = Config {
         api_url: Some(url.clone()),
-        proxy: crate::net::proxy::ProxyChoice::Direct,
+        proxy: crate::net::settings::ProxyChoice::Direct,
         ..Config::default()
     };
     let target = Target {
-        dialer: Dialer::new(&config).unwrap(),
+        dialer: config.dialer().unwrap(),
         url: ApiUrl::parse(&url).unwrap(),
         user_agent: "test".to_owned(),
         dial_timeout: SOON,
         transport: Transport::WebSocket,
+        secrets: Default::default(),
     };
     let limits = Limits { events: 100, bytes: 1 << 20 };
-    Session::open(target, Arc::new(Anybody), limits, Policy::default()).unwrap()
+    Session::open("test", target, Arc::new(Anybody), limits, Policy::default()).unwrap()
 }
 
 fn ask(session: &Session) -> Result<usize> {

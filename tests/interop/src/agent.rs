@@ -22,7 +22,9 @@ pub fn connect(server: &Server) -> Agent {
 /// An agent in the lobby.
 pub fn in_lobby(server: &Server) -> Agent {
     let agent = connect(server);
-    agent.join("lobby").expect("the agent joins the lobby");
+    agent
+        .set_home(&agent.join("lobby").expect("the agent joins the lobby"))
+        .expect("the agent joins the lobby");
     agent
 }
 

@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// A silent slash command: its result comes by ack only.
 fn command(agent: &Agent, content: &str, timeout: Duration) -> crustocean::Result<Value> {
-    agent.call("send-message", &json!({"agencyId": LOBBY, "content": content, "silent": true}), timeout)
+    agent.raw().call("send-message", &json!({"agencyId": LOBBY, "content": content, "silent": true}), timeout)
 }
 
 fn next_other(agent: &Agent, name: &str) -> RawEvent {
@@ -120,8 +120,8 @@ fn the_server_gets_the_answer_that_it_asked_for() {
         let question = next_other(&agent, "question");
         assert!(question.wants_answer());
         assert_eq!(question.first::<Value>().unwrap(), json!({"is": "it"}));
-        agent.answer(&question, &json!({"it": "is"})).unwrap();
-        assert_eq!(agent.answer(&question, &json!(2)).unwrap_err().kind(), ErrorKind::Invalid);
+        agent.raw().answer(&question, &json!({"it": "is"})).unwrap();
+        assert_eq!(agent.raw().answer(&question, &json!(2)).unwrap_err().kind(), ErrorKind::Invalid);
         asking.join().unwrap()
     });
     assert_eq!(answer["ack"], json!({"it": "is"}));

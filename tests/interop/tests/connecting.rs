@@ -57,7 +57,7 @@ fn nothing_is_sent_before_a_slow_middleware_has_decided() {
     let started = Instant::now();
     let agent = connect(&server);
     assert!(started.elapsed() >= Duration::from_millis(1500));
-    agent.join("lobby").unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     agent.send("at last").unwrap();
     server.wait_events(SOON, 1, "send-message");
 
@@ -136,7 +136,7 @@ fn closing_says_goodbye() {
     for by_dropping in [false, true] {
         let server = Server::start(json!({}));
         let agent = connect(&server);
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         agent.send("last words").unwrap();
         let started = Instant::now();
         if by_dropping {

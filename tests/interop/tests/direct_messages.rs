@@ -20,7 +20,7 @@ fn direct_messages_go_both_ways() {
     let rooms = agent.join_dms().unwrap();
     assert_eq!(rooms.iter().map(|room| room.id().as_str()).collect::<Vec<_>>(), [DM]);
     assert_eq!(server.events("join-agency").last().unwrap()["args"], json!([{"agencyId": DM}]));
-    let conversation = agent.dms().unwrap().remove(0);
+    let conversation = agent.dms().unwrap().into_vec().remove(0);
     assert_eq!(
         (conversation.agency_id.as_str(), conversation.participant.username.as_str()),
         (DM, ALICE_NAME)
@@ -77,7 +77,7 @@ fn an_invitation_can_be_followed() {
         ("ag-back", "Back Room", "back-room")
     );
 
-    agent.join(&invitation.agency_id).unwrap();
+    agent.set_home(&agent.join(&invitation.agency_id).unwrap()).unwrap();
     agent.send("thank you").unwrap();
     assert_eq!(next_message(&events, "thank you").agency_id, "ag-back");
 }

@@ -14,7 +14,7 @@ fn an_edit_is_confirmed_and_a_refusal_says_why() {
         let server = Server::start(json!({"metadataAs": shape}));
         let agent = in_lobby(&server);
         let room = agent.rooms().remove(0);
-        let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap();
+        let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap().first;
         let edited = room.post_edit(&mine.id, "final").unwrap();
         assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
         assert_eq!(edited.metadata.skill().as_deref(), Some("writing"), "as {shape}");

@@ -14,7 +14,9 @@ const SOON: Duration = Duration::from_secs(10);
 fn polling(server: &Server) -> Agent {
     let builder = Agent::builder().api_url(server.url()).transport(Transport::Polling);
     let agent = builder.connect(token(AGENT_TOKEN)).expect("the agent connects");
-    agent.join("lobby").expect("the agent joins the lobby");
+    agent
+        .set_home(&agent.join("lobby").expect("the agent joins the lobby"))
+        .expect("the agent joins the lobby");
     agent
 }
 
@@ -30,7 +32,7 @@ fn a_conversation() {
     let question = next_message(&events, "@mybot, ünïcode 🦞?");
     agent.reply(&question, "an answer, 🦞").unwrap();
     next_message(&events, "an answer, 🦞");
-    let posted = agent.post("a draft").unwrap();
+    let posted = agent.post("a draft").unwrap().first;
     assert_eq!(posted.content, "a draft");
     for number in 0..50 {
         server.alice_says(LOBBY, &format!("number {number}"));
@@ -112,7 +114,7 @@ fn auto_polls_where_no_upgrade_gets_through() {
         let gate = Gate::start(server.url().trim_start_matches("http://"), upgrades);
         let builder = Agent::builder().api_url(gate.url()).handshake_timeout(Duration::from_secs(6));
         let agent = builder.connect(token(AGENT_TOKEN)).unwrap();
-        agent.join("lobby").unwrap();
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         let events = agent.events();
         agent.send("hello").unwrap();
         next_message(&events, "hello");

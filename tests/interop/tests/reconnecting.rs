@@ -50,14 +50,14 @@ fn a_broken_connection_comes_back_into_all_its_rooms() {
         let server = Server::start(json!({"joinDelayMs": 50}));
         let agent = in_lobby(&server);
         agent.join_dms().unwrap();
-        agent.join(DEN).unwrap();
+        let den = agent.join(DEN).unwrap();
         let events = settled(&agent);
 
         let cut = Instant::now();
         server.command(json!({"cmd": "kill-engine", "gently": gently}));
         assert_eq!(next_disconnect(&events), "transport close");
         // Waits until the connection is back, and until the rooms are.
-        agent.send("back again").unwrap();
+        den.send("back again").unwrap();
         let away = cut.elapsed();
         assert!(away > Duration::from_millis(450) && away < Duration::from_secs(5), "away for {away:?}");
         assert_eq!(next_connect(&events), 1);
@@ -87,7 +87,9 @@ fn a_broken_connection_comes_back_into_all_its_rooms() {
 fn in_lobby_by_websocket(server: &Server) -> Agent {
     let builder = Agent::builder().api_url(server.url()).transport(Transport::WebSocket);
     let agent = builder.connect(token(AGENT_TOKEN)).expect("the agent connects");
-    agent.join("lobby").expect("the agent joins the lobby");
+    agent
+        .set_home(&agent.join("lobby").expect("the agent joins the lobby"))
+        .expect("the agent joins the lobby");
     agent
 }
 
@@ -211,7 +213,7 @@ fn a_room_that_is_closed_meanwhile_is_reported_and_left() {
     let server = Server::start(json!({}));
     let agent = connect(&server);
     agent.join(DEN).unwrap();
-    agent.join(LOBBY).unwrap();
+    agent.set_home(&agent.join(LOBBY).unwrap()).unwrap();
     let events = settled(&agent);
     server.command(json!({"cmd": "remove", "agent": AGENT, "agency": DEN}));
     server.cut();

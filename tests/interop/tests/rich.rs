@@ -56,7 +56,8 @@ fn a_long_text_arrives_in_parts_that_read_well() {
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
     let code = format!("so:\n\n```rust\n{}```", "let x = 1;\n".repeat(1_000));
-    let parts = agent.rooms()[0].post_all(Outgoing::new(&code).skill("coding")).unwrap();
+    let parts: Vec<_> =
+        agent.rooms()[0].post(Outgoing::new(&code).skill("coding")).unwrap().into_iter().collect();
     let sent = server.wait_events(SOON, 2, "send-message");
     assert_eq!((parts.len(), sent.len()), (2, 2));
     for (part, sent) in parts.iter().zip(&sent) {

@@ -137,7 +137,7 @@ fn the_server_notes_what_is_not_as_documented() {
     let tell = |event: &str, more: crustocean_interop::Value| {
         let mut payload = base.clone();
         payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        agent.emit(event, &payload).unwrap();
+        agent.raw().emit(event, &payload).unwrap();
     };
     tell("agent-run-status", json!({"status": "too early"}));
     tell(

@@ -1,0 +1,91 @@
+//! Slash commands: a few of the platform's, and two that only a sandbox has.
+
+use std::time::Duration;
+
+use crate::error::{ApiError, ApiResult};
+use crate::ids;
+use crate::realtime::commands::{Outcome, moderation};
+
+const COMMANDS: [(&str, &str); 7] = [
+    ("help", "Lists the commands; only the caller sees it"),
+    ("echo", "/echo <text>: says the text"),
+    ("roll", "/roll [2d6]: rolls dice"),
+    ("who", "Lists the members of the room"),
+    ("hook", "/hook install <slug>: installs a public hook; for the owner and admins"),
+    ("slow", "/slow <milliseconds> <text>: first a placeholder, later the text as an edit (sandbox only)"),
+    ("hang", "Never answers (sandbox only)"),
+];
+
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COMMANDS.into_iter().chain(moderation::COMMANDS)
+}
+
+pub(crate) fn is_built_in(name: &str) -> bool {
+    all().any(|(known, _)| known == name)
+}
+
+/// Lowercase letters and digits only; the names of the platform's own commands are taken.
+pub(crate) fn name_of(text: &str) -> ApiResult<String> {
+    let name: String =
+        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
+    if name.is_empty() {
+        return Err(ApiError::bad_request("name must have letters or digits"));
+    }
+    if is_built_in(&name) {
+        return Err(ApiError::bad_request(format!("/{name} is a built-in command")));
+    }
+    Ok(name)
+}
+
+/// Runs a command; `None` is the one that never answers.
+pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome> {
+    let done =
+        |content: String| Outcome { ok: true, command: name.to_owned(), content, ..Outcome::default() };
+    let failed = |content: String| Outcome { ok: false, ..done(content) };
+    Some(match name {
+        "hang" => return None,
+        "help" => {
+            let lines: Vec<String> = all().map(|(name, what)| format!("/{name} - {what}")).collect();
+            Outcome { ephemeral: true, ..done(lines.join("\n")) }
+        }
+        "echo" if args.is_empty() => failed("Usage: /echo <text>".to_owned()),
+        "echo" => done(args.to_owned()),
+        "roll" => roll(args).map_or_else(|| failed("Usage: /roll [count]d[sides]".to_owned()), done),
+        "who" => done(format!("Members ({}): {}", members.len(), members.join(", "))),
+        "slow" => match args.split_once(' ').and_then(|(ms, text)| Some((ms.parse::<u64>().ok()?, text))) {
+            Some((ms, text)) => {
+                let delay = Duration::from_millis(ms.min(60_000));
+                Outcome { later: Some((delay, text.to_owned())), ..done("[spinner:Working]".to_owned()) }
+            }
+            None => failed("Usage: /slow <milliseconds> <text>".to_owned()),
+        },
+        _ => failed(format!("Unknown command: /{name}")),
+    })
+}
+
+fn roll(args: &str) -> Option<String> {
+    let (count, sides) = if args.is_empty() { ("1", "6") } else { args.split_once(['d', 'D'])? };
+    let count: usize = if count.is_empty() { 1 } else { count.parse().ok()? };
+    let sides: u32 = sides.parse().ok()?;
+    if !(1..=100).contains(&count) || !(2..=1_000).contains(&sides) {
+        return None;
+    }
+    let rolls: Vec<u32> = (0..count).map(|_| u32::from_be_bytes(ids::random::<4>()) % sides + 1).collect();
+    let shown: Vec<String> = rolls.iter().map(u32::to_string).collect();
+    Some(format!("Rolled {count}d{sides}: {} = {}", shown.join(" + "), rolls.iter().sum::<u32>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dice_stay_within_their_sides() {
+        for _ in 0..50 {
+            let said = roll("2d6").unwrap();
+            let sum: u32 = said.rsplit(' ').next().unwrap().parse().unwrap();
+            assert!((2..=12).contains(&sum), "{said}");
+        }
+        assert!(roll("0d6").is_none() && roll("x").is_none() && roll("1d1").is_none());
+    }
+}

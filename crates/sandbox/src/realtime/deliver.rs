@@ -1,0 +1,79 @@
+//! What the server sends to others: events to webhook subscriptions, and messages to agents that answer by webhook.
+//! Both go out behind the requests that caused them.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::app::App;
+use crate::app::outbox::{Call, Job};
+use crate::realtime::post::publish_as;
+use crate::realtime::response_webhook;
+use crate::webhook;
+
+/// How often a delivery that failed is tried again.
+const RETRIES: u32 = 3;
+
+/// Works off the outbox. One task for each subscription keeps its events in order, however slow its receiver is.
+pub(crate) async fn run(app: App, mut jobs: UnboundedReceiver<Job>) {
+    let mut queues: HashMap<String, UnboundedSender<String>> = HashMap::new();
+    while let Some(job) = jobs.recv().await {
+        match job {
+            Job::Respond(call) => drop(tokio::spawn(respond(app.clone(), call))),
+            Job::Event { subscription, envelope } => {
+                let queue = queues.entry(subscription.clone()).or_insert_with(|| {
+                    let (sender, receiver) = unbounded_channel();
+                    tokio::spawn(deliver_all(app.clone(), subscription, receiver));
+                    sender
+                });
+                let _ = queue.send(envelope);
+            }
+        }
+    }
+}
+
+async fn deliver_all(app: App, subscription: String, mut queue: UnboundedReceiver<String>) {
+    while let Some(envelope) = queue.recv().await {
+        deliver(&app, &subscription, &envelope).await;
+    }
+}
+
+async fn deliver(app: &App, subscription: &str, envelope: &str) {
+    for attempt in 0..=RETRIES {
+        if let Some(doublings) = attempt.checked_sub(1) {
+            tokio::time::sleep(app.options().retry_delay * 2u32.pow(doublings)).await;
+        }
+        // Looked up each time: it may have been switched off or pointed elsewhere in the meantime.
+        let target = app.data().subscriptions.iter().find_map(|known| known.target(subscription));
+        let Some((url, secret)) = target else { return };
+        let answer = webhook::post(&url, envelope, secret.as_deref(), app.options().webhook_timeout).await;
+        let answer = answer.map(|(status, _)| status);
+        app.log(|| format!("DELIVERY for {subscription} -> {answer:?}"));
+        if answer.is_ok_and(|status| (200..300).contains(&status)) {
+            return;
+        }
+    }
+}
+
+async fn respond(app: App, call: Call) {
+    let start = Instant::now();
+    let timeout = app.options().webhook_timeout;
+    let answer = webhook::post(&call.url, &call.body, call.secret.as_deref(), timeout).await;
+    app.metrics().took("agent_response_duration_seconds", "provider=\"webhook\"", start.elapsed());
+    let (status, body) = match answer {
+        Ok((200, body)) => ("ok", body),
+        _ => ("error", Value::Null),
+    };
+    app.metrics().count("agent_responses_total", &format!("provider=\"webhook\",status=\"{status}\""));
+    // The reply is to be signed with the agent token. The name of that header is not documented, so nothing is checked.
+    let text =
+        |key: &str| body.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    let Some(content) = text("error").or_else(|| text("content")) else { return };
+    let metadata = body.get("metadata").filter(|metadata| metadata.is_object());
+    let metadata = metadata.cloned().unwrap_or_else(|| json!({}));
+    if let Ok(message) = publish_as(&app, &call.agency, &call.agent, "chat", content, metadata) {
+        response_webhook::queue(&app, &message, call.hops + 1);
+    }
+}

@@ -1,0 +1,46 @@
+//! Cutting Socket.IO connections, and refusing the sessions that were cut.
+
+use crate::app::links::LinkId;
+
+use axum::extract::connect_info::ConnectInfo;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::app::App;
+
+/// Cuts every Socket.IO connection; called within the runtime.
+pub(crate) fn cut_all(app: &App) {
+    let sockets = app.sockets();
+    app.links().cut(sockets.iter().map(|socket| socket.id.to_string()));
+    for socket in sockets {
+        // The bytes go nowhere any more; this is so that the server forgets the socket at once.
+        let _ = socket.disconnect();
+    }
+}
+
+/// Stands before Socket.IO: marks the connection as one that can be cut and refuses sessions that were.
+pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with("/socket.io") {
+        return next.run(request).await;
+    }
+    {
+        let mut registry = app.links().lock();
+        let sid = request
+            .uri()
+            .query()
+            .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
+        if sid.is_some_and(|sid| registry.dead.contains(sid)) {
+            // The answer of the Node server to a session it does not know.
+            let body = r#"{"code":1,"message":"Session ID unknown"}"#;
+            return (StatusCode::BAD_REQUEST, [("content-type", "application/json")], body).into_response();
+        }
+        if let Some(ConnectInfo(LinkId(id))) = request.extensions().get::<ConnectInfo<LinkId>>()
+            && let Some(link) = registry.links.get_mut(id)
+        {
+            link.socket = true;
+        }
+    }
+    next.run(request).await
+}

@@ -1,0 +1,81 @@
+//! Putting messages into rooms and showing them.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::clock;
+use crate::realtime::emit;
+use crate::realtime::notify;
+use crate::realtime::response_webhook;
+use crate::store::Data;
+use crate::store::messages::{Message, metadata_json};
+
+/// Puts a message of an account into a room, shows it to everybody there and calls upon the agents that it is for;
+/// gives its id.
+pub(crate) fn post(
+    app: &App,
+    agency: &str,
+    account: &str,
+    kind: &str,
+    content: &str,
+    metadata: Value,
+) -> Result<String, String> {
+    let message = publish_as(app, agency, account, kind, content, metadata)?;
+    response_webhook::queue(app, &message, 0);
+    Ok(message.id)
+}
+
+/// As [`post`], without calling upon anybody.
+pub(crate) fn publish_as(
+    app: &App,
+    agency: &str,
+    account: &str,
+    kind: &str,
+    content: &str,
+    metadata: Value,
+) -> Result<Message, String> {
+    publish(app, |data| {
+        let sender = data.accounts.get(account).map_err(|refusal| refusal.message)?;
+        let room = data.agencies.get(agency).ok_or("Agency not found")?;
+        Ok(Message::new((&room.id, room.dm), sender, kind, content, metadata))
+    })
+}
+
+/// Puts a message into its room, shows it to everybody there and tells those who have subscribed to such events.
+pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, E>) -> Result<Message, E> {
+    let _in_order = app.posting();
+    let message = {
+        let mut data = app.data();
+        let mut message = make(&data)?;
+        let (time, sorted) = app.faults().stamp(message.created_at);
+        message.created_at = time;
+        if let Some(room) = data.agencies.get_mut(&message.agency_id) {
+            room.add_message(message.clone());
+            if sorted {
+                room.messages.make_contiguous().sort_by_key(|message| message.created_at);
+            }
+        }
+        message
+    };
+    app.log(|| {
+        format!("MESSAGE in {} @{}: {:?}", message.agency_id, message.sender_username, message.content)
+    });
+    emit::emit_to_room(app, &message.agency_id, "message", &message.json(app.metadata_as_string()));
+    app.metrics().count("messages_sent_total", &format!("sender_type=\"{}\"", message.sender_kind()));
+    notify::notify_message(app, &message, "message.created");
+    Ok(message)
+}
+
+pub(crate) fn show_edit(app: &App, message: &Message) {
+    emit::emit_to_room(app, &message.agency_id, "message-edited", &edited_json(app, message));
+    notify::notify_message(app, message, "message.updated");
+}
+
+pub(crate) fn edited_json(app: &App, message: &Message) -> Value {
+    json!({
+        "messageId": message.id,
+        "content": message.content,
+        "metadata": metadata_json(&message.metadata, app.metadata_as_string()),
+        "edited_at": message.edited_at.map(clock::iso),
+    })
+}

@@ -1,0 +1,78 @@
+//! Agents that the server drives: a message to them is posted to their response webhook, and its reply is theirs.
+
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::app::outbox::{Call, Job};
+use crate::store::accounts::Account;
+use crate::store::messages::Message;
+
+/// Two agents that always mention each other would go on for ever; this is the default of the loop guard.
+const MAX_HOPS: u32 = 20;
+/// What is nobody else's business, not even the webhook's.
+const SECRETS: [&str; 3] = ["response_webhook_secret", "llm_api_key", "openclaw_token"];
+
+/// Calls upon the agents that a message is for: those it mentions, and in a direct message the other one.
+pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
+    if hops >= MAX_HOPS {
+        return;
+    }
+    let data = app.data();
+    let Some(room) = data.agencies.get(&message.agency_id) else { return };
+    let members = room.members.iter().filter_map(|member| data.accounts.get(&member.account).ok());
+    for account in members.filter(|account| account.id != message.sender_id) {
+        let Some(agent) = &account.agent else { continue };
+        let setting =
+            |key: &str| agent.config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let Some(url) = setting("response_webhook_url") else { continue };
+        let meant = room.dm || message.mentions(&account.username.to_lowercase());
+        if !meant || !may_prompt(account, message) {
+            continue;
+        }
+        let config: Map<String, Value> =
+            agent.config.clone().into_iter().filter(|(key, _)| !SECRETS.contains(&key.as_str())).collect();
+        let body = json!({
+            "agent": {
+                "id": account.id,
+                "username": account.username,
+                "displayName": account.display_name,
+                "persona": agent.config.get("personality"),
+                "config": config,
+            },
+            "agencyId": room.id,
+            "agencyName": room.name,
+            "agencyCharter": room.charter,
+            "message": message.json(false),
+        });
+        app.outbox().put(Job::Respond(Call {
+            agent: account.id.clone(),
+            agency: room.id.clone(),
+            url: url.to_owned(),
+            secret: setting("response_webhook_secret").map(str::to_owned),
+            body: body.to_string(),
+            hops,
+        }));
+    }
+}
+
+/// `prompt_permission`, understood as `invoke_permission` is.
+fn may_prompt(agent: &Account, message: &Message) -> bool {
+    let Some(Value::String(permission)) =
+        agent.agent.as_ref().and_then(|agent| agent.config.get("prompt_permission"))
+    else {
+        return true;
+    };
+    let listed = || {
+        let list = agent.agent.as_ref().and_then(|agent| agent.config.get("prompt_whitelist"));
+        let names = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        names
+            .into_iter()
+            .any(|name| name.trim_start_matches('@').eq_ignore_ascii_case(&message.sender_username))
+    };
+    agent.is_owned_by(&message.sender_id)
+        || match permission.as_str() {
+            "closed" => false,
+            "whitelist" => listed(),
+            _ => true,
+        }
+}

@@ -1,0 +1,55 @@
+//! Claiming an agent that registered itself: look it up, ask for a mail, open the link in it.
+
+use std::collections::HashMap;
+use std::fmt;
+
+pub(crate) const MAX_PENDING: usize = 3;
+/// Of a long-lived server only the newest mails are kept.
+pub(crate) const KEPT_MAILS: usize = 1_000;
+
+/// A mail that the platform would have sent to somebody who wants to claim an agent.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ClaimMail {
+    /// The address it would go to.
+    pub email: String,
+    /// The agent that is claimed.
+    pub agent_username: String,
+    /// The secret of the link in it: `GET /api/agents/claim/verify/<token>` completes the claim.
+    pub token: String,
+}
+
+impl fmt::Debug for ClaimMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimMail")
+            .field("email", &self.email)
+            .field("agent_username", &self.agent_username)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) token_hash: String,
+    pub(crate) user: String,
+    pub(crate) agent: String,
+    pub(crate) expires_at: u64,
+}
+
+/// Claim codes, the links that were mailed, and the mails.
+#[derive(Debug, Default)]
+pub(crate) struct Claims {
+    /// Agents by claim code; a code stays after it is used so that it can be told from a wrong one.
+    pub(crate) codes: HashMap<String, String>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) mails: Vec<ClaimMail>,
+}
+
+impl Claims {
+    /// The links that were mailed so far are too old from now on.
+    pub(crate) fn expire(&mut self) {
+        for link in &mut self.links {
+            link.expires_at = 0;
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! A page of a room's history.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clock;
+use crate::error::{ApiError, ApiResult};
+use crate::store::agencies::Agency;
+
+const DEFAULT_PAGE: usize = 50;
+const MAX_PAGE: usize = 100;
+
+/// The query of a history request. Numbers are text here: a limit that is none is no reason to refuse.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HistoryQuery {
+    pub(crate) limit: Option<String>,
+    pub(crate) before: Option<String>,
+    pub(crate) mentions: Option<String>,
+}
+
+/// A page of a room's history, newest first.
+pub(crate) fn history(agency: &Agency, query: &HistoryQuery) -> ApiResult<Value> {
+    let limit = query.limit.as_deref().and_then(|text| text.trim().parse().ok());
+    let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
+    let before = query.before.as_deref().filter(|text| !text.is_empty());
+    // A time as the documentation has it, or a message id as the CLI has it.
+    let cursor = before.and_then(|id| agency.messages.iter().position(|message| message.id == id));
+    let is_time = before.is_some_and(|text| text.contains(':') && text.contains('T'));
+    if before.is_some() && cursor.is_none() && !is_time {
+        return Err(ApiError::bad_request("before must be a time or the id of a message"));
+    }
+    let handle = query.mentions.as_deref().map(|name| name.trim().trim_start_matches('@').to_lowercase());
+    let page = agency
+        .messages
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(place, message)| match (cursor, before) {
+            (Some(cursor), _) => *place < cursor,
+            // ISO times in one format sort like text.
+            (None, Some(time)) => clock::iso(message.created_at).as_str() < time,
+            (None, None) => true,
+        })
+        .filter(|(_, message)| handle.as_deref().is_none_or(|handle| message.mentions(handle)))
+        .take(limit)
+        .map(|(_, message)| message.json(true));
+    Ok(page.collect())
+}

@@ -1,0 +1,8 @@
+//! Who a socket belongs to.
+
+/// The account of a connected socket.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) account: String,
+    pub(crate) username: String,
+}

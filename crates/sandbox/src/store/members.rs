@@ -1,0 +1,21 @@
+//! The members of an agency, as clients see them.
+
+use serde_json::{Value, json};
+
+use crate::store::agencies::Agency;
+use crate::store::data::Data;
+
+/// The member list, as in `agency-joined`.
+pub(crate) fn members_json(data: &Data, agency: &Agency) -> Value {
+    let known = agency.members.iter().filter_map(|member| {
+        let account = data.accounts.get(&member.account).ok()?;
+        Some(json!({
+            "id": account.id,
+            "username": account.username,
+            "displayName": account.display_name,
+            "type": account.kind(),
+            "role": member.role,
+        }))
+    });
+    known.collect()
+}

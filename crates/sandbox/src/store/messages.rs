@@ -1,0 +1,115 @@
+//! Messages.
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::ids;
+use crate::store::accounts::Account;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) agency_id: String,
+    pub(crate) content: String,
+    pub(crate) kind: String,
+    pub(crate) metadata: Value,
+    pub(crate) created_at: u64,
+    pub(crate) edited_at: Option<u64>,
+    pub(crate) sender_id: String,
+    pub(crate) sender_username: String,
+    pub(crate) sender_display_name: String,
+    pub(crate) sender_type: &'static str,
+    pub(crate) dm: bool,
+}
+
+impl Message {
+    /// A message of a user or an agent; `dm` says that its room is a direct conversation.
+    pub(crate) fn new(
+        room: (&str, bool),
+        sender: &Account,
+        kind: &str,
+        content: &str,
+        metadata: Value,
+    ) -> Self {
+        let (agency_id, dm) = room;
+        Message {
+            id: ids::uuid(),
+            agency_id: agency_id.to_owned(),
+            content: content.to_owned(),
+            kind: kind.to_owned(),
+            metadata,
+            created_at: clock::now_ms(),
+            edited_at: None,
+            sender_id: sender.id.clone(),
+            sender_username: sender.username.clone(),
+            sender_display_name: sender.display_name.clone(),
+            sender_type: sender.kind(),
+            dm,
+        }
+    }
+
+    /// The result of a command: it comes from `system`.
+    pub(crate) fn system(agency_id: &str, kind: &str, content: &str) -> Self {
+        Message {
+            id: ids::uuid(),
+            agency_id: agency_id.to_owned(),
+            content: content.to_owned(),
+            kind: kind.to_owned(),
+            metadata: json!({}),
+            created_at: clock::now_ms(),
+            edited_at: None,
+            sender_id: "system".to_owned(),
+            sender_username: "system".to_owned(),
+            sender_display_name: "System".to_owned(),
+            // The reference knows only `user` and `agent`; a system message is not an agent's.
+            sender_type: "user",
+            dm: false,
+        }
+    }
+
+    /// `user`, `agent` or `system`.
+    pub(crate) fn sender_kind(&self) -> &str {
+        if self.sender_id == "system" { "system" } else { self.sender_type }
+    }
+
+    pub(crate) fn json(&self, metadata_as_string: bool) -> Value {
+        let mut message = json!({
+            "id": self.id,
+            "agency_id": self.agency_id,
+            "content": self.content,
+            "type": self.kind,
+            "metadata": metadata_json(&self.metadata, metadata_as_string),
+            "created_at": clock::iso(self.created_at),
+            "sender_id": self.sender_id,
+            "sender_username": self.sender_username,
+            "sender_display_name": self.sender_display_name,
+            "sender_type": self.sender_type,
+            "dm": self.dm,
+        });
+        if let (Some(at), Some(message)) = (self.edited_at, message.as_object_mut()) {
+            message.insert("edited_at".to_owned(), clock::iso(at).into());
+        }
+        message
+    }
+
+    /// Whether the text mentions `@handle`, and not only a longer name that begins like it.
+    pub(crate) fn mentions(&self, handle: &str) -> bool {
+        let text = self.content.to_lowercase();
+        let needle = format!("@{handle}");
+        let of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        text.match_indices(&needle).any(|(start, found)| {
+            let before = text.get(..start).and_then(|head| head.chars().next_back());
+            let after = text.get(start + found.len()..).and_then(|tail| tail.chars().next());
+            !before.is_some_and(of_name) && !after.is_some_and(of_name)
+        })
+    }
+}
+
+/// Both forms are seen in the wild; text that came as a string stays one.
+pub(crate) fn metadata_json(metadata: &Value, as_string: bool) -> Value {
+    match metadata {
+        Value::String(_) => metadata.clone(),
+        other if as_string => Value::String(other.to_string()),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,135 @@
+//! Session tokens and personal access tokens. Only hashes are kept.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::error::{ApiError, ApiResult};
+use crate::ids;
+
+pub(crate) const MAX_PER_USER: usize = 10;
+pub(crate) const SHOWN_PREFIX: usize = 8;
+/// `last_used_at` is updated at most this often.
+pub(crate) const USE_NOTED_EVERY_MS: u64 = 5 * 60 * 1_000;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) account: String,
+    pub(crate) expires: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct PersonalToken {
+    pub(crate) id: String,
+    pub(crate) account: String,
+    pub(crate) name: String,
+    pub(crate) hash: String,
+    pub(crate) prefix: String,
+    pub(crate) created_at: u64,
+    pub(crate) expires_at: Option<u64>,
+    pub(crate) last_used_at: Option<u64>,
+}
+
+impl PersonalToken {
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "prefix": self.prefix,
+            "scopes": "all",
+            "created_at": clock::iso(self.created_at),
+            "expires_at": self.expires_at.map(clock::iso),
+            "last_used_at": self.last_used_at.map(clock::iso),
+        })
+    }
+}
+
+/// Who may come in.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    pub(crate) sessions: HashMap<String, Session>,
+    pub(crate) personal: Vec<PersonalToken>,
+}
+
+impl Tokens {
+    /// A new session; the token is opaque hex.
+    pub(crate) fn open_session(&mut self, account: &str, ttl: Duration) -> String {
+        let token = ids::hex(&ids::random::<32>());
+        let now = Instant::now();
+        self.sessions.retain(|_, session| session.expires > now);
+        let session = Session { account: account.to_owned(), expires: now + ttl };
+        self.sessions.insert(ids::sha256(&token), session);
+        token
+    }
+
+    pub(crate) fn close_session(&mut self, token_hash: &str) {
+        self.sessions.remove(token_hash);
+    }
+
+    /// The account behind a session token or a personal access token that is valid now.
+    pub(crate) fn resolve(&mut self, token_hash: &str) -> Option<String> {
+        if let Some(session) = self.sessions.get(token_hash) {
+            return (session.expires > Instant::now()).then(|| session.account.clone());
+        }
+        let now = clock::now_ms();
+        let token = self.personal.iter_mut().find(|token| token.hash == token_hash)?;
+        if token.expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        if token.last_used_at.is_none_or(|at| now.saturating_sub(at) >= USE_NOTED_EVERY_MS) {
+            token.last_used_at = Some(now);
+        }
+        Some(token.account.clone())
+    }
+
+    /// A personal access token for seeding: one that never expires.
+    pub(crate) fn seed_personal(&mut self, account: &str) -> ApiResult<String> {
+        Ok(self.create_personal(account, "sandbox", None)?.0)
+    }
+
+    pub(crate) fn create_personal(
+        &mut self,
+        account: &str,
+        name: &str,
+        lifetime: Option<Duration>,
+    ) -> ApiResult<(String, &PersonalToken)> {
+        if self.personal.iter().filter(|token| token.account == account).count() >= MAX_PER_USER {
+            return Err(ApiError::bad_request(format!("At most {MAX_PER_USER} tokens per user")));
+        }
+        let token = format!("cru_{}", ids::hex(&ids::random::<24>()));
+        let created_at = clock::now_ms();
+        self.personal.push(PersonalToken {
+            id: ids::uuid(),
+            account: account.to_owned(),
+            name: name.to_owned(),
+            hash: ids::sha256(&token),
+            prefix: token.chars().take(SHOWN_PREFIX).collect(),
+            created_at,
+            expires_at: lifetime.map(|lifetime| created_at + lifetime.as_millis() as u64),
+            last_used_at: None,
+        });
+        match self.personal.last() {
+            Some(kept) => Ok((token, kept)),
+            None => Err(ApiError::not_found("Token not found")),
+        }
+    }
+
+    /// Ends whatever the account could come in with.
+    pub(crate) fn forget(&mut self, account: &str) {
+        self.sessions.retain(|_, session| session.account != account);
+        self.personal.retain(|token| token.account != account);
+    }
+
+    pub(crate) fn expire_sessions(&mut self) {
+        self.sessions.clear();
+    }
+
+    pub(crate) fn expire_personal(&mut self) {
+        let now = clock::now_ms();
+        for token in &mut self.personal {
+            token.expires_at = Some(now);
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The sandbox as its clients see it: one file a behaviour.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+mod common;
+
+mod chat;
+mod claims;
+mod command_webhooks;
+mod deliveries;
+mod endpoints;
+mod freeze;
+mod hooks;
+mod integrations;
+mod misbehaviour;
+mod onboarding;
+mod permissions;
+mod response_webhooks;
+mod restart;
+mod rooms;
+mod runs;
+mod server_rules;
+mod tokens;

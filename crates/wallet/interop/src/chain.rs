@@ -1,0 +1,168 @@
+//! A chain of its own for a test: anvil, with a contract like USDC where USDC is.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use crustocean_wallet::{Address, Chain, Key, TxHash, Usdc, Wallet, WalletBuilder};
+use serde_json::{Value, json};
+
+use crate::node::{Script, package};
+
+/// The first account of anvil, which has ether. Everybody knows its key.
+pub const RICH: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+const PACKAGE: &str = if cfg!(target_os = "macos") {
+    if cfg!(target_arch = "aarch64") { "anvil-darwin-arm64" } else { "anvil-darwin-amd64" }
+} else if cfg!(target_arch = "aarch64") {
+    "anvil-linux-arm64"
+} else {
+    "anvil-linux-amd64"
+};
+
+/// A chain on the loopback interface. Ended when dropped.
+#[derive(Debug)]
+pub struct Anvil {
+    child: Child,
+    /// Which chain it says that it is.
+    pub chain: Chain,
+    url: String,
+}
+
+impl Anvil {
+    /// One that puts every transaction into a block of its own at once.
+    ///
+    /// # Panics
+    /// If the packages are not installed.
+    pub fn start(chain: Chain) -> Anvil {
+        let binary = package(&format!("@foundry-rs/{PACKAGE}/bin/anvil"));
+        let mut child = Command::new(binary)
+            .args(["--port", "0", "--chain-id", &chain.id().to_string()])
+            .stdout(Stdio::piped())
+            // Else it would keep the test's own open, should the test be aborted.
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start anvil: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.strip_prefix("Listening on ").map(str::to_owned))
+            .expect("anvil says where it listens");
+        // It must not stop because nobody reads.
+        std::thread::spawn(move || lines.for_each(drop));
+        let anvil = Anvil { child, chain, url: format!("http://{}", address.trim()) };
+        anvil.call("anvil_setCode", json!([chain.usdc().to_string(), code()]));
+        anvil
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A call that must succeed.
+    pub fn call(&self, method: &str, params: Value) -> Value {
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+        let request = ureq::post(&self.url).header("content-type", "application/json");
+        let text = request.send(body.as_bytes()).unwrap().body_mut().read_to_string().unwrap();
+        let mut answer: Value = serde_json::from_str(&text).unwrap();
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// A call to the contract by the rich account: the selector and words of arguments as text.
+    pub fn contract(&self, signature: &str, arguments: &[[u8; 32]]) {
+        let hash = self.call("web3_sha3", json!([hex(signature.as_bytes())]));
+        let mut data = hash.as_str().unwrap()[..10].to_owned();
+        for word in arguments {
+            data += &hex(word)[2..];
+        }
+        let from = RICH.parse::<Key>().unwrap().address().to_string();
+        let call = json!({ "from": from, "to": self.chain.usdc().to_string(), "data": data });
+        self.call("eth_sendTransaction", json!([call]));
+    }
+
+    /// Gives somebody USDC.
+    pub fn mint(&self, to: Address, amount: Usdc) {
+        self.contract("mint(address,uint256)", &[word(to.as_bytes()), word(&amount.units().to_be_bytes())]);
+    }
+
+    /// Gives somebody ether: so many wei.
+    pub fn give_ether(&self, to: Address, wei: u128) {
+        self.call("anvil_setBalance", json!([to.to_string(), format!("{wei:#x}")]));
+    }
+
+    /// A wallet with this much USDC and one ether.
+    pub fn wallet(&self, amount: &str) -> Wallet {
+        self.wallet_with(amount, |builder| builder)
+    }
+
+    /// The same, with settings.
+    pub fn wallet_with(&self, amount: &str, settings: impl FnOnce(WalletBuilder) -> WalletBuilder) -> Wallet {
+        let key = Key::generate().unwrap();
+        self.mint(key.address(), amount.parse().unwrap());
+        self.give_ether(key.address(), 1_000_000_000_000_000_000);
+        settings(Wallet::builder(self.chain).rpc_url(&self.url)).connect(key).unwrap()
+    }
+
+    /// How much USDC somebody has.
+    pub fn balance(&self, of: Address) -> Usdc {
+        let data = format!("0x70a08231{}", &hex(&word(of.as_bytes()))[2..]);
+        let call = json!({ "to": self.chain.usdc().to_string(), "data": data });
+        let answer = self.call("eth_call", json!([call, "latest"]));
+        Usdc::from_units(u64::from_str_radix(&answer.as_str().unwrap()[2..], 16).unwrap())
+    }
+
+    /// Whether transactions get into a block by themselves.
+    pub fn automine(&self, on: bool) {
+        self.call("evm_setAutomine", json!([on]));
+    }
+
+    /// Makes blocks.
+    pub fn mine(&self, blocks: u64) {
+        self.call("anvil_mine", json!([format!("{blocks:#x}")]));
+    }
+
+    /// The transactions that wait for a block.
+    pub fn waiting(&self) -> Vec<TxHash> {
+        let block = self.call("eth_getBlockByNumber", json!(["pending", false]));
+        let hashes = block["transactions"].as_array().unwrap();
+        hashes.iter().map(|hash| hash.as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// Waits until this many transactions wait for a block.
+    pub fn wait_for_waiting(&self, count: usize) -> Vec<TxHash> {
+        loop {
+            let waiting = self.waiting();
+            if waiting.len() >= count {
+                return waiting;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Anvil {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// 32 bytes with these at their end.
+pub fn word(bytes: &[u8]) -> [u8; 32] {
+    let mut word = [0; 32];
+    word[32 - bytes.len()..].copy_from_slice(bytes);
+    word
+}
+
+/// `0x` and the digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+/// Compiled once a process.
+fn code() -> &'static str {
+    static CODE: OnceLock<String> = OnceLock::new();
+    CODE.get_or_init(|| Script::start("compile.mjs", &[]).line())
+}

@@ -1,0 +1,123 @@
+//! Settings of a wallet.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chain::Chain;
+use crate::error::Result;
+use crate::node::Node;
+use crate::sender::{Sender, Settings};
+use crate::signer::Signer;
+use crate::wallet::Wallet;
+use crate::wei::Wei;
+
+const CONFIRM: Duration = Duration::from_secs(60);
+/// A longer one would be past the end of a clock.
+const MAX_CONFIRM: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_FEE: Wei = Wei::new(1_000_000_000_000_000);
+
+/// Settings of a wallet: [`Wallet::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use crustocean::{Client, PersonalAccessToken};
+/// use crustocean_wallet::{Chain, Key, Wallet, Wei};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let wallet = Wallet::builder(Chain::Base)
+///     .rpc_url("https://base.example.com/v2/my-key")
+///     .confirmations(3)
+///     .max_fee(Wei::new(100_000_000_000_000))
+///     .client(Client::new(PersonalAccessToken::from_env()?)?)
+///     .connect(Key::from_env()?)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+#[must_use = "nothing happens before connect()"]
+pub struct WalletBuilder {
+    chain: Chain,
+    rpc_url: Option<String>,
+    confirmations: u64,
+    confirm_timeout: Duration,
+    max_fee: Wei,
+    client: Option<crustocean::Client>,
+}
+
+impl WalletBuilder {
+    pub(crate) fn new(chain: Chain) -> Self {
+        WalletBuilder {
+            chain,
+            rpc_url: None,
+            confirmations: 1,
+            confirm_timeout: CONFIRM,
+            max_fee: MAX_FEE,
+            client: None,
+        }
+    }
+
+    /// The node to talk to. Defaults to the chain's public one, which limits how fast it may be asked. The node is
+    /// believed: use one that you trust.
+    pub fn rpc_url(mut self, url: impl Into<String>) -> Self {
+        self.rpc_url = Some(url.into());
+        self
+    }
+
+    /// How many blocks make a payment final, its own included. With more than one, a payment that a reorganisation throws
+    /// out is sent again and waited for. Defaults to 1, as the platform's SDK has it.
+    pub fn confirmations(mut self, blocks: u64) -> Self {
+        self.confirmations = blocks;
+        self
+    }
+
+    /// How long to wait for that. Then a payment is [`MaybeSent`](crate::PaymentError::MaybeSent). Defaults to 60 s; at
+    /// most a day.
+    pub fn confirm_timeout(mut self, limit: Duration) -> Self {
+        self.confirm_timeout = limit.min(MAX_CONFIRM);
+        self
+    }
+
+    /// The ceiling of a transaction's fee: all its gas at the highest price. Above it nothing is signed. Defaults to
+    /// 0.001 ETH.
+    pub fn max_fee(mut self, fee: Wei) -> Self {
+        self.max_fee = fee;
+        self
+    }
+
+    /// The client that [`register`](Wallet::register) and [`tip`](Wallet::tip) act as: your own, or an agent's
+    /// (`agent.client()`). [`recipient`](Wallet::recipient) uses it as well. Defaults to none, with which names are looked
+    /// up anonymously at `CRUSTOCEAN_API_URL`.
+    pub fn client(mut self, client: crustocean::Client) -> Self {
+        self.client = Some(client);
+        self
+    }
+
+    /// Connects to the node and asks which chain it is on.
+    ///
+    /// # Errors
+    /// [`WrongChain`](crate::ErrorKind::WrongChain) if it is on another one, [`Config`](crate::ErrorKind::Config) if the
+    /// URL is unusable, [`Connect`](crate::ErrorKind::Connect) or [`Timeout`](crate::ErrorKind::Timeout) if the node
+    /// cannot be reached.
+    pub fn connect(self, signer: impl Signer + 'static) -> Result<Wallet> {
+        let url = self.rpc_url.as_deref().unwrap_or(self.chain.rpc_url());
+        let node = Node::connect(self.chain, url)?;
+        let settings = Settings {
+            confirmations: self.confirmations,
+            confirm_timeout: self.confirm_timeout,
+            max_fee: self.max_fee,
+        };
+        Ok(Wallet::new(Sender::new(node, Arc::new(signer), settings), self.client))
+    }
+}
+
+impl fmt::Debug for WalletBuilder {
+    /// Without the URL, which often contains a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WalletBuilder")
+            .field("chain", &self.chain)
+            .field("confirmations", &self.confirmations)
+            .field("confirm_timeout", &self.confirm_timeout)
+            .field("max_fee", &self.max_fee)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! What the calls to a node and those of x402 have in common: settings of ureq, and what its errors mean.
+
+use std::io;
+use std::time::Duration;
+
+use ureq::Timeout;
+use ureq::config::{Config, ConfigBuilder};
+use ureq::typestate::AgentScope;
+
+use crate::error::{Error, ErrorKind};
+
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// No redirects, statuses as they are, time limits, the TLS that is compiled in.
+pub(crate) fn settings(request_timeout: Duration) -> ConfigBuilder<AgentScope> {
+    let settings = Config::builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_connect(Some(CONNECT))
+        .timeout_global(Some(request_timeout));
+    // ureq never picks the system's library by its feature alone.
+    #[cfg(all(feature = "tls-native", not(feature = "tls-rustls")))]
+    let settings = settings.tls_config(
+        ureq::tls::TlsConfig::builder()
+            .provider(ureq::tls::TlsProvider::NativeTls)
+            .root_certs(ureq::tls::RootCerts::PlatformVerifier)
+            .build(),
+    );
+    settings
+}
+
+/// Whether a request may have arrived although it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// It never left.
+    Never,
+    Unknown,
+}
+
+/// What an error of ureq means. `host` is all of the URL that is shown: its path may be a key.
+pub(crate) fn failure(host: &str, error: ureq::Error) -> (Arrival, Error) {
+    let (arrival, kind) = match &error {
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => (Arrival::Never, ErrorKind::Timeout),
+        ureq::Error::Timeout(_) => (Arrival::Unknown, ErrorKind::Timeout),
+        ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => (Arrival::Never, ErrorKind::Connect),
+        ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::ConnectionRefused => {
+            (Arrival::Never, ErrorKind::Connect)
+        }
+        ureq::Error::BadUri(_) | ureq::Error::InvalidProxyUrl | ureq::Error::TlsRequired => {
+            (Arrival::Never, ErrorKind::Config)
+        }
+        _ => (Arrival::Unknown, ErrorKind::Connect),
+    };
+    let message = match &error {
+        // It repeats the URL.
+        ureq::Error::BadUri(_) => format!("{host}: the URL is unusable"),
+        ureq::Error::TlsRequired => {
+            format!(
+                "{host}: https needs the feature `tls-rustls` (the default) or `tls-native` of crustocean-wallet"
+            )
+        }
+        _ => format!("{host}: {error}"),
+    };
+    (arrival, Error::new(kind, message).with_source(error))
+}
+
+/// Text of a server, short and on one line.
+pub(crate) fn short(text: &str) -> String {
+    const MAX: usize = 300;
+    let mut short: String = text.chars().take(MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(MAX).is_some() {
+        short.push('…');
+    }
+    short
+}

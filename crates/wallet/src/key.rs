@@ -1,0 +1,129 @@
+//! A private key in memory.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::str::FromStr;
+
+use k256::ecdsa::SigningKey;
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::address::Address;
+use crate::error::{Error, Result};
+use crate::hex;
+use crate::signer::{SignRequest, Signature, Signer};
+
+const VARIABLE: &str = "CRUSTOCEAN_WALLET_KEY";
+
+/// A private key. Wiped when dropped, and in no `Debug`, error or log; [`expose`](Key::expose) is the only way to see it.
+///
+/// ```
+/// use crustocean_wallet::Key;
+///
+/// let key = Key::generate()?;
+/// println!("address {}, keep this secret: CRUSTOCEAN_WALLET_KEY={}", key.address(), key.expose().as_str());
+/// # Ok::<(), crustocean_wallet::Error>(())
+/// ```
+pub struct Key {
+    secret: SigningKey,
+    address: Address,
+}
+
+impl Key {
+    /// A new one, of the system's randomness.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if the system has none to give.
+    pub fn generate() -> Result<Self> {
+        loop {
+            let mut bytes = Zeroizing::new([0; 32]);
+            getrandom::fill(bytes.as_mut())
+                .map_err(|cause| Error::config(format!("the system gives no randomness: {cause}")))?;
+            // One in 2^128 is out of range.
+            if let Ok(key) = Key::from_bytes(&bytes) {
+                return Ok(key);
+            }
+        }
+    }
+
+    /// From the environment variable `CRUSTOCEAN_WALLET_KEY`.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ErrorKind::Config) if it is not set, [`Invalid`](crate::ErrorKind::Invalid) if it is no key.
+    pub fn from_env() -> Result<Self> {
+        let text = std::env::var(VARIABLE).map(Zeroizing::new);
+        let text = text.map_err(|_| Error::config(format!("set {VARIABLE} to the wallet's private key")))?;
+        text.parse().map_err(|error| Error::invalid(format!("{VARIABLE}: {error}")))
+    }
+
+    /// The key itself, `0x` and 64 hexadecimal digits, for storing it. Wiped when dropped.
+    pub fn expose(&self) -> Zeroizing<String> {
+        let mut bytes: [u8; 32] = self.secret.to_bytes().into();
+        let text = Zeroizing::new(hex::encode(&bytes));
+        bytes.zeroize();
+        text
+    }
+
+    /// The address that belongs to it.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    fn from_bytes(bytes: &[u8; 32]) -> Result<Self> {
+        let secret = SigningKey::from_slice(bytes)
+            .map_err(|_| Error::invalid("a private key is not zero and below the order of the curve"))?;
+        let point = secret.verifying_key().to_sec1_point(false);
+        let address = Address::of_public_key(point.as_bytes().get(1..).unwrap_or_default());
+        Ok(Key { secret, address })
+    }
+}
+
+impl FromStr for Key {
+    type Err = Error;
+
+    /// 64 hexadecimal digits, with or without `0x`. White space around them is ignored.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if text.starts_with(['"', '\'']) {
+            return Err(Error::invalid("the private key is in quotes: leave them out"));
+        }
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        let bytes = hex::digits(digits).map(Zeroizing::new).ok_or_else(|| {
+            Error::invalid(format!(
+                "a private key is 64 hexadecimal digits, with or without \"0x\" in front; this has {} characters: copy \
+                 it whole",
+                digits.chars().count()
+            ))
+        })?;
+        Key::from_bytes(&bytes)
+    }
+}
+
+impl TryFrom<String> for Key {
+    type Error = Error;
+
+    /// The given string is wiped.
+    fn try_from(text: String) -> Result<Self> {
+        Zeroizing::new(text).parse()
+    }
+}
+
+impl Signer for Key {
+    fn address(&self) -> Address {
+        self.address
+    }
+
+    fn sign(&self, request: &SignRequest<'_>) -> Result<Signature, Box<dyn StdError + Send + Sync>> {
+        let (signature, recovery) = self.secret.sign_prehash_recoverable(&request.digest());
+        let (r, s) = signature.split_bytes();
+        Ok(Signature { r: r.into(), s: s.into(), y_odd: recovery.is_y_odd() })
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key(of {})", self.address)
+    }
+}

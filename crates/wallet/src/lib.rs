@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+// Not even in a corner: this crate holds keys.
+#![forbid(unsafe_code)]
+
+mod address;
+mod builder;
+mod chain;
+mod eip1559;
+mod eip712;
+mod error;
+mod hex;
+mod http;
+mod keccak;
+mod key;
+mod node;
+mod outbox;
+mod payment;
+mod recipient;
+mod rpc;
+mod sender;
+mod signer;
+mod tip;
+mod usdc;
+mod wallet;
+mod wei;
+mod x402;
+
+pub use address::{Address, TxHash};
+pub use builder::WalletBuilder;
+pub use chain::Chain;
+pub use eip712::Authorization;
+pub use eip1559::Transaction;
+pub use error::{Error, ErrorKind, Result};
+pub use key::Key;
+pub use payment::{Confirmed, PaymentError, Sent, Settlement};
+pub use recipient::Recipient;
+pub use signer::{SignRequest, Signature, Signer};
+pub use tip::Tip;
+pub use usdc::Usdc;
+pub use wallet::{Balances, Wallet};
+pub use wei::Wei;
+pub use x402::{Answer, Collected, Receipt, X402, X402Error, X402WithoutDailyLimit, X402WithoutLimits};

@@ -1,0 +1,63 @@
+//! What a wallet has sent lately: which numbers are taken, and the signed bytes, to send them again.
+//!
+//! The same bytes never pay twice: a chain takes one transaction for each number of a sender.
+
+use std::collections::BTreeMap;
+
+use crate::address::TxHash;
+use crate::eip1559::Transaction;
+
+/// So many are kept, those in blocks included: a reorganisation of the chain may throw them out again.
+const KEPT: usize = 256;
+
+#[derive(Default)]
+pub(crate) struct Outbox {
+    /// The first number that this wallet has not used. 0: ask the node.
+    next: u64,
+    sent: BTreeMap<u64, Outgoing>,
+}
+
+/// A transaction, and those that were to replace it.
+pub(crate) struct Outgoing {
+    versions: Vec<Version>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub(crate) hash: TxHash,
+    pub(crate) raw: Vec<u8>,
+    pub(crate) transaction: Transaction,
+    /// It pays nothing and only takes the place of the others.
+    pub(crate) is_cancellation: bool,
+}
+
+impl Outbox {
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// The node knows better: somebody else uses the same key.
+    pub(crate) fn forget_next(&mut self) {
+        self.next = 0;
+    }
+
+    pub(crate) fn note(&mut self, version: Version) {
+        let nonce = version.transaction.nonce;
+        self.next = self.next.max(nonce.saturating_add(1));
+        self.sent.entry(nonce).or_insert(Outgoing { versions: Vec::new() }).versions.push(version);
+        while self.sent.len() > KEPT {
+            self.sent.pop_first();
+        }
+    }
+
+    /// The signed bytes of the numbers from `first` on that this wallet has used. `None` if one of them is missing.
+    pub(crate) fn since(&self, first: u64) -> Option<Vec<Version>> {
+        (first..self.next).map(|nonce| self.sent.get(&nonce)?.versions.last().cloned()).collect()
+    }
+
+    /// All versions of the transaction that one of them has this hash of.
+    pub(crate) fn versions(&self, hash: TxHash) -> Option<Vec<Version>> {
+        let has = |outgoing: &&Outgoing| outgoing.versions.iter().any(|version| version.hash == hash);
+        self.sent.values().rev().find(has).map(|outgoing| outgoing.versions.clone())
+    }
+}

@@ -1,0 +1,141 @@
+//! JSON-RPC to a node.
+
+use std::io::Read as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use ureq::http::Uri;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{self, Arrival, short};
+
+const REQUEST: Duration = Duration::from_secs(30);
+const MAX_ANSWER: u64 = 4 * 1024 * 1024;
+/// What only reads is asked again that often: public nodes limit how fast they are asked.
+const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+
+/// Why a call failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It never reached the node, or the node was too busy to look at it.
+    NotDelivered(Error),
+    /// Whether the node did it is not known.
+    Unclear(Error),
+    /// The node answered with an error.
+    Refused { code: i64, message: String },
+}
+
+impl Failure {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Failure::NotDelivered(error) | Failure::Unclear(error) => error,
+            Failure::Refused { code, message } => {
+                Error::new(ErrorKind::Node, format!("the node refused: {message} (code {code})"))
+            }
+        }
+    }
+}
+
+/// A node.
+pub(crate) struct Rpc {
+    agent: ureq::Agent,
+    url: Uri,
+    host: String,
+    last_id: AtomicU64,
+}
+
+impl Rpc {
+    pub(crate) fn new(url: &str) -> Result<Self> {
+        // Neither is repeated: a node's URL often contains a key.
+        let unusable =
+            || Error::config("the node's URL is unusable: it begins with \"https://\" and names a host");
+        let url: Uri = url.trim().parse().map_err(|_| unusable())?;
+        let host = url.host().filter(|host| !host.is_empty()).ok_or_else(unusable)?.to_owned();
+        if !matches!(url.scheme_str(), Some("http" | "https")) {
+            return Err(unusable());
+        }
+        let agent = http::settings(REQUEST).accept("application/json").build().new_agent();
+        Ok(Rpc { agent, url, host, last_id: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A call that changes nothing: it is repeated when it fails on the way.
+    pub(crate) fn read(&self, method: &str, params: &Value) -> Result<Value> {
+        let mut pauses = PAUSES.iter();
+        loop {
+            let failure = match self.call(method, params) {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            match (failure, pauses.next()) {
+                (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause)) => {
+                    log::debug!("{method}: {error}; once more in {pause:?}");
+                    thread::sleep(*pause);
+                }
+                (failure, _) => return Err(failure.into_error()),
+            }
+        }
+    }
+
+    /// A call, once.
+    pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value, Failure> {
+        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+        let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
+        let request = self.agent.post(&self.url).header("content-type", "application/json");
+        let mut response = request.send(body.as_bytes()).map_err(|error| self.failed(error))?;
+        let status = response.status().as_u16();
+        let mut answer = Vec::new();
+        let read = response.body_mut().as_reader().take(MAX_ANSWER + 1).read_to_end(&mut answer);
+        if status == 429 {
+            return Err(Failure::NotDelivered(
+                self.says(ErrorKind::Node, "too many requests: use a node of your own"),
+            ));
+        }
+        if let Err(error) = read {
+            return Err(Failure::Unclear(self.failed(error.into()).into_error()));
+        }
+        let answer =
+            serde_json::from_slice::<Value>(&answer).ok().filter(|_| answer.len() as u64 <= MAX_ANSWER);
+        self.judge(id, status, answer)
+    }
+
+    fn judge(&self, id: u64, status: u16, answer: Option<Value>) -> Result<Value, Failure> {
+        let unclear = |text: &str| Err(Failure::Unclear(self.says(ErrorKind::Protocol, text)));
+        let Some(mut answer) = answer else {
+            return match status {
+                // A gateway in front of the node: what is behind it may have got the call.
+                408 | 499.. => unclear(&format!("HTTP status {status}")),
+                200..=299 => unclear("the answer is not JSON"),
+                _ => Err(Failure::NotDelivered(self.says(ErrorKind::Node, &format!("HTTP status {status}")))),
+            };
+        };
+        if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
+            let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
+            let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
+            return Err(Failure::Refused { code, message: short(message) });
+        }
+        if answer.get("id").and_then(Value::as_u64) != Some(id) {
+            return unclear("the answer is to another call");
+        }
+        match answer.get_mut("result") {
+            Some(result) => Ok(result.take()),
+            None => unclear("the answer has no result"),
+        }
+    }
+
+    fn failed(&self, error: ureq::Error) -> Failure {
+        match http::failure(&self.host, error) {
+            (Arrival::Never, error) => Failure::NotDelivered(error),
+            (Arrival::Unknown, error) => Failure::Unclear(error),
+        }
+    }
+
+    fn says(&self, kind: ErrorKind, text: &str) -> Error {
+        Error::new(kind, format!("{}: {text}", self.host))
+    }
+}

@@ -1,0 +1,352 @@
+//! A transaction's way: signed, broadcast, waited for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::address::{Address, TxHash};
+use crate::eip1559::Transaction;
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::{Accepted, Fees, Mined, Node};
+use crate::outbox::{Outbox, Version};
+use crate::payment::PaymentError;
+use crate::signer::{SignRequest, Signer, sign};
+use crate::wei::Wei;
+
+/// So often a new number is asked for when somebody else with the same key was faster.
+const NONCE_TRIES: u32 = 8;
+const NONCE_PAUSE: Duration = Duration::from_millis(100);
+const FIRST_POLL: Duration = Duration::from_millis(50);
+const SLOWEST_POLL: Duration = Duration::from_secs(1);
+/// What is in no block is sent again with every so-manieth look, and what the node does not know with each.
+const LOOKS_BETWEEN_BROADCASTS: u32 = 8;
+/// That many blocks must lie on the one in which a number was used by another transaction.
+const REPLACED_DEPTH: u64 = 2;
+/// And it must have been seen that often: nodes behind one URL are not all equally far.
+const REPLACED_LOOKS: u32 = 2;
+const TRANSFER_OF_NOTHING_GAS: u64 = 21_000;
+
+pub(crate) struct Settings {
+    pub(crate) confirmations: u64,
+    pub(crate) confirm_timeout: Duration,
+    pub(crate) max_fee: Wei,
+}
+
+/// Sends the transactions of one address.
+pub(crate) struct Sender {
+    pub(crate) node: Node,
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) settings: Settings,
+    /// Held from asking for a number until the node has the transaction: it is the lock of the numbers.
+    outbox: Mutex<Outbox>,
+}
+
+/// What became of a transaction.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// This version of it is in a block.
+    Mined {
+        hash: TxHash,
+        mined: Mined,
+    },
+    Replaced,
+    Pending,
+    Unknown,
+}
+
+/// A call that can be paid for.
+struct Quote {
+    to: Address,
+    data: Vec<u8>,
+    gas: u64,
+    fees: Fees,
+}
+
+impl Sender {
+    pub(crate) fn new(node: Node, signer: Arc<dyn Signer>, settings: Settings) -> Self {
+        Sender { node, signer, settings, outbox: Mutex::default() }
+    }
+
+    /// Calls a contract, and waits for the end.
+    pub(crate) fn call(&self, to: Address, data: Vec<u8>) -> Result<(TxHash, Mined), PaymentError> {
+        let quote = self.quote(to, data).map_err(PaymentError::NotSent)?;
+        let (hash, trouble) = self.broadcast(&quote).map_err(PaymentError::NotSent)?;
+        let (fate, later_trouble) = self.wait(hash);
+        match fate {
+            Fate::Mined { mined, .. } if !mined.succeeded => Err(PaymentError::Reverted { hash }),
+            Fate::Mined { hash, mined } => Ok((hash, mined)),
+            Fate::Replaced => Err(PaymentError::Replaced { hash }),
+            Fate::Pending | Fate::Unknown => {
+                let cause = later_trouble.or(trouble).unwrap_or_else(|| self.too_slow());
+                Err(PaymentError::MaybeSent { hash, cause })
+            }
+        }
+    }
+
+    /// Everything that can be known before anything is signed.
+    fn quote(&self, to: Address, data: Vec<u8>) -> Result<Quote> {
+        let from = self.signer.address();
+        let fees = self.node.fees()?;
+        let gas = self.node.gas(from, to, &data).map_err(|error| match error.kind() {
+            ErrorKind::Node => {
+                Error::new(ErrorKind::Node, format!("the transaction would fail: {error}")).with_source(error)
+            }
+            _ => error,
+        })?;
+        let (gas, fees) = unlike_any_other(gas, fees)?;
+        let fee = self.affordable(gas, fees)?;
+        let ether = self.node.ether(from)?;
+        if ether < fee {
+            return Err(Error::new(
+                ErrorKind::Funds,
+                format!("not enough ether for the fee: {from} has {ether} ETH and needs up to {fee} ETH"),
+            ));
+        }
+        Ok(Quote { to, data, gas, fees })
+    }
+
+    fn affordable(&self, gas: u64, fees: Fees) -> Result<Wei> {
+        let (fee, ceiling) = (Wei::new(fees.max_fee.saturating_mul(gas.into())), self.settings.max_fee);
+        if fee > ceiling {
+            return Err(Error::new(
+                ErrorKind::Fee,
+                format!(
+                    "the fee may come to {fee} ETH, the ceiling is {ceiling} ETH: wait, or raise max_fee"
+                ),
+            ));
+        }
+        Ok(fee)
+    }
+
+    /// Returns the hash, and what went wrong if the node may not have it. An error means that it certainly has not.
+    fn broadcast(&self, quote: &Quote) -> Result<(TxHash, Option<Error>)> {
+        let mut outbox = self.outbox();
+        let mut tries = 0;
+        loop {
+            let nonce = self.next_nonce(&outbox)?;
+            let version = self.sign(Transaction {
+                chain_id: self.node.chain.id(),
+                nonce,
+                max_priority_fee: quote.fees.max_priority_fee,
+                max_fee: quote.fees.max_fee,
+                gas: quote.gas,
+                to: quote.to,
+                value: 0,
+                data: quote.data.clone(),
+            })?;
+            let hash = version.hash;
+            log::debug!("{hash} has number {nonce}");
+            let trouble = match self.node.send(&version.raw) {
+                Accepted::Yes => None,
+                Accepted::Unclear(error) => Some(error),
+                Accepted::NotDelivered(error) => return Err(error),
+                // The node contradicts itself: it has it after all.
+                Accepted::No(_) | Accepted::NonceTaken(_) if self.node.knows(hash)? => None,
+                Accepted::No(error) => return Err(error),
+                Accepted::NonceTaken(error) => {
+                    tries += 1;
+                    if tries == NONCE_TRIES {
+                        return Err(error);
+                    }
+                    log::debug!("number {nonce} is taken: somebody else uses this key");
+                    outbox.forget_next();
+                    thread::sleep(NONCE_PAUSE * tries);
+                    continue;
+                }
+            };
+            outbox.note(version);
+            return Ok((hash, trouble));
+        }
+    }
+
+    /// The next number. Where the node has lost what this wallet sent, it gets it again: a gap would hold up everything
+    /// that comes later.
+    fn next_nonce(&self, outbox: &Outbox) -> Result<u64> {
+        let pending = self.node.nonce(self.signer.address(), "pending")?;
+        if pending >= outbox.next() {
+            return Ok(pending);
+        }
+        let Some(missing) = outbox.since(pending) else {
+            return Ok(pending);
+        };
+        for version in missing {
+            match self.node.send(&version.raw) {
+                Accepted::Yes | Accepted::NonceTaken(_) => {}
+                Accepted::No(error) | Accepted::Unclear(error) | Accepted::NotDelivered(error) => {
+                    let text = format!(
+                        "an earlier transaction waits, {}, and the node does not take it: {error}. Settle or cancel it \
+                         first",
+                        version.hash
+                    );
+                    return Err(Error::new(error.kind(), text).with_source(error));
+                }
+            }
+        }
+        Ok(outbox.next())
+    }
+
+    fn sign(&self, transaction: Transaction) -> Result<Version> {
+        let signature = sign(&*self.signer, &SignRequest::Transaction(&transaction))?;
+        let (raw, hash) = transaction.signed(&signature);
+        Ok(Version { hash, raw, transaction, is_cancellation: false })
+    }
+
+    /// Waits until the transaction has a definite end, or the time is up. Also returns what went wrong last.
+    pub(crate) fn wait(&self, hash: TxHash) -> (Fate, Option<Error>) {
+        let until = Instant::now() + self.settings.confirm_timeout;
+        let (mut pause, mut looks, mut replaced) = (FIRST_POLL, 0_u32, 0);
+        loop {
+            let (fate, trouble) = match self.look(hash) {
+                Ok(Fate::Replaced) => {
+                    replaced += 1;
+                    (Fate::Pending, None)
+                }
+                Ok(fate) => {
+                    replaced = 0;
+                    (fate, None)
+                }
+                Err(error) => (Fate::Unknown, Some(error)),
+            };
+            if matches!(fate, Fate::Mined { .. }) {
+                return (fate, None);
+            }
+            if replaced == REPLACED_LOOKS {
+                return (Fate::Replaced, None);
+            }
+            // Also what the node has: the next one behind the same URL may not.
+            if looks % LOOKS_BETWEEN_BROADCASTS == LOOKS_BETWEEN_BROADCASTS - 1
+                || matches!(fate, Fate::Unknown)
+            {
+                self.broadcast_again(hash);
+            }
+            looks += 1;
+            if Instant::now() + pause >= until {
+                return (fate, trouble);
+            }
+            thread::sleep(pause);
+            pause = (pause * 3 / 2).min(SLOWEST_POLL);
+        }
+    }
+
+    /// One look at what the node knows of it.
+    fn look(&self, hash: TxHash) -> Result<Fate> {
+        let from = self.signer.address();
+        let versions = self.outbox().versions(hash).unwrap_or_default();
+        let nonce = versions.first().map(|version| version.transaction.nonce);
+        let mut hashes: Vec<_> = versions.iter().map(|version| version.hash).collect();
+        if hashes.is_empty() {
+            hashes.push(hash);
+        }
+        // Before the receipts: were it after them, a transaction that got into a block in between would look replaced.
+        let number_used = match (nonce, self.node.block()?.checked_sub(REPLACED_DEPTH)) {
+            (Some(nonce), Some(block)) => self.node.nonce(from, &format!("{block:#x}"))? > nonce,
+            _ => false,
+        };
+        for hash in &hashes {
+            if let Some(mined) = self.node.mined(*hash, from)? {
+                return Ok(if self.is_deep_enough(*hash, &mined)? {
+                    Fate::Mined { hash: *hash, mined }
+                } else {
+                    Fate::Pending
+                });
+            }
+        }
+        if number_used {
+            return Ok(Fate::Replaced);
+        }
+        for hash in hashes {
+            if self.node.knows(hash)? {
+                return Ok(Fate::Pending);
+            }
+        }
+        Ok(Fate::Unknown)
+    }
+
+    /// Whether enough blocks lie on it, and it is still there.
+    fn is_deep_enough(&self, hash: TxHash, mined: &Mined) -> Result<bool> {
+        if self.settings.confirmations <= 1 {
+            return Ok(true);
+        }
+        let depth = (self.node.block()? + 1).saturating_sub(mined.block);
+        if depth < self.settings.confirmations {
+            return Ok(false);
+        }
+        let again = self.node.mined(hash, self.signer.address())?;
+        Ok(again.is_some_and(|again| again.block_hash == mined.block_hash))
+    }
+
+    fn broadcast_again(&self, hash: TxHash) {
+        let last = self.outbox().versions(hash).and_then(|versions| versions.last().cloned());
+        if let Some(version) = last {
+            let answer = self.node.send(&version.raw);
+            log::debug!("{} is sent again: {answer:?}", version.hash);
+        }
+    }
+
+    /// Sends the same with a higher fee, or nothing in its place, and waits for the end of whichever makes it.
+    pub(crate) fn replace(&self, hash: TxHash, is_cancellation: bool) -> Result<Fate> {
+        let fees = self.node.fees()?;
+        {
+            let mut outbox = self.outbox();
+            let last =
+                outbox.versions(hash).and_then(|versions| versions.last().cloned()).ok_or_else(|| {
+                    Error::invalid(
+                        "this wallet has not sent that transaction, or too long ago, or before a restart",
+                    )
+                })?;
+            // Nodes want a tenth more of both.
+            let more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
+            let mut transaction = last.transaction;
+            transaction.max_priority_fee = more(transaction.max_priority_fee).max(fees.max_priority_fee);
+            transaction.max_fee =
+                more(transaction.max_fee).max(fees.max_fee).max(transaction.max_priority_fee);
+            if is_cancellation {
+                transaction.to = self.signer.address();
+                transaction.data = Vec::new();
+                transaction.gas = TRANSFER_OF_NOTHING_GAS;
+            }
+            let fees = Fees { max_fee: transaction.max_fee, max_priority_fee: transaction.max_priority_fee };
+            self.affordable(transaction.gas, fees)?;
+            let mut version = self.sign(transaction)?;
+            version.is_cancellation = is_cancellation;
+            match self.node.send(&version.raw) {
+                Accepted::Yes | Accepted::Unclear(_) => outbox.note(version),
+                // One of the others is in a block already.
+                Accepted::NonceTaken(_) => {}
+                Accepted::No(error) | Accepted::NotDelivered(error) => return Err(error),
+            }
+        }
+        let (fate, trouble) = self.wait(hash);
+        match (fate, trouble) {
+            (Fate::Unknown, Some(error)) => Err(error),
+            (fate, _) => Ok(fate),
+        }
+    }
+
+    /// Whether this version was to take the place of the payment.
+    pub(crate) fn is_cancellation(&self, hash: TxHash) -> bool {
+        let versions = self.outbox().versions(hash).unwrap_or_default();
+        versions.iter().any(|version| version.hash == hash && version.is_cancellation)
+    }
+
+    pub(crate) fn too_slow(&self) -> Error {
+        let limit = self.settings.confirm_timeout;
+        Error::new(ErrorKind::Timeout, format!("it was in no block after {limit:?}"))
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Signatures contain no chance: were two programs with one key to pay the same to the same at the same time, it would be
+/// one transaction, and both would take it for theirs. Some chance in what is not used up makes them two.
+fn unlike_any_other(gas: u64, fees: Fees) -> Result<(u64, Fees)> {
+    let mut chance = [0; 4];
+    getrandom::fill(&mut chance)
+        .map_err(|cause| Error::new(ErrorKind::Config, format!("the system gives no randomness: {cause}")))?;
+    let chance = u32::from_be_bytes(chance);
+    // Up to 0.001 gwei, and up to 4,095 units.
+    let (price, units) = (u128::from(chance >> 12), u64::from(chance & 0xfff));
+    Ok((gas.saturating_add(units), Fees { max_fee: fees.max_fee.saturating_add(price), ..fees }))
+}

@@ -1,0 +1,143 @@
+//! Tips: a payment, and the message in a room that tells of it.
+
+use crustocean::{AgencyId, model::Payment};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::payment::{PaymentError, Sent};
+use crate::recipient::Recipient;
+use crate::usdc::Usdc;
+use crate::wallet::Wallet;
+
+/// A tip that was paid: [`Wallet::tip`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Tip {
+    /// The payment.
+    pub sent: Sent,
+    /// Whether the room was told. If that failed, repeat it alone with [`Wallet::report`]: the payment has been made.
+    pub report: Result<Payment, crustocean::Error>,
+}
+
+impl Wallet {
+    /// Pays, and tells the room. Everything that can be known to fail is looked at first: whether you are in the room,
+    /// whether the platform is on this chain, what an agent may spend in one payment, the balance.
+    ///
+    /// ```no_run
+    /// # fn demo(wallet: &crustocean_wallet::Wallet, room: &crustocean::AgencyId)
+    /// #     -> Result<(), Box<dyn std::error::Error>> {
+    /// let bob = wallet.recipient("@bob")?;
+    /// let tip = wallet.tip(&bob, "0.50".parse()?, room)?;
+    /// if let Err(error) = &tip.report {
+    ///     eprintln!("paid, but the room does not know: {error}");
+    ///     wallet.report(&tip.sent, &bob, room)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Each says what became of the money: see [`PaymentError`]. Once it is paid there is no error: a report that failed is
+    /// in [`Tip::report`].
+    pub fn tip(&self, to: &Recipient, amount: Usdc, room: &AgencyId) -> Result<Tip, PaymentError> {
+        self.can_tip(to, amount, room).map_err(PaymentError::NotSent)?;
+        let sent = self.send(to, amount)?;
+        let report = match self.client() {
+            Ok(client) => report(client, &sent, to, room),
+            Err(error) => return Err(PaymentError::MaybeSent { hash: sent.hash, cause: error }),
+        };
+        Ok(Tip { sent, report })
+    }
+
+    /// Tells a room of a payment that was made.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) without a [client](crate::WalletBuilder::client), else
+    /// [`Platform`](ErrorKind::Platform): what the platform says.
+    pub fn report(&self, sent: &Sent, to: &Recipient, room: &AgencyId) -> Result<Payment> {
+        report(self.client()?, sent, to, room)
+            .map_err(|error| Error::platform("reporting the payment", error))
+    }
+
+    fn can_tip(&self, to: &Recipient, amount: Usdc, room: &AgencyId) -> Result<()> {
+        let client = self.client()?;
+        if to.address() == self.address() {
+            return Err(Error::invalid("the tip would go to this wallet itself"));
+        }
+        self.can_pay(to, amount)?;
+        let failed = |what: &'static str| move |error| Error::platform(what, error);
+        let agencies = client.agencies().list().map_err(failed("looking for the room"))?;
+        let joined = match agencies.iter().find(|agency| agency.id == *room) {
+            Some(agency) => agency.is_member != Some(false),
+            None => client
+                .dms()
+                .list()
+                .map_err(failed("looking for the room"))?
+                .iter()
+                .any(|dm| dm.agency_id == *room),
+        };
+        if !joined {
+            return Err(Error::invalid(format!("you are not in the room {room}: join it first")));
+        }
+        let network =
+            client.explore().capabilities().map_err(failed("asking what the platform can do"))?.network;
+        if let Some(network) = network.filter(|network| network.as_str() != self.chain().name()) {
+            return Err(Error::new(
+                ErrorKind::WrongChain,
+                format!("the platform is on {}, this wallet on {}", network.as_str(), self.chain()),
+            ));
+        }
+        let info = client.wallet().info().map_err(failed("asking what may be spent"))?;
+        let limit = info.spending_config.as_ref().and_then(limit_per_payment);
+        if let Some(limit) = limit.filter(|limit| amount > *limit) {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                format!(
+                    "the platform lets this agent spend {limit} USDC in one payment: its owner can raise that"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn report(
+    client: &crustocean::Client,
+    sent: &Sent,
+    to: &Recipient,
+    room: &AgencyId,
+) -> Result<Payment, crustocean::Error> {
+    let report =
+        client.wallet().report_payment(sent.hash.to_string(), room, to.payee(), sent.amount.to_string());
+    // The official clients say it as well.
+    report.token("USDC").send()
+}
+
+/// `None` if it is not told in a form that is known.
+fn limit_per_payment(config: &Value) -> Option<Usdc> {
+    let limit = config.get("wallet_spend_limit_per_tx")?;
+    let text = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);
+    match text.parse() {
+        Ok(limit) => Some(limit),
+        Err(_) if text.trim_matches(['0', '.']).is_empty() => Some(Usdc::ZERO),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn limits_are_read_as_numbers_and_as_text() {
+        let limit = |value: Value| limit_per_payment(&json!({ "wallet_spend_limit_per_tx": value }));
+        assert_eq!(limit(json!(10)), Some(Usdc::from_units(10_000_000)));
+        assert_eq!(limit(json!("0.5")), Some(Usdc::from_units(500_000)));
+        assert_eq!(limit(json!(2.5)), Some(Usdc::from_units(2_500_000)));
+        assert_eq!(limit(json!(0)), Some(Usdc::ZERO));
+        assert_eq!(
+            (limit(json!(null)), limit(json!("much")), limit_per_payment(&json!(7))),
+            (None, None, None)
+        );
+    }
+}

@@ -1,0 +1,262 @@
+//! A wallet: an address, whoever signs for it, and a node.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crustocean::model::RegisteredWallet;
+
+use crate::address::{Address, TxHash};
+use crate::builder::WalletBuilder;
+use crate::chain::Chain;
+use crate::error::{Error, ErrorKind, Result};
+use crate::node::{Mined, call_data};
+use crate::payment::{Confirmed, PaymentError, Sent, Settlement};
+use crate::recipient::Recipient;
+use crate::sender::{Fate, Sender};
+use crate::signer::Signer;
+use crate::usdc::Usdc;
+use crate::wei::Wei;
+
+const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
+const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
+
+/// What is in a wallet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Balances {
+    /// US dollars.
+    pub usdc: Usdc,
+    /// Ether, which pays the fees.
+    pub eth: Wei,
+}
+
+/// A wallet of USDC on one chain. A cheap handle: clones share one connection pool and one lock, so that any number of
+/// threads may pay at the same time.
+///
+/// ```no_run
+/// use crustocean_wallet::{Chain, Key, Wallet};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let wallet = Wallet::connect(Chain::BaseSepolia, Key::from_env()?)?; // CRUSTOCEAN_WALLET_KEY
+/// println!("{} has {} USDC", wallet.address(), wallet.balances()?.usdc);
+///
+/// let bob = wallet.recipient("@bob")?;
+/// println!("paying {bob}"); // the address, before anything is signed
+/// let sent = wallet.send(&bob, "0.25".parse()?)?;
+/// println!("{}", sent.explorer_url);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Wallet(Arc<Inner>);
+
+struct Inner {
+    sender: Sender,
+    client: Option<crustocean::Client>,
+}
+
+impl Wallet {
+    /// Connects with all settings at their defaults.
+    ///
+    /// # Errors
+    /// Those of [`WalletBuilder::connect`].
+    pub fn connect(chain: Chain, signer: impl Signer + 'static) -> Result<Wallet> {
+        Wallet::builder(chain).connect(signer)
+    }
+
+    /// With settings: another node, confirmations, the ceiling of fees, a client of the platform.
+    pub fn builder(chain: Chain) -> WalletBuilder {
+        WalletBuilder::new(chain)
+    }
+
+    pub(crate) fn new(sender: Sender, client: Option<crustocean::Client>) -> Self {
+        Wallet(Arc::new(Inner { sender, client }))
+    }
+
+    /// Its address.
+    pub fn address(&self) -> Address {
+        self.0.sender.signer.address()
+    }
+
+    /// The chain it is on.
+    pub fn chain(&self) -> Chain {
+        self.0.sender.node.chain
+    }
+
+    /// What is in it, as of the latest block.
+    ///
+    /// # Errors
+    /// What keeps the node from answering.
+    pub fn balances(&self) -> Result<Balances> {
+        let node = &self.0.sender.node;
+        Ok(Balances { usdc: node.usdc(self.address())?, eth: node.ether(self.address())? })
+    }
+
+    /// Who is behind `@bob`, or an address as text. The platform knows the address of a user; look at it before you pay.
+    ///
+    /// # Errors
+    /// [`Platform`](ErrorKind::Platform) if there is no such user, [`Invalid`](ErrorKind::Invalid) if the user has no
+    /// wallet or the text is neither `@username` nor an address.
+    pub fn recipient(&self, to: &str) -> Result<Recipient> {
+        let Some(name) = to.strip_prefix('@') else {
+            return to.parse::<Address>().map(Recipient::from).map_err(|error| {
+                Error::invalid(format!("a recipient is \"@username\" or an address, and {error}"))
+            });
+        };
+        if name.is_empty() {
+            return Err(Error::invalid("a recipient is \"@username\" or an address"));
+        }
+        let failed = |error| Error::platform(&format!("the wallet of @{name}"), error);
+        let anonymous = match &self.0.client {
+            Some(_) => None,
+            None => Some(crustocean::Client::anonymous().map_err(failed)?),
+        };
+        let Some(client) = self.0.client.as_ref().or(anonymous.as_ref()) else {
+            return Err(no_client());
+        };
+        let wallet = client.explore().wallet(name).map_err(failed)?;
+        if !wallet.username.eq_ignore_ascii_case(name) {
+            return Err(Error::protocol(format!(
+                "the platform was asked for @{name} and answered for another user"
+            )));
+        }
+        let address = wallet.address.filter(|address| !address.is_empty());
+        let address = address.ok_or_else(|| Error::invalid(format!("@{name} has registered no wallet")))?;
+        let recipient = Recipient::user(wallet.username, address.parse()?);
+        recipient.check(self.chain())?;
+        Ok(recipient)
+    }
+
+    /// Pays. Returns when the payment is in a block.
+    ///
+    /// # Errors
+    /// Each says what became of the money: see [`PaymentError`].
+    pub fn send(&self, to: impl Into<Recipient>, amount: Usdc) -> Result<Sent, PaymentError> {
+        let to = to.into();
+        self.can_pay(&to, amount).map_err(PaymentError::NotSent)?;
+        let data = call_data(TRANSFER, &[to.address().word(), amount.word()]);
+        let (hash, mined) = self.0.sender.call(self.chain().usdc(), data)?;
+        if !mined.transfers.contains(&(to.address(), amount)) {
+            let cause = Error::protocol("it succeeded, but its receipt does not show the payment");
+            return Err(PaymentError::MaybeSent { hash, cause });
+        }
+        Ok(self.sent(hash, &mined, to.address(), amount))
+    }
+
+    /// What can be known before paying.
+    pub(crate) fn can_pay(&self, to: &Recipient, amount: Usdc) -> Result<()> {
+        to.check(self.chain())?;
+        amount.not_zero()?;
+        let balance = self.0.sender.node.usdc(self.address())?;
+        if balance < amount {
+            return Err(Error::new(
+                ErrorKind::Funds,
+                format!("not enough USDC: {} has {balance} and {amount} is to be paid", self.address()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Allows somebody, most often a contract, to take up to so much. [`Usdc::ZERO`] takes an approval back.
+    ///
+    /// # Errors
+    /// Each says what became of the transaction: see [`PaymentError`].
+    pub fn approve(&self, spender: Address, amount: Usdc) -> Result<Confirmed, PaymentError> {
+        Recipient::from(spender).check(self.chain()).map_err(PaymentError::NotSent)?;
+        let data = call_data(APPROVE, &[spender.word(), amount.word()]);
+        let (hash, mined) = self.0.sender.call(self.chain().usdc(), data)?;
+        Ok(self.confirmed(hash, &mined))
+    }
+
+    /// What became of a transaction of this wallet: waits for its definite end, as long as `confirm_timeout` at most.
+    ///
+    /// If this wallet has sent it since it was connected, it is sent again where the node has lost it. That never pays
+    /// twice: they are the same bytes. For a hash of before that, [`Settlement::Unknown`] may be all there is to know.
+    ///
+    /// # Errors
+    /// What keeps the node from answering.
+    pub fn settle(&self, hash: TxHash) -> Result<Settlement> {
+        match self.0.sender.wait(hash) {
+            (Fate::Unknown, Some(error)) => Err(error),
+            (fate, _) => Ok(self.settlement(fate)),
+        }
+    }
+
+    /// Sends a transaction that waits too long once more, with a higher fee and the same number: one of the two gets into
+    /// a block, never both. Waits for that.
+    ///
+    /// # Errors
+    /// [`Invalid`](ErrorKind::Invalid) if this wallet has not sent it since it was connected, [`Fee`](ErrorKind::Fee) if
+    /// the fee would be above the ceiling, else what the node says. The transaction itself still waits then.
+    pub fn speed_up(&self, hash: TxHash) -> Result<Settlement> {
+        self.0.sender.replace(hash, false).map(|fate| self.settlement(fate))
+    }
+
+    /// Takes back a transaction that waits: another one that pays nothing gets its number, with a higher fee. One of the two
+    /// gets into a block: [`Settlement::Replaced`] if it is taken back, [`Settlement::Sent`] if it was too late.
+    ///
+    /// # Errors
+    /// Those of [`speed_up`](Wallet::speed_up).
+    pub fn cancel(&self, hash: TxHash) -> Result<Settlement> {
+        self.0.sender.replace(hash, true).map(|fate| self.settlement(fate))
+    }
+
+    /// Tells the platform that this address is yours.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) without a [client](WalletBuilder::client), [`Platform`](ErrorKind::Platform) if the
+    /// platform says no.
+    pub fn register(&self) -> Result<RegisteredWallet> {
+        let registered = self.client()?.wallet().register(&self.address().to_string());
+        registered.map_err(|error| Error::platform("registering the wallet", error))
+    }
+
+    pub(crate) fn client(&self) -> Result<&crustocean::Client> {
+        self.0.client.as_ref().ok_or_else(no_client)
+    }
+
+    pub(crate) fn signer(&self) -> &dyn Signer {
+        &*self.0.sender.signer
+    }
+
+    /// Whether an authorization of x402 was used.
+    pub(crate) fn is_used(&self, nonce: [u8; 32]) -> Result<bool> {
+        self.0.sender.node.is_used(self.address(), nonce)
+    }
+
+    fn settlement(&self, fate: Fate) -> Settlement {
+        match fate {
+            Fate::Mined { mined, .. } if !mined.succeeded => Settlement::Reverted,
+            Fate::Mined { hash, .. } if self.0.sender.is_cancellation(hash) => Settlement::Replaced,
+            Fate::Mined { hash, mined } => match mined.transfers.first() {
+                Some((to, amount)) => Settlement::Sent(self.sent(hash, &mined, *to, *amount)),
+                None => Settlement::Confirmed(self.confirmed(hash, &mined)),
+            },
+            Fate::Replaced => Settlement::Replaced,
+            Fate::Pending => Settlement::Pending,
+            Fate::Unknown => Settlement::Unknown,
+        }
+    }
+
+    fn sent(&self, hash: TxHash, mined: &Mined, to: Address, amount: Usdc) -> Sent {
+        let Confirmed { hash, block, fee, explorer_url } = self.confirmed(hash, mined);
+        Sent { hash, to, amount, block, fee, explorer_url }
+    }
+
+    fn confirmed(&self, hash: TxHash, mined: &Mined) -> Confirmed {
+        let explorer_url = self.chain().transaction_url(hash);
+        Confirmed { hash, block: mined.block, fee: mined.fee, explorer_url }
+    }
+}
+
+impl fmt::Debug for Wallet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wallet")
+            .field("address", &self.address())
+            .field("chain", &self.chain())
+            .finish_non_exhaustive()
+    }
+}
+
+fn no_client() -> Error {
+    Error::config("this needs a client of the platform: Wallet::builder(..).client(client)")
+}

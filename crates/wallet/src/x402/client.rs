@@ -1,0 +1,324 @@
+//! A client that pays for what it asks for, within limits.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::http::request::Parts;
+use ureq::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ureq::{Body, ResponseExt as _, SendBody};
+
+use crate::eip712::Authorization;
+use crate::error::{Error, ErrorKind, Result};
+use crate::http::{self, Arrival, short};
+use crate::signer::{SignRequest, sign};
+use crate::usdc::Usdc;
+use crate::wallet::Wallet;
+use crate::x402::body;
+use crate::x402::failure::X402Error;
+use crate::x402::ledger::{Ledger, now};
+use crate::x402::limits::X402WithoutLimits;
+use crate::x402::offer::{Offer, decode};
+use crate::x402::origin::Origin;
+use crate::x402::receipt::Receipt;
+
+const REQUEST: Duration = Duration::from_secs(60);
+const MAX_REDIRECTS: u32 = 10;
+
+/// A request that carries a payment: the middleware lets it pass.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paying;
+
+/// An HTTP client that pays what servers ask for with status 402, in USDC, within two limits. It has no way to pay without
+/// them: a server may name any price.
+///
+/// Versions 1 and 2 of x402, scheme `exact` by EIP-3009: the wallet signs, and the server brings it to the chain. So the
+/// wallet needs no ether. One request is paid at most once, and over https only (or to this machine).
+///
+/// ```no_run
+/// use crustocean_wallet::{Chain, Key, Wallet, X402};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let wallet = Wallet::connect(Chain::Base, Key::from_env()?)?;
+/// let x402 = X402::new(&wallet)
+///     .at_most("0.01".parse()?)
+///     .per_day("1".parse()?)
+///     .ledger("spent.json")?; // the daily sum survives a restart
+///
+/// let mut answer = x402.get("https://api.example.com/weather")?;
+/// println!("{}", answer.response.body_mut().read_to_string()?);
+/// if let Some(receipt) = answer.receipt {
+///     println!("paid {} USDC", receipt.amount);
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// It is also a middleware for a ureq agent: [`ureq::config::ConfigBuilder::middleware`].
+#[derive(Clone)]
+pub struct X402 {
+    pub(crate) wallet: Wallet,
+    at_most: Usdc,
+    per_day: Usdc,
+    ledger: Arc<Ledger>,
+    pub(crate) agent: ureq::Agent,
+}
+
+/// A server's answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The answer, whatever its status; its body is still to be read.
+    pub response: Response<Body>,
+    /// What was paid for it. `None` if it was free.
+    pub receipt: Option<Receipt>,
+}
+
+impl X402 {
+    /// Pays with this wallet. Both limits are mandatory.
+    #[expect(clippy::new_ret_no_self, reason = "without its limits there is none")]
+    pub fn new(wallet: &Wallet) -> X402WithoutLimits {
+        X402WithoutLimits { wallet: wallet.clone() }
+    }
+
+    pub(crate) fn with_limits(wallet: Wallet, at_most: Usdc, per_day: Usdc) -> Self {
+        let ledger = Arc::new(Ledger::in_memory(per_day));
+        X402 { wallet, at_most, per_day, ledger, agent: http::settings(REQUEST).build().new_agent() }
+    }
+
+    /// Keeps the daily sum in a file, so that it survives a restart. Programs that share the file share the limit. Two more
+    /// files are made beside it, with `.lock` and `.new` added to the name. Defaults to memory alone.
+    ///
+    /// # Errors
+    /// [`Ledger`](ErrorKind::Ledger) if the file is there and cannot be read, or cannot be locked: it is never taken for
+    /// empty.
+    pub fn ledger(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        self.ledger = Arc::new(Ledger::in_file(self.per_day, path.as_ref())?);
+        Ok(self)
+    }
+
+    /// Sends requests with this agent: its proxy, TLS and time limits. Its settings for redirects and for statuses as errors
+    /// do not count. Defaults to one of its own, with 60 s for a request.
+    pub fn agent(mut self, agent: ureq::Agent) -> Self {
+        self.agent = agent;
+        self
+    }
+
+    /// What was spent in the last 24 hours.
+    ///
+    /// # Errors
+    /// [`Ledger`](ErrorKind::Ledger) if the file cannot be read.
+    pub fn spent(&self) -> Result<Usdc> {
+        self.ledger.sum()
+    }
+
+    /// Asks for something, and pays for it if it has to be.
+    ///
+    /// # Errors
+    /// Each says what became of the money: see [`X402Error`]. An answer with any status but 402 is no error.
+    pub fn get(&self, url: &str) -> Result<Answer, X402Error> {
+        self.run(Request::get(url).body(Vec::new()).map_err(unusable)?)
+    }
+
+    /// Posts something, and pays for it if it has to be.
+    ///
+    /// # Errors
+    /// Those of [`get`](X402::get).
+    pub fn post(&self, url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Result<Answer, X402Error> {
+        let request = Request::post(url).header("content-type", content_type);
+        self.run(request.body(body.into()).map_err(unusable)?)
+    }
+
+    /// Sends any request, and pays for it if it has to be.
+    ///
+    /// # Errors
+    /// Those of [`get`](X402::get).
+    pub fn run(&self, request: Request<Vec<u8>>) -> Result<Answer, X402Error> {
+        let (parts, body) = request.into_parts();
+        self.exchange(parts, &body, |request| {
+            let request = self.agent.configure_request(request);
+            let request = request.http_status_as_error(false).max_redirects(MAX_REDIRECTS);
+            self.agent.run(request.max_redirects_will_error(false).build())
+        })
+        .map_err(|failure| match failure {
+            Failure::First(error) => X402Error::NotPaid(http::failure("the server", error).1),
+            Failure::Payment(error) => error,
+        })
+    }
+
+    /// Whether a payment was collected, or cancelled: asks the chain, not the server.
+    ///
+    /// # Errors
+    /// What keeps the node from answering.
+    pub fn is_collected(&self, receipt: &Receipt) -> Result<bool> {
+        self.wallet.is_used(receipt.nonce)
+    }
+
+    /// Sends the request once without a payment, by `first`, and once with it if that is asked for.
+    pub(crate) fn exchange(
+        &self,
+        parts: Parts,
+        body: &[u8],
+        first: impl FnOnce(Request<SendBody<'_>>) -> Result<Response<Body>, ureq::Error>,
+    ) -> Result<Answer, Failure> {
+        let asked = Asked { method: parts.method.clone(), uri: parts.uri.clone() };
+        let paid_parts = parts.clone();
+        let mut response = body::send(parts, body, first).map_err(Failure::First)?;
+        if response.status() != StatusCode::PAYMENT_REQUIRED {
+            return Ok(Answer { response, receipt: None });
+        }
+        let (uri, origin) = asked.payable(response.get_uri())?;
+        let demand = body::read_demand(response.body_mut());
+        let header = response.headers().get("payment-required").map(HeaderValue::as_bytes);
+        let offer = Offer::choose(self.wallet.chain(), header, &demand)?;
+        // Its connection is free before the next one is made.
+        drop(response);
+        Ok(self.pay(paid_parts, uri, &origin, body, &offer)?)
+    }
+
+    fn pay(
+        &self,
+        mut parts: Parts,
+        uri: Uri,
+        origin: &Origin,
+        body: &[u8],
+        offer: &Offer,
+    ) -> Result<Answer, X402Error> {
+        if offer.price > self.at_most {
+            let text = format!(
+                "{origin} asks for {} USDC, the limit for one request is {} USDC",
+                offer.price, self.at_most
+            );
+            return Err(Error::new(ErrorKind::Limit, text).into());
+        }
+        self.ledger.reserve(offer.price)?;
+        let prepared = self.authorize(offer).and_then(|authorization| {
+            let signature = sign(self.wallet.signer(), &SignRequest::Authorization(&authorization))?;
+            let mut header = HeaderValue::from_str(&offer.payment(&authorization, &signature)?)
+                .map_err(|_| Error::protocol("the payment is no header"))?;
+            header.set_sensitive(true);
+            Ok((Receipt::new(origin.to_string(), &authorization), header))
+        });
+        let (mut receipt, header) = prepared.inspect_err(|_| self.ledger.release(offer.price))?;
+
+        parts.uri = uri;
+        parts.headers.insert(HeaderName::from_static(offer.version.header()), header);
+        parts.extensions.insert(Paying);
+        log::debug!("paying {origin} {} USDC", offer.price);
+        let answer = body::send(parts, body, |request| {
+            let request = self.agent.configure_request(request);
+            // A redirect is an answer: the payment goes nowhere else.
+            let request = request.http_status_as_error(false).max_redirects(0);
+            self.agent.run(request.max_redirects_will_error(false).build())
+        });
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(error) => {
+                return Err(match http::failure(&origin.to_string(), error) {
+                    (Arrival::Never, cause) => {
+                        self.ledger.release(offer.price);
+                        X402Error::NotPaid(cause)
+                    }
+                    (Arrival::Unknown, cause) => X402Error::MaybePaid { receipt: Box::new(receipt), cause },
+                });
+            }
+        };
+        receipt.read(response.headers());
+        if response.status() == StatusCode::PAYMENT_REQUIRED {
+            let reason = reason(&receipt, &mut response);
+            return Err(X402Error::Refused { receipt: Box::new(receipt), reason });
+        }
+        Ok(Answer { response, receipt: Some(receipt) })
+    }
+
+    fn authorize(&self, offer: &Offer) -> Result<Authorization> {
+        let mut nonce = [0; 32];
+        getrandom::fill(&mut nonce)
+            .map_err(|cause| Error::config(format!("the system gives no randomness: {cause}")))?;
+        Ok(Authorization {
+            chain: self.wallet.chain(),
+            from: self.wallet.address(),
+            to: offer.pay_to,
+            value: offer.price,
+            valid_after: 0,
+            valid_before: now().saturating_add(offer.valid_for),
+            nonce,
+        })
+    }
+}
+
+impl fmt::Debug for X402 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("X402")
+            .field("wallet", &self.wallet)
+            .field("at_most", &self.at_most)
+            .field("per_day", &self.per_day)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an exchange failed.
+pub(crate) enum Failure {
+    /// Before anything was asked for.
+    First(ureq::Error),
+    Payment(X402Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Payment(error.into())
+    }
+}
+
+impl From<X402Error> for Failure {
+    fn from(error: X402Error) -> Self {
+        Failure::Payment(error)
+    }
+}
+
+/// What the caller asked for.
+struct Asked {
+    method: Method,
+    uri: Uri,
+}
+
+impl Asked {
+    /// Where the payment goes, when the demand for it came from `answered`.
+    fn payable(&self, answered: &Uri) -> Result<(Uri, Origin)> {
+        let (asked, origin) = (Origin::of(&self.uri)?, Origin::of(answered)?);
+        if asked != origin {
+            return Err(Error::new(
+                ErrorKind::Offer,
+                format!(
+                    "{asked} redirected to {origin}, which asks for money: ask that one yourself to pay it"
+                ),
+            ));
+        }
+        // After a redirect, ureq may have turned it into a GET.
+        if *answered != self.uri && !matches!(self.method, Method::GET | Method::HEAD) {
+            return Err(Error::new(
+                ErrorKind::Offer,
+                format!("{origin} redirected and then asked for money: send the request to where it leads"),
+            ));
+        }
+        origin.check_secure()?;
+        Ok((answered.clone(), origin))
+    }
+}
+
+fn reason(receipt: &Receipt, response: &mut Response<Body>) -> String {
+    let said = receipt.collected.as_ref().and_then(|collected| collected.reason.clone());
+    said.or_else(|| {
+        let header = response.headers().get("payment-required").and_then(|header| decode(header.as_bytes()));
+        let demand =
+            header.or_else(|| serde_json::from_slice(&body::read_demand(response.body_mut())).ok())?;
+        demand.get("error").and_then(Value::as_str).map(short)
+    })
+    .unwrap_or_else(|| "it gives no reason".to_owned())
+}
+
+fn unusable(_: ureq::http::Error) -> Error {
+    // The text is not repeated: nobody knows what is in it.
+    Error::invalid("the URL or a header of the request is unusable")
+}

@@ -1,0 +1,318 @@
+//! What was spent in the last 24 hours, in memory or in a file that several programs may share.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as IoKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use fd_lock::RwLock;
+use serde_json::{Value, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::usdc::Usdc;
+
+const DAY: u64 = 24 * 60 * 60;
+const MINUTE: u64 = 60;
+/// A day of minutes is some 60 kB.
+const MAX_FILE: u64 = 1024 * 1024;
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Spent in one minute: seconds since 1970 of its end, and how much. By the minute, so that it stays small.
+type Entry = (u64, u64);
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    per_day: Usdc,
+    file: Option<PathBuf>,
+    /// What is in the file, if there is one: then it is read again each time.
+    spent: Mutex<Vec<Entry>>,
+}
+
+impl Ledger {
+    pub(crate) fn in_memory(per_day: Usdc) -> Self {
+        Ledger { per_day, file: None, spent: Mutex::default() }
+    }
+
+    /// # Errors
+    /// `Ledger` if it is there and cannot be used. What cannot be read is never taken for nothing.
+    pub(crate) fn in_file(per_day: Usdc, path: &Path) -> Result<Self> {
+        let ledger = Ledger { per_day, file: Some(path.to_owned()), spent: Mutex::default() };
+        ledger.change(|spent| spent)?;
+        Ok(ledger)
+    }
+
+    /// Notes a payment before it is made.
+    ///
+    /// # Errors
+    /// `Limit` if it would be above the daily limit, `Ledger` if it cannot be written. Then nothing may be paid.
+    pub(crate) fn reserve(&self, amount: Usdc) -> Result<()> {
+        let now = now();
+        self.try_change(|mut spent| {
+            forget_old(&mut spent, now);
+            let sum = spent.iter().try_fold(0_u64, |sum, (_, units)| sum.checked_add(*units));
+            let sum = sum.map(Usdc::from_units);
+            match sum.and_then(|sum| sum.checked_add(amount)).filter(|sum| *sum <= self.per_day) {
+                Some(_) => {
+                    add(&mut spent, now, amount.units());
+                    Ok(spent)
+                }
+                None => Err(Error::new(
+                    ErrorKind::Limit,
+                    format!(
+                        "the price is {amount} USDC, and {} of the {} USDC for 24 hours are spent",
+                        sum.unwrap_or(self.per_day),
+                        self.per_day
+                    ),
+                )),
+            }
+        })
+    }
+
+    /// Takes back what was certainly not paid.
+    pub(crate) fn release(&self, amount: Usdc) {
+        let released = self.change(|mut spent| {
+            let mut left = amount.units();
+            for (_, units) in spent.iter_mut().rev() {
+                let part = left.min(*units);
+                *units -= part;
+                left -= part;
+            }
+            spent
+        });
+        if let Err(error) = released {
+            log::warn!("a payment that was not made still counts: {error}");
+        }
+    }
+
+    /// What was spent in the last 24 hours.
+    pub(crate) fn sum(&self) -> Result<Usdc> {
+        let now = now();
+        let mut sum = 0_u64;
+        self.change(|mut spent| {
+            forget_old(&mut spent, now);
+            sum = spent.iter().fold(0, |sum, (_, units)| sum.saturating_add(*units));
+            spent
+        })?;
+        Ok(Usdc::from_units(sum))
+    }
+
+    fn change(&self, change: impl FnOnce(Vec<Entry>) -> Vec<Entry>) -> Result<()> {
+        self.try_change(|spent| Ok(change(spent)))
+    }
+
+    fn try_change(&self, change: impl FnOnce(Vec<Entry>) -> Result<Vec<Entry>>) -> Result<()> {
+        let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(path) = &self.file else {
+            *spent = change(spent.clone())?;
+            return Ok(());
+        };
+        // A file of its own: the other one is replaced, and a lock would stay with the old one.
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path, "lock"));
+        let mut lock = RwLock::new(lock.map_err(|cause| unusable(path, "cannot be locked", cause))?);
+        let until = Instant::now() + LOCK_PATIENCE;
+        loop {
+            match lock.try_write() {
+                Ok(_held) => return change_file(path, change),
+                Err(cause) if cause.kind() == IoKind::WouldBlock && Instant::now() < until => {
+                    thread::sleep(LOCK_PAUSE);
+                }
+                Err(cause) => return Err(unusable(path, "is locked by another program", cause)),
+            }
+        }
+    }
+}
+
+fn change_file(path: &Path, change: impl FnOnce(Vec<Entry>) -> Result<Vec<Entry>>) -> Result<()> {
+    let before = read(path)?;
+    let after = change(before.clone())?;
+    if after != before {
+        write(path, &after).map_err(|cause| unusable(path, "cannot be written", cause))?;
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<Entry>> {
+    let size = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(cause) if cause.kind() == IoKind::NotFound => return Ok(Vec::new()),
+        Err(cause) => return Err(unusable(path, "cannot be read", cause)),
+    };
+    let broken = || unusable(path, "is broken", io::Error::from(IoKind::InvalidData));
+    if size > MAX_FILE {
+        return Err(broken());
+    }
+    let text = fs::read(path).map_err(|cause| unusable(path, "cannot be read", cause))?;
+    parse(&text).ok_or_else(broken)
+}
+
+fn parse(text: &[u8]) -> Option<Vec<Entry>> {
+    let file: Value = serde_json::from_slice(text).ok()?;
+    if file.get("version")?.as_u64()? != 1 {
+        return None;
+    }
+    let entries = file.get("spent")?.as_array()?;
+    entries.iter().map(|entry| Some((entry.get("until")?.as_u64()?, entry.get("units")?.as_u64()?))).collect()
+}
+
+/// Into a new file that then takes the place of the old one: whatever happens, one of the two is whole.
+fn write(path: &Path, spent: &[Entry]) -> io::Result<()> {
+    let entries: Vec<_> =
+        spent.iter().map(|(until, units)| json!({ "until": until, "units": units })).collect();
+    let temporary = beside(path, "new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(json!({ "version": 1, "spent": entries }).to_string().as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // The name as well; not every system can.
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Ok(directory) = File::open(directory) {
+        let _ = directory.sync_all();
+    }
+    Ok(())
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn forget_old(spent: &mut Vec<Entry>, now: u64) {
+    // What is said to be of the future stays: a clock that goes wrong must not make room.
+    spent.retain(|(until, units)| until.saturating_add(DAY) > now && *units > 0);
+}
+
+fn add(spent: &mut Vec<Entry>, now: u64, units: u64) {
+    let until = (now / MINUTE).saturating_add(1).saturating_mul(MINUTE);
+    match spent.iter_mut().find(|(there, _)| *there == until) {
+        Some((_, there)) => *there = there.saturating_add(units),
+        None => spent.push((until, units)),
+    }
+}
+
+/// A clock before 1970 counts as 1970: then nothing is forgotten.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn unusable(path: &Path, what: &str, cause: io::Error) -> Error {
+    let text = format!("the file of the daily sum, {}, {what}: {cause}", path.display());
+    Error::new(ErrorKind::Ledger, text).with_source(cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new() -> Self {
+            let mut name = [0; 8];
+            getrandom::fill(&mut name).unwrap();
+            let path = std::env::temp_dir().join(format!("crustocean-wallet-{:x}", u64::from_be_bytes(name)));
+            fs::create_dir(&path).unwrap();
+            Directory(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("spent.json")
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn units(units: u64) -> Usdc {
+        Usdc::from_units(units)
+    }
+
+    #[test]
+    fn the_limit_holds_to_the_last_unit() {
+        let ledger = Ledger::in_memory(units(10));
+        ledger.reserve(units(4)).unwrap();
+        ledger.reserve(units(6)).unwrap();
+        let error = ledger.reserve(units(1)).unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Limit && error.to_string().contains("0.00001 of the 0.00001"),
+            "{error}"
+        );
+        ledger.release(units(3));
+        assert_eq!(ledger.sum().unwrap(), units(7));
+        assert!(ledger.reserve(units(4)).is_err());
+        ledger.reserve(units(3)).unwrap();
+        assert!(ledger.reserve(units(u64::MAX)).is_err());
+    }
+
+    #[test]
+    fn a_restart_forgets_nothing() {
+        let directory = Directory::new();
+        Ledger::in_file(units(10), &directory.file()).unwrap().reserve(units(7)).unwrap();
+        let again = Ledger::in_file(units(10), &directory.file()).unwrap();
+        assert_eq!(again.sum().unwrap(), units(7));
+        assert_eq!(again.reserve(units(4)).unwrap_err().kind(), ErrorKind::Limit);
+        again.reserve(units(3)).unwrap();
+        // What a crash left behind does not matter.
+        fs::write(directory.0.join("spent.json.new"), "{").unwrap();
+        assert_eq!(Ledger::in_file(units(10), &directory.file()).unwrap().sum().unwrap(), units(10));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_pays_nothing() {
+        let directory = Directory::new();
+        for broken in ["", "{", "[]", r#"{"version":2,"spent":[]}"#, r#"{"version":1,"spent":[{"until":1}]}"#]
+        {
+            fs::write(directory.file(), broken).unwrap();
+            let error = Ledger::in_file(units(10), &directory.file()).unwrap_err();
+            assert!(
+                error.kind() == ErrorKind::Ledger && error.to_string().contains("broken"),
+                "{broken}: {error}"
+            );
+        }
+        assert!(Ledger::in_file(units(10), &directory.0.join("nowhere/spent.json")).is_err());
+        // It breaks while the program runs.
+        fs::remove_file(directory.file()).unwrap();
+        let ledger = Ledger::in_file(units(10), &directory.file()).unwrap();
+        fs::write(directory.file(), "{").unwrap();
+        assert!(ledger.reserve(units(1)).is_err());
+    }
+
+    #[test]
+    fn several_users_of_one_file_share_its_limit() {
+        let directory = Directory::new();
+        let path = directory.file();
+        let paid: usize = thread::scope(|scope| {
+            let users: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        // As a program of its own.
+                        let ledger = Ledger::in_file(units(10), &path).unwrap();
+                        (0..5).filter(|_| ledger.reserve(units(1)).is_ok()).count()
+                    })
+                })
+                .collect();
+            users.into_iter().map(|user| user.join().unwrap()).sum()
+        });
+        assert_eq!(paid, 10);
+    }
+
+    #[test]
+    fn a_day_later_it_is_forgotten_and_a_wrong_clock_makes_no_room() {
+        let mut spent = Vec::new();
+        add(&mut spent, 1_000_000, 5);
+        add(&mut spent, 1_000_001, 6);
+        assert_eq!(spent, [(1_000_020, 11)]);
+        for (now, kept) in [(1_000_000, 1), (1_000_019 + DAY, 1), (1_000_020 + DAY, 0), (0, 1)] {
+            let mut spent = spent.clone();
+            forget_old(&mut spent, now);
+            assert_eq!(spent.len(), kept, "{now}");
+        }
+    }
+}

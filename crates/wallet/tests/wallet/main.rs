@@ -1,0 +1,20 @@
+//! What needs nothing but Rust: encoders against vectors, and everything else against servers of the tests' own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+mod chain;
+mod secrets;
+mod server;
+mod tips;
+mod vectors;
+mod x402;
+
+#[expect(unreachable_pub, reason = "others use it from elsewhere")]
+#[path = "../../../../tests/common/watchdog.rs"]
+mod watchdog;

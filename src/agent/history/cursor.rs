@@ -1,0 +1,407 @@
+//! How far the agent has heard a room, so that a gap can be told from what was heard.
+//!
+//! Whether a message was heard is decided by its id. Its time decides only how far to look back: servers have several
+//! clocks, and store messages in another order than they show them in.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::model::{Message, MessageEdited, MessageId};
+
+/// How many messages of a room are remembered: those of the last minutes, but so many at least and at most.
+const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
+const LEAST: usize = 256;
+const MOST: usize = 8192;
+/// How far before the last messages heard one may be stamped that came after them.
+const MARGIN: Duration = Duration::from_secs(5 * 60);
+/// The last messages heard: the earliest of their times counts, so that one clock that is ahead does no harm.
+const LAST: usize = 8;
+
+/// What was heard in one room, and where its story begins for this agent.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    /// By the hash of the id: to keep hundreds of ids would cost every message an allocation that lives long.
+    known: HashMap<u64, Known>,
+    /// The same in the order of arrival, with the seconds from `created` to that.
+    order: VecDeque<(u64, u32)>,
+    created: Instant,
+    hasher: RandomState,
+    /// The latest time of what is not remembered: said before the room was joined, or long ago.
+    forgotten: Option<SystemTime>,
+    begun: bool,
+    /// Whether it is a direct conversation: its history is elsewhere.
+    pub(crate) dm: bool,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// `None` if it is no time that can be told.
+    time: Option<SystemTime>,
+    /// The hash of the time it was edited at.
+    edited: Option<u64>,
+    /// Handed out. If not, it is from before the room was joined, though it may still be about to come.
+    heard: bool,
+}
+
+/// From where on a message can be in a room's history.
+#[derive(Debug, Clone)]
+pub(crate) enum Since {
+    Time(SystemTime),
+    /// Anywhere in it.
+    Beginning,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// How far back to look for what was missed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lookback {
+    /// What is older was heard, as far as clocks can be trusted.
+    bound: Option<SystemTime>,
+    /// Up to here it cannot be told by the id.
+    forgotten: Option<SystemTime>,
+    /// Where what is remembered begins. Some of what was forgotten may have a later time.
+    unsure_from: Option<SystemTime>,
+}
+
+/// What a message of a history is to this agent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    Heard,
+    /// Heard, and edited since.
+    Edited,
+    Missed,
+    /// From before the agent began to listen, or heard so long ago that it is not remembered.
+    Old,
+    /// One of the two above.
+    Unsure,
+}
+
+/// What a page of a history says about where to stop.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Nothing older is of interest.
+    pub(crate) enough: bool,
+    pub(crate) unsure: usize,
+}
+
+/// So many messages in a row have to be too old, before the rest of a history is taken to be.
+const TAIL: usize = 4;
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Cursor::new(false)
+    }
+}
+
+impl Cursor {
+    pub(crate) fn new(dm: bool) -> Self {
+        Cursor {
+            known: HashMap::new(),
+            order: VecDeque::new(),
+            created: Instant::now(),
+            hasher: RandomState::new(),
+            forgotten: None,
+            begun: false,
+            dm,
+        }
+    }
+
+    fn hash(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text)
+    }
+
+    fn get(&self, id: &MessageId) -> Option<&Known> {
+        self.known.get(&self.hash(id.as_str()))
+    }
+
+    /// The last page of the history, newest first, taken before the room was joined. `whole`: there is nothing before it.
+    pub(crate) fn begin_after(&mut self, page: &[Message], whole: bool) {
+        self.begun = true;
+        for message in page.iter().rev() {
+            self.remember(message, false);
+        }
+        if !whole {
+            self.forgotten = page.iter().filter_map(|message| message.created_at.to_system_time()).min();
+        }
+    }
+
+    /// Whether it is known where the room's story begins for this agent.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// From where on something that is sent now can be in the room's history.
+    pub(crate) fn since(&self) -> Since {
+        match self.lookback().bound {
+            Some(time) => Since::Time(time),
+            None if self.begun && self.order.is_empty() => Since::Beginning,
+            None => Since::Unknown,
+        }
+    }
+
+    /// A message is about to be handed out. False if it has been already.
+    pub(crate) fn hear(&mut self, message: &Message) -> bool {
+        let hash = self.hash(message.id.as_str());
+        if let Some(known) = self.known.get_mut(&hash) {
+            return !std::mem::replace(&mut known.heard, true);
+        }
+        if !self.begun {
+            // What was said before this cannot be told from what was heard.
+            self.begun = true;
+            self.forgotten = message.created_at.to_system_time();
+        }
+        self.remember(message, true);
+        true
+    }
+
+    pub(crate) fn hear_edit(&mut self, edit: &MessageEdited) {
+        let edited = edit.edited_at.as_ref().map(|time| self.hash(time.as_str()));
+        let hash = self.hash(edit.message_id.as_str());
+        if let Some(known) = self.known.get_mut(&hash) {
+            known.edited = edited;
+        }
+    }
+
+    /// Whether it has been handed out lately, or is from before the agent began to listen.
+    pub(crate) fn knows(&self, id: &MessageId) -> bool {
+        self.get(id).is_some()
+    }
+
+    pub(crate) fn has_heard(&self, id: &MessageId) -> bool {
+        self.get(id).is_some_and(|known| known.heard)
+    }
+
+    fn remember(&mut self, message: &Message, heard: bool) {
+        let arrived = u32::try_from(self.created.elapsed().as_secs()).unwrap_or(u32::MAX);
+        let hash = self.hash(message.id.as_str());
+        let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
+        let known = Known { time: message.created_at.to_system_time(), edited, heard };
+        if self.known.insert(hash, known).is_none() {
+            self.order.push_back((hash, arrived));
+        }
+        while let Some(&(oldest, then)) = self.order.front()
+            && self.order.len() > LEAST
+            && (self.order.len() > MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
+        {
+            self.order.pop_front();
+            self.forget(oldest);
+        }
+    }
+
+    fn forget(&mut self, oldest: u64) {
+        let Some(time) = self.known.remove(&oldest).and_then(|known| known.time) else { return };
+        if self.known.len() < self.known.capacity() / 4 {
+            self.known.shrink_to_fit();
+            self.order.shrink_to_fit();
+        }
+        if self.forgotten.is_some_and(|forgotten| time <= forgotten) {
+            return;
+        }
+        // A clock that was far ahead must not hide all that is said from now on.
+        let present = self.times(3, self.order.iter().rev()).into_iter().min();
+        let latest = present.and_then(|present| present.checked_add(MARGIN));
+        self.forgotten = self.forgotten.max(latest.map_or(Some(time), |latest| Some(time.min(latest))));
+    }
+
+    fn times<'a>(&'a self, count: usize, of: impl Iterator<Item = &'a (u64, u32)>) -> Vec<SystemTime> {
+        of.filter_map(|(hash, _)| self.known.get(hash)?.time).take(count).collect()
+    }
+
+    pub(crate) fn lookback(&self) -> Lookback {
+        let earliest_of_the_last = self.times(LAST, self.order.iter().rev()).into_iter().min();
+        let mut first = self.times(LAST, self.order.iter());
+        first.sort_unstable();
+        let early_of_the_first = first.get(first.len() / 4).copied();
+        Lookback {
+            bound: earliest_of_the_last.and_then(|time| time.checked_sub(MARGIN)),
+            forgotten: self.forgotten,
+            unsure_from: early_of_the_first,
+        }
+    }
+
+    /// What a message of the history is. `time`: its own, or that of the one after it where its own cannot be told.
+    pub(crate) fn classify(&self, message: &Message, time: Option<SystemTime>, lookback: &Lookback) -> Class {
+        if let Some(known) = self.get(&message.id) {
+            let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
+            let is_new = known.heard && edited.is_some() && edited != known.edited;
+            return if is_new { Class::Edited } else { Class::Heard };
+        }
+        match (time, lookback.forgotten) {
+            (Some(time), Some(forgotten)) if time <= forgotten => match lookback.unsure_from {
+                Some(from) if time > from => Class::Unsure,
+                _ => Class::Old,
+            },
+            _ => Class::Missed,
+        }
+    }
+
+    /// Keeps what was missed or edited of a page of the history, newest first.
+    pub(crate) fn sort_out(&self, page: Vec<Message>, lookback: &Lookback) -> (Vec<Message>, Progress) {
+        let mut progress = Progress::default();
+        let mut time = None;
+        let mut times = Vec::with_capacity(page.len());
+        let (mut any_missed, mut missed_below) = (false, false);
+        let mut kept = Vec::new();
+        for message in page {
+            time = message.created_at.to_system_time().or(time);
+            times.push(time);
+            match self.classify(&message, time, lookback) {
+                Class::Missed => {
+                    any_missed = true;
+                    missed_below |= time.is_some_and(|time| lookback.bound.is_some_and(|bound| time < bound));
+                    kept.push(message);
+                }
+                Class::Edited => kept.push(message),
+                Class::Unsure => progress.unsure += 1,
+                Class::Heard | Class::Old => {}
+            }
+        }
+        let tail = times.iter().rev().take(TAIL).flatten().max();
+        let all_below = |line: Option<SystemTime>, inclusive: bool| match (tail, line) {
+            (Some(tail), Some(line)) => *tail < line || inclusive && *tail == line,
+            _ => false,
+        };
+        progress.enough = match lookback.bound {
+            _ if all_below(lookback.forgotten, true) => true,
+            Some(bound) => all_below(Some(bound), false) && !missed_below,
+            // No time can be told: a page on which all is known.
+            None => self.begun && !any_missed && !self.order.is_empty(),
+        };
+        (kept, progress)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(id: &str, time: &str) -> Message {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "agency_id": "a", "content": id, "created_at": time,
+        }))
+        .unwrap()
+    }
+
+    fn at(id: &str, second: i64) -> Message {
+        let second = 12 * 3600 + second;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        message(id, &format!("2026-01-01T{hour:02}:{minute:02}:{second:02}.000Z"))
+    }
+
+    /// What of a history, given oldest first, was missed.
+    fn missed(cursor: &Cursor, history: &[Message]) -> Vec<String> {
+        let page: Vec<_> = history.iter().rev().cloned().collect();
+        let (mut kept, _) = cursor.sort_out(page, &cursor.lookback());
+        kept.reverse();
+        kept.into_iter().map(|message| message.id.to_string()).collect()
+    }
+
+    #[test]
+    fn what_was_heard_is_told_by_the_id_and_not_by_the_time() {
+        let mut cursor = Cursor::default();
+        cursor.begin_after(&[], true);
+        assert!(cursor.hear(&at("m1", 60)));
+        // Stamped before, at and after it, by another clock; the last by one that is hours behind.
+        for second in [59, 60, 61, -3600] {
+            assert_eq!(missed(&cursor, &[at("m1", 60), at("m2", second)]), ["m2"], "{second}");
+        }
+        assert!(!cursor.hear(&at("m1", 60)), "once");
+    }
+
+    #[test]
+    fn a_message_from_the_future_hides_nothing() {
+        let mut cursor = Cursor::default();
+        cursor.begin_after(&[], true);
+        assert!(cursor.hear(&at("m1", 40_000)) && cursor.hear(&message("m2", "no time")));
+        let history = [at("m3", 10), at("m4", 11), message("m2", "no time"), at("m1", 40_000)];
+        assert_eq!(missed(&cursor, &history), ["m3", "m4"]);
+        // Not even when it is forgotten: for a few minutes it is said that something may be missing, then all is well.
+        for n in 0..9000 {
+            assert!(cursor.hear(&at(&format!("n{n}"), n)));
+        }
+        assert_eq!(missed(&cursor, &[at("n8999", 8999), at("x", 9000)]), ["x"]);
+    }
+
+    #[test]
+    fn what_was_said_before_the_join_is_no_news_but_may_come_live() {
+        let page = [at("m2", 2), at("m1", 1)];
+        let mut cursor = Cursor::default();
+        cursor.begin_after(&page, false);
+        let history = [at("m0", 0), at("m1", 1), at("m2", 2), at("late", 2), at("m3", 3)];
+        assert_eq!(missed(&cursor, &history), ["late", "m3"]);
+        assert!(cursor.hear(&at("m2", 2)), "it was not handed out");
+        assert!(!cursor.hear(&at("m2", 2)));
+        // Where it is not known what was said before, it begins with what is heard first.
+        let mut cursor = Cursor::default();
+        assert!(matches!(cursor.since(), Since::Unknown) && cursor.hear(&at("m2", 2)));
+        assert_eq!(missed(&cursor, &history), ["m3"]);
+    }
+
+    #[test]
+    fn the_walk_ends_where_nothing_is_missed_any_more() {
+        let mut cursor = Cursor::default();
+        cursor.begin_after(&[], true);
+        for n in 0..900 {
+            assert!(cursor.hear(&at(&format!("m{n}"), n)));
+        }
+        let lookback = cursor.lookback();
+        let page = |range: std::ops::Range<i64>| -> Vec<_> {
+            range.rev().map(|n| at(&format!("m{n}"), n)).collect()
+        };
+        assert!(!cursor.sort_out(page(800..900), &lookback).1.enough, "within the margin");
+        assert!(cursor.sort_out(page(500..600), &lookback).1.enough);
+        let mut below = page(500..600);
+        below.insert(90, at("missed", 400));
+        assert!(!cursor.sort_out(below, &lookback).1.enough, "there may be more");
+    }
+
+    #[test]
+    fn where_the_margin_is_not_enough_it_says_so() {
+        let mut cursor = Cursor::default();
+        cursor.begin_after(&[], true);
+        for n in 0..9000 {
+            // One of two clocks is a minute ahead.
+            assert!(cursor.hear(&at(&format!("m{n}"), n / 100 + n % 2 * 60)));
+        }
+        let page = vec![at("m8999", 149), at("x", 55), at("m1", 60), at("y", 1)];
+        let (kept, progress) = cursor.sort_out(page, &cursor.lookback());
+        assert!(kept.is_empty());
+        assert_eq!(progress.unsure, 2, "heard and forgotten, or not heard");
+    }
+
+    #[test]
+    fn sees_what_was_edited_meanwhile() {
+        let mut cursor = Cursor::default();
+        assert!(cursor.hear(&at("m1", 1)));
+        let mut edited = at("m1", 1);
+        edited.edited_at = Some("2026-01-01T00:00:09.000Z".into());
+        assert_eq!(missed(&cursor, &[edited.clone()]), ["m1"]);
+        cursor.hear_edit(&MessageEdited::of(&edited));
+        assert!(missed(&cursor, &[edited]).is_empty(), "once");
+    }
+
+    #[test]
+    fn thousands_of_one_moment_are_told_apart() {
+        let mut cursor = Cursor::default();
+        cursor.begin_after(&[], true);
+        let all: Vec<_> = (0..3000).map(|n| at(&format!("m{n}"), 1)).collect();
+        assert!(all[..2000].iter().all(|message| cursor.hear(message)));
+        assert_eq!(missed(&cursor, &all).len(), 1000);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut cursor = Cursor::default();
+        for n in 0..20_000 {
+            assert!(cursor.hear(&at(&format!("m{n}"), n)));
+        }
+        assert!(cursor.order.len() == MOST && cursor.known.len() == MOST);
+        // An hour later only the last of them.
+        cursor.created -= Duration::from_secs(3600);
+        assert!(cursor.hear(&at("later", 30_000)));
+        assert_eq!((cursor.order.len(), cursor.known.len()), (LEAST, LEAST));
+        assert!(cursor.known.capacity() < 4 * LEAST, "{}", cursor.known.capacity());
+    }
+}

@@ -1,0 +1,685 @@
+//! From the session's queue to the loops: every event once, in order, and nothing newer before a gap is filled.
+//!
+//! One rule gives order and completeness: an event is taken from the queue *and* noted in its room's [`Cursor`] in one
+//! step, under one lock. So a cursor has moved over everything that arrived before, whichever consumer carries it and
+//! however long that one is held up.
+//!
+//! A reconnect, or a queue that overflowed, leaves a gap in every room. While a room has a gap, its messages and edits
+//! are held; everything else passes. [Helpers](super::fill) read the histories, and hand over what was missed. The
+//! lock is never held during a request, and no user code runs under it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::agent::event::Event;
+use crate::agent::history::cursor::{Class, Cursor, Lookback, Progress, Since};
+use crate::agent::history::gap::{Gap, size_of_message};
+use crate::agent::history::{fetch, fill};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, Message, MessageEdited, UserId};
+use crate::rest::Client;
+use crate::socket::{Item, Session};
+
+/// How long a history may take before what came live is released without it. Counted anew while it arrives.
+pub(super) const BUDGET: Duration = Duration::from_secs(10);
+/// How many histories are read at once.
+const MOST_AT_ONCE: usize = 8;
+/// Threads in all, with those whose requests have hung for longer than the budget.
+const MOST_THREADS: usize = 32;
+/// What all rooms together may hold.
+const MOST_HELD: usize = 20_000;
+const MOST_HELD_BYTES: usize = 16 << 20;
+/// Beyond this, who fills a gap waits for the consumers.
+const MOST_READY_BYTES: usize = 4 << 20;
+/// A room that overflows again and again while it is filled is let go.
+const MOST_ROUNDS: u32 = 4;
+
+/// Where events come from, and where missed messages do.
+pub(crate) struct Source<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) client: &'a Client,
+}
+
+/// See the module's page. Dropping it stops the helpers.
+#[derive(Debug, Default)]
+pub(crate) struct Delivery(Arc<Shared>);
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// What consumers and helpers share.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Rung when there is room for more in `ready`, and when the helpers are to stop.
+    space: Condvar,
+    /// Something was missed, and perhaps not only messages.
+    missed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// To be handed out before anything from the queue.
+    ready: VecDeque<(Event, usize)>,
+    ready_bytes: usize,
+    rooms: HashMap<AgencyId, Room>,
+    /// Rooms whose gap waits for a helper.
+    jobs: VecDeque<AgencyId>,
+    /// Helpers at work, and those among them whose gap has been closed without them.
+    helpers: usize,
+    late: usize,
+    /// The earliest deadline of a gap.
+    deadline: Option<Instant>,
+    next_gap: u64,
+    held: usize,
+    held_bytes: usize,
+    stopped: bool,
+    missed: bool,
+    /// To be logged once the lock is let go.
+    reports: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    cursor: Cursor,
+    gap: Option<Gap>,
+}
+
+/// A gap that a helper is to fill.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) room: AgencyId,
+    pub(super) gap: u64,
+    pub(super) dm: bool,
+    pub(super) lookback: Result<Lookback>,
+}
+
+/// The gap is closed already: the helper's work is not wanted any more.
+#[derive(Debug)]
+pub(super) struct Late;
+
+impl Delivery {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock()
+    }
+
+    /// Notes where the room's story begins, before it is joined.
+    pub(crate) fn before_join(&self, client: &Client, room: &AgencyId, dm: bool) {
+        if self.lock().rooms.contains_key(room) {
+            return;
+        }
+        let mut cursor = Cursor::new(dm);
+        // A room whose history is closed can be joined all the same. It shows when there is a gap to fill.
+        if let Ok(page) = fetch::first_page(client, room, &mut cursor.dm) {
+            cursor.begin_after(&page.messages, page.is_whole);
+        }
+        self.lock().rooms.entry(room.clone()).or_insert(Room { cursor, gap: None });
+    }
+
+    /// The same once it is joined, for a room whose history only members may read.
+    pub(crate) fn after_join(&self, client: &Client, room: &AgencyId, dm: bool) {
+        let begun = |state: &State| state.rooms.get(room).is_some_and(|room| room.cursor.has_begun());
+        if begun(&self.lock()) {
+            return;
+        }
+        let mut dm = dm;
+        let Ok(page) = fetch::first_page(client, room, &mut dm) else { return };
+        let mut state = self.lock();
+        let entry = state.rooms.entry(room.clone()).or_default();
+        entry.cursor.dm = dm;
+        if !entry.cursor.has_begun() {
+            entry.cursor.begin_after(&page.messages, page.is_whole);
+        }
+    }
+
+    /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined. What comes
+    /// live is held until [`begin`](Delivery::begin).
+    pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
+        let mut cursor = Cursor::new(true);
+        cursor.begin_after(&[], true);
+        let mut state = self.lock();
+        let gap = state.new_gap();
+        state.rooms.entry(room.clone()).or_insert(Room { cursor, gap: Some(gap) });
+    }
+
+    /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
+    /// to the agent's own last word there, of the last page.
+    pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) {
+        let gap = |state: &State| state.rooms.get(room)?.gap.as_ref().map(|gap| gap.id);
+        let Some(gap) = gap(&self.lock()) else { return };
+        let mut dm = true;
+        let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
+            let mut messages = page.messages;
+            let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
+            let before = messages.split_off(unheard);
+            messages.reverse();
+            let mut state = self.lock();
+            if let Some(room) = state.rooms.get_mut(room) {
+                room.cursor.begin_after(&before, page.is_whole);
+            }
+            state.hand_over(room, gap, messages).is_ok()
+        });
+        let mut state = self.lock();
+        if let Some(Room { gap: Some(gap), .. }) = state.rooms.get_mut(room) {
+            gap.ended = true;
+        }
+        state.finish(room, gap, outcome.err());
+    }
+
+    /// The room's story ends here.
+    pub(crate) fn forget(&self, room: &AgencyId) {
+        self.lock().close_room(room);
+    }
+
+    /// Something that did not come from the session, to be handed out next. Wakes nobody.
+    pub(crate) fn push(&self, event: Event) {
+        self.lock().push(event, 0);
+    }
+
+    /// From where on the room's history is news, and whether that history is the one of a direct conversation.
+    pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
+        let state = self.lock();
+        state.rooms.get(room).map_or((Since::Unknown, false), |room| (room.cursor.since(), room.cursor.dm))
+    }
+
+    /// When a consumer that waits has to look again, because a gap is closed then.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.lock().deadline
+    }
+
+    /// The next event that is due, if there is one.
+    pub(crate) fn take(&self, source: &Source<'_>) -> Option<Event> {
+        let mut state = self.lock();
+        let event = state.next(source);
+        if std::mem::take(&mut state.missed) {
+            self.0.missed.store(true, Ordering::Release);
+        }
+        let more = event.is_some() && !state.ready.is_empty();
+        for _ in 0..state.helpers_wanted() {
+            let helper = fill::start(Arc::clone(&self.0), source.client.clone(), source.session.waker());
+            if let Err(error) = helper {
+                state.helpers -= 1;
+                state.give_up_jobs(&error);
+            }
+        }
+        let reports = std::mem::take(&mut state.reports);
+        drop(state);
+        self.0.space.notify_all();
+        if more {
+            // Not all of it is for this thread, which may be busy with the first for minutes.
+            source.session.nudge();
+        }
+        for report in reports {
+            crate::logging::warn!("{report}");
+        }
+        event
+    }
+
+    /// Whether something was missed since this was asked last.
+    pub(crate) fn take_missed(&self) -> bool {
+        self.0.missed.load(Ordering::Acquire) && self.0.missed.swap(false, Ordering::AcqRel)
+    }
+
+    /// The session is over and the queue is empty: closes the gaps that are left.
+    pub(crate) fn end(&self) {
+        self.stop();
+        let mut state = self.lock();
+        for room in state.rooms_with_gaps() {
+            state.close_gap(&room, Some(Error::closed()));
+        }
+    }
+
+    /// Ends the helpers, as soon as their requests end.
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.0.space.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next gap to fill; `None` ends the helper.
+    pub(super) fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        let job = state.next_job();
+        if job.is_none() {
+            state.helpers -= 1;
+        }
+        job
+    }
+
+    /// Of a page of the room's history, newest first, what was missed or edited.
+    pub(super) fn sort_out(
+        &self,
+        job: &Job,
+        page: Vec<Message>,
+        lookback: &Lookback,
+    ) -> Result<(Vec<Message>, Progress), Late> {
+        let mut state = self.lock();
+        let room = state.filled(&job.room, job.gap)?;
+        Ok(room.cursor.sort_out(page, lookback))
+    }
+
+    /// Puts what was missed, oldest first, in front of the consumers. Waits until they have taken what is there.
+    pub(super) fn hand_over(&self, job: &Job, messages: Vec<Message>) -> Result<(), Late> {
+        let mut state = self.lock();
+        while state.ready_bytes > MOST_READY_BYTES {
+            state.filled(&job.room, job.gap)?;
+            state.extend(&job.room);
+            state = self.wait(state, BUDGET / 4);
+        }
+        state.hand_over(&job.room, job.gap, messages)?;
+        state.extend(&job.room);
+        Ok(())
+    }
+
+    /// Tells the consumers about a part that is missing, before the rest.
+    pub(super) fn report(&self, job: &Job, error: Error) -> Result<(), Late> {
+        let mut state = self.lock();
+        state.filled(&job.room, job.gap)?;
+        state.report(&job.room, error);
+        Ok(())
+    }
+
+    pub(super) fn learn_place(&self, job: &Job, dm: bool) {
+        if let Some(room) = self.lock().rooms.get_mut(&job.room) {
+            room.cursor.dm = dm;
+        }
+    }
+
+    /// The helper is done with this gap.
+    pub(super) fn finish(&self, job: &Job, error: Option<Error>) {
+        let mut state = self.lock();
+        match state.filled(&job.room, job.gap) {
+            Ok(_) => state.finish(&job.room, job.gap, error),
+            Err(Late) => state.late = state.late.saturating_sub(1),
+        }
+        let reports = std::mem::take(&mut state.reports);
+        drop(state);
+        for report in reports {
+            crate::logging::warn!("{report}");
+        }
+    }
+
+    /// It ended without asking for its next job.
+    pub(super) fn helper_is_gone(&self) {
+        self.lock().helpers -= 1;
+    }
+
+    /// Waits a while, unless the helpers are to stop. False if it is of no use to go on.
+    pub(super) fn pause(&self, job: &Job, time: Duration) -> bool {
+        let end = deadline::after(time);
+        let mut state = self.lock();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(room) = state.filled(&job.room, job.gap) else { return false };
+            let deadline = room.gap.as_ref().and_then(|gap| gap.deadline);
+            if left.is_zero() {
+                return true;
+            }
+            if deadline.is_some_and(|deadline| deadline <= end) {
+                return false;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.space.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl State {
+    fn next(&mut self, source: &Source<'_>) -> Option<Event> {
+        loop {
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.expire();
+            }
+            if let Some((event, size)) = self.ready.pop_front() {
+                self.ready_bytes -= size;
+                return Some(event);
+            }
+            let item = source.session.take()?;
+            let event = match item {
+                Item::Event(raw) => {
+                    let (generation, size) = (raw.generation, raw.size());
+                    let mut place = None;
+                    Event::from_raw(raw, &mut place);
+                    match place {
+                        Some(event) => self.pass(event, size),
+                        None => {
+                            // No JSON at all: then the server is broken, and the link with it.
+                            source.session.report_broken_event(generation);
+                            None
+                        }
+                    }
+                }
+                item => self.note(item),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// An event in the order of arrival: to be handed out, or held, or known already.
+    fn pass(&mut self, event: Event, size: usize) -> Option<Event> {
+        let room = match &event {
+            Event::Message(message) => self.rooms.get_mut(&message.agency_id),
+            Event::MessageEdited(edit) => match &edit.agency_id {
+                Some(room) => self.rooms.get_mut(room),
+                None => self.rooms.values_mut().find(|room| room.contains(edit)),
+            },
+            _ => None,
+        };
+        // Not a room that was joined: there is no gap to fill in it, and a server can make up any number of them.
+        let Some(room) = room else { return Some(event) };
+        let Some(gap) = &mut room.gap else { return is_new(&mut room.cursor, &event).then_some(event) };
+        if matches!(&event, Event::Message(message) if room.cursor.has_heard(&message.id)) {
+            return None;
+        }
+        let (held, bytes) = (gap.held.len(), gap.held.bytes());
+        gap.held.push(event, size);
+        self.held += gap.held.len() - held;
+        self.held_bytes += gap.held.bytes() - bytes;
+        self.shed();
+        None
+    }
+
+    /// Holds no more than there is room for. What goes is in the history, which has to be read to its end again.
+    fn shed(&mut self) {
+        while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
+            let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
+            let Some(largest) = gaps.max_by_key(|gap| (gap.held.bytes(), gap.held.len())) else { return };
+            let Some((_, size)) = largest.held.pop() else { return };
+            largest.again = true;
+            self.held -= 1;
+            self.held_bytes -= size;
+        }
+    }
+
+    /// What is no event of the server.
+    fn note(&mut self, item: Item) -> Option<Event> {
+        self.missed |= matches!(item, Item::Restored | Item::Lagged { .. });
+        match &item {
+            Item::Connected { again: true, .. } => {
+                for room in self.all_rooms() {
+                    self.open_gap(&room, false);
+                }
+            }
+            Item::Restored => {
+                for room in self.rooms_with_gaps() {
+                    self.open_gap(&room, true);
+                }
+            }
+            Item::Lagged { .. } => {
+                for room in self.all_rooms() {
+                    let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
+                    // The end of that one is still to come.
+                    if waits.is_none_or(|gap| gap.ended) {
+                        self.open_gap(&room, true);
+                    }
+                }
+            }
+            Item::NotRestored { what, .. } => {
+                let room = AgencyId::from(what.as_str());
+                self.release(&room);
+                self.close_room(&room);
+                if let Some(event) = Event::decode(item) {
+                    self.push(event, 0);
+                }
+                return None;
+            }
+            _ => {}
+        }
+        Event::decode(item)
+    }
+
+    fn all_rooms(&self) -> Vec<AgencyId> {
+        self.rooms.keys().cloned().collect()
+    }
+
+    fn rooms_with_gaps(&self) -> Vec<AgencyId> {
+        let gaps = self.rooms.iter().filter(|(_, room)| room.gap.is_some());
+        gaps.map(|(id, _)| id.clone()).collect()
+    }
+
+    fn new_gap(&mut self) -> Gap {
+        self.next_gap += 1;
+        Gap::new(self.next_gap)
+    }
+
+    /// Something was missed in the room. `ended`: nothing more will be, so that the history can be read.
+    fn open_gap(&mut self, id: &AgencyId, ended: bool) {
+        let new = self.new_gap();
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let gap = room.gap.get_or_insert(new);
+        gap.ended = ended;
+        if !ended {
+            gap.deadline = None;
+            gap.again |= gap.filling;
+        } else if gap.filling {
+            gap.again = true;
+            gap.deadline = Some(deadline::after(BUDGET));
+        } else {
+            gap.deadline = Some(deadline::after(BUDGET));
+            if !self.jobs.contains(id) {
+                self.jobs.push_back(id.clone());
+            }
+        }
+        self.find_deadline();
+    }
+
+    fn find_deadline(&mut self) {
+        let gaps = self.rooms.values().filter_map(|room| room.gap.as_ref());
+        self.deadline = gaps.filter_map(|gap| gap.deadline).min();
+    }
+
+    /// As many helpers as should be started, counted as being at work already.
+    fn helpers_wanted(&mut self) -> usize {
+        if self.jobs.is_empty() || self.stopped {
+            return 0;
+        }
+        let at_work = self.helpers.saturating_sub(self.late);
+        let free = MOST_AT_ONCE.saturating_sub(at_work).min(MOST_THREADS.saturating_sub(self.helpers));
+        // One that is at work takes another job when it is done: only what waits counts.
+        let wanted = free.min(self.jobs.len());
+        self.helpers += wanted;
+        wanted
+    }
+
+    fn next_job(&mut self) -> Option<Job> {
+        if self.stopped {
+            return None;
+        }
+        loop {
+            let id = self.jobs.pop_front()?;
+            let Some(room) = self.rooms.get_mut(&id) else { continue };
+            let Some(gap) = room.gap.as_mut().filter(|gap| gap.ended && !gap.filling) else { continue };
+            gap.filling = true;
+            gap.again = false;
+            gap.rounds += 1;
+            let lookback = if room.cursor.has_begun() {
+                Ok(room.cursor.lookback())
+            } else {
+                let text = "the room's history could not be read when it was joined";
+                Err(Error::new(ErrorKind::Forbidden, text))
+            };
+            return Some(Job { gap: gap.id, dm: room.cursor.dm, room: id, lookback });
+        }
+    }
+
+    fn give_up_jobs(&mut self, error: &std::io::Error) {
+        while self.helpers == 0
+            && let Some(room) = self.jobs.pop_front()
+        {
+            let text = format!("cannot start a thread to read the room's history: {error}");
+            self.close_gap(&room, Some(Error::new(ErrorKind::Connect, text)));
+        }
+    }
+
+    /// The room, if this gap of it is still open.
+    fn filled(&mut self, id: &AgencyId, gap: u64) -> Result<&mut Room, Late> {
+        if self.stopped {
+            return Err(Late);
+        }
+        let room = self.rooms.get_mut(id).ok_or(Late)?;
+        if room.gap.as_ref().is_some_and(|open| open.id == gap) { Ok(room) } else { Err(Late) }
+    }
+
+    /// Progress was made: the history has more time.
+    fn extend(&mut self, id: &AgencyId) {
+        if let Some(Room { gap: Some(gap), .. }) = self.rooms.get_mut(id)
+            && gap.ended
+        {
+            gap.deadline = Some(deadline::after(BUDGET));
+        }
+        self.find_deadline();
+    }
+
+    /// A part of the history, oldest first, with what came live and stands among it.
+    fn hand_over(&mut self, id: &AgencyId, gap: u64, messages: Vec<Message>) -> Result<(), Late> {
+        for mut message in messages {
+            let Room { cursor, gap } = self.filled(id, gap)?;
+            let mut due = Vec::new();
+            let (mut held, mut held_bytes) = (0, 0);
+            if let Some(gap) = gap {
+                while gap.held.contains(&message.id)
+                    && let Some((event, size)) = gap.held.pop()
+                {
+                    held += 1;
+                    held_bytes += size;
+                    if is_new(cursor, &event) {
+                        due.push((event, size));
+                    }
+                }
+            }
+            let size = size_of_message(&message);
+            match cursor.classify(&message, None, &Lookback::default()) {
+                Class::Missed => {
+                    message.replayed = true;
+                    // Live messages say so; it is not known whether those of a history do.
+                    message.dm |= cursor.dm;
+                    cursor.hear(&message);
+                    due.push((Event::Message(message), size));
+                }
+                Class::Edited => {
+                    let edit = MessageEdited::of(&message);
+                    cursor.hear_edit(&edit);
+                    due.push((Event::MessageEdited(edit), size));
+                }
+                Class::Heard | Class::Old | Class::Unsure => {}
+            }
+            self.held -= held;
+            self.held_bytes -= held_bytes;
+            for (event, size) in due {
+                self.push(event, size);
+            }
+        }
+        Ok(())
+    }
+
+    /// The history has been read, or cannot be.
+    fn finish(&mut self, id: &AgencyId, gap: u64, error: Option<Error>) {
+        let Ok(room) = self.filled(id, gap) else { return };
+        let Some(gap) = &mut room.gap else { return };
+        gap.filling = false;
+        if !gap.ended {
+            // The link was lost again: what is missing now is read once it is back.
+            return;
+        }
+        if gap.again && gap.rounds < MOST_ROUNDS && error.is_none() {
+            self.open_gap(id, true);
+            return;
+        }
+        let error = error.or_else(|| {
+            gap.again.then(|| Error::new(ErrorKind::Server, "more is said in the room than can be read"))
+        });
+        self.close_gap(id, error);
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        for id in self.rooms_with_gaps() {
+            let gap = self.rooms.get(&id).and_then(|room| room.gap.as_ref());
+            if gap.and_then(|gap| gap.deadline).is_some_and(|deadline| deadline <= now) {
+                let text = format!("the room's history did not come within {BUDGET:?}");
+                self.close_gap(&id, Some(Error::timeout(text)));
+            }
+        }
+        self.find_deadline();
+    }
+
+    /// Lets go what was held, behind the news of what is missing, if anything is.
+    fn close_gap(&mut self, id: &AgencyId, error: Option<Error>) {
+        if let Some(error) = error {
+            self.report(id, error);
+        }
+        self.release(id);
+        self.find_deadline();
+    }
+
+    fn report(&mut self, id: &AgencyId, error: Error) {
+        if !error.is_closed() {
+            self.reports.push(format!("cannot fill the gap in {id}: {error}"));
+        }
+        self.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) }, 0);
+    }
+
+    fn release(&mut self, id: &AgencyId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let Some(mut gap) = room.gap.take() else { return };
+        self.late += usize::from(gap.filling);
+        self.held -= gap.held.len();
+        self.held_bytes -= gap.held.bytes();
+        while let Some((event, size)) = gap.held.pop() {
+            if is_new(&mut room.cursor, &event) {
+                self.ready_bytes += size;
+                self.ready.push_back((event, size));
+            }
+        }
+    }
+
+    fn close_room(&mut self, id: &AgencyId) {
+        if let Some(Room { gap: Some(gap), .. }) = self.rooms.remove(id) {
+            self.late += usize::from(gap.filling);
+            self.held -= gap.held.len();
+            self.held_bytes -= gap.held.bytes();
+            self.find_deadline();
+        }
+    }
+
+    fn push(&mut self, event: Event, size: usize) {
+        self.ready_bytes += size;
+        self.ready.push_back((event, size));
+    }
+}
+
+impl Room {
+    /// Whether the edit is of a message of this room.
+    fn contains(&self, edit: &MessageEdited) -> bool {
+        let held = self.gap.as_ref().is_some_and(|gap| gap.held.contains(&edit.message_id));
+        held || self.cursor.knows(&edit.message_id)
+    }
+}
+
+/// Notes what is about to be handed out. False if it has been already.
+fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
+    match event {
+        Event::Message(message) => cursor.hear(message),
+        Event::MessageEdited(edit) => {
+            cursor.hear_edit(edit);
+            true
+        }
+        _ => true,
+    }
+}

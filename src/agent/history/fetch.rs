@@ -1,0 +1,170 @@
+//! Pages of a room's history.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, List, Message, MessageId, Timestamp};
+use crate::rest::{Client, Messages, Walk};
+use crate::socket::Session;
+
+pub(super) const PAGE: u32 = 100;
+/// Beyond this a gap is not filled: it would take all day, and all memory.
+pub(super) const MOST: usize = 10_000;
+
+/// The end of a room's history, newest first.
+pub(super) struct FirstPage {
+    pub(super) messages: Vec<Message>,
+    /// There is nothing before it.
+    pub(super) is_whole: bool,
+}
+
+/// What the server takes when nobody asks for another limit: a shorter page has all there is.
+const FIRST_PAGE: u32 = 50;
+
+/// # Errors
+/// What the server says.
+pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<FirstPage> {
+    let mut limit = FIRST_PAGE;
+    let messages = smaller_page(client, room, dm, None, &mut limit)?;
+    let count = messages.len() + messages.skipped();
+    Ok(FirstPage { is_whole: count < limit as usize, messages: messages.into_vec() })
+}
+
+/// A page of at most `limit` messages. If it is too large for an answer, or cannot be read, a smaller one is asked for, and
+/// `limit` says so.
+///
+/// # Errors
+/// What the server says.
+pub(super) fn smaller_page(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    before: Option<&Timestamp>,
+    limit: &mut u32,
+) -> Result<List<Message>> {
+    loop {
+        match page(client, room, dm, before, *limit) {
+            Err(error) if error.kind() == ErrorKind::Protocol && *limit > 1 => *limit = (*limit / 4).max(1),
+            other => return other,
+        }
+    }
+}
+
+/// One of the last messages of a room, by its id.
+///
+/// # Errors
+/// What the server says.
+#[inline]
+pub(crate) fn recent(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    id: &MessageId,
+) -> Result<Option<Message>> {
+    Ok(page(client, room, dm, None, PAGE)?.into_iter().find(|message| message.id == *id))
+}
+
+/// How often a history is asked for that does not come, and how long to wait in between at first.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Repeats what fails only for now: a network that has just come back is not at its best. Gives up early when the
+/// session's link is lost as well, because then there will be another occasion.
+///
+/// # Errors
+/// The last one.
+pub(crate) fn patiently<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..TRIES {
+        match fetch() {
+            Err(error) if is_passing(&error) && session.is_up() => {
+                session.pause(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE));
+                pause *= 2;
+            }
+            other => return other,
+        }
+    }
+    fetch()
+}
+
+/// Whether the same may work in a moment.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    error.is_timeout() || error.is_retryable()
+}
+
+/// Walks back through the history until `enough` says so of a message. Oldest first.
+pub(crate) fn walk_back(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    enough: impl Fn(&Message) -> bool,
+) -> Result<Vec<Message>> {
+    let mut walk = Walk::default();
+    let mut found = Vec::new();
+    loop {
+        let page = match page(client, room, dm, walk.before(), PAGE) {
+            Err(error) if walk.forgives(&error) => List::default(),
+            other => other?,
+        };
+        let Some(new) = walk.take(page) else { break };
+        let reached = new.iter().any(&enough);
+        found.extend(new);
+        if found.len() > MOST {
+            return Err(Error::new(ErrorKind::Server, format!("more than {MOST} messages were missed")));
+        }
+        if reached {
+            break;
+        }
+    }
+    // The server's own order, also within one moment.
+    found.reverse();
+    Ok(found)
+}
+
+/// One page, newest first. Direct conversations have their own place; `dm` learns which it is.
+///
+/// # Errors
+/// What the server says.
+pub(crate) fn page(
+    client: &Client,
+    room: &AgencyId,
+    dm: &mut bool,
+    before: Option<&Timestamp>,
+    limit: u32,
+) -> Result<List<Message>> {
+    let fetch = |dm: bool| {
+        let query: Messages<'_> =
+            if dm { client.dms().messages(room) } else { client.agencies().messages(room) };
+        let query = query.limit(limit);
+        match before {
+            Some(before) => query.before(before).send(),
+            None => query.send(),
+        }
+    };
+    let mut page = match fetch(*dm) {
+        Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
+            let elsewhere = fetch(!*dm).map_err(|_| error)?;
+            *dm = !*dm;
+            elsewhere
+        }
+        other => other?,
+    };
+    // Documented as newest first, which some clients do not rely on.
+    if is_oldest_first(&page) {
+        page.reverse();
+    }
+    Ok(page)
+}
+
+/// Whether more messages follow an earlier one than a later one: clocks differ, so that two of them say nothing.
+fn is_oldest_first(page: &[Message]) -> bool {
+    let (mut rising, mut falling) = (0, 0);
+    for pair in page.windows(2) {
+        if let [one, other] = pair {
+            rising += usize::from(one.created_at < other.created_at);
+            falling += usize::from(one.created_at > other.created_at);
+        }
+    }
+    rising > falling
+}

@@ -1,0 +1,245 @@
+//! Reading what was missed from the rooms' histories, on threads that live only for that.
+//!
+//! A history is read backwards, and what was missed has to be handed out forwards. Pages stay in memory as far as they
+//! are small; of a long gap the newer ones are let go and read once more when their turn has come.
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::agent::history::cursor::Lookback;
+use crate::agent::history::delivery::{BUDGET, Job, Late, Shared};
+use crate::agent::history::fetch::{self, MOST, PAGE, is_passing};
+use crate::agent::history::gap::size_of_message;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{List, Message, MessageId, Timestamp};
+use crate::rest::{Client, Walk};
+use crate::socket::{Announced, Waker};
+
+/// How long the first page is. Nobody knows yet how large the room's messages are.
+const FIRST_PAGE: u32 = 25;
+/// How large a page should be, and what of a gap is kept in memory.
+const PAGE_BYTES: usize = 1 << 20;
+const MOST_KEPT: usize = 2 << 20;
+/// Pages to find the place again where a page stood.
+const MOST_PAGES_TO_FIND: usize = 50;
+/// How long to wait before a request is made once more.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+const STACK: usize = 512 << 10;
+
+/// Starts a helper. It ends when there is no gap left to fill.
+///
+/// # Errors
+/// When there can be no more threads.
+pub(super) fn start(delivery: Arc<Shared>, client: Client, waker: Waker) -> io::Result<()> {
+    let announced = waker.announce();
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
+    let name = "crustocean-history".to_owned();
+    thread::Builder::new().name(name).stack_size(STACK).spawn(work).map(drop)
+}
+
+fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced) {
+    let mut helper = Helper { delivery, job: None, counted: true };
+    loop {
+        helper.job = delivery.next_job();
+        let Some(job) = &helper.job else { break };
+        let mut fill = Fill { delivery, client, waker, job, dm: job.dm, missed: 0 };
+        let error = match fill.run() {
+            Ok(()) | Err(Stop::Late) => None,
+            Err(Stop::Failed(error)) => Some(error),
+        };
+        let missed = fill.missed;
+        delivery.finish(job, error);
+        waker.nudge();
+        if let Some(job) = helper.job.take()
+            && missed > 0
+        {
+            crate::logging::info!("{missed} missed messages of {} were fetched from its history", job.room);
+        }
+    }
+    // With its last job it was taken off the list.
+    helper.counted = false;
+    drop(announced);
+    waker.nudge();
+}
+
+/// A helper's place on the list. A panic is a bug of ours, or of a logger's: no gap must stay open for it.
+struct Helper<'a> {
+    delivery: &'a Shared,
+    job: Option<Job>,
+    counted: bool,
+}
+
+impl Drop for Helper<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = &self.job {
+            let text = "internal error: reading the history panicked; please report this";
+            self.delivery.finish(job, Some(Error::new(ErrorKind::Closed, text)));
+        }
+        if self.counted {
+            self.delivery.helper_is_gone();
+        }
+    }
+}
+
+/// One gap being filled.
+struct Fill<'a> {
+    delivery: &'a Shared,
+    client: &'a Client,
+    waker: &'a Waker,
+    job: &'a Job,
+    dm: bool,
+    missed: usize,
+}
+
+enum Stop {
+    Late,
+    Failed(Error),
+}
+
+impl From<Late> for Stop {
+    fn from(Late: Late) -> Self {
+        Stop::Late
+    }
+}
+
+/// What was missed on a page, newest first, and how the page can be had again.
+struct Page {
+    before: Option<Timestamp>,
+    limit: u32,
+    oldest: Option<MessageId>,
+    missed: Option<Vec<Message>>,
+    bytes: usize,
+}
+
+impl Fill<'_> {
+    fn run(&mut self) -> Result<(), Stop> {
+        let lookback = match &self.job.lookback {
+            Ok(lookback) => lookback.clone(),
+            Err(error) => return Err(Stop::Failed(Error::new(error.kind(), error.to_string()))),
+        };
+        let (pages, incomplete) = self.look_back(&lookback)?;
+        if let Some(error) = incomplete {
+            self.delivery.report(self.job, error)?;
+        }
+        // The oldest first.
+        for page in pages.into_iter().rev() {
+            let missed = match page.missed {
+                Some(missed) => missed,
+                None => self.find_again(&page, &lookback)?,
+            };
+            self.missed += missed.len();
+            self.delivery.hand_over(self.job, missed.into_iter().rev().collect())?;
+            self.waker.nudge();
+        }
+        Ok(())
+    }
+
+    /// Walks back through the history to where all is known. What is missing in it, if it is not whole.
+    fn look_back(&mut self, lookback: &Lookback) -> Result<(Vec<Page>, Option<Error>), Stop> {
+        let mut walk = Walk::default();
+        let mut limit = FIRST_PAGE;
+        let mut pages: Vec<Page> = Vec::new();
+        let (mut count, mut kept, mut unsure) = (0, 0, 0);
+        loop {
+            let before = walk.before().cloned();
+            let page = match self.fetch(before.as_ref(), &mut limit, &walk) {
+                Ok(page) => page,
+                Err(Stop::Failed(error)) if !pages.is_empty() => return Ok((pages, Some(error))),
+                Err(stop) => return Err(stop),
+            };
+            let (length, bytes) = (page.len(), page.iter().map(size_of_message).sum::<usize>());
+            let Some(new) = walk.take(page) else { break };
+            let oldest = new.last().map(|message| message.id.clone());
+            let (missed, progress) = self.delivery.sort_out(self.job, new, lookback)?;
+            unsure += progress.unsure;
+            count += missed.len();
+            let size = missed.iter().map(size_of_message).sum();
+            kept += size;
+            pages.push(Page { before, limit, oldest, missed: Some(missed), bytes: size });
+            // The newest are needed last.
+            let all_but_this = pages.len() - 1;
+            for page in pages.iter_mut().take(all_but_this) {
+                if kept <= MOST_KEPT {
+                    break;
+                }
+                if page.missed.take().is_some() {
+                    kept -= page.bytes;
+                }
+            }
+            if count > MOST {
+                let text = format!("more than {MOST} messages were missed: only the newest of them follow");
+                return Ok((pages, Some(Error::new(ErrorKind::Server, text))));
+            }
+            if progress.enough {
+                break;
+            }
+            let fits = PAGE_BYTES / (bytes / length.max(1)).max(1);
+            limit = u32::try_from(fits).unwrap_or(PAGE).clamp(1, PAGE);
+            walk.resized();
+        }
+        let doubt = (unsure > 0).then(|| {
+            let text = format!(
+                "{unsure} messages of the room's history may have been missed, or heard long ago: their times do not tell"
+            );
+            Error::new(ErrorKind::Server, text)
+        });
+        let unreadable = (walk.skipped() > 0).then(|| {
+            let text = format!("{} messages of the room's history cannot be read", walk.skipped());
+            Error::new(ErrorKind::Protocol, text)
+        });
+        Ok((pages, unreadable.or(doubt)))
+    }
+
+    /// What was missed of a page that was let go. Meanwhile more may have been said in front of it; everything behind it
+    /// has been handed out.
+    fn find_again(&mut self, page: &Page, lookback: &Lookback) -> Result<Vec<Message>, Stop> {
+        let mut walk = Walk::starting_at(page.before.clone());
+        let mut limit = page.limit;
+        let mut missed = Vec::new();
+        for _ in 0..MOST_PAGES_TO_FIND {
+            let before = walk.before().cloned();
+            let fetched = self.fetch(before.as_ref(), &mut limit, &walk)?;
+            let there = fetched.iter().any(|message| Some(&message.id) == page.oldest.as_ref());
+            let Some(new) = walk.take(fetched) else { return Ok(missed) };
+            let (found, progress) = self.delivery.sort_out(self.job, new, lookback)?;
+            missed.extend(found);
+            if there || progress.enough {
+                return Ok(missed);
+            }
+        }
+        Err(Stop::Failed(Error::new(ErrorKind::Server, "more is said in the room than can be read")))
+    }
+
+    /// One page. What fails only for now is tried again as long as there is time.
+    fn fetch(
+        &mut self,
+        before: Option<&Timestamp>,
+        limit: &mut u32,
+        walk: &Walk,
+    ) -> Result<List<Message>, Stop> {
+        let mut pause = FIRST_PAUSE;
+        let mut dm = self.dm;
+        let page = loop {
+            match fetch::smaller_page(self.client, &self.job.room, &mut dm, before, limit) {
+                Ok(page) => break page,
+                Err(error) if walk.forgives(&error) => break List::default(),
+                Err(error) if is_passing(&error) => {
+                    let wait = error.retry_after().unwrap_or(pause);
+                    if wait > BUDGET || !self.delivery.pause(self.job, wait) {
+                        return Err(Stop::Failed(error));
+                    }
+                    pause *= 2;
+                }
+                Err(error) => return Err(Stop::Failed(error)),
+            }
+        };
+        if dm != self.dm {
+            self.dm = dm;
+            self.delivery.learn_place(self.job, dm);
+        }
+        Ok(page)
+    }
+}

@@ -1,0 +1,81 @@
+//! The server's own words about what went wrong, wherever it puts them: in answers of REST, in `error` events, in acks,
+//! in refusals of the socket.
+
+use serde_json::Value;
+
+use crate::json;
+
+/// In this order: the first that has words counts.
+const NAMES: [&str; 9] =
+    ["error", "message", "msg", "reason", "detail", "details", "description", "errors", "title"];
+/// `{"error":{"details":[{"message":"…"}]}}` is three deep. Nothing sensible is much deeper.
+const DEEPEST: usize = 6;
+
+/// The words in a piece of JSON. `None` if there are none, or if it is not JSON.
+pub(crate) fn in_json(json: &str) -> Option<String> {
+    in_value(&serde_json::from_str(&json::repaired(json)).ok()?)
+}
+
+/// The words in the arguments of an event or an ack, which stand side by side.
+pub(crate) fn in_arguments(arguments: &str) -> Option<String> {
+    in_json(&format!("[{arguments}]"))
+}
+
+/// The words in a value.
+pub(crate) fn in_value(value: &Value) -> Option<String> {
+    search(value, DEEPEST)
+}
+
+/// Whether an answer says of itself that it failed, whatever its status is.
+pub(crate) fn is_failure(answer: &Value) -> bool {
+    ["ok", "success"].iter().any(|name| answer.get(name) == Some(&Value::Bool(false)))
+}
+
+fn search(value: &Value, depth: usize) -> Option<String> {
+    let depth = depth.checked_sub(1)?;
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Array(values) => values.iter().find_map(|value| search(value, depth)),
+        Value::Object(fields) => {
+            NAMES.iter().find_map(|name| fields.get(*name).and_then(|value| search(value, depth)))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_words_wherever_they_are() {
+        for json in [
+            r#""No.""#,
+            r#"{"error":"No."}"#,
+            r#"{"message":"No."}"#,
+            r#"{"msg":"No."}"#,
+            r#"{"reason":"No."}"#,
+            r#"{"detail":"No."}"#,
+            r#"{"error":{"message":"No."}}"#,
+            r#"{"error":{"code":7,"msg":"No."}}"#,
+            r#"{"error":true,"message":"No."}"#,
+            r#"{"error":null,"message":" No. "}"#,
+            r#"{"error":"","message":"No."}"#,
+            r#"{"errors":["No.","Never."]}"#,
+            r#"{"errors":[{"message":"No."}]}"#,
+            r#"{"error":{"details":[{"message":"No."}]}}"#,
+            r#"[null,{"error":"No."}]"#,
+            r#"{"error":"No.","half":"\ud83d"}"#,
+            r#"{"ok":false,"error":"No.","message":"Something else."}"#,
+        ] {
+            assert_eq!(in_json(json).as_deref(), Some("No."), "{json}");
+            assert_eq!(in_arguments(json).as_deref(), Some("No."), "{json}");
+        }
+        for json in ["", "{}", "null", "7", "[]", r#"{"other":"x"}"#, r#"{"error":{}}"#, "No."] {
+            assert_eq!(in_json(json), None, "{json}");
+        }
+        assert_eq!(in_arguments(r#"1,{"error":"No."}"#).as_deref(), Some("No."));
+        let deep = format!("{}\"No.\"{}", "[".repeat(100), "]".repeat(100));
+        assert_eq!(in_json(&deep), None);
+    }
+}

@@ -1,0 +1,167 @@
+//! A switch that ends what is under way on other threads.
+
+use std::fmt;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::wire::Wire;
+use crate::deadline;
+
+/// Ends dials, requests and waits from another thread. Clones are the same switch; once it is cancelled it stays so.
+///
+/// A [child](CancelToken::child) is cancelled with its parent, but not the other way round. So one switch at the top
+/// can end everything below it, and each part can still be ended by itself.
+#[derive(Clone, Default)]
+pub(crate) struct CancelToken(Arc<Switch>);
+
+/// What a switch ends. It is called once, on the thread that cancels, without any lock of the switch held.
+pub(crate) trait Cancel: Send + Sync {
+    fn cancel(&self);
+}
+
+#[derive(Default)]
+struct Switch {
+    state: Mutex<State>,
+    cancelled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    cancelled: bool,
+    /// Weak: a token that lives on must not keep a socket open.
+    targets: Vec<Weak<dyn Cancel>>,
+}
+
+impl CancelToken {
+    /// Shuts all registered connections down, ends all waits, cancels all children. A blocked read or write returns at
+    /// once.
+    pub(crate) fn cancel(&self) {
+        self.0.cancel();
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.lock().cancelled
+    }
+
+    /// Makes `cancel` end the connection of this wire, too.
+    pub(crate) fn register(&self, wire: &Wire) {
+        self.add(wire.weak_socket());
+    }
+
+    /// Makes `cancel` end this as well. If it is too late for that, it is ended at once.
+    pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
+        let mut state = self.0.lock();
+        if state.cancelled {
+            drop(state);
+            if let Some(target) = target.upgrade() {
+                target.cancel();
+            }
+            return;
+        }
+        state.targets.retain(|target| target.strong_count() > 0);
+        state.targets.push(target);
+    }
+
+    /// A switch of its own that this one also turns, for as long as somebody holds it.
+    pub(crate) fn child(&self) -> CancelToken {
+        let child = CancelToken::default();
+        let switch: Arc<dyn Cancel> = child.0.clone();
+        self.add(Arc::downgrade(&switch));
+        child
+    }
+
+    /// Sleeps for this time, or until it is cancelled. Returns whether it is.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let until = deadline::after(time);
+        let mut state = self.0.lock();
+        while !state.cancelled {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.0.cancelled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.cancelled
+    }
+}
+
+impl Switch {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Cancel for Switch {
+    fn cancel(&self) {
+        let mut state = self.lock();
+        state.cancelled = true;
+        let targets = std::mem::take(&mut state.targets);
+        self.cancelled.notify_all();
+        drop(state);
+        for target in targets.iter().filter_map(Weak::upgrade) {
+            target.cancel();
+        }
+    }
+}
+
+impl Cancel for TcpStream {
+    fn cancel(&self) {
+        // It fails only when the connection has ended by itself.
+        let _ = self.shutdown(Shutdown::Both);
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::thread;
+
+    use super::*;
+    use crate::net::testing::{PATIENCE, pair};
+
+    #[test]
+    fn a_parent_cancels_its_children_and_not_the_other_way_round() {
+        let parent = CancelToken::default();
+        let (first, second) = (parent.child(), parent.child());
+        let grandchild = second.child();
+        first.cancel();
+        assert!(first.is_cancelled() && !parent.is_cancelled() && !second.is_cancelled());
+        parent.cancel();
+        assert!(second.is_cancelled() && grandchild.is_cancelled());
+        assert!(parent.child().is_cancelled(), "too late for a child that is not cancelled");
+    }
+
+    #[test]
+    fn ends_waits_and_reads() {
+        let token = CancelToken::default();
+        assert!(!token.wait(Duration::from_millis(5)));
+        let (ours, _peer) = pair();
+        let mut wire = Wire::new(ours);
+        let child = token.child();
+        child.register(&wire);
+        let started = Instant::now();
+        thread::scope(|scope| {
+            scope.spawn(|| assert!(token.wait(Duration::MAX)));
+            scope.spawn(|| assert_eq!(wire.read(&mut [0]).unwrap(), 0));
+            thread::sleep(Duration::from_millis(20));
+            token.cancel();
+        });
+        assert!(started.elapsed() < PATIENCE);
+    }
+
+    #[test]
+    fn keeps_nothing_alive() {
+        let token = CancelToken::default();
+        for _ in 0..100 {
+            drop(token.child());
+        }
+        assert!(token.0.lock().targets.len() <= 1);
+    }
+}

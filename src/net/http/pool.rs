@@ -1,0 +1,106 @@
+//! Connections that have carried an answer and may carry the next one.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::net::tls::Stream;
+
+/// A GET may take an older connection than this would allow others: it is repeated if that turns out dead.
+pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
+/// Node closes idle connections after 5 s by default. A request that must not be sent twice takes only one that
+/// has been idle for less, so that the two do not cross.
+pub(super) const MAX_IDLE_ONCE: Duration = Duration::from_secs(4);
+/// Connections that are kept.
+pub(super) const MAX_CONNECTIONS: usize = 4;
+
+/// The one used last is at the end.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Vec<Idle>>);
+
+struct Idle {
+    stream: Stream,
+    since: Instant,
+}
+
+impl Pool {
+    /// The connection used last, if it is still open and has not been idle for longer.
+    pub(super) fn take(&self, max_idle: Duration) -> Option<Stream> {
+        let mut idle = self.lock();
+        idle.retain(|idle| idle.since.elapsed() < MAX_IDLE);
+        while let Some(Idle { mut stream, .. }) = idle.pop_if(|idle| idle.since.elapsed() < max_idle) {
+            // Bytes nobody asked for would be taken for the next answer.
+            if !stream.has_decrypted() && stream.wire().is_quiet() {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    pub(super) fn put(&self, stream: Stream) {
+        let mut idle = self.lock();
+        if idle.len() >= MAX_CONNECTIONS {
+            idle.remove(0);
+        }
+        idle.push(Idle { stream, since: Instant::now() });
+    }
+
+    /// Closes all connections.
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::TcpStream;
+
+    use super::*;
+    use crate::net::testing::pair;
+    use crate::net::wire::Wire;
+
+    /// A pool whose connections were put there so many seconds ago, and their peers.
+    fn pool(ages: &[u64]) -> (Pool, Vec<TcpStream>) {
+        let pool = Pool::default();
+        let mut peers = Vec::new();
+        for age in ages {
+            let (ours, peer) = pair();
+            pool.put(Stream::Plain(Wire::new(ours)));
+            pool.lock().last_mut().unwrap().since -= Duration::from_secs(*age);
+            peers.push(peer);
+        }
+        (pool, peers)
+    }
+
+    #[test]
+    fn what_must_not_be_sent_twice_takes_no_old_connection() {
+        let (pool, _peers) = pool(&[100, 30, 10, 0]);
+        assert!(pool.take(MAX_IDLE_ONCE).is_some());
+        assert!(pool.take(MAX_IDLE_ONCE).is_none());
+        assert!(pool.take(MAX_IDLE).is_some() && pool.take(MAX_IDLE).is_some());
+        assert!(pool.take(MAX_IDLE).is_none(), "too old for anything");
+    }
+
+    #[test]
+    fn only_a_quiet_connection_is_taken() {
+        let (pool, mut peers) = pool(&[0, 0, 0]);
+        let mut speaks = peers.pop().unwrap();
+        speaks.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+        drop(peers.pop());
+        for stream in pool.lock().iter().skip(1) {
+            stream.stream.wire().socket().unwrap().peek(&mut [0]).unwrap();
+        }
+        assert!(pool.take(MAX_IDLE).is_some());
+        assert!(pool.take(MAX_IDLE).is_none());
+    }
+
+    #[test]
+    fn few_are_kept() {
+        let (pool, _peers) = pool(&[0; 2 * MAX_CONNECTIONS]);
+        assert_eq!(std::iter::from_fn(|| pool.take(MAX_IDLE)).count(), MAX_CONNECTIONS);
+    }
+}

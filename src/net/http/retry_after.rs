@@ -1,0 +1,118 @@
+//! The header `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3).
+
+use std::time::{Duration, SystemTime};
+
+/// A server that asks for more means "not today". Nobody can plan with the year 9999.
+pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long to wait, in whole seconds, rounded up, 24 hours at most. A time that has passed, or is negative, is none at
+/// all. `None` for what is neither a number nor a date.
+///
+/// `date` is the answer's own `Date`: the two stand on the same clock. This computer's may be wrong.
+pub(super) fn parse(text: &str, date: Option<&str>) -> Option<Duration> {
+    let text = text.trim();
+    if let Some(wait) = seconds(text) {
+        return Some(wait);
+    }
+    let moment = httpdate::parse_http_date(text).ok()?;
+    let now =
+        date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or_else(SystemTime::now);
+    let wait = moment.duration_since(now).unwrap_or_default();
+    let whole = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
+    Some(Duration::from_secs(whole).min(LONGEST))
+}
+
+/// Digits, with a sign and a fraction if need be. The standard knows neither; servers send both.
+fn seconds(text: &str) -> Option<Duration> {
+    let (negative, number) = match text.strip_prefix('-') {
+        Some(number) => (true, number),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    if negative {
+        return Some(Duration::ZERO);
+    }
+    // Too many digits for a number is more than a day.
+    let seconds = if whole.is_empty() { 0 } else { whole.parse::<u64>().unwrap_or(u64::MAX) };
+    let up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
+    Some(Duration::from_secs(seconds.saturating_add(up)).min(LONGEST))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn secs(text: &str, date: Option<&str>) -> Option<u64> {
+        parse(text, date).map(|wait| wait.as_secs())
+    }
+
+    #[test]
+    fn seconds_are_rounded_up_and_bounded() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            (" 12 ", Some(12)),
+            ("+5", Some(5)),
+            ("0.5", Some(1)),
+            (".5", Some(1)),
+            ("1.", Some(1)),
+            ("2.000", Some(2)),
+            ("2.0001", Some(3)),
+            ("-1", Some(0)),
+            ("-0.5", Some(0)),
+            ("86401", Some(86_400)),
+            ("99999999999999999999999999", Some(86_400)),
+            ("", None),
+            (".", None),
+            ("-", None),
+            ("1e3", None),
+            ("0x10", None),
+            ("soon", None),
+            ("1,5", None),
+            ("NaN", None),
+            ("\u{663}", None),
+        ] {
+            assert_eq!(secs(text, None), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_compared_with_the_answers_own() {
+        let sent = Some("Sun, 06 Nov 1994 08:49:35 GMT");
+        for (text, expected) in [
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(2)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Some(2)),
+            ("Sun Nov  6 08:49:37 1994", Some(2)),
+            ("Sun, 06 Nov 1994 08:49:35 GMT", Some(0)),
+            ("Sat, 06 Nov 1993 08:49:37 GMT", Some(0)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86_400)),
+            ("Sun, 06 Nov 1994 08:49:37 CET", None),
+            ("Sun, 99 Nov 1994 08:49:37 GMT", None),
+        ] {
+            assert_eq!(secs(text, sent), expected, "{text:?}");
+        }
+        // Without a date of the answer's own there is only this computer's clock.
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
+        for date in [None, Some("yesterday")] {
+            assert!(secs(&soon, date).is_some_and(|wait| (28..=31).contains(&wait)), "{date:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_has_a_defined_end(text in ".{0,40}", date in proptest::option::of(".{0,40}")) {
+            prop_assert!(parse(&text, date.as_deref()).unwrap_or_default() <= LONGEST);
+        }
+
+        #[test]
+        fn the_clock_of_this_computer_does_not_matter(sent in 0u64..250_000_000_000, wait in 0u64..=86_400) {
+            let at = |seconds| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+            prop_assert_eq!(secs(&at(sent + wait), Some(&at(sent))), Some(wait));
+        }
+    }
+}

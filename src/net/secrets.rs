@@ -1,0 +1,338 @@
+//! Takes secrets out of what a server says, so that one that quotes what it was sent gets them into no error and no log.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use percent_encoding::percent_decode_str;
+use zeroize::Zeroizing;
+
+/// What stands in place of a secret.
+const GONE: char = '…';
+/// Sessions come and go: only the last ones are remembered, besides what was there first.
+const MOST: usize = 32;
+/// A shorter one is removed only where it stands alone: it may be a part of any word.
+const SHORT: usize = 4;
+/// How often something may have been encoded: percent signs in a URL in JSON in JSON.
+const LAYERS: usize = 3;
+/// Fewer characters of base64 say too little.
+const LEAST_BASE64: usize = 8;
+
+/// The secrets of one client: its tokens, its session, what was sent with a request. Clones are the same list.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Arc<Mutex<Vec<Zeroizing<String>>>>);
+
+impl Secrets {
+    /// From now on it is taken out of everything.
+    pub(crate) fn remember(&self, secret: &str) {
+        let mut known = self.lock();
+        if secret.is_empty() || known.iter().any(|other| other.as_str() == secret) {
+            return;
+        }
+        if known.len() == MOST {
+            // The first is what the client was made with.
+            known.remove(1);
+        }
+        known.push(Zeroizing::new(secret.to_owned()));
+    }
+
+    /// The text without any secret that is remembered.
+    pub(crate) fn remove_from(&self, text: &str) -> String {
+        self.remove_with(text, &[])
+    }
+
+    /// The text without any secret that is remembered, nor any of these.
+    pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
+        let known = self.lock();
+        let mut secrets: Vec<&str> = known.iter().chain(more).map(|secret| secret.as_str()).collect();
+        // A secret may be a part of another one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut text = text.to_owned();
+        for secret in secrets {
+            text = without(&text, secret);
+        }
+        text
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Zeroizing<String>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secrets").finish_non_exhaustive()
+    }
+}
+
+/// The text without this secret, however it is written.
+fn without(text: &str, secret: &str) -> String {
+    let secret = secret.trim();
+    if secret.is_empty() {
+        return text.to_owned();
+    }
+    let mut result = text.to_owned();
+    for encoded in base64_forms(secret) {
+        result = result.replace(&encoded, &GONE.to_string());
+    }
+    // What looks like an escape in the secret itself is taken off with the others.
+    let secrets: Vec<Vec<char>> =
+        layers(secret).iter().map(|layer| layer.iter().map(|piece| piece.c).collect()).collect();
+    let mut found = Vec::new();
+    for layer in layers(&result) {
+        for secret in &secrets {
+            found.extend(places(&layer, secret));
+        }
+    }
+    found.sort_unstable();
+    let (mut clean, mut at) = (String::with_capacity(result.len()), 0);
+    for (from, to) in found {
+        if from >= at {
+            clean.push_str(result.get(at..from).unwrap_or_default());
+            clean.push(GONE);
+        }
+        at = at.max(to);
+    }
+    clean.push_str(result.get(at..).unwrap_or_default());
+    clean
+}
+
+/// A character, and the bytes of the text that it was written as.
+#[derive(Clone, Copy)]
+struct Piece {
+    c: char,
+    from: usize,
+    to: usize,
+}
+
+/// The text, and what is beneath each layer of escapes.
+fn layers(text: &str) -> Vec<Vec<Piece>> {
+    let pieces = text.char_indices().map(|(at, c)| Piece { c, from: at, to: at + c.len_utf8() });
+    let mut layers = vec![pieces.collect::<Vec<_>>()];
+    while let Some(inner) = layers.last().filter(|_| layers.len() <= LAYERS).and_then(|layer| decoded(layer))
+    {
+        layers.push(inner);
+    }
+    layers
+}
+
+/// Where the secret stands.
+fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    let alone = |piece: Option<&Piece>| piece.is_none_or(|piece| !piece.c.is_alphanumeric());
+    for (at, window) in layer.windows(secret.len()).enumerate() {
+        // In a query a plus is a blank.
+        let same = |piece: &Piece, c: &char| piece.c == *c || (piece.c == '+' && *c == ' ');
+        if !window.iter().zip(secret).all(|(piece, c)| same(piece, c)) {
+            continue;
+        }
+        if secret.len() < SHORT {
+            let before = at.checked_sub(1).and_then(|at| layer.get(at));
+            if !alone(before) || !alone(layer.get(at + secret.len())) {
+                continue;
+            }
+        }
+        if let (Some(first), Some(last)) = (window.first(), window.last()) {
+            found.push((first.from, last.to));
+        }
+    }
+    found
+}
+
+/// The text with one layer of percent signs and of JSON's and HTML's escapes taken off. `None` if there is none.
+fn decoded(layer: &[Piece]) -> Option<Vec<Piece>> {
+    let mut inner = Vec::with_capacity(layer.len());
+    let mut at = 0;
+    let mut changed = false;
+    while let Some(piece) = layer.get(at) {
+        let rest = layer.get(at..).unwrap_or_default();
+        let (c, length) = escape(rest).unwrap_or((piece.c, 1));
+        let last = rest.get(length.saturating_sub(1)).unwrap_or(piece);
+        changed |= length > 1;
+        inner.push(Piece { c, from: piece.from, to: last.to });
+        at += length;
+    }
+    changed.then_some(inner)
+}
+
+/// The character that an escape stands for, and how many characters it is written with.
+fn escape(rest: &[Piece]) -> Option<(char, usize)> {
+    let head: String = rest.iter().take(12).map(|piece| piece.c).collect();
+    match head.get(..1)? {
+        "%" => percent(&head),
+        "\\" => match head.get(1..2)? {
+            "u" => unicode(&head),
+            "n" => Some(('\n', 2)),
+            "r" => Some(('\r', 2)),
+            "t" => Some(('\t', 2)),
+            "b" => Some(('\u{8}', 2)),
+            "f" => Some(('\u{c}', 2)),
+            "\"" | "'" | "\\" | "/" => head.chars().nth(1).map(|c| (c, 2)),
+            _ => None,
+        },
+        "&" => {
+            let (name, _) = head.strip_prefix('&')?.split_once(';')?;
+            let number = |text: &str, radix| u32::from_str_radix(text, radix).ok().and_then(char::from_u32);
+            let c = match name {
+                "amp" => '&',
+                "lt" => '<',
+                "gt" => '>',
+                "quot" => '"',
+                "apos" => '\'',
+                _ => match name.strip_prefix(['#']) {
+                    Some(digits) => match digits.strip_prefix(['x', 'X']) {
+                        Some(digits) => number(digits, 16)?,
+                        None => number(digits, 10)?,
+                    },
+                    None => return None,
+                },
+            };
+            Some((c, name.len() + 2))
+        }
+        _ => None,
+    }
+}
+
+/// One to four bytes of UTF-8, each a percent sign and two digits.
+fn percent(head: &str) -> Option<(char, usize)> {
+    for length in [3, 6, 9, 12] {
+        let bytes = head.get(..length)?;
+        if let Ok(text) = percent_decode_str(bytes).decode_utf8() {
+            let mut characters = text.chars();
+            return match (characters.next(), characters.next()) {
+                (Some(c), None) => Some((c, length)),
+                _ => None,
+            };
+        }
+    }
+    None
+}
+
+/// `\u0041`, or two of them for what does not fit into one.
+fn unicode(head: &str) -> Option<(char, usize)> {
+    let unit = |at: usize| {
+        let digits = head.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let first = unit(0)?;
+    if let Some(c) = char::from_u32(u32::from(first)) {
+        return Some((c, 6));
+    }
+    let pair = char::decode_utf16([first, unit(6)?]).next()?.ok()?;
+    Some((pair, 12))
+}
+
+/// What the secret looks like in base64, wherever it stands in what was encoded: the characters that depend on
+/// nothing else.
+fn base64_forms(secret: &str) -> Vec<String> {
+    let mut forms = Vec::new();
+    for before in 0..3 {
+        let mut bytes = Zeroizing::new(vec![0; before]);
+        bytes.extend_from_slice(secret.as_bytes());
+        // The first characters share bits with what stands before, the last with what follows.
+        let first = [0, 2, 3].get(before).copied().unwrap_or_default();
+        let whole = bytes.len() * 8 / 6;
+        for encoded in [STANDARD_NO_PAD.encode(&*bytes), URL_SAFE_NO_PAD.encode(&*bytes)] {
+            if let Some(form) = encoded.get(first..whole).filter(|form| form.len() >= LEAST_BASE64)
+                && !forms.iter().any(|other| other == form)
+            {
+                forms.push(form.to_owned());
+            }
+        }
+    }
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn clean(text: &str, secret: &str) -> String {
+        let secrets = Secrets::default();
+        secrets.remember(secret);
+        secrets.remove_from(text)
+    }
+
+    /// Every way to write the secret that servers are known for.
+    fn written(secret: &str) -> Vec<String> {
+        let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
+        let every_byte: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let json = serde_json::to_string(secret).unwrap();
+        let every_unit: String = secret.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+        let mut forms = vec![
+            secret.to_owned(),
+            serde_json::to_string(&json).unwrap(),
+            utf8_percent_encode(&percent, NON_ALPHANUMERIC).to_string(),
+            secret.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&#34;"),
+            secret.replace('/', "\\/").replace('"', "\\\""),
+            percent,
+            every_byte,
+            json,
+            every_unit,
+        ];
+        for before in ["", "x", "me:", "user:"] {
+            for behind in ["", "!", "??"] {
+                let around = format!("{before}{secret}{behind}");
+                forms.push(STANDARD_NO_PAD.encode(&around));
+                forms.push(URL_SAFE_NO_PAD.encode(&around));
+            }
+        }
+        forms
+    }
+
+    #[test]
+    fn nothing_of_it_is_left_however_it_is_written() {
+        for secret in ["sk_do_not_print_me", "correct horse & \"battery\" <staple>/ü🦀", "p%41ss\\u0041word"]
+        {
+            for form in written(secret) {
+                let text = format!("before {form} behind");
+                let left = clean(&text, secret);
+                assert!(left.contains(GONE), "{form} stays in {left}");
+                assert!(left.starts_with("before ") && left.ends_with(" behind"), "{left}");
+                assert!(left.chars().count() < 30, "{form} is still in {left}");
+            }
+        }
+        assert_eq!(clean("?password=correct+horse&x=1", "correct horse"), "?password=…&x=1");
+        assert_eq!(clean("a sk_1234, sk_1234b", "sk_1234"), "a …, …b");
+    }
+
+    #[test]
+    fn what_is_short_is_removed_where_it_stands_alone() {
+        assert_eq!(clean("at the end: at", "at"), "… the end: …");
+        assert_eq!(clean("what a hat", "at"), "what a hat");
+    }
+
+    #[test]
+    fn only_the_last_ones_are_remembered() {
+        let secrets = Secrets::default();
+        secrets.remember("the-agent-token");
+        for number in 0..100 {
+            secrets.remember(&format!("session-{number:03}"));
+        }
+        secrets.remember("");
+        assert_eq!(secrets.lock().len(), MOST);
+        assert_eq!(secrets.remove_from("the-agent-token session-099 session-000"), "… … session-000");
+    }
+
+    proptest! {
+        #[test]
+        fn takes_any_text(text in ".{0,200}", secret in ".{0,20}") {
+            let left = clean(&text, &secret);
+            if secret.trim().chars().count() >= SHORT {
+                prop_assert!(!left.contains(secret.trim()));
+            }
+        }
+
+        #[test]
+        fn finds_any_secret(secret in "[ -~]{8,40}", which in 0usize..33) {
+            prop_assume!(secret.trim() == secret);
+            let forms = written(&secret);
+            let form = &forms[which % forms.len()];
+            prop_assert!(clean(&format!("<{form}>"), &secret).contains(GONE), "{}", form);
+        }
+    }
+}

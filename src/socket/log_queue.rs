@@ -1,0 +1,115 @@
+//! Log records of a session, handed to the logger by a thread that holds no lock and that nobody waits for.
+//!
+//! A logger is code of the user's: it may call back into this crate, block, or panic.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use log::Level;
+
+use crate::logging;
+
+/// More than these are dropped while a logger blocks.
+const MOST_RECORDS: usize = 256;
+const TARGET: &str = "crustocean::socket";
+
+/// Takes records under any lock. A short-lived thread writes them.
+#[derive(Debug, Clone)]
+pub(crate) struct LogQueue {
+    /// Begins every record: the agent it is about.
+    name: Arc<str>,
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    records: VecDeque<(Level, String)>,
+    /// A thread writes, and takes what comes meanwhile.
+    writing: bool,
+}
+
+impl LogQueue {
+    pub(crate) fn new(name: &str) -> Self {
+        LogQueue { name: name.into(), queue: Arc::default() }
+    }
+
+    /// Adds a record. Runs no code of the logger's.
+    pub(crate) fn add(&self, level: Level, text: std::fmt::Arguments<'_>) {
+        // `log_enabled!` would ask the logger.
+        if level > log::max_level() {
+            return;
+        }
+        let mut queue = self.lock();
+        if queue.records.len() >= MOST_RECORDS {
+            return;
+        }
+        queue.records.push_back((level, format!("{}: {text}", self.name)));
+        if queue.writing {
+            return;
+        }
+        queue.writing = true;
+        drop(queue);
+        let this = self.clone();
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || this.write_all());
+        if std::thread::Builder::new().name("crustocean-log".to_owned()).spawn(work).is_err() {
+            // The next record tries again.
+            self.lock().writing = false;
+        }
+    }
+
+    /// Writes what waits, on this thread, which must hold no lock. For the end of a program, which waits for no thread.
+    pub(crate) fn flush(&self) {
+        while let Some((level, text)) = self.take() {
+            logging::write(level, TARGET, format_args!("{text}"));
+        }
+    }
+
+    fn write_all(&self) {
+        loop {
+            self.flush();
+            let mut queue = self.lock();
+            if queue.records.is_empty() {
+                queue.writing = false;
+                return;
+            }
+        }
+    }
+
+    fn take(&self) -> Option<(Level, String)> {
+        self.lock().records.pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds a record to a [`LogQueue`]: `note!(log, Warn, "lost {n}")`.
+macro_rules! note {
+    ($log:expr, $level:ident, $($text:tt)+) => {
+        $log.add(log::Level::$level, format_args!($($text)+))
+    };
+}
+
+pub(crate) use note;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_order_and_is_bounded() {
+        log::set_max_level(log::LevelFilter::Debug);
+        let log = LogQueue::new("@larry");
+        // As if a logger blocked.
+        log.lock().writing = true;
+        note!(log, Trace, "too fine");
+        for n in 0..1000 {
+            note!(log, Info, "{n}");
+        }
+        assert_eq!(log.lock().records.len(), MOST_RECORDS);
+        assert_eq!(log.take().unwrap(), (Level::Info, "@larry: 0".to_owned()));
+        log.flush();
+        assert!(log.take().is_none());
+    }
+}

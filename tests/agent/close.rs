@@ -1,0 +1,200 @@
+//! What `close` reports is true: everything arrived, or it says what may not have.
+
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::common::{SOON, ScriptedServer, scripted, watchdog};
+use crustocean::{Agent, Error, ErrorKind, Event, MessageId, Room};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server that stands still for `pause` after the first texts, then reads to the end and tells how many came.
+fn slow(pause: Duration, first: usize) -> (ScriptedServer, mpsc::Receiver<usize>) {
+    let (count, counted) = mpsc::channel();
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        let mut texts = (0..first).filter(|_| conn.recv_text(SOON).is_some()).count();
+        std::thread::sleep(pause);
+        while let Some(text) = conn.recv_text(SOON) {
+            texts += usize::from(text != "41");
+        }
+        let _ = count.send(texts);
+    });
+    (server, counted)
+}
+
+#[test]
+fn it_waits_until_the_server_has_taken_everything() {
+    let _watchdog = watchdog(LIMIT);
+    for messages in [300, 1500] {
+        let (server, counted) = slow(Duration::from_secs(3), 100);
+        let agent = scripted(&server);
+        let text = "x".repeat(2000);
+        (0..messages).for_each(|_| agent.raw().emit("note", &text).unwrap());
+        agent.close().unwrap();
+        assert_eq!(counted.recv_timeout(SOON).unwrap(), messages);
+    }
+}
+
+/// A server that reads nothing after the handshake until the returned sender is dropped.
+fn silent() -> (ScriptedServer, mpsc::Sender<()>) {
+    let (hold, held) = mpsc::channel::<()>();
+    let held = Mutex::new(held);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(30));
+    });
+    (server, hold)
+}
+
+fn impatient(server: &ScriptedServer, limit: Duration) -> Agent {
+    Agent::builder().api_url(server.url()).close_timeout(limit).connect("sk_x".parse().unwrap()).unwrap()
+}
+
+#[test]
+fn it_says_how_much_may_not_have_arrived() {
+    let _watchdog = watchdog(LIMIT);
+    let (server, _hold) = silent();
+    let agent = impatient(&server, Duration::from_millis(700));
+    (0..7).for_each(|n| agent.raw().emit("note", &n).unwrap());
+    let started = Instant::now();
+    let error = agent.close().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert!(error.to_string().contains("last 7 messages"), "{error}");
+    assert!(started.elapsed() >= Duration::from_millis(700) && started.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn what_was_answered_is_known_to_have_arrived() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        // Answers the first question, and reads nothing more.
+        let question = conn.recv_text(SOON).unwrap();
+        let id: String = question.chars().skip(2).take_while(char::is_ascii_digit).collect();
+        conn.send_text(format!("43{id}[]"));
+        std::thread::sleep(Duration::from_secs(4));
+    });
+    let agent = impatient(&server, Duration::from_millis(500));
+    agent.raw().call("question", &1, SOON).unwrap();
+    (0..3).for_each(|n| agent.raw().emit("note", &n).unwrap());
+    let error = agent.close().unwrap_err();
+    assert!(error.to_string().contains("last 3 messages"), "{error}");
+
+    let agent = impatient(&server, Duration::from_millis(500));
+    agent.raw().call("question", &1, SOON).unwrap();
+    agent.close().unwrap();
+}
+
+#[test]
+fn a_ping_of_the_server_shows_that_the_last_pong_arrived() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        let mut notes = 0;
+        while notes < 5 {
+            notes += usize::from(conn.recv_text(SOON).is_some_and(|text| text.starts_with("42")));
+        }
+        for _ in 0..2 {
+            conn.send_text("2");
+            while conn.recv_text(SOON).is_some_and(|text| text != "3") {}
+        }
+        conn.send_event("pinged", json!({}));
+        std::thread::sleep(Duration::from_secs(3));
+    });
+    let agent = impatient(&server, Duration::from_millis(300));
+    let mut events = agent.events();
+    (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
+    events.find(|event| matches!(event, Ok(Event::Other(raw)) if raw.name() == "pinged")).unwrap().unwrap();
+    drop(events);
+    agent.raw().emit("note", &6).unwrap();
+    let error = agent.close().unwrap_err();
+    assert!(error.to_string().contains("last 1 messages"), "{error}");
+}
+
+#[test]
+fn a_connection_that_ends_without_an_answer_has_confirmed_nothing() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        // Dies with everything unread.
+        let _ = conn.recv_text(SOON);
+        std::thread::sleep(Duration::from_millis(500));
+    });
+    let agent = scripted(&server);
+    (0..5).for_each(|n| agent.raw().emit("note", &n).unwrap());
+    let error = agent.close().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+}
+
+#[test]
+fn what_close_cuts_off_says_so() {
+    let _watchdog = watchdog(LIMIT);
+    type Call = fn(&Agent, &Room) -> Error;
+    let calls: [(&str, Call); 5] = [
+        ("call", |agent, _| agent.raw().call("question", &1, SOON).unwrap_err()),
+        ("post", |_, room| room.post("hello").unwrap_err()),
+        ("edit", |_, room| room.post_edit(&MessageId::from("m-1"), "hello").unwrap_err()),
+        ("command", |_, room| room.command("/help").send().unwrap_err()),
+        ("send", |agent, _| {
+            loop {
+                if let Err(error) = agent.raw().emit("note", &"x".repeat(100_000)) {
+                    return error;
+                }
+            }
+        }),
+    ];
+    for (name, call) in calls {
+        let (hold, held) = mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let server = ScriptedServer::start(move |conn| {
+            conn.handshake();
+            conn.accept_join();
+            let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(30));
+        });
+        let agent = impatient(&server, Duration::from_millis(300));
+        let room = agent.join("lobby").unwrap();
+        let caller = agent.clone();
+        let calling = std::thread::spawn(move || call(&caller, &room));
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(agent.close().unwrap_err().kind(), ErrorKind::MaybeSent, "{name}");
+        let error = calling.join().unwrap();
+        assert!(error.is_closed(), "{name}: {error:?}");
+        // One of many sends may have found the connection closed before it began.
+        assert!(error.may_have_been_sent() || name == "send", "{name}: {error:?}");
+        assert!(error.to_string().contains("closed here"), "{name}: {error}");
+        drop(hold);
+    }
+}
+
+#[test]
+fn what_was_not_begun_is_closed_and_not_sent() {
+    let _watchdog = watchdog(LIMIT);
+    let (server, hold) = silent();
+    let agent = scripted(&server);
+    let other = agent.clone();
+    drop(hold);
+    agent.close().unwrap();
+    let error = other.raw().emit("note", &1).unwrap_err();
+    assert!(error.is_closed() && !error.may_have_been_sent(), "{error:?}");
+    assert!(error.to_string().contains("closed here"), "{error}");
+}
+
+#[test]
+fn a_second_loss_counts_its_tries_anew() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        if conn.index == 2 {
+            conn.recv(SOON);
+        }
+    });
+    let agent = scripted(&server);
+    let attempts = agent.events().filter_map(|event| match event {
+        Ok(Event::Connected { attempt, .. }) => Some(attempt),
+        _ => None,
+    });
+    assert_eq!(attempts.take(3).collect::<Vec<_>>(), [0, 1, 1]);
+    drop(server);
+}

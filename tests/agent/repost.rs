@@ -1,0 +1,223 @@
+//! Posts whose connection broke: what is said about them is true, and to post what is left says nothing twice.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{HeldPath, SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crustocean::{Agent, AgentToken, Error, ErrorKind, agent::LongMessages};
+use crustocean_sandbox::Sandbox;
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Long enough for the connection to be cut meanwhile, and less than the server's session needs to end.
+const SHORT: Duration = Duration::from_millis(1_500);
+
+struct Scene {
+    stage: Stage,
+    path: HeldPath,
+    agent: Agent,
+    token: AgentToken,
+}
+
+/// An agent in the lobby, over a path that can be held. The server ends sessions after two seconds of silence.
+fn scene(post_timeout: Duration) -> Scene {
+    let second = Duration::from_secs(1);
+    let stage = Stage::with(Sandbox::builder().ping_interval(second).ping_timeout(second));
+    let token = stage.agent_token("larry");
+    let path = HeldPath::start(stage.sandbox.url().strip_prefix("http://").unwrap());
+    let agent = Agent::builder()
+        .api_url(path.url())
+        .post_timeout(post_timeout)
+        .long_messages(LongMessages::Split { limit: 300, pause: Duration::from_secs(1) })
+        .connect(token.clone())
+        .unwrap();
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
+    Scene { stage, path, agent, token }
+}
+
+impl Scene {
+    /// How often the room has this text.
+    fn count(&self, text: &str) -> usize {
+        let said = self.stage.sandbox.messages(&self.stage.sandbox.lobby_id());
+        said.iter().filter(|(_, said)| said == text).count()
+    }
+
+    /// Posts over a connection that takes the message, holds it, and breaks.
+    fn post_into_the_break(&self, text: &str) -> thread::JoinHandle<crustocean::Result<String>> {
+        self.path.hold();
+        let (agent, text) = (self.agent.clone(), text.to_owned());
+        let post = thread::spawn(move || agent.post(text).map(|posted| posted.first.content));
+        self.path.wait_held(SOON);
+        self.path.cut();
+        post
+    }
+}
+
+fn in_doubt(outcome: crustocean::Result<String>) -> Error {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert!(!error.is_retryable() && error.unsent().unwrap().is_in_doubt(), "{error}");
+    error
+}
+
+#[test]
+fn what_comes_late_has_come() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(SOON);
+    let post = scene.post_into_the_break("late");
+    eventually("the link is back", || scene.agent.is_connected());
+    scene.path.release();
+    assert_eq!(post.join().unwrap().unwrap(), "late");
+    assert_eq!(scene.count("late"), 1);
+}
+
+#[test]
+fn what_may_still_come_is_not_said_to_be_not_sent_and_not_said_twice() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(SHORT);
+    let error = in_doubt(scene.post_into_the_break("late").join().unwrap());
+    assert_eq!(scene.count("late"), 0, "not yet");
+    let unsent = error.unsent().unwrap();
+    let posted = thread::scope(|scope| {
+        let repost = scope.spawn(|| scene.agent.repost(unsent));
+        scene.path.release();
+        repost.join().unwrap().unwrap()
+    });
+    assert_eq!((posted.first.content.as_str(), posted.rest.len()), ("late", 0));
+    assert_eq!(scene.count("late"), 1);
+    // Once more: it is there.
+    assert_eq!(scene.agent.repost(unsent).unwrap().first.id, posted.first.id);
+    assert_eq!(scene.count("late"), 1);
+}
+
+#[test]
+fn what_cannot_come_any_more_is_sent_again() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(SHORT);
+    let error = in_doubt(scene.post_into_the_break("lost").join().unwrap());
+    scene.agent.repost(error.unsent().unwrap()).unwrap();
+    assert_eq!(scene.count("lost"), 1);
+    // The server has ended that session long since.
+    scene.path.release();
+    scene.agent.post("after it").unwrap();
+    assert_eq!((scene.count("lost"), scene.count("after it")), (1, 1));
+}
+
+#[test]
+fn with_patience_the_end_of_the_old_session_settles_it() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(SOON);
+    let error = scene.post_into_the_break("lost").join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
+    assert!(error.is_retryable() && !error.unsent().unwrap().is_in_doubt());
+    scene.path.release();
+    scene.agent.post("after it").unwrap();
+    assert_eq!(scene.count("lost"), 0);
+}
+
+#[test]
+fn the_parts_that_are_there_are_not_said_again() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(SHORT);
+    let parts: Vec<String> = ["a", "b", "c"].map(|part| part.repeat(250)).to_vec();
+    let error = thread::scope(|scope| {
+        let post = scope.spawn(|| scene.agent.post(parts.join("\n\n")));
+        eventually("the first part is there", || scene.count(&parts[0]) == 1);
+        scene.path.hold();
+        scene.path.wait_held(SOON);
+        scene.path.cut();
+        post.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
+    assert!(error.to_string().starts_with("1 of 3 parts of the message are in the room"), "{error}");
+    let unsent = error.unsent().unwrap();
+    assert_eq!((unsent.posted().len(), unsent.room().as_str()), (1, &*scene.stage.sandbox.lobby_id()));
+    let posted = scene.agent.repost(unsent).unwrap();
+    assert_eq!(posted.iter().map(|part| &part.content).collect::<Vec<_>>(), parts.iter().collect::<Vec<_>>());
+    scene.path.release();
+    scene.agent.post("after it").unwrap();
+    assert_eq!(parts.iter().map(|part| scene.count(part)).collect::<Vec<_>>(), [1, 1, 1]);
+}
+
+#[test]
+fn a_post_that_timed_out_before_the_break_is_not_said_twice_either() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(Duration::from_millis(50));
+    scene.path.hold();
+    let error = scene.agent.post("held").unwrap_err();
+    assert!(error.is_timeout() && error.unsent().unwrap().is_in_doubt(), "{error}");
+    scene.path.cut();
+    eventually("the loss is noticed", || !scene.agent.is_connected());
+    let posted = thread::scope(|scope| {
+        let repost = scope.spawn(|| scene.agent.repost(error.unsent().unwrap()));
+        eventually("the link is back", || scene.agent.is_connected());
+        scene.path.release();
+        repost.join().unwrap().unwrap()
+    });
+    assert_eq!((posted.first.content.as_str(), scene.count("held")), ("held", 1));
+}
+
+#[test]
+fn a_server_that_ends_the_session_has_not_got_it() {
+    let _watchdog = watchdog(LIMIT);
+    for goodbye in ["41", "1"] {
+        let server = ScriptedServer::start(move |conn| {
+            conn.handshake();
+            conn.accept_join();
+            if conn.index == 0 {
+                conn.expect_event("send-message");
+                conn.send_text(goodbye);
+            }
+            conn.recv(SOON);
+        });
+        let agent = scripted(&server);
+        agent.set_home(&agent.join("lobby").unwrap()).unwrap();
+        let post = thread::spawn({
+            let agent = agent.clone();
+            move || agent.post("hello")
+        });
+        // A server that sends the agent away is given some seconds.
+        eventually("the end is seen", || !agent.is_connected());
+        agent.reconnect_now();
+        let error = post.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotSent, "{goodbye}: {error}");
+    }
+}
+
+#[test]
+fn a_post_that_is_cut_off_by_close_says_so_and_another_agent_can_go_on() {
+    let _watchdog = watchdog(LIMIT);
+    let scene = scene(SOON);
+    scene.path.hold();
+    let (agent, other) = (scene.agent.clone(), scene.agent.clone());
+    let post = thread::spawn(move || agent.post("cut off"));
+    scene.path.wait_held(SOON);
+    let _ = other.close();
+    let error = post.join().unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    assert!(
+        error.is_closed() && error.may_have_been_sent() && error.unsent().unwrap().is_in_doubt(),
+        "{error}"
+    );
+    // What was held arrives, and the next agent of that name finds it there.
+    scene.path.release();
+    let next = scene.stage.builder().connect(scene.token.clone()).unwrap();
+    next.join("lobby").unwrap();
+    assert_eq!(next.repost(error.unsent().unwrap()).unwrap().first.content, "cut off");
+    assert_eq!(scene.count("cut off"), 1);
+    // Before it was sent there is no doubt.
+    let error = scene.agent.post("too late").unwrap_err();
+    assert!(error.is_closed() && !error.unsent().unwrap().is_in_doubt(), "{error}");
+}
+
+#[test]
+fn an_error_about_the_message_itself_leaves_nothing_to_send() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.in_lobby("larry");
+    let error = agent.send("").unwrap_err();
+    assert!(error.unsent().is_none());
+    let metadata = json!({"blob": "x".repeat(2_000_000)});
+    let big = crustocean::Outgoing::new("x").metadata(metadata.as_object().unwrap().clone());
+    assert_eq!(agent.post(big).unwrap_err().kind(), ErrorKind::Invalid);
+}

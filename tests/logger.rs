@@ -1,0 +1,191 @@
+//! A logger is code of the user's: whatever it does, the agent lives. And what is logged of a connection.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed test")]
+
+mod common;
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::{SOON, ScriptedServer, eventually, scripted, watchdog};
+use crustocean::{Agent, Event};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+const QUIET: u8 = 0;
+const CALLS_BACK: u8 = 1;
+const PANICS: u8 = 2;
+const BLOCKS: u8 = 3;
+
+static MODE: AtomicU8 = AtomicU8::new(QUIET);
+static RECORDS: Mutex<Vec<(log::Level, String)>> = Mutex::new(Vec::new());
+static AGENT: Mutex<Option<Agent>> = Mutex::new(None);
+
+struct Logger;
+
+impl log::Log for Logger {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if !record.target().starts_with("crustocean::") {
+            return;
+        }
+        let records = || RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+        records().push((record.level(), record.args().to_string()));
+        match MODE.load(Ordering::SeqCst) {
+            CALLS_BACK => {
+                let agent = AGENT.lock().unwrap().clone();
+                if let Some(agent) = agent {
+                    let _ = (agent.is_connected(), agent.events().try_recv());
+                }
+            }
+            PANICS => panic!("a logger that panics"),
+            BLOCKS => std::thread::sleep(Duration::from_secs(4)),
+            _ => {}
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// One test at a time, with this logger.
+fn logger(mode: u8) -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = log::set_logger(&Logger);
+    log::set_max_level(log::LevelFilter::Debug);
+    RECORDS.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    MODE.store(mode, Ordering::SeqCst);
+    alone
+}
+
+fn logged() -> Vec<(log::Level, String)> {
+    RECORDS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Its first connection breaks, the second stays and answers `question` with `answer`.
+fn flaky() -> ScriptedServer {
+    ScriptedServer::start(|conn| {
+        conn.open(Duration::from_secs(1), Duration::from_millis(1500));
+        conn.accept_connect();
+        if conn.index == 0 {
+            std::thread::sleep(Duration::from_millis(200));
+            return;
+        }
+        for _ in 0..4 {
+            std::thread::sleep(Duration::from_millis(500));
+            conn.heartbeat();
+        }
+        conn.send_event("answer", json!(1));
+        conn.until_gone(SOON);
+    })
+}
+
+/// Comes back, answers heartbeats meanwhile, and hears the answer.
+fn comes_back(mode: u8) {
+    let _watchdog = watchdog(LIMIT);
+    let _logger = logger(mode);
+    let server = flaky();
+    let agent = scripted(&server);
+    *AGENT.lock().unwrap() = Some(agent.clone());
+    eventually("the connection is back", || server.connections().len() == 2 && agent.is_connected());
+    // Nobody but the agent's own thread answers the heartbeats.
+    std::thread::sleep(Duration::from_secs(2));
+    let mut events = agent.events();
+    assert!(events.any(|event| matches!(event, Ok(Event::Other(raw)) if raw.name() == "answer")));
+    assert_eq!(server.connections().len(), 2);
+    drop((AGENT.lock().unwrap().take(), events));
+    agent.close().unwrap();
+    MODE.store(QUIET, Ordering::SeqCst);
+    server.finish(SOON);
+}
+
+#[test]
+fn a_logger_that_calls_back_blocks_nobody() {
+    comes_back(CALLS_BACK);
+}
+
+#[test]
+fn a_logger_that_panics_ends_nothing() {
+    comes_back(PANICS);
+}
+
+#[test]
+fn a_logger_that_blocks_stops_no_heartbeat() {
+    comes_back(BLOCKS);
+}
+
+#[test]
+fn what_is_logged_of_a_connection() {
+    let _watchdog = watchdog(LIMIT);
+    let _logger = logger(QUIET);
+    let server = flaky();
+    let agent = scripted(&server);
+    let mut events = agent.events();
+    assert!(events.any(|event| matches!(event, Ok(Event::Other(raw)) if raw.name() == "answer")));
+    drop(events);
+    agent.close().unwrap();
+    let with = |level, text: &str| {
+        let found = |(l, t): &(log::Level, String)| *l == level && t.contains(text);
+        eventually(text, || logged().iter().any(found));
+        let record = logged().into_iter().find(found).unwrap().1;
+        assert!(record.starts_with("@mybot: "), "{record}");
+        record
+    };
+    with(log::Level::Info, "connected");
+    with(log::Level::Warn, "lost the connection (transport close");
+    let back = with(log::Level::Info, "connected again after ");
+    assert!(back.contains("tries: 1"), "{back}");
+    with(log::Level::Info, "closed");
+    let warnings = logged().into_iter().filter(|(level, _)| *level <= log::Level::Warn).count();
+    assert_eq!(warnings, 1, "a clean close is no error: {:?}", logged());
+
+    // The end for good.
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+    });
+    let builder = Agent::builder().api_url(server.url()).reconnect(crustocean::agent::Reconnect::Never);
+    let agent = builder.connect("sk_x".parse().unwrap()).unwrap();
+    let _ = agent.events().find(Result::is_err);
+    with(log::Level::Warn, "given up: the connection was lost");
+}
+
+struct Panics;
+
+impl serde::Serialize for Panics {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        panic!("a payload that panics")
+    }
+}
+
+#[test]
+fn a_payload_that_panics_ends_nothing() {
+    let _watchdog = watchdog(LIMIT);
+    let _logger = logger(QUIET);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.send_text(r#"427["ping",1]"#);
+        conn.expect_text(r#"437["well"]"#);
+        conn.expect_event("after");
+        conn.until_gone(SOON);
+    });
+    let agent = scripted(&server);
+    let question = agent.events().find_map(|event| match event {
+        Ok(Event::Other(raw)) => Some(raw),
+        _ => None,
+    });
+    let question = question.unwrap();
+    let panics = |work: &dyn Fn()| {
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_err());
+    };
+    panics(&|| drop(agent.raw().emit("x", &Panics)));
+    panics(&|| drop(agent.raw().call("x", &Panics, SOON)));
+    panics(&|| drop(agent.raw().answer(&question, &Panics)));
+    agent.raw().answer(&question, &"well").unwrap();
+    agent.raw().emit("after", &1).unwrap();
+    agent.close().unwrap();
+    server.finish(SOON);
+}

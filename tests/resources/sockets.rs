@@ -1,0 +1,33 @@
+//! A closed agent holds no socket, however many of its handles live.
+
+use std::time::Duration;
+
+use crate::alone;
+use crate::common::{Stage, eventually, watchdog};
+
+/// Open sockets of this process, of the sandbox's too.
+fn sockets() -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    links
+        .filter_map(|link| std::fs::read_link(link.ok()?.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
+#[test]
+fn close_frees_the_sockets_while_handles_live() {
+    let (_alone, _watchdog) = (alone(), watchdog(Duration::from_secs(60)));
+    let stage = Stage::new();
+    let before = sockets();
+    let handles: Vec<_> = (0..10)
+        .map(|n| {
+            let agent = stage.connect(&format!("agent{n}"));
+            let room = agent.join("lobby").unwrap();
+            let handles = (agent.events(), agent.mentions(), room, agent.clone());
+            agent.close().unwrap();
+            handles
+        })
+        .collect();
+    eventually("all sockets are closed", || sockets() <= before);
+    drop(handles);
+}
