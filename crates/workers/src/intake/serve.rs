@@ -264,10 +264,10 @@ impl Serving<'_> {
             return Ok(mark);
         }
         let handle = self.agent.rooms().into_iter().find(|known| known.id() == room);
-        let newest = match handle.map(|room| room.history().limit(100).send()) {
+        let newest = match handle.map(|room| room.history().limit(100).iter().take(100).collect()) {
             Some(Err(error)) if is_passing(&error) => return Err(error.into()),
             Some(Ok(page)) => page,
-            _ => Vec::new(),
+            _ => Vec::<Message>::new(),
         };
         let last = newest.iter().map(time_of).max().unwrap_or(0).max(0);
         let (mark, origin, first) = match book.origin(room) {

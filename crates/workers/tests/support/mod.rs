@@ -1,14 +1,6 @@
 //! A Redis and a Crustocean of the test's own.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    reason = "a test fails by panicking"
-)]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
