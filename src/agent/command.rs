@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::agent::backfill;
 use crate::agent::event::complaint_of;
-use crate::agent::outgoing::{SendCommand, only_guard};
+use crate::agent::send::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
 use crate::complaint;
 use crate::deadline;

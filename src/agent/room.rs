@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::agent::outgoing::guard_of_answer;
 use crate::agent::rooms::About;
+use crate::agent::send::outgoing::guard_of_answer;
 use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message};

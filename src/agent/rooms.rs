@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::agent::event::complaint_of;
-use crate::agent::outgoing::JoinAgency;
+use crate::agent::send::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};

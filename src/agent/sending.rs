@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::outgoing::EditMessage;
 use crate::agent::rooms::About;
+use crate::agent::send::outgoing::EditMessage;
 use crate::agent::{Agent, Outgoing, Posted, Room};
 use crate::deadline;
 use crate::error::{Error, Result};

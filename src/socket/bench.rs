@@ -6,26 +6,26 @@ use std::io::{Cursor, Read};
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
-use crate::socket::engine::{self, Frame};
-use crate::socket::event::RawEvent;
-use crate::socket::packet;
-use crate::socket::payload;
-use crate::socket::tap::{Glance, Source, Tap};
+use crate::socket::protocol::engine_io::{self, Frame};
+use crate::socket::protocol::event::RawEvent;
+use crate::socket::protocol::polling_payload;
+use crate::socket::protocol::socket_io;
+use crate::socket::transport::websocket::frame_scanner::{Glance, Source, Tap};
 
 /// From the text of a frame to an event that nobody has decoded yet.
 pub fn decode_event(frame: &Utf8Bytes) -> Option<RawEvent> {
-    let Ok(Frame::Message(text)) = engine::decode(frame) else { return None };
-    let packet = packet::decode(text).ok()?;
+    let Ok(Frame::Message(text)) = engine_io::decode(frame) else { return None };
+    let packet = socket_io::decode(text).ok()?;
     RawEvent::new(frame, packet.data, packet.id, Vec::new()).ok()
 }
 
 pub fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize) -> Option<String> {
-    packet::encode_event(name, id, payload).ok()
+    socket_io::encode_event(name, id, payload).ok()
 }
 
 /// How many packets are in the body of a poll.
 pub fn decode_payload(body: &str) -> usize {
-    payload::decode(body).filter(Result::is_ok).count()
+    polling_payload::decode(body).filter(Result::is_ok).count()
 }
 
 /// How many WebSocket frames of text come out of the bytes.

@@ -9,16 +9,16 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
 
-use crate::socket::engine::{self, Handshake};
-use crate::socket::event::{AckArgs, Complete, Partial, RawEvent};
-use crate::socket::packet::{self, Kind, MAX_ATTACHMENTS, Reply};
-use crate::socket::payload::{self, Body, Fit, Part};
-use crate::socket::tap::{Source, Tap};
-use crate::socket::websocket;
+use crate::socket::protocol::engine_io::{self, Handshake};
+use crate::socket::protocol::event::{AckArgs, Complete, Partial, RawEvent};
+use crate::socket::protocol::polling_payload::{self, Body, Fit, Part};
+use crate::socket::protocol::socket_io::{self, Kind, MAX_ATTACHMENTS, Reply};
+use crate::socket::transport::websocket::frame_scanner::{Source, Tap};
+use crate::socket::transport::websocket::handshake;
 
 /// Engine.IO: a text frame, and the handshake.
 pub fn engine(text: &str) {
-    let _ = engine::decode(text);
+    let _ = engine_io::decode(text);
     if let Ok(handshake) = Handshake::parse(text) {
         let silence = handshake.silence().as_secs();
         assert!((2..=7200).contains(&silence));
@@ -32,7 +32,7 @@ pub fn engine(text: &str) {
 pub fn packet(text: &str) {
     repair(text);
     let frame = Utf8Bytes::from(format!("4{text}"));
-    let Some(Ok(packet)) = frame.get(1..).map(packet::decode) else { return };
+    let Some(Ok(packet)) = frame.get(1..).map(socket_io::decode) else { return };
     assert!(packet.attachments <= MAX_ATTACHMENTS);
     assert!(packet.id.is_none_or(|id| id < 1 << 53));
     match packet.kind {
@@ -111,7 +111,7 @@ pub fn payload(body: &str) {
     let mut max = body.len();
     let mut failed = false;
     let mut written = Body::new(None);
-    for part in payload::decode(body) {
+    for part in polling_payload::decode(body) {
         assert!(!failed, "something after the error");
         match part {
             Ok(Part::Text(text)) => assert_eq!(written.push_text(text), Fit::Taken),
@@ -126,8 +126,8 @@ pub fn payload(body: &str) {
     if !failed {
         let written = written.into_text();
         assert!(written.len() <= max);
-        let again: Result<Vec<_>, _> = payload::decode(&written).collect();
-        let first: Result<Vec<_>, _> = payload::decode(body).collect();
+        let again: Result<Vec<_>, _> = polling_payload::decode(&written).collect();
+        let first: Result<Vec<_>, _> = polling_payload::decode(body).collect();
         assert_eq!(again.unwrap(), first.unwrap());
     }
 }

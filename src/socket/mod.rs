@@ -19,49 +19,23 @@
 //!
 //! Queues give their memory back when they are empty.
 
-mod backoff;
 #[cfg(crustocean_bench)]
 pub(crate) mod bench;
-mod channel;
-mod connect;
-mod ended;
-mod engine;
-mod event;
-mod framed;
+mod connection;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-mod inbox;
-mod keeper;
-mod line;
-mod link;
-mod log_queue;
-mod packet;
-mod payload;
-mod pipe;
-mod policy;
-mod polling;
-mod poster;
-mod pulse;
-mod refusal;
+mod protocol;
 mod session;
-mod shared;
-mod site;
-mod standing;
-mod state;
-mod tap;
 mod transport;
-mod watch;
-mod websocket;
 
-pub(crate) use connect::Target;
-pub(crate) use event::AckArgs;
-pub use event::RawEvent;
-pub(crate) use inbox::Item;
-pub(crate) use line::Line;
-pub(crate) use policy::Policy;
-pub use policy::{Reconnect, SentAway};
+pub(crate) use connection::connect::Target;
+pub(crate) use protocol::event::AckArgs;
+pub use protocol::event::RawEvent;
+pub(crate) use session::policy::Policy;
+pub use session::policy::{Reconnect, SentAway};
+pub(crate) use session::queue::Item;
+pub(crate) use session::scheduled::Repeating;
+pub(crate) use session::sender::Line;
+pub(crate) use session::subscription::{Filter, Heard};
 pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionWatch, Waited, Waker};
-pub(crate) use standing::Repeating;
-pub use transport::Transport;
-pub(crate) use watch::Filter;
-pub(crate) use watch::Heard;
+pub use transport::choice::Transport;

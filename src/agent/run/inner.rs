@@ -7,9 +7,9 @@ use std::time::Instant;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::agent::extras::Extras;
-use crate::agent::outgoing::only_guard;
 use crate::agent::run::transcript::{Step, Transcript, clip};
+use crate::agent::send::metadata::Extras;
+use crate::agent::send::outgoing::only_guard;
 use crate::agent::{Agent, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};

@@ -19,7 +19,7 @@ pub use stream::Stream;
 pub use tool::{ToolCall, ToolOutcome};
 
 use crate::agent::Room;
-use crate::agent::outgoing::guard_of_answer;
+use crate::agent::send::outgoing::guard_of_answer;
 use crate::error::Result;
 use crate::model::{LoopGuard, Message, MessageId, RunId, TranscriptEntry};
 use inner::{Core, End, is_of_the_link};

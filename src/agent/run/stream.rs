@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::agent::Outgoing;
-use crate::agent::extras::Extras;
-use crate::agent::outgoing::ON_EVERY_PART;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::agent::send::metadata::Extras;
+use crate::agent::send::outgoing::ON_EVERY_PART;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::MessageId;

@@ -8,7 +8,7 @@ use tungstenite::{Message, WebSocket};
 use super::*;
 use crate::config::Config;
 use crate::net::ApiUrl;
-use crate::socket::transport::Transport;
+use crate::socket::transport::choice::Transport;
 
 const SOON: Duration = Duration::from_secs(20);
 

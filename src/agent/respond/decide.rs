@@ -1,0 +1,161 @@
+//! Whether a message is for the agent, and whether it may still answer.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::agent::Agent;
+use crate::agent::respond::mention::is_mentioned;
+use crate::model::{Message, MessageId, MessageType, User};
+
+/// What [`Agent::decide`](crate::Agent::decide) says about a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Decision {
+    /// It is for this agent: answer it.
+    Respond,
+    /// The agent said it itself.
+    Own,
+    /// It does not mention the agent and is no direct message.
+    NotMentioned,
+    /// Somebody has ended the exchange: its loop guard is not `active`.
+    Ended,
+    /// The agents have answered each other often enough: the loop guard is used up.
+    TooManyHops,
+    /// It would be for this agent, but the platform said it, or it is the result of a command that the agent itself has
+    /// run. What a hook posts and a heartbeat are meant to prompt the agent: these are
+    /// [`Respond`](Decision::Respond).
+    FromSystem,
+}
+
+/// Whether the platform itself speaks, most likely the result of a command: there is nobody to hear an answer.
+///
+/// What is documented, and no more: hooks post as the user `system` (page "Integrations"), and an agent that they
+/// mention answers (page "Autonomous workflows"); their messages carry `metadata.webhook`; a post is one of the events
+/// `message.created`, which are chat messages, results of tools, actions and answers of agents, not messages of the type
+/// `system`. So that type tells the platform's words from a hook's. Scheduled prompts are to be answered whatever
+/// their type.
+///
+/// The answer of a hook to a command looks like a post of that hook, unless it has the type `system`.
+fn is_of_the_platform(message: &Message) -> bool {
+    message.kind == MessageType::System && !message.metadata.is_heartbeat()
+}
+
+/// The results of commands that the agent itself has run for all to see: to answer those would be to talk to itself.
+#[derive(Debug, Default)]
+pub(crate) struct OwnResults(Mutex<VecDeque<MessageId>>);
+
+/// An older one is not about to be heard.
+const MOST_RESULTS: usize = 64;
+
+impl OwnResults {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<MessageId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn add(&self, id: MessageId) {
+        let mut results = self.lock();
+        results.truncate(MOST_RESULTS - 1);
+        results.push_front(id);
+    }
+
+    fn contain(&self, id: &MessageId) -> bool {
+        self.lock().contains(id)
+    }
+}
+
+impl Agent {
+    /// Whether a message is for this agent to answer: it mentions the agent's exact handle (`@larry` is not
+    /// `@larry_lobster`) or is a direct message, is neither the agent's own nor the platform's, and its loop guard
+    /// allows one more hop.
+    ///
+    /// A post of a hook that mentions the agent is to be answered (docs.crustocean.chat, page "Autonomous workflows").
+    /// The platform's own words, such as the result of `/who`, are not: they have the type `system`. The answer of a
+    /// hook to somebody's command cannot be told from a post of that hook, unless it has that type, too; to a command of
+    /// the agent's own it can.
+    #[doc(alias = "shouldRespond")]
+    pub fn should_respond(&self, message: &Message) -> bool {
+        self.decide(message) == Decision::Respond
+    }
+
+    /// As [`should_respond`](Agent::should_respond), with the reason.
+    #[doc(alias = "shouldRespondWithGuard")]
+    pub fn decide(&self, message: &Message) -> Decision {
+        match decide(message, &self.inner.me) {
+            Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
+            decision => decision,
+        }
+    }
+}
+
+/// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never one's own message, none of the
+/// platform's, and always a direct one, which needs no mention (docs.crustocean.chat, page "Direct messages").
+pub(crate) fn decide(message: &Message, me: &User) -> Decision {
+    // The id is certain; the name also settles it where a history leaves the id out.
+    if message.sender_id == me.id
+        || (message.sender_id.as_str().is_empty()
+            && message.sender_username.eq_ignore_ascii_case(&me.username))
+    {
+        return Decision::Own;
+    }
+    if !message.dm && !is_mentioned(&message.content, &me.username) {
+        return Decision::NotMentioned;
+    }
+    match message.loop_guard() {
+        Some(guard) if !guard.is_active() => Decision::Ended,
+        Some(guard) if guard.is_exhausted() => Decision::TooManyHops,
+        _ if is_of_the_platform(message) => Decision::FromSystem,
+        _ => Decision::Respond,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(content: &str, extra: &str) -> Message {
+        let json = format!(
+            r#"{{"id":"m","agency_id":"a","created_at":"x","sender_id":"u","sender_username":"alice","content":"{content}"{extra}}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn me() -> User {
+        serde_json::from_str(r#"{"id":"me","username":"larry"}"#).unwrap()
+    }
+
+    #[test]
+    fn answers_those_who_ask() {
+        for (content, extra, decision) in [
+            ("@larry hi", "", Decision::Respond),
+            ("@larry_lobster hi", "", Decision::NotMentioned),
+            ("hi", r#","dm":true"#, Decision::Respond),
+            ("@larry hi", r#","sender_id":"me""#, Decision::Own),
+            ("hi", r#","dm":true,"sender_id":"me""#, Decision::Own),
+            ("@larry", r#","sender_id":"","sender_username":"Larry""#, Decision::Own),
+            ("@larry", r#","metadata":{"loop_guard":{"hop":19}}"#, Decision::Respond),
+            ("@larry", r#","metadata":{"loop_guard":{"hop":20}}"#, Decision::TooManyHops),
+            ("@larry", r#","metadata":"{\"loop_guard\":{\"hop\":2,\"max_hops\":2}}""#, Decision::TooManyHops),
+            ("@larry", r#","metadata":{"loop_guard":{"hop":1,"status":"closed"}}"#, Decision::Ended),
+            // What a hook posts, as far as it is known how it looks.
+            ("@larry", r#","sender_id":"system""#, Decision::Respond),
+            ("@larry", r#","sender_id":"system","type":"tool_result""#, Decision::Respond),
+            ("hello", r#","sender_id":"system","type":"chat""#, Decision::NotMentioned),
+            ("@larry", r#","type":"system""#, Decision::FromSystem),
+            ("hello", r#","type":"system""#, Decision::NotMentioned),
+            ("@larry", r#","sender_id":"system","type":"system""#, Decision::FromSystem),
+            ("@larry", r#","type":"system","metadata":{"webhook":true}"#, Decision::FromSystem),
+            ("@larry", r#","metadata":{"webhook":{"id":1}}"#, Decision::Respond),
+            ("@larry", r#","metadata":"{\"webhook\":true}""#, Decision::Respond),
+            ("@larry", r#","metadata":{"webhook":false}"#, Decision::Respond),
+            ("@larry", r#","metadata":{"webhook":null}"#, Decision::Respond),
+            (
+                "@larry",
+                r#","sender_id":"system","type":"system","metadata":{"heartbeat":true,"webhook":true}"#,
+                Decision::Respond,
+            ),
+            ("hello", r#","sender_id":"system","metadata":{"heartbeat":true}"#, Decision::NotMentioned),
+        ] {
+            assert_eq!(decide(&message(content, extra), &me()), decision, "{content} {extra}");
+        }
+    }
+}

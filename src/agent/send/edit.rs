@@ -1,0 +1,145 @@
+//! The confirmed edit.
+
+use std::time::{Duration, Instant};
+
+use crate::agent::event::complaint_of;
+use crate::agent::send::confirm::same_words;
+use crate::agent::send::outgoing::EditMessage;
+use crate::agent::{Agent, MessageRef, Room};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, Message, MessageEdited, MessageId};
+use crate::socket::RawEvent;
+
+/// A complaint of the server says nothing about what it is about. An echo that comes after all is not far behind.
+const DOUBT: Duration = Duration::from_millis(500);
+/// The text of another edit: of another thread, and ours comes next; or the server's idea of ours.
+const LONG_DOUBT: Duration = Duration::from_secs(5);
+
+impl Agent {
+    /// Gives one of the agent's own messages a new text and waits until the room shows it: the confirmed form of
+    /// [`edit`](Agent::edit). Returns what the room was told; the server may have changed the text.
+    ///
+    /// If the connection breaks meanwhile, the edit is sent again: it says what the text is, so twice does no harm.
+    ///
+    /// # Errors
+    /// - [`Invalid`](ErrorKind::Invalid): no text, or too much for one message.
+    /// - [`Rejected`](ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
+    ///   is not the agent's own, for one. (The server does not say what a complaint is about.)
+    /// - [`NotSent`](ErrorKind::NotSent), [`MaybeSent`](ErrorKind::MaybeSent): the connection did not come back within the
+    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
+    /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
+    ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
+    pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
+        self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
+    }
+
+    #[inline]
+    pub(crate) fn post_edit_in(
+        &self,
+        room: &AgencyId,
+        message: &MessageId,
+        text: &str,
+    ) -> Result<MessageEdited> {
+        let content = self.checked_edit(text)?;
+        let payload = EditMessage { agency_id: room, message_id: message, content };
+        let until = deadline::after(self.options().send_timeout);
+        let mut tried = false;
+        loop {
+            let line = self.session().line(until).map_err(|error| match error.kind() {
+                ErrorKind::NotSent if tried => {
+                    let text = "the connection broke before the edit was seen, and did not come back in time";
+                    Error::new(ErrorKind::MaybeSent, text)
+                }
+                ErrorKind::Closed if tried => Error::cut_off_by_close(),
+                _ => error,
+            })?;
+            let watching = line.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+            match line.emit("edit-message", &payload) {
+                Ok(()) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent) => {
+                    tried |= error.kind() == ErrorKind::MaybeSent;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
+            tried = true;
+            if let Some(outcome) = self.echo(message, content, |deadline| watching.next(deadline)) {
+                if outcome.is_ok() {
+                    line.confirm();
+                }
+                return outcome;
+            }
+        }
+    }
+
+    /// Waits for the room to show the edit. `None` if the link broke first.
+    fn echo(
+        &self,
+        message: &MessageId,
+        text: &str,
+        next: impl Fn(Instant) -> Result<Option<RawEvent>>,
+    ) -> Option<Result<MessageEdited>> {
+        let limit = self.options().post_timeout;
+        let mut deadline = deadline::after(limit);
+        let mut said = None;
+        let mut other = None;
+        loop {
+            match next(deadline) {
+                Ok(Some(event)) if event.name() == "error" => {
+                    said.get_or_insert_with(|| complaint_of(&event));
+                    deadline = deadline.min(deadline::after(DOUBT));
+                }
+                Ok(Some(event)) => match event.first::<MessageEdited>() {
+                    Ok(edit) if edit.message_id != *message => {}
+                    Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
+                    Ok(edit) => {
+                        let cut_off = same_words(&edit.content, text, 1);
+                        deadline = deadline.min(deadline::after(if cut_off { DOUBT } else { LONG_DOUBT }));
+                        other = Some(edit);
+                    }
+                    Err(_) => {}
+                },
+                Ok(None) => break,
+                Err(error) if error.is_closed() => return Some(Err(error)),
+                Err(_) => return None,
+            }
+        }
+        Some(match (other, said) {
+            (_, Some(said)) => {
+                let text = format!("the server does not take the edit: {said}");
+                Err(Error::new(ErrorKind::Rejected, text).with_server_message(said))
+            }
+            (Some(edit), None) => Ok(edit),
+            (None, None) => Err(Error::timeout(format!(
+                "the edit was sent, but not seen in the room within {limit:?}: it may still come"
+            ))),
+        })
+    }
+
+    /// # Errors
+    /// `Invalid` when a message cannot have this text.
+    #[inline]
+    pub(crate) fn checked_edit<'t>(&self, text: &'t str) -> Result<&'t str> {
+        let content = text.trim();
+        if content.is_empty() {
+            return Err(Error::invalid("the new text is empty"));
+        }
+        self.options().long_messages.check_edit(content)?;
+        Ok(content)
+    }
+}
+
+impl Room {
+    /// Gives one of the agent's own messages a new text and waits until the room shows it.
+    ///
+    /// # Errors
+    /// As [`Agent::post_edit`].
+    pub fn post_edit<'m>(
+        &self,
+        message: impl Into<MessageRef<'m>>,
+        text: impl AsRef<str>,
+    ) -> Result<MessageEdited> {
+        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
+    }
+}

@@ -1,0 +1,290 @@
+//! Cutting a long text into parts that read well.
+
+use std::ops::Range;
+
+use crate::agent::send::grapheme;
+
+/// A piece of a text, and what stands around it so that it reads well alone.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) range: Range<usize>,
+    /// Opens again the code fence that the piece begins in.
+    pub(crate) prefix: String,
+    /// Closes the code fence that the piece ends in.
+    pub(crate) suffix: String,
+}
+
+/// With less a fence and a few words do not fit into one part.
+pub(crate) const LEAST: usize = 200;
+/// Longer ones are no fences here: there would be no room for anything else.
+const LONGEST_FENCE: usize = 16;
+const LONGEST_INFO: usize = 40;
+
+/// Stands before a part that would begin with a slash: the platform would run that as a command instead of showing it.
+const NO_COMMAND: &str = "\u{2026} ";
+
+/// Cuts a text without white space around it into parts of at most `limit` characters, at the end of a paragraph, a
+/// line, a word, or at least of what a reader sees as one character; outside of code rather than within. White space at
+/// a cut goes, except within code, where only a part that would show nothing goes.
+///
+/// No part but the first begins with a slash: the platform would run it as a command.
+///
+/// Takes time in proportion to the length of the text, whatever is in it.
+pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
+    let limit = limit.max(LEAST);
+    let mut words = Words::new(text);
+    let mut parts: Vec<Part> = Vec::new();
+    let mut fence: Option<Fence<'_>> = None;
+    let mut at = 0;
+    while words.next(at) < text.len() {
+        let rest = text.get(at..).unwrap_or_default();
+        let mut prefix = fence.map(Fence::reopened).unwrap_or_default();
+        if !parts.is_empty() && fence.is_none() && words.slash_follows(at) {
+            prefix.push_str(NO_COMMAND);
+        }
+        let left = limit.saturating_sub(prefix.chars().count());
+        if rest.chars().nth(left).is_none() {
+            parts.push(Part { range: at..text.len(), prefix, suffix: String::new() });
+            break;
+        }
+        let most = left.saturating_sub(LONGEST_FENCE + 1);
+        let window = rest.char_indices().nth(most).map_or(rest.len(), |(end, _)| end);
+        let cut = Window { words: &mut words, start: at, rest, size: window, fence }.cut();
+        let piece = rest.get(..cut.end).unwrap_or(rest);
+        fence = after(fence, piece);
+        let suffix = fence.map(|fence| fence.closed(piece)).unwrap_or_default();
+        if !piece.trim().is_empty() {
+            parts.push(Part { range: at..at + cut.end, prefix, suffix });
+        }
+        at += cut.next;
+        // What has been closed need not be opened only to be closed again.
+        if let Some(open) = fence.filter(|_| cut.at_line) {
+            let behind = text.get(at..).unwrap_or_default();
+            let line = behind.split('\n').next().unwrap_or_default();
+            if open.is_closed_by(line) {
+                at += (line.len() + 1).min(behind.len());
+                fence = None;
+            }
+        }
+        if fence.is_none() {
+            at = words.next(at);
+        }
+    }
+    parts
+}
+
+/// Where to cut: the piece ends there, the next one begins here.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    end: usize,
+    next: usize,
+    at_line: bool,
+}
+
+/// What of the rest of a text fits into the next part.
+struct Window<'w, 't> {
+    words: &'w mut Words<'t>,
+    /// Where the rest begins in the text.
+    start: usize,
+    rest: &'t str,
+    size: usize,
+    /// The block of code that the rest begins in.
+    fence: Option<Fence<'t>>,
+}
+
+impl Window<'_, '_> {
+    /// The best place in the second half of the window; a character that fills all of it is cut at its end.
+    fn cut(mut self) -> Cut {
+        let half = self.size / 2;
+        if let Some(end) = self.line_end(half) {
+            let piece = self.rest.get(..end).unwrap_or(self.rest);
+            // Within code blank lines and indentation matter.
+            let (end, next) = match after(self.fence, piece) {
+                Some(_) => (end - usize::from(piece.ends_with('\r')), end + 1),
+                None => (piece.trim_end().len(), end),
+            };
+            return Cut { end, next, at_line: true };
+        }
+        let at = self.word_end(half).unwrap_or_else(|| self.character_end(half));
+        let piece = self.rest.get(..at).unwrap_or(self.rest);
+        let end = match after(self.fence, piece) {
+            Some(_) => at,
+            None => piece.trim_end().len(),
+        };
+        Cut { end, next: at, at_line: false }
+    }
+
+    /// Whether a part may begin with the first word at or behind this place of the rest.
+    fn word_may_begin(&mut self, at: usize) -> bool {
+        let word = self.words.next(self.start + at);
+        !self.words.slash_follows(word) && grapheme::is_boundary(self.rest, word - self.start)
+    }
+
+    /// The end of the best line to end with: best before a blank line, and outside of code.
+    fn line_end(&mut self, half: usize) -> Option<usize> {
+        let mut best: [Option<usize>; 4] = [None; 4];
+        let mut fence = self.fence;
+        let mut start = 0;
+        // Whether there is something in the fence that is open.
+        let mut filled = false;
+        let head = self.rest.get(..self.size).unwrap_or(self.rest);
+        let line_at = |start: usize| self.rest.get(start..).and_then(|rest| rest.split('\n').next());
+        // A line that ends right behind the window fits, too.
+        let behind_window = self.rest.get(self.size..).is_some_and(|rest| rest.starts_with('\n'));
+        let ends = head.match_indices('\n').map(|(end, _)| end).chain(behind_window.then_some(self.size));
+        let ends: Vec<usize> = ends.collect();
+        for end in ends {
+            let line = self.rest.get(start..end).unwrap_or_default();
+            let was_open = fence.is_some();
+            fence = after(fence, line);
+            filled = if was_open && fence.is_some() { filled || !line.trim().is_empty() } else { false };
+            let inside = fence.is_some();
+            if end >= half && if inside { filled } else { self.word_may_begin(end + 1) } {
+                let blank = line_at(end + 1).is_none_or(|next| next.trim().is_empty());
+                let rank = usize::from(!blank) + 2 * usize::from(inside);
+                if let Some(place) = best.get_mut(rank) {
+                    *place = Some(end);
+                }
+            }
+            start = end + 1;
+        }
+        best.into_iter().flatten().next()
+    }
+
+    /// The white space behind the last word that fits.
+    fn word_end(&mut self, half: usize) -> Option<usize> {
+        let is_space = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
+        let fits = self.rest.char_indices().take_while(|(at, _)| *at <= self.size);
+        let spaces: Vec<usize> =
+            fits.filter(|(at, c)| *at >= half && is_space(*c)).map(|(at, _)| at).collect();
+        spaces.into_iter().rev().find(|at| grapheme::is_boundary(self.rest, *at) && self.word_may_begin(*at))
+    }
+
+    /// Within a word, then, or within white space: the last place between two characters.
+    fn character_end(&mut self, half: usize) -> usize {
+        let places = (half.max(1)..=self.size).rev();
+        let mut fallback = None;
+        for at in places {
+            if !self.rest.is_char_boundary(at) {
+                continue;
+            }
+            if self.word_may_begin(at) && grapheme::is_boundary(self.rest, at) {
+                return at;
+            }
+            if fallback.is_none() && grapheme::is_boundary(self.rest, at) {
+                fallback = Some(at);
+            }
+        }
+        fallback.unwrap_or(self.size)
+    }
+}
+
+/// Whether the platform runs this text as a command instead of showing it.
+pub(crate) fn is_command(text: &str) -> bool {
+    let name = text.trim_start_matches(is_trimmed).strip_prefix('/');
+    name.is_some_and(|name| name.starts_with(char::is_alphanumeric))
+}
+
+/// What servers take away around a message before they look whether it is a command. JavaScript's `trim` counts the
+/// byte order mark as white space, and Python's `strip` some control characters.
+fn is_trimmed(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || c == '\u{feff}'
+}
+
+/// Finds words in a text. Remembers the white space that it was in last, so that a long run of it is crossed once and
+/// not from each of its places.
+#[derive(Debug)]
+struct Words<'t> {
+    text: &'t str,
+    /// The last run of white space that was asked about, or a part of it up to its end.
+    run: Range<usize>,
+    /// Where a slash would have to stand behind the run: some servers trim more than white space.
+    trimmed: Range<usize>,
+}
+
+impl<'t> Words<'t> {
+    fn new(text: &'t str) -> Self {
+        Words { text, run: 0..0, trimmed: 0..0 }
+    }
+
+    /// The first place at or behind `at` that is no white space; the end of the text if there is none.
+    fn next(&mut self, at: usize) -> usize {
+        skip(self.text, &mut self.run, at, char::is_whitespace)
+    }
+
+    /// Whether a server that looks at the text from here on would find a slash first.
+    fn slash_follows(&mut self, at: usize) -> bool {
+        let at = skip(self.text, &mut self.trimmed, at, is_trimmed);
+        self.text.get(at..).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+/// The end of the run of such characters that `at` is in. Keeps the run.
+fn skip(text: &str, run: &mut Range<usize>, at: usize, is_in: fn(char) -> bool) -> usize {
+    if run.contains(&at) {
+        return run.end;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(first) = rest.chars().next().filter(|first| is_in(*first)) else { return at.min(text.len()) };
+    // One place before the run: it begins here, then.
+    let end = if at + first.len_utf8() == run.start && run.start < run.end {
+        run.end
+    } else {
+        text.len() - rest.trim_start_matches(is_in).len()
+    };
+    *run = at..end;
+    end
+}
+
+/// An open block of code: a run of backticks or tildes, and what stands behind it.
+#[derive(Debug, Clone, Copy)]
+struct Fence<'t> {
+    run: &'t str,
+    info: &'t str,
+}
+
+impl<'t> Fence<'t> {
+    fn opened_by(line: &'t str) -> Option<Self> {
+        let line = line.trim();
+        let mark = line.chars().next().filter(|c| matches!(c, '`' | '~'))?;
+        let info = line.trim_start_matches(mark);
+        let run = line.get(..line.len() - info.len())?;
+        let fits = (3..=LONGEST_FENCE).contains(&run.len()) && info.chars().nth(LONGEST_INFO).is_none();
+        // Otherwise it is code within a line.
+        let alone = mark == '~' || !info.contains('`');
+        (fits && alone).then_some(Fence { run, info })
+    }
+
+    fn is_closed_by(self, line: &str) -> bool {
+        let line = line.trim();
+        line.len() >= self.run.len() && line.trim_start_matches(self.mark()).is_empty()
+    }
+
+    fn mark(self) -> char {
+        if self.run.starts_with('~') { '~' } else { '`' }
+    }
+
+    fn reopened(self) -> String {
+        format!("{}{}\n", self.run, self.info)
+    }
+
+    fn closed(self, piece: &str) -> String {
+        let line = if piece.ends_with('\n') { "" } else { "\n" };
+        format!("{line}{}", self.run)
+    }
+}
+
+/// The fence that is open behind these lines.
+fn after<'t>(mut fence: Option<Fence<'t>>, lines: &'t str) -> Option<Fence<'t>> {
+    for line in lines.split('\n') {
+        fence = match fence {
+            Some(open) if open.is_closed_by(line) => None,
+            Some(open) => Some(open),
+            None => Fence::opened_by(line),
+        };
+    }
+    fence
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! What a confirmed send ended with: the messages as the room has them, or what is left to be sent.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::agent::send::confirm::{Doubt, Failed, Post, new_mark};
+use crate::agent::{Agent, Inner, Outgoing};
+use crate::error::{Error, Result};
+use crate::model::{AgencyId, Message};
+
+/// What was posted, as the room has it: the message, or all parts of one that was too long to be one.
+///
+/// ```no_run
+/// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+/// let posted = room.post("hello")?;
+/// room.edit(&posted.first.id, "hello again")?;
+/// for part in room.post("a very long text …")? {
+///     println!("{}", part.id);
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Posted {
+    /// The message; of a long text the first part, which carries the metadata.
+    pub first: Message,
+    /// The other parts of a long text, in order. Most often there are none.
+    pub rest: Vec<Message>,
+}
+
+impl Posted {
+    /// All parts, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Message> {
+        std::iter::once(&self.first).chain(&self.rest)
+    }
+}
+
+impl IntoIterator for Posted {
+    type Item = Message;
+    type IntoIter = std::iter::Chain<std::iter::Once<Message>, std::vec::IntoIter<Message>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self.first).chain(self.rest)
+    }
+}
+
+/// A message that was posted and of which not all has been seen in the room: [`Error::unsent`].
+/// [`Agent::repost`] finds out what is there and posts what is not.
+#[derive(Debug, Clone)]
+pub struct Unsent {
+    room: AgencyId,
+    posted: Vec<Message>,
+    parts: VecDeque<Part>,
+}
+
+/// A message that is not known to be in the room.
+#[derive(Debug, Clone)]
+struct Part {
+    /// Carries the mark.
+    message: Outgoing,
+    mark: String,
+    /// It may be there nevertheless.
+    doubt: Option<Doubt>,
+}
+
+impl Unsent {
+    fn new(room: &AgencyId, messages: Vec<Outgoing>) -> Self {
+        let parts = messages.into_iter().map(|message| {
+            let mark = new_mark();
+            Part { message: message.marked(&mark), mark, doubt: None }
+        });
+        Unsent { room: room.clone(), posted: Vec::new(), parts: parts.collect() }
+    }
+
+    /// The room it was to go to.
+    pub fn room(&self) -> &AgencyId {
+        &self.room
+    }
+
+    /// The parts of a long message that are in the room.
+    pub fn posted(&self) -> &[Message] {
+        &self.posted
+    }
+
+    /// Whether a part that was not seen in the room may be there, or may still arrive.
+    pub fn is_in_doubt(&self) -> bool {
+        self.parts.front().is_some_and(|part| part.doubt.is_some())
+    }
+
+    /// The error of the part that comes next, and with it what is left.
+    fn into_error(self, error: Error) -> Error {
+        let said = self.posted.len();
+        let error = match said {
+            0 => error,
+            _ => {
+                let count = said + self.parts.len();
+                let text = format!("{said} of {count} parts of the message are in the room, then: {error}");
+                error.sent_in_part(text)
+            }
+        };
+        error.with_detail(self)
+    }
+}
+
+impl Error {
+    /// What is left of a message that [`post`](crate::Room::post) could not confirm, for [`Agent::repost`]. `None` for
+    /// all other errors.
+    pub fn unsent(&self) -> Option<&Unsent> {
+        self.detail()
+    }
+}
+
+impl Agent {
+    /// Posts what is left of a message that could not be confirmed, without ever saying anything twice: looks in the
+    /// room first, waits until what was sent before cannot arrive any more, and sends only what is not there. Returns all
+    /// parts, also those that were there.
+    ///
+    /// A connection that broke here may live on in the network, and deliver late. The server ends its session when it
+    /// has heard nothing for `pingInterval` and `pingTimeout`, usually 45 s: that is the longest this waits (and 2
+    /// minutes if the server has other ideas), besides what [`post`](crate::Room::post) takes.
+    ///
+    /// If the error was a [`Timeout`](crate::ErrorKind::Timeout), the server took the message and has not shown it. It is
+    /// looked for and then sent again. Should it come late nevertheless, both have the same `post_id` in their metadata.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// let posted = match room.post("order 17: two crabs, please") {
+    ///     Ok(posted) => posted,
+    ///     Err(error) => match error.unsent() {
+    ///         Some(unsent) => agent.repost(unsent)?,
+    ///         None => return Err(error),
+    ///     },
+    /// };
+    /// # let _ = posted;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Room::post`](crate::Room::post), with what is left now.
+    pub fn repost(&self, unsent: &Unsent) -> Result<Posted> {
+        self.post_parts(unsent.clone())
+    }
+
+    pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Posted> {
+        let parts = self.options().long_messages.apply(&message)?.unwrap_or_else(|| vec![message]);
+        self.post_parts(Unsent::new(room, parts))
+    }
+
+    fn post_parts(&self, mut unsent: Unsent) -> Result<Posted> {
+        let mut pause = Duration::ZERO;
+        let _turn = match unsent.parts.len() {
+            0 | 1 => None,
+            _ => match self.long_turn() {
+                Ok(turn) => Some(turn),
+                Err(error) => return Err(unsent.into_error(error)),
+            },
+        };
+        while let Some(part) = unsent.parts.front_mut() {
+            if !pause.is_zero() {
+                self.session().pause(pause);
+            }
+            pause = self.options().long_messages.pause();
+            match self.post_part(&unsent.room, part) {
+                Ok(message) => {
+                    unsent.posted.push(message);
+                    unsent.parts.pop_front();
+                }
+                Err(Failed { error, doubt }) => {
+                    part.doubt = doubt;
+                    return Err(unsent.into_error(error));
+                }
+            }
+        }
+        let mut posted = unsent.posted.into_iter();
+        let first = posted.next().ok_or_else(|| Error::invalid("the message has no text"))?;
+        Ok(Posted { first, rest: posted.collect() })
+    }
+
+    fn post_part(&self, room: &AgencyId, part: &Part) -> Result<Message, Failed> {
+        let Inner { session, client, me, delivery, options, marks, .. } = &*self.inner;
+        let (since, dm) = delivery.position(room);
+        let post = Post {
+            session,
+            client,
+            me,
+            room,
+            message: &part.message,
+            mark: &part.mark,
+            since,
+            dm,
+            marks,
+            send_timeout: options.send_timeout,
+            echo_timeout: options.post_timeout,
+        };
+        match &part.doubt {
+            Some(doubt) => post.resume(doubt),
+            None => post.run(),
+        }
+    }
+}

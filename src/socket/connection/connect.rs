@@ -1,0 +1,417 @@
+//! From a host name to a link whose CONNECT has been answered.
+
+use std::time::{Duration, Instant};
+
+use tungstenite::{Message, Utf8Bytes, WebSocket};
+
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::{ApiUrl, CancelToken, Dialer, Secrets, Stream};
+use crate::socket::connection::{Inbound, Link, LinkEnd, SendFailure};
+use crate::socket::protocol::engine_io::{self, Frame, Handshake};
+use crate::socket::protocol::socket_io::{self, Recovery, Reply};
+use crate::socket::transport::choice::{Memory, Transport, polling_may_cure};
+use crate::socket::transport::polling::receive;
+use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
+use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
+
+/// Where to connect, and how.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) dialer: Dialer,
+    pub(crate) url: ApiUrl,
+    pub(crate) user_agent: String,
+    /// DNS, TCP, TLS, upgrade and open packet together; then once more for the answer to CONNECT, for which the
+    /// official client would wait for ever.
+    pub(crate) dial_timeout: Duration,
+    pub(crate) transport: Transport,
+    /// What is taken out of everything that the server says.
+    pub(crate) secrets: Secrets,
+}
+
+/// What a WebSocket gets of the time before polling is tried, at most.
+const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
+/// What may come before the answer to CONNECT.
+const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
+/// The same when the server was asked to replay what was missed: it does so before it answers.
+const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
+/// WebSocket pings that may come before the open packet.
+const MAX_EARLY_PINGS: usize = 100;
+
+#[derive(Clone, Copy)]
+struct Early {
+    items: usize,
+    bytes: usize,
+}
+
+/// A link that may be used.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    pub(crate) link: Link,
+    /// What came before the CONNECT reply and along with it.
+    pub(crate) early: Vec<Inbound>,
+    /// The ids of the session. With a `pid` it can be taken up again after a loss.
+    pub(crate) reply: Reply,
+    /// The server has taken the lost session up again: `early` begins with what was missed.
+    pub(crate) recovered: bool,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub(crate) enum ConnectFailure {
+    /// A CONNECT_ERROR, or a status of the upgrade, that names the token or the session.
+    Refused(Error),
+    /// The server says no for a reason of its own: it is busy, it restarts, it is full.
+    Trouble(Error),
+    Failed(Error),
+}
+
+impl ConnectFailure {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            ConnectFailure::Refused(error)
+            | ConnectFailure::Trouble(error)
+            | ConnectFailure::Failed(error) => error,
+        }
+    }
+}
+
+impl ConnectFailure {
+    /// The server did not get to say anything.
+    pub(crate) fn is_of_the_network(&self) -> bool {
+        matches!(self, ConnectFailure::Failed(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout))
+    }
+}
+
+impl From<Error> for ConnectFailure {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Unauthorized => ConnectFailure::Refused(error),
+            ErrorKind::Forbidden if error.server_message().is_some_and(is_about_credentials) => {
+                ConnectFailure::Refused(error)
+            }
+            ErrorKind::Forbidden => ConnectFailure::Trouble(error),
+            _ => ConnectFailure::Failed(error),
+        }
+    }
+}
+
+/// Dials, upgrades, and joins the main namespace with `auth`, a JSON object. `cancel` lets another thread end it.
+///
+/// `recovery` asks the server to take a lost session up again. Ask once a loss: what the server replays is bounded
+/// here, and a replay that is too large fails every time.
+pub(crate) fn connect(
+    target: &Target,
+    auth: &str,
+    recovery: Option<&Recovery>,
+    memory: &Memory,
+    cancel: &CancelToken,
+) -> Result<Connected, ConnectFailure> {
+    let hello = socket_io::encode_connect(auth, recovery)?;
+    let link = open(target, memory, cancel)?;
+
+    link.send(hello.into()).map_err(|failure| match failure {
+        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
+            broke(end, &target.secrets)
+        }
+        SendFailure::Refused(error) => error,
+    })?;
+    let (reply, early) = await_reply(
+        &link,
+        deadline::after(target.dial_timeout),
+        if recovery.is_some() { EARLY_REPLAY } else { EARLY },
+        &target.secrets,
+    )?;
+    link.confirm(u64::MAX);
+    let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
+    Ok(Connected { link, early, reply, recovered })
+}
+
+/// A link, by whichever transport can be had.
+fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> {
+    let deadline = deadline::after(target.dial_timeout);
+    match target.transport {
+        Transport::WebSocket => open_websocket(target, deadline, cancel).map_err(|(error, _)| error),
+        Transport::Polling => open_polling(target, deadline, cancel),
+        Transport::Auto if memory.prefers_polling() => {
+            open_polling(target, deadline, cancel).inspect_err(|error| {
+                // Somebody was there and did not want it.
+                if error.status().is_some() {
+                    memory.forget();
+                }
+            })
+        }
+        Transport::Auto => {
+            let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
+            let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
+                Ok(link) => {
+                    memory.forget();
+                    return Ok(link);
+                }
+                Err(failure) => failure,
+            };
+            if !curable || cancel.is_cancelled() {
+                return Err(error);
+            }
+            crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
+            match open_polling(target, deadline, cancel) {
+                Ok(link) => {
+                    memory.polling_works();
+                    Ok(link)
+                }
+                // The server's own word, which an upgrade does not always get.
+                Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
+                Err(other) if other.retry_after() > error.retry_after() => Err(other),
+                // Else the first trouble is the one to look at.
+                Err(other) => {
+                    crate::logging::debug!("long-polling is no way either: {other}");
+                    Err(error)
+                }
+            }
+        }
+    }
+}
+
+/// Whether polling may do better comes along with the error.
+fn open_websocket(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link, (Error, bool)> {
+    let mut stream =
+        target.dialer.dial_cancellable(&target.url, deadline, cancel).map_err(|error| (error, false))?;
+    stream.wire_mut().set_deadline(Some(deadline));
+    let judged = |error: Error| {
+        let curable = polling_may_cure(&error);
+        (error, curable)
+    };
+    let mut ws = upgrade(stream, target).map_err(judged)?;
+    let text = first_text(&mut ws).map_err(judged)?;
+    let Ok(Frame::Open(json)) = engine_io::decode(&text) else {
+        return Err((Error::protocol("the server's first message is not an open packet"), false));
+    };
+    Handshake::parse(json).and_then(|handshake| Link::new(ws, handshake)).map_err(|error| (error, false))
+}
+
+fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link> {
+    Link::polling(receive::open(target, deadline, cancel)?)
+}
+
+fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
+    for _ in 0..MAX_EARLY_PINGS {
+        match ws.read() {
+            Ok(Message::Text(text)) => return Ok(text),
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            Ok(_) => break,
+            Err(_) if ws.get_ref().frames.saw_http() => {
+                return Err(Error::protocol(rejected_after_upgrade()));
+            }
+            Err(error) => return Err(no_open_packet(&error)),
+        }
+    }
+    Err(Error::protocol("the server's first message is not an open packet"))
+}
+
+/// Reads until CONNECT is answered. Pings are answered all the while.
+fn await_reply(
+    link: &Link,
+    deadline: Instant,
+    limit: Early,
+    secrets: &Secrets,
+) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
+    let mut early = Vec::new();
+    let mut end = link.drain(&mut early).err();
+    let (mut counted, mut bytes) = (0, 0);
+    loop {
+        for inbound in early.iter().skip(counted) {
+            match inbound {
+                Inbound::Event(event) => bytes += event.size(),
+                Inbound::Ack(..) => {}
+                Inbound::Refused(json) => {
+                    let error = refused_connect(json, secrets);
+                    return Err(match error.kind() {
+                        ErrorKind::Unauthorized => ConnectFailure::Refused(error),
+                        _ => ConnectFailure::Trouble(error),
+                    });
+                }
+                Inbound::Connected(reply) => {
+                    let reply = reply.clone();
+                    check_reply(&reply)?;
+                    // What ended the link right behind it comes up again in its first turn.
+                    early.retain(|inbound| matches!(inbound, Inbound::Event(_)));
+                    return Ok((reply, early));
+                }
+            }
+        }
+        counted = early.len();
+        if let Some(end) = end {
+            return Err(broke(end, secrets).into());
+        }
+        if counted > limit.items || bytes > limit.bytes {
+            return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
+        }
+        remaining(deadline, "the server did not answer the Socket.IO CONNECT in time")?;
+        end = link.turn(Some(deadline), &mut early).err();
+    }
+}
+
+fn check_reply(reply: &Reply) -> Result<()> {
+    match reply.sid {
+        Some(_) => Ok(()),
+        None => Err(Error::protocol(
+            "the server's CONNECT reply has no session id: it seems to speak an older Socket.IO (v2)",
+        )),
+    }
+}
+
+fn broke(end: LinkEnd, secrets: &Secrets) -> Error {
+    let end = end.without(secrets);
+    Error::new(
+        ErrorKind::Connect,
+        format!("the connection broke during the handshake: {}: {}", end.reason, end.detail),
+    )
+}
+
+fn no_open_packet(error: &tungstenite::Error) -> Error {
+    match error {
+        tungstenite::Error::Io(io) if matches!(io.kind(), std::io::ErrorKind::TimedOut) => {
+            Error::timeout("the server did not send its open packet in time")
+        }
+        _ => Error::new(ErrorKind::Connect, format!("the connection broke before the open packet: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::settings::{ProxyChoice, TlsSettings};
+
+    /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
+    fn connect_to(
+        recovery: Option<&Recovery>,
+        before: Vec<String>,
+        reply: &str,
+    ) -> (Result<Connected, ConnectFailure>, String) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let reply = reply.to_owned();
+        let server = std::thread::spawn(move || {
+            let mut peer = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            peer.send(Message::text(r#"0{"sid":"engine"}"#)).unwrap();
+            let hello = peer.read().unwrap().into_text().unwrap().to_string();
+            // The client may leave when it has heard enough.
+            let _ = before.into_iter().chain([reply]).try_for_each(|text| peer.send(Message::text(text)));
+            let _ = peer.read();
+            hello
+        });
+        let target = Target {
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct).unwrap(),
+            url: ApiUrl::parse(&url).unwrap(),
+            user_agent: "test".to_owned(),
+            dial_timeout: Duration::from_secs(5),
+            transport: Transport::WebSocket,
+            secrets: Secrets::default(),
+        };
+        let connected =
+            connect(&target, r#"{"token":"t"}"#, recovery, &Memory::default(), &CancelToken::default());
+        if let Ok(connected) = &connected {
+            connected.link.cut();
+        }
+        (connected, server.join().unwrap())
+    }
+
+    #[test]
+    fn b55_a_name_look_up_that_hangs_is_under_the_deadline() {
+        let (answer, question) = std::sync::mpsc::channel();
+        let question = std::sync::Mutex::new(question);
+        let resolve = move |_: &str, _| question.lock().unwrap().recv().map_err(std::io::Error::other);
+        let target = Target {
+            dialer: Dialer::new(&TlsSettings::default(), &ProxyChoice::Direct)
+                .unwrap()
+                .with_resolver(resolve),
+            url: ApiUrl::parse("http://slow.example").unwrap(),
+            user_agent: "test".to_owned(),
+            dial_timeout: Duration::from_millis(500),
+            transport: Transport::Auto,
+            secrets: Secrets::default(),
+        };
+        let dial = |cancel: &CancelToken| {
+            let started = Instant::now();
+            let failure = connect(&target, "{}", None, &Memory::default(), cancel).unwrap_err();
+            (failure.into_error(), started.elapsed())
+        };
+        let (error, took) = dial(&CancelToken::default());
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let cancel = CancelToken::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| cancel.cancel());
+            let (error, _) = dial(&cancel);
+            assert!(matches!(error.kind(), ErrorKind::Closed | ErrorKind::Timeout), "{error}");
+        });
+        drop(answer);
+    }
+
+    fn recovery() -> Recovery {
+        Recovery { pid: "secret".into(), offset: "last".into() }
+    }
+
+    fn arguments(early: &[Inbound]) -> Vec<String> {
+        let args = |inbound: &Inbound| match inbound {
+            Inbound::Event(event) => event.args().to_owned(),
+            other => panic!("{other:?}"),
+        };
+        early.iter().map(args).collect()
+    }
+
+    #[test]
+    fn t51_the_public_id_is_the_one_of_the_namespace() {
+        let (connected, hello) = connect_to(None, vec![], r#"40{"sid":"public","pid":"private"}"#);
+        let connected = connected.unwrap();
+        assert_eq!(hello, r#"40{"token":"t"}"#);
+        assert_eq!(connected.reply.sid.as_deref(), Some("public"));
+        assert_eq!(connected.reply.pid.as_deref(), Some("private"));
+        assert!(!connected.recovered);
+    }
+
+    #[test]
+    fn t109_a_lost_session_is_taken_up_again() {
+        let missed = (0..1000).map(|n| format!(r#"42["m",{n},"offset-{n}"]"#)).collect();
+        let (connected, hello) = connect_to(Some(&recovery()), missed, r#"40{"sid":"same","pid":"secret"}"#);
+        let connected = connected.unwrap();
+        let hello: serde_json::Value = serde_json::from_str(hello.strip_prefix("40").unwrap()).unwrap();
+        assert_eq!(hello, serde_json::json!({"token": "t", "pid": "secret", "offset": "last"}));
+        assert!(connected.recovered);
+        let early = arguments(&connected.early);
+        assert_eq!((early.len(), early[999].as_str()), (1000, r#"999,"offset-999""#));
+    }
+
+    #[test]
+    fn t109_a_session_that_is_gone_begins_anew() {
+        let (connected, _) = connect_to(Some(&recovery()), vec![], r#"40{"sid":"new","pid":"other"}"#);
+        assert!(!connected.unwrap().recovered);
+        let (connected, _) = connect_to(Some(&recovery()), vec![], r#"40{"sid":"new"}"#);
+        assert!(!connected.unwrap().recovered, "the server has turned recovery off");
+    }
+
+    #[test]
+    fn a_replay_is_bounded() {
+        let endless = (0..20_000).map(|n| format!(r#"42["m",{n}]"#)).collect();
+        let (connected, _) = connect_to(Some(&recovery()), endless, r#"40{"sid":"same","pid":"secret"}"#);
+        let error = connected.unwrap_err().into_error();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
+    }
+
+    #[test]
+    fn keys_of_the_credentials_win() {
+        let frame = |auth| socket_io::encode_connect(auth, Some(&recovery()));
+        assert_eq!(frame(r#"{"pid":"mine"}"#).unwrap(), r#"40{"offset":"last","pid":"mine"}"#);
+        assert_eq!(frame("{}").unwrap(), r#"40{"offset":"last","pid":"secret"}"#);
+        assert_eq!(frame("[]").unwrap_err().kind(), ErrorKind::Invalid);
+    }
+
+    #[test]
+    fn wants_a_session_id() {
+        assert!(check_reply(&Reply::parse(r#"{"sid":"abc","pid":"x"}"#)).is_ok());
+        for bad in ["", "{}", r#"{"sid":""}"#, "[]", r#"{"sid":7}"#, "{"] {
+            assert!(check_reply(&Reply::parse(bad)).is_err(), "{bad}");
+        }
+    }
+}

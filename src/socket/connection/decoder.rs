@@ -1,0 +1,453 @@
+//! Transport and decoder of one link: everything that happens under the link's lock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Bytes, Message, Utf8Bytes};
+
+use crate::deadline;
+use crate::error::Error;
+use crate::net::ReadBuffer;
+use crate::socket::connection::liveness::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
+use crate::socket::connection::{Arrivals, Inbound, LinkEnd, reason};
+use crate::socket::protocol::engine_io::{self, Frame};
+use crate::socket::protocol::event::{AckArgs, Complete, Outline, Partial, RawEvent};
+use crate::socket::protocol::socket_io::{self, Kind, Reply};
+use crate::socket::transport::packet_stream::{Incoming, Pipe};
+use crate::socket::transport::polling::receive::Poll;
+
+/// How long the other side of a link that slept may take to show that it is alive.
+pub(crate) const PROBE: Duration = Duration::from_secs(5);
+
+/// How many packets are taken apart before those who wait for them get their turn: one body of long-polling may hold
+/// millions.
+const MOST_PACKETS: usize = 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    pipe: Pipe,
+    partial: Option<Partial>,
+    /// Attachments that do not come end the link.
+    partial_since: Instant,
+    /// There was more than one turn takes.
+    more: bool,
+    pong_due: bool,
+    arrivals: Arc<Arrivals>,
+    /// How many events had been sent when the last pong went out. A server sends its next ping only after it.
+    sent_before_pong: Option<u64>,
+    /// Frames since the last turn that carry nothing.
+    idle_frames: u32,
+    /// The public id of this session, once the server has said it.
+    sid: Option<Box<str>>,
+    pulse: Pulse,
+    flood: Flood,
+    clock: Clock,
+    /// Until when a sign of life has to come, after the machine slept.
+    probe: Option<Instant>,
+    /// We have said goodbye: nothing is sent any more, but the answer is still read.
+    closing: bool,
+    end: Option<LinkEnd>,
+}
+
+impl Channel {
+    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock, arrivals: Arc<Arrivals>) -> Self {
+        let now = Instant::now();
+        Channel {
+            pipe,
+            partial: None,
+            partial_since: now,
+            more: false,
+            pong_due: false,
+            arrivals,
+            sent_before_pong: None,
+            idle_frames: 0,
+            sid: None,
+            pulse: Pulse::new(silence, now),
+            flood: Flood::new(now),
+            clock,
+            probe: None,
+            closing: false,
+            end: None,
+        }
+    }
+
+    /// Takes over what was read from the socket.
+    pub(crate) fn feed(&mut self, buffer: &mut ReadBuffer) -> Result<(), LinkEnd> {
+        let Some(wire) = self.pipe.wire_mut() else { return Ok(()) };
+        wire.feed_from(buffer).map_err(|error| LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string()))
+    }
+
+    /// The socket has nothing more. Polling goes on with another one, unless an answer was on its way.
+    pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        if let Some(wire) = self.pipe.wire_mut() {
+            wire.end();
+        }
+        self.decode(into)?;
+        if self.pipe.is_polling() && !self.closing {
+            return Ok(());
+        }
+        Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
+    }
+
+    /// Polling: see [`Poll`].
+    pub(crate) fn poll_mut(&mut self) -> Option<&mut Poll> {
+        match &mut self.pipe {
+            Pipe::Polling(poll) => Some(poll),
+            Pipe::WebSocket(_) => None,
+        }
+    }
+
+    /// Why nothing can be sent any more, if so.
+    pub(crate) fn over(&mut self) -> Option<LinkEnd> {
+        if let Some(end) = &self.end {
+            return Some(end.clone());
+        }
+        if self.closing {
+            return Some(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
+        }
+        if !self.pipe.can_write() {
+            return Some(LinkEnd::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
+        }
+        self.write_failed()
+    }
+
+    /// Whether somebody may be waiting for a sign of life, or for the end.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.probe.is_some() || self.end.is_some()
+    }
+
+    /// What ended the link, for whoever reads.
+    pub(crate) fn end(&self) -> Option<LinkEnd> {
+        self.end.clone()
+    }
+
+    /// The link is over. The first reason is the one that counts.
+    pub(crate) fn set_end(&mut self, end: LinkEnd) -> LinkEnd {
+        self.probe = None;
+        self.end.get_or_insert(end).clone()
+    }
+
+    /// TLS and WebSocket both swallow failed writes; the lowest stream remembers them.
+    fn write_failed(&mut self) -> Option<LinkEnd> {
+        let kind = self.pipe.write_failure()?;
+        Some(self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"))))
+    }
+
+    /// How many bytes of a WebSocket the operating system has taken from us.
+    pub(crate) fn written(&self) -> u64 {
+        self.pipe.written()
+    }
+
+    /// WebSocket only: a poll cannot carry anything.
+    pub(crate) fn write(&mut self, message: Message) -> Result<(), LinkEnd> {
+        let Pipe::WebSocket(framed) = &mut self.pipe else { return Ok(()) };
+        let written = framed.write(message);
+        if let Some(end) = self.write_failed() {
+            return Err(end);
+        }
+        written.map_err(|error| self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
+    }
+
+    /// As [`write`](Channel::write), but waits for nothing: what the system does not take at once is kept. True if there is
+    /// something to [`flush`](Channel::flush).
+    pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, LinkEnd> {
+        self.set_patient(false);
+        let written = self.write(message);
+        self.set_patient(true);
+        written.map(|()| self.has_overflow())
+    }
+
+    fn set_patient(&mut self, patient: bool) {
+        if let Some(wire) = self.pipe.wire_mut() {
+            wire.set_patient(patient);
+        }
+    }
+
+    pub(crate) fn has_overflow(&mut self) -> bool {
+        self.pipe.wire_mut().is_some_and(|wire| wire.has_overflow())
+    }
+
+    /// Writes what was kept.
+    pub(crate) fn flush(&mut self) -> Result<(), LinkEnd> {
+        let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        flushed.map_err(|error| {
+            self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+        })
+    }
+
+    /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
+    /// there is nothing to leave any more.
+    pub(crate) fn say_goodbye(&mut self, deadline: Instant) -> bool {
+        if self.over().is_some() {
+            return false;
+        }
+        if let Some(wire) = self.pipe.wire_mut() {
+            // Nothing is more urgent any more.
+            let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
+        }
+        if self.arrivals.unconfirmed() > 0 {
+            // A server that hangs up on its own after the next packet has answered this.
+            self.ping();
+        }
+        let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
+        if let Pipe::WebSocket(framed) = &mut self.pipe {
+            framed.close();
+        }
+        self.closing = true;
+        true
+    }
+
+    /// If the machine was suspended, asks the other side whether it is still there. Until it says something, nothing
+    /// is sent: on a dead link it would be lost. With polling nothing can be: what is sent is answered.
+    pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
+        if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
+            self.probe = Some(deadline::after(PROBE));
+            self.ping();
+        }
+        self.probe
+    }
+
+    /// As [`probe_after_sleep`](Channel::probe_after_sleep), for a thread that must not wait for the peer to read.
+    pub(crate) fn probe_without_waiting(&mut self) -> Option<Instant> {
+        self.set_patient(false);
+        let probe = self.probe_after_sleep();
+        self.set_patient(true);
+        probe
+    }
+
+    /// WebSocket: asks for a sign of life, which also tells how much has arrived. What goes wrong here is seen by
+    /// whoever reads.
+    pub(crate) fn ping(&mut self) {
+        let number = self.arrivals.sent().to_string();
+        let _ = self.write(Message::Ping(number.into()));
+    }
+
+    /// When whoever reads has to come back even if nothing comes.
+    ///
+    /// # Errors
+    /// When the other side has been silent for too long, in one way or another.
+    pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, LinkEnd> {
+        let mut due = self.pulse.check(now).map_err(|dead| match dead {
+            Dead::Silent => LinkEnd::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
+            Dead::TooSlow => LinkEnd::new(reason::TRANSPORT_ERROR, "a message took longer than a minute"),
+        })?;
+        if let Some(probe) = self.probe {
+            if now >= probe {
+                return Err(unanswered_probe());
+            }
+            due = due.min(probe);
+        }
+        if let Some(pause) = self.pipe.due() {
+            due = due.min(pause);
+        }
+        if self.partial.is_some() {
+            let end = self.partial_since + LONGEST_MESSAGE;
+            if now >= end {
+                return Err(LinkEnd::new(reason::PARSE_ERROR, "attachments did not come"));
+            }
+            due = due.min(end);
+        }
+        Ok(due)
+    }
+
+    /// Whether there is something to [`decode`](Channel::decode) without a read.
+    pub(crate) fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// Takes apart what is buffered, up to a limit, and answers pings if the transport can do so at once.
+    pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let (before, read_before) = (into.len(), self.pipe.bytes_read());
+        let mut packets = 0;
+        self.more = false;
+        let result = loop {
+            if packets >= MOST_PACKETS {
+                self.more = true;
+                break Ok(());
+            }
+            packets += 1;
+            match self.pipe.next() {
+                Ok(Some(packet)) => {
+                    if let Err(end) = self.accept(packet, into) {
+                        break Err(end);
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(end) => break Err(end),
+            }
+        };
+        let read = self.pipe.bytes_read() - read_before;
+        detach_if_sparse(into.get_mut(before..).unwrap_or_default(), read);
+        if let Some(number) = self.pipe.take_confirmed() {
+            self.arrivals.confirm(number);
+        }
+        if result.is_ok() && !self.pipe.is_polling() && self.take_pong() {
+            self.write(Message::text(engine_io::PONG))?;
+            self.sent_before_pong = Some(self.arrivals.sent());
+        }
+        if let Some(end) = self.write_failed() {
+            return Err(end);
+        }
+        result?;
+
+        let now = Instant::now();
+        let (seen, partial) = self.pipe.take_seen();
+        self.pulse.heard(seen, partial, now);
+        if seen.messages > 0 || seen.controls > 0 {
+            self.probe = None;
+        }
+        let idle = std::mem::take(&mut self.idle_frames).saturating_add(seen.controls);
+        if self.flood.add(idle, now) {
+            self.pipe.say_why(Some(CloseCode::Policy));
+            return Err(LinkEnd::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
+        }
+        Ok(())
+    }
+
+    /// Whether a ping has to be answered now.
+    pub(crate) fn take_pong(&mut self) -> bool {
+        std::mem::take(&mut self.pong_due) && self.over().is_none()
+    }
+
+    fn accept(&mut self, packet: Incoming, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let accepted = match packet {
+            Incoming::Text(text) => self.accept_text(text, into),
+            Incoming::Binary(bytes) => self.accept_binary(bytes, into),
+        };
+        accepted.inspect_err(|_| self.pipe.say_why(None))
+    }
+
+    fn accept_binary(&mut self, bytes: Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let Some(partial) = &mut self.partial else {
+            return Err(LinkEnd::new(reason::PARSE_ERROR, "binary data without a header"));
+        };
+        if partial.push(bytes).map_err(malformed)? {
+            self.finish_partial(into)?;
+        }
+        Ok(())
+    }
+
+    fn accept_text(&mut self, text: Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        // Nearly always.
+        if self.partial.is_none()
+            && let Some(outline) = Outline::of_plain(&text)
+        {
+            into.push(Inbound::Event(RawEvent::plain(text, outline)));
+            return Ok(());
+        }
+        match engine_io::decode(&text) {
+            Ok(Frame::Message(packet)) => self.accept_packet(&text, packet, into),
+            Ok(Frame::Ping(_)) => {
+                // One pong answers any number of pings that came together.
+                if !std::mem::replace(&mut self.pong_due, true)
+                    && let Some(sent) = self.sent_before_pong.take()
+                {
+                    self.arrivals.confirm(sent);
+                }
+                self.idle_frames = self.idle_frames.saturating_add(1);
+                Ok(())
+            }
+            Ok(Frame::Pong | Frame::Upgrade | Frame::Noop) => {
+                self.idle_frames = self.idle_frames.saturating_add(1);
+                Ok(())
+            }
+            Ok(Frame::Close) => Err(LinkEnd::told(reason::TRANSPORT_CLOSE)),
+            Ok(Frame::Open(_)) => Err(LinkEnd::new(reason::PARSE_ERROR, "a second open packet")),
+            Err(error) => Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
+        }
+    }
+
+    fn accept_packet(
+        &mut self,
+        frame: &Utf8Bytes,
+        text: &str,
+        into: &mut Vec<Inbound>,
+    ) -> Result<(), LinkEnd> {
+        if self.partial.is_some() {
+            return Err(LinkEnd::new(reason::PARSE_ERROR, "text while attachments were due"));
+        }
+        let packet = socket_io::decode(text).map_err(malformed)?;
+        // Only the main namespace was joined. A query after the name is of Socket.IO v2.
+        let foreign = packet.namespace.split('?').next() != Some("/");
+        match packet.kind {
+            // Its attachments have to be taken off the wire, whoever it is for.
+            Kind::BinaryEvent | Kind::BinaryAck => {
+                let partial = Partial::new(frame, &packet, foreign);
+                let complete = partial.is_complete();
+                self.partial = Some(partial);
+                self.partial_since = Instant::now();
+                if complete {
+                    self.finish_partial(into)?;
+                }
+            }
+            _ if foreign => {}
+            // Nobody has asked for anything yet.
+            Kind::Ack if self.sid.is_none() => {}
+            Kind::Event => {
+                let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
+                into.push(Inbound::Event(event));
+            }
+            Kind::Ack => {
+                let args = AckArgs::new(packet.data).map_err(malformed)?;
+                into.push(Inbound::Ack(packet.id.unwrap_or_default(), args));
+            }
+            Kind::Connect => self.accept_reply(Reply::parse(packet.data), into)?,
+            Kind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
+            Kind::Disconnect => {
+                return Err(LinkEnd::told(reason::SERVER_DISCONNECT));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same answer twice is nothing; another one means that the server has forgotten the session we know.
+    fn accept_reply(&mut self, reply: Reply, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        match &self.sid {
+            Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),
+            Some(_) => Err(LinkEnd::new(reason::PARSE_ERROR, "the server began another session")),
+            None => {
+                self.sid.clone_from(&reply.sid);
+                into.push(Inbound::Connected(reply));
+                Ok(())
+            }
+        }
+    }
+
+    fn finish_partial(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+        let Some(partial) = self.partial.take() else { return Ok(()) };
+        match partial.finish().map_err(malformed)? {
+            Complete::Event(event) => into.push(Inbound::Event(event)),
+            Complete::Ack(id, args) if self.sid.is_some() => into.push(Inbound::Ack(id, args)),
+            Complete::Ack(..) => {}
+            Complete::Foreign => {}
+        }
+        Ok(())
+    }
+}
+
+/// Events share the memory of the read that they came in. One that waits in a queue counts its own bytes only, so it must
+/// not keep much more than these: events that are a small part of what was read get memory of their own.
+fn detach_if_sparse(events: &mut [Inbound], read: u64) {
+    let kept = |inbound: &Inbound| match inbound {
+        Inbound::Event(event) => event.frame_len() as u64,
+        _ => 0,
+    };
+    if events.iter().map(kept).sum::<u64>() * 2 >= read {
+        return;
+    }
+    for inbound in events {
+        if let Inbound::Event(event) = inbound {
+            event.detach();
+        }
+    }
+}
+
+fn malformed(error: Error) -> LinkEnd {
+    LinkEnd::new(reason::PARSE_ERROR, error.to_string())
+}
+
+pub(crate) fn unanswered_probe() -> LinkEnd {
+    LinkEnd::new(reason::PING_TIMEOUT, "the server gave no sign of life after the computer had slept")
+}

@@ -1,0 +1,265 @@
+//! Whether the other side is still alive: what counts as a sign of life, and when to give up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::socket::transport::websocket::frame_scanner::Seen;
+
+/// No single message may take longer than this.
+pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);
+/// A message under way counts as life while this much comes in each window.
+const PROGRESS: usize = 1024;
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Why the link is dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dead {
+    /// Nothing complete came for too long.
+    Silent,
+    /// One message took too long.
+    TooSlow,
+}
+
+/// Signs of life are complete messages and control frames. Bytes of a message that is still on its way count only
+/// while they come at a rate, and not for ever: a drip of bytes must not keep a dead link alive.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    silence: Duration,
+    last_whole: Instant,
+    partial: Option<Partial>,
+}
+
+#[derive(Debug)]
+struct Partial {
+    since: Instant,
+    window: Instant,
+    bytes: usize,
+    bytes_before: usize,
+}
+
+impl Pulse {
+    pub(crate) fn new(silence: Duration, now: Instant) -> Self {
+        Pulse { silence, last_whole: now, partial: None }
+    }
+
+    /// Notes what was read. `partial`: something is still on its way.
+    pub(crate) fn heard(&mut self, seen: Seen, partial: bool, now: Instant) {
+        if seen.messages > 0 || seen.controls > 0 {
+            self.last_whole = now;
+        }
+        if !partial {
+            self.partial = None;
+            return;
+        }
+        match &mut self.partial {
+            // A control frame may come in the middle of a message.
+            Some(partial) if seen.messages == 0 => {
+                partial.roll(now);
+                partial.bytes += seen.bytes;
+            }
+            slot => *slot = Some(Partial { since: now, window: now, bytes: seen.bytes, bytes_before: 0 }),
+        }
+    }
+
+    /// When to look again if nothing comes until then.
+    ///
+    /// # Errors
+    /// When it is too late.
+    pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, Dead> {
+        let silent = self.last_whole + self.silence;
+        let Some(partial) = &mut self.partial else {
+            return if now < silent { Ok(silent) } else { Err(Dead::Silent) };
+        };
+        partial.roll(now);
+        let end = partial.since + LONGEST_MESSAGE;
+        if now >= end {
+            Err(Dead::TooSlow)
+        } else if now < silent {
+            Ok(silent.min(end))
+        } else if partial.bytes.max(partial.bytes_before) >= PROGRESS {
+            Ok((partial.window + WINDOW).min(end))
+        } else {
+            Err(Dead::Silent)
+        }
+    }
+}
+
+impl Partial {
+    /// Begins a new window when the last one is over.
+    fn roll(&mut self, now: Instant) {
+        let age = now.saturating_duration_since(self.window);
+        if age >= WINDOW {
+            self.bytes_before = if age < 2 * WINDOW { self.bytes } else { 0 };
+            self.bytes = 0;
+            self.window = now;
+        }
+    }
+}
+
+/// More control frames than this each second, for so many seconds in a row, are an attack or a bug.
+const MAX_CONTROLS: u32 = 1000;
+const FLOOD: u32 = 5;
+
+/// Counts frames that carry nothing.
+#[derive(Debug)]
+pub(crate) struct Flood {
+    second: Instant,
+    count: u32,
+    seconds: u32,
+}
+
+impl Flood {
+    pub(crate) fn new(now: Instant) -> Self {
+        Flood { second: now, count: 0, seconds: 0 }
+    }
+
+    /// True when it has gone on for too long.
+    pub(crate) fn add(&mut self, count: u32, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.second);
+        if age >= Duration::from_secs(1) {
+            let flooded = self.count > MAX_CONTROLS && age < Duration::from_secs(2);
+            self.seconds = if flooded { self.seconds + 1 } else { 0 };
+            self.second = now;
+            self.count = 0;
+        }
+        self.count = self.count.saturating_add(count);
+        self.seconds >= FLOOD
+    }
+}
+
+/// A gap between the clocks that is larger means that the machine was suspended.
+const SUSPENDED: Duration = Duration::from_secs(10);
+
+/// Notices that the machine was asleep: the monotonic clock stands still meanwhile, the wall clock does not.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    monotonic: Instant,
+    wall: SystemTime,
+    /// Milliseconds added to the wall clock, so that a test can suspend the machine.
+    skew: Arc<AtomicU64>,
+}
+
+impl Clock {
+    pub(crate) fn new(skew: Arc<AtomicU64>) -> Self {
+        let mut clock = Clock { monotonic: Instant::now(), wall: SystemTime::UNIX_EPOCH, skew };
+        clock.wall = clock.wall();
+        clock
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now() + Duration::from_millis(self.skew.load(Ordering::Relaxed))
+    }
+
+    /// Whether the machine slept since the last call. A wall clock that was set forward looks the same.
+    pub(crate) fn slept(&mut self) -> bool {
+        let (monotonic, wall) = (Instant::now(), self.wall());
+        let awake = monotonic.saturating_duration_since(self.monotonic);
+        // Set back: nothing can be told from it.
+        let passed = wall.duration_since(self.wall).unwrap_or_default();
+        self.monotonic = monotonic;
+        self.wall = wall;
+        passed.saturating_sub(awake) > SUSPENDED
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const WHOLE: Seen = Seen { bytes: 2, messages: 1, controls: 0 };
+
+    fn some(bytes: usize) -> Seen {
+        Seen { bytes, messages: 0, controls: 0 }
+    }
+
+    #[test]
+    fn only_what_is_whole_is_a_sign_of_life() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(45 * SECOND, start);
+        assert_eq!(pulse.check(start), Ok(start + 45 * SECOND));
+        pulse.heard(WHOLE, false, start + 10 * SECOND);
+        assert_eq!(pulse.check(start + 54 * SECOND), Ok(start + 55 * SECOND));
+        // A control frame too.
+        pulse.heard(Seen { controls: 1, ..Seen::default() }, false, start + 54 * SECOND);
+        assert_eq!(pulse.check(start + 98 * SECOND), Ok(start + 99 * SECOND));
+        assert_eq!(pulse.check(start + 99 * SECOND), Err(Dead::Silent));
+    }
+
+    #[test]
+    fn b02_a_drip_does_not_keep_a_link_alive() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(45 * SECOND, start);
+        for second in 1..45 {
+            pulse.heard(some(50), true, start + second * SECOND);
+            assert!(pulse.check(start + second * SECOND).is_ok(), "{second}");
+        }
+        assert_eq!(pulse.check(start + 45 * SECOND), Err(Dead::Silent));
+    }
+
+    #[test]
+    fn b02_a_slow_message_gets_a_minute() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(20 * SECOND, start);
+        for second in 0..60 {
+            pulse.heard(some(150), true, start + second * SECOND);
+            let due = pulse.check(start + second * SECOND).unwrap();
+            assert!(due > start + second * SECOND && due <= start + 60 * SECOND, "{second}");
+        }
+        assert_eq!(pulse.check(start + 60 * SECOND), Err(Dead::TooSlow));
+        // Control frames in between do not prolong it, however often they come.
+        let mut pulse = Pulse::new(20 * SECOND, start);
+        for second in 0..60 {
+            pulse.heard(Seen { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
+            assert!(pulse.check(start + second * SECOND).is_ok(), "{second}");
+        }
+        assert_eq!(pulse.check(start + 60 * SECOND), Err(Dead::TooSlow));
+    }
+
+    #[test]
+    fn a_transfer_that_stalls_is_noticed() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(2 * SECOND, start);
+        pulse.heard(some(4000), true, start + SECOND);
+        let due = pulse.check(start + 3 * SECOND).unwrap();
+        assert_eq!(due, start + 11 * SECOND);
+        // The window before was good, this one is empty.
+        let due = pulse.check(due).unwrap();
+        assert_eq!(due, start + 21 * SECOND);
+        assert_eq!(pulse.check(due), Err(Dead::Silent));
+        // When it completes, everything begins anew.
+        let mut pulse = Pulse::new(2 * SECOND, start);
+        pulse.heard(some(4000), true, start + SECOND);
+        pulse.heard(WHOLE, true, start + 30 * SECOND);
+        assert_eq!(pulse.check(start + 30 * SECOND), Ok(start + 32 * SECOND));
+    }
+
+    #[test]
+    fn a_flood_has_to_last() {
+        let start = Instant::now();
+        let mut flood = Flood::new(start);
+        let run = |flood: &mut Flood, from: u32, count: u32, tenths: std::ops::Range<u32>| {
+            // To the end, even if it has been enough.
+            tenths.filter(|tenth| flood.add(count, start + from * SECOND + *tenth * SECOND / 10)).count() > 0
+        };
+        assert!(!run(&mut flood, 0, 5000, 0..45), "not yet five seconds");
+        assert!(!run(&mut flood, 10, 5000, 0..1), "a pause forgives");
+        assert!(!run(&mut flood, 11, 90, 0..200), "900 a second are many, but no flood");
+        assert!(run(&mut flood, 60, 150, 0..70));
+    }
+
+    #[test]
+    fn b_suspension_shows_between_the_clocks() {
+        let skew = Arc::new(AtomicU64::new(1_000_000));
+        let mut clock = Clock::new(Arc::clone(&skew));
+        assert!(!clock.slept());
+        skew.fetch_add(9_000, Ordering::Relaxed);
+        assert!(!clock.slept(), "a short nap");
+        skew.fetch_add(11_000, Ordering::Relaxed);
+        assert!(clock.slept());
+        assert!(!clock.slept(), "told once");
+        skew.fetch_sub(900_000, Ordering::Relaxed);
+        assert!(!clock.slept(), "a clock that was set back");
+    }
+}

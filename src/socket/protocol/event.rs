@@ -1,0 +1,546 @@
+//! An event as it came: name and argument text, not yet decoded.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use tungstenite::{Bytes, Utf8Bytes};
+
+use crate::error::{Error, Result};
+use crate::json;
+use crate::socket::protocol::socket_io;
+
+/// An event of the server as it came: a name and arguments in JSON. It holds the frame that it came in; nothing is
+/// copied until an argument is decoded.
+#[derive(Debug, Clone)]
+pub struct RawEvent {
+    frame: Utf8Bytes,
+    outline: Outline,
+    /// The arguments without lone surrogates, once that turned out to be needed.
+    repaired: OnceLock<Box<Option<Box<str>>>>,
+    rare: Option<Box<Rare>>,
+    /// Which link it came over: on another one its ack id means something else. 0 until it is filed.
+    pub(crate) generation: u64,
+}
+
+/// What few events have. Apart, because every event is moved from the reader to the queue to the consumer.
+#[derive(Debug, Clone, Default)]
+struct Rare {
+    /// The name, where it does not stand in the frame as it is.
+    name: Option<Box<str>>,
+    ack: Option<Arc<AckRequest>>,
+    attachments: Vec<Bytes>,
+}
+
+/// The server wants an answer to an event. Shared by the event's clones, so that there is one answer at most.
+#[derive(Debug)]
+struct AckRequest {
+    id: u64,
+    answered: AtomicBool,
+}
+
+/// Where everything stands in a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outline {
+    name: Span,
+    /// The whole array, and the part of it behind the name.
+    data: Span,
+    args: Span,
+}
+
+impl Outline {
+    /// That of a frame of Engine.IO that holds an event as servers write it: in the main namespace, wanting no ack.
+    #[inline]
+    pub(crate) fn of_plain(frame: &str) -> Option<Self> {
+        let data = frame.strip_prefix("42")?;
+        let (name, args) = socket_io::split_plain(data)?;
+        Some(Outline::of(frame, name, data, args))
+    }
+
+    fn of(frame: &str, name: &str, data: &str, args: &str) -> Self {
+        Outline { name: Span::of(frame, name), data: Span::of(frame, data), args: Span::of(frame, args) }
+    }
+}
+
+/// A part of a frame, which is far smaller than 4 GiB.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// `part` is a slice of `whole`: where does it stand? Offsets instead of references, so that the event owns its
+    /// frame.
+    fn of(whole: &str, part: &str) -> Self {
+        let Range { start, end } = range_in(whole, part);
+        let short = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Span { start: short(start), end: short(end) }
+    }
+
+    fn within(self, frame: &str) -> &str {
+        frame.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+impl RawEvent {
+    /// `data` is the array, a part of `frame`.
+    ///
+    /// # Errors
+    /// `Protocol` when the array does not begin with a name.
+    pub(crate) fn new(
+        frame: &Utf8Bytes,
+        data: &str,
+        ack: Option<u64>,
+        attachments: Vec<Bytes>,
+    ) -> Result<Self> {
+        let split = socket_io::split_event(data)?;
+        let (name, own_name) = match split.name {
+            Cow::Borrowed(name) => (name, None),
+            Cow::Owned(name) => ("", Some(name.into())),
+        };
+        let rare = (own_name.is_some() || ack.is_some() || !attachments.is_empty()).then(|| {
+            let ack = ack.map(|id| Arc::new(AckRequest { id, answered: AtomicBool::new(false) }));
+            Box::new(Rare { name: own_name, ack, attachments })
+        });
+        let outline = Outline::of(frame, name, data, split.args);
+        Ok(RawEvent { rare, ..RawEvent::plain(frame.clone(), outline) })
+    }
+
+    /// The outline is that of the frame, and there is nothing to know besides.
+    #[inline]
+    pub(crate) fn plain(frame: Utf8Bytes, outline: Outline) -> Self {
+        RawEvent { frame, outline, repaired: OnceLock::new(), rare: None, generation: 0 }
+    }
+
+    /// The event's name.
+    pub fn name(&self) -> &str {
+        let own = self.rare.as_ref().and_then(|rare| rare.name.as_deref());
+        own.unwrap_or_else(|| self.outline.name.within(&self.frame))
+    }
+
+    /// The arguments, separated by commas, as JSON text. Empty if there are none.
+    pub fn args(&self) -> &str {
+        self.outline.args.within(&self.frame)
+    }
+
+    fn ack(&self) -> Option<&AckRequest> {
+        self.rare.as_ref()?.ack.as_deref()
+    }
+
+    /// The same in memory of its own: a frame shares its memory with those that came along with it, and who keeps one
+    /// event should not keep them all.
+    pub(crate) fn on_its_own(mut self) -> Self {
+        self.detach();
+        self
+    }
+
+    /// See [`on_its_own`](RawEvent::on_its_own).
+    pub(crate) fn detach(&mut self) {
+        self.frame = Utf8Bytes::from(self.frame.as_str());
+    }
+
+    pub(crate) fn frame_len(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether the server waits for an answer: [`Raw::answer`](crate::agent::Raw::answer).
+    pub fn wants_answer(&self) -> bool {
+        self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
+    }
+
+    /// The id to answer under and the link to answer on, once.
+    ///
+    /// # Errors
+    /// `Invalid` when no answer is wanted, or there was one.
+    pub(crate) fn take_ack(&self) -> Result<(u64, u64)> {
+        let ack = self.ack().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
+        if ack.answered.swap(true, Ordering::AcqRel) {
+            return Err(Error::invalid("this event has been answered"));
+        }
+        Ok((ack.id, self.generation))
+    }
+
+    /// Roughly the memory that it holds.
+    pub(crate) fn size(&self) -> usize {
+        let rare = |rare: &Rare| size_of::<Rare>() + rare.attachments.iter().map(Bytes::len).sum::<usize>();
+        size_of::<Self>() + self.frame.len() + self.rare.as_deref().map_or(0, rare)
+    }
+
+    /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.
+    pub fn attachments(&self) -> impl Iterator<Item = &[u8]> {
+        self.rare.iter().flat_map(|rare| &rare.attachments).map(|bytes| &**bytes)
+    }
+
+    /// The first argument as `T`, whatever comes behind it. No argument reads as `null`, and half a character (an
+    /// emoji that JavaScript cut in two) as U+FFFD.
+    ///
+    /// # Errors
+    /// What the JSON decoder says.
+    #[inline]
+    pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        let args = self.args();
+        first_of(args).or_else(|error| self.repaired().map_or(Err(error), first_of))
+    }
+
+    /// The arguments with U+FFFD for every half of a character, if there is one.
+    #[cold]
+    fn repaired(&self) -> Option<&str> {
+        self.repaired.get_or_init(|| Box::new(json::repair(self.args()).map(Into::into))).as_deref()
+    }
+
+    /// Whether the arguments are JSON at all, however deep and whatever their strings hold: the line between a
+    /// broken server and a message that only cannot be decoded.
+    pub(crate) fn is_json(&self) -> bool {
+        is_json(self.outline.data.within(&self.frame))
+    }
+
+    /// Where the server's record of this session stands after this event, for
+    /// [`Recovery`](crate::socket::protocol::socket_io::Recovery): the last argument if it is a string, and the event asks for no
+    /// ack. Decodes that one string and nothing else.
+    pub(crate) fn offset(&self) -> Option<String> {
+        if self.ack().is_some() {
+            return None;
+        }
+        let args = self.args().trim_end();
+        let inside = args.strip_suffix('"')?;
+        // Within a string every quote has an odd number of backslashes before it.
+        let opening = inside.rmatch_indices('"').map(|(at, _)| at).find(|at| {
+            let before = inside.get(..*at).unwrap_or_default();
+            (before.len() - before.trim_end_matches('\\').len()) % 2 == 0
+        })?;
+        json::from_str(args.get(opening..)?).ok()
+    }
+}
+
+/// The first of the values that stand there separated by commas; `null` if there is none.
+#[inline]
+fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
+    if !values.ends_with('}') {
+        return first_of_several(values);
+    }
+    // The usual case: an object and nothing behind it.
+    match serde_json::from_str(values) {
+        Err(_) => first_of_several(values),
+        only => only,
+    }
+}
+
+fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
+    serde_json::from_str(text_of_first(values)?)
+}
+
+/// Not part of the above, which exists once for each type.
+fn text_of_first(values: &str) -> serde_json::Result<&str> {
+    let mut stream = serde_json::Deserializer::from_str(values).into_iter::<IgnoredAny>();
+    let Some(first) = stream.next() else { return Ok("null") };
+    first?;
+    let (first, rest) = values.split_at_checked(stream.byte_offset()).unwrap_or((values, ""));
+    let rest = rest.trim_start();
+    match rest.is_empty() || rest.starts_with(',') {
+        true => Ok(first),
+        false => Err(serde::de::Error::custom("trailing characters after the event's first argument")),
+    }
+}
+
+/// Takes no memory, however large or deep the text is.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// `part` is a slice of `whole`: where does it stand?
+fn range_in(whole: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
+    start..start + part.len()
+}
+
+/// A header whose attachments are still on their way.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    frame: Utf8Bytes,
+    ack: Option<u64>,
+    is_ack: bool,
+    /// Of a namespace that was not joined: taken off the wire and dropped.
+    foreign: bool,
+    data: Range<usize>,
+    wanted: usize,
+    got: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// The sum of the attachments of one packet.
+const MAX_ATTACHMENT_BYTES: usize = 16 << 20;
+
+impl Partial {
+    pub(crate) fn new(frame: &Utf8Bytes, packet: &socket_io::Packet<'_>, foreign: bool) -> Self {
+        Partial {
+            foreign,
+            ack: packet.id,
+            is_ack: packet.kind == socket_io::Kind::BinaryAck,
+            data: range_in(frame, packet.data),
+            // In memory of its own: it may wait for its attachments.
+            frame: Utf8Bytes::from(frame.as_str()),
+            wanted: packet.attachments,
+            got: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// Takes one attachment. True when that was the last.
+    ///
+    /// # Errors
+    /// `Protocol` when they are too large together.
+    pub(crate) fn push(&mut self, bytes: Bytes) -> Result<bool> {
+        self.bytes += bytes.len();
+        if self.bytes > MAX_ATTACHMENT_BYTES {
+            return Err(Error::protocol("the attachments of one packet exceed 16 MiB"));
+        }
+        // Of a dropped packet only the number counts.
+        self.got.push(if self.foreign { Bytes::new() } else { bytes });
+        Ok(self.is_complete())
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.got.len() >= self.wanted
+    }
+
+    /// # Errors
+    /// `Protocol` when the header was no event or ack, or a placeholder is out of range.
+    pub(crate) fn finish(self) -> Result<Complete> {
+        if self.foreign {
+            return Ok(Complete::Foreign);
+        }
+        let data = self.frame.get(self.data.clone()).unwrap_or_default();
+        check_placeholders(data, self.got.len())?;
+        match self.ack {
+            Some(id) if self.is_ack => AckArgs::new(data).map(|args| Complete::Ack(id, args)),
+            _ => RawEvent::new(&self.frame, data, self.ack, self.got).map(Complete::Event),
+        }
+    }
+}
+
+/// Every `{"_placeholder":true,"num":n}` must name an attachment that came.
+///
+/// What cannot be decoded (too deep, a lone surrogate) is left to whoever decodes the arguments.
+fn check_placeholders(data: &str, count: usize) -> Result<()> {
+    let illegal = Cell::new(false);
+    let mut json = serde_json::Deserializer::from_str(data);
+    let _ = Placeholders { count: count as u64, illegal: &illegal }.deserialize(&mut json);
+    if illegal.get() {
+        return Err(Error::protocol("illegal attachments: a placeholder names none of them"));
+    }
+    Ok(())
+}
+
+/// Walks over JSON without keeping it. serde_json bounds the depth.
+#[derive(Clone, Copy)]
+struct Placeholders<'a> {
+    count: u64,
+    illegal: &'a Cell<bool>,
+}
+
+/// What matters of a value.
+enum Seen {
+    True,
+    Number(u64),
+    Other,
+}
+
+impl<'de> DeserializeSeed<'de> for Placeholders<'_> {
+    type Value = Seen;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Placeholders<'_> {
+    type Value = Seen;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Seen, E> {
+        Ok(if value { Seen::True } else { Seen::Other })
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Seen, E> {
+        Ok(Seen::Number(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Seen, E> {
+        Ok(Seen::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Seen, A::Error> {
+        while items.next_element_seed(self)?.is_some() {}
+        Ok(Seen::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Seen, A::Error> {
+        let (mut is_placeholder, mut num) = (false, None);
+        while let Some(key) = map.next_key::<Cow<'de, str>>()? {
+            let value = map.next_value_seed(self)?;
+            match &*key {
+                "_placeholder" => is_placeholder = matches!(value, Seen::True),
+                "num" => num = if let Seen::Number(num) = value { Some(num) } else { None },
+                _ => {}
+            }
+        }
+        if is_placeholder && num.is_none_or(|num| num >= self.count) {
+            self.illegal.set(true);
+        }
+        Ok(Seen::Other)
+    }
+}
+
+/// What [`Partial`] becomes.
+#[derive(Debug)]
+pub(crate) enum Complete {
+    Event(RawEvent),
+    Ack(u64, AckArgs),
+    /// Of no concern to us.
+    Foreign,
+}
+
+/// The arguments of an ack.
+#[derive(Debug, Clone)]
+pub(crate) struct AckArgs {
+    /// A JSON array, or nothing.
+    json: Box<str>,
+}
+
+impl AckArgs {
+    /// `json` is an array, or nothing at all.
+    ///
+    /// # Errors
+    /// `Protocol` when it is no JSON.
+    pub(crate) fn new(json: &str) -> Result<Self> {
+        if !json.is_empty() && !is_json(json) {
+            return Err(Error::protocol("an ack is not valid JSON"));
+        }
+        Ok(AckArgs { json: json.into() })
+    }
+
+    /// The first argument as `T`. No argument reads as `null`, half a character as U+FFFD.
+    pub(crate) fn first<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        let read = |json: &str| {
+            let json = json.trim();
+            let args = json.strip_prefix('[').and_then(|json| json.strip_suffix(']'));
+            first_of(args.unwrap_or_default())
+        };
+        read(&self.json).or_else(|error| json::repair(&self.json).map_or(Err(error), |json| read(&json)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(data: &str) -> RawEvent {
+        let frame = Utf8Bytes::from(format!("42{data}"));
+        let data = frame.as_str().split_at(2).1.to_owned();
+        let part = frame.as_str().get(2..).unwrap();
+        assert_eq!(part, data);
+        RawEvent::new(&frame, part, None, Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn decodes_the_first_argument_only() {
+        let e = event(r#"["message",{"a":1},"offset"]"#);
+        assert_eq!((e.name(), e.args()), ("message", r#"{"a":1},"offset""#));
+        assert_eq!(e.first::<serde_json::Value>().unwrap(), serde_json::json!({"a": 1}));
+        assert_eq!(event(r#"["m"]"#).first::<Option<u8>>().unwrap(), None);
+        assert_eq!(event(r#"["m",7]"#).first::<u8>().unwrap(), 7);
+        assert!(event(r#"["m",{} {}]"#).first::<serde_json::Value>().is_err());
+    }
+
+    #[test]
+    fn tells_broken_json_from_json_that_cannot_be_decoded() {
+        let deep = format!("[\"m\",{}{}]", "[".repeat(300), "]".repeat(300));
+        for data in [deep.as_str(), r#"["m",1e999]"#] {
+            let e = event(data);
+            assert!(e.first::<serde_json::Value>().is_err(), "{data}");
+            assert!(e.is_json(), "{data}");
+        }
+        for data in [r#"["m",{]"#, r#"["m",NaN]"#, "[\"m\",\"\u{1}\"]", r#"["m",tru]"#] {
+            assert!(!event(data).is_json(), "{data}");
+        }
+    }
+
+    #[test]
+    fn b43_half_a_character_is_replaced() {
+        let e = event(r#"["m",{"a":"x\ud83d","\udfff":"\ud83e\udd80"},"offset"]"#);
+        let value: serde_json::Value = e.first().unwrap();
+        assert_eq!(value, serde_json::json!({"a": "x\u{fffd}", "\u{fffd}": "\u{1F980}"}));
+        assert_eq!(e.clone().first::<serde_json::Value>().unwrap(), value);
+        assert!(e.is_json());
+    }
+
+    #[test]
+    fn the_offset_is_the_last_argument_if_it_is_a_string() {
+        for (data, offset) in [
+            (r#"["m",{"a":"b"},"Q89TMlB"]"#, Some("Q89TMlB")),
+            (r#"["m","x" , "a\"b\\" ]"#, Some("a\"b\\")),
+            (r#"["m",""]"#, Some("")),
+            (r#"["m"]"#, None),
+            (r#"["m",{"a":"b"}]"#, None),
+            (r#"["m","x",1]"#, None),
+            (r#"["m",["x"]]"#, None),
+        ] {
+            assert_eq!(event(data).offset().as_deref(), offset, "{data}");
+        }
+        let frame = Utf8Bytes::from(r#"427["m","offset"]"#);
+        let data = frame.get(3..).unwrap();
+        assert_eq!(RawEvent::new(&frame, data, Some(7), Vec::new()).unwrap().offset(), None);
+    }
+
+    #[test]
+    fn t29_binary_acks() {
+        let frame = Utf8Bytes::from(r#"461-15[{"_placeholder":true,"num":0}]"#);
+        let packet = socket_io::decode(frame.get(1..).unwrap()).unwrap();
+        let mut partial = Partial::new(&frame, &packet, false);
+        assert!(partial.push(Bytes::from_static(b"x")).unwrap());
+        assert!(matches!(partial.finish().unwrap(), Complete::Ack(15, _)));
+        for (json, first) in
+            [("", "null"), ("[]", "null"), ("[1,2]", "1"), (r#"[" \ud83d",1e999]"#, "\" \u{fffd}\"")]
+        {
+            let args = AckArgs::new(json).unwrap();
+            assert_eq!(args.first::<serde_json::Value>().unwrap().to_string(), first, "{json}");
+        }
+        assert!(AckArgs::new("[1").is_err());
+    }
+
+    #[test]
+    fn checks_placeholders() {
+        for (data, good) in [
+            (r#"["b",{"_placeholder":true,"num":0}]"#, true),
+            (r#"["b",[{"x":{"_placeholder":true,"num":1}},{"_placeholder":true,"num":0}]]"#, true),
+            (r#"["b",{"_placeholder":true,"num":2}]"#, false),
+            (r#"["b",{"_placeholder":true,"num":"0"}]"#, false),
+            (r#"["b",{"_placeholder":true,"num":-1}]"#, false),
+            (r#"["b",{"_placeholder":true}]"#, false),
+            (r#"["b",{"_placeholder":false}]"#, true),
+        ] {
+            assert_eq!(check_placeholders(data, 2).is_ok(), good, "{data}");
+        }
+    }
+}

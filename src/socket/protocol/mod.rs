@@ -1,0 +1,6 @@
+//! The codecs: pure functions over text. They know of no connection.
+
+pub(crate) mod engine_io;
+pub(crate) mod event;
+pub(crate) mod polling_payload;
+pub(crate) mod socket_io;

@@ -1,0 +1,173 @@
+//! The one thread of a session: reads when nobody else does, and dials again.
+//!
+//! It sleeps as long as somebody holds the reader role. When the role has been free for a moment (a handler is
+//! busy) it reads in its place, so that heartbeats are answered; as soon as somebody waits again, it steps back.
+//! What is to be sent again and again ([`standing`](crate::socket::session::scheduled)) it sends when it is due.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::connection::Link;
+use crate::socket::connection::connect::ConnectFailure;
+use crate::socket::session::backoff::Cause;
+use crate::socket::session::reader::Shared;
+use crate::socket::session::sender::Line;
+use crate::socket::session::state::{Phase, State};
+
+/// How long the role may be free before the keeper takes it: longer than a quick handler, far shorter than any
+/// pingTimeout.
+const GRACE: Duration = Duration::from_millis(25);
+/// The same while events are queued: their consumer will read by itself when they are used up, and reading ahead
+/// of it only fills the queue. But heartbeats come in band, behind the events, so it cannot wait for long.
+const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
+/// With polling nothing can wake it from a read: it comes back by itself.
+const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
+/// Little: it only runs our own code, a few calls deep, besides TLS handshakes.
+const STACK: usize = 256 << 10;
+
+pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
+    // In a box, as for every thread: what starts one is compiled once.
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
+        let mut state = shared.lock();
+        if outcome.is_err() {
+            state.fail(Error::new(
+                ErrorKind::Closed,
+                "internal error: the keeper panicked; please report this",
+            ));
+        }
+        state.keeper_gone = true;
+        shared.tell_all(&mut state);
+    });
+    std::thread::Builder::new()
+        .name("crustocean-keeper".to_owned())
+        .stack_size(STACK)
+        .spawn(work)
+        .map_err(|error| Error::config("cannot start the agent's thread").with_source(error))
+}
+
+fn keep(shared: &Shared) {
+    let mut state = shared.lock();
+    loop {
+        let due = state.standing.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            drop(state);
+            shared.send_due();
+            state = shared.lock();
+            continue;
+        }
+        state = match state.phase.clone() {
+            Phase::Closed => return,
+            Phase::Down => match state.retry_at.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => sleep(shared, state, Some(left)),
+                _ => {
+                    drop(state);
+                    dial_again(shared);
+                    shared.lock()
+                }
+            },
+            // Somebody reads, or is told to: what was read here may have been of no interest to those who wait.
+            _ if state.reading || state.consumers + state.others > 0 => {
+                state.keeper_awake = false;
+                shared.hand_over(&mut state);
+                sleep(shared, state, left)
+            }
+            Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => watch(shared, state, &link),
+        };
+    }
+}
+
+fn sleep<'a>(
+    shared: &'a Shared,
+    state: MutexGuard<'a, State>,
+    wait: Option<Duration>,
+) -> MutexGuard<'a, State> {
+    shared.wait_for(&shared.keeper, state, wait)
+}
+
+/// The role is free and nobody waits: gives whoever was here a moment to come back, then reads in its place.
+fn watch<'a>(
+    shared: &'a Shared,
+    mut state: MutexGuard<'a, State>,
+    link: &Arc<Link>,
+) -> MutexGuard<'a, State> {
+    let queued = !state.inbox.is_empty() || !shared.outlet.is_empty();
+    let turns = state.turns;
+    let generation = state.generation;
+    let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
+    state.keeper_awake = true;
+    let until = deadline::after(grace);
+    state = sleep(shared, state, Some(grace));
+    let undisturbed = |state: &State| {
+        !state.reading
+            && state.consumers + state.others == 0
+            && state.generation == generation
+            && state.link().is_some()
+    };
+    if Instant::now() < until || state.turns != turns || !undisturbed(&state) {
+        return state;
+    }
+    if !queued {
+        let due = state.standing.next_due();
+        let until = match due {
+            None if link.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
+            due => due,
+        };
+        state.keeper_blocked = until.is_none() || due.is_some();
+        state = shared.read(state, link, until);
+        state.keeper_blocked = false;
+        return state;
+    }
+    // Behind what is queued here there may be a ping waiting in the socket: read until it is empty. When the queue
+    // fills up, go slower, one read at a time: what stays in the socket holds the server back and is not lost.
+    loop {
+        let before = Instant::now();
+        let until = before + Duration::from_millis(1);
+        state = shared.read(state, link, Some(until));
+        if !undisturbed(&state) || state.inbox.is_half_full() || Instant::now() >= until {
+            return state;
+        }
+    }
+}
+
+fn dial_again(shared: &Shared) {
+    let refused = {
+        let state = shared.lock();
+        if !matches!(state.phase, Phase::Down) {
+            return;
+        }
+        state.refused
+    };
+    match shared.dial(refused) {
+        Ok(connected) => shared.install(connected, &|line| restore(shared, line)),
+        Err(failure) => {
+            let mut state = shared.lock();
+            if state.is_closed() {
+                return;
+            }
+            match failure {
+                ConnectFailure::Refused(_) if !refused => {
+                    // Most often the session token has run out: at once, once, with a new one.
+                    state.refused = true;
+                    state.retry_at = Instant::now();
+                }
+                ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
+                ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),
+                ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
+                ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
+            }
+            shared.tell_all(&mut state);
+        }
+    }
+}
+
+/// A panic there (of a logger, say) costs the new link, not the session.
+fn restore(shared: &Shared, line: &Line<'_>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
+        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))
+}

@@ -1,0 +1,498 @@
+//! The session: links come and go, the session stays. How its threads share the work is in
+//! [`shared`](crate::socket::session::reader).
+
+mod background;
+mod backoff;
+mod ended;
+mod log_queue;
+pub(crate) mod policy;
+pub(crate) mod queue;
+mod reader;
+pub(crate) mod scheduled;
+pub(crate) mod sender;
+mod state;
+pub(crate) mod subscription;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tungstenite::Utf8Bytes;
+
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::connection::connect::{ConnectFailure, Target};
+use crate::socket::connection::{Link, LinkEnd, reason};
+use crate::socket::protocol::event::{AckArgs, RawEvent};
+use crate::socket::protocol::socket_io;
+use crate::socket::session::log_queue::note;
+use crate::socket::session::policy::Policy;
+use crate::socket::session::queue::Item;
+use crate::socket::session::reader::{Shared, Waiter};
+use crate::socket::session::sender::{Line, Unsent};
+use crate::socket::session::state::{Filed, Phase, State};
+use crate::socket::session::subscription::{Filter, Watching};
+
+/// What the layer above brings: who we are, and what has to be set right on a new link.
+/// Runs on the thread that dials, never under a lock.
+pub(crate) trait Host: Send + Sync {
+    /// The payload of CONNECT, a JSON object. `refused`: the last one was not taken.
+    ///
+    /// # Errors
+    /// An error about credentials ends the session; any other is tried again later.
+    fn credentials(&self, refused: bool) -> Result<String>;
+
+    /// Called on a link that came back, before anybody else may send on it.
+    ///
+    /// # Errors
+    /// An error gives the link up.
+    fn restore(&self, line: &Line<'_>) -> Result<()>;
+}
+
+/// How large the queue to the consumer may grow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The session's owner; dropping it closes the connection.
+pub(crate) struct Session {
+    id: SessionId,
+    shared: Arc<Shared>,
+    closed: AtomicBool,
+    keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Session {
+    #[inline]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
+    }
+}
+
+/// Tells sessions apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionId(u64);
+
+impl SessionId {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A watch that outlives links.
+pub(crate) type SessionWatch = Watching<Arc<Shared>>;
+
+/// How long the peer may take to answer the goodbye when everything sent is known to have arrived.
+const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
+/// What dropping the session may take in all.
+const DROP_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl Session {
+    /// Connects, on this thread. Returns when the server has said yes.
+    ///
+    /// # Errors
+    /// Why it cannot; a refusal is tried once more with renewed credentials.
+    pub(crate) fn open(
+        name: &str,
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Policy,
+    ) -> Result<Self> {
+        let shared = Arc::new(Shared::new(name, target, host, limits, policy));
+        let connected = match shared.dial(false) {
+            Err(ConnectFailure::Refused(_)) => shared.dial(true),
+            other => other,
+        };
+        shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
+        let keeper = background::start(Arc::clone(&shared))?;
+        Ok(Session {
+            id: SessionId::next(),
+            shared,
+            closed: AtomicBool::new(false),
+            keeper: Mutex::new(Some(keeper)),
+        })
+    }
+
+    /// Sends an event. Waits for the link until `until`.
+    ///
+    /// # Errors
+    /// `NotSent` when the link did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
+    /// the payload cannot be sent at all, `Closed`.
+    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
+        self.emit_on_any(name, payload, until).map(drop)
+    }
+
+    /// Sends an event if that is possible at once: waits neither for a link nor for the peer to read. (With long-polling
+    /// it waits for the answer to the request that carries it.)
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn try_emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        self.shared.try_send(socket_io::encode_event(name, None, payload)?.into())
+    }
+
+    /// As [`emit`](Session::emit); tells which link it went out on.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit).
+    pub(crate) fn emit_on_any(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<u64> {
+        self.shared.check_process()?;
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
+        self.shared.send_when_up(&frame, until).map(|(_, generation, _)| generation)
+    }
+
+    /// # Errors
+    /// `Closed`.
+    #[inline]
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.shared.check_process()?;
+        let state = self.shared.lock();
+        if state.is_closed() { Err(state.closed_error()) } else { Ok(()) }
+    }
+
+    /// Whether it belongs to the parent of this process, and none of its locks may be touched.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.shared.check_process().is_err()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Sends an event and waits for its ack.
+    ///
+    /// # Errors
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link ends first, `Closed`
+    /// when the agent is closed first.
+    pub(crate) fn emit_with_ack(
+        &self,
+        name: &str,
+        payload: &impl Serialize,
+        until: Instant,
+        timeout: Duration,
+    ) -> Result<AckArgs> {
+        self.shared.check_process()?;
+        let id = self.shared.lock().fresh_id();
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, Some(id), payload)?);
+        self.shared.lock().acks.insert(id, None);
+        let outcome = self.shared.send_when_up(&frame, until).and_then(|(link, generation, number)| {
+            let deadline = deadline::after(timeout);
+            let wish = |state: &mut State| {
+                if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
+                    link.confirm(number);
+                    return Some(Ok(args));
+                }
+                // Lost is an answer with the link that the question went over, and with no other.
+                let lost = state.generation != generation || state.link().is_none();
+                lost.then(|| {
+                    let text = format!("the connection broke before the answer to {name} came");
+                    Err(state.interrupted(&text))
+                })
+            };
+            self.shared
+                .wait(Waiter::Other, Some(deadline), wish)
+                .unwrap_or_else(|| Err(Error::timeout(format!("no answer to {name} within {timeout:?}"))))
+        });
+        let mut state = self.shared.lock();
+        state.acks.remove(&id);
+        if state.acks.is_empty() {
+            // Gives the memory of many calls back.
+            state.acks.shrink_to(8);
+        }
+        drop(state);
+        outcome
+    }
+
+    /// Answers an event that asked for it, over the link that it came by.
+    ///
+    /// # Errors
+    /// `Invalid` when no answer is wanted (any more), `NotSent` when that link is gone, `MaybeSent`.
+    pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
+        self.shared.check_process()?;
+        // First, because a payload that cannot be encoded must not use the answer up.
+        let payload = socket_io::encode_payload(payload)?;
+        let (id, generation) = event.take_ack()?;
+        let frame = Utf8Bytes::from(socket_io::ack_frame(id, &payload));
+        let link = {
+            let state = self.shared.lock();
+            if state.is_closed() {
+                return Err(state.closed_error());
+            }
+            state.link().filter(|_| state.generation == generation).cloned()
+        };
+        let link = link.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotSent,
+                "the connection that the question came over is gone: nobody waits for the answer",
+            )
+        })?;
+        self.shared.send_on(&link, generation, &frame).map(drop).map_err(Unsent::into_error)
+    }
+
+    /// A way to send and watch, on the link that is up now or comes up until `until`.
+    ///
+    /// # Errors
+    /// `NotSent` when there is none in time, `Closed`.
+    pub(crate) fn line(&self, until: Instant) -> Result<Line<'_>> {
+        self.shared.check_process()?;
+        let (link, generation) = self.shared.link_when_up(until)?;
+        Ok(Line::new(&self.shared, link, generation))
+    }
+
+    /// Tells this session from all others of the process.
+    pub(crate) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// From when on the server's session of that link is certainly over, so that nothing that was sent over it can
+    /// arrive any more; `None` while the link is there.
+    pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
+        let state = self.shared.lock();
+        let is_there = state.generation == generation && state.link().is_some();
+        (!is_there).then(|| state.ended.over_at(generation))
+    }
+
+    /// Collects events from now on, across reconnects, until the returned guard is dropped.
+    pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
+        Watching::new(Arc::clone(&self.shared), None, filter)
+    }
+
+    /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.shared.outlet.take()
+    }
+
+    /// Waits until there is something to [`take`](Session::take), but not longer than `until`.
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>) -> Waited {
+        if !self.shared.outlet.is_empty() {
+            return Waited::Items;
+        }
+        if self.shared.check_process().is_err() {
+            return Waited::Ended;
+        }
+        let wish = |state: &mut State| {
+            if self.shared.outlet.refill(&mut state.inbox) {
+                return Some(Waited::Items);
+            }
+            // What is kept outside goes before the end.
+            if std::mem::take(&mut state.nudged) {
+                return Some(Waited::Nothing);
+            }
+            matches!(state.phase, Phase::Closed).then_some(Waited::Ended)
+        };
+        self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
+    }
+
+    /// Why the session has ended, if not by [`close`](Session::close). Comes once.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        if let Err(error) = self.shared.check_process() {
+            let told = self.closed.swap(true, Ordering::AcqRel);
+            return (!told).then_some(error);
+        }
+        self.shared.lock().failure.take()
+    }
+
+    /// To reach the consumers from another thread.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker(Arc::clone(&self.shared))
+    }
+
+    /// Something is ready for consumers that the session does not know of: one more of those who wait for events gets
+    /// [`Waited::Nothing`] before its time.
+    pub(crate) fn nudge(&self) {
+        self.shared.nudge();
+    }
+
+    /// As [`nudge`](Session::nudge), also if all who wait are blocked in a read.
+    pub(crate) fn nudge_reader(&self) {
+        self.shared.nudge_reader();
+    }
+
+    /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
+    pub(crate) fn report_broken_event(&self, generation: u64) {
+        let mut state = self.shared.lock();
+        if state.lose(generation, LinkEnd::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
+            self.shared.tell(&mut state, Filed { link_over: true, ..Filed::default() });
+        }
+    }
+
+    /// Dials again now, if the link is down.
+    #[inline]
+    pub(crate) fn reconnect_now(&self) {
+        let mut state = self.shared.lock();
+        if matches!(state.phase, Phase::Down) {
+            state.retry_at = Instant::now();
+            self.shared.tell_all(&mut state);
+        }
+    }
+
+    /// Waits, unless the link is lost first.
+    pub(crate) fn pause(&self, time: Duration) {
+        let lost = |state: &mut State| (!matches!(state.phase, Phase::Up(_))).then_some(());
+        self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
+    }
+
+    /// Whether somebody may send right now.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.shared.lock().phase, Phase::Up(_))
+    }
+
+    /// Says goodbye and ends the session, in `timeout` at most: waits until the peer has answered, which shows that it
+    /// has taken all that was sent before.
+    ///
+    /// # Errors
+    /// `MaybeSent` with the number of events that are not known to have arrived; what had ended the session before, if
+    /// nobody was told yet.
+    pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
+        self.shared.check_process()?;
+        let deadline = deadline::after(timeout);
+        let already = self.closed.swap(true, Ordering::AcqRel);
+        let link = {
+            let mut state = self.shared.lock();
+            let link = match &state.phase {
+                Phase::Up(link) | Phase::Restoring(link) => Some(Arc::clone(link)),
+                Phase::Closing(_) | Phase::Down | Phase::Closed => None,
+            };
+            match &link {
+                Some(link) => state.phase = Phase::Closing(Arc::clone(link)),
+                None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
+                None => {}
+            }
+            let pending = state.standing.pending();
+            if pending > 0 {
+                note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
+            }
+            self.shared.tell_all(&mut state);
+            link
+        };
+        let mut unconfirmed = 0;
+        if let Some(link) = &link {
+            link.say_goodbye(deadline);
+            self.await_goodbye(link, deadline);
+            link.cut();
+            unconfirmed = link.unconfirmed();
+        }
+        if !already || link.is_some() {
+            let mut state = self.shared.lock();
+            state.phase = Phase::Closed;
+            self.shared.tell_all(&mut state);
+        }
+        drop(link);
+        self.shared.cancel.cancel();
+        self.join_keeper(deadline);
+        if let Some(error) = self.shared.lock().failure.take() {
+            return Err(error);
+        }
+        if unconfirmed > 0 {
+            return Err(Error::new(
+                ErrorKind::MaybeSent,
+                format!(
+                    "the agent was closed, but the server has not confirmed that it took the last {unconfirmed} \
+                     messages sent: they may or may not have arrived"
+                ),
+            ));
+        }
+        if !already {
+            note!(self.shared.log, Info, "closed");
+        }
+        Ok(())
+    }
+
+    /// Waits for the peer to answer the goodbye and to end the connection.
+    fn await_goodbye(&self, link: &Link, deadline: Instant) {
+        let over = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
+        let over_or_confirmed = |state: &mut State| match link.unconfirmed() {
+            0 => Some(()),
+            _ => over(state),
+        };
+        self.shared.wait(Waiter::Other, Some(deadline), over_or_confirmed);
+        // The rest is politeness.
+        let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
+        self.shared.wait(Waiter::Other, Some(patience), over);
+    }
+
+    /// Waits for the keeper as long as allowed. One that hangs in a dial ends by itself at the dial's deadline.
+    fn join_keeper(&self, deadline: Instant) {
+        let gone = |state: &mut State| state.keeper_gone.then_some(());
+        if self.shared.wait(Waiter::Other, Some(deadline), gone).is_some() {
+            let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(keeper) = keeper {
+                let _ = keeper.join();
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.shared.check_process().is_err() {
+            // The connection is the parent's: closing it here would end it there. The locks are not touched, because
+            // a thread that does not exist on this side may hold them.
+            return;
+        }
+        if std::thread::panicking() {
+            // No waiting while unwinding: just let go.
+            let mut state = self.shared.lock();
+            if let Some(link) = state.link() {
+                link.cut();
+            }
+            state.phase = Phase::Closed;
+            self.shared.tell_all(&mut state);
+            drop(state);
+            self.shared.cancel.cancel();
+        } else {
+            if let Err(error) = self.close(DROP_TIMEOUT) {
+                note!(self.shared.log, Warn, "{error}");
+            }
+            // A program that ends waits for no thread.
+            self.shared.log.flush();
+        }
+    }
+}
+
+/// What [`Session::wait_for_items`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// There is something to take.
+    Items,
+    /// Nothing in time, or [nudged](Session::nudge).
+    Nothing,
+    /// The session is over, and everything is taken.
+    Ended,
+}
+
+/// Wakes the consumers of a session from another thread, without keeping the session alive.
+#[derive(Debug, Clone)]
+pub(crate) struct Waker(Arc<Shared>);
+
+impl Waker {
+    /// As [`Session::nudge`].
+    pub(crate) fn nudge(&self) {
+        self.0.nudge();
+    }
+
+    /// Until the returned guard is dropped, a consumer that waits looks up now and then.
+    pub(crate) fn announce(&self) -> Announced {
+        self.0.lock().helpers += 1;
+        Announced(Arc::clone(&self.0))
+    }
+}
+
+/// A helper is at work that will have something for the consumers: see [`Waker::announce`].
+#[derive(Debug)]
+pub(crate) struct Announced(Arc<Shared>);
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        self.0.lock().helpers -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! The bounded queue between whoever reads and whoever consumes.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::socket::protocol::event::RawEvent;
+
+/// What the consumer gets, in order.
+#[derive(Debug)]
+pub(crate) enum Item {
+    Event(RawEvent),
+    /// The link is up (again).
+    Connected {
+        /// How many tries it took since the last link broke; 0 for the first link.
+        attempt: u32,
+        recovered: bool,
+        /// Not the first link: something may have been missed before this one.
+        again: bool,
+    },
+    /// A link that is not the first has been restored: what comes from here on is whole again.
+    Restored,
+    /// The link broke. The reason is the official client's word for it.
+    Disconnected {
+        reason: &'static str,
+        detail: String,
+        retry_in: Duration,
+    },
+    /// A try to connect again failed.
+    ConnectFailed {
+        error: Error,
+        attempt: u32,
+        retry_in: Duration,
+    },
+    /// Part of what the host keeps on a link could not be restored on a new one.
+    NotRestored {
+        what: String,
+        error: Error,
+    },
+    /// Here events were dropped, because nobody took them.
+    Lagged {
+        missed: u64,
+    },
+}
+
+/// Bounded in items and bytes. When it is full the oldest application events go; what tells about the connection
+/// stays.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    items: VecDeque<Item>,
+    events: usize,
+    bytes: usize,
+    max_events: usize,
+    max_bytes: usize,
+}
+
+/// Lifecycle items are never dropped for events, but a link that flaps for a month while nobody reads must not
+/// fill the memory either: beyond this many the oldest go.
+const MAX_LIFECYCLE: usize = 1024;
+
+impl Inbox {
+    pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
+        Inbox { items: VecDeque::new(), events: 0, bytes: 0, max_events: max_events.max(1), max_bytes }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The point from which it should be filled with care.
+    pub(crate) fn is_half_full(&self) -> bool {
+        self.events >= self.max_events / 2 || self.bytes >= self.max_bytes / 2
+    }
+
+    pub(crate) fn push(&mut self, item: Item) {
+        if let Item::Event(event) = &item {
+            self.events += 1;
+            self.bytes += event.size();
+        }
+        self.items.push_back(item);
+        while self.events > self.max_events || (self.bytes > self.max_bytes && self.events > 1) {
+            self.drop_oldest_event();
+        }
+        if self.items.len() - self.events > MAX_LIFECYCLE {
+            let oldest =
+                self.items.iter().position(|item| !matches!(item, Item::Event(_) | Item::Lagged { .. }));
+            oldest.and_then(|at| self.items.remove(at));
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.forget(&item);
+        if self.items.is_empty() && self.items.capacity() > 1024 {
+            self.items = VecDeque::new();
+        }
+        Some(item)
+    }
+
+    /// Moves the next few items into the outlet: a small part of what the inbox may hold, so that it stays bounded.
+    fn refill(&mut self, outlet: &mut VecDeque<Item>) {
+        let Some(first) = self.pop() else { return };
+        outlet.push_back(first);
+        let stop = self.bytes.saturating_sub(self.max_bytes / OUTLET_SHARE);
+        for _ in 0..self.max_events / OUTLET_SHARE {
+            if self.bytes <= stop {
+                break;
+            }
+            let Some(item) = self.pop() else { break };
+            outlet.push_back(item);
+        }
+    }
+
+    fn forget(&mut self, item: &Item) {
+        if let Item::Event(event) = item {
+            self.events -= 1;
+            self.bytes -= event.size();
+        }
+    }
+
+    /// Takes the oldest event out and leaves (or widens) the mark of the gap in its place.
+    fn drop_oldest_event(&mut self) {
+        let Some(at) = self.items.iter().position(|item| matches!(item, Item::Event(_))) else { return };
+        let before = at.checked_sub(1).and_then(|before| self.items.get_mut(before));
+        let dropped = if let Some(Item::Lagged { missed }) = before {
+            *missed += 1;
+            self.items.remove(at)
+        } else {
+            let slot = self.items.get_mut(at);
+            slot.map(|slot| std::mem::replace(slot, Item::Lagged { missed: 1 }))
+        };
+        if let Some(item) = dropped {
+            self.forget(&item);
+        }
+    }
+}
+
+/// Items on their way from the inbox to the consumers, who take them from here without the session's lock. They come
+/// before everything in the inbox. Locked after the state, or alone.
+#[derive(Debug, Default)]
+pub(crate) struct Outlet(Mutex<VecDeque<Item>>);
+
+/// The part of the inbox that fits.
+const OUTLET_SHARE: usize = 64;
+
+impl Outlet {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// Sees to it that there is something to take, if the inbox has anything. False if there is nothing.
+    pub(crate) fn refill(&self, inbox: &mut Inbox) -> bool {
+        let mut items = self.lock();
+        if items.is_empty() {
+            inbox.refill(&mut items);
+        }
+        !items.is_empty()
+    }
+
+    /// The next item. Whoever takes it decides under a lock of their own in which order items are looked at.
+    pub(crate) fn take(&self) -> Option<Item> {
+        self.lock().pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tungstenite::Utf8Bytes;
+
+    fn event(n: usize) -> Item {
+        let frame = Utf8Bytes::from(format!("[\"m\",{n}]"));
+        Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+    }
+
+    fn drain(inbox: &mut Inbox) -> Vec<String> {
+        std::iter::from_fn(|| inbox.pop())
+            .map(|item| match item {
+                Item::Event(event) => event.args().to_owned(),
+                Item::Lagged { missed } => format!("lagged {missed}"),
+                other => format!("{other:?}").chars().take_while(char::is_ascii_alphabetic).collect(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn drops_the_oldest_and_marks_the_gap_once() {
+        let mut inbox = Inbox::new(3, usize::MAX);
+        for n in 0..10 {
+            inbox.push(event(n));
+        }
+        assert_eq!(drain(&mut inbox), ["lagged 7", "7", "8", "9"]);
+        assert_eq!((inbox.events, inbox.bytes), (0, 0));
+    }
+
+    #[test]
+    fn keeps_what_tells_about_the_connection() {
+        let mut inbox = Inbox::new(2, usize::MAX);
+        inbox.push(event(0));
+        inbox.push(Item::Connected { attempt: 0, recovered: false, again: false });
+        for n in 1..5 {
+            inbox.push(event(n));
+        }
+        assert_eq!(drain(&mut inbox), ["lagged 1", "Connected", "lagged 2", "3", "4"]);
+    }
+
+    #[test]
+    fn counts_bytes_but_keeps_one_large_event() {
+        let mut inbox = Inbox::new(100, 10);
+        inbox.push(event(0));
+        assert_eq!(inbox.events, 1);
+        inbox.push(event(1));
+        assert_eq!(drain(&mut inbox), ["lagged 1", "1"]);
+    }
+
+    #[test]
+    fn a_flapping_link_does_not_fill_the_memory() {
+        let mut inbox = Inbox::new(2, usize::MAX);
+        for attempt in 0..5000 {
+            inbox.push(Item::Connected { attempt, recovered: false, again: true });
+        }
+        assert!(inbox.items.len() <= MAX_LIFECYCLE);
+    }
+}

@@ -1,0 +1,284 @@
+//! What the threads of a session share, and the scheme by which they read.
+//!
+//! *Whoever waits, reads.* A thread that wants something from the socket takes the reader role if it is free, reads,
+//! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
+//! [keeper](crate::socket::session::background) reads when nobody waits, and dials again when the link is down.
+//!
+//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. A third
+//! orders what the session sends by itself (see [`standing`](crate::socket::session::scheduled)) and comes before either. Beneath
+//! the state's there is the [`Outlet`]'s, held for moments.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::CancelToken;
+use crate::socket::connection::connect::Target;
+use crate::socket::connection::{Link, LinkEnd, reason};
+use crate::socket::session::log_queue::LogQueue;
+use crate::socket::session::policy::Policy;
+use crate::socket::session::queue::{Inbox, Outlet};
+use crate::socket::session::state::{Filed, Phase, State};
+use crate::socket::session::{Host, Limits};
+use crate::socket::transport::choice::Memory;
+
+/// The largest batch whose memory is kept for the next one.
+const SPARE: usize = 2048;
+
+/// Why a thread waits: it decides who is woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Consumer,
+    Other,
+}
+
+/// How long a read may block while a link is being restored, or a helper is at work.
+const SLICE: Duration = Duration::from_millis(10);
+
+/// See the module.
+pub(crate) struct Shared {
+    pub(crate) state: Mutex<State>,
+    pub(crate) outlet: Outlet,
+    /// See [`standing`](crate::socket::session::scheduled).
+    pub(crate) orders: Mutex<()>,
+    pub(crate) consumers: Condvar,
+    pub(crate) others: Condvar,
+    pub(crate) keeper: Condvar,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) target: Target,
+    /// Which transport works here.
+    pub(crate) memory: Memory,
+    /// Ends the dial under way, when the session is closed.
+    pub(crate) cancel: CancelToken,
+    /// The process that the session belongs to.
+    pub(crate) pid: u32,
+    pub(crate) log: LogQueue,
+}
+
+impl std::fmt::Debug for Shared {
+    #[inline]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// `name` begins every record in the log.
+    pub(crate) fn new(
+        name: &str,
+        target: Target,
+        host: Arc<dyn Host>,
+        limits: Limits,
+        policy: Policy,
+    ) -> Self {
+        let log = LogQueue::new(name);
+        let state = State::new(Inbox::new(limits.events, limits.bytes), policy, log.clone());
+        Shared {
+            state: Mutex::new(state),
+            log,
+            outlet: Outlet::default(),
+            orders: Mutex::new(()),
+            consumers: Condvar::new(),
+            others: Condvar::new(),
+            keeper: Condvar::new(),
+            host,
+            target,
+            memory: Memory::default(),
+            cancel: CancelToken::default(),
+            pid: std::process::id(),
+        }
+    }
+
+    /// Threads do not survive a fork, and a connection cannot be shared: only the process that made it may use it.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if std::process::id() == self.pid {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Closed,
+            "the agent belongs to the parent of this process: connect another one after the fork",
+        ))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in another thread must not spread: the state is consistent between any two statements of ours.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the state go until somebody rings, or `limit` has passed.
+    pub(crate) fn wait_for<'a>(
+        &self,
+        bell: &Condvar,
+        state: MutexGuard<'a, State>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match limit {
+            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => bell.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+        }
+    }
+
+    /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
+    ///
+    /// Once a link is up, only what comes from it may make a wish come true: a thread that is blocked in a read
+    /// looks at nothing else. Whatever else changes then has to end the link (which ends the read) or be told before.
+    pub(crate) fn wait<T>(
+        &self,
+        who: Waiter,
+        until: Option<Instant>,
+        mut wish: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            let granted = wish(&mut state);
+            if granted.is_some() || until.is_some_and(|until| until <= Instant::now()) {
+                self.hand_over(&mut state);
+                return granted;
+            }
+            state = self.read_or_sleep(state, who, until);
+        }
+    }
+
+    /// Not part of the above, which exists once for each wish.
+    #[inline(never)]
+    fn read_or_sleep<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        who: Waiter,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
+        match state.link().filter(|_| !state.reading).cloned() {
+            Some(link) => {
+                // The end of restoring is not announced by the socket, and what a helper brings neither: look up now and
+                // then.
+                let restoring = matches!(state.phase, Phase::Restoring(_));
+                let helped = who == Waiter::Consumer && state.helpers > 0;
+                let slice = deadline::after(SLICE);
+                let until = match until {
+                    Some(until) if restoring || helped => Some(until.min(slice)),
+                    None if restoring || helped => Some(slice),
+                    until => until,
+                };
+                self.read(state, &link, until)
+            }
+            None => self.sleep(state, who, until),
+        }
+    }
+
+    /// Takes the reader role for one turn.
+    pub(crate) fn read<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        link: &Link,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
+        state.reading = true;
+        let generation = state.generation;
+        let mut batch = std::mem::take(&mut state.spare);
+        drop(state);
+        // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this link.
+        let turn = catch_unwind(AssertUnwindSafe(|| link.turn(until, &mut batch)));
+        let end = turn.unwrap_or_else(|_| Err(panicked())).err();
+        let end = end.map(|end| end.without(&self.target.secrets));
+        let mut state = self.lock();
+        state.reading = false;
+        state.turns = state.turns.wrapping_add(1);
+        if generation == state.generation {
+            let mut filed = state.file(&mut batch);
+            if let Some(end) = end {
+                filed.link_over = state.lose(generation, end);
+            }
+            self.tell(&mut state, filed);
+            if state.is_closed() {
+                // Whoever closes looks at what is confirmed.
+                self.others.notify_all();
+            }
+        }
+        batch.clear();
+        if batch.capacity() <= SPARE {
+            state.spare = batch;
+        }
+        state
+    }
+
+    fn sleep<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        who: Waiter,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State> {
+        let (bell, count): (_, fn(&mut State) -> &mut usize) = match who {
+            Waiter::Consumer => (&self.consumers, |state| &mut state.consumers),
+            Waiter::Other => (&self.others, |state| &mut state.others),
+        };
+        *count(&mut state) += 1;
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let mut state = self.wait_for(bell, state, left);
+        *count(&mut state) -= 1;
+        state
+    }
+
+    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
+    pub(crate) fn nudge(&self) {
+        self.lock().nudged = true;
+        self.consumers.notify_one();
+    }
+
+    /// The same, also if the only consumer is the one who reads, and hears no bell.
+    pub(crate) fn nudge_reader(&self) {
+        let reading = {
+            let mut state = self.lock();
+            state.nudged = true;
+            self.consumers.notify_one();
+            state.link().filter(|_| state.reading && state.consumers == 0).cloned()
+        };
+        if let Some(link) = reading {
+            link.nudge();
+        }
+    }
+
+    /// Wakes those whom the filed things concern.
+    pub(crate) fn tell(&self, state: &mut State, filed: Filed) {
+        if filed.link_over {
+            self.tell_all(state);
+            return;
+        }
+        match filed.events.min(state.consumers) {
+            0 => {}
+            1 => self.consumers.notify_one(),
+            _ => self.consumers.notify_all(),
+        }
+        if filed.answers && state.others > 0 {
+            self.others.notify_all();
+        }
+    }
+
+    pub(crate) fn tell_all(&self, state: &mut State) {
+        state.keeper_awake = true;
+        self.consumers.notify_all();
+        self.others.notify_all();
+        self.keeper.notify_all();
+    }
+
+    /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the keeper is told
+    /// that it may soon have to.
+    pub(crate) fn hand_over(&self, state: &mut State) {
+        if state.reading || state.link().is_none() {
+            return;
+        }
+        if state.others > 0 {
+            self.others.notify_one();
+        } else if state.consumers > 0 {
+            self.consumers.notify_one();
+        } else if !state.keeper_awake {
+            state.keeper_awake = true;
+            self.keeper.notify_one();
+        }
+    }
+}
+
+fn panicked() -> LinkEnd {
+    LinkEnd::new(reason::TRANSPORT_ERROR, "internal error: reading panicked; please report this")
+}

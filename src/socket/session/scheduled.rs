@@ -1,0 +1,297 @@
+//! What a session sends by itself: again and again while it lives, or as soon as the link is back.
+//!
+//! The [keeper](crate::socket::session::background) does it. What belongs together is kept in order by a lock of its own
+//! ([`Shared::orders`]), which is taken before the state's and may be held while something is sent.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tungstenite::Utf8Bytes;
+
+use crate::deadline;
+use crate::error::{ErrorKind, Result};
+use crate::socket::connection::Link;
+use crate::socket::protocol::socket_io;
+use crate::socket::session::Session;
+use crate::socket::session::log_queue::{LogQueue, note};
+use crate::socket::session::reader::Shared;
+use crate::socket::session::sender::Unsent;
+use crate::socket::session::state::Phase;
+
+/// How much may wait for a link that does not come back. The oldest goes first.
+const MOST_PENDING: usize = 1024;
+const MOST_PENDING_BYTES: usize = 8 << 20;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Standing {
+    repeats: Vec<Repeat>,
+    pending: VecDeque<Utf8Bytes>,
+    pending_bytes: usize,
+}
+
+struct Repeat {
+    id: u64,
+    frame: Utf8Bytes,
+    every: Duration,
+    due: Instant,
+}
+
+impl Standing {
+    /// When the next repetition is due, if anything is repeated.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        let mut next = self.repeats.first()?.due;
+        for repeat in &self.repeats {
+            next = next.min(repeat.due);
+        }
+        Some(next)
+    }
+
+    /// A new link knows nothing of what was sent over the last one.
+    pub(crate) fn all_due(&mut self) {
+        let now = Instant::now();
+        for repeat in &mut self.repeats {
+            repeat.due = now;
+        }
+    }
+
+    fn take_due(&mut self) -> Vec<Utf8Bytes> {
+        let now = Instant::now();
+        let mut frames = Vec::new();
+        for repeat in &mut self.repeats {
+            if repeat.due <= now {
+                repeat.due = deadline::later(now, repeat.every);
+                frames.push(repeat.frame.clone());
+            }
+        }
+        frames
+    }
+
+    #[inline]
+    fn set(&mut self, id: u64, frame: Utf8Bytes, every: Duration) {
+        self.remove(id);
+        self.repeats.push(Repeat { id, frame, every, due: deadline::after(every) });
+    }
+
+    fn remove(&mut self, id: u64) {
+        self.repeats.retain(|repeat| repeat.id != id);
+    }
+
+    #[inline]
+    fn leave(&mut self, frame: Utf8Bytes, log: &LogQueue) {
+        self.pending_bytes += frame.len();
+        self.pending.push_back(frame);
+        while self.pending.len() > MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
+            note!(log, Warn, "too much waits for the connection to come back: the oldest event is given up");
+            self.take_pending();
+        }
+    }
+
+    /// What has to go out before anything newer.
+    pub(crate) fn take_pending(&mut self) -> Option<Utf8Bytes> {
+        let frame = self.pending.pop_front()?;
+        self.pending_bytes -= frame.len();
+        if self.pending.is_empty() {
+            self.pending.shrink_to(8);
+        }
+        Some(frame)
+    }
+
+    pub(crate) fn put_back(&mut self, frame: Utf8Bytes) {
+        self.pending_bytes += frame.len();
+        self.pending.push_front(frame);
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+/// An event that is sent again and again until this is dropped.
+pub(crate) struct Repeating {
+    shared: Arc<Shared>,
+    id: u64,
+    every: Duration,
+    last: Utf8Bytes,
+    abandoned: bool,
+}
+
+impl std::fmt::Debug for Repeating {
+    #[inline]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repeating").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Sends an event now, and again every so often and after each reconnect; `last` when the returned guard is
+    /// dropped. Never waits for a link that is down: then the new one begins with it.
+    ///
+    /// # Errors
+    /// `Invalid`, `Closed`.
+    pub(crate) fn repeat(
+        &self,
+        name: &str,
+        payload: &impl Serialize,
+        last: &impl Serialize,
+        every: Duration,
+    ) -> Result<Repeating> {
+        let shared = Arc::clone(self.shared());
+        shared.check_process()?;
+        let last = Utf8Bytes::from(socket_io::encode_event(name, None, last)?);
+        let id = shared.lock().fresh_id();
+        let repeating = Repeating { shared, id, every, last, abandoned: false };
+        repeating.set(name, payload)?;
+        Ok(repeating)
+    }
+
+    /// Sends an event now, or as soon as the link is back: never waits for that. True if it went out now. If it is not
+    /// known whether it has arrived it is sent again, so it must be of a kind that does no harm twice.
+    ///
+    /// # Errors
+    /// `Invalid`, `Closed`.
+    pub(crate) fn deliver(&self, name: &str, payload: &impl Serialize) -> Result<bool> {
+        self.shared().check_process()?;
+        self.shared().deliver(socket_io::encode_event(name, None, payload)?.into())
+    }
+}
+
+impl Repeating {
+    /// Goes on with another payload, which is sent now.
+    ///
+    /// # Errors
+    /// `Invalid`, `Closed`.
+    pub(crate) fn set(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
+        let _in_order = self.shared.orders();
+        let blocked = {
+            let mut state = self.shared.lock();
+            let before = state.standing.next_due();
+            state.standing.set(self.id, frame.clone(), self.every);
+            let sooner =
+                before.is_none_or(|before| state.standing.next_due().is_some_and(|due| due < before));
+            // Asleep, it has to set its alarm.
+            self.shared.keeper.notify_all();
+            let blocked = sooner && std::mem::take(&mut state.keeper_blocked);
+            state.link().filter(|_| blocked).cloned()
+        };
+        if let Some(link) = blocked {
+            // Reading, it hears no bell: the answer to this wakes it.
+            link.nudge();
+        }
+        self.shared.send_if_up(&frame)
+    }
+
+    /// Ends it without the last.
+    pub(crate) fn abandon(mut self) {
+        self.abandoned = true;
+        self.shared.lock().standing.remove(self.id);
+    }
+}
+
+impl Drop for Repeating {
+    fn drop(&mut self) {
+        if self.abandoned || self.shared.check_process().is_err() {
+            return;
+        }
+        let _in_order = self.shared.orders();
+        self.shared.lock().standing.remove(self.id);
+        if let Err(error) = self.shared.deliver(self.last.clone()) {
+            note!(self.shared.log, Debug, "the last of what was repeated is not sent: {error}");
+        }
+    }
+}
+
+impl Shared {
+    fn orders(&self) -> MutexGuard<'_, ()> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn link_if_up(&self) -> Result<Option<(Arc<Link>, u64)>> {
+        let state = self.lock();
+        match &state.phase {
+            Phase::Up(link) => Ok(Some((Arc::clone(link), state.generation))),
+            Phase::Restoring(_) | Phase::Down => Ok(None),
+            Phase::Closing(_) | Phase::Closed => Err(state.closed_error()),
+        }
+    }
+
+    /// That the link is down, or breaks, is no error here.
+    fn send_if_up(&self, frame: &Utf8Bytes) -> Result<()> {
+        let Some((link, generation)) = self.link_if_up()? else { return Ok(()) };
+        match self.send_on(&link, generation, frame) {
+            Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn deliver(&self, frame: Utf8Bytes) -> Result<bool> {
+        loop {
+            let (link, generation) = {
+                let mut state = self.lock();
+                match &state.phase {
+                    Phase::Up(link) => (Arc::clone(link), state.generation),
+                    Phase::Restoring(_) | Phase::Down => {
+                        state.standing.leave(frame, &self.log);
+                        return Ok(false);
+                    }
+                    Phase::Closing(_) | Phase::Closed => return Err(state.closed_error()),
+                }
+            };
+            match self.send_on(&link, generation, &frame) {
+                Ok(_) => return Ok(true),
+                Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => return Err(error),
+                // That link is over: the next one gets it.
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Sends what is due. Called by the keeper, without the state.
+    pub(crate) fn send_due(&self) {
+        let _in_order = self.orders();
+        let frames = self.lock().standing.take_due();
+        for frame in frames {
+            if let Err(error) = self.send_if_up(&frame) {
+                note!(self.log, Debug, "a repetition is not sent: {error}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_the_link_is_bounded() {
+        let (mut standing, log) = (Standing::default(), LogQueue::new(""));
+        for n in 0..3000 {
+            standing.leave(format!("{n}").into(), &log);
+        }
+        assert_eq!(standing.pending(), MOST_PENDING);
+        assert_eq!(standing.take_pending().unwrap().as_str(), (3000 - MOST_PENDING).to_string());
+        for _ in 0..20 {
+            standing.leave("x".repeat(1 << 20).into(), &log);
+        }
+        assert_eq!(standing.pending(), 8, "by size as well");
+    }
+
+    #[test]
+    fn a_repetition_is_due_once_each_time() {
+        let mut standing = Standing::default();
+        let long = Duration::from_secs(3600);
+        standing.set(1, "a".into(), long);
+        standing.set(2, "b".into(), long);
+        standing.set(1, "c".into(), long);
+        assert!(standing.take_due().is_empty());
+        standing.all_due();
+        assert_eq!(standing.take_due(), ["b", "c"].map(Utf8Bytes::from_static));
+        assert!(standing.take_due().is_empty() && standing.next_due().is_some());
+        standing.remove(1);
+        standing.remove(2);
+        assert_eq!(standing.next_due(), None);
+    }
+}

@@ -1,0 +1,243 @@
+//! A link as the rest of the session uses it: coming up, being sent on, being watched.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use serde::Serialize;
+use tungstenite::Utf8Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::connection::connect::{ConnectFailure, Connected, connect};
+use crate::socket::connection::{Link, LinkEnd, SendFailure, reason};
+use crate::socket::protocol::socket_io;
+use crate::socket::session::log_queue::note;
+use crate::socket::session::queue::Item;
+use crate::socket::session::reader::{Shared, Waiter};
+use crate::socket::session::state::{Filed, Phase};
+use crate::socket::session::subscription::{Filter, Watching};
+
+/// One link, to send and watch on. What is done on it never continues on another.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    pub(crate) shared: &'a Shared,
+    link: Arc<Link>,
+    pub(crate) generation: u64,
+    /// The number of the last event that was sent here.
+    last: AtomicU64,
+}
+
+impl<'a> Line<'a> {
+    pub(crate) fn new(shared: &'a Shared, link: Arc<Link>, generation: u64) -> Self {
+        Line { shared, link, generation, last: AtomicU64::new(0) }
+    }
+
+    /// # Errors
+    /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
+    pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
+        let number = self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)?;
+        self.last.fetch_max(number, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Something came that shows that the server has taken what was sent here.
+    pub(crate) fn confirm(&self) {
+        self.link.confirm(self.last.load(Ordering::Relaxed));
+    }
+
+    /// Collects events from now on, until the returned guard is dropped.
+    pub(crate) fn watch(&self, filter: Filter) -> Watching<&'a Shared> {
+        Watching::new(self.shared, Some(self.generation), filter)
+    }
+
+    /// Whether no other link has taken its place. It may be lost all the same.
+    pub(crate) fn is_current(&self) -> bool {
+        self.shared.lock().generation == self.generation
+    }
+
+    /// Tells the consumer something.
+    pub(crate) fn push(&self, item: Item) {
+        let mut state = self.shared.lock();
+        state.inbox.push(item);
+        self.shared.tell(&mut state, Filed { events: 1, ..Filed::default() });
+    }
+}
+
+/// Why a frame did not go out.
+pub(crate) enum Unsent {
+    /// The link was over before: another link may be tried.
+    NotSent,
+    Error(Error),
+}
+
+impl Unsent {
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Unsent::NotSent => {
+                Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent")
+            }
+            Unsent::Error(error) => error,
+        }
+    }
+}
+
+impl Shared {
+    /// One try to connect with the host's credentials.
+    pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
+        // A panic there (of a logger, say) is one failed try.
+        let auth = catch_unwind(AssertUnwindSafe(|| self.host.credentials(refused)))
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "asking for a session token panicked")))
+            .map_err(ConnectFailure::Failed)?;
+        let recovery = self.lock().recovery();
+        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel);
+        if let Err(failure) = &outcome
+            && !failure.is_of_the_network()
+        {
+            // Whatever the server did not like, it need not be asked for it again.
+            self.lock().pid = None;
+        }
+        outcome
+    }
+
+    /// Puts a fresh link in place, has it restored, and lets everybody send.
+    pub(crate) fn install(&self, connected: Connected, restore: &dyn Fn(&Line<'_>) -> Result<()>) {
+        let Connected { link, mut early, reply, recovered } = connected;
+        let link = Arc::new(link);
+        let generation = {
+            let mut state = self.lock();
+            if state.is_closed() {
+                link.cut();
+                return;
+            }
+            state.generation += 1;
+            state.phase = Phase::Restoring(Arc::clone(&link));
+            state.up_since = Instant::now();
+            let attempt = state.tries;
+            let again = state.generation > 1;
+            state.inbox.push(Item::Connected { attempt, recovered, again });
+            state.pid = reply.pid;
+            if !recovered {
+                state.offset = None;
+            }
+            let mut filed = state.file(&mut early);
+            filed.events += 1;
+            self.tell(&mut state, filed);
+            state.generation
+        };
+        let line = Line::new(self, Arc::clone(&link), generation);
+        let restored = restore(&line);
+        let mut state = loop {
+            let mut state = self.lock();
+            if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
+                return;
+            }
+            // What has waited for this link goes before anything newer.
+            let waiting = if restored.is_ok() { state.standing.take_pending() } else { None };
+            let Some(frame) = waiting else { break state };
+            drop(state);
+            self.send_pending(&line, frame);
+        };
+        match restored {
+            Ok(()) => {
+                state.phase = Phase::Up(link);
+                state.refused = false;
+                match state.down_since.take() {
+                    None => note!(self.log, Info, "connected"),
+                    Some(since) => note!(
+                        self.log,
+                        Info,
+                        "connected again after {:.1?} (tries: {})",
+                        since.elapsed(),
+                        state.tries
+                    ),
+                }
+                state.standing.all_due();
+                if generation > 1 {
+                    state.inbox.push(Item::Restored);
+                    self.tell(&mut state, Filed { events: 1, ..Filed::default() });
+                }
+                self.others.notify_all();
+                self.hand_over(&mut state);
+            }
+            Err(error) => {
+                let end =
+                    LinkEnd::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
+                state.lose(generation, end);
+                self.tell(&mut state, Filed { link_over: true, ..Filed::default() });
+            }
+        }
+    }
+
+    fn send_pending(&self, line: &Line<'_>, frame: Utf8Bytes) {
+        match self.send_on(&line.link, line.generation, &frame) {
+            Ok(_) => {}
+            // No link takes it.
+            Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
+                note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
+            }
+            Err(_) => self.lock().standing.put_back(frame),
+        }
+    }
+
+    pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Link>, u64)> {
+        self.wait(Waiter::Other, Some(until), |state| match &state.phase {
+            Phase::Up(link) => Some(Ok((Arc::clone(link), state.generation))),
+            Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
+            Phase::Restoring(_) | Phase::Down => None,
+        })
+        .unwrap_or_else(|| {
+            Err(Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent"))
+        })
+    }
+
+    /// Returns the link it went out on, its generation, and the number of the event on it.
+    pub(crate) fn send_when_up(&self, frame: &Utf8Bytes, until: Instant) -> Result<(Arc<Link>, u64, u64)> {
+        loop {
+            let (link, generation) = self.link_when_up(until)?;
+            match self.send_on(&link, generation, frame) {
+                Ok(number) => return Ok((link, generation, number)),
+                // Certainly not sent: the next link may take it.
+                Err(Unsent::NotSent) => {}
+                Err(Unsent::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns the number of the event on this link.
+    pub(crate) fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<u64, Unsent> {
+        link.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
+    }
+
+    /// Sends if that is possible without waiting for anything.
+    pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
+        let (link, generation) = self.link_when_up(Instant::now())?;
+        let sent = link.try_send(frame).map_err(|failure| self.unsent(generation, failure));
+        sent.map(drop).map_err(Unsent::into_error)
+    }
+
+    fn unsent(&self, generation: u64, failure: SendFailure) -> Unsent {
+        let (end, maybe) = match failure {
+            SendFailure::Refused(error) => return Unsent::Error(error),
+            SendFailure::Busy(end) => {
+                let text = format!("the message was not sent: {}", end.detail);
+                return Unsent::Error(Error::new(ErrorKind::NotSent, text));
+            }
+            SendFailure::NotSent(end) => (end, false),
+            SendFailure::MaybeSent(end) => (end, true),
+        };
+        let end = end.without(&self.target.secrets);
+        let text = format!("the connection broke while the message was being sent ({})", end.detail);
+        let mut state = self.lock();
+        // After a goodbye the link stays until the server has read what came before it.
+        if end.reason != reason::CLIENT_DISCONNECT && state.lose(generation, end) {
+            self.tell_all(&mut state);
+        }
+        match maybe {
+            true => Unsent::Error(state.interrupted(&text)),
+            false if state.is_closed() => Unsent::Error(state.closed_error()),
+            false => Unsent::NotSent,
+        }
+    }
+}

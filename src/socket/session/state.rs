@@ -1,0 +1,313 @@
+//! What all threads of a session share, under one short lock.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::deadline;
+use crate::error::{Error, ErrorKind};
+use crate::socket::connection::{Inbound, Link, LinkEnd, reason};
+use crate::socket::protocol::event::AckArgs;
+use crate::socket::protocol::socket_io::Recovery;
+use crate::socket::session::backoff::{self, Cause};
+use crate::socket::session::ended::Ended;
+use crate::socket::session::log_queue::{LogQueue, note};
+use crate::socket::session::policy::{Policy, SentAway};
+use crate::socket::session::queue::{Inbox, Item};
+use crate::socket::session::scheduled::Standing;
+use crate::socket::session::subscription::Watch;
+
+/// Where the session is.
+#[derive(Debug, Clone)]
+pub(crate) enum Phase {
+    /// Everybody may send.
+    Up(Arc<Link>),
+    /// The link is there, but rooms are still being joined again: only the keeper sends.
+    Restoring(Arc<Link>),
+    /// Waiting for the next dial, or dialling.
+    Down,
+    /// The goodbye is out; the peer's is awaited.
+    Closing(Arc<Link>),
+    Closed,
+}
+
+pub(crate) struct State {
+    pub(crate) phase: Phase,
+    /// Counts links. What an older one still has to say is ignored.
+    pub(crate) generation: u64,
+    /// Somebody holds the reader role.
+    pub(crate) reading: bool,
+    /// Counts how often the role was given up.
+    pub(crate) turns: u64,
+    /// The keeper is up and about: it needs no waking.
+    pub(crate) keeper_awake: bool,
+    pub(crate) keeper_gone: bool,
+    /// The keeper reads, and nothing but what comes from the link brings it back.
+    pub(crate) keeper_blocked: bool,
+    /// What is sent without anybody asking again.
+    pub(crate) standing: Standing,
+    /// Threads that wait for an event, and threads that wait for something else.
+    pub(crate) consumers: usize,
+    pub(crate) others: usize,
+    /// Counts what came over links.
+    pub(crate) heard: u64,
+    /// A consumer is to look elsewhere.
+    pub(crate) nudged: bool,
+    /// How many helpers are at work that will nudge.
+    pub(crate) helpers: usize,
+    pub(crate) inbox: Inbox,
+    /// The acks that somebody waits for, and those of them that have come.
+    pub(crate) acks: HashMap<u64, Option<AckArgs>>,
+    pub(crate) watches: Vec<Watch>,
+    pub(crate) next_id: u64,
+    /// A batch to decode into, kept between turns.
+    pub(crate) spare: Vec<Inbound>,
+    /// What ended the session, for the consumer to see once.
+    pub(crate) failure: Option<Error>,
+    pub(crate) retry_at: Instant,
+    /// Tries since the last stable link: the backoff grows with them.
+    pub(crate) attempt: u32,
+    /// Tries since the link was lost: what the consumer is told.
+    pub(crate) tries: u32,
+    /// Since when there is no link.
+    pub(crate) down_since: Option<Instant>,
+    /// What ended the session, if it was not `close`.
+    ended_by: Option<String>,
+    pub(crate) log: LogQueue,
+    pub(crate) up_since: Instant,
+    /// Refusals, and answers that the server is in trouble, since the last stable link.
+    refusals: u32,
+    troubles: u32,
+    /// The last CONNECT was refused: dial with renewed credentials.
+    pub(crate) refused: bool,
+    policy: Policy,
+    /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
+    pub(crate) pid: Option<Box<str>>,
+    pub(crate) offset: Option<Box<str>>,
+    /// When the sessions of earlier links are over.
+    pub(crate) ended: Ended,
+}
+
+impl std::fmt::Debug for State {
+    #[inline]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State")
+            .field("phase", &self.phase)
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who has to be told about what was filed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Filed {
+    pub(crate) events: usize,
+    pub(crate) answers: bool,
+    pub(crate) link_over: bool,
+}
+
+impl State {
+    pub(crate) fn new(inbox: Inbox, policy: Policy, log: LogQueue) -> Self {
+        let now = Instant::now();
+        State {
+            phase: Phase::Down,
+            generation: 0,
+            reading: false,
+            turns: 0,
+            keeper_awake: true,
+            keeper_gone: false,
+            keeper_blocked: false,
+            standing: Standing::default(),
+            consumers: 0,
+            others: 0,
+            heard: 0,
+            nudged: false,
+            helpers: 0,
+            inbox,
+            acks: HashMap::new(),
+            watches: Vec::new(),
+            next_id: 0,
+            spare: Vec::new(),
+            failure: None,
+            retry_at: now,
+            attempt: 0,
+            tries: 0,
+            down_since: None,
+            ended_by: None,
+            log,
+            up_since: now,
+            refusals: 0,
+            troubles: 0,
+            refused: false,
+            policy,
+            pid: None,
+            offset: None,
+            ended: Ended::default(),
+        }
+    }
+
+    /// What the server has to know to replay what was missed, if it does such a thing.
+    pub(crate) fn recovery(&self) -> Option<Recovery> {
+        Some(Recovery { pid: self.pid.clone()?, offset: self.offset.clone()? })
+    }
+
+    /// The link that may be read from.
+    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+        match &self.phase {
+            Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => Some(link),
+            Phase::Down | Phase::Closed => None,
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_) | Phase::Closed)
+    }
+
+    /// For what cannot be begun any more.
+    pub(crate) fn closed_error(&self) -> Error {
+        match &self.ended_by {
+            None => Error::closed(),
+            Some(why) => {
+                Error::new(ErrorKind::Closed, format!("the agent has ended ({why}): connect a new one"))
+            }
+        }
+    }
+
+    /// For what was under way on a link that is over. `what` begins the sentence if it was not `close` that ended it.
+    pub(crate) fn interrupted(&self, what: &str) -> Error {
+        if self.is_closed() && self.ended_by.is_none() {
+            return Error::cut_off_by_close();
+        }
+        Error::new(ErrorKind::MaybeSent, format!("{what}: it may or may not have arrived"))
+    }
+
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Puts everything of a batch where it belongs.
+    pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Filed {
+        let mut filed = Filed::default();
+        self.heard = self.heard.wrapping_add(batch.len() as u64);
+        if self.pid.is_some() {
+            // Only the last one counts.
+            let mut events = batch.iter().rev().filter_map(|inbound| match inbound {
+                Inbound::Event(event) => event.offset(),
+                _ => None,
+            });
+            if let Some(offset) = events.next() {
+                self.offset = Some(offset.into());
+            }
+        }
+        for inbound in batch.drain(..) {
+            match inbound {
+                Inbound::Event(mut event) => {
+                    event.generation = self.generation;
+                    for watch in &mut self.watches {
+                        filed.answers |= watch.offer(&event);
+                    }
+                    self.inbox.push(Item::Event(event));
+                    filed.events += 1;
+                }
+                Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
+                    Some(slot @ None) => {
+                        *slot = Some(args);
+                        filed.answers = true;
+                    }
+                    _ => note!(self.log, Debug, "ignored an ack that nobody waits for"),
+                },
+                // Once connected these change nothing: the session goes on.
+                Inbound::Connected(_) | Inbound::Refused(_) => {
+                    note!(self.log, Debug, "ignored a second answer to CONNECT");
+                }
+            }
+        }
+        filed
+    }
+
+    /// The link of this generation is over: everybody who waits for it learns so.
+    pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
+        let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
+        link.cut();
+        self.ended.note(generation, end.told, link.handshake.silence());
+        if self.is_closed() {
+            self.phase = Phase::Closed;
+            return true;
+        }
+        self.phase = Phase::Down;
+        self.refused = false;
+        self.tries = 0;
+        self.down_since.get_or_insert_with(Instant::now);
+        let unconfirmed = link.unconfirmed();
+        let doubt = if unconfirmed == 0 {
+            String::new()
+        } else {
+            format!("; the last {unconfirmed} messages sent may not have arrived")
+        };
+        if self.up_since.elapsed() >= backoff::STABLE {
+            self.attempt = 0;
+            self.refusals = 0;
+            self.troubles = 0;
+        }
+        let by_server = end.reason == reason::SERVER_DISCONNECT;
+        let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
+        let stays_away = by_server && self.policy.disconnected == SentAway::Stop;
+        if stays_away || !self.policy.reconnect.allows(self.attempt) {
+            let text =
+                format!("the connection was lost ({}: {}) and is not dialled again", end.reason, end.detail);
+            self.fail(Error::new(ErrorKind::Connect, text));
+            return true;
+        }
+        let retry_in = self.schedule(cause, None);
+        let LinkEnd { reason, detail, .. } = &end;
+        note!(
+            self.log,
+            Warn,
+            "lost the connection ({reason}: {detail}), connecting again in {retry_in:.1?}{doubt}"
+        );
+        self.inbox.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
+        true
+    }
+
+    /// A try to connect failed; the next one is due after the returned time.
+    pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
+        let attempt = self.tries;
+        let stays_away = cause == Cause::Refused && self.policy.refused == SentAway::Stop;
+        if stays_away || !self.policy.reconnect.allows(self.attempt) {
+            self.fail(error);
+            return;
+        }
+        let retry_in = self.schedule(cause, error.retry_after());
+        note!(self.log, Warn, "cannot connect ({error}), trying again in {retry_in:.1?}");
+        self.inbox.push(Item::ConnectFailed { error, attempt, retry_in });
+    }
+
+    fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {
+        let own = match cause {
+            Cause::Refused => &mut self.refusals,
+            Cause::Trouble => &mut self.troubles,
+            Cause::Lost | Cause::ServerDisconnect => &mut self.attempt.clone(),
+        };
+        let retry_in = backoff::delay(*own, cause, retry_after);
+        *own = own.saturating_add(1);
+        self.attempt = self.attempt.saturating_add(1);
+        self.tries = self.tries.saturating_add(1);
+        self.retry_at = deadline::after(retry_in);
+        retry_in
+    }
+
+    /// Ends the session for good, with an error for the consumer.
+    pub(crate) fn fail(&mut self, error: Error) {
+        if self.is_closed() {
+            return;
+        }
+        if let Some(link) = self.link() {
+            link.cut();
+        }
+        note!(self.log, Warn, "given up: {error}");
+        self.ended_by = Some(error.to_string());
+        self.failure = Some(error);
+        self.phase = Phase::Closed;
+    }
+}

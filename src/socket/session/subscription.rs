@@ -1,0 +1,165 @@
+//! Waiting for certain events, beside the loop that consumes them all.
+
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::protocol::event::RawEvent;
+use crate::socket::session::reader::{Shared, Waiter};
+use crate::socket::session::state::{Phase, State};
+
+/// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
+pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
+
+/// A watcher that never looks must not fill the memory.
+const MOST_CAUGHT: usize = 1024;
+const MOST_BYTES: usize = 8 << 20;
+
+/// Somebody waits for certain events.
+pub(crate) struct Watch {
+    id: u64,
+    filter: Filter,
+    caught: VecDeque<RawEvent>,
+    bytes: usize,
+}
+
+impl Watch {
+    /// Keeps the event if it is wanted.
+    pub(crate) fn offer(&mut self, event: &RawEvent) -> bool {
+        if !(self.filter)(event) {
+            return false;
+        }
+        self.bytes += event.size();
+        self.caught.push_back(event.clone().on_its_own());
+        while self.caught.len() > MOST_CAUGHT || (self.bytes > MOST_BYTES && self.caught.len() > 1) {
+            self.take();
+        }
+        true
+    }
+
+    fn take(&mut self) -> Option<RawEvent> {
+        let event = self.caught.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(event.size());
+        Some(event)
+    }
+}
+
+/// Events are being collected for us, until this is dropped.
+pub(crate) struct Watching<S: Deref<Target = Shared>> {
+    shared: S,
+    id: u64,
+    /// The link that they have to come over, if only one will do.
+    generation: Option<u64>,
+    /// The link that was there, or had been, when the watch began.
+    born: u64,
+}
+
+impl<S: Deref<Target = Shared>> std::fmt::Debug for Watching<S> {
+    #[inline]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watching").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl<S: Deref<Target = Shared>> Watching<S> {
+    pub(crate) fn new(shared: S, generation: Option<u64>, filter: Filter) -> Self {
+        let mut state = shared.lock();
+        let id = state.fresh_id();
+        state.watches.push(Watch { id, filter, caught: VecDeque::new(), bytes: 0 });
+        let born = state.generation;
+        drop(state);
+        Watching { shared, id, generation, born }
+    }
+
+    /// From now on it ends with the link of this generation; without one, with the link that it began on.
+    pub(crate) fn bind(&mut self, generation: Option<u64>) {
+        self.generation = generation.or(Some(self.born));
+    }
+
+    /// The next event that the filter let through; `None` when `until` passes first.
+    ///
+    /// # Errors
+    /// `Connect` when the one link that was watched broke, `Closed`: what was waited for may have come to pass.
+    pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
+        let wish = |state: &mut State| {
+            let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
+            if let Some(event) = watch.take() {
+                return Some(Ok(event));
+            }
+            // While the agent says goodbye the answer may still come.
+            if matches!(state.phase, Phase::Closed) {
+                return Some(Err(state.interrupted("the agent ended before the answer came")));
+            }
+            let gone = |generation| state.generation != generation || state.link().is_none();
+            self.generation.is_some_and(gone).then(|| Err(link_lost()))
+        };
+        self.shared.wait(Waiter::Other, Some(until), wish).transpose()
+    }
+}
+
+fn link_lost() -> Error {
+    Error::new(ErrorKind::Connect, "the connection broke before the answer came")
+}
+
+/// What [`Watching::next_or_new_link`] found.
+pub(crate) enum Heard {
+    Event(RawEvent),
+    /// Another link than the one that was named is up.
+    NewLink,
+    Nothing,
+}
+
+impl Watching<std::sync::Arc<Shared>> {
+    /// As [`next`](Watching::next), but also returns when another link than `generation` is up.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(crate) fn next_or_new_link(&self, generation: u64, until: Instant) -> Result<Heard> {
+        let wish = |state: &mut State| {
+            let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
+            if let Some(event) = watch.take() {
+                return Some(Ok(Heard::Event(event)));
+            }
+            match state.phase {
+                Phase::Closed => Some(Err(state.interrupted("the agent ended before the answer came"))),
+                Phase::Up(_) if state.generation != generation => Some(Ok(Heard::NewLink)),
+                _ => None,
+            }
+        };
+        self.shared.wait(Waiter::Other, Some(until), wish).unwrap_or(Ok(Heard::Nothing))
+    }
+}
+
+impl<S: Deref<Target = Shared>> Drop for Watching<S> {
+    fn drop(&mut self) {
+        // In the child of a fork the lock may be held by a thread that is not there.
+        if self.shared.check_process().is_err() {
+            return;
+        }
+        self.shared.lock().watches.retain(|watch| watch.id != self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_looks_at_is_bounded_in_number_and_bytes() {
+        let event = |size: usize| {
+            let frame: tungstenite::Utf8Bytes = format!(r#"42["error","{}"]"#, "x".repeat(size)).into();
+            RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
+        };
+        let filter: Filter = Box::new(|_| true);
+        let mut watch = Watch { id: 1, filter, caught: VecDeque::new(), bytes: 0 };
+        (0..2000).for_each(|_| assert!(watch.offer(&event(1))));
+        assert_eq!(watch.caught.len(), MOST_CAUGHT);
+        (0..20).for_each(|_| assert!(watch.offer(&event(1 << 20))));
+        assert!(watch.caught.len() < 8 && watch.bytes <= MOST_BYTES);
+        assert!(watch.offer(&event(2 * MOST_BYTES)));
+        assert_eq!(watch.caught.len(), 1, "one is kept, however large");
+        while watch.take().is_some() {}
+        assert_eq!(watch.bytes, 0);
+    }
+}

@@ -1,0 +1,268 @@
+//! HTTP long-polling: the half that listens.
+//!
+//! One GET is always in flight, on a connection of its own that works like the one of a WebSocket: whoever holds the
+//! reader role blocks on the socket without a lock and feeds what comes. Nobody ever gives a GET up, because the
+//! server ends the session when that happens.
+
+use std::io::{ErrorKind as IoKind, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::net::http::answer::{Answer, Decoder};
+use crate::net::http::exchange::{Broken, exchange};
+use crate::net::wire::Wire;
+use crate::net::{CancelToken, Stream};
+use crate::socket::connection::connect::Target;
+use crate::socket::connection::{LinkEnd, reason};
+use crate::socket::protocol::engine_io::{self, Frame, Handshake};
+use crate::socket::protocol::polling_payload::{self, Part, SEPARATOR};
+use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::transport::polling::request::Site;
+use crate::socket::transport::polling::send::Poster;
+use crate::socket::transport::refusal::refused;
+use crate::socket::transport::websocket::frame_scanner::Seen;
+
+/// So many answers in a row without anything in them, each sooner than `QUICK` after the last, and the next poll
+/// has to wait for `PAUSE`.
+const EMPTY_ANSWERS: u32 = 10;
+const QUICK: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    site: Arc<Site>,
+    /// `None`: the server has closed it, and the next poll needs another one.
+    stream: Option<Stream>,
+    decoder: Decoder,
+    in_flight: bool,
+    /// The connection has carried an answer before.
+    proven: bool,
+    /// What is still to be taken apart.
+    payload: Option<Payload>,
+    next_poll: Instant,
+    last_answer: Instant,
+    empty_answers: u32,
+    seen: Seen,
+}
+
+/// A session that has been opened.
+pub(crate) struct Opened {
+    pub(crate) poll: Poll,
+    /// What to poll over.
+    pub(crate) stream: Stream,
+    /// It has carried an answer before.
+    pub(crate) proven: bool,
+    pub(crate) poster: Poster,
+    pub(crate) handshake: Handshake,
+}
+
+/// Opens a session, and a second connection to send over.
+///
+/// # Errors
+/// A refusal carries the status and what the server said.
+pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Opened> {
+    let host = target.url.host();
+    let mut site = Site::new(target);
+    let mut stream = site.dial(deadline, cancel)?;
+    let answer = exchange(&mut stream, &site.request(None), Decoder::default());
+    let answer = answer.map_err(|broken| match broken {
+        Broken::Answer(error) => {
+            Error::protocol("the answer to the first poll cannot be read").with_source(error)
+        }
+        Broken::NothingSent(error) | Broken::Connection(error) if error.kind() == IoKind::TimedOut => {
+            Error::timeout(format!("{host} did not answer the first poll in time")).with_source(error)
+        }
+        Broken::NothingSent(error) | Broken::Connection(error) => {
+            Error::new(ErrorKind::Connect, format!("the connection to {host} broke during the first poll"))
+                .with_source(error)
+        }
+    })?;
+    if answer.head.status != 200 {
+        return Err(refused("the first poll", &answer.head, &answer.body, &target.secrets));
+    }
+    site.absorb(&answer.head);
+    let keep_alive = answer.keep_alive;
+    let no_open = || Error::protocol("the answer to the first poll is not an open packet");
+    let mut payload = Payload::new(answer.body).map_err(|_| no_open())?;
+    let Some(Ok(Incoming::Text(first))) = payload.next() else { return Err(no_open()) };
+    let Ok(Frame::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
+    let handshake = Handshake::parse(json)?;
+    site.set_session(&engine_io::session_id(json)?);
+
+    if !keep_alive {
+        stream = site.dial(deadline, cancel)?;
+    }
+    let site = Arc::new(site);
+    let poster = Poster::new(Arc::clone(&site), site.dial(deadline, cancel)?);
+    let now = Instant::now();
+    let poll = Poll {
+        site,
+        stream: None,
+        decoder: Decoder::default(),
+        in_flight: false,
+        proven: false,
+        payload: Some(payload),
+        next_poll: now,
+        last_answer: now,
+        empty_answers: 0,
+        seen: Seen::default(),
+    };
+    Ok(Opened { poll, stream, proven: keep_alive, poster, handshake })
+}
+
+impl Poll {
+    pub(crate) fn site(&self) -> &Arc<Site> {
+        &self.site
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
+        self.stream.as_mut().map(Stream::wire_mut)
+    }
+
+    /// When to poll again, if the connection for it is missing.
+    pub(crate) fn wants_connection(&self) -> Option<Instant> {
+        self.stream.is_none().then_some(self.next_poll)
+    }
+
+    /// Goes on with another connection. Its wire must be in fed mode. `proven`: it has carried an answer before.
+    pub(crate) fn resume(&mut self, stream: Stream, proven: bool) {
+        self.stream = Some(stream);
+        self.decoder = Decoder::default();
+        self.proven = proven;
+    }
+
+    /// The end of a pause between two polls.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        (!self.in_flight && self.stream.is_some()).then_some(self.next_poll)
+    }
+
+    pub(crate) fn take_seen(&mut self) -> (Seen, bool) {
+        (std::mem::take(&mut self.seen), self.decoder.is_partial())
+    }
+
+    /// The next packet. Polls again when there is none left.
+    ///
+    /// # Errors
+    /// How the link ended.
+    pub(crate) fn next(&mut self, now: Instant) -> Result<Option<Incoming>, LinkEnd> {
+        loop {
+            if let Some(payload) = &mut self.payload {
+                match payload.next() {
+                    Some(packet) => return packet.map(Some).map_err(failed),
+                    None => self.payload = None,
+                }
+            }
+            self.ask(now)?;
+            let Some(stream) = &mut self.stream else { return Ok(None) };
+            let mut part = [0; 8192];
+            match stream.read(&mut part) {
+                Ok(0) => {
+                    self.connection_ended()?;
+                }
+                // Nobody has asked for it, so it must not become the answer to the next poll.
+                Ok(_) if !self.in_flight => self.stream = None,
+                Ok(count) => {
+                    self.seen.bytes += count;
+                    let bytes = part.get(..count).unwrap_or_default();
+                    if let Some(answer) = self.decoder.push(bytes).map_err(failed)? {
+                        self.accept(answer, now)?;
+                    }
+                }
+                Err(error) if error.kind() == IoKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
+            }
+        }
+    }
+
+    /// Writes the next poll, if it is time and there is a connection.
+    fn ask(&mut self, now: Instant) -> Result<(), LinkEnd> {
+        if self.in_flight || now < self.next_poll {
+            return Ok(());
+        }
+        let Some(stream) = &mut self.stream else { return Ok(()) };
+        match stream.write_all(&self.site.request(None)).and_then(|()| stream.flush()) {
+            Ok(()) => self.in_flight = true,
+            // Closed by the server since the last answer: another one will do.
+            Err(_) if self.proven => self.stream = None,
+            Err(error) => {
+                return Err(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn connection_ended(&mut self) -> Result<(), LinkEnd> {
+        self.stream = None;
+        if let Some(answer) = self.decoder.end().map_err(failed)? {
+            return self.accept(answer, Instant::now());
+        }
+        // Between two answers any server may close a connection. But an answer that was on its way is lost, and what
+        // was in it is not told again: the server takes it for delivered, and the session goes on without.
+        if !self.in_flight {
+            return Ok(());
+        }
+        Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
+    }
+
+    fn accept(&mut self, answer: Answer, now: Instant) -> Result<(), LinkEnd> {
+        self.in_flight = false;
+        self.proven = true;
+        self.seen.messages += 1;
+        self.site.absorb(&answer.head);
+        if !answer.keep_alive {
+            self.stream = None;
+        }
+        if !matches!(answer.head.status, 200 | 204) {
+            return Err(failed(refused("a poll", &answer.head, &answer.body, self.site.secrets())));
+        }
+        let payload = Payload::new(answer.body).map_err(failed)?;
+        let quick = now.saturating_duration_since(self.last_answer) < QUICK;
+        self.empty_answers = if quick && payload.is_idle() { self.empty_answers + 1 } else { 0 };
+        self.last_answer = now;
+        self.next_poll = if self.empty_answers < EMPTY_ANSWERS { now } else { now + PAUSE };
+        self.payload = Some(payload);
+        Ok(())
+    }
+}
+
+fn failed(error: Error) -> LinkEnd {
+    LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())
+}
+
+/// A body, taken apart packet by packet: millions of them fit into one.
+#[derive(Debug)]
+struct Payload {
+    text: String,
+    /// Where the next packet begins.
+    at: Option<usize>,
+}
+
+impl Payload {
+    fn new(body: Vec<u8>) -> Result<Self> {
+        let text =
+            String::from_utf8(body).map_err(|_| Error::protocol("the answer to a poll is not UTF-8"))?;
+        // Nothing at all is an answer without packets; an empty packet is none.
+        Ok(Payload { at: (!text.is_empty()).then_some(0), text })
+    }
+
+    /// Whether there is nothing in it that anybody waits for.
+    fn is_idle(&self) -> bool {
+        self.text.is_empty() || self.text.split(SEPARATOR).all(|part| part == "6")
+    }
+
+    fn next(&mut self) -> Option<Result<Incoming>> {
+        let rest = self.text.get(self.at?..)?;
+        let (part, next) = match rest.split_once(SEPARATOR) {
+            Some((part, behind)) => (part, Some(self.text.len() - behind.len())),
+            None => (rest, None),
+        };
+        let packet = polling_payload::decode(part).next()?.map(|part| match part {
+            Part::Text(text) => Incoming::Text(text.into()),
+            Part::Binary(bytes) => Incoming::Binary(bytes.into()),
+        });
+        self.at = next;
+        Some(packet)
+    }
+}

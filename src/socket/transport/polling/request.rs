@@ -1,0 +1,111 @@
+//! What the requests of one long-polling session have in common, and how one of them is made.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::Zeroizing;
+
+use crate::error::Result;
+use crate::net::http::answer::Head;
+use crate::net::http::cookies::Jar;
+use crate::net::{CancelToken, Secrets, Stream};
+use crate::socket::connection::connect::Target;
+use crate::socket::transport::websocket::handshake::header_value;
+
+/// The slash belongs to the default path of Socket.IO servers.
+const PATH: &str = "/socket.io/?EIO=4&transport=polling";
+/// Not every server decodes what need not be encoded.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// See the module.
+pub(crate) struct Site {
+    target: Target,
+    /// Behind the path: `&sid=…`, once the server has said it.
+    session: Zeroizing<String>,
+    jar: Mutex<Jar>,
+    /// Makes every URL another one, for caches that know no better.
+    serial: AtomicU64,
+    /// Ends all connections.
+    pub(crate) cutter: CancelToken,
+}
+
+impl std::fmt::Debug for Site {
+    #[inline]
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").field("url", &self.target.url).finish_non_exhaustive()
+    }
+}
+
+impl Site {
+    pub(crate) fn new(target: &Target) -> Self {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Site {
+            target: target.clone(),
+            session: Zeroizing::default(),
+            jar: Mutex::default(),
+            serial: AtomicU64::new(u64::try_from(now.as_millis()).unwrap_or_default()),
+            cutter: CancelToken::default(),
+        }
+    }
+
+    pub(crate) fn set_session(&mut self, sid: &str) {
+        self.target.secrets.remember(sid);
+        self.session = Zeroizing::new(format!("&sid={}", utf8_percent_encode(sid, RESERVED)));
+    }
+
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.target.secrets
+    }
+
+    /// A connection that [`cutter`](Site::cutter) and `cancel` end; its wire has `deadline`.
+    pub(crate) fn dial(&self, deadline: Instant, cancel: &CancelToken) -> Result<Stream> {
+        let Target { dialer, url, .. } = &self.target;
+        let stream = dialer.dial_cancellable(url, deadline, cancel)?;
+        self.cutter.register(stream.wire());
+        Ok(stream)
+    }
+
+    /// A request, with a body a POST. No `Accept-Encoding`: the server compresses only when asked to.
+    pub(crate) fn request(&self, body: Option<&str>) -> Zeroizing<Vec<u8>> {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let Target { url, user_agent, .. } = &self.target;
+        let mut head = Zeroizing::new(format!(
+            "{method} {PATH}&t={serial:x}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: */*\r\n",
+            *self.session,
+            url.authority(),
+            header_value(user_agent),
+        ));
+        if let Some(cookies) = self.jar().header(PATH, url.is_secure()) {
+            for part in ["Cookie: ", &cookies, "\r\n"] {
+                head.push_str(part);
+            }
+        }
+        if let Some(body) = body {
+            let length = body.len().to_string();
+            for part in ["Content-Type: text/plain;charset=UTF-8\r\nContent-Length: ", &length, "\r\n"] {
+                head.push_str(part);
+            }
+        }
+        let body = body.unwrap_or_default();
+        let mut request = Zeroizing::new(Vec::with_capacity(head.len() + 2 + body.len()));
+        for part in [&head, "\r\n", body] {
+            request.extend_from_slice(part.as_bytes());
+        }
+        request
+    }
+
+    /// Keeps the cookies of an answer.
+    pub(crate) fn absorb(&self, head: &Head) {
+        let mut jar = self.jar();
+        for line in head.all("set-cookie") {
+            jar.absorb(line.as_bytes(), PATH, self.target.url.is_secure());
+        }
+    }
+
+    fn jar(&self) -> MutexGuard<'_, Jar> {
+        self.jar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,133 @@
+//! HTTP long-polling: the half that speaks. One POST at a time, on the thread of whoever sends.
+
+use std::io::ErrorKind as IoKind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::net::http::answer::{Answer, Decoder};
+use crate::net::http::exchange::{Broken, exchange};
+use crate::net::{Secrets, Stream};
+use crate::socket::connection::{LinkEnd, SendFailure, reason};
+use crate::socket::transport::polling::request::Site;
+use crate::socket::transport::refusal::refused;
+
+/// A connection that was idle for longer is not used again: Node's servers close theirs after five seconds, and a
+/// message must not meet that moment.
+const MAX_IDLE: Duration = Duration::from_secs(4);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Poster {
+    site: Arc<Site>,
+    line: Mutex<Line>,
+}
+
+/// The turn to send, and the connection for it.
+#[derive(Debug)]
+pub(crate) struct Line {
+    idle: Option<(Stream, Instant)>,
+}
+
+impl Poster {
+    pub(crate) fn new(site: Arc<Site>, stream: Stream) -> Self {
+        Poster { site, line: Mutex::new(Line { idle: Some((stream, Instant::now())) }) }
+    }
+
+    /// Waits for the turn: a POST at a time, and nothing between a header and its attachments.
+    pub(crate) fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, if the turn comes until `deadline`.
+    pub(crate) fn line_until(&self, deadline: Instant) -> Option<MutexGuard<'_, Line>> {
+        loop {
+            match self.line.try_lock() {
+                Ok(line) => return Some(line),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
+                Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// Sends one body.
+    ///
+    /// # Errors
+    /// `NotSent` only when no byte has left, or when the server says that it does not know the session.
+    pub(crate) fn post(&self, line: &mut Line, body: &str, deadline: Instant) -> Result<(), SendFailure> {
+        let request = self.site.request(Some(body));
+        let mut reused = line.idle.take();
+        let answer = loop {
+            let (mut stream, again) = match self.connection(reused.take(), deadline) {
+                Ok(found) => found,
+                Err(error) => {
+                    return Err(SendFailure::NotSent(LinkEnd::new(
+                        reason::TRANSPORT_ERROR,
+                        error.to_string(),
+                    )));
+                }
+            };
+            stream.wire_mut().set_deadline(Some(deadline));
+            let answer = match exchange(&mut stream, &request, Decoder::default()) {
+                Ok(answer) => answer,
+                Err(Broken::NothingSent(_)) if again => continue,
+                Err(Broken::NothingSent(error)) => return Err(SendFailure::NotSent(broken(&error))),
+                Err(Broken::Connection(error)) => return Err(SendFailure::MaybeSent(broken(&error))),
+                Err(Broken::Answer(error)) => {
+                    let end = LinkEnd::new(reason::TRANSPORT_ERROR, format!("sending failed: {error}"));
+                    return Err(SendFailure::MaybeSent(end));
+                }
+            };
+            self.site.absorb(&answer.head);
+            if answer.keep_alive {
+                line.idle = Some((stream, Instant::now()));
+            }
+            break answer;
+        };
+        judge(&answer, self.site.secrets())
+    }
+
+    /// Whether it has been in use before comes along.
+    fn connection(
+        &self,
+        idle: Option<(Stream, Instant)>,
+        deadline: Instant,
+    ) -> crate::Result<(Stream, bool)> {
+        match idle {
+            Some((stream, since)) if since.elapsed() < MAX_IDLE && stream.wire().is_quiet() => {
+                Ok((stream, true))
+            }
+            _ => Ok((self.site.dial(deadline, &self.site.cutter)?, false)),
+        }
+    }
+}
+
+/// Only the status decides.
+fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
+    match answer.head.status {
+        200..300 => Ok(()),
+        413 => Err(SendFailure::Refused(
+            Error::invalid("the server says that the message is too large: split it").with_status(413),
+        )),
+        status => {
+            let text = refused("sending", &answer.head, &answer.body, secrets).to_string();
+            let end = LinkEnd::new(reason::TRANSPORT_ERROR, text);
+            // Engine.IO refuses before it looks at the body.
+            if status == 400 && answer.body.starts_with(b"{\"code\":") {
+                Err(SendFailure::NotSent(end))
+            } else {
+                Err(SendFailure::MaybeSent(end))
+            }
+        }
+    }
+}
+
+fn broken(error: &std::io::Error) -> LinkEnd {
+    let detail = match error.kind() {
+        IoKind::TimedOut => "the server did not answer a request in time".to_owned(),
+        IoKind::UnexpectedEof => "the server closed the connection instead of answering".to_owned(),
+        _ => format!("sending failed: {error}"),
+    };
+    LinkEnd::new(reason::TRANSPORT_ERROR, detail)
+}

@@ -1,0 +1,205 @@
+//! One WebSocket of a link, as a row of packets.
+
+use std::io::ErrorKind as IoKind;
+use std::time::Duration;
+
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::protocol::{CloseFrame, Role};
+use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
+
+use crate::net::Stream;
+use crate::net::wire::Wire;
+use crate::socket::connection::{LinkEnd, reason};
+use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::transport::refusal::snippet;
+use crate::socket::transport::websocket::frame_scanner::{Glance, Seen, Tap};
+use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
+
+/// How long saying why the link is given up may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A message that is larger leaves a buffer behind that is not worth keeping.
+const LARGE: usize = 64 << 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Framed {
+    ws: WebSocket<Tap<Stream>>,
+    /// Data messages that came out of `ws`.
+    messages: u64,
+    /// tungstenite may have an answer ready that goes out with its next read.
+    unflushed: bool,
+    /// What the last pong says to have arrived.
+    confirmed: Option<u64>,
+    /// We have begun the closing handshake.
+    closing: bool,
+}
+
+impl Framed {
+    /// The open packet has been read.
+    pub(crate) fn new(ws: WebSocket<Tap<Stream>>) -> Self {
+        let messages = ws.get_ref().frames.messages().min(1);
+        Framed { ws, messages, unflushed: true, confirmed: None, closing: false }
+    }
+
+    pub(crate) fn wire(&self) -> Option<&Wire> {
+        Some(self.ws.get_ref().get_ref()?.wire())
+    }
+
+    pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
+        Some(self.ws.get_mut().get_mut()?.wire_mut())
+    }
+
+    pub(crate) fn can_write(&self) -> bool {
+        self.ws.can_write()
+    }
+
+    pub(crate) fn write(&mut self, message: Message) -> tungstenite::Result<()> {
+        self.ws.write(message).and_then(|()| self.ws.flush())
+    }
+
+    pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
+        self.confirmed.take()
+    }
+
+    /// Starts the closing handshake.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+        let _ = self.ws.close(Some(frame));
+        let _ = self.ws.flush();
+    }
+
+    /// Tells the server why it is left: politeness, so it may fail, and it must not take long.
+    pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
+        if self.wire_mut().is_some_and(|wire| wire.set_write_timeout(FAREWELL).is_ok()) {
+            let reason = Utf8Bytes::from_static("");
+            let _ = self.ws.close(code.map(|code| CloseFrame { code, reason }));
+        }
+    }
+
+    /// The next packet of what is buffered.
+    ///
+    /// # Errors
+    /// How the link ended.
+    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, LinkEnd> {
+        loop {
+            // After a goodbye it is tungstenite who knows what still counts.
+            if self.ws.can_write() {
+                match self.ws.get_mut().next_text() {
+                    Glance::Text(text) => {
+                        self.messages += 1;
+                        return Ok(Some(Incoming::Text(text)));
+                    }
+                    Glance::Nothing if !self.unflushed => return Ok(None),
+                    Glance::Nothing | Glance::Other => {}
+                }
+            }
+            let read = self.ws.read();
+            self.unflushed = matches!(read, Ok(Message::Ping(_) | Message::Close(_)));
+            match read {
+                Ok(Message::Text(text)) => {
+                    self.messages += 1;
+                    let large = self.release_buffer(text.len());
+                    // What is small must not keep a buffer that was large once.
+                    let text = if large { text } else { Utf8Bytes::from(text.as_str()) };
+                    return Ok(Some(Incoming::Text(text)));
+                }
+                Ok(Message::Binary(bytes)) => {
+                    self.messages += 1;
+                    let large = self.release_buffer(bytes.len());
+                    let bytes = if large { bytes } else { Bytes::copy_from_slice(&bytes) };
+                    return Ok(Some(Incoming::Binary(bytes)));
+                }
+                Ok(Message::Close(frame)) => {
+                    // Its answer is ready and only has to go out.
+                    self.say_why(None);
+                    let code = self.ws.get_ref().frames.close().flatten();
+                    // Peers give our own code back. Another one means that they hang up by themselves.
+                    if self.closing && code == Some(u16::from(CloseCode::Normal)) {
+                        self.confirmed = Some(u64::MAX);
+                    }
+                    let said = frame.map_or_else(String::new, |frame| snippet(&frame.reason));
+                    return Err(closed_by_server(code, &said));
+                }
+                Ok(Message::Pong(payload)) => {
+                    let number = std::str::from_utf8(&payload).ok().and_then(|number| number.parse().ok());
+                    self.confirmed = self.confirmed.max(number);
+                }
+                // tungstenite answers WebSocket pings itself.
+                Ok(Message::Ping(_) | Message::Frame(_)) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == IoKind::WouldBlock => return Ok(None),
+                Err(error) => return Err(self.broken(&error)),
+            }
+        }
+    }
+
+    /// After a large message the WebSocket is begun anew with small buffers: the message owns the large one. Between two
+    /// messages a WebSocket has no other state, and it is read no further than it was asked to. Whether the message was
+    /// large.
+    fn release_buffer(&mut self, size: usize) -> bool {
+        if size <= LARGE {
+            return false;
+        }
+        let is_idle = self.ws.can_write() && !self.ws.get_ref().frames.is_partial();
+        if is_idle && self.ws.flush().is_ok() {
+            let tap = self.ws.get_mut().take();
+            let config = *self.ws.get_config();
+            self.ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config));
+        }
+        true
+    }
+
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.ws.get_ref().bytes_read()
+    }
+
+    /// What was read since it was last asked, and whether something is still on its way.
+    pub(crate) fn take_seen(&mut self) -> (Seen, bool) {
+        let frames = &mut self.ws.get_mut().frames;
+        (frames.take(), frames.is_partial())
+    }
+
+    /// tungstenite's error in the official client's words.
+    fn broken(&mut self, error: &tungstenite::Error) -> LinkEnd {
+        use tungstenite::Error as E;
+        use tungstenite::error::ProtocolError as P;
+        let frames = &self.ws.get_ref().frames;
+        if let Some(code) = frames.close()
+            && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
+            && self.messages >= frames.messages()
+        {
+            // It was a close frame, only not a neat one.
+            return closed_by_server(code, "");
+        }
+        let mut detail = error.to_string();
+        let (reason, code) = match error {
+            E::ConnectionClosed | E::AlreadyClosed | E::Protocol(P::ResetWithoutClosingHandshake) => {
+                (reason::TRANSPORT_CLOSE, None)
+            }
+            E::Io(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::UnexpectedEof) => {
+                (reason::TRANSPORT_CLOSE, None)
+            }
+            E::Utf8(_) => (reason::PARSE_ERROR, Some(CloseCode::Invalid)),
+            E::Capacity(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Size)),
+            E::Protocol(_) if frames.saw_http() => {
+                detail = rejected_after_upgrade();
+                (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol))
+            }
+            E::Protocol(_) => (reason::TRANSPORT_ERROR, Some(CloseCode::Protocol)),
+            _ => (reason::TRANSPORT_ERROR, None),
+        };
+        if code.is_some() {
+            self.say_why(code);
+        }
+        LinkEnd::new(reason, detail)
+    }
+}
+
+fn closed_by_server(code: Option<u16>, said: &str) -> LinkEnd {
+    let detail = match code {
+        Some(code) => format!("the server closed with code {code} {said}"),
+        None => "the server closed without a code".to_owned(),
+    };
+    LinkEnd::new(reason::TRANSPORT_CLOSE, detail.trim_end())
+}
