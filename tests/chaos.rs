@@ -341,5 +341,10 @@ fn post(agent: &Agent, room: &AgencyId, poster: usize) -> (Vec<MessageId>, Vec<S
 
 /// What the server holds, oldest first.
 fn held(stage: &Stage, room: &AgencyId) -> Vec<(MessageId, String)> {
-    stage.sandbox.messages(room.as_str()).into_iter().map(|(id, text)| (id.into(), text)).collect()
+    stage
+        .sandbox
+        .messages(room.as_str())
+        .into_iter()
+        .map(|message| (message.id.into(), message.content))
+        .collect()
 }

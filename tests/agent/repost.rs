@@ -39,7 +39,7 @@ impl Scene {
     /// How often the room has this text.
     fn count(&self, text: &str) -> usize {
         let said = self.stage.sandbox.messages(&self.stage.sandbox.lobby_id());
-        said.iter().filter(|(_, said)| said == text).count()
+        said.iter().filter(|message| message.content == text).count()
     }
 
     /// Posts over a connection that takes the message, holds it, and breaks.

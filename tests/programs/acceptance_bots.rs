@@ -92,7 +92,7 @@ fn say(stage: &Stage, room: &str, text: &str) {
 }
 
 fn texts(stage: &Stage, room: &str) -> Vec<String> {
-    stage.sandbox.messages(room).into_iter().map(|(_, text)| text).collect()
+    stage.sandbox.messages(room).into_iter().map(|message| message.content).collect()
 }
 
 fn lose_the_link(stage: &Stage, agent: &Agent) {

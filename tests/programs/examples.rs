@@ -96,7 +96,7 @@ fn quickstart_holds_a_conversation_and_ends() {
     }
     assert!(String::from_utf8_lossy(&there.stdout).contains(&format!("talking to {url}")));
     let lobby = elsewhere.sandbox.messages(&elsewhere.sandbox.lobby_id());
-    assert!(lobby.iter().any(|(_, content)| content.contains("this is Rust!")), "{lobby:?}");
+    assert!(lobby.iter().any(|message| message.content.contains("this is Rust!")), "{lobby:?}");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn echo_bot_answers_whoever_mentions_it() {
     stage.alice_says("@mybot hi");
     eventually("it answers", || {
         let said = stage.sandbox.messages(&stage.sandbox.lobby_id());
-        said.iter().any(|(_, content)| content == "You said: @mybot hi")
+        said.iter().any(|message| message.content == "You said: @mybot hi")
     });
 }
 

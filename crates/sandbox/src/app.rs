@@ -1,12 +1,17 @@
 //! What the server knows, and the handle by which every handler reaches it.
 
+pub(crate) mod access;
 pub(crate) mod faults;
+pub(crate) mod heard;
 pub(crate) mod limits;
 pub(crate) mod links;
 pub(crate) mod metrics;
 pub(crate) mod outbox;
 pub(crate) mod recorder;
+pub(crate) mod recordings;
+pub(crate) mod wire;
 
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,12 +19,18 @@ use std::time::Duration;
 use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
 
+use crate::app::access::Access;
 use crate::app::faults::Faults;
+use crate::app::heard::Heard;
 use crate::app::limits::RateLimits;
 use crate::app::links::Links;
 use crate::app::metrics::Metrics;
 use crate::app::outbox::Outbox;
 use crate::app::recorder::Recorder;
+use crate::app::recordings::Recordings;
+use crate::app::wire::Wire;
+use crate::demo_tokens::DemoTokens;
+use crate::store::journal::Journal;
 use crate::store::{Data, SharedData};
 
 #[derive(Debug, Clone)]
@@ -36,12 +47,20 @@ pub(crate) struct Options {
     pub(crate) metrics_secret: Option<String>,
     /// How many characters of a message are kept.
     pub(crate) truncate_content: Option<usize>,
+    /// How many messages a room keeps.
+    pub(crate) max_messages: usize,
+    pub(crate) access: Access,
 }
 
 struct Inner {
     data: SharedData,
+    journal: Option<Mutex<Journal>>,
     posting: Mutex<()>,
     recorder: Recorder,
+    wire: Wire,
+    heard: Heard,
+    recordings: Recordings,
+    demo: Option<DemoTokens>,
     faults: Faults,
     links: Links,
     outbox: Outbox,
@@ -52,16 +71,56 @@ struct Inner {
     metadata_as_string: AtomicBool,
 }
 
+/// The data, locked.
+pub(crate) struct DataGuard<'a> {
+    data: MutexGuard<'a, Data>,
+    changed: bool,
+    journal: Option<&'a Mutex<Journal>>,
+}
+
+impl Deref for DataGuard<'_> {
+    type Target = Data;
+
+    fn deref(&self) -> &Data {
+        &self.data
+    }
+}
+
+impl DerefMut for DataGuard<'_> {
+    fn deref_mut(&mut self) -> &mut Data {
+        self.changed = true;
+        &mut self.data
+    }
+}
+
+impl Drop for DataGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(journal) = self.journal.filter(|_| self.changed) {
+            journal.lock().unwrap_or_else(PoisonError::into_inner).save(&mut self.data);
+        }
+    }
+}
+
 /// A cheap handle on the state of one server.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
 
 impl App {
-    pub(crate) fn new(options: Options, data: SharedData) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        data: SharedData,
+        journal: Option<Journal>,
+        demo: Option<DemoTokens>,
+    ) -> Self {
         App(Arc::new(Inner {
             data,
+            journal: journal.map(Mutex::new),
             posting: Mutex::new(()),
             recorder: Recorder::default(),
+            wire: Wire::new(options.log),
+            heard: Heard::default(),
+            recordings: Recordings::default(),
+            demo,
             faults: Faults::default(),
             links: Links::default(),
             outbox: Outbox::default(),
@@ -73,9 +132,20 @@ impl App {
         }))
     }
 
-    /// The lock is never held while something is sent or awaited.
-    pub(crate) fn data(&self) -> MutexGuard<'_, Data> {
-        self.0.data.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The lock is never held while something is sent or awaited. What has been changed is saved when it is given back.
+    pub(crate) fn data(&self) -> DataGuard<'_> {
+        let data = self.0.data.lock().unwrap_or_else(PoisonError::into_inner);
+        DataGuard { data, changed: false, journal: self.0.journal.as_ref() }
+    }
+
+    /// The account behind a token that is valid now.
+    pub(crate) fn account_of(&self, token_hash: &str) -> Option<String> {
+        let mut data = self.data();
+        let account = data.tokens.resolve(token_hash)?;
+        if data.tokens.is_stale(token_hash) {
+            data.tokens.note_use(token_hash);
+        }
+        Some(account)
     }
 
     pub(crate) fn shared_data(&self) -> SharedData {
@@ -86,6 +156,29 @@ impl App {
     /// is heard in that order. Taken before the data.
     pub(crate) fn posting(&self) -> MutexGuard<'_, ()> {
         self.0.posting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes those who wait for a message.
+    pub(crate) fn heard(&self) -> &Heard {
+        &self.0.heard
+    }
+
+    pub(crate) fn recordings(&self) -> &Recordings {
+        &self.0.recordings
+    }
+
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.0.wire
+    }
+
+    /// The tokens of the demo, if this is one.
+    pub(crate) fn demo(&self) -> Option<&DemoTokens> {
+        self.0.demo.as_ref()
+    }
+
+    /// Whether the data are kept on disk.
+    pub(crate) fn remembers(&self) -> bool {
+        self.0.journal.is_some()
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

@@ -1,5 +1,6 @@
 //! Ids, secrets and hashes.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Random bytes of the operating system.
@@ -51,7 +52,7 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
 }
 
 /// A salted hash of a password. One round is enough: it lives in the memory of a test server.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PasswordHash {
     salt: String,
     hash: String,

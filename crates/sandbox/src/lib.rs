@@ -58,19 +58,28 @@
 
 mod app;
 mod body;
+mod bounded;
 mod clock;
+mod control;
+mod demo;
+mod demo_tokens;
 mod error;
 mod ids;
 mod realtime;
 mod routes;
 mod sandbox;
+mod script;
+mod script_lines;
 mod seed;
 mod server;
 mod store;
 mod suspended;
+mod talk;
 mod webhook;
 
-pub use sandbox::{Builder, Sandbox};
+pub use sandbox::{Builder, Recording, Sandbox};
+pub use script::{Report, Script, ScriptError};
 pub use seed::Credentials;
 pub use store::claims::ClaimMail;
 pub use suspended::Suspended;
+pub use talk::{AgentAccess, Message, Room};

@@ -2,13 +2,17 @@
 
 use std::fmt;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
-use crate::app::Options;
-use crate::realtime::{disconnect, emit};
+use crate::app::access::Access;
+use crate::app::{App, Options};
+use crate::control::fault::{self, Fault};
+use crate::realtime::{disconnect, emit, steer};
 use crate::routes::agents::HOSTED;
 use crate::routes::claims;
 use crate::server::{Config, Server};
@@ -170,7 +174,8 @@ impl Sandbox {
         self.server.app.sockets().len()
     }
 
-    /// The events that clients have sent, name and payload, oldest first. The last 10,000 are kept.
+    /// The events that clients have sent, name and payload, oldest first. The last 10,000 are kept, and at most
+    /// 16 MiB of them.
     #[must_use]
     pub fn events(&self) -> Vec<(String, Value)> {
         self.server.app.recorder().events()
@@ -193,10 +198,11 @@ impl Sandbox {
         self.server.app.recorder().clear();
     }
 
-    /// The payload of the first recorded event with this name; waits for it if there is none yet.
+    /// The payload of the next event with this name that this has not returned before; waits for it if there is none
+    /// yet.
     #[must_use]
     pub fn wait_for_event(&self, name: &str, timeout: Duration) -> Option<Value> {
-        self.wait_for_events(name, 1, timeout).into_iter().next()
+        self.server.app.recorder().next(name, timeout)
     }
 
     /// The payloads of the first `count` recorded events with this name; fewer if they do not come in time.
@@ -223,8 +229,7 @@ impl Sandbox {
 
     /// Somebody in the room interrupts a run: `stop`, or `adjust` with a message. Nothing happens if there is no such run.
     pub fn interrupt_run(&self, run_id: &str, action: &str, message: Option<&str>) {
-        let payload = json!({ "runId": run_id, "action": action });
-        self.tell_agent_of(run_id, "agent-run-interrupt", payload, message);
+        steer::interrupt(&self.server.app, run_id, action, message);
     }
 
     /// Somebody in the room answers what a run has asked: `approve` is a yes. Nothing happens if there is no such run.
@@ -235,18 +240,41 @@ impl Sandbox {
         decision: &str,
         message: Option<&str>,
     ) {
-        let payload = json!({ "runId": run_id, "permissionId": permission_id, "decision": decision });
-        self.tell_agent_of(run_id, "agent-run-permission-response", payload, message);
+        steer::answer(&self.server.app, run_id, permission_id, decision, message);
     }
 
-    fn tell_agent_of(&self, run_id: &str, event: &str, mut payload: Value, message: Option<&str>) {
-        if let (Some(message), Some(fields)) = (message, payload.as_object_mut()) {
-            fields.insert("message".to_owned(), message.into());
+    /// The faults that there are, one a line.
+    pub const FAULTS: &'static str = fault::HELP;
+
+    /// Makes the sandbox misbehave, as `--fault` and `POST /_sandbox/fault` do: one or several faults such as
+    /// `"latency=80ms,drop-links-every=30s"`; `"off"` ends them all. The README lists them.
+    ///
+    /// # Errors
+    /// If there is no such fault or its value is none; the error says what there is.
+    pub fn fault(&self, faults: &str) -> io::Result<()> {
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+        let _runtime = self.server.runtime.enter();
+        for fault in Fault::parse_all(faults).map_err(invalid)? {
+            fault.apply(&self.server.app).map_err(invalid)?;
         }
-        let agent = self.server.app.data().runs.agent_of(run_id).map(str::to_owned);
-        if let Some(agent) = agent {
-            emit::emit_to_user(&self.server.app, &agent, event, &payload);
-        }
+        Ok(())
+    }
+
+    /// Writes what people and agents say from now on into a file, as a [`Script`](crate::Script): people's lines to be
+    /// played again, agents' lines as what is expected. Ends when the recording is dropped; the file is up to date at
+    /// every moment.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn record(&self, path: impl Into<PathBuf>) -> io::Result<Recording> {
+        let path = path.into();
+        let number = self
+            .server
+            .app
+            .recordings()
+            .begin(path.clone())
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        Ok(Recording { app: self.server.app.clone(), number })
     }
 
     /// What agents have told of their runs, and of thinking, against the documented form or order. The last 1,000.
@@ -258,6 +286,25 @@ impl Sandbox {
     /// Sends an event to every socket of a user or an agent.
     pub fn emit_to_user(&self, user_id: &str, event: &str, payload: Value) {
         emit::emit_to_user(&self.server.app, user_id, event, &payload);
+    }
+}
+
+/// A script that is being written: see [`Sandbox::record`].
+#[must_use = "the recording ends when this is dropped"]
+pub struct Recording {
+    app: App,
+    number: u64,
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.app.recordings().end(self.number);
+    }
+}
+
+impl fmt::Debug for Recording {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recording").finish_non_exhaustive()
     }
 }
 
@@ -281,6 +328,7 @@ pub struct Builder(Config);
 impl Default for Builder {
     fn default() -> Self {
         Builder(Config {
+            host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(20),
@@ -294,7 +342,11 @@ impl Default for Builder {
                 rate_limits: false,
                 metrics_secret: None,
                 truncate_content: None,
+                max_messages: 10_000,
+                access: Access::default(),
             },
+            folder: None,
+            demo: false,
             resumed: None,
         })
     }
@@ -375,21 +427,74 @@ impl Builder {
         self
     }
 
+    /// How many messages a room keeps; the oldest go. Defaults to 10,000. Besides, no room keeps more than 16 MiB.
+    pub fn max_messages(mut self, count: usize) -> Self {
+        self.0.options.max_messages = count;
+        self
+    }
+
+    /// The address to listen on. Defaults to 127.0.0.1. With any other one, everybody who reaches it may do everything.
+    pub fn host(mut self, address: IpAddr) -> Self {
+        self.0.host = address;
+        self
+    }
+
+    /// A further name by which this server may be called, such as that of its container. Requests for other names are
+    /// refused with 403: they come from a web page that has pointed its own name at this machine. `localhost`, IP
+    /// addresses and names under `.localhost` and `.test` are allowed anyway.
+    pub fn allow_host(mut self, name: impl Into<String>) -> Self {
+        self.0.options.access.hosts.push(name.into());
+        self
+    }
+
+    /// A host outside this machine that webhooks may be on; `*` stands for all. By default only loopback addresses are
+    /// called.
+    pub fn allow_webhooks_to(mut self, host: impl Into<String>) -> Self {
+        self.0.options.access.webhook_hosts.push(host.into());
+        self
+    }
+
+    /// Begins with a user `demo` and a verified agent `mybot`, whose tokens [`Sandbox::demo`] gives. Off by default.
+    pub fn demo(mut self, on: bool) -> Self {
+        self.0.demo = on;
+        self
+    }
+
+    /// A folder that keeps accounts, tokens, rooms, messages and runs: the next sandbox with this folder begins with
+    /// them, also when this one was killed. It is made if need be. By default everything is in memory only.
+    ///
+    /// Two sandboxes must not share a folder.
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.0.folder = Some(folder.into());
+        self.0.resumed = None;
+        self
+    }
+
     /// Goes on with the data of a suspended sandbox, on its port unless [`port`](Builder::port) is called after this. What
     /// clients sent to the old one stays on its own record.
     pub fn resume(mut self, state: Suspended) -> Self {
         self.0.port = state.port();
         self.0.resumed = Some(state);
+        self.0.folder = None;
         self
     }
 
     /// Starts the server; it listens when this returns.
     ///
     /// # Errors
-    /// If the port is taken or no thread can be started.
+    /// If the port is taken, no thread can be started, or the folder of [`data`](Builder::data) cannot be used: the error
+    /// names the file and the line.
     pub fn start(self) -> io::Result<Sandbox> {
         let server = Server::start(self.0)?;
-        let url = format!("http://{}", server.address);
+        let mut address = server.address;
+        if address.ip().is_unspecified() {
+            // Listens everywhere: this is how it is reached from here.
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        let url = format!("http://{address}");
         Ok(Sandbox { server, url })
     }
 }

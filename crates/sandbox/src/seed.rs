@@ -5,12 +5,13 @@ use std::io;
 
 use serde_json::{Value, json};
 
+use crate::demo;
 use crate::error::ApiError;
-use crate::realtime::commands::moderation;
 use crate::realtime::{emit, notify, post};
 use crate::sandbox::Sandbox;
-use crate::store::agencies::Agency;
+use crate::store::agencies::{Agency, ROLES};
 use crate::store::signup::{create_agent, create_user};
+use crate::talk::Message;
 
 /// Who an account is and how it comes in.
 #[derive(Clone)]
@@ -33,8 +34,18 @@ fn refused(error: ApiError) -> io::Error {
 }
 
 impl Sandbox {
+    /// The tokens of a [demo](crate::Builder::demo): those of the user `demo` and of the agent `mybot`.
+    #[must_use]
+    pub fn demo(&self) -> Option<(Credentials, Credentials)> {
+        let tokens = self.server.app.demo()?;
+        let data = self.server.app.data();
+        let id = |name| data.accounts.find(name).map(|account| account.id.clone());
+        let user = Credentials { id: id(demo::USER)?, token: tokens.user.clone() };
+        Some((user, Credentials { id: id(demo::AGENT)?, token: tokens.agent.clone() }))
+    }
+
     /// The password of every user made by [`Sandbox::add_user`].
-    pub const PASSWORD: &'static str = "crustocean";
+    pub const PASSWORD: &'static str = demo::PASSWORD;
 
     /// Makes a user. The token is a personal access token that never expires.
     ///
@@ -89,7 +100,7 @@ impl Sandbox {
     /// If there is no such agency, member or role.
     pub fn set_role(&self, agency_id: &str, account_id: &str, role: &str) -> io::Result<()> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
-        let role = moderation::ROLES.into_iter().find(|known| *known == role);
+        let role = ROLES.into_iter().find(|known| *known == role);
         let role = role.ok_or_else(|| invalid("no such role"))?;
         let mut data = self.server.app.data();
         let agency = data.agencies.find_mut(agency_id).map_err(refused)?;
@@ -106,8 +117,7 @@ impl Sandbox {
         let gone = {
             let mut data = self.server.app.data();
             let messages = &mut data.agencies.find_mut(agency_id).map_err(refused)?.messages;
-            let place = messages.iter().position(|message| message.id == message_id);
-            place.and_then(|place| messages.remove(place))
+            messages.remove(message_id)
         };
         let gone = gone.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such message"))?;
         notify::notify_message(&self.server.app, &gone, "message.deleted");
@@ -137,11 +147,11 @@ impl Sandbox {
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 
-    /// All messages of a room, oldest first: id and content. Empty if there is no such room.
+    /// All messages of a room, oldest first, with who said them. Empty if there is no such room.
     #[must_use]
-    pub fn messages(&self, agency_id: &str) -> Vec<(String, String)> {
+    pub fn messages(&self, agency_id: &str) -> Vec<Message> {
         let data = self.server.app.data();
         let messages = data.agencies.find(agency_id).map(|agency| agency.messages.iter());
-        messages.into_iter().flatten().map(|message| (message.id.clone(), message.content.clone())).collect()
+        messages.into_iter().flatten().map(Message::from).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! One running server: its thread, its runtime, its routes.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,10 +15,12 @@ use tokio::sync::oneshot;
 
 use crate::app::links::{CutListener, LinkId};
 use crate::app::{App, Options};
+use crate::demo_tokens::DemoTokens;
 use crate::realtime::{deliver, disconnect, namespace};
-use crate::routes;
-use crate::routes::{guard, metrics};
+use crate::routes::{access, guard, metrics};
+use crate::store::journal::Journal;
 use crate::suspended::Suspended;
+use crate::{control, demo, routes};
 
 /// The Node server's default for the size of an incoming message.
 const MAX_PAYLOAD: u64 = 1_000_000;
@@ -27,10 +30,14 @@ const CLEAN_UP: Duration = Duration::from_millis(2);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
+    pub(crate) host: IpAddr,
     pub(crate) port: u16,
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
     pub(crate) options: Options,
+    pub(crate) demo: bool,
+    /// Where the data are kept.
+    pub(crate) folder: Option<PathBuf>,
     /// The data of a server that has ended; without them a new one starts empty.
     pub(crate) resumed: Option<Suspended>,
 }
@@ -47,9 +54,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: Config) -> io::Result<Server> {
-        let data = config.resumed.as_ref().map(Suspended::data).unwrap_or_default();
-        let app = App::new(config.options.clone(), data);
+        let (journal, data) = match &config.folder {
+            None => (None, config.resumed.as_ref().map(Suspended::data).unwrap_or_default()),
+            Some(folder) => {
+                let (journal, data) = Journal::open(folder, config.options.max_messages)?;
+                (Some(journal), Arc::new(Mutex::new(data)))
+            }
+        };
+        let demo = config.demo.then(|| DemoTokens::load(config.folder.as_deref())).transpose()?;
+        let app = App::new(config.options.clone(), data, journal, demo);
         app.data().agencies.lobby_mut();
+        demo::restore(&app).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error.message))?;
         let (stop, stopped) = oneshot::channel();
         let (ready, started) = mpsc::channel();
         let inner = app.clone();
@@ -113,9 +128,22 @@ impl Server {
     }
 }
 
+/// Cuts links and ends sessions as often as was asked for.
+async fn repeat_faults(app: App) {
+    loop {
+        let (drop_links, expire_sessions) = app.faults().due().await;
+        if drop_links {
+            disconnect::cut_all(&app);
+        }
+        if expire_sessions {
+            app.data().tokens.expire_sessions();
+        }
+    }
+}
+
 fn prepare(config: &Config) -> io::Result<(tokio::runtime::Runtime, TcpListener, SocketAddr)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, config.port)))?;
+    let listener = runtime.block_on(TcpListener::bind((config.host, config.port)))?;
     let address = listener.local_addr()?;
     Ok((runtime, listener, address))
 }
@@ -137,11 +165,15 @@ async fn serve(
     namespace::serve(&io, &app);
     app.set_io(Some(io));
     tokio::spawn(deliver::run(app.clone(), app.outbox().open()));
+    tokio::spawn(repeat_faults(app.clone()));
     let router = routes::routes()
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn_with_state(app.clone(), metrics::measure))
+        // What controls the sandbox is neither recorded nor subject to faults.
+        .merge(control::routes(&app))
         .layer(sockets)
         .layer(from_fn_with_state(app.clone(), disconnect::guard))
+        .layer(from_fn_with_state(app.clone(), access::check))
         .with_state(app.clone());
     let listener = CutListener { listener, links: app.links().clone() };
     let service = router.into_make_service_with_connect_info::<LinkId>();

@@ -1,49 +1,80 @@
 //! Calling a webhook: one POST over plain HTTP. Webhooks under test are on this machine, so there is no TLS.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::http::Uri;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
+use crate::app::access::Access;
 use crate::ids;
 
 const MAX_ANSWER: usize = 1_000_000;
 
+/// A URL that a webhook may have: `http` or `https`, with a host.
+pub(crate) fn is_url(text: &str) -> bool {
+    text.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
+}
+
 /// Status and JSON body of the answer; `null` if the body is something else. Signed if there is a secret.
 pub(crate) async fn post(
+    access: &Access,
     url: &str,
     body: &str,
     secret: Option<&str>,
     timeout: Duration,
 ) -> Result<(u16, Value), String> {
-    match tokio::time::timeout(timeout, exchange(url, body, secret)).await {
+    match tokio::time::timeout(timeout, exchange(access, url, body, secret)).await {
         Ok(answer) => answer,
         Err(_) => Err(format!("no answer within {} s", timeout.as_secs_f64())),
     }
 }
 
-async fn exchange(url: &str, body: &str, secret: Option<&str>) -> Result<(u16, Value), String> {
-    let rest = url.strip_prefix("http://").ok_or("the sandbox calls http:// URLs only")?;
-    let rest = rest.split('#').next().unwrap_or(rest);
-    let (authority, path) = match rest.find(['/', '?']) {
-        Some(end) => rest.split_at(end),
-        None => (rest, "/"),
-    };
+/// The address to connect to. What was looked up is what is called: a name cannot change its mind in between.
+async fn resolve(access: &Access, host: &str, port: u16) -> Result<SocketAddr, String> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let found = lookup_host((bare, port)).await.map_err(|error| format!("{host}: {error}"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    let allowed = found.iter().find(|address| address.ip().is_loopback() || access.may_call(bare));
+    allowed.copied().ok_or_else(|| {
+        format!(
+            "the sandbox calls webhooks on this machine only, and {host} is elsewhere. \
+             Start it with --allow-webhooks-to {bare}"
+        )
+    })
+}
+
+async fn exchange(
+    access: &Access,
+    url: &str,
+    body: &str,
+    secret: Option<&str>,
+) -> Result<(u16, Value), String> {
+    let uri: Uri = url.parse().map_err(|error| format!("not a URL: {error}"))?;
+    if uri.scheme_str() != Some("http") {
+        return Err("the sandbox calls http:// URLs only".to_owned());
+    }
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or("the URL has no host")?;
+    let port = uri.port_u16().unwrap_or(80);
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    // Only `?query` behind the host, without a path.
     let slash = if path.starts_with('/') { "" } else { "/" };
-    let port_given = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let address = if port_given { authority.to_owned() } else { format!("{authority}:80") };
+    let address = resolve(access, host, port).await?;
     let signature = secret.map_or_else(String::new, |secret| {
         let signature = ids::hmac_sha256(secret.as_bytes(), body.as_bytes());
         format!("X-Crustocean-Signature: {signature}\r\n")
     });
     // HTTP/1.0: the answer is not chunked.
     let request = format!(
-        "POST {slash}{path} HTTP/1.0\r\nHost: {authority}\r\nContent-Type: application/json\r\n\
+        "POST {slash}{path} HTTP/1.0\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n{signature}\r\n{body}",
         body.len()
     );
-    let mut stream = TcpStream::connect(&address).await.map_err(|error| error.to_string())?;
+    let mut stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 8 * 1024];
@@ -81,6 +112,18 @@ fn parse(answer: &[u8]) -> Option<(u16, Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn urls_are_taken_by_the_library() {
+        assert!(
+            is_url("http://127.0.0.1:1/x?y=1") && is_url("https://a.example") && is_url("http://[::1]:8/")
+        );
+        for bad in
+            ["ftp://a", "http://", "http:///x", "/x", "", "http://a/ b", "http://a/\r\nX: y", "a.example"]
+        {
+            assert!(!is_url(bad), "{bad:?}");
+        }
+    }
 
     #[test]
     fn answers_are_taken_apart() {

@@ -1,17 +1,35 @@
-//! Misbehaviour on demand: the next requests fail or are late.
+//! Misbehaviour on demand: the next requests fail or are late, links are cut, nobody is let in.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use tokio::sync::Notify;
 
 use crate::error::{ApiError, ApiResult};
+
+/// Failures and delays that may be asked for ahead.
+const MAX_PENDING: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Failure {
     pub(crate) status: StatusCode,
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// Something that happens again and again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeated {
+    pub(crate) every: Duration,
+    pub(crate) next: Instant,
+}
+
+impl Repeated {
+    pub(crate) fn new(every: Duration) -> Option<Self> {
+        let every = every.max(Duration::from_millis(10));
+        Some(Repeated { every, next: Instant::now().checked_add(every)? })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +40,12 @@ pub(crate) struct Pending {
     pub(crate) closed_histories: HashSet<String>,
     pub(crate) slow_hooks: Option<Duration>,
     pub(crate) clocks: Clocks,
+    /// Of 1,000 requests so many fail, with this status.
+    pub(crate) fail_rate: Option<(u32, StatusCode)>,
+    /// Requests and handshakes are cut off without an answer until then.
+    pub(crate) refuse_until: Option<Instant>,
+    pub(crate) drop_links: Option<Repeated>,
+    pub(crate) expire_sessions: Option<Repeated>,
 }
 
 /// Several clocks that differ, asked one after the other.
@@ -34,20 +58,27 @@ pub(crate) struct Clocks {
 
 /// What has been asked for and has not happened yet.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Mutex<Pending>);
+pub(crate) struct Faults {
+    pending: Mutex<Pending>,
+    changed: Notify,
+}
 
 impl Faults {
     pub(crate) fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn fail_next(&self, count: usize, status: u16, retry_after: Option<Duration>) {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        self.lock().failures.extend(std::iter::repeat_n(Failure { status, retry_after }, count));
+        let mut pending = self.lock();
+        let count = count.min(MAX_PENDING.saturating_sub(pending.failures.len()));
+        pending.failures.extend(std::iter::repeat_n(Failure { status, retry_after }, count));
     }
 
     pub(crate) fn delay_next(&self, count: usize, delay: Duration) {
-        self.lock().delays.extend(std::iter::repeat_n(delay, count));
+        let mut pending = self.lock();
+        let count = count.min(MAX_PENDING.saturating_sub(pending.delays.len()));
+        pending.delays.extend(std::iter::repeat_n(delay, count));
     }
 
     pub(crate) fn forbid_history(&self, agency: &str, on: bool) {
@@ -86,5 +117,50 @@ impl Faults {
 
     pub(crate) fn slow_hooks(&self) -> Option<Duration> {
         self.lock().slow_hooks
+    }
+
+    pub(crate) fn is_refusing(&self) -> bool {
+        let mut pending = self.lock();
+        pending.refuse_until = pending.refuse_until.filter(|until| *until > Instant::now());
+        pending.refuse_until.is_some()
+    }
+
+    /// Changes what is repeated.
+    pub(crate) fn repeat(&self, change: impl FnOnce(&mut Pending)) {
+        change(&mut self.lock());
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn clear(&self) {
+        *self.lock() = Pending::default();
+        self.changed.notify_one();
+    }
+
+    /// Ends when something repeated is due; says whether links are to be dropped and sessions to expire.
+    pub(crate) async fn due(&self) -> (bool, bool) {
+        loop {
+            let now = Instant::now();
+            let next = {
+                let mut pending = self.lock();
+                let due = |repeated: &mut Option<Repeated>| {
+                    repeated.as_mut().filter(|repeated| repeated.next <= now).is_some_and(|repeated| {
+                        repeated.next = now + repeated.every;
+                        true
+                    })
+                };
+                let Pending { drop_links, expire_sessions, .. } = &mut *pending;
+                let happens = (due(drop_links), due(expire_sessions));
+                if happens.0 || happens.1 {
+                    return happens;
+                }
+                let all = [&pending.drop_links, &pending.expire_sessions];
+                all.into_iter().flatten().map(|repeated| repeated.next).min()
+            };
+            match next {
+                None => self.changed.notified().await,
+                // Late or changed: either way it is looked at again.
+                Some(next) => drop(tokio::time::timeout(next - now, self.changed.notified()).await),
+            }
+        }
     }
 }

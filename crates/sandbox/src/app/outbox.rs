@@ -1,6 +1,7 @@
 //! Work for the delivery task: webhooks to call.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -25,25 +26,58 @@ pub(crate) enum Job {
     Respond(Call),
 }
 
+/// What may wait for slow receivers, in bytes. What comes on top is not sent.
+const MAX_WAITING: usize = 16 * 1024 * 1024;
+
+/// The bytes of a request that is waiting or under way; given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    bytes: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// Where work for later goes; handlers and tests' threads alike put it there.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(Mutex<Option<UnboundedSender<Job>>>);
+pub(crate) struct Outbox {
+    sender: Mutex<Option<UnboundedSender<(Job, Reserved)>>>,
+    waiting: Arc<AtomicUsize>,
+}
 
 impl Outbox {
-    pub(crate) fn open(&self) -> UnboundedReceiver<Job> {
+    pub(crate) fn open(&self) -> UnboundedReceiver<(Job, Reserved)> {
         let (sender, receiver) = unbounded_channel();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         receiver
     }
 
     pub(crate) fn close(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    pub(crate) fn put(&self, job: Job) {
-        if let Some(sender) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+    /// Room for a request of this size; `None` when too much is waiting already.
+    pub(crate) fn reserve(&self, bytes: usize) -> Option<Reserved> {
+        let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        let reserved = Reserved { bytes, waiting: self.waiting.clone() };
+        (before + bytes <= MAX_WAITING).then_some(reserved)
+    }
+
+    /// False when too much is waiting already: then the request is never sent.
+    pub(crate) fn put(&self, job: Job) -> bool {
+        let bytes = match &job {
+            Job::Event { envelope, .. } => envelope.len(),
+            Job::Respond(call) => call.body.len(),
+        };
+        let Some(reserved) = self.reserve(bytes) else { return false };
+        if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
             // Nobody is there to take it only when the server ends.
-            let _ = sender.send(job);
+            let _ = sender.send((job, reserved));
         }
+        true
     }
 }

@@ -1,66 +1,105 @@
 //! What clients did, kept for the tests that look at it.
 
-use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A server that runs for days must not grow: the oldest entries go.
-pub(crate) const KEPT: usize = 10_000;
+use crate::bounded::Bounded;
 
-#[derive(Debug, Default)]
-pub(crate) struct Records {
-    pub(crate) events: VecDeque<(String, Value)>,
-    pub(crate) handshakes: VecDeque<Value>,
-    pub(crate) requests: VecDeque<String>,
+/// A server that runs for days must not grow: the oldest entries go.
+const KEPT: usize = 10_000;
+/// For each of the three lists. Events can have a megabyte each.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// An event as it came. Text takes a fraction of the memory of a parsed value.
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    name: String,
+    payload: Arc<str>,
+}
+
+impl Entry {
+    fn value(&self) -> Value {
+        serde_json::from_str(&self.payload).unwrap_or_default()
+    }
+}
+
+#[derive(Debug)]
+struct Records {
+    events: Bounded<Entry>,
+    handshakes: Bounded<Arc<str>>,
+    requests: Bounded<String>,
+    arrived: u64,
+    /// The number of the last event of a name that somebody has waited for.
+    taken: HashMap<String, u64>,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Records {
+            events: Bounded::new(KEPT, KEPT_BYTES),
+            handshakes: Bounded::new(KEPT, KEPT_BYTES),
+            requests: Bounded::new(KEPT, KEPT_BYTES),
+            arrived: 0,
+            taken: HashMap::new(),
+        }
+    }
 }
 
 /// Client-to-server events, CONNECT payloads and REST requests in the order of their arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
-    pub(crate) records: Mutex<Records>,
-    pub(crate) arrived: Condvar,
-}
-
-fn keep<T>(list: &mut VecDeque<T>, item: T) {
-    if list.len() == KEPT {
-        list.pop_front();
-    }
-    list.push_back(item);
+    records: Mutex<Records>,
+    arrived: Condvar,
 }
 
 impl Recorder {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Records> {
+    fn lock(&self) -> MutexGuard<'_, Records> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts an event on record and handles it, as one step: a test that sees the event sees its effect, too, and one
     /// that sees the effect finds the event. The handler must not use the recorder.
-    pub(crate) fn event<T>(&self, name: &str, payload: Value, handle: impl FnOnce() -> T) -> T {
+    pub(crate) fn event<T>(&self, name: &str, payload: &Value, handle: impl FnOnce() -> T) -> T {
+        let payload = Arc::<str>::from(payload.to_string());
         let mut records = self.lock();
-        keep(&mut records.events, (name.to_owned(), payload));
+        records.arrived += 1;
+        let size = payload.len() + name.len();
+        let entry = Entry { number: records.arrived, name: name.to_owned(), payload };
+        records.events.push(entry, size);
         let result = handle();
         drop(records);
         self.arrived.notify_all();
         result
     }
 
-    pub(crate) fn handshake(&self, auth: Value) {
-        keep(&mut self.lock().handshakes, auth);
+    pub(crate) fn handshake(&self, auth: &Value) {
+        let auth = Arc::<str>::from(auth.to_string());
+        let size = auth.len();
+        self.lock().handshakes.push(auth, size);
         self.arrived.notify_all();
     }
 
     pub(crate) fn request(&self, line: String) {
-        keep(&mut self.lock().requests, line);
+        let size = line.len();
+        self.lock().requests.push(line, size);
     }
 
     pub(crate) fn events(&self) -> Vec<(String, Value)> {
-        self.lock().events.iter().cloned().collect()
+        // Copied first: nobody waits for the parsing.
+        let events: Vec<_> =
+            self.lock().events.iter().map(|entry| (entry.name.clone(), entry.payload.clone())).collect();
+        events
+            .into_iter()
+            .map(|(name, text)| (name, serde_json::from_str(&text).unwrap_or_default()))
+            .collect()
     }
 
     pub(crate) fn handshakes(&self) -> Vec<Value> {
-        self.lock().handshakes.iter().cloned().collect()
+        self.lock().handshakes.iter().map(|text| serde_json::from_str(text).unwrap_or_default()).collect()
     }
 
     pub(crate) fn requests(&self) -> Vec<String> {
@@ -68,23 +107,42 @@ impl Recorder {
     }
 
     pub(crate) fn clear(&self) {
-        *self.lock() = Records::default();
+        let mut records = self.lock();
+        let arrived = records.arrived;
+        *records = Records { arrived, ..Records::default() };
     }
 
     /// Waits until `count` events called `name` are on record and returns these, or what there is when time is up.
     pub(crate) fn wait(&self, name: &str, count: usize, timeout: Duration) -> Vec<Value> {
+        self.wait_for(timeout, |records| {
+            let found = records.events.iter().filter(|entry| entry.name == name);
+            let found: Vec<Value> = found.take(count).map(Entry::value).collect();
+            let enough = found.len() >= count;
+            (found, enough)
+        })
+    }
+
+    /// The first event called `name` that this has not given before.
+    pub(crate) fn next(&self, name: &str, timeout: Duration) -> Option<Value> {
+        self.wait_for(timeout, |records| {
+            let taken = records.taken.get(name).copied().unwrap_or(0);
+            let found = records.events.iter().find(|entry| entry.name == name && entry.number > taken);
+            let found = found.map(|entry| (entry.number, entry.value()));
+            if let Some((number, _)) = &found {
+                records.taken.insert(name.to_owned(), *number);
+            }
+            let enough = found.is_some();
+            (found.map(|(_, value)| value), enough)
+        })
+    }
+
+    fn wait_for<T>(&self, timeout: Duration, mut look: impl FnMut(&mut Records) -> (T, bool)) -> T {
         let deadline = Instant::now() + timeout;
         let mut records = self.lock();
         loop {
-            let found: Vec<Value> = records
-                .events
-                .iter()
-                .filter(|(event, _)| event == name)
-                .take(count)
-                .map(|e| e.1.clone())
-                .collect();
+            let (found, enough) = look(&mut records);
             let left = deadline.saturating_duration_since(Instant::now());
-            if found.len() >= count || left.is_zero() {
+            if enough || left.is_zero() {
                 return found;
             }
             records = self.arrived.wait_timeout(records, left).unwrap_or_else(PoisonError::into_inner).0;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::app::App;
-use crate::app::outbox::{Call, Job};
+use crate::app::outbox::{Call, Job, Reserved};
 use crate::realtime::post::publish_as;
 use crate::realtime::response_webhook;
 use crate::webhook;
@@ -17,25 +17,25 @@ use crate::webhook;
 const RETRIES: u32 = 3;
 
 /// Works off the outbox. One task for each subscription keeps its events in order, however slow its receiver is.
-pub(crate) async fn run(app: App, mut jobs: UnboundedReceiver<Job>) {
-    let mut queues: HashMap<String, UnboundedSender<String>> = HashMap::new();
-    while let Some(job) = jobs.recv().await {
+pub(crate) async fn run(app: App, mut jobs: UnboundedReceiver<(Job, Reserved)>) {
+    let mut queues: HashMap<String, UnboundedSender<(String, Reserved)>> = HashMap::new();
+    while let Some((job, reserved)) = jobs.recv().await {
         match job {
-            Job::Respond(call) => drop(tokio::spawn(respond(app.clone(), call))),
+            Job::Respond(call) => drop(tokio::spawn(respond(app.clone(), call, reserved))),
             Job::Event { subscription, envelope } => {
                 let queue = queues.entry(subscription.clone()).or_insert_with(|| {
                     let (sender, receiver) = unbounded_channel();
                     tokio::spawn(deliver_all(app.clone(), subscription, receiver));
                     sender
                 });
-                let _ = queue.send(envelope);
+                let _ = queue.send((envelope, reserved));
             }
         }
     }
 }
 
-async fn deliver_all(app: App, subscription: String, mut queue: UnboundedReceiver<String>) {
-    while let Some(envelope) = queue.recv().await {
+async fn deliver_all(app: App, subscription: String, mut queue: UnboundedReceiver<(String, Reserved)>) {
+    while let Some((envelope, _reserved)) = queue.recv().await {
         deliver(&app, &subscription, &envelope).await;
     }
 }
@@ -48,7 +48,14 @@ async fn deliver(app: &App, subscription: &str, envelope: &str) {
         // Looked up each time: it may have been switched off or pointed elsewhere in the meantime.
         let target = app.data().subscriptions.iter().find_map(|known| known.target(subscription));
         let Some((url, secret)) = target else { return };
-        let answer = webhook::post(&url, envelope, secret.as_deref(), app.options().webhook_timeout).await;
+        let answer = webhook::post(
+            &app.options().access,
+            &url,
+            envelope,
+            secret.as_deref(),
+            app.options().webhook_timeout,
+        )
+        .await;
         let answer = answer.map(|(status, _)| status);
         app.log(|| format!("DELIVERY for {subscription} -> {answer:?}"));
         if answer.is_ok_and(|status| (200..300).contains(&status)) {
@@ -57,10 +64,11 @@ async fn deliver(app: &App, subscription: &str, envelope: &str) {
     }
 }
 
-async fn respond(app: App, call: Call) {
+async fn respond(app: App, call: Call, _reserved: Reserved) {
     let start = Instant::now();
     let timeout = app.options().webhook_timeout;
-    let answer = webhook::post(&call.url, &call.body, call.secret.as_deref(), timeout).await;
+    let answer =
+        webhook::post(&app.options().access, &call.url, &call.body, call.secret.as_deref(), timeout).await;
     app.metrics().took("agent_response_duration_seconds", "provider=\"webhook\"", start.elapsed());
     let (status, body) = match answer {
         Ok((200, body)) => ("ok", body),

@@ -8,6 +8,8 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use serde_json::json;
+
 use crate::app::App;
 
 /// Cuts every Socket.IO connection; called within the runtime.
@@ -22,7 +24,17 @@ pub(crate) fn cut_all(app: &App) {
 
 /// Stands before Socket.IO: marks the connection as one that can be cut and refuses sessions that were.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    if !request.uri().path().starts_with("/socket.io") {
+    let path = request.uri().path();
+    let controls = path == "/" || path.starts_with("/_sandbox");
+    if !controls && app.faults().is_refusing() {
+        app.wire().note("cut", || json!({ "path": path }));
+        if let Some(ConnectInfo(LinkId(id))) = request.extensions().get::<ConnectInfo<LinkId>>() {
+            app.links().cut_one(*id);
+        }
+        // Goes nowhere any more.
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if !path.starts_with("/socket.io") {
         return next.run(request).await;
     }
     {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{AckSender, SocketRef};
 
 use crate::app::App;
 use crate::store::identity::Identity;
@@ -24,18 +24,37 @@ fn sockets(app: &App, room: &str) -> Vec<SocketRef> {
 
 /// To every socket in a room. A socket that cannot take it is on its way out: the others still get theirs.
 pub(crate) fn emit_to_room(app: &App, agency: &str, event: &str, payload: &impl Serialize) {
-    for socket in sockets(app, agency) {
-        let _ = socket.emit(event, payload);
-    }
+    emit_to(app, sockets(app, agency), event, payload);
 }
 
 /// To everybody in a room except the one who caused it.
 pub(crate) fn emit_to_others(app: &App, from: &SocketRef, agency: &str, event: &str, payload: &Value) {
-    for socket in sockets(app, agency) {
-        if socket.id != from.id {
-            let _ = socket.emit(event, payload);
-        }
+    let others = sockets(app, agency).into_iter().filter(|socket| socket.id != from.id);
+    emit_to(app, others.collect(), event, payload);
+}
+
+pub(crate) fn emit_to_socket(app: &App, socket: &SocketRef, event: &str, payload: &Value) {
+    emit_to(app, vec![socket.clone()], event, payload);
+}
+
+fn emit_to(app: &App, sockets: Vec<SocketRef>, event: &str, payload: &impl Serialize) {
+    if app.wire().is_on() && !sockets.is_empty() {
+        let identities = sockets.iter().filter_map(|socket| socket.extensions.get::<Identity>());
+        let to: Vec<String> = identities.map(|identity| identity.username).collect();
+        app.wire().note("out", || json!({ "to": to, "event": event, "payload": json!(payload) }));
     }
+    for socket in sockets {
+        let _ = socket.emit(event, payload);
+    }
+}
+
+/// The answer to an event that asked for one.
+pub(crate) fn acknowledge(app: &App, socket: &SocketRef, ack: AckSender, answer: &Value) {
+    app.wire().note("ack", || {
+        let to = socket.extensions.get::<Identity>().map(|identity| identity.username);
+        json!({ "to": to.into_iter().collect::<Vec<_>>(), "event": "ack", "payload": answer })
+    });
+    let _ = ack.send(answer);
 }
 
 /// To every socket of an account.

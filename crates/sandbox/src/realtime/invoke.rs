@@ -7,9 +7,11 @@ use socketioxide::extract::{AckSender, SocketRef};
 
 use crate::app::App;
 use crate::clock;
-use crate::realtime::commands::{Outcome, hook, moderation, platform};
+use crate::realtime::commands::{Outcome, hook, manage, moderation, notes, platform};
+use crate::realtime::emit;
 use crate::realtime::post::{edited_json, publish, show_edit};
 use crate::store::Data;
+use crate::store::accounts::Account;
 use crate::store::custom_commands::CustomCommand;
 use crate::store::identity::Identity;
 use crate::store::messages::Message;
@@ -37,6 +39,8 @@ pub(crate) fn run(
             let members = member_names(&app.data(), agency);
             let outcome = moderation::run(app, agency, &identity.account, call)
                 .or_else(|| hook::run(app, agency, &identity.account, call))
+                .or_else(|| notes::run(app, agency, call))
+                .or_else(|| manage::run(app, agency, &identity.account, call))
                 .or_else(|| platform::run(call.0, call.1, &members));
             if let Some(outcome) = outcome {
                 deliver(app, socket, agency, outcome, silent, ack);
@@ -47,11 +51,28 @@ pub(crate) fn run(
             let outcome = Outcome { command: command.name, content, ..Outcome::default() };
             deliver(app, socket, agency, outcome, silent, ack);
         }
+        Some((command, true, _)) if command.webhook_url.starts_with("native://") => {
+            let content = format!(
+                "/{} is a native hook. The sandbox keeps its code and does not run it: deploy it to the platform, or answer \
+                 by webhook here",
+                command.name
+            );
+            let outcome = Outcome { command: command.name, content, ..Outcome::default() };
+            deliver(app, socket, agency, outcome, silent, ack);
+        }
         Some((command, true, request)) => {
+            let request = request.to_string();
+            let Some(reserved) = app.outbox().reserve(request.len()) else {
+                let content = "Too many commands at once".to_owned();
+                let outcome = Outcome { command: command.name, content, ..Outcome::default() };
+                return deliver(app, socket, agency, outcome, silent, ack);
+            };
             let (app, socket, agency) = (app.clone(), socket.clone(), agency.to_owned());
             tokio::spawn(async move {
+                let _reserved = reserved;
                 let timeout = app.options().webhook_timeout;
-                let answer = webhook::post(&command.webhook_url, &request.to_string(), None, timeout).await;
+                let answer =
+                    webhook::post(&app.options().access, &command.webhook_url, &request, None, timeout).await;
                 let mut outcome = outcome_of(command.name, answer);
                 if let Some(delay) = app.faults().slow_hooks() {
                     outcome.ok = true;
@@ -66,7 +87,11 @@ pub(crate) fn run(
 
 fn member_names(data: &Data, agency: &str) -> Vec<String> {
     let members = data.agencies.get(agency).map(|agency| agency.members.iter()).into_iter().flatten();
-    members.filter_map(|m| Some(data.accounts.get(&m.account).ok()?.username.clone())).collect()
+    let name = |account: &Account| {
+        let agent = if account.agent.is_some() { " [agent]" } else { "" };
+        format!("{}{agent}", account.username)
+    };
+    members.filter_map(|member| Some(name(data.accounts.get(&member.account).ok()?))).collect()
 }
 
 /// `/name` or, when several hooks have the command, `/name@slug`.
@@ -92,11 +117,30 @@ fn may_invoke(data: &Data, command: &CustomCommand, identity: &Identity) -> bool
         }
 }
 
-/// What a command webhook is sent.
-fn request(data: &Data, command: &CustomCommand, identity: &Identity, call: (&str, &str)) -> Value {
-    let mut positional: Vec<&str> = Vec::new();
+/// Words, those in quotes as one. The quotes are gone: a comment in conch says that the platform's tokenizer strips them.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for letter in text.chars() {
+        match quote {
+            Some(end) if letter == end => quote = None,
+            None if letter == '"' || letter == '\'' && word.is_none() => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            None if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn arguments(text: &str) -> (Vec<String>, Map<String, Value>) {
+    let mut positional = Vec::new();
     let mut flags = Map::new();
-    let mut words = call.1.split_whitespace().peekable();
+    let mut words = words(text).into_iter().peekable();
     while let Some(word) = words.next() {
         match word.strip_prefix("--").filter(|key| !key.is_empty()) {
             None => positional.push(word),
@@ -106,6 +150,12 @@ fn request(data: &Data, command: &CustomCommand, identity: &Identity, call: (&st
             }
         }
     }
+    (positional, flags)
+}
+
+/// What a command webhook is sent.
+fn request(data: &Data, command: &CustomCommand, identity: &Identity, call: (&str, &str)) -> Value {
+    let (positional, flags) = arguments(call.1);
     let hook = data.hooks.0.iter().find(|hook| hook.webhook_url == command.webhook_url);
     let creator = hook.and_then(|hook| data.accounts.get(&hook.creator).ok());
     let sender = data.accounts.get(&identity.account).ok();
@@ -183,7 +233,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
     if private {
         answer.insert("ephemeral".to_owned(), true.into());
         if !silent {
-            let _ = socket.emit("message", &message.json(app.metadata_as_string()));
+            emit::emit_to_socket(app, socket, "message", &message.json(app.metadata_as_string()));
         }
     }
     if posted || outcome.later.is_some() {
@@ -193,7 +243,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
         // Cannot fail: the message is there already.
         let _ = publish(app, |_| Ok::<_, Infallible>(message.clone()));
     }
-    let _ = ack.send(&answer);
+    emit::acknowledge(app, socket, ack, &Value::Object(answer));
     if let Some((delay, text)) = outcome.later {
         let (app, socket) = (app.clone(), socket.clone());
         tokio::spawn(async move {
@@ -208,13 +258,24 @@ fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, pos
     message.content = text;
     message.edited_at = Some(clock::now_ms());
     if !posted {
-        let _ = socket.emit("message-edited", &edited_json(app, &message));
+        emit::emit_to_socket(app, socket, "message-edited", &edited_json(app, &message));
         return;
     }
-    if let Some(room) = app.data().agencies.get_mut(&message.agency_id)
-        && let Some(kept) = room.messages.iter_mut().rev().find(|kept| kept.id == message.id)
-    {
-        *kept = message.clone();
+    if let Some(room) = app.data().agencies.get_mut(&message.agency_id) {
+        room.messages.edit(&message.id, |kept| *kept = message.clone());
     }
     show_edit(app, &message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_hold_words_together_and_are_gone() {
+        assert_eq!(words(r#"a "b c" 'd e' it's "" x"y z""#), ["a", "b c", "d e", "it's", "", "xy z"]);
+        let (positional, flags) = arguments(r#"ETH --in "US dollars" --quiet --n 3"#);
+        assert_eq!(positional, ["ETH"]);
+        assert_eq!(Value::from(flags), json!({ "in": "US dollars", "quiet": true, "n": "3" }));
+    }
 }

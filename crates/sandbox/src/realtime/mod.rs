@@ -10,3 +10,4 @@ pub(crate) mod notify;
 pub(crate) mod post;
 pub(crate) mod response_webhook;
 pub(crate) mod room;
+pub(crate) mod steer;

@@ -1,6 +1,6 @@
 //! The Socket.IO namespace `/`: who may connect, and which handler an event goes to.
 
-use crate::realtime::emit::{own_room, presence};
+use crate::realtime::emit::{self, own_room, presence};
 
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
@@ -28,9 +28,9 @@ pub(crate) fn serve(io: &SocketIo, app: &App) {
 
 fn authenticate(app: &App, socket: &SocketRef, auth: Value) -> Result<(), &'static str> {
     let token = auth.get("token").and_then(Value::as_str).map(ids::sha256);
-    app.recorder().handshake(auth);
-    let mut data = app.data();
-    let account = token.as_deref().and_then(|token| data.tokens.resolve(token));
+    app.recorder().handshake(&auth);
+    let account = token.as_deref().and_then(|token| app.account_of(token));
+    let data = app.data();
     let identity = account.and_then(|id| {
         let account = data.accounts.get(&id).ok()?;
         Some(Identity { username: account.username.clone(), account: id })
@@ -38,6 +38,7 @@ fn authenticate(app: &App, socket: &SocketRef, auth: Value) -> Result<(), &'stat
     drop(data);
     let user = identity.as_ref().map_or("nobody", |identity| &identity.username).to_owned();
     app.log(|| format!("CONNECT {user} -> {}", if identity.is_some() { "ok" } else { "refused" }));
+    app.wire().note(if identity.is_some() { "connect" } else { "refused" }, || json!({ "from": user }));
     match (identity, token) {
         (Some(identity), _) => {
             socket.extensions.insert(identity);
@@ -64,6 +65,7 @@ fn connected(app: &App, socket: &SocketRef) {
     socket.on_disconnect(move |socket: SocketRef| {
         if let Some(identity) = socket.extensions.get::<Identity>() {
             gone.log(|| format!("DISCONNECT {}", identity.username));
+            gone.wire().note("disconnect", || json!({ "from": identity.username }));
             for room in socket.rooms() {
                 presence(&gone, &socket, &room, "offline");
             }
@@ -75,7 +77,8 @@ fn connected(app: &App, socket: &SocketRef) {
 fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckSender) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     app.log(|| format!("EVENT {name} from {}", identity.username));
-    let result = app.recorder().event(name, payload.clone(), || match name {
+    app.wire().note("in", || json!({ "from": identity.username, "event": name, "payload": payload }));
+    let result = app.recorder().event(name, &payload, || match name {
         "join-agency" => room::join(app, socket, &identity, &payload),
         "send-message" => room::send(app, socket, &identity, &payload, ack),
         "edit-message" => room::edit(app, socket, &identity, &payload),
@@ -87,6 +90,6 @@ fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckS
     if let Err(message) = result {
         app.metrics().count("socket_events_errors_total", "");
         app.log(|| format!("EVENT {name} from {} -> error: {message}", identity.username));
-        let _ = socket.emit("error", &json!({ "message": message }));
+        emit::emit_to_socket(app, socket, "error", &json!({ "message": message }));
     }
 }

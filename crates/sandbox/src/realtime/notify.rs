@@ -21,7 +21,11 @@ pub(crate) fn notify(app: &App, agency: &str, event: &str, details: Value) {
     let envelope = envelope.to_string();
     let data = app.data();
     for subscription in data.subscriptions.iter().filter(|known| known.wants(agency, event)) {
-        app.outbox().put(Job::Event { subscription: subscription.id(), envelope: envelope.clone() });
+        let queued =
+            app.outbox().put(Job::Event { subscription: subscription.id(), envelope: envelope.clone() });
+        if !queued {
+            app.log(|| format!("DELIVERY for {} -> dropped: too much is waiting", subscription.id()));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::realtime::emit;
 use crate::realtime::notify;
 use crate::realtime::response_webhook;
 use crate::store::Data;
+use crate::store::members::room_name;
 use crate::store::messages::{Message, metadata_json};
 
 /// Puts a message of an account into a room, shows it to everybody there and calls upon the agents that it is for;
@@ -50,9 +51,9 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
         let (time, sorted) = app.faults().stamp(message.created_at);
         message.created_at = time;
         if let Some(room) = data.agencies.get_mut(&message.agency_id) {
-            room.add_message(message.clone());
+            room.add_message(message.clone(), app.options().max_messages);
             if sorted {
-                room.messages.make_contiguous().sort_by_key(|message| message.created_at);
+                room.messages.sort();
             }
         }
         message
@@ -60,13 +61,27 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
     app.log(|| {
         format!("MESSAGE in {} @{}: {:?}", message.agency_id, message.sender_username, message.content)
     });
+    told(app, &message);
+    app.wire().note("message", || json!({ "message": message.json(false) }));
     emit::emit_to_room(app, &message.agency_id, "message", &message.json(app.metadata_as_string()));
     app.metrics().count("messages_sent_total", &format!("sender_type=\"{}\"", message.sender_kind()));
     notify::notify_message(app, &message, "message.created");
     Ok(message)
 }
 
+/// For those on this machine who wait or record.
+fn told(app: &App, message: &Message) {
+    app.recordings().note(message, |agency| {
+        let data = app.data();
+        let room = data.agencies.get(agency)?;
+        Some(room_name(&data, room))
+    });
+    app.heard().notify();
+}
+
 pub(crate) fn show_edit(app: &App, message: &Message) {
+    told(app, message);
+    app.wire().note("message", || json!({ "message": message.json(false) }));
     emit::emit_to_room(app, &message.agency_id, "message-edited", &edited_json(app, message));
     notify::notify_message(app, message, "message.updated");
 }

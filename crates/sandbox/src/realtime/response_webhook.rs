@@ -44,7 +44,7 @@ pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
             "agencyCharter": room.charter,
             "message": message.json(false),
         });
-        app.outbox().put(Job::Respond(Call {
+        let queued = app.outbox().put(Job::Respond(Call {
             agent: account.id.clone(),
             agency: room.id.clone(),
             url: url.to_owned(),
@@ -52,6 +52,9 @@ pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
             body: body.to_string(),
             hops,
         }));
+        if !queued {
+            app.log(|| format!("RESPONSE WEBHOOK of @{} -> dropped: too much is waiting", account.username));
+        }
     }
 }
 

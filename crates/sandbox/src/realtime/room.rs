@@ -37,7 +37,7 @@ pub(crate) fn join(app: &App, socket: &SocketRef, identity: &Identity, payload: 
         (json!({ "agencyId": id, "members": members }), emit::in_room(socket, id))
     };
     socket.join(id.to_owned());
-    let _ = socket.emit("agency-joined", &answer);
+    emit::emit_to_socket(app, socket, "agency-joined", &answer);
     if !already {
         emit::presence(app, socket, id, "online");
     }
@@ -65,11 +65,12 @@ pub(crate) fn send(
     let metadata = payload.get("metadata").filter(|metadata| !metadata.is_null());
     let metadata = metadata.cloned().unwrap_or_else(|| json!({}));
     // No ack here, even if one is asked for: the platform acknowledges commands only.
-    post::post(app, id, &identity.account, kind.unwrap_or("chat"), kept(app, content), metadata).map(drop)
+    post::post(app, id, &identity.account, kind.unwrap_or("chat"), shortened(app, content), metadata)
+        .map(drop)
 }
 
 /// What is kept of a text.
-fn kept<'t>(app: &App, content: &'t str) -> &'t str {
+fn shortened<'t>(app: &App, content: &'t str) -> &'t str {
     let end = app.options().truncate_content.and_then(|most| content.char_indices().nth(most));
     end.and_then(|(end, _)| content.get(..end)).unwrap_or(content)
 }
@@ -81,14 +82,15 @@ pub(crate) fn edit(app: &App, socket: &SocketRef, identity: &Identity, payload: 
     let edited = {
         let mut data = app.data();
         let room = data.agencies.get_mut(id).ok_or("Agency not found")?;
-        let kept = room.messages.iter_mut().rev().find(|kept| kept.id == message);
-        let kept = kept.ok_or("Message not found")?;
+        let kept = room.messages.get(message).ok_or("Message not found")?;
         if kept.sender_id != identity.account {
             return Err("You can only edit your own messages".to_owned());
         }
-        kept.content = self::kept(app, content).to_owned();
-        kept.edited_at = Some(clock::now_ms());
-        kept.clone()
+        let edited = room.messages.edit(message, |message| {
+            message.content = shortened(app, content).to_owned();
+            message.edited_at = Some(clock::now_ms());
+        });
+        edited.ok_or("Message not found")?
     };
     show_edit(app, &edited);
     Ok(())
@@ -106,6 +108,12 @@ pub(crate) fn relay(
     {
         let mut data = app.data();
         data.run_rules.check(identity, event, payload);
+        if event == "agent-run-permission-response"
+            && let [Some(run), Some(permission), Some(decision)] =
+                ["runId", "permissionId", "decision"].map(|key| text(payload, key))
+        {
+            data.runs.decide(run, permission, decision);
+        }
         data.runs.note(event, id, &identity.account, &identity.username, payload);
     }
     emit::emit_to_others(app, socket, id, event, payload);
@@ -128,7 +136,7 @@ fn end_stream(app: &App, identity: &Identity, agency: &str, payload: &Value) -> 
         let room = data.agencies.get(agency).ok_or("Agency not found")?;
         let mut message = Message::new((&room.id, room.dm), sender, "chat", content, metadata.into());
         // The client has named it when the stream began.
-        if let Some(id) = text(payload, "messageId").filter(|id| room.messages.iter().all(|m| m.id != *id)) {
+        if let Some(id) = text(payload, "messageId").filter(|id| room.messages.get(id).is_none()) {
             message.id = id.to_owned();
         }
         Ok::<_, String>(message)

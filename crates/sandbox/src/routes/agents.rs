@@ -17,6 +17,7 @@ use crate::routes::auth::remove_account;
 use crate::routes::caller::Caller;
 use crate::routes::wallet;
 use crate::store::signup::create_agent;
+use crate::webhook;
 
 /// Where agents that the platform hosts find their set-up. The real path is not documented.
 pub(crate) const HOSTED: &str = "/api/hosted/config";
@@ -104,11 +105,13 @@ async fn config(
     if caller.id != id && !account.is_owned_by(&caller.id) {
         return Err(ApiError::forbidden("Only the agent and its owner can read this"));
     }
+    let mut config = agent.config.clone();
     if let Some(agency) = &query.agency_id {
-        // Settings per agency are made by a chat command that the sandbox does not have: the merged view is the same.
-        data.agencies.find(agency)?;
+        // What `/agent customize … --agency` has set, on top of the rest.
+        let here = agent.agency_config.get(&data.agencies.find(agency)?.id);
+        config.extend(here.cloned().unwrap_or_default());
     }
-    Ok(Json(json!({ "config": agent.config })))
+    Ok(Json(json!({ "config": config })))
 }
 
 async fn configure(
@@ -119,8 +122,7 @@ async fn configure(
 ) -> ApiResult<Json<Value>> {
     for key in ["response_webhook_url", "ollama_endpoint"] {
         // The platform refuses addresses inside its own network; here everything is local, so only the scheme is checked.
-        let web = |url: &str| url.starts_with("http://") || url.starts_with("https://");
-        if body.text(&[key]).is_some_and(|url| !web(url)) {
+        if body.text(&[key]).is_some_and(|url| !webhook::is_url(url)) {
             return Err(ApiError::bad_request(format!("{key} must be an http or https URL")));
         }
     }

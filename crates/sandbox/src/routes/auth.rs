@@ -102,7 +102,8 @@ async fn change_password(State(app): State<App>, caller: Caller, body: Body) -> 
     caller.user(&data)?;
     let account = data.accounts.get_mut(&caller.id)?;
     if !account.password.as_ref().is_some_and(|hash| hash.matches(current)) {
-        return Err(ApiError::unauthorized("Current password is incorrect"));
+        // Not 401: the CLI takes that for "not logged in".
+        return Err(ApiError::bad_request("Current password is incorrect"));
     }
     account.password = Some(PasswordHash::new(new));
     Ok(Json(json!({ "ok": true })))

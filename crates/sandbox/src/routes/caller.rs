@@ -49,7 +49,7 @@ impl FromRequestParts<App> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let token = bearer(parts).ok_or_else(|| ApiError::unauthorized("Authentication required"))?;
         let token_hash = ids::sha256(token);
-        match app.data().tokens.resolve(&token_hash) {
+        match app.account_of(&token_hash) {
             Some(id) => Ok(Caller { id, token_hash }),
             None => Err(ApiError::unauthorized("Invalid or expired token")),
         }

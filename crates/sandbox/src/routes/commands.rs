@@ -5,14 +5,14 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::realtime::commands::platform;
+use crate::realtime::commands::list;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new().route("/api/commands", get(list))
 }
 
 async fn list() -> Json<Value> {
-    let all = platform::all()
+    let all = list::all()
         .map(|(name, description)| json!({ "name": name, "description": description, "type": "platform" }));
     Json(all.collect())
 }

@@ -1,6 +1,6 @@
 //! Custom commands: slash commands of one agency, answered by a webhook.
 
-use crate::realtime::commands::platform::name_of;
+use crate::realtime::commands::list::name_of;
 use axum::extract::{Path, State};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
@@ -15,11 +15,12 @@ use crate::routes::caller::Caller;
 use crate::store::Data;
 use crate::store::custom_commands::CustomCommand;
 use crate::store::hooks::Hook;
+use crate::webhook;
 
 fn url_of(body: &Body) -> ApiResult<Option<&str>> {
     // OpenAPI spells it webhookUrl, all clients webhook_url.
     match body.text(&["webhook_url", "webhookUrl"]) {
-        Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+        Some(url) if !webhook::is_url(url) => {
             Err(ApiError::bad_request("webhook_url must be an http or https URL"))
         }
         url => Ok(url),

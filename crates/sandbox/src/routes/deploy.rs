@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::body::Body;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
-use crate::realtime::commands::platform::name_of;
+use crate::realtime::commands::list::name_of;
 use crate::routes::caller::Caller;
 use crate::store::Data;
 use crate::store::hooks::Hook;

@@ -47,7 +47,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Json<Value> {
                 "displayName": other.display_name,
                 "type": other.kind(),
             },
-            "last_message": room.messages.back().map(|message| message.content.as_str()),
+            "last_message": room.messages.last().map(|message| message.content.as_str()),
         }))
     });
     Json(rooms.collect())

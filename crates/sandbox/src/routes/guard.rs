@@ -1,26 +1,36 @@
 //! What every REST request passes first: it is recorded, delayed or refused.
 
-use crate::app::faults::Failure;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use serde_json::json;
+
 use crate::app::App;
+use crate::app::faults::Failure;
 use crate::error::ApiError;
+use crate::ids;
 
 /// Stands before every REST endpoint: records, delays, fails, then lets the request through.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     // Without the query and without claim codes: nothing secret may end up in a log.
     let path = request.uri().path();
     let path = if path.starts_with("/api/agents/claim/") { "/api/agents/claim/…" } else { path };
-    let line = format!("{} {path}", request.method());
+    let (method, path) = (request.method().clone(), path.to_owned());
+    let line = format!("{method} {path}");
+    let started = Instant::now();
+    let from = app.wire().is_on().then(|| who(&app, &request)).flatten();
     app.recorder().request(line.clone());
     let (delay, failure) = {
         let mut pending = app.faults().lock();
-        (pending.delays.pop_front(), pending.failures.pop_front())
+        let by_chance =
+            pending.fail_rate.filter(|(rate, _)| u32::from_be_bytes(ids::random()) % 1_000 < *rate);
+        let by_chance = by_chance.map(|(_, status)| Failure { status, retry_after: None });
+        (pending.delays.pop_front(), pending.failures.pop_front().or(by_chance))
     };
     if let Some(delay) = delay {
         tokio::time::sleep(delay).await;
@@ -35,7 +45,20 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         None => next.run(request).await,
     };
     app.log(|| format!("{line} -> {}", response.status().as_u16()));
+    app.wire().note("rest", || {
+        let ms = started.elapsed().as_millis() as u64;
+        json!({ "from": from, "method": method.as_str(), "path": path, "status": response.status().as_u16(), "ms": ms })
+    });
     response
+}
+
+/// Whose token a request carries.
+fn who(app: &App, request: &Request) -> Option<String> {
+    let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    let (_, token) = header.split_once(' ')?;
+    let data = app.data();
+    let account = data.tokens.resolve(&ids::sha256(token.trim()))?;
+    Some(data.accounts.get(&account).ok()?.username.clone())
 }
 
 fn fail(failure: Failure) -> Response {

@@ -108,11 +108,12 @@ async fn edit(
         let mut found = None;
         for room in rooms {
             let messages = &mut data.agencies.find_mut(&room)?.messages;
-            found = messages.iter_mut().find(|m| m.id == id && m.sender_id == "system").map(|message| {
-                message.content = content.to_owned();
-                message.edited_at = Some(clock::now_ms());
-                message.clone()
-            });
+            if messages.get(&id).is_some_and(|message| message.sender_id == "system") {
+                found = messages.edit(&id, |message| {
+                    message.content = content.to_owned();
+                    message.edited_at = Some(clock::now_ms());
+                });
+            }
             if found.is_some() {
                 break;
             }

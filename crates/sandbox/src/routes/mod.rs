@@ -1,5 +1,6 @@
 //! The REST API, one file a resource.
 
+pub(crate) mod access;
 pub(crate) mod agencies;
 pub(crate) mod agents;
 pub(crate) mod auth;

@@ -20,6 +20,7 @@ use crate::store::Data;
 use crate::store::accounts::check_username;
 use crate::store::agencies::Agency;
 use crate::store::signup::{create_agent, create_user, username_of};
+use crate::webhook;
 
 pub(crate) fn routes() -> Router<App> {
     Router::new()
@@ -73,6 +74,9 @@ async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode,
     let password = body.required("password")?;
     let agent_name = body.required("agentName")?;
     let display_name = body.text(&["displayName"]).unwrap_or(username);
+    if body.text(&["webhookUrl"]).is_some_and(|url| !webhook::is_url(url)) {
+        return Err(ApiError::bad_request("webhookUrl must be an http or https URL"));
+    }
     let mut data = app.data();
     // Before anything is made: a refused request leaves nothing behind.
     if data.accounts.find(&username_of(agent_name)).is_some() {

@@ -26,7 +26,8 @@ async fn list(State(app): State<App>, caller: Caller, Path(id): Path<String>) ->
     let agency = data.agencies.find(&id)?;
     agency.require_reader(&caller.id)?;
     let part = |installed: bool| -> Value {
-        let chosen = SKILLS.iter().filter(|(name, _)| agency.skills.contains(name) == installed);
+        let chosen =
+            SKILLS.iter().filter(|(name, _)| agency.skills.iter().any(|has| has == name) == installed);
         chosen.map(|(name, description)| json!({ "name": name, "description": description })).collect()
     };
     Ok(Json(json!({ "installed": part(true), "available": part(false) })))
@@ -49,8 +50,8 @@ async fn install(
     if agency.id == lobby || agency.dm {
         return Err(ApiError::forbidden("No skills can be installed here"));
     }
-    if !agency.skills.contains(&skill) {
-        agency.skills.push(skill);
+    if !agency.skills.iter().any(|has| has == skill) {
+        agency.skills.push(skill.to_owned());
     }
     Ok(Json(json!({ "ok": true, "skill": skill })))
 }

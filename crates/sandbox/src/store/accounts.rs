@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::clock;
@@ -9,16 +10,19 @@ use crate::error::{ApiError, ApiResult};
 use crate::ids::{self, PasswordHash};
 
 /// What an agent has on top of an account.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Agent {
     /// Nobody, until an agent that registered itself is claimed.
     pub(crate) owner: Option<String>,
     pub(crate) verified: bool,
     pub(crate) token_hash: String,
     pub(crate) config: Map<String, Value>,
+    /// Settings for one agency, on top of the others.
+    #[serde(default)]
+    pub(crate) agency_config: HashMap<String, Map<String, Value>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Account {
     pub(crate) id: String,
     pub(crate) username: String,
@@ -64,6 +68,8 @@ impl Account {
             "id": self.id,
             "username": self.username,
             "display_name": self.display_name,
+            // The SDK's README reads `displayName` of the session's user, its code `display_name`.
+            "displayName": self.display_name,
             "type": self.kind(),
             "role": self.role(),
             "description": self.description,
@@ -104,6 +110,9 @@ pub(crate) struct Accounts {
     pub(crate) created: u64,
 }
 
+/// A client that registers in a loop must not fill the memory.
+const MAX_ACCOUNTS: usize = 10_000;
+
 /// 2 to 24 letters, digits, `_` and `-`.
 pub(crate) fn check_username(username: &str) -> ApiResult<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -132,6 +141,9 @@ impl Accounts {
         let key = username.to_lowercase();
         if self.by_name.contains_key(&key) {
             return Err(ApiError::conflict("Username already taken"));
+        }
+        if self.by_id.len() >= MAX_ACCOUNTS {
+            return Err(ApiError::bad_request(format!("The sandbox keeps at most {MAX_ACCOUNTS} accounts")));
         }
         self.created += 1;
         let id = ids::uuid();
@@ -165,6 +177,13 @@ impl Accounts {
     pub(crate) fn find(&self, username: &str) -> Option<&Account> {
         let name = username.trim().trim_start_matches('@').to_lowercase();
         self.by_id.get(self.by_name.get(&name)?)
+    }
+
+    /// Puts an account back as it was.
+    pub(crate) fn restore(&mut self, account: Account) {
+        self.created = self.created.max(account.order);
+        self.by_name.insert(account.username.to_lowercase(), account.id.clone());
+        self.by_id.insert(account.id.clone(), account);
     }
 
     pub(crate) fn remove(&mut self, id: &str) {

@@ -1,7 +1,8 @@
 //! Agencies: rooms with members and a history. Direct messages are hidden agencies with two members.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -9,17 +10,26 @@ use crate::error::{ApiError, ApiResult};
 use crate::ids::{self, PasswordHash};
 use crate::store::invites::Invite;
 use crate::store::messages::Message;
+use crate::store::transcript::Transcript;
 
-/// Of a long-lived server only the newest messages of a room are kept.
-pub(crate) const KEPT_MESSAGES: usize = 10_000;
+/// From the highest to the lowest.
+pub(crate) const ROLES: [&str; 4] = ["owner", "admin", "moderator", "member"];
 
-#[derive(Debug)]
-pub(crate) struct Member {
-    pub(crate) account: String,
-    pub(crate) role: &'static str,
+type Role = &'static str;
+
+fn known_role<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
+    let role = String::deserialize(from)?;
+    Ok(ROLES.into_iter().find(|known| *known == role).unwrap_or("member"))
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) account: String,
+    #[serde(deserialize_with = "known_role")]
+    pub(crate) role: Role,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Agency {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -30,8 +40,12 @@ pub(crate) struct Agency {
     pub(crate) password: Option<PasswordHash>,
     pub(crate) created_at: u64,
     pub(crate) members: Vec<Member>,
-    pub(crate) messages: VecDeque<Message>,
-    pub(crate) skills: Vec<&'static str>,
+    #[serde(skip)]
+    pub(crate) messages: Transcript,
+    pub(crate) skills: Vec<String>,
+    /// What `/save` keeps.
+    #[serde(default)]
+    pub(crate) notes: BTreeMap<String, String>,
     pub(crate) dm: bool,
     /// Who has put this conversation out of sight; only for direct messages.
     pub(crate) hidden_for: HashSet<String>,
@@ -83,13 +97,11 @@ impl Agency {
         self.members.len() < before
     }
 
-    pub(crate) fn add_message(&mut self, message: Message) {
-        if self.messages.len() == KEPT_MESSAGES {
-            self.messages.pop_front();
-        }
+    /// Keeps at most `most` messages.
+    pub(crate) fn add_message(&mut self, message: Message, most: usize) {
         // A new message brings a hidden conversation back.
         self.hidden_for.clear();
-        self.messages.push_back(message);
+        self.messages.push(message, most);
     }
 
     pub(crate) fn json(&self, account: Option<&str>) -> Value {
@@ -118,12 +130,19 @@ pub(crate) struct Agencies {
     pub(crate) by_id: HashMap<String, Agency>,
     pub(crate) lobby: String,
     pub(crate) created: u64,
+    tracked: bool,
     pub(crate) invites: HashMap<String, Invite>,
 }
 
 impl Default for Agencies {
     fn default() -> Self {
-        Agencies { by_id: HashMap::new(), lobby: ids::uuid(), created: 0, invites: HashMap::new() }
+        Agencies {
+            by_id: HashMap::new(),
+            lobby: ids::uuid(),
+            created: 0,
+            tracked: false,
+            invites: HashMap::new(),
+        }
     }
 }
 
@@ -186,6 +205,9 @@ impl Agencies {
         agency.order = self.created;
         agency.id = ids::uuid();
         agency.created_at = clock::now_ms();
+        if self.tracked {
+            agency.messages.track();
+        }
         let base = slug_of(&agency.name);
         agency.slug = base.clone();
         let mut number = 2;
@@ -194,6 +216,18 @@ impl Agencies {
             number += 1;
         }
         self.by_id.entry(agency.id.clone()).or_insert(agency)
+    }
+
+    /// Puts an agency back as it was.
+    pub(crate) fn restore(&mut self, agency: Agency) {
+        self.created = self.created.max(agency.order);
+        self.by_id.insert(agency.id.clone(), agency);
+    }
+
+    /// From now on changes of messages are on record.
+    pub(crate) fn track(&mut self) {
+        self.tracked = true;
+        self.by_id.values_mut().for_each(|agency| agency.messages.track());
     }
 
     pub(crate) fn remove(&mut self, id: &str) {

@@ -1,5 +1,6 @@
 //! Claiming an agent that registered itself: look it up, ask for a mail, open the link in it.
 
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -28,7 +29,7 @@ impl fmt::Debug for ClaimMail {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Link {
     pub(crate) token_hash: String,
     pub(crate) user: String,

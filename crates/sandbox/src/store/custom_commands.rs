@@ -1,6 +1,7 @@
 //! The custom commands of all agencies.
 
 use crate::body::Body;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -10,7 +11,7 @@ use crate::ids;
 /// Who may use a command.
 pub(crate) const PERMISSIONS: [&str; 3] = ["open", "closed", "whitelist"];
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CustomCommand {
     pub(crate) id: String,
     pub(crate) agency: String,

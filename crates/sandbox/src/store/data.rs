@@ -26,5 +26,13 @@ pub(crate) struct Data {
     pub(crate) subscriptions: Vec<Subscription>,
 }
 
+impl Data {
+    /// From now on changes are on record, for whoever saves them.
+    pub(crate) fn track(&mut self) {
+        self.agencies.track();
+        self.runs.track();
+    }
+}
+
 /// The data, which outlive the server: see `Sandbox::suspend`.
 pub(crate) type SharedData = Arc<Mutex<Data>>;

@@ -1,6 +1,7 @@
 //! Hooks: bundles of commands behind one webhook URL.
 
 use crate::body::Body;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::clock;
@@ -10,7 +11,7 @@ use crate::store::accounts::Accounts;
 use crate::store::custom_commands::CustomCommands;
 
 /// One hook. Everything that is only stored and given back is in `fields`.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hook {
     pub(crate) id: String,
     pub(crate) webhook_url: String,

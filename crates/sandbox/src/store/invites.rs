@@ -1,7 +1,8 @@
 //! Invites to an agency.
 
+use serde::{Deserialize, Serialize};
 /// A code that opens an agency.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Invite {
     pub(crate) agency: String,
     pub(crate) uses_left: u64,

@@ -19,3 +19,12 @@ pub(crate) fn members_json(data: &Data, agency: &Agency) -> Value {
     });
     known.collect()
 }
+
+/// What a person calls a room: its slug, or the names of the two in a conversation.
+pub(crate) fn room_name(data: &Data, room: &Agency) -> String {
+    if !room.dm {
+        return room.slug.clone();
+    }
+    let names = room.members.iter().filter_map(|member| data.accounts.get(&member.account).ok());
+    names.map(|account| format!("@{}", account.username)).collect::<Vec<_>>().join(",")
+}

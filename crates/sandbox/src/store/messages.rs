@@ -1,14 +1,18 @@
 //! Messages.
 
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::ids;
 use crate::store::accounts::Account;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: String,
+    /// Its place among all messages of its room.
+    #[serde(skip)]
+    pub(crate) number: u64,
     pub(crate) agency_id: String,
     pub(crate) content: String,
     pub(crate) kind: String,
@@ -18,8 +22,15 @@ pub(crate) struct Message {
     pub(crate) sender_id: String,
     pub(crate) sender_username: String,
     pub(crate) sender_display_name: String,
-    pub(crate) sender_type: &'static str,
+    #[serde(deserialize_with = "known_type")]
+    pub(crate) sender_type: SenderType,
     pub(crate) dm: bool,
+}
+
+type SenderType = &'static str;
+
+fn known_type<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Error> {
+    Ok(if String::deserialize(from)? == "agent" { "agent" } else { "user" })
 }
 
 impl Message {
@@ -34,6 +45,7 @@ impl Message {
         let (agency_id, dm) = room;
         Message {
             id: ids::uuid(),
+            number: 0,
             agency_id: agency_id.to_owned(),
             content: content.to_owned(),
             kind: kind.to_owned(),
@@ -52,6 +64,7 @@ impl Message {
     pub(crate) fn system(agency_id: &str, kind: &str, content: &str) -> Self {
         Message {
             id: ids::uuid(),
+            number: 0,
             agency_id: agency_id.to_owned(),
             content: content.to_owned(),
             kind: kind.to_owned(),
@@ -65,6 +78,13 @@ impl Message {
             sender_type: "user",
             dm: false,
         }
+    }
+
+    /// About the memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        /// Ids, names and the structure around them.
+        const FIXED: usize = 512;
+        FIXED + self.content.len() + value_size(&self.metadata)
     }
 
     /// `user`, `agent` or `system`.
@@ -111,5 +131,15 @@ pub(crate) fn metadata_json(metadata: &Value, as_string: bool) -> Value {
         Value::String(_) => metadata.clone(),
         other if as_string => Value::String(other.to_string()),
         other => other.clone(),
+    }
+}
+
+fn value_size(value: &Value) -> usize {
+    const NODE: usize = 64;
+    NODE + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(value_size).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, value)| key.len() + value_size(value)).sum(),
+        _ => 0,
     }
 }

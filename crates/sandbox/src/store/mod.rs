@@ -1,6 +1,7 @@
 //! The data: all that a real Crustocean keeps in its database. Knows nothing of requests and sockets.
 
 pub(crate) mod accounts;
+pub(crate) mod activity;
 pub(crate) mod agencies;
 pub(crate) mod claiming;
 pub(crate) mod claims;
@@ -11,6 +12,7 @@ pub(crate) mod history;
 pub(crate) mod hooks;
 pub(crate) mod identity;
 pub(crate) mod invites;
+pub(crate) mod journal;
 pub(crate) mod members;
 pub(crate) mod messages;
 pub(crate) mod run_rules;
@@ -18,5 +20,6 @@ pub(crate) mod runs;
 pub(crate) mod signup;
 pub(crate) mod subscriptions;
 pub(crate) mod tokens;
+pub(crate) mod transcript;
 
 pub(crate) use data::{Data, SharedData};

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::store::activity::Activity;
 
 pub(crate) const KEPT: usize = 1_000;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) id: String,
     pub(crate) agency: String,
@@ -20,6 +22,13 @@ pub(crate) struct Run {
     pub(crate) summary: Value,
     pub(crate) error: Value,
     pub(crate) transcript: Value,
+    /// Bytes of its end, as JSON.
+    pub(crate) size: usize,
+    /// The message that it answers.
+    #[serde(default)]
+    pub(crate) trigger: Option<String>,
+    #[serde(skip)]
+    pub(crate) activity: Activity,
 }
 
 impl Run {
@@ -44,12 +53,20 @@ impl Run {
 
 /// The newest runs of all agencies.
 #[derive(Debug, Default)]
-pub(crate) struct Runs(pub(crate) VecDeque<Run>);
+pub(crate) struct Runs(pub(crate) VecDeque<Run>, Option<Vec<String>>);
+
+/// Transcripts hold what tools gave out: all of them together stay within this.
+const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 impl Runs {
     /// Takes note of an `agent-run-*` event of an agent.
     pub(crate) fn note(&mut self, event: &str, agency: &str, agent: &str, username: &str, payload: &Value) {
         let Some(id) = payload.get("runId").and_then(Value::as_str) else { return };
+        if let Some(changes) =
+            self.1.as_mut().filter(|_| ["start", "complete", "error"].iter().any(|end| event.ends_with(end)))
+        {
+            changes.push(id.to_owned());
+        }
         let field = |key: &str| payload.get(key).cloned().unwrap_or(Value::Null);
         if event == "agent-run-start" {
             // Said again by a client that did not know whether it had arrived.
@@ -70,6 +87,9 @@ impl Runs {
                 summary: Value::Null,
                 error: Value::Null,
                 transcript: json!([]),
+                size: 0,
+                trigger: payload.get("triggerMessageId").and_then(Value::as_str).map(str::to_owned),
+                activity: Activity::default(),
             });
             return;
         }
@@ -77,6 +97,7 @@ impl Runs {
         let Some(run) = self.0.iter_mut().rev().find(|run| run.id == id && run.agent == agent) else {
             return;
         };
+        run.activity.note(event, payload);
         let status = match event {
             "agent-run-complete" => "completed",
             "agent-run-error" => "error",
@@ -87,12 +108,47 @@ impl Runs {
         run.summary = field("summary");
         run.error = field("error");
         run.transcript = field("transcript");
+        run.size = payload.to_string().len();
+        let mut bytes: usize = self.0.iter().map(|run| run.size).sum();
+        while bytes > KEPT_BYTES && self.0.len() > 1 {
+            bytes -= self.0.pop_front().map_or(0, |run| run.size);
+        }
     }
 }
 
 impl Runs {
-    /// The agent whose run it is.
-    pub(crate) fn agent_of(&self, id: &str) -> Option<&str> {
-        self.0.iter().rev().find(|run| run.id == id).map(|run| &*run.agent)
+    pub(crate) fn get(&self, id: &str) -> Option<&Run> {
+        self.0.iter().rev().find(|run| run.id == id)
+    }
+
+    /// Puts runs back as they were.
+    pub(crate) fn restore(&mut self, runs: impl Iterator<Item = Run>) {
+        self.0.extend(runs);
+        let surplus = self.0.len().saturating_sub(KEPT);
+        self.0.drain(..surplus);
+    }
+
+    /// From now on changes are on record.
+    pub(crate) fn track(&mut self) {
+        self.1.get_or_insert_default();
+    }
+
+    /// The ids of runs that have changed.
+    pub(crate) fn take_changes(&mut self) -> Vec<String> {
+        self.1.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Notes how a permission was decided.
+    pub(crate) fn decide(&mut self, run: &str, permission: &str, decision: &str) {
+        if let Some(run) = self.0.iter_mut().rev().find(|known| known.id == run) {
+            run.activity.decide(permission, decision);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        let gone = self.0.drain(..).map(|run| run.id);
+        if let Some(changes) = &mut self.1 {
+            changes.extend(gone);
+        }
     }
 }

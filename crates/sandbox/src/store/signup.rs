@@ -1,5 +1,7 @@
 //! Making users and agents.
 
+use std::collections::HashMap;
+
 use serde_json::Map;
 
 use crate::error::ApiResult;
@@ -39,7 +41,13 @@ pub(crate) fn create_agent(
     if let Some(role) = role {
         config.insert("role".to_owned(), role.into());
     }
-    let agent = Agent { owner: owner.map(str::to_owned), verified, token_hash: ids::sha256(&token), config };
+    let agent = Agent {
+        owner: owner.map(str::to_owned),
+        verified,
+        token_hash: ids::sha256(&token),
+        config,
+        agency_config: HashMap::new(),
+    };
     let id = data.accounts.add(&username, name.trim(), None, Some(agent))?.id.clone();
     data.agencies.lobby_mut().add_member(&id, "member");
     Ok((id, token))

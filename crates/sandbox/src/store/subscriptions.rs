@@ -1,6 +1,8 @@
 //! Who wants to be told about the events of an agency.
 
 use crate::body::Body;
+use crate::webhook;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock;
@@ -23,7 +25,7 @@ pub(crate) const EVENTS: [&str; 14] = [
     "invite.redeemed",
 ];
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Subscription {
     pub(crate) agency: String,
     pub(crate) secret: Option<String>,
@@ -60,9 +62,7 @@ impl Subscription {
     }
 
     pub(crate) fn set(&mut self, body: &Body) -> ApiResult<()> {
-        let web = |url: &Value| {
-            url.as_str().is_some_and(|url| url.starts_with("http://") || url.starts_with("https://"))
-        };
+        let web = |url: &Value| url.as_str().is_some_and(webhook::is_url);
         if body.0.get("url").is_some_and(|url| !web(url)) {
             return Err(ApiError::bad_request("url must be an http or https URL"));
         }

@@ -1,8 +1,9 @@
 //! Session tokens and personal access tokens. Only hashes are kept.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock;
@@ -10,17 +11,20 @@ use crate::error::{ApiError, ApiResult};
 use crate::ids;
 
 pub(crate) const MAX_PER_USER: usize = 10;
+/// The one that expires first makes way.
+const MAX_SESSIONS: usize = 10_000;
 pub(crate) const SHOWN_PREFIX: usize = 8;
 /// `last_used_at` is updated at most this often.
 pub(crate) const USE_NOTED_EVERY_MS: u64 = 5 * 60 * 1_000;
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) account: String,
-    pub(crate) expires: Instant,
+    /// Milliseconds since 1970.
+    pub(crate) expires: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PersonalToken {
     pub(crate) id: String,
     pub(crate) account: String,
@@ -33,6 +37,20 @@ pub(crate) struct PersonalToken {
 }
 
 impl PersonalToken {
+    fn new(account: &str, name: &str, token: &str, lifetime: Option<Duration>) -> Self {
+        let created_at = clock::now_ms();
+        PersonalToken {
+            id: ids::uuid(),
+            account: account.to_owned(),
+            name: name.to_owned(),
+            hash: ids::sha256(token),
+            prefix: token.chars().take(SHOWN_PREFIX).collect(),
+            created_at,
+            expires_at: lifetime.map(|lifetime| created_at + lifetime.as_millis() as u64),
+            last_used_at: None,
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({
             "id": self.id,
@@ -57,9 +75,16 @@ impl Tokens {
     /// A new session; the token is opaque hex.
     pub(crate) fn open_session(&mut self, account: &str, ttl: Duration) -> String {
         let token = ids::hex(&ids::random::<32>());
-        let now = Instant::now();
+        let now = clock::now_ms();
         self.sessions.retain(|_, session| session.expires > now);
-        let session = Session { account: account.to_owned(), expires: now + ttl };
+        if self.sessions.len() >= MAX_SESSIONS
+            && let Some(first) = self.sessions.iter().min_by_key(|(_, session)| session.expires)
+        {
+            let first = first.0.clone();
+            self.sessions.remove(&first);
+        }
+        let session =
+            Session { account: account.to_owned(), expires: now.saturating_add(ttl.as_millis() as u64) };
         self.sessions.insert(ids::sha256(&token), session);
         token
     }
@@ -69,24 +94,40 @@ impl Tokens {
     }
 
     /// The account behind a session token or a personal access token that is valid now.
-    pub(crate) fn resolve(&mut self, token_hash: &str) -> Option<String> {
-        if let Some(session) = self.sessions.get(token_hash) {
-            return (session.expires > Instant::now()).then(|| session.account.clone());
-        }
+    pub(crate) fn resolve(&self, token_hash: &str) -> Option<String> {
         let now = clock::now_ms();
-        let token = self.personal.iter_mut().find(|token| token.hash == token_hash)?;
-        if token.expires_at.is_some_and(|at| at <= now) {
-            return None;
+        if let Some(session) = self.sessions.get(token_hash) {
+            return (session.expires > now).then(|| session.account.clone());
         }
-        if token.last_used_at.is_none_or(|at| now.saturating_sub(at) >= USE_NOTED_EVERY_MS) {
-            token.last_used_at = Some(now);
+        let token = self.personal.iter().find(|token| token.hash == token_hash)?;
+        token.expires_at.is_none_or(|at| at > now).then(|| token.account.clone())
+    }
+
+    /// Whether it is time to note that a token is in use.
+    pub(crate) fn is_stale(&self, token_hash: &str) -> bool {
+        let now = clock::now_ms();
+        let stale = |token: &PersonalToken| {
+            token.last_used_at.is_none_or(|at| now.saturating_sub(at) >= USE_NOTED_EVERY_MS)
+        };
+        self.personal.iter().any(|token| token.hash == token_hash && stale(token))
+    }
+
+    pub(crate) fn note_use(&mut self, token_hash: &str) {
+        if let Some(token) = self.personal.iter_mut().find(|token| token.hash == token_hash) {
+            token.last_used_at = Some(clock::now_ms());
         }
-        Some(token.account.clone())
     }
 
     /// A personal access token for seeding: one that never expires.
     pub(crate) fn seed_personal(&mut self, account: &str) -> ApiResult<String> {
         Ok(self.create_personal(account, "sandbox", None)?.0)
+    }
+
+    /// Lets a token in that was made before, unless it is let in already.
+    pub(crate) fn keep_personal(&mut self, account: &str, token: &str) {
+        let hash = ids::sha256(token);
+        self.personal.retain(|known| known.hash != hash);
+        self.personal.push(PersonalToken::new(account, "demo", token, None));
     }
 
     pub(crate) fn create_personal(
@@ -99,17 +140,7 @@ impl Tokens {
             return Err(ApiError::bad_request(format!("At most {MAX_PER_USER} tokens per user")));
         }
         let token = format!("cru_{}", ids::hex(&ids::random::<24>()));
-        let created_at = clock::now_ms();
-        self.personal.push(PersonalToken {
-            id: ids::uuid(),
-            account: account.to_owned(),
-            name: name.to_owned(),
-            hash: ids::sha256(&token),
-            prefix: token.chars().take(SHOWN_PREFIX).collect(),
-            created_at,
-            expires_at: lifetime.map(|lifetime| created_at + lifetime.as_millis() as u64),
-            last_used_at: None,
-        });
+        self.personal.push(PersonalToken::new(account, name, &token, lifetime));
         match self.personal.last() {
             Some(kept) => Ok((token, kept)),
             None => Err(ApiError::not_found("Token not found")),

@@ -69,7 +69,7 @@ fn the_room_shows_what_the_webhook_says_as_whom_it_says() {
             (&json!("tool_result"), &json!("system"))
         );
     }
-    assert!(shop.sandbox.messages(&shop.room).iter().all(|(_, content)| !content.starts_with('/')));
+    assert!(shop.sandbox.messages(&shop.room).iter().all(|message| !message.content.starts_with('/')));
 }
 
 #[test]

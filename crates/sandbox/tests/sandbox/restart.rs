@@ -33,7 +33,8 @@ fn everything_is_there_again_on_the_same_port() {
         assert_eq!(get(&sandbox, "/api/auth/me", &session)["username"], "mybot");
         assert_eq!(get(&sandbox, "/api/auth/me", &alice.token)["username"], "alice");
         assert_eq!(sandbox.lobby_id(), lobby);
-        assert_eq!(sandbox.messages(&room)[0], (said.clone(), "before".to_owned()));
+        let kept = &sandbox.messages(&room)[0];
+        assert_eq!((&kept.id, kept.content.as_str(), kept.sender.as_str()), (&said, "before", "alice"));
         // Sessions survive, rooms have to be joined again.
         let mut socket = Socket::connect(&sandbox, &session);
         sandbox.emit_to_agency(&lobby, "not-for-you", json!({}));

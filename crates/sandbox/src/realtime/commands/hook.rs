@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use crate::realtime::commands::Outcome;
-use crate::realtime::commands::platform::name_of;
+use crate::realtime::commands::list::name_of;
 
 /// `/hook install <slug>` puts the commands of a public hook into an agency; `None` if it is another command.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
@@ -23,7 +23,7 @@ pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> 
     })
 }
 
-fn install_public(app: &App, agency: &str, caller: &str, slug: &str) -> ApiResult<String> {
+pub(crate) fn install_public(app: &App, agency: &str, caller: &str, slug: &str) -> ApiResult<String> {
     let mut data = app.data();
     data.agencies.managed(agency, caller)?;
     let hook = data.hooks.0.iter().find(|hook| hook.enabled && hook.slug.as_deref() == Some(slug));

@@ -1,7 +1,10 @@
 //! Slash commands that the server itself answers.
 
 pub(crate) mod hook;
+pub(crate) mod list;
+pub(crate) mod manage;
 pub(crate) mod moderation;
+pub(crate) mod notes;
 pub(crate) mod platform;
 
 use std::time::Duration;

@@ -4,20 +4,10 @@
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
 use crate::realtime::commands::Outcome;
+use crate::realtime::commands::list::MODERATION;
 use crate::realtime::emit;
 use crate::realtime::notify;
-use crate::store::agencies::Agency;
-
-/// From the highest to the lowest.
-pub(crate) const ROLES: [&str; 4] = ["owner", "admin", "moderator", "member"];
-/// With what `/api/commands` says of them.
-pub(crate) const COMMANDS: [(&str, &str); 5] = [
-    ("kick", "/kick @user: puts a member out; for moderators and up"),
-    ("ban", "/ban @user: puts somebody out for good; for moderators and up"),
-    ("unban", "/unban @user: takes a ban back; for moderators and up"),
-    ("promote", "/promote @user [admin|moderator]: only for the owner"),
-    ("demote", "/demote @user: back to member; only for the owner"),
-];
+use crate::store::agencies::{Agency, ROLES};
 
 fn rank(agency: &Agency, account: &str) -> usize {
     let role = agency.role_of(account).unwrap_or("member");
@@ -26,7 +16,7 @@ fn rank(agency: &Agency, account: &str) -> usize {
 
 /// Runs one of these commands; `None` if it is another one.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
-    let (name, _) = COMMANDS.into_iter().find(|(name, _)| *name == call.0)?;
+    let (name, _) = MODERATION.into_iter().find(|(name, _)| *name == call.0)?;
     let outcome = |ok, content| Outcome { ok, command: name.to_owned(), content, ..Outcome::default() };
     Some(match act(app, agency, caller, name, call.1) {
         Ok(said) => outcome(true, said),

@@ -2,40 +2,9 @@
 
 use std::time::Duration;
 
-use crate::error::{ApiError, ApiResult};
 use crate::ids;
-use crate::realtime::commands::{Outcome, moderation};
-
-const COMMANDS: [(&str, &str); 7] = [
-    ("help", "Lists the commands; only the caller sees it"),
-    ("echo", "/echo <text>: says the text"),
-    ("roll", "/roll [2d6]: rolls dice"),
-    ("who", "Lists the members of the room"),
-    ("hook", "/hook install <slug>: installs a public hook; for the owner and admins"),
-    ("slow", "/slow <milliseconds> <text>: first a placeholder, later the text as an edit (sandbox only)"),
-    ("hang", "Never answers (sandbox only)"),
-];
-
-pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    COMMANDS.into_iter().chain(moderation::COMMANDS)
-}
-
-pub(crate) fn is_built_in(name: &str) -> bool {
-    all().any(|(known, _)| known == name)
-}
-
-/// Lowercase letters and digits only; the names of the platform's own commands are taken.
-pub(crate) fn name_of(text: &str) -> ApiResult<String> {
-    let name: String =
-        text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();
-    if name.is_empty() {
-        return Err(ApiError::bad_request("name must have letters or digits"));
-    }
-    if is_built_in(&name) {
-        return Err(ApiError::bad_request(format!("/{name} is a built-in command")));
-    }
-    Ok(name)
-}
+use crate::realtime::commands::Outcome;
+use crate::realtime::commands::list::all;
 
 /// Runs a command; `None` is the one that never answers.
 pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome> {
@@ -45,13 +14,19 @@ pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome>
     Some(match name {
         "hang" => return None,
         "help" => {
-            let lines: Vec<String> = all().map(|(name, what)| format!("/{name} - {what}")).collect();
+            // Lines as Hermes reads them: `/name — description`.
+            let line = |(name, what): (&str, &str)| {
+                let what = what.strip_prefix(&format!("/{name} ")).unwrap_or(what);
+                format!("/{name} — {what}")
+            };
+            let lines: Vec<String> = all().map(line).collect();
             Outcome { ephemeral: true, ..done(lines.join("\n")) }
         }
         "echo" if args.is_empty() => failed("Usage: /echo <text>".to_owned()),
         "echo" => done(args.to_owned()),
         "roll" => roll(args).map_or_else(|| failed("Usage: /roll [count]d[sides]".to_owned()), done),
-        "who" => done(format!("Members ({}): {}", members.len(), members.join(", "))),
+        // One member a line, `[agent]` behind agents: so Hermes reads it.
+        "who" => done(format!("Members ({}):\n{}", members.len(), members.join("\n"))),
         "slow" => match args.split_once(' ').and_then(|(ms, text)| Some((ms.parse::<u64>().ok()?, text))) {
             Some((ms, text)) => {
                 let delay = Duration::from_millis(ms.min(60_000));

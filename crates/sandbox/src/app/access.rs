@@ -1,0 +1,95 @@
+//! By which names this server may be called, and whom it may call itself.
+
+use std::net::IpAddr;
+
+use axum::http::Uri;
+use axum::http::uri::Authority;
+
+/// Names from outside that count as this machine, and hosts that webhooks may be on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Access {
+    /// Besides IP addresses and names that no public DNS server answers for.
+    pub(crate) hosts: Vec<String>,
+    /// Besides loopback addresses. `*` stands for every host.
+    pub(crate) webhook_hosts: Vec<String>,
+}
+
+/// The address of an IP literal, with or without the brackets of IPv6.
+fn address(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// Names that resolve on this machine only (RFC 6761): an attacker's DNS server is never asked for them.
+fn is_local_name(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    ["localhost", "test"]
+        .into_iter()
+        .any(|name| host == "localhost" || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')))
+}
+
+impl Access {
+    /// Whether a `Host` header or the authority of a request names this server. A page of another site reaches a local
+    /// server by pointing a name of its own at 127.0.0.1 (DNS rebinding): the name is what gives it away.
+    pub(crate) fn is_own_host(&self, authority: &str) -> bool {
+        let Ok(authority) = authority.parse::<Authority>() else { return false };
+        if authority.as_str().contains('@') {
+            return false;
+        }
+        let host = authority.host();
+        address(host).is_some()
+            || is_local_name(host)
+            || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
+    }
+
+    /// Whether a page of this origin is one on this machine, on whatever port.
+    pub(crate) fn is_own_origin(&self, origin: &str) -> bool {
+        let Ok(uri) = origin.parse::<Uri>() else { return false };
+        let Some(authority) = uri.authority() else { return false };
+        let loopback = address(authority.host()).is_none_or(|ip| ip.is_loopback());
+        matches!(uri.scheme_str(), Some("http" | "https")) && loopback && self.is_own_host(authority.as_str())
+    }
+
+    /// Whether a webhook on this host may be called, whatever its address.
+    pub(crate) fn may_call(&self, host: &str) -> bool {
+        self.webhook_hosts.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(host))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_stay_on_this_machine_are_its_own() {
+        let access = Access { hosts: vec!["sandbox".to_owned()], ..Access::default() };
+        for own in
+            ["localhost", "LOCALHOST:7777", "127.0.0.1:1", "[::1]:80", "a.localhost", "x.test", "sandbox:7"]
+        {
+            assert!(access.is_own_host(own), "{own}");
+        }
+        for foreign in [
+            "evil.example",
+            "localhost.evil.example",
+            "evil.example:7777",
+            "a@localhost",
+            "notlocalhost",
+            "",
+            "test",
+        ] {
+            assert!(!access.is_own_host(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn only_pages_on_this_machine_may_ask() {
+        let access = Access::default();
+        assert!(
+            access.is_own_origin("http://localhost:3000") && access.is_own_origin("http://127.0.0.1:7777")
+        );
+        for foreign in
+            ["null", "https://evil.example", "http://192.168.0.9", "file://", "chrome-extension://abc"]
+        {
+            assert!(!access.is_own_origin(foreign), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Waking threads that wait for a message.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Counts messages and edits; whoever has seen a count can wait for the next.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    count: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Heard {
+    pub(crate) fn count(&self) -> u64 {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn notify(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.notify_all();
+    }
+
+    /// Ends when there is more than `seen`, or when it is too late.
+    pub(crate) fn wait(&self, seen: u64, deadline: Instant) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        while *count == seen {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            count = self.changed.wait_timeout(count, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}

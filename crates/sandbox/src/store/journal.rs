@@ -1,0 +1,309 @@
+//! The data in a file: a log of changes, one line each, that is only ever added to.
+//!
+//! A line is a JSON array of `[kind, key, value]`; a value of `null` says that the thing is gone. All changes of one
+//! request are one line, so a process that is killed in the middle of writing leaves its last request out and nothing
+//! else: an unfinished last line is dropped at the next start. The log is rewritten when most of it is out of date.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::store::data::Data;
+use crate::store::transcript::Change;
+
+const NAME: &str = "sandbox.jsonl";
+const HEADER: &str = r#"{"crustocean-sandbox":1}"#;
+/// The log is rewritten when it has grown by this much, and by half of what it was.
+const SLACK: u64 = 4 * 1024 * 1024;
+
+type Entry = (&'static str, String, Value);
+
+/// The open log of a running server.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    /// Its size when everything in it was current.
+    current_size: u64,
+    /// A digest of everything that is in the log, but for messages and runs, which tell their changes themselves.
+    saved: HashMap<(&'static str, String), u64>,
+    /// Writing has failed, which has been said.
+    failed: bool,
+}
+
+fn damaged(path: &Path, line: usize, what: &str) -> io::Error {
+    let path = path.display();
+    let advice = "Repair the line, or move the file away to begin anew";
+    io::Error::new(io::ErrorKind::InvalidData, format!("{path}, line {line}: {what}. {advice}"))
+}
+
+/// What a log says in the end, in the order in which things were first said.
+#[derive(Default)]
+struct Log {
+    order: Vec<(String, String)>,
+    values: HashMap<(String, String), Value>,
+}
+
+impl Log {
+    fn apply(&mut self, entry: Value) -> Option<()> {
+        let Value::Array(entry) = entry else { return None };
+        let [kind, key, value] = <[Value; 3]>::try_from(entry).ok()?;
+        let place = (kind.as_str()?.to_owned(), key.as_str()?.to_owned());
+        if place.0 == "clear" {
+            let inside = |place: &(String, String)| {
+                place.0 == "message" && place.1.split_once('/').is_some_and(|(room, _)| key == room)
+            };
+            self.values.retain(|place, _| !inside(place));
+            self.order.retain(|place| !inside(place));
+        } else if value.is_null() {
+            if self.values.remove(&place).is_some() {
+                self.order.retain(|known| *known != place);
+            }
+        } else if self.values.insert(place.clone(), value).is_none() {
+            self.order.push(place);
+        }
+        Some(())
+    }
+
+    fn all<T: DeserializeOwned>(&mut self, kind: &str) -> Result<Vec<(String, T)>, String> {
+        let places = self.order.iter().filter(|place| place.0 == kind);
+        let mut found = Vec::new();
+        for place in places {
+            let Some(value) = self.values.remove(place) else { continue };
+            let item =
+                serde_json::from_value(value).map_err(|error| format!("{kind} {}: {error}", place.1))?;
+            found.push((place.1.clone(), item));
+        }
+        Ok(found)
+    }
+
+    fn into_data(mut self, max_messages: usize) -> Result<Data, String> {
+        let mut data = Data::default();
+        if let Some((_, lobby)) = self.all("lobby")?.pop() {
+            data.agencies.lobby = lobby;
+        }
+        for (_, account) in self.all("account")? {
+            data.accounts.restore(account);
+        }
+        for (_, agency) in self.all("agency")? {
+            data.agencies.restore(agency);
+        }
+        data.agencies.invites = self.all("invite")?.into_iter().collect();
+        data.tokens.sessions = self.all("session")?.into_iter().collect();
+        data.tokens.personal = self.all("token")?.into_iter().map(|(_, value)| value).collect();
+        data.commands.0 = self.all("command")?.into_iter().map(|(_, value)| value).collect();
+        data.hooks.0 = self.all("hook")?.into_iter().map(|(_, value)| value).collect();
+        data.subscriptions = self.all("subscription")?.into_iter().map(|(_, value)| value).collect();
+        data.claims.codes = self.all("claim-code")?.into_iter().collect();
+        data.claims.links = self.all("claim-link")?.into_iter().map(|(_, value)| value).collect();
+        data.runs.restore(self.all("run")?.into_iter().map(|(_, value)| value));
+        for (key, message) in self.all("message")? {
+            let room = key.split_once('/').and_then(|(room, _)| data.agencies.get_mut(room));
+            if let Some(room) = room {
+                room.messages.push(message, max_messages);
+            }
+        }
+        Ok(data)
+    }
+}
+
+impl Journal {
+    /// Opens the log in a folder, which is made if need be, and reads what is in it.
+    pub(crate) fn open(folder: &Path, max_messages: usize) -> io::Result<(Journal, Data)> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join(NAME);
+        let text = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+        };
+        let mut data = read(&path, &text)?.into_data(max_messages).map_err(|what| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()))
+        })?;
+        data.agencies.lobby_mut();
+        data.track();
+        let (file, size, saved) = rewrite(&path, &mut data)?;
+        Ok((Journal { path, file, size, current_size: size, saved, failed: false }, data))
+    }
+
+    /// Writes down what has changed since the last time. A disk that is full is said once on stderr, and the server goes on.
+    pub(crate) fn save(&mut self, data: &mut Data) {
+        if let Err(error) = self.try_save(data) {
+            if !self.failed {
+                eprintln!(
+                    "error: {}: {error}. What is done from now on may not be kept",
+                    self.path.display()
+                );
+            }
+            self.failed = true;
+            // The file may end in half a line: only a whole new log is sound.
+            self.current_size = 0;
+        }
+    }
+
+    fn try_save(&mut self, data: &mut Data) -> io::Result<()> {
+        if self.failed || self.size > self.current_size + self.current_size / 2 + SLACK {
+            let (file, size, saved) = rewrite(&self.path, data)?;
+            (self.file, self.size, self.current_size, self.saved) = (file, size, size, saved);
+            self.failed = false;
+            return Ok(());
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen = HashSet::new();
+        for (kind, key, value) in things(data)? {
+            let digest = digest(&value);
+            let place = (kind, key);
+            if self.saved.get(&place) != Some(&digest) {
+                entries.push((kind, place.1.clone(), value));
+                self.saved.insert(place.clone(), digest);
+            }
+            seen.insert(place);
+        }
+        let gone: Vec<_> = self.saved.keys().filter(|place| !seen.contains(*place)).cloned().collect();
+        for place in gone {
+            self.saved.remove(&place);
+            entries.push((place.0, place.1, Value::Null));
+        }
+        entries.extend(changes(data)?);
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let line = format!("{}\n", serde_json::to_string(&entries)?);
+        self.file.write_all(line.as_bytes())?;
+        self.size += line.len() as u64;
+        Ok(())
+    }
+}
+
+fn read(path: &Path, text: &[u8]) -> io::Result<Log> {
+    let mut log = Log::default();
+    // What is behind the last line end was not finished.
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let lines = text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
+    for (number, line) in lines.enumerate() {
+        if number == 0 {
+            if !line.is_empty() && line != HEADER.as_bytes() {
+                return Err(damaged(path, 1, "this is no log of a sandbox, or one of another version"));
+            }
+        } else if !line.is_empty() {
+            let entries = serde_json::from_slice::<Vec<Value>>(line);
+            let entries = entries.map_err(|error| damaged(path, number + 1, &error.to_string()))?;
+            for entry in entries {
+                log.apply(entry).ok_or_else(|| damaged(path, number + 1, "not an entry"))?;
+            }
+        }
+    }
+    Ok(log)
+}
+
+fn digest(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn entry(kind: &'static str, key: &str, value: &impl Serialize) -> io::Result<Entry> {
+    Ok((kind, key.to_owned(), serde_json::to_value(value)?))
+}
+
+/// Everything but messages and runs: there is little of it, so it is compared as a whole.
+fn things(data: &Data) -> io::Result<Vec<Entry>> {
+    let mut all = vec![("lobby", "id".to_owned(), json!(data.agencies.lobby_id()))];
+    for account in data.accounts.all() {
+        all.push(entry("account", &account.id, account)?);
+    }
+    for agency in data.agencies.all() {
+        all.push(entry("agency", &agency.id, agency)?);
+    }
+    for (code, invite) in &data.agencies.invites {
+        all.push(entry("invite", code, invite)?);
+    }
+    for (hash, session) in &data.tokens.sessions {
+        all.push(entry("session", hash, session)?);
+    }
+    for token in &data.tokens.personal {
+        all.push(entry("token", &token.id, token)?);
+    }
+    for command in &data.commands.0 {
+        all.push(entry("command", &command.id, command)?);
+    }
+    for hook in &data.hooks.0 {
+        all.push(entry("hook", &hook.id, hook)?);
+    }
+    for subscription in &data.subscriptions {
+        all.push(entry("subscription", &subscription.id(), subscription)?);
+    }
+    for (code, agent) in &data.claims.codes {
+        all.push(entry("claim-code", code, agent)?);
+    }
+    for link in &data.claims.links {
+        all.push(entry("claim-link", &link.token_hash, link)?);
+    }
+    Ok(all)
+}
+
+/// What has happened to messages and runs.
+fn changes(data: &mut Data) -> io::Result<Vec<Entry>> {
+    let mut all = Vec::new();
+    for agency in data.agencies.by_id.values_mut() {
+        for change in agency.messages.take_changes() {
+            match change {
+                Change::Cleared => all.push(("clear", agency.id.clone(), Value::Null)),
+                Change::Gone(id) => all.push(("message", format!("{}/{id}", agency.id), Value::Null)),
+                // One that is gone again has an entry of its own that says so.
+                Change::Put(id) => {
+                    if let Some(message) = agency.messages.get(&id) {
+                        all.push(entry("message", &format!("{}/{id}", agency.id), message)?);
+                    }
+                }
+            }
+        }
+    }
+    for id in data.runs.take_changes() {
+        match data.runs.get(&id) {
+            Some(run) => all.push(entry("run", &id, run)?),
+            None => all.push(("run", id, Value::Null)),
+        }
+    }
+    Ok(all)
+}
+
+type Written = (File, u64, HashMap<(&'static str, String), u64>);
+
+/// Writes a log that holds the present data and nothing else, in the place of the one before.
+fn rewrite(path: &Path, data: &mut Data) -> io::Result<Written> {
+    let things = things(data)?;
+    // They are all in what follows.
+    changes(data)?;
+    let saved = things.iter().map(|(kind, key, value)| ((*kind, key.clone()), digest(value))).collect();
+    let mut text = format!("{HEADER}\n").into_bytes();
+    let mut line = |entry: &Entry| -> io::Result<()> {
+        serde_json::to_writer(&mut text, &[entry])?;
+        text.push(b'\n');
+        Ok(())
+    };
+    things.iter().try_for_each(&mut line)?;
+    for agency in data.agencies.all() {
+        for message in agency.messages.iter() {
+            line(&entry("message", &format!("{}/{}", agency.id, message.id), message)?)?;
+        }
+    }
+    for run in &data.runs.0 {
+        line(&entry("run", &run.id, run)?)?;
+    }
+    let new = path.with_extension("jsonl.new");
+    let mut file = File::create(&new)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&new, path)?;
+    let file = OpenOptions::new().append(true).open(path)?;
+    Ok((file, text.len() as u64, saved))
+}

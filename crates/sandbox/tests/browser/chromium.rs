@@ -1,0 +1,176 @@
+//! A browser without a window, over the DevTools protocol.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PROGRAMS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+pub(crate) struct Browser {
+    process: Child,
+    folder: PathBuf,
+    url: String,
+}
+
+fn program() -> Option<String> {
+    let runs = |name: &String| {
+        Command::new(name)
+            .arg("--version")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|s| s.success())
+    };
+    let named = std::env::var("CHROMIUM").ok();
+    named.into_iter().chain(PROGRAMS.map(str::to_owned)).find(runs)
+}
+
+impl Browser {
+    /// `None` where there is no Chromium.
+    pub(crate) fn start() -> Option<Browser> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let Some(program) = program() else {
+            let required = std::env::var("CRUSTOCEAN_BROWSER").is_ok_and(|value| value == "required");
+            assert!(!required, "no Chromium was found: install it, or name it in CHROMIUM");
+            eprintln!("skipped: no Chromium was found");
+            return None;
+        };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("crustocean-browser-{}-{number}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mut process = Command::new(program)
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+            ])
+            .args(["--window-size=1400,800", "--hide-scrollbars", "--remote-debugging-port=0"])
+            .arg(format!("--user-data-dir={}", folder.display()))
+            .arg("about:blank")
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let url = lines.find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()));
+        // It goes on writing, and must not be held up.
+        std::thread::spawn(move || lines.for_each(drop));
+        Some(Browser { process, folder, url: url.expect("Chromium says where it listens") })
+    }
+
+    pub(crate) fn open(&mut self, url: &str) -> Page {
+        let address = self.url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
+        let tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (socket, _) = tungstenite::client(&self.url, tcp).unwrap();
+        let mut page = Page { socket, session: None, last: 0, errors: Vec::new() };
+        let target = page.call("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
+        let attached = page.call("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
+        page.session = Some(attached["sessionId"].clone());
+        page.call("Runtime.enable", json!({}));
+        page.call("Log.enable", json!({}));
+        page.call("Page.enable", json!({}));
+        page.call("Page.navigate", json!({ "url": url }));
+        page
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+pub(crate) struct Page {
+    socket: WebSocket<TcpStream>,
+    session: Option<Value>,
+    last: u64,
+    errors: Vec<String>,
+}
+
+impl Page {
+    /// One command of the protocol, and its result.
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
+        self.last += 1;
+        let mut command = json!({ "id": self.last, "method": method, "params": params });
+        if let Some(session) = &self.session {
+            command["sessionId"] = session.clone();
+        }
+        self.socket.send(Message::text(command.to_string())).unwrap();
+        loop {
+            let Message::Text(text) = self.socket.read().unwrap() else { continue };
+            let mut message: Value = serde_json::from_str(&text).unwrap();
+            if message["id"] == self.last {
+                assert!(message.get("error").is_none(), "{method}: {message}");
+                return message["result"].take();
+            }
+            let params = &message["params"];
+            if message["method"] == "Runtime.exceptionThrown" {
+                self.errors.push(params["exceptionDetails"].to_string());
+            }
+            // The answers that a fault has asked for are no errors of the page.
+            if message["method"] == "Log.entryAdded" && params["entry"]["source"] == "security" {
+                self.errors.push(params["entry"]["text"].to_string());
+            }
+        }
+    }
+
+    /// What an expression is.
+    pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let mut result = self.call("Runtime.evaluate", params);
+        assert!(result.get("exceptionDetails").is_none(), "{expression}: {result}");
+        result["result"]["value"].take()
+    }
+
+    /// Waits until an expression is true.
+    pub(crate) fn until(&mut self, expression: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.evaluate(&format!(
+            "(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        )) != true
+        {
+            assert!(
+                Instant::now() < deadline,
+                "never: {expression}\n{}",
+                self.evaluate("document.body.innerText")
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// A PNG of what is to be seen.
+    pub(crate) fn screenshot(&mut self) -> Vec<u8> {
+        let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }));
+        base64(picture["data"].as_str().unwrap())
+    }
+
+    /// What has gone wrong in the page's script.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        self.errors.clone()
+    }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.bytes().filter_map(|byte| DIGITS.iter().position(|digit| *digit == byte));
+    let digits: Vec<u32> = digits.map(|digit| digit as u32).collect();
+    let mut bytes = Vec::new();
+    for group in digits.chunks(4) {
+        let word = group.iter().fold(0, |word, digit| word << 6 | digit) << (6 * (4 - group.len()));
+        bytes.extend(&word.to_be_bytes()[1..group.len()]);
+    }
+    bytes
+}
