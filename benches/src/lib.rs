@@ -9,9 +9,11 @@
 )]
 
 pub mod bare;
+pub mod distance;
 pub mod load;
 pub mod process;
 pub mod replay;
+pub mod steps;
 
 /// The token that the replay server takes for an agent's.
 pub const TOKEN: &str = "sk_bench";

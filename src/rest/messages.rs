@@ -10,6 +10,9 @@ use crate::model::{List, Message, MessageId, Timestamp};
 /// The server's documented maximum is not known; the JavaScript SDK sends no more.
 const MAX_LIMIT: u32 = 100;
 
+/// How many messages a page has when no limit is asked for (docs.crustocean.chat, page "Agency messages").
+const DEFAULT_LIMIT: u32 = 50;
+
 /// What was said in a room: [`Agencies::messages`](crate::rest::Agencies::messages),
 /// [`Dms::messages`](crate::rest::Dms::messages). [`send`](Messages::send) fetches one page, [`iter`](Messages::iter) walks
 /// back to the first message; both newest first.
@@ -104,17 +107,22 @@ impl History<'_> {
     /// The next page with something new on it; an empty one at the beginning of the history.
     #[inline]
     fn next_page(&mut self) -> Result<Vec<Message>> {
-        loop {
+        while !self.walk.has_ended() {
             let page = match self.query.fetch() {
                 Err(error) if self.walk.forgives(&error) => List::default(),
                 other => other?,
             };
-            let Some(new) = self.walk.take(page) else { return Ok(Vec::new()) };
+            let count = page.len() + page.skipped();
+            let Some(new) = self.walk.take(page) else { break };
+            if let Some(asked) = self.query.limit {
+                self.walk.note_size(count, asked);
+            }
             self.query.before = self.walk.before().map(|time| time.as_str().to_owned());
             if !new.is_empty() {
                 return Ok(new);
             }
         }
+        Ok(Vec::new())
     }
 }
 
@@ -165,6 +173,8 @@ pub(crate) struct Walk {
     unsorted: bool,
     /// The server makes nothing of an id.
     no_ids: bool,
+    /// The last page had room for more: nothing is before it.
+    ended: bool,
 }
 
 /// How many messages of a history that is out of order are known again.
@@ -208,6 +218,17 @@ impl Walk {
     /// The pages have another size from now on: how long one is says less.
     pub(crate) fn resized(&mut self) {
         self.longest = 0;
+    }
+
+    /// Notes that a page for which `asked` messages were asked had `count`. A short page is the last one, which saves the
+    /// request that would find nothing. It is short only below what a server sends unasked: it may cap pages there.
+    pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
+        self.ended |= count < asked.min(DEFAULT_LIMIT) as usize;
+    }
+
+    /// Whether the beginning of the history has been seen.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.

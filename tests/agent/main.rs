@@ -36,6 +36,7 @@ mod reconnect;
 mod repost;
 mod rich;
 mod rooms;
+mod round_trips;
 mod run;
 mod run_gate;
 mod run_stream;

@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod distance;
 mod gate;
 mod held;
 pub mod hostile;
@@ -24,6 +25,7 @@ mod tls;
 mod watchdog;
 mod weather;
 
+pub use distance::Distance;
 pub use gate::{Gate, Upgrades};
 pub use held::HeldPath;
 pub use http::{Request, Response};

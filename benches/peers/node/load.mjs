@@ -13,8 +13,76 @@ const join = () =>
     socket.once("agency-joined", () => resolve(socket));
     socket.on("connect", () => socket.emit("join-agency", { agencyId: room }));
   });
+// What a bot that is written with these two libraries does, in the order of `steps.rs`.
+async function steps(url, agentToken, busy) {
+  const times = [];
+  const timed = async (step) => {
+    const started = performance.now();
+    const result = await step();
+    times.push((performance.now() - started).toFixed(1));
+    return result;
+  };
+  let token;
+  const get = (path) => fetch(`${url}/api/${path}`, { headers: { authorization: `Bearer ${token}` } }).then((r) => r.json());
+  const socket = await timed(async () => {
+    const answer = await fetch(`${url}/api/auth/agent`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ agentToken }),
+    });
+    token = (await answer.json()).token;
+    const socket = io(url, { transports: ["websocket"], auth: { token }, reconnectionDelay: 0, randomizationFactor: 0 });
+    await new Promise((resolve) => socket.once("connect", resolve));
+    return socket;
+  });
+  const joinRoom = (id) =>
+    new Promise((resolve) => {
+      const listen = (joined) => {
+        if (joined.agencyId !== id) return;
+        socket.off("agency-joined", listen);
+        resolve();
+      };
+      socket.on("agency-joined", listen);
+      socket.emit("join-agency", { agencyId: id });
+    });
+  const lobby = await timed(async () => {
+    const all = await get("agencies");
+    const lobby = all.find((agency) => agency.slug === "lobby").id;
+    await joinRoom(lobby);
+    return lobby;
+  });
+  await timed(() => get(`agencies/${lobby}/messages?limit=20`));
+  const rooms = await timed(async () => {
+    const mine = (await get("agencies")).filter((agency) => agency.isMember || agency.is_member).map((agency) => agency.id);
+    const more = mine.filter((id) => id !== lobby);
+    await Promise.all(more.map(joinRoom));
+    return [lobby, ...more];
+  });
+  await timed(async () => {
+    const page = await get(`agencies/${busy}/messages?limit=100`);
+    await get(`agencies/${busy}/messages?limit=20&before=${encodeURIComponent(page.at(-1).created_at)}`);
+  });
+  await timed(() => {
+    const heard = new Promise((resolve) => socket.once("message", resolve));
+    socket.emit("send-message", { agencyId: lobby, content: "hello" });
+    return heard;
+  });
+  await timed(() => socket.emitWithAck("send-message", { agencyId: lobby, content: "/roll 2d6" }));
+  const lost = new Promise((resolve) => socket.once("disconnect", resolve));
+  console.log("cut");
+  await lost;
+  await timed(async () => {
+    await new Promise((resolve) => socket.once("connect", resolve));
+    await Promise.all(rooms.map(joinRoom));
+  });
+  console.log(times.join(" "));
+}
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+if (what === "steps") {
+  await steps(url, first, second);
+  process.exit(0);
+}
 if (what === "join") {
   await fetch(`${url}/api/auth/agent`, { method: "POST", body: JSON.stringify({ agentToken: "sk_bench" }) }).then((r) => r.json());
   await fetch(`${url}/api/agencies`).then((r) => r.json());

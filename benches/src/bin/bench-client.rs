@@ -52,6 +52,10 @@ fn main() {
                 bare.message();
             },
         ),
+        ("crate", "steps") => {
+            let ca = (args[5] != "plain").then(|| std::fs::read(&args[6]).expect("a certificate"));
+            crustocean_bench::steps::run(url, &args[3], &args[4], &args[5], ca);
+        }
         ("crate", "slow") => slow(url, number(3), number(4)),
         _ => panic!("no such measurement: {args:?}"),
     }

@@ -44,6 +44,9 @@ const facilitatorClient = {
   getSupported: async () => facilitator.getSupported(),
 };
 
+// It ends with the test.
+process.stdin.resume().on("end", () => process.exit());
+
 const app = express();
 app.use(express.text({ type: "*/*" }));
 const accepts = (price) => ({ scheme: "exact", price, network, payTo });

@@ -44,8 +44,23 @@ pub struct WalletBuilder {
     client: Option<crustocean::Client>,
 }
 
+impl Wallet {
+    /// Connects with all settings at their defaults.
+    ///
+    /// # Errors
+    /// Those of [`WalletBuilder::connect`].
+    pub fn connect(chain: Chain, signer: impl Signer + 'static) -> Result<Wallet> {
+        Wallet::builder(chain).connect(signer)
+    }
+
+    /// With settings: another node, confirmations, the ceiling of fees, a client of the platform.
+    pub fn builder(chain: Chain) -> WalletBuilder {
+        WalletBuilder::new(chain)
+    }
+}
+
 impl WalletBuilder {
-    pub(crate) fn new(chain: Chain) -> Self {
+    fn new(chain: Chain) -> Self {
         WalletBuilder {
             chain,
             rpc_url: None,

@@ -2,7 +2,7 @@
 
 use crate::address::{Address, TxHash};
 use crate::keccak::keccak;
-use crate::signer::Signature;
+use crate::signature::Signature;
 
 const TYPE: u8 = 2;
 

@@ -10,7 +10,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::address::Address;
 use crate::error::{Error, Result};
 use crate::hex;
-use crate::signer::{SignRequest, Signature, Signer};
+use crate::signature::Signature;
+use crate::signer::{SignRequest, Signer};
 
 const VARIABLE: &str = "CRUSTOCEAN_WALLET_KEY";
 

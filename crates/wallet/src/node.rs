@@ -73,6 +73,11 @@ impl Node {
         Ok(node)
     }
 
+    /// The same, for who asks again anyway: no call is repeated.
+    pub(crate) fn without_retries(&self) -> Self {
+        Node { rpc: self.rpc.without_retries(), chain: self.chain }
+    }
+
     pub(crate) fn ether(&self, of: Address) -> Result<Wei> {
         self.number("eth_getBalance", &json!([of.to_string(), "latest"])).map(Wei::new)
     }
@@ -129,7 +134,9 @@ impl Node {
             Err(failure) => failure,
         };
         let (code, message) = match failure {
-            Failure::NotDelivered(error) => return Accepted::NotDelivered(error),
+            Failure::NotDelivered(error) | Failure::NotAllowed(error) => {
+                return Accepted::NotDelivered(error);
+            }
             Failure::Unclear(error) => return Accepted::Unclear(error),
             Failure::Refused { code, message } => (code, message),
         };

@@ -1,6 +1,7 @@
 //! JSON-RPC to a node.
 
 use std::io::Read as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use ureq::http::Uri;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Arrival, short};
 
-const REQUEST: Duration = Duration::from_secs(30);
+const REQUEST: Duration = Duration::from_secs(15);
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
 /// What only reads is asked again that often: public nodes limit how fast they are asked.
 const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
@@ -21,6 +22,8 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1
 pub(crate) enum Failure {
     /// It never reached the node, or the node was too busy to look at it.
     NotDelivered(Error),
+    /// Something in front of the node does not let it through: a wrong URL, a key that is not valid.
+    NotAllowed(Error),
     /// Whether the node did it is not known.
     Unclear(Error),
     /// The node answered with an error.
@@ -30,7 +33,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Failure::NotDelivered(error) | Failure::Unclear(error) => error,
+            Failure::NotDelivered(error) | Failure::NotAllowed(error) | Failure::Unclear(error) => error,
             Failure::Refused { code, message } => {
                 Error::new(ErrorKind::Node, format!("the node refused: {message} (code {code})"))
             }
@@ -38,12 +41,14 @@ impl Failure {
     }
 }
 
-/// A node.
+/// A node. A cheap handle.
+#[derive(Clone)]
 pub(crate) struct Rpc {
     agent: ureq::Agent,
+    pauses: &'static [Duration],
     url: Uri,
     host: String,
-    last_id: AtomicU64,
+    last_id: Arc<AtomicU64>,
 }
 
 impl Rpc {
@@ -57,7 +62,12 @@ impl Rpc {
             return Err(unusable());
         }
         let agent = http::settings(REQUEST).accept("application/json").build().new_agent();
-        Ok(Rpc { agent, url, host, last_id: AtomicU64::new(0) })
+        Ok(Rpc { agent, pauses: &PAUSES, url, host, last_id: Arc::default() })
+    }
+
+    /// The same, for who asks again anyway: no call is repeated.
+    pub(crate) fn without_retries(&self) -> Self {
+        Rpc { pauses: &[], ..self.clone() }
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -66,14 +76,17 @@ impl Rpc {
 
     /// A call that changes nothing: it is repeated when it fails on the way.
     pub(crate) fn read(&self, method: &str, params: &Value) -> Result<Value> {
-        let mut pauses = PAUSES.iter();
+        let mut pauses = self.pauses.iter();
         loop {
             let failure = match self.call(method, params) {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
             match (failure, pauses.next()) {
-                (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause)) => {
+                // Who has waited for a whole time limit has waited enough.
+                (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause))
+                    if error.kind() != ErrorKind::Timeout =>
+                {
                     log::debug!("{method}: {error}; once more in {pause:?}");
                     thread::sleep(*pause);
                 }
@@ -111,13 +124,21 @@ impl Rpc {
                 // A gateway in front of the node: what is behind it may have got the call.
                 408 | 499.. => unclear(&format!("HTTP status {status}")),
                 200..=299 => unclear("the answer is not JSON"),
-                _ => Err(Failure::NotDelivered(self.says(ErrorKind::Node, &format!("HTTP status {status}")))),
+                _ => Err(Failure::NotAllowed(
+                    self.says(ErrorKind::Node, &format!("HTTP status {status}: is its URL right?")),
+                )),
             };
         };
         if let Some(error) = answer.get("error").filter(|error| !error.is_null()) {
             let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
             let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
-            return Err(Failure::Refused { code, message: short(message) });
+            let message = short(message);
+            // Of EIP-1474, and as public nodes say it.
+            if code == -32005 || message.to_lowercase().contains("rate limit") {
+                let text = format!("too many requests ({message}): use a node of your own");
+                return Err(Failure::NotDelivered(self.says(ErrorKind::Node, &text)));
+            }
+            return Err(Failure::Refused { code, message });
         }
         if answer.get("id").and_then(Value::as_u64) != Some(id) {
             return unclear("the answer is to another call");

@@ -18,8 +18,8 @@ const NONCE_TRIES: u32 = 8;
 const NONCE_PAUSE: Duration = Duration::from_millis(100);
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
-/// What is in no block is sent again with every so-manieth look, and what the node does not know with each.
-const LOOKS_BETWEEN_BROADCASTS: u32 = 8;
+/// One look of so many is a thorough one.
+const LOOKS_BETWEEN_THOROUGH: u32 = 4;
 /// That many blocks must lie on the one in which a number was used by another transaction.
 const REPLACED_DEPTH: u64 = 2;
 /// And it must have been seen that often: nodes behind one URL are not all equally far.
@@ -35,6 +35,8 @@ pub(crate) struct Settings {
 /// Sends the transactions of one address.
 pub(crate) struct Sender {
     pub(crate) node: Node,
+    /// The same, for what is asked again and again while waiting.
+    watched: Node,
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) settings: Settings,
     /// Held from asking for a number until the node has the transaction: it is the lock of the numbers.
@@ -64,7 +66,8 @@ struct Quote {
 
 impl Sender {
     pub(crate) fn new(node: Node, signer: Arc<dyn Signer>, settings: Settings) -> Self {
-        Sender { node, signer, settings, outbox: Mutex::default() }
+        let watched = node.without_retries();
+        Sender { node, watched, signer, settings, outbox: Mutex::default() }
     }
 
     /// Calls a contract, and waits for the end.
@@ -73,7 +76,11 @@ impl Sender {
         let (hash, trouble) = self.broadcast(&quote).map_err(PaymentError::NotSent)?;
         let (fate, later_trouble) = self.wait(hash);
         match fate {
-            Fate::Mined { mined, .. } if !mined.succeeded => Err(PaymentError::Reverted { hash }),
+            // Another thread has taken it back.
+            Fate::Mined { hash: mined, .. } if self.is_cancellation(mined) => {
+                Err(PaymentError::Replaced { hash })
+            }
+            Fate::Mined { hash, mined } if !mined.succeeded => Err(PaymentError::Reverted { hash }),
             Fate::Mined { hash, mined } => Ok((hash, mined)),
             Fate::Replaced => Err(PaymentError::Replaced { hash }),
             Fate::Pending | Fate::Unknown => {
@@ -194,43 +201,43 @@ impl Sender {
     /// Waits until the transaction has a definite end, or the time is up. Also returns what went wrong last.
     pub(crate) fn wait(&self, hash: TxHash) -> (Fate, Option<Error>) {
         let until = Instant::now() + self.settings.confirm_timeout;
-        let (mut pause, mut looks, mut replaced) = (FIRST_POLL, 0_u32, 0);
-        loop {
-            let (fate, trouble) = match self.look(hash) {
-                Ok(Fate::Replaced) => {
+        let (mut pause, mut replaced) = (FIRST_POLL, 0);
+        let (mut fate, mut trouble) = (Fate::Unknown, None);
+        for look in 0_u32.. {
+            // Most looks are for the receipt alone: public nodes limit how often they are asked.
+            let is_thorough = look % LOOKS_BETWEEN_THOROUGH == 0;
+            match self.look(hash, is_thorough) {
+                Ok(Some(mined @ Fate::Mined { .. })) => return (mined, None),
+                Ok(Some(Fate::Replaced)) => {
                     replaced += 1;
-                    (Fate::Pending, None)
+                    if replaced == REPLACED_LOOKS {
+                        return (Fate::Replaced, None);
+                    }
+                    (fate, trouble) = (Fate::Pending, None);
                 }
-                Ok(fate) => {
+                Ok(Some(seen)) => {
                     replaced = 0;
-                    (fate, None)
+                    (fate, trouble) = (seen, None);
                 }
-                Err(error) => (Fate::Unknown, Some(error)),
-            };
-            if matches!(fate, Fate::Mined { .. }) {
-                return (fate, None);
-            }
-            if replaced == REPLACED_LOOKS {
-                return (Fate::Replaced, None);
+                Ok(None) => trouble = None,
+                Err(error) => trouble = Some(error),
             }
             // Also what the node has: the next one behind the same URL may not.
-            if looks % LOOKS_BETWEEN_BROADCASTS == LOOKS_BETWEEN_BROADCASTS - 1
-                || matches!(fate, Fate::Unknown)
-            {
+            if is_thorough {
                 self.broadcast_again(hash);
             }
-            looks += 1;
             if Instant::now() + pause >= until {
-                return (fate, trouble);
+                break;
             }
             thread::sleep(pause);
             pause = (pause * 3 / 2).min(SLOWEST_POLL);
         }
+        (fate, trouble)
     }
 
-    /// One look at what the node knows of it.
-    fn look(&self, hash: TxHash) -> Result<Fate> {
-        let from = self.signer.address();
+    /// One look at what the node knows of it. `None`: it has no receipt, and nothing more was asked.
+    fn look(&self, hash: TxHash, is_thorough: bool) -> Result<Option<Fate>> {
+        let (node, from) = (&self.watched, self.signer.address());
         let versions = self.outbox().versions(hash).unwrap_or_default();
         let nonce = versions.first().map(|version| version.transaction.nonce);
         let mut hashes: Vec<_> = versions.iter().map(|version| version.hash).collect();
@@ -238,28 +245,33 @@ impl Sender {
             hashes.push(hash);
         }
         // Before the receipts: were it after them, a transaction that got into a block in between would look replaced.
-        let number_used = match (nonce, self.node.block()?.checked_sub(REPLACED_DEPTH)) {
-            (Some(nonce), Some(block)) => self.node.nonce(from, &format!("{block:#x}"))? > nonce,
-            _ => false,
-        };
+        let is_number_used = is_thorough && nonce.map_or(Ok(false), |nonce| self.is_number_used(nonce))?;
         for hash in &hashes {
-            if let Some(mined) = self.node.mined(*hash, from)? {
-                return Ok(if self.is_deep_enough(*hash, &mined)? {
-                    Fate::Mined { hash: *hash, mined }
-                } else {
-                    Fate::Pending
-                });
+            if let Some(mined) = node.mined(*hash, from)? {
+                let is_final = self.is_deep_enough(*hash, &mined)?;
+                return Ok(Some(if is_final { Fate::Mined { hash: *hash, mined } } else { Fate::Pending }));
             }
         }
-        if number_used {
-            return Ok(Fate::Replaced);
+        if is_number_used {
+            return Ok(Some(Fate::Replaced));
+        }
+        if !is_thorough {
+            return Ok(None);
         }
         for hash in hashes {
-            if self.node.knows(hash)? {
-                return Ok(Fate::Pending);
+            if node.knows(hash)? {
+                return Ok(Some(Fate::Pending));
             }
         }
-        Ok(Fate::Unknown)
+        Ok(Some(Fate::Unknown))
+    }
+
+    /// Whether a transaction with this number lies deep enough in the chain.
+    fn is_number_used(&self, nonce: u64) -> Result<bool> {
+        let Some(block) = self.watched.block()?.checked_sub(REPLACED_DEPTH) else {
+            return Ok(false);
+        };
+        Ok(self.watched.nonce(self.signer.address(), &format!("{block:#x}"))? > nonce)
     }
 
     /// Whether enough blocks lie on it, and it is still there.
@@ -267,18 +279,18 @@ impl Sender {
         if self.settings.confirmations <= 1 {
             return Ok(true);
         }
-        let depth = (self.node.block()? + 1).saturating_sub(mined.block);
+        let depth = self.watched.block()?.saturating_add(1).saturating_sub(mined.block);
         if depth < self.settings.confirmations {
             return Ok(false);
         }
-        let again = self.node.mined(hash, self.signer.address())?;
+        let again = self.watched.mined(hash, self.signer.address())?;
         Ok(again.is_some_and(|again| again.block_hash == mined.block_hash))
     }
 
     fn broadcast_again(&self, hash: TxHash) {
         let last = self.outbox().versions(hash).and_then(|versions| versions.last().cloned());
         if let Some(version) = last {
-            let answer = self.node.send(&version.raw);
+            let answer = self.watched.send(&version.raw);
             log::debug!("{} is sent again: {answer:?}", version.hash);
         }
     }

@@ -39,12 +39,10 @@ impl Wallet {
     /// Each says what became of the money: see [`PaymentError`]. Once it is paid there is no error: a report that failed is
     /// in [`Tip::report`].
     pub fn tip(&self, to: &Recipient, amount: Usdc, room: &AgencyId) -> Result<Tip, PaymentError> {
-        self.can_tip(to, amount, room).map_err(PaymentError::NotSent)?;
+        let client = self.client().map_err(PaymentError::NotSent)?;
+        self.can_tip(client, to, amount, room).map_err(PaymentError::NotSent)?;
         let sent = self.send(to, amount)?;
-        let report = match self.client() {
-            Ok(client) => report(client, &sent, to, room),
-            Err(error) => return Err(PaymentError::MaybeSent { hash: sent.hash, cause: error }),
-        };
+        let report = report(client, &sent, to, room);
         Ok(Tip { sent, report })
     }
 
@@ -58,8 +56,13 @@ impl Wallet {
             .map_err(|error| Error::platform("reporting the payment", error))
     }
 
-    fn can_tip(&self, to: &Recipient, amount: Usdc, room: &AgencyId) -> Result<()> {
-        let client = self.client()?;
+    fn can_tip(
+        &self,
+        client: &crustocean::Client,
+        to: &Recipient,
+        amount: Usdc,
+        room: &AgencyId,
+    ) -> Result<()> {
         if to.address() == self.address() {
             return Err(Error::invalid("the tip would go to this wallet itself"));
         }

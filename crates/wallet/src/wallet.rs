@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crustocean::model::RegisteredWallet;
 
 use crate::address::{Address, TxHash};
-use crate::builder::WalletBuilder;
 use crate::chain::Chain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::node::{Mined, call_data};
@@ -55,19 +54,6 @@ struct Inner {
 }
 
 impl Wallet {
-    /// Connects with all settings at their defaults.
-    ///
-    /// # Errors
-    /// Those of [`WalletBuilder::connect`].
-    pub fn connect(chain: Chain, signer: impl Signer + 'static) -> Result<Wallet> {
-        Wallet::builder(chain).connect(signer)
-    }
-
-    /// With settings: another node, confirmations, the ceiling of fees, a client of the platform.
-    pub fn builder(chain: Chain) -> WalletBuilder {
-        WalletBuilder::new(chain)
-    }
-
     pub(crate) fn new(sender: Sender, client: Option<crustocean::Client>) -> Self {
         Wallet(Arc::new(Inner { sender, client }))
     }
@@ -203,7 +189,7 @@ impl Wallet {
     /// Tells the platform that this address is yours.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) without a [client](WalletBuilder::client), [`Platform`](ErrorKind::Platform) if the
+    /// [`Config`](ErrorKind::Config) without a [client](crate::WalletBuilder::client), [`Platform`](ErrorKind::Platform) if the
     /// platform says no.
     pub fn register(&self) -> Result<RegisteredWallet> {
         let registered = self.client()?.wallet().register(&self.address().to_string());

@@ -35,8 +35,12 @@ impl Anvil {
     /// If the packages are not installed.
     pub fn start(chain: Chain) -> Anvil {
         let binary = package(&format!("@foundry-rs/{PACKAGE}/bin/anvil"));
-        let mut child = Command::new(binary)
+        // It ends with the test, even if that is aborted: then its input is closed.
+        let mut child = Command::new("sh")
+            .args(["-c", r#""$0" "$@" & anvil=$!; cat >/dev/null; kill $anvil; wait $anvil"#])
+            .arg(binary)
             .args(["--port", "0", "--chain-id", &chain.id().to_string()])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Else it would keep the test's own open, should the test be aborted.
             .stderr(Stdio::null())
@@ -144,7 +148,7 @@ impl Anvil {
 
 impl Drop for Anvil {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

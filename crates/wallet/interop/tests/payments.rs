@@ -362,6 +362,32 @@ fn a_transaction_that_waits_can_be_taken_back() {
 }
 
 #[test]
+fn whoever_waits_for_what_another_thread_takes_back_is_told() {
+    let _watchdog = watchdog(LIMIT);
+    let anvil = Anvil::start(Chain::BaseSepolia);
+    let wallet = anvil.wallet("5");
+    anvil.automine(false);
+    let paying = thread::spawn({
+        let wallet = wallet.clone();
+        move || wallet.send(someone(7), usdc("2"))
+    });
+    let hash = anvil.wait_for_waiting(1)[0];
+    let cancelling = thread::spawn({
+        let wallet = wallet.clone();
+        move || wallet.cancel(hash)
+    });
+    while anvil.waiting().first() == Some(&hash) {
+        thread::sleep(Duration::from_millis(20));
+    }
+    anvil.mine(1);
+    assert_eq!(cancelling.join().unwrap().unwrap(), Settlement::Replaced);
+    match paying.join().unwrap() {
+        Err(PaymentError::Replaced { hash: replaced }) => assert_eq!(replaced, hash),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_transaction_replaced_by_somebody_else_is_replaced() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);

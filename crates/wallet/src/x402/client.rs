@@ -19,7 +19,6 @@ use crate::wallet::Wallet;
 use crate::x402::body;
 use crate::x402::failure::X402Error;
 use crate::x402::ledger::{Ledger, now};
-use crate::x402::limits::X402WithoutLimits;
 use crate::x402::offer::{Offer, decode};
 use crate::x402::origin::Origin;
 use crate::x402::receipt::Receipt;
@@ -76,12 +75,6 @@ pub struct Answer {
 }
 
 impl X402 {
-    /// Pays with this wallet. Both limits are mandatory.
-    #[expect(clippy::new_ret_no_self, reason = "without its limits there is none")]
-    pub fn new(wallet: &Wallet) -> X402WithoutLimits {
-        X402WithoutLimits { wallet: wallet.clone() }
-    }
-
     pub(crate) fn with_limits(wallet: Wallet, at_most: Usdc, per_day: Usdc) -> Self {
         let ledger = Arc::new(Ledger::in_memory(per_day));
         X402 { wallet, at_most, per_day, ledger, agent: http::settings(REQUEST).build().new_agent() }

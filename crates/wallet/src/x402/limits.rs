@@ -4,11 +4,19 @@ use crate::usdc::Usdc;
 use crate::wallet::Wallet;
 use crate::x402::client::X402;
 
+impl X402 {
+    /// Pays with this wallet. Both limits are mandatory.
+    #[expect(clippy::new_ret_no_self, reason = "without its limits there is none")]
+    pub fn new(wallet: &Wallet) -> X402WithoutLimits {
+        X402WithoutLimits { wallet: wallet.clone() }
+    }
+}
+
 /// What [`X402::new`] begins with: [`at_most`](X402WithoutLimits::at_most) is next.
 #[derive(Debug, Clone)]
 #[must_use = "it cannot pay before at_most() and per_day()"]
 pub struct X402WithoutLimits {
-    pub(super) wallet: Wallet,
+    wallet: Wallet,
 }
 
 impl X402WithoutLimits {

@@ -10,7 +10,7 @@ use crate::eip712::Authorization;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hex;
 use crate::http::short;
-use crate::signer::Signature;
+use crate::signature::Signature;
 use crate::usdc::Usdc;
 
 /// More than any server would take as a header.

@@ -9,6 +9,7 @@
 )]
 
 mod chain;
+mod nodes;
 mod secrets;
 mod server;
 mod tips;

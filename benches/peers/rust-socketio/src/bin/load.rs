@@ -44,9 +44,90 @@ fn main() {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
         }
         "many" => many(url, number(2)),
+        "steps" => steps(url, &args[1..]),
         other => panic!("{other}"),
     }
     std::process::exit(0);
+}
+
+/// In the order of `steps.rs` of the benches, but for the last one: this client does not come back in a way that can
+/// be waited for.
+fn steps(url: &str, args: &[String]) {
+    let (agent_token, busy, tls, ca) = (&args[1], &args[2], &args[3], &args[4]);
+    let pem = std::fs::read(ca).unwrap();
+    let mut times: Vec<String> = Vec::new();
+    let mut http = reqwest::blocking::Client::builder();
+    if tls != "plain" {
+        http = http.add_root_certificate(reqwest::Certificate::from_pem(&pem).unwrap());
+    }
+    let http = http.build().unwrap();
+    let (events, heard) = mpsc::channel::<(&'static str, Payload)>();
+    let started = Instant::now();
+    let exchange = http.post(format!("{url}/api/auth/agent")).json(&json!({ "agentToken": agent_token }));
+    let session = exchange.send().unwrap().json::<Value>().unwrap()["token"].as_str().unwrap().to_owned();
+    let mut builder = ClientBuilder::new(url).transport_type(TransportType::Websocket);
+    if tls != "plain" {
+        let root = native_tls::Certificate::from_pem(&pem).unwrap();
+        builder = builder.tls_config(native_tls::TlsConnector::builder().add_root_certificate(root).build().unwrap());
+    }
+    for name in ["agency-joined", "message"] {
+        let events = events.clone();
+        builder = builder.on(name, move |payload: Payload, _: RawClient| {
+            let _ = events.send((name, payload));
+        });
+    }
+    let (open, opened) = mpsc::channel();
+    let builder = builder.on("open", move |_: Payload, _: RawClient| {
+        let _ = open.send(());
+    });
+    let socket = builder.auth(json!({ "token": session })).connect().unwrap();
+    opened.recv().unwrap();
+    let mut note = |started: Instant| times.push(format!("{:.1}", started.elapsed().as_secs_f64() * 1e3));
+    note(started);
+    let get = |path: String| {
+        http.get(format!("{url}/api/{path}")).bearer_auth(&session).send().unwrap().json::<Value>().unwrap()
+    };
+    let wait_for = |name: &str, count: usize| {
+        (0..count).for_each(|_| while heard.recv_timeout(Duration::from_secs(20)).unwrap().0 != name {});
+    };
+    let started = Instant::now();
+    let agencies = get("agencies".to_owned());
+    let lobby = agencies.as_array().unwrap().iter().find(|agency| agency["slug"] == "lobby").unwrap();
+    let lobby = lobby["id"].as_str().unwrap().to_owned();
+    socket.emit("join-agency", json!({ "agencyId": lobby })).unwrap();
+    wait_for("agency-joined", 1);
+    note(started);
+    let started = Instant::now();
+    get(format!("agencies/{lobby}/messages?limit=20"));
+    note(started);
+    let started = Instant::now();
+    let agencies = get("agencies".to_owned());
+    let mine = |agency: &&Value| agency["isMember"] == true || agency["is_member"] == true;
+    let more: Vec<&Value> = agencies.as_array().unwrap().iter().filter(mine).filter(|it| it["id"] != lobby).collect();
+    for agency in &more {
+        socket.emit("join-agency", json!({ "agencyId": agency["id"] })).unwrap();
+    }
+    wait_for("agency-joined", more.len());
+    note(started);
+    let started = Instant::now();
+    let page = get(format!("agencies/{busy}/messages?limit=100"));
+    let last = page.as_array().unwrap().last().unwrap()["created_at"].as_str().unwrap().replace(':', "%3A");
+    get(format!("agencies/{busy}/messages?limit=20&before={last}"));
+    note(started);
+    let started = Instant::now();
+    socket.emit("send-message", json!({ "agencyId": lobby, "content": "hello" })).unwrap();
+    wait_for("message", 1);
+    note(started);
+    let started = Instant::now();
+    let (answer, answered) = mpsc::channel();
+    let roll = json!({ "agencyId": lobby, "content": "/roll 2d6" });
+    let on_ack = move |_: Payload, _: RawClient| {
+        let _ = answer.send(());
+    };
+    socket.emit_with_ack("send-message", roll, Duration::from_secs(20), on_ack).unwrap();
+    answered.recv_timeout(Duration::from_secs(20)).unwrap();
+    note(started);
+    println!("{}", times.join(" "));
 }
 
 fn rest(url: &str) {

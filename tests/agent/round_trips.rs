@@ -1,0 +1,91 @@
+//! How many round trips each step waits for. A server is 20 to 200 ms away: this is what a user feels.
+//! The counts are those of today: what makes one of them smaller lowers it here.
+
+use std::time::Duration;
+
+use crate::common::{Distance, Stage, watchdog};
+use crustocean::{AgencyId, Agent};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn far_away() -> (Stage, Distance) {
+    let stage = Stage::new();
+    let distance = Distance::from(stage.sandbox.url());
+    (stage, distance)
+}
+
+impl Distance {
+    fn connect(&self, stage: &Stage, name: &str) -> Agent {
+        Agent::builder().api_url(self.url()).connect(stage.agent_token(name)).unwrap()
+    }
+}
+
+#[test]
+fn connecting() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, distance) = far_away();
+    let token = stage.agent_token("larry");
+    let (agent, trips) =
+        distance.round_trips(|| Agent::builder().api_url(distance.url()).connect(token).unwrap());
+    assert!(trips <= 5, "{trips}");
+    drop(agent);
+}
+
+#[test]
+fn connecting_and_joining() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, distance) = far_away();
+    let token = stage.agent_token("larry");
+    let (agent, trips) = distance.round_trips(|| {
+        let agent = Agent::builder().api_url(distance.url()).connect(token).unwrap();
+        agent.join("lobby").unwrap();
+        agent
+    });
+    assert!(trips <= 8, "{trips}");
+    drop(agent);
+}
+
+#[test]
+fn joining_five_more_rooms() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, distance) = far_away();
+    let agent = distance.connect(&stage, "larry");
+    agent.join("lobby").unwrap();
+    for n in 0..5 {
+        let room = stage.sandbox.add_agency(&format!("Room {n}"), &stage.alice.id).unwrap();
+        stage.client().agencies().add_agent(&AgencyId::from(room), "larry").unwrap();
+    }
+    let (rooms, trips) = distance.round_trips(|| agent.join_all().unwrap());
+    assert_eq!(rooms.len(), 6);
+    assert!(trips <= 7, "{trips}");
+}
+
+#[test]
+fn reading_what_was_said() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, distance) = far_away();
+    let agent = distance.connect(&stage, "larry");
+    let room = agent.join("lobby").unwrap();
+    stage.alice_says("hello");
+    let (recent, trips) = distance.round_trips(|| room.recent(20).unwrap());
+    assert_eq!(recent.len(), 1);
+    assert!(trips <= 1, "{trips}");
+    for n in 0..150 {
+        stage.alice_says(&format!("message {n}"));
+    }
+    let (recent, trips) = distance.round_trips(|| room.recent(120).unwrap());
+    assert_eq!(recent.len(), 120);
+    assert!(trips <= 2, "{trips}");
+}
+
+#[test]
+fn a_confirmed_message_and_a_command() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, distance) = far_away();
+    let agent = distance.connect(&stage, "larry");
+    let room = agent.join("lobby").unwrap();
+    let (_, trips) = distance.round_trips(|| room.post("hello").unwrap());
+    assert!(trips <= 1, "{trips}");
+    let (_, trips) = distance.round_trips(|| room.command("/roll 2d6").send().unwrap());
+    assert!(trips <= 1, "{trips}");
+}

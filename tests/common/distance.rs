@@ -1,0 +1,154 @@
+//! A server that is far away, without a clock: the relay counts how often the bytes of one step cross the wire.
+//!
+//! Nothing arrives before both sides are still. Then everything that is under way arrives at once, and that is one
+//! crossing. So the count is the same on a slow machine and on a fast one, and what is asked for side by side costs one
+//! round trip, as it does over a real distance.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// For how long nobody may have sent anything before the bytes under way arrive.
+const STILL: Duration = Duration::from_millis(40);
+
+/// A relay between an agent or a client and a server.
+#[derive(Debug)]
+pub struct Distance {
+    address: SocketAddr,
+    wire: Arc<Wire>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Crossings so far: two make a round trip.
+    now: u64,
+    under_way: Vec<Crossing>,
+    last_sent: Instant,
+    open: bool,
+}
+
+#[derive(Debug)]
+struct Crossing {
+    arrives: u64,
+    to: TcpStream,
+    /// Nothing: the end of the stream.
+    bytes: Vec<u8>,
+}
+
+impl Distance {
+    /// `target` is the server's address, `http://host:port`.
+    pub fn from(target: &str) -> Distance {
+        let target = target.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let state = State { now: 0, under_way: Vec::new(), last_sent: Instant::now(), open: true };
+        let wire = Arc::new(Wire { state: Mutex::new(state) });
+        let accepting = Arc::clone(&wire);
+        thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                if !accepting.state().open {
+                    break;
+                }
+                let far = TcpStream::connect(&target).expect("the server is there");
+                let _ = (near.set_nodelay(true), far.set_nodelay(true));
+                // The handshake of TCP is a round trip of its own, before the first byte.
+                let opened = accepting.state().now + 2;
+                relay(&accepting, &near, &far, opened);
+                relay(&accepting, &far, &near, opened);
+            }
+        });
+        let delivering = Arc::clone(&wire);
+        thread::spawn(move || while delivering.deliver() {});
+        Distance { address, wire }
+    }
+
+    /// What goes into `api_url`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What `step` returns, and how many round trips it waited for.
+    pub fn round_trips<T>(&self, step: impl FnOnce() -> T) -> (T, u64) {
+        let before = self.settle();
+        let result = step();
+        let crossings = self.wire.state().now - before;
+        (result, crossings.div_ceil(2))
+    }
+
+    /// Waits until nothing is under way.
+    pub fn settle(&self) -> u64 {
+        loop {
+            let state = self.wire.state();
+            if state.under_way.is_empty() && state.last_sent.elapsed() > 2 * STILL {
+                return state.now;
+            }
+            drop(state);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Distance {
+    fn drop(&mut self) {
+        self.wire.state().open = false;
+        // Wakes the thread that accepts.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Wire {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets arrive what is under way, if both sides are still. False at the end.
+    fn deliver(&self) -> bool {
+        thread::sleep(Duration::from_millis(2));
+        let mut state = self.state();
+        if state.last_sent.elapsed() < STILL || state.under_way.is_empty() {
+            return state.open;
+        }
+        let next = state.under_way.iter().map(|crossing| crossing.arrives).min().unwrap_or(state.now);
+        state.now = state.now.max(next);
+        let now = state.now;
+        let (due, later) =
+            std::mem::take(&mut state.under_way).into_iter().partition(|crossing| crossing.arrives <= now);
+        state.under_way = later;
+        state.last_sent = Instant::now();
+        let open = state.open;
+        drop(state);
+        let due: Vec<Crossing> = due;
+        for mut crossing in due {
+            let _ = match crossing.bytes.as_slice() {
+                [] => crossing.to.shutdown(Shutdown::Write),
+                bytes => crossing.to.write_all(bytes),
+            };
+        }
+        open
+    }
+}
+
+fn relay(wire: &Arc<Wire>, from: &TcpStream, to: &TcpStream, opened: u64) {
+    let (wire, mut from, to) = (Arc::clone(wire), from.try_clone().unwrap(), to.try_clone().unwrap());
+    thread::spawn(move || {
+        let mut part = vec![0; 64 * 1024];
+        loop {
+            let count = from.read(&mut part).unwrap_or(0);
+            let mut state = wire.state();
+            let arrives = state.now.max(opened) + 1;
+            state.last_sent = Instant::now();
+            let to = to.try_clone().unwrap();
+            state.under_way.push(Crossing { arrives, to, bytes: part[..count].to_vec() });
+            if count == 0 || !state.open {
+                return;
+            }
+        }
+    });
+}
