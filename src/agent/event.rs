@@ -80,6 +80,10 @@ pub enum Event {
     JoinFailed {
         /// The room.
         agency_id: AgencyId,
+        /// The agency's slug, where it is known.
+        slug: Option<String>,
+        /// The agency's name, or who the conversation is with, where it is known.
+        name: Option<String>,
         /// Why.
         error: Arc<Error>,
     },

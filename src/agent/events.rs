@@ -72,14 +72,15 @@ impl Events {
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         let agent = &self.agent;
         loop {
-            agent.run_errands();
+            agent.follow_rooms();
             if let Some(event) = self.next_event() {
                 return Ok(event);
             }
-            let look_up = earlier(agent.next_errand(), agent.delivery_deadline());
+            let look_up = earlier(agent.next_look(), agent.delivery_deadline());
             match agent.session().wait_for_items(earlier(until, look_up)) {
                 Waited::Items => {}
                 Waited::Ended => {
+                    agent.end_following();
                     agent.end_delivery();
                     return match self.next_event() {
                         Some(event) => Ok(event),
@@ -98,9 +99,13 @@ impl Events {
     }
 
     fn next_event(&self) -> Option<Event> {
-        let event = self.agent.next_event()?;
-        self.agent.attend_to(&event);
-        Some(event)
+        loop {
+            let event = self.agent.next_event()?;
+            if !self.agent.puts_aside(&event) {
+                return Some(event);
+            }
+            self.agent.follow_rooms();
+        }
     }
 }
 

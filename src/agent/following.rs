@@ -1,8 +1,11 @@
 //! Rooms that come by themselves: invitations, and conversations that others begin.
 //!
-//! No thread is kept for it: whoever takes events looks, outside of all locks, before he waits for the next one.
+//! Whoever takes events sees what is due, and starts a thread that lives as long as there is something to do: nobody who
+//! waits for an event waits for a room to be joined.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
@@ -11,34 +14,36 @@ use crate::agent::{Agent, Event, Inner};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
+use crate::socket::note;
 
 /// Looking more often than this is no use to anybody.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// When a look failed, or the link is down.
 const AGAIN: Duration = Duration::from_secs(15);
+/// So many invitations may wait to be accepted. What is beyond is found on the list of agencies.
+const MOST_INVITATIONS: usize = 64;
+/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+const STACK: usize = 512 << 10;
 
 /// What is being followed.
 #[derive(Debug, Default)]
 pub(crate) struct Following {
-    /// What is done about it, set by the first call that follows something: every event asks whether there is any,
-    /// most agents have none, and then their programs need not contain it.
-    acts: OnceLock<Acts>,
+    /// Whether anything is: every event asks.
+    active: AtomicBool,
     state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct Acts {
-    run_errands: fn(&Agent),
-    welcome: fn(&Agent, &Invitation),
-    next_due: fn(&Following) -> Option<Instant>,
-    look: fn(&Following, Instant),
 }
 
 #[derive(Debug, Default)]
 struct State {
     invites: Option<Invites>,
     dms: Option<Conversations>,
+    /// Came as events, which are handed out once they have been accepted.
+    waiting: VecDeque<Invitation>,
+    /// Dealt with, and about to be handed out.
+    dealt_with: Vec<AgencyId>,
+    /// A thread is at work.
+    busy: bool,
 }
 
 #[derive(Debug)]
@@ -56,10 +61,11 @@ struct Conversations {
 }
 
 /// What is to be done now.
-#[derive(Debug, PartialEq, Eq)]
-enum Errand {
-    Invites,
-    Conversations,
+#[derive(Debug)]
+enum Task {
+    Accept(Invitation),
+    FindInvites,
+    FindConversations,
 }
 
 impl Following {
@@ -67,41 +73,42 @@ impl Following {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    #[inline]
-    fn activate(&self) {
-        self.acts.get_or_init(|| Acts {
-            run_errands: Agent::do_errands,
-            welcome: Agent::welcome,
-            next_due: Following::next_due,
-            look: Following::look,
-        });
+    fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
     }
 
-    /// The next errand, which is then this thread's.
-    #[inline]
-    fn take(&self, now: Instant) -> Option<Errand> {
+    /// The next task, which is then this thread's. An invitation stays on the list until it has been handed out.
+    fn take(&self, now: Instant) -> Option<Task> {
         let mut state = self.lock();
+        if let Some(invitation) = state.waiting.front() {
+            return Some(Task::Accept(invitation.clone()));
+        }
         if let Some(invites) = &mut state.invites
             && invites.due.is_some_and(|due| due <= now)
         {
             invites.due = None;
-            return Some(Errand::Invites);
+            return Some(Task::FindInvites);
         }
         let conversations = state.dms.as_mut().filter(|conversations| conversations.due <= now)?;
-        conversations.due = now + conversations.every;
-        Some(Errand::Conversations)
+        conversations.due = deadline::later(now, conversations.every);
+        Some(Task::FindConversations)
     }
 
-    #[inline]
     fn next_due(&self) -> Option<Instant> {
         let state = self.lock();
+        if state.busy {
+            // Whoever is at work wakes the others.
+            return None;
+        }
+        if !state.waiting.is_empty() {
+            return Some(Instant::now());
+        }
         let invites = state.invites.as_ref().and_then(|invites| invites.due);
         let conversations = state.dms.as_ref().map(|conversations| conversations.due);
         earlier(invites, conversations)
     }
 
     /// Everything is looked for at `due`.
-    #[inline]
     fn look(&self, due: Instant) {
         let mut state = self.lock();
         if let Some(invites) = &mut state.invites {
@@ -112,21 +119,48 @@ impl Following {
         }
     }
 
-    #[inline]
-    fn follows_invites(&self) -> bool {
-        self.lock().invites.is_some()
+    /// Puts an invitation aside until it has been accepted. False if nobody follows invitations.
+    fn put_aside(&self, invitation: &Invitation) -> bool {
+        let mut state = self.lock();
+        if let Some(place) = state.dealt_with.iter().position(|id| *id == invitation.agency_id) {
+            state.dealt_with.swap_remove(place);
+            return false;
+        }
+        let too_many = state.waiting.len() >= MOST_INVITATIONS;
+        let Some(invites) = &mut state.invites else { return false };
+        if too_many {
+            invites.due.get_or_insert(deadline::after(SHORTEST));
+            return false;
+        }
+        invites.note(&invitation.agency_id);
+        state.waiting.push_back(invitation.clone());
+        true
     }
 
+    /// False if it is not there any more.
+    fn take_from_waiting(&self, id: &AgencyId) -> bool {
+        let waiting = &mut self.lock().waiting;
+        let place = waiting.iter().position(|invitation| invitation.agency_id == *id);
+        place.and_then(|place| waiting.remove(place)).is_some()
+    }
+}
+
+impl Invites {
     /// False if it was known.
-    #[inline]
-    fn note_invite(&self, id: &AgencyId) -> bool {
-        match &mut self.lock().invites {
-            Some(invites) if !invites.known.contains(id) => {
-                invites.known.push(id.clone());
-                true
-            }
-            _ => false,
+    fn note(&mut self, id: &AgencyId) -> bool {
+        let is_new = !self.known.contains(id);
+        if is_new {
+            self.known.push(id.clone());
         }
+        is_new
+    }
+}
+
+struct Rest<'a>(&'a Following);
+
+impl Drop for Rest<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy = false;
     }
 }
 
@@ -135,116 +169,155 @@ impl Agent {
     /// [`Event::AgencyInvited`] is handed out. Invitations that come while the connection is down, or the loop is too
     /// slow, are found afterwards. The room that [`send`](Agent::send) speaks in stays the same.
     ///
-    /// It happens in the thread that takes the events ([`events`](Agent::events), [`mentions`](Agent::mentions)), which
-    /// waits for the server's word meanwhile. A room that does not let the agent in is an [`Event::JoinFailed`].
+    /// Somebody has to take events for it ([`events`](Agent::events), [`mentions`](Agent::mentions)); the rooms are joined
+    /// on a thread of the agent's, and no loop waits for that. A room that does not let the agent in is an
+    /// [`Event::JoinFailed`].
     ///
     /// Agencies that the agent is a member of already are for [`join_all`](Agent::join_all).
     ///
     /// # Errors
     /// Those of the REST call for the agencies that the agent is a member of now.
-    #[inline]
     pub fn follow_invites(&self) -> Result<()> {
         let following = &self.inner.following;
-        if following.follows_invites() {
+        if following.lock().invites.is_some() {
             return Ok(());
         }
         let agencies = self.inner.client.agencies().list()?;
         let members = agencies.into_iter().filter(|agency| agency.is_member == Some(true));
         let known = members.map(|agency| agency.id).collect();
         following.lock().invites.get_or_insert(Invites { known, due: None });
-        following.activate();
+        following.active.store(true, Ordering::Release);
         Ok(())
     }
 
     /// Joins the direct-message conversations there are, as [`join_dms`](Agent::join_dms) does, and from now on looks
     /// for new ones every so often (from a second to a day; 30 s is a good measure): the platform does not announce them.
     /// What was said in a new one before it was found comes as [`replayed`](crate::Message::replayed) messages, the last
-    /// 100 at most.
+    /// 50 at most.
     ///
-    /// It happens in the thread that takes the events, as with [`follow_invites`](Agent::follow_invites): a REST call
-    /// each time. One that is busy with something else looks afterwards.
+    /// Somebody has to take events for it, as with [`follow_invites`](Agent::follow_invites): a REST call each time, on a
+    /// thread of the agent's.
     ///
     /// # Errors
     /// As [`join_dms`](Agent::join_dms). Later failures are logged and tried again.
-    #[inline]
     pub fn follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
         self.inner.following.lock().dms = Some(Conversations { every, due: deadline::after(every) });
-        self.inner.following.activate();
+        self.inner.following.active.store(true, Ordering::Release);
         Ok(())
     }
 
     /// When a thread that waits for an event has to look up.
-    pub(crate) fn next_errand(&self) -> Option<Instant> {
+    pub(crate) fn next_look(&self) -> Option<Instant> {
         let following = &self.inner.following;
-        (following.acts.get()?.next_due)(following)
-    }
-
-    /// Does what is due.
-    pub(crate) fn run_errands(&self) {
-        if let Some(acts) = self.inner.following.acts.get() {
-            (acts.run_errands)(self);
-        }
-    }
-
-    #[inline]
-    fn do_errands(&self) {
-        let Inner { following, session, .. } = &*self.inner;
-        while let Some(errand) = following.take(Instant::now()) {
-            if !session.is_up() {
-                // There is a look after every reconnect.
-                following.look(deadline::after(AGAIN));
-                return;
-            }
-            let done = match errand {
-                Errand::Invites => self.find_invites(),
-                Errand::Conversations => self.find_conversations(),
-            };
-            if let Err(error) = done {
-                crate::logging::info!("cannot look for new rooms: {error}");
-                following
-                    .look(deadline::after(error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST)));
-            }
-        }
+        following.is_active().then(|| following.next_due()).flatten()
     }
 
     /// Something may have been missed.
     pub(crate) fn look_for_rooms(&self) {
         let following = &self.inner.following;
-        if let Some(acts) = following.acts.get() {
-            (acts.look)(following, Instant::now());
+        if following.is_active() {
+            following.look(Instant::now());
         }
     }
 
-    /// Does what an event asks for before it is handed out.
-    pub(crate) fn attend_to(&self, event: &Event) {
-        if let Event::AgencyInvited(invitation) = event
-            && let Some(acts) = self.inner.following.acts.get()
-        {
-            (acts.welcome)(self, invitation);
-        }
-    }
-
-    #[inline]
-    fn welcome(&self, invitation: &Invitation) {
+    /// Whether the event comes later, because it asks for something to be done first.
+    pub(crate) fn puts_aside(&self, event: &Event) -> bool {
         let following = &self.inner.following;
-        if following.follows_invites() {
-            following.note_invite(&invitation.agency_id);
-            self.accept(invitation);
+        match event {
+            Event::AgencyInvited(invitation) if following.is_active() => following.put_aside(invitation),
+            _ => false,
         }
     }
 
-    #[inline]
-    fn accept(&self, invitation: &Invitation) {
-        let id = &invitation.agency_id;
-        if self.inner.rooms.contains(id) {
+    /// Invitations that have not been accepted when the agent ends.
+    pub(crate) fn end_following(&self) {
+        let Inner { following, delivery, .. } = &*self.inner;
+        following.active.store(false, Ordering::Release);
+        let waiting = std::mem::take(&mut following.lock().waiting);
+        waiting.into_iter().for_each(|invitation| delivery.push(Event::AgencyInvited(invitation)));
+    }
+
+    /// Starts a thread that does what is due, if anything is.
+    pub(crate) fn follow_rooms(&self) {
+        let Inner { following, session, .. } = &*self.inner;
+        if !following.is_active() || following.next_due().is_none_or(|due| due > Instant::now()) {
             return;
         }
+        if std::mem::replace(&mut following.lock().busy, true) {
+            return;
+        }
+        let agent = self.without_handle();
+        let announced = session.waker().announce();
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            agent.do_tasks();
+            drop(announced);
+            agent.session().nudge();
+        });
+        let thread = std::thread::Builder::new().name("crustocean-rooms".to_owned()).stack_size(STACK);
+        if let Err(error) = thread.spawn(work) {
+            note!(session.log(), Warn, "cannot start a thread to look for rooms: {error}");
+            following.look(deadline::after(AGAIN));
+            following.lock().busy = false;
+        }
+    }
+
+    fn do_tasks(&self) {
+        let Inner { following, session, .. } = &*self.inner;
+        // However it ends, the next thread may start.
+        let _rest = Rest(following);
+        while let Some(task) = following.take(Instant::now()) {
+            let done = match task {
+                Task::Accept(invitation) => {
+                    let failed = self.accept(&invitation);
+                    if following.take_from_waiting(&invitation.agency_id) {
+                        self.hand_out(invitation);
+                    }
+                    if let Some(failed) = failed {
+                        self.tell(failed);
+                    }
+                    Ok(())
+                }
+                // There is a look after every reconnect.
+                _ if !session.is_up() => {
+                    following.look(deadline::after(AGAIN));
+                    Ok(())
+                }
+                Task::FindInvites => self.find_invites(),
+                Task::FindConversations => self.find_conversations(),
+            };
+            if let Err(error) = done {
+                if !error.is_closed() {
+                    note!(session.log(), Warn, "cannot look for new rooms: {error}");
+                }
+                let wait = error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST);
+                following.look(deadline::after(wait));
+            }
+        }
+    }
+
+    fn hand_out(&self, invitation: Invitation) {
+        self.inner.following.lock().dealt_with.push(invitation.agency_id.clone());
+        self.tell(Event::AgencyInvited(invitation));
+    }
+
+    /// Something that did not come from the session, to be handed out next.
+    pub(crate) fn tell(&self, event: Event) {
+        self.inner.delivery.push(event);
+        self.inner.session.nudge_reader();
+    }
+
+    /// Joins the room. What is to be handed out if that fails.
+    fn accept(&self, invitation: &Invitation) -> Option<Event> {
+        let id = &invitation.agency_id;
+        if self.inner.rooms.contains(id) {
+            return None;
+        }
         let about = invitation.agency.as_ref().map(About::from).unwrap_or_default();
-        match self.enter(id, about) {
-            Ok(_) => {}
-            Err(error) if error.is_closed() => {}
+        match self.enter(id, about.clone()) {
+            Ok(_) => None,
+            Err(error) if error.is_closed() => None,
             Err(error) => {
                 if error.kind() != ErrorKind::Rejected {
                     // The link's fault: it is found on the list again.
@@ -253,29 +326,28 @@ impl Agent {
                         invites.due.get_or_insert(deadline::after(AGAIN));
                     }
                 }
-                self.report_failed_join(id, error);
+                Some(self.failed_join(id, &about, error))
             }
         }
     }
 
     /// Compares the list of agencies with what is known.
-    #[inline]
     fn find_invites(&self) -> Result<()> {
-        let Inner { client, following, rooms, delivery, .. } = &*self.inner;
+        let Inner { client, following, rooms, .. } = &*self.inner;
         for agency in client.agencies().list()? {
             let wanted = agency.is_member == Some(true) && !rooms.contains(&agency.id);
-            if wanted && !rooms.has_left(&agency.id) && following.note_invite(&agency.id) {
+            let is_new = |id| following.lock().invites.as_mut().is_some_and(|invites| invites.note(id));
+            if wanted && !rooms.has_left(&agency.id) && is_new(&agency.id) {
                 let invitation = Invitation { agency_id: agency.id.clone(), agency: Some(agency) };
-                self.accept(&invitation);
-                if rooms.contains(&invitation.agency_id) {
-                    delivery.push(Event::AgencyInvited(invitation));
+                match self.accept(&invitation) {
+                    Some(failed) => self.tell(failed),
+                    None => self.hand_out(invitation),
                 }
             }
         }
         Ok(())
     }
 
-    #[inline]
     fn find_conversations(&self) -> Result<()> {
         let Inner { client, rooms, delivery, me, .. } = &*self.inner;
         for dm in self.dms()? {
@@ -284,16 +356,16 @@ impl Agent {
                 continue;
             }
             delivery.expect_from_the_beginning(id);
-            match self.enter(id, About::dm(Some(&dm.participant.username))) {
-                Ok(_) => delivery.begin(client, id, &me.id),
+            let about = About::dm(Some(&dm.participant.username));
+            match self.enter(id, about.clone()) {
+                Ok(_) => {
+                    delivery.begin(client, id, &me.id);
+                    self.inner.session.nudge_reader();
+                }
                 Err(error) if error.kind() == ErrorKind::Rejected => {
-                    delivery.forget(id);
-                    self.report_failed_join(id, error);
+                    self.tell(self.failed_join(id, &about, error));
                 }
-                Err(error) => {
-                    delivery.forget(id);
-                    return Err(error);
-                }
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -7,7 +7,8 @@ use crate::agent::rooms::{About, join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, AgencyJoined, Conversation, List, Message};
+use crate::model::{AgencyId, Conversation, List, Member, Message};
+use crate::socket::note;
 
 impl Agent {
     /// Joins a room, named by its slug or its id, and waits until the server confirms it. The returned handle speaks
@@ -47,7 +48,7 @@ impl Agent {
     #[inline]
     pub fn rooms(&self) -> Vec<Room> {
         let rooms = self.inner.rooms.all_with_about().into_iter();
-        rooms.map(|(id, about)| Room::new(self.clone(), id, about, Vec::new())).collect()
+        rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
     }
 
     /// The room that a message was said in: to read what was said before it, to run commands there, to say more than
@@ -56,7 +57,7 @@ impl Agent {
     pub fn room_of(&self, message: &Message) -> Room {
         let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
         about.dm |= message.dm;
-        Room::new(self.clone(), message.agency_id.clone(), about, Vec::new())
+        Room::new(self.clone(), message.agency_id.clone(), about)
     }
 
     /// The agent's direct-message conversations.
@@ -132,7 +133,7 @@ impl Agent {
     pub(crate) fn enter(&self, id: &AgencyId, mut about: About) -> Result<Room> {
         let Inner { delivery, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
-        let joined = self.enter_socket(id, &about).inspect_err(|_| {
+        about.members = self.enter_socket(id, &about).inspect_err(|_| {
             if !rooms.contains(id) {
                 delivery.forget(id);
             }
@@ -143,7 +144,7 @@ impl Agent {
             about.dm = true;
             rooms.add(id, about.clone());
         }
-        Ok(Room::new(self.clone(), id.clone(), about, joined.members.into_vec()))
+        Ok(Room::new(self.clone(), id.clone(), about))
     }
 
     fn prepare(&self, id: &AgencyId, dm: bool) {
@@ -157,7 +158,7 @@ impl Agent {
         delivery.before_join(client, id, dm);
     }
 
-    fn enter_socket(&self, id: &AgencyId, about: &About) -> Result<AgencyJoined> {
+    fn enter_socket(&self, id: &AgencyId, about: &About) -> Result<Arc<[Member]>> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
         let deadline = deadline::after(limit);
@@ -166,10 +167,12 @@ impl Agent {
             let line = session.line(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
-                    rooms.add(id, about.clone());
+                    let about = About { members: joined.members.into_vec().into(), ..about.clone() };
+                    let members = Arc::clone(&about.members);
+                    rooms.add(id, about);
                     // From here on a new link brings the agent into the room. One that came just before did not.
                     if line.is_current() {
-                        return Ok(joined);
+                        return Ok(members);
                     }
                 }
                 // The link broke meanwhile. To join twice does no harm.
@@ -211,14 +214,19 @@ impl Agent {
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
                 delivery.after_join(client, id, about.dm);
-                let members = confirmed.swap_remove(at).members.into_vec();
-                entered.push(Room::new(self.clone(), id.clone(), about.clone(), members));
+                let members = confirmed.swap_remove(at).members;
+                let about = About { members: members.into_vec().into(), ..about.clone() };
+                rooms.add(id, about.clone());
+                entered.push(Room::new(self.clone(), id.clone(), about));
             } else if !ids.contains(id) {
-                entered.push(Room::new(self.clone(), id.clone(), about.clone(), Vec::new()));
+                let about = rooms.about(id).unwrap_or_else(|| about.clone());
+                entered.push(Room::new(self.clone(), id.clone(), about));
             } else {
                 match self.enter(id, about.clone()) {
                     Ok(room) => entered.push(room),
-                    Err(error) if error.kind() == ErrorKind::Rejected => self.report_failed_join(id, error),
+                    Err(error) if error.kind() == ErrorKind::Rejected => {
+                        self.tell(self.failed_join(id, about, error))
+                    }
                     Err(error) => return Err(error),
                 }
             }
@@ -233,20 +241,34 @@ impl Agent {
         thoughts.end(id);
         let about = rooms.leave(id);
         delivery.forget(id);
-        if dm || about.is_some_and(|about| about.dm) { Ok(()) } else { client.agencies().leave(id) }
+        if dm || about.is_some_and(|about| about.dm) {
+            return Ok(());
+        }
+        client.agencies().leave(id).or_else(|error| {
+            // A public room can be joined by who is no member: then there is no membership to end.
+            if error.status() != Some(400) {
+                return Err(error);
+            }
+            let Ok(agencies) = client.agencies().list() else { return Err(error) };
+            let is_member = agencies.iter().any(|agency| agency.id == *id && agency.is_member != Some(false));
+            if is_member { Err(error) } else { Ok(()) }
+        })
     }
 
     pub(crate) fn has_left(&self, id: &AgencyId) -> bool {
         self.inner.rooms.has_left(id)
     }
 
-    /// For joins that nobody waits for the outcome of.
-    #[inline]
-    pub(crate) fn report_failed_join(&self, id: &AgencyId, error: Error) {
-        crate::logging::info!("cannot join {id}: {error}");
-        self.inner.rooms.lose(id);
-        self.inner.delivery.push(Event::JoinFailed { agency_id: id.clone(), error: Arc::new(error) });
-        self.inner.session.nudge_reader();
+    /// A join that nobody waits for the outcome of has failed: what is to be handed out.
+    pub(crate) fn failed_join(&self, id: &AgencyId, about: &About, error: Error) -> Event {
+        let Inner { rooms, delivery, session, .. } = &*self.inner;
+        let name = about.name.as_deref().or(about.slug.as_deref()).unwrap_or_default();
+        note!(session.log(), Warn, "cannot join {name} ({id}): {error}");
+        rooms.lose(id);
+        delivery.forget(id);
+        let (slug, name) =
+            (about.slug.as_deref().map(str::to_owned), about.name.as_deref().map(str::to_owned));
+        Event::JoinFailed { agency_id: id.clone(), slug, name, error: Arc::new(error) }
     }
 }
 

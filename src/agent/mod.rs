@@ -86,6 +86,18 @@ use thinking::Thoughts;
 #[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
+    /// `None` on the agent's own threads, which do not keep it alive.
+    _handle: Option<Arc<Handle>>,
+}
+
+/// What all handles of the user share: the last one ends the agent, whatever its own threads are doing.
+struct Handle(Arc<Inner>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.delivery.stop();
+        self.0.session.end();
+    }
 }
 
 struct Inner {
@@ -184,24 +196,29 @@ impl Agent {
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
         let session = Session::open(&name, target, Arc::new(door), limits, options.policy)?;
-        Ok(Agent {
-            inner: Arc::new(Inner {
-                session,
-                client,
-                me,
-                rooms,
-                following: Following::default(),
-                delivery: Delivery::default(),
-                joining: Mutex::new(()),
-                marks: Marks::default(),
-                long_turn: Turn::default(),
-                runs: OpenRuns::default(),
-                thoughts,
-                own_results: OwnResults::default(),
-                home: OnceLock::new(),
-                options,
-            }),
-        })
+        let inner = Arc::new(Inner {
+            delivery: Delivery::new(session.log().clone()),
+            session,
+            client,
+            me,
+            rooms,
+            following: Following::default(),
+            joining: Mutex::new(()),
+            marks: Marks::default(),
+            long_turn: Turn::default(),
+            runs: OpenRuns::default(),
+            thoughts,
+            own_results: OwnResults::default(),
+            home: OnceLock::new(),
+            options,
+        });
+        let handle = Arc::new(Handle(Arc::clone(&inner)));
+        Ok(Agent { inner, _handle: Some(handle) })
+    }
+
+    /// For the agent's own threads.
+    pub(crate) fn without_handle(&self) -> Agent {
+        Agent { inner: Arc::clone(&self.inner), _handle: None }
     }
 
     pub(crate) fn session(&self) -> &Session {

@@ -17,14 +17,13 @@ pub struct Room {
     agent: Agent,
     id: AgencyId,
     about: About,
-    members: Arc<[Member]>,
     /// What is said through this handle answers a message that carries the guard before this one.
     guard: Option<Arc<LoopGuard>>,
 }
 
 impl Room {
-    pub(crate) fn new(agent: Agent, id: AgencyId, about: About, members: Vec<Member>) -> Self {
-        Room { agent, id, about, members: members.into(), guard: None }
+    pub(crate) fn new(agent: Agent, id: AgencyId, about: About) -> Self {
+        Room { agent, id, about, guard: None }
     }
 
     /// This room, to answer a message in: whatever is said through the returned handle carries the message's loop
@@ -70,9 +69,10 @@ impl Room {
         self.about.dm
     }
 
-    /// Who was in it when this handle was got by joining it; empty for a handle from elsewhere.
+    /// Who was in it when the agent joined it last, by itself after a reconnect included. Empty only if the agent has not
+    /// joined it, or the server did not say; [`fetch_members`](Room::fetch_members) asks.
     pub fn members(&self) -> &[Member] {
-        &self.members
+        &self.about.members
     }
 
     /// Who is in it now.

@@ -11,7 +11,7 @@ use crate::agent::send::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Agency, AgencyId, AgencyJoined};
+use crate::model::{Agency, AgencyId, AgencyJoined, Member};
 use crate::rest::AgentSession;
 use crate::socket::{Host, Item, Line};
 
@@ -21,19 +21,21 @@ pub(crate) struct About {
     pub(crate) slug: Option<Arc<str>>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) dm: bool,
+    /// Who was in it when it was joined last.
+    pub(crate) members: Arc<[Member]>,
 }
 
 impl About {
     /// A conversation with this user.
     pub(crate) fn dm(with: Option<&str>) -> Self {
-        About { slug: None, name: with.map(Arc::from), dm: true }
+        About { name: with.map(Arc::from), dm: true, ..About::default() }
     }
 }
 
 impl From<&Agency> for About {
     fn from(agency: &Agency) -> Self {
         let known = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
-        About { slug: known(&agency.slug), name: known(&agency.name), dm: false }
+        About { slug: known(&agency.slug), name: known(&agency.name), ..About::default() }
     }
 }
 
@@ -98,6 +100,17 @@ impl Rooms {
         }
     }
 
+    /// Joined again.
+    fn note_members(&self, joined: AgencyJoined) {
+        let mut state = self.lock();
+        let place = state.place(&joined.agency_id);
+        if let Some(room) = place.and_then(|at| state.joined.get_mut(at))
+            && !joined.members.is_empty()
+        {
+            room.about.members = joined.members.into_vec().into();
+        }
+    }
+
     /// About to be joined: what the server sends from there is wanted again.
     pub(crate) fn expect(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
@@ -154,6 +167,7 @@ impl About {
             slug: self.slug.or_else(|| before.slug.clone()),
             name: self.name.or_else(|| before.name.clone()),
             dm: self.dm || before.dm,
+            members: if self.members.is_empty() { Arc::clone(&before.members) } else { self.members },
         }
     }
 }
@@ -251,9 +265,11 @@ impl Host for Door {
         // The server has let us in with it.
         self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
-        for id in join_together(line, &rooms, self.join_timeout)?.1 {
+        let (joined, missing) = join_together(line, &rooms, self.join_timeout)?;
+        joined.into_iter().for_each(|joined| self.rooms.note_members(joined));
+        for id in missing {
             match join_on(line, &id, self.join_timeout) {
-                Ok(_) => {}
+                Ok(joined) => self.rooms.note_members(joined),
                 Err(error) if self.is_hopeless(&id, &error) => {
                     self.rooms.lose(&id);
                     self.thoughts.lose(&id);

@@ -83,7 +83,7 @@ impl Agent {
     pub fn home(&self) -> Option<Room> {
         let id = self.inner.home.get()?;
         let about = self.inner.rooms.about(id).unwrap_or_default();
-        Some(Room::new(self.clone(), id.clone(), about, Vec::new()))
+        Some(Room::new(self.clone(), id.clone(), about))
     }
 
     /// Makes a room the agent's [home](Agent::home), once and for all.

@@ -21,7 +21,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, UserId};
 use crate::rest::Client;
-use crate::socket::{Item, Session};
+use crate::socket::{Item, LogQueue, Session, note};
 
 /// How long a history may take before what came live is released without it. Counted anew while it arrives.
 pub(super) const BUDGET: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ pub(crate) struct Source<'a> {
 }
 
 /// See the module's page. Dropping it stops the helpers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Delivery(Arc<Shared>);
 
 impl Drop for Delivery {
@@ -54,16 +54,17 @@ impl Drop for Delivery {
 }
 
 /// What consumers and helpers share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
+    pub(super) log: LogQueue,
     /// Rung when there is room for more in `ready`, and when the helpers are to stop.
     space: Condvar,
     /// Something was missed, and perhaps not only messages.
     missed: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// To be handed out before anything from the queue.
     ready: VecDeque<(Event, usize)>,
@@ -81,8 +82,7 @@ struct State {
     held_bytes: usize,
     stopped: bool,
     missed: bool,
-    /// To be logged once the lock is let go.
-    reports: Vec<String>,
+    log: LogQueue,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +105,26 @@ pub(super) struct Job {
 pub(super) struct Late;
 
 impl Delivery {
+    pub(crate) fn new(log: LogQueue) -> Self {
+        let state = State {
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            rooms: HashMap::new(),
+            jobs: VecDeque::new(),
+            helpers: 0,
+            late: 0,
+            deadline: None,
+            next_gap: 0,
+            held: 0,
+            held_bytes: 0,
+            stopped: false,
+            missed: false,
+            log: log.clone(),
+        };
+        let missed = AtomicBool::new(false);
+        Delivery(Arc::new(Shared { state: Mutex::new(state), log, space: Condvar::new(), missed }))
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
@@ -208,15 +228,11 @@ impl Delivery {
                 state.give_up_jobs(&error);
             }
         }
-        let reports = std::mem::take(&mut state.reports);
         drop(state);
         self.0.space.notify_all();
         if more {
             // Not all of it is for this thread, which may be busy with the first for minutes.
             source.session.nudge();
-        }
-        for report in reports {
-            crate::logging::warn!("{report}");
         }
         event
     }
@@ -302,11 +318,6 @@ impl Shared {
         match state.filled(&job.room, job.gap) {
             Ok(_) => state.finish(&job.room, job.gap, error),
             Err(Late) => state.late = state.late.saturating_sub(1),
-        }
-        let reports = std::mem::take(&mut state.reports);
-        drop(state);
-        for report in reports {
-            crate::logging::warn!("{report}");
         }
     }
 
@@ -630,7 +641,7 @@ impl State {
 
     fn report(&mut self, id: &AgencyId, error: Error) {
         if !error.is_closed() {
-            self.reports.push(format!("cannot fill the gap in {id}: {error}"));
+            note!(self.log, Warn, "cannot fill the gap in {id}: {error}");
         }
         self.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) }, 0);
     }

@@ -15,7 +15,7 @@ use crate::agent::history::gap::size_of_message;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
-use crate::socket::{Announced, Waker};
+use crate::socket::{Announced, Waker, note};
 
 /// How long the first page is. Nobody knows yet how large the room's messages are.
 const FIRST_PAGE: u32 = 25;
@@ -56,7 +56,12 @@ fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced)
         if let Some(job) = helper.job.take()
             && missed > 0
         {
-            crate::logging::info!("{missed} missed messages of {} were fetched from its history", job.room);
+            note!(
+                delivery.log,
+                Info,
+                "{missed} missed messages of {} were fetched from its history",
+                job.room
+            );
         }
     }
     // With its last job it was taken off the list.

@@ -13,7 +13,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, User};
 use crate::rest::Client;
-use crate::socket::{Filter, RawEvent, Session, SessionId, SessionWatch};
+use crate::socket::{Filter, Needle, RawEvent, Session, SessionId, SessionWatch};
 
 /// One message on its way.
 pub(crate) struct Post<'a> {
@@ -74,7 +74,7 @@ impl Post<'_> {
         let until = deadline::after(self.send_timeout);
         let (up, watching) = loop {
             let up = self.session.line(until)?;
-            let watching = up.watch(self.echo_filter());
+            let watching = up.watch_for(self.needle(), self.echo_filter());
             match up.emit("send-message", &payload) {
                 Ok(()) => break (up, watching),
                 // The link was over before: the next one may take it.
@@ -146,6 +146,11 @@ impl Post<'_> {
                 self.in_doubt(generation, Error::timeout(text))
             }
         })
+    }
+
+    /// Our own messages name us.
+    fn needle(&self) -> Needle {
+        Needle { event: "message", text: self.me.id.as_str().into() }
     }
 
     /// Takes up a post that ended in doubt: looks whether the message is there, waits until it cannot arrive any more,
@@ -288,7 +293,12 @@ impl Post<'_> {
     fn echo_filter(&self) -> Filter {
         let (me, mark, text) = (self.me.id.clone(), self.mark.to_owned(), self.message.text().to_owned());
         let room = self.room.clone();
+        let says_mark = text.contains(POST_MARK);
         Box::new(move |event| match event.name() {
+            // Another message of ours is not decoded: it has another mark.
+            "message" if !says_mark && event.args().contains(POST_MARK) && !event.args().contains(&mark) => {
+                false
+            }
             "message" => event.first().is_ok_and(|message: Message| {
                 message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
             }),

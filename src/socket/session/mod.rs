@@ -4,7 +4,7 @@
 mod background;
 mod backoff;
 mod ended;
-mod log_queue;
+pub(crate) mod log_queue;
 pub(crate) mod policy;
 pub(crate) mod queue;
 mod reader;
@@ -26,7 +26,7 @@ use crate::socket::connection::connect::{ConnectFailure, Target};
 use crate::socket::connection::{Link, LinkEnd, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
-use crate::socket::session::log_queue::note;
+use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{Shared, Waiter};
@@ -62,6 +62,8 @@ pub(crate) struct Session {
     id: SessionId,
     shared: Arc<Shared>,
     closed: AtomicBool,
+    /// See [`end`](Session::end).
+    ended: AtomicBool,
     keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
@@ -114,6 +116,7 @@ impl Session {
             id: SessionId::next(),
             shared,
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             keeper: Mutex::new(Some(keeper)),
         })
     }
@@ -260,7 +263,7 @@ impl Session {
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
     pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
-        Watching::new(Arc::clone(&self.shared), None, filter)
+        Watching::new(Arc::clone(&self.shared), None, None, filter)
     }
 
     /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
@@ -296,6 +299,11 @@ impl Session {
             return (!told).then_some(error);
         }
         self.shared.lock().failure.take()
+    }
+
+    /// For records about the agent, under any lock.
+    pub(crate) fn log(&self) -> &LogQueue {
+        &self.shared.log
     }
 
     /// To reach the consumers from another thread.
@@ -431,6 +439,16 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Session {
+    /// Ends the session as dropping it does: says goodbye, in little time. Once is enough.
+    pub(crate) fn end(&self) {
+        if self.ended.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if self.shared.check_process().is_err() {
             // The connection is the parent's: closing it here would end it there. The locks are not touched, because
             // a thread that does not exist on this side may hold them.

@@ -16,7 +16,7 @@ use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{Shared, Waiter};
 use crate::socket::session::state::{Filed, Phase};
-use crate::socket::session::subscription::{Filter, Watching};
+use crate::socket::session::subscription::{Filter, Needle, Watching};
 
 /// One link, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
@@ -49,7 +49,12 @@ impl<'a> Line<'a> {
 
     /// Collects events from now on, until the returned guard is dropped.
     pub(crate) fn watch(&self, filter: Filter) -> Watching<&'a Shared> {
-        Watching::new(self.shared, Some(self.generation), filter)
+        Watching::new(self.shared, Some(self.generation), None, filter)
+    }
+
+    /// The same for events that contain a text.
+    pub(crate) fn watch_for(&self, needle: Needle, filter: Filter) -> Watching<&'a Shared> {
+        Watching::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
     /// Whether no other link has taken its place. It may be lost all the same.

@@ -15,7 +15,7 @@ use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{Policy, SentAway};
 use crate::socket::session::queue::{Inbox, Item};
 use crate::socket::session::scheduled::Standing;
-use crate::socket::session::subscription::Watch;
+use crate::socket::session::subscription::{Search, Watch};
 
 /// Where the session is.
 #[derive(Debug, Clone)]
@@ -204,8 +204,9 @@ impl State {
             match inbound {
                 Inbound::Event(mut event) => {
                     event.generation = self.generation;
+                    let mut search = Search::default();
                     for watch in &mut self.watches {
-                        filed.answers |= watch.offer(&event);
+                        filed.answers |= watch.offer(&event, &mut search);
                     }
                     self.inbox.push(Item::Event(event));
                     filed.events += 1;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +13,37 @@ use crate::socket::session::state::{Phase, State};
 /// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
+/// What an event of this name has to contain before a filter looks at it: many watches that wait for the same thing cost
+/// no more than one, as long as it does not come.
+#[derive(Debug, Clone)]
+pub(crate) struct Needle {
+    pub(crate) event: &'static str,
+    pub(crate) text: Arc<str>,
+}
+
+/// Which needles are in one event.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    /// The last one that was looked for: most watches share one.
+    last: Option<(Arc<str>, bool)>,
+}
+
+impl Search {
+    fn finds(&mut self, needle: &Needle, event: &RawEvent) -> bool {
+        if event.name() != needle.event {
+            return true;
+        }
+        if let Some((last, found)) = &self.last
+            && *last == needle.text
+        {
+            return *found;
+        }
+        let found = event.args().contains(&*needle.text);
+        self.last = Some((Arc::clone(&needle.text), found));
+        found
+    }
+}
+
 /// A watcher that never looks must not fill the memory.
 const MOST_CAUGHT: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
@@ -19,6 +51,7 @@ const MOST_BYTES: usize = 8 << 20;
 /// Somebody waits for certain events.
 pub(crate) struct Watch {
     id: u64,
+    needle: Option<Needle>,
     filter: Filter,
     caught: VecDeque<RawEvent>,
     bytes: usize,
@@ -26,8 +59,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Keeps the event if it is wanted.
-    pub(crate) fn offer(&mut self, event: &RawEvent) -> bool {
-        if !(self.filter)(event) {
+    pub(crate) fn offer(&mut self, event: &RawEvent, search: &mut Search) -> bool {
+        if self.needle.as_ref().is_some_and(|needle| !search.finds(needle, event)) || !(self.filter)(event) {
             return false;
         }
         self.bytes += event.size();
@@ -63,10 +96,10 @@ impl<S: Deref<Target = Shared>> std::fmt::Debug for Watching<S> {
 }
 
 impl<S: Deref<Target = Shared>> Watching<S> {
-    pub(crate) fn new(shared: S, generation: Option<u64>, filter: Filter) -> Self {
+    pub(crate) fn new(shared: S, generation: Option<u64>, needle: Option<Needle>, filter: Filter) -> Self {
         let mut state = shared.lock();
         let id = state.fresh_id();
-        state.watches.push(Watch { id, filter, caught: VecDeque::new(), bytes: 0 });
+        state.watches.push(Watch { id, needle, filter, caught: VecDeque::new(), bytes: 0 });
         let born = state.generation;
         drop(state);
         Watching { shared, id, generation, born }
@@ -110,7 +143,7 @@ pub(crate) enum Heard {
     Nothing,
 }
 
-impl Watching<std::sync::Arc<Shared>> {
+impl Watching<Arc<Shared>> {
     /// As [`next`](Watching::next), but also returns when another link than `generation` is up.
     ///
     /// # Errors
@@ -152,14 +185,43 @@ mod tests {
             RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
         };
         let filter: Filter = Box::new(|_| true);
-        let mut watch = Watch { id: 1, filter, caught: VecDeque::new(), bytes: 0 };
-        (0..2000).for_each(|_| assert!(watch.offer(&event(1))));
+        let mut watch = Watch { id: 1, needle: None, filter, caught: VecDeque::new(), bytes: 0 };
+        (0..2000).for_each(|_| assert!(watch.offer(&event(1), &mut Search::default())));
         assert_eq!(watch.caught.len(), MOST_CAUGHT);
-        (0..20).for_each(|_| assert!(watch.offer(&event(1 << 20))));
+        (0..20).for_each(|_| assert!(watch.offer(&event(1 << 20), &mut Search::default())));
         assert!(watch.caught.len() < 8 && watch.bytes <= MOST_BYTES);
-        assert!(watch.offer(&event(2 * MOST_BYTES)));
+        assert!(watch.offer(&event(2 * MOST_BYTES), &mut Search::default()));
         assert_eq!(watch.caught.len(), 1, "one is kept, however large");
         while watch.take().is_some() {}
         assert_eq!(watch.bytes, 0);
+    }
+
+    #[test]
+    fn many_watches_for_one_thing_look_for_it_once() {
+        let event = |text: &str| {
+            let frame: tungstenite::Utf8Bytes = format!(r#"42["message",{{"sender_id":"{text}"}}]"#).into();
+            RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
+        };
+        let looked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let mut watches: Vec<Watch> = (0..1000)
+            .map(|id| {
+                let looked = Arc::clone(&looked);
+                let filter: Filter = Box::new(move |_| {
+                    looked.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    true
+                });
+                let needle = Some(Needle { event: "message", text: "u-1".into() });
+                Watch { id, needle, filter, caught: VecDeque::new(), bytes: 0 }
+            })
+            .collect();
+        let mut offer = |event: &RawEvent| {
+            let mut search = Search::default();
+            watches.iter_mut().filter(|watch| watch.caught.is_empty()).for_each(|watch| {
+                watch.offer(event, &mut search);
+            });
+            looked.load(std::sync::atomic::Ordering::Relaxed)
+        };
+        (0..100).for_each(|_| assert_eq!(offer(&event("u-2")), 0, "no filter decodes it"));
+        assert_eq!(offer(&event("u-1")), 1000);
     }
 }
