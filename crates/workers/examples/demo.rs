@@ -131,7 +131,7 @@ fn demo() -> Result<()> {
     }
     println!("asked {QUESTIONS} questions in {ROOMS} rooms in {:.1} s", started.elapsed().as_secs_f64());
     let answers = |room: &String| {
-        let messages = sandbox.messages(room).into_iter().map(|(_, text)| text);
+        let messages = sandbox.messages(room).into_iter().map(|said| said.content);
         messages.filter(|text| text.starts_with("answer")).collect::<Vec<_>>()
     };
     let expected: Vec<String> = (1..=QUESTIONS / ROOMS).map(|n| format!("answer {n}")).collect();

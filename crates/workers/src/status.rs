@@ -91,8 +91,9 @@ impl Status {
         let now = seconds * 1000 + micros / 1000;
         let (answers, dead) = (next(&mut values)?, next(&mut values)?);
         let members: Vec<(String, f64)> = next(&mut values)?;
-        let workers =
-            members.into_iter().filter(|(_, until)| *until > now as f64).map(|(name, _)| name).collect();
+        let present = members.into_iter().filter(|(_, until)| *until > now as f64);
+        let mut workers: Vec<String> = present.map(|(name, _)| name).collect();
+        workers.sort();
         let holder = read_holder(&mut values)?;
         let mut read = Vec::new();
         for shard in 0..shards {

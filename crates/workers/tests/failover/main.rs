@@ -60,7 +60,6 @@ struct Rig {
     redis: Redis,
     platform: Arc<Platform>,
     url: String,
-    output: &'static str,
     most: usize,
     processes: Vec<(&'static str, Child)>,
 }
@@ -77,7 +76,7 @@ impl Drop for Rig {
 impl Rig {
     fn start(redis: Redis, url: String, output: &'static str, most: usize) -> Rig {
         let platform = Arc::new(Platform::start(ROOMS));
-        let mut rig = Rig { redis, platform, url, output, most, processes: Vec::new() };
+        let mut rig = Rig { redis, platform, url, most, processes: Vec::new() };
         ["holder", "holder", output, output, output].into_iter().for_each(|role| rig.spawn(role));
         eventually("all of it runs", LONG, || {
             let key = |room: &String| format!("crustocean:{{agent:larry}}:room:{room}");

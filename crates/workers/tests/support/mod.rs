@@ -131,7 +131,7 @@ impl Platform {
 
     /// What was said in a room that is not a question.
     pub fn answers(&self, room: usize) -> Vec<String> {
-        let messages = self.sandbox.messages(&self.rooms[room]).into_iter().map(|(_, text)| text);
+        let messages = self.sandbox.messages(&self.rooms[room]).into_iter().map(|said| said.content);
         messages.filter(|text| !text.starts_with("@larry")).collect()
     }
 
