@@ -96,7 +96,6 @@ impl Command<'_> {
 
     /// # Errors
     /// `Invalid` when it is no command.
-    #[inline]
     pub(crate) fn checked_text(&self) -> Result<&str> {
         checked(&self.text)
     }
@@ -118,7 +117,6 @@ impl Command<'_> {
     /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
     /// - [`Protocol`](ErrorKind::Protocol): the answer is not what an answer looks like.
     /// - [`Closed`](ErrorKind::Closed): the agent was closed.
-    #[inline]
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
         let session = self.agent.session();
@@ -157,7 +155,6 @@ impl Command<'_> {
     }
 
     /// The placeholder is edited once the hook is done.
-    #[inline]
     fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionWatch) {
         let Some(id) = reply.message_id.clone() else { return };
         let session = self.agent.session();
@@ -183,7 +180,6 @@ impl Command<'_> {
         }
     }
 
-    #[inline]
     fn look_it_up(&self, id: &MessageId) -> Option<MessageEdited> {
         let mut dm = self.agent.position(self.room).1;
         let found = backfill::recent(self.agent.client(), self.room, &mut dm, id);
@@ -193,7 +189,6 @@ impl Command<'_> {
 
 /// # Errors
 /// `Invalid` when it is no command.
-#[inline]
 fn checked(text: &str) -> Result<&str> {
     let text = text.trim();
     let name = text.strip_prefix('/').unwrap_or_default();
@@ -213,14 +208,12 @@ fn in_other_words(ack: &AckArgs, command: &str) -> Option<CommandReply> {
     serde_json::from_value(json!({ "ok": value.is_string(), "command": name, "content": content })).ok()
 }
 
-#[inline]
 fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
     let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
     (event.name() == "message-edited").then(edit).flatten()
 }
 
 /// A time-out, with what the server complained about meanwhile: most likely about this.
-#[inline]
 fn explained(error: Error, watching: &SessionWatch) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {

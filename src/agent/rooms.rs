@@ -126,7 +126,6 @@ impl Rooms {
     }
 
     /// The agent does not want to be in it any more. What is known of it, if it was.
-    #[inline]
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<About> {
         let mut state = self.lock();
         let room = state.remove(id)?;
@@ -154,7 +153,6 @@ impl Rooms {
         self.lock().joined.iter().map(|room| room.id.clone()).collect()
     }
 
-    #[inline]
     pub(crate) fn all_with_about(&self) -> Vec<(AgencyId, About)> {
         self.lock().joined.iter().map(|room| (room.id.clone(), room.about.clone())).collect()
     }

@@ -41,7 +41,6 @@ struct Wire {
 lenient!(read Wire);
 
 /// The interrupt in an event, if it is one of this run.
-#[inline]
 pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
@@ -57,7 +56,6 @@ pub(super) struct Interrupts {
 }
 
 impl Interrupts {
-    #[inline]
     pub(super) fn watch(session: &Session, run: &RunId, transcript: &Arc<Transcript>) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let (flag, transcript, run) = (Arc::clone(&stopped), Arc::clone(transcript), run.clone());
@@ -77,7 +75,6 @@ impl Interrupts {
 impl Run {
     /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
     /// order.
-    #[inline]
     #[doc(alias = "onInterrupt")]
     pub fn interrupt(&self) -> Option<Interrupt> {
         self.wait_interrupt(Duration::ZERO).ok().flatten()
@@ -87,7 +84,6 @@ impl Run {
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
-    #[inline]
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
         let until = deadline::after(timeout);
         let event = self.interrupts.watch.next(until)?;

@@ -320,7 +320,6 @@ fn cannot_be_told(why: Error) -> Error {
 }
 
 /// 128 random bits: another bot's mark, or one of another run, is not met.
-#[inline]
 pub(crate) fn new_mark() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {
@@ -358,7 +357,6 @@ enum Likeness {
 }
 
 /// Is that our message? By its mark; and where a server does not carry unknown metadata, by its text.
-#[inline]
 fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> Option<Likeness> {
     if message.sender_id != me {
         return None;
@@ -374,7 +372,6 @@ const SHORTEST_CUT: usize = 100;
 
 /// Whether that is our text as a server may show it: with other white space, or cut off after `shortest` bytes or
 /// more.
-#[inline]
 pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
         return true;

@@ -34,7 +34,6 @@ impl Agent {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
-    #[inline]
     pub(crate) fn post_edit_in(
         &self,
         room: &AgencyId,
@@ -119,7 +118,6 @@ impl Agent {
 
     /// # Errors
     /// `Invalid` when a message cannot have this text.
-    #[inline]
     pub(crate) fn checked_edit<'t>(&self, text: &'t str) -> Result<&'t str> {
         let content = text.trim();
         if content.is_empty() {
