@@ -13,7 +13,7 @@ use crate::complaint;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
-use crate::socket::{AckArgs, RawEvent, SessionWatch};
+use crate::socket::{AckArgs, RawEvent, SessionSubscription};
 
 /// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
 /// as long as a command webhook may take.
@@ -116,7 +116,8 @@ impl Command<'_> {
         let content = checked(&self.text)?;
         let session = self.agent.session();
         // From before it is sent: the answer and the edit that completes it may come in one piece.
-        let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+        let watching =
+            session.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
         // What only the caller sees is no message that somebody could answer.
         let metadata = only_guard(self.guard.filter(|_| !self.silent));
         let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
@@ -150,7 +151,7 @@ impl Command<'_> {
     }
 
     /// The placeholder is edited once the hook is done.
-    fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionWatch) {
+    fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionSubscription) {
         let Some(id) = reply.message_id.clone() else { return };
         let session = self.agent.session();
         let deadline = deadline::after(self.late);
@@ -164,7 +165,7 @@ impl Command<'_> {
                 }
                 // The edit may have come while the link was down. Then the history has it, if the room can see it.
                 Err(error) if !error.is_closed() => {
-                    let Ok(line) = session.line(deadline) else { return };
+                    let Ok(line) = session.connection(deadline) else { return };
                     watching.bind(Some(line.generation));
                     if let Some(edit) = self.look_it_up(&id) {
                         reply.complete(edit);
@@ -209,7 +210,7 @@ fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
 }
 
 /// A time-out, with what the server complained about meanwhile: most likely about this.
-fn explained(error: Error, watching: &SessionWatch) -> Error {
+fn explained(error: Error, watching: &SessionSubscription) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {
             let said = complaint_of(&event);

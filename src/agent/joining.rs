@@ -128,7 +128,7 @@ impl Agent {
         let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let line = session.line(deadline)?;
+            let line = session.connection(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
                     let about = About { members: joined.members.into_vec().into(), ..about.clone() };
@@ -157,7 +157,7 @@ impl Agent {
         let mut confirmed = Vec::new();
         if ids.len() > 1 {
             let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = session.line(deadline::after(options.join_timeout))?;
+            let line = session.connection(deadline::after(options.join_timeout))?;
             match join_together(&line, &ids, options.join_timeout) {
                 Ok((joined, _)) => confirmed = joined,
                 Err(error) if is_of_the_link(&error) => {}

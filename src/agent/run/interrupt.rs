@@ -11,7 +11,7 @@ use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
-use crate::socket::{RawEvent, Session, SessionWatch};
+use crate::socket::{RawEvent, Session, SessionSubscription};
 
 pub(crate) const INTERRUPT: &str = "agent-run-interrupt";
 
@@ -51,7 +51,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
 
 /// Those of one run. They are noted when they come, whether somebody looks or not.
 pub(super) struct Interrupts {
-    watch: SessionWatch,
+    watch: SessionSubscription,
     stopped: Arc<AtomicBool>,
 }
 
@@ -59,7 +59,7 @@ impl Interrupts {
     pub(super) fn watch(session: &Session, run: &RunId, transcript: &Arc<Transcript>) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let (flag, transcript, run) = (Arc::clone(&stopped), Arc::clone(transcript), run.clone());
-        let watch = session.watch(Box::new(move |event| {
+        let watch = session.subscribe(Box::new(move |event| {
             let Some(interrupt) = read(event, &run) else { return false };
             if interrupt.action == InterruptAction::Stop {
                 flag.store(true, Ordering::Release);

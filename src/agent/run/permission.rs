@@ -137,7 +137,7 @@ impl Run {
     fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
         // Before the request goes out, so that no answer is too quick. A stop ends the wait, too.
-        let watch = self.core.agent().session().watch(Box::new(move |event| {
+        let watch = self.core.agent().session().subscribe(Box::new(move |event| {
             Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
         if self.is_stopped() {

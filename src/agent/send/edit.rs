@@ -28,7 +28,7 @@ impl Agent {
         let until = deadline::after(self.options().send_timeout);
         let mut tried = false;
         loop {
-            let line = self.session().line(until).map_err(|error| match error.kind() {
+            let line = self.session().connection(until).map_err(|error| match error.kind() {
                 ErrorKind::NotSent if tried => {
                     let text = "the connection broke before the edit was seen, and did not come back in time";
                     Error::new(ErrorKind::MaybeSent, text)
@@ -36,7 +36,8 @@ impl Agent {
                 ErrorKind::Closed if tried => Error::cut_off_by_close(),
                 _ => error,
             })?;
-            let watching = line.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+            let watching =
+                line.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
             match line.emit("edit-message", &payload) {
                 Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent) => {

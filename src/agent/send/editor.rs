@@ -113,7 +113,7 @@ impl Editor {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());
         }
-        let line = self.room.agent().session().line(until)?;
+        let line = self.room.agent().session().connection(until)?;
         if self.pending.is_none() && self.sent_on == Some(line.generation) {
             return Ok(());
         }
