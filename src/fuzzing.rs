@@ -6,7 +6,7 @@
 
 pub use crate::socket::fuzzing::{engine, frames, packet, payload};
 
-use crate::model::{Message, MessageEdited, Metadata, Timestamp};
+use crate::model::{HookCall, Message, MessageEdited, Metadata, PromptRequest, Timestamp, WebhookDelivery};
 
 /// The types that are read off the socket and out of the history.
 pub fn model(text: &str) {
@@ -25,4 +25,31 @@ pub fn model(text: &str) {
     let _ = (time.to_system_time(), format!("{time:?}"));
     assert_eq!(time.cmp(&time), std::cmp::Ordering::Equal);
     assert_eq!(Timestamp::from(time.to_string()), time);
+}
+
+/// What the platform posts to webhooks: each of the three reads it or refuses it, and repeats nothing of it.
+pub fn webhook(body: &[u8]) {
+    let call = HookCall::from_json(body);
+    if let Ok(call) = &call {
+        let _ = (call.option("in"), call.flag("loud"), format!("{call:?}"));
+        let written = serde_json::to_vec(call).unwrap();
+        assert_eq!(HookCall::from_json(&written).unwrap().raw_args, call.raw_args);
+    }
+    let delivery = WebhookDelivery::from_json(body);
+    if let Ok(delivery) = &delivery {
+        let _ = (format!("{delivery:?}"), delivery.timestamp.as_ref().map(Timestamp::to_system_time));
+        if let Some(message) = delivery.message() {
+            let written = serde_json::to_string(&message).unwrap();
+            assert_eq!(serde_json::from_str::<Message>(&written).unwrap().id, message.id);
+        }
+    }
+    let prompt = PromptRequest::from_json(body);
+    if let Ok(prompt) = &prompt {
+        let _ = (format!("{prompt:?}"), serde_json::to_string(prompt).unwrap());
+    }
+    // A tree of the same JSON reads alike: leniency does not hang on where the JSON comes from.
+    if let Ok(tree) = serde_json::from_slice::<serde_json::Value>(body) {
+        let again = serde_json::from_value::<HookCall>(tree).map(|call| (call.agency_id, call.command)).ok();
+        assert_eq!(again, call.ok().map(|call| (call.agency_id, call.command)));
+    }
 }

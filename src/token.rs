@@ -114,7 +114,6 @@ macro_rules! token {
             ///
             /// # Errors
             /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
-            #[inline]
             fn from_str(text: &str) -> Result<Self> {
                 Secret::typed($what, text, $check).map($name)
             }
@@ -123,7 +122,6 @@ macro_rules! token {
         impl TryFrom<&str> for $name {
             type Error = Error;
 
-            #[inline]
             fn try_from(text: &str) -> Result<Self> {
                 text.parse()
             }
@@ -141,7 +139,6 @@ macro_rules! token {
             type Error = Error;
 
             /// The given string is wiped.
-            #[inline]
             fn try_from(mut text: String) -> Result<Self> {
                 let token = text.parse();
                 text.zeroize();
@@ -342,7 +339,6 @@ impl PersonalAccessToken {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) when it is not set, [`Invalid`](crate::ErrorKind::Invalid) when it
     /// holds something else.
-    #[inline]
     pub fn from_env() -> Result<Self> {
         let missing = "set the environment variable CRUSTOCEAN_TOKEN to a personal access token (cru_…)";
         from_env(&["CRUSTOCEAN_TOKEN"], missing, |text| {
@@ -389,7 +385,6 @@ fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Sec
 }
 
 impl fmt::Debug for PersonalAccessToken {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A token taken from an answer of the server need not have the usual length: show a part only if
         // most of it stays hidden.
@@ -404,7 +399,6 @@ impl fmt::Debug for PersonalAccessToken {
 macro_rules! hidden_debug {
     ($($name:ident),*) => {$(
         impl fmt::Debug for $name {
-            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(concat!(stringify!($name), "(…)"))
             }

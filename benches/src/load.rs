@@ -6,6 +6,8 @@ use crate::ROOM;
 
 /// How many different messages there are of a size.
 pub const DISTINCT: usize = 1000;
+/// What the id of a message begins with.
+const ID_START: &str = "7b1d3c52";
 /// The messages of the room's history are older than those that are sent live.
 pub const HISTORY: usize = 10_000;
 
@@ -42,7 +44,7 @@ pub fn message(n: usize, size: usize, string_metadata: bool) -> String {
     }});
     let metadata = if string_metadata { serde_json::Value::String(guard.to_string()) } else { guard };
     serde_json::json!({
-        "id": format!("7b1d3c52-95f0-4d5e-8c39-{n:012}"),
+        "id": format!("{ID_START}-95f0-4d5e-8c39-{n:012}"),
         "agencyId": ROOM,
         "content": text,
         "sender_id": format!("a3a0a4e6-51a4-4f0d-9d1b-{:012}", n % 50),
@@ -81,9 +83,11 @@ pub fn frame(text: &str) -> Vec<u8> {
 }
 
 /// All messages of one size, as they go over the wire.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Flood {
     bytes: Vec<u8>,
+    /// Where the id of each frame's message begins.
+    ids: Vec<usize>,
     /// Where each frame ends.
     ends: Vec<usize>,
 }
@@ -91,12 +95,22 @@ pub struct Flood {
 impl Flood {
     /// With `size` characters of text each.
     pub fn new(size: usize) -> Self {
-        let mut flood = Flood { bytes: Vec::new(), ends: Vec::new() };
+        let mut flood = Flood { bytes: Vec::new(), ids: Vec::new(), ends: Vec::new() };
         for n in 0..DISTINCT {
-            flood.bytes.extend(frame(&packet(n, size)));
+            let frame = frame(&packet(n, size));
+            let id = frame.windows(ID_START.len()).position(|bytes| bytes == ID_START.as_bytes());
+            flood.ids.push(flood.bytes.len() + id.unwrap_or_default());
+            flood.bytes.extend(frame);
             flood.ends.push(flood.bytes.len());
         }
         flood
+    }
+
+    /// Gives every message an id that it has in no other round: who hears one twice takes it for the same.
+    pub fn begin_round(&mut self, round: u32) {
+        for id in &self.ids {
+            self.bytes[*id..*id + ID_START.len()].copy_from_slice(format!("{round:08x}").as_bytes());
+        }
     }
 
     /// The bytes of the first `count` frames, [`DISTINCT`] at most.

@@ -171,9 +171,13 @@ impl Replay {
             } else if let Some(wanted) = text.strip_prefix("42[\"flood\",") {
                 let wanted = wanted.trim_end_matches(']');
                 let wanted: Wanted = serde_json::from_str(wanted).map_err(io::Error::other)?;
-                let flood = self.flood(wanted.size);
+                let mut flood = Flood::clone(&self.flood(wanted.size));
                 let mut left = wanted.count;
-                while left > 0 {
+                for round in 1.. {
+                    if left == 0 {
+                        break;
+                    }
+                    flood.begin_round(round);
                     writer.write_all(flood.first(left))?;
                     left = left.saturating_sub(DISTINCT);
                 }

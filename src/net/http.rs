@@ -7,24 +7,24 @@ pub(crate) mod cookies;
 pub(crate) mod exchange;
 mod failure;
 mod pool;
+mod request;
 mod retry;
 mod retry_after;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use self::answer::Decoder;
 use self::failure::Failure;
-pub(crate) use self::failure::{Label, one_line, redirect};
+pub(crate) use self::failure::{one_line, redirect};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
+pub(crate) use self::request::{Label, Method, Request};
+use self::request::{sent_secrets, target};
 use self::retry::{Policy, Tries};
 use super::cancel::CancelToken;
 use super::dial::Dialer;
@@ -36,42 +36,6 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
 const MAX_USER_AGENT: usize = 256;
-/// Longer ones are not taken by most servers.
-const MAX_URL: usize = 8 * 1024;
-/// What a query leaves unencoded: the unreserved characters of RFC 3986.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Post,
-    Patch,
-    Delete,
-}
-
-impl Method {
-    fn name(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Patch => "PATCH",
-            Method::Delete => "DELETE",
-        }
-    }
-}
-
-/// One request, ready to be sent.
-pub(crate) struct Request<'a> {
-    pub(crate) method: Method,
-    /// Begins with `/`; every segment already percent-encoded.
-    pub(crate) path: &'a str,
-    /// Not yet encoded.
-    pub(crate) query: &'a [(&'a str, Cow<'a, str>)],
-    /// Name and value of the header that carries the credential.
-    pub(crate) credential: Option<(&'static str, &'a str)>,
-    /// JSON.
-    pub(crate) body: Option<&'a [u8]>,
-}
 
 /// An answer with a status of success.
 #[derive(Debug)]
@@ -300,65 +264,4 @@ fn checked_user_agent(name: &str) -> Result<&str> {
         )));
     }
     Ok(name)
-}
-
-/// Path and query.
-fn target(request: &Request<'_>) -> Result<String> {
-    let mut target = request.path.to_owned();
-    for (index, (name, value)) in request.query.iter().enumerate() {
-        let sign = if index == 0 { '?' } else { '&' };
-        target.push(sign);
-        target.extend(utf8_percent_encode(name, QUERY));
-        target.push('=');
-        target.extend(utf8_percent_encode(value, QUERY));
-    }
-    if target.len() > MAX_URL {
-        return Err(Error::invalid(format!(
-            "the path and query of a request are longer than {MAX_URL} bytes"
-        )));
-    }
-    let plain = request.path.starts_with('/')
-        && request.path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
-    // The text is not repeated: nobody knows what is in it.
-    if plain {
-        Ok(target)
-    } else {
-        Err(Error::invalid("the path of a request contains what no URL can hold"))
-    }
-}
-
-/// Everything in a request that nobody else may see: the credential, passwords and keys in the body, codes in the path.
-fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
-    let mut secrets = Vec::new();
-    if let Some((_, value)) = request.credential {
-        // Without its scheme.
-        secrets.push(Zeroizing::new(value.rsplit(' ').next().unwrap_or(value).to_owned()));
-    }
-    if let Some(Ok(mut body)) = request.body.map(serde_json::from_slice) {
-        take_secrets(&mut body, &mut secrets);
-    }
-    for segment in request.path.split('/').filter(|segment| failure::is_secret(segment)) {
-        secrets.push(Zeroizing::new(percent_decode_str(segment).decode_utf8_lossy().into_owned()));
-    }
-    secrets
-}
-
-/// The texts whose names say that they are secret. What is left of the value is of no use.
-fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
-    const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields.iter_mut() {
-                let name = name.to_ascii_lowercase();
-                match value {
-                    Value::String(text) if PARTS.iter().any(|part| name.contains(part)) => {
-                        secrets.push(Zeroizing::new(std::mem::take(text)));
-                    }
-                    value => take_secrets(value, secrets),
-                }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(|value| take_secrets(value, secrets)),
-        _ => {}
-    }
 }

@@ -32,7 +32,6 @@ pub(super) struct Resolver {
 }
 
 impl fmt::Debug for Resolver {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resolver").field("in_flight", &self.in_flight().len()).finish()
     }

@@ -6,24 +6,21 @@
 
 mod bypass;
 mod connect;
+mod credentials;
 mod environment;
+mod lost;
+mod server;
 mod socks;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
-use zeroize::Zeroizing;
-
 use self::environment::Environment;
-use super::endpoint::Endpoint;
+pub(crate) use self::server::{Kind, Proxy};
 use super::settings::ProxyChoice;
-use super::tls::Stream;
-use super::url::{ApiUrl, split_port};
-use crate::error::{Error, ErrorKind, Result};
+use super::url::ApiUrl;
+use crate::error::Result;
 
 /// Knows the proxy for every target. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -56,151 +53,5 @@ impl Proxies {
             Proxies::Always(proxy) => Ok(Some(Arc::clone(proxy))),
             Proxies::Environment(environment) => Ok(environment.proxy_for(url)?.map(Arc::new)),
         }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Http,
-    /// CONNECT inside TLS.
-    Https,
-    /// Names are looked up here.
-    Socks5,
-    /// Names are looked up by the proxy.
-    Socks5h,
-}
-
-/// One proxy. Neither `Debug` nor `Display` shows the credentials.
-pub(crate) struct Proxy {
-    kind: Kind,
-    /// Without brackets.
-    host: String,
-    port: u16,
-    credentials: Option<Credentials>,
-}
-
-struct Credentials {
-    user: Zeroizing<String>,
-    password: Zeroizing<String>,
-}
-
-impl Proxy {
-    /// `origin` says whose setting it is.
-    ///
-    /// # Errors
-    /// `Config`, saying what is wrong. The text is not repeated: there may be a password in it.
-    pub(crate) fn parse(text: &str, origin: &str) -> Result<Self> {
-        let wrong = |what: &str| {
-            Error::config(format!(
-                "{origin}: {what}: a proxy looks like http://host:3128, with credentials http://user:password@host:3128"
-            ))
-        };
-        let text = text.trim();
-        // What has no scheme is an HTTP proxy, as everywhere.
-        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
-        let (kind, default_port) = match scheme.to_ascii_lowercase().as_str() {
-            "http" => (Kind::Http, 80),
-            "https" => (Kind::Https, 443),
-            "socks5" => (Kind::Socks5, 1080),
-            // Desktops write `socks`.
-            "socks5h" | "socks" => (Kind::Socks5h, 1080),
-            _ => return Err(wrong("the scheme is none of http, https, socks5, socks5h")),
-        };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(end);
-        if !matches!(path, "" | "/") {
-            return Err(wrong("there is something behind host and port"));
-        }
-        let (credentials, place) = match authority.rsplit_once('@') {
-            None => (None, authority),
-            Some((credentials, place)) => {
-                let credentials = Credentials::parse(credentials)
-                    .ok_or_else(|| wrong("the credentials are not percent-encoded UTF-8"))?;
-                (Some(credentials), place)
-            }
-        };
-        let (host, port) = split_port(place)
-            .filter(|(_, port)| *port != Some(0))
-            .ok_or_else(|| wrong("host and port are not right"))?;
-        let proxy =
-            Proxy { kind, host: host.to_ascii_lowercase(), port: port.unwrap_or(default_port), credentials };
-        if let (Some(credentials), Kind::Socks5 | Kind::Socks5h) = (&proxy.credentials, kind) {
-            let fits = |text: &str| (1..=255).contains(&text.len());
-            if !fits(&credentials.user) || !fits(&credentials.password) {
-                return Err(wrong("user and password of a SOCKS proxy have 1 to 255 bytes each"));
-            }
-        }
-        Ok(proxy)
-    }
-
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    pub(crate) fn endpoint(&self) -> Endpoint<'_> {
-        Endpoint { host: &self.host, port: self.port }
-    }
-
-    /// Makes the proxy connect to the target. Afterwards the stream is the target's.
-    ///
-    /// # Errors
-    /// Worded to stand behind the proxy's name.
-    pub(crate) fn open_tunnel(&self, stream: &mut Stream, target: Endpoint<'_>) -> Result<()> {
-        let credentials = self.credentials.as_ref();
-        match self.kind {
-            Kind::Http | Kind::Https => connect::open_tunnel(stream, target, credentials),
-            Kind::Socks5 | Kind::Socks5h => socks::open_tunnel(stream, target, credentials),
-        }
-    }
-
-    /// The error with the proxy's name in front, unless the proxy has nothing to do with it.
-    pub(crate) fn blame(&self, error: Error) -> Error {
-        if error.is_closed() {
-            return error;
-        }
-        let (kind, text) = (error.kind(), format!("proxy {self}: {error}"));
-        error.reworded(kind, text)
-    }
-}
-
-impl Credentials {
-    fn parse(text: &str) -> Option<Self> {
-        let (user, password) = text.split_once(':').unwrap_or((text, ""));
-        let decode = |text| {
-            let text = percent_decode_str(text).decode_utf8().ok()?;
-            Some(Zeroizing::new(text.into_owned()))
-        };
-        Some(Credentials { user: decode(user)?, password: decode(password)? })
-    }
-}
-
-/// The connection to the proxy failed in this step.
-fn lost(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
-    let (kind, text) = match error.kind() {
-        io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),
-        io::ErrorKind::UnexpectedEof => {
-            (ErrorKind::Connect, format!("it closed the connection during {step} {target}"))
-        }
-        _ => (ErrorKind::Connect, format!("the connection to it broke during {step} {target}: {error}")),
-    };
-    Error::new(kind, text).with_source(error)
-}
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.kind {
-            Kind::Http => "http",
-            Kind::Https => "https",
-            Kind::Socks5 => "socks5",
-            Kind::Socks5h => "socks5h",
-        };
-        write!(f, "{scheme}://{}", self.endpoint())
-    }
-}
-
-impl fmt::Debug for Proxy {
-    #[inline]
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Proxy({self})")
     }
 }

@@ -9,6 +9,16 @@ use crate::model::User;
 /// Your own account: [`Client::account`].
 ///
 /// docs.crustocean.chat, page "Authentication".
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let me = client.account().me()?;
+/// println!("{} ({})", me.username, me.display_name);
+/// client.account().update().description("Asks bots about prices").send()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Account<'a> {
     pub(super) client: &'a Client,
@@ -19,7 +29,6 @@ impl<'a> Account<'a> {
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not good: this is the call to find out.
-    #[inline]
     pub fn me(self) -> Result<User> {
         self.client.get(["auth", "me"])?.one("user")
     }
@@ -32,8 +41,7 @@ impl<'a> Account<'a> {
     /// Changes your password.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else what the server says.
-    #[inline]
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else as [every call](crate::rest#errors).
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
         let body = ChangePassword { current_password: current, new_password: new };
@@ -44,8 +52,7 @@ impl<'a> Account<'a> {
     /// [`tokens().revoke`](crate::rest::Tokens::revoke) instead.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
@@ -53,8 +60,7 @@ impl<'a> Account<'a> {
     /// Deletes the account and its agents, for good.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
@@ -133,8 +139,8 @@ impl UpdateAccount<'_> {
     /// Makes the change and returns the profile as it is now.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Server`](crate::ErrorKind::Server) with status 400 if the server refuses a value; else as [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
     }

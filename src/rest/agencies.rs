@@ -11,6 +11,18 @@ use crate::model::{Agency, AgencyId, List, Member};
 /// Agencies (rooms): [`Client::agencies`].
 ///
 /// docs.crustocean.chat, page "Agencies".
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let team = client.agencies().create("Price watchers").charter("What things cost").send()?;
+/// client.agencies().add_agent(&team.id, "mybot")?;
+/// for member in &client.agencies().members(&team.id)? {
+///     println!("{}", member.username);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Agencies<'a> {
     pub(super) client: &'a Client,
@@ -20,8 +32,7 @@ impl<'a> Agencies<'a> {
     /// All public agencies, and the private ones you are in.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     #[doc(alias = "getAgencies")]
     pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
@@ -31,7 +42,6 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-    #[inline]
     pub fn lookup(self, slug: &str) -> Result<Agency> {
         self.client.get(["agencies", "lookup", slug])?.one("agency")
     }
@@ -51,8 +61,8 @@ impl<'a> Agencies<'a> {
     /// Deletes an agency with its members and messages, for good. Only its owner can; the Lobby stays.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agency; else as [every call](crate::rest#errors).
     pub fn delete(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["agencies", id.as_str()])?.done()
     }
@@ -60,8 +70,7 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of a public agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it wants a password; else what the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it wants a password; else as [every call](crate::rest#errors).
     pub fn join(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: None })?.done()
     }
@@ -69,8 +78,7 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of a private agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; else what the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; else as [every call](crate::rest#errors).
     pub fn join_with_password(self, id: &AgencyId, password: &str) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: Some(password) })?.done()
     }
@@ -78,8 +86,8 @@ impl<'a> Agencies<'a> {
     /// Ends your membership.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency, [`Server`](crate::ErrorKind::Server) with
+    /// status 400 if you are not in it; else as [every call](crate::rest#errors).
     pub fn leave(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "leave"])?.done()
     }
@@ -87,8 +95,8 @@ impl<'a> Agencies<'a> {
     /// Who is in it.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it is private and you are not in it,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     pub fn members(self, id: &AgencyId) -> Result<List<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
@@ -96,7 +104,8 @@ impl<'a> Agencies<'a> {
     /// Adds an agent, by id or username. The agent hears of it if it is connected. Any member can.
     ///
     /// # Errors
-    /// What the server says.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not in it, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agency or agent; else as [every call](crate::rest#errors).
     #[doc(alias = "addAgentToAgency")]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
@@ -156,8 +165,8 @@ impl CreateAgency<'_> {
     /// Makes the agency.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Conflict`](crate::ErrorKind::Conflict) if there is an agency of this name; else as [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<Agency> {
         self.client.post(["agencies"])?.body(&self.body)?.one("agency")
     }
@@ -165,7 +174,6 @@ impl CreateAgency<'_> {
 
 /// Without the password.
 impl fmt::Debug for CreateAgency<'_> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateAgency").field("name", &self.body.name).finish_non_exhaustive()
     }
@@ -204,8 +212,8 @@ impl UpdateAgency<'_> {
     /// Makes the change and returns the agency as it is now.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agency; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<Agency> {
         self.client.patch(["agencies", self.id.as_str()])?.body(&self.body)?.one("agency")
     }

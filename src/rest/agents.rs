@@ -14,6 +14,17 @@ use crate::model::{
 /// Your agents, as accounts: [`Client::agents`]. To be one in a room, see [`Agent`](crate::Agent).
 ///
 /// docs.crustocean.chat, pages "Agents" and "SDK authentication".
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let created = client.agents().create("mybot").role("Assistant").send()?;
+/// client.agents().verify(&created.agent.id)?;
+/// client.agents().update_config(&created.agent.id).personality("Short and friendly").send()?;
+/// println!("AGENT_TOKEN={}", created.agent_token.expose()); // shown this once: store it
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Agents<'a> {
     pub(super) client: &'a Client,
@@ -30,8 +41,7 @@ impl<'a> Agents<'a> {
     /// All your agents.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
@@ -39,8 +49,8 @@ impl<'a> Agents<'a> {
     /// Verifies an agent, so that it can connect. Needed once, after creation; only its owner can.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agent; else as [every call](crate::rest#errors).
     #[doc(alias = "verifyAgent")]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
@@ -51,8 +61,8 @@ impl<'a> Agents<'a> {
     /// An agent's configuration. Its owner can read it, and the agent itself.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner or the agent itself,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; else as [every call](crate::rest#errors).
     pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
         self.client.get(["agents", id.as_str(), "config"])?.one("config")
     }
@@ -60,15 +70,14 @@ impl<'a> Agents<'a> {
     /// An agent's configuration in one agency: what is set there, over what is set for all, decrypted.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner or the agent itself,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; else as [every call](crate::rest#errors).
     pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
         let call = self.client.get(["agents", id.as_str(), "config"])?;
         call.query("agencyId", agency.as_str()).one("config")
     }
 
     /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
-    #[inline]
     #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
@@ -83,7 +92,8 @@ impl<'a> Agents<'a> {
     /// ```
     ///
     /// # Errors
-    /// What the server says.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agent or agency; else as [every call](crate::rest#errors).
     #[doc(alias = "transferAgent")]
     pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
         self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
@@ -92,8 +102,8 @@ impl<'a> Agents<'a> {
     /// Deletes an agent, for good.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agent; else as [every call](crate::rest#errors).
     pub fn delete(self, id: &AgentId) -> Result<()> {
         self.client.delete(["agents", id.as_str()])?.done()
     }
@@ -191,7 +201,7 @@ struct CreateBody {
 }
 
 impl CreateAgent<'_> {
-    /// What it is there for: `Assistant`. Defaults to what the server says.
+    /// What it is there for: `Assistant`. Defaults to the server's choice.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.body.role = Some(role.into());
         self
@@ -206,8 +216,7 @@ impl CreateAgent<'_> {
     /// Makes the agent. Its token is shown this once, and it must be [verified](Agents::verify) before it can connect.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else what the server says.
-    #[inline]
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
         self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
@@ -283,7 +292,6 @@ impl UpdateConfig<'_> {
     }
 
     /// Who may prompt it.
-    #[inline]
     pub fn prompt_permission(self, permission: PromptPermission) -> Self {
         self.set("prompt_permission", permission.as_str())
     }
@@ -305,19 +313,16 @@ impl UpdateConfig<'_> {
     }
 
     /// What it may spend in one transaction, in USDC: 10 unless it is changed.
-    #[inline]
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_per_tx", amount(usdc))
     }
 
     /// What it may spend in a day, in USDC: 50 unless it is changed.
-    #[inline]
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_daily", amount(usdc))
     }
 
     /// Who approves what it spends.
-    #[inline]
     pub fn wallet_approval_mode(self, mode: ApprovalMode) -> Self {
         self.set("wallet_approval_mode", mode.as_str())
     }
@@ -330,15 +335,14 @@ impl UpdateConfig<'_> {
     /// Makes the change.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agent; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<()> {
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }
 }
 
 /// Whole numbers as such: `10`, not `10.0`.
-#[inline]
 fn amount(usdc: f64) -> Value {
     if usdc.fract() == 0.0 && (0.0..1e15).contains(&usdc) {
         return Value::from(usdc as u64);

@@ -71,7 +71,6 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`build`](Self::build).
-    #[inline]
     pub fn anonymous(self) -> Result<Client> {
         Ok(Client::with(self.config.http()?, Credentials::Anonymous))
     }
@@ -80,7 +79,6 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::login`].
-    #[inline]
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
         let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
@@ -93,7 +91,6 @@ impl ClientBuilder {
     ///
     /// # Errors
     /// As [`Client::register`].
-    #[inline]
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;
@@ -101,7 +98,6 @@ impl ClientBuilder {
         self.open("register", &NameAndPassword { username, password, display_name })
     }
 
-    #[inline]
     fn open(&self, how: &str, body: &NameAndPassword<'_>) -> Result<Login> {
         let http = self.config.http()?;
         let nobody = Client::with(http.clone(), Credentials::Anonymous);

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 const MAX_CODE: usize = 64 * 1024;
 
 /// Of an account.
-#[inline]
 pub(super) fn username(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !(2..=24).contains(&name.len()) || !name.chars().all(allowed) {
@@ -16,7 +15,6 @@ pub(super) fn username(name: &str) -> Result<()> {
 }
 
 /// Of an agent: the documentation gives the length only.
-#[inline]
 pub(super) fn agent_name(name: &str) -> Result<()> {
     if !(2..=24).contains(&name.chars().count()) {
         return Err(Error::invalid("an agent's name has 2 to 24 characters"));
@@ -24,7 +22,6 @@ pub(super) fn agent_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-#[inline]
 pub(super) fn password(password: &str) -> Result<()> {
     if password.chars().count() < 8 {
         return Err(Error::invalid("a password has at least 8 characters"));
@@ -32,7 +29,6 @@ pub(super) fn password(password: &str) -> Result<()> {
     Ok(())
 }
 
-#[inline]
 pub(super) fn token_name(name: &str) -> Result<()> {
     if name.trim().is_empty() || name.chars().count() > 64 {
         return Err(Error::invalid("a personal access token's name has 1 to 64 characters"));
@@ -41,7 +37,6 @@ pub(super) fn token_name(name: &str) -> Result<()> {
 }
 
 /// The server makes a command's name lowercase and drops what is no letter or digit. A slash is a misunderstanding.
-#[inline]
 pub(super) fn command_name(name: &str) -> Result<()> {
     if name.contains('/') || !name.chars().any(|c| c.is_ascii_alphanumeric()) {
         return Err(Error::invalid("a command's name is letters and digits, without the slash"));
@@ -50,7 +45,6 @@ pub(super) fn command_name(name: &str) -> Result<()> {
 }
 
 /// Of a native hook.
-#[inline]
 pub(super) fn slug(slug: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if slug.is_empty() || !slug.chars().all(allowed) {
@@ -60,7 +54,6 @@ pub(super) fn slug(slug: &str) -> Result<()> {
 }
 
 /// Of a native hook.
-#[inline]
 pub(super) fn code(code: &str) -> Result<()> {
     if code.is_empty() || code.len() > MAX_CODE {
         let text = format!("the code of a hook is 1 to {MAX_CODE} bytes (64 KB), this is {}", code.len());
@@ -69,7 +62,6 @@ pub(super) fn code(code: &str) -> Result<()> {
     Ok(())
 }
 
-#[inline]
 pub(super) fn address(address: &str) -> Result<()> {
     if !is_hex(address, 40) {
         return Err(Error::invalid("an address is \"0x\" and 40 hexadecimal digits"));
@@ -77,7 +69,6 @@ pub(super) fn address(address: &str) -> Result<()> {
     Ok(())
 }
 
-#[inline]
 pub(super) fn transaction(hash: &str) -> Result<()> {
     if !is_hex(hash, 64) {
         return Err(Error::invalid("a transaction's hash is \"0x\" and 64 hexadecimal digits"));
@@ -85,7 +76,6 @@ pub(super) fn transaction(hash: &str) -> Result<()> {
     Ok(())
 }
 
-#[inline]
 pub(super) fn payee(to: &str) -> Result<()> {
     match to.strip_prefix('@') {
         Some(name) if !name.is_empty() => Ok(()),
@@ -95,7 +85,6 @@ pub(super) fn payee(to: &str) -> Result<()> {
 }
 
 /// A decimal number as text.
-#[inline]
 pub(super) fn amount(amount: &str) -> Result<()> {
     let (whole, fraction) = amount.split_once('.').unwrap_or((amount, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -105,7 +94,6 @@ pub(super) fn amount(amount: &str) -> Result<()> {
     Ok(())
 }
 
-#[inline]
 fn is_hex(text: &str, digits: usize) -> bool {
     let hex = text.strip_prefix("0x").unwrap_or_default();
     hex.len() == digits && hex.bytes().all(|byte| byte.is_ascii_hexdigit())

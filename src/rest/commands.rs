@@ -39,8 +39,7 @@ impl<'a> Commands<'a> {
     /// All of them.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     #[doc(alias = "listCustomCommands")]
     pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
@@ -55,7 +54,6 @@ impl<'a> Commands<'a> {
     }
 
     /// Changes a command: only what is set before [`send`](UpdateCommand::send).
-    #[inline]
     #[doc(alias = "updateCustomCommand")]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
         UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
@@ -64,8 +62,8 @@ impl<'a> Commands<'a> {
     /// Deletes a command.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency's commands,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; else as [every call](crate::rest#errors).
     #[doc(alias = "deleteCustomCommand")]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
@@ -75,8 +73,8 @@ impl<'a> Commands<'a> {
     /// one.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency's commands,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; else as [every call](crate::rest#errors).
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
@@ -85,8 +83,8 @@ impl<'a> Commands<'a> {
     /// Ends the key of a command's hook.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency's commands,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; else as [every call](crate::rest#errors).
     pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.key_path(id))?.done()
     }
@@ -114,7 +112,6 @@ struct CommandFields {
 }
 
 impl CommandFields {
-    #[inline]
     fn checked(self) -> Result<Fields> {
         if let Some(name) = self.body.text("name") {
             check::command_name(name)?;
@@ -158,7 +155,6 @@ macro_rules! command_fields {
             }
 
             #[doc = concat!("Who may use it. ", $unset)]
-            #[inline]
             pub fn invoke_permission(self, permission: InvokePermission) -> Self {
                 self.set("invoke_permission", permission.as_str())
             }
@@ -182,15 +178,14 @@ macro_rules! command_fields {
     };
 }
 
-command_fields!(CreateCommand, "Defaults to what the server says.");
+command_fields!(CreateCommand, "Defaults to the server's choice.");
 command_fields!(UpdateCommand, "Stays as it is if not set.");
 
 impl CreateCommand<'_> {
     /// Makes the command.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else what the server says.
-    #[inline]
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
@@ -213,7 +208,6 @@ impl UpdateCommand<'_> {
     }
 
     /// No longer presents its hook in Explore.
-    #[inline]
     pub fn clear_explore_metadata(mut self) -> Self {
         self.body.explore = None;
         self.set("explore_metadata", Value::Null)
@@ -222,8 +216,7 @@ impl UpdateCommand<'_> {
     /// Makes the change and returns the command as it is now.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else what the server says.
-    #[inline]
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<CustomCommand> {
         let body = self.body.checked()?;
         self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")

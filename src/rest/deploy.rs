@@ -27,7 +27,6 @@ pub struct DeployHook<'a> {
 }
 
 impl<'a> DeployHook<'a> {
-    #[inline]
     pub(super) fn new(client: &'a Client, slug: String, code: String) -> Self {
         let body = Fields::default().with("slug", slug).with("code", code);
         DeployHook { client, body, commands: Vec::new() }
@@ -39,7 +38,7 @@ impl<'a> DeployHook<'a> {
         self
     }
 
-    /// The hook's name. Defaults to what the server says.
+    /// The hook's name. Defaults to the server's choice.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.set("name", name.into())
     }
@@ -50,7 +49,6 @@ impl<'a> DeployHook<'a> {
     }
 
     /// Installs it in this agency, where you need the right to manage hooks. Defaults to nowhere.
-    #[inline]
     pub fn install_in(self, agency: &AgencyId) -> Self {
         self.set("agency_id", agency.as_str())
     }
@@ -61,7 +59,6 @@ impl<'a> DeployHook<'a> {
     }
 
     /// Its name after the `@` of `/command@name`. Defaults to the slug.
-    #[inline]
     pub fn at_name(self, name: &str) -> Self {
         self.set("at_name", name.strip_prefix('@').unwrap_or(name))
     }
@@ -77,7 +74,6 @@ impl<'a> DeployHook<'a> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the slug has other characters than `a` to `z`, digits and `-`, the
     /// code is larger than 64 KB, or there is no command; [`Forbidden`](crate::ErrorKind::Forbidden) if it may not be
     /// installed there; [`Conflict`](crate::ErrorKind::Conflict) if the slug is somebody else's.
-    #[inline]
     pub fn send(self) -> Result<DeployedHook> {
         check::slug(self.body.text("slug").unwrap_or_default())?;
         check::code(self.body.text("code").unwrap_or_default())?;

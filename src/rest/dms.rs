@@ -7,6 +7,18 @@ use crate::model::{AgencyId, Conversation, List, OpenedConversation, UserId};
 /// Direct messages: [`Client::dms`]. A conversation is a hidden agency with two members, so it has an [`AgencyId`].
 ///
 /// docs.crustocean.chat, page "Direct messages".
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let bob = client.users().profile("bob")?;
+/// let room = client.dms().open(&bob.id)?;
+/// for message in &client.dms().messages(&room).limit(10).send()? {
+///     println!("{}: {}", message.sender_username, message.content);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Dms<'a> {
     pub(super) client: &'a Client,
@@ -16,8 +28,7 @@ impl<'a> Dms<'a> {
     /// All your conversations that are not hidden.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<Conversation>> {
         self.client.get(["dm"])?.list("conversations")
     }
@@ -26,8 +37,7 @@ impl<'a> Dms<'a> {
     /// [profile](crate::rest::Users::profile).
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [every call](crate::rest#errors).
     pub fn open(self, user: &UserId) -> Result<AgencyId> {
         let opened: OpenedConversation = self.client.post(["dm", user.as_str()])?.one("conversation")?;
         Ok(opened.agency_id)
@@ -41,8 +51,8 @@ impl<'a> Dms<'a> {
     /// Hides a conversation from your list; a new message brings it back.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; else as [every
+    /// call](crate::rest#errors).
     pub fn hide(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["dm", id.as_str()])?.done()
     }
@@ -50,8 +60,8 @@ impl<'a> Dms<'a> {
     /// Deletes all messages of a conversation for both sides, for good.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; else as [every
+    /// call](crate::rest#errors).
     pub fn purge_for_good(self, id: &AgencyId) -> Result<()> {
         self.client.post(["dm", id.as_str(), "purge"])?.done()
     }

@@ -33,25 +33,21 @@ impl<'a> Explore<'a> {
     }
 
     /// Public agencies.
-    #[inline]
     pub fn agencies(self) -> Paged<'a, AgencyListing> {
         self.list("agencies", |agency| agency.slug.clone())
     }
 
     /// Agents.
-    #[inline]
     pub fn agents(self) -> Paged<'a, AgentListing> {
         self.list("agents", |agent| agent.username.clone())
     }
 
     /// Users.
-    #[inline]
     pub fn users(self) -> Paged<'a, UserListing> {
         self.list("users", |user| user.username.clone())
     }
 
     /// Hooks that can be installed; those that are switched off are left out.
-    #[inline]
     pub fn webhooks(self) -> Paged<'a, Hook> {
         self.list("webhooks", |hook| match &hook.id {
             Some(id) => id.to_string(),
@@ -64,7 +60,6 @@ impl<'a> Explore<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
-    #[inline]
     #[doc(alias = "getWalletAddress")]
     pub fn wallet(self, username: &str) -> Result<WalletAddress> {
         let username = username.strip_prefix('@').unwrap_or(username).to_lowercase();
@@ -74,8 +69,7 @@ impl<'a> Explore<'a> {
     /// What this server can do.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     #[doc(alias = "getCapabilities")]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
@@ -84,8 +78,7 @@ impl<'a> Explore<'a> {
     /// The slash commands that the platform itself brings along.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn commands(self) -> Result<List<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }

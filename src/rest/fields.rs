@@ -22,7 +22,6 @@ impl Fields {
     }
 
     /// A field's text, if it is one.
-    #[inline]
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.as_str()
     }
@@ -41,7 +40,6 @@ impl Serialize for Fields {
 
 /// Shows the keys and no values: there are secrets among them.
 impl fmt::Debug for Fields {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -63,7 +63,6 @@ impl HookClientBuilder {
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
-    #[inline]
     pub fn build(self, key: HookKey) -> Result<HookClient> {
         Ok(HookClient(Client::with(self.config.http()?, Credentials::Hook(key))))
     }
@@ -74,7 +73,6 @@ impl HookClient {
     ///
     /// # Errors
     /// As [`Client::new`].
-    #[inline]
     pub fn new(key: HookKey) -> Result<Self> {
         Self::builder().build(key)
     }
@@ -87,8 +85,8 @@ impl HookClient {
     /// The agencies where the hook is installed.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the key is not good (any more); else as [every
+    /// call](crate::rest#errors).
     pub fn agencies(&self) -> Result<List<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
@@ -97,7 +95,6 @@ impl HookClient {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
-    #[inline]
     pub fn members(&self, agency: &AgencyId) -> Result<List<Member>> {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
@@ -107,7 +104,6 @@ impl HookClient {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
-    #[inline]
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
         let call = self.0.post(["hooks", "messages"])?.body(&body)?;
@@ -119,7 +115,6 @@ impl HookClient {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or it is not the hook's.
-    #[inline]
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
         let body = Fields::default().with("content", content);
         self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()
@@ -127,7 +122,6 @@ impl HookClient {
 }
 
 impl fmt::Debug for HookClient {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HookClient").finish_non_exhaustive()
     }

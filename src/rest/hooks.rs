@@ -13,6 +13,18 @@ use crate::token::HookKey;
 /// [`HookClient`](crate::rest::HookClient).
 ///
 /// docs.crustocean.chat, pages "Hooks", "Hook transparency" and "Deploy a hook".
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let code = "function handler() { return { content: String(1 + Math.floor(6 * Math.random())) } }";
+/// let deployed = client.hooks().deploy("dice", code).command("throw", "Throws a die").send()?;
+/// println!("{deployed:?}");
+/// let hook = client.hooks().by_slug("dice")?;
+/// println!("{:?} has {} commands", hook.name, hook.commands.len());
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Hooks<'a> {
     pub(super) client: &'a Client,
@@ -23,7 +35,6 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-    #[inline]
     #[doc(alias = "getHook")]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
@@ -33,14 +44,12 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
-    #[inline]
     #[doc(alias = "getHookBySlug")]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
 
     /// Changes a hook: only what is set before [`send`](UpdateHook::send).
-    #[inline]
     #[doc(alias = "updateHook")]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
         UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
@@ -49,8 +58,8 @@ impl<'a> Hooks<'a> {
     /// A new key for a hook. The old one ends at once.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such hook; else as [every call](crate::rest#errors).
     #[doc(alias = "rotateHookKey")]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
@@ -60,8 +69,8 @@ impl<'a> Hooks<'a> {
     /// Ends a hook's key, for good. The hook itself may be gone after it, its commands without a hook.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such hook; else as [every call](crate::rest#errors).
     #[doc(alias = "revokeHookKey")]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
@@ -71,7 +80,6 @@ impl<'a> Hooks<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
-    #[inline]
     #[doc(alias = "getHookSource")]
     pub fn source(self, webhook_url: &str) -> Result<HookSource> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
@@ -88,8 +96,7 @@ impl<'a> Hooks<'a> {
     /// [`update`](Self::update) is for what is.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn update_metadata(self, fields: &Map<String, Value>) -> Result<()> {
         self.client.patch(["hooks", "metadata"])?.body(fields)?.done()
     }
@@ -125,14 +132,12 @@ impl UpdateHook<'_> {
     }
 
     /// Who may use it where it is installed, unless the agency says otherwise.
-    #[inline]
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.body.set("default_invoke_permission", permission.as_str());
         self
     }
 
     /// Whether it can be used, and is found in Explore.
-    #[inline]
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.body.set("enabled", enabled);
         self
@@ -141,8 +146,8 @@ impl UpdateHook<'_> {
     /// Makes the change and returns the hook as it is now.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such hook; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<Hook> {
         self.client.patch(["hooks", "by-id", self.id.as_str()])?.body(&self.body)?.one("hook")
     }
@@ -178,8 +183,8 @@ impl UpdateHookSource<'_> {
     /// Makes the change and returns what is known now.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such hook; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<HookSource> {
         self.client.patch(["hooks", "source"])?.body(&self.body)?.one("source")
     }

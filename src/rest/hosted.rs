@@ -20,7 +20,6 @@ impl HostedConfig {
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if the variable is not set; else as
     /// [`ClientBuilder::hosted_config`].
-    #[inline]
     pub fn from_env(token: &AgentToken) -> Result<Self> {
         match env::var(VARIABLE) {
             Ok(url) if !url.trim().is_empty() => Client::builder().hosted_config(&url, token),
@@ -37,8 +36,7 @@ impl ClientBuilder {
     /// has to be the platform's own; the builder's API URL does not matter. See [`HostedConfig::from_env`].
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the URL is unusable; else what the server says.
-    #[inline]
+    /// [`Config`](crate::ErrorKind::Config) if the URL is unusable; else as [every call](crate::rest#errors).
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
         self.config.api_url = Some(origin.to_owned());
@@ -52,7 +50,6 @@ impl ClientBuilder {
 }
 
 impl Client {
-    #[inline]
     fn hosted(&self, path: &str, query: &[(&str, Cow<'_, str>)], token: &AgentToken) -> Result<HostedConfig> {
         let request = Request { method: Method::Get, path, query, credential: None, body: None };
         let reply = self.send_with(&request, Some(token.expose()))?;
@@ -65,7 +62,6 @@ impl Client {
 }
 
 /// Origin, path and query.
-#[inline]
 fn parts(url: &str) -> Result<(&str, &str, &str)> {
     let url = url.split('#').next().unwrap_or_default();
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
@@ -76,7 +72,6 @@ fn parts(url: &str) -> Result<(&str, &str, &str)> {
     Ok((origin, if path.is_empty() { "/" } else { path }, query))
 }
 
-#[inline]
 fn pair(text: &str) -> (Cow<'_, str>, Cow<'_, str>) {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     (percent_decode_str(name).decode_utf8_lossy(), percent_decode_str(value).decode_utf8_lossy())

@@ -17,8 +17,8 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of the agency that an invite is to, and says which one.
     ///
     /// # Errors
-    /// What the server says: the invite may have ended or be used up.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has ended or is used up; else as
+    /// [every call](crate::rest#errors).
     pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
         let body = Fields::default().with("code", code);
         let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
@@ -28,8 +28,7 @@ impl<'a> Agencies<'a> {
     /// The skills that an agency has and could have.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     pub fn skills(self, id: &AgencyId) -> Result<Skills> {
         self.client.get(["agencies", id.as_str(), "skills"])?.one("skills")
     }
@@ -37,8 +36,8 @@ impl<'a> Agencies<'a> {
     /// Installs a skill (`echo`, `analyze`, `dice`, `greet`) in an agency.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
@@ -57,13 +56,13 @@ pub struct CreateInvite<'a> {
 }
 
 impl CreateInvite<'_> {
-    /// How often it can be redeemed. Defaults to what the server says.
+    /// How often it can be redeemed. Defaults to the server's choice.
     pub fn max_uses(mut self, count: u32) -> Self {
         self.max_uses = Some(count);
         self
     }
 
-    /// How long it lives, in whole minutes. Defaults to what the server says.
+    /// How long it lives, in whole minutes. Defaults to the server's choice.
     pub fn expires_in(mut self, time: Duration) -> Self {
         self.expires = Some(time);
         self
@@ -73,8 +72,7 @@ impl CreateInvite<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it shall live for a time that is not a whole number of minutes; else
-    /// what the server says.
-    #[inline]
+    /// as [every call](crate::rest#errors).
     pub fn send(self) -> Result<Invite> {
         let mut body = Fields::default();
         if let Some(count) = self.max_uses {
@@ -88,7 +86,6 @@ impl CreateInvite<'_> {
 }
 
 /// As the API wants it: `30m`, `24h`, `7d`.
-#[inline]
 fn spelled(time: Duration) -> Result<String> {
     let minutes = time.as_secs() / 60;
     if minutes == 0 || time != Duration::from_secs(minutes * 60) {

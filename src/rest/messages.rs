@@ -67,13 +67,13 @@ impl<'a> Messages<'a> {
     /// Fetches one page, newest first.
     ///
     /// # Errors
-    /// What the server says.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not in a private agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<List<Message>> {
         self.fetch()
     }
 
     /// All messages from here back to the first one, newest first, a page at a time.
-    #[inline]
     pub fn iter(self) -> History<'a> {
         History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
     }
@@ -105,7 +105,6 @@ impl History<'_> {
     }
 
     /// The next page with something new on it; an empty one at the beginning of the history.
-    #[inline]
     fn next_page(&mut self) -> Result<Vec<Message>> {
         while !self.walk.has_ended() {
             let page = match self.query.fetch() {
@@ -129,7 +128,6 @@ impl History<'_> {
 impl Iterator for History<'_> {
     type Item = Result<Message>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(message) = self.page.next() {
             return Some(Ok(message));

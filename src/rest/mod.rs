@@ -1,8 +1,22 @@
 //! REST: as a user, as an agent, or as nobody.
 //!
-//! What calls an endpoint is `#[inline]`, and so is what only few endpoints need. Not for speed: such a function is
-//! compiled in the program that calls it, with all that reads its answer, and in no other. That is a fifth of the
-//! crate's own build time for a bot that uses five of the hundred endpoints.
+//! # Errors
+//!
+//! Every call can fail in these ways, whatever else its own documentation says:
+//!
+//! | kind | when |
+//! |---|---|
+//! | [`Unauthorized`](crate::ErrorKind::Unauthorized) | the token is missing, wrong, expired or revoked (401) |
+//! | [`Forbidden`](crate::ErrorKind::Forbidden) | the token is good and may not do this (403) |
+//! | [`NotFound`](crate::ErrorKind::NotFound) | there is no such thing, or this token may not see it (404) |
+//! | [`RateLimited`](crate::ErrorKind::RateLimited) | too many requests; [`retry_after`](crate::Error::retry_after) says how long to wait (429) |
+//! | [`Server`](crate::ErrorKind::Server) | any other status, or an answer that calls itself a failure; the words are in [`server_message`](crate::Error::server_message) |
+//! | [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls) | the server cannot be reached: nothing was done |
+//! | [`MaybeSent`](crate::ErrorKind::MaybeSent) | the connection broke before the answer: what changes something may have been done |
+//! | [`Timeout`](crate::ErrorKind::Timeout) | the time is up: the same |
+//! | [`Protocol`](crate::ErrorKind::Protocol) | the answer cannot be read |
+//! | [`Invalid`](crate::ErrorKind::Invalid) | an id or a name is empty or too long: nothing was sent |
+//! | [`Closed`](crate::ErrorKind::Closed) | the agent was closed, or this process is a fork of the one that made the client |
 
 mod account;
 mod agencies;
@@ -116,7 +130,6 @@ impl Client {
     ///
     /// # Errors
     /// As [`new`](Client::new) and [`PersonalAccessToken::from_env`].
-    #[inline]
     pub fn from_env() -> Result<Self> {
         Self::new(PersonalAccessToken::from_env()?)
     }
@@ -134,7 +147,6 @@ impl Client {
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if name or password are wrong,
     /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute.
-    #[inline]
     pub fn login(username: &str, password: &str) -> Result<Login> {
         Self::builder().login(username, password)
     }
@@ -143,8 +155,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is not 2 to 24 letters, digits, `_` or `-` or the password
-    /// is shorter than 8 characters; else what the server says.
-    #[inline]
+    /// is shorter than 8 characters; else as [every call](crate::rest#errors).
     pub fn register(username: &str, password: &str) -> Result<Login> {
         Self::builder().register(username, password)
     }
@@ -153,7 +164,6 @@ impl Client {
     ///
     /// # Errors
     /// As [`new`](Client::new).
-    #[inline]
     pub fn anonymous() -> Result<Self> {
         Self::builder().anonymous()
     }
@@ -263,7 +273,6 @@ impl Client {
 }
 
 impl fmt::Debug for Client {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let acts_as = match &self.0.credentials {
             Credentials::Anonymous => "nobody",

@@ -48,7 +48,6 @@ impl<'a> Onboarding<'a> {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if the code is unknown or has ended, [`Conflict`](ErrorKind::Conflict) if the
     /// agent is claimed already.
-    #[inline]
     pub fn claim_lookup(self, code: &ClaimCode) -> Result<ClaimableAgent> {
         self.client.get(["agents", "claim", code.expose()])?.one("agent")
     }
@@ -58,7 +57,6 @@ impl<'a> Onboarding<'a> {
     ///
     /// # Errors
     /// As [`claim_lookup`](Self::claim_lookup), and what else the server says.
-    #[inline]
     pub fn claim(self, code: &ClaimCode, email: &str) -> Result<PendingClaim> {
         let body = Fields::default().with("claimCode", code.expose()).with("email", email);
         self.client.post(["agents", "claim"])?.body(&body)?.one("claim")
@@ -98,7 +96,6 @@ macro_rules! home_and_openclaw {
                 self.set("openclawAgentId", id.into())
             }
 
-            #[inline]
             fn set(mut self, key: &str, value: String) -> Self {
                 self.body.set(key, value);
                 self
@@ -132,7 +129,6 @@ impl Bootstrap<'_> {
     /// [`Invalid`](ErrorKind::Invalid) if a name or the password breaks a rule (see
     /// [`Client::register`]; an agent's name has 2 to 24 characters), [`Unauthorized`](ErrorKind::Unauthorized) if the
     /// user exists with another password, [`RateLimited`](ErrorKind::RateLimited) after 10 tries in a minute.
-    #[inline]
     pub fn send(self) -> Result<Bootstrapped> {
         check::username(self.body.text("username").unwrap_or_default())?;
         check::password(self.body.text("password").unwrap_or_default())?;
@@ -166,8 +162,7 @@ impl RegisterAgent<'_> {
     ///
     /// # Errors
     /// [`Invalid`](ErrorKind::Invalid) if the name has not 2 to 24 characters,
-    /// [`RateLimited`](ErrorKind::RateLimited) after 10 tries in a minute; else what the server says.
-    #[inline]
+    /// [`RateLimited`](ErrorKind::RateLimited) after 10 tries in a minute; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;

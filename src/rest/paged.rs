@@ -70,7 +70,7 @@ impl<'a, T> Paged<'a, T> {
     /// Fetches one page.
     ///
     /// # Errors
-    /// What the server says.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<List<T>>
     where
         T: DeserializeOwned,

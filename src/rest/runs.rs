@@ -5,6 +5,18 @@ use crate::error::Result;
 use crate::model::{AgencyId, RunId, RunInfo, RunRecord, Transcript, answer};
 
 /// What agents did, step by step: [`Client::runs`].
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let lobby = client.agencies().lookup("lobby")?;
+/// for run in client.runs().in_agency(&lobby.id).iter().take(10) {
+///     let run = client.runs().get(&run?.id)?;
+///     println!("{}: {} steps", run.info.agent, run.transcript.len());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Runs<'a> {
     pub(super) client: &'a Client,
@@ -12,7 +24,6 @@ pub struct Runs<'a> {
 
 impl<'a> Runs<'a> {
     /// The runs in an agency, as the server orders them.
-    #[inline]
     pub fn in_agency(self, id: &AgencyId) -> Paged<'a, RunInfo> {
         let path = ["agencies", id.as_str(), "runs"];
         Paged::new(self.client, &path, "runs", None, |run: &RunInfo| run.id.to_string())
@@ -22,7 +33,6 @@ impl<'a> Runs<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such run, or not for you.
-    #[inline]
     pub fn get(self, id: &RunId) -> Result<RunRecord> {
         self.client.get(["runs", id.as_str()])?.read(|json| {
             let Transcript { transcript } = answer::one(json, "run")?;

@@ -155,7 +155,6 @@ fn exchange(http: &Http, agent_token: &AgentToken, after_refusal: bool) -> Resul
 }
 
 impl fmt::Debug for AgentSession {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AgentSession").field("username", &self.user().username).finish_non_exhaustive()
     }

@@ -35,8 +35,8 @@ impl<'a> Tokens<'a> {
     /// All your tokens, without the tokens themselves.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) for an agent: only people have such tokens; else as [every
+    /// call](crate::rest#errors).
     pub fn list(self) -> Result<List<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
@@ -45,7 +45,6 @@ impl<'a> Tokens<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if it is not yours or is gone already.
-    #[inline]
     pub fn revoke(self, id: &TokenId) -> Result<()> {
         self.client.delete(["auth", "tokens", id.as_str()])?.done()
     }
@@ -76,9 +75,8 @@ impl CreateToken<'_> {
     /// Makes the token.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters; what the server says
-    /// if there are 10 tokens already.
-    #[inline]
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters; [`Server`](crate::ErrorKind::Server) if
+    /// there are 10 tokens already; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.read(|json| {

@@ -7,6 +7,16 @@ use crate::model::User;
 /// Other users: [`Client::users`]. Names are given without `@`.
 ///
 /// docs.crustocean.chat, page "Users".
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// let bob = client.users().profile("bob")?;
+/// println!("{} is {}", bob.username, bob.display_name);
+/// client.users().follow("bob")?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Users<'a> {
     pub(super) client: &'a Client,
@@ -17,7 +27,6 @@ impl Users<'_> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
-    #[inline]
     pub fn profile(self, username: &str) -> Result<User> {
         self.client.get(["users", username])?.one("user")
     }
@@ -25,8 +34,7 @@ impl Users<'_> {
     /// Follows a user.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [every call](crate::rest#errors).
     pub fn follow(self, username: &str) -> Result<()> {
         self.client.post(["users", username, "follow"])?.done()
     }
@@ -34,8 +42,7 @@ impl Users<'_> {
     /// No longer follows a user.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [every call](crate::rest#errors).
     pub fn unfollow(self, username: &str) -> Result<()> {
         self.client.delete(["users", username, "follow"])?.done()
     }

@@ -10,6 +10,15 @@ use crate::model::{AgencyId, Payment, RegisteredWallet, WalletInfo};
 ///
 /// docs.crustocean.chat, pages "Wallet info" and "Report a payment". What others are paid at:
 /// [`Explore::wallet`](crate::rest::Explore::wallet).
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
+/// client.wallet().register("0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913")?;
+/// println!("{:?}", client.wallet().info()?);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Wallet<'a> {
     pub(super) client: &'a Client,
@@ -19,8 +28,7 @@ impl<'a> Wallet<'a> {
     /// The address, and what is on it.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     #[doc(alias = "getWalletInfo")]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
@@ -29,8 +37,7 @@ impl<'a> Wallet<'a> {
     /// Makes this address yours.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; else what the server says.
-    #[inline]
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; else as [every call](crate::rest#errors).
     #[doc(alias = "registerWallet")]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
@@ -41,8 +48,7 @@ impl<'a> Wallet<'a> {
     /// Forgets your address.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     pub fn unregister(self) -> Result<()> {
         self.client.delete(["wallet", "register"])?.done()
     }
@@ -90,7 +96,6 @@ impl ReportPayment<'_> {
     /// [`Invalid`](crate::ErrorKind::Invalid) if the hash is not `0x` and 64 hexadecimal digits, the receiver neither
     /// `@username` nor an address, or the amount no decimal number. [`Forbidden`](crate::ErrorKind::Forbidden) if an
     /// agent went over its limit; the transfer itself has happened all the same.
-    #[inline]
     pub fn send(self) -> Result<Payment> {
         let text = |key| self.body.text(key).unwrap_or_default();
         check::transaction(text("txHash"))?;

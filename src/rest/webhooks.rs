@@ -32,8 +32,7 @@ impl Client {
     /// The events that webhook subscriptions can be about, as this server has them.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// As [every call](crate::rest#errors).
     #[doc(alias = "listWebhookEventTypes")]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
@@ -44,8 +43,8 @@ impl<'a> Webhooks<'a> {
     /// All of them.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     #[doc(alias = "listWebhookSubscriptions")]
     pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
@@ -65,7 +64,6 @@ impl<'a> Webhooks<'a> {
     }
 
     /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
-    #[inline]
     #[doc(alias = "updateWebhookSubscription")]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
         UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
@@ -74,8 +72,9 @@ impl<'a> Webhooks<'a> {
     /// Ends a subscription.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; else as [every
+    /// call](crate::rest#errors).
     #[doc(alias = "deleteWebhookSubscription")]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
         self.client.delete(["webhook-subscriptions", self.agency.as_str(), id.as_str()])?.done()
@@ -122,7 +121,6 @@ macro_rules! subscription_fields {
 
             /// Whether anything is sent.
             #[doc = $unset]
-            #[inline]
             pub fn enabled(mut self, enabled: bool) -> Self {
                 self.body.set("enabled", enabled);
                 self
@@ -133,7 +131,7 @@ macro_rules! subscription_fields {
 
 subscription_fields!(
     CreateSubscription,
-    "Defaults to what the server says: no secret, no description, enabled."
+    "Defaults to the server's choice: no secret, no description, enabled."
 );
 subscription_fields!(UpdateSubscription, "Stays as it is if not set.");
 
@@ -141,8 +139,8 @@ impl CreateSubscription<'_> {
     /// Makes the subscription.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
@@ -166,8 +164,9 @@ impl UpdateSubscription<'_> {
     /// Makes the change and returns the subscription as it is now.
     ///
     /// # Errors
-    /// What the server says.
-    #[inline]
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; else as [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.patch(["webhook-subscriptions", agency.as_str(), self.id.as_str()])?;

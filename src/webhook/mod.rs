@@ -1,12 +1,20 @@
 //! The receiving side: what the platform posts to webhooks of ours, whether it is genuine, and what to answer.
 //!
-//! No HTTP server comes along: whatever serves the URL hands the body over as it came.
-//! All of it is `#[inline]`: compiled in programs that receive something, and in no other.
+//! A [`Receiver`] has a handler for each webhook; a small HTTP server comes along, and any other may hand requests over.
+//! Who only wants to read and answer a body uses [`HookCall`], [`WebhookDelivery`] and [`PromptRequest`] by themselves.
 
+mod deliveries;
+mod receiver;
 mod reply;
+#[cfg(feature = "receiver")]
+mod server;
 mod signature;
 
+pub use deliveries::{Arrival, Deliveries};
+pub use receiver::{Answer, IntoOutcome, Receiver};
 pub use reply::{HookReply, PromptReply, SignedReply};
+#[cfg(feature = "receiver")]
+pub use server::Server;
 pub use signature::SIGNATURE_HEADER;
 
 #[doc(inline)]

@@ -71,6 +71,12 @@ impl HookReply {
     }
 }
 
+impl<T: Into<Outgoing>> From<T> for HookReply {
+    fn from(message: T) -> Self {
+        HookReply::new(message)
+    }
+}
+
 /// The body, for frameworks that serialise it themselves.
 impl Serialize for HookReply {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -109,6 +115,12 @@ impl PromptReply {
     pub fn sign(&self, token: &AgentToken) -> SignedReply {
         let body = self.0.to_json();
         SignedReply { signature: token.sign(body.as_bytes()), body }
+    }
+}
+
+impl<T: Into<Outgoing>> From<T> for PromptReply {
+    fn from(message: T) -> Self {
+        PromptReply::new(message)
     }
 }
 

@@ -32,7 +32,7 @@ impl WebhookSecret {
     /// anybody could sign with that.
     #[inline]
     pub fn verify(&self, body: &[u8], signature: &str) -> Result<()> {
-        if self.expose().is_empty() {
+        if self.expose().trim().is_empty() {
             return Err(Error::config("the secret of this webhook is empty: anybody could sign with it"));
         }
         let expected = hmac_sha256(self.expose().as_bytes(), body);

@@ -14,3 +14,4 @@ mod common;
 mod acceptance_bots;
 mod examples;
 mod examples_agent;
+mod webhooks;

@@ -287,11 +287,21 @@ fn table() -> Vec<(String, Vec<String>)> {
         let methods = if methods.starts_with("none: ") {
             Vec::new()
         } else {
-            methods.split("`, `").map(|method| method.trim_matches('`').to_owned()).collect()
+            methods.split("), [").map(linked).collect()
         };
         (endpoint.to_owned(), methods)
     })
     .collect()
+}
+
+/// The method out of a link to its documentation, which has to lead there.
+fn linked(link: &str) -> String {
+    let (method, target) = link.trim_start_matches('[').split_once("`](").unwrap();
+    let method = method.trim_matches('`');
+    let name = target.trim_end_matches(')').rsplit("::").next().unwrap();
+    let called = method.rsplit_once('(').unwrap().0.rsplit(['.', ':']).next().unwrap();
+    assert_eq!(name, called, "{link}");
+    method.to_owned()
 }
 
 #[test]

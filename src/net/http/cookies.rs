@@ -97,7 +97,6 @@ impl Jar {
 
 /// The names only: a value can be as good as a password.
 impl fmt::Debug for Jar {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|cookie| &cookie.name)).finish()
     }

@@ -1,12 +1,12 @@
 //! From what went wrong to an [`Error`] that says what to do.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
-use super::Method;
 use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
+use super::request::{Label, Method};
 use crate::complaint;
 use crate::error::{Error, ErrorKind};
 use crate::net::url;
@@ -15,8 +15,6 @@ use crate::net::url;
 const MAX_MESSAGE: usize = 1000;
 const MAX_SNIPPET: usize = 200;
 const MAX_REQUEST_ID: usize = 100;
-/// A path segment longer than a UUID is a secret, as in the link that claims an agent: not shown.
-const MAX_SEGMENT: usize = 36;
 
 /// A failed attempt.
 #[derive(Debug)]
@@ -35,34 +33,6 @@ pub(super) enum Why {
     Status(u16),
     /// Trying again would end the same way, or the time is up.
     Final,
-}
-
-/// How errors and log lines call the request: method and path, never the query.
-pub(crate) struct Label(String);
-
-impl Label {
-    pub(crate) fn new(method: Method, path: &str) -> Self {
-        let path = path.split(['?', '#']).next().unwrap_or_default();
-        let mut text = format!("{} ", method.name());
-        for (index, segment) in path.split('/').enumerate() {
-            if index > 0 {
-                text.push('/');
-            }
-            text.push_str(if is_secret(segment) { "…" } else { segment });
-        }
-        Label(text)
-    }
-}
-
-/// Of a path.
-pub(super) fn is_secret(segment: &str) -> bool {
-    segment.len() > MAX_SEGMENT
-}
-
-impl fmt::Display for Label {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
 }
 
 pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
@@ -257,14 +227,5 @@ mod tests {
             server_message(b"no sk_abc", &|text| text.replace("sk_abc", "…")).as_deref(),
             Some("no …")
         );
-    }
-
-    #[test]
-    fn a_label_hides_secrets_in_the_path() {
-        let code = "cru_claim_00112233445566778899aabbccddeeff0011223344556677";
-        let label = Label::new(Method::Get, &format!("/api/agents/claim/{code}?x=1")).to_string();
-        assert_eq!(label, "GET /api/agents/claim/…");
-        let id = "123e4567-e89b-12d3-a456-426614174000";
-        assert_eq!(Label::new(Method::Get, &format!("/api/a/{id}")).to_string(), format!("GET /api/a/{id}"));
     }
 }

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::Method;
 use super::failure::{Failure, Why};
+use super::request::Method;
 
 /// Before the first repetition. Each further pause is three times as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);

@@ -3,7 +3,10 @@ use std::net::TcpListener;
 use std::sync::mpsc::Receiver;
 use std::thread;
 
+use std::borrow::Cow;
+
 use super::answer::MAX_BODY;
+use super::request::MAX_URL;
 use super::*;
 use crate::error::ErrorKind;
 use crate::net::testing::{PATIENCE, Step, closed_port, config, ok, reply, scripted};

@@ -10,8 +10,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::Proxy;
 use super::bypass::Bypass;
+use super::server::Proxy;
 use crate::error::Result;
 use crate::net::url::ApiUrl;
 
@@ -63,7 +63,6 @@ impl Environment {
 }
 
 impl fmt::Debug for Environment {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |setting: &Option<Setting>| setting.as_ref().map(|setting| setting.variable);
         f.debug_struct("Environment")

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use zeroize::Zeroizing;
 
-use super::{Credentials, lost};
+use super::credentials::Credentials;
+use super::lost::lost;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
 use crate::net::tls::Stream;

@@ -7,10 +7,12 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 
+use self::beneath::Beneath;
 use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::net::settings::{Tls, TlsSettings};
 
+mod beneath;
 #[cfg(feature = "tls-native")]
 mod native;
 #[cfg(not(all(feature = "tls-rustls", feature = "tls-native")))]
@@ -58,9 +60,7 @@ impl TlsConnector {
     /// `Config`, naming the features, when `https` cannot be spoken at all.
     pub(crate) fn require(&self) -> Result<()> {
         match self {
-            TlsConnector::Absent => Err(Error::config(
-                "https needs TLS: turn on the feature `tls-rustls` (the default) or `tls-native` of crustocean",
-            )),
+            TlsConnector::Absent => Err(no_library()),
             _ => Ok(()),
         }
     }
@@ -68,17 +68,20 @@ impl TlsConnector {
     /// The handshake, under the deadline of the wire, which must be in direct mode. The stream beneath may itself be
     /// one with TLS: a tunnel through an https proxy.
     pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Stream> {
-        self.require()?;
+        let beneath: Box<dyn Beneath> = match beneath {
+            Stream::Plain(wire) => Box::new(wire),
+            Stream::Rustls(session) => Box::new(session),
+            Stream::Native(session) => Box::new(session),
+        };
         match self {
             TlsConnector::Rustls(connector) => connector.connect(host, beneath).map(Stream::Rustls),
             TlsConnector::Native(connector) => connector.connect(host, beneath).map(Stream::Native),
-            TlsConnector::Absent => Ok(beneath),
+            TlsConnector::Absent => Err(no_library()),
         }
     }
 }
 
 impl fmt::Debug for TlsConnector {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TlsConnector::Rustls(_) => "TlsConnector(rustls)",
@@ -86,6 +89,12 @@ impl fmt::Debug for TlsConnector {
             TlsConnector::Absent => "TlsConnector(none)",
         })
     }
+}
+
+fn no_library() -> Error {
+    Error::config(
+        "https needs TLS: turn on the feature `tls-rustls` (the default) or `tls-native` of crustocean",
+    )
 }
 
 fn missing(asked: &str, feature: &str) -> Error {

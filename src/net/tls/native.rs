@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsStream};
 
-use super::Stream;
+use super::beneath::Beneath;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
@@ -41,7 +41,7 @@ impl Connector {
         })
     }
 
-    pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Session> {
+    pub(crate) fn connect(&self, host: &str, beneath: Box<dyn Beneath>) -> Result<Session> {
         match self.connector.connect(host, beneath) {
             Ok(stream) if self.checks && !names_a_host(&stream) => {
                 let why = "it has a common name only, and no subject alternative name";
@@ -59,7 +59,7 @@ impl Connector {
 /// back on the common name, which has had no meaning for that since RFC 6125, and rustls does not.
 ///
 /// What cannot be read was good enough for the library.
-fn names_a_host(stream: &TlsStream<Stream>) -> bool {
+fn names_a_host(stream: &TlsStream<Box<dyn Beneath>>) -> bool {
     match stream.peer_certificate() {
         Ok(Some(certificate)) => certificate.to_der().map_or(true, |der| has_host_name(&der)),
         _ => true,
@@ -206,18 +206,18 @@ fn is_about_our_certificate(text: &str) -> bool {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<TlsStream<Stream>>);
+pub(crate) struct Session(Box<TlsStream<Box<dyn Beneath>>>);
 
-impl Session {
-    pub(crate) fn wire(&self) -> &Wire {
+impl Beneath for Session {
+    fn wire(&self) -> &Wire {
         self.0.get_ref().wire()
     }
 
-    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
+    fn wire_mut(&mut self) -> &mut Wire {
         self.0.get_mut().wire_mut()
     }
 
-    pub(crate) fn has_decrypted(&mut self) -> bool {
+    fn has_decrypted(&mut self) -> bool {
         self.0.buffered_read_size().is_ok_and(|count| count > 0) || self.0.get_mut().has_decrypted()
     }
 }

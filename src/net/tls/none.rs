@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 
-use super::Stream;
+use super::beneath::Beneath;
 use crate::error::{Error, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
@@ -16,7 +16,7 @@ impl Connector {
         Err(Error::config("this TLS library is not compiled in"))
     }
 
-    pub(crate) fn connect(&self, _host: &str, _beneath: Stream) -> Result<Session> {
+    pub(crate) fn connect(&self, _host: &str, _beneath: Box<dyn Beneath>) -> Result<Session> {
         match self.0 {}
     }
 }
@@ -24,16 +24,16 @@ impl Connector {
 #[derive(Debug)]
 pub(crate) struct Session(Infallible);
 
-impl Session {
-    pub(crate) fn wire(&self) -> &Wire {
+impl Beneath for Session {
+    fn wire(&self) -> &Wire {
         match self.0 {}
     }
 
-    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
+    fn wire_mut(&mut self) -> &mut Wire {
         match self.0 {}
     }
 
-    pub(crate) fn has_decrypted(&mut self) -> bool {
+    fn has_decrypted(&mut self) -> bool {
         match self.0 {}
     }
 }

@@ -12,7 +12,7 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
-use super::Stream;
+use super::beneath::Beneath;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
@@ -50,7 +50,7 @@ impl Connector {
         Ok(Connector(Arc::new(client)))
     }
 
-    pub(crate) fn connect(&self, host: &str, mut beneath: Stream) -> Result<Session> {
+    pub(crate) fn connect(&self, host: &str, mut beneath: Box<dyn Beneath>) -> Result<Session> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::config(format!("{host} is not a name a certificate can be issued for")))?;
         let mut connection = ClientConnection::new(self.0.clone(), name).map_err(|error| {
@@ -182,18 +182,18 @@ fn refusal(error: &CertificateError) -> Refusal {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<StreamOwned<ClientConnection, Stream>>);
+pub(crate) struct Session(Box<StreamOwned<ClientConnection, Box<dyn Beneath>>>);
 
-impl Session {
-    pub(crate) fn wire(&self) -> &Wire {
+impl Beneath for Session {
+    fn wire(&self) -> &Wire {
         self.0.sock.wire()
     }
 
-    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
+    fn wire_mut(&mut self) -> &mut Wire {
         self.0.sock.wire_mut()
     }
 
-    pub(crate) fn has_decrypted(&mut self) -> bool {
+    fn has_decrypted(&mut self) -> bool {
         self.0.conn.process_new_packets().is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
             || self.0.sock.has_decrypted()
     }

@@ -1,0 +1,18 @@
+//! A connection to a proxy that did not hold.
+
+use std::io;
+
+use crate::error::{Error, ErrorKind};
+use crate::net::endpoint::Endpoint;
+
+/// The connection to the proxy failed in this step.
+pub(super) fn lost(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
+    let (kind, text) = match error.kind() {
+        io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),
+        io::ErrorKind::UnexpectedEof => {
+            (ErrorKind::Connect, format!("it closed the connection during {step} {target}"))
+        }
+        _ => (ErrorKind::Connect, format!("the connection to it broke during {step} {target}: {error}")),
+    };
+    Error::new(kind, text).with_source(error)
+}

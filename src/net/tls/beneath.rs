@@ -1,0 +1,30 @@
+//! What TLS runs over.
+
+use std::fmt;
+use std::io::{Read, Write};
+
+use crate::net::wire::Wire;
+
+/// A wire, or TLS over one: a tunnel through an https proxy.
+pub(crate) trait Beneath: Read + Write + Send + Sync + fmt::Debug {
+    fn wire(&self) -> &Wire;
+
+    fn wire_mut(&mut self) -> &mut Wire;
+
+    /// Whether decrypted bytes wait that no event on the socket will announce.
+    fn has_decrypted(&mut self) -> bool;
+}
+
+impl Beneath for Wire {
+    fn wire(&self) -> &Wire {
+        self
+    }
+
+    fn wire_mut(&mut self) -> &mut Wire {
+        self
+    }
+
+    fn has_decrypted(&mut self) -> bool {
+        false
+    }
+}

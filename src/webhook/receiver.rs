@@ -1,0 +1,415 @@
+//! What is to be done with what is posted, whatever HTTP server it comes through.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::deliveries::Begun;
+use super::{Deliveries, HookReply, PromptReply, SIGNATURE_HEADER};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{HookCall, PromptRequest, WebhookDelivery};
+use crate::token::{AgentToken, WebhookSecret};
+
+const DEFAULT_MAX_BODY: usize = 1 << 20;
+const DEFAULT_TIME: Duration = Duration::from_secs(10);
+const DEFAULT_CONNECTIONS: usize = 64;
+
+/// Receives what the platform posts to webhooks: commands, deliveries of events, and prompts for agents.
+///
+/// Handlers are registered by path. [`handle`](Receiver::handle) takes a request from any HTTP server, checks its method,
+/// size, signature and age, calls the handler and returns the answer. [`serve`](Receiver::serve) brings a small server
+/// along. Cloning is cheap; clones share what they have seen.
+///
+/// ```
+/// use crustocean::webhook::{HookReply, Receiver};
+///
+/// let receiver = Receiver::new()
+///     .command("/hook", "roll", |call| HookReply::new(format!("{} rolled 4", call.sender.username)));
+///
+/// let body = br#"{"agencyId":"ag-1","command":"roll","sender":{"username":"bob"}}"#;
+/// let answer = receiver.handle("POST", "/hook", [("content-type", "application/json")], body);
+/// assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"content":"bob rolled 4"}"#));
+/// ```
+///
+/// With `axum` it is one function:
+///
+/// ```text
+/// async fn receive(State(receiver): State<Receiver>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+///     // Handlers may block.
+///     let answer = spawn_blocking(move || receiver.handle(method.as_str(), uri.path(), &headers, &body)).await.unwrap();
+///     let mut response = Response::builder().status(answer.status);
+///     for (name, value) in answer.headers {
+///         response = response.header(name, value);
+///     }
+///     response.body(answer.body.into()).unwrap()
+/// }
+/// let app = Router::new().fallback(receive).with_state(receiver);
+/// ```
+#[derive(Clone)]
+pub struct Receiver {
+    routes: Vec<Route>,
+    deliveries: Arc<Deliveries>,
+    max_body: usize,
+    pub(super) limits: Limits,
+}
+
+/// Those of the server that comes along.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) time: Duration,
+    pub(super) connections: usize,
+}
+
+#[derive(Clone)]
+struct Route {
+    path: String,
+    kind: Kind,
+}
+
+type Handler<T, R> = Arc<dyn Fn(T) -> R + Send + Sync>;
+
+#[derive(Clone)]
+enum Kind {
+    Command { name: Option<String>, handler: Handler<HookCall, HookReply> },
+    Deliveries { secret: Option<WebhookSecret>, handler: Handler<WebhookDelivery, Result<(), String>> },
+    Prompts { secret: Option<WebhookSecret>, token: AgentToken, handler: Handler<PromptRequest, PromptReply> },
+}
+
+/// What to answer to a request: [`Receiver::handle`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers, without those about the connection and the length.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body. Send it unchanged: it may be signed.
+    pub body: String,
+}
+
+impl Answer {
+    pub(super) fn empty(status: u16) -> Self {
+        Answer { status, headers: Vec::new(), body: String::new() }
+    }
+
+    fn json(status: u16, body: String) -> Self {
+        Answer { status, headers: vec![("Content-Type", "application/json".to_owned())], body }
+    }
+
+    pub(super) fn error(status: u16, reason: &str) -> Self {
+        Answer::json(status, HookReply::error(reason).to_json())
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        let limits = Limits { time: DEFAULT_TIME, connections: DEFAULT_CONNECTIONS };
+        Receiver { routes: Vec::new(), deliveries: Arc::default(), max_body: DEFAULT_MAX_BODY, limits }
+    }
+}
+
+impl Receiver {
+    /// Nothing is registered yet: every request is answered with 404.
+    pub fn new() -> Self {
+        Receiver::default()
+    }
+
+    /// Answers one slash command, by its name without `/`. Several commands may share a path, as they do in a hook.
+    ///
+    /// Commands carry no signature that is documented: keep the URL to yourself. The platform waits for 15 s.
+    #[must_use]
+    pub fn command<R: Into<HookReply>>(
+        self,
+        path: impl Into<String>,
+        name: &str,
+        handler: impl Fn(HookCall) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let name = Some(name.strip_prefix('/').unwrap_or(name).to_lowercase());
+        let handler: Handler<_, _> = Arc::new(move |call| handler(call).into());
+        self.route(path.into(), Kind::Command { name, handler })
+    }
+
+    /// Answers every slash command of a path that has no handler of its own.
+    #[must_use]
+    pub fn commands<R: Into<HookReply>>(
+        self,
+        path: impl Into<String>,
+        handler: impl Fn(HookCall) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let handler: Handler<_, _> = Arc::new(move |call| handler(call).into());
+        self.route(path.into(), Kind::Command { name: None, handler })
+    }
+
+    /// Handles the deliveries of a webhook subscription. Each is handled once: one that comes again is answered and
+    /// passed over, and one that is too old or carries no right signature is refused. `None` for the secret takes what
+    /// anybody posts.
+    ///
+    /// When the handler fails, the answer is 500 and the delivery counts as new when the platform sends it again. Return
+    /// nothing, or a `Result`; its error is logged, not sent.
+    #[must_use]
+    pub fn deliveries<R: IntoOutcome>(
+        self,
+        path: impl Into<String>,
+        secret: impl Into<Option<WebhookSecret>>,
+        handler: impl Fn(WebhookDelivery) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let handler: Handler<_, _> = Arc::new(move |delivery| handler(delivery).into_outcome());
+        self.route(path.into(), Kind::Deliveries { secret: secret.into(), handler })
+    }
+
+    /// Answers the prompts of an agent's response webhook. The answer is signed with the agent's token. `None` for the
+    /// secret (`response_webhook_secret`) takes what anybody posts.
+    ///
+    /// A prompt carries no time that is documented, so one that comes again is answered again.
+    #[must_use]
+    pub fn prompts<R: Into<PromptReply>>(
+        self,
+        path: impl Into<String>,
+        secret: impl Into<Option<WebhookSecret>>,
+        token: AgentToken,
+        handler: impl Fn(PromptRequest) -> R + Send + Sync + 'static,
+    ) -> Self {
+        let handler: Handler<_, _> = Arc::new(move |prompt| handler(prompt).into());
+        self.route(path.into(), Kind::Prompts { secret: secret.into(), token, handler })
+    }
+
+    /// How long deliveries are remembered, and how many. Defaults to [`Deliveries::new`].
+    #[must_use]
+    pub fn remember(mut self, deliveries: Deliveries) -> Self {
+        self.deliveries = Arc::new(deliveries);
+        self
+    }
+
+    /// How large a body may be, in bytes. Defaults to 1 MiB.
+    #[must_use]
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How long a request may take to arrive, and its answer to be taken, when [`serve`](Receiver::serve) serves it.
+    /// Defaults to 10 s.
+    #[must_use]
+    pub fn time_limit(mut self, time: Duration) -> Self {
+        self.limits.time = time;
+        self
+    }
+
+    /// How many requests [`serve`](Receiver::serve) handles at once. Defaults to 64.
+    #[must_use]
+    pub fn max_connections(mut self, count: usize) -> Self {
+        self.limits.connections = count.max(1);
+        self
+    }
+
+    #[cfg(feature = "receiver")]
+    pub(super) fn body_limit(&self) -> usize {
+        self.max_body
+    }
+
+    fn route(mut self, path: String, kind: Kind) -> Self {
+        self.routes.push(Route { path, kind });
+        self
+    }
+
+    /// Answers one request. The body has to be handed over as it came, byte by byte, before any JSON is read; `path` may
+    /// have a query. Blocks until the handler is done; a handler that panics is answered with 500.
+    ///
+    /// ```
+    /// use crustocean::webhook::{Receiver, SIGNATURE_HEADER, WebhookSecret};
+    ///
+    /// # fn main() -> crustocean::Result<()> {
+    /// let secret: WebhookSecret = "only we know".parse()?;
+    /// let receiver = Receiver::new().deliveries("/events", secret.clone(), |delivery| println!("{}", delivery.event));
+    /// let body = br#"{"event":"member.left","agencyId":"ag-1"}"#;
+    /// let headers = [(SIGNATURE_HEADER, secret.sign(body))];
+    /// assert_eq!(receiver.handle("POST", "/events", headers.clone(), body).status, 204);
+    /// assert_eq!(receiver.handle("POST", "/events", headers, b"{}").status, 401);
+    /// # Ok(()) }
+    /// ```
+    pub fn handle<N: AsRef<str>, V: AsRef<[u8]>>(
+        &self,
+        method: &str,
+        path: &str,
+        headers: impl IntoIterator<Item = (N, V)>,
+        body: &[u8],
+    ) -> Answer {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let at_path: Vec<&Kind> = self
+            .routes
+            .iter()
+            .filter(|route| is_same_path(&route.path, path))
+            .map(|route| &route.kind)
+            .collect();
+        if at_path.is_empty() {
+            return Answer::error(404, "there is no webhook at this path");
+        }
+        if !method.eq_ignore_ascii_case("POST") {
+            return Answer::error(405, "webhooks are called by POST").with("Allow", "POST");
+        }
+        if body.len() > self.max_body {
+            return Answer::error(413, "the body is too large");
+        }
+        let signature = headers.into_iter().find_map(|(name, value)| {
+            let is_it = name.as_ref().trim().eq_ignore_ascii_case(SIGNATURE_HEADER);
+            is_it.then(|| String::from_utf8_lossy(value.as_ref()).into_owned())
+        });
+        let signature = signature.unwrap_or_default();
+        let answer = catch_unwind(AssertUnwindSafe(|| self.answer(path, &at_path, &signature, body)));
+        answer.unwrap_or_else(|_| {
+            log::error!("the handler of the webhook {path} panicked");
+            Answer::error(500, "internal error")
+        })
+    }
+
+    fn answer(&self, path: &str, at_path: &[&Kind], signature: &str, body: &[u8]) -> Answer {
+        // Deliveries and prompts have their paths to themselves; the first one counts.
+        for kind in at_path {
+            match kind {
+                Kind::Deliveries { secret, handler } => {
+                    return self.deliver(path, secret.as_ref(), signature, body, handler);
+                }
+                Kind::Prompts { secret, token, handler } => {
+                    if let Err(error) = verify(secret.as_ref(), body, signature) {
+                        return refused(path, &error);
+                    }
+                    return match PromptRequest::from_json(body) {
+                        Ok(prompt) => {
+                            let reply = handler(prompt).sign(token);
+                            Answer::json(200, reply.body).with(SIGNATURE_HEADER, reply.signature)
+                        }
+                        Err(error) => refused(path, &error),
+                    };
+                }
+                Kind::Command { .. } => {}
+            }
+        }
+        let call = match HookCall::from_json(body) {
+            Ok(call) => call,
+            Err(error) => return refused(path, &error),
+        };
+        let own =
+            at_path.iter().find(|kind| kind.answers(|name| name == Some(&*call.command.to_lowercase())));
+        let own = own.or_else(|| at_path.iter().find(|kind| kind.answers(|name| name.is_none())));
+        let reply = match own {
+            Some(Kind::Command { handler, .. }) => handler(call),
+            _ => HookReply::error(format!("there is no command /{} here", call.command)),
+        };
+        Answer::json(reply.status(), reply.to_json())
+    }
+
+    fn deliver(
+        &self,
+        path: &str,
+        secret: Option<&WebhookSecret>,
+        signature: &str,
+        body: &[u8],
+        handler: &Handler<WebhookDelivery, Result<(), String>>,
+    ) -> Answer {
+        let delivery = verify(secret, body, signature).and_then(|()| WebhookDelivery::from_json(body));
+        let delivery = match delivery {
+            Ok(delivery) => delivery,
+            Err(error) => return refused(path, &error),
+        };
+        let parts = [path.as_bytes(), body];
+        match self.deliveries.begin(&parts, delivery.timestamp.as_ref(), SystemTime::now()) {
+            Begun::New => {}
+            Begun::Again => return Answer::empty(204),
+            // It may fail yet: then the platform has to send it again.
+            Begun::Pending => return Answer::error(503, "it is being handled").with("Retry-After", "5"),
+            Begun::Stale => {
+                log::warn!(
+                    "a delivery to {path} is too old, or from the future: is this machine's clock right?"
+                );
+                return Answer::error(400, "the delivery is too old, or from the future");
+            }
+        }
+        // Also when the handler panics.
+        let mut unhandled = Unhandled { deliveries: &self.deliveries, parts, done: false };
+        match handler(delivery) {
+            Ok(()) => {
+                unhandled.done = true;
+                self.deliveries.finish(&parts);
+                Answer::empty(204)
+            }
+            Err(why) => {
+                log::warn!("a delivery to {path} was not handled: {why}");
+                Answer::error(500, "the delivery could not be handled")
+            }
+        }
+    }
+}
+
+/// Forgets a delivery that was not handled.
+struct Unhandled<'a> {
+    deliveries: &'a Deliveries,
+    parts: [&'a [u8]; 2],
+    done: bool,
+}
+
+impl Drop for Unhandled<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.deliveries.forget_parts(&self.parts);
+        }
+    }
+}
+
+impl Kind {
+    fn answers(&self, wanted: impl Fn(Option<&str>) -> bool) -> bool {
+        matches!(self, Kind::Command { name, .. } if wanted(name.as_deref()))
+    }
+}
+
+/// What the handler of a delivery may return: nothing, or a `Result`.
+pub trait IntoOutcome {
+    #[doc(hidden)]
+    fn into_outcome(self) -> Result<(), String>;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl<T, E: fmt::Display> IntoOutcome for std::result::Result<T, E> {
+    fn into_outcome(self) -> Result<(), String> {
+        self.map(drop).map_err(|error| error.to_string())
+    }
+}
+
+fn is_same_path(one: &str, other: &str) -> bool {
+    one.trim_end_matches('/') == other.trim_end_matches('/')
+}
+
+fn verify(secret: Option<&WebhookSecret>, body: &[u8], signature: &str) -> Result<()> {
+    secret.map_or(Ok(()), |secret| secret.verify(body, signature))
+}
+
+fn refused(path: &str, error: &Error) -> Answer {
+    log::debug!("a request to the webhook {path} is refused: {error}");
+    match error.kind() {
+        ErrorKind::Unauthorized => Answer::error(401, "the signature is missing or wrong"),
+        ErrorKind::Config => {
+            log::error!("the webhook {path} cannot be served: {error}");
+            Answer::error(500, "internal error")
+        }
+        // It repeats nothing of what was posted.
+        _ => Answer::error(400, &error.to_string()),
+    }
+}
+
+/// Paths only: secrets and handlers have nothing to show.
+impl fmt::Debug for Receiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths: Vec<&str> = self.routes.iter().map(|route| route.path.as_str()).collect();
+        f.debug_struct("Receiver").field("paths", &paths).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,472 @@
+//! A small HTTP server for a [`Receiver`]: one request a connection, each on a thread of its own.
+//!
+//! It is ours because webhooks are open to everybody, and the blocking servers there are (tiny_http) read a head without
+//! end, wait for one for ever and take any number of connections. The heads are taken apart by httparse.
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{Answer, Receiver};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The request line and the headers.
+const MAX_HEAD: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
+/// The platform itself waits no longer for an answer.
+const GRACE: Duration = Duration::from_secs(15);
+/// What is read and thrown away of a request that was refused, so that its sender gets the answer.
+const LEFTOVER: u64 = 64 << 10;
+
+impl Receiver {
+    /// Serves the webhooks by HTTP on this address, in the background: [`Server::wait`] blocks until it is stopped. Port 0
+    /// takes a free one. Put a proxy with TLS in front; the platform calls `https` URLs.
+    ///
+    /// A request's head has at most 16 KiB, its body [`max_body`](Receiver::max_body), and it has to arrive within
+    /// [`time_limit`](Receiver::time_limit). [`max_connections`](Receiver::max_connections) requests are handled at once, each
+    /// on a thread of its own; more are answered with 503.
+    ///
+    /// ```no_run
+    /// use crustocean::webhook::Receiver;
+    ///
+    /// fn main() -> crustocean::Result<()> {
+    ///     let receiver = Receiver::new().command("/hook", "ping", |_| "pong");
+    ///     let server = receiver.serve("127.0.0.1:8080")?;
+    ///     println!("listening on {}", server.address());
+    ///     server.wait();
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) if the address is none, or is taken.
+    pub fn serve(self, address: impl ToSocketAddrs) -> Result<Server> {
+        let unusable = |error: io::Error| {
+            Error::config(format!("webhooks cannot be received on this address: {error}")).with_source(error)
+        };
+        let listener = TcpListener::bind(address).map_err(unusable)?;
+        let address = listener.local_addr().map_err(unusable)?;
+        let shared = Arc::new(Shared { receiver: self, state: Mutex::default(), changed: Condvar::new() });
+        let accept = thread::Builder::new().name("crustocean-webhooks".to_owned()).spawn({
+            let shared = Arc::clone(&shared);
+            move || accept(&listener, &shared)
+        });
+        let accept = accept.map_err(unusable)?;
+        Ok(Server { address, shared, accept: Mutex::new(Some(accept)) })
+    }
+}
+
+/// Receives webhooks until it is stopped or dropped: [`Receiver::serve`].
+///
+/// All methods take `&self`: share it in an `Arc` to stop it from another thread.
+#[derive(Debug)]
+#[must_use = "it stops when it is dropped"]
+pub struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accept: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Blocks until the server is stopped.
+    pub fn wait(&self) {
+        let state = self.shared.state();
+        drop(
+            self.shared
+                .changed
+                .wait_while(state, |state| !state.stopped)
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+
+    /// Takes no more requests and waits for those that are being handled, up to 15 s. Stopping it again does nothing.
+    ///
+    /// # Errors
+    /// [`Timeout`](ErrorKind::Timeout) if some are still being handled then: their answers are lost when the program ends.
+    pub fn stop(&self) -> Result<()> {
+        self.end(GRACE)
+    }
+
+    fn end(&self, grace: Duration) -> Result<()> {
+        {
+            let mut state = self.shared.state();
+            state.stopped = true;
+            self.shared.changed.notify_all();
+            // Those that have not said yet what they want.
+            for stream in state.reading.values() {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        let accept = self.accept.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(accept) = accept {
+            // Wakes it. Where that is not possible, it ends with the next connection.
+            if TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1)).is_ok() {
+                let _ = accept.join();
+            }
+        }
+        let state = self.shared.state();
+        let waited = self.shared.changed.wait_timeout_while(state, grace, |state| state.connections > 0);
+        let left = waited.unwrap_or_else(PoisonError::into_inner).0.connections;
+        match left {
+            0 => Ok(()),
+            left => Err(Error::new(ErrorKind::Timeout, format!("{left} webhooks are still being handled"))),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.end(GRACE) {
+            log::warn!("{error}");
+        }
+    }
+}
+
+/// `0.0.0.0` is no address to connect to, on some systems.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+#[derive(Debug)]
+struct Shared {
+    receiver: Receiver,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopped: bool,
+    connections: usize,
+    /// Connections whose request is not here yet.
+    reading: HashMap<usize, TcpStream>,
+    next: usize,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    loop {
+        let accepted = listener.accept();
+        if shared.state().stopped {
+            return;
+        }
+        match accepted {
+            Ok((stream, _)) => admit(stream, shared),
+            // Of that one connection; or there are no descriptors left for now.
+            Err(error) => {
+                log::debug!("a webhook's connection cannot be accepted: {error}");
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
+
+/// Gives a connection its thread, or sends it away.
+fn admit(stream: TcpStream, shared: &Arc<Shared>) {
+    let number = {
+        let mut state = shared.state();
+        let most = shared.receiver.limits.connections;
+        if state.connections >= most {
+            drop(state);
+            log::warn!("more than {most} webhooks at once: one is sent away");
+            // Fits into the buffer of a new connection: nobody waits.
+            let _ = stream.set_nonblocking(true);
+            let busy = Answer::error(503, "too many requests at once");
+            let _ = (&stream).write(&encode(&busy));
+            return;
+        }
+        state.connections += 1;
+        state.next += 1;
+        state.next
+    };
+    let connection = Connection { shared: Arc::clone(shared), number };
+    let spawned = thread::Builder::new().name("crustocean-webhook".to_owned()).spawn(move || {
+        if let Err(error) = connection.serve(stream) {
+            log::debug!("a webhook's connection broke: {error}");
+        }
+    });
+    if let Err(error) = spawned {
+        log::warn!("a webhook cannot be handled: {error}");
+    }
+}
+
+/// Is counted until dropped.
+struct Connection {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.reading.remove(&self.number);
+        state.connections -= 1;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Connection {
+    fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let copy = stream.try_clone()?;
+        {
+            let mut state = self.shared.state();
+            if state.stopped {
+                return Ok(());
+            }
+            state.reading.insert(self.number, copy);
+        }
+        let time = self.shared.receiver.limits.time;
+        stream.set_write_timeout(Some(time.max(Duration::from_millis(1))))?;
+        let mut incoming = Incoming { stream: &stream, deadline: deadline::after(time), read: Vec::new() };
+        let request = incoming.request(self.shared.receiver.body_limit());
+        let stopped = {
+            let mut state = self.shared.state();
+            state.reading.remove(&self.number);
+            state.stopped
+        };
+        let answer = match request {
+            Ok(_) if stopped => return Ok(()),
+            Ok(request) => {
+                let headers = request.headers.iter().map(|(name, value)| (name, value));
+                self.shared.receiver.handle(&request.method, &request.path, headers, &request.body)
+            }
+            Err(Refused::Answer(status, reason)) => {
+                let answer = Answer::error(status, reason);
+                return send(&stream, &answer).and_then(|()| drain(&stream));
+            }
+            Err(Refused::Broken(error)) => return Err(error),
+        };
+        send(&stream, &answer)?;
+        stream.shutdown(Shutdown::Write)
+    }
+}
+
+/// Lets the answer arrive: closing a connection with unread bytes resets it.
+fn drain(stream: &TcpStream) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let until = deadline::after(Duration::from_secs(2));
+    let mut rest = stream.take(LEFTOVER);
+    let mut buffer = [0; 4096];
+    while Instant::now() < until && rest.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+fn send(mut stream: &TcpStream, answer: &Answer) -> io::Result<()> {
+    stream.write_all(&encode(answer))
+}
+
+fn encode(answer: &Answer) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status));
+    for (name, value) in &answer.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if answer.status != 204 {
+        head.push_str(&format!("Content-Length: {}\r\n", answer.body.len()));
+    }
+    head.push_str("Connection: close\r\n\r\n");
+    [head.as_bytes(), answer.body.as_bytes()].concat()
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
+}
+
+struct Request {
+    method: String,
+    path: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+/// How a body's end is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Length {
+    Known(usize),
+    Chunks,
+}
+
+enum Refused {
+    Answer(u16, &'static str),
+    Broken(io::Error),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                Refused::Answer(408, "the request took too long")
+            }
+            _ => Refused::Broken(error),
+        }
+    }
+}
+
+const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
+const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
+
+/// What comes in, and what was read of it and not used yet.
+struct Incoming<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+    read: Vec<u8>,
+}
+
+impl Incoming<'_> {
+    fn request(&mut self, max_body: usize) -> std::result::Result<Request, Refused> {
+        let (mut request, length, expects) = loop {
+            if let Some((parsed, length)) = parse(&self.read)? {
+                self.read.drain(..length);
+                let body = body_length(&parsed.headers)?;
+                let expects = parsed.headers.iter().any(|(name, value)| {
+                    name.eq_ignore_ascii_case("expect") && value.eq_ignore_ascii_case(b"100-continue")
+                });
+                break (parsed, body, expects);
+            }
+            if self.read.len() >= MAX_HEAD {
+                return Err(Refused::Answer(431, "the headers are too large"));
+            }
+            self.more()?;
+        };
+        if matches!(length, Length::Known(length) if length > max_body) {
+            return Err(TOO_LARGE);
+        }
+        if expects {
+            let mut stream = self.stream;
+            stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+        }
+        match length {
+            Length::Known(length) => request.body = self.take(length)?,
+            Length::Chunks => self.chunks(&mut request.body, max_body)?,
+        }
+        Ok(request)
+    }
+
+    fn chunks(&mut self, body: &mut Vec<u8>, max_body: usize) -> std::result::Result<(), Refused> {
+        loop {
+            let (line, size) = loop {
+                match httparse::parse_chunk_size(&self.read) {
+                    Ok(httparse::Status::Complete(found)) => break found,
+                    Ok(httparse::Status::Partial) if self.read.len() < MAX_HEAD => self.more()?,
+                    _ => return Err(MALFORMED),
+                }
+            };
+            self.read.drain(..line);
+            // What follows the last chunk does not matter: the connection ends here.
+            if size == 0 {
+                return Ok(());
+            }
+            let size = usize::try_from(size).ok().filter(|size| *size <= max_body.saturating_sub(body.len()));
+            body.extend(self.take(size.ok_or(TOO_LARGE)?)?);
+            if self.take(2)? != b"\r\n" {
+                return Err(MALFORMED);
+            }
+        }
+    }
+
+    fn take(&mut self, count: usize) -> std::result::Result<Vec<u8>, Refused> {
+        while self.read.len() < count {
+            self.more()?;
+        }
+        let rest = self.read.split_off(count);
+        Ok(std::mem::replace(&mut self.read, rest))
+    }
+
+    fn more(&mut self) -> std::result::Result<(), Refused> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Refused::Answer(408, "the request took too long"));
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut buffer = [0; 8192];
+        let count = loop {
+            let mut stream = self.stream;
+            match stream.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
+            }
+        };
+        if count == 0 {
+            return Err(Refused::Broken(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.read.extend(buffer.iter().take(count));
+        Ok(())
+    }
+}
+
+/// The head and its length, once it is whole.
+fn parse(bytes: &[u8]) -> std::result::Result<Option<(Request, usize)>, Refused> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut head = httparse::Request::new(&mut headers);
+    match head.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => {
+            let headers =
+                head.headers.iter().map(|header| (header.name.to_owned(), header.value.to_vec())).collect();
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            let request =
+                Request { method: text(head.method), path: text(head.path), headers, body: Vec::new() };
+            Ok(Some((request, length)))
+        }
+        Ok(httparse::Status::Partial) => Ok(None),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+            Err(Refused::Answer(431, "the headers are too large"))
+        }
+        Err(_) => Err(MALFORMED),
+    }
+}
+
+/// Two answers to this question are how requests are smuggled past a proxy: they are refused.
+fn body_length(headers: &[(String, Vec<u8>)]) -> std::result::Result<Length, Refused> {
+    let mut found = None;
+    for (name, value) in headers {
+        let value = value.trim_ascii();
+        let length = if name.eq_ignore_ascii_case("content-length") {
+            let digits =
+                std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+            Length::Known(digits.and_then(|digits| digits.parse().ok()).ok_or(MALFORMED)?)
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            if !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(MALFORMED);
+            }
+            Length::Chunks
+        } else {
+            continue;
+        };
+        if found.replace(length).is_some_and(|other| other != length) {
+            return Err(MALFORMED);
+        }
+    }
+    Ok(found.unwrap_or(Length::Known(0)))
+}

@@ -1,0 +1,214 @@
+//! The examples that receive webhooks, called by the sandbox as the platform calls them, and by somebody who forges and
+//! repeats.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::common::{
+    PROGRAMS, Response, SOON, ScriptedServer, Stage, Watchdog, eventually, wait_for, wait_for_message,
+    watchdog,
+};
+use crustocean::webhook::{SIGNATURE_HEADER, WebhookEvent, WebhookSecret};
+use crustocean::{AgencyId, Agent, Event};
+
+/// It may have to be built first.
+fn patience() -> Watchdog {
+    watchdog(Duration::from_secs(900))
+}
+
+/// A program that listens on a free port.
+struct Listening {
+    child: Child,
+    lines: BufReader<ChildStdout>,
+    address: String,
+}
+
+impl Listening {
+    fn start(name: &str, settings: &[(&str, &str)]) -> Listening {
+        let mut command = Command::new(&PROGRAMS[name]);
+        for unset in
+            ["AGENT_TOKEN", "CRUSTOCEAN_AGENT_TOKEN", "CRUSTOCEAN_API_URL", "WEBHOOK_SECRET", "HOOK_KEY"]
+        {
+            command.env_remove(unset);
+        }
+        command.env("NO_PROXY", "*").envs(settings.iter().copied()).arg("127.0.0.1:0");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let mut program = Listening { child, lines, address: String::new() };
+        let line = program.line();
+        program.address =
+            line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line}")).to_owned();
+        program
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// Posts these bytes and returns the status.
+    fn post(&self, path: &str, body: &[u8], signature: &str) -> String {
+        post(&self.address, path, body, signature).0
+    }
+}
+
+/// Status and body of the answer.
+fn post(address: &str, path: &str, body: &[u8], signature: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{SIGNATURE_HEADER}: {signature}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    (answer[9..12].to_owned(), body.to_owned())
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A room of alice's with an agent of hers in it.
+fn room(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
+    let agent = stage.connect(bot);
+    let room = stage.client().agencies().create("Shop").send().unwrap().id;
+    stage.client().agencies().add_agent(&room, bot).unwrap();
+    agent.join(&room).unwrap();
+    (room, agent)
+}
+
+#[test]
+fn webhook_receives_all_three_kinds() {
+    let _watchdog = patience();
+    let stage = Stage::new();
+    let owner = stage.client();
+    let created = owner.agents().create("oracle").role("Oracle").send().unwrap();
+    owner.agents().verify(&created.agent.id).unwrap();
+    let settings = [("WEBHOOK_SECRET", "only we know\n"), ("AGENT_TOKEN", created.agent_token.expose())];
+    let mut program = Listening::start("webhook", &settings);
+    let (room, agent) = room(&stage, "asker");
+    let events = agent.events();
+
+    // Commands.
+    owner.commands(&room).create("throw", program.url("/hook")).send().unwrap();
+    owner.commands(&room).create("shout", program.url("/hook")).send().unwrap();
+    agent.send("/throw 2d6").unwrap();
+    wait_for_message(&events, "asker throws 2 dice with 6 sides");
+    agent.send("/shout louder").unwrap();
+    wait_for_message(&events, "LOUDER");
+    agent.send("/throw many").unwrap();
+    wait_for_message(&events, "Say how many dice, and of how many sides: /throw 2d6");
+
+    // Deliveries.
+    let secret: WebhookSecret = "only we know".parse().unwrap();
+    let subscription = owner.webhooks(&room).create(program.url("/events"), [WebhookEvent::MessageCreated]);
+    subscription.secret(secret.clone()).send().unwrap();
+    agent.send("hello wörld").unwrap();
+    assert_eq!(program.line(), "message.created: hello wörld");
+
+    // Forged ones are refused, repeated ones are passed over.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let delivery = |text: &str, age: u64| {
+        let message = format!(r#"{{"id":"m","content":"{text}"}}"#);
+        let time = iso(now - age);
+        format!(
+            r#"{{"event":"message.created","timestamp":"{time}","agencyId":"{room}","message":{message}}}"#
+        )
+    };
+    let genuine = delivery("genuine", 0);
+    let signature = secret.sign(genuine.as_bytes());
+    let forged = genuine.replace("genuine", "forged");
+    assert_eq!(program.post("/events", forged.as_bytes(), &signature), "401");
+    assert_eq!(program.post("/events", genuine.as_bytes(), ""), "401");
+    assert_eq!(program.post("/events", genuine.as_bytes(), &signature), "204");
+    assert_eq!(program.post("/events", genuine.as_bytes(), &format!("sha256={signature}")), "204");
+    let old = delivery("old", 3600);
+    assert_eq!(program.post("/events", old.as_bytes(), &secret.sign(old.as_bytes())), "400");
+    let last = delivery("last", 0);
+    assert_eq!(program.post("/events", last.as_bytes(), &secret.sign(last.as_bytes())), "204");
+    assert_eq!(program.line(), "message.created: genuine");
+    assert_eq!(program.line(), "message.created: last", "neither forged nor twice nor old");
+
+    // Prompts.
+    let config =
+        owner.agents().update_config(&created.agent.id).response_webhook_url(program.url("/prompts"));
+    config.response_webhook_secret(secret.expose()).send().unwrap();
+    let listener = stage.in_lobby("listener");
+    let heard = listener.events();
+    stage.alice_says("@oracle what will be?");
+    let answer = wait_for_message(&heard, "I am oracle, at your service");
+    assert_eq!(answer.sender_id, created.agent.id.as_str());
+    let prompt = br#"{"agent":{"id":"u","username":"oracle"}}"#;
+    assert_eq!(program.post("/prompts", prompt, &signature), "401");
+    agent.close().unwrap();
+    listener.close().unwrap();
+}
+
+/// The date of a day number, by the calendar of years that begin in March.
+fn iso(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let date = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{date:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[test]
+fn slow_hook_edits_its_message_until_it_is_done() {
+    let _watchdog = patience();
+    let stage = Stage::new();
+    let (room, agent) = room(&stage, "asker");
+    // The key belongs to the URL, and the program wants the key before it listens: something stands at the URL for it.
+    let server = ScriptedServer::start(|_| {});
+    let url = format!("{}/hook", server.url());
+    let key = stage.client().commands(&room).create("build", url).send().unwrap().hook_key.unwrap();
+    let settings = [("HOOK_KEY", key.expose()), ("CRUSTOCEAN_API_URL", stage.sandbox.url())];
+    let program = Listening::start("slow_hook", &settings);
+    let address = program.address.clone();
+    server.on("POST", "/hook", move |request| {
+        let (status, body) = post(&address, "/hook", &request.body, "");
+        Response::text(status.parse().unwrap(), body).header("Content-Type", "application/json")
+    });
+
+    let events = agent.events();
+    agent.send("/build the ship").unwrap();
+    let mut texts = Vec::new();
+    wait_for(&events, "the end of the work", |event| {
+        match event {
+            Event::Message(message) if message.content.contains('%') => texts.push(message.content),
+            Event::MessageEdited(edit) => texts.push(edit.content),
+            _ => {}
+        }
+        texts.last().is_some_and(|text| text == "Built the ship.").then_some(())
+    });
+    assert_eq!(
+        texts,
+        [
+            "Building the ship: 0 %",
+            "Building the ship: 25 %",
+            "Building the ship: 50 %",
+            "Building the ship: 75 %",
+            "Built the ship."
+        ]
+    );
+    eventually("it goes on listening", || program.post("/hook", b"{}", "") == "400");
+    agent.close().unwrap();
+}
