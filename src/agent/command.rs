@@ -13,7 +13,7 @@ use crate::complaint;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
-use crate::socket::{AckArgs, RawEvent, SessionWatch};
+use crate::socket::{AckArgs, RawEvent, SessionSubscription};
 
 /// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
 /// as long as a command webhook may take.
@@ -96,7 +96,6 @@ impl Command<'_> {
 
     /// # Errors
     /// `Invalid` when it is no command.
-    #[inline]
     pub(crate) fn checked_text(&self) -> Result<&str> {
         checked(&self.text)
     }
@@ -118,12 +117,12 @@ impl Command<'_> {
     /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
     /// - [`Protocol`](ErrorKind::Protocol): the answer is not what an answer looks like.
     /// - [`Closed`](ErrorKind::Closed): the agent was closed.
-    #[inline]
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
         let session = self.agent.session();
         // From before it is sent: the answer and the edit that completes it may come in one piece.
-        let watching = session.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+        let watching =
+            session.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
         // What only the caller sees is no message that somebody could answer.
         let metadata = only_guard(self.guard.filter(|_| !self.silent));
         let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
@@ -157,8 +156,7 @@ impl Command<'_> {
     }
 
     /// The placeholder is edited once the hook is done.
-    #[inline]
-    fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionWatch) {
+    fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionSubscription) {
         let Some(id) = reply.message_id.clone() else { return };
         let session = self.agent.session();
         let deadline = deadline::after(self.late);
@@ -172,7 +170,7 @@ impl Command<'_> {
                 }
                 // The edit may have come while the link was down. Then the history has it, if the room can see it.
                 Err(error) if !error.is_closed() => {
-                    let Ok(line) = session.line(deadline) else { return };
+                    let Ok(line) = session.connection(deadline) else { return };
                     watching.bind(Some(line.generation));
                     if let Some(edit) = self.look_it_up(&id) {
                         reply.complete(edit);
@@ -183,7 +181,6 @@ impl Command<'_> {
         }
     }
 
-    #[inline]
     fn look_it_up(&self, id: &MessageId) -> Option<MessageEdited> {
         let mut dm = self.agent.position(self.room).1;
         let found = backfill::recent(self.agent.client(), self.room, &mut dm, id);
@@ -193,7 +190,6 @@ impl Command<'_> {
 
 /// # Errors
 /// `Invalid` when it is no command.
-#[inline]
 fn checked(text: &str) -> Result<&str> {
     let text = text.trim();
     let name = text.strip_prefix('/').unwrap_or_default();
@@ -213,15 +209,13 @@ fn in_other_words(ack: &AckArgs, command: &str) -> Option<CommandReply> {
     serde_json::from_value(json!({ "ok": value.is_string(), "command": name, "content": content })).ok()
 }
 
-#[inline]
 fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
     let edit = || event.first::<MessageEdited>().ok().filter(|edit| edit.message_id == *id);
     (event.name() == "message-edited").then(edit).flatten()
 }
 
 /// A time-out, with what the server complained about meanwhile: most likely about this.
-#[inline]
-fn explained(error: Error, watching: &SessionWatch) -> Error {
+fn explained(error: Error, watching: &SessionSubscription) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {
             let said = complaint_of(&event);

@@ -36,7 +36,6 @@ impl Agent {
     /// # Errors
     /// When the list cannot be had, or the connection is down for longer than the
     /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
-    #[inline]
     #[doc(alias = "joinAllMemberAgencies")]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
@@ -45,7 +44,6 @@ impl Agent {
     }
 
     /// The rooms that the agent is in, direct messages included, in the order they were joined.
-    #[inline]
     pub fn rooms(&self) -> Vec<Room> {
         let rooms = self.inner.rooms.all_with_about().into_iter();
         rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
@@ -53,7 +51,6 @@ impl Agent {
 
     /// The room that a message was said in: to read what was said before it, to run commands there, to say more than
     /// one [`reply`](Agent::reply).
-    #[inline]
     pub fn room_of(&self, message: &Message) -> Room {
         let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
         about.dm |= message.dm;
@@ -64,7 +61,6 @@ impl Agent {
     ///
     /// # Errors
     /// Those of any REST call.
-    #[inline]
     #[doc(alias = "getDMs")]
     pub fn dms(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
@@ -78,7 +74,6 @@ impl Agent {
     ///
     /// # Errors
     /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
-    #[inline]
     #[doc(alias = "joinDMs")]
     pub fn join_dms(&self) -> Result<Vec<Room>> {
         let rooms = self.dms()?.into_iter();
@@ -89,7 +84,6 @@ impl Agent {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
-    #[inline]
     pub fn open_dm(&self, username: &str) -> Result<Room> {
         let username = username.trim();
         let username = username.strip_prefix('@').unwrap_or(username);
@@ -164,7 +158,7 @@ impl Agent {
         let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let line = session.line(deadline)?;
+            let line = session.connection(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
                     let about = About { members: joined.members.into_vec().into(), ..about.clone() };
@@ -183,7 +177,6 @@ impl Agent {
     }
 
     /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
-    #[inline]
     fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
         let Inner { session, client, rooms, delivery, options, joining, .. } = &*self.inner;
         let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
@@ -194,7 +187,7 @@ impl Agent {
         let mut confirmed = Vec::new();
         if ids.len() > 1 {
             let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = session.line(deadline::after(options.join_timeout))?;
+            let line = session.connection(deadline::after(options.join_timeout))?;
             match join_together(&line, &ids, options.join_timeout) {
                 Ok((joined, _)) => confirmed = joined,
                 Err(error) if is_of_the_link(&error) => {}
@@ -235,7 +228,6 @@ impl Agent {
     }
 
     /// Out of the room here, then out of the agency there.
-    #[inline]
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
         let Inner { rooms, delivery, client, thoughts, .. } = &*self.inner;
         thoughts.end(id);

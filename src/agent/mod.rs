@@ -1,8 +1,4 @@
 //! The agent in the room.
-//!
-//! As in [`client`](crate::rest), what not every bot does is `#[inline]`, down to the private functions that nothing
-//! else needs: runs, commands, confirmed messages, guards against chatter. A program that does not ask for it does not
-//! compile it.
 
 mod builder;
 mod command;
@@ -120,7 +116,6 @@ struct Inner {
 }
 
 impl fmt::Debug for Agent {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Agent")
             .field("username", &self.inner.me.username)
@@ -276,13 +271,11 @@ impl Agent {
     }
 
     /// If the connection is down: dials again now, instead of when the next try is due.
-    #[inline]
     pub fn reconnect_now(&self) {
         self.inner.session.reconnect_now();
     }
 
     /// Whether the connection is up and the rooms are joined, at this moment.
-    #[inline]
     pub fn is_connected(&self) -> bool {
         self.inner.session.is_up()
     }
@@ -308,7 +301,6 @@ impl Agent {
     ///
     /// # Errors
     /// What had ended the agent before, if no event loop has been told.
-    #[inline]
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
         self.inner.client.shutdown();

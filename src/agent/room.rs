@@ -79,13 +79,11 @@ impl Room {
     ///
     /// # Errors
     /// What the server says.
-    #[inline]
     pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
 
     /// What was said here, newest first: a page of it, or all back to the beginning.
-    #[inline]
     pub fn history(&self) -> Messages<'_> {
         let client = self.agent.client();
         if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
@@ -95,7 +93,6 @@ impl Room {
     ///
     /// # Errors
     /// What the server says.
-    #[inline]
     #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
@@ -116,7 +113,6 @@ impl Room {
     /// # Errors
     /// What the server says to the end of the membership: [`Forbidden`](crate::ErrorKind::Forbidden) where only people
     /// may end theirs, or in the Lobby. The agent hears nothing of the room all the same.
-    #[inline]
     pub fn leave(&self) -> Result<()> {
         self.agent.leave(&self.id, self.about.dm)
     }

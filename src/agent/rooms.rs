@@ -13,7 +13,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Agency, AgencyId, AgencyJoined, Member};
 use crate::rest::AgentSession;
-use crate::socket::{Host, Item, Line};
+use crate::socket::{ConnectionHandle, Host, Item};
 
 /// What is known of a room besides its id.
 #[derive(Debug, Clone, Default)]
@@ -126,7 +126,6 @@ impl Rooms {
     }
 
     /// The agent does not want to be in it any more. What is known of it, if it was.
-    #[inline]
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<About> {
         let mut state = self.lock();
         let room = state.remove(id)?;
@@ -154,7 +153,6 @@ impl Rooms {
         self.lock().joined.iter().map(|room| room.id.clone()).collect()
     }
 
-    #[inline]
     pub(crate) fn all_with_about(&self) -> Vec<(AgencyId, About)> {
         self.lock().joined.iter().map(|room| (room.id.clone(), room.about.clone())).collect()
     }
@@ -179,10 +177,10 @@ const DOUBT: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// `Rejected` with the server's words, `Timeout`, or what happened to the link.
-pub(crate) fn join_on(line: &Line<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
+pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
-    let watching = line.watch(Box::new(move |event| match event.name() {
+    let watching = line.subscribe(Box::new(move |event| match event.name() {
         "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
@@ -261,7 +259,7 @@ impl Host for Door {
     ///
     /// All joins go out at once, so that many rooms cost one round trip. Those that are not confirmed together with the
     /// others are tried again one by one, because only then can a complaint be told to be about them.
-    fn restore(&self, line: &Line<'_>) -> Result<()> {
+    fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()> {
         // The server has let us in with it.
         self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
@@ -288,7 +286,7 @@ impl Host for Door {
 /// # Errors
 /// What happened to the link.
 pub(crate) fn join_together(
-    line: &Line<'_>,
+    line: &ConnectionHandle<'_>,
     rooms: &[AgencyId],
     limit: Duration,
 ) -> Result<(Vec<AgencyJoined>, Vec<AgencyId>)> {
@@ -296,7 +294,7 @@ pub(crate) fn join_together(
     if missing.len() < 2 {
         return Ok((confirmed, missing));
     }
-    let watching = line.watch(Box::new(|event| matches!(event.name(), "agency-joined" | "error")));
+    let watching = line.subscribe(Box::new(|event| matches!(event.name(), "agency-joined" | "error")));
     for id in rooms {
         line.emit("join-agency", &JoinAgency { agency_id: id })?;
     }

@@ -60,7 +60,6 @@ impl Agent {
         self.try_send_to(self.home_room()?, &message.into())
     }
 
-    #[inline]
     pub(crate) fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
         let say = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
         match self.options().long_messages.apply(message)? {
@@ -144,7 +143,6 @@ impl Agent {
         self.edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
-    #[inline]
     pub(crate) fn edit_in(&self, room: &AgencyId, message: &MessageId, text: &str) -> Result<()> {
         let content = self.checked_edit(text)?;
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })

@@ -65,12 +65,10 @@ impl Thoughts {
     }
 
     /// The agent leaves this room: its guards show nothing any more.
-    #[inline]
     pub(crate) fn end(&self, room: &AgencyId) {
         drop(self.lock().remove(room));
     }
 
-    #[inline]
     pub(crate) fn end_all(&self) {
         self.lock().rooms.clear();
     }
@@ -92,7 +90,6 @@ pub struct Thinking {
 }
 
 impl fmt::Debug for Thinking {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Thinking").field("room", &self.room).finish_non_exhaustive()
     }
@@ -158,14 +155,12 @@ impl Thinking {
 }
 
 impl Shown {
-    #[inline]
     fn tell(&self, agent: &Agent, room: &AgencyId, status: &str) -> Result<()> {
         self.repeating.set(THINKING, &payload(agent, room, Some(status)))
     }
 }
 
 impl Drop for Thinking {
-    #[inline]
     fn drop(&mut self) {
         if self.agent.session().is_foreign() {
             return;
@@ -189,7 +184,6 @@ impl Drop for Thinking {
     }
 }
 
-#[inline]
 fn payload<'a>(agent: &'a Agent, room: &'a AgencyId, status: Option<&'a str>) -> Payload<'a> {
     let me = &agent.inner.me;
     Payload {

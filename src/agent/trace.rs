@@ -10,7 +10,6 @@ use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 
 impl Room {
     /// Begins a record of what is done from now on, to be shown with the answer.
-    #[inline]
     #[doc(alias = "startTrace")]
     pub fn trace(&self) -> Trace {
         Trace { room: self.clone(), began: Instant::now(), steps: Mutex::default() }
@@ -55,7 +54,6 @@ impl Trace {
     ///
     /// # Errors
     /// As [`command`](Trace::command).
-    #[inline]
     pub fn run(&self, command: &Command<'_>) -> Result<CommandReply> {
         let step = self.begin(command.text().trim());
         let reply = command.send();
@@ -92,13 +90,11 @@ impl Trace {
     }
 
     /// Adds a step that was measured elsewhere.
-    #[inline]
     pub fn record(&self, step: TraceStep) {
         self.steps().push(step);
     }
 
     /// What has been recorded. For [`Outgoing::trace`](crate::Outgoing::trace), which takes the trace itself, too.
-    #[inline]
     pub fn finish(self) -> TraceReport {
         let steps = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = TraceReport::from(steps);
@@ -118,7 +114,6 @@ impl Trace {
 }
 
 impl From<Trace> for TraceReport {
-    #[inline]
     fn from(trace: Trace) -> Self {
         trace.finish()
     }
@@ -132,7 +127,6 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    #[inline]
     fn end(self, status: TraceStatus) {
         if let Some(step) = self.trace.steps().get_mut(self.place) {
             step.status = Some(status);
@@ -141,7 +135,6 @@ impl Step<'_> {
 }
 
 impl Drop for Step<'_> {
-    #[inline]
     fn drop(&mut self) {
         let took = self.began.elapsed();
         if let Some(step) = self.trace.steps().get_mut(self.place) {

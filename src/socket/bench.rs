@@ -6,15 +6,15 @@ use std::io::{Cursor, Read};
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
-use crate::socket::protocol::engine_io::{self, Frame};
+use crate::socket::protocol::engine_io::{self, EnginePacket};
 use crate::socket::protocol::event::RawEvent;
 use crate::socket::protocol::polling_payload;
 use crate::socket::protocol::socket_io;
-use crate::socket::transport::websocket::frame_scanner::{Glance, Source, Tap};
+use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Source};
 
 /// From the text of a frame to an event that nobody has decoded yet.
 pub fn decode_event(frame: &Utf8Bytes) -> Option<RawEvent> {
-    let Ok(Frame::Message(text)) = engine_io::decode(frame) else { return None };
+    let Ok(EnginePacket::Message(text)) = engine_io::decode(frame) else { return None };
     let packet = socket_io::decode(text).ok()?;
     RawEvent::new(frame, packet.data, packet.id, Vec::new()).ok()
 }
@@ -37,19 +37,19 @@ pub fn take_frames(bytes: &[u8]) -> usize {
         }
     }
     impl Source for Peer<'_> {}
-    let mut tap = Tap::new(Peer(Cursor::new(bytes)), Vec::new());
+    let mut tap = FrameScanner::new(Peer(Cursor::new(bytes)), Vec::new());
     let mut count = 0;
     loop {
         match tap.next_text() {
-            Glance::Text(_) => count += 1,
+            NextFrame::Text(_) => count += 1,
             // A frame that ends in the next chunk.
-            Glance::Other => {
+            NextFrame::Other => {
                 let mut rest = [0; 4096];
                 if tap.read(&mut rest).unwrap_or(0) == 0 {
                     return count;
                 }
             }
-            Glance::Nothing => return count,
+            NextFrame::Nothing => return count,
         }
     }
 }

@@ -11,9 +11,9 @@ use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
 
 use crate::socket::protocol::engine_io::{self, Handshake};
 use crate::socket::protocol::event::{AckArgs, Complete, Partial, RawEvent};
-use crate::socket::protocol::polling_payload::{self, Body, Fit, Part};
-use crate::socket::protocol::socket_io::{self, Kind, MAX_ATTACHMENTS, Reply};
-use crate::socket::transport::websocket::frame_scanner::{Source, Tap};
+use crate::socket::protocol::polling_payload::{self, Fit, PayloadBuilder, PayloadPart};
+use crate::socket::protocol::socket_io::{self, ConnectReply, MAX_ATTACHMENTS, PacketKind};
+use crate::socket::transport::websocket::frame_scanner::{FrameScanner, Source};
 use crate::socket::transport::websocket::handshake;
 
 /// Engine.IO: a text frame, and the handshake.
@@ -36,13 +36,13 @@ pub fn packet(text: &str) {
     assert!(packet.attachments <= MAX_ATTACHMENTS);
     assert!(packet.id.is_none_or(|id| id < 1 << 53));
     match packet.kind {
-        Kind::Event => {
+        PacketKind::Event => {
             if let Ok(event) = RawEvent::new(&frame, packet.data, packet.id, Vec::new()) {
                 check_event(&event, packet.data);
             }
         }
-        Kind::Ack => check_ack(packet.data),
-        Kind::BinaryEvent | Kind::BinaryAck => {
+        PacketKind::Ack => check_ack(packet.data),
+        PacketKind::BinaryEvent | PacketKind::BinaryAck => {
             let mut partial = Partial::new(&frame, &packet, false);
             while !partial.is_complete() {
                 partial.push(Bytes::from_static(b"x")).unwrap();
@@ -52,10 +52,10 @@ pub fn packet(text: &str) {
                 check_event(&event, packet.data);
             }
         }
-        Kind::Connect => {
-            let _ = Reply::parse(packet.data);
+        PacketKind::Connect => {
+            let _ = ConnectReply::parse(packet.data);
         }
-        Kind::Disconnect | Kind::ConnectError => {}
+        PacketKind::Disconnect | PacketKind::ConnectError => {}
     }
 }
 
@@ -110,12 +110,12 @@ fn repair(text: &str) {
 pub fn payload(body: &str) {
     let mut max = body.len();
     let mut failed = false;
-    let mut written = Body::new(None);
+    let mut written = PayloadBuilder::new(None);
     for part in polling_payload::decode(body) {
         assert!(!failed, "something after the error");
         match part {
-            Ok(Part::Text(text)) => assert_eq!(written.push_text(text), Fit::Taken),
-            Ok(Part::Binary(bytes)) => {
+            Ok(PayloadPart::Text(text)) => assert_eq!(written.push_text(text), Fit::Taken),
+            Ok(PayloadPart::Binary(bytes)) => {
                 // The padding may have been missing.
                 max += 2;
                 assert_eq!(written.push_binary(&bytes), Fit::Taken);
@@ -152,7 +152,8 @@ pub fn frames(bytes: &[u8]) {
     }
     let Some((size, bytes)) = bytes.split_first() else { return };
     let (before, after) = bytes.split_at(usize::from(*size).min(bytes.len()) / 2);
-    let tap = Tap::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before.to_vec());
+    let tap =
+        FrameScanner::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before.to_vec());
     let config = websocket::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
     let mut ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config));
     let (mut messages, mut controls) = (0, 0);

@@ -22,13 +22,14 @@
 #[cfg(crustocean_bench)]
 pub(crate) mod bench;
 mod connection;
+mod disconnect;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod protocol;
 mod session;
+mod target;
 mod transport;
 
-pub(crate) use connection::connect::Target;
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
 pub(crate) use session::log_queue::{LogQueue, note};
@@ -36,7 +37,8 @@ pub(crate) use session::policy::Policy;
 pub use session::policy::{Reconnect, SentAway};
 pub(crate) use session::queue::Item;
 pub(crate) use session::scheduled::Repeating;
-pub(crate) use session::sender::Line;
+pub(crate) use session::sender::ConnectionHandle;
 pub(crate) use session::subscription::{Filter, Heard, Needle};
-pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionWatch, Waited, Waker};
+pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionSubscription, Waited, Waker};
+pub(crate) use target::Target;
 pub use transport::choice::Transport;

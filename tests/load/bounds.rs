@@ -64,7 +64,7 @@ fn a_queued_event_does_not_keep_what_came_along_with_it() {
         });
         let agent = scripted(&server);
         let events = agent.events();
-        // Nobody takes anything, but the keeper reads on.
+        // Nobody takes anything, but the background thread reads on.
         let count = |event| u32::from(matches!(event, Ok(Event::Other(_))));
         std::thread::sleep(Duration::from_secs(4));
         let mut seen = 0;

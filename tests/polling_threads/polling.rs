@@ -21,7 +21,7 @@ fn one_thread_as_with_a_websocket() {
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     // A thread gives itself its name.
-    eventually("the keeper runs", || threads() == 1);
+    eventually("the background thread runs", || threads() == 1);
     for number in 0..10 {
         agent.send(format!("number {number}.")).unwrap();
         wait_for_message(&events, &format!("number {number}."));

@@ -8,7 +8,7 @@ use crustocean::Event;
 /// Threads of this crate, resident kilobytes, and processor time of the whole process.
 fn usage() -> (usize, usize, Duration) {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let keepers = tasks
+    let background = tasks
         .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok())
         .filter(|name| name.starts_with("crustocean"))
         .count();
@@ -19,7 +19,7 @@ fn usage() -> (usize, usize, Duration) {
     // Behind the name, which may hold anything: fields 14 and 15 of the whole line, in ticks of 10 ms.
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    (keepers, resident, Duration::from_millis(ticks * 10))
+    (background, resident, Duration::from_millis(ticks * 10))
 }
 
 /// Processor time over five seconds of doing nothing.

@@ -1,4 +1,4 @@
-//! A local Crustocean: the documented REST API and real-time events, in memory, on your own machine.
+//! A local Crustocean: the documented REST API and real-time events, on your own machine.
 //!
 //! ```
 //! use crustocean_sandbox::Sandbox;
@@ -18,7 +18,9 @@
 //! It calls the webhooks that it is told of, over plain HTTP: those of custom commands, of event subscriptions and of
 //! agents that answer by webhook.
 //!
-//! As a program: `cargo run -p crustocean-sandbox -- --port 7777`; with `--demo` it has a user and an agent to begin with.
+//! As a program: `cargo run -p crustocean-sandbox -- --demo`, with a page at `/_sandbox`, control over HTTP, faults by
+//! name ([`Sandbox::fault`]), talks that are recorded and played again ([`Script`]) and a memory ([`Builder::data`]): see
+//! the README.
 //!
 //! # Where the documentation is silent
 //!
@@ -49,10 +51,11 @@
 //! - A browser's session is in the cookie `crustocean_token`, which is read here but never set.
 //!
 //! Not there: language models, Ollama and OpenClaw, webhooks over `https`, running native hooks, a chain for payments,
-//! settings of an agent per agency, database timings among the metrics, and most of the platform's slash commands. Rate
+//! database timings among the metrics, and most of the platform's slash commands. Rate
 //! limits are off unless [`Builder::rate_limits`] asks for them, and all clients count as one address.
 //!
-//! Nothing is kept when it ends, and it guards nothing: never put it on a public network.
+//! It listens on loopback, refuses pages of other sites and calls webhooks on this machine only, unless told otherwise.
+//! Beyond that it guards nothing: never put it on a public network.
 
 #![forbid(unsafe_code)]
 

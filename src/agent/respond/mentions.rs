@@ -61,7 +61,6 @@ const MOST_AT_ONCE: usize = 4096;
 impl Agent {
     /// The messages that are for this agent to answer, from now on and since it connected, as far as nobody has taken
     /// them yet.
-    #[inline]
     pub fn mentions(&self) -> Mentions {
         Mentions { agent: self.clone(), events: self.events(), system: false, desk: Arc::default() }
     }
@@ -72,7 +71,6 @@ impl Mentions {
     /// it comes when it is due, after others that came later.
     ///
     /// Without it the [loop guard](crate::model::LoopGuard) alone keeps two agents from talking for ever.
-    #[inline]
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.desk().exchanges = Some(Exchanges::new(limit));
         self
@@ -89,7 +87,6 @@ impl Mentions {
     ///
     /// # Errors
     /// As [`Events::recv_timeout`].
-    #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
@@ -98,12 +95,10 @@ impl Mentions {
     ///
     /// # Errors
     /// As [`Events::try_recv`].
-    #[inline]
     pub fn try_recv(&self) -> Result<Message, RecvError> {
         self.recv(Some(Instant::now()))
     }
 
-    #[inline]
     fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
         let mut patience = MOST_AT_ONCE;
         loop {
@@ -134,7 +129,6 @@ impl Mentions {
     }
 
     /// The message, or another one that was put aside, if there is something to answer now.
-    #[inline]
     fn consider(&self, message: Message) -> Option<Message> {
         match self.agent.decide(&message) {
             Decision::Respond => {}
@@ -151,7 +145,6 @@ impl Mentions {
         }
     }
 
-    #[inline]
     fn take_due(&self, now: Instant) -> Option<Message> {
         let mut desk = self.desk();
         let exchanges = desk.exchanges.as_mut()?;
@@ -164,7 +157,6 @@ impl Mentions {
     }
 
     /// When a thread that waits has to look at what was put aside.
-    #[inline]
     fn look_up(&self, now: Instant) -> Option<Instant> {
         let due = self.desk().exchanges.as_ref().map(Exchanges::next_due)?;
         let glance = (Arc::strong_count(&self.desk) > 1).then(|| now + GLANCE);
@@ -178,7 +170,6 @@ impl Mentions {
 
 impl Desk {
     /// False if it was handed out before.
-    #[inline]
     fn note(&mut self, id: &MessageId) -> bool {
         if !self.handed_out.insert(id.clone()) {
             return false;
@@ -196,7 +187,6 @@ impl Desk {
 impl Iterator for Mentions {
     type Item = Result<Message>;
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.recv(None) {
             Ok(message) => Some(Ok(message)),

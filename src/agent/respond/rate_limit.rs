@@ -32,7 +32,6 @@ const MOST_COUNTED: usize = 1000;
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Default for ExchangeLimit {
-    #[inline]
     fn default() -> Self {
         ExchangeLimit {
             count: 6,
@@ -94,13 +93,11 @@ const MOST_WAITING: usize = 256;
 const MOST_BYTES: usize = 4 << 20;
 
 impl Exchanges {
-    #[inline]
     pub(crate) fn new(limit: ExchangeLimit) -> Self {
         Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
     }
 
     /// A message of another agent has come. Returns one to answer now, which may be another one.
-    #[inline]
     pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Option<Message> {
         let key = (message.agency_id.clone(), message.sender_id.clone());
         if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
@@ -133,25 +130,21 @@ impl Exchanges {
     }
 
     /// One that has waited long enough.
-    #[inline]
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Message> {
         self.next_due().filter(|due| *due <= now)?;
         self.pop()
     }
 
-    #[inline]
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
-    #[inline]
     fn pop(&mut self) -> Option<Message> {
         let (_, message) = self.waiting.pop_first()?;
         self.bytes = self.bytes.saturating_sub(size(&message));
         Some(message)
     }
 
-    #[inline]
     fn make_room(&mut self, now: Instant) {
         let window = self.limit.window;
         let last = |pair: &Pair| pair.times.back().copied();
@@ -164,7 +157,6 @@ impl Exchanges {
     }
 }
 
-#[inline]
 fn size(message: &Message) -> usize {
     size_of::<Message>() + message.content.len() + message.metadata.raw().len()
 }

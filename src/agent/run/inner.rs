@@ -26,7 +26,6 @@ impl OpenRuns {
 
     /// # Errors
     /// `Invalid` when there is one in that room.
-    #[inline]
     pub(super) fn add(&self, core: &Arc<Core>) -> Result<()> {
         let mut open = self.lock();
         if open.iter().any(|(room, _)| room == core.room.id()) {
@@ -38,13 +37,11 @@ impl OpenRuns {
         Ok(())
     }
 
-    #[inline]
     pub(super) fn remove(&self, room: &AgencyId) {
         self.lock().retain(|(open, _)| open != room);
     }
 
     /// The agent is about to be closed: no run may hang in its room because of that.
-    #[inline]
     pub(crate) fn end_all(&self, why: &str) {
         let open: Vec<Arc<Core>> = self.lock().iter().filter_map(|(_, core)| core.upgrade()).collect();
         open.iter().for_each(|core| core.give_up(why));
@@ -91,7 +88,6 @@ struct Ended<'a> {
 }
 
 impl Core {
-    #[inline]
     pub(super) fn new(room: Room, id: RunId) -> Self {
         let transcript = Arc::new(Transcript::new());
         Core { room, id, transcript, over: AtomicBool::new(false) }
@@ -110,7 +106,6 @@ impl Core {
     ///
     /// # Errors
     /// `Closed` when it had ended by the agent being closed, or why it cannot be sent.
-    #[inline]
     pub(super) fn end(&self, end: &End<'_>) -> Result<()> {
         if self.over.swap(true, Ordering::AcqRel) {
             return Err(Error::closed());
@@ -119,7 +114,6 @@ impl Core {
     }
 
     /// Ends it as an error if it has not ended, without waiting for anything.
-    #[inline]
     pub(super) fn give_up(&self, why: &str) {
         if self.over.swap(true, Ordering::AcqRel) {
             return;
@@ -205,7 +199,6 @@ impl Core {
     }
 }
 
-#[inline]
 pub(super) fn is_of_the_link(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent)
 }

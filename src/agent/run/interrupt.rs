@@ -11,7 +11,7 @@ use crate::agent::run::transcript::{Step, Transcript, clip};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
-use crate::socket::{RawEvent, Session, SessionWatch};
+use crate::socket::{RawEvent, Session, SessionSubscription};
 
 pub(crate) const INTERRUPT: &str = "agent-run-interrupt";
 
@@ -41,7 +41,6 @@ struct Wire {
 lenient!(read Wire);
 
 /// The interrupt in an event, if it is one of this run.
-#[inline]
 pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
@@ -52,16 +51,15 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
 
 /// Those of one run. They are noted when they come, whether somebody looks or not.
 pub(super) struct Interrupts {
-    watch: SessionWatch,
+    watch: SessionSubscription,
     stopped: Arc<AtomicBool>,
 }
 
 impl Interrupts {
-    #[inline]
     pub(super) fn watch(session: &Session, run: &RunId, transcript: &Arc<Transcript>) -> Self {
         let stopped = Arc::new(AtomicBool::new(false));
         let (flag, transcript, run) = (Arc::clone(&stopped), Arc::clone(transcript), run.clone());
-        let watch = session.watch(Box::new(move |event| {
+        let watch = session.subscribe(Box::new(move |event| {
             let Some(interrupt) = read(event, &run) else { return false };
             if interrupt.action == InterruptAction::Stop {
                 flag.store(true, Ordering::Release);
@@ -77,7 +75,6 @@ impl Interrupts {
 impl Run {
     /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
     /// order.
-    #[inline]
     #[doc(alias = "onInterrupt")]
     pub fn interrupt(&self) -> Option<Interrupt> {
         self.wait_interrupt(Duration::ZERO).ok().flatten()
@@ -87,7 +84,6 @@ impl Run {
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
-    #[inline]
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
         let until = deadline::after(timeout);
         let event = self.interrupts.watch.next(until)?;

@@ -106,7 +106,6 @@ pub struct Run {
 }
 
 impl fmt::Debug for Run {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("id", self.id()).field("room", self.room().id()).finish_non_exhaustive()
     }
@@ -124,7 +123,6 @@ struct Status<'a> {
 }
 
 impl Run {
-    #[inline]
     fn start(room: &Room, trigger: Trigger) -> Result<Run> {
         let agent = room.agent();
         // A room handle that answers something stays one.
@@ -144,7 +142,6 @@ impl Run {
         Ok(run)
     }
 
-    #[inline]
     fn note(&self, step: &Step<'_>) {
         self.core.transcript.push(step);
     }
@@ -181,7 +178,6 @@ impl Run {
     }
 
     /// What has happened so far.
-    #[inline]
     pub fn transcript(&self) -> Vec<TranscriptEntry> {
         self.core.transcript.typed()
     }
@@ -205,7 +201,6 @@ impl Run {
 }
 
 impl Drop for Run {
-    #[inline]
     fn drop(&mut self) {
         let agent = self.core.agent();
         if agent.session().is_foreign() {
@@ -222,7 +217,6 @@ impl Drop for Run {
 }
 
 /// A random UUID (version 4).
-#[inline]
 fn new_uuid() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {

@@ -44,7 +44,6 @@ impl Permission {
     }
 
     /// Decision and message, as the transcript has them.
-    #[inline]
     fn words(&self) -> (&'static str, Option<&str>) {
         match self {
             Permission::Granted { message } => (APPROVE, message.as_deref()),
@@ -87,7 +86,6 @@ struct Response {
 lenient!(read Response);
 
 impl Response {
-    #[inline]
     fn read(event: &RawEvent, run: &RunId, permission: &str) -> Option<Response> {
         if event.name() != RESPONSE {
             return None;
@@ -136,11 +134,10 @@ impl Run {
         Ok(permission)
     }
 
-    #[inline]
     fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
         // Before the request goes out, so that no answer is too quick. A stop ends the wait, too.
-        let watch = self.core.agent().session().watch(Box::new(move |event| {
+        let watch = self.core.agent().session().subscribe(Box::new(move |event| {
             Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
         if self.is_stopped() {
@@ -173,7 +170,6 @@ impl Run {
     }
 }
 
-#[inline]
 fn is_stop(event: &RawEvent, run: &RunId) -> bool {
     interrupt::read(event, run).is_some_and(|interrupt| interrupt.action == InterruptAction::Stop)
 }

@@ -49,7 +49,6 @@ impl Run {
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
-    #[inline]
     #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream<'_>> {
         self.core.agent().session().check_open()?;
@@ -93,7 +92,6 @@ pub struct Stream<'a> {
 }
 
 impl fmt::Debug for Stream<'_> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
             .field("id", &self.id)
@@ -128,7 +126,6 @@ impl Stream<'_> {
     ///
     /// # Errors
     /// As [`Room::send`](crate::Room::send).
-    #[inline]
     pub fn flush(&mut self) -> Result<()> {
         if self.shown < self.text.len() { self.show(true) } else { Ok(()) }
     }
@@ -139,7 +136,6 @@ impl Stream<'_> {
     /// As [`Room::send`](crate::Room::send). If the connection is down, the message is ended nevertheless as soon as it
     /// is back. If the server takes less than all of it ([`Invalid`](crate::ErrorKind::Invalid)), it ends with the
     /// beginning.
-    #[inline]
     pub fn finish(self) -> Result<MessageId> {
         self.finish_with("")
     }
@@ -180,7 +176,6 @@ impl Stream<'_> {
         sent
     }
 
-    #[inline]
     fn add(&mut self, delta: &str) -> Result<()> {
         if self.text.len() + delta.len() > LONGEST {
             return Err(Error::invalid(format!("a stream takes {LONGEST} bytes: begin another one")));
@@ -189,7 +184,6 @@ impl Stream<'_> {
         Ok(())
     }
 
-    #[inline]
     fn show_if_due(&mut self) -> Result<()> {
         if self.shown == self.text.len() || Instant::now() < self.next {
             return Ok(());
@@ -204,7 +198,6 @@ impl Stream<'_> {
         }
     }
 
-    #[inline]
     fn show(&mut self, patiently: bool) -> Result<()> {
         let delta = self.text.get(self.shown..).unwrap_or_default();
         let part = Part { message_id: &self.id, delta, content: &self.text, done: false };
@@ -219,7 +212,6 @@ impl Stream<'_> {
     }
 
     /// Bytes, of which the last character may not be complete.
-    #[inline]
     fn add_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.half.extend_from_slice(bytes);
         let bytes = std::mem::take(&mut self.half);
@@ -231,7 +223,6 @@ impl Stream<'_> {
     }
 
     /// What was to become a character does not.
-    #[inline]
     fn take_half(&mut self) {
         if !std::mem::take(&mut self.half).is_empty() {
             let _ = self.add("\u{fffd}");
@@ -240,13 +231,11 @@ impl Stream<'_> {
 }
 
 /// How long to wait after so much was sent.
-#[inline]
 fn pause_after(bytes: usize) -> Duration {
     SHORTEST_PAUSE.max(Duration::from_millis(bytes as u64 * 1000 / BYTES_A_SECOND))
 }
 
 /// The text in the bytes, and the beginning of a character at their end.
-#[inline]
 fn decode(bytes: &[u8]) -> (String, &[u8]) {
     let mut text = String::new();
     let mut chunks = bytes.utf8_chunks().peekable();
@@ -267,7 +256,6 @@ fn decode(bytes: &[u8]) -> (String, &[u8]) {
 }
 
 impl Drop for Stream<'_> {
-    #[inline]
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
@@ -280,20 +268,17 @@ impl Drop for Stream<'_> {
 }
 
 impl fmt::Write for Stream<'_> {
-    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text).map_err(|_| fmt::Error)
     }
 }
 
 impl io::Write for Stream<'_> {
-    #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.add_bytes(bytes).map_err(io::Error::other)?;
         Ok(bytes.len())
     }
 
-    #[inline]
     fn flush(&mut self) -> io::Result<()> {
         Stream::flush(self).map_err(io::Error::other)
     }

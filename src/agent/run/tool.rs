@@ -65,7 +65,6 @@ impl Run {
     ///
     /// # Errors
     /// As [`command`](Run::command).
-    #[inline]
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
         let command = command.clone().guarded(self.room().guard());
         let text = command.checked_text()?;
@@ -109,7 +108,6 @@ impl Run {
     }
 
     /// Also if the room cannot be told.
-    #[inline]
     fn begin_tool(&self, id: String, tool: &str, input: Value) -> (ToolCall<'_>, Result<()>) {
         let input = &clip_value(input);
         let call = ToolCall { run: self, id, tool: tool.to_owned(), started: Instant::now(), over: false };
@@ -155,7 +153,6 @@ pub struct ToolCall<'a> {
 }
 
 impl fmt::Debug for ToolCall<'_> {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolCall").field("id", &self.id).field("tool", &self.tool).finish_non_exhaustive()
     }
@@ -195,7 +192,6 @@ impl ToolCall<'_> {
 const RESULT: &str = "agent-run-tool-result";
 
 impl Drop for ToolCall<'_> {
-    #[inline]
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };

@@ -142,7 +142,6 @@ impl Transcript {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    #[inline]
     pub(crate) fn push(&self, step: &Step<'_>) {
         // Times go up, whoever pushes.
         let mut entries = self.entries();
@@ -176,7 +175,6 @@ impl Transcript {
     }
 
     /// All of it. What had to be left out shows as an entry of its own, `omitted`.
-    #[inline]
     pub(crate) fn all(&self) -> Vec<Box<RawValue>> {
         let entries = self.entries();
         let omitted = (entries.left_out > 0).then(|| {
@@ -187,13 +185,11 @@ impl Transcript {
         parts.chain(entries.others.iter().cloned()).collect()
     }
 
-    #[inline]
     pub(crate) fn typed(&self) -> Vec<TranscriptEntry> {
         self.all().iter().filter_map(|entry| json::from_str(entry.get()).ok()).collect()
     }
 
     /// Leaves half of it out. False if there is nothing left to leave out.
-    #[inline]
     pub(crate) fn halve(&self) -> bool {
         let mut entries = self.entries();
         let goal = entries.bytes / 2;
@@ -208,7 +204,6 @@ impl Transcript {
 }
 
 impl Entries {
-    #[inline]
     fn push(&mut self, entry: Box<RawValue>) {
         if self.start.is_none() {
             self.start = Some(entry);
@@ -221,7 +216,6 @@ impl Entries {
         }
     }
 
-    #[inline]
     fn leave_out_oldest(&mut self) {
         if let Some(entry) = self.others.pop_front() {
             self.bytes -= entry.get().len();
@@ -231,7 +225,6 @@ impl Entries {
 }
 
 /// The text, or as much of it as is kept, with a note about the rest.
-#[inline]
 pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= LONGEST_TEXT {
         return text.into();
@@ -242,7 +235,6 @@ pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// The same for any JSON. What is too large as it is becomes text.
-#[inline]
 pub(crate) fn clip_value(value: Value) -> Value {
     match value {
         Value::String(text) if text.len() > LONGEST_TEXT => clip(&text).into_owned().into(),

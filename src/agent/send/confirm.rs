@@ -13,7 +13,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, User};
 use crate::rest::Client;
-use crate::socket::{Filter, Needle, RawEvent, Session, SessionId, SessionWatch};
+use crate::socket::{Filter, Needle, RawEvent, Session, SessionId, SessionSubscription};
 
 /// One message on its way.
 pub(crate) struct Post<'a> {
@@ -73,8 +73,8 @@ impl Post<'_> {
         let payload = self.message.payload(self.room)?;
         let until = deadline::after(self.send_timeout);
         let (up, watching) = loop {
-            let up = self.session.line(until)?;
-            let watching = up.watch_for(self.needle(), self.echo_filter());
+            let up = self.session.connection(until)?;
+            let watching = up.subscribe_to(self.needle(), self.echo_filter());
             match up.emit("send-message", &payload) {
                 Ok(()) => break (up, watching),
                 // The link was over before: the next one may take it.
@@ -198,7 +198,7 @@ impl Post<'_> {
     /// `MaybeSent` if that cannot be told, or not before `patience` ends; `Closed`.
     fn look_until_over(&mut self, over_at: Instant, patience: Instant) -> Result<Option<Message>> {
         // From before the first look on: what comes late is shown like anything else.
-        let watching = self.session.watch(self.echo_filter());
+        let watching = self.session.subscribe(self.echo_filter());
         let back_by = deadline::after(self.send_timeout);
         loop {
             let is_over = Instant::now() >= over_at;
@@ -225,7 +225,7 @@ impl Post<'_> {
     ///
     /// # Errors
     /// `Closed`.
-    fn listen(&self, watching: &SessionWatch, until: Instant) -> Result<Option<Message>> {
+    fn listen(&self, watching: &SessionSubscription, until: Instant) -> Result<Option<Message>> {
         loop {
             match watching.next(until) {
                 Ok(Some(event)) if event.name() == "error" => {}
@@ -264,7 +264,7 @@ impl Post<'_> {
         };
         let history = loop {
             // Without a link there is most likely no history to be had either.
-            self.session.line(back_by).map_err(cannot_be_told)?;
+            self.session.connection(back_by).map_err(cannot_be_told)?;
             let fetched = backfill::patiently(self.session, || {
                 backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
                     old(message) || same(message)
@@ -320,7 +320,6 @@ fn cannot_be_told(why: Error) -> Error {
 }
 
 /// 128 random bits: another bot's mark, or one of another run, is not met.
-#[inline]
 pub(crate) fn new_mark() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {
@@ -358,7 +357,6 @@ enum Likeness {
 }
 
 /// Is that our message? By its mark; and where a server does not carry unknown metadata, by its text.
-#[inline]
 fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> Option<Likeness> {
     if message.sender_id != me {
         return None;
@@ -374,7 +372,6 @@ const SHORTEST_CUT: usize = 100;
 
 /// Whether that is our text as a server may show it: with other white space, or cut off after `shortest` bytes or
 /// more.
-#[inline]
 pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
         return true;

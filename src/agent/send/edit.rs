@@ -34,7 +34,6 @@ impl Agent {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
-    #[inline]
     pub(crate) fn post_edit_in(
         &self,
         room: &AgencyId,
@@ -46,7 +45,7 @@ impl Agent {
         let until = deadline::after(self.options().send_timeout);
         let mut tried = false;
         loop {
-            let line = self.session().line(until).map_err(|error| match error.kind() {
+            let line = self.session().connection(until).map_err(|error| match error.kind() {
                 ErrorKind::NotSent if tried => {
                     let text = "the connection broke before the edit was seen, and did not come back in time";
                     Error::new(ErrorKind::MaybeSent, text)
@@ -54,7 +53,8 @@ impl Agent {
                 ErrorKind::Closed if tried => Error::cut_off_by_close(),
                 _ => error,
             })?;
-            let watching = line.watch(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+            let watching =
+                line.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
             match line.emit("edit-message", &payload) {
                 Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent) => {
@@ -119,7 +119,6 @@ impl Agent {
 
     /// # Errors
     /// `Invalid` when a message cannot have this text.
-    #[inline]
     pub(crate) fn checked_edit<'t>(&self, text: &'t str) -> Result<&'t str> {
         let content = text.trim();
         if content.is_empty() {

@@ -101,7 +101,6 @@ impl Editor {
     ///
     /// # Errors
     /// As [`Room::edit`]. The text still waits then.
-    #[inline]
     pub fn flush(&mut self) -> Result<()> {
         self.send(deadline::after(self.room.agent().options().send_timeout))
     }
@@ -116,12 +115,11 @@ impl Editor {
     }
 
     /// Sends what waits, or the last text again if the link that it went out on is gone.
-    #[inline]
     fn send(&mut self, until: Instant) -> Result<()> {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());
         }
-        let line = self.room.agent().session().line(until)?;
+        let line = self.room.agent().session().connection(until)?;
         if self.pending.is_none() && self.sent_on == Some(line.generation) {
             return Ok(());
         }
@@ -139,7 +137,6 @@ impl Editor {
 
 /// Sends the text that waits.
 impl Drop for Editor {
-    #[inline]
     fn drop(&mut self) {
         if let Err(error) = self.send(deadline::after(DROP_TIMEOUT)) {
             crate::logging::info!("the last text of a message could not be set: {error}");

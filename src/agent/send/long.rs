@@ -96,7 +96,6 @@ impl LongMessages {
     ///
     /// # Errors
     /// `Invalid` if the text is too long for one message.
-    #[inline]
     pub(crate) fn check_edit(&self, text: &str) -> Result<()> {
         match self.excess(text) {
             Some((count, limit)) => {

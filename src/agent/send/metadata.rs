@@ -41,7 +41,6 @@ impl Extras {
     }
 
     /// All of it, as text.
-    #[inline]
     pub(crate) fn to_json(&self) -> String {
         // Cannot fail: it is JSON already.
         serde_json::to_string(self).unwrap_or_default()
@@ -56,7 +55,6 @@ impl Extras {
 }
 
 impl PartialEq for Extras {
-    #[inline]
     fn eq(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
             && self

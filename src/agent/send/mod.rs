@@ -3,7 +3,6 @@
 pub(crate) mod confirm;
 pub(crate) mod edit;
 mod editor;
-mod grapheme;
 pub(crate) mod long;
 pub(crate) mod metadata;
 pub(crate) mod outgoing;

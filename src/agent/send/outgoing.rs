@@ -84,7 +84,6 @@ impl Outgoing {
     }
 
     /// Adds all keys of `metadata`.
-    #[inline]
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         for (key, value) in metadata {
             self.metadata.set(key, &value);
@@ -104,7 +103,6 @@ impl Outgoing {
     }
 
     /// Shows how long it took. Whole milliseconds are written.
-    #[inline]
     pub fn duration(self, duration: Duration) -> Self {
         self.with("duration", label::write(duration))
     }
@@ -115,7 +113,6 @@ impl Outgoing {
     }
 
     /// Has colours.
-    #[inline]
     pub fn style(mut self, style: Style) -> Self {
         self.metadata.set("style", &style);
         self
@@ -138,7 +135,6 @@ impl Outgoing {
     }
 
     /// Is a log of the agent's reasoning: other agents do not put it before their language models.
-    #[inline]
     pub fn agent_log(self) -> Self {
         self.with("agent_log", true)
     }
@@ -162,7 +158,6 @@ impl Outgoing {
     }
 
     /// Carries a mark by which it is known again in the room.
-    #[inline]
     pub(crate) fn marked(mut self, mark: &str) -> Self {
         self.metadata.set(POST_MARK, &mark);
         self

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::agent::send::grapheme;
+use unicode_segmentation::GraphemeCursor;
 
 /// A piece of a text, and what stands around it so that it reads well alone.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl Window<'_, '_> {
     /// Whether a part may begin with the first word at or behind this place of the rest.
     fn word_may_begin(&mut self, at: usize) -> bool {
         let word = self.words.next(self.start + at);
-        !self.words.slash_follows(word) && grapheme::is_boundary(self.rest, word - self.start)
+        !self.words.slash_follows(word) && is_boundary(self.rest, word - self.start)
     }
 
     /// The end of the best line to end with: best before a blank line, and outside of code.
@@ -157,26 +157,30 @@ impl Window<'_, '_> {
         let fits = self.rest.char_indices().take_while(|(at, _)| *at <= self.size);
         let spaces: Vec<usize> =
             fits.filter(|(at, c)| *at >= half && is_space(*c)).map(|(at, _)| at).collect();
-        spaces.into_iter().rev().find(|at| grapheme::is_boundary(self.rest, *at) && self.word_may_begin(*at))
+        spaces.into_iter().rev().find(|at| is_boundary(self.rest, *at) && self.word_may_begin(*at))
     }
 
     /// Within a word, then, or within white space: the last place between two characters.
     fn character_end(&mut self, half: usize) -> usize {
-        let places = (half.max(1)..=self.size).rev();
         let mut fallback = None;
-        for at in places {
-            if !self.rest.is_char_boundary(at) {
+        for at in (half.max(1)..=self.size).rev() {
+            if !is_boundary(self.rest, at) {
                 continue;
             }
-            if self.word_may_begin(at) && grapheme::is_boundary(self.rest, at) {
+            if self.word_may_begin(at) {
                 return at;
             }
-            if fallback.is_none() && grapheme::is_boundary(self.rest, at) {
-                fallback = Some(at);
-            }
+            fallback = fallback.or(Some(at));
         }
         fallback.unwrap_or(self.size)
     }
+}
+
+/// Whether a reader sees a border between two characters at this byte of the text. The ends are borders.
+fn is_boundary(text: &str, at: usize) -> bool {
+    // Cannot fail: the cursor has the whole text.
+    text.is_char_boundary(at)
+        && GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
 }
 
 /// Whether the platform runs this text as a command instead of showing it.

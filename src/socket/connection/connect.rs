@@ -6,29 +6,19 @@ use tungstenite::{Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{ApiUrl, CancelToken, Dialer, Secrets, Stream};
-use crate::socket::connection::{Inbound, Link, LinkEnd, SendFailure};
-use crate::socket::protocol::engine_io::{self, Frame, Handshake};
-use crate::socket::protocol::socket_io::{self, Recovery, Reply};
-use crate::socket::transport::choice::{Memory, Transport, polling_may_cure};
+use crate::net::{CancelToken, Secrets, Stream};
+use crate::socket::connection::Connection;
+use crate::socket::connection::decoder::Inbound;
+use crate::socket::disconnect::Disconnect;
+use crate::socket::disconnect::SendFailure;
+use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
+use crate::socket::protocol::socket_io::{self, ConnectReply, Recovery};
+use crate::socket::target::Target;
+use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_cure};
 use crate::socket::transport::polling::receive;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
-use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
-
-/// Where to connect, and how.
-#[derive(Debug, Clone)]
-pub(crate) struct Target {
-    pub(crate) dialer: Dialer,
-    pub(crate) url: ApiUrl,
-    pub(crate) user_agent: String,
-    /// DNS, TCP, TLS, upgrade and open packet together; then once more for the answer to CONNECT, for which the
-    /// official client would wait for ever.
-    pub(crate) dial_timeout: Duration,
-    pub(crate) transport: Transport,
-    /// What is taken out of everything that the server says.
-    pub(crate) secrets: Secrets,
-}
 
 /// What a WebSocket gets of the time before polling is tried, at most.
 const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
@@ -48,11 +38,11 @@ struct Early {
 /// A link that may be used.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    pub(crate) link: Link,
+    pub(crate) link: Connection,
     /// What came before the CONNECT reply and along with it.
     pub(crate) early: Vec<Inbound>,
     /// The ids of the session. With a `pid` it can be taken up again after a loss.
-    pub(crate) reply: Reply,
+    pub(crate) reply: ConnectReply,
     /// The server has taken the lost session up again: `early` begins with what was missed.
     pub(crate) recovered: bool,
 }
@@ -105,7 +95,7 @@ pub(crate) fn connect(
     target: &Target,
     auth: &str,
     recovery: Option<&Recovery>,
-    memory: &Memory,
+    memory: &TransportMemory,
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
     let hello = socket_io::encode_connect(auth, recovery)?;
@@ -129,7 +119,7 @@ pub(crate) fn connect(
 }
 
 /// A link, by whichever transport can be had.
-fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> {
+fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
     let deadline = deadline::after(target.dial_timeout);
     match target.transport {
         Transport::WebSocket => open_websocket(target, deadline, cancel).map_err(|(error, _)| error),
@@ -174,7 +164,11 @@ fn open(target: &Target, memory: &Memory, cancel: &CancelToken) -> Result<Link> 
 }
 
 /// Whether polling may do better comes along with the error.
-fn open_websocket(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link, (Error, bool)> {
+fn open_websocket(
+    target: &Target,
+    deadline: Instant,
+    cancel: &CancelToken,
+) -> Result<Connection, (Error, bool)> {
     let mut stream =
         target.dialer.dial_cancellable(&target.url, deadline, cancel).map_err(|error| (error, false))?;
     stream.wire_mut().set_deadline(Some(deadline));
@@ -184,17 +178,19 @@ fn open_websocket(target: &Target, deadline: Instant, cancel: &CancelToken) -> R
     };
     let mut ws = upgrade(stream, target).map_err(judged)?;
     let text = first_text(&mut ws).map_err(judged)?;
-    let Ok(Frame::Open(json)) = engine_io::decode(&text) else {
+    let Ok(EnginePacket::Open(json)) = engine_io::decode(&text) else {
         return Err((Error::protocol("the server's first message is not an open packet"), false));
     };
-    Handshake::parse(json).and_then(|handshake| Link::new(ws, handshake)).map_err(|error| (error, false))
+    Handshake::parse(json)
+        .and_then(|handshake| Connection::new(ws, handshake))
+        .map_err(|error| (error, false))
 }
 
-fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Link> {
-    Link::polling(receive::open(target, deadline, cancel)?)
+fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Connection> {
+    Connection::polling(receive::open(target, deadline, cancel)?)
 }
 
-fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
+fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {
     for _ in 0..MAX_EARLY_PINGS {
         match ws.read() {
             Ok(Message::Text(text)) => return Ok(text),
@@ -211,11 +207,11 @@ fn first_text(ws: &mut WebSocket<Tap<Stream>>) -> Result<Utf8Bytes> {
 
 /// Reads until CONNECT is answered. Pings are answered all the while.
 fn await_reply(
-    link: &Link,
+    link: &Connection,
     deadline: Instant,
     limit: Early,
     secrets: &Secrets,
-) -> Result<(Reply, Vec<Inbound>), ConnectFailure> {
+) -> Result<(ConnectReply, Vec<Inbound>), ConnectFailure> {
     let mut early = Vec::new();
     let mut end = link.drain(&mut early).err();
     let (mut counted, mut bytes) = (0, 0);
@@ -252,7 +248,7 @@ fn await_reply(
     }
 }
 
-fn check_reply(reply: &Reply) -> Result<()> {
+fn check_reply(reply: &ConnectReply) -> Result<()> {
     match reply.sid {
         Some(_) => Ok(()),
         None => Err(Error::protocol(
@@ -261,7 +257,7 @@ fn check_reply(reply: &Reply) -> Result<()> {
     }
 }
 
-fn broke(end: LinkEnd, secrets: &Secrets) -> Error {
+fn broke(end: Disconnect, secrets: &Secrets) -> Error {
     let end = end.without(secrets);
     Error::new(
         ErrorKind::Connect,
@@ -282,6 +278,7 @@ fn no_open_packet(error: &tungstenite::Error) -> Error {
 mod tests {
     use super::*;
     use crate::net::settings::{ProxyChoice, TlsSettings};
+    use crate::net::{ApiUrl, Dialer};
 
     /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
     fn connect_to(
@@ -309,8 +306,13 @@ mod tests {
             transport: Transport::WebSocket,
             secrets: Secrets::default(),
         };
-        let connected =
-            connect(&target, r#"{"token":"t"}"#, recovery, &Memory::default(), &CancelToken::default());
+        let connected = connect(
+            &target,
+            r#"{"token":"t"}"#,
+            recovery,
+            &TransportMemory::default(),
+            &CancelToken::default(),
+        );
         if let Ok(connected) = &connected {
             connected.link.cut();
         }
@@ -334,7 +336,7 @@ mod tests {
         };
         let dial = |cancel: &CancelToken| {
             let started = Instant::now();
-            let failure = connect(&target, "{}", None, &Memory::default(), cancel).unwrap_err();
+            let failure = connect(&target, "{}", None, &TransportMemory::default(), cancel).unwrap_err();
             (failure.into_error(), started.elapsed())
         };
         let (error, took) = dial(&CancelToken::default());
@@ -409,9 +411,9 @@ mod tests {
 
     #[test]
     fn wants_a_session_id() {
-        assert!(check_reply(&Reply::parse(r#"{"sid":"abc","pid":"x"}"#)).is_ok());
+        assert!(check_reply(&ConnectReply::parse(r#"{"sid":"abc","pid":"x"}"#)).is_ok());
         for bad in ["", "{}", r#"{"sid":""}"#, "[]", r#"{"sid":7}"#, "{"] {
-            assert!(check_reply(&Reply::parse(bad)).is_err(), "{bad}");
+            assert!(check_reply(&ConnectReply::parse(bad)).is_err(), "{bad}");
         }
     }
 }

@@ -9,13 +9,25 @@ use tungstenite::{Bytes, Message, Utf8Bytes};
 use crate::deadline;
 use crate::error::Error;
 use crate::net::ReadBuffer;
-use crate::socket::connection::liveness::{Clock, Dead, Flood, LONGEST_MESSAGE, Pulse};
-use crate::socket::connection::{Arrivals, Inbound, LinkEnd, reason};
-use crate::socket::protocol::engine_io::{self, Frame};
-use crate::socket::protocol::event::{AckArgs, Complete, Outline, Partial, RawEvent};
-use crate::socket::protocol::socket_io::{self, Kind, Reply};
-use crate::socket::transport::packet_stream::{Incoming, Pipe};
-use crate::socket::transport::polling::receive::Poll;
+use crate::socket::connection::arrivals::Arrivals;
+use crate::socket::connection::liveness::{Dead, FloodDetector, LONGEST_MESSAGE, Liveness, SleepDetector};
+use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::protocol::engine_io::{self, EnginePacket};
+use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, Outline, RawEvent};
+use crate::socket::protocol::socket_io::{self, ConnectReply, PacketKind};
+use crate::socket::transport::packet_stream::{Incoming, PacketStream};
+use crate::socket::transport::polling::receive::PollReceiver;
+
+/// What the server sent, taken apart.
+#[derive(Debug)]
+pub(crate) enum Inbound {
+    Event(RawEvent),
+    Ack(u64, AckArgs),
+    /// The answer to CONNECT. Comes once.
+    Connected(ConnectReply),
+    /// CONNECT_ERROR: JSON, possibly none.
+    Refused(String),
+}
 
 /// How long the other side of a link that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
@@ -24,11 +36,11 @@ pub(crate) const PROBE: Duration = Duration::from_secs(5);
 /// millions.
 const MOST_PACKETS: usize = 1024;
 
-/// See the module.
+/// What the lock of a [`Connection`](crate::socket::connection::Connection) guards.
 #[derive(Debug)]
-pub(crate) struct Channel {
-    pipe: Pipe,
-    partial: Option<Partial>,
+pub(crate) struct PacketDecoder {
+    pipe: PacketStream,
+    partial: Option<BinaryPacket>,
     /// Attachments that do not come end the link.
     partial_since: Instant,
     /// There was more than one turn takes.
@@ -41,20 +53,25 @@ pub(crate) struct Channel {
     idle_frames: u32,
     /// The public id of this session, once the server has said it.
     sid: Option<Box<str>>,
-    pulse: Pulse,
-    flood: Flood,
-    clock: Clock,
+    pulse: Liveness,
+    flood: FloodDetector,
+    clock: SleepDetector,
     /// Until when a sign of life has to come, after the machine slept.
     probe: Option<Instant>,
     /// We have said goodbye: nothing is sent any more, but the answer is still read.
     closing: bool,
-    end: Option<LinkEnd>,
+    end: Option<Disconnect>,
 }
 
-impl Channel {
-    pub(crate) fn new(pipe: Pipe, silence: Duration, clock: Clock, arrivals: Arc<Arrivals>) -> Self {
+impl PacketDecoder {
+    pub(crate) fn new(
+        pipe: PacketStream,
+        silence: Duration,
+        clock: SleepDetector,
+        arrivals: Arc<Arrivals>,
+    ) -> Self {
         let now = Instant::now();
-        Channel {
+        PacketDecoder {
             pipe,
             partial: None,
             partial_since: now,
@@ -64,8 +81,8 @@ impl Channel {
             sent_before_pong: None,
             idle_frames: 0,
             sid: None,
-            pulse: Pulse::new(silence, now),
-            flood: Flood::new(now),
+            pulse: Liveness::new(silence, now),
+            flood: FloodDetector::new(now),
             clock,
             probe: None,
             closing: false,
@@ -74,13 +91,13 @@ impl Channel {
     }
 
     /// Takes over what was read from the socket.
-    pub(crate) fn feed(&mut self, buffer: &mut ReadBuffer) -> Result<(), LinkEnd> {
+    pub(crate) fn feed(&mut self, buffer: &mut ReadBuffer) -> Result<(), Disconnect> {
         let Some(wire) = self.pipe.wire_mut() else { return Ok(()) };
-        wire.feed_from(buffer).map_err(|error| LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string()))
+        wire.feed_from(buffer).map_err(|error| Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
     }
 
     /// The socket has nothing more. Polling goes on with another one, unless an answer was on its way.
-    pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         if let Some(wire) = self.pipe.wire_mut() {
             wire.end();
         }
@@ -88,27 +105,27 @@ impl Channel {
         if self.pipe.is_polling() && !self.closing {
             return Ok(());
         }
-        Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
+        Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
     }
 
-    /// Polling: see [`Poll`].
-    pub(crate) fn poll_mut(&mut self) -> Option<&mut Poll> {
+    /// Polling: see [`PollReceiver`].
+    pub(crate) fn poll_mut(&mut self) -> Option<&mut PollReceiver> {
         match &mut self.pipe {
-            Pipe::Polling(poll) => Some(poll),
-            Pipe::WebSocket(_) => None,
+            PacketStream::Polling(poll) => Some(poll),
+            PacketStream::WebSocket(_) => None,
         }
     }
 
     /// Why nothing can be sent any more, if so.
-    pub(crate) fn over(&mut self) -> Option<LinkEnd> {
+    pub(crate) fn over(&mut self) -> Option<Disconnect> {
         if let Some(end) = &self.end {
             return Some(end.clone());
         }
         if self.closing {
-            return Some(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
+            return Some(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
         }
         if !self.pipe.can_write() {
-            return Some(LinkEnd::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
+            return Some(Disconnect::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
         }
         self.write_failed()
     }
@@ -119,20 +136,20 @@ impl Channel {
     }
 
     /// What ended the link, for whoever reads.
-    pub(crate) fn end(&self) -> Option<LinkEnd> {
+    pub(crate) fn end(&self) -> Option<Disconnect> {
         self.end.clone()
     }
 
     /// The link is over. The first reason is the one that counts.
-    pub(crate) fn set_end(&mut self, end: LinkEnd) -> LinkEnd {
+    pub(crate) fn set_end(&mut self, end: Disconnect) -> Disconnect {
         self.probe = None;
         self.end.get_or_insert(end).clone()
     }
 
     /// TLS and WebSocket both swallow failed writes; the lowest stream remembers them.
-    fn write_failed(&mut self) -> Option<LinkEnd> {
+    fn write_failed(&mut self) -> Option<Disconnect> {
         let kind = self.pipe.write_failure()?;
-        Some(self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"))))
+        Some(self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"))))
     }
 
     /// How many bytes of a WebSocket the operating system has taken from us.
@@ -141,18 +158,18 @@ impl Channel {
     }
 
     /// WebSocket only: a poll cannot carry anything.
-    pub(crate) fn write(&mut self, message: Message) -> Result<(), LinkEnd> {
-        let Pipe::WebSocket(framed) = &mut self.pipe else { return Ok(()) };
+    pub(crate) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
+        let PacketStream::WebSocket(framed) = &mut self.pipe else { return Ok(()) };
         let written = framed.write(message);
         if let Some(end) = self.write_failed() {
             return Err(end);
         }
-        written.map_err(|error| self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
+        written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
     }
 
-    /// As [`write`](Channel::write), but waits for nothing: what the system does not take at once is kept. True if there is
-    /// something to [`flush`](Channel::flush).
-    pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, LinkEnd> {
+    /// As [`write`](PacketDecoder::write), but waits for nothing: what the system does not take at once is kept. True if there is
+    /// something to [`flush`](PacketDecoder::flush).
+    pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, Disconnect> {
         self.set_patient(false);
         let written = self.write(message);
         self.set_patient(true);
@@ -170,10 +187,10 @@ impl Channel {
     }
 
     /// Writes what was kept.
-    pub(crate) fn flush(&mut self) -> Result<(), LinkEnd> {
+    pub(crate) fn flush(&mut self) -> Result<(), Disconnect> {
         let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
         flushed.map_err(|error| {
-            self.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
+            self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
         })
     }
 
@@ -192,7 +209,7 @@ impl Channel {
             self.ping();
         }
         let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
-        if let Pipe::WebSocket(framed) = &mut self.pipe {
+        if let PacketStream::WebSocket(framed) = &mut self.pipe {
             framed.close();
         }
         self.closing = true;
@@ -209,7 +226,7 @@ impl Channel {
         self.probe
     }
 
-    /// As [`probe_after_sleep`](Channel::probe_after_sleep), for a thread that must not wait for the peer to read.
+    /// As [`probe_after_sleep`](PacketDecoder::probe_after_sleep), for a thread that must not wait for the peer to read.
     pub(crate) fn probe_without_waiting(&mut self) -> Option<Instant> {
         self.set_patient(false);
         let probe = self.probe_after_sleep();
@@ -228,10 +245,10 @@ impl Channel {
     ///
     /// # Errors
     /// When the other side has been silent for too long, in one way or another.
-    pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, LinkEnd> {
+    pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, Disconnect> {
         let mut due = self.pulse.check(now).map_err(|dead| match dead {
-            Dead::Silent => LinkEnd::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
-            Dead::TooSlow => LinkEnd::new(reason::TRANSPORT_ERROR, "a message took longer than a minute"),
+            Dead::Silent => Disconnect::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
+            Dead::TooSlow => Disconnect::new(reason::TRANSPORT_ERROR, "a message took longer than a minute"),
         })?;
         if let Some(probe) = self.probe {
             if now >= probe {
@@ -245,20 +262,20 @@ impl Channel {
         if self.partial.is_some() {
             let end = self.partial_since + LONGEST_MESSAGE;
             if now >= end {
-                return Err(LinkEnd::new(reason::PARSE_ERROR, "attachments did not come"));
+                return Err(Disconnect::new(reason::PARSE_ERROR, "attachments did not come"));
             }
             due = due.min(end);
         }
         Ok(due)
     }
 
-    /// Whether there is something to [`decode`](Channel::decode) without a read.
+    /// Whether there is something to [`decode`](PacketDecoder::decode) without a read.
     pub(crate) fn has_more(&self) -> bool {
         self.more
     }
 
     /// Takes apart what is buffered, up to a limit, and answers pings if the transport can do so at once.
-    pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let (before, read_before) = (into.len(), self.pipe.bytes_read());
         let mut packets = 0;
         self.more = false;
@@ -301,7 +318,7 @@ impl Channel {
         let idle = std::mem::take(&mut self.idle_frames).saturating_add(seen.controls);
         if self.flood.add(idle, now) {
             self.pipe.say_why(Some(CloseCode::Policy));
-            return Err(LinkEnd::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
+            return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
         }
         Ok(())
     }
@@ -311,7 +328,7 @@ impl Channel {
         std::mem::take(&mut self.pong_due) && self.over().is_none()
     }
 
-    fn accept(&mut self, packet: Incoming, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    fn accept(&mut self, packet: Incoming, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let accepted = match packet {
             Incoming::Text(text) => self.accept_text(text, into),
             Incoming::Binary(bytes) => self.accept_binary(bytes, into),
@@ -319,9 +336,9 @@ impl Channel {
         accepted.inspect_err(|_| self.pipe.say_why(None))
     }
 
-    fn accept_binary(&mut self, bytes: Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    fn accept_binary(&mut self, bytes: Bytes, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let Some(partial) = &mut self.partial else {
-            return Err(LinkEnd::new(reason::PARSE_ERROR, "binary data without a header"));
+            return Err(Disconnect::new(reason::PARSE_ERROR, "binary data without a header"));
         };
         if partial.push(bytes).map_err(malformed)? {
             self.finish_partial(into)?;
@@ -329,7 +346,7 @@ impl Channel {
         Ok(())
     }
 
-    fn accept_text(&mut self, text: Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    fn accept_text(&mut self, text: Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         // Nearly always.
         if self.partial.is_none()
             && let Some(outline) = Outline::of_plain(&text)
@@ -338,8 +355,8 @@ impl Channel {
             return Ok(());
         }
         match engine_io::decode(&text) {
-            Ok(Frame::Message(packet)) => self.accept_packet(&text, packet, into),
-            Ok(Frame::Ping(_)) => {
+            Ok(EnginePacket::Message(packet)) => self.accept_packet(&text, packet, into),
+            Ok(EnginePacket::Ping(_)) => {
                 // One pong answers any number of pings that came together.
                 if !std::mem::replace(&mut self.pong_due, true)
                     && let Some(sent) = self.sent_before_pong.take()
@@ -349,13 +366,13 @@ impl Channel {
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
-            Ok(Frame::Pong | Frame::Upgrade | Frame::Noop) => {
+            Ok(EnginePacket::Pong | EnginePacket::Upgrade | EnginePacket::Noop) => {
                 self.idle_frames = self.idle_frames.saturating_add(1);
                 Ok(())
             }
-            Ok(Frame::Close) => Err(LinkEnd::told(reason::TRANSPORT_CLOSE)),
-            Ok(Frame::Open(_)) => Err(LinkEnd::new(reason::PARSE_ERROR, "a second open packet")),
-            Err(error) => Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
+            Ok(EnginePacket::Close) => Err(Disconnect::told(reason::TRANSPORT_CLOSE)),
+            Ok(EnginePacket::Open(_)) => Err(Disconnect::new(reason::PARSE_ERROR, "a second open packet")),
+            Err(error) => Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
     }
 
@@ -364,17 +381,17 @@ impl Channel {
         frame: &Utf8Bytes,
         text: &str,
         into: &mut Vec<Inbound>,
-    ) -> Result<(), LinkEnd> {
+    ) -> Result<(), Disconnect> {
         if self.partial.is_some() {
-            return Err(LinkEnd::new(reason::PARSE_ERROR, "text while attachments were due"));
+            return Err(Disconnect::new(reason::PARSE_ERROR, "text while attachments were due"));
         }
         let packet = socket_io::decode(text).map_err(malformed)?;
         // Only the main namespace was joined. A query after the name is of Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
         match packet.kind {
             // Its attachments have to be taken off the wire, whoever it is for.
-            Kind::BinaryEvent | Kind::BinaryAck => {
-                let partial = Partial::new(frame, &packet, foreign);
+            PacketKind::BinaryEvent | PacketKind::BinaryAck => {
+                let partial = BinaryPacket::new(frame, &packet, foreign);
                 let complete = partial.is_complete();
                 self.partial = Some(partial);
                 self.partial_since = Instant::now();
@@ -384,29 +401,29 @@ impl Channel {
             }
             _ if foreign => {}
             // Nobody has asked for anything yet.
-            Kind::Ack if self.sid.is_none() => {}
-            Kind::Event => {
+            PacketKind::Ack if self.sid.is_none() => {}
+            PacketKind::Event => {
                 let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
                 into.push(Inbound::Event(event));
             }
-            Kind::Ack => {
+            PacketKind::Ack => {
                 let args = AckArgs::new(packet.data).map_err(malformed)?;
                 into.push(Inbound::Ack(packet.id.unwrap_or_default(), args));
             }
-            Kind::Connect => self.accept_reply(Reply::parse(packet.data), into)?,
-            Kind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
-            Kind::Disconnect => {
-                return Err(LinkEnd::told(reason::SERVER_DISCONNECT));
+            PacketKind::Connect => self.accept_reply(ConnectReply::parse(packet.data), into)?,
+            PacketKind::ConnectError => into.push(Inbound::Refused(packet.data.to_owned())),
+            PacketKind::Disconnect => {
+                return Err(Disconnect::told(reason::SERVER_DISCONNECT));
             }
         }
         Ok(())
     }
 
     /// The same answer twice is nothing; another one means that the server has forgotten the session we know.
-    fn accept_reply(&mut self, reply: Reply, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    fn accept_reply(&mut self, reply: ConnectReply, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         match &self.sid {
             Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),
-            Some(_) => Err(LinkEnd::new(reason::PARSE_ERROR, "the server began another session")),
+            Some(_) => Err(Disconnect::new(reason::PARSE_ERROR, "the server began another session")),
             None => {
                 self.sid.clone_from(&reply.sid);
                 into.push(Inbound::Connected(reply));
@@ -415,7 +432,7 @@ impl Channel {
         }
     }
 
-    fn finish_partial(&mut self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    fn finish_partial(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let Some(partial) = self.partial.take() else { return Ok(()) };
         match partial.finish().map_err(malformed)? {
             Complete::Event(event) => into.push(Inbound::Event(event)),
@@ -444,10 +461,10 @@ fn detach_if_sparse(events: &mut [Inbound], read: u64) {
     }
 }
 
-fn malformed(error: Error) -> LinkEnd {
-    LinkEnd::new(reason::PARSE_ERROR, error.to_string())
+fn malformed(error: Error) -> Disconnect {
+    Disconnect::new(reason::PARSE_ERROR, error.to_string())
 }
 
-pub(crate) fn unanswered_probe() -> LinkEnd {
-    LinkEnd::new(reason::PING_TIMEOUT, "the server gave no sign of life after the computer had slept")
+pub(crate) fn unanswered_probe() -> Disconnect {
+    Disconnect::new(reason::PING_TIMEOUT, "the server gave no sign of life after the computer had slept")
 }

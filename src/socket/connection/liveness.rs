@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::socket::transport::websocket::frame_scanner::Seen;
+use crate::socket::transport::websocket::frame_scanner::Traffic;
 
 /// No single message may take longer than this.
 pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);
@@ -24,27 +24,27 @@ pub(crate) enum Dead {
 /// Signs of life are complete messages and control frames. Bytes of a message that is still on its way count only
 /// while they come at a rate, and not for ever: a drip of bytes must not keep a dead link alive.
 #[derive(Debug)]
-pub(crate) struct Pulse {
+pub(crate) struct Liveness {
     silence: Duration,
     last_whole: Instant,
-    partial: Option<Partial>,
+    partial: Option<Transfer>,
 }
 
 #[derive(Debug)]
-struct Partial {
+struct Transfer {
     since: Instant,
     window: Instant,
     bytes: usize,
     bytes_before: usize,
 }
 
-impl Pulse {
+impl Liveness {
     pub(crate) fn new(silence: Duration, now: Instant) -> Self {
-        Pulse { silence, last_whole: now, partial: None }
+        Liveness { silence, last_whole: now, partial: None }
     }
 
     /// Notes what was read. `partial`: something is still on its way.
-    pub(crate) fn heard(&mut self, seen: Seen, partial: bool, now: Instant) {
+    pub(crate) fn heard(&mut self, seen: Traffic, partial: bool, now: Instant) {
         if seen.messages > 0 || seen.controls > 0 {
             self.last_whole = now;
         }
@@ -58,7 +58,7 @@ impl Pulse {
                 partial.roll(now);
                 partial.bytes += seen.bytes;
             }
-            slot => *slot = Some(Partial { since: now, window: now, bytes: seen.bytes, bytes_before: 0 }),
+            slot => *slot = Some(Transfer { since: now, window: now, bytes: seen.bytes, bytes_before: 0 }),
         }
     }
 
@@ -85,7 +85,7 @@ impl Pulse {
     }
 }
 
-impl Partial {
+impl Transfer {
     /// Begins a new window when the last one is over.
     fn roll(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.window);
@@ -103,15 +103,15 @@ const FLOOD: u32 = 5;
 
 /// Counts frames that carry nothing.
 #[derive(Debug)]
-pub(crate) struct Flood {
+pub(crate) struct FloodDetector {
     second: Instant,
     count: u32,
     seconds: u32,
 }
 
-impl Flood {
+impl FloodDetector {
     pub(crate) fn new(now: Instant) -> Self {
-        Flood { second: now, count: 0, seconds: 0 }
+        FloodDetector { second: now, count: 0, seconds: 0 }
     }
 
     /// True when it has gone on for too long.
@@ -133,16 +133,16 @@ const SUSPENDED: Duration = Duration::from_secs(10);
 
 /// Notices that the machine was asleep: the monotonic clock stands still meanwhile, the wall clock does not.
 #[derive(Debug)]
-pub(crate) struct Clock {
+pub(crate) struct SleepDetector {
     monotonic: Instant,
     wall: SystemTime,
     /// Milliseconds added to the wall clock, so that a test can suspend the machine.
     skew: Arc<AtomicU64>,
 }
 
-impl Clock {
+impl SleepDetector {
     pub(crate) fn new(skew: Arc<AtomicU64>) -> Self {
-        let mut clock = Clock { monotonic: Instant::now(), wall: SystemTime::UNIX_EPOCH, skew };
+        let mut clock = SleepDetector { monotonic: Instant::now(), wall: SystemTime::UNIX_EPOCH, skew };
         clock.wall = clock.wall();
         clock
     }
@@ -168,21 +168,21 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const WHOLE: Seen = Seen { bytes: 2, messages: 1, controls: 0 };
+    const WHOLE: Traffic = Traffic { bytes: 2, messages: 1, controls: 0 };
 
-    fn some(bytes: usize) -> Seen {
-        Seen { bytes, messages: 0, controls: 0 }
+    fn some(bytes: usize) -> Traffic {
+        Traffic { bytes, messages: 0, controls: 0 }
     }
 
     #[test]
     fn only_what_is_whole_is_a_sign_of_life() {
         let start = Instant::now();
-        let mut pulse = Pulse::new(45 * SECOND, start);
+        let mut pulse = Liveness::new(45 * SECOND, start);
         assert_eq!(pulse.check(start), Ok(start + 45 * SECOND));
         pulse.heard(WHOLE, false, start + 10 * SECOND);
         assert_eq!(pulse.check(start + 54 * SECOND), Ok(start + 55 * SECOND));
         // A control frame too.
-        pulse.heard(Seen { controls: 1, ..Seen::default() }, false, start + 54 * SECOND);
+        pulse.heard(Traffic { controls: 1, ..Traffic::default() }, false, start + 54 * SECOND);
         assert_eq!(pulse.check(start + 98 * SECOND), Ok(start + 99 * SECOND));
         assert_eq!(pulse.check(start + 99 * SECOND), Err(Dead::Silent));
     }
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn b02_a_drip_does_not_keep_a_link_alive() {
         let start = Instant::now();
-        let mut pulse = Pulse::new(45 * SECOND, start);
+        let mut pulse = Liveness::new(45 * SECOND, start);
         for second in 1..45 {
             pulse.heard(some(50), true, start + second * SECOND);
             assert!(pulse.check(start + second * SECOND).is_ok(), "{second}");
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn b02_a_slow_message_gets_a_minute() {
         let start = Instant::now();
-        let mut pulse = Pulse::new(20 * SECOND, start);
+        let mut pulse = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
             pulse.heard(some(150), true, start + second * SECOND);
             let due = pulse.check(start + second * SECOND).unwrap();
@@ -209,9 +209,9 @@ mod tests {
         }
         assert_eq!(pulse.check(start + 60 * SECOND), Err(Dead::TooSlow));
         // Control frames in between do not prolong it, however often they come.
-        let mut pulse = Pulse::new(20 * SECOND, start);
+        let mut pulse = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
-            pulse.heard(Seen { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
+            pulse.heard(Traffic { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
             assert!(pulse.check(start + second * SECOND).is_ok(), "{second}");
         }
         assert_eq!(pulse.check(start + 60 * SECOND), Err(Dead::TooSlow));
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_transfer_that_stalls_is_noticed() {
         let start = Instant::now();
-        let mut pulse = Pulse::new(2 * SECOND, start);
+        let mut pulse = Liveness::new(2 * SECOND, start);
         pulse.heard(some(4000), true, start + SECOND);
         let due = pulse.check(start + 3 * SECOND).unwrap();
         assert_eq!(due, start + 11 * SECOND);
@@ -229,7 +229,7 @@ mod tests {
         assert_eq!(due, start + 21 * SECOND);
         assert_eq!(pulse.check(due), Err(Dead::Silent));
         // When it completes, everything begins anew.
-        let mut pulse = Pulse::new(2 * SECOND, start);
+        let mut pulse = Liveness::new(2 * SECOND, start);
         pulse.heard(some(4000), true, start + SECOND);
         pulse.heard(WHOLE, true, start + 30 * SECOND);
         assert_eq!(pulse.check(start + 30 * SECOND), Ok(start + 32 * SECOND));
@@ -238,8 +238,8 @@ mod tests {
     #[test]
     fn a_flood_has_to_last() {
         let start = Instant::now();
-        let mut flood = Flood::new(start);
-        let run = |flood: &mut Flood, from: u32, count: u32, tenths: std::ops::Range<u32>| {
+        let mut flood = FloodDetector::new(start);
+        let run = |flood: &mut FloodDetector, from: u32, count: u32, tenths: std::ops::Range<u32>| {
             // To the end, even if it has been enough.
             tenths.filter(|tenth| flood.add(count, start + from * SECOND + *tenth * SECOND / 10)).count() > 0
         };
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn b_suspension_shows_between_the_clocks() {
         let skew = Arc::new(AtomicU64::new(1_000_000));
-        let mut clock = Clock::new(Arc::clone(&skew));
+        let mut clock = SleepDetector::new(Arc::clone(&skew));
         assert!(!clock.slept());
         skew.fetch_add(9_000, Ordering::Relaxed);
         assert!(!clock.slept(), "a short nap");

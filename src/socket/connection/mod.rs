@@ -4,6 +4,7 @@
 //! *without a lock*; under a short lock the bytes are fed to TLS and WebSocket and taken apart. A sender takes the
 //! same lock, encodes and writes on its own thread. The lock is held during a write, so writes have a time limit.
 
+mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
 
@@ -11,7 +12,7 @@ pub(crate) mod liveness;
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,64 +20,20 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::{CancelToken, ReadBuffer, Secrets, Stream};
-use crate::socket::connection::decoder::{Channel, unanswered_probe};
-use crate::socket::connection::liveness::Clock;
+use crate::net::{CancelToken, ReadBuffer, Stream};
+use crate::socket::connection::arrivals::Arrivals;
+use crate::socket::connection::decoder::{Inbound, PacketDecoder, unanswered_probe};
+use crate::socket::connection::liveness::SleepDetector;
+use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::{self, Handshake};
-use crate::socket::protocol::event::{AckArgs, RawEvent};
-use crate::socket::protocol::polling_payload::{Body, Fit};
-use crate::socket::protocol::socket_io::{self, Reply};
-use crate::socket::transport::packet_stream::Pipe;
-use crate::socket::transport::polling::receive::Opened;
-use crate::socket::transport::polling::send::Poster;
-use crate::socket::transport::websocket::frame_scanner::Tap;
-use crate::socket::transport::websocket::packets::Framed;
 
-/// What the server sent, taken apart.
-#[derive(Debug)]
-pub(crate) enum Inbound {
-    Event(RawEvent),
-    Ack(u64, AckArgs),
-    /// The answer to CONNECT. Comes once.
-    Connected(Reply),
-    /// CONNECT_ERROR: JSON, possibly none.
-    Refused(String),
-}
-
-/// Why a link ended. `reason` is the official client's word, so that logs can be compared.
-#[derive(Debug, Clone)]
-pub(crate) struct LinkEnd {
-    pub(crate) reason: &'static str,
-    pub(crate) detail: String,
-    /// The server itself has ended the session: nothing that is still under way is carried out.
-    pub(crate) told: bool,
-}
-
-impl LinkEnd {
-    pub(crate) fn new(reason: &'static str, detail: impl Into<String>) -> Self {
-        LinkEnd { reason, detail: detail.into(), told: false }
-    }
-
-    /// The server has ended the session in so many words.
-    pub(crate) fn told(reason: &'static str) -> Self {
-        LinkEnd { told: true, ..LinkEnd::new(reason, "the server ended the session") }
-    }
-
-    /// Without what nobody may see: a server may quote it when it closes.
-    pub(crate) fn without(self, secrets: &Secrets) -> Self {
-        LinkEnd { detail: secrets.remove_from(&self.detail), ..self }
-    }
-}
-
-/// The words of the official client.
-pub(crate) mod reason {
-    pub(crate) const TRANSPORT_CLOSE: &str = "transport close";
-    pub(crate) const TRANSPORT_ERROR: &str = "transport error";
-    pub(crate) const PING_TIMEOUT: &str = "ping timeout";
-    pub(crate) const PARSE_ERROR: &str = "parse error";
-    pub(crate) const SERVER_DISCONNECT: &str = "io server disconnect";
-    pub(crate) const CLIENT_DISCONNECT: &str = "io client disconnect";
-}
+use crate::socket::protocol::polling_payload::{Fit, PayloadBuilder};
+use crate::socket::protocol::socket_io;
+use crate::socket::transport::packet_stream::PacketStream;
+use crate::socket::transport::polling::receive::OpenedPoll;
+use crate::socket::transport::polling::send::PollSender;
+use crate::socket::transport::websocket::frame_scanner::FrameScanner;
+use crate::socket::transport::websocket::packets::WebSocketPackets;
 
 /// The longest a write may block. Well under the usual pingTimeout, because no pong goes out meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
@@ -89,50 +46,21 @@ const GOODBYE: [&str; 2] = [socket_io::DISCONNECT_FRAME, engine_io::CLOSE];
 /// How far the socket's read time-out may be from the wanted one.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
-/// See the module.
+/// One live connection: the read half, the write half, and how it ended.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Connection {
     /// Only the holder of the reader role touches this, so the lock is never contended.
     reader: Mutex<Reader>,
-    channel: Mutex<Channel>,
+    channel: Mutex<PacketDecoder>,
     /// Rung when a sign of life came that senders waited for, or when none will come.
     alive: Condvar,
     /// To stop a blocked read or write from any thread.
     cutter: CancelToken,
     /// With long-polling, the half that sends.
-    poster: Option<Poster>,
+    poster: Option<PollSender>,
     write_timeout: Duration,
     arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
-}
-
-/// How much was sent over a link, and how much of it is known to have arrived.
-#[derive(Debug, Default)]
-pub(crate) struct Arrivals {
-    sent: AtomicU64,
-    confirmed: AtomicU64,
-}
-
-impl Arrivals {
-    /// One more event has gone out. Returns its number.
-    fn sent_one(&self) -> u64 {
-        self.sent.fetch_add(1, Ordering::AcqRel) + 1
-    }
-
-    /// The number of the last event that has gone out.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Acquire)
-    }
-
-    /// All up to this one have arrived: a connection keeps the order.
-    pub(crate) fn confirm(&self, number: u64) {
-        self.confirmed.fetch_max(number.min(self.sent()), Ordering::AcqRel);
-    }
-
-    pub(crate) fn unconfirmed(&self) -> u64 {
-        let confirmed = self.confirmed.load(Ordering::Acquire);
-        self.sent().saturating_sub(confirmed)
-    }
 }
 
 #[derive(Debug)]
@@ -144,28 +72,19 @@ struct Reader {
     due: Instant,
 }
 
-/// How a send ended that did not reach the socket whole.
-#[derive(Debug)]
-pub(crate) enum SendFailure {
-    /// The link was over before a byte was written.
-    NotSent(LinkEnd),
-    /// It broke during the write.
-    MaybeSent(LinkEnd),
-    /// Nothing was written, because that would have meant to wait; the link lives.
-    Busy(LinkEnd),
-    /// The packet itself is at fault; the link lives.
-    Refused(Error),
-}
-
-impl Link {
+impl Connection {
     /// Takes over a WebSocket whose open packet has been read, and waits for nothing more: the CONNECT exchange is
-    /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`drain`](Link::drain).
-    pub(crate) fn new(ws: WebSocket<Tap<Stream>>, handshake: Handshake) -> Result<Self> {
+    /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`drain`](Connection::drain).
+    pub(crate) fn new(ws: WebSocket<FrameScanner<Stream>>, handshake: Handshake) -> Result<Self> {
         Self::with_skew(ws, handshake, Arc::default())
     }
 
-    /// `skew`: see [`Clock`].
-    fn with_skew(mut ws: WebSocket<Tap<Stream>>, handshake: Handshake, skew: Arc<AtomicU64>) -> Result<Self> {
+    /// `skew`: see [`SleepDetector`].
+    fn with_skew(
+        mut ws: WebSocket<FrameScanner<Stream>>,
+        handshake: Handshake,
+        skew: Arc<AtomicU64>,
+    ) -> Result<Self> {
         let cutter = CancelToken::default();
         let gone = || broken_early(IoKind::NotConnected.into());
         let stream = ws.get_mut().get_mut().ok_or_else(gone)?;
@@ -174,38 +93,38 @@ impl Link {
         let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = crate::socket::transport::websocket::handshake::config(largest));
-        let pipe = Pipe::WebSocket(Box::new(Framed::new(ws)));
-        Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, Clock::new(skew)))
+        let pipe = PacketStream::WebSocket(Box::new(WebSocketPackets::new(ws)));
+        Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, SleepDetector::new(skew)))
     }
 
     /// Takes over a session of long-polling.
-    pub(crate) fn polling(opened: Opened) -> Result<Self> {
-        let Opened { mut poll, mut stream, proven, poster, handshake } = opened;
+    pub(crate) fn polling(opened: OpenedPoll) -> Result<Self> {
+        let OpenedPoll { mut poll, mut stream, proven, poster, handshake } = opened;
         let socket = start_feeding(&mut stream, write_timeout(&handshake)).map_err(broken_early)?;
         poll.resume(stream, proven);
         let cutter = poll.site().cutter.clone();
-        let pipe = Pipe::Polling(Box::new(poll));
-        Ok(Self::with_pipe(pipe, Some(poster), socket, cutter, handshake, Clock::new(Arc::default())))
+        let pipe = PacketStream::Polling(Box::new(poll));
+        Ok(Self::with_pipe(pipe, Some(poster), socket, cutter, handshake, SleepDetector::new(Arc::default())))
     }
 
     fn with_pipe(
-        pipe: Pipe,
-        poster: Option<Poster>,
+        pipe: PacketStream,
+        poster: Option<PollSender>,
         socket: TcpStream,
         cutter: CancelToken,
         handshake: Handshake,
-        clock: Clock,
+        clock: SleepDetector,
     ) -> Self {
         let silence = handshake.silence();
         let arrivals = Arc::<Arrivals>::default();
-        Link {
+        Connection {
             reader: Mutex::new(Reader {
                 socket,
                 buffer: ReadBuffer::new(),
                 timeout: None,
                 due: deadline::after(silence),
             }),
-            channel: Mutex::new(Channel::new(pipe, silence, clock, Arc::clone(&arrivals))),
+            channel: Mutex::new(PacketDecoder::new(pipe, silence, clock, Arc::clone(&arrivals))),
             alive: Condvar::new(),
             cutter,
             poster,
@@ -215,13 +134,13 @@ impl Link {
         }
     }
 
-    fn channel(&self) -> MutexGuard<'_, Channel> {
+    fn channel(&self) -> MutexGuard<'_, PacketDecoder> {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decodes what is buffered already, without touching the socket. To be called once before the first turn:
     /// what came along with the handshake is announced by nothing.
-    pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut channel = self.channel();
         channel.decode(into).map_err(|end| channel.set_end(end))?;
         self.answer_ping(channel)
@@ -229,7 +148,7 @@ impl Link {
 
     /// Blocks until bytes come, `until` passes or the link is over, and decodes what came.
     /// Only the holder of the reader role may call it. Once it has failed, it fails for the same reason ever after.
-    pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), LinkEnd> {
+    pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         {
             let mut channel = self.channel();
@@ -268,7 +187,7 @@ impl Link {
         reader: &mut Reader,
         until: Option<Instant>,
         into: &mut Vec<Inbound>,
-    ) -> Result<bool, LinkEnd> {
+    ) -> Result<bool, Disconnect> {
         let (site, at) = {
             let mut channel = self.channel();
             let Some(poll) = channel.poll_mut() else { return Ok(true) };
@@ -285,8 +204,8 @@ impl Link {
         if let Some(end) = channel.end() {
             return Err(end);
         }
-        let fail = |channel: &mut Channel, detail: String| {
-            Err(channel.set_end(LinkEnd::new(reason::TRANSPORT_ERROR, detail)))
+        let fail = |channel: &mut PacketDecoder, detail: String| {
+            Err(channel.set_end(Disconnect::new(reason::TRANSPORT_ERROR, detail)))
         };
         match dialled {
             Ok(mut stream) => match start_feeding(&mut stream, self.write_timeout) {
@@ -310,20 +229,20 @@ impl Link {
     }
 
     /// Long-polling: answers the ping that came, if one did. The channel is let go before.
-    fn answer_ping(&self, mut channel: MutexGuard<'_, Channel>) -> Result<(), LinkEnd> {
+    fn answer_ping(&self, mut channel: MutexGuard<'_, PacketDecoder>) -> Result<(), Disconnect> {
         let Some(poster) = &self.poster else { return Ok(()) };
         if !channel.take_pong() {
             return Ok(());
         }
         drop(channel);
-        let mut line = poster.line();
+        let mut line = poster.turn();
         match poster.post(&mut line, engine_io::PONG, self.write_deadline()) {
             Ok(()) => Ok(()),
             Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end)) => {
                 Err(self.channel().set_end(end))
             }
             Err(SendFailure::Refused(error)) => {
-                Err(self.channel().set_end(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())))
+                Err(self.channel().set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
             }
         }
     }
@@ -354,7 +273,7 @@ impl Link {
             return self.send(frame);
         }
         self.check_size(frame.len())?;
-        let busy = |what: &str| SendFailure::Busy(LinkEnd::new(reason::TRANSPORT_ERROR, what));
+        let busy = |what: &str| SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what));
         let Some(mut channel) = self.lock_until(deadline::after(TRY_PATIENCE)) else {
             return Err(busy("another message is being sent"));
         };
@@ -424,14 +343,19 @@ impl Link {
     }
 
     /// The same over long-polling: in as few requests as the server takes.
-    fn post_packet(&self, poster: &Poster, header: &str, attachments: &[Bytes]) -> Result<(), SendFailure> {
+    fn post_packet(
+        &self,
+        poster: &PollSender,
+        header: &str,
+        attachments: &[Bytes],
+    ) -> Result<(), SendFailure> {
         let max = self.handshake.max_payload;
         let mut bodies = Vec::new();
-        let mut body = Body::new(max);
-        let mut add = |push: &dyn Fn(&mut Body) -> Fit| loop {
+        let mut body = PayloadBuilder::new(max);
+        let mut add = |push: &dyn Fn(&mut PayloadBuilder) -> Fit| loop {
             match push(&mut body) {
                 Fit::Taken => return Ok(()),
-                Fit::Full => bodies.push(std::mem::replace(&mut body, Body::new(max)).into_text()),
+                Fit::Full => bodies.push(std::mem::replace(&mut body, PayloadBuilder::new(max)).into_text()),
                 Fit::TooLarge => {
                     return Err(SendFailure::Refused(Error::invalid("an attachment is too large")));
                 }
@@ -441,7 +365,7 @@ impl Link {
         attachments.iter().try_for_each(|bytes| add(&|body| body.push_binary(bytes)))?;
         bodies.push(body.into_text());
 
-        let mut line = poster.line();
+        let mut line = poster.turn();
         if let Some(end) = self.channel().over() {
             return Err(SendFailure::NotSent(end));
         }
@@ -462,10 +386,10 @@ impl Link {
     /// As if the link had just ended, and nobody had looked yet.
     #[cfg(test)]
     pub(crate) fn end_unnoticed(&self) {
-        self.channel().set_end(LinkEnd::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
+        self.channel().set_end(Disconnect::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
     }
 
-    fn give_up(&self, end: LinkEnd) -> LinkEnd {
+    fn give_up(&self, end: Disconnect) -> Disconnect {
         let end = self.channel().set_end(end);
         self.cut();
         end
@@ -483,7 +407,7 @@ impl Link {
     }
 
     /// The channel, and if the machine was suspended, not before the other side has shown that it is still there.
-    fn awake(&self) -> MutexGuard<'_, Channel> {
+    fn awake(&self) -> MutexGuard<'_, PacketDecoder> {
         let mut channel = self.channel();
         while let Some(deadline) = channel.probe_after_sleep() {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -523,15 +447,15 @@ impl Link {
         }
         let Some(poster) = &self.poster else { return };
         drop(channel);
-        if let Some(mut line) = poster.line_until(deadline) {
+        if let Some(mut line) = poster.turn_until(deadline) {
             // One by one: the official server looks at the second before it has acted on the first. Whatever it
             // answers, it has been told.
             let _ = GOODBYE.iter().try_for_each(|body| poster.post(&mut line, body, deadline));
         }
-        self.give_up(LinkEnd::new(reason::CLIENT_DISCONNECT, ""));
+        self.give_up(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
     }
 
-    fn lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, Channel>> {
+    fn lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, PacketDecoder>> {
         loop {
             match self.channel.try_lock() {
                 Ok(channel) => return Some(channel),
@@ -590,9 +514,9 @@ impl Reader {
     fn take(
         &mut self,
         read: std::io::Result<usize>,
-        channel: &mut Channel,
+        channel: &mut PacketDecoder,
         into: &mut Vec<Inbound>,
-    ) -> Result<Instant, LinkEnd> {
+    ) -> Result<Instant, Disconnect> {
         match read {
             Ok(0) => channel.ended(into)?,
             Ok(_) => {
@@ -610,9 +534,9 @@ impl Reader {
                     channel.ended(into)?;
                     return channel.check(Instant::now());
                 }
-                return Err(LinkEnd::new(reason::TRANSPORT_CLOSE, error.to_string()));
+                return Err(Disconnect::new(reason::TRANSPORT_CLOSE, error.to_string()));
             }
-            Err(error) => return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
+            Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
         // What came in this very turn may have been waiting since before the sleep.
         channel.probe_after_sleep();

@@ -19,24 +19,24 @@ fn handshake() -> Handshake {
 }
 
 /// A link, its peer, and how many milliseconds the machine is taken to have slept.
-fn pair() -> (Link, Peer, Arc<AtomicU64>) {
+fn pair() -> (Connection, Peer, Arc<AtomicU64>) {
     pair_with(handshake())
 }
 
-fn pair_with(handshake: Handshake) -> (Link, Peer, Arc<AtomicU64>) {
+fn pair_with(handshake: Handshake) -> (Connection, Peer, Arc<AtomicU64>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (theirs, _) = listener.accept().unwrap();
     theirs.set_read_timeout(Some(SOON)).unwrap();
-    let tap = Tap::new(Stream::Plain(Wire::new(ours)), Vec::new());
+    let tap = FrameScanner::new(Stream::Plain(Wire::new(ours)), Vec::new());
     let ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config(None)));
     let skew = Arc::new(AtomicU64::new(0));
-    let link = Link::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();
+    let link = Connection::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();
     (link, WebSocket::from_raw_socket(theirs, Role::Server, None), skew)
 }
 
 /// Reads until the link is over or `limit` has passed.
-fn read(link: &Link, limit: Duration) -> (Vec<Inbound>, Option<LinkEnd>) {
+fn read(link: &Connection, limit: Duration) -> (Vec<Inbound>, Option<Disconnect>) {
     let until = Instant::now() + limit;
     let mut batch = Vec::new();
     while Instant::now() < until {

@@ -12,7 +12,7 @@ use crate::json;
 
 /// One text frame of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Frame<'a> {
+pub(crate) enum EnginePacket<'a> {
     /// The handshake, JSON.
     Open(&'a str),
     Close,
@@ -32,18 +32,18 @@ pub(crate) const MESSAGE: char = '4';
 
 /// # Errors
 /// `Protocol` for an empty frame and for an unknown type. That includes `b…`: base64 belongs to polling.
-pub(crate) fn decode(text: &str) -> Result<Frame<'_>> {
+pub(crate) fn decode(text: &str) -> Result<EnginePacket<'_>> {
     let mut chars = text.chars();
     let kind = chars.next();
     let rest = chars.as_str();
     match kind {
-        Some('0') => Ok(Frame::Open(rest)),
-        Some('1') => Ok(Frame::Close),
-        Some('2') => Ok(Frame::Ping(rest)),
-        Some('3') => Ok(Frame::Pong),
-        Some(MESSAGE) => Ok(Frame::Message(rest)),
-        Some('5') => Ok(Frame::Upgrade),
-        Some('6') => Ok(Frame::Noop),
+        Some('0') => Ok(EnginePacket::Open(rest)),
+        Some('1') => Ok(EnginePacket::Close),
+        Some('2') => Ok(EnginePacket::Ping(rest)),
+        Some('3') => Ok(EnginePacket::Pong),
+        Some(MESSAGE) => Ok(EnginePacket::Message(rest)),
+        Some('5') => Ok(EnginePacket::Upgrade),
+        Some('6') => Ok(EnginePacket::Noop),
         Some(_) => Err(Error::protocol("the server sent an unknown Engine.IO packet type")),
         None => Err(Error::protocol("the server sent an empty frame")),
     }
@@ -138,13 +138,13 @@ mod tests {
 
     #[test]
     fn knows_every_type() {
-        assert_eq!(decode("0{}").unwrap(), Frame::Open("{}"));
-        assert_eq!(decode("1").unwrap(), Frame::Close);
-        assert_eq!(decode("2probe").unwrap(), Frame::Ping("probe"));
-        assert_eq!(decode("3").unwrap(), Frame::Pong);
-        assert_eq!(decode("42[\"a\"]").unwrap(), Frame::Message("2[\"a\"]"));
-        assert_eq!(decode("5").unwrap(), Frame::Upgrade);
-        assert_eq!(decode("6").unwrap(), Frame::Noop);
+        assert_eq!(decode("0{}").unwrap(), EnginePacket::Open("{}"));
+        assert_eq!(decode("1").unwrap(), EnginePacket::Close);
+        assert_eq!(decode("2probe").unwrap(), EnginePacket::Ping("probe"));
+        assert_eq!(decode("3").unwrap(), EnginePacket::Pong);
+        assert_eq!(decode("42[\"a\"]").unwrap(), EnginePacket::Message("2[\"a\"]"));
+        assert_eq!(decode("5").unwrap(), EnginePacket::Upgrade);
+        assert_eq!(decode("6").unwrap(), EnginePacket::Noop);
         for bad in ["", "a123", "bAQID", "7", "\u{1F980}"] {
             assert!(decode(bad).is_err(), "{bad}");
         }

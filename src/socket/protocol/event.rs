@@ -261,7 +261,7 @@ fn range_in(whole: &str, part: &str) -> Range<usize> {
 
 /// A header whose attachments are still on their way.
 #[derive(Debug)]
-pub(crate) struct Partial {
+pub(crate) struct BinaryPacket {
     frame: Utf8Bytes,
     ack: Option<u64>,
     is_ack: bool,
@@ -276,12 +276,12 @@ pub(crate) struct Partial {
 /// The sum of the attachments of one packet.
 const MAX_ATTACHMENT_BYTES: usize = 16 << 20;
 
-impl Partial {
+impl BinaryPacket {
     pub(crate) fn new(frame: &Utf8Bytes, packet: &socket_io::Packet<'_>, foreign: bool) -> Self {
-        Partial {
+        BinaryPacket {
             foreign,
             ack: packet.id,
-            is_ack: packet.kind == socket_io::Kind::BinaryAck,
+            is_ack: packet.kind == socket_io::PacketKind::BinaryAck,
             data: range_in(frame, packet.data),
             // In memory of its own: it may wait for its attachments.
             frame: Utf8Bytes::from(frame.as_str()),
@@ -345,74 +345,74 @@ struct Placeholders<'a> {
 }
 
 /// What matters of a value.
-enum Seen {
+enum JsonValue {
     True,
     Number(u64),
     Other,
 }
 
 impl<'de> DeserializeSeed<'de> for Placeholders<'_> {
-    type Value = Seen;
+    type Value = JsonValue;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Seen, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<JsonValue, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for Placeholders<'_> {
-    type Value = Seen;
+    type Value = JsonValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Seen, E> {
-        Ok(if value { Seen::True } else { Seen::Other })
+    fn visit_bool<E>(self, value: bool) -> Result<JsonValue, E> {
+        Ok(if value { JsonValue::True } else { JsonValue::Other })
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Seen, E> {
-        Ok(Seen::Number(value))
+    fn visit_u64<E>(self, value: u64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Number(value))
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Seen, E> {
-        Ok(Seen::Other)
+    fn visit_i64<E>(self, _: i64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Other)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Seen, E> {
-        Ok(Seen::Other)
+    fn visit_f64<E>(self, _: f64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Other)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Seen, E> {
-        Ok(Seen::Other)
+    fn visit_str<E>(self, _: &str) -> Result<JsonValue, E> {
+        Ok(JsonValue::Other)
     }
 
-    fn visit_unit<E>(self) -> Result<Seen, E> {
-        Ok(Seen::Other)
+    fn visit_unit<E>(self) -> Result<JsonValue, E> {
+        Ok(JsonValue::Other)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Seen, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<JsonValue, A::Error> {
         while items.next_element_seed(self)?.is_some() {}
-        Ok(Seen::Other)
+        Ok(JsonValue::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Seen, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonValue, A::Error> {
         let (mut is_placeholder, mut num) = (false, None);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let value = map.next_value_seed(self)?;
             match &*key {
-                "_placeholder" => is_placeholder = matches!(value, Seen::True),
-                "num" => num = if let Seen::Number(num) = value { Some(num) } else { None },
+                "_placeholder" => is_placeholder = matches!(value, JsonValue::True),
+                "num" => num = if let JsonValue::Number(num) = value { Some(num) } else { None },
                 _ => {}
             }
         }
         if is_placeholder && num.is_none_or(|num| num >= self.count) {
             self.illegal.set(true);
         }
-        Ok(Seen::Other)
+        Ok(JsonValue::Other)
     }
 }
 
-/// What [`Partial`] becomes.
+/// What [`BinaryPacket`] becomes.
 #[derive(Debug)]
 pub(crate) enum Complete {
     Event(RawEvent),
@@ -517,7 +517,7 @@ mod tests {
     fn t29_binary_acks() {
         let frame = Utf8Bytes::from(r#"461-15[{"_placeholder":true,"num":0}]"#);
         let packet = socket_io::decode(frame.get(1..).unwrap()).unwrap();
-        let mut partial = Partial::new(&frame, &packet, false);
+        let mut partial = BinaryPacket::new(&frame, &packet, false);
         assert!(partial.push(Bytes::from_static(b"x")).unwrap());
         assert!(matches!(partial.finish().unwrap(), Complete::Ack(15, _)));
         for (json, first) in

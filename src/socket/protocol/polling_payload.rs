@@ -23,14 +23,14 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// One packet of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
+pub(crate) enum PayloadPart<'a> {
     /// What is a text message over WebSocket. Its type is known to be valid.
     Text(&'a str),
     Binary(Vec<u8>),
 }
 
 /// The packets of a body, in order. The first that is none is an error, and the last item.
-pub(crate) fn decode(body: &str) -> impl Iterator<Item = Result<Part<'_>>> {
+pub(crate) fn decode(body: &str) -> impl Iterator<Item = Result<PayloadPart<'_>>> {
     let mut parts = Some(body.split(SEPARATOR));
     std::iter::from_fn(move || {
         let part = decode_part(parts.as_mut()?.next()?);
@@ -41,18 +41,18 @@ pub(crate) fn decode(body: &str) -> impl Iterator<Item = Result<Part<'_>>> {
     })
 }
 
-fn decode_part(part: &str) -> Result<Part<'_>> {
+fn decode_part(part: &str) -> Result<PayloadPart<'_>> {
     if let Some(text) = part.strip_prefix(BINARY) {
         let bytes = BASE64
             .decode(text)
             .map_err(|error| Error::protocol("the server sent bad base64").with_source(error))?;
-        return Ok(Part::Binary(bytes));
+        return Ok(PayloadPart::Binary(bytes));
     }
     engine_io::decode(part)?;
-    Ok(Part::Text(part))
+    Ok(PayloadPart::Text(part))
 }
 
-/// Whether a packet went into a [`Body`].
+/// Whether a packet went into a [`PayloadBuilder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
     Taken,
@@ -64,15 +64,15 @@ pub(crate) enum Fit {
 
 /// A body under construction, never larger than the server takes.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub(crate) struct PayloadBuilder {
     text: String,
     max: usize,
 }
 
-impl Body {
+impl PayloadBuilder {
     /// `max_payload` as in [`Handshake`](engine_io::Handshake).
     pub(crate) fn new(max_payload: Option<usize>) -> Self {
-        Body { text: String::new(), max: max_payload.unwrap_or(usize::MAX) }
+        PayloadBuilder { text: String::new(), max: max_payload.unwrap_or(usize::MAX) }
     }
 
     /// Adds what would be a text message over WebSocket.
@@ -142,18 +142,18 @@ mod tests {
         }
     }
 
-    fn parts(body: &str) -> Result<Vec<Part<'_>>> {
+    fn parts(body: &str) -> Result<Vec<PayloadPart<'_>>> {
         decode(body).collect()
     }
 
     #[test]
     fn t03_every_type_of_packet() {
         let body = "0{}\x1e1\x1e2probe\x1e3probe\x1e4test\x1e6";
-        let texts = ["0{}", "1", "2probe", "3probe", "4test", "6"].map(Part::Text);
+        let texts = ["0{}", "1", "2probe", "3probe", "4test", "6"].map(PayloadPart::Text);
         assert_eq!(parts(body).unwrap(), texts);
-        let mut written = Body::new(None);
+        let mut written = PayloadBuilder::new(None);
         for part in &texts {
-            let Part::Text(text) = part else { panic!() };
+            let PayloadPart::Text(text) = part else { panic!() };
             assert_eq!(written.push_text(text), Fit::Taken);
         }
         assert_eq!(written.into_text(), body);
@@ -178,10 +178,14 @@ mod tests {
     #[test]
     fn t06_t08_t09_binary_between_texts() {
         let body = "4test\x1ebAQIDBA==\x1eb\x1e2";
-        let expected =
-            [Part::Text("4test"), Part::Binary(vec![1, 2, 3, 4]), Part::Binary(vec![]), Part::Text("2")];
+        let expected = [
+            PayloadPart::Text("4test"),
+            PayloadPart::Binary(vec![1, 2, 3, 4]),
+            PayloadPart::Binary(vec![]),
+            PayloadPart::Text("2"),
+        ];
         assert_eq!(parts(body).unwrap(), expected);
-        let mut written = Body::new(Some(body.len()));
+        let mut written = PayloadBuilder::new(Some(body.len()));
         assert_eq!(written.push_text("4test"), Fit::Taken);
         assert_eq!(written.push_binary(&[1, 2, 3, 4]), Fit::Taken);
         assert_eq!(written.push_binary(&[]), Fit::Taken);
@@ -191,12 +195,12 @@ mod tests {
 
     #[test]
     fn t10_base64_that_begins_with_4_is_base64() {
-        assert_eq!(parts("b4OHi").unwrap(), [Part::Binary(vec![0xe0, 0xe1, 0xe2])]);
+        assert_eq!(parts("b4OHi").unwrap(), [PayloadPart::Binary(vec![0xe0, 0xe1, 0xe2])]);
     }
 
     #[test]
     fn t94_a_body_is_never_too_large() {
-        let mut body = Body::new(Some(10));
+        let mut body = PayloadBuilder::new(Some(10));
         assert_eq!(body.push_text("412345678901"), Fit::TooLarge);
         assert_eq!(body.push_binary(&[0; 7]), Fit::TooLarge, "13 bytes as base64");
         assert_eq!(body.push_text("4é"), Fit::Taken);
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(body.push_text("2"), Fit::Full);
         let text = body.into_text();
         assert_eq!((text.len(), text.as_str()), (10, "4é\x1e412345"));
-        let mut body = Body::new(Some(9));
+        let mut body = PayloadBuilder::new(Some(9));
         assert_eq!(body.push_binary(&[0; 6]), Fit::Taken, "exactly");
         assert_eq!(body.push_binary(&[]), Fit::Full);
     }

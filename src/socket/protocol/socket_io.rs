@@ -17,7 +17,7 @@ pub(crate) const MAX_ATTACHMENTS: usize = 10;
 const MAX_ID: u64 = (1 << 53) - 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum PacketKind {
     Connect,
     Disconnect,
     Event,
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
 /// A packet, taken apart but for its JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Packet<'a> {
-    pub(crate) kind: Kind,
+    pub(crate) kind: PacketKind,
     /// How many binary frames follow. Only for the two binary kinds.
     pub(crate) attachments: usize,
     pub(crate) namespace: &'a str,
@@ -48,19 +48,19 @@ fn malformed(what: &'static str) -> Error {
 pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
     let mut chars = text.chars();
     let kind = match chars.next() {
-        Some('0') => Kind::Connect,
-        Some('1') => Kind::Disconnect,
-        Some('2') => Kind::Event,
-        Some('3') => Kind::Ack,
-        Some('4') => Kind::ConnectError,
-        Some('5') => Kind::BinaryEvent,
-        Some('6') => Kind::BinaryAck,
+        Some('0') => PacketKind::Connect,
+        Some('1') => PacketKind::Disconnect,
+        Some('2') => PacketKind::Event,
+        Some('3') => PacketKind::Ack,
+        Some('4') => PacketKind::ConnectError,
+        Some('5') => PacketKind::BinaryEvent,
+        Some('6') => PacketKind::BinaryAck,
         _ => return Err(malformed("unknown Socket.IO packet type")),
     };
     let mut rest = chars.as_str();
 
     let mut attachments = 0;
-    if matches!(kind, Kind::BinaryEvent | Kind::BinaryAck) {
+    if matches!(kind, PacketKind::BinaryEvent | PacketKind::BinaryAck) {
         let (count, after) = rest.split_once('-').ok_or(malformed("illegal attachments"))?;
         // Two digits are enough for the limit: nothing larger is even parsed.
         if count.is_empty() || count.len() > 2 || !count.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -90,12 +90,12 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
 
     let first = data.as_bytes().first();
     let fits = match kind {
-        Kind::Connect => matches!(first, None | Some(b'{')) && id.is_none(),
-        Kind::Disconnect => data.is_empty() && id.is_none(),
-        Kind::Event | Kind::BinaryEvent => first == Some(&b'['),
+        PacketKind::Connect => matches!(first, None | Some(b'{')) && id.is_none(),
+        PacketKind::Disconnect => data.is_empty() && id.is_none(),
+        PacketKind::Event | PacketKind::BinaryEvent => first == Some(&b'['),
         // An ack without a payload is an ack without arguments.
-        Kind::Ack | Kind::BinaryAck => matches!(first, None | Some(b'[')) && id.is_some(),
-        Kind::ConnectError => true,
+        PacketKind::Ack | PacketKind::BinaryAck => matches!(first, None | Some(b'[')) && id.is_some(),
+        PacketKind::ConnectError => true,
     };
     if !fits {
         return Err(malformed("the payload does not fit the Socket.IO packet type"));
@@ -194,19 +194,19 @@ fn string_end(text: &str) -> Option<usize> {
 
 /// The server's answer to CONNECT.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Reply {
+pub(crate) struct ConnectReply {
     /// The public id of the session.
     pub(crate) sid: Option<Box<str>>,
     /// The private one, by which the session can be taken up again. Only if the server does that.
     pub(crate) pid: Option<Box<str>>,
 }
 
-impl Reply {
+impl ConnectReply {
     /// Whatever is no such answer has no ids.
     pub(crate) fn parse(json: &str) -> Self {
         let [sid, pid] = json::pick(json, ["sid", "pid"]).unwrap_or_default();
         let id = |value| json::text(value).filter(|id| !id.is_empty()).map(String::into_boxed_str);
-        Reply { sid: id(sid), pid: id(pid) }
+        ConnectReply { sid: id(sid), pid: id(pid) }
     }
 }
 
@@ -302,16 +302,22 @@ mod tests {
     #[test]
     fn t13_to_t19_t36_t38_takes_packets_apart() {
         let p = packet(r#"0/woot,{"token":"123"}"#);
-        assert_eq!((p.kind, p.namespace, p.data), (Kind::Connect, "/woot", r#"{"token":"123"}"#));
-        assert_eq!(packet("1/woot,").kind, Kind::Disconnect);
+        assert_eq!((p.kind, p.namespace, p.data), (PacketKind::Connect, "/woot", r#"{"token":"123"}"#));
+        assert_eq!(packet("1/woot,").kind, PacketKind::Disconnect);
         assert_eq!(packet("0/custom").namespace, "/custom");
         let p = packet(r#"2/test,1["a",1,{}]"#);
-        assert_eq!((p.kind, p.namespace, p.id, p.data), (Kind::Event, "/test", Some(1), r#"["a",1,{}]"#));
+        assert_eq!(
+            (p.kind, p.namespace, p.id, p.data),
+            (PacketKind::Event, "/test", Some(1), r#"["a",1,{}]"#)
+        );
         let p = packet("3123[]");
-        assert_eq!((p.kind, p.id, p.data), (Kind::Ack, Some(123), "[]"));
+        assert_eq!((p.kind, p.id, p.data), (PacketKind::Ack, Some(123), "[]"));
         assert_eq!(packet("37").data, "");
         let p = packet(r#"52-/admin,7["a",{"_placeholder":true,"num":0}]"#);
-        assert_eq!((p.kind, p.attachments, p.namespace, p.id), (Kind::BinaryEvent, 2, "/admin", Some(7)));
+        assert_eq!(
+            (p.kind, p.attachments, p.namespace, p.id),
+            (PacketKind::BinaryEvent, 2, "/admin", Some(7))
+        );
         assert_eq!(packet("50-[\"x\"]").attachments, 0);
         assert_eq!(packet("4").data, "");
         assert_eq!(packet("4\"no\"").data, "\"no\"");

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::connection::Link;
+use crate::socket::connection::Connection;
 use crate::socket::connection::connect::ConnectFailure;
 use crate::socket::session::backoff::Cause;
-use crate::socket::session::reader::Shared;
-use crate::socket::session::sender::Line;
-use crate::socket::session::state::{Phase, State};
+use crate::socket::session::reader::SessionCore;
+use crate::socket::session::sender::ConnectionHandle;
+use crate::socket::session::state::{Phase, SessionState};
 
-/// How long the role may be free before the keeper takes it: longer than a quick handler, far shorter than any
+/// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
 /// pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
 /// The same while events are queued: their consumer will read by itself when they are used up, and reading ahead
@@ -29,7 +29,7 @@ const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
 /// Little: it only runs our own code, a few calls deep, besides TLS handshakes.
 const STACK: usize = 256 << 10;
 
-pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
+pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
     // In a box, as for every thread: what starts one is compiled once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
@@ -37,20 +37,20 @@ pub(crate) fn start(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
         if outcome.is_err() {
             state.fail(Error::new(
                 ErrorKind::Closed,
-                "internal error: the keeper panicked; please report this",
+                "internal error: the background thread panicked; please report this",
             ));
         }
-        state.keeper_gone = true;
+        state.background_gone = true;
         shared.tell_all(&mut state);
     });
     std::thread::Builder::new()
-        .name("crustocean-keeper".to_owned())
+        .name("crustocean-io".to_owned())
         .stack_size(STACK)
         .spawn(work)
         .map_err(|error| Error::config("cannot start the agent's thread").with_source(error))
 }
 
-fn keep(shared: &Shared) {
+fn keep(shared: &SessionCore) {
     let mut state = shared.lock();
     loop {
         let due = state.standing.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
@@ -73,7 +73,7 @@ fn keep(shared: &Shared) {
             },
             // Somebody reads, or is told to: what was read here may have been of no interest to those who wait.
             _ if state.reading || state.consumers + state.others > 0 => {
-                state.keeper_awake = false;
+                state.background_awake = false;
                 shared.hand_over(&mut state);
                 sleep(shared, state, left)
             }
@@ -83,27 +83,27 @@ fn keep(shared: &Shared) {
 }
 
 fn sleep<'a>(
-    shared: &'a Shared,
-    state: MutexGuard<'a, State>,
+    shared: &'a SessionCore,
+    state: MutexGuard<'a, SessionState>,
     wait: Option<Duration>,
-) -> MutexGuard<'a, State> {
-    shared.wait_for(&shared.keeper, state, wait)
+) -> MutexGuard<'a, SessionState> {
+    shared.wait_for(&shared.background, state, wait)
 }
 
 /// The role is free and nobody waits: gives whoever was here a moment to come back, then reads in its place.
 fn watch<'a>(
-    shared: &'a Shared,
-    mut state: MutexGuard<'a, State>,
-    link: &Arc<Link>,
-) -> MutexGuard<'a, State> {
+    shared: &'a SessionCore,
+    mut state: MutexGuard<'a, SessionState>,
+    link: &Arc<Connection>,
+) -> MutexGuard<'a, SessionState> {
     let queued = !state.inbox.is_empty() || !shared.outlet.is_empty();
     let turns = state.turns;
     let generation = state.generation;
     let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
-    state.keeper_awake = true;
+    state.background_awake = true;
     let until = deadline::after(grace);
     state = sleep(shared, state, Some(grace));
-    let undisturbed = |state: &State| {
+    let undisturbed = |state: &SessionState| {
         !state.reading
             && state.consumers + state.others == 0
             && state.generation == generation
@@ -118,9 +118,9 @@ fn watch<'a>(
             None if link.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
             due => due,
         };
-        state.keeper_blocked = until.is_none() || due.is_some();
+        state.background_blocked = until.is_none() || due.is_some();
         state = shared.read(state, link, until);
-        state.keeper_blocked = false;
+        state.background_blocked = false;
         return state;
     }
     // Behind what is queued here there may be a ping waiting in the socket: read until it is empty. When the queue
@@ -135,7 +135,7 @@ fn watch<'a>(
     }
 }
 
-fn dial_again(shared: &Shared) {
+fn dial_again(shared: &SessionCore) {
     let refused = {
         let state = shared.lock();
         if !matches!(state.phase, Phase::Down) {
@@ -167,7 +167,7 @@ fn dial_again(shared: &Shared) {
 }
 
 /// A panic there (of a logger, say) costs the new link, not the session.
-fn restore(shared: &Shared, line: &Line<'_>) -> Result<()> {
+fn restore(shared: &SessionCore, line: &ConnectionHandle<'_>) -> Result<()> {
     catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))
 }

@@ -1,5 +1,47 @@
-//! The session: links come and go, the session stays. How its threads share the work is in
-//! [`shared`](crate::socket::session::reader).
+//! A session outlives its connections: they are lost and made again, the session stays.
+//!
+//! # Who reads
+//!
+//! *Whoever waits, reads.* At most one thread at a time holds the **reader role** (`SessionState::reading`). A thread
+//! that waits for something (an event, an ack, a confirmed join) takes the role if it is free. It then blocks in `read`
+//! on the socket **without any lock**, decodes what came, files it in the state, gives the role up, and looks whether
+//! its own wish came true. If the role is taken, the thread sleeps on a condition variable. Whoever leaves
+//! [`SessionCore::wait`] hands the role over: it wakes one thread that waits, or the background thread if none does.
+//!
+//! The **background thread** (one per session, [`background`]) sleeps as long as somebody reads or waits. When nobody has
+//! done so for a moment (a handler is busy), it reads in their place, so that pings are answered. It also connects again
+//! when the connection is lost, and sends what is scheduled.
+//!
+//! A sender takes the connection's lock, encodes and writes on its own thread. An error belongs to the caller.
+//!
+//! A thread that is blocked in `read` sees only what comes from the socket. Any other change that it waits for must close
+//! the connection, or make the server answer ([`SessionCore::nudge_reader`] sends a ping).
+//!
+//! # The locks, in the order in which they may be taken
+//!
+//! | lock | guards | held while |
+//! |---|---|---|
+//! | `SessionCore::orders` | the order of scheduled events | an event is sent |
+//! | `SessionCore::state` | [`SessionState`] | never while blocked; the condition variables let it go |
+//! | `ReadyItems` | the next items for consumers | moments; alone or under the state's |
+//! | `Connection::reader` | the read half; only the holder of the role takes it | a read: the one lock that is held while blocked |
+//! | `Connection::channel` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | `PollSender` | long-polling: the turn to send | a request and its answer |
+//! | `LogQueue` | records for the log | moments; under any lock |
+//!
+//! No thread holds the state's lock together with one of a connection's. Code of the user's (loggers, `Serialize`,
+//! [`Host`]) runs without any of these.
+//!
+//! # Who waits for whom
+//!
+//! | who | sleeps on | woken by |
+//! |---|---|---|
+//! | a thread that waits for events | `consumers` | whoever files an event; whoever leaves the role; the end of a connection; `nudge` |
+//! | a thread that waits for something else | `others` | whoever files an answer or an event it subscribed to; whoever leaves the role; a new connection; the end |
+//! | the background thread | `background` | whoever leaves the role when nobody waits; the end of a connection; a schedule |
+//! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
+//!
+//! The scheme is checked by machine: `src/socket/session/model.rs`.
 
 mod background;
 mod backoff;
@@ -22,17 +64,19 @@ use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::connection::connect::{ConnectFailure, Target};
-use crate::socket::connection::{Link, LinkEnd, reason};
+use crate::socket::connection::Connection;
+use crate::socket::connection::connect::ConnectFailure;
+use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
-use crate::socket::session::reader::{Shared, Waiter};
-use crate::socket::session::sender::{Line, Unsent};
-use crate::socket::session::state::{Filed, Phase, State};
-use crate::socket::session::subscription::{Filter, Watching};
+use crate::socket::session::reader::{SessionCore, Waiter};
+use crate::socket::session::sender::{ConnectionHandle, Unsent};
+use crate::socket::session::state::{Changes, Phase, SessionState};
+use crate::socket::session::subscription::{Filter, Subscription};
+use crate::socket::target::Target;
 
 /// What the layer above brings: who we are, and what has to be set right on a new link.
 /// Runs on the thread that dials, never under a lock.
@@ -47,7 +91,7 @@ pub(crate) trait Host: Send + Sync {
     ///
     /// # Errors
     /// An error gives the link up.
-    fn restore(&self, line: &Line<'_>) -> Result<()>;
+    fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()>;
 }
 
 /// How large the queue to the consumer may grow.
@@ -60,15 +104,14 @@ pub(crate) struct Limits {
 /// The session's owner; dropping it closes the connection.
 pub(crate) struct Session {
     id: SessionId,
-    shared: Arc<Shared>,
+    shared: Arc<SessionCore>,
     closed: AtomicBool,
     /// See [`end`](Session::end).
     ended: AtomicBool,
-    keeper: Mutex<Option<std::thread::JoinHandle<()>>>,
+    background: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Session {
-    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session").field("state", &*self.shared.lock()).finish_non_exhaustive()
     }
@@ -86,7 +129,7 @@ impl SessionId {
 }
 
 /// A watch that outlives links.
-pub(crate) type SessionWatch = Watching<Arc<Shared>>;
+pub(crate) type SessionSubscription = Subscription<Arc<SessionCore>>;
 
 /// How long the peer may take to answer the goodbye when everything sent is known to have arrived.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
@@ -105,19 +148,19 @@ impl Session {
         limits: Limits,
         policy: Policy,
     ) -> Result<Self> {
-        let shared = Arc::new(Shared::new(name, target, host, limits, policy));
+        let shared = Arc::new(SessionCore::new(name, target, host, limits, policy));
         let connected = match shared.dial(false) {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
-        let keeper = background::start(Arc::clone(&shared))?;
+        let background = background::start(Arc::clone(&shared))?;
         Ok(Session {
             id: SessionId::next(),
             shared,
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            keeper: Mutex::new(Some(keeper)),
+            background: Mutex::new(Some(background)),
         })
     }
 
@@ -152,7 +195,6 @@ impl Session {
 
     /// # Errors
     /// `Closed`.
-    #[inline]
     pub(crate) fn check_open(&self) -> Result<()> {
         self.shared.check_process()?;
         let state = self.shared.lock();
@@ -164,7 +206,7 @@ impl Session {
         self.shared.check_process().is_err()
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<SessionCore> {
         &self.shared
     }
 
@@ -186,7 +228,7 @@ impl Session {
         self.shared.lock().acks.insert(id, None);
         let outcome = self.shared.send_when_up(&frame, until).and_then(|(link, generation, number)| {
             let deadline = deadline::after(timeout);
-            let wish = |state: &mut State| {
+            let wish = |state: &mut SessionState| {
                 if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
                     link.confirm(number);
                     return Some(Ok(args));
@@ -242,10 +284,10 @@ impl Session {
     ///
     /// # Errors
     /// `NotSent` when there is none in time, `Closed`.
-    pub(crate) fn line(&self, until: Instant) -> Result<Line<'_>> {
+    pub(crate) fn connection(&self, until: Instant) -> Result<ConnectionHandle<'_>> {
         self.shared.check_process()?;
         let (link, generation) = self.shared.link_when_up(until)?;
-        Ok(Line::new(&self.shared, link, generation))
+        Ok(ConnectionHandle::new(&self.shared, link, generation))
     }
 
     /// Tells this session from all others of the process.
@@ -262,8 +304,8 @@ impl Session {
     }
 
     /// Collects events from now on, across reconnects, until the returned guard is dropped.
-    pub(crate) fn watch(&self, filter: Filter) -> SessionWatch {
-        Watching::new(Arc::clone(&self.shared), None, None, filter)
+    pub(crate) fn subscribe(&self, filter: Filter) -> SessionSubscription {
+        Subscription::new(Arc::clone(&self.shared), None, None, filter)
     }
 
     /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
@@ -279,7 +321,7 @@ impl Session {
         if self.shared.check_process().is_err() {
             return Waited::Ended;
         }
-        let wish = |state: &mut State| {
+        let wish = |state: &mut SessionState| {
             if self.shared.outlet.refill(&mut state.inbox) {
                 return Some(Waited::Items);
             }
@@ -325,13 +367,12 @@ impl Session {
     /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
     pub(crate) fn report_broken_event(&self, generation: u64) {
         let mut state = self.shared.lock();
-        if state.lose(generation, LinkEnd::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
-            self.shared.tell(&mut state, Filed { link_over: true, ..Filed::default() });
+        if state.lose(generation, Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
+            self.shared.tell(&mut state, Changes { link_over: true, ..Changes::default() });
         }
     }
 
     /// Dials again now, if the link is down.
-    #[inline]
     pub(crate) fn reconnect_now(&self) {
         let mut state = self.shared.lock();
         if matches!(state.phase, Phase::Down) {
@@ -342,7 +383,7 @@ impl Session {
 
     /// Waits, unless the link is lost first.
     pub(crate) fn pause(&self, time: Duration) {
-        let lost = |state: &mut State| (!matches!(state.phase, Phase::Up(_))).then_some(());
+        let lost = |state: &mut SessionState| (!matches!(state.phase, Phase::Up(_))).then_some(());
         self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
     }
 
@@ -393,7 +434,7 @@ impl Session {
         }
         drop(link);
         self.shared.cancel.cancel();
-        self.join_keeper(deadline);
+        self.join_background(deadline);
         if let Some(error) = self.shared.lock().failure.take() {
             return Err(error);
         }
@@ -413,9 +454,9 @@ impl Session {
     }
 
     /// Waits for the peer to answer the goodbye and to end the connection.
-    fn await_goodbye(&self, link: &Link, deadline: Instant) {
-        let over = |state: &mut State| matches!(state.phase, Phase::Closed).then_some(());
-        let over_or_confirmed = |state: &mut State| match link.unconfirmed() {
+    fn await_goodbye(&self, link: &Connection, deadline: Instant) {
+        let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
+        let over_or_confirmed = |state: &mut SessionState| match link.unconfirmed() {
             0 => Some(()),
             _ => over(state),
         };
@@ -425,13 +466,13 @@ impl Session {
         self.shared.wait(Waiter::Other, Some(patience), over);
     }
 
-    /// Waits for the keeper as long as allowed. One that hangs in a dial ends by itself at the dial's deadline.
-    fn join_keeper(&self, deadline: Instant) {
-        let gone = |state: &mut State| state.keeper_gone.then_some(());
+    /// Waits for the background thread as long as allowed. One that hangs in a dial ends by itself at the dial's deadline.
+    fn join_background(&self, deadline: Instant) {
+        let gone = |state: &mut SessionState| state.background_gone.then_some(());
         if self.shared.wait(Waiter::Other, Some(deadline), gone).is_some() {
-            let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(keeper) = keeper {
-                let _ = keeper.join();
+            let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(background) = background {
+                let _ = background.join();
             }
         }
     }
@@ -487,7 +528,7 @@ pub(crate) enum Waited {
 
 /// Wakes the consumers of a session from another thread, without keeping the session alive.
 #[derive(Debug, Clone)]
-pub(crate) struct Waker(Arc<Shared>);
+pub(crate) struct Waker(Arc<SessionCore>);
 
 impl Waker {
     /// As [`Session::nudge`].
@@ -504,7 +545,7 @@ impl Waker {
 
 /// A helper is at work that will have something for the consumers: see [`Waker::announce`].
 #[derive(Debug)]
-pub(crate) struct Announced(Arc<Shared>);
+pub(crate) struct Announced(Arc<SessionCore>);
 
 impl Drop for Announced {
     fn drop(&mut self) {

@@ -47,7 +47,7 @@ pub(crate) enum Item {
 /// Bounded in items and bytes. When it is full the oldest application events go; what tells about the connection
 /// stays.
 #[derive(Debug)]
-pub(crate) struct Inbox {
+pub(crate) struct EventQueue {
     items: VecDeque<Item>,
     events: usize,
     bytes: usize,
@@ -59,9 +59,9 @@ pub(crate) struct Inbox {
 /// fill the memory either: beyond this many the oldest go.
 const MAX_LIFECYCLE: usize = 1024;
 
-impl Inbox {
+impl EventQueue {
     pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
-        Inbox { items: VecDeque::new(), events: 0, bytes: 0, max_events: max_events.max(1), max_bytes }
+        EventQueue { items: VecDeque::new(), events: 0, bytes: 0, max_events: max_events.max(1), max_bytes }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -139,12 +139,12 @@ impl Inbox {
 /// Items on their way from the inbox to the consumers, who take them from here without the session's lock. They come
 /// before everything in the inbox. Locked after the state, or alone.
 #[derive(Debug, Default)]
-pub(crate) struct Outlet(Mutex<VecDeque<Item>>);
+pub(crate) struct ReadyItems(Mutex<VecDeque<Item>>);
 
 /// The part of the inbox that fits.
 const OUTLET_SHARE: usize = 64;
 
-impl Outlet {
+impl ReadyItems {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,7 +154,7 @@ impl Outlet {
     }
 
     /// Sees to it that there is something to take, if the inbox has anything. False if there is nothing.
-    pub(crate) fn refill(&self, inbox: &mut Inbox) -> bool {
+    pub(crate) fn refill(&self, inbox: &mut EventQueue) -> bool {
         let mut items = self.lock();
         if items.is_empty() {
             inbox.refill(&mut items);
@@ -178,7 +178,7 @@ mod tests {
         Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
     }
 
-    fn drain(inbox: &mut Inbox) -> Vec<String> {
+    fn drain(inbox: &mut EventQueue) -> Vec<String> {
         std::iter::from_fn(|| inbox.pop())
             .map(|item| match item {
                 Item::Event(event) => event.args().to_owned(),
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn drops_the_oldest_and_marks_the_gap_once() {
-        let mut inbox = Inbox::new(3, usize::MAX);
+        let mut inbox = EventQueue::new(3, usize::MAX);
         for n in 0..10 {
             inbox.push(event(n));
         }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn keeps_what_tells_about_the_connection() {
-        let mut inbox = Inbox::new(2, usize::MAX);
+        let mut inbox = EventQueue::new(2, usize::MAX);
         inbox.push(event(0));
         inbox.push(Item::Connected { attempt: 0, recovered: false, again: false });
         for n in 1..5 {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn counts_bytes_but_keeps_one_large_event() {
-        let mut inbox = Inbox::new(100, 10);
+        let mut inbox = EventQueue::new(100, 10);
         inbox.push(event(0));
         assert_eq!(inbox.events, 1);
         inbox.push(event(1));
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_flapping_link_does_not_fill_the_memory() {
-        let mut inbox = Inbox::new(2, usize::MAX);
+        let mut inbox = EventQueue::new(2, usize::MAX);
         for attempt in 0..5000 {
             inbox.push(Item::Connected { attempt, recovered: false, again: true });
         }

@@ -1,12 +1,4 @@
-//! What the threads of a session share, and the scheme by which they read.
-//!
-//! *Whoever waits, reads.* A thread that wants something from the socket takes the reader role if it is free, reads,
-//! files what came, and looks whether its own wish came true; if the role is taken it sleeps until it is told. The
-//! [keeper](crate::socket::session::background) reads when nobody waits, and dials again when the link is down.
-//!
-//! There is one lock here (the state's) and one in [`Link`] (the channel's); no thread ever holds both. A third
-//! orders what the session sends by itself (see [`standing`](crate::socket::session::scheduled)) and comes before either. Beneath
-//! the state's there is the [`Outlet`]'s, held for moments.
+//! The reader role: who reads, who waits, who is woken. The [session](crate::socket::session) explains the scheme.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,14 +7,15 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
-use crate::socket::connection::connect::Target;
-use crate::socket::connection::{Link, LinkEnd, reason};
+use crate::socket::connection::Connection;
+use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
-use crate::socket::session::queue::{Inbox, Outlet};
-use crate::socket::session::state::{Filed, Phase, State};
+use crate::socket::session::queue::{EventQueue, ReadyItems};
+use crate::socket::session::state::{Changes, Phase, SessionState};
 use crate::socket::session::{Host, Limits};
-use crate::socket::transport::choice::Memory;
+use crate::socket::target::Target;
+use crate::socket::transport::choice::TransportMemory;
 
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;
@@ -37,19 +30,19 @@ pub(crate) enum Waiter {
 /// How long a read may block while a link is being restored, or a helper is at work.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// See the module.
-pub(crate) struct Shared {
-    pub(crate) state: Mutex<State>,
-    pub(crate) outlet: Outlet,
+/// What the threads of a session share.
+pub(crate) struct SessionCore {
+    pub(crate) state: Mutex<SessionState>,
+    pub(crate) outlet: ReadyItems,
     /// See [`standing`](crate::socket::session::scheduled).
     pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
-    pub(crate) keeper: Condvar,
+    pub(crate) background: Condvar,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) target: Target,
     /// Which transport works here.
-    pub(crate) memory: Memory,
+    pub(crate) memory: TransportMemory,
     /// Ends the dial under way, when the session is closed.
     pub(crate) cancel: CancelToken,
     /// The process that the session belongs to.
@@ -57,14 +50,13 @@ pub(crate) struct Shared {
     pub(crate) log: LogQueue,
 }
 
-impl std::fmt::Debug for Shared {
-    #[inline]
+impl std::fmt::Debug for SessionCore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("SessionCore").finish_non_exhaustive()
     }
 }
 
-impl Shared {
+impl SessionCore {
     /// `name` begins every record in the log.
     pub(crate) fn new(
         name: &str,
@@ -74,18 +66,18 @@ impl Shared {
         policy: Policy,
     ) -> Self {
         let log = LogQueue::new(name);
-        let state = State::new(Inbox::new(limits.events, limits.bytes), policy, log.clone());
-        Shared {
+        let state = SessionState::new(EventQueue::new(limits.events, limits.bytes), policy, log.clone());
+        SessionCore {
             state: Mutex::new(state),
             log,
-            outlet: Outlet::default(),
+            outlet: ReadyItems::default(),
             orders: Mutex::new(()),
             consumers: Condvar::new(),
             others: Condvar::new(),
-            keeper: Condvar::new(),
+            background: Condvar::new(),
             host,
             target,
-            memory: Memory::default(),
+            memory: TransportMemory::default(),
             cancel: CancelToken::default(),
             pid: std::process::id(),
         }
@@ -102,7 +94,7 @@ impl Shared {
         ))
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
         // A panic in another thread must not spread: the state is consistent between any two statements of ours.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,9 +103,9 @@ impl Shared {
     pub(crate) fn wait_for<'a>(
         &self,
         bell: &Condvar,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, SessionState>,
         limit: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, SessionState> {
         match limit {
             None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
             Some(limit) => bell.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
@@ -128,7 +120,7 @@ impl Shared {
         &self,
         who: Waiter,
         until: Option<Instant>,
-        mut wish: impl FnMut(&mut State) -> Option<T>,
+        mut wish: impl FnMut(&mut SessionState) -> Option<T>,
     ) -> Option<T> {
         let mut state = self.lock();
         loop {
@@ -145,10 +137,10 @@ impl Shared {
     #[inline(never)]
     fn read_or_sleep<'a>(
         &'a self,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, SessionState>,
         who: Waiter,
         until: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, SessionState> {
         match state.link().filter(|_| !state.reading).cloned() {
             Some(link) => {
                 // The end of restoring is not announced by the socket, and what a helper brings neither: look up now and
@@ -170,10 +162,10 @@ impl Shared {
     /// Takes the reader role for one turn.
     pub(crate) fn read<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
-        link: &Link,
+        mut state: MutexGuard<'a, SessionState>,
+        link: &Connection,
         until: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
+    ) -> MutexGuard<'a, SessionState> {
         state.reading = true;
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
@@ -205,11 +197,11 @@ impl Shared {
 
     fn sleep<'a>(
         &'a self,
-        mut state: MutexGuard<'a, State>,
+        mut state: MutexGuard<'a, SessionState>,
         who: Waiter,
         until: Option<Instant>,
-    ) -> MutexGuard<'a, State> {
-        let (bell, count): (_, fn(&mut State) -> &mut usize) = match who {
+    ) -> MutexGuard<'a, SessionState> {
+        let (bell, count): (_, fn(&mut SessionState) -> &mut usize) = match who {
             Waiter::Consumer => (&self.consumers, |state| &mut state.consumers),
             Waiter::Other => (&self.others, |state| &mut state.others),
         };
@@ -240,7 +232,7 @@ impl Shared {
     }
 
     /// Wakes those whom the filed things concern.
-    pub(crate) fn tell(&self, state: &mut State, filed: Filed) {
+    pub(crate) fn tell(&self, state: &mut SessionState, filed: Changes) {
         if filed.link_over {
             self.tell_all(state);
             return;
@@ -255,16 +247,16 @@ impl Shared {
         }
     }
 
-    pub(crate) fn tell_all(&self, state: &mut State) {
-        state.keeper_awake = true;
+    pub(crate) fn tell_all(&self, state: &mut SessionState) {
+        state.background_awake = true;
         self.consumers.notify_all();
         self.others.notify_all();
-        self.keeper.notify_all();
+        self.background.notify_all();
     }
 
-    /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the keeper is told
+    /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the background thread is told
     /// that it may soon have to.
-    pub(crate) fn hand_over(&self, state: &mut State) {
+    pub(crate) fn hand_over(&self, state: &mut SessionState) {
         if state.reading || state.link().is_none() {
             return;
         }
@@ -272,13 +264,13 @@ impl Shared {
             self.others.notify_one();
         } else if state.consumers > 0 {
             self.consumers.notify_one();
-        } else if !state.keeper_awake {
-            state.keeper_awake = true;
-            self.keeper.notify_one();
+        } else if !state.background_awake {
+            state.background_awake = true;
+            self.background.notify_one();
         }
     }
 }
 
-fn panicked() -> LinkEnd {
-    LinkEnd::new(reason::TRANSPORT_ERROR, "internal error: reading panicked; please report this")
+fn panicked() -> Disconnect {
+    Disconnect::new(reason::TRANSPORT_ERROR, "internal error: reading panicked; please report this")
 }

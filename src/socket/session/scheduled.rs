@@ -1,7 +1,7 @@
 //! What a session sends by itself: again and again while it lives, or as soon as the link is back.
 //!
-//! The [keeper](crate::socket::session::background) does it. What belongs together is kept in order by a lock of its own
-//! ([`Shared::orders`]), which is taken before the state's and may be held while something is sent.
+//! The background thread does it. What belongs together is kept in order by a lock of its own
+//! ([`SessionCore::orders`]), which is taken before the state's and may be held while something is sent.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -12,11 +12,11 @@ use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
-use crate::socket::connection::Link;
+use crate::socket::connection::Connection;
 use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
 use crate::socket::session::log_queue::{LogQueue, note};
-use crate::socket::session::reader::Shared;
+use crate::socket::session::reader::SessionCore;
 use crate::socket::session::sender::Unsent;
 use crate::socket::session::state::Phase;
 
@@ -24,9 +24,9 @@ use crate::socket::session::state::Phase;
 const MOST_PENDING: usize = 1024;
 const MOST_PENDING_BYTES: usize = 8 << 20;
 
-/// See the module.
+/// What is sent without anybody asking again.
 #[derive(Default)]
-pub(crate) struct Standing {
+pub(crate) struct Scheduled {
     repeats: Vec<Repeat>,
     pending: VecDeque<Utf8Bytes>,
     pending_bytes: usize,
@@ -39,7 +39,7 @@ struct Repeat {
     due: Instant,
 }
 
-impl Standing {
+impl Scheduled {
     /// When the next repetition is due, if anything is repeated.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let mut next = self.repeats.first()?.due;
@@ -69,7 +69,6 @@ impl Standing {
         frames
     }
 
-    #[inline]
     fn set(&mut self, id: u64, frame: Utf8Bytes, every: Duration) {
         self.remove(id);
         self.repeats.push(Repeat { id, frame, every, due: deadline::after(every) });
@@ -79,7 +78,6 @@ impl Standing {
         self.repeats.retain(|repeat| repeat.id != id);
     }
 
-    #[inline]
     fn leave(&mut self, frame: Utf8Bytes, log: &LogQueue) {
         self.pending_bytes += frame.len();
         self.pending.push_back(frame);
@@ -111,7 +109,7 @@ impl Standing {
 
 /// An event that is sent again and again until this is dropped.
 pub(crate) struct Repeating {
-    shared: Arc<Shared>,
+    shared: Arc<SessionCore>,
     id: u64,
     every: Duration,
     last: Utf8Bytes,
@@ -119,7 +117,6 @@ pub(crate) struct Repeating {
 }
 
 impl std::fmt::Debug for Repeating {
-    #[inline]
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Repeating").field("id", &self.id).finish_non_exhaustive()
     }
@@ -173,8 +170,8 @@ impl Repeating {
             let sooner =
                 before.is_none_or(|before| state.standing.next_due().is_some_and(|due| due < before));
             // Asleep, it has to set its alarm.
-            self.shared.keeper.notify_all();
-            let blocked = sooner && std::mem::take(&mut state.keeper_blocked);
+            self.shared.background.notify_all();
+            let blocked = sooner && std::mem::take(&mut state.background_blocked);
             state.link().filter(|_| blocked).cloned()
         };
         if let Some(link) = blocked {
@@ -204,12 +201,12 @@ impl Drop for Repeating {
     }
 }
 
-impl Shared {
+impl SessionCore {
     fn orders(&self) -> MutexGuard<'_, ()> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn link_if_up(&self) -> Result<Option<(Arc<Link>, u64)>> {
+    fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
         let state = self.lock();
         match &state.phase {
             Phase::Up(link) => Ok(Some((Arc::clone(link), state.generation))),
@@ -249,7 +246,7 @@ impl Shared {
         }
     }
 
-    /// Sends what is due. Called by the keeper, without the state.
+    /// Sends what is due. Called by the background thread, without the state.
     pub(crate) fn send_due(&self) {
         let _in_order = self.orders();
         let frames = self.lock().standing.take_due();
@@ -267,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_link_is_bounded() {
-        let (mut standing, log) = (Standing::default(), LogQueue::new(""));
+        let (mut standing, log) = (Scheduled::default(), LogQueue::new(""));
         for n in 0..3000 {
             standing.leave(format!("{n}").into(), &log);
         }
@@ -281,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_repetition_is_due_once_each_time() {
-        let mut standing = Standing::default();
+        let mut standing = Scheduled::default();
         let long = Duration::from_secs(3600);
         standing.set(1, "a".into(), long);
         standing.set(2, "b".into(), long);

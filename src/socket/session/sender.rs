@@ -9,28 +9,30 @@ use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::socket::connection::Connection;
 use crate::socket::connection::connect::{ConnectFailure, Connected, connect};
-use crate::socket::connection::{Link, LinkEnd, SendFailure, reason};
+use crate::socket::disconnect::SendFailure;
+use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
-use crate::socket::session::reader::{Shared, Waiter};
-use crate::socket::session::state::{Filed, Phase};
-use crate::socket::session::subscription::{Filter, Needle, Watching};
+use crate::socket::session::reader::{SessionCore, Waiter};
+use crate::socket::session::state::{Changes, Phase};
+use crate::socket::session::subscription::{Filter, Needle, Subscription};
 
 /// One link, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
-pub(crate) struct Line<'a> {
-    pub(crate) shared: &'a Shared,
-    link: Arc<Link>,
+pub(crate) struct ConnectionHandle<'a> {
+    pub(crate) shared: &'a SessionCore,
+    link: Arc<Connection>,
     pub(crate) generation: u64,
     /// The number of the last event that was sent here.
     last: AtomicU64,
 }
 
-impl<'a> Line<'a> {
-    pub(crate) fn new(shared: &'a Shared, link: Arc<Link>, generation: u64) -> Self {
-        Line { shared, link, generation, last: AtomicU64::new(0) }
+impl<'a> ConnectionHandle<'a> {
+    pub(crate) fn new(shared: &'a SessionCore, link: Arc<Connection>, generation: u64) -> Self {
+        ConnectionHandle { shared, link, generation, last: AtomicU64::new(0) }
     }
 
     /// # Errors
@@ -48,13 +50,13 @@ impl<'a> Line<'a> {
     }
 
     /// Collects events from now on, until the returned guard is dropped.
-    pub(crate) fn watch(&self, filter: Filter) -> Watching<&'a Shared> {
-        Watching::new(self.shared, Some(self.generation), None, filter)
+    pub(crate) fn subscribe(&self, filter: Filter) -> Subscription<&'a SessionCore> {
+        Subscription::new(self.shared, Some(self.generation), None, filter)
     }
 
     /// The same for events that contain a text.
-    pub(crate) fn watch_for(&self, needle: Needle, filter: Filter) -> Watching<&'a Shared> {
-        Watching::new(self.shared, Some(self.generation), Some(needle), filter)
+    pub(crate) fn subscribe_to(&self, needle: Needle, filter: Filter) -> Subscription<&'a SessionCore> {
+        Subscription::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
     /// Whether no other link has taken its place. It may be lost all the same.
@@ -66,7 +68,7 @@ impl<'a> Line<'a> {
     pub(crate) fn push(&self, item: Item) {
         let mut state = self.shared.lock();
         state.inbox.push(item);
-        self.shared.tell(&mut state, Filed { events: 1, ..Filed::default() });
+        self.shared.tell(&mut state, Changes { events: 1, ..Changes::default() });
     }
 }
 
@@ -88,7 +90,7 @@ impl Unsent {
     }
 }
 
-impl Shared {
+impl SessionCore {
     /// One try to connect with the host's credentials.
     pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
         // A panic there (of a logger, say) is one failed try.
@@ -107,7 +109,11 @@ impl Shared {
     }
 
     /// Puts a fresh link in place, has it restored, and lets everybody send.
-    pub(crate) fn install(&self, connected: Connected, restore: &dyn Fn(&Line<'_>) -> Result<()>) {
+    pub(crate) fn install(
+        &self,
+        connected: Connected,
+        restore: &dyn Fn(&ConnectionHandle<'_>) -> Result<()>,
+    ) {
         let Connected { link, mut early, reply, recovered } = connected;
         let link = Arc::new(link);
         let generation = {
@@ -131,7 +137,7 @@ impl Shared {
             self.tell(&mut state, filed);
             state.generation
         };
-        let line = Line::new(self, Arc::clone(&link), generation);
+        let line = ConnectionHandle::new(self, Arc::clone(&link), generation);
         let restored = restore(&line);
         let mut state = loop {
             let mut state = self.lock();
@@ -161,21 +167,21 @@ impl Shared {
                 state.standing.all_due();
                 if generation > 1 {
                     state.inbox.push(Item::Restored);
-                    self.tell(&mut state, Filed { events: 1, ..Filed::default() });
+                    self.tell(&mut state, Changes { events: 1, ..Changes::default() });
                 }
                 self.others.notify_all();
                 self.hand_over(&mut state);
             }
             Err(error) => {
                 let end =
-                    LinkEnd::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
+                    Disconnect::new(reason::TRANSPORT_ERROR, format!("cannot restore the session: {error}"));
                 state.lose(generation, end);
-                self.tell(&mut state, Filed { link_over: true, ..Filed::default() });
+                self.tell(&mut state, Changes { link_over: true, ..Changes::default() });
             }
         }
     }
 
-    fn send_pending(&self, line: &Line<'_>, frame: Utf8Bytes) {
+    fn send_pending(&self, line: &ConnectionHandle<'_>, frame: Utf8Bytes) {
         match self.send_on(&line.link, line.generation, &frame) {
             Ok(_) => {}
             // No link takes it.
@@ -186,7 +192,7 @@ impl Shared {
         }
     }
 
-    pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Link>, u64)> {
+    pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
         self.wait(Waiter::Other, Some(until), |state| match &state.phase {
             Phase::Up(link) => Some(Ok((Arc::clone(link), state.generation))),
             Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
@@ -198,7 +204,11 @@ impl Shared {
     }
 
     /// Returns the link it went out on, its generation, and the number of the event on it.
-    pub(crate) fn send_when_up(&self, frame: &Utf8Bytes, until: Instant) -> Result<(Arc<Link>, u64, u64)> {
+    pub(crate) fn send_when_up(
+        &self,
+        frame: &Utf8Bytes,
+        until: Instant,
+    ) -> Result<(Arc<Connection>, u64, u64)> {
         loop {
             let (link, generation) = self.link_when_up(until)?;
             match self.send_on(&link, generation, frame) {
@@ -211,7 +221,12 @@ impl Shared {
     }
 
     /// Returns the number of the event on this link.
-    pub(crate) fn send_on(&self, link: &Link, generation: u64, frame: &Utf8Bytes) -> Result<u64, Unsent> {
+    pub(crate) fn send_on(
+        &self,
+        link: &Connection,
+        generation: u64,
+        frame: &Utf8Bytes,
+    ) -> Result<u64, Unsent> {
         link.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
     }
 

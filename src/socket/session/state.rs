@@ -6,32 +6,34 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind};
-use crate::socket::connection::{Inbound, Link, LinkEnd, reason};
+use crate::socket::connection::Connection;
+use crate::socket::connection::decoder::Inbound;
+use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::AckArgs;
 use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::ended::Ended;
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{Policy, SentAway};
-use crate::socket::session::queue::{Inbox, Item};
-use crate::socket::session::scheduled::Standing;
-use crate::socket::session::subscription::{Search, Watch};
+use crate::socket::session::queue::{EventQueue, Item};
+use crate::socket::session::scheduled::Scheduled;
+use crate::socket::session::subscription::{Search, Subscriber};
 
 /// Where the session is.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
     /// Everybody may send.
-    Up(Arc<Link>),
-    /// The link is there, but rooms are still being joined again: only the keeper sends.
-    Restoring(Arc<Link>),
+    Up(Arc<Connection>),
+    /// The link is there, but rooms are still being joined again: only the background thread sends.
+    Restoring(Arc<Connection>),
     /// Waiting for the next dial, or dialling.
     Down,
     /// The goodbye is out; the peer's is awaited.
-    Closing(Arc<Link>),
+    Closing(Arc<Connection>),
     Closed,
 }
 
-pub(crate) struct State {
+pub(crate) struct SessionState {
     pub(crate) phase: Phase,
     /// Counts links. What an older one still has to say is ignored.
     pub(crate) generation: u64,
@@ -39,13 +41,13 @@ pub(crate) struct State {
     pub(crate) reading: bool,
     /// Counts how often the role was given up.
     pub(crate) turns: u64,
-    /// The keeper is up and about: it needs no waking.
-    pub(crate) keeper_awake: bool,
-    pub(crate) keeper_gone: bool,
-    /// The keeper reads, and nothing but what comes from the link brings it back.
-    pub(crate) keeper_blocked: bool,
+    /// The background thread is up and about: it needs no waking.
+    pub(crate) background_awake: bool,
+    pub(crate) background_gone: bool,
+    /// The background thread reads, and nothing but what comes from the link brings it back.
+    pub(crate) background_blocked: bool,
     /// What is sent without anybody asking again.
-    pub(crate) standing: Standing,
+    pub(crate) standing: Scheduled,
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
@@ -55,10 +57,10 @@ pub(crate) struct State {
     pub(crate) nudged: bool,
     /// How many helpers are at work that will nudge.
     pub(crate) helpers: usize,
-    pub(crate) inbox: Inbox,
+    pub(crate) inbox: EventQueue,
     /// The acks that somebody waits for, and those of them that have come.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
-    pub(crate) watches: Vec<Watch>,
+    pub(crate) watches: Vec<Subscriber>,
     pub(crate) next_id: u64,
     /// A batch to decode into, kept between turns.
     pub(crate) spare: Vec<Inbound>,
@@ -88,10 +90,9 @@ pub(crate) struct State {
     pub(crate) ended: Ended,
 }
 
-impl std::fmt::Debug for State {
-    #[inline]
+impl std::fmt::Debug for SessionState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
+        f.debug_struct("SessionState")
             .field("phase", &self.phase)
             .field("generation", &self.generation)
             .finish_non_exhaustive()
@@ -100,24 +101,24 @@ impl std::fmt::Debug for State {
 
 /// Who has to be told about what was filed.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Filed {
+pub(crate) struct Changes {
     pub(crate) events: usize,
     pub(crate) answers: bool,
     pub(crate) link_over: bool,
 }
 
-impl State {
-    pub(crate) fn new(inbox: Inbox, policy: Policy, log: LogQueue) -> Self {
+impl SessionState {
+    pub(crate) fn new(inbox: EventQueue, policy: Policy, log: LogQueue) -> Self {
         let now = Instant::now();
-        State {
+        SessionState {
             phase: Phase::Down,
             generation: 0,
             reading: false,
             turns: 0,
-            keeper_awake: true,
-            keeper_gone: false,
-            keeper_blocked: false,
-            standing: Standing::default(),
+            background_awake: true,
+            background_gone: false,
+            background_blocked: false,
+            standing: Scheduled::default(),
             consumers: 0,
             others: 0,
             heard: 0,
@@ -152,7 +153,7 @@ impl State {
     }
 
     /// The link that may be read from.
-    pub(crate) fn link(&self) -> Option<&Arc<Link>> {
+    pub(crate) fn link(&self) -> Option<&Arc<Connection>> {
         match &self.phase {
             Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => Some(link),
             Phase::Down | Phase::Closed => None,
@@ -187,8 +188,8 @@ impl State {
     }
 
     /// Puts everything of a batch where it belongs.
-    pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Filed {
-        let mut filed = Filed::default();
+    pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Changes {
+        let mut filed = Changes::default();
         self.heard = self.heard.wrapping_add(batch.len() as u64);
         if self.pid.is_some() {
             // Only the last one counts.
@@ -228,7 +229,7 @@ impl State {
     }
 
     /// The link of this generation is over: everybody who waits for it learns so.
-    pub(crate) fn lose(&mut self, generation: u64, end: LinkEnd) -> bool {
+    pub(crate) fn lose(&mut self, generation: u64, end: Disconnect) -> bool {
         let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
         link.cut();
         self.ended.note(generation, end.told, link.handshake.silence());
@@ -261,7 +262,7 @@ impl State {
             return true;
         }
         let retry_in = self.schedule(cause, None);
-        let LinkEnd { reason, detail, .. } = &end;
+        let Disconnect { reason, detail, .. } = &end;
         note!(
             self.log,
             Warn,

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::protocol::event::RawEvent;
-use crate::socket::session::reader::{Shared, Waiter};
-use crate::socket::session::state::{Phase, State};
+use crate::socket::session::reader::{SessionCore, Waiter};
+use crate::socket::session::state::{Phase, SessionState};
 
-/// Which events a [`Watch`] wants; the consumer gets them too. Runs under the lock: it must be quick.
+/// Which events a [`Subscriber`] wants; the consumer gets them too. Runs under the lock: it must be quick.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
 /// What an event of this name has to contain before a filter looks at it: many watches that wait for the same thing cost
@@ -49,7 +49,7 @@ const MOST_CAUGHT: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
 
 /// Somebody waits for certain events.
-pub(crate) struct Watch {
+pub(crate) struct Subscriber {
     id: u64,
     needle: Option<Needle>,
     filter: Filter,
@@ -57,7 +57,7 @@ pub(crate) struct Watch {
     bytes: usize,
 }
 
-impl Watch {
+impl Subscriber {
     /// Keeps the event if it is wanted.
     pub(crate) fn offer(&mut self, event: &RawEvent, search: &mut Search) -> bool {
         if self.needle.as_ref().is_some_and(|needle| !search.finds(needle, event)) || !(self.filter)(event) {
@@ -79,7 +79,7 @@ impl Watch {
 }
 
 /// Events are being collected for us, until this is dropped.
-pub(crate) struct Watching<S: Deref<Target = Shared>> {
+pub(crate) struct Subscription<S: Deref<Target = SessionCore>> {
     shared: S,
     id: u64,
     /// The link that they have to come over, if only one will do.
@@ -88,21 +88,20 @@ pub(crate) struct Watching<S: Deref<Target = Shared>> {
     born: u64,
 }
 
-impl<S: Deref<Target = Shared>> std::fmt::Debug for Watching<S> {
-    #[inline]
+impl<S: Deref<Target = SessionCore>> std::fmt::Debug for Subscription<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watching").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
-impl<S: Deref<Target = Shared>> Watching<S> {
+impl<S: Deref<Target = SessionCore>> Subscription<S> {
     pub(crate) fn new(shared: S, generation: Option<u64>, needle: Option<Needle>, filter: Filter) -> Self {
         let mut state = shared.lock();
         let id = state.fresh_id();
-        state.watches.push(Watch { id, needle, filter, caught: VecDeque::new(), bytes: 0 });
+        state.watches.push(Subscriber { id, needle, filter, caught: VecDeque::new(), bytes: 0 });
         let born = state.generation;
         drop(state);
-        Watching { shared, id, generation, born }
+        Subscription { shared, id, generation, born }
     }
 
     /// From now on it ends with the link of this generation; without one, with the link that it began on.
@@ -115,7 +114,7 @@ impl<S: Deref<Target = Shared>> Watching<S> {
     /// # Errors
     /// `Connect` when the one link that was watched broke, `Closed`: what was waited for may have come to pass.
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
-        let wish = |state: &mut State| {
+        let wish = |state: &mut SessionState| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
             if let Some(event) = watch.take() {
                 return Some(Ok(event));
@@ -135,7 +134,7 @@ fn link_lost() -> Error {
     Error::new(ErrorKind::Connect, "the connection broke before the answer came")
 }
 
-/// What [`Watching::next_or_new_link`] found.
+/// What [`Subscription::next_or_new_link`] found.
 pub(crate) enum Heard {
     Event(RawEvent),
     /// Another link than the one that was named is up.
@@ -143,13 +142,13 @@ pub(crate) enum Heard {
     Nothing,
 }
 
-impl Watching<Arc<Shared>> {
-    /// As [`next`](Watching::next), but also returns when another link than `generation` is up.
+impl Subscription<Arc<SessionCore>> {
+    /// As [`next`](Subscription::next), but also returns when another link than `generation` is up.
     ///
     /// # Errors
     /// `Closed`.
     pub(crate) fn next_or_new_link(&self, generation: u64, until: Instant) -> Result<Heard> {
-        let wish = |state: &mut State| {
+        let wish = |state: &mut SessionState| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
             if let Some(event) = watch.take() {
                 return Some(Ok(Heard::Event(event)));
@@ -164,7 +163,7 @@ impl Watching<Arc<Shared>> {
     }
 }
 
-impl<S: Deref<Target = Shared>> Drop for Watching<S> {
+impl<S: Deref<Target = SessionCore>> Drop for Subscription<S> {
     fn drop(&mut self) {
         // In the child of a fork the lock may be held by a thread that is not there.
         if self.shared.check_process().is_err() {
@@ -185,7 +184,7 @@ mod tests {
             RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
         };
         let filter: Filter = Box::new(|_| true);
-        let mut watch = Watch { id: 1, needle: None, filter, caught: VecDeque::new(), bytes: 0 };
+        let mut watch = Subscriber { id: 1, needle: None, filter, caught: VecDeque::new(), bytes: 0 };
         (0..2000).for_each(|_| assert!(watch.offer(&event(1), &mut Search::default())));
         assert_eq!(watch.caught.len(), MOST_CAUGHT);
         (0..20).for_each(|_| assert!(watch.offer(&event(1 << 20), &mut Search::default())));
@@ -203,7 +202,7 @@ mod tests {
             RawEvent::new(&frame, frame.strip_prefix("42").unwrap(), None, Vec::new()).unwrap()
         };
         let looked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let mut watches: Vec<Watch> = (0..1000)
+        let mut watches: Vec<Subscriber> = (0..1000)
             .map(|id| {
                 let looked = Arc::clone(&looked);
                 let filter: Filter = Box::new(move |_| {
@@ -211,7 +210,7 @@ mod tests {
                     true
                 });
                 let needle = Some(Needle { event: "message", text: "u-1".into() });
-                Watch { id, needle, filter, caught: VecDeque::new(), bytes: 0 }
+                Subscriber { id, needle, filter, caught: VecDeque::new(), bytes: 0 }
             })
             .collect();
         let mut offer = |event: &RawEvent| {

@@ -19,7 +19,7 @@ impl Host for Anybody {
         Ok("{}".to_owned())
     }
 
-    fn restore(&self, _line: &Line<'_>) -> Result<()> {
+    fn restore(&self, _line: &ConnectionHandle<'_>) -> Result<()> {
         Ok(())
     }
 }

@@ -22,9 +22,9 @@ const TRY_AGAIN: u32 = 10;
 
 /// What worked last time: 0 is a WebSocket, anything else counts the connects since polling did.
 #[derive(Debug, Default)]
-pub(crate) struct Memory(AtomicU32);
+pub(crate) struct TransportMemory(AtomicU32);
 
-impl Memory {
+impl TransportMemory {
     /// Whether to begin with polling. To be asked once a connect.
     pub(crate) fn prefers_polling(&self) -> bool {
         let count = self.0.load(Ordering::Relaxed);
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn tries_a_websocket_again_now_and_then() {
-        let memory = Memory::default();
+        let memory = TransportMemory::default();
         assert!((0..50).all(|_| !memory.prefers_polling()));
         memory.polling_works();
         let chosen: Vec<bool> = (0..30)

@@ -7,10 +7,10 @@ use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::wire::Wire;
-use crate::socket::connection::LinkEnd;
-use crate::socket::transport::polling::receive::Poll;
-use crate::socket::transport::websocket::frame_scanner::Seen;
-use crate::socket::transport::websocket::packets::Framed;
+use crate::socket::disconnect::Disconnect;
+use crate::socket::transport::polling::receive::PollReceiver;
+use crate::socket::transport::websocket::frame_scanner::Traffic;
+use crate::socket::transport::websocket::packets::WebSocketPackets;
 
 /// One Engine.IO packet, or an attachment.
 #[derive(Debug)]
@@ -21,87 +21,87 @@ pub(crate) enum Incoming {
 
 /// The half that is read, and with a WebSocket also the one that is written.
 #[derive(Debug)]
-pub(crate) enum Pipe {
-    WebSocket(Box<Framed>),
-    Polling(Box<Poll>),
+pub(crate) enum PacketStream {
+    WebSocket(Box<WebSocketPackets>),
+    Polling(Box<PollReceiver>),
 }
 
-impl Pipe {
+impl PacketStream {
     pub(crate) fn is_polling(&self) -> bool {
-        matches!(self, Pipe::Polling(_))
+        matches!(self, PacketStream::Polling(_))
     }
 
     /// What is read from the socket goes in here.
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
-            Pipe::WebSocket(framed) => framed.wire_mut(),
-            Pipe::Polling(poll) => poll.wire_mut(),
+            PacketStream::WebSocket(framed) => framed.wire_mut(),
+            PacketStream::Polling(poll) => poll.wire_mut(),
         }
     }
 
-    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, LinkEnd> {
+    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
         match self {
-            Pipe::WebSocket(framed) => framed.next(),
-            Pipe::Polling(poll) => poll.next(Instant::now()),
+            PacketStream::WebSocket(framed) => framed.next(),
+            PacketStream::Polling(poll) => poll.next(Instant::now()),
         }
     }
 
-    pub(crate) fn take_seen(&mut self) -> (Seen, bool) {
+    pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
         match self {
-            Pipe::WebSocket(framed) => framed.take_seen(),
-            Pipe::Polling(poll) => poll.take_seen(),
+            PacketStream::WebSocket(framed) => framed.take_seen(),
+            PacketStream::Polling(poll) => poll.take_seen(),
         }
     }
 
     /// The number of the last event that a pong has confirmed; after the closing handshake, of any event.
     pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
         match self {
-            Pipe::WebSocket(framed) => framed.take_confirmed(),
-            Pipe::Polling(_) => None,
+            PacketStream::WebSocket(framed) => framed.take_confirmed(),
+            PacketStream::Polling(_) => None,
         }
     }
 
     /// How many bytes were read in large chunks that events may share.
     pub(crate) fn bytes_read(&self) -> u64 {
         match self {
-            Pipe::WebSocket(framed) => framed.bytes_read(),
-            Pipe::Polling(_) => 0,
+            PacketStream::WebSocket(framed) => framed.bytes_read(),
+            PacketStream::Polling(_) => 0,
         }
     }
 
     /// Polling pauses until then.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self {
-            Pipe::WebSocket(_) => None,
-            Pipe::Polling(poll) => poll.due(),
+            PacketStream::WebSocket(_) => None,
+            PacketStream::Polling(poll) => poll.due(),
         }
     }
 
     pub(crate) fn can_write(&self) -> bool {
         match self {
-            Pipe::WebSocket(framed) => framed.can_write(),
-            Pipe::Polling(_) => true,
+            PacketStream::WebSocket(framed) => framed.can_write(),
+            PacketStream::Polling(_) => true,
         }
     }
 
     /// The failure that a library above the wire may have swallowed. A poll looks for itself.
     pub(crate) fn write_failure(&self) -> Option<IoKind> {
         match self {
-            Pipe::WebSocket(framed) => framed.wire()?.write_failure(),
-            Pipe::Polling(_) => None,
+            PacketStream::WebSocket(framed) => framed.wire()?.write_failure(),
+            PacketStream::Polling(_) => None,
         }
     }
 
     pub(crate) fn written(&self) -> u64 {
         match self {
-            Pipe::WebSocket(framed) => framed.wire().map_or(0, Wire::written),
-            Pipe::Polling(_) => 0,
+            PacketStream::WebSocket(framed) => framed.wire().map_or(0, Wire::written),
+            PacketStream::Polling(_) => 0,
         }
     }
 
     /// Tells the server why it is left, if there is a way.
     pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
-        if let Pipe::WebSocket(framed) = self {
+        if let PacketStream::WebSocket(framed) = self {
             framed.say_why(code);
         }
     }

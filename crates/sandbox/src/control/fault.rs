@@ -1,5 +1,6 @@
 //! Faults by name: on the command line, over HTTP and from Rust alike.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -169,8 +170,8 @@ impl Fault {
 
     /// Makes it happen; called within the runtime.
     pub(crate) fn apply(&self, app: &App) -> Result<(), String> {
-        app.wire().note("fault", || serde_json::json!({ "fault": format!("{self:?}") }));
-        app.log(|| format!("FAULT {self:?}"));
+        app.wire().note("fault", || serde_json::json!({ "fault": self.to_string() }));
+        app.log(|| format!("FAULT {self}"));
         let faults = app.faults();
         match self {
             Fault::DropLinks => disconnect::cut_all(app),
@@ -213,6 +214,35 @@ impl Fault {
             }
         }
         Ok(())
+    }
+}
+
+/// As it could be asked for again.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::DropLinks => write!(f, "drop-links"),
+            Fault::DropLinksEvery(every) => write!(f, "drop-links-every={every:?}"),
+            Fault::Refuse(time) => write!(f, "refuse={time:?}"),
+            Fault::Fail { count, retry_after: Some(wait), .. } => write!(f, "rate-limit={wait:?}x{count}"),
+            Fault::Fail { status, count, .. } => write!(f, "fail={status}x{count}"),
+            Fault::FailRate { per_mille, status } => {
+                write!(f, "fail-rate={}%:{status}", f64::from(*per_mille) / 10.0)
+            }
+            Fault::Delay { time, count } => write!(f, "delay={time:?}x{count}"),
+            Fault::Latency(time) => write!(f, "latency={time:?}"),
+            Fault::SlowReader(bytes) => write!(f, "slow-reader={bytes}"),
+            Fault::Freeze(time) => write!(f, "freeze={time:?}"),
+            Fault::ExpireSessions => write!(f, "expire-sessions"),
+            Fault::ExpireSessionsEvery(every) => write!(f, "expire-sessions-every={every:?}"),
+            Fault::ExpireTokens => write!(f, "expire-tokens"),
+            Fault::SlowHooks(time) => write!(f, "slow-hooks={time:?}"),
+            Fault::HistoryForbidden { room, on } => {
+                write!(f, "history-forbidden={room}{}", if *on { "" } else { ":off" })
+            }
+            Fault::MetadataAsString(on) => write!(f, "metadata-as-string={on}"),
+            Fault::Off => write!(f, "off"),
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod likeness;
 mod misbehaviour;
 mod onboarding;
 mod permissions;
+mod program;
 mod response_webhooks;
 mod restart;
 mod rooms;

@@ -41,6 +41,25 @@ fn ends_with_a_paragraph_or_a_line_or_a_word_or_a_character() {
 }
 
 #[test]
+fn what_is_seen_as_one_character_stays_one() {
+    for one in [
+        "e\u{301}",
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}", // a family
+        "\u{2764}\u{fe0f}",                            // a red heart
+        "\u{1f1e9}\u{1f1ea}",                          // a flag
+        "\u{1f3f4}\u{e0067}\u{e0062}\u{e007f}",        // a flag by tags
+        "\u{1112}\u{1161}\u{11ab}",                    // Hangul in pieces
+        "\u{915}\u{94d}\u{937}\u{93f}",                // a Devanagari conjunct with a vowel
+    ] {
+        let text = one.repeat(200);
+        let cut = parts(&text, 201);
+        assert!(cut.len() > 1 && cut.concat() == text, "{one:?}");
+        assert!(cut.iter().all(|part| part.replace(one, "").is_empty()), "{one:?}");
+    }
+    assert!(!is_boundary("\u{e9}", 1), "never within a char");
+}
+
+#[test]
 fn closes_code_and_opens_it_again() {
     let code = "    let x = 1;\n".repeat(40);
     let text = format!("{}\n```rust\n{code}```\nthe end", words(160));
@@ -198,7 +217,7 @@ proptest! {
             let gap = text[end..part.range.start].trim();
             prop_assert!(gap.chars().all(|c| matches!(c, '`' | '~')), "{gap:?}");
             end = part.range.end;
-            prop_assert!(grapheme::is_boundary(text, part.range.start) && grapheme::is_boundary(text, end));
+            prop_assert!(is_boundary(text, part.range.start) && is_boundary(text, end));
             if n + 1 < parts.len() {
                 prop_assert!(after(None, &shown).is_none(), "open: {shown:?}");
             }

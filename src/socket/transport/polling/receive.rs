@@ -13,15 +13,15 @@ use crate::net::http::answer::{Answer, Decoder};
 use crate::net::http::exchange::{Broken, exchange};
 use crate::net::wire::Wire;
 use crate::net::{CancelToken, Stream};
-use crate::socket::connection::connect::Target;
-use crate::socket::connection::{LinkEnd, reason};
-use crate::socket::protocol::engine_io::{self, Frame, Handshake};
-use crate::socket::protocol::polling_payload::{self, Part, SEPARATOR};
+use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
+use crate::socket::protocol::polling_payload::{self, PayloadPart, SEPARATOR};
+use crate::socket::target::Target;
 use crate::socket::transport::packet_stream::Incoming;
-use crate::socket::transport::polling::request::Site;
-use crate::socket::transport::polling::send::Poster;
+use crate::socket::transport::polling::request::PollRequests;
+use crate::socket::transport::polling::send::PollSender;
 use crate::socket::transport::refusal::refused;
-use crate::socket::transport::websocket::frame_scanner::Seen;
+use crate::socket::transport::websocket::frame_scanner::Traffic;
 
 /// So many answers in a row without anything in them, each sooner than `QUICK` after the last, and the next poll
 /// has to wait for `PAUSE`.
@@ -29,10 +29,10 @@ const EMPTY_ANSWERS: u32 = 10;
 const QUICK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// See the module.
+/// The half that listens.
 #[derive(Debug)]
-pub(crate) struct Poll {
-    site: Arc<Site>,
+pub(crate) struct PollReceiver {
+    site: Arc<PollRequests>,
     /// `None`: the server has closed it, and the next poll needs another one.
     stream: Option<Stream>,
     decoder: Decoder,
@@ -44,17 +44,17 @@ pub(crate) struct Poll {
     next_poll: Instant,
     last_answer: Instant,
     empty_answers: u32,
-    seen: Seen,
+    seen: Traffic,
 }
 
 /// A session that has been opened.
-pub(crate) struct Opened {
-    pub(crate) poll: Poll,
+pub(crate) struct OpenedPoll {
+    pub(crate) poll: PollReceiver,
     /// What to poll over.
     pub(crate) stream: Stream,
     /// It has carried an answer before.
     pub(crate) proven: bool,
-    pub(crate) poster: Poster,
+    pub(crate) poster: PollSender,
     pub(crate) handshake: Handshake,
 }
 
@@ -62,9 +62,9 @@ pub(crate) struct Opened {
 ///
 /// # Errors
 /// A refusal carries the status and what the server said.
-pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Opened> {
+pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<OpenedPoll> {
     let host = target.url.host();
-    let mut site = Site::new(target);
+    let mut site = PollRequests::new(target);
     let mut stream = site.dial(deadline, cancel)?;
     let answer = exchange(&mut stream, &site.request(None), Decoder::default());
     let answer = answer.map_err(|broken| match broken {
@@ -87,7 +87,7 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let no_open = || Error::protocol("the answer to the first poll is not an open packet");
     let mut payload = Payload::new(answer.body).map_err(|_| no_open())?;
     let Some(Ok(Incoming::Text(first))) = payload.next() else { return Err(no_open()) };
-    let Ok(Frame::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
+    let Ok(EnginePacket::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
     let handshake = Handshake::parse(json)?;
     site.set_session(&engine_io::session_id(json)?);
 
@@ -95,9 +95,9 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
         stream = site.dial(deadline, cancel)?;
     }
     let site = Arc::new(site);
-    let poster = Poster::new(Arc::clone(&site), site.dial(deadline, cancel)?);
+    let poster = PollSender::new(Arc::clone(&site), site.dial(deadline, cancel)?);
     let now = Instant::now();
-    let poll = Poll {
+    let poll = PollReceiver {
         site,
         stream: None,
         decoder: Decoder::default(),
@@ -107,13 +107,13 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
         next_poll: now,
         last_answer: now,
         empty_answers: 0,
-        seen: Seen::default(),
+        seen: Traffic::default(),
     };
-    Ok(Opened { poll, stream, proven: keep_alive, poster, handshake })
+    Ok(OpenedPoll { poll, stream, proven: keep_alive, poster, handshake })
 }
 
-impl Poll {
-    pub(crate) fn site(&self) -> &Arc<Site> {
+impl PollReceiver {
+    pub(crate) fn site(&self) -> &Arc<PollRequests> {
         &self.site
     }
 
@@ -138,7 +138,7 @@ impl Poll {
         (!self.in_flight && self.stream.is_some()).then_some(self.next_poll)
     }
 
-    pub(crate) fn take_seen(&mut self) -> (Seen, bool) {
+    pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
         (std::mem::take(&mut self.seen), self.decoder.is_partial())
     }
 
@@ -146,7 +146,7 @@ impl Poll {
     ///
     /// # Errors
     /// How the link ended.
-    pub(crate) fn next(&mut self, now: Instant) -> Result<Option<Incoming>, LinkEnd> {
+    pub(crate) fn next(&mut self, now: Instant) -> Result<Option<Incoming>, Disconnect> {
         loop {
             if let Some(payload) = &mut self.payload {
                 match payload.next() {
@@ -171,13 +171,13 @@ impl Poll {
                     }
                 }
                 Err(error) if error.kind() == IoKind::WouldBlock => return Ok(None),
-                Err(error) => return Err(LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())),
+                Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
             }
         }
     }
 
     /// Writes the next poll, if it is time and there is a connection.
-    fn ask(&mut self, now: Instant) -> Result<(), LinkEnd> {
+    fn ask(&mut self, now: Instant) -> Result<(), Disconnect> {
         if self.in_flight || now < self.next_poll {
             return Ok(());
         }
@@ -187,13 +187,13 @@ impl Poll {
             // Closed by the server since the last answer: another one will do.
             Err(_) if self.proven => self.stream = None,
             Err(error) => {
-                return Err(LinkEnd::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")));
+                return Err(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")));
             }
         }
         Ok(())
     }
 
-    fn connection_ended(&mut self) -> Result<(), LinkEnd> {
+    fn connection_ended(&mut self) -> Result<(), Disconnect> {
         self.stream = None;
         if let Some(answer) = self.decoder.end().map_err(failed)? {
             return self.accept(answer, Instant::now());
@@ -203,10 +203,10 @@ impl Poll {
         if !self.in_flight {
             return Ok(());
         }
-        Err(LinkEnd::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
+        Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
     }
 
-    fn accept(&mut self, answer: Answer, now: Instant) -> Result<(), LinkEnd> {
+    fn accept(&mut self, answer: Answer, now: Instant) -> Result<(), Disconnect> {
         self.in_flight = false;
         self.proven = true;
         self.seen.messages += 1;
@@ -227,8 +227,8 @@ impl Poll {
     }
 }
 
-fn failed(error: Error) -> LinkEnd {
-    LinkEnd::new(reason::TRANSPORT_ERROR, error.to_string())
+fn failed(error: Error) -> Disconnect {
+    Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())
 }
 
 /// A body, taken apart packet by packet: millions of them fit into one.
@@ -259,8 +259,8 @@ impl Payload {
             None => (rest, None),
         };
         let packet = polling_payload::decode(part).next()?.map(|part| match part {
-            Part::Text(text) => Incoming::Text(text.into()),
-            Part::Binary(bytes) => Incoming::Binary(bytes.into()),
+            PayloadPart::Text(text) => Incoming::Text(text.into()),
+            PayloadPart::Binary(bytes) => Incoming::Binary(bytes.into()),
         });
         self.at = next;
         Some(packet)

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
 use crate::net::{CancelToken, Secrets, Stream};
-use crate::socket::connection::connect::Target;
+use crate::socket::target::Target;
 use crate::socket::transport::websocket::handshake::header_value;
 
 /// The slash belongs to the default path of Socket.IO servers.
@@ -19,8 +19,8 @@ const PATH: &str = "/socket.io/?EIO=4&transport=polling";
 /// Not every server decodes what need not be encoded.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// See the module.
-pub(crate) struct Site {
+/// Makes the requests of one session.
+pub(crate) struct PollRequests {
     target: Target,
     /// Behind the path: `&sid=…`, once the server has said it.
     session: Zeroizing<String>,
@@ -31,17 +31,16 @@ pub(crate) struct Site {
     pub(crate) cutter: CancelToken,
 }
 
-impl std::fmt::Debug for Site {
-    #[inline]
+impl std::fmt::Debug for PollRequests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Site").field("url", &self.target.url).finish_non_exhaustive()
+        f.debug_struct("PollRequests").field("url", &self.target.url).finish_non_exhaustive()
     }
 }
 
-impl Site {
+impl PollRequests {
     pub(crate) fn new(target: &Target) -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Site {
+        PollRequests {
             target: target.clone(),
             session: Zeroizing::default(),
             jar: Mutex::default(),
@@ -59,7 +58,7 @@ impl Site {
         &self.target.secrets
     }
 
-    /// A connection that [`cutter`](Site::cutter) and `cancel` end; its wire has `deadline`.
+    /// A connection that [`cutter`](PollRequests::cutter) and `cancel` end; its wire has `deadline`.
     pub(crate) fn dial(&self, deadline: Instant, cancel: &CancelToken) -> Result<Stream> {
         let Target { dialer, url, .. } = &self.target;
         let stream = dialer.dial_cancellable(url, deadline, cancel)?;

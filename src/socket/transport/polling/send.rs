@@ -8,39 +8,40 @@ use crate::error::Error;
 use crate::net::http::answer::{Answer, Decoder};
 use crate::net::http::exchange::{Broken, exchange};
 use crate::net::{Secrets, Stream};
-use crate::socket::connection::{LinkEnd, SendFailure, reason};
-use crate::socket::transport::polling::request::Site;
+use crate::socket::disconnect::SendFailure;
+use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::refusal::refused;
 
 /// A connection that was idle for longer is not used again: Node's servers close theirs after five seconds, and a
 /// message must not meet that moment.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// See the module.
+/// The half that speaks.
 #[derive(Debug)]
-pub(crate) struct Poster {
-    site: Arc<Site>,
-    line: Mutex<Line>,
+pub(crate) struct PollSender {
+    site: Arc<PollRequests>,
+    line: Mutex<SendTurn>,
 }
 
 /// The turn to send, and the connection for it.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct SendTurn {
     idle: Option<(Stream, Instant)>,
 }
 
-impl Poster {
-    pub(crate) fn new(site: Arc<Site>, stream: Stream) -> Self {
-        Poster { site, line: Mutex::new(Line { idle: Some((stream, Instant::now())) }) }
+impl PollSender {
+    pub(crate) fn new(site: Arc<PollRequests>, stream: Stream) -> Self {
+        PollSender { site, line: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
     }
 
     /// Waits for the turn: a POST at a time, and nothing between a header and its attachments.
-    pub(crate) fn line(&self) -> MutexGuard<'_, Line> {
+    pub(crate) fn turn(&self) -> MutexGuard<'_, SendTurn> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, if the turn comes until `deadline`.
-    pub(crate) fn line_until(&self, deadline: Instant) -> Option<MutexGuard<'_, Line>> {
+    pub(crate) fn turn_until(&self, deadline: Instant) -> Option<MutexGuard<'_, SendTurn>> {
         loop {
             match self.line.try_lock() {
                 Ok(line) => return Some(line),
@@ -55,14 +56,14 @@ impl Poster {
     ///
     /// # Errors
     /// `NotSent` only when no byte has left, or when the server says that it does not know the session.
-    pub(crate) fn post(&self, line: &mut Line, body: &str, deadline: Instant) -> Result<(), SendFailure> {
+    pub(crate) fn post(&self, line: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
         let request = self.site.request(Some(body));
         let mut reused = line.idle.take();
         let answer = loop {
             let (mut stream, again) = match self.connection(reused.take(), deadline) {
                 Ok(found) => found,
                 Err(error) => {
-                    return Err(SendFailure::NotSent(LinkEnd::new(
+                    return Err(SendFailure::NotSent(Disconnect::new(
                         reason::TRANSPORT_ERROR,
                         error.to_string(),
                     )));
@@ -75,7 +76,7 @@ impl Poster {
                 Err(Broken::NothingSent(error)) => return Err(SendFailure::NotSent(broken(&error))),
                 Err(Broken::Connection(error)) => return Err(SendFailure::MaybeSent(broken(&error))),
                 Err(Broken::Answer(error)) => {
-                    let end = LinkEnd::new(reason::TRANSPORT_ERROR, format!("sending failed: {error}"));
+                    let end = Disconnect::new(reason::TRANSPORT_ERROR, format!("sending failed: {error}"));
                     return Err(SendFailure::MaybeSent(end));
                 }
             };
@@ -112,7 +113,7 @@ fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
         )),
         status => {
             let text = refused("sending", &answer.head, &answer.body, secrets).to_string();
-            let end = LinkEnd::new(reason::TRANSPORT_ERROR, text);
+            let end = Disconnect::new(reason::TRANSPORT_ERROR, text);
             // Engine.IO refuses before it looks at the body.
             if status == 400 && answer.body.starts_with(b"{\"code\":") {
                 Err(SendFailure::NotSent(end))
@@ -123,11 +124,11 @@ fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
     }
 }
 
-fn broken(error: &std::io::Error) -> LinkEnd {
+fn broken(error: &std::io::Error) -> Disconnect {
     let detail = match error.kind() {
         IoKind::TimedOut => "the server did not answer a request in time".to_owned(),
         IoKind::UnexpectedEof => "the server closed the connection instead of answering".to_owned(),
         _ => format!("sending failed: {error}"),
     };
-    LinkEnd::new(reason::TRANSPORT_ERROR, detail)
+    Disconnect::new(reason::TRANSPORT_ERROR, detail)
 }

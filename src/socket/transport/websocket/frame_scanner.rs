@@ -25,7 +25,7 @@ const SMALL_CHUNK: usize = 8 << 10;
 /// A chunk that grew shrinks again after this many reads in a row that used less than a quarter of it.
 const SMALL_READS: u8 = 8;
 
-/// What a [`Tap`] reads from.
+/// What a [`FrameScanner`] reads from.
 pub(crate) trait Source: Read {
     /// How much is there to [`swap`](Source::swap). `None` if it has to be read.
     fn ready(&self) -> Option<usize> {
@@ -53,16 +53,16 @@ impl Source for Stream {
 
 /// A stream that notes the frames read through it.
 #[derive(Debug)]
-pub(crate) struct Tap<S> {
+pub(crate) struct FrameScanner<S> {
     /// `None` once it was taken.
     inner: Option<S>,
-    pub(crate) frames: Frames,
-    ahead: Ahead,
+    pub(crate) frames: FrameCounter,
+    ahead: ReadAhead,
 }
 
 /// What is next, as far as it shows.
 #[derive(Debug)]
-pub(crate) enum Glance {
+pub(crate) enum NextFrame {
     Text(Utf8Bytes),
     /// Nothing is there.
     Nothing,
@@ -70,15 +70,16 @@ pub(crate) enum Glance {
     Other,
 }
 
-impl<S> Tap<S> {
+impl<S> FrameScanner<S> {
     /// `read` is what was read before and belongs to the WebSocket already.
     pub(crate) fn new(inner: S, read: Vec<u8>) -> Self {
-        Tap { inner: Some(inner), frames: Frames::default(), ahead: Ahead::new(read) }
+        FrameScanner { inner: Some(inner), frames: FrameCounter::default(), ahead: ReadAhead::new(read) }
     }
 
     /// All of it, but an empty shell.
     pub(crate) fn take(&mut self) -> Self {
-        let shell = Tap { inner: None, frames: Frames::default(), ahead: Ahead::new(Vec::new()) };
+        let shell =
+            FrameScanner { inner: None, frames: FrameCounter::default(), ahead: ReadAhead::new(Vec::new()) };
         std::mem::replace(self, shell)
     }
 
@@ -96,35 +97,35 @@ impl<S> Tap<S> {
     }
 }
 
-impl<S: Source> Tap<S> {
+impl<S: Source> FrameScanner<S> {
     /// Takes the next message if it is one whole frame of text and tungstenite is not in the middle of something.
-    pub(crate) fn next_text(&mut self) -> Glance {
+    pub(crate) fn next_text(&mut self) -> NextFrame {
         if self.frames.is_partial() {
-            return Glance::Other;
+            return NextFrame::Other;
         }
         if self.ahead.is_empty() {
-            let Some(inner) = &mut self.inner else { return Glance::Other };
+            let Some(inner) = &mut self.inner else { return NextFrame::Other };
             match self.ahead.fill(inner) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ahead.rest();
-                    return Glance::Nothing;
+                    return NextFrame::Nothing;
                 }
                 // tungstenite will find the same.
-                Ok(0) | Err(_) => return Glance::Other,
+                Ok(0) | Err(_) => return NextFrame::Other,
             }
         }
         match self.ahead.take_text() {
             Some(text) => {
                 self.frames.took_message(text.len());
-                Glance::Text(text)
+                NextFrame::Text(text)
             }
-            None => Glance::Other,
+            None => NextFrame::Other,
         }
     }
 }
 
-impl<S: Source> Read for Tap<S> {
+impl<S: Source> Read for FrameScanner<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.ahead.is_empty() {
             let inner = self.inner.as_mut().ok_or(ErrorKind::NotConnected)?;
@@ -144,7 +145,7 @@ impl<S: Source> Read for Tap<S> {
 
 /// What was read from the stream and is not taken yet.
 #[derive(Debug)]
-struct Ahead {
+struct ReadAhead {
     /// Shared with the messages that were taken out of it.
     chunk: Bytes,
     start: usize,
@@ -155,9 +156,9 @@ struct Ahead {
     read: u64,
 }
 
-impl Ahead {
+impl ReadAhead {
     fn new(read: Vec<u8>) -> Self {
-        Ahead { start: 0, end: read.len(), chunk: read.into(), size: MIN_CHUNK, small_reads: 0, read: 0 }
+        ReadAhead { start: 0, end: read.len(), chunk: read.into(), size: MIN_CHUNK, small_reads: 0, read: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -240,7 +241,7 @@ impl Ahead {
     }
 }
 
-impl<S: Write> Write for Tap<S> {
+impl<S: Write> Write for FrameScanner<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.inner.as_mut().ok_or(ErrorKind::NotConnected)?.write(bytes)
     }
@@ -252,7 +253,7 @@ impl<S: Write> Write for Tap<S> {
 
 /// What was seen since it was last asked.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct Traffic {
     /// What data messages carry: headers are no progress.
     pub(crate) bytes: usize,
     /// Complete data messages.
@@ -263,7 +264,7 @@ pub(crate) struct Seen {
 
 /// Walks over the frames of a stream without looking at their content.
 #[derive(Debug, Default)]
-pub(crate) struct Frames {
+pub(crate) struct FrameCounter {
     /// The beginning of the frame under way, or of the last one: header and a little more.
     head: [u8; LONGEST_HEADER],
     have: usize,
@@ -271,7 +272,7 @@ pub(crate) struct Frames {
     left: Option<u64>,
     /// Between the first frame of a data message and its last.
     in_message: bool,
-    seen: Seen,
+    seen: Traffic,
     /// Complete data messages since the beginning.
     messages: u64,
     /// The code of the first close frame, if it had one.
@@ -279,8 +280,8 @@ pub(crate) struct Frames {
     http: bool,
 }
 
-impl Frames {
-    pub(crate) fn take(&mut self) -> Seen {
+impl FrameCounter {
+    pub(crate) fn take(&mut self) -> Traffic {
         std::mem::take(&mut self.seen)
     }
 
@@ -320,7 +321,7 @@ impl Frames {
         done
     }
 
-    /// A whole message was taken past [`observe_one`](Frames::observe_one).
+    /// A whole message was taken past [`observe_one`](FrameCounter::observe_one).
     fn took_message(&mut self, bytes: usize) {
         self.seen.bytes += bytes;
         self.seen.messages = self.seen.messages.saturating_add(1);
@@ -402,13 +403,13 @@ mod tests {
     use super::*;
 
     /// Fed whole and byte by byte, which must make no difference.
-    fn walk(bytes: &[u8]) -> Frames {
-        let mut whole = Frames::default();
+    fn walk(bytes: &[u8]) -> FrameCounter {
+        let mut whole = FrameCounter::default();
         let mut done = 0;
         while done < bytes.len() {
             done += whole.observe_one(&bytes[done..]);
         }
-        let mut single = Frames::default();
+        let mut single = FrameCounter::default();
         bytes.iter().for_each(|byte| assert_eq!(single.observe_one(&[*byte]), 1));
         assert_eq!(format!("{whole:?}"), format!("{single:?}"));
         whole
@@ -429,9 +430,9 @@ mod tests {
             (b"\x81\x81MASKa", 1, 1, 0, false),
         ] {
             let mut frames = walk(stream);
-            let seen = Seen { bytes, messages, controls };
+            let seen = Traffic { bytes, messages, controls };
             assert_eq!((frames.take(), frames.is_partial()), (seen, partial), "{stream:?}");
-            assert_eq!(frames.take(), Seen::default());
+            assert_eq!(frames.take(), Traffic::default());
         }
         let mut long = b"\x82\x7e\x01\x00".to_vec();
         long.extend([7; 256]);
@@ -491,16 +492,16 @@ mod tests {
         let expected = ["a", "bc", "de", "f", "", &long, &"g".repeat(256)];
         for step in [1, 2, 3, 7, 300, 5000, 100_000] {
             let mut ws = WebSocket::from_raw_socket(
-                Tap::new(Peer(bytes.clone(), step, false), Vec::new()),
+                FrameScanner::new(Peer(bytes.clone(), step, false), Vec::new()),
                 Role::Client,
                 None,
             );
             let (mut got, mut idle) = (Vec::new(), 0);
             while idle < 3 {
                 match ws.get_mut().next_text() {
-                    Glance::Text(text) => got.push(text.to_string()),
-                    Glance::Nothing => idle += 1,
-                    Glance::Other => match ws.read() {
+                    NextFrame::Text(text) => got.push(text.to_string()),
+                    NextFrame::Nothing => idle += 1,
+                    NextFrame::Other => match ws.read() {
                         Ok(Message::Text(text)) => got.push(text.to_string()),
                         Ok(Message::Binary(bytes)) => got.push(String::from_utf8(bytes.to_vec()).unwrap()),
                         Ok(_) => {}
@@ -521,8 +522,8 @@ mod tests {
     #[test]
     fn a_message_that_is_kept_keeps_no_chunk() {
         let one = [b"\x81\x64".as_slice(), &[b'x'; 100]].concat();
-        let mut tap = Tap::new(Peer(one, 200, false), Vec::new());
-        let Glance::Text(text) = tap.next_text() else { panic!("a message is there") };
+        let mut tap = FrameScanner::new(Peer(one, 200, false), Vec::new());
+        let NextFrame::Text(text) = tap.next_text() else { panic!("a message is there") };
         assert!(AsRef::<Bytes>::as_ref(&text).is_unique());
     }
 }

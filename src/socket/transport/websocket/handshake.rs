@@ -13,9 +13,9 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::http::answer::Head;
 use crate::net::{ApiUrl, Secrets, Stream};
-use crate::socket::connection::connect::Target;
+use crate::socket::target::Target;
 use crate::socket::transport::refusal::refused;
-use crate::socket::transport::websocket::frame_scanner::Tap;
+use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 
 /// The default path of Socket.IO servers. The slash at the end belongs to it.
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
@@ -25,7 +25,7 @@ pub(crate) const MAX_MESSAGE: usize = 16 << 20;
 /// Room for automatic pongs besides one message of ours.
 const WRITE_SLACK: usize = 256 << 10;
 /// Small, because every agent of a process has one, and most messages do not come this way: see
-/// [`Tap`](crate::socket::transport::websocket::frame_scanner). It grows when messages are larger.
+/// [`FrameScanner`](crate::socket::transport::websocket::frame_scanner). It grows when messages are larger.
 const READ_BUFFER: usize = 256;
 
 /// How long the body of a refusal may take.
@@ -40,7 +40,7 @@ const MAX_REFUSAL: usize = 4 << 10;
 ///
 /// # Errors
 /// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
-pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<Tap<Stream>>> {
+pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<FrameScanner<Stream>>> {
     let Target { url, user_agent, secrets, .. } = target;
     let key = new_key();
     let request = format!(
@@ -68,7 +68,7 @@ pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<T
         return Err(refusal(&head, tail, &mut stream, secrets));
     }
     check_upgrade(&head, &key)?;
-    Ok(WebSocket::from_raw_socket(Tap::new(stream, tail), Role::Client, Some(config(None))))
+    Ok(WebSocket::from_raw_socket(FrameScanner::new(stream, tail), Role::Client, Some(config(None))))
 }
 
 /// What engine.io does to a client of another protocol version: it accepts the upgrade and then answers HTTP inside

@@ -9,10 +9,10 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 
 use crate::net::Stream;
 use crate::net::wire::Wire;
-use crate::socket::connection::{LinkEnd, reason};
+use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::refusal::snippet;
-use crate::socket::transport::websocket::frame_scanner::{Glance, Seen, Tap};
+use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
 /// How long saying why the link is given up may take.
@@ -21,10 +21,10 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// A message that is larger leaves a buffer behind that is not worth keeping.
 const LARGE: usize = 64 << 10;
 
-/// See the module.
+/// A WebSocket that hands out packets.
 #[derive(Debug)]
-pub(crate) struct Framed {
-    ws: WebSocket<Tap<Stream>>,
+pub(crate) struct WebSocketPackets {
+    ws: WebSocket<FrameScanner<Stream>>,
     /// Data messages that came out of `ws`.
     messages: u64,
     /// tungstenite may have an answer ready that goes out with its next read.
@@ -35,11 +35,11 @@ pub(crate) struct Framed {
     closing: bool,
 }
 
-impl Framed {
+impl WebSocketPackets {
     /// The open packet has been read.
-    pub(crate) fn new(ws: WebSocket<Tap<Stream>>) -> Self {
+    pub(crate) fn new(ws: WebSocket<FrameScanner<Stream>>) -> Self {
         let messages = ws.get_ref().frames.messages().min(1);
-        Framed { ws, messages, unflushed: true, confirmed: None, closing: false }
+        WebSocketPackets { ws, messages, unflushed: true, confirmed: None, closing: false }
     }
 
     pub(crate) fn wire(&self) -> Option<&Wire> {
@@ -82,17 +82,17 @@ impl Framed {
     ///
     /// # Errors
     /// How the link ended.
-    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, LinkEnd> {
+    pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
         loop {
             // After a goodbye it is tungstenite who knows what still counts.
             if self.ws.can_write() {
                 match self.ws.get_mut().next_text() {
-                    Glance::Text(text) => {
+                    NextFrame::Text(text) => {
                         self.messages += 1;
                         return Ok(Some(Incoming::Text(text)));
                     }
-                    Glance::Nothing if !self.unflushed => return Ok(None),
-                    Glance::Nothing | Glance::Other => {}
+                    NextFrame::Nothing if !self.unflushed => return Ok(None),
+                    NextFrame::Nothing | NextFrame::Other => {}
                 }
             }
             let read = self.ws.read();
@@ -155,13 +155,13 @@ impl Framed {
     }
 
     /// What was read since it was last asked, and whether something is still on its way.
-    pub(crate) fn take_seen(&mut self) -> (Seen, bool) {
+    pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
         let frames = &mut self.ws.get_mut().frames;
         (frames.take(), frames.is_partial())
     }
 
     /// tungstenite's error in the official client's words.
-    fn broken(&mut self, error: &tungstenite::Error) -> LinkEnd {
+    fn broken(&mut self, error: &tungstenite::Error) -> Disconnect {
         use tungstenite::Error as E;
         use tungstenite::error::ProtocolError as P;
         let frames = &self.ws.get_ref().frames;
@@ -192,14 +192,14 @@ impl Framed {
         if code.is_some() {
             self.say_why(code);
         }
-        LinkEnd::new(reason, detail)
+        Disconnect::new(reason, detail)
     }
 }
 
-fn closed_by_server(code: Option<u16>, said: &str) -> LinkEnd {
+fn closed_by_server(code: Option<u16>, said: &str) -> Disconnect {
     let detail = match code {
         Some(code) => format!("the server closed with code {code} {said}"),
         None => "the server closed without a code".to_owned(),
     };
-    LinkEnd::new(reason::TRANSPORT_CLOSE, detail.trim_end())
+    Disconnect::new(reason::TRANSPORT_CLOSE, detail.trim_end())
 }

@@ -1,0 +1,30 @@
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod backoff;
+mod balance;
+mod connect;
+mod consumer;
+mod dead;
+mod error;
+mod intake;
+mod keys;
+mod lease;
+mod moment;
+mod placement;
+mod speaker;
+mod status;
+mod stop;
+mod store;
+mod workers;
+
+pub use answer::Answer;
+pub use dead::{DeadLetter, DeadLetters};
+pub use error::{Error, ErrorKind, Result};
+pub use intake::Intake;
+pub use lease::{Lease, Term, TermEnd};
+pub use placement::Placement;
+pub use status::{Holder, Shard, Status};
+pub use stop::Stop;
+pub use store::Store;
+pub use workers::{HandlerError, Output, Task, Workers};

@@ -1,0 +1,18 @@
+//! Against a real `redis-server`, in one process.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod intake;
+mod lease;
+mod placement;
+mod workers;

@@ -1,0 +1,285 @@
+//! Every question answered, in order, once.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crustocean_workers::{Answer, DeadLetters, HandlerError, Intake, Output, Status, Stop, Task, Workers};
+
+use crate::support::{Platform, Redis, eventually};
+
+const TTL: Duration = Duration::from_millis(600);
+const LONG: Duration = Duration::from_secs(30);
+
+fn echo(task: &Task<'_>) -> Result<String, HandlerError> {
+    Ok(task.message().content.replace("@larry ", "answer to "))
+}
+
+struct Rig {
+    redis: Redis,
+    platform: Platform,
+    stop: Stop,
+}
+
+impl Rig {
+    fn start(rooms: usize) -> Rig {
+        Rig { redis: Redis::start(), platform: Platform::start(rooms), stop: Stop::new() }
+    }
+
+    fn intake(&self) -> Intake {
+        let intake = Intake::new(&self.redis.store(), "larry").unwrap().ttl(TTL).shards(4);
+        intake.connect(self.platform.connect()).rooms(self.platform.join())
+    }
+
+    fn workers(&self, name: &str) -> Workers {
+        let workers = Workers::new(&self.redis.store(), "larry").unwrap().name(name).ttl(TTL);
+        workers
+            .output(Output::direct(self.platform.connect()))
+            .retry(Duration::from_millis(20), Duration::from_millis(100))
+    }
+
+    fn status(&self) -> Status {
+        Status::read(&self.redis.store(), "larry").unwrap()
+    }
+
+    /// Runs these beside an intake.
+    fn run(
+        &self,
+        workers: &[Workers],
+        handler: impl Fn(&Task<'_>) -> Result<Answer, HandlerError> + Sync,
+        body: impl FnOnce(),
+    ) {
+        let intake = self.intake();
+        std::thread::scope(|scope| {
+            scope.spawn(|| intake.run(&self.stop).unwrap());
+            for workers in workers {
+                scope.spawn(|| workers.run(&self.stop, &handler).unwrap());
+            }
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                eventually("the intake runs", LONG, || {
+                    let key = |room: &String| format!("crustocean:{{agent:larry}}:room:{room}");
+                    self.platform.rooms.iter().all(|room| self.redis.command(&["EXISTS", &key(room)]) == "1")
+                });
+                body();
+            }));
+            self.stop.stop();
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        });
+    }
+
+    fn expect_in_order(&self, room: usize, count: usize) {
+        eventually("all answers", LONG, || self.platform.answers(room).len() >= count);
+        let expected: Vec<String> = (1..=count).map(|n| format!("answer to q{n}")).collect();
+        assert_eq!(self.platform.answers(room), expected, "room {room}");
+    }
+}
+
+#[test]
+fn questions_are_answered_once_and_in_order_by_several_workers() {
+    let rig = Rig::start(6);
+    let workers = [rig.workers("one"), rig.workers("two"), rig.workers("three")];
+    rig.run(
+        &workers,
+        |task| Ok(echo(task)?.into()),
+        || {
+            for n in 1..=10 {
+                (0..6).for_each(|room| drop(rig.platform.ask(room, &format!("q{n}"))));
+            }
+            (0..6).for_each(|room| rig.expect_in_order(room, 10));
+            eventually("the shards are spread", LONG, || {
+                let status = rig.status();
+                let owners = status.shards.iter().filter_map(|shard| shard.owner.as_ref());
+                let owners: Vec<_> = owners.map(|owner| owner.name.as_str()).collect();
+                owners.len() == 4 && ["one", "two", "three"].iter().all(|name| owners.contains(name))
+            });
+            eventually("nothing is left", LONG, || {
+                rig.status().shards.iter().all(|shard| shard.lag + shard.pending == 0)
+            });
+            let status = rig.status();
+            let text = format!("{status}\n{}", status.to_prometheus());
+            for part in
+                ["holder   ", "one, three, two", "crustocean_workers_lag{agent=\"larry\",shard=\"3\"} 0"]
+            {
+                assert!(text.contains(part), "{part} in {text}");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_worker_without_a_connection_answers_through_the_holder() {
+    let rig = Rig::start(2);
+    let workers =
+        [rig.workers("one").output(Output::ThroughHolder), rig.workers("two").output(Output::ThroughHolder)];
+    rig.run(
+        &workers,
+        |task| Ok(Answer::from(echo(task)?).with("mood", "good")),
+        || {
+            for n in 1..=10 {
+                (0..2).for_each(|room| drop(rig.platform.ask(room, &format!("q{n}"))));
+            }
+            (0..2).for_each(|room| rig.expect_in_order(room, 10));
+            eventually("nothing is left", LONG, || rig.status().answers == 0);
+        },
+    );
+    let sent = rig.platform.sandbox.events();
+    let sent: Vec<_> = sent.iter().filter(|(name, _)| name == "send-message").collect();
+    assert!(
+        sent.iter().all(
+            |(_, said)| said["metadata"]["in_reply_to"].is_string() && said["metadata"]["mood"] == "good"
+        )
+    );
+}
+
+#[test]
+fn a_handler_that_fails_is_tried_again_while_other_rooms_go_on_and_order_holds() {
+    let rig = Rig::start(8);
+    let (failures, deliveries) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let handler = |task: &Task<'_>| {
+        if task.message().content.contains("q1")
+            && task.message().agency_id == *rig.platform.rooms[0].as_str()
+        {
+            deliveries.lock().unwrap().push(task.delivery());
+            match failures.fetch_add(1, Ordering::SeqCst) {
+                0 => return Err("not today".into()),
+                1 => panic!("at all"),
+                _ => {}
+            }
+        }
+        Ok(echo(task)?.into())
+    };
+    rig.run(&[rig.workers("one")], handler, || {
+        for n in 1..=5 {
+            (0..8).for_each(|room| drop(rig.platform.ask(room, &format!("q{n}"))));
+        }
+        (0..8).for_each(|room| rig.expect_in_order(room, 5));
+    });
+    assert_eq!(*deliveries.lock().unwrap(), [1, 2, 3]);
+}
+
+#[test]
+fn what_always_fails_becomes_a_dead_letter_that_can_be_replayed() {
+    let rig = Rig::start(1);
+    let broken = std::sync::atomic::AtomicBool::new(true);
+    let handler = |task: &Task<'_>| {
+        if task.message().content.contains("q2") && broken.load(Ordering::SeqCst) {
+            return Err("the model is out of order".into());
+        }
+        Ok(echo(task)?.into())
+    };
+    rig.run(&[rig.workers("one").deliveries(3)], handler, || {
+        (1..=3).for_each(|n| drop(rig.platform.ask(0, &format!("q{n}"))));
+        eventually("two answers", LONG, || rig.platform.answers(0) == ["answer to q1", "answer to q3"]);
+        let dead = DeadLetters::new(&rig.redis.store(), "larry").unwrap();
+        let letters = dead.list(10).unwrap();
+        assert_eq!((letters.len(), letters[0].deliveries), (1, 3));
+        assert_eq!(letters[0].reason, "the model is out of order");
+        assert_eq!(letters[0].question.as_ref().unwrap().content, "@larry q2");
+        assert_eq!(rig.status().dead, 1);
+        broken.store(false, Ordering::SeqCst);
+        assert!(dead.replay(&letters[0].id).unwrap() && !dead.replay(&letters[0].id).unwrap());
+        eventually("the third", LONG, || rig.platform.answers(0).last().unwrap() == "answer to q2");
+        assert_eq!(rig.status().dead, 0);
+    });
+}
+
+#[test]
+fn a_redelivery_of_what_the_room_has_an_answer_to_is_not_answered_again() {
+    let rig = Rig::start(1);
+    let handled = AtomicUsize::new(0);
+    // Says it by itself, then fails: as a process that dies between the answer and its acknowledgement.
+    let handler = |task: &Task<'_>| {
+        handled.fetch_add(1, Ordering::SeqCst);
+        let text = echo(task)?;
+        task.room().unwrap().post(task.in_reply(text))?;
+        Err("died".into())
+    };
+    rig.run(&[rig.workers("one")], handler, || {
+        (1..=3).for_each(|n| drop(rig.platform.ask(0, &format!("q{n}"))));
+        rig.expect_in_order(0, 3);
+        eventually("all are done with", LONG, || {
+            rig.status().shards.iter().all(|shard| shard.lag + shard.pending == 0)
+        });
+        rig.expect_in_order(0, 3);
+    });
+    assert_eq!(handled.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_worker_that_is_stopped_finishes_what_it_is_at_and_another_one_goes_on() {
+    let rig = Rig::start(3);
+    let (first, second) = (rig.workers("one"), rig.workers("two"));
+    let stop_first = Stop::new();
+    let handler = |task: &Task<'_>| {
+        std::thread::sleep(Duration::from_millis(20));
+        Ok::<_, HandlerError>(echo(task)?.into())
+    };
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| first.run(&stop_first, handler).unwrap());
+        rig.run(&[second], handler, || {
+            for n in 1..=20 {
+                (0..3).for_each(|room| drop(rig.platform.ask(room, &format!("q{n}"))));
+            }
+            eventually("some are answered", LONG, || rig.platform.answers(0).len() > 2);
+            stop_first.stop();
+            first.join().unwrap();
+            (0..3).for_each(|room| rig.expect_in_order(room, 20));
+        });
+    });
+}
+
+/// Handlers of 50 ms: three workers against one. No platform, so that nothing else is measured.
+#[test]
+fn three_workers_do_three_times_as_much() {
+    let took = |count: usize| {
+        let redis = Redis::start();
+        let store = redis.store();
+        redis.command(&["SET", "crustocean:{agent:larry}:shards", "12"]);
+        let (stop, done) = (Stop::new(), AtomicUsize::new(0));
+        let workers: Vec<_> = (0..count)
+            .map(|n| {
+                let workers =
+                    Workers::new(&store, "larry").unwrap().name(format!("w{n}")).ttl(Duration::from_secs(2));
+                workers.output(Output::ThroughHolder).concurrency(2)
+            })
+            .collect();
+        let handler = |_: &Task<'_>| {
+            std::thread::sleep(Duration::from_millis(50));
+            done.fetch_add(1, Ordering::SeqCst);
+            Ok::<_, HandlerError>(Answer::nothing())
+        };
+        std::thread::scope(|scope| {
+            workers.iter().for_each(|workers| drop(scope.spawn(|| workers.run(&stop, handler).unwrap())));
+            eventually("the shards are spread", LONG, || {
+                let shards = Status::read(&store, "larry").unwrap().shards;
+                let owned = |name: &str| {
+                    shards
+                        .iter()
+                        .filter(|shard| shard.owner.as_ref().is_some_and(|owner| owner.name == name))
+                        .count()
+                };
+                (0..count).all(|n| owned(&format!("w{n}")) == 12 / count)
+            });
+            let message =
+                r#"{"id":"m","agency_id":"a","content":"@larry","created_at":"2026-01-01T00:00:00Z"}"#;
+            // All at once.
+            let fill = "for n = 1, 20 do for _, key in ipairs(KEYS) do \
+                        redis.call('XADD', key, '*', 'room', n, 'id', 'm', 'message', ARGV[1]) end end";
+            let streams: Vec<String> =
+                (0..12).map(|n| format!("crustocean:{{agent:larry}}:in:{n}")).collect();
+            let mut eval = vec!["EVAL", fill, "12"];
+            eval.extend(streams.iter().map(String::as_str));
+            eval.push(message);
+            let started = Instant::now();
+            redis.command(&eval);
+            eventually("all are handled", LONG, || done.load(Ordering::SeqCst) == 240);
+            let took = started.elapsed();
+            stop.stop();
+            took
+        })
+    };
+    let (one, three) = (took(1), took(3));
+    let gain = one.as_secs_f64() / three.as_secs_f64();
+    println!("one worker {one:?}, three {three:?}: {gain:.2}x");
+    assert!(gain >= 2.8, "{gain:.2}x");
+}
