@@ -128,6 +128,16 @@ impl Intake {
     /// What waiting does not change: a dead token, another number of shards than the one in Redis, a password that
     /// Redis wants.
     pub fn run(&self, stop: &Stop) -> Result<()> {
+        let ended = Stop::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.learn(&ended));
+            let result = self.run_terms(stop);
+            ended.stop();
+            result
+        })
+    }
+
+    fn run_terms(&self, stop: &Stop) -> Result<()> {
         for term in self.lease.terms(stop) {
             let term = term?;
             match self.serve(&term) {

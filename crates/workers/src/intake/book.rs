@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crustocean::Message;
 use crustocean::model::{AgencyId, MessageId};
@@ -12,6 +12,7 @@ use super::Intake;
 use crate::error::{Error, Result};
 use crate::keys::shard_of;
 use crate::lease::Term;
+use crate::stop::Stop;
 use crate::store::Link;
 
 /// Messages before the watermark that are looked at once more after a failover, in ms: the platform's servers need not
@@ -32,6 +33,8 @@ struct Known {
     order: VecDeque<MessageId>,
 }
 
+/// How often a process that waits looks for rooms that are new.
+const LESSON: Duration = Duration::from_millis(500);
 const REMEMBERED: usize = 65_536;
 
 impl Book {
@@ -146,6 +149,19 @@ impl Intake {
         Ok(mark.zip(origin))
     }
 
+    /// Learns from when on the rooms count, while another process holds the connection: should Redis lose its data, and
+    /// that process its term with it, this one knows what it has to read again.
+    pub(super) fn learn(&self, stop: &Stop) {
+        let (key, mut link) = (self.keys.origins(), self.store.link());
+        while !stop.wait_timeout(LESSON) {
+            let origins: Result<HashMap<String, i64>> =
+                link.run(|connection| redis::cmd("HGETALL").arg(&key).query(connection));
+            for (room, origin) in origins.unwrap_or_default() {
+                self.book.set_origin(&AgencyId::from(room), origin);
+            }
+        }
+    }
+
     /// Begins to keep a room, unless somebody has. `first`: the messages at the origin, which do not count.
     pub(super) fn open_room(
         &self,
@@ -159,7 +175,8 @@ impl Intake {
         let answer: String = link.run(|connection| {
             let script = Script::new(include_str!("../lua/open_room.lua"));
             let mut call = script.key(term.key());
-            call.key(self.keys.room(room.as_str())).arg(term.value()).arg(mark).arg(origin).arg(first);
+            call.key(self.keys.room(room.as_str())).key(self.keys.origins());
+            call.arg(term.value()).arg(mark).arg(origin).arg(first).arg(room.as_str());
             call.invoke(connection)
         })?;
         if answer == "lost" {

@@ -1,6 +1,7 @@
 //! Real processes that are killed and stopped, a Redis that is restarted: nothing is lost, doubled or out of order.
 //!
-//! `CRUSTOCEAN_RUNS` says how many runs of 400 questions; by default one of each kind.
+//! `CRUSTOCEAN_RUNS` says how many runs of 400 questions; by default one of each kind. `CRUSTOCEAN_KIND`
+//! (0 to 6) makes all of them of one kind.
 
 #![allow(
     clippy::unwrap_used,
@@ -151,7 +152,8 @@ fn pause() {
 
 /// One run: 400 questions in 8 rooms, and what happens meanwhile.
 fn run(number: usize) {
-    let kind = number % 7;
+    let only = std::env::var("CRUSTOCEAN_KIND").ok().and_then(|kind| kind.parse().ok());
+    let kind: usize = only.unwrap_or(number % 7);
     let what = [
         "a holder and a worker are killed",
         "a holder and a worker stand still for two terms",
