@@ -19,6 +19,7 @@ mod commands;
 mod connect;
 mod edit;
 mod follow;
+mod gaps;
 mod half_characters;
 mod join;
 mod lifecycle;

@@ -13,6 +13,7 @@
 mod common;
 
 mod agent;
+mod gap_memory;
 mod sockets;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

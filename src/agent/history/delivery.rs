@@ -216,7 +216,9 @@ impl Delivery {
     /// The next event that is due, if there is one.
     pub(crate) fn take(&self, source: &Source<'_>) -> Option<Event> {
         let mut state = self.lock();
-        let event = state.next(source);
+        let session = source.session;
+        let event =
+            state.next(&mut || session.take(), &mut |generation| session.report_broken_event(generation));
         if std::mem::take(&mut state.missed) {
             self.0.missed.store(true, Ordering::Release);
         }
@@ -350,7 +352,8 @@ impl Shared {
 }
 
 impl State {
-    fn next(&mut self, source: &Source<'_>) -> Option<Event> {
+    /// `take`: the next item of the queue. `broken`: an event of this connection is no JSON at all.
+    fn next(&mut self, take: &mut dyn FnMut() -> Option<Item>, broken: &mut dyn FnMut(u64)) -> Option<Event> {
         loop {
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 self.expire();
@@ -359,7 +362,7 @@ impl State {
                 self.ready_bytes -= size;
                 return Some(event);
             }
-            let item = source.session.take()?;
+            let item = take()?;
             let event = match item {
                 Item::Event(raw) => {
                     let (generation, size) = (raw.generation, raw.size());
@@ -368,8 +371,8 @@ impl State {
                     match place {
                         Some(event) => self.pass(event, size),
                         None => {
-                            // No JSON at all: then the server is broken, and the link with it.
-                            source.session.report_broken_event(generation);
+                            // Then the server is broken, and the connection with it.
+                            broken(generation);
                             None
                         }
                     }
@@ -692,5 +695,175 @@ fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
             true
         }
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::socket::RawEvent;
+
+    fn json(id: &str) -> serde_json::Value {
+        serde_json::json!({
+            "id": id, "agency_id": "a", "content": id, "created_at": "2026-01-01T12:00:00.000Z",
+        })
+    }
+
+    fn message(id: &str) -> Message {
+        serde_json::from_value(json(id)).unwrap()
+    }
+
+    fn event(id: &str) -> Item {
+        let frame = tungstenite::Utf8Bytes::from(format!("[\"message\",{}]", json(id)));
+        Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+    }
+
+    fn connected() -> Item {
+        Item::Connected { attempt: 1, recovered: false, again: true }
+    }
+
+    /// One room, from its beginning.
+    fn delivery() -> Delivery {
+        let delivery = Delivery::new(LogQueue::new("@test"));
+        let mut cursor = Cursor::new(false);
+        cursor.begin_after(&[], true);
+        delivery.lock().rooms.insert("a".into(), Room { cursor, gap: None });
+        delivery
+    }
+
+    /// The ids of the messages that are handed out, as long as there are any.
+    fn take_all(delivery: &Delivery, queue: &mut VecDeque<Item>) -> Vec<String> {
+        let mut ids = Vec::new();
+        while let Some(event) = delivery.lock().next(&mut || queue.pop_front(), &mut |_| {}) {
+            if let Event::Message(message) = event {
+                ids.push(message.id.to_string());
+            }
+        }
+        ids
+    }
+
+    #[test]
+    fn what_a_held_up_consumer_has_taken_is_heard_before_anything_behind_it() {
+        let delivery = delivery();
+        let queue = Mutex::new(VecDeque::from([event("m1"), connected(), Item::Restored, event("m3")]));
+        let (taken, is_taken) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        thread::scope(|scope| {
+            let slow = scope.spawn(|| {
+                let may_go_on = may_go_on;
+                let mut take = || {
+                    let item = queue.lock().unwrap().pop_front();
+                    taken.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    item
+                };
+                delivery.lock().next(&mut take, &mut |_| {})
+            });
+            // It has taken the first message, and nobody else knows of that.
+            is_taken.recv().unwrap();
+            let (told, tells) = mpsc::channel();
+            let quick = scope.spawn(|| {
+                let told = told;
+                let ids = take_all(&delivery, &mut queue.lock().unwrap());
+                told.send(()).unwrap();
+                ids
+            });
+            assert!(tells.recv_timeout(Duration::from_millis(50)).is_err(), "it must not overtake");
+            go_on.send(()).unwrap();
+            let Some(Event::Message(first)) = slow.join().unwrap() else { panic!("no message") };
+            assert_eq!(first.id, "m1");
+            assert_eq!(quick.join().unwrap(), Vec::<String>::new(), "m3 waits for the history");
+        });
+        // The gap begins behind what the slow one carries.
+        delivery.lock().helpers = 1;
+        let job = delivery.0.next_job().unwrap();
+        let lookback = job.lookback.as_ref().unwrap().clone();
+        let page = ["m3", "m2", "m1"].map(message).to_vec();
+        let (missed, _) = delivery.0.sort_out(&job, page, &lookback).unwrap();
+        assert_eq!(missed.iter().map(|message| message.id.as_str()).collect::<Vec<_>>(), ["m3", "m2"]);
+        delivery.0.hand_over(&job, missed.into_iter().rev().collect()).unwrap();
+        delivery.0.finish(&job, None);
+        assert_eq!(take_all(&delivery, &mut VecDeque::new()), ["m2", "m3"]);
+    }
+
+    #[test]
+    fn a_history_and_what_came_live_make_one_story() {
+        // All ways to split ten messages into those that come live and those that only the history has, page by page.
+        for live in 0..1_u32 << 10 {
+            let is_live = |n: u32| live & 1 << n != 0;
+            let delivery = delivery();
+            let mut queue: VecDeque<Item> = [connected(), Item::Restored].into();
+            queue.extend((0..10).filter(|n| is_live(*n)).map(|n| event(&n.to_string())));
+            // Twice.
+            queue.extend((0..10).filter(|n| is_live(*n)).map(|n| event(&n.to_string())));
+            assert!(take_all(&delivery, &mut queue).is_empty());
+            delivery.lock().helpers = 1;
+            let job = delivery.0.next_job().unwrap();
+            let page = 1 + live as usize % 4;
+            // What came last is not in it yet.
+            let history: Vec<_> = (0..8).map(|n| message(&n.to_string())).collect();
+            for part in history.chunks(page) {
+                delivery.0.hand_over(&job, part.to_vec()).unwrap();
+            }
+            delivery.0.finish(&job, None);
+            let heard = take_all(&delivery, &mut VecDeque::new());
+            let expected: Vec<_> = (0..10).filter(|n| *n < 8 || is_live(*n)).map(|n| n.to_string()).collect();
+            assert_eq!(heard, expected, "{live:b}");
+            let state = delivery.lock();
+            assert_eq!((state.held, state.held_bytes, state.ready_bytes), (0, 0, 0));
+        }
+    }
+
+    #[test]
+    fn a_gap_that_takes_too_long_is_reported_and_its_room_released() {
+        let delivery = delivery();
+        let mut queue: VecDeque<Item> = [connected(), Item::Restored, event("m2")].into();
+        assert!(take_all(&delivery, &mut queue).is_empty());
+        delivery.lock().helpers = 1;
+        let job = delivery.0.next_job().unwrap();
+        if let Some(gap) = delivery.lock().rooms.get_mut("a").and_then(|room| room.gap.as_mut()) {
+            gap.deadline = Some(Instant::now());
+        }
+        delivery.lock().find_deadline();
+        let mut events = Vec::new();
+        while let Some(event) = delivery.lock().next(&mut || None, &mut |_| {}) {
+            events.push(event);
+        }
+        assert!(matches!(&*events, [Event::GapNotFilled { .. }, Event::Message(_)]), "{events:?}");
+        // Who comes too late changes nothing.
+        assert!(delivery.0.hand_over(&job, vec![message("m1")]).is_err());
+        delivery.0.finish(&job, None);
+        assert_eq!(delivery.lock().late, 0);
+        assert!(take_all(&delivery, &mut VecDeque::new()).is_empty());
+    }
+
+    #[test]
+    fn rooms_that_the_server_makes_up_are_not_kept() {
+        let delivery = delivery();
+        let mut queue: VecDeque<Item> = (0..1000)
+            .map(|n| {
+                let text = format!("[\"message\",{}]", json("m")).replace("\"a\"", &format!("\"room {n}\""));
+                let frame = tungstenite::Utf8Bytes::from(text);
+                Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+            })
+            .collect();
+        assert_eq!(take_all(&delivery, &mut queue).len(), 1000);
+        assert_eq!(delivery.lock().rooms.len(), 1);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded_and_what_goes_is_read_again() {
+        let delivery = delivery();
+        let mut queue: VecDeque<Item> = [connected(), Item::Restored].into();
+        queue.extend((0..MOST_HELD + 10).map(|n| event(&format!("m{n}"))));
+        assert!(take_all(&delivery, &mut queue).is_empty());
+        let state = delivery.lock();
+        assert_eq!(state.held, MOST_HELD);
+        assert!(state.held_bytes <= MOST_HELD_BYTES);
+        let gap = state.rooms["a"].gap.as_ref().unwrap();
+        assert!(gap.again, "the history is read to its end");
     }
 }

@@ -1,0 +1,188 @@
+//! What was missed is told by the ids; a gap holds up neither other rooms nor whoever asks for an event.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::common::{
+    Response, SOON, ScriptedServer, Stage, eventually, scripted, wait_for, wait_for_message, watchdog,
+};
+use crustocean::agent::RecvError;
+use crustocean::{Event, Events};
+use serde_json::{Value, json};
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+fn message(id: &str, time: &str) -> Value {
+    json!({"id": id, "agency_id": "ag-1", "content": id, "created_at": time})
+}
+
+/// What a loop gets that has heard `live`, when the link is lost and the history (newest first) is then this one. Before
+/// the join it was `before`. The texts, and whether something was said to be missing.
+fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool) {
+    let lost = Arc::new(AtomicBool::new(false));
+    let is_lost = Arc::clone(&lost);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            for message in &live {
+                conn.send_event("message", message.clone());
+            }
+            conn.recv_text(SOON);
+            is_lost.store(true, Ordering::SeqCst);
+            return;
+        }
+        conn.send_event("message", message("end", "2026-01-01T12:30:00.000Z"));
+        conn.recv(SOON);
+    });
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+        if !lost.load(Ordering::SeqCst) {
+            return Response::json(200, before.clone());
+        }
+        // It is all on one page.
+        let is_first = !request.query.contains("before=");
+        Response::json(200, if is_first { history.clone() } else { json!([]) })
+    });
+    let agent = scripted(&server);
+    let room = agent.join("lobby").unwrap();
+    let events = agent.events();
+    // Behind all that came live.
+    room.send("go on").unwrap();
+    let (mut texts, mut gap) = (Vec::new(), false);
+    wait_for(&events, "the end", |event| match event {
+        Event::Message(message) if message.content == "end" => Some(()),
+        Event::Message(message) => {
+            texts.push(message.content);
+            None
+        }
+        Event::GapNotFilled { .. } => {
+            gap = true;
+            None
+        }
+        _ => None,
+    });
+    (texts, gap)
+}
+
+#[test]
+fn what_was_heard_is_told_by_the_id() {
+    let _watchdog = watchdog(LIMIT);
+    let at = |time: &str| format!("2026-01-01T12:00:{time}Z");
+    // Before it, at the same time, after it, from another day, without a time.
+    for time in [&*at("59.999"), &at("60.000"), &at("61"), "2025-12-31T00:00:00Z", "soon", ""] {
+        let heard = message("m1", &at("60.000"));
+        let history = json!([heard, message("m2", time)]);
+        assert_eq!(
+            missed(json!([]), vec![heard], history),
+            (vec!["m1".into(), "m2".into()], false),
+            "{time}"
+        );
+    }
+}
+
+#[test]
+fn a_message_from_the_future_hides_nothing() {
+    let _watchdog = watchdog(LIMIT);
+    let ahead = message("m1", "2036-01-01T00:00:00Z");
+    let history = json!([
+        ahead,
+        message("m3", "2026-01-01T12:00:02Z"),
+        message("m2", "2026-01-01T12:00:01Z"),
+        message("m0", "2026-01-01T12:00:00Z")
+    ]);
+    let before = json!([message("m0", "2026-01-01T12:00:00Z")]);
+    let expected = ["m1", "m2", "m3"].map(str::to_owned).to_vec();
+    assert_eq!(missed(before, vec![ahead], history), (expected, false));
+}
+
+#[test]
+fn a_time_that_cannot_be_read_hides_nothing() {
+    let _watchdog = watchdog(LIMIT);
+    let odd = message("m1", "yesterday");
+    let history = json!([message("m2", "2026-01-01T12:00:02Z"), odd, message("m0", "2026-01-01T12:00:00Z")]);
+    let before = json!([message("m0", "2026-01-01T12:00:00Z")]);
+    assert_eq!(missed(before, vec![odd], history), (vec!["m1".to_owned(), "m2".to_owned()], false));
+}
+
+#[test]
+fn a_message_that_comes_twice_is_handed_out_once() {
+    let _watchdog = watchdog(LIMIT);
+    let (one, two) = (message("m1", "2026-01-01T12:00:01Z"), message("m2", "2026-01-01T12:00:02Z"));
+    let live = vec![one.clone(), two.clone(), one.clone(), two.clone(), one.clone()];
+    let (texts, _) = missed(json!([]), live, json!([two, one]));
+    assert_eq!(texts, ["m1", "m2"]);
+}
+
+/// Alice speaks in a room.
+fn say(stage: &Stage, room: &str, text: &str) {
+    stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
+}
+
+#[test]
+fn a_history_that_hangs_holds_up_nothing_but_its_room_and_that_not_for_long() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let quiet = stage.sandbox.add_agency("Quiet", &stage.alice.id).unwrap();
+    let larry = stage.in_lobby("larry");
+    larry.join("quiet").unwrap();
+    let events = larry.events();
+    // One of the two histories hangs.
+    stage.sandbox.delay_next(1, Duration::from_secs(60));
+    stage.sandbox.drop_links();
+    eventually("the link is lost", || !larry.is_connected());
+    eventually("the link is back", || larry.is_connected());
+    let back = Instant::now();
+    say(&stage, &quiet, "live");
+    say(&stage, &stage.sandbox.lobby_id(), "live");
+    let first = wait_for_message(&events, "live").agency_id;
+    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
+    let gap = wait_for_within(&events, Duration::from_secs(20), |event| match event {
+        Event::GapNotFilled { agency_id, .. } => Some(agency_id),
+        _ => None,
+    });
+    assert_ne!(gap, first);
+    assert_eq!(wait_for_message(&events, "live").agency_id, gap);
+}
+
+fn wait_for_within<T>(events: &Events, limit: Duration, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if let Some(found) = wanted(events.recv_timeout(left).unwrap()) {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn no_call_outlasts_its_own_limit_while_a_history_hangs() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let events = larry.events();
+    stage.sandbox.delay_next(10, Duration::from_secs(60));
+    stage.sandbox.drop_links();
+    wait_for(&events, "the link is lost", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    wait_for(&events, "the link is back", |event| matches!(event, Event::Connected { .. }).then_some(()));
+    eventually("the room is joined again", || larry.is_connected());
+    stage.alice_says("held");
+    // Whoever asks next finds that there is a history to read.
+    wait_for(&events, "the room", |event| matches!(event, Event::AgencyJoined(_)).then_some(()));
+    let slow = Duration::from_secs(2);
+    let begun = Instant::now();
+    assert!(matches!(events.try_recv(), Err(RecvError::Timeout)));
+    assert!(begun.elapsed() < slow, "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    assert!(events.recv_timeout(Duration::from_millis(100)).is_err());
+    assert!(begun.elapsed() < slow, "{:?}", begun.elapsed());
+    let waiting = std::thread::spawn(move || events.map(|event| event.unwrap()).collect::<Vec<_>>());
+    larry.close().unwrap();
+    let begun = Instant::now();
+    let last = waiting.join().unwrap();
+    assert!(begun.elapsed() < slow, "{:?}", begun.elapsed());
+    let is_gap = |event: &Event| matches!(event, Event::GapNotFilled { .. });
+    let is_held = |event: &Event| matches!(event, Event::Message(message) if message.content == "held");
+    let places = (last.iter().position(is_gap), last.iter().position(is_held));
+    assert!(matches!(places, (Some(gap), Some(held)) if gap < held), "{last:?}");
+}
