@@ -86,7 +86,7 @@ fn room(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
     let agent = stage.connect(bot);
     let room = stage.client().agencies().create("Shop").send().unwrap().id;
     stage.client().agencies().add_agent(&room, bot).unwrap();
-    agent.join(&room).unwrap();
+    agent.set_home(&agent.join(&room).unwrap()).unwrap();
     (room, agent)
 }
 

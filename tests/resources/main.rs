@@ -13,8 +13,6 @@
 mod common;
 
 mod agent;
-mod gap_memory;
-mod sockets;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
