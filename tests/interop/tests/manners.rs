@@ -55,7 +55,8 @@ fn only_what_is_to_be_answered_comes() {
         server.cut();
         server.alice_says(LOBBY, "@mybot four");
         server.alice_says(LOBBY, "@mybot last");
-        let expected = ["@mybot one", "two", "@mybot three", "@mybot four", "@mybot last"];
+        let expected =
+            ["@mybot one", "two", "@mybot from a hook", "@mybot three", "@mybot four", "@mybot last"];
         assert_eq!(until(&mentions, "@mybot last"), expected, "{metadata_as}");
     }
 }
