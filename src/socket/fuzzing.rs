@@ -9,8 +9,9 @@ use tungstenite::error::ProtocolError;
 use tungstenite::protocol::Role;
 use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
 
+use crate::json;
 use crate::socket::protocol::engine_io::{self, Handshake};
-use crate::socket::protocol::event::{AckArgs, Complete, Partial, RawEvent};
+use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
 use crate::socket::protocol::polling_payload::{self, Fit, PayloadBuilder, PayloadPart};
 use crate::socket::protocol::socket_io::{self, ConnectReply, MAX_ATTACHMENTS, PacketKind};
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, Source};
@@ -43,7 +44,7 @@ pub fn packet(text: &str) {
         }
         PacketKind::Ack => check_ack(packet.data),
         PacketKind::BinaryEvent | PacketKind::BinaryAck => {
-            let mut partial = Partial::new(&frame, &packet, false);
+            let mut partial = BinaryPacket::new(&frame, &packet, false);
             while !partial.is_complete() {
                 partial.push(Bytes::from_static(b"x")).unwrap();
             }
