@@ -155,7 +155,7 @@ pub fn frames(bytes: &[u8]) {
     let (before, after) = bytes.split_at(usize::from(*size).min(bytes.len()) / 2);
     let tap =
         FrameScanner::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before.to_vec());
-    let config = websocket::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
+    let config = handshake::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
     let mut ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config));
     let (mut messages, mut controls) = (0, 0);
     let error = loop {
