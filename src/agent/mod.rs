@@ -3,6 +3,7 @@
 mod builder;
 mod command;
 mod event;
+mod event_log;
 mod events;
 mod following;
 mod history;
@@ -25,7 +26,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 pub(crate) use builder::AgentOptions;
 pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
-pub use event::Event;
+pub use event::{DisconnectReason, Event};
 pub use events::{Events, RecvError};
 pub use presence::Presence;
 pub use raw::Raw;
@@ -280,7 +281,22 @@ impl Agent {
         self.inner.session.is_up()
     }
 
-    /// What happens from now on, and what has happened since the agent connected and nobody has taken yet.
+    /// What happens, in order: all that has happened since the agent connected and nobody has taken yet.
+    ///
+    /// All loops over an agent's events and [`mentions`](Agent::mentions) share one queue: each event goes to one of
+    /// them. A loop over `events` beside one over `mentions` takes mentions away from it; use one or the other.
+    ///
+    /// ```no_run
+    /// use crustocean::Event;
+    ///
+    /// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
+    /// for event in agent.events() {
+    ///     if let Event::Message(message) = event? {
+    ///         println!("{}: {}", message.sender_username, message.content);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[doc(alias = "on")]
     #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {

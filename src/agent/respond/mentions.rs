@@ -59,8 +59,10 @@ const GLANCE: Duration = Duration::from_millis(500);
 const MOST_AT_ONCE: usize = 4096;
 
 impl Agent {
-    /// The messages that are for this agent to answer, from now on and since it connected, as far as nobody has taken
-    /// them yet.
+    /// The messages that are for this agent to answer, in order: all since it connected that nobody has taken yet.
+    ///
+    /// It shares one queue with [`events`](Agent::events): each message goes to one loop only. A loop over `events`
+    /// beside this one takes mentions away from it; use one or the other.
     pub fn mentions(&self) -> Mentions {
         Mentions { agent: self.clone(), events: self.events(), system: false, desk: Arc::default() }
     }
@@ -96,7 +98,7 @@ impl Mentions {
     /// # Errors
     /// As [`Events::try_recv`].
     pub fn try_recv(&self) -> Result<Message, RecvError> {
-        self.recv(Some(Instant::now()))
+        self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
@@ -191,7 +193,7 @@ impl Iterator for Mentions {
         match self.recv(None) {
             Ok(message) => Some(Ok(message)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(RecvError::Closed | RecvError::Timeout) => None,
+            Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }
     }
 }
