@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use crate::agent::rooms::{About, join_on, join_together};
+use crate::agent::rooms::About;
+use crate::agent::rooms::registry::{join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
