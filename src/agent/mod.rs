@@ -45,7 +45,7 @@ use crate::token::AgentToken;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
 use respond::decide::OwnResults;
-use rooms::{Door, Following, Rooms};
+use rooms::{Following, Rooms, RoomsHost};
 use run::OpenRuns;
 use send::confirm::Marks;
 use send::long::Turn;
@@ -171,7 +171,7 @@ impl Agent {
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let thoughts = Arc::new(Thoughts::default());
-        let door = Door {
+        let door = RoomsHost {
             session: account,
             rooms: Arc::clone(&rooms),
             thoughts: Arc::clone(&thoughts),

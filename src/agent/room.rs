@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::agent::rooms::About;
+use crate::agent::rooms::RoomInfo;
 use crate::agent::send::outgoing::guard_of_answer;
 use crate::agent::{Agent, MessageRef, Outgoing, Posted};
 use crate::error::Result;
@@ -16,13 +16,13 @@ use crate::rest::Messages;
 pub struct Room {
     agent: Agent,
     id: AgencyId,
-    about: About,
+    about: RoomInfo,
     /// What is said through this handle answers a message that carries the guard before this one.
     guard: Option<Arc<LoopGuard>>,
 }
 
 impl Room {
-    pub(crate) fn new(agent: Agent, id: AgencyId, about: About) -> Self {
+    pub(crate) fn new(agent: Agent, id: AgencyId, about: RoomInfo) -> Self {
         Room { agent, id, about, guard: None }
     }
 

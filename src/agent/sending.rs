@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::rooms::About;
+use crate::agent::rooms::RoomInfo;
 use crate::agent::send::outgoing::EditMessage;
 use crate::agent::{Agent, Outgoing, Posted, Room};
 use crate::deadline;
@@ -162,7 +162,7 @@ impl Agent {
     #[doc(alias = "sendDM")]
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         if !self.inner.rooms.contains(room) {
-            self.enter(room, About::dm(None))?;
+            self.enter(room, RoomInfo::dm(None))?;
         }
         self.send_to(room, &message.into())
     }
