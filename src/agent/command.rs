@@ -21,24 +21,6 @@ pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the late answer of a slow hook is waited for after that.
 pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
 
-impl Room {
-    /// A slash command, to be run here: `room.command("/roll 2d6").send()?`.
-    ///
-    /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
-    #[doc(alias = "executeCommand")]
-    pub fn command<'a>(&'a self, text: impl Into<Cow<'a, str>>) -> Command<'a> {
-        Command {
-            agent: self.agent(),
-            room: self.id(),
-            text: text.into(),
-            silent: true,
-            timeout: ANSWER_TIMEOUT,
-            late: LATE_TIMEOUT,
-            guard: self.guard(),
-        }
-    }
-}
-
 /// A slash command that is about to be run: [`Room::command`].
 ///
 /// May be sent inside a handler of events. The same command may be sent again, and by several threads at once.
@@ -67,6 +49,19 @@ pub struct Command<'a> {
 }
 
 impl<'a> Command<'a> {
+    /// With the settings that it has unless the caller says otherwise.
+    pub(crate) fn new(room: &'a Room, text: Cow<'a, str>) -> Self {
+        Command {
+            agent: room.agent(),
+            room: room.id(),
+            text,
+            silent: true,
+            timeout: ANSWER_TIMEOUT,
+            late: LATE_TIMEOUT,
+            guard: room.guard(),
+        }
+    }
+
     /// The command as part of an answer, unless it is part of another one.
     pub(crate) fn guarded(mut self, guard: Option<&'a LoopGuard>) -> Self {
         self.guard = self.guard.or(guard);

@@ -95,38 +95,25 @@ impl fmt::Debug for Thinking {
     }
 }
 
-impl Room {
-    /// Shows in this room that the agent is thinking, and of what, until the returned guard is dropped. It is
-    /// refreshed every 5 s and after a reconnect, also while your own code is busy.
-    ///
-    /// Of several in one room the newest shows, and when that is dropped the one before it. It is an ornament: it
-    /// neither fails nor waits for a lost connection.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) {
-    /// let thinking = room.thinking("reading the repo");
-    /// // … two minutes of work …
-    /// drop(thinking);
-    /// # }
-    /// ```
-    pub fn thinking(&self, status: impl Into<String>) -> Thinking {
-        let agent = self.agent().clone();
+impl Thinking {
+    /// [`Room::thinking`].
+    pub(crate) fn show(room: &Room, status: String) -> Self {
+        let agent = room.agent().clone();
         let mut state = agent.inner.thoughts.lock();
         state.next += 1;
         let id = state.next;
-        let status = status.into();
-        let shown = match state.of(self.id()) {
+        let shown = match state.of(room.id()) {
             Some(shown) => {
-                let told = shown.tell(&agent, self.id(), &status);
+                let told = shown.tell(&agent, room.id(), &status);
                 shown.guards.push((id, status));
                 told
             }
             None => {
-                let on = payload(&agent, self.id(), Some(&status));
-                let off = payload(&agent, self.id(), None);
+                let on = payload(&agent, room.id(), Some(&status));
+                let off = payload(&agent, room.id(), None);
                 agent.session().repeat(THINKING, &on, &off, EVERY).map(|repeating| {
                     let guards = vec![(id, status)];
-                    state.rooms.push((self.id().clone(), Shown { guards, repeating }));
+                    state.rooms.push((room.id().clone(), Shown { guards, repeating }));
                 })
             }
         };
@@ -134,11 +121,9 @@ impl Room {
         if let Err(error) = shown {
             crate::logging::info!("the room does not see that the agent is thinking: {error}");
         }
-        Thinking { agent, room: self.id().clone(), id }
+        Thinking { agent, room: room.id().clone(), id }
     }
-}
 
-impl Thinking {
     /// Shows something else from now on.
     pub fn set(&self, status: impl Into<String>) {
         let status = status.into();

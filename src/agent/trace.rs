@@ -8,14 +8,6 @@ use crate::agent::{Command, Room};
 use crate::error::Result;
 use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 
-impl Room {
-    /// Begins a record of what is done from now on, to be shown with the answer.
-    #[doc(alias = "startTrace")]
-    pub fn trace(&self) -> Trace {
-        Trace { room: self.clone(), began: Instant::now(), steps: Mutex::default() }
-    }
-}
-
 /// Records steps (slash commands, and anything else that takes its time) with their durations and how they ended.
 /// The message that carries it shows them as a collapsible list.
 ///
@@ -41,6 +33,10 @@ pub struct Trace {
 }
 
 impl Trace {
+    pub(crate) fn new(room: Room) -> Self {
+        Trace { room, began: Instant::now(), steps: Mutex::default() }
+    }
+
     /// Runs a slash command, silently, and records it under its text. As [`Room::command`] with its defaults.
     ///
     /// # Errors

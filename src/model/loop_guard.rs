@@ -3,8 +3,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use super::serde_helpers::{self, ReadError};
 use crate::json;
 
 /// A chain of replies between agents, carried in `metadata.loop_guard`.
@@ -91,6 +93,15 @@ impl Serialize for LoopGuard {
         map.serialize_entry("max_hops", &self.limit())?;
         map.serialize_entry("status", &self.status)?;
         map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for LoopGuard {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_helpers::text_of(deserializer, |json| {
+            let json: &RawValue = serde_json::from_str(json)?;
+            LoopGuard::read(json).ok_or_else(|| ReadError::new("expected an object (LoopGuard)"))
+        })
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::{List, RunId, Timestamp};
+use super::{List, RunId, Timestamp, answer, serde_helpers};
 
 /// A run of an agent, as a list shows it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -59,13 +59,24 @@ pub(crate) struct Transcript {
 lenient!(read Transcript);
 
 /// A run with all its steps.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RunRecord {
     /// What a list shows of it.
+    #[serde(flatten)]
     pub info: RunInfo,
     /// Its steps, in order.
     pub transcript: List<TranscriptEntry>,
+}
+
+/// One object has both.
+impl<'de> Deserialize<'de> for RunRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_helpers::text_of(deserializer, |json| {
+            let Transcript { transcript } = answer::read(json)?;
+            Ok(RunRecord { info: answer::read(json)?, transcript })
+        })
+    }
 }
 
 /// One step of a run's transcript: [`step`](Self::step) for what is documented, [`get`](Self::get) for all else. Bots

@@ -79,14 +79,24 @@ impl TraceStep {
 
 /// Steps, and how long they took together: what a [`Trace`](crate::agent::Trace) has recorded, for
 /// [`Outgoing::trace`](crate::Outgoing::trace).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct TraceReport {
     /// The steps, in the order in which they began.
+    #[serde(rename = "trace", default)]
     pub steps: Vec<TraceStep>,
     /// From the first to the last, pauses included.
+    #[serde(
+        default,
+        deserialize_with = "label::from_json",
+        serialize_with = "label::to_json",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub duration: Option<Duration>,
 }
+
+lenient!(TraceReport);
 
 impl From<Vec<TraceStep>> for TraceReport {
     fn from(steps: Vec<TraceStep>) -> Self {

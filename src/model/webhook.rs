@@ -40,14 +40,15 @@ open_enum! {
     }
 }
 
-/// A webhook subscription of an agency.
-#[derive(Debug, Clone, Deserialize)]
+/// A webhook subscription of an agency. Its secret is not written with the rest.
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Subscription {
     /// The subscription's id.
     pub id: SubscriptionId,
     /// The agency whose events are sent, where the server says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub agency_id: Option<AgencyId>,
     /// Where they are sent.
     pub url: String,
@@ -55,19 +56,23 @@ pub struct Subscription {
     #[serde(default)]
     pub events: List<WebhookEvent>,
     /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Whether anything is sent. `None` if the server did not say.
-    #[serde(rename(deserialize = "enabled|active"))]
+    #[serde(rename(deserialize = "enabled|active"), skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// What the deliveries are signed with, where the server says it: most answers leave it out.
+    #[serde(skip_serializing)]
     pub secret: Option<WebhookSecret>,
     /// When it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
     /// When it was last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
 }
 
-lenient!(read Subscription);
+lenient!(Subscription);
 
 /// An event that the server has on offer for webhook subscriptions.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -11,7 +11,7 @@
 //! | events before CONNECT is answered | 256 and 4 MiB; 4,096 and 32 MiB if a lost session is taken up again. Acks are dropped |
 //! | the queue of events | the session's `Limits`; an event counts all that it keeps alive. The oldest go |
 //! | what tells about the connection, in the queue | 1,024 items. The oldest go |
-//! | the events that a `Watching` has caught | 1,024 and 8 MiB; each in memory of its own. The oldest go |
+//! | the events that a `Subscription` has caught | 1,024 and 8 MiB; each in memory of its own. The oldest go |
 //! | acks that came | one for each call that waits |
 //! | events that wait for the connection | 1,024 and 8 MiB. The oldest go |
 //! | what `try_send` could not write at once | one message; while it is there nothing more is taken |

@@ -8,8 +8,7 @@ use crustocean::agent::Transport;
 fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    // The kernel keeps 15 characters of a name.
-    names.filter(|name| name.starts_with("crustocean-keep") || name.starts_with("crustocean-dns")).count()
+    names.filter(|name| name.starts_with("crustocean-io") || name.starts_with("crustocean-dns")).count()
 }
 
 #[test]

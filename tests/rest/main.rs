@@ -37,3 +37,4 @@ mod sessions;
 mod token_life;
 mod wallet;
 mod webhooks;
+mod written;

@@ -131,9 +131,9 @@ impl Intake {
         let ended = Stop::new();
         std::thread::scope(|scope| {
             scope.spawn(|| self.learn(&ended));
-            let result = self.run_terms(stop);
-            ended.stop();
-            result
+            // Whatever a closure of the user's does.
+            let _end = StopWhenDropped(&ended);
+            self.run_terms(stop)
         })
     }
 
@@ -187,6 +187,14 @@ impl Intake {
              the workers answer what is there, and delete the key {key}",
             self.shards
         )))
+    }
+}
+
+struct StopWhenDropped<'s>(&'s Stop);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.stop();
     }
 }
 

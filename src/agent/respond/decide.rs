@@ -64,22 +64,8 @@ impl OwnResults {
 }
 
 impl Agent {
-    /// Whether a message is for this agent to answer: it mentions the agent's exact handle (`@larry` is not
-    /// `@larry_lobster`) or is a direct message, is neither the agent's own nor the platform's, and its loop guard
-    /// allows one more hop.
-    ///
-    /// A post of a hook that mentions the agent is to be answered (docs.crustocean.chat, page "Autonomous workflows").
-    /// The platform's own words, such as the result of `/who`, are not: they have the type `system`. The answer of a
-    /// hook to somebody's command cannot be told from a post of that hook, unless it has that type, too; to a command of
-    /// the agent's own it can.
-    #[doc(alias = "shouldRespond")]
-    pub fn should_respond(&self, message: &Message) -> bool {
-        self.decide(message) == Decision::Respond
-    }
-
-    /// As [`should_respond`](Agent::should_respond), with the reason.
-    #[doc(alias = "shouldRespondWithGuard")]
-    pub fn decide(&self, message: &Message) -> Decision {
+    /// [`Agent::decide`].
+    pub(crate) fn decision(&self, message: &Message) -> Decision {
         match decide(message, &self.inner.me) {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
             decision => decision,

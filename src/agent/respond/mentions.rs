@@ -58,17 +58,12 @@ const GLANCE: Duration = Duration::from_millis(500);
 /// How many events are looked through after the time is up, if they are there already. As many as the queue holds.
 const MOST_AT_ONCE: usize = 4096;
 
-impl Agent {
-    /// The messages that are for this agent to answer, in order: all since it connected that nobody has taken yet.
-    ///
-    /// It shares one queue with [`events`](Agent::events): each message goes to one loop only. A loop over `events`
-    /// beside this one takes mentions away from it; use one or the other.
-    pub fn mentions(&self) -> Mentions {
-        Mentions { agent: self.clone(), events: self.events(), system: false, desk: Arc::default() }
-    }
-}
-
 impl Mentions {
+    pub(crate) fn new(agent: Agent) -> Self {
+        let events = agent.events();
+        Mentions { agent, events, system: false, desk: Arc::default() }
+    }
+
     /// Answers other agents only so often and so fast. A message that has to wait for its time holds up nothing else:
     /// it comes when it is due, after others that came later.
     ///

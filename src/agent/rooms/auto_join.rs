@@ -165,19 +165,8 @@ impl Drop for Rest<'_> {
 }
 
 impl Agent {
-    /// From now on, when the agent is added to an agency, its room is joined before
-    /// [`Event::AgencyInvited`] is handed out. Invitations that come while the connection is down, or the loop is too
-    /// slow, are found afterwards. The room that [`send`](Agent::send) speaks in stays the same.
-    ///
-    /// Somebody has to take events for it ([`events`](Agent::events), [`mentions`](Agent::mentions)); the rooms are joined
-    /// on a thread of the agent's, and no loop waits for that. A room that does not let the agent in is an
-    /// [`Event::JoinFailed`].
-    ///
-    /// Agencies that the agent is a member of already are for [`join_all`](Agent::join_all).
-    ///
-    /// # Errors
-    /// Those of the REST call for the agencies that the agent is a member of now.
-    pub fn follow_invites(&self) -> Result<()> {
+    /// [`Agent::follow_invites`].
+    pub(crate) fn begin_to_follow_invites(&self) -> Result<()> {
         let following = &self.inner.following;
         if following.lock().invites.is_some() {
             return Ok(());
@@ -190,17 +179,8 @@ impl Agent {
         Ok(())
     }
 
-    /// Joins the direct-message conversations there are, as [`join_dms`](Agent::join_dms) does, and from now on looks
-    /// for new ones every so often (from a second to a day; 30 s is a good measure): the platform does not announce them.
-    /// What was said in a new one before it was found comes as [`replayed`](crate::Message::replayed) messages, the last
-    /// 50 at most.
-    ///
-    /// Somebody has to take events for it, as with [`follow_invites`](Agent::follow_invites): a REST call each time, on a
-    /// thread of the agent's.
-    ///
-    /// # Errors
-    /// As [`join_dms`](Agent::join_dms). Later failures are logged and tried again.
-    pub fn follow_dms(&self, every: Duration) -> Result<()> {
+    /// [`Agent::follow_dms`].
+    pub(crate) fn begin_to_follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
         self.inner.following.lock().dms = Some(Conversations { every, due: deadline::after(every) });

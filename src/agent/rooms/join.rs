@@ -12,14 +12,9 @@ use crate::model::{AgencyId, Conversation, List, Member, Message};
 use crate::socket::note;
 
 impl Agent {
-    /// Joins a room, named by its slug or its id, and waits until the server confirms it. The returned handle speaks
-    /// there.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
-    /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
-    pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
-        let (id, about) = match room.into() {
+    /// [`Agent::join`].
+    pub(crate) fn join_room(&self, room: RoomRef) -> Result<Room> {
+        let (id, about) = match room {
             RoomRef::Id(id) if id.as_str().trim().is_empty() => return Err(no_name()),
             RoomRef::Id(id) => (id, None),
             RoomRef::Named(name) => self.resolve(name.trim())?,
@@ -28,64 +23,39 @@ impl Agent {
         self.enter(&id, about)
     }
 
-    /// Joins the rooms of all agencies that the agent is a member of, all at once. What is joined already stays as it
-    /// is.
-    ///
-    /// Returns those that the agent is in now; for each one that it cannot get into there is an
-    /// [`Event::JoinFailed`]. For agencies that it is added to later: [`follow_invites`](Agent::follow_invites).
-    ///
-    /// # Errors
-    /// When the list cannot be had, or the connection is down for longer than the
-    /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
-    #[doc(alias = "joinAllMemberAgencies")]
-    pub fn join_all(&self) -> Result<Vec<Room>> {
+    /// [`Agent::join_all`].
+    pub(crate) fn join_memberships(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
         let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
         self.enter_all(mine.map(|agency| (agency.id.clone(), RoomInfo::from(agency))).collect())
     }
 
-    /// The rooms that the agent is in, direct messages included, in the order they were joined.
-    pub fn rooms(&self) -> Vec<Room> {
+    /// [`Agent::rooms`].
+    pub(crate) fn joined_rooms(&self) -> Vec<Room> {
         let rooms = self.inner.rooms.all_with_about().into_iter();
         rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
     }
 
-    /// The room that a message was said in: to read what was said before it, to run commands there, to say more than
-    /// one [`reply`](Agent::reply).
-    pub fn room_of(&self, message: &Message) -> Room {
+    /// [`Agent::room_of`].
+    pub(crate) fn room_said_in(&self, message: &Message) -> Room {
         let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
         about.dm |= message.dm;
         Room::new(self.clone(), message.agency_id.clone(), about)
     }
 
-    /// The agent's direct-message conversations.
-    ///
-    /// # Errors
-    /// Those of any REST call.
-    #[doc(alias = "getDMs")]
-    pub fn dms(&self) -> Result<List<Conversation>> {
+    /// [`Agent::dms`].
+    pub(crate) fn conversations(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
 
-    /// Joins the rooms of all direct-message conversations there are now, all at once, so that their messages arrive as
-    /// events.
-    ///
-    /// The platform does not announce a conversation that somebody begins later: [`follow_dms`](Agent::follow_dms)
-    /// looks for them.
-    ///
-    /// # Errors
-    /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
-    #[doc(alias = "joinDMs")]
-    pub fn join_dms(&self) -> Result<Vec<Room>> {
-        let rooms = self.dms()?.into_iter();
+    /// [`Agent::join_dms`].
+    pub(crate) fn join_conversations(&self) -> Result<Vec<Room>> {
+        let rooms = self.conversations()?.into_iter();
         self.enter_all(rooms.map(|dm| (dm.agency_id, RoomInfo::dm(Some(&dm.participant.username)))).collect())
     }
 
-    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
-    pub fn open_dm(&self, username: &str) -> Result<Room> {
+    /// [`Agent::open_dm`].
+    pub(crate) fn open_conversation(&self, username: &str) -> Result<Room> {
         let username = username.trim();
         let username = username.strip_prefix('@').unwrap_or(username);
         if username.is_empty() {

@@ -55,32 +55,6 @@ impl From<Option<&Message>> for Trigger {
     }
 }
 
-impl Room {
-    /// Begins a run: a piece of work that the members of this room can watch, interrupt and read up on later
-    /// (`client.runs()`). `trigger` is the message it is about, or [`Trigger::none`].
-    ///
-    /// There is one run in a room at a time; several rooms may have one each.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
-    /// let run = room.start_run(msg)?;
-    /// run.status("looking it up")?;
-    /// let price = run.command("/price ETH")?;
-    /// let mut answer = run.stream()?;
-    /// answer.push(&format!("ETH is at {}", price.output))?;
-    /// answer.finish()?;
-    /// run.complete("Done.")?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
-    #[doc(alias = "startRun")]
-    pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        Run::start(self, trigger.into())
-    }
-}
-
 /// A run that is going on. From [`Room::start_run`].
 ///
 /// What it reports is shown live and kept here, for the transcript that [`complete`](Run::complete) or
@@ -123,7 +97,7 @@ struct Status<'a> {
 }
 
 impl Run {
-    fn start(room: &Room, trigger: Trigger) -> Result<Run> {
+    pub(crate) fn start(room: &Room, trigger: Trigger) -> Result<Run> {
         let agent = room.agent();
         // A room handle that answers something stays one.
         let room = room.guarded(trigger.guard.or_else(|| room.guard().cloned()));

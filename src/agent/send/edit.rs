@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::agent::Agent;
 use crate::agent::event::complaint_of;
 use crate::agent::send::confirm::same_words;
 use crate::agent::send::outgoing::EditMessage;
-use crate::agent::{Agent, MessageRef, Room};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, MessageEdited, MessageId};
+use crate::model::{AgencyId, MessageEdited, MessageId};
 use crate::socket::RawEvent;
 
 /// A complaint of the server says nothing about what it is about. An echo that comes after all is not far behind.
@@ -17,23 +17,6 @@ const DOUBT: Duration = Duration::from_millis(500);
 const LONG_DOUBT: Duration = Duration::from_secs(5);
 
 impl Agent {
-    /// Gives one of the agent's own messages a new text and waits until the room shows it: the confirmed form of
-    /// [`edit`](Agent::edit). Returns what the room was told; the server may have changed the text.
-    ///
-    /// If the connection breaks meanwhile, the edit is sent again: it says what the text is, so twice does no harm.
-    ///
-    /// # Errors
-    /// - [`Invalid`](ErrorKind::Invalid): no text, or too much for one message.
-    /// - [`Rejected`](ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
-    ///   is not the agent's own, for one. (The server does not say what a complaint is about.)
-    /// - [`NotSent`](ErrorKind::NotSent), [`MaybeSent`](ErrorKind::MaybeSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
-    /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
-    ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
-    pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
-        self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
-    }
-
     pub(crate) fn post_edit_in(
         &self,
         room: &AgencyId,
@@ -126,19 +109,5 @@ impl Agent {
         }
         self.options().long_messages.check_edit(content)?;
         Ok(content)
-    }
-}
-
-impl Room {
-    /// Gives one of the agent's own messages a new text and waits until the room shows it.
-    ///
-    /// # Errors
-    /// As [`Agent::post_edit`].
-    pub fn post_edit<'m>(
-        &self,
-        message: impl Into<MessageRef<'m>>,
-        text: impl AsRef<str>,
-    ) -> Result<MessageEdited> {
-        self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
     }
 }

@@ -13,27 +13,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// What dropping an editor may take.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
-impl Room {
-    /// Posts a message that is going to be edited many times: a line of progress, say.
-    ///
-    /// # Errors
-    /// As [`post`](Room::post). A text that is too long for one message is [`Invalid`](ErrorKind::Invalid).
-    pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
-        let message = message.into();
-        let text = self.agent().checked_edit(message.text())?.to_owned();
-        let message = self.post(message)?.first;
-        Ok(Editor {
-            room: self.clone(),
-            message,
-            every: EVERY,
-            shown: text,
-            pending: None,
-            sent_on: None,
-            changed: Instant::now(),
-        })
-    }
-}
-
 /// A message that is edited many times: [`Room::editor`].
 ///
 /// [`set`](Editor::set) may be called as often as there is something new. The message is changed once a second at
@@ -68,6 +47,21 @@ pub struct Editor {
 }
 
 impl Editor {
+    /// [`Room::editor`].
+    pub(crate) fn open(room: &Room, message: Outgoing) -> Result<Self> {
+        let text = room.agent().checked_edit(message.text())?.to_owned();
+        let message = room.post(message)?.first;
+        Ok(Editor {
+            room: room.clone(),
+            message,
+            every: EVERY,
+            shown: text,
+            pending: None,
+            sent_on: None,
+            changed: Instant::now(),
+        })
+    }
+
     /// How long to wait at least between two changes. Defaults to 1 s.
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;

@@ -111,42 +111,12 @@ impl Error {
 }
 
 impl Agent {
-    /// Posts what is left of a message that could not be confirmed, without ever saying anything twice: looks in the
-    /// room first, waits until what was sent before cannot arrive any more, and sends only what is not there. Returns all
-    /// parts, also those that were there.
-    ///
-    /// A connection that broke here may live on in the network, and deliver late. The server ends its session when it
-    /// has heard nothing for `pingInterval` and `pingTimeout`, usually 45 s: that is the longest this waits (and 2
-    /// minutes if the server has other ideas), besides what [`post`](crate::Room::post) takes.
-    ///
-    /// If the error was a [`Timeout`](crate::ErrorKind::Timeout), the server took the message and has not shown it. It is
-    /// looked for and then sent again. Should it come late nevertheless, both have the same `post_id` in their metadata.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room, agent: &crustocean::Agent) -> crustocean::Result<()> {
-    /// let posted = match room.post("order 17: two crabs, please") {
-    ///     Ok(posted) => posted,
-    ///     Err(error) => match error.unsent() {
-    ///         Some(unsent) => agent.repost(unsent)?,
-    ///         None => return Err(error),
-    ///     },
-    /// };
-    /// # let _ = posted;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Room::post`](crate::Room::post), with what is left now.
-    pub fn repost(&self, unsent: &Unsent) -> Result<Posted> {
-        self.post_parts(unsent.clone())
-    }
-
     pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Posted> {
         let parts = self.options().long_messages.apply(&message)?.unwrap_or_else(|| vec![message]);
         self.post_parts(Unsent::new(room, parts))
     }
 
-    fn post_parts(&self, mut unsent: Unsent) -> Result<Posted> {
+    pub(crate) fn post_parts(&self, mut unsent: Unsent) -> Result<Posted> {
         let mut pause = Duration::ZERO;
         let _turn = match unsent.parts.len() {
             0 | 1 => None,

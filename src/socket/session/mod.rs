@@ -40,8 +40,6 @@
 //! | a thread that waits for something else | `others` | whoever files an answer or an event it subscribed to; whoever leaves the role; a new connection; the end |
 //! | the background thread | `background` | whoever leaves the role when nobody waits; the end of a connection; a schedule |
 //! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
-//!
-//! The scheme is checked by machine: `src/socket/session/model.rs`.
 
 mod background;
 mod backoff;
