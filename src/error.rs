@@ -244,7 +244,7 @@ impl Error {
     }
 
     /// What was to be sent may have arrived, and may not: the connection broke in the middle
-    /// ([`MaybeSent`](ErrorKind::MaybeSent)), or the agent was closed ([`Closed`](ErrorKind::Closed)).
+    /// ([`MaybeSent`](crate::ErrorKind::MaybeSent)), or the agent was closed ([`Closed`](crate::ErrorKind::Closed)).
     pub fn may_have_been_sent(&self) -> bool {
         self.kind() == ErrorKind::MaybeSent || self.0.cut_off
     }
@@ -257,7 +257,7 @@ impl Error {
     /// Trying the same again later may work. Nothing was done yet, as far as can be told: a 502, 503 or 504 comes from
     /// something in front of the server, which may have got the request all the same.
     ///
-    /// [`MaybeSent`](ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this sense:
+    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this sense:
     /// they may have been carried out.
     pub fn is_retryable(&self) -> bool {
         match self.kind() {

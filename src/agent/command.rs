@@ -103,15 +103,15 @@ impl Command<'_> {
     /// [`CommandReply::into_result`].
     ///
     /// # Errors
-    /// - [`Invalid`](ErrorKind::Invalid): the text is no command. It begins with a slash, and there is nothing else in
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is no command. It begins with a slash, and there is nothing else in
     ///   the message: `see /help` is a text.
-    /// - [`NotSent`](ErrorKind::NotSent): the connection did not come back within the
+    /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back within the
     ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout). Not run.
-    /// - [`Timeout`](ErrorKind::Timeout): no answer. What the server complained about meanwhile, if anything, is the
+    /// - [`Timeout`](crate::ErrorKind::Timeout): no answer. What the server complained about meanwhile, if anything, is the
     ///   [`server_message`](Error::server_message); it does not say what its complaints are about.
-    /// - [`MaybeSent`](ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
-    /// - [`Protocol`](ErrorKind::Protocol): the answer is not what an answer looks like.
-    /// - [`Closed`](ErrorKind::Closed): the agent was closed.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
+    /// - [`Protocol`](crate::ErrorKind::Protocol): the answer is not what an answer looks like.
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
         let session = self.agent.session();

@@ -226,8 +226,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](ErrorKind::Rejected) with the
-    /// server's words when it does not let the agent in, [`Timeout`](ErrorKind::Timeout) when it says nothing.
+    /// [`NotFound`](crate::ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](crate::ErrorKind::Rejected) with the
+    /// server's words when it does not let the agent in, [`Timeout`](crate::ErrorKind::Timeout) when it says nothing.
     pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
         self.join_room(room.into())
     }
@@ -528,7 +528,7 @@ impl Agent {
     ///
     /// # Errors
     /// As [`send`](Agent::send). That the message is not the agent's own shows as
-    /// [`Event::ServerError`](crate::Event::ServerError).
+    /// [`Event::ServerError`].
     pub fn edit(&self, message: &Message, text: impl AsRef<str>) -> Result<()> {
         self.edit_in(&message.agency_id, &message.id, text.as_ref())
     }
@@ -547,12 +547,12 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`Invalid`](ErrorKind::Invalid): no text, or too much for one message.
-    /// - [`Rejected`](ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
+    /// - [`Invalid`](crate::ErrorKind::Invalid): no text, or too much for one message.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
     ///   is not the agent's own, for one. (The server does not say what a complaint is about.)
-    /// - [`NotSent`](ErrorKind::NotSent), [`MaybeSent`](ErrorKind::MaybeSent): the connection did not come back within the
+    /// - [`NotSent`](crate::ErrorKind::NotSent), [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection did not come back within the
     ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
-    /// - [`Timeout`](ErrorKind::Timeout): handed over, but not seen within the
+    /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
@@ -623,7 +623,7 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
     pub fn open_dm(&self, username: &str) -> Result<Room> {
         self.open_conversation(username)
     }

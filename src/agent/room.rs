@@ -248,7 +248,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`post`](Room::post). A text that is too long for one message is [`Invalid`](ErrorKind::Invalid).
+    /// As [`post`](Room::post). A text that is too long for one message is [`Invalid`](crate::ErrorKind::Invalid).
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
         Editor::open(self, message.into())
     }
@@ -317,7 +317,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
+    /// [`Invalid`](crate::ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
         Run::start(self, trigger.into())

@@ -52,7 +52,7 @@ impl CommandReply {
     /// A command that failed as an error, with its content as the [`server_message`](Error::server_message).
     ///
     /// # Errors
-    /// [`Rejected`](ErrorKind::Rejected) unless [`ok`](CommandReply::ok).
+    /// [`Rejected`](crate::ErrorKind::Rejected) unless [`ok`](CommandReply::ok).
     #[inline]
     pub fn into_result(self) -> Result<Self> {
         if self.ok {

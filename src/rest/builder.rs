@@ -62,7 +62,7 @@ impl ClientBuilder {
     /// A client that acts as the token's user. See [`Client::new`].
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) if a setting is unusable.
+    /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
     pub fn build(self, token: impl Into<UserToken>) -> Result<Client> {
         Ok(Client::with(self.config.http()?, Credentials::User(token.into())))
     }

@@ -46,7 +46,7 @@ impl<'a> Onboarding<'a> {
     /// Which agent a claim code stands for.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the code is unknown or has ended, [`Conflict`](ErrorKind::Conflict) if the
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the code is unknown or has ended, [`Conflict`](crate::ErrorKind::Conflict) if the
     /// agent is claimed already.
     pub fn claim_lookup(self, code: &ClaimCode) -> Result<ClaimableAgent> {
         self.client.get(["agents", "claim", code.expose()])?.one("agent")
@@ -126,9 +126,9 @@ impl Bootstrap<'_> {
     /// Makes them. The tokens are shown this once.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if a name or the password breaks a rule (see
-    /// [`Client::register`]; an agent's name has 2 to 24 characters), [`Unauthorized`](ErrorKind::Unauthorized) if the
-    /// user exists with another password, [`RateLimited`](ErrorKind::RateLimited) after 10 tries in a minute.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a name or the password breaks a rule (see
+    /// [`Client::register`]; an agent's name has 2 to 24 characters), [`Unauthorized`](crate::ErrorKind::Unauthorized) if the
+    /// user exists with another password, [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute.
     pub fn send(self) -> Result<Bootstrapped> {
         check::username(self.body.text("username").unwrap_or_default())?;
         check::password(self.body.text("password").unwrap_or_default())?;
@@ -161,8 +161,8 @@ impl RegisterAgent<'_> {
     /// Makes it. Its token is shown this once.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if the name has not 2 to 24 characters,
-    /// [`RateLimited`](ErrorKind::RateLimited) after 10 tries in a minute; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters,
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute; else as [every call](crate::rest#errors).
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;

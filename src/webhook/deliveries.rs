@@ -247,7 +247,8 @@ mod tests {
         for n in 0..30 {
             assert_eq!(check(n), Begun::New);
         }
-        assert_eq!((seen.seen().known.len(), seen.seen().order.len()), (10, 10));
+        assert_eq!(seen.seen().known.len(), 10);
+        assert_eq!(seen.seen().order.len(), 10);
         for n in 0..30 {
             assert_ne!(check(n), Begun::New, "{n}");
         }

@@ -18,7 +18,7 @@ const DEFAULT_CONNECTIONS: usize = 64;
 /// Receives what the platform posts to webhooks: commands, deliveries of events, and prompts for agents.
 ///
 /// Handlers are registered by path. [`handle`](Receiver::handle) takes a request from any HTTP server, checks its method,
-/// size, signature and age, calls the handler and returns the answer. [`serve`](Receiver::serve) brings a small server
+/// size, signature and age, calls the handler and returns the answer. `Receiver::serve` brings a small server
 /// along. Cloning is cheap; clones share what they have seen.
 ///
 /// ```
@@ -193,7 +193,7 @@ impl Receiver {
         self
     }
 
-    /// How long a request may take to arrive, and its answer to be taken, when [`serve`](Receiver::serve) serves it.
+    /// How long a request may take to arrive, and its answer to be taken, when `Receiver::serve` serves it.
     /// Defaults to 10 s.
     #[must_use]
     pub fn time_limit(mut self, time: Duration) -> Self {
@@ -201,7 +201,7 @@ impl Receiver {
         self
     }
 
-    /// How many requests [`serve`](Receiver::serve) handles at once. Defaults to 64.
+    /// How many requests `Receiver::serve` handles at once. Defaults to 64.
     #[must_use]
     pub fn max_connections(mut self, count: usize) -> Self {
         self.limits.connections = count.max(1);

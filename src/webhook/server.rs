@@ -43,7 +43,7 @@ impl Receiver {
     /// ```
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) if the address is none, or is taken.
+    /// [`Config`](crate::ErrorKind::Config) if the address is none, or is taken.
     pub fn serve(self, address: impl ToSocketAddrs) -> Result<Server> {
         let unusable = |error: io::Error| {
             Error::config(format!("webhooks cannot be received on this address: {error}")).with_source(error)
@@ -91,7 +91,7 @@ impl Server {
     /// Takes no more requests and waits for those that are being handled, up to 15 s. Stopping it again does nothing.
     ///
     /// # Errors
-    /// [`Timeout`](ErrorKind::Timeout) if some are still being handled then: their answers are lost when the program ends.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if some are still being handled then: their answers are lost when the program ends.
     pub fn stop(&self) -> Result<()> {
         self.end(GRACE)
     }

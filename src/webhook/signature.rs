@@ -28,7 +28,7 @@ impl WebhookSecret {
     /// or without. The comparison takes the same time whatever the signature.
     ///
     /// # Errors
-    /// [`Unauthorized`](ErrorKind::Unauthorized) if it is not, [`Config`](ErrorKind::Config) if the secret is empty:
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if it is not, [`Config`](crate::ErrorKind::Config) if the secret is empty:
     /// anybody could sign with that.
     #[inline]
     pub fn verify(&self, body: &[u8], signature: &str) -> Result<()> {

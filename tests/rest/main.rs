@@ -29,6 +29,7 @@ mod minimal;
 mod odd_answers;
 mod onboarding;
 mod plain_http;
+#[cfg(feature = "receiver")]
 mod receiver;
 mod request_shapes;
 mod roundtrip;

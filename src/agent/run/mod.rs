@@ -146,7 +146,7 @@ impl Run {
     /// milliseconds since the start of the run, is added.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for anything else, and for more than 64 KiB.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for anything else, and for more than 64 KiB.
     pub fn record(&self, entry: &impl Serialize) -> Result<()> {
         self.core.transcript.record(entry)
     }
@@ -159,7 +159,7 @@ impl Run {
     /// Ends the run well: the room gets the summary, the platform the transcript.
     ///
     /// # Errors
-    /// As [`Room::send`]. If it is because the connection is down ([`NotSent`](ErrorKind::NotSent)), the end of the run
+    /// As [`Room::send`]. If it is because the connection is down ([`NotSent`](crate::ErrorKind::NotSent)), the end of the run
     /// is sent nevertheless as soon as it is back.
     pub fn complete(self, summary: impl AsRef<str>) -> Result<()> {
         self.core.end(&End::Complete(summary.as_ref()))

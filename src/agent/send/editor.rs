@@ -77,7 +77,7 @@ impl Editor {
     /// newest text goes out when it is back.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) for a text that a message cannot have, [`Closed`](ErrorKind::Closed).
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a text that a message cannot have, [`Closed`](crate::ErrorKind::Closed).
     pub fn set(&mut self, text: impl AsRef<str>) -> Result<()> {
         let text = self.room.agent().checked_edit(text.as_ref())?;
         self.pending = (text != self.shown).then(|| text.to_owned());
