@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Event::Message(message) => println!("{}: {}", message.sender_display_name, message.content),
             Event::MessageEdited(edit) => println!("(now: {})", edit.content),
             Event::Disconnected { reason, .. } => eprintln!("lost the connection ({reason}), dialling again"),
-            Event::ServerError { message } => eprintln!("the server says: {message}"),
+            Event::ServerError { message, .. } => eprintln!("the server says: {message}"),
             _ => {}
         }
     }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::agent::event_log;
 use crate::agent::presence::Presence;
 use crate::complaint;
 use crate::error::Error;
@@ -13,11 +15,53 @@ use crate::model::serde_helpers::ReadError;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, answer};
 use crate::socket::{Item, RawEvent};
 
+open_enum! {
+    /// Why a connection was lost, in the words of the official Socket.IO client.
+    pub enum DisconnectReason {
+        /// The connection was closed or reset.
+        TransportClose = "transport close",
+        /// The connection failed in another way.
+        TransportError = "transport error",
+        /// The server was not heard for too long.
+        PingTimeout = "ping timeout",
+        /// The server sent something that is not of the protocol.
+        ParseError = "parse error",
+        /// The server ended the connection on purpose: a kick, a ban and a deploy look like this.
+        ServerDisconnect = "io server disconnect",
+        /// The connection was ended here.
+        ClientDisconnect = "io client disconnect",
+    }
+}
+
+impl PartialEq<&str> for DisconnectReason {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
 /// One thing that happened. From [`Agent::events`](crate::Agent::events).
 ///
 /// Names of the server's events: docs.crustocean.chat, page "SDK events". What the crate recovers from by itself is an
 /// event here too, never an error.
-#[derive(Debug, Clone)]
+///
+/// For a log it can be serialised: `{"type": "message", "data": {…}}`.
+///
+/// ```no_run
+/// use crustocean::Event;
+///
+/// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
+/// for event in agent.events() {
+///     match event? {
+///         Event::Message(message) => println!("{}: {}", message.sender_username, message.content),
+///         Event::Disconnected { reason, retry_in, .. } => eprintln!("{reason}, back in {retry_in:?}"),
+///         Event::GapNotFilled { agency_id, error, .. } => eprintln!("missed something in {agency_id}: {error}"),
+///         _ => {}
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
     /// `message`: somebody said something, in a room or as a direct message ([`Message::dm`]). Own messages come too.
@@ -32,6 +76,7 @@ pub enum Event {
     AgencyInvited(Invitation),
     /// `error`: the server complains about something that was sent earlier. It does not say about what; what made a
     /// [`join`](crate::Agent::join) fail comes here too.
+    #[non_exhaustive]
     ServerError {
         /// The server's words.
         message: String,
@@ -57,21 +102,24 @@ pub enum Event {
     /// The connection was lost. It is dialled again by itself.
     #[non_exhaustive]
     Disconnected {
-        /// In the words of the official Socket.IO client: `transport close`, `ping timeout`, …
-        reason: &'static str,
+        /// Why.
+        reason: DisconnectReason,
         /// More about it, for a log.
         detail: String,
         /// When the next try is due.
+        #[serde(serialize_with = "event_log::seconds")]
         retry_in: Duration,
     },
     /// A try to connect again failed. The next one is due by itself.
     #[non_exhaustive]
     ConnectFailed {
         /// Why.
+        #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
         /// Counts the tries since the connection was lost.
         attempt: u32,
         /// When the next try is due.
+        #[serde(serialize_with = "event_log::seconds")]
         retry_in: Duration,
     },
     /// The agent could not get into a room that [`join_all`](crate::Agent::join_all), [`join_dms`](crate::Agent::join_dms)
@@ -85,6 +133,7 @@ pub enum Event {
         /// The agency's name, or who the conversation is with, where it is known.
         name: Option<String>,
         /// Why.
+        #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
     /// After a reconnect the server did not let the agent into a room again: it is no longer in it.
@@ -93,6 +142,7 @@ pub enum Event {
         /// The room.
         agency_id: AgencyId,
         /// Why.
+        #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
     /// Messages may have been missed in a room, and its history could not be read to make up for it.
@@ -101,6 +151,7 @@ pub enum Event {
         /// The room.
         agency_id: AgencyId,
         /// Why.
+        #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
     /// Events were dropped here because this loop was too slow for too long. Messages among them follow, fetched from
@@ -150,12 +201,12 @@ impl Event {
     /// `None` when the event is no JSON at all: then the server is broken.
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
-            Item::Event(raw) => return Event::from_any(raw),
+            Item::Event(raw) => return Event::from_raw(raw),
             Item::Connected { attempt, recovered, .. } => Event::Connected { attempt, recovered },
-            // Only of interest to the feed.
+            // Only of interest to the delivery.
             Item::Restored => return None,
             Item::Disconnected { reason, detail, retry_in } => {
-                Event::Disconnected { reason, detail, retry_in }
+                Event::Disconnected { reason: reason.into(), detail, retry_in }
             }
             Item::ConnectFailed { error, attempt, retry_in } => {
                 Event::ConnectFailed { error: Arc::new(error), attempt, retry_in }
@@ -168,15 +219,7 @@ impl Event {
     }
 
     /// `None` when the event is no JSON at all: then the server is broken.
-    ///
-    /// The place is where the loop will find it: an event is large, and handing it back would move it at every step.
-    #[inline]
-    pub(crate) fn from_raw(raw: RawEvent, place: &mut Option<Event>) {
-        *place = Event::from_any(raw);
-    }
-
-    #[inline(never)]
-    fn from_any(raw: RawEvent) -> Option<Event> {
+    pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => read(&raw).map(Event::Message),
             "message-edited" => read(&raw).map(Event::MessageEdited),

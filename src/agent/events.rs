@@ -51,10 +51,26 @@ impl Events {
 
     /// Waits at most `limit` for the next event.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use crustocean::agent::RecvError;
+    ///
+    /// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
+    /// let events = agent.events();
+    /// loop {
+    ///     match events.recv_timeout(Duration::from_secs(60)) {
+    ///         Ok(event) => println!("{event:?}"),
+    ///         Err(RecvError::Timeout) => println!("a quiet minute"),
+    ///         Err(RecvError::Closed) => return Ok(()),
+    ///         Err(error) => return Err(error.into()),
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once
     /// [`RecvError::Failed`] if it ended by itself.
-    #[inline]
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
         // A limit too large for the clock is no limit.
         self.recv(Some(deadline::after(limit)))
@@ -62,11 +78,20 @@ impl Events {
 
     /// Takes an event if one is waiting, and returns at once.
     ///
+    /// ```no_run
+    /// # fn demo(agent: crustocean::Agent) {
+    /// let events = agent.events();
+    /// // What has come since it was asked last.
+    /// while let Ok(event) = events.try_recv() {
+    ///     println!("{event:?}");
+    /// }
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// [`RecvError::Timeout`] if there is none, otherwise as [`recv_timeout`](Events::recv_timeout).
-    #[inline]
+    /// [`RecvError::Empty`] if there is none, otherwise as [`recv_timeout`](Events::recv_timeout).
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        self.recv(Some(Instant::now()))
+        self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
@@ -116,7 +141,7 @@ impl Iterator for Events {
         match self.recv(None) {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(RecvError::Closed | RecvError::Timeout) => None,
+            Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }
     }
 }
@@ -138,17 +163,26 @@ impl std::iter::FusedIterator for Events {}
 pub enum RecvError {
     /// None came in time.
     Timeout,
+    /// None is waiting. Only from `try_recv`.
+    Empty,
     /// The agent was closed: nothing more comes.
     Closed,
     /// The agent has ended for this reason. Comes once; after it, [`Closed`](RecvError::Closed).
     Failed(Error),
 }
 
+impl RecvError {
+    /// The same where nobody waited.
+    pub(crate) fn at_once(self) -> Self {
+        if matches!(self, RecvError::Timeout) { RecvError::Empty } else { self }
+    }
+}
+
 impl fmt::Display for RecvError {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RecvError::Timeout => f.write_str("no event came in time"),
+            RecvError::Empty => f.write_str("no event is waiting"),
             RecvError::Closed => f.write_str("the agent is closed"),
             RecvError::Failed(error) => write!(f, "the agent has ended: {error}"),
         }
@@ -156,20 +190,19 @@ impl fmt::Display for RecvError {
 }
 
 impl std::error::Error for RecvError {
-    #[inline]
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             RecvError::Failed(error) => std::error::Error::source(error),
-            RecvError::Timeout | RecvError::Closed => None,
+            RecvError::Timeout | RecvError::Empty | RecvError::Closed => None,
         }
     }
 }
 
 impl From<RecvError> for Error {
-    #[inline]
     fn from(error: RecvError) -> Self {
         match error {
             RecvError::Timeout => Error::new(ErrorKind::Timeout, "no event came in time"),
+            RecvError::Empty => Error::new(ErrorKind::Timeout, "no event is waiting"),
             RecvError::Closed => Error::closed(),
             RecvError::Failed(error) => error,
         }

@@ -3,10 +3,9 @@
 mod builder;
 mod command;
 mod event;
+mod event_log;
 mod events;
-mod following;
 mod history;
-mod joining;
 mod presence;
 mod raw;
 mod refs;
@@ -26,7 +25,7 @@ use std::time::Duration;
 pub(crate) use builder::AgentOptions;
 pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
-pub use event::Event;
+pub use event::{DisconnectReason, Event};
 pub use events::{Events, RecvError};
 pub use presence::Presence;
 pub use raw::Raw;
@@ -44,11 +43,10 @@ use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
-use following::Following;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
 use respond::decide::OwnResults;
-use rooms::{Door, Rooms};
+use rooms::{Following, Rooms, RoomsHost};
 use run::OpenRuns;
 use send::confirm::Marks;
 use send::long::Turn;
@@ -340,7 +338,10 @@ impl Agent {
         Err(Error::invalid("another room is this agent's home: speak in this one with room.send(..)"))
     }
 
-    /// What happens from now on, and what has happened since the agent connected and nobody has taken yet.
+    /// What happens, in order: all that has happened since the agent connected and nobody has taken yet.
+    ///
+    /// All loops over an agent's events and [`mentions`](Agent::mentions) share one queue: each event goes to one of
+    /// them. A loop over `events` beside one over `mentions` takes mentions away from it; use one or the other.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -355,8 +356,10 @@ impl Agent {
         Events::new(self.clone())
     }
 
-    /// The messages that are for this agent to answer, from now on and since it connected, as far as nobody has taken
-    /// them yet.
+    /// The messages that are for this agent to answer, in order: all since it connected that nobody has taken yet.
+    ///
+    /// It shares one queue with [`events`](Agent::events): each message goes to one loop only. A loop over `events`
+    /// beside this one takes mentions away from it; use one or the other.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -718,7 +721,7 @@ impl Agent {
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let thoughts = Arc::new(Thoughts::default());
-        let door = Door {
+        let door = RoomsHost {
             session: account,
             rooms: Arc::clone(&rooms),
             thoughts: Arc::clone(&thoughts),

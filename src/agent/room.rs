@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::agent::rooms::About;
+use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
 use crate::agent::send::outgoing::guard_of_answer;
 use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
@@ -18,7 +18,7 @@ use crate::rest::Messages;
 pub struct Room {
     agent: Agent,
     id: AgencyId,
-    about: About,
+    about: RoomInfo,
     /// What is said through this handle answers a message that carries the guard before this one.
     guard: Option<Arc<LoopGuard>>,
 }
@@ -346,7 +346,7 @@ impl Room {
 
 /// For the rest of the agent.
 impl Room {
-    pub(crate) fn new(agent: Agent, id: AgencyId, about: About) -> Self {
+    pub(crate) fn new(agent: Agent, id: AgencyId, about: RoomInfo) -> Self {
         Room { agent, id, about, guard: None }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::rooms::About;
+use crate::agent::rooms::RoomInfo;
 use crate::agent::send::outgoing::EditMessage;
 use crate::agent::{Agent, Outgoing};
 use crate::deadline;
@@ -55,7 +55,7 @@ impl Agent {
     /// [`Agent::send_dm`].
     pub(crate) fn speak_in_conversation(&self, room: &AgencyId, message: Outgoing) -> Result<()> {
         if !self.inner.rooms.contains(room) {
-            self.enter(room, About::dm(None))?;
+            self.enter(room, RoomInfo::dm(None))?;
         }
         self.send_to(room, &message)
     }

@@ -83,7 +83,7 @@ fn the_answer_to_another_join_is_not_taken_for_this_one() {
     assert_eq!(agent.join("lobby").unwrap().id().as_str(), "ag-1");
     // The complaint was about something else. The loop sees it, as it sees every event.
     let said = wait_for(&agent.events(), "error", |event| match event {
-        Event::ServerError { message } => Some(message),
+        Event::ServerError { message, .. } => Some(message),
         _ => None,
     });
     assert_eq!(said, "about something else");

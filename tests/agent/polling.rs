@@ -339,7 +339,10 @@ fn b46_b47_b49_b51_bad_answers_cost_the_session_only() {
         server.answer(answer.clone());
         wait_for(&events, name, |event| match event {
             Event::Disconnected { reason, .. } => {
-                assert!(["transport error", "transport close", "parse error"].contains(&reason), "{name}");
+                assert!(
+                    ["transport error", "transport close", "parse error"].contains(&reason.as_str()),
+                    "{name}"
+                );
                 Some(())
             }
             _ => None,

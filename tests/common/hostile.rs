@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crustocean::{Agent, Error, Event, Events, agent::RecvError};
+use crustocean::agent::{DisconnectReason, RecvError};
+use crustocean::{Agent, Error, Event, Events};
 use serde_json::json;
 
 use super::{Conn, SOON, ScriptedServer, scripted, wait_for};
@@ -10,7 +11,7 @@ use super::{Conn, SOON, ScriptedServer, scripted, wait_for};
 /// How a connection ended, as the agent tells it.
 #[derive(Debug)]
 pub struct Loss {
-    pub reason: &'static str,
+    pub reason: DisconnectReason,
     pub detail: String,
     /// Events before it, lifecycle events apart.
     pub before: Vec<Event>,

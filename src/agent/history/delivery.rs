@@ -366,9 +366,7 @@ impl State {
             let event = match item {
                 Item::Event(raw) => {
                     let (generation, size) = (raw.generation, raw.size());
-                    let mut place = None;
-                    Event::from_raw(raw, &mut place);
-                    match place {
+                    match Event::from_raw(raw) {
                         Some(event) => self.pass(event, size),
                         None => {
                             // Then the server is broken, and the connection with it.

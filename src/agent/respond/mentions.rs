@@ -93,7 +93,7 @@ impl Mentions {
     /// # Errors
     /// As [`Events::try_recv`].
     pub fn try_recv(&self) -> Result<Message, RecvError> {
-        self.recv(Some(Instant::now()))
+        self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
@@ -188,7 +188,7 @@ impl Iterator for Mentions {
         match self.recv(None) {
             Ok(message) => Some(Ok(message)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
-            Err(RecvError::Closed | RecvError::Timeout) => None,
+            Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }
     }
 }

@@ -174,7 +174,7 @@ fn a_complaint_of_the_server_is_an_event() {
     server.alice_says(LOBBY, "hers");
     agent.edit(&next_message(&events, "hers"), "his").unwrap();
     let said = next(&events, "error", |event| match event {
-        Event::ServerError { message } => Some(message.clone()),
+        Event::ServerError { message, .. } => Some(message.clone()),
         _ => None,
     });
     assert_eq!(said, "You can only edit your own messages");

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(20);
 /// Until the connection is down: the reason.
 fn next_disconnect(events: &Events) -> String {
     next(events, "Disconnected", |event| match event {
-        Event::Disconnected { reason, .. } => Some((*reason).to_owned()),
+        Event::Disconnected { reason, .. } => Some(reason.to_string()),
         _ => None,
     })
 }

@@ -1,177 +1,22 @@
-//! Which rooms the agent is in, and how it gets (back) into them.
+//! Joining rooms on a connection, and joining them again on a new one.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::agent::event::complaint_of;
+use crate::agent::rooms::registry::Rooms;
 use crate::agent::send::outgoing::JoinAgency;
 use crate::agent::thinking::Thoughts;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Agency, AgencyId, AgencyJoined, Member};
+use crate::model::{AgencyId, AgencyJoined};
 use crate::rest::AgentSession;
 use crate::socket::{ConnectionHandle, Host, Item};
 
-/// What is known of a room besides its id.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct About {
-    pub(crate) slug: Option<Arc<str>>,
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) dm: bool,
-    /// Who was in it when it was joined last.
-    pub(crate) members: Arc<[Member]>,
-}
-
-impl About {
-    /// A conversation with this user.
-    pub(crate) fn dm(with: Option<&str>) -> Self {
-        About { name: with.map(Arc::from), dm: true, ..About::default() }
-    }
-}
-
-impl From<&Agency> for About {
-    fn from(agency: &Agency) -> Self {
-        let known = |text: &str| (!text.is_empty()).then(|| Arc::from(text));
-        About { slug: known(&agency.slug), name: known(&agency.name), ..About::default() }
-    }
-}
-
-#[derive(Debug)]
-struct Joined {
-    id: AgencyId,
-    about: About,
-}
-
-/// The rooms that the agent is in.
-#[derive(Debug, Default)]
-pub(crate) struct Rooms {
-    state: Mutex<State>,
-    /// Whether there is anything in `left`: most agents never leave, and every event asks.
-    any_left: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// In the order they were joined.
-    joined: Vec<Joined>,
-    /// Left lately. The server may go on sending their events over the link that was up then.
-    left: Vec<AgencyId>,
-}
-
-/// What was left before that is old news to the server, too.
-const MOST_LEFT: usize = 256;
-
-impl State {
-    fn place(&self, id: &AgencyId) -> Option<usize> {
-        self.joined.iter().position(|room| room.id == *id)
-    }
-
-    fn find(&self, id: &AgencyId) -> Option<&Joined> {
-        self.joined.get(self.place(id)?)
-    }
-
-    fn remove(&mut self, id: &AgencyId) -> Option<Joined> {
-        self.place(id).map(|at| self.joined.remove(at))
-    }
-}
-
-/// Takes an id off a list. False if it is not on it.
-fn strike(list: &mut Vec<AgencyId>, id: &AgencyId) -> bool {
-    let place = list.iter().position(|it| it == id);
-    place.map(|at| list.remove(at)).is_some()
-}
-
-impl Rooms {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Joined, or joined again: keeps its place in the order, and what is known of it.
-    pub(crate) fn add(&self, id: &AgencyId, about: About) {
-        self.expect(id);
-        let mut state = self.lock();
-        let known = state.place(id);
-        match known.and_then(|at| state.joined.get_mut(at)) {
-            Some(room) => room.about = about.or(&room.about),
-            None => state.joined.push(Joined { id: id.clone(), about }),
-        }
-    }
-
-    /// Joined again.
-    fn note_members(&self, joined: AgencyJoined) {
-        let mut state = self.lock();
-        let place = state.place(&joined.agency_id);
-        if let Some(room) = place.and_then(|at| state.joined.get_mut(at))
-            && !joined.members.is_empty()
-        {
-            room.about.members = joined.members.into_vec().into();
-        }
-    }
-
-    /// About to be joined: what the server sends from there is wanted again.
-    pub(crate) fn expect(&self, id: &AgencyId) {
-        if self.any_left.load(Ordering::Acquire) {
-            let mut state = self.lock();
-            strike(&mut state.left, id);
-            self.any_left.store(!state.left.is_empty(), Ordering::Release);
-        }
-    }
-
-    /// The server does not let the agent in any more.
-    pub(crate) fn lose(&self, id: &AgencyId) {
-        drop(self.lock().remove(id));
-    }
-
-    /// The agent does not want to be in it any more. What is known of it, if it was.
-    pub(crate) fn leave(&self, id: &AgencyId) -> Option<About> {
-        let mut state = self.lock();
-        let room = state.remove(id)?;
-        if state.left.len() == MOST_LEFT {
-            state.left.remove(0);
-        }
-        state.left.push(room.id);
-        self.any_left.store(true, Ordering::Release);
-        Some(room.about)
-    }
-
-    pub(crate) fn has_left(&self, id: &AgencyId) -> bool {
-        self.any_left.load(Ordering::Acquire) && self.lock().left.contains(id)
-    }
-
-    pub(crate) fn contains(&self, id: &AgencyId) -> bool {
-        self.lock().place(id).is_some()
-    }
-
-    pub(crate) fn about(&self, id: &AgencyId) -> Option<About> {
-        self.lock().find(id).map(|room| room.about.clone())
-    }
-
-    pub(crate) fn all(&self) -> Vec<AgencyId> {
-        self.lock().joined.iter().map(|room| room.id.clone()).collect()
-    }
-
-    pub(crate) fn all_with_about(&self) -> Vec<(AgencyId, About)> {
-        self.lock().joined.iter().map(|room| (room.id.clone(), room.about.clone())).collect()
-    }
-}
-
-impl About {
-    /// What this does not know, from before.
-    fn or(self, before: &About) -> Self {
-        About {
-            slug: self.slug.or_else(|| before.slug.clone()),
-            name: self.name.or_else(|| before.name.clone()),
-            dm: self.dm || before.dm,
-            members: if self.members.is_empty() { Arc::clone(&before.members) } else { self.members },
-        }
-    }
-}
-
 /// An `error` event does not say what it is about. If the join was good after all, its confirmation is not far behind.
-const DOUBT: Duration = Duration::from_millis(250);
+const COMPLAINT_GRACE: Duration = Duration::from_millis(250);
 
 /// Joins a room on this link and waits for the server's word.
 ///
@@ -195,7 +40,7 @@ pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duratio
         }
         if said.is_none() {
             said = Some(complaint_of(&event));
-            deadline = deadline.min(deadline::after(DOUBT));
+            deadline = deadline.min(deadline::after(COMPLAINT_GRACE));
         }
     }
     Err(match said {
@@ -208,7 +53,7 @@ pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duratio
 }
 
 /// What the connection needs from the agent: its credentials, and its rooms put right.
-pub(crate) struct Door {
+pub(crate) struct RoomsHost {
     pub(crate) session: Arc<AgentSession>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thoughts: Arc<Thoughts>,
@@ -221,7 +66,7 @@ pub(crate) struct Door {
 /// keep the agent out of all the others.
 const CHANCES: usize = 3;
 
-impl Door {
+impl RoomsHost {
     fn unanswered(&self) -> MutexGuard<'_, Vec<AgencyId>> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -245,7 +90,7 @@ struct Auth<'a> {
     token: &'a str,
 }
 
-impl Host for Door {
+impl Host for RoomsHost {
     fn credentials(&self, refused: bool) -> Result<String> {
         let mut token = self.session.token();
         if refused && let Some(new) = self.session.renew(&token)? {
@@ -303,16 +148,22 @@ pub(crate) fn join_together(
         let Some(event) = watching.next(deadline)? else { break };
         match event.first::<AgencyJoined>() {
             Ok(joined) => {
-                if strike(&mut missing, &joined.agency_id) {
+                if remove(&mut missing, &joined.agency_id) {
                     confirmed.push(joined);
                 }
             }
             // At least one is refused: give the others a moment.
-            Err(_) => deadline = deadline.min(deadline::after(DOUBT)),
+            Err(_) => deadline = deadline.min(deadline::after(COMPLAINT_GRACE)),
         }
     }
     if missing.is_empty() {
         line.confirm();
     }
     Ok((confirmed, missing))
+}
+
+/// Takes an id off a list. False if it is not on it.
+fn remove(list: &mut Vec<AgencyId>, id: &AgencyId) -> bool {
+    let place = list.iter().position(|it| it == id);
+    place.map(|at| list.remove(at)).is_some()
 }

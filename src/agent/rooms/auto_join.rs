@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::rooms::About;
+use crate::agent::rooms::RoomInfo;
 use crate::agent::{Agent, Event, Inner};
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
@@ -294,7 +294,7 @@ impl Agent {
         if self.inner.rooms.contains(id) {
             return None;
         }
-        let about = invitation.agency.as_ref().map(About::from).unwrap_or_default();
+        let about = invitation.agency.as_ref().map(RoomInfo::from).unwrap_or_default();
         match self.enter(id, about.clone()) {
             Ok(_) => None,
             Err(error) if error.is_closed() => None,
@@ -336,7 +336,7 @@ impl Agent {
                 continue;
             }
             delivery.expect_from_the_beginning(id);
-            let about = About::dm(Some(&dm.participant.username));
+            let about = RoomInfo::dm(Some(&dm.participant.username));
             match self.enter(id, about.clone()) {
                 Ok(_) => {
                     delivery.begin(client, id, &me.id);

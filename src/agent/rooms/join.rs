@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use crate::agent::rooms::{About, join_on, join_together};
+use crate::agent::rooms::RoomInfo;
+use crate::agent::rooms::restore::{join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +27,7 @@ impl Agent {
     pub(crate) fn join_memberships(&self) -> Result<Vec<Room>> {
         let agencies = self.inner.client.agencies().list()?;
         let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
-        self.enter_all(mine.map(|agency| (agency.id.clone(), About::from(agency))).collect())
+        self.enter_all(mine.map(|agency| (agency.id.clone(), RoomInfo::from(agency))).collect())
     }
 
     /// [`Agent::rooms`].
@@ -50,7 +51,7 @@ impl Agent {
     /// [`Agent::join_dms`].
     pub(crate) fn join_conversations(&self) -> Result<Vec<Room>> {
         let rooms = self.conversations()?.into_iter();
-        self.enter_all(rooms.map(|dm| (dm.agency_id, About::dm(Some(&dm.participant.username)))).collect())
+        self.enter_all(rooms.map(|dm| (dm.agency_id, RoomInfo::dm(Some(&dm.participant.username)))).collect())
     }
 
     /// [`Agent::open_dm`].
@@ -62,11 +63,11 @@ impl Agent {
         }
         let user = self.inner.client.users().profile(username)?;
         let id = self.inner.client.dms().open(&user.id)?;
-        self.enter(&id, About::dm(Some(&user.username)))
+        self.enter(&id, RoomInfo::dm(Some(&user.username)))
     }
 
     /// The id of the agency that is meant, and what is known of it. The API wants ids only.
-    fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<About>)> {
+    fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<RoomInfo>)> {
         if slug_or_id.is_empty() {
             return Err(no_name());
         }
@@ -94,7 +95,7 @@ impl Agent {
     }
 
     /// Joins one room.
-    pub(crate) fn enter(&self, id: &AgencyId, mut about: About) -> Result<Room> {
+    pub(crate) fn enter(&self, id: &AgencyId, mut about: RoomInfo) -> Result<Room> {
         let Inner { delivery, client, rooms, .. } = &*self.inner;
         self.prepare(id, about.dm);
         about.members = self.enter_socket(id, &about).inspect_err(|_| {
@@ -122,7 +123,7 @@ impl Agent {
         delivery.before_join(client, id, dm);
     }
 
-    fn enter_socket(&self, id: &AgencyId, about: &About) -> Result<Arc<[Member]>> {
+    fn enter_socket(&self, id: &AgencyId, about: &RoomInfo) -> Result<Arc<[Member]>> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         let limit = options.join_timeout;
         let deadline = deadline::after(limit);
@@ -131,7 +132,7 @@ impl Agent {
             let line = session.connection(deadline)?;
             match join_on(&line, id, limit) {
                 Ok(joined) => {
-                    let about = About { members: joined.members.into_vec().into(), ..about.clone() };
+                    let about = RoomInfo { members: joined.members.into_vec().into(), ..about.clone() };
                     let members = Arc::clone(&about.members);
                     rooms.add(id, about);
                     // From here on a new link brings the agent into the room. One that came just before did not.
@@ -147,7 +148,7 @@ impl Agent {
     }
 
     /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
-    fn enter_all(&self, wanted: Vec<(AgencyId, About)>) -> Result<Vec<Room>> {
+    fn enter_all(&self, wanted: Vec<(AgencyId, RoomInfo)>) -> Result<Vec<Room>> {
         let Inner { session, client, rooms, delivery, options, joining, .. } = &*self.inner;
         let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
         for (id, about) in &missing {
@@ -178,7 +179,7 @@ impl Agent {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
                 delivery.after_join(client, id, about.dm);
                 let members = confirmed.swap_remove(at).members;
-                let about = About { members: members.into_vec().into(), ..about.clone() };
+                let about = RoomInfo { members: members.into_vec().into(), ..about.clone() };
                 rooms.add(id, about.clone());
                 entered.push(Room::new(self.clone(), id.clone(), about));
             } else if !ids.contains(id) {
@@ -222,7 +223,7 @@ impl Agent {
     }
 
     /// A join that nobody waits for the outcome of has failed: what is to be handed out.
-    pub(crate) fn failed_join(&self, id: &AgencyId, about: &About, error: Error) -> Event {
+    pub(crate) fn failed_join(&self, id: &AgencyId, about: &RoomInfo, error: Error) -> Event {
         let Inner { rooms, delivery, session, .. } = &*self.inner;
         let name = about.name.as_deref().or(about.slug.as_deref()).unwrap_or_default();
         note!(session.log(), Warn, "cannot join {name} ({id}): {error}");
