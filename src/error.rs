@@ -92,7 +92,6 @@ impl Error {
 
     /// Out of line: it is called from everywhere, and never in a hurry.
     #[cold]
-    #[inline(never)]
     fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
         Error(Box::new(Inner {
             kind,
@@ -142,7 +141,6 @@ impl Error {
     }
 
     #[cold]
-    #[inline(never)]
     fn with_boxed_source(mut self, source: Box<dyn StdError + Send + Sync>) -> Self {
         self.0.source = Some(source);
         self

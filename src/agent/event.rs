@@ -99,7 +99,7 @@ pub enum Event {
         /// Whether the server has replayed what was missed.
         recovered: bool,
     },
-    /// The connection was lost. It is dialled again by itself.
+    /// The connection was lost. The crate reconnects automatically.
     #[non_exhaustive]
     Disconnected {
         /// Why.

@@ -721,7 +721,7 @@ impl Agent {
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let thoughts = Arc::new(Thoughts::default());
-        let door = RoomsHost {
+        let host = RoomsHost {
             session: account,
             rooms: Arc::clone(&rooms),
             thoughts: Arc::clone(&thoughts),
@@ -738,7 +738,7 @@ impl Agent {
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let session = Session::open(&name, target, Arc::new(door), limits, options.policy)?;
+        let session = Session::open(&name, target, Arc::new(host), limits, options.policy)?;
         let inner = Arc::new(Inner {
             delivery: Delivery::new(session.log().clone()),
             session,

@@ -108,134 +108,112 @@ pub struct AgentConfig(Map<String, Value>);
 
 impl AgentConfig {
     /// The value of any key. Secrets set for an agency with `/agent customize` come decrypted.
-    #[inline]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
 
     /// All keys and values.
-    #[inline]
     pub fn as_map(&self) -> &Map<String, Value> {
         &self.0
     }
 
     /// What the agent is there for.
-    #[inline]
     pub fn role(&self) -> Option<&str> {
         self.text("role")
     }
 
     /// Its personality.
-    #[inline]
     pub fn personality(&self) -> Option<&str> {
         self.text("personality")
     }
 
     /// How it talks to people.
-    #[inline]
     pub fn interaction_style(&self) -> Option<&str> {
         self.text("interaction_style")
     }
 
     /// How much it knows.
-    #[inline]
     pub fn expertise_level(&self) -> Option<&str> {
         self.text("expertise_level")
     }
 
     /// Where the server sends what the agent should answer.
-    #[inline]
     pub fn response_webhook_url(&self) -> Option<&str> {
         self.text("response_webhook_url").or_else(|| self.text("webhook_url"))
     }
 
     /// The provider of the language model that the server runs the agent on.
-    #[inline]
     pub fn llm_provider(&self) -> Option<&str> {
         self.text("llm_provider")
     }
 
     /// The Ollama server that the server runs the agent on.
-    #[inline]
     pub fn ollama_endpoint(&self) -> Option<&str> {
         self.text("ollama_endpoint")
     }
 
     /// The model on that Ollama server.
-    #[inline]
     pub fn ollama_model(&self) -> Option<&str> {
         self.text("ollama_model")
     }
 
     /// Who may prompt it.
-    #[inline]
     pub fn prompt_permission(&self) -> Option<PromptPermission> {
         self.text("prompt_permission").map(PromptPermission::from)
     }
 
     /// Who may prompt it if only some may: usernames.
-    #[inline]
     pub fn prompt_whitelist(&self) -> Vec<&str> {
         self.texts("prompt_whitelist")
     }
 
     /// The OpenClaw gateway that the server runs the agent on.
-    #[inline]
     pub fn openclaw_gateway(&self) -> Option<&str> {
         self.text("openclaw_gateway")
     }
 
     /// The agent's id on that gateway.
-    #[inline]
     pub fn openclaw_agent_id(&self) -> Option<&str> {
         self.text("openclaw_agent_id")
     }
 
     /// What it may spend in one transaction, in USDC.
-    #[inline]
     pub fn wallet_spend_limit_per_tx(&self) -> Option<f64> {
         self.number("wallet_spend_limit_per_tx")
     }
 
     /// What it may spend in a day, in USDC.
-    #[inline]
     pub fn wallet_spend_limit_daily(&self) -> Option<f64> {
         self.number("wallet_spend_limit_daily")
     }
 
     /// Who approves what it spends.
-    #[inline]
     pub fn wallet_approval_mode(&self) -> Option<ApprovalMode> {
         self.text("wallet_approval_mode").map(ApprovalMode::from)
     }
 
     /// The hooks that it may pay: their URLs.
-    #[inline]
     pub fn wallet_allowlisted_hooks(&self) -> Vec<&str> {
         self.texts("wallet_allowlisted_hooks")
     }
 
     /// A number, also as text: the database keeps decimals that way.
-    #[inline]
     fn number(&self, key: &str) -> Option<f64> {
         let value = self.get(key)?;
         value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
     }
 
-    #[inline]
     fn texts(&self, key: &str) -> Vec<&str> {
         let list = self.get(key).and_then(Value::as_array);
         list.into_iter().flatten().filter_map(Value::as_str).collect()
     }
 
-    #[inline]
     fn text(&self, key: &str) -> Option<&str> {
         self.get(key)?.as_str()
     }
 }
 
 impl fmt::Debug for AgentConfig {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("AgentConfig ")?;
         f.debug_set().entries(self.0.keys()).finish()

@@ -53,7 +53,6 @@ impl CommandReply {
     ///
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected) unless [`ok`](CommandReply::ok).
-    #[inline]
     pub fn into_result(self) -> Result<Self> {
         if self.ok {
             return Ok(self);
@@ -63,7 +62,6 @@ impl CommandReply {
     }
 
     /// Takes over what the placeholder has become: the result, or another placeholder.
-    #[inline]
     pub(crate) fn complete(&mut self, edit: MessageEdited) {
         self.pending = is_placeholder(&edit.content);
         self.content = edit.content;
@@ -72,7 +70,6 @@ impl CommandReply {
 }
 
 /// What slow hooks say at first. The final text replaces it.
-#[inline]
 fn is_placeholder(content: &str) -> bool {
     let content = content.trim_start();
     content.starts_with("[spinner") || content.starts_with("<spinner")

@@ -30,7 +30,6 @@ pub struct HostedConfig {
 lenient!(HostedConfig);
 
 impl fmt::Debug for HostedConfig {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostedConfig")
             .field("soul_md", &self.soul_md.as_ref().map(|_| "…"))

@@ -38,7 +38,6 @@ macro_rules! id {
         }
 
         impl fmt::Debug for $name {
-            #[inline]
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 fmt::Debug::fmt(&*self.0, f)
             }

@@ -7,13 +7,11 @@ use serde::{Deserializer, Serialize, Serializer};
 use super::serde_helpers;
 
 /// What a message shows. Always whole milliseconds, as the platform's own SDK writes them.
-#[inline]
 pub(crate) fn write(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
 /// Reads other units, too, and several of them (`1m 30s`). A bare number counts milliseconds.
-#[inline]
 pub(crate) fn read(label: &str) -> Option<Duration> {
     let mut rest = label.trim();
     let mut seconds = 0.0;

@@ -41,7 +41,6 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if it does not serialise, or to something else than an object.
-    #[inline]
     pub fn new(value: &impl Serialize) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
@@ -57,26 +56,22 @@ impl Metadata {
     }
 
     /// Whether there is nothing to get: it is absent, empty or not an object.
-    #[inline]
     pub fn is_empty(&self) -> bool {
         let keys = self.object().and_then(|object| json::members(&object, |_| None::<()>, |(), _| {}).ok());
         keys.is_none_or(|keys| keys == 0)
     }
 
     /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
-    #[inline]
     pub fn get(&self, key: &str) -> Option<Value> {
         self.read(key)
     }
 
     /// All of it, as a JSON object.
-    #[inline]
     pub fn to_value(&self) -> Option<Value> {
         self.to_map().map(Value::Object)
     }
 
     /// All of it, as a map.
-    #[inline]
     pub fn to_map(&self) -> Option<Map<String, Value>> {
         serde_json::from_str(&self.object()?).ok()
     }
@@ -93,37 +88,31 @@ impl Metadata {
     }
 
     /// The steps that led to the message, in order. Those that cannot be read are left out.
-    #[inline]
     pub fn trace(&self) -> Vec<TraceStep> {
         self.read::<List<_>>("trace").unwrap_or_default().into_vec()
     }
 
     /// How long it took, as the message shows it.
-    #[inline]
     pub fn duration(&self) -> Option<Duration> {
         label::from_json(Lenient::of(self.value("duration")?.get())).ok()?
     }
 
     /// The skill that the message wears as a badge.
-    #[inline]
     pub fn skill(&self) -> Option<String> {
         self.read("skill")
     }
 
     /// The message's colours.
-    #[inline]
     pub fn style(&self) -> Option<Style> {
         self.read("style")
     }
 
     /// The pieces of the text that have colours of their own; joined they are the whole text. Empty if there are none.
-    #[inline]
     pub fn content_spans(&self) -> Vec<Span> {
         self.read::<List<_>>("content_spans").unwrap_or_default().into_vec()
     }
 
     /// The run of an agent that the message came out of.
-    #[inline]
     pub fn run_id(&self) -> Option<RunId> {
         self.read("run_id")
     }
@@ -185,7 +174,6 @@ fn value_in<'t>(object: &'t str, key: &str) -> Option<&'t RawValue> {
 }
 
 impl fmt::Debug for Metadata {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.raw())
     }
@@ -199,7 +187,6 @@ impl PartialEq for Metadata {
 }
 
 impl From<Map<String, Value>> for Metadata {
-    #[inline]
     fn from(map: Map<String, Value>) -> Self {
         Metadata::new(&map).unwrap_or_default()
     }

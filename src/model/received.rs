@@ -48,13 +48,11 @@ lenient!(HookCall);
 
 impl HookCall {
     /// The value of `--name value`.
-    #[inline]
     pub fn option(&self, name: &str) -> Option<&str> {
         self.flags.get(name)?.as_str()
     }
 
     /// Whether there was a `--name`, with a value or without.
-    #[inline]
     pub fn flag(&self, name: &str) -> bool {
         self.flags.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     }
@@ -105,7 +103,6 @@ impl WebhookDelivery {
     /// The message that the event is about, if it is about one.
     ///
     /// The platform delivers a part of what a [`Message`] has: what it leaves out is empty.
-    #[inline]
     pub fn message(&self) -> Option<Message> {
         let json = self.message.as_deref()?;
         let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
@@ -176,7 +173,6 @@ pub struct PromptRequest {
 
 /// Names and no values of what was posted: the agent's configuration can hold keys of third parties.
 impl fmt::Debug for PromptRequest {
-    #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PromptRequest")
             .field("agent", &self.agent)

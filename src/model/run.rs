@@ -87,32 +87,27 @@ pub struct TranscriptEntry(Value);
 
 impl TranscriptEntry {
     /// What kind of step it is, in the API's words (`tool-call`). Empty if it does not say.
-    #[inline]
     pub fn kind(&self) -> &str {
         self.text("type").unwrap_or_default()
     }
 
     /// When it was, counted from the start of the run.
-    #[inline]
     pub fn at(&self) -> Option<Duration> {
         self.get("ts")?.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
     }
 
     /// The value of any field.
-    #[inline]
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.0.get(field)
     }
 
     /// All of it, as it came.
-    #[inline]
     pub fn as_value(&self) -> &Value {
         &self.0
     }
 
     /// The step in the words of this crate; [`Other`](TranscriptStep::Other) if it does not know that kind. A field
     /// that is missing is empty.
-    #[inline]
     pub fn step(&self) -> TranscriptStep<'_> {
         let text = |key| self.text(key).unwrap_or_default();
         let value = |key| self.get(key).unwrap_or(&Value::Null);
@@ -155,7 +150,6 @@ impl TranscriptEntry {
         }
     }
 
-    #[inline]
     fn text(&self, field: &str) -> Option<&str> {
         self.get(field)?.as_str()
     }

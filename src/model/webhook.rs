@@ -101,7 +101,6 @@ struct WrappedEventTypes {
 lenient!(read WrappedEventTypes);
 
 /// Reads the answer to asking for the event types, in any of its forms.
-#[inline]
 pub(crate) fn event_types(json: &str) -> Result<List<WebhookEventType>, ReadError> {
     if !json.trim_start().starts_with('{') {
         return answer::list(json, "events");

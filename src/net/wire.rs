@@ -22,7 +22,7 @@ const SLACK: Duration = Duration::from_millis(10);
 /// The shortest limit a socket takes is above zero; some systems round to milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// See the module.
+/// The stream at the bottom of a connection: a TCP socket, and the bytes that were read from it but not taken yet.
 #[derive(Debug)]
 pub(crate) struct Wire {
     /// Shared only with a [`CancelToken`](super::cancel::CancelToken), weakly.

@@ -37,15 +37,15 @@ pub fn take_frames(bytes: &[u8]) -> usize {
         }
     }
     impl Source for Peer<'_> {}
-    let mut tap = FrameScanner::new(Peer(Cursor::new(bytes)), Vec::new());
+    let mut scanner = FrameScanner::new(Peer(Cursor::new(bytes)), Vec::new());
     let mut count = 0;
     loop {
-        match tap.next_text() {
+        match scanner.next_text() {
             NextFrame::Text(_) => count += 1,
             // A frame that ends in the next chunk.
             NextFrame::Other => {
                 let mut rest = [0; 4096];
-                if tap.read(&mut rest).unwrap_or(0) == 0 {
+                if scanner.read(&mut rest).unwrap_or(0) == 0 {
                     return count;
                 }
             }

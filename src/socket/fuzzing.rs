@@ -133,7 +133,7 @@ pub fn payload(body: &str) {
     }
 }
 
-/// WebSocket frames, in pieces: the tap must see what tungstenite sees.
+/// WebSocket frames, in pieces: the scanner must see what tungstenite sees.
 pub fn frames(bytes: &[u8]) {
     struct Peer(Cursor<Vec<u8>>, usize);
     impl Read for Peer {
@@ -153,10 +153,10 @@ pub fn frames(bytes: &[u8]) {
     }
     let Some((size, bytes)) = bytes.split_first() else { return };
     let (before, after) = bytes.split_at(usize::from(*size).min(bytes.len()) / 2);
-    let tap =
+    let scanner =
         FrameScanner::new(Peer(Cursor::new(after.to_vec()), usize::from(*size).max(1)), before.to_vec());
     let config = handshake::config(None).max_frame_size(Some(4096)).max_message_size(Some(8192));
-    let mut ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config));
+    let mut ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config));
     let (mut messages, mut controls) = (0, 0);
     let error = loop {
         match ws.read() {

@@ -56,7 +56,6 @@ impl HookCall {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is something else.
-    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the call of a command")
     }
@@ -80,7 +79,6 @@ impl WebhookDelivery {
     ///
     /// # Errors
     /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
-    #[inline]
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
@@ -90,7 +88,6 @@ impl WebhookDelivery {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is no delivery.
-    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the delivery of an event")
     }
@@ -102,7 +99,6 @@ impl PromptRequest {
     ///
     /// # Errors
     /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
-    #[inline]
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
@@ -112,7 +108,6 @@ impl PromptRequest {
     ///
     /// # Errors
     /// [`Protocol`](crate::ErrorKind::Protocol) if it is no prompt.
-    #[inline]
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the prompt of an agent")
     }

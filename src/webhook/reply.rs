@@ -38,13 +38,11 @@ impl HookReply {
     }
 
     /// Whether everybody in the room sees it. Defaults to the platform's choice, `true`.
-    #[inline]
     pub fn broadcast(self, broadcast: bool) -> Self {
         self.set("broadcast", &broadcast)
     }
 
     /// Whether only the one who used the command sees it. Defaults to the platform's choice, `false`.
-    #[inline]
     pub fn ephemeral(self, ephemeral: bool) -> Self {
         self.set("ephemeral", &ephemeral)
     }
@@ -60,7 +58,6 @@ impl HookReply {
     }
 
     /// The body to answer with.
-    #[inline]
     pub fn to_json(&self) -> String {
         self.body.to_json()
     }
@@ -111,7 +108,6 @@ impl PromptReply {
     }
 
     /// Signs it as the agent. The status to answer with is 200.
-    #[inline]
     pub fn sign(&self, token: &AgentToken) -> SignedReply {
         let body = self.0.to_json();
         SignedReply { signature: token.sign(body.as_bytes()), body }
@@ -135,7 +131,6 @@ pub struct SignedReply {
     pub signature: String,
 }
 
-#[inline]
 fn fields(message: Outgoing) -> Extras {
     let (content, kind, metadata) = message.into_parts();
     let mut body = Extras::default();
@@ -149,7 +144,6 @@ fn fields(message: Outgoing) -> Extras {
     body
 }
 
-#[inline]
 fn failure(reason: String) -> Extras {
     let mut body = Extras::default();
     body.set("error", &reason);

@@ -17,7 +17,6 @@ const DIGEST: usize = 32;
 
 impl WebhookSecret {
     /// The signature of these bytes: HMAC-SHA256 in lowercase hex. For tests of one's own receiver.
-    #[inline]
     pub fn sign(&self, body: &[u8]) -> String {
         hex(&hmac_sha256(self.expose().as_bytes(), body))
     }
@@ -30,7 +29,6 @@ impl WebhookSecret {
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if it is not, [`Config`](crate::ErrorKind::Config) if the secret is empty:
     /// anybody could sign with that.
-    #[inline]
     pub fn verify(&self, body: &[u8], signature: &str) -> Result<()> {
         if self.expose().trim().is_empty() {
             return Err(Error::config("the secret of this webhook is empty: anybody could sign with it"));
@@ -55,14 +53,12 @@ impl WebhookSecret {
 impl AgentToken {
     /// The signature of a response webhook's answer, which the platform wants made with the agent's token: HMAC-SHA256
     /// over the exact bytes of the body, in lowercase hex. [`PromptReply::sign`](crate::webhook::PromptReply::sign) does both.
-    #[inline]
     pub fn sign(&self, body: &[u8]) -> String {
         hex(&hmac_sha256(self.expose().as_bytes(), body))
     }
 }
 
 /// hmac-sha256's own would do, but leaves the key in memory.
-#[inline]
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; DIGEST] {
     let mut block = Zeroizing::new([0; BLOCK]);
     if key.len() > BLOCK {
@@ -81,19 +77,16 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; DIGEST] {
     keyed(0x5c, &keyed(0x36, message))
 }
 
-#[inline]
 fn fill(block: &mut [u8; BLOCK], key: &[u8]) {
     for (slot, byte) in block.iter_mut().zip(key) {
         *slot = *byte;
     }
 }
 
-#[inline]
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[inline]
 fn unhex(text: &str) -> Option<[u8; DIGEST]> {
     let text = text.trim();
     let text = match text.split_once('=') {

@@ -23,7 +23,7 @@ use crate::model::{AgencyId, Message, MessageEdited, UserId};
 use crate::rest::Client;
 use crate::socket::{Item, LogQueue, Session, note};
 
-/// How long a history may take before what came live is released without it. Counted anew while it arrives.
+/// How long a history may take before what came live is released without it. The time starts again with every page.
 pub(super) const BUDGET: Duration = Duration::from_secs(10);
 /// How many histories are read at once.
 const MOST_AT_ONCE: usize = 8;
@@ -43,7 +43,7 @@ pub(crate) struct Source<'a> {
     pub(crate) client: &'a Client,
 }
 
-/// See the module's page. Dropping it stops the helpers.
+/// Hands out the events of a session in order, with what was missed in between. Dropping it stops the helpers.
 #[derive(Debug)]
 pub(crate) struct Delivery(Arc<Shared>);
 

@@ -54,7 +54,6 @@ pub(super) fn smaller_page(
 ///
 /// # Errors
 /// What the server says.
-#[inline]
 pub(crate) fn recent(
     client: &Client,
     room: &AgencyId,

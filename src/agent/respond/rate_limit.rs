@@ -86,7 +86,7 @@ pub(crate) struct Exchanges {
     next: u64,
 }
 
-/// With more agents than this, the one that was silent longest begins anew.
+/// With more agents than this, the one that was silent longest starts again.
 const MOST_PAIRS: usize = 1024;
 /// What waits must not fill the memory: beyond this the first is answered early.
 const MOST_WAITING: usize = 256;

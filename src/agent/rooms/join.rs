@@ -117,9 +117,9 @@ impl Agent {
         if rooms.has_left(id) {
             // What was said since then is not missed by anybody.
             delivery.forget(id);
-            rooms.expect(id);
+            rooms.forget_left(id);
         }
-        // Before, because what is said between this and the join must not fall between two stools.
+        // Read before the join, so that no message between the two is missed.
         delivery.before_join(client, id, dm);
     }
 

@@ -75,7 +75,7 @@ impl Rooms {
 
     /// Joined, or joined again: keeps its place in the order, and what is known of it.
     pub(crate) fn add(&self, id: &AgencyId, about: RoomInfo) {
-        self.expect(id);
+        self.forget_left(id);
         let mut state = self.lock();
         let known = state.place(id);
         match known.and_then(|at| state.joined.get_mut(at)) {
@@ -95,8 +95,8 @@ impl Rooms {
         }
     }
 
-    /// RoomInfo to be joined: what the server sends from there is wanted again.
-    pub(crate) fn expect(&self, id: &AgencyId) {
+    /// The agent is about to join the room again: events from there are handed out again.
+    pub(crate) fn forget_left(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
             let mut state = self.lock();
             state.left.retain(|left| left != id);

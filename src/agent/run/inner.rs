@@ -48,7 +48,7 @@ impl OpenRuns {
     }
 }
 
-/// See the module.
+/// What all handles of a run share. It tells the server about the run, and ends it when no handle does.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(super) room: Room,

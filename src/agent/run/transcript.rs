@@ -112,7 +112,7 @@ impl Serialize for Stamped<'_> {
     }
 }
 
-/// See the module. The entries are kept as JSON text, so that their size is known.
+/// What happened in a run, in order, as the server keeps it. Entries are JSON text, so their size is known.
 #[derive(Debug)]
 pub(crate) struct Transcript {
     started: Instant,

@@ -53,7 +53,7 @@ pub(crate) struct PacketDecoder {
     idle_frames: u32,
     /// The public id of this session, once the server has said it.
     sid: Option<Box<str>>,
-    pulse: Liveness,
+    liveness: Liveness,
     flood: FloodDetector,
     clock: SleepDetector,
     /// Until when a sign of life has to come, after the machine slept.
@@ -81,7 +81,7 @@ impl PacketDecoder {
             sent_before_pong: None,
             idle_frames: 0,
             sid: None,
-            pulse: Liveness::new(silence, now),
+            liveness: Liveness::new(silence, now),
             flood: FloodDetector::new(now),
             clock,
             probe: None,
@@ -246,7 +246,7 @@ impl PacketDecoder {
     /// # Errors
     /// When the other side has been silent for too long, in one way or another.
     pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, Disconnect> {
-        let mut due = self.pulse.check(now).map_err(|dead| match dead {
+        let mut due = self.liveness.check(now).map_err(|dead| match dead {
             Dead::Silent => Disconnect::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
             Dead::TooSlow => Disconnect::new(reason::TRANSPORT_ERROR, "a message took longer than a minute"),
         })?;
@@ -311,7 +311,7 @@ impl PacketDecoder {
 
         let now = Instant::now();
         let (seen, partial) = self.pipe.take_seen();
-        self.pulse.heard(seen, partial, now);
+        self.liveness.heard(seen, partial, now);
         if seen.messages > 0 || seen.controls > 0 {
             self.probe = None;
         }

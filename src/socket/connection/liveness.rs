@@ -177,62 +177,62 @@ mod tests {
     #[test]
     fn only_what_is_whole_is_a_sign_of_life() {
         let start = Instant::now();
-        let mut pulse = Liveness::new(45 * SECOND, start);
-        assert_eq!(pulse.check(start), Ok(start + 45 * SECOND));
-        pulse.heard(WHOLE, false, start + 10 * SECOND);
-        assert_eq!(pulse.check(start + 54 * SECOND), Ok(start + 55 * SECOND));
+        let mut liveness = Liveness::new(45 * SECOND, start);
+        assert_eq!(liveness.check(start), Ok(start + 45 * SECOND));
+        liveness.heard(WHOLE, false, start + 10 * SECOND);
+        assert_eq!(liveness.check(start + 54 * SECOND), Ok(start + 55 * SECOND));
         // A control frame too.
-        pulse.heard(Traffic { controls: 1, ..Traffic::default() }, false, start + 54 * SECOND);
-        assert_eq!(pulse.check(start + 98 * SECOND), Ok(start + 99 * SECOND));
-        assert_eq!(pulse.check(start + 99 * SECOND), Err(Dead::Silent));
+        liveness.heard(Traffic { controls: 1, ..Traffic::default() }, false, start + 54 * SECOND);
+        assert_eq!(liveness.check(start + 98 * SECOND), Ok(start + 99 * SECOND));
+        assert_eq!(liveness.check(start + 99 * SECOND), Err(Dead::Silent));
     }
 
     #[test]
     fn b02_a_drip_does_not_keep_a_link_alive() {
         let start = Instant::now();
-        let mut pulse = Liveness::new(45 * SECOND, start);
+        let mut liveness = Liveness::new(45 * SECOND, start);
         for second in 1..45 {
-            pulse.heard(some(50), true, start + second * SECOND);
-            assert!(pulse.check(start + second * SECOND).is_ok(), "{second}");
+            liveness.heard(some(50), true, start + second * SECOND);
+            assert!(liveness.check(start + second * SECOND).is_ok(), "{second}");
         }
-        assert_eq!(pulse.check(start + 45 * SECOND), Err(Dead::Silent));
+        assert_eq!(liveness.check(start + 45 * SECOND), Err(Dead::Silent));
     }
 
     #[test]
     fn b02_a_slow_message_gets_a_minute() {
         let start = Instant::now();
-        let mut pulse = Liveness::new(20 * SECOND, start);
+        let mut liveness = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
-            pulse.heard(some(150), true, start + second * SECOND);
-            let due = pulse.check(start + second * SECOND).unwrap();
+            liveness.heard(some(150), true, start + second * SECOND);
+            let due = liveness.check(start + second * SECOND).unwrap();
             assert!(due > start + second * SECOND && due <= start + 60 * SECOND, "{second}");
         }
-        assert_eq!(pulse.check(start + 60 * SECOND), Err(Dead::TooSlow));
+        assert_eq!(liveness.check(start + 60 * SECOND), Err(Dead::TooSlow));
         // Control frames in between do not prolong it, however often they come.
-        let mut pulse = Liveness::new(20 * SECOND, start);
+        let mut liveness = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
-            pulse.heard(Traffic { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
-            assert!(pulse.check(start + second * SECOND).is_ok(), "{second}");
+            liveness.heard(Traffic { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
+            assert!(liveness.check(start + second * SECOND).is_ok(), "{second}");
         }
-        assert_eq!(pulse.check(start + 60 * SECOND), Err(Dead::TooSlow));
+        assert_eq!(liveness.check(start + 60 * SECOND), Err(Dead::TooSlow));
     }
 
     #[test]
     fn a_transfer_that_stalls_is_noticed() {
         let start = Instant::now();
-        let mut pulse = Liveness::new(2 * SECOND, start);
-        pulse.heard(some(4000), true, start + SECOND);
-        let due = pulse.check(start + 3 * SECOND).unwrap();
+        let mut liveness = Liveness::new(2 * SECOND, start);
+        liveness.heard(some(4000), true, start + SECOND);
+        let due = liveness.check(start + 3 * SECOND).unwrap();
         assert_eq!(due, start + 11 * SECOND);
         // The window before was good, this one is empty.
-        let due = pulse.check(due).unwrap();
+        let due = liveness.check(due).unwrap();
         assert_eq!(due, start + 21 * SECOND);
-        assert_eq!(pulse.check(due), Err(Dead::Silent));
+        assert_eq!(liveness.check(due), Err(Dead::Silent));
         // When it completes, everything begins anew.
-        let mut pulse = Liveness::new(2 * SECOND, start);
-        pulse.heard(some(4000), true, start + SECOND);
-        pulse.heard(WHOLE, true, start + 30 * SECOND);
-        assert_eq!(pulse.check(start + 30 * SECOND), Ok(start + 32 * SECOND));
+        let mut liveness = Liveness::new(2 * SECOND, start);
+        liveness.heard(some(4000), true, start + SECOND);
+        liveness.heard(WHOLE, true, start + 30 * SECOND);
+        assert_eq!(liveness.check(start + 30 * SECOND), Ok(start + 32 * SECOND));
     }
 
     #[test]

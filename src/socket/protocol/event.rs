@@ -55,7 +55,6 @@ pub(crate) struct Outline {
 
 impl Outline {
     /// That of a frame of Engine.IO that holds an event as servers write it: in the main namespace, wanting no ack.
-    #[inline]
     pub(crate) fn of_plain(frame: &str) -> Option<Self> {
         let data = frame.strip_prefix("42")?;
         let (name, args) = socket_io::split_plain(data)?;
@@ -113,7 +112,6 @@ impl RawEvent {
     }
 
     /// The outline is that of the frame, and there is nothing to know besides.
-    #[inline]
     pub(crate) fn plain(frame: Utf8Bytes, outline: Outline) -> Self {
         RawEvent { frame, outline, repaired: OnceLock::new(), rare: None, generation: 0 }
     }
@@ -182,7 +180,6 @@ impl RawEvent {
     ///
     /// # Errors
     /// What the JSON decoder says.
-    #[inline]
     pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         let args = self.args();
         first_of(args).or_else(|error| self.repaired().map_or(Err(error), first_of))
@@ -219,7 +216,6 @@ impl RawEvent {
 }
 
 /// The first of the values that stand there separated by commas; `null` if there is none.
-#[inline]
 fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
     if !values.ends_with('}') {
         return first_of_several(values);

@@ -168,7 +168,6 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
 }
 
 /// The same for how every usual event is written: no spaces, a name without escapes, an argument.
-#[inline]
 pub(crate) fn split_plain(data: &str) -> Option<(&str, &str)> {
     let inside = data.strip_prefix("[\"")?.strip_suffix(']')?;
     let end = inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;

@@ -96,7 +96,7 @@ fn watch<'a>(
     mut state: MutexGuard<'a, SessionState>,
     link: &Arc<Connection>,
 ) -> MutexGuard<'a, SessionState> {
-    let queued = !state.inbox.is_empty() || !shared.outlet.is_empty();
+    let queued = !state.queue.is_empty() || !shared.ready.is_empty();
     let turns = state.turns;
     let generation = state.generation;
     let grace = if queued { GRACE_WHILE_QUEUED } else { GRACE };
@@ -129,7 +129,7 @@ fn watch<'a>(
         let before = Instant::now();
         let until = before + Duration::from_millis(1);
         state = shared.read(state, link, Some(until));
-        if !undisturbed(&state) || state.inbox.is_half_full() || Instant::now() >= until {
+        if !undisturbed(&state) || state.queue.is_half_full() || Instant::now() >= until {
             return state;
         }
     }

@@ -308,19 +308,19 @@ impl Session {
 
     /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
     pub(crate) fn take(&self) -> Option<Item> {
-        self.shared.outlet.take()
+        self.shared.ready.take()
     }
 
     /// Waits until there is something to [`take`](Session::take), but not longer than `until`.
     pub(crate) fn wait_for_items(&self, until: Option<Instant>) -> Waited {
-        if !self.shared.outlet.is_empty() {
+        if !self.shared.ready.is_empty() {
             return Waited::Items;
         }
         if self.shared.check_process().is_err() {
             return Waited::Ended;
         }
         let wish = |state: &mut SessionState| {
-            if self.shared.outlet.refill(&mut state.inbox) {
+            if self.shared.ready.refill(&mut state.queue) {
                 return Some(Waited::Items);
             }
             // What is kept outside goes before the end.

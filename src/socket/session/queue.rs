@@ -98,17 +98,17 @@ impl EventQueue {
         Some(item)
     }
 
-    /// Moves the next few items into the outlet: a small part of what the inbox may hold, so that it stays bounded.
-    fn refill(&mut self, outlet: &mut VecDeque<Item>) {
+    /// Moves the next few items into the ready: a small part of what the queue may hold, so that it stays bounded.
+    fn refill(&mut self, ready: &mut VecDeque<Item>) {
         let Some(first) = self.pop() else { return };
-        outlet.push_back(first);
-        let stop = self.bytes.saturating_sub(self.max_bytes / OUTLET_SHARE);
-        for _ in 0..self.max_events / OUTLET_SHARE {
+        ready.push_back(first);
+        let stop = self.bytes.saturating_sub(self.max_bytes / READY_SHARE);
+        for _ in 0..self.max_events / READY_SHARE {
             if self.bytes <= stop {
                 break;
             }
             let Some(item) = self.pop() else { break };
-            outlet.push_back(item);
+            ready.push_back(item);
         }
     }
 
@@ -136,13 +136,13 @@ impl EventQueue {
     }
 }
 
-/// Items on their way from the inbox to the consumers, who take them from here without the session's lock. They come
-/// before everything in the inbox. Locked after the state, or alone.
+/// Items on their way from the queue to the consumers, who take them from here without the session's lock. They come
+/// before everything in the queue. Locked after the state, or alone.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyItems(Mutex<VecDeque<Item>>);
 
-/// The part of the inbox that fits.
-const OUTLET_SHARE: usize = 64;
+/// The part of the queue that fits.
+const READY_SHARE: usize = 64;
 
 impl ReadyItems {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
@@ -153,11 +153,11 @@ impl ReadyItems {
         self.lock().is_empty()
     }
 
-    /// Sees to it that there is something to take, if the inbox has anything. False if there is nothing.
-    pub(crate) fn refill(&self, inbox: &mut EventQueue) -> bool {
+    /// Sees to it that there is something to take, if the queue has anything. False if there is nothing.
+    pub(crate) fn refill(&self, queue: &mut EventQueue) -> bool {
         let mut items = self.lock();
         if items.is_empty() {
-            inbox.refill(&mut items);
+            queue.refill(&mut items);
         }
         !items.is_empty()
     }
@@ -178,8 +178,8 @@ mod tests {
         Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
     }
 
-    fn drain(inbox: &mut EventQueue) -> Vec<String> {
-        std::iter::from_fn(|| inbox.pop())
+    fn drain(queue: &mut EventQueue) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop())
             .map(|item| match item {
                 Item::Event(event) => event.args().to_owned(),
                 Item::Lagged { missed } => format!("lagged {missed}"),
@@ -190,40 +190,40 @@ mod tests {
 
     #[test]
     fn drops_the_oldest_and_marks_the_gap_once() {
-        let mut inbox = EventQueue::new(3, usize::MAX);
+        let mut queue = EventQueue::new(3, usize::MAX);
         for n in 0..10 {
-            inbox.push(event(n));
+            queue.push(event(n));
         }
-        assert_eq!(drain(&mut inbox), ["lagged 7", "7", "8", "9"]);
-        assert_eq!((inbox.events, inbox.bytes), (0, 0));
+        assert_eq!(drain(&mut queue), ["lagged 7", "7", "8", "9"]);
+        assert_eq!((queue.events, queue.bytes), (0, 0));
     }
 
     #[test]
     fn keeps_what_tells_about_the_connection() {
-        let mut inbox = EventQueue::new(2, usize::MAX);
-        inbox.push(event(0));
-        inbox.push(Item::Connected { attempt: 0, recovered: false, again: false });
+        let mut queue = EventQueue::new(2, usize::MAX);
+        queue.push(event(0));
+        queue.push(Item::Connected { attempt: 0, recovered: false, again: false });
         for n in 1..5 {
-            inbox.push(event(n));
+            queue.push(event(n));
         }
-        assert_eq!(drain(&mut inbox), ["lagged 1", "Connected", "lagged 2", "3", "4"]);
+        assert_eq!(drain(&mut queue), ["lagged 1", "Connected", "lagged 2", "3", "4"]);
     }
 
     #[test]
     fn counts_bytes_but_keeps_one_large_event() {
-        let mut inbox = EventQueue::new(100, 10);
-        inbox.push(event(0));
-        assert_eq!(inbox.events, 1);
-        inbox.push(event(1));
-        assert_eq!(drain(&mut inbox), ["lagged 1", "1"]);
+        let mut queue = EventQueue::new(100, 10);
+        queue.push(event(0));
+        assert_eq!(queue.events, 1);
+        queue.push(event(1));
+        assert_eq!(drain(&mut queue), ["lagged 1", "1"]);
     }
 
     #[test]
     fn a_flapping_link_does_not_fill_the_memory() {
-        let mut inbox = EventQueue::new(2, usize::MAX);
+        let mut queue = EventQueue::new(2, usize::MAX);
         for attempt in 0..5000 {
-            inbox.push(Item::Connected { attempt, recovered: false, again: true });
+            queue.push(Item::Connected { attempt, recovered: false, again: true });
         }
-        assert!(inbox.items.len() <= MAX_LIFECYCLE);
+        assert!(queue.items.len() <= MAX_LIFECYCLE);
     }
 }

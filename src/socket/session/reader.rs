@@ -33,7 +33,7 @@ const SLICE: Duration = Duration::from_millis(10);
 /// What the threads of a session share.
 pub(crate) struct SessionCore {
     pub(crate) state: Mutex<SessionState>,
-    pub(crate) outlet: ReadyItems,
+    pub(crate) ready: ReadyItems,
     /// See [`standing`](crate::socket::session::scheduled).
     pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
@@ -70,7 +70,7 @@ impl SessionCore {
         SessionCore {
             state: Mutex::new(state),
             log,
-            outlet: ReadyItems::default(),
+            ready: ReadyItems::default(),
             orders: Mutex::new(()),
             consumers: Condvar::new(),
             others: Condvar::new(),
@@ -134,7 +134,6 @@ impl SessionCore {
     }
 
     /// Not part of the above, which exists once for each wish.
-    #[inline(never)]
     fn read_or_sleep<'a>(
         &'a self,
         state: MutexGuard<'a, SessionState>,

@@ -67,7 +67,7 @@ impl<'a> ConnectionHandle<'a> {
     /// Tells the consumer something.
     pub(crate) fn push(&self, item: Item) {
         let mut state = self.shared.lock();
-        state.inbox.push(item);
+        state.queue.push(item);
         self.shared.tell(&mut state, Changes { events: 1, ..Changes::default() });
     }
 }
@@ -127,7 +127,7 @@ impl SessionCore {
             state.up_since = Instant::now();
             let attempt = state.tries;
             let again = state.generation > 1;
-            state.inbox.push(Item::Connected { attempt, recovered, again });
+            state.queue.push(Item::Connected { attempt, recovered, again });
             state.pid = reply.pid;
             if !recovered {
                 state.offset = None;
@@ -166,7 +166,7 @@ impl SessionCore {
                 }
                 state.standing.all_due();
                 if generation > 1 {
-                    state.inbox.push(Item::Restored);
+                    state.queue.push(Item::Restored);
                     self.tell(&mut state, Changes { events: 1, ..Changes::default() });
                 }
                 self.others.notify_all();

@@ -57,7 +57,7 @@ pub(crate) struct SessionState {
     pub(crate) nudged: bool,
     /// How many helpers are at work that will nudge.
     pub(crate) helpers: usize,
-    pub(crate) inbox: EventQueue,
+    pub(crate) queue: EventQueue,
     /// The acks that somebody waits for, and those of them that have come.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
     pub(crate) watches: Vec<Subscriber>,
@@ -108,7 +108,7 @@ pub(crate) struct Changes {
 }
 
 impl SessionState {
-    pub(crate) fn new(inbox: EventQueue, policy: Policy, log: LogQueue) -> Self {
+    pub(crate) fn new(queue: EventQueue, policy: Policy, log: LogQueue) -> Self {
         let now = Instant::now();
         SessionState {
             phase: Phase::Down,
@@ -124,7 +124,7 @@ impl SessionState {
             heard: 0,
             nudged: false,
             helpers: 0,
-            inbox,
+            queue,
             acks: HashMap::new(),
             watches: Vec::new(),
             next_id: 0,
@@ -209,7 +209,7 @@ impl SessionState {
                     for watch in &mut self.watches {
                         filed.answers |= watch.offer(&event, &mut search);
                     }
-                    self.inbox.push(Item::Event(event));
+                    self.queue.push(Item::Event(event));
                     filed.events += 1;
                 }
                 Inbound::Ack(id, args) => match self.acks.get_mut(&id) {
@@ -257,7 +257,7 @@ impl SessionState {
         let stays_away = by_server && self.policy.disconnected == SentAway::Stop;
         if stays_away || !self.policy.reconnect.allows(self.attempt) {
             let text =
-                format!("the connection was lost ({}: {}) and is not dialled again", end.reason, end.detail);
+                format!("the connection was lost ({}: {}) and the crate does not reconnect", end.reason, end.detail);
             self.fail(Error::new(ErrorKind::Connect, text));
             return true;
         }
@@ -268,7 +268,7 @@ impl SessionState {
             Warn,
             "lost the connection ({reason}: {detail}), connecting again in {retry_in:.1?}{doubt}"
         );
-        self.inbox.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
+        self.queue.push(Item::Disconnected { reason: end.reason, detail: end.detail, retry_in });
         true
     }
 
@@ -282,7 +282,7 @@ impl SessionState {
         }
         let retry_in = self.schedule(cause, error.retry_after());
         note!(self.log, Warn, "cannot connect ({error}), trying again in {retry_in:.1?}");
-        self.inbox.push(Item::ConnectFailed { error, attempt, retry_in });
+        self.queue.push(Item::ConnectFailed { error, attempt, retry_in });
     }
 
     fn schedule(&mut self, cause: Cause, retry_after: Option<Duration>) -> Duration {

@@ -97,8 +97,8 @@ fn bears_what_is_no_text() {
     let spaces = format!("a{}b", " ".repeat(5000));
     assert_eq!(parts(&spaces, 300), ["a", "b"]);
     // Looked at from each of its lines this would take for ever.
-    let desert = format!("a{}b", " \n".repeat(2_000_000));
-    assert_eq!(parts(&desert, 100_000), ["a", "b"]);
+    let spaces = format!("a{}b", " \n".repeat(2_000_000));
+    assert_eq!(parts(&spaces, 100_000), ["a", "b"]);
     let blank = format!("```\na{}b\n```", "\n".repeat(5000));
     assert!(parts(&blank, 300).len() < 40);
 }

@@ -522,8 +522,8 @@ mod tests {
     #[test]
     fn a_message_that_is_kept_keeps_no_chunk() {
         let one = [b"\x81\x64".as_slice(), &[b'x'; 100]].concat();
-        let mut tap = FrameScanner::new(Peer(one, 200, false), Vec::new());
-        let NextFrame::Text(text) = tap.next_text() else { panic!("a message is there") };
+        let mut scanner = FrameScanner::new(Peer(one, 200, false), Vec::new());
+        let NextFrame::Text(text) = scanner.next_text() else { panic!("a message is there") };
         assert!(AsRef::<Bytes>::as_ref(&text).is_unique());
     }
 }

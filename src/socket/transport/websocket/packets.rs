@@ -134,7 +134,7 @@ impl WebSocketPackets {
         }
     }
 
-    /// After a large message the WebSocket is begun anew with small buffers: the message owns the large one. Between two
+    /// After a large message the WebSocket is made again with small buffers: the message owns the large one. Between two
     /// messages a WebSocket has no other state, and it is read no further than it was asked to. Whether the message was
     /// large.
     fn release_buffer(&mut self, size: usize) -> bool {
@@ -143,9 +143,9 @@ impl WebSocketPackets {
         }
         let is_idle = self.ws.can_write() && !self.ws.get_ref().frames.is_partial();
         if is_idle && self.ws.flush().is_ok() {
-            let tap = self.ws.get_mut().take();
+            let scanner = self.ws.get_mut().take();
             let config = *self.ws.get_config();
-            self.ws = WebSocket::from_raw_socket(tap, Role::Client, Some(config));
+            self.ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config));
         }
         true
     }
