@@ -163,7 +163,7 @@ impl Command<'_> {
                         reply.complete(edit);
                     }
                 }
-                // The edit may have come while the link was down. Then the history has it, if the room can see it.
+                // The edit may have come while the connection was down. Then the history has it, if the room can see it.
                 Err(error) if !error.is_closed() => {
                     let Ok(line) = session.connection(deadline) else { return };
                     watching.bind(Some(line.generation));

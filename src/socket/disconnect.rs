@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::net::Secrets;
 
-/// Why a link ended. `reason` is the official client's word, so that logs can be compared.
+/// Why a connection ended. `reason` is the official client's word, so that logs can be compared.
 #[derive(Debug, Clone)]
 pub(crate) struct Disconnect {
     pub(crate) reason: &'static str,
@@ -41,12 +41,12 @@ pub(crate) mod reason {
 /// How a send ended that did not reach the socket whole.
 #[derive(Debug)]
 pub(crate) enum SendFailure {
-    /// The link was over before a byte was written.
+    /// The connection was over before a byte was written.
     NotSent(Disconnect),
     /// It broke during the write.
     MaybeSent(Disconnect),
-    /// Nothing was written, because that would have meant to wait; the link lives.
+    /// Nothing was written, because that would have meant to wait; the connection lives.
     Busy(Disconnect),
-    /// The packet itself is at fault; the link lives.
+    /// The packet itself is at fault; the connection lives.
     Refused(Error),
 }

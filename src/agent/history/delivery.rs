@@ -606,7 +606,7 @@ impl State {
         let Some(gap) = &mut room.gap else { return };
         gap.filling = false;
         if !gap.ended {
-            // The link was lost again: what is missing now is read once it is back.
+            // The connection was lost again: what is missing now is read once it is back.
             return;
         }
         if gap.again && gap.rounds < MOST_ROUNDS && error.is_none() {

@@ -69,7 +69,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Repeats what fails only for now: a network that has just come back is not at its best. Gives up early when the
-/// session's link is lost as well, because then there will be another occasion.
+/// session's connection is lost as well, because then there will be another occasion.
 ///
 /// # Errors
 /// The last one.

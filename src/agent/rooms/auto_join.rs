@@ -19,7 +19,7 @@ use crate::socket::note;
 /// Looking more often than this is no use to anybody.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// When a look failed, or the link is down.
+/// When a look failed, or the connection is down.
 const AGAIN: Duration = Duration::from_secs(15);
 /// So many invitations may wait to be accepted. What is beyond is found on the list of agencies.
 const MOST_INVITATIONS: usize = 64;
@@ -300,7 +300,7 @@ impl Agent {
             Err(error) if error.is_closed() => None,
             Err(error) => {
                 if error.kind() != ErrorKind::Rejected {
-                    // The link's fault: it is found on the list again.
+                    // The connection's fault: it is found on the list again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
                         invites.known.retain(|known| known != id);
                         invites.due.get_or_insert(deadline::after(AGAIN));

@@ -135,12 +135,12 @@ impl Agent {
                     let about = RoomInfo { members: joined.members.into_vec().into(), ..about.clone() };
                     let members = Arc::clone(&about.members);
                     rooms.add(id, about);
-                    // From here on a new link brings the agent into the room. One that came just before did not.
+                    // From here on a new connection brings the agent into the room. One that came just before did not.
                     if line.is_current() {
                         return Ok(members);
                     }
                 }
-                // The link broke meanwhile. To join twice does no harm.
+                // The connection broke meanwhile. To join twice does no harm.
                 Err(error) if is_of_the_link(&error) && Instant::now() < deadline => {}
                 Err(error) => return Err(error),
             }
@@ -170,7 +170,7 @@ impl Agent {
                 }
             }
             if !line.is_current() {
-                // The new link may have come before the rooms were on its list.
+                // The new connection may have come before the rooms were on its list.
                 confirmed.clear();
             }
         }
@@ -239,7 +239,7 @@ fn no_name() -> Error {
     Error::invalid("name the room to join by its slug or id")
 }
 
-/// Whether another link may do better.
+/// Whether another connection may do better.
 fn is_of_the_link(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent)
 }

@@ -47,7 +47,7 @@ pub(crate) struct Rooms {
 struct State {
     /// In the order they were joined.
     joined: Vec<Joined>,
-    /// Left lately. The server may go on sending their events over the link that was up then.
+    /// Left lately. The server may go on sending their events over the connection that was up then.
     left: Vec<AgencyId>,
 }
 

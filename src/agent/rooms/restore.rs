@@ -18,10 +18,10 @@ use crate::socket::{ConnectionHandle, Host, Item};
 /// An `error` event does not say what it is about. If the join was good after all, its confirmation is not far behind.
 const COMPLAINT_GRACE: Duration = Duration::from_millis(250);
 
-/// Joins a room on this link and waits for the server's word.
+/// Joins a room on this connection and waits for the server's word.
 ///
 /// # Errors
-/// `Rejected` with the server's words, `Timeout`, or what happened to the link.
+/// `Rejected` with the server's words, `Timeout`, or what happened to the connection.
 pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
@@ -58,11 +58,11 @@ pub(crate) struct RoomsHost {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thoughts: Arc<Thoughts>,
     pub(crate) join_timeout: Duration,
-    /// The rooms to whose join the server has said nothing at all, as often as that was so, one link after the other.
+    /// The rooms to whose join the server has said nothing at all, as often as that was so, one connection after the other.
     pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
-/// A server that is slow gets another chance, on another link. One that never says a word about one room must not
+/// A server that is slow gets another chance, on another connection. One that never says a word about one room must not
 /// keep the agent out of all the others.
 const CHANCES: usize = 3;
 
@@ -129,7 +129,7 @@ impl Host for RoomsHost {
 /// Joins them all at once. Returns what the server confirmed, and the rooms that it did not.
 ///
 /// # Errors
-/// What happened to the link.
+/// What happened to the connection.
 pub(crate) fn join_together(
     line: &ConnectionHandle<'_>,
     rooms: &[AgencyId],

@@ -180,7 +180,7 @@ impl Core {
         }
     }
 
-    /// Returns the generation of the link it went out on.
+    /// Returns the generation of the connection it went out on.
     ///
     /// What broke off midway is sent again: all events of a run carry ids or the state as a whole, so twice is once.
     pub(super) fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {

@@ -67,8 +67,8 @@ impl Post<'_> {
     /// Sends it and waits until it is seen in the room.
     ///
     /// # Errors
-    /// `NotSent`: certainly not in the room. `Rejected`: the server's words. `Timeout`: the link lives, but nothing was
-    /// seen in time. `MaybeSent`: the link broke, and it is not known whether the message has arrived or will.
+    /// `NotSent`: certainly not in the room. `Rejected`: the server's words. `Timeout`: the connection lives, but nothing was
+    /// seen in time. `MaybeSent`: the connection broke, and it is not known whether the message has arrived or will.
     pub(crate) fn run(mut self) -> Result<Message, Failed> {
         let payload = self.message.payload(self.room)?;
         let until = deadline::after(self.send_timeout);
@@ -77,7 +77,7 @@ impl Post<'_> {
             let watching = up.subscribe_to(self.needle(), self.echo_filter());
             match up.emit("send-message", &payload) {
                 Ok(()) => break (up, watching),
-                // The link was over before: the next one may take it.
+                // The connection was over before: the next one may take it.
                 Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
                 Err(error) if error.kind() == ErrorKind::MaybeSent => {
                     drop(watching);
@@ -172,9 +172,9 @@ impl Post<'_> {
         }
     }
 
-    /// The link broke after the message may have left. Once there is a new one, the room shows whether it is there.
+    /// The connection broke after the message may have left. Once there is a new one, the room shows whether it is there.
     fn settle(&mut self, generation: u64) -> Result<Message, Failed> {
-        // A link that is being closed is still there.
+        // A connection that is being closed is still there.
         let over_at = self.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
         let patience = over_at.min(deadline::after(self.echo_timeout));
         match self.look_until_over(over_at, patience) {
@@ -221,7 +221,7 @@ impl Post<'_> {
         }
     }
 
-    /// Waits for the room to show the message, over whatever link.
+    /// Waits for the room to show the message, over whatever connection.
     ///
     /// # Errors
     /// `Closed`.
@@ -245,7 +245,7 @@ impl Post<'_> {
         }
     }
 
-    /// Looks for the message in the room's history, over a link that is there by `back_by`.
+    /// Looks for the message in the room's history, over a connection that is there by `back_by`.
     ///
     /// # Errors
     /// `MaybeSent` if the history cannot be read; `Closed`.
@@ -263,7 +263,7 @@ impl Post<'_> {
             None => false,
         };
         let history = loop {
-            // Without a link there is most likely no history to be had either.
+            // Without a connection there is most likely no history to be had either.
             self.session.connection(back_by).map_err(cannot_be_told)?;
             let fetched = backfill::patiently(self.session, || {
                 backfill::walk_back(self.client, self.room, &mut self.dm, |message| {

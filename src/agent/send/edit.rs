@@ -56,7 +56,7 @@ impl Agent {
         }
     }
 
-    /// Waits for the room to show the edit. `None` if the link broke first.
+    /// Waits for the room to show the edit. `None` if the connection broke first.
     fn echo(
         &self,
         message: &MessageId,

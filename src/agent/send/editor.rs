@@ -41,7 +41,7 @@ pub struct Editor {
     shown: String,
     /// The text that has to be sent still.
     pending: Option<String>,
-    /// The link that the last edit went out on: if that broke, it may not have arrived.
+    /// The connection that the last edit went out on: if that broke, it may not have arrived.
     sent_on: Option<u64>,
     changed: Instant,
 }
@@ -108,7 +108,7 @@ impl Editor {
         self.room.post_edit(&self.message.id, text)
     }
 
-    /// Sends what waits, or the last text again if the link that it went out on is gone.
+    /// Sends what waits, or the last text again if the connection that it went out on is gone.
     fn send(&mut self, until: Instant) -> Result<()> {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());

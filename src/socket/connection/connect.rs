@@ -1,4 +1,4 @@
-//! From a host name to a link whose CONNECT has been answered.
+//! From a host name to a connection whose CONNECT has been answered.
 
 use std::time::{Duration, Instant};
 
@@ -35,10 +35,10 @@ struct Early {
     bytes: usize,
 }
 
-/// A link that may be used.
+/// A connection that may be used.
 #[derive(Debug)]
 pub(crate) struct Connected {
-    pub(crate) link: Connection,
+    pub(crate) connection: Connection,
     /// What came before the CONNECT reply and along with it.
     pub(crate) early: Vec<Inbound>,
     /// The ids of the session. With a `pid` it can be taken up again after a loss.
@@ -99,26 +99,26 @@ pub(crate) fn connect(
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
     let hello = socket_io::encode_connect(auth, recovery)?;
-    let link = open(target, memory, cancel)?;
+    let connection = open(target, memory, cancel)?;
 
-    link.send(hello.into()).map_err(|failure| match failure {
+    connection.send(hello.into()).map_err(|failure| match failure {
         SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
             broke(end, &target.secrets)
         }
         SendFailure::Refused(error) => error,
     })?;
     let (reply, early) = await_reply(
-        &link,
+        &connection,
         deadline::after(target.dial_timeout),
         if recovery.is_some() { EARLY_REPLAY } else { EARLY },
         &target.secrets,
     )?;
-    link.confirm(u64::MAX);
+    connection.confirm(u64::MAX);
     let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
-    Ok(Connected { link, early, reply, recovered })
+    Ok(Connected { connection, early, reply, recovered })
 }
 
-/// A link, by whichever transport can be had.
+/// A connection, by whichever transport can be had.
 fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
     let deadline = deadline::after(target.dial_timeout);
     match target.transport {
@@ -135,9 +135,9 @@ fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Resu
         Transport::Auto => {
             let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
             let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
-                Ok(link) => {
+                Ok(connection) => {
                     memory.forget();
-                    return Ok(link);
+                    return Ok(connection);
                 }
                 Err(failure) => failure,
             };
@@ -146,9 +146,9 @@ fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Resu
             }
             crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
             match open_polling(target, deadline, cancel) {
-                Ok(link) => {
+                Ok(connection) => {
                     memory.polling_works();
-                    Ok(link)
+                    Ok(connection)
                 }
                 // The server's own word, which an upgrade does not always get.
                 Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
@@ -207,13 +207,13 @@ fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {
 
 /// Reads until CONNECT is answered. Pings are answered all the while.
 fn await_reply(
-    link: &Connection,
+    connection: &Connection,
     deadline: Instant,
     limit: Early,
     secrets: &Secrets,
 ) -> Result<(ConnectReply, Vec<Inbound>), ConnectFailure> {
     let mut early = Vec::new();
-    let mut end = link.drain(&mut early).err();
+    let mut end = connection.drain(&mut early).err();
     let (mut counted, mut bytes) = (0, 0);
     loop {
         for inbound in early.iter().skip(counted) {
@@ -230,7 +230,7 @@ fn await_reply(
                 Inbound::Connected(reply) => {
                     let reply = reply.clone();
                     check_reply(&reply)?;
-                    // What ended the link right behind it comes up again in its first turn.
+                    // What ended the connection right behind it comes up again in its first turn.
                     early.retain(|inbound| matches!(inbound, Inbound::Event(_)));
                     return Ok((reply, early));
                 }
@@ -244,7 +244,7 @@ fn await_reply(
             return Err(Error::protocol("the server sends events but does not answer CONNECT").into());
         }
         remaining(deadline, "the server did not answer the Socket.IO CONNECT in time")?;
-        end = link.turn(Some(deadline), &mut early).err();
+        end = connection.turn(Some(deadline), &mut early).err();
     }
 }
 
@@ -314,7 +314,7 @@ mod tests {
             &CancelToken::default(),
         );
         if let Ok(connected) = &connected {
-            connected.link.cut();
+            connected.connection.cut();
         }
         (connected, server.join().unwrap())
     }

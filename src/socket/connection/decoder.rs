@@ -1,4 +1,4 @@
-//! Transport and decoder of one link: everything that happens under the link's lock.
+//! Transport and decoder of one connection: everything that happens under the connection's lock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ pub(crate) enum Inbound {
     Refused(String),
 }
 
-/// How long the other side of a link that slept may take to show that it is alive.
+/// How long the other side of a connection that slept may take to show that it is alive.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
 
 /// How many packets are taken apart before those who wait for them get their turn: one body of long-polling may hold
@@ -41,7 +41,7 @@ const MOST_PACKETS: usize = 1024;
 pub(crate) struct PacketDecoder {
     pipe: PacketStream,
     partial: Option<BinaryPacket>,
-    /// Attachments that do not come end the link.
+    /// Attachments that do not come end the connection.
     partial_since: Instant,
     /// There was more than one turn takes.
     more: bool,
@@ -135,12 +135,12 @@ impl PacketDecoder {
         self.probe.is_some() || self.end.is_some()
     }
 
-    /// What ended the link, for whoever reads.
+    /// What ended the connection, for whoever reads.
     pub(crate) fn end(&self) -> Option<Disconnect> {
         self.end.clone()
     }
 
-    /// The link is over. The first reason is the one that counts.
+    /// The connection is over. The first reason is the one that counts.
     pub(crate) fn set_end(&mut self, end: Disconnect) -> Disconnect {
         self.probe = None;
         self.end.get_or_insert(end).clone()
@@ -217,7 +217,7 @@ impl PacketDecoder {
     }
 
     /// If the machine was suspended, asks the other side whether it is still there. Until it says something, nothing
-    /// is sent: on a dead link it would be lost. With polling nothing can be: what is sent is answered.
+    /// is sent: on a dead connection it would be lost. With polling nothing can be: what is sent is answered.
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
         if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
             self.probe = Some(deadline::after(PROBE));

@@ -12,7 +12,7 @@ pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);
 const PROGRESS: usize = 1024;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Why the link is dead.
+/// Why the connection is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dead {
     /// Nothing complete came for too long.
@@ -22,7 +22,7 @@ pub(crate) enum Dead {
 }
 
 /// Signs of life are complete messages and control frames. Bytes of a message that is still on its way count only
-/// while they come at a rate, and not for ever: a drip of bytes must not keep a dead link alive.
+/// while they come at a rate, and not for ever: a drip of bytes must not keep a dead connection alive.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     silence: Duration,

@@ -146,7 +146,7 @@ impl Connection {
         self.answer_ping(channel)
     }
 
-    /// Blocks until bytes come, `until` passes or the link is over, and decodes what came.
+    /// Blocks until bytes come, `until` passes or the connection is over, and decodes what came.
     /// Only the holder of the reader role may call it. Once it has failed, it fails for the same reason ever after.
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
@@ -167,7 +167,7 @@ impl Connection {
         let read = reader.read(until);
         let mut channel = self.channel();
         let is_waited_for = channel.is_waited_for();
-        // Somebody else may have given the link up, which is what ended the read.
+        // Somebody else may have given the connection up, which is what ended the read.
         let outcome = match channel.end() {
             Some(end) => Err(end),
             None => reader.take(read, &mut channel, into),
@@ -301,10 +301,10 @@ impl Connection {
 
     /// The rest of a message goes out on a thread of its own, which lives until then.
     fn flush_soon(self: &Arc<Self>) {
-        let link = Arc::clone(self);
+        let connection = Arc::clone(self);
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            if link.channel().flush().is_err() {
-                link.cut();
+            if connection.channel().flush().is_err() {
+                connection.cut();
             }
         });
         if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
@@ -383,7 +383,7 @@ impl Connection {
         Ok(())
     }
 
-    /// As if the link had just ended, and nobody had looked yet.
+    /// As if the connection had just ended, and nobody had looked yet.
     #[cfg(test)]
     pub(crate) fn end_unnoticed(&self) {
         self.channel().set_end(Disconnect::new(reason::TRANSPORT_CLOSE, "as the test wishes"));

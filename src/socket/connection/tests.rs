@@ -1,4 +1,4 @@
-//! One link against a peer that the test plays, beneath the session.
+//! One connection against a peer that the test plays, beneath the session.
 
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ fn handshake() -> Handshake {
     Handshake::parse(r#"{"sid":"x","pingInterval":25000,"pingTimeout":20000,"maxPayload":2000}"#).unwrap()
 }
 
-/// A link, its peer, and how many milliseconds the machine is taken to have slept.
+/// A connection, its peer, and how many milliseconds the machine is taken to have slept.
 fn pair() -> (Connection, Peer, Arc<AtomicU64>) {
     pair_with(handshake())
 }
@@ -31,16 +31,16 @@ fn pair_with(handshake: Handshake) -> (Connection, Peer, Arc<AtomicU64>) {
     let scanner = FrameScanner::new(Stream::Plain(Wire::new(ours)), Vec::new());
     let ws = WebSocket::from_raw_socket(scanner, Role::Client, Some(config(None)));
     let skew = Arc::new(AtomicU64::new(0));
-    let link = Connection::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();
-    (link, WebSocket::from_raw_socket(theirs, Role::Server, None), skew)
+    let connection = Connection::with_skew(ws, handshake, Arc::clone(&skew)).unwrap();
+    (connection, WebSocket::from_raw_socket(theirs, Role::Server, None), skew)
 }
 
-/// Reads until the link is over or `limit` has passed.
-fn read(link: &Connection, limit: Duration) -> (Vec<Inbound>, Option<Disconnect>) {
+/// Reads until the connection is over or `limit` has passed.
+fn read(connection: &Connection, limit: Duration) -> (Vec<Inbound>, Option<Disconnect>) {
     let until = Instant::now() + limit;
     let mut batch = Vec::new();
     while Instant::now() < until {
-        if let Err(end) = link.turn(Some(until), &mut batch) {
+        if let Err(end) = connection.turn(Some(until), &mut batch) {
             return (batch, Some(end));
         }
     }
@@ -49,11 +49,11 @@ fn read(link: &Connection, limit: Duration) -> (Vec<Inbound>, Option<Disconnect>
 
 #[test]
 fn t211_after_a_sleep_a_sign_of_life_is_waited_for_before_anything_is_sent() {
-    let (link, mut peer, skew) = pair();
+    let (connection, mut peer, skew) = pair();
     skew.fetch_add(60_000, Ordering::Relaxed);
     thread::scope(|scope| {
-        let sender = scope.spawn(|| link.send("4after the sleep".into()));
-        let reader = scope.spawn(|| read(&link, Duration::from_millis(800)));
+        let sender = scope.spawn(|| connection.send("4after the sleep".into()));
+        let reader = scope.spawn(|| read(&connection, Duration::from_millis(800)));
         assert!(matches!(peer.read().unwrap(), Message::Ping(_)), "the probe comes first");
         peer.get_ref().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         assert!(peer.get_ref().peek(&mut [0]).is_err(), "and nothing behind it until it is answered");
@@ -66,19 +66,19 @@ fn t211_after_a_sleep_a_sign_of_life_is_waited_for_before_anything_is_sent() {
     });
     // A short nap is nothing.
     skew.fetch_add(9_000, Ordering::Relaxed);
-    link.send("4soon".into()).unwrap();
+    connection.send("4soon".into()).unwrap();
     assert_eq!(peer.read().unwrap(), Message::text("4soon"));
 }
 
 #[test]
 fn t86_t211_a_link_that_died_in_the_sleep_takes_nothing_with_it() {
-    let (link, peer, skew) = pair();
+    let (connection, peer, skew) = pair();
     skew.fetch_add(3_600_000, Ordering::Relaxed);
     let started = Instant::now();
     thread::scope(|scope| {
-        let reader = scope.spawn(|| read(&link, 3 * SOON));
+        let reader = scope.spawn(|| read(&connection, 3 * SOON));
         // The peer is there but says nothing.
-        let failure = link.send("4lost?".into()).unwrap_err();
+        let failure = connection.send("4lost?".into()).unwrap_err();
         assert!(matches!(&failure, SendFailure::NotSent(end) if end.reason == "ping timeout"), "{failure:?}");
         let (_, end) = reader.join().unwrap();
         assert_eq!(end.unwrap().reason, "ping timeout");
@@ -89,29 +89,29 @@ fn t86_t211_a_link_that_died_in_the_sleep_takes_nothing_with_it() {
 
 #[test]
 fn a_send_that_must_not_wait_does_not_wait_for_a_sign_of_life() {
-    let (link, mut peer, skew) = pair();
-    let link = Arc::new(link);
+    let (connection, mut peer, skew) = pair();
+    let connection = Arc::new(connection);
     skew.fetch_add(60_000, Ordering::Relaxed);
     let started = Instant::now();
-    assert!(matches!(link.try_send("4lost?".into()), Err(SendFailure::Busy(_))));
+    assert!(matches!(connection.try_send("4lost?".into()), Err(SendFailure::Busy(_))));
     assert!(started.elapsed() < Duration::from_secs(1));
     assert!(matches!(peer.read().unwrap(), Message::Ping(_)));
     peer.flush().unwrap();
-    read(&link, Duration::from_millis(300));
-    link.try_send("4awake".into()).unwrap();
+    read(&connection, Duration::from_millis(300));
+    connection.try_send("4awake".into()).unwrap();
     assert_eq!(peer.read().unwrap(), Message::text("4awake"));
 }
 
 #[test]
 fn what_is_sent_without_waiting_arrives_whole_and_in_order() {
     let patient = Handshake::parse(r#"{"sid":"x","maxPayload":1000000}"#).unwrap();
-    let (link, mut peer, _) = pair_with(patient);
-    let link = Arc::new(link);
+    let (connection, mut peer, _) = pair_with(patient);
+    let connection = Arc::new(connection);
     let text = |n: usize| format!("4{n} {}", "x".repeat(300_000));
     let (mut sent, mut busy) = (0, 0);
     while busy < 3 {
         let started = Instant::now();
-        match link.try_send(text(sent).into()) {
+        match connection.try_send(text(sent).into()) {
             Ok(_) => sent += 1,
             Err(SendFailure::Busy(_)) => busy += 1,
             Err(failure) => panic!("{failure:?}"),
@@ -120,27 +120,27 @@ fn what_is_sent_without_waiting_arrives_whole_and_in_order() {
         assert!(sent < 1000, "the peer reads nothing");
     }
     thread::scope(|scope| {
-        scope.spawn(|| link.send("4the last".into()).unwrap());
+        scope.spawn(|| connection.send("4the last".into()).unwrap());
         for n in 0..sent {
             assert!(peer.read().unwrap() == Message::text(text(n)), "{n} of {sent}");
         }
         assert_eq!(peer.read().unwrap(), Message::text("4the last"));
     });
-    assert_eq!(link.unconfirmed(), sent as u64 + 1);
+    assert_eq!(connection.unconfirmed(), sent as u64 + 1);
 }
 
 #[test]
 fn t211_whoever_only_reads_notices_the_sleep_too() {
-    let (link, mut peer, skew) = pair();
-    assert!(read(&link, Duration::from_millis(10)).1.is_none());
+    let (connection, mut peer, skew) = pair();
+    assert!(read(&connection, Duration::from_millis(10)).1.is_none());
     skew.fetch_add(60_000, Ordering::Relaxed);
     let started = Instant::now();
     // Waits on `turn`s that end without a byte, as whoever has a deadline of its own does.
-    let (_, end) = read(&link, Duration::from_millis(50));
+    let (_, end) = read(&connection, Duration::from_millis(50));
     assert!(end.is_none());
     assert!(matches!(peer.read().unwrap(), Message::Ping(_)));
     // The answer stays away.
-    let (_, end) = read(&link, 2 * SOON);
+    let (_, end) = read(&connection, 2 * SOON);
     let end = end.unwrap();
     assert_eq!(end.reason, "ping timeout");
     assert!(end.detail.contains("slept"), "{}", end.detail);
@@ -149,13 +149,13 @@ fn t211_whoever_only_reads_notices_the_sleep_too() {
 
 #[test]
 fn what_ended_a_link_is_said_again_and_again() {
-    let (link, mut peer, _) = pair();
+    let (connection, mut peer, _) = pair();
     peer.send(Message::text("41")).unwrap();
     for _ in 0..3 {
-        let (_, end) = read(&link, SOON);
+        let (_, end) = read(&connection, SOON);
         assert_eq!(end.unwrap().reason, "io server disconnect");
     }
-    let failure = link.send("4late".into()).unwrap_err();
+    let failure = connection.send("4late".into()).unwrap_err();
     assert!(matches!(failure, SendFailure::NotSent(_)));
     // The socket beneath was not left open for the server to close.
     assert!(matches!(peer.read().unwrap(), Message::Close(_)));
@@ -164,28 +164,28 @@ fn what_ended_a_link_is_said_again_and_again() {
 #[test]
 fn b39_attachments_get_a_minute() {
     let patient = Handshake::parse(r#"{"sid":"x","pingInterval":3600000}"#).unwrap();
-    let (link, mut peer, _) = pair_with(patient);
+    let (connection, mut peer, _) = pair_with(patient);
     peer.send(Message::text("452-[\"x\"]")).unwrap();
     peer.send(Message::binary(b"a".to_vec())).unwrap();
-    let (events, end) = read(&link, Duration::from_millis(300));
+    let (events, end) = read(&connection, Duration::from_millis(300));
     assert!(events.is_empty() && end.is_none());
     let now = Instant::now();
-    let in_seconds = |seconds| link.channel().check(now + Duration::from_secs(seconds));
+    let in_seconds = |seconds| connection.channel().check(now + Duration::from_secs(seconds));
     assert!(in_seconds(59).unwrap() < now + Duration::from_secs(61), "and it is looked at in time");
     assert_eq!(in_seconds(61).unwrap_err().reason, "parse error");
 }
 
 #[test]
 fn t82_a_header_and_its_attachments_stay_together() {
-    let (link, mut peer, _) = pair();
+    let (connection, mut peer, _) = pair();
     thread::scope(|scope| {
         for n in 0..8 {
-            let link = &link;
+            let connection = &connection;
             scope.spawn(move || {
                 for _ in 0..25 {
                     let attachments = [Bytes::from(vec![n; 10]), Bytes::from(vec![n; 20])];
-                    link.send_packet(format!("452-[{n}]").into(), &attachments).unwrap();
-                    link.send("4x".into()).unwrap();
+                    connection.send_packet(format!("452-[{n}]").into(), &attachments).unwrap();
+                    connection.send("4x".into()).unwrap();
                 }
             });
         }
@@ -207,14 +207,14 @@ fn t82_a_header_and_its_attachments_stay_together() {
 
 #[test]
 fn r135_each_attachment_has_to_fit() {
-    let (link, mut peer, _) = pair();
+    let (connection, mut peer, _) = pair();
     for (header, attachment) in [(2001, 1), (10, 2001)] {
         let attachments = [Bytes::from(vec![0; attachment])];
-        let failure = link.send_packet("x".repeat(header).into(), &attachments).unwrap_err();
+        let failure = connection.send_packet("x".repeat(header).into(), &attachments).unwrap_err();
         assert!(matches!(failure, SendFailure::Refused(_)), "{failure:?}");
     }
     // Nothing of it went out, and together they may be larger.
-    link.send_packet("x".repeat(2000).into(), &[Bytes::from(vec![0; 2000])]).unwrap();
+    connection.send_packet("x".repeat(2000).into(), &[Bytes::from(vec![0; 2000])]).unwrap();
     assert_eq!(peer.read().unwrap().len(), 2000);
     assert_eq!(peer.read().unwrap().len(), 2000);
 }

@@ -85,7 +85,7 @@ impl Handshake {
         })
     }
 
-    /// Silence longer than this means that the link is dead.
+    /// Silence longer than this means that the connection is dead.
     pub(crate) fn silence(&self) -> Duration {
         self.ping_interval + self.ping_timeout
     }

@@ -24,7 +24,7 @@ pub struct RawEvent {
     /// The arguments without lone surrogates, once that turned out to be needed.
     repaired: OnceLock<Box<Option<Box<str>>>>,
     rare: Option<Box<Rare>>,
-    /// Which link it came over: on another one its ack id means something else. 0 until it is filed.
+    /// Which connection it came over: on another one its ack id means something else. 0 until it is filed.
     pub(crate) generation: u64,
 }
 
@@ -152,7 +152,7 @@ impl RawEvent {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
 
-    /// The id to answer under and the link to answer on, once.
+    /// The id to answer under and the connection to answer on, once.
     ///
     /// # Errors
     /// `Invalid` when no answer is wanted, or there was one.

@@ -77,7 +77,9 @@ fn keep(shared: &SessionCore) {
                 shared.hand_over(&mut state);
                 sleep(shared, state, left)
             }
-            Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => watch(shared, state, &link),
+            Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
+                watch(shared, state, &connection)
+            }
         };
     }
 }
@@ -94,7 +96,7 @@ fn sleep<'a>(
 fn watch<'a>(
     shared: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
-    link: &Arc<Connection>,
+    connection: &Arc<Connection>,
 ) -> MutexGuard<'a, SessionState> {
     let queued = !state.queue.is_empty() || !shared.ready.is_empty();
     let turns = state.turns;
@@ -107,7 +109,7 @@ fn watch<'a>(
         !state.reading
             && state.consumers + state.others == 0
             && state.generation == generation
-            && state.link().is_some()
+            && state.connection().is_some()
     };
     if Instant::now() < until || state.turns != turns || !undisturbed(&state) {
         return state;
@@ -115,11 +117,11 @@ fn watch<'a>(
     if !queued {
         let due = state.standing.next_due();
         let until = match due {
-            None if link.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
+            None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
             due => due,
         };
         state.background_blocked = until.is_none() || due.is_some();
-        state = shared.read(state, link, until);
+        state = shared.read(state, connection, until);
         state.background_blocked = false;
         return state;
     }
@@ -128,7 +130,7 @@ fn watch<'a>(
     loop {
         let before = Instant::now();
         let until = before + Duration::from_millis(1);
-        state = shared.read(state, link, Some(until));
+        state = shared.read(state, connection, Some(until));
         if !undisturbed(&state) || state.queue.is_half_full() || Instant::now() >= until {
             return state;
         }
@@ -166,7 +168,7 @@ fn dial_again(shared: &SessionCore) {
     }
 }
 
-/// A panic there (of a logger, say) costs the new link, not the session.
+/// A panic there (of a logger, say) costs the new connection, not the session.
 fn restore(shared: &SessionCore, line: &ConnectionHandle<'_>) -> Result<()> {
     catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))

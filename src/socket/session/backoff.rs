@@ -14,7 +14,7 @@ const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 /// No server may silence us for longer by `Retry-After`.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-/// A link that lived shorter does not prove that the trouble is over.
+/// A connection that lived shorter does not prove that the trouble is over.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
 /// Why the next try is due.

@@ -76,7 +76,7 @@ use crate::socket::session::state::{Changes, Phase, SessionState};
 use crate::socket::session::subscription::{Filter, Subscription};
 use crate::socket::target::Target;
 
-/// What the layer above brings: who we are, and what has to be set right on a new link.
+/// What the layer above brings: who we are, and what has to be set right on a new connection.
 /// Runs on the thread that dials, never under a lock.
 pub(crate) trait Host: Send + Sync {
     /// The payload of CONNECT, a JSON object. `refused`: the last one was not taken.
@@ -85,10 +85,10 @@ pub(crate) trait Host: Send + Sync {
     /// An error about credentials ends the session; any other is tried again later.
     fn credentials(&self, refused: bool) -> Result<String>;
 
-    /// Called on a link that came back, before anybody else may send on it.
+    /// Called on a connection that came back, before anybody else may send on it.
     ///
     /// # Errors
-    /// An error gives the link up.
+    /// An error gives the connection up.
     fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()>;
 }
 
@@ -126,7 +126,7 @@ impl SessionId {
     }
 }
 
-/// A watch that outlives links.
+/// A watch that outlives connections.
 pub(crate) type SessionSubscription = Subscription<Arc<SessionCore>>;
 
 /// How long the peer may take to answer the goodbye when everything sent is known to have arrived.
@@ -162,16 +162,16 @@ impl Session {
         })
     }
 
-    /// Sends an event. Waits for the link until `until`.
+    /// Sends an event. Waits for the connection until `until`.
     ///
     /// # Errors
-    /// `NotSent` when the link did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
+    /// `NotSent` when the connection did not come back in time, `MaybeSent` when it broke during the write, `Invalid` when
     /// the payload cannot be sent at all, `Closed`.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize, until: Instant) -> Result<()> {
         self.emit_on_any(name, payload, until).map(drop)
     }
 
-    /// Sends an event if that is possible at once: waits neither for a link nor for the peer to read. (With long-polling
+    /// Sends an event if that is possible at once: waits neither for a connection nor for the peer to read. (With long-polling
     /// it waits for the answer to the request that carries it.)
     ///
     /// # Errors
@@ -181,7 +181,7 @@ impl Session {
         self.shared.try_send(socket_io::encode_event(name, None, payload)?.into())
     }
 
-    /// As [`emit`](Session::emit); tells which link it went out on.
+    /// As [`emit`](Session::emit); tells which connection it went out on.
     ///
     /// # Errors
     /// As [`emit`](Session::emit).
@@ -211,7 +211,7 @@ impl Session {
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the link ends first, `Closed`
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection ends first, `Closed`
     /// when the agent is closed first.
     pub(crate) fn emit_with_ack(
         &self,
@@ -224,15 +224,15 @@ impl Session {
         let id = self.shared.lock().fresh_id();
         let frame = Utf8Bytes::from(socket_io::encode_event(name, Some(id), payload)?);
         self.shared.lock().acks.insert(id, None);
-        let outcome = self.shared.send_when_up(&frame, until).and_then(|(link, generation, number)| {
+        let outcome = self.shared.send_when_up(&frame, until).and_then(|(connection, generation, number)| {
             let deadline = deadline::after(timeout);
             let wish = |state: &mut SessionState| {
                 if let Some(args) = state.acks.get_mut(&id).and_then(Option::take) {
-                    link.confirm(number);
+                    connection.confirm(number);
                     return Some(Ok(args));
                 }
-                // Lost is an answer with the link that the question went over, and with no other.
-                let lost = state.generation != generation || state.link().is_none();
+                // Lost is an answer with the connection that the question went over, and with no other.
+                let lost = state.generation != generation || state.connection().is_none();
                 lost.then(|| {
                     let text = format!("the connection broke before the answer to {name} came");
                     Err(state.interrupted(&text))
@@ -252,40 +252,40 @@ impl Session {
         outcome
     }
 
-    /// Answers an event that asked for it, over the link that it came by.
+    /// Answers an event that asked for it, over the connection that it came by.
     ///
     /// # Errors
-    /// `Invalid` when no answer is wanted (any more), `NotSent` when that link is gone, `MaybeSent`.
+    /// `Invalid` when no answer is wanted (any more), `NotSent` when that connection is gone, `MaybeSent`.
     pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
         // First, because a payload that cannot be encoded must not use the answer up.
         let payload = socket_io::encode_payload(payload)?;
         let (id, generation) = event.take_ack()?;
         let frame = Utf8Bytes::from(socket_io::ack_frame(id, &payload));
-        let link = {
+        let connection = {
             let state = self.shared.lock();
             if state.is_closed() {
                 return Err(state.closed_error());
             }
-            state.link().filter(|_| state.generation == generation).cloned()
+            state.connection().filter(|_| state.generation == generation).cloned()
         };
-        let link = link.ok_or_else(|| {
+        let connection = connection.ok_or_else(|| {
             Error::new(
                 ErrorKind::NotSent,
                 "the connection that the question came over is gone: nobody waits for the answer",
             )
         })?;
-        self.shared.send_on(&link, generation, &frame).map(drop).map_err(Unsent::into_error)
+        self.shared.send_on(&connection, generation, &frame).map(drop).map_err(Unsent::into_error)
     }
 
-    /// A way to send and watch, on the link that is up now or comes up until `until`.
+    /// A way to send and watch, on the connection that is up now or comes up until `until`.
     ///
     /// # Errors
     /// `NotSent` when there is none in time, `Closed`.
     pub(crate) fn connection(&self, until: Instant) -> Result<ConnectionHandle<'_>> {
         self.shared.check_process()?;
-        let (link, generation) = self.shared.link_when_up(until)?;
-        Ok(ConnectionHandle::new(&self.shared, link, generation))
+        let (connection, generation) = self.shared.link_when_up(until)?;
+        Ok(ConnectionHandle::new(&self.shared, connection, generation))
     }
 
     /// Tells this session from all others of the process.
@@ -293,11 +293,11 @@ impl Session {
         self.id
     }
 
-    /// From when on the server's session of that link is certainly over, so that nothing that was sent over it can
-    /// arrive any more; `None` while the link is there.
+    /// From when on the server's session of that connection is certainly over, so that nothing that was sent over it can
+    /// arrive any more; `None` while the connection is there.
     pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
         let state = self.shared.lock();
-        let is_there = state.generation == generation && state.link().is_some();
+        let is_there = state.generation == generation && state.connection().is_some();
         (!is_there).then(|| state.ended.over_at(generation))
     }
 
@@ -362,7 +362,7 @@ impl Session {
         self.shared.nudge_reader();
     }
 
-    /// The consumer found that an event is not even JSON: the server is broken, and the link with it.
+    /// The consumer found that an event is not even JSON: the server is broken, and the connection with it.
     pub(crate) fn report_broken_event(&self, generation: u64) {
         let mut state = self.shared.lock();
         if state.lose(generation, Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
@@ -370,7 +370,7 @@ impl Session {
         }
     }
 
-    /// Dials again now, if the link is down.
+    /// Dials again now, if the connection is down.
     pub(crate) fn reconnect_now(&self) {
         let mut state = self.shared.lock();
         if matches!(state.phase, Phase::Down) {
@@ -379,7 +379,7 @@ impl Session {
         }
     }
 
-    /// Waits, unless the link is lost first.
+    /// Waits, unless the connection is lost first.
     pub(crate) fn pause(&self, time: Duration) {
         let lost = |state: &mut SessionState| (!matches!(state.phase, Phase::Up(_))).then_some(());
         self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
@@ -400,14 +400,14 @@ impl Session {
         self.shared.check_process()?;
         let deadline = deadline::after(timeout);
         let already = self.closed.swap(true, Ordering::AcqRel);
-        let link = {
+        let connection = {
             let mut state = self.shared.lock();
-            let link = match &state.phase {
-                Phase::Up(link) | Phase::Restoring(link) => Some(Arc::clone(link)),
+            let connection = match &state.phase {
+                Phase::Up(connection) | Phase::Restoring(connection) => Some(Arc::clone(connection)),
                 Phase::Closing(_) | Phase::Down | Phase::Closed => None,
             };
-            match &link {
-                Some(link) => state.phase = Phase::Closing(Arc::clone(link)),
+            match &connection {
+                Some(connection) => state.phase = Phase::Closing(Arc::clone(connection)),
                 None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
                 None => {}
             }
@@ -416,21 +416,21 @@ impl Session {
                 note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
             }
             self.shared.tell_all(&mut state);
-            link
+            connection
         };
         let mut unconfirmed = 0;
-        if let Some(link) = &link {
-            link.say_goodbye(deadline);
-            self.await_goodbye(link, deadline);
-            link.cut();
-            unconfirmed = link.unconfirmed();
+        if let Some(connection) = &connection {
+            connection.say_goodbye(deadline);
+            self.await_goodbye(connection, deadline);
+            connection.cut();
+            unconfirmed = connection.unconfirmed();
         }
-        if !already || link.is_some() {
+        if !already || connection.is_some() {
             let mut state = self.shared.lock();
             state.phase = Phase::Closed;
             self.shared.tell_all(&mut state);
         }
-        drop(link);
+        drop(connection);
         self.shared.cancel.cancel();
         self.join_background(deadline);
         if let Some(error) = self.shared.lock().failure.take() {
@@ -452,9 +452,9 @@ impl Session {
     }
 
     /// Waits for the peer to answer the goodbye and to end the connection.
-    fn await_goodbye(&self, link: &Connection, deadline: Instant) {
+    fn await_goodbye(&self, connection: &Connection, deadline: Instant) {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
-        let over_or_confirmed = |state: &mut SessionState| match link.unconfirmed() {
+        let over_or_confirmed = |state: &mut SessionState| match connection.unconfirmed() {
             0 => Some(()),
             _ => over(state),
         };
@@ -496,8 +496,8 @@ impl Session {
         if std::thread::panicking() {
             // No waiting while unwinding: just let go.
             let mut state = self.shared.lock();
-            if let Some(link) = state.link() {
-                link.cut();
+            if let Some(connection) = state.connection() {
+                connection.cut();
             }
             state.phase = Phase::Closed;
             self.shared.tell_all(&mut state);

@@ -11,17 +11,17 @@ use crate::socket::protocol::event::RawEvent;
 #[derive(Debug)]
 pub(crate) enum Item {
     Event(RawEvent),
-    /// The link is up (again).
+    /// The connection is up (again).
     Connected {
-        /// How many tries it took since the last link broke; 0 for the first link.
+        /// How many tries it took since the last connection broke; 0 for the first connection.
         attempt: u32,
         recovered: bool,
-        /// Not the first link: something may have been missed before this one.
+        /// Not the first connection: something may have been missed before this one.
         again: bool,
     },
-    /// A link that is not the first has been restored: what comes from here on is whole again.
+    /// A connection that is not the first has been restored: what comes from here on is whole again.
     Restored,
-    /// The link broke. The reason is the official client's word for it.
+    /// The connection broke. The reason is the official client's word for it.
     Disconnected {
         reason: &'static str,
         detail: String,
@@ -33,7 +33,7 @@ pub(crate) enum Item {
         attempt: u32,
         retry_in: Duration,
     },
-    /// Part of what the host keeps on a link could not be restored on a new one.
+    /// Part of what the host keeps on a connection could not be restored on a new one.
     NotRestored {
         what: String,
         error: Error,
@@ -55,7 +55,7 @@ pub(crate) struct EventQueue {
     max_bytes: usize,
 }
 
-/// Lifecycle items are never dropped for events, but a link that flaps for a month while nobody reads must not
+/// Lifecycle items are never dropped for events, but a connection that flaps for a month while nobody reads must not
 /// fill the memory either: beyond this many the oldest go.
 const MAX_LIFECYCLE: usize = 1024;
 

@@ -27,7 +27,7 @@ pub(crate) enum Waiter {
     Other,
 }
 
-/// How long a read may block while a link is being restored, or a helper is at work.
+/// How long a read may block while a connection is being restored, or a helper is at work.
 const SLICE: Duration = Duration::from_millis(10);
 
 /// What the threads of a session share.
@@ -114,8 +114,8 @@ impl SessionCore {
 
     /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
     ///
-    /// Once a link is up, only what comes from it may make a wish come true: a thread that is blocked in a read
-    /// looks at nothing else. Whatever else changes then has to end the link (which ends the read) or be told before.
+    /// Once a connection is up, only what comes from it may make a wish come true: a thread that is blocked in a read
+    /// looks at nothing else. Whatever else changes then has to end the connection (which ends the read) or be told before.
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
@@ -140,8 +140,8 @@ impl SessionCore {
         who: Waiter,
         until: Option<Instant>,
     ) -> MutexGuard<'a, SessionState> {
-        match state.link().filter(|_| !state.reading).cloned() {
-            Some(link) => {
+        match state.connection().filter(|_| !state.reading).cloned() {
+            Some(connection) => {
                 // The end of restoring is not announced by the socket, and what a helper brings neither: look up now and
                 // then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
@@ -152,7 +152,7 @@ impl SessionCore {
                     None if restoring || helped => Some(slice),
                     until => until,
                 };
-                self.read(state, &link, until)
+                self.read(state, &connection, until)
             }
             None => self.sleep(state, who, until),
         }
@@ -162,15 +162,15 @@ impl SessionCore {
     pub(crate) fn read<'a>(
         &'a self,
         mut state: MutexGuard<'a, SessionState>,
-        link: &Connection,
+        connection: &Connection,
         until: Option<Instant>,
     ) -> MutexGuard<'a, SessionState> {
         state.reading = true;
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
-        // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this link.
-        let turn = catch_unwind(AssertUnwindSafe(|| link.turn(until, &mut batch)));
+        // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this connection.
+        let turn = catch_unwind(AssertUnwindSafe(|| connection.turn(until, &mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
         let end = end.map(|end| end.without(&self.target.secrets));
         let mut state = self.lock();
@@ -223,10 +223,10 @@ impl SessionCore {
             let mut state = self.lock();
             state.nudged = true;
             self.consumers.notify_one();
-            state.link().filter(|_| state.reading && state.consumers == 0).cloned()
+            state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
         };
-        if let Some(link) = reading {
-            link.nudge();
+        if let Some(connection) = reading {
+            connection.nudge();
         }
     }
 
@@ -256,7 +256,7 @@ impl SessionCore {
     /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the background thread is told
     /// that it may soon have to.
     pub(crate) fn hand_over(&self, state: &mut SessionState) {
-        if state.reading || state.link().is_none() {
+        if state.reading || state.connection().is_none() {
             return;
         }
         if state.others > 0 {

@@ -1,4 +1,4 @@
-//! What a session sends by itself: again and again while it lives, or as soon as the link is back.
+//! What a session sends by itself: again and again while it lives, or as soon as the connection is back.
 //!
 //! The background thread does it. What belongs together is kept in order by a lock of its own
 //! ([`SessionCore::orders`]), which is taken before the state's and may be held while something is sent.
@@ -20,7 +20,7 @@ use crate::socket::session::reader::SessionCore;
 use crate::socket::session::sender::Unsent;
 use crate::socket::session::state::Phase;
 
-/// How much may wait for a link that does not come back. The oldest goes first.
+/// How much may wait for a connection that does not come back. The oldest goes first.
 const MOST_PENDING: usize = 1024;
 const MOST_PENDING_BYTES: usize = 8 << 20;
 
@@ -49,7 +49,7 @@ impl Scheduled {
         Some(next)
     }
 
-    /// A new link knows nothing of what was sent over the last one.
+    /// A new connection knows nothing of what was sent over the last one.
     pub(crate) fn all_due(&mut self) {
         let now = Instant::now();
         for repeat in &mut self.repeats {
@@ -124,7 +124,7 @@ impl std::fmt::Debug for Repeating {
 
 impl Session {
     /// Sends an event now, and again every so often and after each reconnect; `last` when the returned guard is
-    /// dropped. Never waits for a link that is down: then the new one begins with it.
+    /// dropped. Never waits for a connection that is down: then the new one begins with it.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.
@@ -144,7 +144,7 @@ impl Session {
         Ok(repeating)
     }
 
-    /// Sends an event now, or as soon as the link is back: never waits for that. True if it went out now. If it is not
+    /// Sends an event now, or as soon as the connection is back: never waits for that. True if it went out now. If it is not
     /// known whether it has arrived it is sent again, so it must be of a kind that does no harm twice.
     ///
     /// # Errors
@@ -172,11 +172,11 @@ impl Repeating {
             // Asleep, it has to set its alarm.
             self.shared.background.notify_all();
             let blocked = sooner && std::mem::take(&mut state.background_blocked);
-            state.link().filter(|_| blocked).cloned()
+            state.connection().filter(|_| blocked).cloned()
         };
-        if let Some(link) = blocked {
+        if let Some(connection) = blocked {
             // Reading, it hears no bell: the answer to this wakes it.
-            link.nudge();
+            connection.nudge();
         }
         self.shared.send_if_up(&frame)
     }
@@ -209,16 +209,16 @@ impl SessionCore {
     fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {
         let state = self.lock();
         match &state.phase {
-            Phase::Up(link) => Ok(Some((Arc::clone(link), state.generation))),
+            Phase::Up(connection) => Ok(Some((Arc::clone(connection), state.generation))),
             Phase::Restoring(_) | Phase::Down => Ok(None),
             Phase::Closing(_) | Phase::Closed => Err(state.closed_error()),
         }
     }
 
-    /// That the link is down, or breaks, is no error here.
+    /// That the connection is down, or breaks, is no error here.
     fn send_if_up(&self, frame: &Utf8Bytes) -> Result<()> {
-        let Some((link, generation)) = self.link_if_up()? else { return Ok(()) };
-        match self.send_on(&link, generation, frame) {
+        let Some((connection, generation)) = self.link_if_up()? else { return Ok(()) };
+        match self.send_on(&connection, generation, frame) {
             Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => Err(error),
             _ => Ok(()),
         }
@@ -226,10 +226,10 @@ impl SessionCore {
 
     fn deliver(&self, frame: Utf8Bytes) -> Result<bool> {
         loop {
-            let (link, generation) = {
+            let (connection, generation) = {
                 let mut state = self.lock();
                 match &state.phase {
-                    Phase::Up(link) => (Arc::clone(link), state.generation),
+                    Phase::Up(connection) => (Arc::clone(connection), state.generation),
                     Phase::Restoring(_) | Phase::Down => {
                         state.standing.leave(frame, &self.log);
                         return Ok(false);
@@ -237,10 +237,10 @@ impl SessionCore {
                     Phase::Closing(_) | Phase::Closed => return Err(state.closed_error()),
                 }
             };
-            match self.send_on(&link, generation, &frame) {
+            match self.send_on(&connection, generation, &frame) {
                 Ok(_) => return Ok(true),
                 Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => return Err(error),
-                // That link is over: the next one gets it.
+                // That connection is over: the next one gets it.
                 Err(_) => {}
             }
         }

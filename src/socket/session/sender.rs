@@ -1,4 +1,4 @@
-//! A link as the rest of the session uses it: coming up, being sent on, being watched.
+//! A connection as the rest of the session uses it: coming up, being sent on, being watched.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -20,33 +20,34 @@ use crate::socket::session::reader::{SessionCore, Waiter};
 use crate::socket::session::state::{Changes, Phase};
 use crate::socket::session::subscription::{Filter, Needle, Subscription};
 
-/// One link, to send and watch on. What is done on it never continues on another.
+/// One connection, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle<'a> {
     pub(crate) shared: &'a SessionCore,
-    link: Arc<Connection>,
+    connection: Arc<Connection>,
     pub(crate) generation: u64,
     /// The number of the last event that was sent here.
     last: AtomicU64,
 }
 
 impl<'a> ConnectionHandle<'a> {
-    pub(crate) fn new(shared: &'a SessionCore, link: Arc<Connection>, generation: u64) -> Self {
-        ConnectionHandle { shared, link, generation, last: AtomicU64::new(0) }
+    pub(crate) fn new(shared: &'a SessionCore, connection: Arc<Connection>, generation: u64) -> Self {
+        ConnectionHandle { shared, connection, generation, last: AtomicU64::new(0) }
     }
 
     /// # Errors
-    /// `MaybeSent` or `NotSent` when the link is over, `Invalid` when the payload cannot be sent.
+    /// `MaybeSent` or `NotSent` when the connection is over, `Invalid` when the payload cannot be sent.
     pub(crate) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let frame = Utf8Bytes::from(socket_io::encode_event(name, None, payload)?);
-        let number = self.shared.send_on(&self.link, self.generation, &frame).map_err(Unsent::into_error)?;
+        let number =
+            self.shared.send_on(&self.connection, self.generation, &frame).map_err(Unsent::into_error)?;
         self.last.fetch_max(number, Ordering::Relaxed);
         Ok(())
     }
 
     /// Something came that shows that the server has taken what was sent here.
     pub(crate) fn confirm(&self) {
-        self.link.confirm(self.last.load(Ordering::Relaxed));
+        self.connection.confirm(self.last.load(Ordering::Relaxed));
     }
 
     /// Collects events from now on, until the returned guard is dropped.
@@ -59,7 +60,7 @@ impl<'a> ConnectionHandle<'a> {
         Subscription::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
-    /// Whether no other link has taken its place. It may be lost all the same.
+    /// Whether no other connection has taken its place. It may be lost all the same.
     pub(crate) fn is_current(&self) -> bool {
         self.shared.lock().generation == self.generation
     }
@@ -74,7 +75,7 @@ impl<'a> ConnectionHandle<'a> {
 
 /// Why a frame did not go out.
 pub(crate) enum Unsent {
-    /// The link was over before: another link may be tried.
+    /// The connection was over before: another connection may be tried.
     NotSent,
     Error(Error),
 }
@@ -108,22 +109,22 @@ impl SessionCore {
         outcome
     }
 
-    /// Puts a fresh link in place, has it restored, and lets everybody send.
+    /// Puts a fresh connection in place, has it restored, and lets everybody send.
     pub(crate) fn install(
         &self,
         connected: Connected,
         restore: &dyn Fn(&ConnectionHandle<'_>) -> Result<()>,
     ) {
-        let Connected { link, mut early, reply, recovered } = connected;
-        let link = Arc::new(link);
+        let Connected { connection, mut early, reply, recovered } = connected;
+        let connection = Arc::new(connection);
         let generation = {
             let mut state = self.lock();
             if state.is_closed() {
-                link.cut();
+                connection.cut();
                 return;
             }
             state.generation += 1;
-            state.phase = Phase::Restoring(Arc::clone(&link));
+            state.phase = Phase::Restoring(Arc::clone(&connection));
             state.up_since = Instant::now();
             let attempt = state.tries;
             let again = state.generation > 1;
@@ -137,14 +138,14 @@ impl SessionCore {
             self.tell(&mut state, filed);
             state.generation
         };
-        let line = ConnectionHandle::new(self, Arc::clone(&link), generation);
+        let line = ConnectionHandle::new(self, Arc::clone(&connection), generation);
         let restored = restore(&line);
         let mut state = loop {
             let mut state = self.lock();
             if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
                 return;
             }
-            // What has waited for this link goes before anything newer.
+            // What has waited for this connection goes before anything newer.
             let waiting = if restored.is_ok() { state.standing.take_pending() } else { None };
             let Some(frame) = waiting else { break state };
             drop(state);
@@ -152,7 +153,7 @@ impl SessionCore {
         };
         match restored {
             Ok(()) => {
-                state.phase = Phase::Up(link);
+                state.phase = Phase::Up(connection);
                 state.refused = false;
                 match state.down_since.take() {
                     None => note!(self.log, Info, "connected"),
@@ -182,9 +183,9 @@ impl SessionCore {
     }
 
     fn send_pending(&self, line: &ConnectionHandle<'_>, frame: Utf8Bytes) {
-        match self.send_on(&line.link, line.generation, &frame) {
+        match self.send_on(&line.connection, line.generation, &frame) {
             Ok(_) => {}
-            // No link takes it.
+            // No connection takes it.
             Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
                 note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
             }
@@ -194,7 +195,7 @@ impl SessionCore {
 
     pub(crate) fn link_when_up(&self, until: Instant) -> Result<(Arc<Connection>, u64)> {
         self.wait(Waiter::Other, Some(until), |state| match &state.phase {
-            Phase::Up(link) => Some(Ok((Arc::clone(link), state.generation))),
+            Phase::Up(connection) => Some(Ok((Arc::clone(connection), state.generation))),
             Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
             Phase::Restoring(_) | Phase::Down => None,
         })
@@ -203,37 +204,37 @@ impl SessionCore {
         })
     }
 
-    /// Returns the link it went out on, its generation, and the number of the event on it.
+    /// Returns the connection it went out on, its generation, and the number of the event on it.
     pub(crate) fn send_when_up(
         &self,
         frame: &Utf8Bytes,
         until: Instant,
     ) -> Result<(Arc<Connection>, u64, u64)> {
         loop {
-            let (link, generation) = self.link_when_up(until)?;
-            match self.send_on(&link, generation, frame) {
-                Ok(number) => return Ok((link, generation, number)),
-                // Certainly not sent: the next link may take it.
+            let (connection, generation) = self.link_when_up(until)?;
+            match self.send_on(&connection, generation, frame) {
+                Ok(number) => return Ok((connection, generation, number)),
+                // Certainly not sent: the next connection may take it.
                 Err(Unsent::NotSent) => {}
                 Err(Unsent::Error(error)) => return Err(error),
             }
         }
     }
 
-    /// Returns the number of the event on this link.
+    /// Returns the number of the event on this connection.
     pub(crate) fn send_on(
         &self,
-        link: &Connection,
+        connection: &Connection,
         generation: u64,
         frame: &Utf8Bytes,
     ) -> Result<u64, Unsent> {
-        link.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
+        connection.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
     }
 
     /// Sends if that is possible without waiting for anything.
     pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
-        let (link, generation) = self.link_when_up(Instant::now())?;
-        let sent = link.try_send(frame).map_err(|failure| self.unsent(generation, failure));
+        let (connection, generation) = self.link_when_up(Instant::now())?;
+        let sent = connection.try_send(frame).map_err(|failure| self.unsent(generation, failure));
         sent.map(drop).map_err(Unsent::into_error)
     }
 
@@ -250,7 +251,7 @@ impl SessionCore {
         let end = end.without(&self.target.secrets);
         let text = format!("the connection broke while the message was being sent ({})", end.detail);
         let mut state = self.lock();
-        // After a goodbye the link stays until the server has read what came before it.
+        // After a goodbye the connection stays until the server has read what came before it.
         if end.reason != reason::CLIENT_DISCONNECT && state.lose(generation, end) {
             self.tell_all(&mut state);
         }

@@ -24,7 +24,7 @@ use crate::socket::session::subscription::{Search, Subscriber};
 pub(crate) enum Phase {
     /// Everybody may send.
     Up(Arc<Connection>),
-    /// The link is there, but rooms are still being joined again: only the background thread sends.
+    /// The connection is there, but rooms are still being joined again: only the background thread sends.
     Restoring(Arc<Connection>),
     /// Waiting for the next dial, or dialling.
     Down,
@@ -35,7 +35,7 @@ pub(crate) enum Phase {
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
-    /// Counts links. What an older one still has to say is ignored.
+    /// Counts connections. What an older one still has to say is ignored.
     pub(crate) generation: u64,
     /// Somebody holds the reader role.
     pub(crate) reading: bool,
@@ -44,14 +44,14 @@ pub(crate) struct SessionState {
     /// The background thread is up and about: it needs no waking.
     pub(crate) background_awake: bool,
     pub(crate) background_gone: bool,
-    /// The background thread reads, and nothing but what comes from the link brings it back.
+    /// The background thread reads, and nothing but what comes from the connection brings it back.
     pub(crate) background_blocked: bool,
     /// What is sent without anybody asking again.
     pub(crate) standing: Scheduled,
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
-    /// Counts what came over links.
+    /// Counts what came over connections.
     pub(crate) heard: u64,
     /// A consumer is to look elsewhere.
     pub(crate) nudged: bool,
@@ -67,17 +67,17 @@ pub(crate) struct SessionState {
     /// What ended the session, for the consumer to see once.
     pub(crate) failure: Option<Error>,
     pub(crate) retry_at: Instant,
-    /// Tries since the last stable link: the backoff grows with them.
+    /// Tries since the last stable connection: the backoff grows with them.
     pub(crate) attempt: u32,
-    /// Tries since the link was lost: what the consumer is told.
+    /// Tries since the connection was lost: what the consumer is told.
     pub(crate) tries: u32,
-    /// Since when there is no link.
+    /// Since when there is no connection.
     pub(crate) down_since: Option<Instant>,
     /// What ended the session, if it was not `close`.
     ended_by: Option<String>,
     pub(crate) log: LogQueue,
     pub(crate) up_since: Instant,
-    /// Refusals, and answers that the server is in trouble, since the last stable link.
+    /// Refusals, and answers that the server is in trouble, since the last stable connection.
     refusals: u32,
     troubles: u32,
     /// The last CONNECT was refused: dial with renewed credentials.
@@ -86,7 +86,7 @@ pub(crate) struct SessionState {
     /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
-    /// When the sessions of earlier links are over.
+    /// When the sessions of earlier connections are over.
     pub(crate) ended: Ended,
 }
 
@@ -152,10 +152,12 @@ impl SessionState {
         Some(Recovery { pid: self.pid.clone()?, offset: self.offset.clone()? })
     }
 
-    /// The link that may be read from.
-    pub(crate) fn link(&self) -> Option<&Arc<Connection>> {
+    /// The connection that may be read from.
+    pub(crate) fn connection(&self) -> Option<&Arc<Connection>> {
         match &self.phase {
-            Phase::Up(link) | Phase::Restoring(link) | Phase::Closing(link) => Some(link),
+            Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
+                Some(connection)
+            }
             Phase::Down | Phase::Closed => None,
         }
     }
@@ -174,7 +176,7 @@ impl SessionState {
         }
     }
 
-    /// For what was under way on a link that is over. `what` begins the sentence if it was not `close` that ended it.
+    /// For what was under way on a connection that is over. `what` begins the sentence if it was not `close` that ended it.
     pub(crate) fn interrupted(&self, what: &str) -> Error {
         if self.is_closed() && self.ended_by.is_none() {
             return Error::cut_off_by_close();
@@ -228,11 +230,13 @@ impl SessionState {
         filed
     }
 
-    /// The link of this generation is over: everybody who waits for it learns so.
+    /// The connection of this generation is over: everybody who waits for it learns so.
     pub(crate) fn lose(&mut self, generation: u64, end: Disconnect) -> bool {
-        let Some(link) = self.link().filter(|_| generation == self.generation).cloned() else { return false };
-        link.cut();
-        self.ended.note(generation, end.told, link.handshake.silence());
+        let Some(connection) = self.connection().filter(|_| generation == self.generation).cloned() else {
+            return false;
+        };
+        connection.cut();
+        self.ended.note(generation, end.told, connection.handshake.silence());
         if self.is_closed() {
             self.phase = Phase::Closed;
             return true;
@@ -241,7 +245,7 @@ impl SessionState {
         self.refused = false;
         self.tries = 0;
         self.down_since.get_or_insert_with(Instant::now);
-        let unconfirmed = link.unconfirmed();
+        let unconfirmed = connection.unconfirmed();
         let doubt = if unconfirmed == 0 {
             String::new()
         } else {
@@ -256,8 +260,10 @@ impl SessionState {
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
         let stays_away = by_server && self.policy.disconnected == SentAway::Stop;
         if stays_away || !self.policy.reconnect.allows(self.attempt) {
-            let text =
-                format!("the connection was lost ({}: {}) and the crate does not reconnect", end.reason, end.detail);
+            let text = format!(
+                "the connection was lost ({}: {}) and the crate does not reconnect",
+                end.reason, end.detail
+            );
             self.fail(Error::new(ErrorKind::Connect, text));
             return true;
         }
@@ -304,8 +310,8 @@ impl SessionState {
         if self.is_closed() {
             return;
         }
-        if let Some(link) = self.link() {
-            link.cut();
+        if let Some(connection) = self.connection() {
+            connection.cut();
         }
         note!(self.log, Warn, "given up: {error}");
         self.ended_by = Some(error.to_string());

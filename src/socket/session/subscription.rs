@@ -82,9 +82,9 @@ impl Subscriber {
 pub(crate) struct Subscription<S: Deref<Target = SessionCore>> {
     shared: S,
     id: u64,
-    /// The link that they have to come over, if only one will do.
+    /// The connection that they have to come over, if only one will do.
     generation: Option<u64>,
-    /// The link that was there, or had been, when the watch began.
+    /// The connection that was there, or had been, when the watch began.
     born: u64,
 }
 
@@ -104,7 +104,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
         Subscription { shared, id, generation, born }
     }
 
-    /// From now on it ends with the link of this generation; without one, with the link that it began on.
+    /// From now on it ends with the connection of this generation; without one, with the connection that it began on.
     pub(crate) fn bind(&mut self, generation: Option<u64>) {
         self.generation = generation.or(Some(self.born));
     }
@@ -112,7 +112,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
     /// The next event that the filter let through; `None` when `until` passes first.
     ///
     /// # Errors
-    /// `Connect` when the one link that was watched broke, `Closed`: what was waited for may have come to pass.
+    /// `Connect` when the one connection that was watched broke, `Closed`: what was waited for may have come to pass.
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
         let wish = |state: &mut SessionState| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
@@ -123,7 +123,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
             if matches!(state.phase, Phase::Closed) {
                 return Some(Err(state.interrupted("the agent ended before the answer came")));
             }
-            let gone = |generation| state.generation != generation || state.link().is_none();
+            let gone = |generation| state.generation != generation || state.connection().is_none();
             self.generation.is_some_and(gone).then(|| Err(link_lost()))
         };
         self.shared.wait(Waiter::Other, Some(until), wish).transpose()
@@ -137,13 +137,13 @@ fn link_lost() -> Error {
 /// What [`Subscription::next_or_new_link`] found.
 pub(crate) enum Heard {
     Event(RawEvent),
-    /// Another link than the one that was named is up.
+    /// Another connection than the one that was named is up.
     NewLink,
     Nothing,
 }
 
 impl Subscription<Arc<SessionCore>> {
-    /// As [`next`](Subscription::next), but also returns when another link than `generation` is up.
+    /// As [`next`](Subscription::next), but also returns when another connection than `generation` is up.
     ///
     /// # Errors
     /// `Closed`.

@@ -75,7 +75,7 @@ fn t77_a_question_that_finds_its_link_over_is_asked_on_the_next_one() {
     let session = session();
     assert_eq!(ask(&session).unwrap(), 0);
     // Over, but nobody has looked yet: whoever sends first finds out.
-    session.shared.lock().link().unwrap().end_unnoticed();
+    session.shared.lock().connection().unwrap().end_unnoticed();
     assert_eq!(ask(&session).unwrap(), 1);
     assert!(session.shared.lock().acks.is_empty());
     session.close(SOON).unwrap();

@@ -1,4 +1,4 @@
-//! What a link rests on: a WebSocket, or HTTP long-polling.
+//! What a connection rests on: a WebSocket, or HTTP long-polling.
 
 use std::io::ErrorKind as IoKind;
 use std::time::Instant;

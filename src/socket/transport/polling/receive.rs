@@ -145,7 +145,7 @@ impl PollReceiver {
     /// The next packet. Polls again when there is none left.
     ///
     /// # Errors
-    /// How the link ended.
+    /// How the connection ended.
     pub(crate) fn next(&mut self, now: Instant) -> Result<Option<Incoming>, Disconnect> {
         loop {
             if let Some(payload) = &mut self.payload {

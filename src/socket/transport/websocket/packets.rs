@@ -1,4 +1,4 @@
-//! One WebSocket of a link, as a row of packets.
+//! One WebSocket of a connection, as a row of packets.
 
 use std::io::ErrorKind as IoKind;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::socket::transport::refusal::snippet;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
-/// How long saying why the link is given up may take.
+/// How long saying why the connection is given up may take.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A message that is larger leaves a buffer behind that is not worth keeping.
@@ -81,7 +81,7 @@ impl WebSocketPackets {
     /// The next packet of what is buffered.
     ///
     /// # Errors
-    /// How the link ended.
+    /// How the connection ended.
     pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
         loop {
             // After a goodbye it is tungstenite who knows what still counts.
