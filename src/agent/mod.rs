@@ -440,7 +440,8 @@ impl Agent {
         self.send_to(self.home_room()?, &message.into())
     }
 
-    /// As [`send`](Agent::send), but never waits for a lost connection.
+    /// As [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over long-polling
+    /// it waits for the answer to its own request.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
