@@ -156,14 +156,33 @@ pub(crate) fn page(
     Ok(page)
 }
 
-/// Whether more messages follow an earlier one than a later one: clocks differ, so that two of them say nothing.
+/// Whether the times of the page go up, and nowhere down. That most of them go up says nothing: with several clocks they
+/// may in a page that is newest first, and a page turned round by mistake makes the walk back miss messages.
 fn is_oldest_first(page: &[Message]) -> bool {
-    let (mut rising, mut falling) = (0, 0);
-    for pair in page.windows(2) {
-        if let [one, other] = pair {
-            rising += usize::from(one.created_at < other.created_at);
-            falling += usize::from(one.created_at > other.created_at);
+    let goes_up = page.is_sorted_by(|one, next| one.created_at <= next.created_at);
+    goes_up && page.first().zip(page.last()).is_some_and(|(first, last)| first.created_at < last.created_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(seconds: &[u32]) -> Vec<Message> {
+        let message = |second: &u32| {
+            let json = serde_json::json!({
+                "id": format!("m{second}"), "agency_id": "a", "content": "",
+                "created_at": format!("2026-03-05T10:00:{second:02}.000Z"),
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        seconds.iter().map(message).collect()
+    }
+
+    #[test]
+    fn only_a_page_that_goes_up_all_the_way_is_oldest_first() {
+        assert!(is_oldest_first(&page(&[1, 2, 2, 3])));
+        for newest_first in [&[3, 2, 1][..], &[2, 2], &[1], &[], &[10, 11, 12, 9, 20, 21]] {
+            assert!(!is_oldest_first(&page(newest_first)), "{newest_first:?}");
         }
     }
-    rising > falling
 }
