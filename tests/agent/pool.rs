@@ -44,7 +44,8 @@ fn nothing_is_lost_or_doubled_when_the_connection_breaks_again_and_again() {
             count.fetch_add(1, Ordering::SeqCst);
         }
         Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
-        Event::GapNotFilled { error, .. } => panic!("{error}"),
+        // The test closes the agent as soon as it has all messages, and that may cut off the look at the last gap.
+        Event::GapNotFilled { error, .. } if !error.is_closed() => panic!("{error}"),
         _ => {}
     };
     const CUTS: usize = 40;
