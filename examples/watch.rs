@@ -4,6 +4,8 @@
 //! README's picture with it.
 
 use std::error::Error;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use crustocean::{Event, Message};
 use serde_json::Value;
@@ -11,15 +13,22 @@ use serde_json::Value;
 mod support;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let agent = support::agent("watch", |visitor| {
+    let (end_of_run, ended) = mpsc::channel();
+    let agent = support::agent("watch", move |visitor| {
         visitor.quiet = true;
-        visitor.work("@watch is it raining?")
+        visitor.work("is it raining?")?;
+        Ok(ended.recv_timeout(Duration::from_secs(60))?)
     })?;
     agent.join("lobby")?;
     for event in agent.events() {
         match event? {
             Event::Message(message) => said(&message),
-            Event::Other(raw) if raw.name().starts_with("agent-run-") => step(raw.name(), &raw.first()?),
+            Event::Other(raw) if raw.name().starts_with("agent-run-") => {
+                step(raw.name(), &raw.first()?);
+                if matches!(raw.name(), "agent-run-complete" | "agent-run-error") {
+                    let _ = end_of_run.send(()); // only the sandbox's visitor waits for this
+                }
+            }
             Event::Disconnected { reason, .. } => {
                 println!("\x1b[31mthe connection is lost ({reason})\x1b[0m")
             }
