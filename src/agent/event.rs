@@ -154,6 +154,15 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
+    /// What the agent [remembers](crate::agent::AgentBuilder::remember) cannot be saved: the disk is full, say. The agent
+    /// goes on and tries again every second; this comes once until it has worked again. If the process ends before that,
+    /// what was done since comes again after the next start.
+    #[non_exhaustive]
+    StateNotSaved {
+        /// Why.
+        #[serde(serialize_with = "event_log::text")]
+        error: Arc<Error>,
+    },
     /// Events were dropped here because this loop was too slow for too long. Messages among them follow, fetched from
     /// the rooms' history ([`Message::replayed`]), as far as it can be read.
     #[non_exhaustive]

@@ -7,6 +7,7 @@ mod event;
 mod event_log;
 mod events;
 mod history;
+mod memory;
 mod presence;
 mod raw;
 mod refs;
@@ -28,10 +29,11 @@ pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
 pub use command::Command;
 pub use event::{DisconnectReason, Event};
 pub use events::{Events, RecvError};
+pub use memory::{MemoryStore, StateStore, StoreError};
 pub use presence::Presence;
 pub use raw::Raw;
 pub use refs::{MessageRef, RoomRef};
-pub use respond::{Decision, ExchangeLimit, Mentions, is_mentioned};
+pub use respond::{Decision, ExchangeLimit, Mention, Mentions, is_mentioned};
 pub use room::Room;
 pub use send::{Editor, LongMessages, Outgoing, Posted, Unsent};
 pub use thinking::Thinking;
@@ -46,6 +48,7 @@ use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
+use memory::{Memory, Opened};
 use respond::decide::OwnResults;
 use rooms::{Following, Rooms, RoomsHost};
 use run::OpenRuns;
@@ -93,6 +96,9 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.0.delivery.stop();
         self.0.session.end();
+        if let Some(memory) = &self.0.memory {
+            memory.end();
+        }
     }
 }
 
@@ -112,7 +118,25 @@ struct Inner {
     thoughts: Arc<Thoughts>,
     own_results: OwnResults,
     home: OnceLock<AgencyId>,
+    /// From one start to the next, if anything is.
+    memory: Option<Arc<Memory>>,
     options: AgentOptions,
+}
+
+impl Inner {
+    /// Saves what is remembered, if anything is new.
+    fn save_memory(&self) {
+        if let Some(memory) = &self.memory
+            && let Some(error) = memory.save()
+        {
+            self.tell_not_saved(error);
+        }
+    }
+
+    fn tell_not_saved(&self, error: Error) {
+        self.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
+        self.session.nudge();
+    }
 }
 
 impl fmt::Debug for Agent {
@@ -707,6 +731,7 @@ impl Agent {
         self.inner.runs.end_all("the agent was closed");
         self.inner.thoughts.end_all();
         self.inner.delivery.stop();
+        self.inner.save_memory();
         self.inner.session.close(self.inner.options.close_timeout)
     }
 }
@@ -715,11 +740,13 @@ impl Agent {
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         let url = config.url()?;
+        let opened = options.remember.as_ref().map(Opened::open).transpose()?;
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
+        let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let thoughts = Arc::new(Thoughts::default());
@@ -742,7 +769,7 @@ impl Agent {
         let name = format!("@{}", me.username);
         let session = Session::open(&name, target, Arc::new(host), limits, options.policy)?;
         let inner = Arc::new(Inner {
-            delivery: Delivery::new(session.log().clone()),
+            delivery: Delivery::new(session.log().clone(), memory.clone()),
             session,
             client,
             me,
@@ -755,6 +782,7 @@ impl Agent {
             thoughts,
             own_results: OwnResults::default(),
             home: OnceLock::new(),
+            memory,
             options,
         });
         let handle = Arc::new(Handle(Arc::clone(&inner)));
@@ -790,8 +818,40 @@ impl Agent {
                 self.look_for_rooms();
             }
             if !event.as_ref().is_some_and(unwanted) {
+                if let (Some(Event::Message(message)), Some(memory)) = (&event, &self.inner.memory) {
+                    memory.note_answer(message);
+                    memory.hear(message, self.decision(message) == Decision::Respond);
+                }
                 return event;
             }
+        }
+    }
+
+    /// For an agent that remembers: this thread asks for its next event or question.
+    pub(crate) fn pass_questions(&self) {
+        if let Some(memory) = &self.inner.memory
+            && memory.pass()
+        {
+            self.inner.save_memory();
+        }
+    }
+
+    /// The question is not going to be handed out.
+    pub(crate) fn drop_question(&self, id: &crate::MessageId) {
+        if let Some(memory) = &self.inner.memory {
+            memory.done(id);
+        }
+    }
+
+    pub(crate) fn next_save(&self) -> Option<std::time::Instant> {
+        self.inner.memory.as_ref()?.due()
+    }
+
+    pub(crate) fn save_if_due(&self) {
+        if let Some(memory) = &self.inner.memory
+            && let Some(error) = memory.save_if_due()
+        {
+            self.inner.tell_not_saved(error);
         }
     }
 

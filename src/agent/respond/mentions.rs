@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::respond::rate_limit::{ExchangeLimit, Exchanges};
-use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
+use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
@@ -84,7 +84,7 @@ impl Mentions {
     ///
     /// # Errors
     /// As [`Events::recv_timeout`].
-    pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
 
@@ -92,11 +92,17 @@ impl Mentions {
     ///
     /// # Errors
     /// As [`Events::try_recv`].
-    pub fn try_recv(&self) -> Result<Message, RecvError> {
+    pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
-    fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
+    fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
+        // What this thread got before is done.
+        self.agent.pass_questions();
+        Ok(Mention::new(&self.agent, self.next_message(until)?))
+    }
+
+    fn next_message(&self, until: Option<Instant>) -> Result<Message, RecvError> {
         let mut patience = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
@@ -137,7 +143,15 @@ impl Mentions {
             return None;
         }
         match &mut desk.exchanges {
-            Some(exchanges) if message.is_from_agent() => exchanges.admit(message, Instant::now()),
+            Some(exchanges) if message.is_from_agent() => match exchanges.admit(message, Instant::now()) {
+                Admitted::Now(message) => Some(message),
+                Admitted::Later => None,
+                Admitted::Never(message) => {
+                    drop(desk);
+                    self.agent.drop_question(&message.id);
+                    None
+                }
+            },
             _ => Some(message),
         }
     }
@@ -182,11 +196,11 @@ impl Desk {
 }
 
 impl Iterator for Mentions {
-    type Item = Result<Message>;
+    type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.recv(None) {
-            Ok(message) => Some(Ok(message)),
+            Ok(mention) => Some(Ok(mention)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
             Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }

@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 
 use serde::Serialize;
 
+use crate::agent::memory::IN_REPLY_TO;
 use crate::agent::send::metadata::Extras;
 use crate::agent::send::split::{self, Part};
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
+use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, Style, TraceReport, label};
 
 /// The metadata key that [`Agent::post`](crate::Agent::post) knows its message by.
 pub(crate) const POST_MARK: &str = "post_id";
@@ -21,8 +22,22 @@ pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
 /// The metadata key of the [`LoopGuard`].
 const LOOP_GUARD: &str = "loop_guard";
 
+/// What is said in answer to a message carries this.
+#[derive(Debug, Clone)]
+pub(crate) struct Answering {
+    pub(crate) guard: LoopGuard,
+    /// The message that is answered. `None` where only its guard is known.
+    pub(crate) to: Option<MessageId>,
+}
+
+impl Answering {
+    pub(crate) fn of(message: &Message) -> Self {
+        Answering { guard: guard_of_answer(message), to: Some(message.id.clone()) }
+    }
+}
+
 /// The loop guard of an answer to this message: one hop further than the message's own.
-pub(crate) fn guard_of_answer(message: &Message) -> LoopGuard {
+fn guard_of_answer(message: &Message) -> LoopGuard {
     message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next())
 }
 
@@ -139,12 +154,23 @@ impl Outgoing {
         self.with("agent_log", true)
     }
 
-    /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand.
+    /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand, and says
+    /// which message it answers: its id is `in_reply_to` in the metadata.
     /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do so by themselves: this is for answers that go
     /// another way, such as a confirmed [`post`](crate::Room::post).
     #[doc(alias = "createLoopGuardMetadata")]
     pub fn in_reply_to(self, message: &Message) -> Self {
-        self.guarded(Some(&guard_of_answer(message)))
+        self.answering(Some(&Answering::of(message)))
+    }
+
+    /// Carries the guard of the answer, and the id of the message that is answered, unless they were set by hand.
+    pub(crate) fn answering(self, answering: Option<&Answering>) -> Self {
+        let Some(Answering { guard, to }) = answering else { return self };
+        let mut message = self.guarded(Some(guard));
+        if let Some(to) = to.as_ref().filter(|_| !message.metadata.contains(IN_REPLY_TO)) {
+            message.metadata.set(IN_REPLY_TO, to);
+        }
+        message
     }
 
     /// Carries this loop guard, unless one was set by hand.
