@@ -1,4 +1,5 @@
 //! The agent in the room.
+#![doc = include_str!("from_javascript.md")]
 
 mod builder;
 mod closing;
