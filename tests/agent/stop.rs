@@ -58,7 +58,8 @@ fn every_wait_ends_although_the_server_stands_still() {
     let client = Client::builder().api_url(stage.sandbox.url()).stop(&stop).build(token).unwrap();
     let run = room.start_run(Trigger::none()).unwrap();
     stage.sandbox.freeze(LIMIT);
-    let errors: [(&str, Box<dyn Fn() -> Error + Send + Sync>); 8] = [
+    type Wait<'a> = Box<dyn Fn() -> Error + Send + Sync + 'a>;
+    let errors: [(&str, Wait<'_>); 8] = [
         ("post", Box::new(|| room.post("hello").unwrap_err())),
         ("edit", Box::new(|| room.post_edit(&MessageId::from("m"), "hello").unwrap_err())),
         ("command", Box::new(|| room.command("/help").send().unwrap_err())),
