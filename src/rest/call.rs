@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{AgentSession, Client, Credentials};
-use crate::complaint;
 use crate::error::{Error, ErrorKind, Result};
+use crate::error_text;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{List, answer};
 use crate::net::http::{Answer, Label, Method, Request, one_line};
@@ -123,8 +123,8 @@ fn failure_in(body: &[u8]) -> Option<String> {
     if !body.trim_ascii_start().starts_with(b"{") || !body.windows(5).any(|word| word == b"false") {
         return None;
     }
-    let answer = serde_json::from_slice(body).ok().filter(complaint::is_failure)?;
-    Some(complaint::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
+    let answer = serde_json::from_slice(body).ok().filter(error_text::is_failure)?;
+    Some(error_text::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 
 fn refused(label: &Label, said: &str) -> Error {
@@ -199,7 +199,7 @@ impl<'a> Call<'a> {
             // It repeats no value: that may be a credential.
             let error = unreadable(&label, &error.to_string());
             // Something else came than was asked for: what the server says to it.
-            match complaint::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
+            match error_text::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
                 Some(said) => refused(&label, &secrets.remove_from(&said)).with_source(error),
                 None => error,
             }
