@@ -147,7 +147,8 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Messages may be missing in a room, because its history could not be read.
+    /// Messages may be missing in a room, because its history could not be read. Events of the room continue. Missing
+    /// messages that a later read of the history finds arrive late, marked [`replayed`](Message::replayed).
     #[non_exhaustive]
     GapNotFilled {
         /// The room.
