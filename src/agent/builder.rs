@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::agent::{Agent, LongMessages, RoomRef};
 use crate::config::{Config, connection_settings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::{Policy, pause_before_retry};
 pub use crate::socket::{DisconnectPolicy, Reconnect, Transport};
+use crate::socket::{Policy, pause_before_retry};
 use crate::token::AgentToken;
 
 /// Builds an [`Agent`]. Returned by [`Agent::builder`].
