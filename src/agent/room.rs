@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
 use crate::agent::send::outgoing::Answering;
-use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
+use crate::agent::{Agent, Command, Editor, Event, MessageRef, Outgoing, Posted, Thinking, Trace};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
 use crate::rest::Messages;
@@ -322,6 +324,32 @@ impl Room {
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
         Run::start(self, trigger.into())
+    }
+
+    /// Waits for an event of this room that comes from now on, `limit` at most, without taking it away from any loop. To hear
+    /// what an action sets off, [subscribe](Agent::subscribe) before it.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use crustocean::Event;
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let minute = Duration::from_secs(60);
+    /// let event = room.wait_for(minute, |event| matches!(event, Event::Message(msg) if msg.content == "go"))?;
+    /// # let _ = event;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) if there is none in time, [`Closed`](crate::ErrorKind::Closed) if the agent ends.
+    pub fn wait_for(&self, limit: Duration, mut wanted: impl FnMut(&Event) -> bool) -> Result<Event> {
+        let until = deadline::after(limit);
+        let events = self.agent.subscribe();
+        loop {
+            let event = events.recv_timeout(until.saturating_duration_since(Instant::now()))?;
+            if event.room() == Some(&self.id) && wanted(&event) {
+                return Ok(event);
+            }
+        }
     }
 
     /// Leaves the room. The agent gets no more events of it and does not join it again after a reconnect. In an
