@@ -2,6 +2,7 @@
 
 mod book;
 pub(crate) mod outbox;
+mod past;
 mod serve;
 
 use std::fmt;
@@ -115,8 +116,12 @@ impl Intake {
         self
     }
 
-    /// When Redis has lost its data under a running holder: how far back the rooms are read again. What has an answer
-    /// there is not answered again. Defaults to an hour.
+    /// When Redis has lost its data: how far back the rooms are read again. What has an answer there is not answered
+    /// again. Defaults to an hour.
+    ///
+    /// An intake that was running meanwhile knows by itself where each room began. One that starts afterwards sees it by
+    /// the answers: a room in which this agent has answered before is read again, from the oldest question on that it
+    /// finds an answer to.
     pub fn lookback(mut self, time: Duration) -> Self {
         self.lookback = time;
         self
@@ -171,6 +176,10 @@ impl Intake {
             closed?;
         }
         Ok(())
+    }
+
+    fn lookback_ms(&self) -> i64 {
+        i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn settle_shards(&self) -> Result<()> {
