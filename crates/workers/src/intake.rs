@@ -15,7 +15,7 @@ use crustocean::{Agent, Message};
 use crate::connect::{self, Connect};
 use crate::error::{Error, Result};
 use crate::keys::{AgentKeys, lease_name};
-use crate::lease::{Lease, Term};
+use crate::lease::{Lease, Term, TermEnd};
 use crate::stop::Stop;
 use crate::store::Store;
 use book::Book;
@@ -170,12 +170,16 @@ impl Intake {
         term.close_at_end(&agent);
         let served = serve::serve(self, &agent, term);
         let closed = agent.close();
-        served?;
-        // Its end has been asked for: what it says then is no failure.
-        if term.end().is_none() {
-            closed?;
+        match term.end() {
+            None => served.and(closed.map_err(Error::from)),
+            // The agent was closed under what was going on. What that says then is no failure.
+            Some(TermEnd::Asked) => {
+                served.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+            }
+            Some(TermEnd::Lost) => {
+                served.map_err(|error| if is_closed(&error) { Error::lease_lost() } else { error })
+            }
         }
-        Ok(())
     }
 
     fn lookback_ms(&self) -> i64 {
@@ -197,6 +201,10 @@ impl Intake {
             self.shards
         )))
     }
+}
+
+fn is_closed(error: &Error) -> bool {
+    error.platform().is_some_and(|error| error.kind() == crustocean::ErrorKind::Closed)
 }
 
 struct StopWhenDropped<'s>(&'s Stop);

@@ -282,15 +282,11 @@ impl Serving<'_> {
     }
 }
 
-fn platform(error: &Error) -> Option<&crustocean::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
 fn may_pass(error: &Error) -> bool {
-    error.is_retryable() || platform(error).is_some_and(is_passing)
+    error.is_retryable() || error.platform().is_some_and(is_passing)
 }
 
 fn is_closed_history(error: &Error) -> bool {
     use crustocean::ErrorKind as Kind;
-    platform(error).is_some_and(|error| matches!(error.kind(), Kind::Forbidden | Kind::NotFound))
+    error.platform().is_some_and(|error| matches!(error.kind(), Kind::Forbidden | Kind::NotFound))
 }
