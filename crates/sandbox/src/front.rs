@@ -6,11 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, sleep};
 
-use crate::app::links::{CutStream, Links};
+use crate::app::links::{CutStream, LinkId, Links};
 
 const CONTROL: &[u8] = b"/_sandbox";
 /// The longest method there is, and a space.
@@ -49,8 +51,7 @@ pub(crate) fn open(
     let address = listener.local_addr()?;
     let (control, for_control) = channel(WAITING);
     let (others, for_others) = channel(WAITING);
-    let listen =
-        |accepted, control| CutListener { accepted, address, links: links.clone(), control };
+    let listen = |accepted, control| CutListener { accepted, address, links: links.clone(), control };
     Ok((Front { listener, control, others }, listen(for_control, true), listen(for_others, false)))
 }
 
@@ -124,6 +125,12 @@ impl axum::serve::Listener for CutListener {
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
         Ok(self.address)
+    }
+}
+
+impl Connected<IncomingStream<'_, CutListener>> for LinkId {
+    fn connect_info(stream: IncomingStream<'_, CutListener>) -> Self {
+        LinkId(stream.io().id)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server that stands still.
 
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
@@ -15,8 +15,6 @@ struct Current {
 
 #[derive(Debug, Default)]
 pub(crate) struct Freeze {
-    /// The runtime that serves bots. What controls the sandbox has one of its own.
-    runtime: OnceLock<Handle>,
     current: Mutex<Option<Current>>,
 }
 
@@ -25,19 +23,15 @@ impl Freeze {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn of(&self, runtime: Handle) {
-        let _ = self.runtime.set(runtime);
-    }
-
     /// Nothing is answered for this long, from `delay` on. What is returned gets a message when it has begun, or is
     /// closed if there is no server any more.
-    pub(crate) fn begin(&self, time: Duration, delay: Duration) -> Receiver<()> {
+    pub(crate) fn begin(&self, runtime: Option<&Handle>, time: Duration, delay: Duration) -> Receiver<()> {
         let (thaw, thawed) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
         let now = Instant::now();
         let until = now.checked_add(delay + time).unwrap_or(now);
         *self.lock() = Some(Current { until, _thaw: thaw });
-        if let Some(runtime) = self.runtime.get() {
+        if let Some(runtime) = runtime {
             runtime.spawn(async move {
                 if !delay.is_zero() {
                     tokio::time::sleep(delay).await;
