@@ -1,7 +1,8 @@
 //! A small HTTP server for a [`Receiver`]: one request a connection, each on a thread of its own.
 //!
-//! It is ours because webhooks are open to everybody, and the blocking servers there are (tiny_http) read a head without
-//! end, wait for one for ever and take any number of connections. The heads are taken apart by httparse.
+//! It is ours because webhooks are open to everybody. The blocking server that there is, tiny_http 0.12, collects a header
+//! in memory until it ends, sets no time limit on a socket and starts a thread for each connection, and has no setting
+//! for any of that. `tests/servers` shows it. The heads are taken apart by httparse.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
