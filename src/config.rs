@@ -6,7 +6,8 @@ use crate::error::{Error, Result};
 pub use crate::net::settings::Tls;
 use crate::net::settings::{HttpSettings, ProxyChoice, TlsSettings};
 use crate::net::url::{self, ApiUrl};
-use crate::net::{CancelToken, Dialer, Http};
+use crate::net::{Dialer, Http};
+use crate::stop::Stop;
 
 /// Where the API lives unless `CRUSTOCEAN_API_URL` or the builder's `api_url` says otherwise.
 pub const DEFAULT_API_URL: &str = "https://api.crustocean.chat";
@@ -23,7 +24,7 @@ pub(crate) struct Config {
     pub(crate) proxy: ProxyChoice,
     pub(crate) http: HttpSettings,
     /// Ends what is made with these settings.
-    pub(crate) stop: CancelToken,
+    pub(crate) stop: Option<Stop>,
 }
 
 impl fmt::Debug for Config {
@@ -98,7 +99,8 @@ impl Config {
     /// # Errors
     /// As [`http`](Config::http).
     pub(crate) fn http_with(&self, dialer: Dialer) -> Result<Http> {
-        Http::new(self.url()?, dialer, &self.http, &self.stop)
+        let stop = self.stop.clone().unwrap_or_default();
+        Http::new(self.url()?, dialer, &self.http, stop.token())
     }
 }
 
@@ -114,6 +116,12 @@ macro_rules! connection_settings {
             /// [`DEFAULT_API_URL`](crate::config::DEFAULT_API_URL).
             pub fn api_url(mut self, url: impl Into<String>) -> Self {
                 self.config.api_url = Some(url.into());
+                self
+            }
+
+            /// Ends what is built here when this switch is stopped: see [`Stop`](crate::Stop). Defaults to none.
+            pub fn stop(mut self, stop: &$crate::Stop) -> Self {
+                self.config.stop = Some(stop.clone());
                 self
             }
 

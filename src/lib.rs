@@ -23,6 +23,7 @@ mod logging;
 mod net;
 pub mod rest;
 mod socket;
+mod stop;
 mod token;
 pub mod webhook;
 
@@ -41,4 +42,5 @@ pub use model::{
 #[doc(inline)]
 pub use rest::Client;
 pub use serde_json::{Map, Value};
+pub use stop::{OnStop, Stop};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::agent::{Agent, LongMessages, RoomRef};
 use crate::config::{Config, connection_settings};
-use crate::error::Result;
-use crate::socket::Policy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::{Policy, pause_before_retry};
 pub use crate::socket::{Reconnect, SentAway, Transport};
 use crate::token::AgentToken;
 
@@ -42,6 +42,7 @@ pub(crate) struct AgentOptions {
     pub(crate) post_timeout: Duration,
     pub(crate) long_messages: LongMessages,
     pub(crate) policy: Policy,
+    pub(crate) first_connect: Reconnect,
     pub(crate) close_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) transport: Transport,
@@ -57,6 +58,7 @@ impl Default for AgentOptions {
             post_timeout: Duration::from_secs(15),
             long_messages: LongMessages::default(),
             policy: Policy::default(),
+            first_connect: Reconnect::Never,
             close_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(20),
             transport: Transport::Auto,
@@ -96,6 +98,27 @@ impl AgentBuilder {
     /// What happens when the connection is lost. Defaults to [`Reconnect::Forever`].
     pub fn reconnect(mut self, policy: Reconnect) -> Self {
         self.options.policy.reconnect = policy;
+        self
+    }
+
+    /// What happens when the *first* connection cannot be made: a bot that starts with its machine is often there before the
+    /// network is. With [`Reconnect::Forever`] or [`Reconnect::AtMost`] it is tried again, 0.5 to 5 s apart or as the
+    /// server asks, as long as the reason may pass: no network, a server that is down, busy or full. Any other error, such
+    /// as a wrong token or an unknown certificate, ends it at once, and so does a [`stop`](Self::stop), with
+    /// [`Closed`](crate::ErrorKind::Closed). Each failed try is logged as a warning.
+    ///
+    /// Defaults to [`Reconnect::Never`]: the first error is returned.
+    ///
+    /// ```no_run
+    /// use crustocean::{Agent, AgentToken, agent::Reconnect};
+    ///
+    /// # fn main() -> crustocean::Result<()> {
+    /// let agent = Agent::builder().first_connect(Reconnect::Forever).connect(AgentToken::from_env()?)?;
+    /// # agent.close()
+    /// # }
+    /// ```
+    pub fn first_connect(mut self, policy: Reconnect) -> Self {
+        self.options.first_connect = policy;
         self
     }
 
@@ -146,7 +169,24 @@ impl AgentBuilder {
     /// # Errors
     /// As [`Agent::connect`].
     pub fn connect(self, token: AgentToken) -> Result<Agent> {
-        Agent::open(&self.config, self.options, token)
+        let stop = self.config.stop.clone().unwrap_or_default();
+        let mut tries = 0;
+        loop {
+            let error = match Agent::open(&self.config, self.options.clone(), token.clone()) {
+                Ok(agent) => return Ok(agent),
+                Err(_) if stop.is_stopped() => return Err(Error::closed()),
+                Err(error) => error,
+            };
+            if !may_pass(&error) || !self.options.first_connect.allows(tries) {
+                return Err(error);
+            }
+            let pause = pause_before_retry(tries, error.retry_after());
+            tries = tries.saturating_add(1);
+            crate::logging::warn!("cannot connect yet: {error}; once more in {pause:.1?}");
+            if stop.wait(pause) {
+                return Err(Error::closed());
+            }
+        }
     }
 
     /// [`connect`](Self::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home).
@@ -157,5 +197,14 @@ impl AgentBuilder {
         let agent = self.connect(token)?;
         agent.set_home(&agent.join(room)?)?;
         Ok(agent)
+    }
+}
+
+/// Whether the reason why there is no connection may be gone later, without anybody changing something here.
+fn may_pass(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::RateLimited => true,
+        ErrorKind::Server => error.is_retryable() || error.status().is_some_and(|status| status >= 500),
+        _ => error.is_retryable(),
     }
 }

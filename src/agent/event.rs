@@ -145,7 +145,8 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Messages may have been missed in a room, and its history could not be read to make up for it.
+    /// Messages may have been missed in a room, and its history could not be read to make up for it. The room goes on.
+    /// What a later look at the history finds of the gap comes late, marked [`replayed`](Message::replayed).
     #[non_exhaustive]
     GapNotFilled {
         /// The room.

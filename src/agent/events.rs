@@ -97,6 +97,9 @@ impl Events {
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         let agent = &self.agent;
         loop {
+            if agent.inner.closing.is_stopped() {
+                return Err(RecvError::Closed);
+            }
             agent.follow_rooms();
             if let Some(event) = self.next_event() {
                 return Ok(event);

@@ -1,6 +1,8 @@
 //! The agent in the room.
+#![doc = include_str!("from_javascript.md")]
 
 mod builder;
+mod closing;
 mod command;
 mod event;
 mod event_log;
@@ -43,6 +45,7 @@ use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
+use closing::Closing;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
 use respond::decide::OwnResults;
@@ -90,8 +93,7 @@ struct Handle(Arc<Inner>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.delivery.stop();
-        self.0.session.end();
+        self.0.let_go();
     }
 }
 
@@ -110,6 +112,7 @@ struct Inner {
     runs: OpenRuns,
     thoughts: Arc<Thoughts>,
     own_results: OwnResults,
+    closing: Closing,
     home: OnceLock<AgencyId>,
     options: AgentOptions,
 }
@@ -702,11 +705,35 @@ impl Agent {
     /// What had ended the agent before, if no event loop has been told.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
-        self.inner.client.shutdown();
-        self.inner.runs.end_all("the agent was closed");
-        self.inner.thoughts.end_all();
-        self.inner.delivery.stop();
-        self.inner.session.close(self.inner.options.close_timeout)
+        self.close_now()
+    }
+
+    /// Whether the agent has ended: it was closed here, its [`Stop`](crate::Stop) was stopped, or it has come to the end
+    /// that its event loop tells of. Nothing more comes, and nothing more can be sent.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// while !agent.is_closed() {
+    ///     // …
+    /// #   break;
+    /// }
+    /// # }
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.inner.session.is_over()
+    }
+
+    /// Waits until the agent has ended and its goodbye is said, `limit` at most
+    /// ([`Duration::MAX`] for no limit). Returns whether it has. For a thread that
+    /// has nothing to do but to keep the program going.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// agent.wait_closed(std::time::Duration::MAX);
+    /// # }
+    /// ```
+    pub fn wait_closed(&self, limit: Duration) -> bool {
+        self.inner.session.wait_over(crate::deadline::after(limit))
     }
 }
 
@@ -739,7 +766,9 @@ impl Agent {
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let session = Session::open(&name, target, Arc::new(host), limits, options.policy)?;
+        let stop = config.stop.as_ref();
+        let token = stop.map(crate::Stop::token);
+        let session = Session::open(&name, target, Arc::new(host), limits, options.policy, token)?;
         let inner = Arc::new(Inner {
             delivery: Delivery::new(session.log().clone()),
             session,
@@ -753,10 +782,17 @@ impl Agent {
             runs: OpenRuns::default(),
             thoughts,
             own_results: OwnResults::default(),
+            closing: Closing::default(),
             home: OnceLock::new(),
             options,
         });
         let handle = Arc::new(Handle(Arc::clone(&inner)));
+        if let Some(stop) = stop {
+            inner.closing.obey(stop, &inner);
+            if stop.is_stopped() {
+                return Err(Error::closed());
+            }
+        }
         Ok(Agent { inner, _handle: Some(handle) })
     }
 

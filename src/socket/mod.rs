@@ -32,6 +32,7 @@ mod transport;
 
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
+pub(crate) use session::backoff::pause_before_retry;
 pub(crate) use session::log_queue::{LogQueue, note};
 pub(crate) use session::policy::Policy;
 pub use session::policy::{Reconnect, SentAway};

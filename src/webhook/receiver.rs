@@ -9,6 +9,7 @@ use super::deliveries::Begun;
 use super::{Deliveries, HookReply, PromptReply, SIGNATURE_HEADER};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{HookCall, PromptRequest, WebhookDelivery};
+use crate::stop::Stop;
 use crate::token::{AgentToken, WebhookSecret};
 
 const DEFAULT_MAX_BODY: usize = 1 << 20;
@@ -79,6 +80,7 @@ pub struct Receiver {
     deliveries: Arc<Deliveries>,
     max_body: usize,
     pub(super) limits: Limits,
+    pub(super) stop: Option<Stop>,
 }
 
 /// Those of the server that comes along.
@@ -137,7 +139,13 @@ impl Answer {
 impl Default for Receiver {
     fn default() -> Self {
         let limits = Limits { time: DEFAULT_TIME, connections: DEFAULT_CONNECTIONS };
-        Receiver { routes: Vec::new(), deliveries: Arc::default(), max_body: DEFAULT_MAX_BODY, limits }
+        Receiver {
+            routes: Vec::new(),
+            deliveries: Arc::default(),
+            max_body: DEFAULT_MAX_BODY,
+            limits,
+            stop: None,
+        }
     }
 }
 
@@ -232,6 +240,28 @@ impl Receiver {
     #[must_use]
     pub fn max_connections(mut self, count: usize) -> Self {
         self.limits.connections = count.max(1);
+        self
+    }
+
+    /// Ends the server that `Receiver::serve` starts when this switch is stopped: it takes no more requests,
+    /// `Server::wait` returns, and dropping the server waits for those that are being
+    /// handled, up to 15 s. Defaults to none.
+    ///
+    /// ```no_run
+    /// use crustocean::{Stop, webhook::Receiver};
+    ///
+    /// # #[cfg(feature = "receiver")]
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let stop = Stop::new();
+    /// let server = Receiver::new().command("/hook", "ping", |_| "pong").stop(&stop).serve("127.0.0.1:8080")?;
+    /// // … stop.stop() on a thread that waits for a signal …
+    /// server.wait();
+    /// server.stop()?; // those that are being handled
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = Some(stop.clone());
         self
     }
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::{Answer, Receiver};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::Cancel;
 
 /// The request line and the headers.
 const MAX_HEAD: usize = 16 << 10;
@@ -57,6 +58,10 @@ impl Receiver {
             move || accept(&listener, &shared)
         });
         let accept = accept.map_err(unusable)?;
+        if let Some(stop) = &shared.receiver.stop {
+            let target: Arc<dyn Cancel> = shared.clone();
+            stop.add(Arc::downgrade(&target));
+        }
         Ok(Server { address, shared, accept: Mutex::new(Some(accept)) })
     }
 }
@@ -78,7 +83,7 @@ impl Server {
         self.address
     }
 
-    /// Blocks until the server is stopped.
+    /// Blocks until the server is stopped, by [`stop`](Server::stop) or by the receiver's [`Stop`](Receiver::stop).
     pub fn wait(&self) {
         let state = self.shared.state();
         drop(
@@ -98,15 +103,7 @@ impl Server {
     }
 
     fn end(&self, grace: Duration) -> Result<()> {
-        {
-            let mut state = self.shared.state();
-            state.stopped = true;
-            self.shared.changed.notify_all();
-            // Those that have not said yet what they want.
-            for stream in state.reading.values() {
-                let _ = stream.shutdown(Shutdown::Both);
-            }
-        }
+        self.shared.cancel();
         let accept = self.accept.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accept) = accept {
             // Wakes it. Where that is not possible, it ends with the next connection.
@@ -162,6 +159,19 @@ struct State {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes no more requests, and waits for nothing.
+impl Cancel for Shared {
+    fn cancel(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        self.changed.notify_all();
+        // Those that have not said yet what they want.
+        for stream in state.reading.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 

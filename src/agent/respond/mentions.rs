@@ -100,7 +100,9 @@ impl Mentions {
         let mut patience = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
-            if let Some(message) = self.take_due(now) {
+            if !self.agent.inner.closing.is_stopped()
+                && let Some(message) = self.take_due(now)
+            {
                 return Ok(message);
             }
             let is_late = until.is_some_and(|until| until <= now);

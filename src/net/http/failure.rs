@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use ureq_proto::http::header::{HeaderName, LOCATION};
+
 use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
 use super::request::{Label, Method};
@@ -134,7 +136,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(
 
 /// What whoever runs the server finds the request by.
 fn request_id(head: &Head) -> Option<&str> {
-    let id = head.get("x-request-id")?;
+    let id = head.get(HeaderName::from_static("x-request-id"))?;
     let harmless =
         !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     harmless.then_some(id)
@@ -158,7 +160,7 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
 
 /// Where to, and what to do about it. Only the host: the rest of the target may hold anything.
 pub(crate) fn redirect(head: &Head) -> String {
-    let target = match head.get("location") {
+    let target = match head.get(LOCATION) {
         None => "nowhere".to_owned(),
         Some(target) => match url::host(target) {
             Some(host) => one_line(host, MAX_SNIPPET),

@@ -35,6 +35,8 @@ pub(crate) enum Phase {
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
+    /// The agent is being stopped: nobody waits for anything any more. What is sent at once is still sent.
+    pub(crate) stopped: bool,
     /// Counts connections. What an older one still has to say is ignored.
     pub(crate) generation: u64,
     /// Somebody holds the reader role.
@@ -112,6 +114,7 @@ impl SessionState {
         let now = Instant::now();
         SessionState {
             phase: Phase::Down,
+            stopped: false,
             generation: 0,
             reading: false,
             turns: 0,
@@ -178,7 +181,7 @@ impl SessionState {
 
     /// For what was under way on a connection that is over. `what` begins the sentence if it was not `close` that ended it.
     pub(crate) fn interrupted(&self, what: &str) -> Error {
-        if self.is_closed() && self.ended_by.is_none() {
+        if (self.is_closed() || self.stopped) && self.ended_by.is_none() {
             return Error::cut_off_by_close();
         }
         Error::new(ErrorKind::MaybeSent, format!("{what}: it may or may not have arrived"))
