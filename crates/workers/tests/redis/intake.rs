@@ -8,7 +8,7 @@ use crustocean_workers::{Intake, Stop};
 
 use crate::support::{Platform, Redis, eventually};
 
-const TTL: Duration = Duration::from_millis(600);
+const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(20);
 
 fn intake(redis: &Redis, platform: &Platform) -> Intake {
@@ -87,10 +87,11 @@ fn a_holder_without_the_lease_writes_nothing() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     running(&intake(&redis, &platform), || {
         eventually("it runs", LONG, || is_up(&redis, &platform));
-        redis.command(&["SET", "crustocean:{agent:larry}:lease", "somebody", "PX", "1500"]);
+        redis.command(&["SET", "crustocean:{agent:larry}:lease", "somebody", "PX", "60000"]);
         platform.ask(0, "q1");
         std::thread::sleep(Duration::from_millis(700));
         assert_eq!(length(&redis), 0);
+        redis.command(&["DEL", "crustocean:{agent:larry}:lease"]);
         eventually("its next term makes up for it", LONG, || length(&redis) == 1);
     });
     assert_eq!(questions(&redis), [1]);

@@ -6,7 +6,7 @@ use crustocean_workers::{Answer, HandlerError, Intake, Output, Status, Stop, Tas
 
 use crate::support::{Platform, Redis, eventually};
 
-pub(crate) const TTL: Duration = Duration::from_millis(600);
+pub(crate) const TTL: Duration = Duration::from_secs(2);
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 pub(crate) fn echo(task: &Task<'_>) -> Result<String, HandlerError> {
