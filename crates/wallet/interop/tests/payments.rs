@@ -348,7 +348,7 @@ fn two_processes_with_one_key_pay_what_they_say() {
             Command::new(std::env::current_exe().unwrap())
                 .args(["child", "--exact", "--nocapture"])
                 .env("CRUSTOCEAN_TEST_NODE", anvil.url())
-                .env("CRUSTOCEAN_WALLET_KEY", key.expose().to_string())
+                .env("CRUSTOCEAN_WALLET_KEY", key.expose().as_str())
                 .stdout(Stdio::piped())
                 .spawn()
                 .unwrap()
