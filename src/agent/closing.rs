@@ -125,7 +125,7 @@ impl Inner {
     fn close_within(&self, limit: Duration) -> Result<()> {
         self.client.shutdown();
         let ended = self.runs.end_all("the agent was closed");
-        self.thoughts.end_all();
+        self.thinking_indicators.end_all();
         self.delivery.stop();
         let closed = self.session.close(limit);
         drop(ended);
