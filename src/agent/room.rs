@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
-use crate::agent::send::outgoing::guard_of_answer;
+use crate::agent::send::outgoing::Answering;
 use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
@@ -30,8 +30,8 @@ pub struct Room {
     agent: Agent,
     id: AgencyId,
     about: RoomInfo,
-    /// The loop guard of the message that this handle answers.
-    guard: Option<Arc<LoopGuard>>,
+    /// What is said through this handle answers a message.
+    answering: Option<Arc<Answering>>,
 }
 
 impl Room {
@@ -105,7 +105,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn in_reply_to(&self, message: &Message) -> Room {
-        self.guarded(Some(guard_of_answer(message)))
+        self.answering(Some(Answering::of(message)))
     }
 
     /// Changes the text of one of the agent's own messages; its other fields stay.
@@ -359,19 +359,24 @@ impl Room {
 /// Used by the other modules of the agent.
 impl Room {
     pub(crate) fn new(agent: Agent, id: AgencyId, about: RoomInfo) -> Self {
-        Room { agent, id, about, guard: None }
+        Room { agent, id, about, answering: None }
     }
 
-    pub(crate) fn guarded(&self, guard: Option<LoopGuard>) -> Room {
-        Room { guard: guard.map(Arc::new), ..self.clone() }
+    pub(crate) fn answering(&self, answering: Option<Answering>) -> Room {
+        Room { answering: answering.map(Arc::new), ..self.clone() }
+    }
+
+    /// What is said here answers.
+    pub(crate) fn answered(&self) -> Option<&Answering> {
+        self.answering.as_deref()
     }
 
     pub(crate) fn guard(&self) -> Option<&LoopGuard> {
-        self.guard.as_deref()
+        self.answered().map(|answering| &answering.guard)
     }
 
     fn outgoing(&self, message: impl Into<Outgoing>) -> Outgoing {
-        message.into().guarded(self.guard())
+        message.into().answering(self.answered())
     }
 
     pub(crate) fn agent(&self) -> &Agent {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::respond::rate_limit::{ExchangeLimit, Exchanges};
-use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
+use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
@@ -115,8 +115,8 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Events::recv_timeout`].
-    pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
+    /// As [`Events::recv_timeout`].
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
 
@@ -132,12 +132,18 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Events::try_recv`].
-    pub fn try_recv(&self) -> Result<Message, RecvError> {
+    /// As [`Events::try_recv`].
+    pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
-    fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
+    fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
+        // What this thread got before is done.
+        self.agent.pass_questions();
+        Ok(Mention::new(&self.agent, self.next_message(until)?))
+    }
+
+    fn next_message(&self, until: Option<Instant>) -> Result<Message, RecvError> {
         let mut patience = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
@@ -180,7 +186,15 @@ impl Mentions {
             return None;
         }
         match &mut shared.exchanges {
-            Some(exchanges) if message.is_from_agent() => exchanges.admit(message, Instant::now()),
+            Some(exchanges) if message.is_from_agent() => match exchanges.admit(message, Instant::now()) {
+                Admitted::Now(message) => Some(message),
+                Admitted::Later => None,
+                Admitted::Never(message) => {
+                    drop(shared);
+                    self.agent.drop_question(&message.id);
+                    None
+                }
+            },
             _ => Some(message),
         }
     }
@@ -225,11 +239,11 @@ impl Shared {
 }
 
 impl Iterator for Mentions {
-    type Item = Result<Message>;
+    type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.recv(None) {
-            Ok(message) => Some(Ok(message)),
+            Ok(mention) => Some(Ok(mention)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
             Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }
