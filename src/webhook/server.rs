@@ -70,6 +70,17 @@ impl Receiver {
 /// Receives webhooks until it is stopped or dropped. Returned by [`Receiver::serve`].
 ///
 /// All methods take `&self`: share it in an `Arc` to stop it from another thread.
+///
+/// ```no_run
+/// use crustocean::webhook::{HookReply, Receiver};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let receiver = Receiver::new().command("/hooks", "ping", |_| HookReply::new("pong"));
+/// let server = receiver.serve("127.0.0.1:0")?;
+/// println!("listening on {}", server.address());
+/// server.wait();
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "it stops when it is dropped"]
 pub struct Server {
