@@ -78,6 +78,12 @@ impl Default for AgentOptions {
 impl AgentBuilder {
     /// How long a send waits for a lost connection before it fails with [`NotSent`](crate::ErrorKind::NotSent).
     /// Defaults to 30 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().send_timeout(Duration::from_secs(5));
+    /// # let _ = builder;
+    /// ```
     pub fn send_timeout(mut self, limit: Duration) -> Self {
         self.options.send_timeout = limit;
         self

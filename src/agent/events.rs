@@ -243,6 +243,19 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 impl std::iter::FusedIterator for Events {}
 
 /// Why [`Events::recv_timeout`] or [`Events::try_recv`] returned no event.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use crustocean::agent::RecvError;
+///
+/// # fn demo(agent: &crustocean::Agent) {
+/// match agent.events().recv_timeout(Duration::from_secs(1)) {
+///     Ok(event) => println!("{event:?}"),
+///     Err(RecvError::Timeout) => println!("nothing happened"),
+///     Err(error) => println!("the agent has ended: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {

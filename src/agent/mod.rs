@@ -20,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod send;
 mod thinking;
 mod trace;
+mod wait_for;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};

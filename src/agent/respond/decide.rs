@@ -8,6 +8,18 @@ use crate::agent::respond::handle::is_mentioned;
 use crate::model::{Message, MessageId, MessageType, User};
 
 /// The result of [`Agent::decide`](crate::Agent::decide).
+///
+/// ```no_run
+/// use crustocean::agent::Decision;
+///
+/// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+/// match agent.decide(msg) {
+///     Decision::Respond => agent.reply(msg, "hello")?,
+///     Decision::TooManyHops => println!("two agents have talked enough"),
+///     _ => {}
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decision {

@@ -69,6 +69,16 @@ impl Mentions {
     ///
     /// Without a limit, only the [loop guard](crate::model::LoopGuard) stops two agents from answering each other
     /// forever.
+    ///
+    /// ```no_run
+    /// use crustocean::agent::ExchangeLimit;
+    ///
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for msg in agent.mentions().limited(ExchangeLimit::default().count(3)) {
+    ///     agent.reply(&msg?, "hello")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.shared().exchanges = Some(Exchanges::new(limit));
         self
@@ -76,12 +86,34 @@ impl Mentions {
 
     /// Also yields the platform's own messages that mention the agent, such as results of commands. Defaults to
     /// `false`: of the platform's messages, only heartbeats are yielded.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for msg in agent.mentions().system(true) {
+    ///     let msg = msg?;
+    ///     println!("{}: {}", msg.kind.as_str(), msg.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn system(mut self, on: bool) -> Self {
         self.system = on;
         self
     }
 
     /// Waits at most `limit` for the next message.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use crustocean::agent::RecvError;
+    ///
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// match agent.mentions().recv_timeout(Duration::from_secs(60)) {
+    ///     Ok(msg) => agent.reply(&msg, "hello")?,
+    ///     Err(RecvError::Failed(error)) => return Err(error),
+    ///     Err(_) => println!("no question in a minute"),
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Events::recv_timeout`].
@@ -90,6 +122,15 @@ impl Mentions {
     }
 
     /// Takes a message if one is waiting. Returns at once.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// let mentions = agent.mentions();
+    /// while let Ok(msg) = mentions.try_recv() {
+    ///     agent.reply(&msg, "hello")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Events::try_recv`].
