@@ -4,7 +4,7 @@
 //! *without a lock*; under a short lock the bytes are fed to TLS and WebSocket and taken apart. A sender takes the
 //! same lock, encodes and writes on its own thread. The lock is held during a write, so writes have a time limit.
 
-mod arrivals;
+pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
 

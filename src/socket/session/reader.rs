@@ -1,14 +1,14 @@
 //! The reader role: who reads, who waits, who is woken. The [session](crate::socket::session) explains the scheme.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
-use crate::socket::connection::Connection;
 use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::session::connection::Connection;
 use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{EventQueue, ReadyItems};
@@ -16,6 +16,7 @@ use crate::socket::session::state::{Changes, Phase, SessionState};
 use crate::socket::session::{Host, Limits};
 use crate::socket::target::Target;
 use crate::socket::transport::choice::TransportMemory;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;
@@ -95,8 +96,7 @@ impl SessionCore {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
-        // A panic in another thread must not spread: the state is consistent between any two statements of ours.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Lets the state go until somebody rings, or `limit` has passed.
@@ -107,8 +107,8 @@ impl SessionCore {
         limit: Option<Duration>,
     ) -> MutexGuard<'a, SessionState> {
         match limit {
-            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(limit) => bell.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+            None => bell.wait(state),
+            Some(limit) => bell.wait_timeout(state, limit),
         }
     }
 
@@ -125,7 +125,7 @@ impl SessionCore {
         let mut state = self.lock();
         loop {
             let granted = wish(&mut state);
-            if granted.is_some() || until.is_some_and(|until| until <= Instant::now()) {
+            if granted.is_some() || until.is_some_and(|until| until <= deadline::now()) {
                 self.hand_over(&mut state);
                 return granted;
             }
@@ -205,7 +205,7 @@ impl SessionCore {
             Waiter::Other => (&self.others, |state| &mut state.others),
         };
         *count(&mut state) += 1;
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = until.map(|until| until.saturating_duration_since(deadline::now()));
         let mut state = self.wait_for(bell, state, left);
         *count(&mut state) -= 1;
         state
