@@ -115,6 +115,15 @@ impl Visitor {
         }
     }
 
+    /// Works on something where everybody can see it: a run with one tool.
+    pub fn work(&mut self, question: &str) -> Outcome {
+        self.say(question)?;
+        let run = self.room.start_run(crustocean::run::Trigger::none())?;
+        run.status("looking out of the window")?;
+        run.tool("window", json!({ "direction": "west" }))?.done("blue sky")?;
+        Ok(run.complete("it is dry")?)
+    }
+
     fn print(&self, who: &str, text: &str) {
         if !self.quiet {
             // Not println: that panics when nobody reads any more.

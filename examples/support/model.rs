@@ -69,10 +69,13 @@ fn think(request: &Value) -> Value {
     let results: Vec<&Value> = used.filter(|message| message["role"] == "tool").collect();
     let last = results.first().map_or("", |result| result["content"].as_str().unwrap_or(""));
     let Some(tool) = request["tools"].get(results.len()) else {
-        return json!({ "role": "assistant", "content": format!("what came of it: {last}") });
+        return json!({ "role": "assistant", "content": format!("The result: {last}.") });
     };
-    let arguments = json!({ "sides": 6, "text": format!("the die shows {last}") }).to_string();
-    let call = json!({ "name": tool["function"]["name"], "arguments": arguments });
+    let arguments = match tool["function"]["name"].as_str() {
+        Some("write_down") => json!({ "text": format!("the die shows {last}") }),
+        _ => json!({ "sides": 6 }),
+    };
+    let call = json!({ "name": tool["function"]["name"], "arguments": arguments.to_string() });
     let id = format!("call-{}", results.len());
     json!({ "role": "assistant", "tool_calls": [{ "id": id, "type": "function", "function": call }] })
 }

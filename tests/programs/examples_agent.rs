@@ -59,7 +59,16 @@ fn tool_bot() {
     let said = run("tool_bot");
     let asked = said.lines().filter(|line| line.contains("Write down: \\\"the die shows")).count();
     assert_eq!((asked, said.matches("noted: \"the die shows").count()), (2, 1), "{said}");
-    assert!(said.contains("tool: what came of it: permission denied"), "{said}");
+    assert!(said.contains("tool: The result: permission denied."), "{said}");
+}
+
+#[test]
+fn watch() {
+    let _watchdog = patience();
+    let said = run("watch");
+    for part in ["is it raining?", "a run", "looking out of the window", "blue sky", "it is dry"] {
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[test]

@@ -142,7 +142,7 @@ impl Connection {
             return;
         }
         wire.goodbye = true;
-        if !wire.ended && self.server.manners.answers_goodbye {
+        if !wire.ended && self.server.setup.answers_goodbye {
             wire.to_client.push_back(Packet::Goodbye);
         }
         let readable = Arc::clone(&wire.readable);

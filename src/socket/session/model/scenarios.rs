@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::scene::{Time, check, forever, spawn, take};
-use super::server::{Manners, Packet};
+use super::server::{Packet, Setup};
 use crate::deadline;
 use crate::socket::session::Waited;
 use crate::sync::modelled::{FOREVER, below};
 
 #[test]
 fn several_consumers_an_ack_and_a_sender_each_get_theirs() {
-    check(Time::StandsStill, Manners::default(), |scene| {
+    check(Time::StandsStill, Setup::default(), |scene| {
         let threads = vec![
             scene.consumer(),
             scene.consumer(),
@@ -31,8 +31,8 @@ fn several_consumers_an_ack_and_a_sender_each_get_theirs() {
 
 #[test]
 fn a_connection_that_is_lost_while_somebody_reads_comes_back() {
-    let manners = Manners { failing_dials: 2, dial: Duration::from_millis(100), ..Manners::default() };
-    check(Time::Moves, manners, |scene| {
+    let setup = Setup { failing_dials: 2, dial: Duration::from_millis(100), ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
         let threads = vec![scene.consumer(), scene.consumer(), scene.asks(7, true), scene.sends(9, true)];
         scene.server.send_event(1);
         if below(2) == 0 {
@@ -52,8 +52,8 @@ fn a_connection_that_is_lost_while_somebody_reads_comes_back() {
 
 #[test]
 fn close_ends_everybody_who_waits() {
-    let manners = Manners { answers: false, ..Manners::default() };
-    check(Time::StandsStill, manners, |scene| {
+    let setup = Setup { answers: false, ..Setup::default() };
+    check(Time::StandsStill, setup, |scene| {
         let mut threads = vec![scene.consumer(), scene.consumer(), scene.asks(7, true), scene.sends(9, true)];
         let session = Arc::clone(&scene.session);
         threads.push(spawn(move || {
@@ -68,10 +68,32 @@ fn close_ends_everybody_who_waits() {
 }
 
 #[test]
+fn a_stop_ends_all_waits_and_what_was_sent_is_still_confirmed() {
+    let setup = Setup { answers: false, stoppable: true, ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let mut threads = vec![scene.consumer(), scene.consumer(), scene.asks(7, true), scene.sends(9, true)];
+        let session = Arc::clone(&scene.session);
+        threads.push(spawn(move || {
+            let until = deadline::later(deadline::now(), FOREVER * 2);
+            assert!(session.wait_over(until));
+        }));
+        scene.server.send_event(1);
+        scene.session.stop_waits();
+        scene.seen.until(|log| log.ended == 2);
+        scene.close(threads);
+    });
+}
+
+#[test]
 fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
-    let manners =
-        Manners { answers: false, answers_goodbye: false, failing_dials: 2, dial: Duration::from_secs(5) };
-    check(Time::Moves, manners, |scene| {
+    let setup = Setup {
+        answers: false,
+        answers_goodbye: false,
+        failing_dials: 2,
+        dial: Duration::from_secs(5),
+        ..Setup::default()
+    };
+    check(Time::Moves, setup, |scene| {
         let threads = vec![scene.consumer(), scene.asks(7, true)];
         if below(2) == 0 {
             scene.server.break_connection();
@@ -84,7 +106,7 @@ fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
 
 #[test]
 fn pings_are_answered_while_a_handler_is_busy() {
-    check(Time::Moves, Manners::default(), |scene| {
+    check(Time::Moves, Setup::default(), |scene| {
         let (session, server, seen) =
             (Arc::clone(&scene.session), Arc::clone(&scene.server), Arc::clone(&scene.seen));
         let slow = spawn(move || {
@@ -117,7 +139,7 @@ fn pings_are_answered_while_a_handler_is_busy() {
 
 #[test]
 fn a_nudge_reaches_a_consumer_whoever_reads() {
-    check(Time::StandsStill, Manners::default(), |scene| {
+    check(Time::StandsStill, Setup::default(), |scene| {
         let mut threads = vec![scene.consumer()];
         if below(2) == 0 {
             threads.push(scene.asks(7, true));
@@ -132,7 +154,7 @@ fn a_nudge_reaches_a_consumer_whoever_reads() {
 
 #[test]
 fn a_helper_reaches_a_consumer_without_a_word_of_the_server() {
-    check(Time::Moves, Manners { answers: false, ..Manners::default() }, |scene| {
+    check(Time::Moves, Setup { answers: false, ..Setup::default() }, |scene| {
         let waker = scene.session.waker();
         let announced = waker.announce();
         let helper = spawn(move || {
@@ -147,7 +169,7 @@ fn a_helper_reaches_a_consumer_without_a_word_of_the_server() {
 
 #[test]
 fn a_time_limit_ends_a_wait_and_the_role_goes_on() {
-    check(Time::Moves, Manners::default(), |scene| {
+    check(Time::Moves, Setup::default(), |scene| {
         let mut threads = vec![scene.consumer()];
         for limit in [50, 3000] {
             let session = Arc::clone(&scene.session);
@@ -174,7 +196,7 @@ fn a_time_limit_ends_a_wait_and_the_role_goes_on() {
 
 #[test]
 fn what_is_repeated_goes_out_on_time_whoever_reads() {
-    check(Time::Moves, Manners::default(), |scene| {
+    check(Time::Moves, Setup::default(), |scene| {
         let threads = if below(2) == 0 { vec![scene.consumer()] } else { Vec::new() };
         let second = Duration::from_secs(1);
         let repeating = scene.session.repeat("typing", &1, &0, second).unwrap();

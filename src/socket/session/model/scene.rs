@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
 use shuttle::{Config as CheckerConfig, MaxSteps, Runner};
 
-use super::server::{Manners, Server};
+use super::server::{Server, Setup};
 use crate::config::Config;
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
-use crate::net::ApiUrl;
 use crate::net::settings::ProxyChoice;
+use crate::net::{ApiUrl, CancelToken};
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
 use crate::socket::session::sender::ConnectionHandle;
@@ -32,12 +32,12 @@ const SCHEDULES: &str = "CRUSTOCEAN_MODEL_SCHEDULES";
 
 /// Runs a scenario in as many schedules as are asked for: one half at random, one half with few changes of threads at
 /// places that are chosen well (PCT).
-pub(super) fn check(time: Time, manners: Manners, scenario: impl Fn(&Scene) + Send + Sync + 'static) {
+pub(super) fn check(time: Time, setup: Setup, scenario: impl Fn(&Scene) + Send + Sync + 'static) {
     let schedules = std::env::var(SCHEDULES).map_or(1000, |text| text.parse().expect(SCHEDULES));
     let target = target();
     let scenario = Arc::new(move || {
         Clock::start(time == Time::Moves);
-        let scene = Scene::open(target.clone(), manners);
+        let scene = Scene::open(target.clone(), setup);
         scenario(&scene);
         drop(scene);
         Clock::stop();
@@ -132,10 +132,13 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> Thread {
 }
 
 impl Scene {
-    fn open(target: Target, manners: Manners) -> Self {
-        let server = Server::start(manners);
+    fn open(target: Target, setup: Setup) -> Self {
+        let server = Server::start(setup);
         let limits = Limits { events: 1000, bytes: 1 << 20 };
-        let session = Session::open("", target, Arc::new(Rejoins), limits, Policy::default()).unwrap();
+        let (host, policy) = (Arc::new(Rejoins), Policy::default());
+        let stop = CancelToken::default();
+        let stop = setup.stoppable.then_some(&stop);
+        let session = Session::open("", target, host, limits, policy, stop).unwrap();
         Scene { server, session: Arc::new(session), seen: Arc::default() }
     }
 

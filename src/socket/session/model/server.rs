@@ -14,10 +14,12 @@ use crate::socket::session::connection::decoder::Inbound;
 use crate::sync::modelled::below;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// What the server does with what it gets.
+/// What the server does with what it gets, and what kind of session it is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Manners {
+pub(super) struct Setup {
     pub(super) answers: bool,
+    /// The session can be [stopped](crate::socket::session::Session::stop_waits).
+    pub(super) stoppable: bool,
     pub(super) answers_goodbye: bool,
     /// How many dials after the first may fail.
     pub(super) failing_dials: usize,
@@ -25,9 +27,15 @@ pub(super) struct Manners {
     pub(super) dial: Duration,
 }
 
-impl Default for Manners {
+impl Default for Setup {
     fn default() -> Self {
-        Manners { answers: true, answers_goodbye: true, failing_dials: 0, dial: Duration::ZERO }
+        Setup {
+            answers: true,
+            stoppable: false,
+            answers_goodbye: true,
+            failing_dials: 0,
+            dial: Duration::ZERO,
+        }
     }
 }
 
@@ -71,7 +79,7 @@ pub(super) struct World {
 
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) manners: Manners,
+    pub(super) setup: Setup,
     world: Mutex<World>,
     /// For the scenario's threads.
     changed: Condvar,
@@ -83,8 +91,8 @@ thread_local! {
 
 impl Server {
     /// The one of this schedule: whoever connects gets there.
-    pub(super) fn start(manners: Manners) -> Arc<Self> {
-        let server = Arc::new(Server { manners, world: Mutex::default(), changed: Condvar::default() });
+    pub(super) fn start(setup: Setup) -> Arc<Self> {
+        let server = Arc::new(Server { setup, world: Mutex::default(), changed: Condvar::default() });
         SERVER.set(Some(Arc::clone(&server)));
         server
     }
@@ -148,14 +156,14 @@ impl Server {
         let is_first = world.wires.is_empty();
         if !is_first {
             world.dialling = true;
-            let until = crate::deadline::after(self.manners.dial);
-            let mut left = self.manners.dial;
+            let until = crate::deadline::after(self.setup.dial);
+            let mut left = self.setup.dial;
             while !left.is_zero() {
                 world = self.changed.wait_timeout(world, left);
                 left = until.saturating_duration_since(crate::deadline::now());
             }
             world.dialling = false;
-            if world.failed_dials < self.manners.failing_dials && below(2) == 0 {
+            if world.failed_dials < self.setup.failing_dials && below(2) == 0 {
                 world.failed_dials += 1;
                 let error = |text| Error::new(ErrorKind::Connect, text);
                 return Err(match below(3) {
@@ -178,7 +186,7 @@ impl Server {
         wire.received.push(frame.to_owned());
         let text = frame.strip_prefix("42").expect("the client sends events only");
         let (id, args) = text.split_at(text.find('[').expect("an event is an array"));
-        if self.manners.answers {
+        if self.setup.answers {
             if let Ok(id) = id.parse() {
                 let payload = args.trim_start_matches("[\"ask\",");
                 wire.to_client.push_back(Packet::Ack(id, format!("[{payload}")));
