@@ -34,6 +34,7 @@ mod polling;
 mod pool;
 mod post;
 mod reconnect;
+mod remember;
 mod repost;
 mod rich;
 mod rooms;

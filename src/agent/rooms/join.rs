@@ -109,6 +109,8 @@ impl Agent {
             about.dm = true;
             rooms.add(id, about.clone());
         }
+        // Where a new room's story begins.
+        self.inner.save_memory();
         Ok(Room::new(self.clone(), id.clone(), about))
     }
 
@@ -195,6 +197,7 @@ impl Agent {
                 }
             }
         }
+        self.inner.save_memory();
         Ok(entered)
     }
 
@@ -204,6 +207,9 @@ impl Agent {
         thinking_indicators.end(id);
         let about = rooms.leave(id);
         delivery.forget(id);
+        if let Some(memory) = &self.inner.memory {
+            memory.forget(id);
+        }
         if dm || about.is_some_and(|about| about.dm) {
             return Ok(());
         }
