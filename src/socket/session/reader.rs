@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::session::connection::Connection;
+use crate::socket::session::connection::decoder::Inbound;
 use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{EventQueue, ReadyItems};
@@ -181,6 +182,7 @@ impl SessionCore {
         let turn = catch_unwind(AssertUnwindSafe(|| connection.turn(until, &mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
         let end = end.map(|end| end.without(&self.target.secrets));
+        self.mask_errors(&mut batch);
         let mut state = self.lock();
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);
@@ -200,6 +202,22 @@ impl SessionCore {
             state.spare = batch;
         }
         state
+    }
+
+    /// Takes secrets out of what a server says about an error: it may quote what it was sent.
+    pub(crate) fn mask_errors(&self, batch: &mut [Inbound]) {
+        let masked = |text: &str| self.target.secrets.remove_from(text);
+        for inbound in batch {
+            match inbound {
+                Inbound::Event(event) if event.name() == "error" => {
+                    if let Some(clean) = event.reworded(masked) {
+                        *event = clean;
+                    }
+                }
+                Inbound::Ack(_, args) if args.mentions_error() => args.reword(masked),
+                _ => {}
+            }
+        }
     }
 
     fn sleep<'a>(

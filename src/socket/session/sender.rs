@@ -119,6 +119,7 @@ impl SessionCore {
     ) {
         let Connected { connection, mut early, reply, recovered } = connected;
         let connection = Arc::new(connection);
+        self.mask_errors(&mut early);
         let generation = {
             let mut state = self.lock();
             if state.is_closed() {
