@@ -21,7 +21,7 @@
 
 #[cfg(crustocean_bench)]
 pub(crate) mod bench;
-mod connection;
+pub(crate) mod connection;
 mod disconnect;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;

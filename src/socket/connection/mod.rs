@@ -5,7 +5,7 @@
 //! the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes have a time
 //! limit.
 
-mod arrivals;
+pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
 
