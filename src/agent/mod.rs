@@ -3,6 +3,7 @@
 
 mod builder;
 mod command;
+mod connecting;
 mod event;
 mod event_log;
 mod events;
@@ -40,7 +41,7 @@ pub use trace::Trace;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Conversation, List, Message, MessageEdited, User};
-use crate::rest::{AgentSession, Client};
+use crate::rest::Client;
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
@@ -718,7 +719,15 @@ impl Agent {
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
-        let account = AgentSession::exchange(http.clone(), token)?;
+        let target = Target {
+            dialer,
+            url,
+            user_agent: config.http.user_agent.clone(),
+            dial_timeout: options.handshake_timeout,
+            transport: options.transport,
+            secrets,
+        };
+        let (account, opened) = connecting::exchange_and_open(http.clone(), token, &target, &config.stop)?;
         let me = account.user();
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
@@ -730,17 +739,9 @@ impl Agent {
             join_timeout: options.join_timeout,
             unanswered: Mutex::default(),
         };
-        let target = Target {
-            dialer,
-            url,
-            user_agent: config.http.user_agent.clone(),
-            dial_timeout: options.handshake_timeout,
-            transport: options.transport,
-            secrets,
-        };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let session = Session::open(&name, target, Arc::new(host), limits, options.policy)?;
+        let session = Session::open(&name, target, Arc::new(host), limits, options.policy, opened)?;
         let inner = Arc::new(Inner {
             delivery: Delivery::new(session.log().clone()),
             session,

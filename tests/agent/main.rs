@@ -17,6 +17,7 @@ mod close;
 mod close_rest;
 mod commands;
 mod connect;
+mod connect_ahead;
 mod edit;
 mod follow;
 mod gaps;

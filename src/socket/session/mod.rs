@@ -63,7 +63,7 @@ use tungstenite::Utf8Bytes;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::connection::Connection;
-use crate::socket::connection::connect::ConnectFailure;
+use crate::socket::connection::connect::{ConnectFailure, Opened};
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
@@ -137,6 +137,8 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 impl Session {
     /// Connects, on this thread. Returns when the server has said yes.
     ///
+    /// `opened`: the connection to do it on, or why there is none, if somebody has tried already.
+    ///
     /// # Errors
     /// Why it cannot; a refusal is tried once more with renewed credentials.
     pub(crate) fn open(
@@ -145,10 +147,19 @@ impl Session {
         host: Arc<dyn Host>,
         limits: Limits,
         policy: Policy,
+        opened: Option<Result<Opened>>,
     ) -> Result<Self> {
         let shared = Arc::new(SessionCore::new(name, target, host, limits, policy));
-        let connected = match shared.dial(false) {
-            Err(ConnectFailure::Refused(_)) => shared.dial(true),
+        let opened = match opened {
+            // Fetching the credentials took long.
+            Some(Ok(opened)) if !opened.is_fresh() => {
+                opened.discard();
+                None
+            }
+            other => other,
+        };
+        let connected = match shared.dial(false, opened) {
+            Err(ConnectFailure::Refused(_)) => shared.dial(true, None),
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
