@@ -22,12 +22,12 @@ pub(super) fn exchange_and_open(
     http: Http,
     token: AgentToken,
     target: &Target,
-    stop: &CancelToken,
+    stop: Option<&CancelToken>,
 ) -> Result<(Arc<AgentSession>, Option<Result<Opened>>)> {
     if target.dialer.has_proxy(&target.url)? {
         return Ok((AgentSession::exchange(http, token)?, None));
     }
-    let cancel = stop.child();
+    let cancel = stop.map_or_else(CancelToken::default, CancelToken::child);
     thread::scope(|scope| {
         let open = || Opened::open(target, &TransportMemory::default(), &cancel);
         let builder = thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK);

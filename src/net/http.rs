@@ -1,9 +1,15 @@
 //! The one place that speaks HTTP: 1.1, one request at a time over each connection, and connections that are kept.
 //!
+//! HTTP itself is `ureq-proto`'s, which does no I/O: `encode` and `decoder` stand around it. Sockets, time limits, the pool
+//! and what is repeated are here, because a request has to end within 100 ms of a cancel, go through any proxy, and give an
+//! early answer its due after a write that failed. ureq itself offers none of that to another dialler in its stable part.
+//!
 //! No credential, password or query is in an error or log line.
 
 pub(crate) mod answer;
 pub(crate) mod cookies;
+mod decoder;
+pub(crate) mod encode;
 pub(crate) mod exchange;
 mod failure;
 mod pool;
@@ -17,9 +23,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use zeroize::Zeroizing;
+use ureq_proto::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 
-use self::answer::Decoder;
+pub(crate) use self::decoder::Decoder;
+pub(crate) use self::encode::{Encoded, encode};
 use self::failure::Failure;
 pub(crate) use self::failure::{one_line, redirect};
 use self::pool::{MAX_IDLE, MAX_IDLE_ONCE, Pool};
@@ -51,8 +58,7 @@ pub(crate) struct Http(Arc<Shared>);
 struct Shared {
     dialer: Dialer,
     url: ApiUrl,
-    /// The header lines that every request has.
-    headers: String,
+    user_agent: String,
     connect_timeout: Duration,
     request_timeout: Duration,
     policy: Policy,
@@ -76,15 +82,11 @@ impl Http {
         stop: &CancelToken,
     ) -> Result<Self> {
         dialer.check(&url)?;
-        let headers = format!(
-            "Host: {}\r\nUser-Agent: {}\r\nAccept: application/json\r\nAccept-Encoding: gzip\r\n",
-            url.authority(),
-            checked_user_agent(&settings.user_agent)?
-        );
+        let user_agent = checked_user_agent(&settings.user_agent)?.to_owned();
         Ok(Http(Arc::new(Shared {
             dialer,
             url,
-            headers,
+            user_agent,
             connect_timeout: settings.connect_timeout,
             request_timeout: settings.request_timeout,
             policy: Policy { retries: settings.retries, max_wait: settings.max_retry_wait },
@@ -132,15 +134,15 @@ impl Http {
     pub(crate) fn send(&self, request: Request<'_>) -> Result<Answer> {
         self.check_process()?;
         let label = Label::new(request.method, request.path);
-        let bytes = self.bytes(&request)?;
         let started = Instant::now();
         let mut tries = Tries::new(self.0.policy);
         loop {
+            let encoded = self.encode(&request)?;
             if self.is_closed() {
                 return Err(Error::closed());
             }
             let left = self.0.request_timeout.saturating_sub(started.elapsed());
-            let failure = match self.attempt(&request, &bytes, &label, left) {
+            let failure = match self.attempt(&request, encoded, &label, left) {
                 Ok(answer) => {
                     crate::logging::debug!("{label}: {} after {:?}", answer.status, started.elapsed());
                     return Ok(answer);
@@ -167,7 +169,7 @@ impl Http {
     fn attempt(
         &self,
         request: &Request<'_>,
-        bytes: &[u8],
+        encoded: Encoded,
         label: &Label,
         left: Duration,
     ) -> Result<Answer, Failure> {
@@ -176,9 +178,8 @@ impl Http {
             return Err(failure::too_slow(label, limit));
         }
         let mut stream = self.connection(request.method, left).map_err(failure::of_dial)?;
-        let answer::Answer { head, body, keep_alive } =
-            exchange::exchange(&mut stream, bytes, Decoder::default())
-                .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
+        let answer::Answer { head, body, keep_alive } = exchange::exchange(&mut stream, encoded)
+            .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
         if keep_alive {
             self.0.pool.put(stream);
             if self.is_closed() {
@@ -232,38 +233,18 @@ impl Http {
         self.0.cancel.child()
     }
 
-    /// The whole request, as it goes over the wire.
-    fn bytes(&self, request: &Request<'_>) -> Result<Zeroizing<Vec<u8>>> {
-        let target = target(request)?;
-        let mut parts = vec![request.method.name(), " ", &target, " HTTP/1.1\r\n", &self.0.headers];
-        if let Some((name, value)) = request.credential {
-            // It must not be able to add a line of its own.
-            if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
-                return Err(Error::invalid("the credential contains what no HTTP header can hold"));
-            }
-            parts.extend([name, ": ", value, "\r\n"]);
-        }
+    fn encode(&self, request: &Request<'_>) -> Result<Encoded> {
+        let mut encoded = ureq_proto::http::Request::builder()
+            .method(request.method.name())
+            .uri(target(request)?)
+            .header(HOST, self.0.url.authority())
+            .header(USER_AGENT, &self.0.user_agent)
+            .header(ACCEPT, "application/json")
+            .header(ACCEPT_ENCODING, "gzip");
         if request.body.is_some() {
-            parts.push("Content-Type: application/json\r\n");
+            encoded = encoded.header(CONTENT_TYPE, "application/json");
         }
-        let length = request.body.unwrap_or_default().len().to_string();
-        // Where a body could be, "none" has to be said.
-        if request.body.is_some() || matches!(request.method, Method::Post | Method::Patch) {
-            parts.extend(["Content-Length: ", &length, "\r\n"]);
-        }
-        parts.push("\r\n");
-        let body = request.body.unwrap_or_default();
-        let mut length = body.len();
-        for part in &parts {
-            length += part.len();
-        }
-        // Long enough from the beginning: a vector that moves leaves the credential behind where it was.
-        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
-        for part in parts {
-            bytes.extend_from_slice(part.as_bytes());
-        }
-        bytes.extend_from_slice(body);
-        Ok(bytes)
+        encode(encoded, request.credential.as_slice(), request.body)
     }
 
     fn is_closed(&self) -> bool {

@@ -1,4 +1,7 @@
 //! The base URL of the API: scheme, host and port, nothing else.
+//!
+//! Not by `http::Uri`: it drops a fragment, a user name and a port that is no number without a word, takes `[nonsense]`
+//! for an address, and finds no host in `//host/path`. Each of these would have to be looked for here all the same.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

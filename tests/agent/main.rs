@@ -43,6 +43,7 @@ mod run;
 mod run_gate;
 mod run_stream;
 mod slow_handler;
+mod stop;
 mod talk;
 mod thinking;
 mod wire;

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crustocean::agent::AgentBuilder;
-use crustocean::{Agent, Message};
+use crustocean::{Agent, Message, Stop};
 
 use crate::connect::{self, Connect};
 use crate::error::{Error, Result};
 use crate::keys::{AgentKeys, lease_name};
 use crate::lease::{Lease, Term};
-use crate::stop::Stop;
 use crate::store::Store;
 use book::Book;
 
@@ -144,7 +143,7 @@ impl Intake {
                 Err(error) if error.is_retryable() || error.kind() == crate::ErrorKind::LeaseLost => {
                     log::warn!("the intake begins anew: {error}");
                     term.release();
-                    stop.wait_timeout(Duration::from_millis(100));
+                    stop.wait(Duration::from_millis(100));
                 }
                 other => other?,
             }

@@ -1,9 +1,9 @@
-//! Who is being spoken to.
+//! Mentions in a text.
 
-/// Whether `@handle` stands in the text as a word of its own: `@larry` is not in `@larry_lobster`, nor in
-/// `me@larry`. Case does not matter, nor does an `@` or white space around the handle.
+/// Whether the text contains `@handle` as a separate word: `@larry` is neither in `@larry_lobster` nor in `me@larry`.
+/// Case does not matter. `handle` may have an `@` and white space around it.
 ///
-/// The rule of the platform's JavaScript SDK and of its Hermes template:
+/// This is the rule of the platform's JavaScript SDK and Hermes template:
 /// `(^|[^a-z0-9_-])@<handle>(?![a-z0-9_-])`.
 ///
 /// ```
@@ -17,7 +17,8 @@ pub fn is_mentioned(text: &str, handle: &str) -> bool {
         return false;
     }
     let text = text.as_bytes();
-    // Bytes do: `@`, the word characters and handles are ASCII, and no part of another UTF-8 character looks like them.
+    // Bytes are enough: `@`, word characters and handles are ASCII, and no byte of another UTF-8 character equals
+    // them.
     text.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
         let free_before =
             at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| !is_word(*byte));

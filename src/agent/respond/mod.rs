@@ -1,4 +1,4 @@
-//! Being spoken to: what is for the agent, whether it may answer, and how often.
+//! Which messages the agent answers, and how often.
 
 pub(crate) mod decide;
 mod mention;

@@ -230,8 +230,8 @@ impl Agent {
 
     /// Out of the room here, then out of the agency there.
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, delivery, client, thoughts, .. } = &*self.inner;
-        thoughts.end(id);
+        let Inner { rooms, delivery, client, thinking_indicators, .. } = &*self.inner;
+        thinking_indicators.end(id);
         let about = rooms.leave(id);
         delivery.forget(id);
         if dm || about.is_some_and(|about| about.dm) {

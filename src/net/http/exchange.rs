@@ -3,7 +3,9 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
-use super::answer::{Answer, Decoder, MAX_ERROR_BODY};
+use super::answer::{Answer, MAX_ERROR_BODY};
+use super::decoder::Decoder;
+use super::encode::Encoded;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::net::tls::Stream;
@@ -22,13 +24,14 @@ pub(crate) enum Broken {
     Answer(Error),
 }
 
-/// Writes the request, in one piece, and reads its answer into a new decoder, under the wire's deadline.
+/// Writes the request, in one piece, and reads its answer, under the wire's deadline.
 ///
 /// A server that does not want all of a request answers early, and may close the connection or stop reading. So a write
 /// that fails is not the end: what came before it counts.
-pub(crate) fn exchange(stream: &mut Stream, request: &[u8], decoder: Decoder) -> Result<Answer, Broken> {
+pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, Broken> {
+    let Encoded { bytes, answer: decoder } = request;
     let before = stream.wire().written();
-    match stream.write_all(request).and_then(|()| stream.flush()) {
+    match stream.write_all(&bytes).and_then(|()| stream.flush()) {
         Err(error) if stream.wire().written() == before => Err(Broken::NothingSent(error)),
         Err(error) => {
             if error.kind() == ErrorKind::TimedOut {

@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use ureq_proto::http::header::{HeaderName, LOCATION};
+
 use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
 use super::request::{Label, Method};
-use crate::complaint;
 use crate::error::{Error, ErrorKind};
+use crate::error_text;
 use crate::net::url;
 
 /// Characters of the server's message that are kept, and of a body that is not JSON.
@@ -134,7 +136,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(
 
 /// What whoever runs the server finds the request by.
 fn request_id(head: &Head) -> Option<&str> {
-    let id = head.get("x-request-id")?;
+    let id = head.get(HeaderName::from_static("x-request-id"))?;
     let harmless =
         !id.is_empty() && id.len() <= MAX_REQUEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
     harmless.then_some(id)
@@ -158,7 +160,7 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
 
 /// Where to, and what to do about it. Only the host: the rest of the target may hold anything.
 pub(crate) fn redirect(head: &Head) -> String {
-    let target = match head.get("location") {
+    let target = match head.get(LOCATION) {
         None => "nowhere".to_owned(),
         Some(target) => match url::host(target) {
             Some(host) => one_line(host, MAX_SNIPPET),
@@ -172,7 +174,7 @@ pub(crate) fn redirect(head: &Head) -> String {
 /// The words of a JSON body, else the beginning of the text.
 fn server_message(body: &[u8], clean: &dyn Fn(&str) -> String) -> Option<String> {
     let body = String::from_utf8_lossy(body);
-    let text = match complaint::in_json(&body) {
+    let text = match error_text::in_json(&body) {
         Some(text) => one_line(&clean(&text), MAX_MESSAGE),
         None => one_line(&clean(&body), MAX_SNIPPET),
     };

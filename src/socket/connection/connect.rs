@@ -113,6 +113,11 @@ impl Opened {
         self.at.elapsed() < FRESH.min(self.connection.handshake.silence() / 2)
     }
 
+    /// From now on `cancel` ends it.
+    pub(crate) fn hang_on(&self, cancel: &CancelToken) {
+        cancel.adopt(self.connection.cutter());
+    }
+
     pub(crate) fn is_polling(&self) -> bool {
         self.connection.is_polling()
     }

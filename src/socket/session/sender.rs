@@ -105,6 +105,7 @@ impl SessionCore {
         let recovery = self.lock().recovery();
         let outcome = match opened {
             Some(Ok(opened)) => {
+                opened.hang_on(&self.cancel);
                 if opened.is_polling() {
                     self.memory.polling_works();
                 }
@@ -210,7 +211,7 @@ impl SessionCore {
         self.wait(Waiter::Other, Some(until), |state| match &state.phase {
             Phase::Up(connection) => Some(Ok((Arc::clone(connection), state.generation))),
             Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
-            Phase::Restoring(_) | Phase::Down => None,
+            Phase::Restoring(_) | Phase::Down => state.stopped.then(|| Err(state.closed_error())),
         })
         .unwrap_or_else(|| {
             Err(Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent"))

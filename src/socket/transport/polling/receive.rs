@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::http::answer::{Answer, Decoder};
+use crate::net::http::answer::Answer;
 use crate::net::http::exchange::{Broken, exchange};
+use crate::net::http::{Decoder, Encoded};
 use crate::net::wire::Wire;
 use crate::net::{CancelToken, Stream};
 use crate::socket::disconnect::{Disconnect, reason};
@@ -35,8 +36,8 @@ pub(crate) struct PollReceiver {
     site: Arc<PollRequests>,
     /// `None`: the server has closed it, and the next poll needs another one.
     stream: Option<Stream>,
-    decoder: Decoder,
-    in_flight: bool,
+    /// Of the answer to the poll that is in flight.
+    decoder: Option<Decoder>,
     /// The connection has carried an answer before.
     proven: bool,
     /// What is still to be taken apart.
@@ -66,7 +67,7 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let host = target.url.host();
     let mut site = PollRequests::new(target);
     let mut stream = site.dial(deadline, cancel)?;
-    let answer = exchange(&mut stream, &site.request(None), Decoder::default());
+    let answer = exchange(&mut stream, site.request(None)?);
     let answer = answer.map_err(|broken| match broken {
         Broken::Answer(error) => {
             Error::protocol("the answer to the first poll cannot be read").with_source(error)
@@ -100,8 +101,7 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     let poll = PollReceiver {
         site,
         stream: None,
-        decoder: Decoder::default(),
-        in_flight: false,
+        decoder: None,
         proven: false,
         payload: Some(payload),
         next_poll: now,
@@ -129,17 +129,17 @@ impl PollReceiver {
     /// Goes on with another connection. Its wire must be in fed mode. `proven`: it has carried an answer before.
     pub(crate) fn resume(&mut self, stream: Stream, proven: bool) {
         self.stream = Some(stream);
-        self.decoder = Decoder::default();
+        self.decoder = None;
         self.proven = proven;
     }
 
     /// The end of a pause between two polls.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (!self.in_flight && self.stream.is_some()).then_some(self.next_poll)
+        (self.decoder.is_none() && self.stream.is_some()).then_some(self.next_poll)
     }
 
     pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
-        (std::mem::take(&mut self.seen), self.decoder.is_partial())
+        (std::mem::take(&mut self.seen), self.decoder.as_ref().is_some_and(Decoder::is_partial))
     }
 
     /// The next packet. Polls again when there is none left.
@@ -161,12 +161,15 @@ impl PollReceiver {
                 Ok(0) => {
                     self.connection_ended()?;
                 }
-                // Nobody has asked for it, so it must not become the answer to the next poll.
-                Ok(_) if !self.in_flight => self.stream = None,
                 Ok(count) => {
+                    let Some(decoder) = &mut self.decoder else {
+                        // Nobody has asked for it, so it must not become the answer to the next poll.
+                        self.stream = None;
+                        continue;
+                    };
                     self.seen.bytes += count;
                     let bytes = part.get(..count).unwrap_or_default();
-                    if let Some(answer) = self.decoder.push(bytes).map_err(failed)? {
+                    if let Some(answer) = decoder.push(bytes).map_err(failed)? {
                         self.accept(answer, now)?;
                     }
                 }
@@ -178,12 +181,13 @@ impl PollReceiver {
 
     /// Writes the next poll, if it is time and there is a connection.
     fn ask(&mut self, now: Instant) -> Result<(), Disconnect> {
-        if self.in_flight || now < self.next_poll {
+        if self.decoder.is_some() || now < self.next_poll {
             return Ok(());
         }
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        match stream.write_all(&self.site.request(None)).and_then(|()| stream.flush()) {
-            Ok(()) => self.in_flight = true,
+        let Encoded { bytes, answer } = self.site.request(None).map_err(failed)?;
+        match stream.write_all(&bytes).and_then(|()| stream.flush()) {
+            Ok(()) => self.decoder = Some(answer),
             // Closed by the server since the last answer: another one will do.
             Err(_) if self.proven => self.stream = None,
             Err(error) => {
@@ -195,19 +199,18 @@ impl PollReceiver {
 
     fn connection_ended(&mut self) -> Result<(), Disconnect> {
         self.stream = None;
-        if let Some(answer) = self.decoder.end().map_err(failed)? {
+        // Between two answers any server may close a connection.
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        if let Some(answer) = decoder.end().map_err(failed)? {
             return self.accept(answer, Instant::now());
         }
-        // Between two answers any server may close a connection. But an answer that was on its way is lost, and what
-        // was in it is not told again: the server takes it for delivered, and the session goes on without.
-        if !self.in_flight {
-            return Ok(());
-        }
+        // An answer that was on its way is lost, and what was in it is not told again: the server takes it for
+        // delivered, and the session goes on without.
         Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
     }
 
     fn accept(&mut self, answer: Answer, now: Instant) -> Result<(), Disconnect> {
-        self.in_flight = false;
+        self.decoder = None;
         self.proven = true;
         self.seen.messages += 1;
         self.site.absorb(&answer.head);

@@ -5,11 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq_proto::http::header::{ACCEPT, CONTENT_TYPE, HOST, SET_COOKIE, USER_AGENT};
+use ureq_proto::http::{Method, Request};
 use zeroize::Zeroizing;
 
 use crate::error::Result;
 use crate::net::http::answer::Head;
 use crate::net::http::cookies::Jar;
+use crate::net::http::{Encoded, encode};
 use crate::net::{CancelToken, Secrets, Stream};
 use crate::socket::target::Target;
 use crate::socket::transport::websocket::handshake::header_value;
@@ -67,40 +70,31 @@ impl PollRequests {
     }
 
     /// A request, with a body a POST. No `Accept-Encoding`: the server compresses only when asked to.
-    pub(crate) fn request(&self, body: Option<&str>) -> Zeroizing<Vec<u8>> {
-        let method = if body.is_some() { "POST" } else { "GET" };
+    ///
+    /// # Errors
+    /// `Invalid`: the server's session id is longer than any request can hold.
+    pub(crate) fn request(&self, body: Option<&str>) -> Result<Encoded> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let Target { url, user_agent, .. } = &self.target;
-        let mut head = Zeroizing::new(format!(
-            "{method} {PATH}&t={serial:x}{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: {}\r\nAccept: */*\r\n",
-            *self.session,
-            url.authority(),
-            header_value(user_agent),
-        ));
-        if let Some(cookies) = self.jar().header(PATH, url.is_secure()) {
-            for part in ["Cookie: ", &cookies, "\r\n"] {
-                head.push_str(part);
-            }
+        let mut request = Request::builder()
+            .method(if body.is_some() { Method::POST } else { Method::GET })
+            .uri(format!("{PATH}&t={serial:x}{}", *self.session))
+            .header(HOST, url.authority())
+            .header(USER_AGENT, header_value(user_agent))
+            .header(ACCEPT, "*/*");
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "text/plain;charset=UTF-8");
         }
-        if let Some(body) = body {
-            let length = body.len().to_string();
-            for part in ["Content-Type: text/plain;charset=UTF-8\r\nContent-Length: ", &length, "\r\n"] {
-                head.push_str(part);
-            }
-        }
-        let body = body.unwrap_or_default();
-        let mut request = Zeroizing::new(Vec::with_capacity(head.len() + 2 + body.len()));
-        for part in [&head, "\r\n", body] {
-            request.extend_from_slice(part.as_bytes());
-        }
-        request
+        let cookies = self.jar().header(PATH, url.is_secure());
+        let cookies = cookies.as_ref().map(|cookies| ("Cookie", cookies.as_str()));
+        encode(request, cookies.as_slice(), body.map(str::as_bytes))
     }
 
     /// Keeps the cookies of an answer.
     pub(crate) fn absorb(&self, head: &Head) {
         let mut jar = self.jar();
-        for line in head.all("set-cookie") {
-            jar.absorb(line.as_bytes(), PATH, self.target.url.is_secure());
+        for line in head.all(SET_COOKIE) {
+            jar.absorb(line, PATH, self.target.url.is_secure());
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::net::http::answer::{Answer, Decoder};
+use crate::net::http::answer::Answer;
 use crate::net::http::exchange::{Broken, exchange};
 use crate::net::{Secrets, Stream};
 use crate::socket::disconnect::SendFailure;
@@ -57,20 +57,15 @@ impl PollSender {
     /// # Errors
     /// `NotSent` only when no byte has left, or when the server says that it does not know the session.
     pub(crate) fn post(&self, line: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
-        let request = self.site.request(Some(body));
         let mut reused = line.idle.take();
         let answer = loop {
-            let (mut stream, again) = match self.connection(reused.take(), deadline) {
-                Ok(found) => found,
-                Err(error) => {
-                    return Err(SendFailure::NotSent(Disconnect::new(
-                        reason::TRANSPORT_ERROR,
-                        error.to_string(),
-                    )));
-                }
+            let not_sent = |error: Error| {
+                SendFailure::NotSent(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
             };
+            let request = self.site.request(Some(body)).map_err(not_sent)?;
+            let (mut stream, again) = self.connection(reused.take(), deadline).map_err(not_sent)?;
             stream.wire_mut().set_deadline(Some(deadline));
-            let answer = match exchange(&mut stream, &request, Decoder::default()) {
+            let answer = match exchange(&mut stream, request) {
                 Ok(answer) => answer,
                 Err(Broken::NothingSent(_)) if again => continue,
                 Err(Broken::NothingSent(error)) => return Err(SendFailure::NotSent(broken(&error))),

@@ -8,11 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 use sha1_smol::Sha1;
 use tungstenite::WebSocket;
 use tungstenite::protocol::{Role, WebSocketConfig};
+use ureq_proto::http::Request;
+use ureq_proto::http::header::{
+    CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
+};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::net::http::answer::Head;
-use crate::net::{ApiUrl, Secrets, Stream};
+use crate::net::http::answer::{Answer, Head};
+use crate::net::http::{Encoded, encode};
+use crate::net::{ApiUrl, Stream};
 use crate::socket::target::Target;
 use crate::socket::transport::refusal::refused;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
@@ -43,32 +49,52 @@ const MAX_REFUSAL: usize = 4 << 10;
 pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<FrameScanner<Stream>>> {
     let Target { url, user_agent, secrets, .. } = target;
     let key = new_key();
-    let request = format!(
-        "GET {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nUser-Agent: {}\r\n\r\n",
-        url.authority(),
-        header_value(user_agent),
-    );
-    stream.write_all(request.as_bytes()).and_then(|()| stream.flush()).map_err(|error| lost(error, url))?;
+    let request = Request::get(PATH)
+        .header(HOST, url.authority())
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header(SEC_WEBSOCKET_VERSION, "13")
+        .header(SEC_WEBSOCKET_KEY, &key)
+        .header(USER_AGENT, header_value(user_agent));
+    let Encoded { bytes, answer: mut decoder } = encode(request, &[], None)?;
+    stream.write_all(&bytes).and_then(|()| stream.flush()).map_err(|error| lost(error, url))?;
 
-    let mut bytes = Vec::with_capacity(1024);
-    let (head, used) = loop {
-        if read_more(&mut stream, &mut bytes).map_err(|error| lost(error, url))? == 0 {
-            return Err(Error::new(
-                ErrorKind::Connect,
-                format!("{} closed the connection instead of answering the WebSocket upgrade", url.host()),
-            ));
+    let answer = loop {
+        let mut part = [0; 2048];
+        match stream.read(&mut part) {
+            // The connection may stay open behind a refusal. What does not come soon is not worth waiting for.
+            Ok(0) | Err(_) if decoder.begun().is_some() => break decoder.break_off(),
+            Ok(0) => {
+                return Err(Error::new(
+                    ErrorKind::Connect,
+                    format!(
+                        "{} closed the connection instead of answering the WebSocket upgrade",
+                        url.host()
+                    ),
+                ));
+            }
+            Ok(count) => match decoder.push(part.get(..count).unwrap_or_default()) {
+                Ok(None) => {}
+                Err(_) if decoder.begun().is_some() => break decoder.break_off(),
+                answer => break answer?,
+            },
+            Err(error) => return Err(lost(error, url)),
         }
-        if let Some(parsed) = Head::parse(&bytes)? {
-            break parsed;
+        match decoder.begun() {
+            Some((_, length)) if length > MAX_REFUSAL => break decoder.break_off(),
+            Some(_) => stream.wire_mut().shorten_deadline(deadline::after(REFUSAL_PATIENCE)),
+            None => {}
         }
     };
-    let tail = bytes.split_off(used);
+    let Some(Answer { head, mut body, .. }) = answer else {
+        return Err(Error::protocol("the answer to the WebSocket upgrade cannot be read"));
+    };
     if head.status != 101 {
-        return Err(refusal(&head, tail, &mut stream, secrets));
+        body.truncate(MAX_REFUSAL);
+        return Err(refused("the WebSocket upgrade", &head, &body, secrets));
     }
     check_upgrade(&head, &key)?;
-    Ok(WebSocket::from_raw_socket(FrameScanner::new(stream, tail), Role::Client, Some(config(None))))
+    Ok(WebSocket::from_raw_socket(FrameScanner::new(stream, body), Role::Client, Some(config(None))))
 }
 
 /// What engine.io does to a client of another protocol version: it accepts the upgrade and then answers HTTP inside
@@ -91,13 +117,6 @@ pub(crate) fn config(max_payload: Option<usize>) -> WebSocketConfig {
 /// What of a name from outside may stand in a header.
 pub(crate) fn header_value(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && c.is_ascii()).collect()
-}
-
-fn read_more(stream: &mut Stream, into: &mut Vec<u8>) -> std::io::Result<usize> {
-    let mut part = [0; 2048];
-    let count = stream.read(&mut part)?;
-    into.extend_from_slice(part.get(..count).unwrap_or_default());
-    Ok(count)
 }
 
 fn lost(error: std::io::Error, url: &ApiUrl) -> Error {
@@ -126,48 +145,18 @@ fn accept_key(key: &str) -> String {
 
 /// RFC 6455, section 4.1, what a client must check.
 fn check_upgrade(head: &Head, key: &str) -> Result<()> {
-    if !head.has_word("upgrade", "websocket") || !head.has_word("connection", "upgrade") {
+    if !head.has_word(UPGRADE, "websocket") || !head.has_word(CONNECTION, "upgrade") {
         return Err(Error::protocol("the server answered 101 but did not switch to WebSocket"));
     }
-    if head.get("sec-websocket-accept") != Some(accept_key(key).as_str()) {
+    if head.get(SEC_WEBSOCKET_ACCEPT) != Some(accept_key(key).as_str()) {
         return Err(Error::protocol("the server's Sec-WebSocket-Accept does not match the request"));
     }
-    if head.get("sec-websocket-extensions").is_some_and(|value| !value.is_empty())
-        || head.get("sec-websocket-protocol").is_some()
+    if head.all(SEC_WEBSOCKET_EXTENSIONS).any(|value| !value.is_empty())
+        || head.all(SEC_WEBSOCKET_PROTOCOL).next().is_some()
     {
         return Err(Error::protocol("the server turned on a WebSocket extension that was not offered"));
     }
     Ok(())
-}
-
-/// The error for an answer that is not 101, with as much of the body as helps.
-fn refusal(head: &Head, mut body: Vec<u8>, stream: &mut Stream, secrets: &Secrets) -> Error {
-    let chunked = head.has_word("transfer-encoding", "chunked");
-    let wanted = head.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(MAX_REFUSAL);
-    let complete =
-        |body: &[u8]| body.len() >= wanted.min(MAX_REFUSAL) || (chunked && body.ends_with(b"0\r\n\r\n"));
-    // The connection may stay open behind the body. What does not come soon is not worth waiting for.
-    stream.wire_mut().shorten_deadline(deadline::after(REFUSAL_PATIENCE));
-    while !complete(&body) && matches!(read_more(stream, &mut body), Ok(1..)) {}
-    body.truncate(MAX_REFUSAL);
-    if chunked {
-        body = unchunk(&body);
-    }
-    refused("the WebSocket upgrade", head, &body, secrets)
-}
-
-/// What the chunks hold, as far as they have come.
-fn unchunk(mut rest: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    while let Ok(httparse::Status::Complete((start, size))) = httparse::parse_chunk_size(rest) {
-        let end = usize::try_from(size).ok().and_then(|size| start.checked_add(size));
-        let Some(end) = end.filter(|_| size > 0) else { break };
-        let Some(chunk) = rest.get(start..end.min(rest.len())) else { break };
-        body.extend_from_slice(chunk);
-        // Behind a chunk there is an empty line.
-        rest = rest.get(end.saturating_add(2)..).unwrap_or_default();
-    }
-    body
 }
 
 /// What is left until `deadline`; nothing at all is a time-out.
@@ -183,7 +172,7 @@ mod tests {
     use super::*;
 
     fn head(text: &str) -> Head {
-        Head::parse(text.as_bytes()).unwrap().unwrap().0
+        ureq_proto::parser::try_parse_response::<16>(text.as_bytes()).unwrap().unwrap().1.into()
     }
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -203,16 +192,6 @@ mod tests {
         ] {
             check_upgrade(&head(&answer(extra)), KEY).unwrap();
         }
-    }
-
-    #[test]
-    fn takes_chunks_off() {
-        assert_eq!(unchunk(b"5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"), b"hello world");
-        assert_eq!(unchunk(b"5\r\nhel"), b"hel");
-        assert_eq!(unchunk(b"ffffffffffffffff\r\nx"), b"");
-        // Ends exactly where numbers end.
-        assert_eq!(unchunk(b"ffffffffffffffed\r\nx"), b"x");
-        assert_eq!(unchunk(b"no chunk"), b"");
     }
 
     #[test]
