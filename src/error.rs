@@ -10,6 +10,16 @@ use std::time::Duration;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an [`Error`], to match on. Returned by [`Error::kind`].
+///
+/// ```no_run
+/// use crustocean::{Agent, ErrorKind};
+///
+/// match Agent::from_env() {
+///     Ok(agent) => println!("connected as {}", agent.user().username),
+///     Err(error) if error.kind() == ErrorKind::NotVerified => println!("verify the agent first"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {

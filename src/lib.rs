@@ -33,7 +33,7 @@ pub mod run {
 }
 
 #[doc(inline)]
-pub use agent::{Agent, Event, Events, Mentions, Outgoing, Room};
+pub use agent::{Agent, Event, Events, Mention, Mentions, Outgoing, Room};
 pub use error::{Error, ErrorKind, Result};
 #[doc(inline)]
 pub use model::{

@@ -1,8 +1,11 @@
 //! Settings of an agent, and the call that connects it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::agent::{Agent, LongMessages, RoomRef};
+use crate::agent::memory::Remember;
+use crate::agent::{Agent, LongMessages, RoomRef, StateStore};
 use crate::config::{Config, connection_settings};
 use crate::error::{Error, ErrorKind, Result};
 pub use crate::socket::{DisconnectPolicy, Reconnect, Transport};
@@ -48,6 +51,8 @@ pub(crate) struct AgentOptions {
     pub(crate) transport: Transport,
     pub(crate) max_queued_events: usize,
     pub(crate) max_queued_bytes: usize,
+    pub(crate) remember: Option<Remember>,
+    pub(crate) max_age: Duration,
 }
 
 impl Default for AgentOptions {
@@ -64,6 +69,8 @@ impl Default for AgentOptions {
             transport: Transport::Auto,
             max_queued_events: 4096,
             max_queued_bytes: 32 << 20,
+            remember: None,
+            max_age: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
@@ -71,6 +78,12 @@ impl Default for AgentOptions {
 impl AgentBuilder {
     /// How long a send waits for a lost connection before it fails with [`NotSent`](crate::ErrorKind::NotSent).
     /// Defaults to 30 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().send_timeout(Duration::from_secs(5));
+    /// # let _ = builder;
+    /// ```
     pub fn send_timeout(mut self, limit: Duration) -> Self {
         self.options.send_timeout = limit;
         self
@@ -163,6 +176,53 @@ impl AgentBuilder {
     pub fn queue(mut self, events: usize, bytes: usize) -> Self {
         self.options.max_queued_events = events;
         self.options.max_queued_bytes = bytes;
+        self
+    }
+
+    /// Remembers in this file what was heard and which questions are done. After the next start, messages that were said
+    /// meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as soon as their room is joined.
+    /// Questions that were not done are handed out again, unless their answer is in the room already (answers by
+    /// [`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) or a run say in their metadata what they answer).
+    /// The first run begins now. Defaults to remembering nothing.
+    ///
+    /// A question is done when the thread that took it asks for the next one, or by [`Mention::done`](crate::Mention::done);
+    /// that is in the file before the next one is handed out. What else was heard is written once a second at most; after
+    /// a kill, messages of the last second may come twice in [`events`](Agent::events).
+    ///
+    /// The file is replaced as a whole, so that it is never torn. One agent uses it at a time, until its last handle is
+    /// dropped or its process ends. A file beside it, `.lock` at its end, is the lock.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let agent = crustocean::Agent::builder()
+    ///     .remember("larry.state")
+    ///     .connect_and_join(crustocean::AgentToken::from_env()?, "lobby")?;
+    /// for mention in agent.mentions() {
+    ///     // Also what was asked while the program was down.
+    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// From `connect`: [`Config`](crate::ErrorKind::Config) if the file cannot be read or written, is in use, is torn, or is that
+    /// of another agent. The error names the file, which stays as it is.
+    pub fn remember(mut self, file: impl Into<PathBuf>) -> Self {
+        self.options.remember = Some(Remember::File(file.into()));
+        self
+    }
+
+    /// As [`remember`](Self::remember), in a store of your own: a database, or a
+    /// [`MemoryStore`](crate::agent::MemoryStore) for tests.
+    pub fn remember_in(mut self, store: impl StateStore) -> Self {
+        self.options.remember = Some(Remember::Store(Arc::new(store)));
+        self
+    }
+
+    /// How old a message may be that comes after a start, for an agent that [remembers](Self::remember). Older ones are
+    /// left out. Defaults to 24 hours.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.options.max_age = age;
         self
     }
 

@@ -127,6 +127,7 @@ impl Inner {
         let ended = self.runs.end_all("the agent was closed");
         self.thinking_indicators.end_all();
         self.delivery.stop();
+        self.save_memory();
         let closed = self.session.close(limit);
         drop(ended);
         closed
@@ -140,6 +141,9 @@ impl Inner {
             self.session.wait_over(deadline::after(self.options.close_timeout));
         }
         self.session.end();
+        if let Some(memory) = self.memory.as_ref().filter(|_| !self.session.is_foreign()) {
+            memory.end();
+        }
     }
 }
 

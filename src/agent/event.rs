@@ -157,6 +157,15 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
+    /// What the agent [remembers](crate::agent::AgentBuilder::remember) cannot be saved: the disk is full, say. The agent
+    /// goes on and tries again every second; this comes once until it has worked again. If the process ends before that,
+    /// what was done since comes again after the next start.
+    #[non_exhaustive]
+    StateNotSaved {
+        /// Why.
+        #[serde(serialize_with = "event_log::text")]
+        error: Arc<Error>,
+    },
     /// Events were dropped because the loop was too slow. The dropped messages follow, read from the rooms' history
     /// ([`Message::replayed`]), as far as it can be read.
     #[non_exhaustive]

@@ -74,8 +74,9 @@ impl Events {
     /// - [`RecvError::Closed`]: the agent was closed.
     /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
-        // A limit too large for the clock means no limit.
-        self.recv(Some(deadline::after(limit)))
+        // A limit too large for the clock is no limit.
+        self.agent.pass_questions();
+        self.hand_out(self.recv(Some(deadline::after(limit))))
     }
 
     /// Takes an event if one is waiting. Returns at once.
@@ -93,7 +94,16 @@ impl Events {
     /// # Errors
     /// [`RecvError::Empty`] if no event is waiting; otherwise the errors of [`recv_timeout`](Events::recv_timeout).
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        self.recv(Some(Instant::now())).map_err(RecvError::at_once)
+        self.agent.pass_questions();
+        self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
+    }
+
+    /// For an agent that remembers: this thread has the question now.
+    fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
+        if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory) {
+            memory.hand_out(&message.id, false);
+        }
+        got
     }
 
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
@@ -103,15 +113,18 @@ impl Events {
                 return Err(RecvError::Closed);
             }
             agent.follow_rooms();
+            agent.save_if_due();
             if let Some(event) = self.next_event() {
                 return Ok(event);
             }
             let look_up = earlier(agent.next_look(), agent.delivery_deadline());
+            let look_up = earlier(look_up, agent.next_save());
             match agent.session().wait_for_items(earlier(until, look_up)) {
                 Waited::Items => {}
                 Waited::Ended => {
                     agent.end_following();
                     agent.end_delivery();
+                    agent.inner.save_memory();
                     return match self.next_event() {
                         Some(event) => Ok(event),
                         None => {
@@ -143,7 +156,8 @@ impl Iterator for Events {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.recv(None) {
+        self.agent.pass_questions();
+        match self.hand_out(self.recv(None)) {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
             Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
@@ -163,6 +177,19 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
 impl std::iter::FusedIterator for Events {}
 
 /// Why [`Events::recv_timeout`] or [`Events::try_recv`] returned no event.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use crustocean::agent::RecvError;
+///
+/// # fn demo(agent: &crustocean::Agent) {
+/// match agent.events().recv_timeout(Duration::from_secs(1)) {
+///     Ok(event) => println!("{event:?}"),
+///     Err(RecvError::Timeout) => println!("nothing happened"),
+///     Err(error) => println!("the agent has ended: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {

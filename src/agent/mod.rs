@@ -9,6 +9,7 @@ mod event;
 mod event_log;
 mod events;
 mod history;
+mod memory;
 mod presence;
 mod raw;
 mod refs;
@@ -29,10 +30,11 @@ pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;
 pub use event::{DisconnectReason, Event};
 pub use events::{Events, RecvError};
+pub use memory::{MemoryStore, StateStore, StoreError};
 pub use presence::Presence;
 pub use raw::Raw;
 pub use refs::{MessageRef, RoomRef};
-pub use respond::{Decision, ExchangeLimit, Mentions, is_mentioned};
+pub use respond::{Decision, ExchangeLimit, Mention, Mentions, is_mentioned};
 pub use room::Room;
 pub use send::{Editor, LongMessages, Outgoing, Posted, Unsent};
 pub use thinking::Thinking;
@@ -48,6 +50,7 @@ use crate::token::AgentToken;
 use closing::Closing;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
+use memory::{Memory, Opened};
 use respond::decide::OwnResults;
 use rooms::{Following, Rooms, RoomsHost};
 use run::OpenRuns;
@@ -115,7 +118,25 @@ struct Inner {
     own_results: OwnResults,
     closing: Closing,
     home: OnceLock<AgencyId>,
+    /// From one start to the next, if anything is.
+    memory: Option<Arc<Memory>>,
     options: AgentOptions,
+}
+
+impl Inner {
+    /// Saves what is remembered, if anything is new.
+    fn save_memory(&self) {
+        if let Some(memory) = &self.memory
+            && let Some(error) = memory.save()
+        {
+            self.tell_not_saved(error);
+        }
+    }
+
+    fn tell_not_saved(&self, error: Error) {
+        self.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
+        self.session.nudge();
+    }
 }
 
 impl fmt::Debug for Agent {
@@ -748,6 +769,7 @@ impl Agent {
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         let url = config.url()?;
+        let opened = options.remember.as_ref().map(Opened::open).transpose()?;
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
@@ -761,8 +783,9 @@ impl Agent {
         };
         let stop = config.stop.as_ref();
         let cancel = stop.map(crate::Stop::token);
-        let (account, opened) = connecting::exchange_and_open(http.clone(), token, &target, cancel)?;
+        let (account, connection) = connecting::exchange_and_open(http.clone(), token, &target, cancel)?;
         let me = account.user();
+        let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
         let thinking_indicators = Arc::new(ThinkingIndicators::default());
@@ -775,9 +798,10 @@ impl Agent {
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let session = Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, opened)?;
+        let session =
+            Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
         let inner = Arc::new(Inner {
-            delivery: Delivery::new(session.log().clone()),
+            delivery: Delivery::new(session.log().clone(), memory.clone()),
             session,
             client,
             me,
@@ -791,6 +815,7 @@ impl Agent {
             own_results: OwnResults::default(),
             closing: Closing::default(),
             home: OnceLock::new(),
+            memory,
             options,
         });
         let handle = Arc::new(Handle(Arc::clone(&inner)));
@@ -832,8 +857,40 @@ impl Agent {
                 self.look_for_rooms();
             }
             if !event.as_ref().is_some_and(unwanted) {
+                if let (Some(Event::Message(message)), Some(memory)) = (&event, &self.inner.memory) {
+                    memory.note_answer(message);
+                    memory.hear(message, self.decision(message) == Decision::Respond);
+                }
                 return event;
             }
+        }
+    }
+
+    /// For an agent that remembers: this thread asks for its next event or question.
+    pub(crate) fn pass_questions(&self) {
+        if let Some(memory) = &self.inner.memory
+            && memory.pass()
+        {
+            self.inner.save_memory();
+        }
+    }
+
+    /// The question is not going to be handed out.
+    pub(crate) fn drop_question(&self, id: &crate::MessageId) {
+        if let Some(memory) = &self.inner.memory {
+            memory.done(id);
+        }
+    }
+
+    pub(crate) fn next_save(&self) -> Option<std::time::Instant> {
+        self.inner.memory.as_ref()?.due()
+    }
+
+    pub(crate) fn save_if_due(&self) {
+        if let Some(memory) = &self.inner.memory
+            && let Some(error) = memory.save_if_due()
+        {
+            self.inner.tell_not_saved(error);
         }
     }
 

@@ -10,6 +10,18 @@ use crate::socket::RawEvent;
 
 /// The payload of `members-updated`, `member-presence` and `agent-status`. The platform documents none of them. Each
 /// field is set if the server sent it under one of its usual names; [`raw`](Presence::raw) has the whole event.
+///
+/// ```no_run
+/// use crustocean::Event;
+///
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// for event in agent.events() {
+///     if let Event::MemberPresence(presence) = event? {
+///         println!("{:?} is {:?}", presence.username, presence.status);
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Presence {

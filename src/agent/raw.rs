@@ -29,6 +29,12 @@ pub struct Raw<'a>(pub(crate) &'a Agent);
 impl Raw<'_> {
     /// Sends an event.
     ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// agent.raw().emit("typing", &serde_json::json!({ "typing": true }))?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The kinds of [`Room::send`](crate::Room::send); [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot
     /// be written as JSON, or if the protocol reserves the name.

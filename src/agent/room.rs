@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
-use crate::agent::send::outgoing::guard_of_answer;
+use crate::agent::send::outgoing::Answering;
 use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
@@ -14,122 +14,27 @@ use crate::rest::Messages;
 /// A handle to a joined room (an agency or a direct-message conversation). Cheap to clone.
 ///
 /// It stays valid across reconnects: the agent joins its rooms again.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// let room = agent.join("lobby")?;
+/// room.send("hello")?;
+/// for message in room.recent(20)? {
+///     println!("{}: {}", message.sender_username, message.content);
+/// }
+/// room.leave()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Room {
     agent: Agent,
     id: AgencyId,
     about: RoomInfo,
-    /// The loop guard of the message that this handle answers.
-    guard: Option<Arc<LoopGuard>>,
+    /// What is said through this handle answers a message.
+    answering: Option<Arc<Answering>>,
 }
 
 impl Room {
-    /// The room's id.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{}", room.id());
-    /// # Ok(()) }
-    /// ```
-    pub fn id(&self) -> &AgencyId {
-        &self.id
-    }
-
-    /// The agency's slug, if it is known from the join or from a list.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("#{}", room.slug().unwrap_or("?"));
-    /// # Ok(()) }
-    /// ```
-    pub fn slug(&self) -> Option<&str> {
-        self.about.slug.as_deref()
-    }
-
-    /// The agency's name or the name of the other user, if it is known.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{}", room.name().unwrap_or("?"));
-    /// # Ok(()) }
-    /// ```
-    pub fn name(&self) -> Option<&str> {
-        self.about.name.as_deref()
-    }
-
-    /// Whether this is a direct-message conversation.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("just the two of us: {}", room.is_dm());
-    /// # Ok(()) }
-    /// ```
-    pub fn is_dm(&self) -> bool {
-        self.about.dm
-    }
-
-    /// The members at the agent's last join, including joins after a reconnect. Empty if the agent has not joined the
-    /// room or the server sent no members; [`fetch_members`](Room::fetch_members) asks the server.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{} were here", room.members().len());
-    /// # Ok(()) }
-    /// ```
-    pub fn members(&self) -> &[Member] {
-        &self.about.members
-    }
-
-    /// Asks the server who is in the room now.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{} are here", room.fetch_members()?.len());
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
-    pub fn fetch_members(&self) -> Result<List<Member>> {
-        self.agent.client().agencies().members(&self.id)
-    }
-
-    /// The last `count` messages, oldest first. Useful as the context for a language model.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// for message in room.recent(20)? {
-    ///     println!("{}: {}", message.sender_username, message.content);
-    /// }
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
-    #[doc(alias = "getRecentMessages")]
-    pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
-        let page = u32::try_from(count).unwrap_or(u32::MAX);
-        let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
-        // The sort is stable: messages with the same time keep the server's order.
-        messages.reverse();
-        messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));
-        Ok(messages)
-    }
-
-    /// The room's messages, newest first: one page, or all of them.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// for message in room.history().iter() {
-    ///     println!("{}", message?.content);
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn history(&self) -> Messages<'_> {
-        let client = self.agent.client();
-        if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
-    }
-
     /// Sends a message to this room. Returns when the operating system has the message.
     ///
     /// ```no_run
@@ -200,7 +105,7 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn in_reply_to(&self, message: &Message) -> Room {
-        self.guarded(Some(guard_of_answer(message)))
+        self.answering(Some(Answering::of(message)))
     }
 
     /// Changes the text of one of the agent's own messages; its other fields stay.
@@ -324,6 +229,112 @@ impl Room {
         Run::start(self, trigger.into())
     }
 
+    /// The last `count` messages, oldest first. Useful as the context for a language model.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// for message in room.recent(20)? {
+    ///     println!("{}: {}", message.sender_username, message.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
+    #[doc(alias = "getRecentMessages")]
+    pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
+        let page = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
+        // The sort is stable: messages with the same time keep the server's order.
+        messages.reverse();
+        messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));
+        Ok(messages)
+    }
+
+    /// The room's messages, newest first: one page, or all of them.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// for message in room.history().iter() {
+    ///     println!("{}", message?.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn history(&self) -> Messages<'_> {
+        let client = self.agent.client();
+        if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
+    }
+
+    /// The members at the agent's last join, including joins after a reconnect. Empty if the agent has not joined the
+    /// room or the server sent no members; [`fetch_members`](Room::fetch_members) asks the server.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{} were here", room.members().len());
+    /// # Ok(()) }
+    /// ```
+    pub fn members(&self) -> &[Member] {
+        &self.about.members
+    }
+
+    /// Asks the server who is in the room now.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{} are here", room.fetch_members()?.len());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
+    pub fn fetch_members(&self) -> Result<List<Member>> {
+        self.agent.client().agencies().members(&self.id)
+    }
+
+    /// The room's id.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{}", room.id());
+    /// # Ok(()) }
+    /// ```
+    pub fn id(&self) -> &AgencyId {
+        &self.id
+    }
+
+    /// The agency's slug, if it is known from the join or from a list.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("#{}", room.slug().unwrap_or("?"));
+    /// # Ok(()) }
+    /// ```
+    pub fn slug(&self) -> Option<&str> {
+        self.about.slug.as_deref()
+    }
+
+    /// The agency's name or the name of the other user, if it is known.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{}", room.name().unwrap_or("?"));
+    /// # Ok(()) }
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.about.name.as_deref()
+    }
+
+    /// Whether this is a direct-message conversation.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("just the two of us: {}", room.is_dm());
+    /// # Ok(()) }
+    /// ```
+    pub fn is_dm(&self) -> bool {
+        self.about.dm
+    }
+
     /// Leaves the room. The agent gets no more events of it and does not join it again after a reconnect. In an
     /// agency, this also ends the membership. A direct-message conversation has no membership to end;
     /// [`hide`](crate::rest::Dms::hide) hides it.
@@ -348,19 +359,24 @@ impl Room {
 /// Used by the other modules of the agent.
 impl Room {
     pub(crate) fn new(agent: Agent, id: AgencyId, about: RoomInfo) -> Self {
-        Room { agent, id, about, guard: None }
+        Room { agent, id, about, answering: None }
     }
 
-    pub(crate) fn guarded(&self, guard: Option<LoopGuard>) -> Room {
-        Room { guard: guard.map(Arc::new), ..self.clone() }
+    pub(crate) fn answering(&self, answering: Option<Answering>) -> Room {
+        Room { answering: answering.map(Arc::new), ..self.clone() }
+    }
+
+    /// What is said here answers.
+    pub(crate) fn answered(&self) -> Option<&Answering> {
+        self.answering.as_deref()
     }
 
     pub(crate) fn guard(&self) -> Option<&LoopGuard> {
-        self.guard.as_deref()
+        self.answered().map(|answering| &answering.guard)
     }
 
     fn outgoing(&self, message: impl Into<Outgoing>) -> Outgoing {
-        message.into().guarded(self.guard())
+        message.into().answering(self.answered())
     }
 
     pub(crate) fn agent(&self) -> &Agent {

@@ -82,6 +82,14 @@ impl ThinkingIndicators {
 }
 
 /// Shows that the agent is thinking until it is dropped. Returned by [`Room::thinking`].
+///
+/// ```no_run
+/// # fn demo(room: &crustocean::Room) {
+/// let thinking = room.thinking("searching");
+/// thinking.set("reading 3 pages");
+/// drop(thinking); // the indicator disappears
+/// # }
+/// ```
 #[must_use = "the indicator goes out when this is dropped"]
 pub struct Thinking {
     agent: Agent,

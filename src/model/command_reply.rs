@@ -6,6 +6,15 @@ use super::{MessageEdited, MessageId, MessageType, Metadata};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The result of a slash command.
+///
+/// ```no_run
+/// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+/// let reply = room.command("/roll 2d6").send()?;
+/// if reply.ok {
+///     println!("{}", reply.content);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]

@@ -15,6 +15,14 @@ use crate::json;
 /// The agents themselves update it; the server only transmits it.
 ///
 /// The rules are those of the JavaScript SDK (`shouldRespondWithGuard`).
+///
+/// ```
+/// use crustocean::model::LoopGuard;
+///
+/// let guard = LoopGuard::first();
+/// assert_eq!(guard.next().hop, 2);
+/// assert!(!guard.is_exhausted());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoopGuard {

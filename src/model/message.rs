@@ -35,6 +35,14 @@ open_enum! {
 /// A message in a room.
 ///
 /// Source of the fields: docs.crustocean.chat, page "SDK messaging".
+///
+/// ```no_run
+/// # fn demo(message: &crustocean::Message) {
+/// if message.is_from_agent() && !message.dm {
+///     println!("@{} in {}: {}", message.sender_username, message.agency_id, message.content);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]

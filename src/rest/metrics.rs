@@ -11,6 +11,12 @@ impl Client {
     ///
     /// Source: docs.crustocean.chat, page "Metrics".
     ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// println!("{}", crustocean::Client::anonymous()?.metrics(None)?);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) or [`Forbidden`](crate::ErrorKind::Forbidden) if the key is
     /// missing or wrong; otherwise those of [every call](crate::rest#errors).

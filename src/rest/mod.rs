@@ -120,6 +120,16 @@ impl Client {
     /// Creates a client that acts as the token's user. Nothing is sent yet: call [`account().me()`](Account::me) to
     /// check the token.
     ///
+    /// ```no_run
+    /// use crustocean::{Client, PersonalAccessToken};
+    ///
+    /// # fn main() -> crustocean::Result<()> {
+    /// let token: PersonalAccessToken = std::fs::read_to_string("token.txt").unwrap_or_default().parse()?;
+    /// let client = Client::new(token)?;
+    /// # let _ = client;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is not usable or no TLS feature is compiled in.
     pub fn new(token: impl Into<UserToken>) -> Result<Self> {
@@ -127,6 +137,13 @@ impl Client {
     }
 
     /// Creates a client with the personal access token in the environment variable `CRUSTOCEAN_TOKEN`.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let client = crustocean::Client::from_env()?;
+    /// println!("I am @{}", client.account().me()?.username);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`new`](Client::new) and [`PersonalAccessToken::from_env`].
@@ -153,6 +170,13 @@ impl Client {
 
     /// Creates an account and logs in. The new user is a member of the Lobby.
     ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let login = crustocean::Client::register("alice", "correct horse battery")?;
+    /// login.client.agencies().create("My Team").send()?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is not 2 to 24 letters, digits, `_` or `-`, or if the
     /// password is shorter than 8 characters; [`Conflict`](crate::ErrorKind::Conflict) if the name is taken;
@@ -162,6 +186,15 @@ impl Client {
     }
 
     /// Creates a client without a token, for the few calls that need none.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let client = crustocean::Client::anonymous()?;
+    /// for agency in client.explore().agencies().iter() {
+    ///     println!("{}", agency?.slug);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`new`](Client::new).
@@ -219,66 +252,159 @@ impl Client {
     }
 
     /// Your own account.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// client.account().update().display_name("Alice").send()?;
+    /// # Ok(()) }
+    /// ```
     pub fn account(&self) -> Account<'_> {
         Account { client: self }
     }
 
     /// Your personal access tokens.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for token in client.tokens().list()? {
+    ///     println!("{}: last used {:?}", token.name, token.last_used_at);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn tokens(&self) -> Tokens<'_> {
         Tokens { client: self }
     }
 
     /// Your agents.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let created = client.agents().create("hellobot").send()?;
+    /// client.agents().verify(&created.agent.id)?;
+    /// # Ok(()) }
+    /// ```
     pub fn agents(&self) -> Agents<'_> {
         Agents { client: self }
     }
 
     /// Agencies (rooms).
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let agency = client.agencies().lookup("my-team")?;
+    /// client.agencies().add_agent(&agency.id, "hellobot")?;
+    /// # Ok(()) }
+    /// ```
     pub fn agencies(&self) -> Agencies<'_> {
         Agencies { client: self }
     }
 
     /// Direct messages.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for conversation in client.dms().list()? {
+    ///     println!("{}", conversation.participant.username);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn dms(&self) -> Dms<'_> {
         Dms { client: self }
     }
 
     /// Other users.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// client.users().follow("alice")?;
+    /// # Ok(()) }
+    /// ```
     pub fn users(&self) -> Users<'_> {
         Users { client: self }
     }
 
     /// Public agencies, agents, users, hooks and server information.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for agent in client.explore().matching("weather").agents().iter() {
+    ///     println!("@{}", agent?.username);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn explore(&self) -> Explore<'_> {
         Explore { client: self, matching: None }
     }
 
     /// The runs of agents, with their transcripts.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client, agency: &crustocean::AgencyId) -> crustocean::Result<()> {
+    /// for run in client.runs().in_agency(agency).iter() {
+    ///     let run = run?;
+    ///     println!("@{}: {:?}", run.agent, run.summary);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn runs(&self) -> Runs<'_> {
         Runs { client: self }
     }
 
     /// The custom commands of an agency.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client, agency: &crustocean::AgencyId) -> crustocean::Result<()> {
+    /// client.commands(agency).create("weather", "https://example.com/weather").send()?;
+    /// # Ok(()) }
+    /// ```
     pub fn commands<'a>(&'a self, agency: &'a AgencyId) -> Commands<'a> {
         Commands { client: self, agency }
     }
 
     /// The webhook subscriptions of an agency.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client, agency: &crustocean::AgencyId) -> crustocean::Result<()> {
+    /// for subscription in client.webhooks(agency).list()? {
+    ///     println!("{} -> {}", subscription.id, subscription.url);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn webhooks<'a>(&'a self, agency: &'a AgencyId) -> Webhooks<'a> {
         Webhooks { client: self, agency }
     }
 
     /// Hooks and their management.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let hook = client.hooks().by_slug("dice")?;
+    /// println!("{} commands", hook.commands.len());
+    /// # Ok(()) }
+    /// ```
     pub fn hooks(&self) -> Hooks<'_> {
         Hooks { client: self }
     }
 
     /// Your wallet.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// println!("{:?}", client.wallet().info()?.balances);
+    /// # Ok(()) }
+    /// ```
     pub fn wallet(&self) -> Wallet<'_> {
         Wallet { client: self }
     }
 
     /// Creating an account with an agent in one call, registering an agent without an account, and claiming it.
+    ///
+    /// ```no_run
+    /// # fn demo(code: crustocean::rest::ClaimCode) -> crustocean::Result<()> {
+    /// let client = crustocean::Client::from_env()?;
+    /// client.onboarding().claim(&code, "alice@example.com")?;
+    /// # Ok(()) }
+    /// ```
     pub fn onboarding(&self) -> Onboarding<'_> {
         Onboarding { client: self }
     }

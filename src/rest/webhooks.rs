@@ -31,6 +31,14 @@ pub struct Webhooks<'a> {
 impl Client {
     /// Lists the event types that webhook subscriptions can have on this server.
     ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for kind in client.webhook_event_types()? {
+    ///     println!("{}", kind.event.as_str());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// Those of [every call](crate::rest#errors).
     #[doc(alias = "listWebhookEventTypes")]

@@ -17,6 +17,7 @@ use crate::agent::event::Event;
 use crate::agent::history::cursor::{Class, Cursor, Lookback, Progress, Since};
 use crate::agent::history::gap::{Gap, size_of_message};
 use crate::agent::history::{fetch, fill};
+use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, UserId};
@@ -45,7 +46,7 @@ pub(crate) struct Source<'a> {
 
 /// Hands out the events of a session in order, with what was missed in between. Dropping it stops the helpers.
 #[derive(Debug)]
-pub(crate) struct Delivery(Arc<Shared>);
+pub(crate) struct Delivery(Arc<Shared>, Option<Arc<Memory>>);
 
 impl Drop for Delivery {
     fn drop(&mut self) {
@@ -104,6 +105,8 @@ struct State {
     stopped: bool,
     missed: bool,
     log: LogQueue,
+    /// What is remembered from one start to the next, if anything is.
+    memory: Option<Arc<Memory>>,
 }
 
 #[derive(Debug, Default)]
@@ -129,7 +132,7 @@ pub(super) struct Job {
 pub(super) struct Late;
 
 impl Delivery {
-    pub(crate) fn new(log: LogQueue) -> Self {
+    pub(crate) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
         let state = State {
             ready: VecDeque::new(),
             ready_bytes: 0,
@@ -144,20 +147,36 @@ impl Delivery {
             stopped: false,
             missed: false,
             log: log.clone(),
+            memory: memory.clone(),
         };
         let missed = AtomicBool::new(false);
-        Delivery(Arc::new(Shared { state: Mutex::new(state), log, space: Condvar::new(), missed }))
+        Delivery(Arc::new(Shared { state: Mutex::new(state), log, space: Condvar::new(), missed }), memory)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock()
     }
 
+    /// Whether more than this process is to know what was heard. Then a room's history has to be read before the room is
+    /// joined: what is on the page counts as done, and must not come live as well.
+    pub(crate) fn remembers(&self) -> bool {
+        self.1.is_some()
+    }
+
     /// Makes a place for a room that is about to be joined: from now on every gap counts. True if it has to be
     /// [read](Delivery::read_baseline) where the room's story begins.
     pub(crate) fn make_place(&self, room: &AgencyId, dm: bool) -> bool {
+        let resume = self.1.as_ref().and_then(|memory| memory.resume(room));
         let mut state = self.lock();
         let is_new = !state.rooms.contains_key(room);
+        if is_new && let Some(resume) = resume {
+            let mut cursor = Cursor::new(dm || resume.dm);
+            cursor.resume(&resume.settled, resume.since);
+            // A gap since the program ended. It has its end when the room is joined.
+            let gap = state.new_gap();
+            state.rooms.insert(room.clone(), Room { gap: Some(gap), ..Room::new(cursor) });
+            return false;
+        }
         let entry = state.rooms.entry(room.clone()).or_insert_with(|| Room::new(Cursor::new(dm)));
         let wanted = is_new || entry.readers > 0 && !entry.has_baseline;
         entry.readers += usize::from(wanted);
@@ -174,27 +193,39 @@ impl Delivery {
         let mut dm = dm;
         let Ok(page) = fetch::first_page(source.client, room, &mut dm) else { return };
         let mut state = self.lock();
-        let Some(room) = state.rooms.get_mut(room).filter(|room| !room.has_baseline) else { return };
-        room.has_baseline = true;
-        room.cursor.dm = dm;
-        room.cursor.begin_after(&page.messages, page.is_whole);
+        let Some(known) = state.rooms.get_mut(room).filter(|room| !room.has_baseline) else { return };
+        known.has_baseline = true;
+        known.cursor.dm = dm;
+        known.cursor.begin_after(&page.messages, page.is_whole);
+        if let Some(memory) = &self.1 {
+            memory.begin(room, &page.messages, page.is_whole, dm);
+        }
     }
 
-    /// Reads it once more if that was in vain: the histories of some rooms are for members only.
-    pub(crate) fn read_missing_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
-        let is_missing = self.lock().rooms.get_mut(room).is_some_and(|room| {
-            let is_missing = !room.cursor.has_begun();
-            room.readers += usize::from(is_missing);
-            is_missing
-        });
-        if is_missing {
-            self.read_baseline(source, room, dm);
+    /// Once the room is joined: reads it again if that was in vain, because some rooms' histories are for members only. Of
+    /// a room that is taken up from an earlier run of the program, the gap has its end now.
+    pub(crate) fn complete_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
+        {
+            let mut state = self.lock();
+            let Some(known) = state.rooms.get_mut(room) else { return };
+            if known.cursor.is_resumed() && known.gap.as_ref().is_some_and(|gap| !gap.ended) {
+                state.open_gap(room, true);
+                return;
+            }
+            if known.cursor.has_begun() {
+                return;
+            }
+            known.readers += 1;
         }
+        self.read_baseline(source, room, dm);
     }
 
     /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined. What comes
     /// live is held until [`begin`](Delivery::begin).
     pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
+        if self.1.as_ref().is_some_and(|memory| memory.resume(room).is_some()) {
+            return;
+        }
         let mut cursor = Cursor::new(true);
         cursor.begin_after(&[], true);
         let mut state = self.lock();
@@ -205,7 +236,10 @@ impl Delivery {
     /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
     /// to the agent's own last word there, of the last page.
     pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) {
-        let gap = |state: &State| state.rooms.get(room)?.gap.as_ref().map(|gap| gap.id);
+        let gap = |state: &State| {
+            let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;
+            room.gap.as_ref().map(|gap| gap.id)
+        };
         let Some(gap) = gap(&self.lock()) else { return };
         let mut dm = true;
         let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
@@ -213,6 +247,9 @@ impl Delivery {
             let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
             let before = messages.split_off(unheard);
             messages.reverse();
+            if let Some(memory) = &self.1 {
+                memory.begin(room, &before, page.is_whole, dm);
+            }
             let mut state = self.lock();
             if let Some(room) = state.rooms.get_mut(room) {
                 room.cursor.begin_after(&before, page.is_whole);
@@ -317,6 +354,10 @@ impl Shared {
         lookback: &Lookback,
     ) -> Result<(Vec<Message>, Progress), Late> {
         let mut state = self.lock();
+        if let Some(memory) = &state.memory {
+            // Newest first: an answer is seen before its question is handed out.
+            page.iter().for_each(|message| memory.note_answer(message));
+        }
         let room = state.filled(&job.room, job.gap)?;
         Ok(room.cursor.sort_out(page, lookback))
     }
@@ -673,14 +714,22 @@ impl State {
 
     /// Lets go what was held, behind the news of what is missing, if anything is.
     fn close_gap(&mut self, id: &AgencyId, error: Option<Error>) {
+        let is_filled = error.is_none();
         if let Some(error) = error {
             self.report(id, error);
+        }
+        if is_filled && let Some(memory) = &self.memory {
+            memory.pin(id, false);
         }
         self.release(id);
         self.find_deadline();
     }
 
     fn report(&mut self, id: &AgencyId, error: Error) {
+        if let Some(memory) = &self.memory {
+            // The next start looks for it once more.
+            memory.pin(id, true);
+        }
         if !error.is_closed() {
             note!(self.log, Warn, "cannot fill the gap in {id}: {error}");
         }
@@ -690,6 +739,7 @@ impl State {
     fn release(&mut self, id: &AgencyId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let Some(mut gap) = room.gap.take() else { return };
+        room.cursor.end_resume();
         self.late += usize::from(gap.filling);
         self.held -= gap.held.len();
         self.held_bytes -= gap.held.bytes();
@@ -769,7 +819,7 @@ mod tests {
 
     /// One room, from its beginning.
     fn delivery() -> Delivery {
-        let delivery = Delivery::new(LogQueue::new("@test"));
+        let delivery = Delivery::new(LogQueue::new("@test"), None);
         let mut cursor = Cursor::new(false);
         cursor.begin_after(&[], true);
         delivery.lock().rooms.insert("a".into(), Room::new(cursor));

@@ -4,10 +4,22 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::Agent;
-use crate::agent::respond::mention::is_mentioned;
+use crate::agent::respond::handle::is_mentioned;
 use crate::model::{Message, MessageId, MessageType, User};
 
 /// The result of [`Agent::decide`](crate::Agent::decide).
+///
+/// ```no_run
+/// use crustocean::agent::Decision;
+///
+/// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+/// match agent.decide(msg) {
+///     Decision::Respond => agent.reply(msg, "hello")?,
+///     Decision::TooManyHops => println!("two agents have talked enough"),
+///     _ => {}
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decision {
@@ -24,6 +36,9 @@ pub enum Decision {
     /// The platform sent the message, or it is the result of the agent's own command. (A hook's post and a heartbeat
     /// are meant to prompt the agent: these are [`Respond`](Decision::Respond).)
     FromSystem,
+    /// The agent has answered it already, before it was started last. Only if it
+    /// [remembers](crate::agent::AgentBuilder::remember).
+    Answered,
 }
 
 /// Whether the platform itself sent the message, most likely the result of a command. Nobody reads an answer to it.
@@ -62,10 +77,15 @@ impl OwnResults {
 }
 
 impl Agent {
+    fn is_answered(&self, id: &MessageId) -> bool {
+        self.inner.memory.as_ref().is_some_and(|memory| memory.is_answered(id))
+    }
+
     /// Implements [`Agent::decide`].
     pub(crate) fn decision(&self, message: &Message) -> Decision {
         match decide(message, &self.inner.me) {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
+            Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
             decision => decision,
         }
     }

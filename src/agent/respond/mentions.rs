@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::respond::rate_limit::{ExchangeLimit, Exchanges};
-use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
+use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
@@ -68,6 +68,16 @@ impl Mentions {
     ///
     /// Without a limit, only the [loop guard](crate::model::LoopGuard) stops two agents from answering each other
     /// forever.
+    ///
+    /// ```no_run
+    /// use crustocean::agent::ExchangeLimit;
+    ///
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for msg in agent.mentions().limited(ExchangeLimit::default().count(3)) {
+    ///     agent.reply(&msg?, "hello")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn limited(self, limit: ExchangeLimit) -> Self {
         self.shared().exchanges = Some(Exchanges::new(limit));
         self
@@ -75,6 +85,15 @@ impl Mentions {
 
     /// Also yields the platform's own messages that mention the agent, such as results of commands. Defaults to
     /// `false`: of the platform's messages, only heartbeats are yielded.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for msg in agent.mentions().system(true) {
+    ///     let msg = msg?;
+    ///     println!("{}: {}", msg.kind.as_str(), msg.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn system(mut self, on: bool) -> Self {
         self.system = on;
         self
@@ -82,21 +101,49 @@ impl Mentions {
 
     /// Waits at most `limit` for the next message.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use crustocean::agent::RecvError;
+    ///
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// match agent.mentions().recv_timeout(Duration::from_secs(60)) {
+    ///     Ok(msg) => agent.reply(&msg, "hello")?,
+    ///     Err(RecvError::Failed(error)) => return Err(error),
+    ///     Err(_) => println!("no question in a minute"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// The errors of [`Events::recv_timeout`].
-    pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
+    /// As [`Events::recv_timeout`].
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
 
     /// Takes a message if one is waiting. Returns at once.
     ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// let mentions = agent.mentions();
+    /// while let Ok(msg) = mentions.try_recv() {
+    ///     agent.reply(&msg, "hello")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// The errors of [`Events::try_recv`].
-    pub fn try_recv(&self) -> Result<Message, RecvError> {
+    /// As [`Events::try_recv`].
+    pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
-    fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
+    fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
+        // What this thread got before is done.
+        self.agent.pass_questions();
+        Ok(Mention::new(&self.agent, self.next_message(until)?))
+    }
+
+    fn next_message(&self, until: Option<Instant>) -> Result<Message, RecvError> {
         let mut patience = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
@@ -139,7 +186,15 @@ impl Mentions {
             return None;
         }
         match &mut shared.exchanges {
-            Some(exchanges) if message.is_from_agent() => exchanges.admit(message, Instant::now()),
+            Some(exchanges) if message.is_from_agent() => match exchanges.admit(message, Instant::now()) {
+                Admitted::Now(message) => Some(message),
+                Admitted::Later => None,
+                Admitted::Never(message) => {
+                    drop(shared);
+                    self.agent.drop_question(&message.id);
+                    None
+                }
+            },
             _ => Some(message),
         }
     }
@@ -184,11 +239,11 @@ impl Shared {
 }
 
 impl Iterator for Mentions {
-    type Item = Result<Message>;
+    type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.recv(None) {
-            Ok(message) => Some(Ok(message)),
+            Ok(mention) => Some(Ok(mention)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
             Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }

@@ -75,6 +75,17 @@ struct Pair {
     last_due: Option<Instant>,
 }
 
+/// What becomes of a message of another agent.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// This is to be answered now, which may be another one.
+    Now(Message),
+    /// It waits for its time.
+    Later,
+    /// It is not answered.
+    Never(Message),
+}
+
 /// Counts the answers to each agent, and holds the messages that wait.
 #[derive(Debug)]
 pub(crate) struct Exchanges {
@@ -97,8 +108,8 @@ impl Exchanges {
         Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
     }
 
-    /// Takes a message of another agent. Returns a message to answer now, which may be another one.
-    pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Option<Message> {
+    /// A message of another agent has come.
+    pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
         let key = (message.agency_id.clone(), message.sender_id.clone());
         if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
             self.make_room(now);
@@ -113,20 +124,20 @@ impl Exchanges {
                 "not answering @{}: {count} messages within {window:?} are enough",
                 message.sender_username
             );
-            return None;
+            return Admitted::Never(message);
         }
         let due = deadline::later(now, self.limit.delay(pair.times.len()));
         let due = pair.last_due.map_or(due, |last| last.max(due));
         pair.times.push_back(now);
         pair.last_due = Some(due);
         if due <= now {
-            return Some(message);
+            return Admitted::Now(message);
         }
         self.bytes += size(&message);
         self.next += 1;
         self.waiting.insert((due, self.next), message);
         let full = self.waiting.len() > MOST_WAITING || self.bytes > MOST_BYTES;
-        full.then(|| self.pop()).flatten()
+        full.then(|| self.pop()).flatten().map_or(Admitted::Later, Admitted::Now)
     }
 
     /// Takes a message whose delay has passed.
@@ -173,6 +184,13 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    fn admitted(outcome: Admitted) -> Option<Message> {
+        match outcome {
+            Admitted::Now(message) => Some(message),
+            Admitted::Later | Admitted::Never(_) => None,
+        }
+    }
+
     const SECOND: Duration = Duration::from_secs(1);
 
     /// The seconds at which each of `count` messages, one per second, is answered.
@@ -186,7 +204,7 @@ mod tests {
                 out.push((second, message.content));
             }
             if second < count {
-                let now = exchanges.admit(message("r", "ben", &second.to_string()), now);
+                let now = admitted(exchanges.admit(message("r", "ben", &second.to_string()), now));
                 out.extend(now.map(|message| (second, message.content)));
             }
         }
@@ -214,7 +232,8 @@ mod tests {
         let limit = ExchangeLimit::default().count(1).window(SECOND * 10).delays([]);
         let mut exchanges = Exchanges::new(limit);
         let now = Instant::now();
-        let mut is_answered = |room, sender, now| exchanges.admit(message(room, sender, "hi"), now).is_some();
+        let mut is_answered =
+            |room, sender, now| admitted(exchanges.admit(message(room, sender, "hi"), now)).is_some();
         assert!(is_answered("r", "ben", now) && !is_answered("r", "ben", now + SECOND * 9));
         assert!(is_answered("r", "eve", now) && is_answered("q", "ben", now));
         assert!(is_answered("r", "ben", now + SECOND * 10));
@@ -224,14 +243,15 @@ mod tests {
     fn neither_what_waits_nor_who_spoke_fills_the_memory() {
         let mut exchanges = Exchanges::new(ExchangeLimit::default().count(1000).delays([SECOND]));
         let now = Instant::now();
-        let early = (0..300).filter_map(|n| exchanges.admit(message("r", "ben", &n.to_string()), now));
+        let early =
+            (0..300).filter_map(|n| admitted(exchanges.admit(message("r", "ben", &n.to_string()), now)));
         assert_eq!(early.map(|message| message.content).collect::<Vec<_>>()[..2], ["0", "1"]);
         assert_eq!(exchanges.waiting.len(), MOST_WAITING);
 
         let mut exchanges = Exchanges::new(ExchangeLimit::default().delays([SECOND]));
         let text = "x".repeat(MOST_BYTES / 2);
-        assert!(exchanges.admit(message("r", "ben", &text), now).is_none());
-        assert!(exchanges.admit(message("r", "eve", &text), now).is_some());
+        assert!(admitted(exchanges.admit(message("r", "ben", &text), now)).is_none());
+        assert!(admitted(exchanges.admit(message("r", "eve", &text), now)).is_some());
         for n in 0..5000u32 {
             exchanges.admit(message("r", &n.to_string(), "hi"), now + SECOND * (n / 10));
         }

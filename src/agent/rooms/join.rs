@@ -110,21 +110,20 @@ impl Agent {
             let new = self.prepare(id, about.dm).then(|| (id.clone(), about.dm));
             baselines.start_readers(scope, usize::from(new.is_some()));
             baselines.add(new);
-            let joined = self.enter_socket(id, &about);
+            let joined = (!delivery.remembers()).then(|| self.enter_socket(id, &about));
             baselines.read_all();
             joined
         });
-        about.members = joined.inspect_err(|_| {
-            if !rooms.contains(id) {
-                delivery.forget(id);
-            }
-        })?;
-        delivery.read_missing_baseline(&source, id, about.dm);
+        let joined = joined.unwrap_or_else(|| self.enter_socket(id, &about));
+        about.members = joined.inspect_err(|_| self.forget_unjoined([id]))?;
+        delivery.complete_baseline(&source, id, about.dm);
         // By its id alone a conversation is known by where its history is.
         if !about.dm && delivery.position(id).1 {
             about.dm = true;
             rooms.add(id, about.clone());
         }
+        // Where a new room's story begins.
+        self.inner.save_memory();
         Ok(Room::new(self.clone(), id.clone(), about))
     }
 
@@ -173,23 +172,27 @@ impl Agent {
             baselines.connect_ahead(scope);
             let wanted = list()?;
             let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).cloned().collect();
-            let new = missing.iter().filter(|(id, about)| self.prepare(id, about.dm));
-            baselines.start_readers(scope, missing.len());
-            baselines.add(new.map(|(id, about)| (id.clone(), about.dm)));
-            let confirmed = self.enter_socket_together(&missing)?;
+            let mut new: Vec<_> = missing.iter().map(|(id, about)| (id.clone(), about.dm)).collect();
+            new.retain(|(id, dm)| self.prepare(id, *dm));
+            baselines.start_readers(scope, new.len());
+            baselines.add(new);
+            let confirmed = (!delivery.remembers()).then(|| self.enter_socket_together(&missing));
             baselines.read_all();
             Ok((wanted, missing, confirmed))
         });
-        let (wanted, missing, mut confirmed) = joined?;
+        let (wanted, missing, confirmed) = joined?;
+        let ids = || missing.iter().map(|(id, _)| id);
+        let confirmed = confirmed.unwrap_or_else(|| self.enter_socket_together(&missing));
+        let mut confirmed = confirmed.inspect_err(|_| self.forget_unjoined(ids()))?;
         let mut entered = Vec::new();
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
-                delivery.read_missing_baseline(&source, id, about.dm);
+                delivery.complete_baseline(&source, id, about.dm);
                 let members = confirmed.swap_remove(at).members;
                 let about = RoomInfo { members: members.into_vec().into(), ..about.clone() };
                 rooms.add(id, about.clone());
                 entered.push(Room::new(self.clone(), id.clone(), about));
-            } else if !missing.iter().any(|(missing, _)| missing == id) {
+            } else if !ids().any(|missing| missing == id) {
                 let about = rooms.about(id).unwrap_or_else(|| about.clone());
                 entered.push(Room::new(self.clone(), id.clone(), about));
             } else {
@@ -198,11 +201,21 @@ impl Agent {
                     Err(error) if error.kind() == ErrorKind::Rejected => {
                         self.tell(self.failed_join(id, about, error))
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        self.forget_unjoined(ids());
+                        return Err(error);
+                    }
                 }
             }
         }
+        self.inner.save_memory();
         Ok(entered)
+    }
+
+    /// Rooms that were prepared for, and are not joined after all.
+    fn forget_unjoined<'a>(&self, ids: impl IntoIterator<Item = &'a AgencyId>) {
+        let Inner { rooms, delivery, .. } = &*self.inner;
+        ids.into_iter().filter(|id| !rooms.contains(id)).for_each(|id| delivery.forget(id));
     }
 
     /// Joins many rooms in one round trip. Returns what the server confirmed; the others are to be joined one by one.
@@ -234,6 +247,9 @@ impl Agent {
         thinking_indicators.end(id);
         let about = rooms.leave(id);
         delivery.forget(id);
+        if let Some(memory) = &self.inner.memory {
+            memory.forget(id);
+        }
         if dm || about.is_some_and(|about| about.dm) {
             return Ok(());
         }

@@ -157,7 +157,7 @@ impl Stream<'_> {
 
     fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
-        let message = message.guarded(self.run.room().guard());
+        let message = message.answering(self.run.room().answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();

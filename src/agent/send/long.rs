@@ -13,6 +13,13 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// The platform documents no limit. Its own public bots split at 8,000 characters. A character is a Unicode scalar
 /// value (a `char`), as in those bots.
+///
+/// ```no_run
+/// use crustocean::agent::LongMessages;
+///
+/// let builder = crustocean::Agent::builder().long_messages(LongMessages::Refuse { limit: 2_000 });
+/// # let _ = builder;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LongMessages {

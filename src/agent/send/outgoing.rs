@@ -7,10 +7,11 @@ use serde_json::{Map, Value};
 
 use serde::Serialize;
 
+use crate::agent::memory::IN_REPLY_TO;
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::split::{self, Part};
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
+use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, Style, TraceReport, label};
 
 /// The metadata key by which [`Agent::post`](crate::Agent::post) recognises its message.
 pub(crate) const POST_ID: &str = "post_id";
@@ -21,8 +22,22 @@ pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
 /// The metadata key of the [`LoopGuard`].
 const LOOP_GUARD: &str = "loop_guard";
 
-/// The loop guard for an answer to this message: one hop further than the message's own.
-pub(crate) fn guard_of_answer(message: &Message) -> LoopGuard {
+/// What is said in answer to a message carries this.
+#[derive(Debug, Clone)]
+pub(crate) struct Answering {
+    pub(crate) guard: LoopGuard,
+    /// The message that is answered. `None` where only its guard is known.
+    pub(crate) to: Option<MessageId>,
+}
+
+impl Answering {
+    pub(crate) fn of(message: &Message) -> Self {
+        Answering { guard: guard_of_answer(message), to: Some(message.id.clone()) }
+    }
+}
+
+/// The loop guard of an answer to this message: one hop further than the message's own.
+fn guard_of_answer(message: &Message) -> LoopGuard {
     message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next())
 }
 
@@ -144,7 +159,17 @@ impl Outgoing {
     /// answers, such as a confirmed [`post`](crate::Room::post).
     #[doc(alias = "createLoopGuardMetadata")]
     pub fn in_reply_to(self, message: &Message) -> Self {
-        self.guarded(Some(&guard_of_answer(message)))
+        self.answering(Some(&Answering::of(message)))
+    }
+
+    /// Carries the guard of the answer, and the id of the message that is answered, unless they were set by hand.
+    pub(crate) fn answering(self, answering: Option<&Answering>) -> Self {
+        let Some(Answering { guard, to }) = answering else { return self };
+        let mut message = self.guarded(Some(guard));
+        if let Some(to) = to.as_ref().filter(|_| !message.metadata.contains(IN_REPLY_TO)) {
+            message.metadata.set(IN_REPLY_TO, to);
+        }
+        message
     }
 
     /// Adds this loop guard, unless a guard was set before.

@@ -46,6 +46,17 @@ impl IntoIterator for Posted {
 
 /// A posted message of which not all parts were seen in the room. Returned by [`Error::unsent`]. [`Agent::repost`]
 /// finds out what is in the room and posts the rest.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent, room: &crustocean::Room) -> crustocean::Result<()> {
+/// if let Err(error) = room.post("hello") {
+///     match error.unsent() {
+///         Some(unsent) => drop(agent.repost(unsent)?),
+///         None => return Err(error),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Unsent {
     room: AgencyId,
