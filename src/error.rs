@@ -206,6 +206,13 @@ impl Error {
         self
     }
 
+    /// The same error with `clean` applied to what it says and to what the server said.
+    pub(crate) fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
+        self.0.message = clean(&self.0.message).into();
+        self.0.server_message = self.0.server_message.as_deref().map(clean);
+        self
+    }
+
     /// The same error after a part was sent. It stays visible that the agent was closed.
     pub(crate) fn sent_in_part(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.cut_off = true;

@@ -4,6 +4,7 @@
 mod builder;
 mod closing;
 mod command;
+mod connecting;
 mod event;
 mod event_log;
 mod events;
@@ -44,7 +45,7 @@ pub use trace::Trace;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Conversation, List, Message, MessageEdited, User};
-use crate::rest::{AgentSession, Client};
+use crate::rest::Client;
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
@@ -799,7 +800,17 @@ impl Agent {
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
-        let account = AgentSession::exchange(http.clone(), token)?;
+        let target = Target {
+            dialer,
+            url,
+            user_agent: config.http.user_agent.clone(),
+            dial_timeout: options.handshake_timeout,
+            transport: options.transport,
+            secrets,
+        };
+        let stop = config.stop.as_ref();
+        let cancel = stop.map(crate::Stop::token);
+        let (account, connection) = connecting::exchange_and_open(http.clone(), token, &target, cancel)?;
         let me = account.user();
         let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
         let client = Client::for_agent(http, Arc::clone(&account));
@@ -812,19 +823,10 @@ impl Agent {
             join_timeout: options.join_timeout,
             unanswered: Mutex::default(),
         };
-        let target = Target {
-            dialer,
-            url,
-            user_agent: config.http.user_agent.clone(),
-            dial_timeout: options.handshake_timeout,
-            transport: options.transport,
-            secrets,
-        };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let stop = config.stop.as_ref();
-        let token = stop.map(crate::Stop::token);
-        let session = Session::open(&name, target, Arc::new(host), limits, options.policy, token)?;
+        let session =
+            Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
         let inner = Arc::new(Inner {
             delivery: Delivery::new(session.log().clone(), memory.clone()),
             session,

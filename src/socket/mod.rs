@@ -30,6 +30,7 @@ mod session;
 mod target;
 mod transport;
 
+pub(crate) use connection::connect::Opened;
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
 pub(crate) use session::backoff::pause_before_retry;
@@ -43,3 +44,4 @@ pub(crate) use session::subscription::{Filter, Heard, Needle};
 pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionSubscription, Waited, Waker};
 pub(crate) use target::Target;
 pub use transport::choice::Transport;
+pub(crate) use transport::choice::TransportMemory;

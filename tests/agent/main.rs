@@ -17,6 +17,7 @@ mod close;
 mod close_rest;
 mod commands;
 mod connect;
+mod connect_ahead;
 mod edit;
 mod error_events;
 mod follow;

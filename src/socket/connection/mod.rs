@@ -263,6 +263,11 @@ impl Connection {
         self.arrivals.confirm(number);
     }
 
+    /// Ends the connection, also one that nobody reads yet.
+    pub(crate) fn cutter(&self) -> &CancelToken {
+        &self.cutter
+    }
+
     /// Writes a frame on the caller's thread. Returns its number.
     pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.send_packet(frame, &[])

@@ -145,7 +145,7 @@ fn dial_again(shared: &SessionCore) {
         }
         state.refused
     };
-    match shared.dial(refused) {
+    match shared.dial(refused, None) {
         Ok(connected) => shared.install(connected, &|line| restore(shared, line)),
         Err(failure) => {
             let mut state = shared.lock();

@@ -77,7 +77,7 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connection::connect::ConnectFailure;
+use crate::socket::session::connection::connect::{ConnectFailure, Opened};
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
@@ -158,6 +158,8 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 impl Session {
     /// Connects, on this thread. Returns when the server has said yes.
     ///
+    /// `opened`: the connection to do it on, or why there is none, if somebody has tried already.
+    ///
     /// # Errors
     /// Why it cannot; a refusal is tried once more with renewed credentials.
     pub(crate) fn open(
@@ -167,6 +169,7 @@ impl Session {
         limits: Limits,
         policy: Policy,
         stop: Option<&CancelToken>,
+        opened: Option<Result<Opened>>,
     ) -> Result<Self> {
         let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
         // Only until it is connected: after that the goodbye has to be said first.
@@ -174,8 +177,16 @@ impl Session {
         if let Some(stop) = stop {
             stop.add(Arc::downgrade(&dialling));
         }
-        let connected = match shared.dial(false) {
-            Err(ConnectFailure::Refused(_)) => shared.dial(true),
+        let opened = match opened {
+            // Fetching the credentials took long.
+            Some(Ok(opened)) if !opened.is_fresh() => {
+                opened.discard();
+                None
+            }
+            other => other,
+        };
+        let connected = match shared.dial(false, opened) {
+            Err(ConnectFailure::Refused(_)) => shared.dial(true, None),
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));

@@ -14,7 +14,7 @@ use crate::socket::disconnect::SendFailure;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connection::connect::{ConnectFailure, Connected, connect};
+use crate::socket::session::connection::connect::{ConnectFailure, Connected, Opened, connect};
 use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
@@ -94,14 +94,28 @@ impl Unsent {
 }
 
 impl SessionCore {
-    /// One try to connect with the host's credentials.
-    pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
+    /// One try to connect with the host's credentials, on the connection that is there already if one is given.
+    pub(crate) fn dial(
+        &self,
+        refused: bool,
+        opened: Option<Result<Opened>>,
+    ) -> Result<Connected, ConnectFailure> {
         // A panic there (of a logger, say) is one failed try.
         let auth = catch_unwind(AssertUnwindSafe(|| self.host.credentials(refused)))
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "asking for a session token panicked")))
             .map_err(ConnectFailure::Failed)?;
         let recovery = self.lock().recovery();
-        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel);
+        let outcome = match opened {
+            Some(Ok(opened)) => {
+                opened.hang_on(&self.cancel);
+                if opened.is_polling() {
+                    self.memory.polling_works();
+                }
+                opened.join(&self.target, &auth, recovery.as_ref())
+            }
+            Some(Err(error)) => Err(error.into()),
+            None => connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel),
+        };
         if let Err(failure) = &outcome
             && !failure.is_of_the_network()
         {

@@ -187,6 +187,37 @@ pub(crate) mod connect {
         pub(crate) recovered: bool,
     }
 
+    /// A connection that somebody else opened before: not in these scenarios.
+    #[derive(Debug)]
+    pub(crate) enum Opened {}
+
+    impl Opened {
+        pub(crate) fn is_fresh(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn hang_on(&self, _cancel: &CancelToken) {
+            match *self {}
+        }
+
+        pub(crate) fn is_polling(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn discard(self) {
+            match self {}
+        }
+
+        pub(crate) fn join(
+            self,
+            _target: &Target,
+            _auth: &str,
+            _recovery: Option<&Recovery>,
+        ) -> Result<Connected, ConnectFailure> {
+            match self {}
+        }
+    }
+
     pub(crate) fn connect(
         _target: &Target,
         _auth: &str,
