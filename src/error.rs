@@ -31,7 +31,7 @@ pub enum ErrorKind {
     Forbidden,
     /// There is no such thing (HTTP 404, or an agency that nobody knows).
     NotFound,
-    /// It collides with what is there (HTTP 409).
+    /// It collides with what is there (HTTP 409), such as a run that is open in the room.
     Conflict,
     /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, when the server did.
     RateLimited,

@@ -48,6 +48,7 @@ fn stop(inner: Arc<Inner>) {
         return;
     }
     inner.session.stop_waits();
+    inner.runs.close();
     let closer = Arc::clone(&inner);
     let closing: Box<dyn FnOnce() + Send> = Box::new(move || {
         let limit = closer.options.close_timeout;
@@ -124,7 +125,7 @@ impl Drop for Over<'_> {
 impl Inner {
     fn close_within(&self, limit: Duration) -> Result<()> {
         self.client.shutdown();
-        let ended = self.runs.end_all("the agent was closed");
+        let ended = self.runs.end_all();
         self.thoughts.end_all();
         self.delivery.stop();
         let closed = self.session.close(limit);

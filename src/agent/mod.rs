@@ -422,6 +422,23 @@ impl Agent {
         self.send_to(&to.agency_id, &message.into().in_reply_to(to))
     }
 
+    /// Answers a message in the room that it came from and waits until the answer has been seen there: the confirmed form
+    /// of [`reply`](Agent::reply), as [`post`](Agent::post) is of [`send`](Agent::send). Returns the answer as the room has
+    /// it, with its id.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let answer = agent.post_reply(msg, "one moment")?.first;
+    /// agent.edit(&answer, "42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`post`](Agent::post).
+    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.post_to(&to.agency_id, message.into().in_reply_to(to))
+    }
+
     /// Speaks in the agent's [home room](Agent::home). Returns once the message is handed to the operating system; waits for a
     /// lost connection to come back, up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000
     /// characters goes out as several messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says

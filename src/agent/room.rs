@@ -7,6 +7,7 @@ use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
 use crate::agent::send::outgoing::guard_of_answer;
 use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
 use crate::rest::Messages;
@@ -188,6 +189,22 @@ impl Room {
         self.in_reply_to(to).send(message)
     }
 
+    /// Answers a message here and waits until the answer has been seen: the confirmed form of [`reply`](Room::reply), as
+    /// [`post`](Room::post) is of [`send`](Room::send). Returns the answer as the room has it.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let answer = room.post_reply(msg, "one moment")?.first;
+    /// room.edit(&answer, "42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Agent::post`].
+    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.in_reply_to(to).post(message)
+    }
+
     /// This room, to answer a message in: whatever is said through the returned handle carries the message's loop
     /// guard, one hop further. For answers that are more than one [`reply`](Agent::reply); a
     /// [run](Room::start_run) does it by itself.
@@ -302,7 +319,10 @@ impl Room {
     /// Begins a run: a piece of work that the members of this room can watch, interrupt and read up on later
     /// (`client.runs()`). `trigger` is the message it is about, or [`Trigger::none`].
     ///
-    /// There is one run in a room at a time; several rooms may have one each.
+    /// There is one run in a room at a time; several rooms may have one each. If one is open here, this waits until it has
+    /// ended, at most the [`run_wait`](crate::agent::AgentBuilder::run_wait) (5 minutes), and whoever waits longest comes
+    /// first. [`try_start_run`](Room::try_start_run) does not wait. (A thread that still has a run here waits for itself:
+    /// end the run first.)
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -317,10 +337,32 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
+    /// [`Timeout`](crate::ErrorKind::Timeout) when this room has an open run that does not end in time,
+    /// [`Closed`](crate::ErrorKind::Closed) when the agent ends meanwhile; else as [`Room::send`].
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        Run::start(self, trigger.into())
+        let until = deadline::after(self.agent.options().run_wait);
+        Run::start(self, trigger.into(), Some(until))
+    }
+
+    /// As [`start_run`](Room::start_run), but says at once when a run is open in this room.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// use crustocean::ErrorKind;
+    ///
+    /// match room.try_start_run(msg) {
+    ///     Ok(run) => run.complete("that was quick")?,
+    ///     Err(error) if error.kind() == ErrorKind::Conflict => room.reply(msg, "one at a time, please")?,
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) when this room has an open run; else as [`Room::send`].
+    pub fn try_start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
+        Run::start(self, trigger.into(), None)
     }
 
     /// Leaves the room: nothing of it is handed out any more, and it is not joined again after a reconnect. Then ends the

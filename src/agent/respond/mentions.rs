@@ -162,6 +162,10 @@ impl Mentions {
         earlier(due, glance)
     }
 
+    pub(super) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }

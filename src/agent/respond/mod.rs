@@ -3,6 +3,7 @@
 pub(crate) mod decide;
 mod mention;
 mod mentions;
+mod parallel;
 mod rate_limit;
 
 pub use decide::Decision;
