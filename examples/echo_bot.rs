@@ -17,7 +17,10 @@ fn main() -> Result<()> {
         match event? {
             Event::Message(msg) if agent.should_respond(&msg) => {
                 println!("{}: {}", msg.sender_username, msg.content);
-                agent.reply(&msg, format!("You said: {}", msg.content))?;
+                // What happens when an answer fails is decided for each: the bot goes on.
+                if let Err(error) = agent.reply(&msg, format!("You said: {}", msg.content)) {
+                    eprintln!("not answered: {error}");
+                }
             }
             Event::Disconnected { reason, retry_in, .. } => {
                 eprintln!("lost the connection ({reason}), dialling again in {retry_in:?}");

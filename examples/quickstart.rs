@@ -24,7 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             if let Event::Message(msg) = event?
                 && larry.should_respond(&msg)
             {
-                larry.reply(&msg, format!("Hello {}, this is Rust!", msg.sender_display_name))?;
+                let answer = format!("Hello {}, this is Rust!", msg.sender_display_name);
+                larry.reply(&msg, answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
             }
         }
         Ok(())

@@ -73,7 +73,9 @@ use thinking::Thoughts;
 ///     for event in agent.events() {
 ///         if let Event::Message(msg) = event? {
 ///             if agent.should_respond(&msg) {
-///                 agent.reply(&msg, "Hello from Rust!")?;
+///                 if let Err(error) = agent.reply(&msg, "Hello from Rust!") {
+///                     eprintln!("not answered: {error}"); // and the bot goes on
+///                 }
 ///             }
 ///         }
 ///     }
@@ -367,7 +369,9 @@ impl Agent {
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for question in agent.mentions() {
-    ///     agent.reply(&question?, "42")?;
+    ///     if let Err(error) = agent.reply(&question?, "42") {
+    ///         eprintln!("not answered: {error}"); // and the bot goes on
+    ///     }
     /// }
     /// # Ok(()) }
     /// ```

@@ -45,6 +45,7 @@ mod run_handles;
 mod run_stream;
 mod slow_handler;
 mod stop;
+mod survives;
 mod talk;
 mod thinking;
 mod wire;

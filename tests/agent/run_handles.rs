@@ -47,7 +47,7 @@ fn the_last_handle_ends_the_run_wherever_it_is() {
     transcript_at_end(&stage, "agent-run-error", &id);
     let tool: ToolCall = room.start_run(Trigger::none()).unwrap().tool("think", "hard").unwrap();
     drop(tool);
-    stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
+    assert_eq!(stage.sandbox.wait_for_events("agent-run-error", 2, SOON).len(), 2);
     assert_by_the_rules(&stage);
 }
 

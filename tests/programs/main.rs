@@ -14,4 +14,6 @@ mod common;
 mod acceptance_bots;
 mod examples;
 mod examples_agent;
+#[cfg(unix)]
+mod service;
 mod webhooks;

@@ -28,8 +28,9 @@ use crate::model::{Message, MessageId};
 /// let agent = crustocean::Agent::from_env()?;
 /// agent.join("lobby")?;
 /// for question in agent.mentions() {
-///     let question = question?;
-///     agent.reply(&question, "42")?;
+///     if let Err(error) = agent.reply(&question?, "42") {
+///         eprintln!("not answered: {error}"); // and the bot goes on
+///     }
 /// }
 /// # Ok(()) }
 /// ```

@@ -34,7 +34,7 @@ impl Mentions {
     /// let agent = crustocean::Agent::from_env()?;
     /// agent.join_all()?;
     /// agent.mentions().in_parallel(8, |question| {
-    ///     // Two minutes of work, and no other room waits for it.
+    ///     // Two minutes of work, and no other room waits for it. What fails here is logged.
     ///     agent.reply(&question, "42")
     /// })
     /// # }
@@ -133,6 +133,10 @@ impl Desk {
             let (room, id) = (question.agency_id.clone(), question.id.clone());
             match catch_unwind(AssertUnwindSafe(|| handler(question))) {
                 Ok(Ok(())) => {}
+                // What was under way when the agent ended has ended with it.
+                Ok(Err(error)) if agent.is_closed() => {
+                    crate::logging::info!("message {id} is not answered: {error}");
+                }
                 Ok(Err(error)) => crate::logging::warn!("message {id} is not answered: {error}"),
                 Err(panic) => {
                     crate::logging::warn!("the handler of message {id} panicked: {}", said(&*panic));
