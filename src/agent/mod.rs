@@ -741,7 +741,7 @@ impl Agent {
     /// # }
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.inner.session.is_over()
+        self.inner.closing.is_about_to_stop() || self.inner.session.is_over()
     }
 
     /// Waits until the agent has ended and its goodbye is said, `limit` at most
