@@ -1,6 +1,7 @@
 //! A bot that answers when it is mentioned: the whole of it.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example echo_bot [room]`
+//! Needs crustocean.
 
 use std::time::Duration;
 

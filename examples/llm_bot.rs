@@ -4,6 +4,7 @@
 //! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example llm_bot`. Any endpoint that speaks OpenAI's protocol does,
 //! a local one, too: `OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2`. Without a token it runs on a
 //! sandbox, without a model on canned answers.
+//! Needs crustocean, crustocean-sandbox, serde_json, ureq, the folder support beside it.
 
 use std::env::var;
 use std::error::Error;

@@ -1,6 +1,7 @@
 //! A bot and somebody to talk to, on a Crustocean of its own: nothing to sign up for.
 //!
 //! `cargo run --example quickstart`. With `CRUSTOCEAN_API_URL` set it talks to that server instead.
+//! Needs crustocean, crustocean-sandbox.
 
 use std::error::Error;
 

@@ -1,6 +1,7 @@
 //! Posts on a timer and answers in between: one thread, `recv_timeout`.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example scheduler [seconds]`; without a token on a sandbox, once a second.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 use std::time::{Duration, Instant};

@@ -2,6 +2,7 @@
 //! everything said, and tells by its exit code whether starting it again helps. It reminds: `@mybot tea in 60`.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example service [room]`; how to install it: `docs/service.md`.
+//! Needs crustocean, ctrlc (termination), log.
 
 use std::process::ExitCode;
 use std::time::Duration;

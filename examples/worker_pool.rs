@@ -1,6 +1,7 @@
 //! Four rooms at a time: threads that share one agent. The questions of one room come in order, one at a time.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example worker_pool`; without a token on a sandbox, with somebody who asks.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 use std::time::Duration;

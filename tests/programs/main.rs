@@ -12,6 +12,7 @@
 mod common;
 
 mod acceptance_bots;
+mod copied_examples;
 mod examples;
 mod examples_agent;
 #[cfg(unix)]
