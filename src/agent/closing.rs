@@ -132,8 +132,9 @@ impl Inner {
     fn close_within(&self, limit: Duration) -> Result<()> {
         self.client.shutdown();
         let ended = self.runs.end_all();
-        self.thoughts.end_all();
+        self.thinking_indicators.end_all();
         self.delivery.stop();
+        self.save_memory();
         let closed = self.session.close(limit);
         drop(ended);
         closed
@@ -147,6 +148,9 @@ impl Inner {
             self.session.wait_over(deadline::after(self.options.close_timeout));
         }
         self.session.end();
+        if let Some(memory) = self.memory.as_ref().filter(|_| !self.session.is_foreign()) {
+            memory.end();
+        }
     }
 }
 

@@ -35,6 +35,7 @@ mod polling;
 mod pool;
 mod post;
 mod reconnect;
+mod remember;
 mod repost;
 mod rich;
 mod rooms;

@@ -91,7 +91,7 @@ fn white_space_is_refused_before_anything_is_done_for_it() {
             room.send(blank).unwrap_err(),
             room.post(blank).unwrap_err(),
             room.post_reply(&question, blank).unwrap_err(),
-            room.edit(&question, blank).unwrap_err(),
+            room.edit(&*question, blank).unwrap_err(),
         ];
         for error in errors {
             assert_eq!(error.kind(), crustocean::ErrorKind::Invalid, "{error}");

@@ -8,9 +8,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::agent::{Agent, Mentions};
+use crate::agent::{Agent, Mention, Mentions};
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, Message};
+use crate::model::AgencyId;
 
 /// Questions that were taken from the agent and wait for a thread: no more, and no more bytes of text.
 const MOST_WAITING: usize = 1024;
@@ -27,7 +27,8 @@ impl Mentions {
     /// on. A run that it leaves open ends as an error in the room.
     ///
     /// Up to 1,024 messages and 8 MiB of text wait for a free thread; more stay in the agent's
-    /// [queue](crate::agent::AgentBuilder::queue). What waits when the agent ends is not handled.
+    /// [queue](crate::agent::AgentBuilder::queue). What waits when the agent ends is not handled: an agent that
+    /// [remembers](crate::agent::AgentBuilder::remember) hands it out after the next start.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -46,11 +47,11 @@ impl Mentions {
     pub fn in_parallel<E: fmt::Display>(
         self,
         threads: usize,
-        handler: impl Fn(Message) -> Result<(), E> + Sync,
+        handler: impl Fn(Mention) -> Result<(), E> + Sync,
     ) -> Result<()> {
         let agent = self.agent().clone();
         let desk = Desk::default();
-        thread::scope(|scope| {
+        let ended = thread::scope(|scope| {
             // Whatever happens here, the threads have to end.
             let _end = EndWhenDropped(&desk);
             for number in 0..threads.max(1) {
@@ -73,7 +74,9 @@ impl Mentions {
                 }
             }
             Ok(())
-        })
+        });
+        desk.leave_open();
+        ended
     }
 }
 
@@ -90,9 +93,9 @@ struct Desk {
 #[derive(Default)]
 struct State {
     /// The next question of each room that nobody works for.
-    ready: VecDeque<Message>,
+    ready: VecDeque<Mention>,
     /// The rooms of these and those that somebody works for, with what is to come after that.
-    rooms: HashMap<AgencyId, VecDeque<Message>>,
+    rooms: HashMap<AgencyId, VecDeque<Mention>>,
     waiting: usize,
     bytes: usize,
     over: bool,
@@ -113,10 +116,12 @@ impl Desk {
     }
 
     /// False when the agent has ended before there was room for it.
-    fn put(&self, agent: &Agent, question: Message) -> bool {
+    fn put(&self, agent: &Agent, question: Mention) -> bool {
         let mut state = self.lock();
         while state.waiting >= MOST_WAITING || state.bytes >= MOST_BYTES {
             if agent.is_closed() {
+                drop(state);
+                question.leave_open();
                 return false;
             }
             state = self.space.wait_timeout(state, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
@@ -127,8 +132,17 @@ impl Desk {
         true
     }
 
+    /// What nobody has begun is for the next start, if the agent remembers.
+    fn leave_open(&self) {
+        let (ready, rooms) = {
+            let mut state = self.lock();
+            (std::mem::take(&mut state.ready), std::mem::take(&mut state.rooms))
+        };
+        ready.into_iter().chain(rooms.into_values().flatten()).for_each(Mention::leave_open);
+    }
+
     /// One of the threads.
-    fn work<E: fmt::Display>(&self, agent: &Agent, handler: &impl Fn(Message) -> Result<(), E>) {
+    fn work<E: fmt::Display>(&self, agent: &Agent, handler: &impl Fn(Mention) -> Result<(), E>) {
         while let Some(question) = self.next(agent) {
             let (room, id) = (question.agency_id.clone(), question.id.clone());
             match catch_unwind(AssertUnwindSafe(|| handler(question))) {
@@ -148,7 +162,7 @@ impl Desk {
     }
 
     /// The next question that may be worked on; `None` at the end.
-    fn next(&self, agent: &Agent) -> Option<Message> {
+    fn next(&self, agent: &Agent) -> Option<Mention> {
         let mut state = self.lock();
         loop {
             if state.over {
@@ -157,7 +171,11 @@ impl Desk {
             if let Some(question) = state.take() {
                 drop(state);
                 self.space.notify_one();
-                return (!agent.is_closed()).then_some(question);
+                if agent.is_closed() {
+                    question.leave_open();
+                    return None;
+                }
+                return Some(question);
             }
             state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -165,7 +183,7 @@ impl Desk {
 }
 
 impl State {
-    fn put(&mut self, question: Message) {
+    fn put(&mut self, question: Mention) {
         self.waiting += 1;
         self.bytes += question.content.len();
         match self.rooms.get_mut(&question.agency_id) {
@@ -177,7 +195,7 @@ impl State {
         }
     }
 
-    fn take(&mut self) -> Option<Message> {
+    fn take(&mut self) -> Option<Mention> {
         let question = self.ready.pop_front()?;
         self.waiting -= 1;
         self.bytes -= question.content.len();

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::agent::run::stopped::RunStop;
 use crate::agent::run::transcript::{Step, Transcript, clip};
-use crate::agent::send::metadata::Extras;
+use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::only_guard;
 use crate::agent::{Agent, Room};
 use crate::deadline;
@@ -80,7 +80,7 @@ struct Ended<'a> {
     error: Option<&'a str>,
     transcript: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Extras>,
+    metadata: Option<JsonObject>,
 }
 
 impl Life {

@@ -14,7 +14,7 @@ use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::ended::Ended;
 use crate::socket::session::log_queue::{LogQueue, note};
-use crate::socket::session::policy::{Policy, SentAway};
+use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::scheduled::Scheduled;
 use crate::socket::session::subscription::{Search, Subscriber};
@@ -261,7 +261,7 @@ impl SessionState {
         }
         let by_server = end.reason == reason::SERVER_DISCONNECT;
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
-        let stays_away = by_server && self.policy.disconnected == SentAway::Stop;
+        let stays_away = by_server && self.policy.disconnected == DisconnectPolicy::Stop;
         if stays_away || !self.policy.reconnect.allows(self.attempt) {
             let text = format!(
                 "the connection was lost ({}: {}) and the crate does not reconnect",
@@ -284,7 +284,7 @@ impl SessionState {
     /// A try to connect failed; the next one is due after the returned time.
     pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
         let attempt = self.tries;
-        let stays_away = cause == Cause::Refused && self.policy.refused == SentAway::Stop;
+        let stays_away = cause == Cause::Refused && self.policy.refused == DisconnectPolicy::Stop;
         if stays_away || !self.policy.reconnect.allows(self.attempt) {
             self.fail(error);
             return;
