@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{SOON, Stage, eventually, watchdog};
-use crustocean::{AgencyId, ErrorKind, Stop, agent::Reconnect};
+use crustocean::agent::{MemoryStore, Reconnect};
+use crustocean::{AgencyId, ErrorKind, Stop};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -119,4 +120,49 @@ fn an_agent_that_fails_is_an_error() {
     stage.sandbox.drop_links();
     let error = agent.mentions().in_parallel(2, |_| Ok::<(), String>(())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+}
+
+#[test]
+fn what_a_stop_cuts_short_is_asked_again_after_the_next_start() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (token, store) = (stage.agent_token("larry"), MemoryStore::default());
+    let start = |stop: &Stop| {
+        let agent = stage.builder().stop(stop).remember_in(store.clone()).connect(token.clone()).unwrap();
+        agent.join("lobby").unwrap();
+        agent
+    };
+    let (stop, at_work) = (Stop::new(), AtomicUsize::new(0));
+    {
+        let agent = start(&stop);
+        for text in ["done", "cut short", "not begun"] {
+            ask(&stage, &stage.sandbox.lobby_id(), text);
+        }
+        thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                agent.mentions().in_parallel(2, |question| {
+                    if question.content != "@larry done" {
+                        at_work.fetch_add(1, Ordering::SeqCst);
+                        stop.wait(LIMIT);
+                    }
+                    agent.reply(&question, "here you are")
+                })
+            });
+            eventually("one is at work", || at_work.load(Ordering::SeqCst) == 1);
+            // The first one's answer is in the room by then.
+            eventually("one is answered", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 4);
+            stop.stop();
+            working.join().unwrap().unwrap();
+        });
+    }
+    // The handler that was cut short may have answered before the goodbye.
+    let answered = stage.sandbox.messages(&stage.sandbox.lobby_id()).len() - 4;
+    let agent = start(&Stop::new());
+    let mentions = agent.mentions();
+    let mut again: Vec<String> = Vec::new();
+    while again.last().is_none_or(|text| text != "@larry not begun") {
+        again.push(mentions.recv_timeout(SOON).unwrap().content.clone());
+    }
+    let expected = ["@larry cut short", "@larry not begun"];
+    assert_eq!(again, expected[answered.min(1)..]);
 }
