@@ -208,7 +208,7 @@ impl AgentBuilder {
     ///     .connect_and_join(crustocean::AgentToken::from_env()?, "lobby")?;
     /// for mention in agent.mentions() {
     ///     // Also what was asked while the program was down.
-    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    ///     mention?.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```

@@ -395,7 +395,7 @@ impl Agent {
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for question in agent.mentions() {
-    ///     if let Err(error) = agent.reply(&question?, "42") {
+    ///     if let Err(error) = question?.reply("42") {
     ///         eprintln!("not answered: {error}"); // and the bot goes on
     ///     }
     /// }

@@ -27,7 +27,7 @@ use crate::model::{Message, MessageId};
 /// let agent = crustocean::Agent::from_env()?;
 /// agent.join("lobby")?;
 /// for question in agent.mentions() {
-///     if let Err(error) = agent.reply(&question?, "42") {
+///     if let Err(error) = question?.reply("42") {
 ///         eprintln!("not answered: {error}"); // and the bot goes on
 ///     }
 /// }
@@ -75,7 +75,7 @@ impl Mentions {
     ///
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for msg in agent.mentions().limited(ExchangeLimit::default().count(3)) {
-    ///     agent.reply(&msg?, "hello")?;
+    ///     msg?.reply("hello").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```
