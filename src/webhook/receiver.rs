@@ -33,19 +33,46 @@ const DEFAULT_CONNECTIONS: usize = 64;
 /// assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"content":"bob rolled 4"}"#));
 /// ```
 ///
-/// With `axum`, one function is enough:
+/// With `axum`, one function and a router are enough:
 ///
 /// ```text
-/// async fn receive(State(receiver): State<Receiver>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+/// async fn receive(
+///     State(receiver): State<Receiver>,
+///     method: Method,
+///     uri: Uri,
+///     headers: HeaderMap,
+///     body: Bytes,
+/// ) -> Response {
 ///     // Handlers may block.
-///     let answer = spawn_blocking(move || receiver.handle(method.as_str(), uri.path(), &headers, &body)).await.unwrap();
+///     let handle = move || receiver.handle(method.as_str(), uri.path(), &headers, &body);
+///     let answer = spawn_blocking(handle).await.expect("handlers are called safely");
 ///     let mut response = Response::builder().status(answer.status);
 ///     for (name, value) in answer.headers {
 ///         response = response.header(name, value);
 ///     }
-///     response.body(answer.body.into()).unwrap()
+///     response.body(answer.body.into()).expect("a status and headers of the receiver's")
 /// }
-/// let app = Router::new().fallback(receive).with_state(receiver);
+///
+/// Router::new().fallback(receive).with_state(receiver)
+/// ```
+///
+/// With `tiny_http` it is a loop. That server bounds neither heads nor connections nor time, so put a proxy in front:
+///
+/// ```text
+/// fn serve(server: &Server, receiver: &Receiver) -> io::Result<()> {
+///     for mut request in server.incoming_requests() {
+///         let mut body = Vec::new();
+///         request.as_reader().take(MAX_BODY + 1).read_to_end(&mut body)?;
+///         let headers = request.headers().iter().map(|it| (it.field.as_str().as_str(), it.value.as_str()));
+///         let answer = receiver.handle(request.method().as_str(), request.url(), headers, &body);
+///         let mut response = Response::from_string(answer.body).with_status_code(answer.status);
+///         for (name, value) in answer.headers {
+///             response.add_header(Header::from_bytes(name, value).expect("a header of the receiver's"));
+///         }
+///         request.respond(response)?;
+///     }
+///     Ok(())
+/// }
 /// ```
 #[derive(Clone)]
 pub struct Receiver {

@@ -1,8 +1,8 @@
 //! A small HTTP server for a [`Receiver`]: one request per connection, each connection on its own thread.
 //!
-//! Webhooks are open to everybody. Existing blocking servers (tiny_http) read headers without a size limit, wait for
-//! them without a time limit, and accept any number of connections. So this server is our own; httparse parses the
-//! headers.
+//! Webhooks are open to everybody. The existing blocking server, tiny_http 0.12, reads a header into memory until it ends,
+//! sets no time limit on a socket, starts a thread for each connection, and has no setting for any of this
+//! (`tests/servers` shows it). So this server is our own; httparse parses the headers.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
