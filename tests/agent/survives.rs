@@ -10,6 +10,7 @@ use crustocean::{AgencyId, Agent, Event, Result};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// As in the README, with a model and a log.
+#[allow(clippy::collapsible_if, reason = "as in the README")]
 fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>) -> Result<()> {
     for event in agent.events() {
         if let Event::Message(msg) = event? {
