@@ -41,7 +41,7 @@ pub enum ErrorKind {
     Forbidden,
     /// It does not exist (HTTP 404, or an unknown agency).
     NotFound,
-    /// It conflicts with the current state, such as a name that is taken (HTTP 409).
+    /// It conflicts with the current state (HTTP 409), such as a name that is taken, or a run that is open in the room.
     Conflict,
     /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, if the server said so.
     RateLimited,

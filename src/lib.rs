@@ -45,5 +45,5 @@ pub use model::{
 #[doc(inline)]
 pub use rest::Client;
 pub use serde_json::{Map, Value};
-pub use stop::{OnStop, Stop};
+pub use stop::{OnStop, Stop, StopReader};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

@@ -80,7 +80,9 @@ use thinking::ThinkingIndicators;
 ///     for event in agent.events() {
 ///         if let Event::Message(msg) = event? {
 ///             if agent.should_respond(&msg) {
-///                 agent.reply(&msg, "Hello from Rust!")?;
+///                 if let Err(error) = agent.reply(&msg, "Hello from Rust!") {
+///                     eprintln!("not answered: {error}"); // and the bot goes on
+///                 }
 ///             }
 ///         }
 ///     }
@@ -421,7 +423,9 @@ impl Agent {
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for question in agent.mentions() {
-    ///     agent.reply(&question?, "42")?;
+    ///     if let Err(error) = question?.reply("42") {
+    ///         eprintln!("not answered: {error}"); // and the bot goes on
+    ///     }
     /// }
     /// # Ok(()) }
     /// ```
@@ -474,6 +478,23 @@ impl Agent {
     /// The kinds of [`send`](Agent::send), except for a missing home room.
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
         self.send_to(&to.agency_id, &message.into().in_reply_to(to))
+    }
+
+    /// Answers a message in the room that it came from and waits until the answer has been seen there: the confirmed form
+    /// of [`reply`](Agent::reply), as [`post`](Agent::post) is of [`send`](Agent::send). Returns the answer as the room has
+    /// it, with its id.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let answer = agent.post_reply(msg, "one moment")?.first;
+    /// agent.edit(&answer, "42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`post`](Agent::post).
+    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.post_to(&to.agency_id, message.into().in_reply_to(to))
     }
 
     /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
@@ -776,7 +797,7 @@ impl Agent {
     /// # }
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.inner.session.is_over()
+        self.inner.closing.is_about_to_stop() || self.inner.session.is_over()
     }
 
     /// Waits at most `limit` until the agent has ended and everything is sent. [`Duration::MAX`] means no limit. Returns
@@ -899,7 +920,9 @@ impl Agent {
 
     /// For an agent that remembers: this thread asks for its next event or question.
     pub(crate) fn pass_questions(&self) {
+        // What a stop has cut short is not done.
         if let Some(memory) = &self.inner.memory
+            && !self.inner.closing.is_about_to_stop()
             && memory.pass()
         {
             self.inner.save_memory();
