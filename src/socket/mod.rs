@@ -30,10 +30,10 @@ mod session;
 mod target;
 mod transport;
 
-pub(crate) use connection::connect::Opened;
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
 pub(crate) use session::backoff::pause_before_retry;
+pub(crate) use session::connection::connect::Opened;
 pub(crate) use session::log_queue::{LogQueue, note};
 pub(crate) use session::policy::Policy;
 pub use session::policy::{DisconnectPolicy, Reconnect};

@@ -192,6 +192,14 @@ pub(crate) mod connect {
     pub(crate) enum Opened {}
 
     impl Opened {
+        pub(crate) fn open(
+            _target: &Target,
+            _memory: &TransportMemory,
+            _cancel: &CancelToken,
+        ) -> crate::error::Result<Self> {
+            Err(Error::new(ErrorKind::Connect, "not in these scenarios"))
+        }
+
         pub(crate) fn is_fresh(&self) -> bool {
             match *self {}
         }
