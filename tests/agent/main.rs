@@ -25,6 +25,7 @@ mod half_characters;
 mod join;
 mod leave;
 mod lifecycle;
+mod listening;
 mod long;
 mod loop_guard;
 mod mentions;
