@@ -12,20 +12,26 @@ use crate::sync::modelled::{FOREVER, below};
 #[test]
 fn several_consumers_an_ack_and_a_sender_each_get_theirs() {
     check(Time::StandsStill, Setup::default(), |scene| {
-        let threads = vec![
-            scene.consumer(),
-            scene.consumer(),
-            scene.consumer(),
-            scene.asks(7, false),
-            scene.asks(8, false),
-            scene.sends(9, false),
-        ];
+        let threads = vec![scene.consumer(), scene.consumer(), scene.consumer()];
+        let others = [scene.asks(7, false), scene.asks(8, false), scene.sends(9, false)];
         (1..=5).for_each(|number| assert!(scene.server.send_event(number)));
         scene.seen.until(|log| log.events.len() == 5);
-        scene.server.until(|world| world.wires[0].received.len() == 3);
+        others.into_iter().for_each(|other| other.join().unwrap());
         scene.close(threads);
         assert_eq!(scene.seen.log.lock().ended, 3);
         scene.is_in_order();
+    });
+}
+
+#[test]
+fn events_reach_a_consumer_while_somebody_else_reads_in_vain() {
+    check(Time::StandsStill, Setup { answers: false, ..Setup::default() }, |scene| {
+        let threads = vec![scene.asks(7, true), scene.consumer(), scene.asks(8, true)];
+        for number in 1..=3 {
+            assert!(scene.server.send_event(number));
+            scene.seen.until(|log| log.events.last() == Some(&number));
+        }
+        scene.close(threads);
     });
 }
 
