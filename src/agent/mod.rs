@@ -714,6 +714,7 @@ impl Agent {
 /// For the rest of the agent.
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
+        options.transport.check()?;
         let url = config.url()?;
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;

@@ -15,8 +15,9 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::{self, EnginePacket};
 use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, Outline, RawEvent};
 use crate::socket::protocol::socket_io::{self, ConnectReply, PacketKind};
-use crate::socket::transport::packet_stream::{Incoming, PacketStream};
-use crate::socket::transport::polling::receive::PollReceiver;
+use crate::socket::transport::incoming::Incoming;
+use crate::socket::transport::packet_stream::PacketStream;
+use crate::socket::transport::polling::PollReceiver;
 
 /// What the server sent, taken apart.
 #[derive(Debug)]

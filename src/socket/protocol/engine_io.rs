@@ -95,6 +95,7 @@ impl Handshake {
 ///
 /// # Errors
 /// As [`Handshake::parse`].
+#[cfg(feature = "polling")]
 pub(crate) fn session_id(json: &str) -> Result<Zeroizing<String>> {
     Handshake::parse(json)?;
     Ok(Open::parse(json)?.sid)

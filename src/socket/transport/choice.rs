@@ -2,19 +2,36 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// How an agent's connection is carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Transport {
-    /// WebSocket; HTTP long-polling where something in between does not let a WebSocket through. The default.
+    /// WebSocket; HTTP long-polling where something in between does not let a WebSocket through. The default. Without
+    /// the feature `polling` it is the same as [`WebSocket`](Transport::WebSocket).
     #[default]
     Auto,
     /// WebSocket or nothing.
     WebSocket,
-    /// HTTP long-polling only: every message is a request of its own, so it is slower.
+    /// HTTP long-polling only: every message is a request of its own, so it is slower. Without the feature `polling`
+    /// connecting is a `Config` error.
     Polling,
+}
+
+impl Transport {
+    /// # Errors
+    /// `Config`: it is not compiled in.
+    pub(crate) fn check(self) -> Result<()> {
+        if self == Transport::Polling && !cfg!(feature = "polling") {
+            return Err(not_compiled_in());
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn not_compiled_in() -> Error {
+    Error::config("long-polling is not compiled in: turn on the feature `polling` of crustocean")
 }
 
 /// With [`Transport::Auto`], when polling is what works, a WebSocket is tried again every so many connects.
