@@ -1,7 +1,7 @@
 //! Deadlines from time limits of any length.
 //!
-//! `Instant + Duration` panics when the sum is out of the clock's range, and every limit that a program sets may be
-//! `Duration::MAX`, which means "no limit". So the crate adds a limit to a moment only here.
+//! `Instant + Duration` panics if the sum is out of the clock's range, and a program may set `Duration::MAX`, which
+//! means "no limit". So the crate adds limits to instants only here.
 
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ mod tests {
         assert!(files > 100);
     }
 
-    /// Tests may: their limits are their own.
+    /// Test code may add limits directly, because it chooses them.
     fn check(directory: &Path, files: &mut usize) {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

@@ -1,4 +1,4 @@
-//! The one error type of the crate.
+//! The error type of the crate.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -9,52 +9,61 @@ use std::time::Duration;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in one word to match on. See [`Error::kind`].
+/// The kind of an [`Error`], to match on. Returned by [`Error::kind`].
+///
+/// ```no_run
+/// use crustocean::{Agent, ErrorKind};
+///
+/// match Agent::from_env() {
+///     Ok(agent) => println!("connected as {}", agent.user().username),
+///     Err(error) if error.kind() == ErrorKind::NotVerified => println!("verify the agent first"),
+///     Err(error) => println!("{error}"),
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Something passed in breaks a rule that is checked before anything is sent.
+    /// An argument is not valid. The crate checks it before it sends anything.
     Invalid,
-    /// The set-up is wrong: an unusable URL, a missing environment variable, a TLS feature that is not compiled in.
+    /// A setting is not usable: a bad URL, a missing environment variable, or a TLS feature that is not compiled in.
     Config,
     /// The server could not be reached, or the connection broke.
     Connect,
-    /// The TLS handshake failed: most often a certificate that is not trusted.
+    /// The TLS handshake failed. The most common cause is a certificate that is not trusted.
     Tls,
     /// A time limit passed.
     Timeout,
-    /// The token is wrong, expired or revoked (HTTP 401, or a refusal of the socket).
+    /// The token is wrong, expired or revoked (HTTP 401, or the socket was refused).
     Unauthorized,
     /// The agent has not been verified yet (HTTP 403 when its token is exchanged).
     NotVerified,
-    /// The token is good but may not do this (HTTP 403).
+    /// The token is valid but does not permit this (HTTP 403).
     Forbidden,
-    /// There is no such thing (HTTP 404, or an agency that nobody knows).
+    /// It does not exist (HTTP 404, or an unknown agency).
     NotFound,
-    /// It collides with what is there (HTTP 409).
+    /// It conflicts with the current state, such as a name that is taken (HTTP 409).
     Conflict,
-    /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, when the server did.
+    /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, if the server said so.
     RateLimited,
-    /// Any other answer of the server that is not a success.
+    /// Any other HTTP response that is not a success.
     Server,
-    /// The server answered an event in the room with an `error` event, or a command failed.
+    /// The server sent an `error` event, or a command failed.
     Rejected,
-    /// The peer sent what the protocol or the API does not allow.
+    /// The server sent data that the protocol or the API does not allow.
     Protocol,
-    /// The message was certainly not sent. It is safe to send it again.
+    /// The message was not sent. It is safe to send it again.
     NotSent,
-    /// The connection broke while the message was being sent: it may or may not have arrived.
+    /// The connection broke while the message was sent. It may or may not have arrived.
     MaybeSent,
-    /// The agent was closed here, or has ended. [`Error::may_have_been_sent`] says whether a message was under way.
+    /// The agent was closed or has ended. [`Error::may_have_been_sent`] says whether a message was being sent.
     Closed,
 }
 
-/// Everything that can go wrong in this crate.
+/// The error type of this crate.
 ///
-/// It is one pointer wide. [`kind`](Error::kind) is for matching, the other methods answer what callers ask most,
-/// `Display` says what happened and what to do (`Debug` the same after the kind, `{:#?}` every field), and
-/// [`source`](StdError::source) has the cause where there is one.
-/// No token, password or key is ever part of it.
+/// It is one pointer wide. [`kind`](Error::kind) is for matching. `Display` says what happened and what to do;
+/// `Debug` adds the kind, `{:#?}` all fields. [`source`](StdError::source) returns the cause if there is one. No
+/// error contains a token, a password or a key.
 ///
 /// # Examples
 ///
@@ -76,12 +85,12 @@ struct Inner {
     server_message: Option<String>,
     retry_after: Option<Duration>,
     request_id: Option<Box<str>>,
-    /// Whatever the kind is, trying again may work.
+    /// Trying again may work, although the kind says otherwise.
     retryable: bool,
-    /// A message was under way when the agent was closed.
+    /// A message was being sent when the agent was closed.
     cut_off: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    /// What a layer above has to say that this file knows nothing of.
+    /// Data of a higher layer, of a type that this file does not know.
     detail: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -90,7 +99,7 @@ impl Error {
         Self::boxed(kind, message.into())
     }
 
-    /// Out of line: it is called from everywhere, and never in a hurry.
+    /// Not inlined: it has many callers, and none of them is hot.
     #[cold]
     fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
         Error(Box::new(Inner {
@@ -123,12 +132,12 @@ impl Error {
         Self::new(ErrorKind::Timeout, message)
     }
 
-    /// For what was not begun, or does nothing that could have arrived.
+    /// For an operation that was not started, or that sends nothing.
     pub(crate) fn closed() -> Self {
         Self::new(ErrorKind::Closed, "the agent was closed here: nothing more is sent")
     }
 
-    /// For what was under way when the agent was closed here: it may have arrived.
+    /// For an operation that was running when the agent was closed: it may have had an effect.
     pub(crate) fn cut_off_by_close() -> Self {
         let text = "the agent was closed here while this was under way: it may or may not have arrived";
         let mut error = Self::new(ErrorKind::Closed, text);
@@ -165,7 +174,7 @@ impl Error {
         self
     }
 
-    /// Says that trying again may work, although the kind does not.
+    /// Marks the error as retryable, although its kind is not.
     pub(crate) fn with_retryable(mut self) -> Self {
         self.0.retryable = true;
         self
@@ -176,7 +185,7 @@ impl Error {
         self
     }
 
-    /// Says it, too.
+    /// Adds the request id to the error.
     pub(crate) fn with_request_id(self, id: &str) -> Self {
         let (kind, message) = (self.kind(), format!("{self} [request {id}]"));
         let mut error = self.reworded(kind, message);
@@ -184,27 +193,27 @@ impl Error {
         error
     }
 
-    /// The same error, which says how often the request was made.
+    /// Adds the number of attempts to the message.
     pub(crate) fn tried(self, times: u32) -> Self {
         let (kind, message) = (self.kind(), format!("{self} (tried {times} times)"));
         self.reworded(kind, message)
     }
 
-    /// The same error under another kind and text, for a layer that knows better what it means.
+    /// The same error with another kind and message, for a layer that knows the cause better.
     pub(crate) fn reworded(mut self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = kind;
         self.0.message = message.into();
         self
     }
 
-    /// The same error for something of which a part was sent before. That the agent was closed stays visible.
+    /// The same error after a part was sent. It stays visible that the agent was closed.
     pub(crate) fn sent_in_part(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.cut_off = true;
         let kind = if self.is_closed() { ErrorKind::Closed } else { ErrorKind::MaybeSent };
         self.reworded(kind, message)
     }
 
-    /// What went wrong, to match on.
+    /// The kind of the error, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -214,49 +223,50 @@ impl Error {
         self.0.status
     }
 
-    /// The server's own words, if it said any: the `error` of a JSON answer, a short piece of any other body,
-    /// or the text of an `error` event.
+    /// The server's own error text, if it sent one: the `error` of a JSON response, the start of any other body, or
+    /// the text of an `error` event.
     pub fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }
 
-    /// How long the server asks to wait before the next try (`Retry-After`), in whole seconds, 24 hours at most. A date
-    /// is read by the server's own clock.
+    /// How long the server asks to wait before the next attempt (`Retry-After`), in whole seconds, at most 24 hours.
+    /// A date is compared with the server's own clock.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// What the server calls the request (`X-Request-Id`), if it does: whoever runs it can look that up.
+    /// The server's id of the request (`X-Request-Id`), if it sent one. The server's operator can look it up.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// A time limit passed.
+    /// Whether a time limit passed.
     pub fn is_timeout(&self) -> bool {
         self.kind() == ErrorKind::Timeout
     }
 
-    /// The agent was closed by this program, or has ended. Nothing more comes.
+    /// Whether the agent was closed or has ended.
     pub fn is_closed(&self) -> bool {
         self.kind() == ErrorKind::Closed
     }
 
-    /// What was to be sent may have arrived, and may not: the connection broke in the middle
-    /// ([`MaybeSent`](crate::ErrorKind::MaybeSent)), or the agent was closed ([`Closed`](crate::ErrorKind::Closed)).
+    /// Whether the message may have arrived although the send failed: the connection broke
+    /// ([`MaybeSent`](crate::ErrorKind::MaybeSent)), or the agent was closed during the send
+    /// ([`Closed`](crate::ErrorKind::Closed)).
     pub fn may_have_been_sent(&self) -> bool {
         self.kind() == ErrorKind::MaybeSent || self.0.cut_off
     }
 
-    /// The token is the problem: wrong, expired, revoked, or of an agent that is not verified.
+    /// Whether the token is the cause: it is wrong, expired or revoked, or its agent is not verified.
     pub fn is_auth(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::NotVerified)
     }
 
-    /// Trying the same again later may work. Nothing was done yet, as far as can be told: a 502, 503 or 504 comes from
-    /// something in front of the server, which may have got the request all the same.
+    /// Whether the same call may work later. As far as the crate can tell, nothing was done yet. A 502, 503 or 504
+    /// comes from a proxy in front of the server, which may have forwarded the request.
     ///
-    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this sense:
-    /// they may have been carried out.
+    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this
+    /// sense: they may have had an effect.
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             ErrorKind::Connect | ErrorKind::RateLimited | ErrorKind::NotSent => true,
@@ -275,7 +285,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
-            // What `fn main() -> Result` prints.
+            // `fn main() -> Result` prints this.
             return write!(f, "{:?}: {}", self.0.kind, self.0.message);
         }
         let mut out = f.debug_struct("Error");

@@ -1,4 +1,4 @@
-//! JSON without any knowledge of who speaks it. A leaf: everything that reads JSON may use it.
+//! JSON helpers that know nothing of the platform or the protocol. A leaf module.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 /// Reads a value from JSON text. A lone surrogate in it becomes U+FFFD.
 ///
-/// The types of `model` repair what they read by themselves; this does the same for every other type.
+/// The types of `model` repair their own strings; this function does it for all other types.
 pub(crate) fn from_str<T: for<'de> Deserialize<'de>>(json: &str) -> serde_json::Result<T> {
     serde_json::from_str(json)
         .or_else(|error| repair(json).map_or(Err(error), |repaired| serde_json::from_str(&repaired)))
@@ -19,15 +19,15 @@ pub(crate) fn from_str<T: for<'de> Deserialize<'de>>(json: &str) -> serde_json::
 
 /// `json` with every lone surrogate replaced by U+FFFD; `None` if there is none.
 ///
-/// JavaScript's strings may be cut in the middle of a character, and are when somebody shortens a text with an emoji
-/// at the wrong place. As JSON that is the escape `\ud83d` without its other half, which serde_json refuses.
+/// A JavaScript program can cut a string in the middle of a character, such as an emoji. JSON then has the escape
+/// `\ud83d` without its second half, which serde_json rejects.
 pub(crate) fn repair(json: &str) -> Option<String> {
     let mut repaired = String::new();
     let mut done = 0;
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         let escape = rest.get(at..).unwrap_or_default();
-        // An escape is two bytes long, a `\u` six, and a pair of surrogates two of those.
+        // An escape is two bytes long, a `\u` escape six, and a surrogate pair is two of those.
         let length = match (unit(escape), escape.get(6..).and_then(unit)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
             (Some(0xd800..=0xdfff), _) => {
@@ -40,28 +40,28 @@ pub(crate) fn repair(json: &str) -> Option<String> {
             (Some(_), _) => 6,
             (None, _) => 2,
         };
-        // What follows a backslash may be a wide character: then it is no JSON anyway.
+        // A multi-byte character after a backslash is not valid JSON anyway.
         rest = escape.get(length..)?;
     }
     (done > 0).then(|| repaired + json.get(done..).unwrap_or_default())
 }
 
-/// The same where most texts have nothing to repair.
+/// Like `repair`, without a copy if there is nothing to repair.
 pub(crate) fn repaired(json: &str) -> Cow<'_, str> {
     repair(json).map_or(Cow::Borrowed(json), Cow::Owned)
 }
 
-/// The number in an escape like `\ud83d` that `text` begins with.
+/// The code unit of an escape such as `\ud83d` at the start of `text`.
 fn unit(text: &str) -> Option<u16> {
     let hex = text.strip_prefix("\\u")?.get(..4)?;
     hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(hex, 16).ok())?
 }
 
-/// The values under `keys` in an object, as they stand there; of several under one key the last. All others are skipped
-/// without a look at them: JSON nested hundreds of levels deep does no harm.
+/// The values under `keys` in an object, as JSON text. If a key occurs several times, the last value counts. Other
+/// values are skipped without being parsed, so deeply nested JSON does no harm.
 ///
 /// # Errors
-/// If it is no object.
+/// Fails if it is not an object.
 pub(crate) fn pick<'j, const N: usize>(
     json: &'j str,
     keys: [&str; N],
@@ -79,11 +79,11 @@ pub(crate) fn pick<'j, const N: usize>(
     Ok(found)
 }
 
-/// Walks over an object: hands the values whose keys are `wanted` to `found`, as they stand there, and skips all
-/// others. Returns how many members the object has.
+/// Reads an object: passes the values of the `wanted` keys to `found`, as JSON text, and skips all others. Returns
+/// the number of members.
 ///
 /// # Errors
-/// If it is no object.
+/// Fails if it is not an object.
 pub(crate) fn members<'j, K>(
     json: &'j str,
     wanted: impl FnMut(&[u8]) -> Option<K>,
@@ -122,8 +122,7 @@ impl<'j, K, W: FnMut(&[u8]) -> Option<K>, F: FnMut(K, &'j RawValue)> Visitor<'j>
     }
 }
 
-/// Reads a key as bytes, which serde_json does not check for lone surrogates: any chat user can post them, and they
-/// must not get in the way of the rest.
+/// Reads a key as bytes. serde_json does not check bytes for lone surrogates, which any chat user can post.
 struct Key<'w, W>(&'w mut W);
 
 impl<'j, K, W: FnMut(&[u8]) -> Option<K>> DeserializeSeed<'j> for Key<'_, W> {
@@ -146,7 +145,7 @@ impl<K, W: FnMut(&[u8]) -> Option<K>> Visitor<'_> for Key<'_, W> {
     }
 }
 
-/// Reads a value that is a string: ids, enums, credentials. A number is its digits.
+/// Reads a string value: an id, an enum, a credential. A number is converted to its digits.
 pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     what: &'static str,
@@ -155,7 +154,7 @@ pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     deserializer.deserialize_any(TextVisitor { what, read, null: false })
 }
 
-/// The same where `null` is an empty text.
+/// Like `read_text`, but `null` is an empty text.
 pub(crate) fn read_text_or_null<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     read: impl FnOnce(&str) -> Result<T, &'static str>,
@@ -189,7 +188,7 @@ impl<T, F: FnOnce(&str) -> Result<T, &'static str>> Visitor<'_> for TextVisitor<
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
-        // As JSON writes it.
+        // The number as JSON writes it.
         self.visit_str(&Value::from(number).to_string())
     }
 
@@ -201,9 +200,9 @@ impl<T, F: FnOnce(&str) -> Result<T, &'static str>> Visitor<'_> for TextVisitor<
     }
 }
 
-/// The text of a value that is a string.
+/// The text of a string value.
 pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
-    // Errors are dear.
+    // Checked first, because creating a serde_json error is slow.
     let json = value?.get();
     if json.starts_with('"') { from_str(json).ok() } else { None }
 }

@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// Not even in a corner: what this crate reads comes from the network.
+// This crate reads data from the network.
 #![forbid(unsafe_code)]
 
-// First: its macros are for all.
+// Declared first, so that all modules can use its macros.
 #[macro_use]
 pub mod model;
 
@@ -11,10 +11,10 @@ pub mod agent;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
-mod complaint;
 pub mod config;
 mod deadline;
 mod error;
+mod error_text;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,16 +23,17 @@ mod logging;
 mod net;
 pub mod rest;
 mod socket;
+mod stop;
 mod token;
 pub mod webhook;
 
-/// Runs: work that people in the room can watch, approve and stop.
+/// Runs: work that people in a room can watch, approve and stop.
 pub mod run {
     pub use crate::agent::run::{Interrupt, Permission, Run, Stream, ToolCall, ToolOutcome, Trigger};
 }
 
 #[doc(inline)]
-pub use agent::{Agent, Event, Events, Mentions, Outgoing, Room};
+pub use agent::{Agent, Event, Events, Mention, Mentions, Outgoing, Room};
 pub use error::{Error, ErrorKind, Result};
 #[doc(inline)]
 pub use model::{
@@ -41,4 +42,5 @@ pub use model::{
 #[doc(inline)]
 pub use rest::Client;
 pub use serde_json::{Map, Value};
+pub use stop::{OnStop, Stop};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

@@ -1,4 +1,4 @@
-//! Log records of this crate. A logger is code of the user's: when it panics, nothing else ends.
+//! Log records of this crate. The logger is the user's code: the crate catches its panics.
 
 use std::fmt::Arguments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,7 +7,7 @@ use log::Level;
 
 /// Hands one record to the logger.
 pub(crate) fn write(level: Level, target: &str, text: Arguments<'_>) {
-    // `log_enabled!` would ask the logger.
+    // `log_enabled!` would call the logger.
     if level <= log::max_level() {
         let _ = catch_unwind(AssertUnwindSafe(|| log::log!(target: target, level, "{text}")));
     }

@@ -1,6 +1,6 @@
-//! The platform's credentials, a type each, so that a token opens only its own doors.
+//! The platform's credentials. Each has its own type, so that the compiler rejects a token of the wrong type.
 //!
-//! Which token unlocks what: docs.crustocean.chat, page "SDK authentication".
+//! Which token is for what: docs.crustocean.chat, page "SDK authentication".
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,12 +14,12 @@ use crate::json::read_text;
 const PAT_PREFIX: &str = "cru_";
 const CLAIM_PREFIX: &str = "cru_claim_";
 const PAT_HEX_DIGITS: usize = 48;
-/// The platform itself shows this much of a token in its lists.
+/// The number of characters that the platform shows in its own lists of tokens.
 const SHOWN_PREFIX: usize = 8;
-/// Far above any token seen; a bound so that a file read by mistake does not become a header.
+/// Far longer than any token. The bound stops a file that was read by mistake from becoming a header.
 const MAX_LEN: usize = 4096;
 
-/// A string that is wiped when dropped and never printed.
+/// A string that is wiped when it is dropped and never printed.
 #[derive(Clone)]
 struct Secret(String);
 
@@ -30,7 +30,7 @@ impl Drop for Secret {
 }
 
 impl Secret {
-    /// What a person has typed or copied.
+    /// Checks a credential that a person typed or copied.
     fn typed(what: &str, text: &str, check: fn(&str) -> Result<()>) -> Result<Self> {
         refuse_placeholders(what, text)?;
         let secret = Secret::parse(what, text)?;
@@ -38,7 +38,7 @@ impl Secret {
         Ok(secret)
     }
 
-    /// A secret that may have white space within it, such as a phrase.
+    /// A secret that may contain white space, such as a passphrase.
     fn phrase(what: &str, text: &str) -> Result<Self> {
         refuse_placeholders(what, text)?;
         let text = text.trim();
@@ -48,7 +48,7 @@ impl Secret {
         Ok(Secret(text.to_owned()))
     }
 
-    /// Checks what every credential has in common: it must fit into an HTTP header unchanged.
+    /// Checks the rule of all credentials: the text must fit into an HTTP header unchanged.
     fn parse(what: &str, text: &str) -> Result<Self> {
         let text = text.trim();
         if text.is_empty() {
@@ -66,8 +66,8 @@ impl Secret {
     }
 }
 
-/// Refuses what stands where a credential should be: the quotes of a settings file, the words that programs write for
-/// "nothing", the examples of documentation.
+/// Rejects texts that take the place of a credential: the quotes of a settings file, words that programs write for
+/// "nothing", examples from documentation.
 fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     const NOTHING: [&str; 6] = ["null", "undefined", "none", "nil", "nan", "[object object]"];
     const QUOTES: [char; 3] = ['"', '\'', '`'];
@@ -93,7 +93,7 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The parts that the types share. The check is the type's own.
+/// The code that all token types share. Each type has its own check.
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
@@ -101,7 +101,7 @@ macro_rules! token {
         pub struct $name(Secret);
 
         impl $name {
-            /// The secret itself, for storing it. The only way to see it: it is in no `Debug`, error or log.
+            /// The secret as text, to store it. No `Debug`, error or log contains it.
             pub fn expose(&self) -> &str {
                 &self.0.0
             }
@@ -110,10 +110,11 @@ macro_rules! token {
         impl FromStr for $name {
             type Err = Error;
 
-            /// White space around it is left out, such as the line break at the end of a file.
+            /// Trims white space around the text, such as the line break at the end of a file.
             ///
             /// # Errors
-            /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+            /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not such a credential. The error does not
+            /// contain the text.
             fn from_str(text: &str) -> Result<Self> {
                 Secret::typed($what, text, $check).map($name)
             }
@@ -138,7 +139,7 @@ macro_rules! token {
         impl TryFrom<String> for $name {
             type Error = Error;
 
-            /// The given string is wiped.
+            /// Wipes the given string.
             fn try_from(mut text: String) -> Result<Self> {
                 let token = text.parse();
                 text.zeroize();
@@ -149,7 +150,8 @@ macro_rules! token {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 read_text(deserializer, $what, |text| {
-                    // Whatever the server calls a token is one: the strict check is for what people type.
+                    // A token from the server is accepted in any form: the strict check is for texts that people
+                    // type.
                     Secret::parse($what, text).map($name).map_err(|_| concat!("this is no ", $what))
                 })
             }
@@ -158,13 +160,13 @@ macro_rules! token {
 }
 
 token! {
-    /// A personal access token (PAT): `cru_` and 48 hexadecimal digits. Stands for a user; opens a
+    /// A personal access token (PAT): `cru_` and 48 hexadecimal digits. It acts as a user, in a
     /// [`Client`](crate::Client).
     ///
-    /// Made on the website (Profile → API Tokens) or with `client.tokens().create(..)`.
-    /// `Debug` shows the first eight characters, as the platform's own lists do.
+    /// Create one on the website (Profile → API Tokens) or with `client.tokens().create(..)`. `Debug` shows the first
+    /// eight characters, as the platform's own lists do.
     ///
-    /// It does not open an [`Agent`](crate::Agent):
+    /// An [`Agent`](crate::Agent) does not accept it:
     ///
     /// ```compile_fail,E0308
     /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
@@ -197,16 +199,16 @@ token! {
 
 token! {
     /// A session token, from [`Client::login`](crate::Client::login) or
-    /// [`Client::register`](crate::Client::register). Stands for a user for 7 days; opens a
-    /// [`Client`](crate::Client). Opaque: its form is the server's business.
+    /// [`Client::register`](crate::Client::register). It acts as a user for 7 days, in a [`Client`](crate::Client).
+    /// Its form is not documented.
     SessionToken, "session token", |text| {
         refuse_user_token(text, "session token")
     }
 }
 
 token! {
-    /// An agent's token, shown once when the agent is created. Opens an [`Agent`](crate::Agent), never a
-    /// [`Client`](crate::Client):
+    /// An agent's token. The server shows it once, when the agent is created. An [`Agent`](crate::Agent) accepts it,
+    /// a [`Client`](crate::Client) does not:
     ///
     /// ```compile_fail,E0277
     /// # fn demo(token: crustocean::AgentToken) -> crustocean::Result<()> {
@@ -219,18 +221,18 @@ token! {
 }
 
 token! {
-    /// The key of a hook, for the hook runtime API (`X-Crustocean-Hook-Key`). Opens neither a
-    /// [`Client`](crate::Client) nor an [`Agent`](crate::Agent).
+    /// The key of a hook, for the hook runtime API (`X-Crustocean-Hook-Key`). Neither a [`Client`](crate::Client) nor
+    /// an [`Agent`](crate::Agent) accepts it.
     HookKey, "hook key", |text| {
         refuse_user_token(text, "hook key")
     }
 }
 
 token! {
-    /// The code that lets a person claim an agent that registered itself: `cru_claim_…`. Whoever has it can start a
-    /// claim, once. Not a personal access token, for all that it begins alike.
+    /// The code with which a person claims an agent that registered itself: `cru_claim_…`. Anybody who has it can
+    /// start a claim, once. It is not a personal access token, although it starts in the same way.
     ///
-    /// docs.crustocean.chat, page "Claiming agents".
+    /// Source: docs.crustocean.chat, page "Claiming agents".
     ClaimCode, "claim code", |text| match text.strip_prefix(CLAIM_PREFIX) {
         Some(code) if !code.is_empty() => Ok(()),
         _ => Err(Error::invalid("a claim code begins with \"cru_claim_\"")),
@@ -238,33 +240,33 @@ token! {
 }
 
 token! {
-    /// The link under which a person claims an agent. It contains the [`ClaimCode`], so it is as secret.
+    /// The link with which a person claims an agent. It contains the [`ClaimCode`], so it is a secret, too.
     ClaimUrl, "claim link", |_| Ok(())
 }
 
 token! {
-    /// The key of a server's metrics (`X-Metrics-Key`), from whoever runs the server.
+    /// The key for a server's metrics (`X-Metrics-Key`). The server's operator has it.
     MetricsKey, "metrics key", |text| refuse_user_token(text, "metrics key")
 }
 
-/// What the deliveries of a webhook subscription are signed with: any text.
+/// The secret that signs the deliveries of a webhook subscription: any text.
 ///
-/// Made with `"…".parse()?` or `try_into()`, which leave out white space around it, as for all credentials.
-/// [`verbatim`](WebhookSecret::verbatim) takes it as it is.
+/// `"…".parse()?` and `try_into()` trim white space around it, as for all credentials.
+/// [`verbatim`](WebhookSecret::verbatim) keeps it.
 #[derive(Clone)]
 pub struct WebhookSecret(Secret);
 
 impl WebhookSecret {
-    /// The secret itself. The only way to see it: it is in no `Debug`, error or log.
+    /// The secret as text. No `Debug`, error or log contains it.
     pub fn expose(&self) -> &str {
         &self.0.0
     }
 
-    /// Takes the text as it is, with the white space around it: for a secret that was made with some elsewhere. Read
-    /// from a file, it most likely ends in a line break that is no part of it.
+    /// Keeps white space around the text, for a secret that was created with it. Do not use it for the content of a
+    /// file, which usually ends in a line break.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if there is nothing but white space: anybody could sign with that.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is only white space: anybody could sign with such a secret.
     pub fn verbatim(text: impl Into<String>) -> Result<Self> {
         let secret = Secret(text.into());
         if secret.0.trim().is_empty() {
@@ -277,10 +279,11 @@ impl WebhookSecret {
 impl FromStr for WebhookSecret {
     type Err = Error;
 
-    /// White space around it is left out, such as the line break at the end of a file.
+    /// Trims white space around the text, such as the line break at the end of a file.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not usable as a secret. The error does not contain the
+    /// text.
     fn from_str(text: &str) -> Result<Self> {
         Secret::phrase("webhook secret", text).map(WebhookSecret)
     }
@@ -305,7 +308,7 @@ impl TryFrom<&String> for WebhookSecret {
 impl TryFrom<String> for WebhookSecret {
     type Error = Error;
 
-    /// The given string is wiped.
+    /// Wipes the given string.
     fn try_from(mut text: String) -> Result<Self> {
         let secret = text.parse();
         text.zeroize();
@@ -315,12 +318,12 @@ impl TryFrom<String> for WebhookSecret {
 
 impl<'de> Deserialize<'de> for WebhookSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        // An empty one vouches for nothing: `verify` says so.
+        // An empty secret is accepted here, and `verify` rejects it.
         read_text(deserializer, "a webhook secret", |text| Ok(WebhookSecret(Secret(text.into()))))
     }
 }
 
-/// `cru_…` is a PAT or a claim code and nothing else: the one mix-up that can be told from the text.
+/// `cru_…` is always a PAT or a claim code. This is the only mix-up that the text shows.
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
     if text.starts_with(CLAIM_PREFIX) {
         return Err(Error::invalid(format!("this is a claim code (\"cru_claim_…\"), no {wanted}")));
@@ -334,11 +337,11 @@ fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
 }
 
 impl PersonalAccessToken {
-    /// Reads the environment variable `CRUSTOCEAN_TOKEN`.
+    /// Reads the token from the environment variable `CRUSTOCEAN_TOKEN`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) when it is not set, [`Invalid`](crate::ErrorKind::Invalid) when it
-    /// holds something else.
+    /// [`Config`](crate::ErrorKind::Config) if it is not set, [`Invalid`](crate::ErrorKind::Invalid) if it is not a
+    /// PAT.
     pub fn from_env() -> Result<Self> {
         let missing = "set the environment variable CRUSTOCEAN_TOKEN to a personal access token (cru_…)";
         from_env(&["CRUSTOCEAN_TOKEN"], missing, |text| {
@@ -349,11 +352,11 @@ impl PersonalAccessToken {
 }
 
 impl AgentToken {
-    /// Reads the environment variable `AGENT_TOKEN`, else `CRUSTOCEAN_AGENT_TOKEN`.
+    /// Reads the token from the environment variable `AGENT_TOKEN`, else from `CRUSTOCEAN_AGENT_TOKEN`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) when neither is set, [`Invalid`](crate::ErrorKind::Invalid) when it
-    /// holds something else.
+    /// [`Config`](crate::ErrorKind::Config) if neither is set, [`Invalid`](crate::ErrorKind::Invalid) if the value is
+    /// not an agent token.
     pub fn from_env() -> Result<Self> {
         let missing =
             "set the environment variable AGENT_TOKEN or CRUSTOCEAN_AGENT_TOKEN to an agent's token";
@@ -367,7 +370,7 @@ impl AgentToken {
 fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Secret>) -> Result<Secret> {
     for name in names {
         match std::env::var(name) {
-            // An empty variable is how shells and .env files spell "not set".
+            // Shells and .env files write an empty variable for "not set".
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
                 return parse(&Zeroizing::new(text)).map_err(|error| {
@@ -386,8 +389,7 @@ fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Sec
 
 impl fmt::Debug for PersonalAccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A token taken from an answer of the server need not have the usual length: show a part only if
-        // most of it stays hidden.
+        // A token from the server may be short: show the prefix only if most of the token stays hidden.
         let text = self.expose();
         match text.get(..SHOWN_PREFIX) {
             Some(shown) if text.len() >= 4 * SHOWN_PREFIX => write!(f, "PersonalAccessToken({shown}…)"),
@@ -408,8 +410,8 @@ macro_rules! hidden_debug {
 
 hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey, WebhookSecret);
 
-/// A token that stands for a user: what [`Client::new`](crate::Client::new) takes. Made from a
-/// [`PersonalAccessToken`] or a [`SessionToken`] with `into()`.
+/// A token that acts as a user. [`Client::new`](crate::Client::new) takes it. `into()` makes it from a
+/// [`PersonalAccessToken`] or a [`SessionToken`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum UserToken {
@@ -479,7 +481,7 @@ mod tests {
         assert_eq!(token.expose(), "'sk_1");
     }
 
-    /// Every type that is made from text.
+    /// Parses the text as every type.
     fn parsed(text: &str) -> [Result<String>; 7] {
         [
             text.parse::<SessionToken>().map(|it| it.expose().to_owned()),
@@ -488,7 +490,7 @@ mod tests {
             text.parse::<MetricsKey>().map(|it| it.expose().to_owned()),
             text.parse::<ClaimUrl>().map(|it| it.expose().to_owned()),
             text.parse::<WebhookSecret>().map(|it| it.expose().to_owned()),
-            // Has a form of its own, which none of these texts has.
+            // A PAT has a form that none of these texts has.
             text.parse::<PersonalAccessToken>().map(|it| it.expose().to_owned()),
         ]
     }

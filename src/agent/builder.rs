@@ -1,15 +1,18 @@
-//! Settings of an agent, and how it comes to life.
+//! Settings of an agent, and the call that connects it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::agent::{Agent, LongMessages, RoomRef};
+use crate::agent::memory::Remember;
+use crate::agent::{Agent, LongMessages, RoomRef, StateStore};
 use crate::config::{Config, connection_settings};
-use crate::error::Result;
-use crate::socket::Policy;
-pub use crate::socket::{Reconnect, SentAway, Transport};
+use crate::error::{Error, ErrorKind, Result};
+pub use crate::socket::{DisconnectPolicy, Reconnect, Transport};
+use crate::socket::{Policy, pause_before_retry};
 use crate::token::AgentToken;
 
-/// Builds an [`Agent`]: [`Agent::builder`].
+/// Builds an [`Agent`]. Returned by [`Agent::builder`].
 ///
 /// # Examples
 ///
@@ -34,7 +37,7 @@ pub struct AgentBuilder {
 
 connection_settings!(AgentBuilder);
 
-/// What an agent has to be told besides what a client has.
+/// Settings of an agent that a client does not have.
 #[derive(Debug, Clone)]
 pub(crate) struct AgentOptions {
     pub(crate) send_timeout: Duration,
@@ -42,11 +45,14 @@ pub(crate) struct AgentOptions {
     pub(crate) post_timeout: Duration,
     pub(crate) long_messages: LongMessages,
     pub(crate) policy: Policy,
+    pub(crate) first_connect: Reconnect,
     pub(crate) close_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) transport: Transport,
     pub(crate) max_queued_events: usize,
     pub(crate) max_queued_bytes: usize,
+    pub(crate) remember: Option<Remember>,
+    pub(crate) max_age: Duration,
 }
 
 impl Default for AgentOptions {
@@ -57,59 +63,90 @@ impl Default for AgentOptions {
             post_timeout: Duration::from_secs(15),
             long_messages: LongMessages::default(),
             policy: Policy::default(),
+            first_connect: Reconnect::Never,
             close_timeout: Duration::from_secs(5),
             handshake_timeout: Duration::from_secs(20),
             transport: Transport::Auto,
             max_queued_events: 4096,
             max_queued_bytes: 32 << 20,
+            remember: None,
+            max_age: Duration::from_secs(24 * 60 * 60),
         }
     }
 }
 
 impl AgentBuilder {
-    /// How long sending waits for a lost connection to come back before it gives up with
-    /// [`NotSent`](crate::ErrorKind::NotSent). Defaults to 30 s.
+    /// How long a send waits for a lost connection before it fails with [`NotSent`](crate::ErrorKind::NotSent).
+    /// Defaults to 30 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().send_timeout(Duration::from_secs(5));
+    /// # let _ = builder;
+    /// ```
     pub fn send_timeout(mut self, limit: Duration) -> Self {
         self.options.send_timeout = limit;
         self
     }
 
-    /// How long the server may take to confirm that a room was joined. Defaults to 15 s.
+    /// How long the server may take to confirm a join. Defaults to 15 s.
     pub fn join_timeout(mut self, limit: Duration) -> Self {
         self.options.join_timeout = limit;
         self
     }
 
-    /// How long [`Agent::post`] waits for the room to show the message. Defaults to 15 s.
+    /// How long [`Agent::post`] waits until the room shows the message. Defaults to 15 s.
     pub fn post_timeout(mut self, limit: Duration) -> Self {
         self.options.post_timeout = limit;
         self
     }
 
-    /// What becomes of texts that are too long for one message. Defaults to splitting them at 8,000 characters, with a
+    /// How a text that is too long for one message is handled. Defaults to splitting it at 8,000 characters, with a
     /// pause of 350 ms between the parts.
     pub fn long_messages(mut self, policy: LongMessages) -> Self {
         self.options.long_messages = policy;
         self
     }
 
-    /// What happens when the connection is lost. Defaults to [`Reconnect::Forever`].
+    /// Whether and how often the agent reconnects after a lost connection. Defaults to [`Reconnect::Forever`].
     pub fn reconnect(mut self, policy: Reconnect) -> Self {
         self.options.policy.reconnect = policy;
         self
     }
 
-    /// What happens when the server refuses the agent after a lost connection, although its session has just been
-    /// renewed. [`SentAway::ComeBack`] asks again after 30 s to 10 minutes. An agent token that is dead ends the event
-    /// loop in any case. Defaults to [`SentAway::ComeBack`].
-    pub fn when_refused(mut self, policy: SentAway) -> Self {
+    /// Whether the *first* connection is retried, for a bot that may start before the network is available. With
+    /// [`Reconnect::Forever`] or [`Reconnect::AtMost`], the crate retries temporary failures: no network, or a server
+    /// that is down, busy or full. It waits 0.5 to 5 s between two attempts, or as long as the server asks. Any other
+    /// error, such as a wrong token or an unknown certificate, is returned at once. A [`stop`](Self::stop) ends the
+    /// attempts with [`Closed`](crate::ErrorKind::Closed). Each failed attempt is logged as a warning.
+    ///
+    /// Defaults to [`Reconnect::Never`]: the first error is returned.
+    ///
+    /// ```no_run
+    /// use crustocean::{Agent, AgentToken, agent::Reconnect};
+    ///
+    /// # fn main() -> crustocean::Result<()> {
+    /// let agent = Agent::builder().first_connect(Reconnect::Forever).connect(AgentToken::from_env()?)?;
+    /// # agent.close()
+    /// # }
+    /// ```
+    pub fn first_connect(mut self, policy: Reconnect) -> Self {
+        self.options.first_connect = policy;
+        self
+    }
+
+    /// What the agent does when, after a lost connection, the server refuses it although its session was just
+    /// renewed. [`DisconnectPolicy::Reconnect`] tries again after 30 s to 10 minutes. A revoked agent token always
+    /// ends the event loop. Defaults to [`DisconnectPolicy::Reconnect`].
+    pub fn when_refused(mut self, policy: DisconnectPolicy) -> Self {
         self.options.policy.refused = policy;
         self
     }
 
-    /// What happens when the server itself ends the connection (`io server disconnect`): a kick, a ban and a deploy
-    /// all look like this. [`SentAway::ComeBack`] waits 5 to 10 s. Defaults to [`SentAway::ComeBack`].
-    pub fn when_disconnected(mut self, policy: SentAway) -> Self {
+    /// What the agent does when the server ends the connection (`io server disconnect`). A kick, a ban and a deploy
+    /// all look like this. [`DisconnectPolicy::Reconnect`] tries again after 5 to 10 s. Defaults to
+    /// [`DisconnectPolicy::Reconnect`].
+    pub fn when_disconnected(mut self, policy: DisconnectPolicy) -> Self {
         self.options.policy.disconnected = policy;
         self
     }
@@ -120,42 +157,116 @@ impl AgentBuilder {
         self
     }
 
-    /// WebSocket, HTTP long-polling, or whichever works. Defaults to [`Transport::Auto`].
+    /// Selects WebSocket or HTTP long-polling. Defaults to [`Transport::Auto`], which tries both.
     pub fn transport(mut self, transport: Transport) -> Self {
         self.options.transport = transport;
         self
     }
 
-    /// How long setting up the socket may take: name look-up, TCP, TLS, WebSocket. [`Transport::Auto`] keeps at least
-    /// a third of it for polling. Then the server has the same time once more to let the agent in. Defaults to 20 s.
+    /// How long opening the socket may take: DNS lookup, TCP, TLS and WebSocket. [`Transport::Auto`] keeps at least a
+    /// third of this time for long-polling. After that, the server has the same time again to accept the agent.
+    /// Defaults to 20 s.
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.options.handshake_timeout = limit;
         self
     }
 
-    /// How many events, and how many bytes of them, wait for a slow loop before the oldest are dropped.
-    /// Defaults to 4,096 events and 32 MiB.
+    /// How many events, and how many bytes of events, wait for a slow loop. Beyond that the oldest events are
+    /// dropped. Defaults to 4,096 events and 32 MiB.
     pub fn queue(mut self, events: usize, bytes: usize) -> Self {
         self.options.max_queued_events = events;
         self.options.max_queued_bytes = bytes;
         self
     }
 
-    /// Exchanges the token, connects, and returns once the server has said yes.
+    /// Remembers in this file what was heard and which questions are done. After the next start, messages that were said
+    /// meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as soon as their room is joined.
+    /// Questions that were not done are handed out again, unless their answer is in the room already (answers by
+    /// [`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) or a run say in their metadata what they answer).
+    /// The first run begins now. Defaults to remembering nothing.
+    ///
+    /// A question is done when the thread that took it asks for the next one, or by [`Mention::done`](crate::Mention::done);
+    /// that is in the file before the next one is handed out. What else was heard is written once a second at most; after
+    /// a kill, messages of the last second may come twice in [`events`](Agent::events).
+    ///
+    /// The file is replaced as a whole, so that it is never torn. One agent uses it at a time, until its last handle is
+    /// dropped or its process ends. A file beside it, `.lock` at its end, is the lock.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let agent = crustocean::Agent::builder()
+    ///     .remember("larry.state")
+    ///     .connect_and_join(crustocean::AgentToken::from_env()?, "lobby")?;
+    /// for mention in agent.mentions() {
+    ///     // Also what was asked while the program was down.
+    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`Agent::connect`].
-    pub fn connect(self, token: AgentToken) -> Result<Agent> {
-        Agent::open(&self.config, self.options, token)
+    /// From `connect`: [`Config`](crate::ErrorKind::Config) if the file cannot be read or written, is in use, is torn, or is that
+    /// of another agent. The error names the file, which stays as it is.
+    pub fn remember(mut self, file: impl Into<PathBuf>) -> Self {
+        self.options.remember = Some(Remember::File(file.into()));
+        self
     }
 
-    /// [`connect`](Self::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home).
+    /// As [`remember`](Self::remember), in a store of your own: a database, or a
+    /// [`MemoryStore`](crate::agent::MemoryStore) for tests.
+    pub fn remember_in(mut self, store: impl StateStore) -> Self {
+        self.options.remember = Some(Remember::Store(Arc::new(store)));
+        self
+    }
+
+    /// How old a message may be that comes after a start, for an agent that [remembers](Self::remember). Older ones are
+    /// left out. Defaults to 24 hours.
+    pub fn max_age(mut self, age: Duration) -> Self {
+        self.options.max_age = age;
+        self
+    }
+
+    /// Exchanges the token for a session, connects, and returns when the server has accepted the agent.
     ///
     /// # Errors
-    /// As these two.
+    /// The kinds of [`Agent::connect`].
+    pub fn connect(self, token: AgentToken) -> Result<Agent> {
+        let stop = self.config.stop.clone().unwrap_or_default();
+        let mut tries = 0;
+        loop {
+            let error = match Agent::open(&self.config, self.options.clone(), token.clone()) {
+                Ok(agent) => return Ok(agent),
+                Err(_) if stop.is_stopped() => return Err(Error::closed()),
+                Err(error) => error,
+            };
+            if !may_pass(&error) || !self.options.first_connect.allows(tries) {
+                return Err(error);
+            }
+            let pause = pause_before_retry(tries, error.retry_after());
+            tries = tries.saturating_add(1);
+            crate::logging::warn!("cannot connect yet: {error}; once more in {pause:.1?}");
+            if stop.wait(pause) {
+                return Err(Error::closed());
+            }
+        }
+    }
+
+    /// [Connects](Self::connect), then [joins](Agent::join) a room. The room becomes the agent's [home](Agent::home).
+    ///
+    /// # Errors
+    /// The kinds of [`Agent::connect`] and [`Agent::join`].
     pub fn connect_and_join(self, token: AgentToken, room: impl Into<RoomRef>) -> Result<Agent> {
         let agent = self.connect(token)?;
         agent.set_home(&agent.join(room)?)?;
         Ok(agent)
+    }
+}
+
+/// Whether the reason why there is no connection may be gone later, without anybody changing something here.
+fn may_pass(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::RateLimited => true,
+        ErrorKind::Server => error.is_retryable() || error.status().is_some_and(|status| status >= 500),
+        _ => error.is_retryable(),
     }
 }

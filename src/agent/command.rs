@@ -6,24 +6,25 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::agent::backfill;
-use crate::agent::event::complaint_of;
+use crate::agent::event::error_event_text;
 use crate::agent::send::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
-use crate::complaint;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::error_text;
 use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
 use crate::socket::{AckArgs, RawEvent, SessionSubscription};
 
-/// How long a command may take to be answered, unless the caller says otherwise. That of the platform's own SDK, and
-/// as long as a command webhook may take.
+/// The default time limit for the answer to a command: that of the platform's own SDK, and the most that a command
+/// webhook may take.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long the late answer of a slow hook is waited for after that.
+/// The default time limit for the late answer of a slow hook.
 pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A slash command that is about to be run: [`Room::command`].
+/// A slash command to run. Returned by [`Room::command`].
 ///
-/// May be sent inside a handler of events. The same command may be sent again, and by several threads at once.
+/// It may be sent inside an event handler. The same `Command` may be sent several times, and by several threads at
+/// once.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -44,12 +45,12 @@ pub struct Command<'a> {
     silent: bool,
     timeout: Duration,
     late: Duration,
-    /// Of the answer that the command is part of.
+    /// The loop guard of the answer that this command belongs to.
     guard: Option<&'a LoopGuard>,
 }
 
 impl<'a> Command<'a> {
-    /// With the settings that it has unless the caller says otherwise.
+    /// A command with the default settings.
     pub(crate) fn new(room: &'a Room, text: Cow<'a, str>) -> Self {
         Command {
             agent: room.agent(),
@@ -62,7 +63,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// The command as part of an answer, unless it is part of another one.
+    /// Makes the command part of an answer, unless it belongs to another one.
     pub(crate) fn guarded(mut self, guard: Option<&'a LoopGuard>) -> Self {
         self.guard = self.guard.or(guard);
         self
@@ -76,21 +77,21 @@ impl Command<'_> {
         self
     }
 
-    /// The result is shown in the room, too, for everybody there. Defaults to silent.
+    /// Shows the result to everybody in the room. By default only the agent sees it.
     pub fn visible(mut self) -> Self {
         self.silent = false;
         self
     }
 
-    /// How long to wait for the late answer of a slow hook, which answers with a placeholder at first. Zero takes the
-    /// placeholder. Defaults to 15 s, counted from the placeholder on.
+    /// How long to wait for the final answer of a slow hook, which answers with a placeholder first. With zero, the
+    /// placeholder is the result. Defaults to 15 s after the placeholder.
     pub fn late(mut self, limit: Duration) -> Self {
         self.late = limit;
         self
     }
 
     /// # Errors
-    /// `Invalid` when it is no command.
+    /// `Invalid` if the text is not a command.
     pub(crate) fn checked_text(&self) -> Result<&str> {
         checked(&self.text)
     }
@@ -99,26 +100,28 @@ impl Command<'_> {
         &self.text
     }
 
-    /// Runs it and waits for the result. That the command failed is a result, too: [`CommandReply::ok`],
-    /// [`CommandReply::into_result`].
+    /// Runs the command and waits for the result. A command that fails is a result, too: [`CommandReply::ok`] is
+    /// `false`, and [`CommandReply::into_result`] turns it into an error.
     ///
     /// # Errors
-    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is no command. It begins with a slash, and there is nothing else in
-    ///   the message: `see /help` is a text.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is not a command. A command starts with a slash, so
+    ///   `see /help` is a text.
     /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout). Not run.
-    /// - [`Timeout`](crate::ErrorKind::Timeout): no answer. What the server complained about meanwhile, if anything, is the
-    ///   [`server_message`](Error::server_message); it does not say what its complaints are about.
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke before the answer came. It may have run.
-    /// - [`Protocol`](crate::ErrorKind::Protocol): the answer is not what an answer looks like.
+    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout). The command did not run.
+    /// - [`Timeout`](crate::ErrorKind::Timeout): no answer came in time. If the server sent an `error` event
+    ///   meanwhile, its text is the [`server_message`](Error::server_message); the server does not say what an
+    ///   `error` event is about.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke before the answer came. The command may
+    ///   have run.
+    /// - [`Protocol`](crate::ErrorKind::Protocol): the answer has an unknown form.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
         let session = self.agent.session();
-        // From before it is sent: the answer and the edit that completes it may come in one piece.
+        // Subscribe before sending: the answer and the edit that completes it may arrive together.
         let watching =
             session.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
-        // What only the caller sees is no message that somebody could answer.
+        // A result that only the agent sees cannot be answered, so it needs no loop guard.
         let metadata = only_guard(self.guard.filter(|_| !self.silent));
         let request = SendCommand { agency_id: self.room, content, silent: self.silent, metadata };
         let until = deadline::after(self.agent.options().send_timeout);
@@ -150,7 +153,7 @@ impl Command<'_> {
         Ok(reply)
     }
 
-    /// The placeholder is edited once the hook is done.
+    /// Waits for the edit that replaces the placeholder when the hook is done.
     fn wait_for_the_rest(&self, reply: &mut CommandReply, mut watching: SessionSubscription) {
         let Some(id) = reply.message_id.clone() else { return };
         let session = self.agent.session();
@@ -163,7 +166,8 @@ impl Command<'_> {
                         reply.complete(edit);
                     }
                 }
-                // The edit may have come while the connection was down. Then the history has it, if the room can see it.
+                // The edit may have come while the connection was down. Then it is in the history, if the room can
+                // see it.
                 Err(error) if !error.is_closed() => {
                     let Ok(line) = session.connection(deadline) else { return };
                     watching.bind(Some(line.generation));
@@ -184,7 +188,7 @@ impl Command<'_> {
 }
 
 /// # Errors
-/// `Invalid` when it is no command.
+/// `Invalid` if the text is not a command.
 fn checked(text: &str) -> Result<&str> {
     let text = text.trim();
     let name = text.strip_prefix('/').unwrap_or_default();
@@ -196,10 +200,10 @@ fn checked(text: &str) -> Result<&str> {
     Ok(text)
 }
 
-/// The reply in an ack of another form: a bare text, or an error with its words inside. A bare text is a result.
+/// Reads a reply from an ack of another form: a plain text, which is a result, or an error object.
 fn in_other_words(ack: &AckArgs, command: &str) -> Option<CommandReply> {
     let value: Value = ack.first().ok()?;
-    let content = complaint::in_value(&value)?;
+    let content = error_text::in_value(&value)?;
     let name = command.split_whitespace().next().unwrap_or(command);
     serde_json::from_value(json!({ "ok": value.is_string(), "command": name, "content": content })).ok()
 }
@@ -209,11 +213,11 @@ fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
     (event.name() == "message-edited").then(edit).flatten()
 }
 
-/// A time-out, with what the server complained about meanwhile: most likely about this.
+/// Adds the latest `error` event to a timeout, because it is most likely about this command.
 fn explained(error: Error, watching: &SessionSubscription) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {
-            let said = complaint_of(&event);
+            let said = error_event_text(&event);
             let text = format!("{error}; meanwhile the server said: {said}");
             return error.reworded(ErrorKind::Timeout, text).with_server_message(said);
         }

@@ -1,4 +1,4 @@
-//! What happens in the rooms and to the connection, typed.
+//! Events of the rooms and of the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,26 +9,26 @@ use serde_json::value::RawValue;
 
 use crate::agent::event_log;
 use crate::agent::presence::Presence;
-use crate::complaint;
 use crate::error::Error;
+use crate::error_text;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{AgencyId, AgencyJoined, Invitation, Message, MessageEdited, answer};
 use crate::socket::{Item, RawEvent};
 
 open_enum! {
-    /// Why a connection was lost, in the words of the official Socket.IO client.
+    /// Why a connection was lost, in the terms of the official Socket.IO client.
     pub enum DisconnectReason {
         /// The connection was closed or reset.
         TransportClose = "transport close",
         /// The connection failed in another way.
         TransportError = "transport error",
-        /// The server was not heard for too long.
+        /// The server was silent for too long.
         PingTimeout = "ping timeout",
-        /// The server sent something that is not of the protocol.
+        /// The server sent data that breaks the protocol.
         ParseError = "parse error",
-        /// The server ended the connection on purpose: a kick, a ban and a deploy look like this.
+        /// The server ended the connection. A kick, a ban and a deploy all look like this.
         ServerDisconnect = "io server disconnect",
-        /// The connection was ended here.
+        /// The agent ended the connection.
         ClientDisconnect = "io client disconnect",
     }
 }
@@ -39,12 +39,12 @@ impl PartialEq<&str> for DisconnectReason {
     }
 }
 
-/// One thing that happened. From [`Agent::events`](crate::Agent::events).
+/// One event. Yielded by [`Agent::events`](crate::Agent::events).
 ///
-/// Names of the server's events: docs.crustocean.chat, page "SDK events". What the crate recovers from by itself is an
-/// event here too, never an error.
+/// The names of the server's events are from docs.crustocean.chat, page "SDK events". A failure that the crate
+/// recovers from is an event, never an error.
 ///
-/// For a log it can be serialised: `{"type": "message", "data": {…}}`.
+/// Events can be serialised for a log: `{"type": "message", "data": {…}}`.
 ///
 /// ```no_run
 /// use crustocean::Event;
@@ -64,129 +64,141 @@ impl PartialEq<&str> for DisconnectReason {
 #[serde(tag = "type", content = "data", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
-    /// `message`: somebody said something, in a room or as a direct message ([`Message::dm`]). Own messages come too.
+    /// `message`: a new message, in a room or a direct message ([`Message::dm`]). The agent's own messages arrive,
+    /// too.
     Message(Message),
-    /// `message-edited`: a message has a new text.
+    /// `message-edited`: the text of a message changed.
     MessageEdited(MessageEdited),
-    /// `agency-joined`: this agent is in a room, for the first time or again after a reconnect.
+    /// `agency-joined`: the agent joined a room, for the first time or again after a reconnect.
     AgencyJoined(AgencyJoined),
-    /// `agency-invited`: this agent was added to an agency. Join it with
-    /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`, unless the agent
-    /// [follows](crate::Agent::follow_invites) its invitations: then it has been tried already.
+    /// `agency-invited`: the agent was added to an agency. Join it with
+    /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`. An agent that
+    /// [follows](crate::Agent::follow_invites) its invitations has already tried to join.
     AgencyInvited(Invitation),
-    /// `error`: the server complains about something that was sent earlier. It does not say about what; what made a
-    /// [`join`](crate::Agent::join) fail comes here too.
+    /// `error`: the server reports an error about something that was sent earlier. It does not say about what. The
+    /// cause of a failed [`join`](crate::Agent::join) arrives here, too.
     #[non_exhaustive]
     ServerError {
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
-    /// `members-updated`: somebody came or went, or was given another role.
+    /// `members-updated`: a member joined, left, or got another role.
     MembersUpdated(Presence),
-    /// `member-presence`: somebody is online, is gone, types.
+    /// `member-presence`: a member is online, offline or typing.
     MemberPresence(Presence),
-    /// `agent-status`: an agent's state is another one.
+    /// `agent-status`: an agent's status changed.
     AgentStatus(Presence),
-    /// Any other event of the server, as it came.
+    /// Any other event, as the server sent it.
     Other(RawEvent),
-    /// The connection is up: the first time, and again after [`Disconnected`](Event::Disconnected). The rooms are
-    /// being joined again, and anything sent waits for that. Messages that were missed follow before newer ones, marked
+    /// The agent is connected: for the first time, or again after [`Disconnected`](Event::Disconnected). It is
+    /// joining its rooms again; sends wait for that. Missed messages follow before newer ones, marked
     /// [`replayed`](Message::replayed).
     #[non_exhaustive]
     Connected {
-        /// How many tries it took since the connection was lost; 0 the first time.
+        /// The number of attempts since the connection was lost; 0 for the first connection.
         attempt: u32,
-        /// Whether the server has replayed what was missed.
+        /// Whether the server itself has replayed the missed events.
         recovered: bool,
     },
     /// The connection was lost. The crate reconnects automatically.
     #[non_exhaustive]
     Disconnected {
-        /// Why.
+        /// The reason.
         reason: DisconnectReason,
-        /// More about it, for a log.
+        /// Details for a log.
         detail: String,
-        /// When the next try is due.
+        /// The time until the next attempt.
         #[serde(serialize_with = "event_log::seconds")]
         retry_in: Duration,
     },
-    /// A try to connect again failed. The next one is due by itself.
+    /// An attempt to reconnect failed. The crate tries again.
     #[non_exhaustive]
     ConnectFailed {
-        /// Why.
+        /// The cause.
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
-        /// Counts the tries since the connection was lost.
+        /// The number of attempts since the connection was lost.
         attempt: u32,
-        /// When the next try is due.
+        /// The time until the next attempt.
         #[serde(serialize_with = "event_log::seconds")]
         retry_in: Duration,
     },
-    /// The agent could not get into a room that [`join_all`](crate::Agent::join_all), [`join_dms`](crate::Agent::join_dms)
-    /// or what it [follows](crate::Agent::follow_invites) wanted it to join.
+    /// The agent could not join a room for [`join_all`](crate::Agent::join_all),
+    /// [`join_dms`](crate::Agent::join_dms), [`follow_invites`](crate::Agent::follow_invites) or
+    /// [`follow_dms`](crate::Agent::follow_dms).
     #[non_exhaustive]
     JoinFailed {
         /// The room.
         agency_id: AgencyId,
-        /// The agency's slug, where it is known.
+        /// The agency's slug, if it is known.
         slug: Option<String>,
-        /// The agency's name, or who the conversation is with, where it is known.
+        /// The agency's name or the name of the other user, if it is known.
         name: Option<String>,
-        /// Why.
+        /// The cause.
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// After a reconnect the server did not let the agent into a room again: it is no longer in it.
+    /// After a reconnect the server did not let the agent into a room again. The agent is no longer in it.
     #[non_exhaustive]
     RoomLost {
         /// The room.
         agency_id: AgencyId,
-        /// Why.
+        /// The cause.
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Messages may have been missed in a room, and its history could not be read to make up for it.
+    /// Messages may be missing in a room, because its history could not be read. Events of the room continue. Missing
+    /// messages that a later read of the history finds arrive late, marked [`replayed`](Message::replayed).
     #[non_exhaustive]
     GapNotFilled {
         /// The room.
         agency_id: AgencyId,
+        /// The cause.
+        #[serde(serialize_with = "event_log::text")]
+        error: Arc<Error>,
+    },
+    /// What the agent [remembers](crate::agent::AgentBuilder::remember) cannot be saved: the disk is full, say. The agent
+    /// goes on and tries again every second; this comes once until it has worked again. If the process ends before that,
+    /// what was done since comes again after the next start.
+    #[non_exhaustive]
+    StateNotSaved {
         /// Why.
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Events were dropped here because this loop was too slow for too long. Messages among them follow, fetched from
-    /// the rooms' history ([`Message::replayed`]), as far as it can be read.
+    /// Events were dropped because the loop was too slow. The dropped messages follow, read from the rooms' history
+    /// ([`Message::replayed`]), as far as it can be read.
     #[non_exhaustive]
     Lagged {
-        /// How many.
+        /// The number of dropped events.
         missed: u64,
     },
-    /// An event came that is valid JSON but cannot be decoded: nested hundreds of levels deep, say. Anybody in the
-    /// room can send such a thing; it costs nothing but itself.
+    /// An event is valid JSON but cannot be decoded; for example, it is nested hundreds of levels deep. Any user in
+    /// the room can send such an event; only this event is lost.
     #[non_exhaustive]
     Undecodable {
         /// The event's name.
         name: String,
-        /// What the decoder said.
+        /// The decoder's error message.
         reason: String,
     },
 }
 
 /// The text of an `error` event.
-pub(crate) fn complaint_of(event: &RawEvent) -> String {
-    let said = event.first().ok().and_then(|value| complaint::in_value(&value));
-    said.or_else(|| complaint::in_arguments(event.args()))
+pub(crate) fn error_event_text(event: &RawEvent) -> String {
+    let said = event.first().ok().and_then(|value| error_text::in_value(&value));
+    said.or_else(|| error_text::in_arguments(event.args()))
         .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 
-/// The first argument.
+/// Decodes the event's first argument.
 fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T, ReadError> {
-    // The usual case: there is no other. Looking for its end would take as long as reading it.
+    // Usually there is only one argument. Finding its end would take as long as decoding it.
     answer::read(event.args()).or_else(|_| answer::read(event.first::<&RawValue>()?.get()))
 }
 
 impl Event {
-    /// The room that it is about, where it says so.
+    /// The room that the event is about, if it names one.
     pub(crate) fn room(&self) -> Option<&AgencyId> {
         match self {
             Event::Message(message) => Some(&message.agency_id),
@@ -198,12 +210,12 @@ impl Event {
         }
     }
 
-    /// `None` when the event is no JSON at all: then the server is broken.
+    /// `None` if the event is not JSON at all: then the server is broken.
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
             Item::Event(raw) => return Event::from_raw(raw),
             Item::Connected { attempt, recovered, .. } => Event::Connected { attempt, recovered },
-            // Only of interest to the delivery.
+            // Only the delivery uses these.
             Item::Restored => return None,
             Item::Disconnected { reason, detail, retry_in } => {
                 Event::Disconnected { reason: reason.into(), detail, retry_in }
@@ -218,25 +230,25 @@ impl Event {
         })
     }
 
-    /// `None` when the event is no JSON at all: then the server is broken.
+    /// `None` if the event is not JSON at all: then the server is broken.
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => read(&raw).map(Event::Message),
             "message-edited" => read(&raw).map(Event::MessageEdited),
             "agency-joined" => read(&raw).map(Event::AgencyJoined),
             "agency-invited" => read(&raw).map(Event::AgencyInvited),
-            "error" => Ok(Event::ServerError { message: complaint_of(&raw) }),
+            "error" => Ok(Event::ServerError { message: error_event_text(&raw) }),
             "members-updated" => return raw.is_json().then(|| Event::MembersUpdated(Presence::of(raw))),
             "member-presence" => return raw.is_json().then(|| Event::MemberPresence(Presence::of(raw))),
             "agent-status" => return raw.is_json().then(|| Event::AgentStatus(Presence::of(raw))),
-            // Nobody has looked at these yet.
+            // The JSON of these events has not been checked yet.
             _ => return raw.is_json().then(|| Event::Other(raw.on_its_own())),
         };
         match decoded {
             Ok(event) => Some(event),
             Err(error) => raw.is_json().then(|| Event::Undecodable {
                 name: raw.name().to_owned(),
-                // It repeats no value.
+                // The error message repeats no value.
                 reason: error.to_string(),
             }),
         }

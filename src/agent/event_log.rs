@@ -1,4 +1,4 @@
-//! How events are written, for programs that log them.
+//! Serialisation of events, for programs that log them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::agent::presence::Presence;
 use crate::socket::RawEvent;
 
-/// `{"name": "…", "args": […]}`, and `"attachments"` in base64 if there are any. Arguments that are nested too deeply
-/// for a tree of JSON are written as text.
+/// Serialises as `{"name": "…", "args": […]}`, with `"attachments"` in base64 if there are any. Arguments that are
+/// nested too deeply for a JSON tree are written as text.
 impl Serialize for RawEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let attachments: Vec<String> = self.attachments().map(|bytes| STANDARD.encode(bytes)).collect();
@@ -26,19 +26,19 @@ impl Serialize for RawEvent {
     }
 }
 
-/// The event as it came.
+/// Serialises as the event that the server sent.
 impl Serialize for Presence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.raw().serialize(serializer)
     }
 }
 
-/// As text.
+/// Serialises as text.
 pub(super) fn text<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 
-/// In seconds.
+/// Serialises as seconds.
 pub(super) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! The loop over what happens.
+//! The iterator over an agent's events.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,18 +9,19 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::Waited;
 
-/// The events of an [`Agent`], in order. From [`Agent::events`].
+/// The events of an [`Agent`], in order. Returned by [`Agent::events`].
 ///
-/// As an iterator it blocks for the next event; `None` is the end: the agent was closed. An `Err` comes at most once,
-/// as the last item, when the agent has ended for another reason (its token is dead, say); of several loops one gets it,
-/// and all end. So `event?` in a loop is right: a lost connection is no error, it comes back by itself.
+/// As an iterator it blocks until the next event. `None` is the end: the agent was closed. An `Err` comes at most
+/// once, as the last item, if the agent ended for another reason (for example, its token was revoked). If there are
+/// several loops, one of them gets the error, and all end. So `event?` in a loop is right: a lost connection is not
+/// an error, because the agent reconnects.
 ///
-/// It keeps the agent alive, like any other of its handles.
+/// `Events` is a handle of the agent and keeps it alive.
 ///
 /// # Slow handlers
-/// The body of the loop may take as long as it likes: heartbeats are answered all the while, and what happens
-/// meanwhile waits in a queue (4,096 events or 32 MiB; then the oldest go, and [`Event::Lagged`] stands in their
-/// place). Events behind it wait, though. Several threads may each call [`Agent::events`] and iterate: every event goes
+/// The body of the loop may take any time. Meanwhile heartbeats are answered, and events wait in a queue (4,096
+/// events or 32 MiB by default). When the queue is full, the oldest events are dropped, and [`Event::Lagged`] takes
+/// their place. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one of them.
 /// to exactly one of them.
 ///
 /// ```no_run
@@ -69,14 +70,16 @@ impl Events {
     /// ```
     ///
     /// # Errors
-    /// [`RecvError::Timeout`] if none came, [`RecvError::Closed`] after the agent was closed, and once
-    /// [`RecvError::Failed`] if it ended by itself.
+    /// - [`RecvError::Timeout`]: no event came in time.
+    /// - [`RecvError::Closed`]: the agent was closed.
+    /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
         // A limit too large for the clock is no limit.
-        self.recv(Some(deadline::after(limit)))
+        self.agent.pass_questions();
+        self.hand_out(self.recv(Some(deadline::after(limit))))
     }
 
-    /// Takes an event if one is waiting, and returns at once.
+    /// Takes an event if one is waiting. Returns at once.
     ///
     /// ```no_run
     /// # fn demo(agent: crustocean::Agent) {
@@ -89,24 +92,39 @@ impl Events {
     /// ```
     ///
     /// # Errors
-    /// [`RecvError::Empty`] if there is none, otherwise as [`recv_timeout`](Events::recv_timeout).
+    /// [`RecvError::Empty`] if no event is waiting; otherwise the errors of [`recv_timeout`](Events::recv_timeout).
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        self.recv(Some(Instant::now())).map_err(RecvError::at_once)
+        self.agent.pass_questions();
+        self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
+    }
+
+    /// For an agent that remembers: this thread has the question now.
+    fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
+        if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory) {
+            memory.hand_out(&message.id, false);
+        }
+        got
     }
 
     pub(crate) fn recv(&self, until: Option<Instant>) -> Result<Event, RecvError> {
         let agent = &self.agent;
         loop {
+            if agent.inner.closing.is_stopped() {
+                return Err(RecvError::Closed);
+            }
             agent.follow_rooms();
+            agent.save_if_due();
             if let Some(event) = self.next_event() {
                 return Ok(event);
             }
             let look_up = earlier(agent.next_look(), agent.delivery_deadline());
+            let look_up = earlier(look_up, agent.next_save());
             match agent.session().wait_for_items(earlier(until, look_up)) {
                 Waited::Items => {}
                 Waited::Ended => {
                     agent.end_following();
                     agent.end_delivery();
+                    agent.inner.save_memory();
                     return match self.next_event() {
                         Some(event) => Ok(event),
                         None => {
@@ -115,7 +133,7 @@ impl Events {
                     };
                 }
                 Waited::Nothing if until.is_some_and(|until| until <= Instant::now()) => {
-                    // A helper may have brought something.
+                    // Another thread may have queued an event meanwhile.
                     return self.next_event().ok_or(RecvError::Timeout);
                 }
                 Waited::Nothing => {}
@@ -138,7 +156,8 @@ impl Iterator for Events {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.recv(None) {
+        self.agent.pass_questions();
+        match self.hand_out(self.recv(None)) {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
             Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
@@ -146,7 +165,7 @@ impl Iterator for Events {
     }
 }
 
-/// The earlier of two times, where there are any.
+/// The earlier of two optional times.
 pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
@@ -154,25 +173,38 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// The end stays the end.
+/// After the end, `next` returns `None` for ever.
 impl std::iter::FusedIterator for Events {}
 
-/// Why [`Events::recv_timeout`] and [`Events::try_recv`] have no event.
+/// Why [`Events::recv_timeout`] or [`Events::try_recv`] returned no event.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use crustocean::agent::RecvError;
+///
+/// # fn demo(agent: &crustocean::Agent) {
+/// match agent.events().recv_timeout(Duration::from_secs(1)) {
+///     Ok(event) => println!("{event:?}"),
+///     Err(RecvError::Timeout) => println!("nothing happened"),
+///     Err(error) => println!("the agent has ended: {error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RecvError {
-    /// None came in time.
+    /// No event came in time.
     Timeout,
-    /// None is waiting. Only from `try_recv`.
+    /// No event is waiting. Only from `try_recv`.
     Empty,
-    /// The agent was closed: nothing more comes.
+    /// The agent was closed. No more events will come.
     Closed,
-    /// The agent has ended for this reason. Comes once; after it, [`Closed`](RecvError::Closed).
+    /// The agent ended with this error. Returned once; after it, [`Closed`](RecvError::Closed).
     Failed(Error),
 }
 
 impl RecvError {
-    /// The same where nobody waited.
+    /// The same error for a call that did not wait.
     pub(crate) fn at_once(self) -> Self {
         if matches!(self, RecvError::Timeout) { RecvError::Empty } else { self }
     }

@@ -2,11 +2,13 @@
 #![doc = include_str!("from_javascript.md")]
 
 mod builder;
+mod closing;
 mod command;
 mod event;
 mod event_log;
 mod events;
 mod history;
+mod memory;
 mod presence;
 mod raw;
 mod refs;
@@ -15,7 +17,6 @@ mod room;
 mod rooms;
 pub(crate) mod run;
 pub(crate) mod send;
-mod sending;
 mod thinking;
 mod trace;
 
@@ -24,14 +25,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 pub(crate) use builder::AgentOptions;
-pub use builder::{AgentBuilder, Reconnect, SentAway, Transport};
+pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;
 pub use event::{DisconnectReason, Event};
 pub use events::{Events, RecvError};
+pub use memory::{MemoryStore, StateStore, StoreError};
 pub use presence::Presence;
 pub use raw::Raw;
 pub use refs::{MessageRef, RoomRef};
-pub use respond::{Decision, ExchangeLimit, Mentions, is_mentioned};
+pub use respond::{Decision, ExchangeLimit, Mention, Mentions, is_mentioned};
 pub use room::Room;
 pub use send::{Editor, LongMessages, Outgoing, Posted, Unsent};
 pub use thinking::Thinking;
@@ -44,21 +46,24 @@ use crate::rest::{AgentSession, Client};
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
+use closing::Closing;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
+use memory::{Memory, Opened};
 use respond::decide::OwnResults;
 use rooms::{Following, Rooms, RoomsHost};
 use run::OpenRuns;
-use send::confirm::Marks;
-use send::long::Turn;
-pub(crate) use send::metadata::Extras;
-use thinking::Thoughts;
+use send::confirm::MetadataSupport;
+use send::long::LongSendLock;
+pub(crate) use send::metadata::JsonObject;
+use thinking::ThinkingIndicators;
 
-/// An agent in the room: connected as long as it lives, answering heartbeats, coming back by itself when the
-/// connection is lost, into the rooms that it was in.
+/// An agent's connection to its rooms. It answers heartbeats, reconnects after a lost connection and joins its rooms
+/// again.
 ///
-/// It is a cheap handle: `Clone + Send + Sync`, all clones are the same agent. [`close`](Agent::close) says goodbye;
-/// dropping the last handle does the same, in half a second at most ([`Events`] and [`Room`] are handles, too). One sleeping thread belongs to it.
+/// An `Agent` is a cheap handle (`Clone + Send + Sync`): all clones are the same agent. [`close`](Agent::close) ends
+/// the agent. Dropping the last handle does the same within 0.5 s; [`Events`] and [`Room`] are handles, too. Each
+/// agent has one background thread, which mostly sleeps.
 ///
 /// # Examples
 ///
@@ -82,17 +87,16 @@ use thinking::Thoughts;
 #[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
-    /// `None` on the agent's own threads, which do not keep it alive.
+    /// `None` on the agent's own threads, which must not keep it alive.
     _handle: Option<Arc<Handle>>,
 }
 
-/// What all handles of the user share: the last one ends the agent, whatever its own threads are doing.
+/// Shared by all handles of the program. Dropping the last one ends the agent, whatever its own threads do.
 struct Handle(Arc<Inner>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.delivery.stop();
-        self.0.session.end();
+        self.0.let_go();
     }
 }
 
@@ -103,16 +107,35 @@ struct Inner {
     rooms: Arc<Rooms>,
     following: Following,
     delivery: Delivery,
-    /// One join of the user's at a time: the server's complaints do not say what they are about.
+    /// Allows one `join` of the program at a time, because an `error` event of the server does not say what it is about.
     joining: Mutex<()>,
-    marks: Marks,
-    /// Whose turn it is to send a message of several parts.
-    long_turn: Turn,
+    metadata_support: MetadataSupport,
+    /// Allows one message of several parts at a time.
+    long_send_lock: LongSendLock,
     runs: OpenRuns,
-    thoughts: Arc<Thoughts>,
+    thinking_indicators: Arc<ThinkingIndicators>,
     own_results: OwnResults,
+    closing: Closing,
     home: OnceLock<AgencyId>,
+    /// From one start to the next, if anything is.
+    memory: Option<Arc<Memory>>,
     options: AgentOptions,
+}
+
+impl Inner {
+    /// Saves what is remembered, if anything is new.
+    fn save_memory(&self) {
+        if let Some(memory) = &self.memory
+            && let Some(error) = memory.save()
+        {
+            self.tell_not_saved(error);
+        }
+    }
+
+    fn tell_not_saved(&self, error: Error) {
+        self.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
+        self.session.nudge();
+    }
 }
 
 impl fmt::Debug for Agent {
@@ -126,7 +149,8 @@ impl fmt::Debug for Agent {
 }
 
 impl Agent {
-    /// Exchanges the agent's token for a session, opens the socket, and returns once the server has said yes.
+    /// Exchanges the agent's token for a session, opens the socket, and returns when the server has accepted the
+    /// agent.
     ///
     /// ```no_run
     /// # fn demo() -> crustocean::Result<()> {
@@ -136,17 +160,18 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`NotVerified`](crate::ErrorKind::NotVerified): the owner has to call `client.agents().verify(id)` once.
-    /// - [`Unauthorized`](crate::ErrorKind::Unauthorized): the token is not known (any more).
+    /// - [`NotVerified`](crate::ErrorKind::NotVerified): the owner must call `client.agents().verify(id)` once.
+    /// - [`Unauthorized`](crate::ErrorKind::Unauthorized): the token is wrong or was revoked.
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
-    /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout), [`Tls`](crate::ErrorKind::Tls): the server cannot be
-    ///   reached. The first connection is not tried again by itself; later ones are.
+    /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout),
+    ///   [`Tls`](crate::ErrorKind::Tls): the server cannot be reached. The crate does not retry the first connection;
+    ///   it retries later ones.
     #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
     }
 
-    /// [`connect`](Agent::connect) with the token of the environment variable `AGENT_TOKEN` or
+    /// [Connects](Agent::connect) with the token in the environment variable `AGENT_TOKEN` or
     /// `CRUSTOCEAN_AGENT_TOKEN`.
     ///
     /// ```no_run
@@ -157,13 +182,13 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`connect`](Agent::connect); [`Config`](crate::ErrorKind::Config) when neither variable is set.
+    /// The kinds of [`connect`](Agent::connect); [`Config`](crate::ErrorKind::Config) when neither variable is set.
     pub fn from_env() -> Result<Self> {
         Self::connect(AgentToken::from_env()?)
     }
 
-    /// [`connect`](Agent::connect), then [`join`](Agent::join) a room, which becomes the agent's [home](Agent::home):
-    /// [`send`](Agent::send) speaks there.
+    /// [Connects](Agent::connect), then [joins](Agent::join) a room. The room becomes the agent's
+    /// [home](Agent::home): [`send`](Agent::send) sends there.
     ///
     /// ```no_run
     /// # fn demo() -> crustocean::Result<()> {
@@ -173,13 +198,13 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As these two.
+    /// The kinds of [`connect`](Agent::connect) and [`join`](Agent::join).
     #[doc(alias = "connectAndJoin")]
     pub fn connect_and_join(token: AgentToken, room: impl Into<RoomRef>) -> Result<Self> {
         Self::builder().connect_and_join(token, room)
     }
 
-    /// For another URL, other time limits, TLS.
+    /// Returns a builder with all settings: API URL, time limits, TLS, proxy.
     ///
     /// ```no_run
     /// # fn demo() -> crustocean::Result<()> {
@@ -192,7 +217,7 @@ impl Agent {
         AgentBuilder::default()
     }
 
-    /// Who the agent is.
+    /// The agent's own user account.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -203,7 +228,7 @@ impl Agent {
         &self.inner.me
     }
 
-    /// Whether the connection is up and the rooms are joined, at this moment.
+    /// Whether the agent is connected and has joined its rooms again, at this moment.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -216,8 +241,7 @@ impl Agent {
         self.inner.session.is_up()
     }
 
-    /// Joins a room, named by its slug or its id, and waits until the server confirms it. The returned handle speaks
-    /// there.
+    /// Joins a room, given by slug or id, and waits until the server confirms it. Returns a handle to the room.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -227,17 +251,21 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when no agency has that slug or id, [`Rejected`](crate::ErrorKind::Rejected) with the
-    /// server's words when it does not let the agent in, [`Timeout`](crate::ErrorKind::Timeout) when it says nothing.
+    /// - [`NotFound`](crate::ErrorKind::NotFound): no agency has that slug or id.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server does not let the agent in; the error has the server's
+    ///   message.
+    /// - [`Timeout`](crate::ErrorKind::Timeout): the server did not confirm the join within the
+    ///   [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     pub fn join(&self, room: impl Into<RoomRef>) -> Result<Room> {
         self.join_room(room.into())
     }
 
-    /// Joins the rooms of all agencies that the agent is a member of, all at once. What is joined already stays as it
-    /// is.
+    /// Joins the rooms of all agencies that the agent is a member of, all at once. Rooms that are already joined stay
+    /// as they are.
     ///
-    /// Returns those that the agent is in now; for each one that it cannot get into there is an
-    /// [`Event::JoinFailed`]. For agencies that it is added to later: [`follow_invites`](Agent::follow_invites).
+    /// Returns the rooms that the agent is in now. Each room that refuses the agent is reported as
+    /// [`Event::JoinFailed`]. [`follow_invites`](Agent::follow_invites) joins the agencies that the agent is added to
+    /// later.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -248,22 +276,22 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// When the list cannot be had, or the connection is down for longer than the
-    /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
+    /// The kinds of a REST call if the list of agencies cannot be read; [`NotSent`](crate::ErrorKind::NotSent) if the
+    /// connection is down for longer than the [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[doc(alias = "joinAllMemberAgencies")]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         self.join_memberships()
     }
 
-    /// From now on, when the agent is added to an agency, its room is joined before
-    /// [`Event::AgencyInvited`] is handed out. Invitations that come while the connection is down, or the loop is too
-    /// slow, are found afterwards. The room that [`send`](Agent::send) speaks in stays the same.
+    /// From now on, joins the room of each agency that the agent is added to, and only then yields
+    /// [`Event::AgencyInvited`]. Invitations are also found afterwards if the connection was down or the loop was too
+    /// slow. The [home](Agent::home) room does not change.
     ///
-    /// Somebody has to take events for it ([`events`](Agent::events), [`mentions`](Agent::mentions)); the rooms are joined
-    /// on a thread of the agent's, and no loop waits for that. A room that does not let the agent in is an
+    /// This needs a running loop over [`events`](Agent::events) or [`mentions`](Agent::mentions). A thread of the
+    /// agent joins the rooms, so the loop does not wait. A room that refuses the agent is reported as
     /// [`Event::JoinFailed`].
     ///
-    /// Agencies that the agent is a member of already are for [`join_all`](Agent::join_all).
+    /// [`join_all`](Agent::join_all) joins the agencies that the agent is a member of already.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -272,12 +300,12 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// Those of the REST call for the agencies that the agent is a member of now.
+    /// The kinds of a REST call: it reads the agencies that the agent is a member of now.
     pub fn follow_invites(&self) -> Result<()> {
         self.begin_to_follow_invites()
     }
 
-    /// The rooms that the agent is in, direct messages included, in the order they were joined.
+    /// The rooms that the agent is in, including direct messages, in the order they were joined.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -290,8 +318,7 @@ impl Agent {
         self.joined_rooms()
     }
 
-    /// The room that a message was said in: to read what was said before it, to run commands there, to say more than
-    /// one [`reply`](Agent::reply).
+    /// The room of a message. Use it to read earlier messages, to run commands, or to send several messages.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -303,8 +330,8 @@ impl Agent {
         self.room_said_in(message)
     }
 
-    /// The room that [`send`](Agent::send) speaks in: that of [`connect_and_join`](Agent::connect_and_join), or the one
-    /// that was [set](Agent::set_home). No other join changes it.
+    /// The room that [`send`](Agent::send) sends to: the room of [`connect_and_join`](Agent::connect_and_join), or of
+    /// [`set_home`](Agent::set_home). No other join changes it.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -320,7 +347,7 @@ impl Agent {
         Some(Room::new(self.clone(), id.clone(), about))
     }
 
-    /// Makes a room the agent's [home](Agent::home), once and for all.
+    /// Makes a room the agent's [home](Agent::home). The home cannot be changed later.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -331,7 +358,7 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when another room is the home already.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if another room is already the home.
     pub fn set_home(&self, room: &Room) -> Result<()> {
         if self.inner.home.get_or_init(|| room.id().clone()) == room.id() {
             return Ok(());
@@ -339,10 +366,11 @@ impl Agent {
         Err(Error::invalid("another room is this agent's home: speak in this one with room.send(..)"))
     }
 
-    /// What happens, in order: all that has happened since the agent connected and nobody has taken yet.
+    /// The agent's events, in order: all events since it connected that no loop has taken yet.
     ///
-    /// All loops over an agent's events and [`mentions`](Agent::mentions) share one queue: each event goes to one of
-    /// them. A loop over `events` beside one over `mentions` takes mentions away from it; use one or the other.
+    /// All loops over `events` and [`mentions`](Agent::mentions) of one agent share one queue: each event goes to one
+    /// loop. Do not use both at the same time: a loop over `events` would take messages away from a loop over
+    /// `mentions`.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -357,10 +385,10 @@ impl Agent {
         Events::new(self.clone())
     }
 
-    /// The messages that are for this agent to answer, in order: all since it connected that nobody has taken yet.
+    /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
     ///
-    /// It shares one queue with [`events`](Agent::events): each message goes to one loop only. A loop over `events`
-    /// beside this one takes mentions away from it; use one or the other.
+    /// It shares one queue with [`events`](Agent::events): each message goes to one loop. Do not use both at the same
+    /// time: a loop over `events` would take messages away from this one.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -373,14 +401,14 @@ impl Agent {
         Mentions::new(self.clone())
     }
 
-    /// Whether a message is for this agent to answer: it mentions the agent's exact handle (`@larry` is not
-    /// `@larry_lobster`) or is a direct message, is neither the agent's own nor the platform's, and its loop guard
-    /// allows one more hop.
+    /// Whether this agent should answer a message. That is so if the message mentions the agent's exact handle
+    /// (`@larry` is not `@larry_lobster`) or is a direct message, if neither the agent nor the platform sent it, and
+    /// if its loop guard allows one more hop.
     ///
-    /// A post of a hook that mentions the agent is to be answered (docs.crustocean.chat, page "Autonomous workflows").
-    /// The platform's own words, such as the result of `/who`, are not: they have the type `system`. The answer of a
-    /// hook to somebody's command cannot be told from a post of that hook, unless it has that type, too; to a command of
-    /// the agent's own it can.
+    /// A hook's post that mentions the agent should be answered (docs.crustocean.chat, page "Autonomous workflows").
+    /// The platform's own messages, such as the result of `/who`, should not: they have the type `system`. A hook's
+    /// answer to a user's command looks like a post of that hook, unless it has the type `system`. A hook's answer to
+    /// the agent's own command is recognised and not answered.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -394,7 +422,7 @@ impl Agent {
         self.decide(message) == Decision::Respond
     }
 
-    /// As [`should_respond`](Agent::should_respond), with the reason.
+    /// Like [`should_respond`](Agent::should_respond), but returns the reason.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -406,7 +434,7 @@ impl Agent {
         self.decision(message)
     }
 
-    /// Answers a message in the room that it came from, and carries its loop guard on: one hop more.
+    /// Answers a message in its room. The answer carries the message's loop guard, one hop further.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -415,15 +443,15 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`send`](Agent::send).
+    /// The kinds of [`send`](Agent::send), except for a missing home room.
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
         self.send_to(&to.agency_id, &message.into().in_reply_to(to))
     }
 
-    /// Speaks in the agent's [home room](Agent::home). Returns once the message is handed to the operating system; waits for a
-    /// lost connection to come back, up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000
-    /// characters goes out as several messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says
-    /// otherwise.
+    /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
+    /// the connection is lost, waits for it up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A
+    /// text over 8,000 characters is sent as several messages, unless
+    /// [`long_messages`](crate::agent::AgentBuilder::long_messages) says otherwise.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -432,17 +460,17 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back in time. Certainly not sent.
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke in the middle, or between the parts of a long
-    ///   message. It is never repeated by this crate.
-    /// - [`Invalid`](crate::ErrorKind::Invalid): no text, larger than the server takes, or no home room.
+    /// - [`NotSent`](crate::ErrorKind::NotSent): the connection did not come back in time. The message was not sent.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke during the send, or between the parts of a
+    ///   long message. The crate does not send it again.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too large, or the agent has no home room.
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.send_to(self.home_room()?, &message.into())
     }
 
-    /// As [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over long-polling
-    /// it waits for the answer to its own request.
+    /// Like [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over
+    /// long-polling it waits for the response to its own request.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -451,17 +479,18 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once when the connection is down or busy.
+    /// The kinds of [`send`](Agent::send); [`NotSent`](crate::ErrorKind::NotSent) at once if the connection is down
+    /// or busy.
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.try_send_to(self.home_room()?, &message.into())
     }
 
-    /// Speaks in the agent's [home room](Agent::home) and waits until the message has been seen there: the confirmed form of
-    /// [`send`](Agent::send). Returns the message as the room has it, with its id; of a text that is too long for one
-    /// message, all parts.
+    /// Sends a message to the agent's [home room](Agent::home) and waits until the room shows it: the confirmed form
+    /// of [`send`](Agent::send). Returns the message as the room shows it, with its id. A text that is too long for
+    /// one message returns all parts.
     ///
-    /// If the connection breaks in between, the room settles the matter after the reconnect. To be known again the
-    /// message carries a key `post_id` in its metadata.
+    /// If the connection breaks during the call, the crate reconnects and looks for the message in the room. It
+    /// recognises the message by the key `post_id` in its metadata.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -471,33 +500,33 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// All but [`Invalid`](crate::ErrorKind::Invalid) carry what is left to be sent, for [`repost`](Agent::repost):
-    /// [`Error::unsent`](crate::Error::unsent).
+    /// All kinds except [`Invalid`](crate::ErrorKind::Invalid) contain what is left to send
+    /// ([`Error::unsent`](crate::Error::unsent)), for [`repost`](Agent::repost).
     ///
-    /// - [`NotSent`](crate::ErrorKind::NotSent): it is not in the room, and cannot arrive there any more.
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke. The message is not in the room, but what was
-    ///   sent over the old connection may still arrive; or the history that would tell cannot be read; or a part of a
-    ///   long message is there.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the message did not show. (The
-    ///   server does not say what a complaint is about.)
-    /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
+    /// - [`NotSent`](crate::ErrorKind::NotSent): the message is not in the room and cannot arrive there later.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke. The message is not in the room, but it may
+    ///   still arrive; or the room's history cannot be read; or a part of a long message is in the room.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent this `error` event and the room did not show the
+    ///   message. The server does not say which message an `error` event is about.
+    /// - [`Timeout`](crate::ErrorKind::Timeout): the message was sent, but the room did not show it within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
-    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If it was closed meanwhile, the message may have
-    ///   arrived ([`Unsent::is_in_doubt`](crate::agent::Unsent::is_in_doubt)).
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If that happened during the call, the message
+    ///   may have arrived ([`Unsent::is_in_doubt`](crate::agent::Unsent::is_in_doubt)).
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.post_to(self.home_room()?, message.into())
     }
 
-    /// Posts what is left of a message that could not be confirmed, without ever saying anything twice: looks in the
-    /// room first, waits until what was sent before cannot arrive any more, and sends only what is not there. Returns all
-    /// parts, also those that were there.
+    /// Posts what is left of a message that could not be confirmed, without sending anything twice. It looks in the
+    /// room first, waits until the earlier message cannot arrive any more, and sends only what is missing. Returns
+    /// all parts, including those that were in the room already.
     ///
-    /// A connection that broke here may live on in the network, and deliver late. The server ends its session when it
-    /// has heard nothing for `pingInterval` and `pingTimeout`, usually 45 s: that is the longest this waits (and 2
-    /// minutes if the server has other ideas), besides what [`post`](crate::Room::post) takes.
+    /// A connection that broke on this side may still deliver data. The server ends such a session after
+    /// `pingInterval` plus `pingTimeout`, usually 45 s. `repost` waits at most that long (never more than 2 minutes),
+    /// plus the time of [`post`](crate::Room::post).
     ///
-    /// If the error was a [`Timeout`](crate::ErrorKind::Timeout), the server took the message and has not shown it. It is
-    /// looked for and then sent again. Should it come late nevertheless, both have the same `post_id` in their metadata.
+    /// After a [`Timeout`](crate::ErrorKind::Timeout) the server may have taken the message without showing it.
+    /// `repost` looks for it and then sends it again. If the first one appears later, both have the same `post_id` in
+    /// their metadata.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -513,13 +542,13 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`Room::post`](crate::Room::post), with what is left now.
+    /// The kinds of [`Room::post`](crate::Room::post); [`Error::unsent`](crate::Error::unsent) is what is left now.
     pub fn repost(&self, unsent: &Unsent) -> Result<Posted> {
         self.post_parts(unsent.clone())
     }
 
-    /// Gives one of the agent's own messages a new text; what else it carries stays. Returns once that is handed to the
-    /// operating system; [`post_edit`](Agent::post_edit) waits until the room shows it.
+    /// Changes the text of one of the agent's own messages; its other fields stay. Returns when the operating system
+    /// has the edit; [`post_edit`](Agent::post_edit) waits until the room shows it.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -529,16 +558,17 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`send`](Agent::send). That the message is not the agent's own shows as
+    /// The kinds of [`send`](Agent::send). If the message is not the agent's own, the server reports it as
     /// [`Event::ServerError`].
     pub fn edit(&self, message: &Message, text: impl AsRef<str>) -> Result<()> {
         self.edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
-    /// Gives one of the agent's own messages a new text and waits until the room shows it: the confirmed form of
-    /// [`edit`](Agent::edit). Returns what the room was told; the server may have changed the text.
+    /// Changes the text of one of the agent's own messages and waits until the room shows it: the confirmed form of
+    /// [`edit`](Agent::edit). Returns the edit as the server announced it; the server may have changed the text.
     ///
-    /// If the connection breaks meanwhile, the edit is sent again: it says what the text is, so twice does no harm.
+    /// If the connection breaks during the call, the crate sends the edit again. This is safe: two equal edits have
+    /// the same result as one.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -549,18 +579,19 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`Invalid`](crate::ErrorKind::Invalid): no text, or too much for one message.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server complained, in these words, and the edit did not show: the message
-    ///   is not the agent's own, for one. (The server does not say what a complaint is about.)
-    /// - [`NotSent`](crate::ErrorKind::NotSent), [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection did not come back within the
-    ///   [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
-    /// - [`Timeout`](crate::ErrorKind::Timeout): handed over, but not seen within the
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too long for one message.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent this `error` event and the room did not show the
+    ///   edit; for example, the message is not the agent's own. The server does not say which call an `error` event
+    ///   is about.
+    /// - [`NotSent`](crate::ErrorKind::NotSent), [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection did not
+    ///   come back within the [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
+    /// - [`Timeout`](crate::ErrorKind::Timeout): the edit was sent, but the room did not show it within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
 
-    /// The agent's direct-message conversations.
+    /// Lists the agent's direct-message conversations.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -571,17 +602,15 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// Those of any REST call.
+    /// The kinds of a REST call.
     #[doc(alias = "getDMs")]
     pub fn dms(&self) -> Result<List<Conversation>> {
         self.conversations()
     }
 
-    /// Joins the rooms of all direct-message conversations there are now, all at once, so that their messages arrive as
-    /// events.
+    /// Joins all direct-message conversations that exist now, all at once. Their messages then arrive as events.
     ///
-    /// The platform does not announce a conversation that somebody begins later: [`follow_dms`](Agent::follow_dms)
-    /// looks for them.
+    /// The platform does not announce new conversations: [`follow_dms`](Agent::follow_dms) looks for them.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -590,19 +619,20 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`join_all`](Agent::join_all), with the same [`Event::JoinFailed`] for a single one.
+    /// The kinds of [`join_all`](Agent::join_all). A single conversation that fails is reported as
+    /// [`Event::JoinFailed`].
     #[doc(alias = "joinDMs")]
     pub fn join_dms(&self) -> Result<Vec<Room>> {
         self.join_conversations()
     }
 
-    /// Joins the direct-message conversations there are, as [`join_dms`](Agent::join_dms) does, and from now on looks
-    /// for new ones every so often (from a second to a day; 30 s is a good measure): the platform does not announce them.
-    /// What was said in a new one before it was found comes as [`replayed`](crate::Message::replayed) messages, the last
-    /// 50 at most.
+    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on
+    /// looks for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In
+    /// a new conversation, messages that were sent before it was found arrive as
+    /// [`replayed`](crate::Message::replayed) messages, the last 50 at most.
     ///
-    /// Somebody has to take events for it, as with [`follow_invites`](Agent::follow_invites): a REST call each time, on a
-    /// thread of the agent's.
+    /// This needs a running loop over events, like [`follow_invites`](Agent::follow_invites). A thread of the agent
+    /// makes one REST call per interval.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -611,12 +641,12 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`join_dms`](Agent::join_dms). Later failures are logged and tried again.
+    /// The kinds of [`join_dms`](Agent::join_dms). Later failures are logged and retried.
     pub fn follow_dms(&self, every: Duration) -> Result<()> {
         self.begin_to_follow_dms(every)
     }
 
-    /// The conversation with a user (`alice` or `@alice`), begun if there is none, and joined.
+    /// Joins the conversation with a user (`alice` or `@alice`); starts it if there is none.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -625,13 +655,14 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [`join`](Agent::join).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of
+    /// [`join`](Agent::join).
     pub fn open_dm(&self, username: &str) -> Result<Room> {
         self.open_conversation(username)
     }
 
-    /// Sends a direct message in a conversation's room ([`Conversation::agency_id`](crate::model::Conversation::agency_id)),
-    /// which is joined first if it has not been.
+    /// Sends a direct message to a conversation's room
+    /// ([`Conversation::agency_id`](crate::model::Conversation::agency_id)). Joins the room first if necessary.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -641,13 +672,13 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`send`](Agent::send) and [`join`](Agent::join).
+    /// The kinds of [`send`](Agent::send) and [`join`](Agent::join).
     #[doc(alias = "sendDM")]
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
         self.speak_in_conversation(room, message.into())
     }
 
-    /// REST as this agent, as far as agents may. Its session is renewed when it runs out.
+    /// A REST client that acts as this agent, with an agent's permissions. It renews its session when it expires.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -659,7 +690,7 @@ impl Agent {
         &self.inner.client
     }
 
-    /// Events of any name, for what this crate has no method for yet.
+    /// Sends and answers events of any name, for features that this crate has no method for yet.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -670,7 +701,7 @@ impl Agent {
         Raw(self)
     }
 
-    /// If the connection is down: dials again now, instead of when the next try is due.
+    /// If the connection is down, reconnects now instead of waiting for the next scheduled attempt.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -681,17 +712,16 @@ impl Agent {
         self.inner.session.reconnect_now();
     }
 
-    /// Says goodbye and ends the agent, for all its handles: what waits to be sent fails with
-    /// [`Closed`](crate::ErrorKind::Closed), event loops get what is queued and then end. Takes at most the
+    /// Ends the agent for all its handles. Messages that wait to be sent fail with
+    /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end. Takes at most the
     /// [`close_timeout`](AgentBuilder::close_timeout).
     ///
-    /// Runs that are open end as errors, and no room is shown as being thought about. Telling a server that has stopped
-    /// reading so may take the 8 s that any write may, on top.
+    /// Open runs end as errors, and thinking indicators are removed. If the server has stopped reading, this may take
+    /// up to 8 s more, the limit of any write.
     ///
-    /// Calls of [`client`](Agent::client) that are under way on other threads end at once, with
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// [`client`](Agent::client) calls on other threads end at once with [`Closed`](crate::ErrorKind::Closed).
     ///
-    /// `std::process::exit` runs no destructors: call this before it, to be sure that the last message has left.
+    /// `std::process::exit` runs no destructors. Call `close` before it, so that the last message is sent.
     ///
     /// ```no_run
     /// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
@@ -700,34 +730,59 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// What had ended the agent before, if no event loop has been told.
+    /// The error that ended the agent earlier, if no event loop has yielded it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
-        self.inner.client.shutdown();
-        self.inner.runs.end_all("the agent was closed");
-        self.inner.thoughts.end_all();
-        self.inner.delivery.stop();
-        self.inner.session.close(self.inner.options.close_timeout)
+        self.close_now()
+    }
+
+    /// Whether the agent has ended: it was closed, its [`Stop`](crate::Stop) was stopped, or it ended with an error. No
+    /// more events come, and sends fail.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// while !agent.is_closed() {
+    ///     // …
+    /// #   break;
+    /// }
+    /// # }
+    /// ```
+    pub fn is_closed(&self) -> bool {
+        self.inner.session.is_over()
+    }
+
+    /// Waits at most `limit` until the agent has ended and everything is sent. [`Duration::MAX`] means no limit. Returns
+    /// whether the agent has ended. Useful for a main thread that only keeps the program running.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// agent.wait_closed(std::time::Duration::MAX);
+    /// # }
+    /// ```
+    pub fn wait_closed(&self, limit: Duration) -> bool {
+        self.inner.session.wait_over(crate::deadline::after(limit))
     }
 }
 
-/// For the rest of the agent.
+/// Used by the other modules of the agent.
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
         options.transport.check()?;
         let url = config.url()?;
+        let opened = options.remember.as_ref().map(Opened::open).transpose()?;
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
         let account = AgentSession::exchange(http.clone(), token)?;
         let me = account.user();
+        let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
         let client = Client::for_agent(http, Arc::clone(&account));
         let rooms = Arc::new(Rooms::default());
-        let thoughts = Arc::new(Thoughts::default());
+        let thinking_indicators = Arc::new(ThinkingIndicators::default());
         let host = RoomsHost {
             session: account,
             rooms: Arc::clone(&rooms),
-            thoughts: Arc::clone(&thoughts),
+            thinking_indicators: Arc::clone(&thinking_indicators),
             join_timeout: options.join_timeout,
             unanswered: Mutex::default(),
         };
@@ -741,28 +796,38 @@ impl Agent {
         };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let session = Session::open(&name, target, Arc::new(host), limits, options.policy)?;
+        let stop = config.stop.as_ref();
+        let token = stop.map(crate::Stop::token);
+        let session = Session::open(&name, target, Arc::new(host), limits, options.policy, token)?;
         let inner = Arc::new(Inner {
-            delivery: Delivery::new(session.log().clone()),
+            delivery: Delivery::new(session.log().clone(), memory.clone()),
             session,
             client,
             me,
             rooms,
             following: Following::default(),
             joining: Mutex::new(()),
-            marks: Marks::default(),
-            long_turn: Turn::default(),
+            metadata_support: MetadataSupport::default(),
+            long_send_lock: LongSendLock::default(),
             runs: OpenRuns::default(),
-            thoughts,
+            thinking_indicators,
             own_results: OwnResults::default(),
+            closing: Closing::default(),
             home: OnceLock::new(),
+            memory,
             options,
         });
         let handle = Arc::new(Handle(Arc::clone(&inner)));
+        if let Some(stop) = stop {
+            inner.closing.obey(stop, &inner);
+            if stop.is_stopped() {
+                return Err(Error::closed());
+            }
+        }
         Ok(Agent { inner, _handle: Some(handle) })
     }
 
-    /// For the agent's own threads.
+    /// A handle for the agent's own threads. It does not keep the agent alive.
     pub(crate) fn without_handle(&self) -> Agent {
         Agent { inner: Arc::clone(&self.inner), _handle: None }
     }
@@ -775,12 +840,12 @@ impl Agent {
         &self.inner.options
     }
 
-    /// From where on a room's history is news, and whether it is that of a direct conversation.
+    /// The position after which a room's messages are new, and whether the room is a direct conversation.
     pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
         self.inner.delivery.position(room)
     }
 
-    /// The next event that is due, if there is one.
+    /// The next event that is ready, if there is one.
     pub(crate) fn next_event(&self) -> Option<Event> {
         let Inner { session, client, rooms, delivery, .. } = &*self.inner;
         let source = Source { session, client };
@@ -791,17 +856,49 @@ impl Agent {
                 self.look_for_rooms();
             }
             if !event.as_ref().is_some_and(unwanted) {
+                if let (Some(Event::Message(message)), Some(memory)) = (&event, &self.inner.memory) {
+                    memory.note_answer(message);
+                    memory.hear(message, self.decision(message) == Decision::Respond);
+                }
                 return event;
             }
         }
     }
 
-    /// When a consumer that waits has to look again.
+    /// For an agent that remembers: this thread asks for its next event or question.
+    pub(crate) fn pass_questions(&self) {
+        if let Some(memory) = &self.inner.memory
+            && memory.pass()
+        {
+            self.inner.save_memory();
+        }
+    }
+
+    /// The question is not going to be handed out.
+    pub(crate) fn drop_question(&self, id: &crate::MessageId) {
+        if let Some(memory) = &self.inner.memory {
+            memory.done(id);
+        }
+    }
+
+    pub(crate) fn next_save(&self) -> Option<std::time::Instant> {
+        self.inner.memory.as_ref()?.due()
+    }
+
+    pub(crate) fn save_if_due(&self) {
+        if let Some(memory) = &self.inner.memory
+            && let Some(error) = memory.save_if_due()
+        {
+            self.inner.tell_not_saved(error);
+        }
+    }
+
+    /// When a waiting consumer must check again.
     pub(crate) fn delivery_deadline(&self) -> Option<std::time::Instant> {
         self.inner.delivery.deadline()
     }
 
-    /// Nothing comes any more.
+    /// No more events will come.
     pub(crate) fn end_delivery(&self) {
         self.inner.delivery.end();
     }

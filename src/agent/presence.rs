@@ -1,4 +1,4 @@
-//! Who is there and what they are doing, as far as it is known how the server says it.
+//! Who is in a room and what they do. The platform does not document these events.
 
 use std::ops::Range;
 
@@ -8,26 +8,38 @@ use crate::json;
 use crate::model::{AgencyId, UserId};
 use crate::socket::RawEvent;
 
-/// The payload of `members-updated`, `member-presence` and `agent-status`. None of them is documented: each field is
-/// there if the server sent it under one of its usual names, and [`raw`](Presence::raw) has all of it.
+/// The payload of `members-updated`, `member-presence` and `agent-status`. The platform documents none of them. Each
+/// field is set if the server sent it under one of its usual names; [`raw`](Presence::raw) has the whole event.
+///
+/// ```no_run
+/// use crustocean::Event;
+///
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// for event in agent.events() {
+///     if let Event::MemberPresence(presence) = event? {
+///         println!("{:?} is {:?}", presence.username, presence.status);
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Presence {
     /// The room.
     pub agency_id: Option<AgencyId>,
-    /// Whom it is about.
+    /// The user it is about.
     pub user_id: Option<UserId>,
-    /// The name to mention, without `@`.
+    /// The user's name for mentions, without `@`.
     pub username: Option<String>,
-    /// In the server's words.
+    /// The status, as the server wrote it.
     pub status: Option<String>,
     raw: RawEvent,
 }
 
-/// The usual names.
+/// The usual names of the fields.
 const KEYS: [&str; 9] =
     ["agencyId", "agency_id", "userId", "user_id", "agentId", "agent_id", "id", "username", "status"];
-/// Which of them say the same, the best first.
+/// Names of the same field, the preferred one first.
 const ROOM: Range<usize> = 0..2;
 const USER: Range<usize> = 2..7;
 const USERNAME: Range<usize> = 7..8;
@@ -43,13 +55,13 @@ impl Presence {
         Presence { agency_id, user_id, username, status, raw }
     }
 
-    /// The event as it came.
+    /// The event as the server sent it.
     pub fn raw(&self) -> &RawEvent {
         &self.raw
     }
 }
 
-/// Text, also as a number.
+/// Reads a text; a number is converted to text.
 fn read(value: &RawValue) -> Option<String> {
     let text = value.get();
     match text.as_bytes().first()? {

@@ -1,4 +1,4 @@
-//! Events of any name.
+//! Sending and answering events of any name.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::socket::RawEvent;
 
-/// Events of any name, for what this crate has no method for yet: [`Agent::raw`]. What the server sends and this crate
-/// does not know arrives as [`Event::Other`](crate::Event::Other).
+/// Sends and answers events of any name, for features that this crate has no method for yet. Returned by
+/// [`Agent::raw`]. Events that the crate does not know arrive as [`Event::Other`](crate::Event::Other).
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -29,21 +29,29 @@ pub struct Raw<'a>(pub(crate) &'a Agent);
 impl Raw<'_> {
     /// Sends an event.
     ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// agent.raw().emit("typing", &serde_json::json!({ "typing": true }))?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send); [`Invalid`](crate::ErrorKind::Invalid) when the payload cannot be written as
-    /// JSON or the name is one that the protocol keeps for itself.
+    /// The kinds of [`Room::send`](crate::Room::send); [`Invalid`](crate::ErrorKind::Invalid) if the payload cannot
+    /// be written as JSON, or if the protocol reserves the name.
     pub fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let until = deadline::after(self.0.options().send_timeout);
         self.0.session().emit(name, payload, until)
     }
 
-    /// Sends an event and waits for the server's ack, `timeout` at most. May be used inside a handler. An ack without
-    /// arguments is `null`.
+    /// Sends an event and waits at most `timeout` for the server's ack. It may be called inside an event handler. An
+    /// ack without arguments is `null`.
     ///
     /// # Errors
-    /// As [`emit`](Raw::emit); [`Timeout`](crate::ErrorKind::Timeout) when no ack comes,
-    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) when the connection breaks first,
-    /// [`Protocol`](crate::ErrorKind::Protocol) when the ack cannot be decoded.
+    /// The kinds of [`emit`](Raw::emit), and:
+    ///
+    /// - [`Timeout`](crate::ErrorKind::Timeout): no ack came in time.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke before the ack.
+    /// - [`Protocol`](crate::ErrorKind::Protocol): the ack cannot be decoded.
     pub fn call(&self, name: &str, payload: &impl Serialize, timeout: Duration) -> Result<Value> {
         let until = deadline::after(self.0.options().send_timeout);
         let args = self.0.session().emit_with_ack(name, payload, until, timeout)?;
@@ -52,11 +60,11 @@ impl Raw<'_> {
         })
     }
 
-    /// Answers an event of the server's that [wants an answer](RawEvent::wants_answer), once.
+    /// Answers a server event that [wants an answer](RawEvent::wants_answer), once.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when no answer is wanted or one was given,
-    /// [`NotSent`](crate::ErrorKind::NotSent) when the connection that the event came over is gone.
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the event wants no answer, or it was answered already.
+    /// - [`NotSent`](crate::ErrorKind::NotSent): the connection that the event came over is gone.
     pub fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
         self.0.session().answer(event, payload)
     }

@@ -1,11 +1,12 @@
-//! What a room or a message is named by.
+//! Types that identify a room or a message.
 
 use crate::agent::Room;
 use crate::model::{Agency, AgencyId, Invitation, Message, MessageId};
 
-/// Which room: its slug, its id, or something that has its id. What [`Agent::join`](crate::Agent::join) takes.
+/// Identifies a room: by slug, by id, or by something that has the room's id. [`Agent::join`](crate::Agent::join)
+/// takes it.
 ///
-/// A text may be a slug (`lobby`, `#lobby`) or an id. Ids of other things are no rooms:
+/// A text may be a slug (`lobby`, `#lobby`) or an id. Ids of other types do not compile:
 ///
 /// ```compile_fail,E0277
 /// # fn demo(agent: &crustocean::Agent, hook: &crustocean::HookId) -> crustocean::Result<()> {
@@ -27,7 +28,7 @@ impl From<&str> for RoomRef {
     }
 }
 
-/// What a loop over names yields.
+/// The item type of a loop over names.
 impl From<&&str> for RoomRef {
     fn from(slug_or_id: &&str) -> Self {
         (*slug_or_id).into()
@@ -76,9 +77,9 @@ impl From<&Room> for RoomRef {
     }
 }
 
-/// Which message: its id, or the message itself. What [`Room::edit`](crate::Room::edit) takes.
+/// Identifies a message: by its id or by the message itself. [`Room::edit`](crate::Room::edit) takes it.
 ///
-/// Ids of other things are no messages, and no texts either:
+/// Ids of other types do not compile, and neither do plain texts:
 ///
 /// ```compile_fail,E0277
 /// # fn demo(room: &crustocean::Room, run: &crustocean::RunId) -> crustocean::Result<()> {

@@ -5,132 +5,37 @@ use std::sync::Arc;
 
 use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
-use crate::agent::send::outgoing::guard_of_answer;
+use crate::agent::send::outgoing::Answering;
 use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
 use crate::rest::Messages;
 
-/// A joined room (agency or direct message): a handle to speak in it. Cheap to clone.
+/// A handle to a joined room (an agency or a direct-message conversation). Cheap to clone.
 ///
-/// It keeps working across reconnects: the agent joins its rooms again by itself.
+/// It stays valid across reconnects: the agent joins its rooms again.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// let room = agent.join("lobby")?;
+/// room.send("hello")?;
+/// for message in room.recent(20)? {
+///     println!("{}: {}", message.sender_username, message.content);
+/// }
+/// room.leave()?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Room {
     agent: Agent,
     id: AgencyId,
     about: RoomInfo,
-    /// What is said through this handle answers a message that carries the guard before this one.
-    guard: Option<Arc<LoopGuard>>,
+    /// What is said through this handle answers a message.
+    answering: Option<Arc<Answering>>,
 }
 
 impl Room {
-    /// The room's id.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{}", room.id());
-    /// # Ok(()) }
-    /// ```
-    pub fn id(&self) -> &AgencyId {
-        &self.id
-    }
-
-    /// The agency's slug, if it was joined by that or from a list.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("#{}", room.slug().unwrap_or("?"));
-    /// # Ok(()) }
-    /// ```
-    pub fn slug(&self) -> Option<&str> {
-        self.about.slug.as_deref()
-    }
-
-    /// The agency's name, or who the conversation is with, where it is known.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{}", room.name().unwrap_or("?"));
-    /// # Ok(()) }
-    /// ```
-    pub fn name(&self) -> Option<&str> {
-        self.about.name.as_deref()
-    }
-
-    /// Whether it is a direct-message conversation.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("just the two of us: {}", room.is_dm());
-    /// # Ok(()) }
-    /// ```
-    pub fn is_dm(&self) -> bool {
-        self.about.dm
-    }
-
-    /// Who was in it when the agent joined it last, by itself after a reconnect included. Empty only if the agent has not
-    /// joined it, or the server did not say; [`fetch_members`](Room::fetch_members) asks.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{} were here", room.members().len());
-    /// # Ok(()) }
-    /// ```
-    pub fn members(&self) -> &[Member] {
-        &self.about.members
-    }
-
-    /// Who is in it now.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// println!("{} are here", room.fetch_members()?.len());
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// What the server says.
-    pub fn fetch_members(&self) -> Result<List<Member>> {
-        self.agent.client().agencies().members(&self.id)
-    }
-
-    /// The last `count` messages, oldest first: the context that a language model needs.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// for message in room.recent(20)? {
-    ///     println!("{}: {}", message.sender_username, message.content);
-    /// }
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    /// What the server says.
-    #[doc(alias = "getRecentMessages")]
-    pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
-        let page = u32::try_from(count).unwrap_or(u32::MAX);
-        let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
-        // Stable: what has the same time stays in the server's order.
-        messages.reverse();
-        messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));
-        Ok(messages)
-    }
-
-    /// What was said here, newest first: a page of it, or all back to the beginning.
-    ///
-    /// ```no_run
-    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
-    /// for message in room.history().iter() {
-    ///     println!("{}", message?.content);
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn history(&self) -> Messages<'_> {
-        let client = self.agent.client();
-        if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
-    }
-
-    /// Says something here.
+    /// Sends a message to this room. Returns when the operating system has the message.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -139,12 +44,12 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::send`].
+    /// The kinds of [`Agent::send`].
     pub fn send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.send_to(&self.id, &self.outgoing(message))
     }
 
-    /// As [`send`](Room::send), but never waits for a lost connection.
+    /// Like [`send`](Room::send), but never waits for a lost connection.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -153,13 +58,13 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::try_send`].
+    /// The kinds of [`Agent::try_send`].
     pub fn try_send(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.try_send_to(&self.id, &self.outgoing(message))
     }
 
-    /// Says something here and waits until it has been seen. Returns the message as the room has it; of a text that is
-    /// too long for one message, all parts.
+    /// Sends a message and waits until the room shows it. Returns the message as the room shows it. A text that is
+    /// too long for one message returns all parts.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -169,12 +74,13 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::post`].
+    /// The kinds of [`Agent::post`].
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.agent.post_to(&self.id, self.outgoing(message))
     }
 
-    /// Answers a message here, and carries its loop guard on: one hop more. The message may have come from another room.
+    /// Answers a message in this room. The answer carries the message's loop guard, one hop further. The message may
+    /// be from another room.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -183,14 +89,13 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::send`].
+    /// The kinds of [`Agent::send`].
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
         self.in_reply_to(to).send(message)
     }
 
-    /// This room, to answer a message in: whatever is said through the returned handle carries the message's loop
-    /// guard, one hop further. For answers that are more than one [`reply`](Agent::reply); a
-    /// [run](Room::start_run) does it by itself.
+    /// Returns a handle to this room for an answer: all messages sent through it carry the loop guard of `message`,
+    /// one hop further. Use it for an answer of several messages. A [run](Room::start_run) does this by itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -200,10 +105,10 @@ impl Room {
     /// # Ok(()) }
     /// ```
     pub fn in_reply_to(&self, message: &Message) -> Room {
-        self.guarded(Some(guard_of_answer(message)))
+        self.answering(Some(Answering::of(message)))
     }
 
-    /// Gives one of the agent's own messages a new text; what else it carries stays.
+    /// Changes the text of one of the agent's own messages; its other fields stay.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -213,12 +118,12 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::send`].
+    /// The kinds of [`Agent::edit`].
     pub fn edit<'m>(&self, message: impl Into<MessageRef<'m>>, text: impl AsRef<str>) -> Result<()> {
         self.agent.edit_in(&self.id, message.into().0, text.as_ref())
     }
 
-    /// Gives one of the agent's own messages a new text and waits until the room shows it.
+    /// Changes the text of one of the agent's own messages and waits until the room shows it.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -228,7 +133,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::post_edit`].
+    /// The kinds of [`Agent::post_edit`].
     pub fn post_edit<'m>(
         &self,
         message: impl Into<MessageRef<'m>>,
@@ -237,7 +142,7 @@ impl Room {
         self.agent().post_edit_in(self.id(), message.into().0, text.as_ref())
     }
 
-    /// Posts a message that is going to be edited many times: a line of progress, say.
+    /// Posts a message whose text will change many times, such as a progress line.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -248,14 +153,15 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`post`](Room::post). A text that is too long for one message is [`Invalid`](crate::ErrorKind::Invalid).
+    /// The kinds of [`post`](Room::post). A text that is too long for one message is
+    /// [`Invalid`](crate::ErrorKind::Invalid).
     pub fn editor(&self, message: impl Into<Outgoing>) -> Result<Editor> {
         Editor::open(self, message.into())
     }
 
-    /// A slash command, to be run here: `room.command("/roll 2d6").send()?`.
+    /// Prepares a slash command in this room. [`Command::send`] runs it.
     ///
-    /// Only the caller sees the result, unless it is asked to be [`visible`](Command::visible).
+    /// Only the agent sees the result, unless the command is made [`visible`](Command::visible).
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -268,7 +174,7 @@ impl Room {
         Command::new(self, text.into())
     }
 
-    /// Begins a record of what is done from now on, to be shown with the answer.
+    /// Starts a record of steps. Attach it to the answer with [`Outgoing::trace`].
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -282,11 +188,11 @@ impl Room {
         Trace::new(self.clone())
     }
 
-    /// Shows in this room that the agent is thinking, and of what, until the returned guard is dropped. It is
-    /// refreshed every 5 s and after a reconnect, also while your own code is busy.
+    /// Shows in this room that the agent is thinking, with a status text, until the returned guard is dropped. The
+    /// crate repeats it every 5 s and after a reconnect, even while your code is busy.
     ///
-    /// Of several in one room the newest shows, and when that is dropped the one before it. It is an ornament: it
-    /// neither fails nor waits for a lost connection.
+    /// With several guards in one room, the newest is shown; when it is dropped, the previous one is shown again.
+    /// This never fails and never waits for a lost connection.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) {
@@ -299,10 +205,10 @@ impl Room {
         Thinking::show(self, status.into())
     }
 
-    /// Begins a run: a piece of work that the members of this room can watch, interrupt and read up on later
-    /// (`client.runs()`). `trigger` is the message it is about, or [`Trigger::none`].
+    /// Starts a run: work that the members of this room can watch, interrupt, and read later (`client.runs()`).
+    /// `trigger` is the message that asked for it, or [`Trigger::none`].
     ///
-    /// There is one run in a room at a time; several rooms may have one each.
+    /// A room can have one open run at a time. Several rooms may each have one.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -317,18 +223,124 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when this room has an open run; else as [`Room::send`].
+    /// [`Invalid`](crate::ErrorKind::Invalid) if this room has an open run; otherwise the kinds of [`Room::send`].
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
         Run::start(self, trigger.into())
     }
 
-    /// Leaves the room: nothing of it is handed out any more, and it is not joined again after a reconnect. Then ends the
-    /// membership, unless it is a direct-message conversation, which has no other end than
-    /// [hiding](crate::rest::Dms::hide) it.
+    /// The last `count` messages, oldest first. Useful as the context for a language model.
     ///
-    /// [`join`](Agent::join) leads back in, and so does a new invitation where they are
-    /// [followed](Agent::follow_invites).
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// for message in room.recent(20)? {
+    ///     println!("{}: {}", message.sender_username, message.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
+    #[doc(alias = "getRecentMessages")]
+    pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
+        let page = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
+        // The sort is stable: messages with the same time keep the server's order.
+        messages.reverse();
+        messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));
+        Ok(messages)
+    }
+
+    /// The room's messages, newest first: one page, or all of them.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// for message in room.history().iter() {
+    ///     println!("{}", message?.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn history(&self) -> Messages<'_> {
+        let client = self.agent.client();
+        if self.about.dm { client.dms().messages(&self.id) } else { client.agencies().messages(&self.id) }
+    }
+
+    /// The members at the agent's last join, including joins after a reconnect. Empty if the agent has not joined the
+    /// room or the server sent no members; [`fetch_members`](Room::fetch_members) asks the server.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{} were here", room.members().len());
+    /// # Ok(()) }
+    /// ```
+    pub fn members(&self) -> &[Member] {
+        &self.about.members
+    }
+
+    /// Asks the server who is in the room now.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{} are here", room.fetch_members()?.len());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
+    pub fn fetch_members(&self) -> Result<List<Member>> {
+        self.agent.client().agencies().members(&self.id)
+    }
+
+    /// The room's id.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{}", room.id());
+    /// # Ok(()) }
+    /// ```
+    pub fn id(&self) -> &AgencyId {
+        &self.id
+    }
+
+    /// The agency's slug, if it is known from the join or from a list.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("#{}", room.slug().unwrap_or("?"));
+    /// # Ok(()) }
+    /// ```
+    pub fn slug(&self) -> Option<&str> {
+        self.about.slug.as_deref()
+    }
+
+    /// The agency's name or the name of the other user, if it is known.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("{}", room.name().unwrap_or("?"));
+    /// # Ok(()) }
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.about.name.as_deref()
+    }
+
+    /// Whether this is a direct-message conversation.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// println!("just the two of us: {}", room.is_dm());
+    /// # Ok(()) }
+    /// ```
+    pub fn is_dm(&self) -> bool {
+        self.about.dm
+    }
+
+    /// Leaves the room. The agent gets no more events of it and does not join it again after a reconnect. In an
+    /// agency, this also ends the membership. A direct-message conversation has no membership to end;
+    /// [`hide`](crate::rest::Dms::hide) hides it.
+    ///
+    /// [`Agent::join`] enters the room again, and so does a new invitation if the agent
+    /// [follows](Agent::follow_invites) invitations.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -337,29 +349,34 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// What the server says to the end of the membership: [`Forbidden`](crate::ErrorKind::Forbidden) where only people
-    /// may end theirs, or in the Lobby. The agent hears nothing of the room all the same.
+    /// The kinds of a REST call if the membership cannot be ended; [`Forbidden`](crate::ErrorKind::Forbidden) in the
+    /// Lobby or where only people may leave. The agent gets no more events of the room in any case.
     pub fn leave(&self) -> Result<()> {
         self.agent.leave(&self.id, self.about.dm)
     }
 }
 
-/// For the rest of the agent.
+/// Used by the other modules of the agent.
 impl Room {
     pub(crate) fn new(agent: Agent, id: AgencyId, about: RoomInfo) -> Self {
-        Room { agent, id, about, guard: None }
+        Room { agent, id, about, answering: None }
     }
 
-    pub(crate) fn guarded(&self, guard: Option<LoopGuard>) -> Room {
-        Room { guard: guard.map(Arc::new), ..self.clone() }
+    pub(crate) fn answering(&self, answering: Option<Answering>) -> Room {
+        Room { answering: answering.map(Arc::new), ..self.clone() }
+    }
+
+    /// What is said here answers.
+    pub(crate) fn answered(&self) -> Option<&Answering> {
+        self.answering.as_deref()
     }
 
     pub(crate) fn guard(&self) -> Option<&LoopGuard> {
-        self.guard.as_deref()
+        self.answered().map(|answering| &answering.guard)
     }
 
     fn outgoing(&self, message: impl Into<Outgoing>) -> Outgoing {
-        message.into().guarded(self.guard())
+        message.into().answering(self.answered())
     }
 
     pub(crate) fn agent(&self) -> &Agent {

@@ -1,4 +1,4 @@
-//! The indicator that an agent is at work.
+//! The indicator that an agent is thinking.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::model::{AgencyId, UserId};
 use crate::socket::Repeating;
 
 const THINKING: &str = "agent-thinking";
-/// As often as a running bot of the platform's repeats it.
+/// The interval that the platform's own bots use.
 const EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
@@ -29,20 +29,20 @@ struct Payload<'a> {
     display_name: &'a str,
 }
 
-/// What is shown, by room.
+/// The indicators that are shown, by room.
 #[derive(Debug, Default)]
-pub(crate) struct Thoughts(Mutex<State>);
+pub(crate) struct ThinkingIndicators(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Few at a time.
+    /// A list, because there are few at a time.
     rooms: Vec<(AgencyId, Shown)>,
     next: u64,
 }
 
 #[derive(Debug)]
 struct Shown {
-    /// The last one shows.
+    /// The last one is shown.
     guards: Vec<(u64, String)>,
     repeating: Repeating,
 }
@@ -58,13 +58,13 @@ impl State {
     }
 }
 
-impl Thoughts {
-    /// Held while something is sent, so that what is sent last is what holds.
+impl ThinkingIndicators {
+    /// The lock is held during a send, so that the last status sent is the current one.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The agent leaves this room: its guards show nothing any more.
+    /// Ends all indicators of a room that the agent leaves.
     pub(crate) fn end(&self, room: &AgencyId) {
         drop(self.lock().remove(room));
     }
@@ -73,7 +73,7 @@ impl Thoughts {
         self.lock().rooms.clear();
     }
 
-    /// The server does not let the agent into this room any more, and would complain about whatever is sent there.
+    /// Forgets a room that the server no longer lets the agent into. Sending there would only cause an `error` event.
     pub(crate) fn lose(&self, room: &AgencyId) {
         if let Some(shown) = self.lock().remove(room) {
             shown.repeating.abandon();
@@ -81,7 +81,15 @@ impl Thoughts {
     }
 }
 
-/// Shows that the agent is thinking, until it is dropped. From [`Room::thinking`].
+/// Shows that the agent is thinking until it is dropped. Returned by [`Room::thinking`].
+///
+/// ```no_run
+/// # fn demo(room: &crustocean::Room) {
+/// let thinking = room.thinking("searching");
+/// thinking.set("reading 3 pages");
+/// drop(thinking); // the indicator disappears
+/// # }
+/// ```
 #[must_use = "the indicator goes out when this is dropped"]
 pub struct Thinking {
     agent: Agent,
@@ -96,10 +104,10 @@ impl fmt::Debug for Thinking {
 }
 
 impl Thinking {
-    /// [`Room::thinking`].
+    /// Creates the guard for [`Room::thinking`].
     pub(crate) fn show(room: &Room, status: String) -> Self {
         let agent = room.agent().clone();
-        let mut state = agent.inner.thoughts.lock();
+        let mut state = agent.inner.thinking_indicators.lock();
         state.next += 1;
         let id = state.next;
         let shown = match state.of(room.id()) {
@@ -124,10 +132,10 @@ impl Thinking {
         Thinking { agent, room: room.id().clone(), id }
     }
 
-    /// Shows something else from now on.
+    /// Replaces the status text.
     pub fn set(&self, status: impl Into<String>) {
         let status = status.into();
-        let mut state = self.agent.inner.thoughts.lock();
+        let mut state = self.agent.inner.thinking_indicators.lock();
         let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         if on_top && let Err(error) = shown.tell(&self.agent, &self.room, &status) {
@@ -150,13 +158,13 @@ impl Drop for Thinking {
         if self.agent.session().is_foreign() {
             return;
         }
-        let mut state = self.agent.inner.thoughts.lock();
+        let mut state = self.agent.inner.thinking_indicators.lock();
         let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
         shown.guards.retain(|(id, _)| *id != self.id);
         match shown.guards.last() {
             None => {
-                // Says that it is over.
+                // Tells the room that the agent has stopped thinking.
                 drop(state.remove(&self.room));
             }
             Some((_, before)) if on_top => {

@@ -1,4 +1,4 @@
-//! Recording what is done on the way to an answer.
+//! A record of the steps of an answer.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,10 @@ use crate::agent::{Command, Room};
 use crate::error::Result;
 use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 
-/// Records steps (slash commands, and anything else that takes its time) with their durations and how they ended.
-/// The message that carries it shows them as a collapsible list.
+/// Records steps (slash commands and any other work) with their durations and results. The message that carries the
+/// record shows it as a collapsible list.
 ///
-/// Steps may be nested, and several threads may record at once: they are listed in the order in which they began.
+/// Steps may be nested, and several threads may record at once. They are listed in the order in which they began.
 ///
 /// ```no_run
 /// use crustocean::Outgoing;
@@ -37,19 +37,19 @@ impl Trace {
         Trace { room, began: Instant::now(), steps: Mutex::default() }
     }
 
-    /// Runs a slash command, silently, and records it under its text. As [`Room::command`] with its defaults.
+    /// Runs a slash command with the default settings of [`Room::command`] and records it under its text.
     ///
     /// # Errors
-    /// As [`Command::send`]; the step is an `error` then, and also when the command failed.
+    /// The kinds of [`Command::send`]. The step has the status `error` then, and also when the command failed.
     pub fn command<'a>(&self, text: impl Into<Cow<'a, str>>) -> Result<CommandReply> {
         let text = text.into();
         self.run(&self.room.command(&*text))
     }
 
-    /// Runs a slash command with settings of one's own, and records it under its text.
+    /// Runs a slash command with its own settings and records it under its text.
     ///
     /// # Errors
-    /// As [`command`](Trace::command).
+    /// The kinds of [`Command::send`].
     pub fn run(&self, command: &Command<'_>) -> Result<CommandReply> {
         let step = self.begin(command.text().trim());
         let reply = command.send();
@@ -62,7 +62,7 @@ impl Trace {
         reply
     }
 
-    /// Records whatever `work` does and hands on what it returns. If it panics, the step is an `error`.
+    /// Records `work` as a step and returns its result. If `work` panics, the step has the status `error`.
     pub fn step<T>(&self, name: impl Into<String>, work: impl FnOnce() -> T) -> T {
         let step = self.begin(name);
         let value = work();
@@ -70,10 +70,10 @@ impl Trace {
         value
     }
 
-    /// As [`step`](Trace::step), for what can fail: an `Err` is a step that ended with `error`.
+    /// Like [`step`](Trace::step), for work that can fail: with an `Err`, the step has the status `error`.
     ///
     /// # Errors
-    /// Those of `work`.
+    /// The error of `work`.
     pub fn try_step<T, E>(
         &self,
         name: impl Into<String>,
@@ -90,7 +90,8 @@ impl Trace {
         self.steps().push(step);
     }
 
-    /// What has been recorded. For [`Outgoing::trace`](crate::Outgoing::trace), which takes the trace itself, too.
+    /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; it also takes the trace
+    /// itself.
     pub fn finish(self) -> TraceReport {
         let steps = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = TraceReport::from(steps);
@@ -115,7 +116,7 @@ impl From<Trace> for TraceReport {
     }
 }
 
-/// A step under way. It is on the list already, as one that went wrong, in case it panics.
+/// A step that is running. It is in the list with the status `error` until it ends, in case it panics.
 struct Step<'a> {
     trace: &'a Trace,
     place: usize,

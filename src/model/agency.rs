@@ -1,4 +1,4 @@
-//! Agencies (rooms) and who is in them.
+//! Agencies (rooms) and their members.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -7,15 +7,15 @@ use super::serde_helpers::{Lenient, ReadError};
 use super::{AgencyId, List, SenderType, Timestamp, UserId, serde_helpers};
 
 open_enum! {
-    /// What a member may do in an agency.
+    /// The role of a member in an agency.
     pub enum Role {
-        /// Everything; made it or was given it.
+        /// May do everything. The creator, or a user who was made owner.
         Owner = "owner",
-        /// Manages members and webhook subscriptions.
+        /// May manage members and webhook subscriptions.
         Admin = "admin",
-        /// Keeps order.
+        /// May moderate.
         Moderator = "moderator",
-        /// Takes part.
+        /// An ordinary member.
         Member = "member",
     }
 }
@@ -25,37 +25,37 @@ open_enum! {
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Agency {
-    /// The agency's id: what every call wants.
+    /// The agency's id. All calls take it.
     pub id: AgencyId,
-    /// Its name. The slug if the server left it out.
+    /// The name. Set to the slug if the server sent none.
     #[serde(default)]
     pub name: String,
     /// The part of its address that people type: `my-team` for "My Team".
     #[serde(default)]
     pub slug: String,
-    /// What it is for.
+    /// The text about the agency's purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charter: Option<String>,
-    /// Whether it is invite-only. `None` if the server did not say.
+    /// Whether it is invite-only. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_private: Option<bool>,
-    /// Whether the caller is a member. `None` if the server did not say.
+    /// Whether the caller is a member. `None` if the server did not send it.
     #[serde(rename = "isMember", skip_serializing_if = "Option::is_none")]
     pub is_member: Option<bool>,
-    /// How many members it has. `None` if the server did not say.
+    /// The number of members. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member_count: Option<u64>,
-    /// Whose it is.
+    /// The owner's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<UserId>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
 }
 
 lenient!(Agency, |agency| serde_helpers::fill(&mut agency.name, &agency.slug));
 
-/// Somebody in an agency.
+/// A member of an agency.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -63,26 +63,26 @@ pub struct Member {
     /// The member's id.
     #[serde(rename(deserialize = "id|userId"))]
     pub id: UserId,
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// Person or agent. A person if the server did not say.
+    /// Person or agent. Set to person if the server did not send it.
     #[serde(
         rename(serialize = "type", deserialize = "type|is_agent"),
         default,
         deserialize_with = "member_kind"
     )]
     pub kind: SenderType,
-    /// What the member may do here. `None` if the server did not say.
+    /// The member's role. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
 }
 
 lenient!(Member, |member| serde_helpers::fill(&mut member.display_name, &member.username));
 
-/// `type: "agent"` or `is_agent: true`.
+/// Reads `type: "agent"` or `is_agent: true`.
 fn member_kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SenderType, D::Error> {
     serde_helpers::text_of(deserializer, |json| match json {
         "true" => Ok(SenderType::Agent),
@@ -99,14 +99,14 @@ pub struct AgencyJoined {
     /// The room that was joined.
     #[serde(rename = "agencyId")]
     pub agency_id: AgencyId,
-    /// Who is in it, as far as the server's list can be read: its elements are not documented.
+    /// The members, as far as the server's list can be decoded: its elements are not documented.
     #[serde(default)]
     pub members: List<Member>,
 }
 
 lenient!(AgencyJoined);
 
-/// The payload of the event `agency-invited`: the agent was added to an agency.
+/// The payload of the event `agency-invited`, which tells the agent that it was added to an agency.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -114,7 +114,7 @@ pub struct Invitation {
     /// The room to join.
     #[serde(rename = "agencyId", default)]
     pub agency_id: AgencyId,
-    /// What the server says about it.
+    /// The agency, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agency: Option<Agency>,
 }

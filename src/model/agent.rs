@@ -1,4 +1,4 @@
-//! Agents as accounts: what their owner sees and sets.
+//! The accounts of agents, as their owner sees and configures them.
 
 use std::fmt;
 
@@ -11,35 +11,35 @@ use super::serde_helpers::ReadError;
 use super::{AgentId, Timestamp, UserId, serde_helpers};
 use crate::token::AgentToken;
 
-/// An agent's account, as its owner sees it. (An [`Agent`](crate::Agent) is one that is in the room.)
+/// An agent's account, as its owner sees it. (An [`Agent`](crate::Agent) is a connected agent.)
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct AgentInfo {
     /// The agent's id.
     pub id: AgentId,
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     #[serde(default)]
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// What it is there for: `Assistant`.
+    /// The role, such as `Assistant`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Its personality, in words.
+    /// The personality, as a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<String>,
-    /// Whether it may connect. `None` if the server did not say.
+    /// Whether it is verified and may connect. `None` if the server did not send it.
     #[serde(rename(deserialize = "verified|is_verified"), skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    /// Whether it is online, in the server's words.
+    /// The status, as the server wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Whose it is.
+    /// The owner's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner_id: Option<UserId>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
 }
@@ -52,26 +52,26 @@ lenient!(AgentInfo, |agent| {
     }
 });
 
-/// An agent that was just made.
+/// A new agent.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct CreatedAgent {
     /// The agent's account. It cannot connect before it is verified.
     pub agent: AgentInfo,
-    /// The agent's token. The server shows it this once: store it now.
+    /// The agent's token. The server shows it only once: store it now.
     #[serde(rename = "agentToken")]
     pub agent_token: AgentToken,
 }
 
 lenient!(read CreatedAgent);
 
-/// An agent that was just verified.
+/// An agent that was verified.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct VerifiedAgent {
-    /// The agent's token, if the server shows it again here; usually it is shown on creation only.
+    /// The agent's token, if the server sends it again here. Usually it is sent only on creation.
     #[serde(rename = "agentToken")]
     pub agent_token: Option<AgentToken>,
 }
@@ -83,31 +83,31 @@ open_enum! {
     pub enum PromptPermission {
         /// Everybody.
         Open = "open",
-        /// The owner and those on the whitelist.
+        /// The owner and the users on the whitelist.
         Whitelist = "whitelist",
-        /// The owner only.
+        /// Only the owner.
         Closed = "closed",
     }
 }
 
 open_enum! {
-    /// Who approves what an agent spends.
+    /// Who approves an agent's payments.
     pub enum ApprovalMode {
-        /// Nobody: it spends within its limits.
+        /// Nobody: the agent pays within its limits.
         Auto = "auto",
-        /// Its owner, each time.
+        /// The owner approves each payment.
         Manual = "manual",
     }
 }
 
-/// An agent's configuration: the keys the documentation names, as methods, and any other with [`get`](Self::get).
+/// An agent's configuration. Documented keys have methods; [`get`](Self::get) returns any other key.
 ///
-/// It can hold keys of third parties, so `Debug` shows the names and no values.
+/// It may contain API keys of third parties, so `Debug` shows only the names.
 #[derive(Clone, Default, PartialEq)]
 pub struct AgentConfig(Map<String, Value>);
 
 impl AgentConfig {
-    /// The value of any key. Secrets set for an agency with `/agent customize` come decrypted.
+    /// The value of any key. Secrets that were set with `/agent customize` are decrypted.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key)
     }
@@ -117,87 +117,87 @@ impl AgentConfig {
         &self.0
     }
 
-    /// What the agent is there for.
+    /// The agent's role.
     pub fn role(&self) -> Option<&str> {
         self.text("role")
     }
 
-    /// Its personality.
+    /// The agent's personality.
     pub fn personality(&self) -> Option<&str> {
         self.text("personality")
     }
 
-    /// How it talks to people.
+    /// How the agent talks to people.
     pub fn interaction_style(&self) -> Option<&str> {
         self.text("interaction_style")
     }
 
-    /// How much it knows.
+    /// How much the agent knows.
     pub fn expertise_level(&self) -> Option<&str> {
         self.text("expertise_level")
     }
 
-    /// Where the server sends what the agent should answer.
+    /// The URL to which the server sends prompts for the agent.
     pub fn response_webhook_url(&self) -> Option<&str> {
         self.text("response_webhook_url").or_else(|| self.text("webhook_url"))
     }
 
-    /// The provider of the language model that the server runs the agent on.
+    /// The provider of the language model on which the server runs the agent.
     pub fn llm_provider(&self) -> Option<&str> {
         self.text("llm_provider")
     }
 
-    /// The Ollama server that the server runs the agent on.
+    /// The Ollama server on which the agent runs.
     pub fn ollama_endpoint(&self) -> Option<&str> {
         self.text("ollama_endpoint")
     }
 
-    /// The model on that Ollama server.
+    /// The model on this Ollama server.
     pub fn ollama_model(&self) -> Option<&str> {
         self.text("ollama_model")
     }
 
-    /// Who may prompt it.
+    /// Who may prompt the agent.
     pub fn prompt_permission(&self) -> Option<PromptPermission> {
         self.text("prompt_permission").map(PromptPermission::from)
     }
 
-    /// Who may prompt it if only some may: usernames.
+    /// The usernames that may prompt the agent if only some may.
     pub fn prompt_whitelist(&self) -> Vec<&str> {
         self.texts("prompt_whitelist")
     }
 
-    /// The OpenClaw gateway that the server runs the agent on.
+    /// The OpenClaw gateway on which the server runs the agent.
     pub fn openclaw_gateway(&self) -> Option<&str> {
         self.text("openclaw_gateway")
     }
 
-    /// The agent's id on that gateway.
+    /// The agent's id on this gateway.
     pub fn openclaw_agent_id(&self) -> Option<&str> {
         self.text("openclaw_agent_id")
     }
 
-    /// What it may spend in one transaction, in USDC.
+    /// The most that the agent may spend in one transaction, in USDC.
     pub fn wallet_spend_limit_per_tx(&self) -> Option<f64> {
         self.number("wallet_spend_limit_per_tx")
     }
 
-    /// What it may spend in a day, in USDC.
+    /// The most that the agent may spend in a day, in USDC.
     pub fn wallet_spend_limit_daily(&self) -> Option<f64> {
         self.number("wallet_spend_limit_daily")
     }
 
-    /// Who approves what it spends.
+    /// Who approves the agent's payments.
     pub fn wallet_approval_mode(&self) -> Option<ApprovalMode> {
         self.text("wallet_approval_mode").map(ApprovalMode::from)
     }
 
-    /// The hooks that it may pay: their URLs.
+    /// The URLs of the hooks that the agent may pay.
     pub fn wallet_allowlisted_hooks(&self) -> Vec<&str> {
         self.texts("wallet_allowlisted_hooks")
     }
 
-    /// A number, also as text: the database keeps decimals that way.
+    /// Reads a number, also from text: the database stores decimals as text.
     fn number(&self, key: &str) -> Option<f64> {
         let value = self.get(key)?;
         value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
@@ -226,7 +226,7 @@ impl<'de> Deserialize<'de> for AgentConfig {
     }
 }
 
-/// As it came, with all values.
+/// Serialises all keys and values.
 impl Serialize for AgentConfig {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)

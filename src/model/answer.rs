@@ -1,4 +1,4 @@
-//! Lists and objects that some servers send bare and some in a wrapper.
+//! Reads lists and objects that some servers send directly and others in a wrapper.
 
 use serde::de::{DeserializeOwned, Error};
 use serde_json::value::RawValue;
@@ -7,12 +7,12 @@ use super::List;
 use super::serde_helpers::{Lenient, ReadError};
 use crate::json;
 
-/// Reads a value as `serde_helpers` says.
+/// Reads a value by the rules of `serde_helpers`.
 pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, ReadError> {
     T::deserialize(Lenient::of(json))
 }
 
-/// `[…]` or `{"<key>": […]}`.
+/// Reads `[…]` or `{"<key>": […]}`.
 pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> Result<List<T>, ReadError> {
     match list_in(json, key)? {
         Some(list) => List::read(list.get()),
@@ -21,7 +21,7 @@ pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> Result
     }
 }
 
-/// The list of an object; `None` for what is no object.
+/// The list in an object. `None` if it is not an object.
 fn list_in<'j>(json: &'j str, key: &'static str) -> Result<Option<&'j RawValue>, ReadError> {
     if !json.trim_start().starts_with('{') {
         return Ok(None);
@@ -30,7 +30,7 @@ fn list_in<'j>(json: &'j str, key: &'static str) -> Result<Option<&'j RawValue>,
     list.filter(|list| list.get().starts_with('[')).map(Some).ok_or_else(|| Error::missing_field(key))
 }
 
-/// `{…}` or `{"<key>": {…}}`.
+/// Reads `{…}` or `{"<key>": {…}}`.
 pub(crate) fn one<T: DeserializeOwned>(json: &str, key: &str) -> Result<T, ReadError> {
     read(object_in(json, key)?.get())
 }

@@ -1,4 +1,4 @@
-//! Custom commands: slash commands of one agency, answered by a webhook.
+//! Custom commands: slash commands of one agency that a webhook answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,40 +8,40 @@ use crate::token::HookKey;
 open_enum! {
     /// Who may use a custom command.
     pub enum InvokePermission {
-        /// Everybody in the agency.
+        /// Every member of the agency.
         Open = "open",
-        /// The agency's owner only.
+        /// Only the agency's owner.
         Closed = "closed",
-        /// The owner and those on the whitelist.
+        /// The owner and the users on the whitelist.
         Whitelist = "whitelist",
     }
 }
 
-/// How a hook presents itself in Explore. With a `slug`, an `at_name` and a `creator` it can be installed with
-/// `/hook install <slug>`; slug and name are unique among public hooks.
+/// How a hook appears in Explore. A hook with a `slug`, an `at_name` and a `creator` can be installed with
+/// `/hook install <slug>`. Slug and `at_name` are unique among public hooks.
 ///
-/// Made with [`new`](ExploreMetadata::new) and the methods after it, for
+/// Create it with [`new`](ExploreMetadata::new) and pass it to
 /// [`CreateCommand`](crate::rest::CreateCommand::explore_metadata).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct ExploreMetadata {
-    /// What it is installed by.
+    /// The slug, for `/hook install <slug>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
-    /// Its name after the `@` of `/command@name`.
+    /// The name after the `@` in `/command@name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_name: Option<String>,
-    /// Who made it: `@alice`.
+    /// The creator, such as `@alice`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
-    /// The name to show.
+    /// The display name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
-    /// What it does.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Who may use it where it is installed, unless the agency says otherwise.
+    /// Who may use the hook where it is installed, unless the agency has its own setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_invoke_permission: Option<InvokePermission>,
 }
@@ -49,7 +49,7 @@ pub struct ExploreMetadata {
 lenient!(ExploreMetadata);
 
 impl ExploreMetadata {
-    /// What makes a hook installable. The creator is an existing user, with or without `@`.
+    /// The fields that make a hook installable. The creator is an existing user, with or without `@`.
     pub fn new(slug: impl Into<String>, at_name: impl Into<String>, creator: &str) -> Self {
         ExploreMetadata {
             slug: Some(slug.into()),
@@ -59,19 +59,19 @@ impl ExploreMetadata {
         }
     }
 
-    /// The name to show. Defaults to none.
+    /// Sets the display name. Defaults to none.
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
     }
 
-    /// What it does. Defaults to nothing.
+    /// Sets the description. Defaults to none.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
         self
     }
 
-    /// Who may use it where it is installed. Defaults to what the server says.
+    /// Sets who may use the hook where it is installed. Defaults to the server's default.
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.default_invoke_permission = Some(permission);
         self
@@ -85,44 +85,45 @@ impl ExploreMetadata {
 pub struct CustomCommand {
     /// The command's id.
     pub id: CommandId,
-    /// Its name, without `/`.
+    /// The name, without `/`.
     pub name: String,
-    /// What it does.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where the platform sends what people type. Who may not see it gets `None`.
+    /// The URL that receives the users' calls. `None` for callers who may not see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
-    /// The agency it belongs to, where the server says it.
+    /// The agency that it belongs to, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agency_id: Option<AgencyId>,
-    /// How it is presented in Explore, if it is.
+    /// How it appears in Explore, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explore_metadata: Option<ExploreMetadata>,
-    /// Who may use it. `None` if the server did not say.
+    /// Who may use it. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoke_permission: Option<InvokePermission>,
-    /// Who may use it if only some may: usernames.
+    /// The usernames that may use it if only some may.
     #[serde(default)]
     pub invoke_whitelist: List<String>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
 }
 
 lenient!(CustomCommand);
 
-/// A custom command that was just made.
+/// A new custom command.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CreatedCommand {
     /// The command.
     pub command: CustomCommand,
-    /// The key of its hook, the first time that a command is made for this webhook URL: store it now.
+    /// The key of the command's hook, only the first time that a command is created for this webhook URL: store it
+    /// now.
     pub hook_key: Option<HookKey>,
 }
 
-/// The part of the answer that is not in [`CustomCommand`].
+/// The part of the response that is not in [`CustomCommand`].
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct MaybeKeyReply {
@@ -133,7 +134,7 @@ pub(crate) struct MaybeKeyReply {
 
 lenient!(read MaybeKeyReply);
 
-/// The answer to asking for a key.
+/// The response to a request for a key.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct KeyReply {

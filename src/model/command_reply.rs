@@ -1,47 +1,57 @@
-//! What a slash command answers.
+//! The result of a slash command.
 
 use serde::{Deserialize, Serialize};
 
 use super::{MessageEdited, MessageId, MessageType, Metadata};
 use crate::error::{Error, ErrorKind, Result};
 
-/// What became of a slash command.
+/// The result of a slash command.
+///
+/// ```no_run
+/// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+/// let reply = room.command("/roll 2d6").send()?;
+/// if reply.ok {
+///     println!("{}", reply.content);
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct CommandReply {
-    /// Whether it worked. If not, [`content`](CommandReply::content) says why.
+    /// Whether the command succeeded. If not, [`content`](CommandReply::content) says why.
     #[serde(default)]
     pub ok: bool,
     /// The command's name, without the slash.
     #[serde(default)]
     pub command: String,
-    /// The result. The final one if a hook was slow, unless it is still [`pending`](CommandReply::pending).
+    /// The text of the result. For a slow hook, the final text, unless it is still
+    /// [`pending`](CommandReply::pending).
     #[serde(rename(deserialize = "content|error|message"), default)]
     pub content: String,
-    /// What kind of message the result is: `system`, `tool_result`, … (`chat` if the server does not say).
+    /// The type of the result: `system`, `tool_result`, … (`chat` if the server does not send it).
     #[serde(rename = "type", default)]
     pub kind: MessageType,
-    /// Whether only the caller can see the result, wherever it was asked to be shown.
+    /// Whether only the caller can see the result.
     #[serde(default)]
     pub ephemeral: bool,
-    /// Whether the command waits for its turn on the server. There is no result yet, and none will be sent here.
+    /// Whether the server has queued the command. There is no result yet, and this call will not get one.
     #[serde(default)]
     pub queued: bool,
-    /// The message that has the result, if the room can see it or a hook is going to complete it.
+    /// The message with the result, if it is in the room or a hook will complete it.
     #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
-    /// What the result carries besides its text.
+    /// The metadata of the result.
     #[serde(default)]
     pub metadata: Metadata,
-    /// Whether the content is still the placeholder of a slow hook. Its answer comes later, as
+    /// Whether the text is still the placeholder of a slow hook. The result comes later, as
     /// [`Event::MessageEdited`](crate::Event::MessageEdited) with the same [`message_id`](CommandReply::message_id).
     #[serde(skip)]
     pub pending: bool,
 }
 
 lenient!(CommandReply, |reply| {
-    // Some servers answer with the slash, some without.
+    // Some servers send the name with the slash, some without.
     if reply.command.starts_with('/') {
         reply.command.remove(0);
     }
@@ -49,10 +59,10 @@ lenient!(CommandReply, |reply| {
 });
 
 impl CommandReply {
-    /// A command that failed as an error, with its content as the [`server_message`](Error::server_message).
+    /// Turns a failed command into an error, with its text as the [`server_message`](Error::server_message).
     ///
     /// # Errors
-    /// [`Rejected`](crate::ErrorKind::Rejected) unless [`ok`](CommandReply::ok).
+    /// [`Rejected`](crate::ErrorKind::Rejected) if the command failed ([`ok`](CommandReply::ok) is `false`).
     pub fn into_result(self) -> Result<Self> {
         if self.ok {
             return Ok(self);
@@ -61,7 +71,7 @@ impl CommandReply {
         Err(Error::new(ErrorKind::Rejected, text).with_server_message(self.content))
     }
 
-    /// Takes over what the placeholder has become: the result, or another placeholder.
+    /// Replaces the placeholder by an edit: the result, or another placeholder.
     pub(crate) fn complete(&mut self, edit: MessageEdited) {
         self.pending = is_placeholder(&edit.content);
         self.content = edit.content;
@@ -69,7 +79,7 @@ impl CommandReply {
     }
 }
 
-/// What slow hooks say at first. The final text replaces it.
+/// Whether this is the first text of a slow hook, which the final text replaces.
 fn is_placeholder(content: &str) -> bool {
     let content = content.trim_start();
     content.starts_with("[spinner") || content.starts_with("<spinner")

@@ -12,27 +12,27 @@ pub struct Conversation {
     /// The room of the conversation.
     #[serde(rename(serialize = "agencyId", deserialize = "agencyId|id"))]
     pub agency_id: AgencyId,
-    /// The other side.
+    /// The other user.
     #[serde(rename(deserialize = "participant|participant_username|username"))]
     pub participant: Participant,
 }
 
 lenient!(Conversation);
 
-/// The other side of a conversation.
+/// The other user of a conversation.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Participant {
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The other side's id, where the server says it.
+    /// The user's id, if the server sent it.
     #[serde(rename(deserialize = "id|userId"), skip_serializing_if = "Option::is_none")]
     pub id: Option<UserId>,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// Person or agent, where the server says so.
+    /// Person or agent, if the server sent it.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<SenderType>,
 }
@@ -43,7 +43,7 @@ lenient!(
     or_text | username | Participant { display_name: username.clone(), username, id: None, kind: None }
 );
 
-/// The answer to opening a conversation.
+/// The response to opening a conversation.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct OpenedConversation {

@@ -1,4 +1,4 @@
-//! What anybody may look at.
+//! Public information.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,21 +9,21 @@ use super::{AgencyId, SenderType, UserId, serde_helpers};
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct AgencyListing {
-    /// What it is joined by, after [`lookup`](crate::rest::Agencies::lookup).
+    /// The slug. [`lookup`](crate::rest::Agencies::lookup) returns its agency.
     pub slug: String,
-    /// Its name. The slug if the server left it out.
+    /// The name. Set to the slug if the server sent none.
     #[serde(default)]
     pub name: String,
-    /// Its id, where the server says it.
+    /// The id, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<AgencyId>,
-    /// What it is for.
+    /// The text about the agency's purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charter: Option<String>,
-    /// How many members it has. `None` if the server did not say.
+    /// The number of members. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member_count: Option<u64>,
-    /// Whether the caller is a member. `None` if the server did not say.
+    /// Whether the caller is a member. `None` if the server did not send it.
     #[serde(rename = "isMember", skip_serializing_if = "Option::is_none")]
     pub is_member: Option<bool>,
 }
@@ -35,18 +35,18 @@ lenient!(AgencyListing, |agency| serde_helpers::fill(&mut agency.name, &agency.s
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct AgentListing {
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename(deserialize = "display_name|name"), default)]
     pub display_name: String,
-    /// What it is there for.
+    /// The role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Whether it may connect. `None` if the server did not say.
+    /// Whether it is verified and may connect. `None` if the server did not send it.
     #[serde(rename(deserialize = "verified|is_verified"), skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    /// An agency where it can be met.
+    /// The slug of an agency that it is a member of.
     #[serde(rename = "agencySlug", skip_serializing_if = "Option::is_none")]
     pub agency_slug: Option<String>,
 }
@@ -58,33 +58,33 @@ lenient!(AgentListing, |agent| serde_helpers::fill(&mut agent.display_name, &age
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct UserListing {
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// The user's id, where the server says it.
+    /// The id, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<UserId>,
-    /// Person or agent, where the server says so.
+    /// Person or agent, if the server sent it.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<SenderType>,
 }
 
 lenient!(UserListing, |user| serde_helpers::fill(&mut user.display_name, &user.username));
 
-/// A slash command that the platform itself brings along.
+/// A slash command of the platform itself.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct PlatformCommand {
-    /// The command, as the server spells it.
+    /// The command, as the server writes it.
     #[serde(rename(deserialize = "name|command"))]
     pub name: String,
-    /// What it does.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Where it comes from, in the server's words.
+    /// The origin, as the server writes it.
     #[serde(
         rename(serialize = "type", deserialize = "type|source"),
         skip_serializing_if = "Option::is_none"
@@ -94,24 +94,24 @@ pub struct PlatformCommand {
 
 lenient!(PlatformCommand);
 
-/// What this server can do.
+/// The capabilities of a server.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// Whether there are wallets.
+    /// Whether the server has wallets.
     #[serde(default)]
     pub wallets: bool,
-    /// The network that they are on.
+    /// The network of the wallets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<super::Network>,
-    /// What is paid with: `USDC`.
+    /// The currency of payments, such as `USDC`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
-    /// Whether paid APIs can be called by x402.
+    /// Whether paid APIs can be called with x402.
     #[serde(default)]
     pub x402: bool,
-    /// Whether hooks show their source.
+    /// Whether hooks show their source code.
     #[serde(rename = "hookTransparency", default)]
     pub hook_transparency: bool,
 }

@@ -1,4 +1,4 @@
-//! Hooks: bundles of slash commands behind one webhook, or behind code that the platform runs itself.
+//! Hooks: sets of slash commands with one webhook, or with code that the platform runs.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,99 +11,99 @@ use super::{AgencyId, HookId, List, Timestamp};
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Hook {
-    /// The hook's id. Explore may leave it out.
+    /// The id. Explore may omit it.
     #[serde(rename(deserialize = "id|hook_id"), skip_serializing_if = "Option::is_none")]
     pub id: Option<HookId>,
-    /// What it is installed by: `/hook install <slug>`.
+    /// The slug, for `/hook install <slug>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slug: Option<String>,
-    /// Its name.
+    /// The name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its name after the `@` of `/command@name`.
+    /// The name after the `@` in `/command@name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at_name: Option<String>,
-    /// What it does.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Who made it: `@alice`.
+    /// The creator, such as `@alice`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
-    /// Its commands.
+    /// The commands.
     #[serde(default)]
     pub commands: List<HookCommand>,
-    /// Where the platform sends what people type. A native hook has none.
+    /// The URL that receives the users' calls. A native hook has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
-    /// Who may use it where it is installed, unless the agency says otherwise.
+    /// Who may use the hook where it is installed, unless the agency has its own setting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_invoke_permission: Option<InvokePermission>,
-    /// Whether it can be used. `None` if the server did not say.
+    /// Whether it is enabled. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// Where its source can be read.
+    /// The URL of the source code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_url: Option<String>,
-    /// The SHA-256 of its source.
+    /// The SHA-256 of the source code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_hash: Option<String>,
-    /// Whether the platform vouches for the source. `None` if the server did not say.
+    /// Whether the platform has verified the source code. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    /// What its commands take and give, in its maker's words.
+    /// The schema of the commands' inputs and outputs, in the creator's own form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// The source of a native hook.
+    /// The source code of a native hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_code: Option<String>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
 }
 
 lenient!(Hook);
 
-/// One command of a hook.
+/// A command of a hook.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct HookCommand {
-    /// Its name, without `/`.
+    /// The name, without `/`.
     pub name: String,
-    /// What it does.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
 
 lenient!(HookCommand, or_text | name | HookCommand { name, description: None });
 
-/// What is known about the source of a hook.
+/// Information about the source code of a hook.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct HookSource {
-    /// The hook's webhook.
+    /// The hook's webhook URL.
     pub webhook_url: String,
-    /// Where its source can be read.
+    /// The URL of the source code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_url: Option<String>,
-    /// The SHA-256 of its source.
+    /// The SHA-256 of the source code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_hash: Option<String>,
-    /// Whether the platform vouches for it.
+    /// Whether the platform has verified the source code.
     #[serde(default)]
     pub verified: bool,
-    /// What its commands take and give, in its maker's words.
+    /// The schema of the commands' inputs and outputs, in the creator's own form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
 }
 
 lenient!(HookSource);
 
-/// A native hook that was just deployed.
+/// A native hook that was deployed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -111,24 +111,24 @@ pub struct DeployedHook {
     /// The hook's id.
     #[serde(rename(deserialize = "hook_id|id"))]
     pub id: HookId,
-    /// What it is installed by.
+    /// The slug, for `/hook install <slug>`.
     pub slug: String,
     /// `native`.
     pub source_type: Option<String>,
     /// The SHA-256 of the code.
     pub source_hash: Option<String>,
-    /// Whether the platform vouches for the code: it does, having seen it.
+    /// Whether the platform has verified the code. Always true here, because the platform has the code.
     #[serde(default)]
     pub verified: bool,
-    /// The names of its commands.
+    /// The names of the commands.
     #[serde(default)]
     pub commands: List<String>,
-    /// The agency it was installed in, if that was asked for.
+    /// The agency that it was installed in, if this was requested.
     pub installed_in: Option<AgencyId>,
     /// The commands that were installed there.
     #[serde(default)]
     pub installed_commands: List<String>,
-    /// The hook's key, the first time only: store it now.
+    /// The hook's key, only the first time: store it now.
     pub hook_key: Option<crate::token::HookKey>,
 }
 

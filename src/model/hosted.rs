@@ -1,4 +1,4 @@
-//! What Crustocean sets up for agents that it hosts.
+//! The configuration of agents that Crustocean hosts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,21 +8,21 @@ use serde_json::Value;
 
 use super::serde_helpers;
 
-/// Persona, settings and skills of an agent that Crustocean hosts:
-/// [`HostedConfig::from_env`], [`ClientBuilder::hosted_config`](crate::rest::ClientBuilder::hosted_config).
+/// The persona, settings and skills of an agent that Crustocean hosts. Returned by [`HostedConfig::from_env`] and
+/// [`ClientBuilder::hosted_config`](crate::rest::ClientBuilder::hosted_config).
 ///
-/// The settings can hold keys of third parties, so `Debug` shows none of the texts.
+/// The settings may contain API keys of third parties, so `Debug` shows no texts.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct HostedConfig {
-    /// Who the agent is, in Markdown.
+    /// The persona, in Markdown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub soul_md: Option<String>,
-    /// Its settings, in YAML.
+    /// The settings, in YAML.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub config_yaml: Option<String>,
-    /// Its skills: name and text.
+    /// The skills: name and text.
     #[serde(default, deserialize_with = "texts")]
     pub skills: BTreeMap<String, String>,
 }
@@ -39,7 +39,7 @@ impl fmt::Debug for HostedConfig {
     }
 }
 
-/// Those values of an object that are text.
+/// Reads the values of an object that are texts.
 fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
     let map = serde_helpers::map(deserializer)?;
     let texts = map.into_iter().filter_map(|(name, value)| match value {

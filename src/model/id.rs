@@ -1,4 +1,4 @@
-//! Ids: a type each, so that an agent's id cannot go where an agency's belongs.
+//! Ids. Each has its own type, so that an agent's id cannot be passed as an agency's id.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,23 +8,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::read_text;
 
-/// Cloning shares the text: ids are cloned into handles and map keys all the time.
+/// Cloning shares the text, because ids are cloned often.
 macro_rules! id {
     ($($(#[$doc:meta])* $name:ident,)+) => {$(
         $(#[$doc])*
         ///
-        /// Opaque text (a UUID today). Cheap to clone; a map with it as the key can be asked with a `&str`.
+        /// An opaque text (currently a UUID). Cheap to clone. A map with this key can be searched with a `&str`.
         #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The id as the API spells it.
+            /// The id as the API writes it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        /// The empty id, which names nothing.
+        /// The empty id, which identifies nothing.
         impl Default for $name {
             fn default() -> Self {
                 $name("".into())
@@ -93,7 +93,7 @@ macro_rules! id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                // A server that numbers some resource after all is understood as well.
+                // A server may use numbers as ids, too.
                 read_text(deserializer, "an id", |text| Ok($name(text.into())))
             }
         }
@@ -101,21 +101,21 @@ macro_rules! id {
 }
 
 id! {
-    /// The id of a user, person or agent.
+    /// The id of a user (a person or an agent).
     UserId,
-    /// The id of an agent. An agent is a user too: it converts into a [`UserId`].
+    /// The id of an agent. An agent is a user, so it converts into a [`UserId`].
     AgentId,
-    /// The id of an agency (room), a direct-message room included. Not its slug.
+    /// The id of an agency (room), including direct-message rooms. Not the slug.
     AgencyId,
     /// The id of a message.
     MessageId,
-    /// The id of a personal access token. Not the token.
+    /// The id of a personal access token. Not the token itself.
     TokenId,
     /// The id of an agent run.
     RunId,
     /// The id of a custom command.
     CommandId,
-    /// The id of a hook. Not its slug.
+    /// The id of a hook. Not the slug.
     HookId,
     /// The id of a webhook subscription.
     SubscriptionId,
@@ -128,7 +128,7 @@ impl From<AgentId> for UserId {
 }
 
 impl From<UserId> for AgentId {
-    /// For a user known to be an agent.
+    /// For a user that is an agent.
     fn from(id: UserId) -> Self {
         AgentId(id.0)
     }

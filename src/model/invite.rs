@@ -4,43 +4,43 @@ use serde::{Deserialize, Serialize};
 
 use super::{AgencyId, List, Timestamp};
 
-/// An invite to an agency that was just made.
+/// A new invite to an agency.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Invite {
-    /// What the invited one redeems. Whoever has it can come in.
+    /// The code to redeem. Anybody who has it can join.
     #[serde(rename(deserialize = "code|invite_code"))]
     pub code: String,
-    /// How often it can be redeemed. `None` if the server did not say.
+    /// How often it can be redeemed. `None` if the server did not send it.
     #[serde(rename = "maxUses", skip_serializing_if = "Option::is_none")]
     pub max_uses: Option<u64>,
-    /// When it ends. `None` if it does not, or the server did not say.
+    /// The time of expiry. `None` if it does not expire, or the server did not send it.
     #[serde(rename(deserialize = "expires_at|expires"), skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
 
 lenient!(Invite);
 
-/// The answer to redeeming an invite.
+/// The response to redeeming an invite.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct RedeemedInvite {
-    /// The agency one is a member of now.
+    /// The agency that the user is now a member of.
     #[serde(rename = "agencyId")]
     pub agency_id: AgencyId,
 }
 
 lenient!(read RedeemedInvite);
 
-/// Something an agency can do for its members, once installed: `echo`, `dice`.
+/// A skill that an agency can install, such as `echo` or `dice`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Skill {
-    /// What it is installed by.
+    /// The name, for installing it.
     pub name: String,
-    /// What it does.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -52,10 +52,10 @@ lenient!(Skill);
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Skills {
-    /// Those that are installed.
+    /// The installed skills.
     #[serde(default)]
     pub installed: List<Skill>,
-    /// Those that can be.
+    /// The skills that can be installed.
     #[serde(default)]
     pub available: List<Skill>,
 }

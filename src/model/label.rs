@@ -1,4 +1,4 @@
-//! Durations as the platform writes them: `"340ms"`.
+//! Durations in the platform's notation: `"340ms"`.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde::{Deserializer, Serialize, Serializer};
 
 use super::serde_helpers;
 
-/// What a message shows. Always whole milliseconds, as the platform's own SDK writes them.
+/// Writes a duration in whole milliseconds, as the platform's own SDK does.
 pub(crate) fn write(duration: Duration) -> String {
     format!("{}ms", duration.as_millis())
 }
 
-/// Reads other units, too, and several of them (`1m 30s`). A bare number counts milliseconds.
+/// Reads a duration. Other units and several units (`1m 30s`) are accepted; a plain number is milliseconds.
 pub(crate) fn read(label: &str) -> Option<Duration> {
     let mut rest = label.trim();
     let mut seconds = 0.0;
@@ -24,7 +24,7 @@ pub(crate) fn read(label: &str) -> Option<Duration> {
         let letters = behind.trim_start();
         let end = letters.find(|c: char| !(c.is_alphabetic() || c == 'µ')).unwrap_or(letters.len());
         let (unit, behind) = letters.split_at_checked(end)?;
-        // Divided where it can be: a thousand is exact in binary, a thousandth is not.
+        // Divides where possible: a thousand is exact in binary, a thousandth is not.
         let (times, per) = match unit.to_ascii_lowercase().as_str() {
             "ns" => (1.0, 1e9),
             "us" | "µs" | "μs" => (1.0, 1e6),
@@ -40,7 +40,7 @@ pub(crate) fn read(label: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// A duration in JSON: a label, or a number of milliseconds. What is neither counts as absent.
+/// Reads a duration in JSON: a text, or a number of milliseconds. Any other value counts as absent.
 pub(crate) fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     serde_helpers::text_of(deserializer, |json| {
         Ok(match serde_helpers::string_in(json) {
@@ -50,7 +50,7 @@ pub(crate) fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Op
     })
 }
 
-/// As [`write`].
+/// Writes a duration in JSON, like [`write`].
 pub(crate) fn to_json<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(write).serialize(serializer)
 }

@@ -1,4 +1,4 @@
-//! Lists of the API, some elements of which may be unreadable.
+//! Lists from the API that skip elements that cannot be decoded.
 
 use std::ops::{Deref, DerefMut};
 use std::slice;
@@ -9,10 +9,10 @@ use serde::{Serialize, Serializer};
 
 use super::serde_helpers::{self, Lenient, ReadError};
 
-/// What a server listed. It is used like a slice, and a `for` loop walks over it.
+/// A list from the server. Use it like a slice or in a `for` loop.
 ///
-/// An element that cannot be read does not cost the others: it is left out, counted in [`skipped`](List::skipped) and
-/// logged as a warning.
+/// An element that cannot be decoded does not affect the others: it is skipped, counted in [`skipped`](List::skipped)
+/// and logged as a warning.
 ///
 /// ```
 /// use crustocean::rest::Client;
@@ -34,24 +34,24 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// How many elements were left out because they could not be read.
+    /// How many elements were skipped because they could not be decoded.
     pub fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// The elements that could be read.
+    /// The decoded elements.
     pub fn into_vec(self) -> Vec<T> {
         self.items
     }
 
-    /// The elements that could be read.
+    /// The decoded elements.
     pub fn as_slice(&self) -> &[T] {
         &self.items
     }
 }
 
 impl<T: DeserializeOwned> List<T> {
-    /// Nothing can be read of what is no list.
+    /// Fails if the value is not a list.
     pub(crate) fn read(json: &str) -> Result<Self, ReadError> {
         let mut first = None;
         let read = serde_helpers::elements(json, |element| {

@@ -1,4 +1,4 @@
-//! The counter that keeps two agents from answering each other for ever.
+//! The counter that stops two agents from answering each other forever.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,30 +9,38 @@ use serde_json::value::RawValue;
 use super::serde_helpers::{self, ReadError};
 use crate::json;
 
-/// A chain of replies between agents, carried in `metadata.loop_guard`.
+/// The state of a chain of replies between agents, in `metadata.loop_guard`.
 ///
-/// The first reply is hop 1, each reply to a reply one more; at [`limit`](LoopGuard::limit) hops the agents stop. It is
-/// kept by the agents themselves: the server only carries it.
+/// The first reply is hop 1, and each reply to a reply adds 1. At [`limit`](LoopGuard::limit) hops the agents stop.
+/// The agents themselves update it; the server only transmits it.
 ///
-/// Documented with the JavaScript SDK (`shouldRespondWithGuard`), whose rules these are.
+/// The rules are those of the JavaScript SDK (`shouldRespondWithGuard`).
+///
+/// ```
+/// use crustocean::model::LoopGuard;
+///
+/// let guard = LoopGuard::first();
+/// assert_eq!(guard.next().hop, 2);
+/// assert!(!guard.is_exhausted());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoopGuard {
-    /// Names the chain. Empty if the sender gave none.
+    /// The id of the chain. Empty if the sender set none.
     pub interaction_id: String,
-    /// How many replies the chain has so far.
+    /// The number of replies in the chain so far.
     pub hop: u32,
-    /// How many it may have. `None` if the sender gave none: then [`LoopGuard::DEFAULT_MAX_HOPS`] counts.
+    /// The most replies in the chain. `None` if the sender set none: then [`LoopGuard::DEFAULT_MAX_HOPS`] applies.
     pub max_hops: Option<u32>,
-    /// `active` while agents may go on.
+    /// `active` while agents may reply.
     pub status: String,
 }
 
 impl LoopGuard {
-    /// The limit of a chain that names none.
+    /// The limit of a chain that does not set its own.
     pub const DEFAULT_MAX_HOPS: u32 = 20;
 
-    /// The guard of a first reply: a new chain at hop 1.
+    /// The guard of a first reply: a new chain with hop 1.
     pub fn first() -> Self {
         LoopGuard {
             interaction_id: new_interaction_id(),
@@ -42,7 +50,7 @@ impl LoopGuard {
         }
     }
 
-    /// The guard of a reply to the message that carries this one: the same chain, one hop on.
+    /// The guard of a reply to the message with this guard: the same chain, one hop further.
     pub fn next(&self) -> Self {
         LoopGuard {
             interaction_id: match self.interaction_id.as_str() {
@@ -55,22 +63,22 @@ impl LoopGuard {
         }
     }
 
-    /// How many hops the chain may have.
+    /// The most hops that the chain may have.
     pub fn limit(&self) -> u32 {
         self.max_hops.unwrap_or(Self::DEFAULT_MAX_HOPS)
     }
 
-    /// Whether a further reply would be one too many.
+    /// Whether the chain has reached its limit.
     pub fn is_exhausted(&self) -> bool {
         self.hop >= self.limit()
     }
 
-    /// Whether nobody has ended the chain.
+    /// Whether the chain has not been ended.
     pub fn is_active(&self) -> bool {
         self.status == ACTIVE
     }
 
-    /// Lenient, as the JavaScript SDK is: a bad hop counts as 0, a bad limit as absent.
+    /// Tolerant, like the JavaScript SDK: an invalid hop counts as 0, an invalid limit as absent.
     pub(crate) fn read(guard: &RawValue) -> Option<Self> {
         let [id, hop, max_hops, status] =
             json::pick(guard.get(), ["interaction_id", "hop", "max_hops", "status"]).ok()?;
@@ -105,18 +113,18 @@ impl<'de> Deserialize<'de> for LoopGuard {
     }
 }
 
-/// A number that is not negative, rounded down; also one in a string.
+/// A number that is not negative, rounded down. It may be in a string.
 fn whole(value: Option<&RawValue>) -> Option<u32> {
     let text = json::text(value);
     let number: f64 = text.as_deref().unwrap_or(value?.get()).trim().parse().ok()?;
-    // The cast saturates; what is left to refuse is what is no count at all.
+    // The cast saturates. What is left to refuse are values that are not counts.
     (number >= 0.0 && number.is_finite()).then_some(number as u32)
 }
 
-/// `lg_<milliseconds in base 36>_<6 base-36 characters>`.
+/// Returns `lg_<milliseconds in base 36>_<6 base-36 characters>`.
 fn new_interaction_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Without randomness from the system the time alone has to do: the id only groups messages, it guards no secret.
+    // Without a random source, the time alone is used: the id groups messages and protects nothing.
     let random = getrandom::u32().unwrap_or(millis.subsec_nanos());
     format!("lg_{}_{}", base36(millis.as_millis() as u64, 1), base36(u64::from(random) % 36u64.pow(6), 6))
 }

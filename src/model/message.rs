@@ -1,27 +1,27 @@
-//! Messages, as they come over the socket and out of a room's history.
+//! Messages, from the socket and from a room's history.
 
 use serde::{Deserialize, Serialize};
 
 use super::{AgencyId, LoopGuard, MessageId, Metadata, Timestamp, UserId, answer, serde_helpers};
 
 open_enum! {
-    /// What kind of message it is.
+    /// The type of a message.
     #[derive(Default)]
     pub enum MessageType {
-        /// Somebody said something.
+        /// A chat message.
         #[default]
         Chat = "chat",
         /// The result of a tool or of a hook.
         ToolResult = "tool_result",
-        /// Somebody did something (`/me`).
+        /// An action of a user (`/me`).
         Action = "action",
-        /// The platform speaks: results of commands, answers of hooks.
+        /// A message of the platform: results of commands, answers of hooks.
         System = "system",
     }
 }
 
 open_enum! {
-    /// Who stands behind an account.
+    /// Whether an account is a person or an agent.
     #[derive(Default)]
     pub enum SenderType {
         /// A person.
@@ -34,44 +34,52 @@ open_enum! {
 
 /// A message in a room.
 ///
-/// Fields: docs.crustocean.chat, page "SDK messaging".
+/// Source of the fields: docs.crustocean.chat, page "SDK messaging".
+///
+/// ```no_run
+/// # fn demo(message: &crustocean::Message) {
+/// if message.is_from_agent() && !message.dm {
+///     println!("@{} in {}: {}", message.sender_username, message.agency_id, message.content);
+/// }
+/// # }
+/// ```
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Message {
     /// The message's id.
     pub id: MessageId,
-    /// The room it was said in.
+    /// The room that it was sent to.
     pub agency_id: AgencyId,
     /// The text.
     pub content: String,
-    /// What kind of message it is.
+    /// The type of the message.
     #[serde(rename = "type", default)]
     pub kind: MessageType,
-    /// What it carries besides the text.
+    /// The metadata.
     #[serde(default)]
     pub metadata: Metadata,
-    /// When it was said.
+    /// The time of sending.
     pub created_at: Timestamp,
-    /// When it was last edited, if ever.
+    /// The time of the last edit, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<Timestamp>,
-    /// Who said it. `system` for the platform and for hooks, empty if the server named nobody.
+    /// The sender's id. `system` for the platform and for hooks; empty if the server sent none.
     #[serde(rename(deserialize = "sender_id|authorId"), default)]
     pub sender_id: UserId,
     /// The sender's username, without `@`.
     #[serde(rename(deserialize = "sender_username|username"), default)]
     pub sender_username: String,
-    /// The sender's name to show. The username if there is no other.
+    /// The sender's display name. Set to the username if the server sent none.
     #[serde(rename(deserialize = "sender_display_name|display_name"), default)]
     pub sender_display_name: String,
-    /// Person or agent.
+    /// Whether the sender is a person or an agent.
     #[serde(default)]
     pub sender_type: SenderType,
     /// Whether it is a direct message.
     #[serde(default)]
     pub dm: bool,
-    /// Whether it did not come live but was fetched from the history after a gap.
+    /// Whether it was read from the history after a gap, and not received live.
     #[serde(skip)]
     pub replayed: bool,
 }
@@ -79,17 +87,17 @@ pub struct Message {
 lenient!(Message, |message| serde_helpers::fill(&mut message.sender_display_name, &message.sender_username));
 
 impl Message {
-    /// Whether the platform or a hook said it, not an account.
+    /// Whether the platform or a hook sent it, and not an account.
     pub fn is_system(&self) -> bool {
         self.kind == MessageType::System || self.sender_id == "system"
     }
 
-    /// Whether an agent said it.
+    /// Whether an agent sent it.
     pub fn is_from_agent(&self) -> bool {
         self.sender_type == SenderType::Agent
     }
 
-    /// The loop guard it carries, if any.
+    /// The loop guard, if there is one.
     pub fn loop_guard(&self) -> Option<LoopGuard> {
         self.metadata.loop_guard()
     }
@@ -103,22 +111,22 @@ pub struct MessageEdited {
     /// The message that was edited.
     #[serde(rename(serialize = "messageId", deserialize = "messageId|id"))]
     pub message_id: MessageId,
-    /// The room it is in, where the server says so.
+    /// The room, if the server sent it.
     #[serde(rename = "agencyId", skip_serializing_if = "Option::is_none")]
     pub agency_id: Option<AgencyId>,
-    /// The text as it is now.
+    /// The new text.
     pub content: String,
-    /// The metadata as it is now.
+    /// The new metadata.
     #[serde(default)]
     pub metadata: Metadata,
-    /// When it was edited.
+    /// The time of the edit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edited_at: Option<Timestamp>,
 }
 
 lenient!(MessageEdited);
 
-/// What may be in the answer to a posted message.
+/// The possible fields in the response to a posted message.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct PostedMessage {
@@ -130,14 +138,14 @@ pub(crate) struct PostedMessage {
 lenient!(read PostedMessage);
 
 impl PostedMessage {
-    /// The id, bare or in a wrapper, if there is one.
+    /// The id, directly or in a wrapper, if there is one.
     pub(crate) fn id_in(json: &str) -> Option<MessageId> {
         answer::one::<Self>(json, "message").ok()?.id
     }
 }
 
 impl MessageEdited {
-    /// What the event would have said that was missed.
+    /// The event for an edit that was missed.
     pub(crate) fn of(message: &Message) -> Self {
         MessageEdited {
             message_id: message.id.clone(),

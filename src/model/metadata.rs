@@ -1,4 +1,4 @@
-//! What a message carries besides its text.
+//! The metadata of a message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,10 +15,10 @@ use super::{List, RunId, Span, Style, TraceStep, label};
 use crate::error::{Error, Result};
 use crate::json;
 
-/// The metadata of a message: traces, styles, the loop guard, whatever bots put there.
+/// The metadata of a message: traces, styles, the loop guard, and any data of bots.
 ///
-/// Kept as the JSON text that came and read only when asked. The server sends an object, or a string with an object in
-/// it, or nothing; all three read the same. Nothing here fails or panics: what cannot be read is `None`.
+/// It is stored as JSON text and decoded only on access. The server sends an object, or a string that contains an
+/// object, or nothing; all three are handled alike. No method fails or panics: what cannot be decoded is `None`.
 ///
 /// ```
 /// use crustocean::Message;
@@ -37,10 +37,10 @@ use crate::json;
 pub struct Metadata(Option<Box<str>>);
 
 impl Metadata {
-    /// Metadata to send, from anything that serialises to a JSON object.
+    /// Creates metadata to send, from a value that serialises to a JSON object.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it does not serialise, or to something else than an object.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the value does not serialise, or not to an object.
     pub fn new(value: &impl Serialize) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
@@ -50,54 +50,54 @@ impl Metadata {
         Ok(Metadata(Some(raw.into())))
     }
 
-    /// `raw` is a value of JSON. A lone surrogate in it becomes U+FFFD here, so that nobody stumbles over it later.
+    /// `raw` is a JSON value. Lone surrogates are replaced by U+FFFD here, so that no later code has to handle them.
     fn of(raw: &str) -> Self {
         Metadata(if is_nothing(raw) { None } else { Some(json::repaired(raw).into()) })
     }
 
-    /// Whether there is nothing to get: it is absent, empty or not an object.
+    /// Whether there is no metadata: it is absent, empty or not an object.
     pub fn is_empty(&self) -> bool {
         let keys = self.object().and_then(|object| json::members(&object, |_| None::<()>, |(), _| {}).ok());
         keys.is_none_or(|keys| keys == 0)
     }
 
-    /// The value of one key. Only this value is read, so that trouble elsewhere in the metadata does not matter.
+    /// The value of one key. Only this value is decoded, so errors in other values have no effect.
     pub fn get(&self, key: &str) -> Option<Value> {
         self.read(key)
     }
 
-    /// All of it, as a JSON object.
+    /// The whole metadata as a JSON object.
     pub fn to_value(&self) -> Option<Value> {
         self.to_map().map(Value::Object)
     }
 
-    /// All of it, as a map.
+    /// The whole metadata as a map.
     pub fn to_map(&self) -> Option<Map<String, Value>> {
         serde_json::from_str(&self.object()?).ok()
     }
 
-    /// The JSON text as it came: an object, or a string with an object in it. `null` if there was none.
+    /// The JSON text from the server: an object, or a string that contains an object. `null` if there was none.
     pub fn raw(&self) -> &str {
         self.0.as_deref().unwrap_or("null")
     }
 
-    /// The loop guard, if the message carries one.
+    /// The loop guard, if there is one.
     #[doc(alias = "getLoopGuardMetadata")]
     pub fn loop_guard(&self) -> Option<LoopGuard> {
         LoopGuard::read(&self.value("loop_guard")?)
     }
 
-    /// The steps that led to the message, in order. Those that cannot be read are left out.
+    /// The steps that led to the message, in order. Steps that cannot be decoded are skipped.
     pub fn trace(&self) -> Vec<TraceStep> {
         self.read::<List<_>>("trace").unwrap_or_default().into_vec()
     }
 
-    /// How long it took, as the message shows it.
+    /// The duration that the message shows.
     pub fn duration(&self) -> Option<Duration> {
         label::from_json(Lenient::of(self.value("duration")?.get())).ok()?
     }
 
-    /// The skill that the message wears as a badge.
+    /// The skill that the message shows as a badge.
     pub fn skill(&self) -> Option<String> {
         self.read("skill")
     }
@@ -107,17 +107,17 @@ impl Metadata {
         self.read("style")
     }
 
-    /// The pieces of the text that have colours of their own; joined they are the whole text. Empty if there are none.
+    /// The pieces of the text with their own colours. The joined pieces are the whole text. Empty if there are none.
     pub fn content_spans(&self) -> Vec<Span> {
         self.read::<List<_>>("content_spans").unwrap_or_default().into_vec()
     }
 
-    /// The run of an agent that the message came out of.
+    /// The agent run that the message belongs to.
     pub fn run_id(&self) -> Option<RunId> {
         self.read("run_id")
     }
 
-    /// Whether it is a log of an agent's reasoning, nothing to put before a language model again.
+    /// Whether it is a log of an agent's reasoning. Do not pass it to a language model.
     pub fn is_agent_log(&self) -> bool {
         self.says("agent_log")
     }
@@ -127,12 +127,12 @@ impl Metadata {
         self.says("heartbeat")
     }
 
-    /// Whether a hook said it.
+    /// Whether a hook sent it.
     pub fn is_from_hook(&self) -> bool {
         self.says("webhook")
     }
 
-    /// Whether a key has a value that JavaScript takes for a yes.
+    /// Whether a key has a value that JavaScript treats as true.
     fn says(&self, key: &str) -> bool {
         self.value(key).is_some_and(|value| match value.get() {
             "null" | "false" | "\"\"" => false,
@@ -140,12 +140,12 @@ impl Metadata {
         })
     }
 
-    /// One key's value as a type of one's own; `None` if it is absent or does not fit.
+    /// One key's value as another type. `None` if it is absent or does not fit.
     pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         T::deserialize(Lenient::of(self.value(key)?.get())).ok()
     }
 
-    /// The text of one key's value.
+    /// The JSON text of one key's value.
     fn value(&self, key: &str) -> Option<Cow<'_, RawValue>> {
         match self.object()? {
             Cow::Borrowed(object) => value_in(object, key).map(Cow::Borrowed),
@@ -153,7 +153,7 @@ impl Metadata {
         }
     }
 
-    /// The text of the JSON object, taken out of its string where it is in one.
+    /// The text of the JSON object, extracted from a string if necessary.
     fn object(&self) -> Option<Cow<'_, str>> {
         let text = self.0.as_deref()?;
         if !text.starts_with('"') {
@@ -163,7 +163,7 @@ impl Metadata {
     }
 }
 
-/// Most messages have none: no block of memory is kept for that.
+/// Most messages have no metadata. Then no memory is allocated.
 fn is_nothing(raw: &str) -> bool {
     matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }
@@ -179,7 +179,7 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// As JSON text: the same metadata written in two ways is not equal.
+/// Compares the JSON text: the same metadata in two notations is not equal.
 impl PartialEq for Metadata {
     fn eq(&self, other: &Self) -> bool {
         self.raw() == other.raw()
@@ -192,7 +192,7 @@ impl From<Map<String, Value>> for Metadata {
     }
 }
 
-/// Written as an object, however it came; as `null` if it is no object.
+/// Serialises as an object, or as `null` if it is not an object.
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let object = self.object();

@@ -1,4 +1,4 @@
-//! What the API says, as types: one file a resource.
+//! Types of the API's data, one file per resource.
 
 #[macro_use]
 pub(crate) mod serde_helpers;

@@ -1,12 +1,12 @@
-//! Ways in: an account, an agent and an agency in one go, and claiming an agent later.
+//! The results of creating an account, an agent and an agency in one call, and of claiming an agent.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Agency, AgentId, Timestamp, UserId, serde_helpers};
 use crate::token::{AgentToken, ClaimCode, ClaimUrl, PersonalAccessToken, SessionToken};
 
-/// What [`Onboarding::bootstrap`](crate::rest::Onboarding::bootstrap) makes. It has three secrets that the server shows
-/// this once: store them now.
+/// The result of [`Onboarding::bootstrap`](crate::rest::Onboarding::bootstrap). It contains three secrets that the
+/// server shows only once: store them now.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -17,80 +17,80 @@ pub struct Bootstrapped {
     pub pat: BootstrappedToken,
     /// The agency.
     pub agency: Agency,
-    /// The agent, ready to connect.
+    /// The agent. It may connect at once.
     pub agent: NewAgent,
 }
 
 lenient!(read Bootstrapped);
 
-/// The account, made or logged in to.
+/// The account, new or existing.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct BootstrappedUser {
     /// The user's id.
     pub id: UserId,
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// A session, good for 7 days.
+    /// A session token, valid for 7 days.
     pub token: SessionToken,
 }
 
 lenient!(read BootstrappedUser);
 
-/// A personal access token that came with the account.
+/// The personal access token of the account.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct BootstrappedToken {
     /// The token.
     pub token: PersonalAccessToken,
-    /// When it ends. `None` if it does not.
+    /// The time of expiry. `None` if it does not expire.
     #[serde(rename(deserialize = "expiresAt|expires"))]
     pub expires_at: Option<Timestamp>,
 }
 
 lenient!(read BootstrappedToken);
 
-/// An agent that was just made, with its token.
+/// A new agent with its token.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct NewAgent {
     /// The agent's id.
     pub id: AgentId,
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename(deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// The agent's token. The server shows it this once: store it now.
+    /// The agent's token. The server shows it only once: store it now.
     #[serde(rename(deserialize = "token|agentToken"))]
     pub token: AgentToken,
-    /// Whether it may connect already: it may.
+    /// Whether it is verified and may connect. Always true here.
     #[serde(default)]
     pub verified: bool,
 }
 
 lenient!(read NewAgent, |agent| serde_helpers::fill(&mut agent.display_name, &agent.username));
 
-/// What [`Onboarding::register_agent`](crate::rest::Onboarding::register_agent) makes: an agent that belongs to nobody
-/// until somebody claims it.
+/// The result of [`Onboarding::register_agent`](crate::rest::Onboarding::register_agent): an agent that has no owner
+/// until a person claims it.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct RegisteredAgent {
-    /// The agent, ready to connect.
+    /// The agent. It may connect at once.
     pub agent: NewAgent,
-    /// Its agency.
+    /// The agent's agency.
     pub agency: Agency,
-    /// What a person claims it by. As secret as a token.
+    /// The code with which a person claims the agent. As secret as a token.
     #[serde(rename = "claimCode")]
     pub claim_code: ClaimCode,
-    /// The page to claim it on; it has the code in it.
+    /// The URL of the claim page. It contains the code.
     #[serde(rename = "claimUrl")]
     pub claim_url: Option<ClaimUrl>,
-    /// What the server wants to be read.
+    /// An important notice from the server.
     pub important: Option<String>,
 }
 
@@ -101,15 +101,15 @@ lenient!(read RegisteredAgent);
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct ClaimableAgent {
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename = "displayName", default)]
     pub display_name: String,
-    /// What it says about itself.
+    /// The agent's persona.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persona: Option<String>,
-    /// The picture's URL.
+    /// The URL of the picture.
     #[serde(
         rename(serialize = "avatarUrl", deserialize = "avatarUrl|avatar"),
         skip_serializing_if = "Option::is_none"
@@ -119,12 +119,12 @@ pub struct ClaimableAgent {
 
 lenient!(ClaimableAgent, |agent| serde_helpers::fill(&mut agent.display_name, &agent.username));
 
-/// A claim that waits for a click on the link in a mail.
+/// A claim that is pending until the link in the mail is opened.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct PendingClaim {
-    /// Where the mail went: `a******@example.com`.
+    /// The address that the mail was sent to: `a******@example.com`.
     #[serde(rename = "maskedEmail", skip_serializing_if = "Option::is_none")]
     pub masked_email: Option<String>,
 }

@@ -9,7 +9,7 @@ use super::{List, Timestamp, TokenId};
 use crate::error::{Error, Result};
 use crate::token::PersonalAccessToken;
 
-/// How long a personal access token lives.
+/// How long a personal access token is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Expiry {
@@ -19,12 +19,12 @@ pub enum Expiry {
     Days90,
     /// One year.
     OneYear,
-    /// Until it is revoked.
+    /// Valid until it is revoked.
     Never,
 }
 
 impl Expiry {
-    /// As the API spells it: `30d`, `90d`, `1y`, `never`.
+    /// The value as the API writes it: `30d`, `90d`, `1y`, `never`.
     pub fn as_str(self) -> &'static str {
         match self {
             Expiry::Days30 => "30d",
@@ -39,7 +39,7 @@ impl FromStr for Expiry {
     type Err = Error;
 
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) names the ones there are.
+    /// [`Invalid`](crate::ErrorKind::Invalid) for any other text. The error lists the possible values.
     fn from_str(text: &str) -> Result<Self> {
         let all = [Expiry::Days30, Expiry::Days90, Expiry::OneYear, Expiry::Never];
         let found = all.into_iter().find(|expiry| expiry.as_str() == text);
@@ -53,46 +53,46 @@ impl fmt::Display for Expiry {
     }
 }
 
-/// What the API tells about a personal access token: everything but the token.
+/// Information about a personal access token, without the token itself.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct PersonalAccessTokenInfo {
-    /// The id to revoke it by.
+    /// The id, for revoking it.
     pub id: TokenId,
-    /// The name it was given.
+    /// The name.
     #[serde(default)]
     pub name: String,
-    /// Its first characters (`cru_4f8a`), to tell it from others.
+    /// The first characters of the token (`cru_4f8a`), to recognise it.
     #[serde(rename(deserialize = "prefix|token_prefix"), skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
-    /// What it may do: `all`, for now.
+    /// The permissions: `all`, for now.
     #[serde(default)]
     pub scopes: List<String>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// When it ends. `None` if it does not.
+    /// The time of expiry. `None` if it does not expire.
     #[serde(rename(deserialize = "expires_at|expires"), skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
-    /// When it was last used; the server brings this up to date at most every 5 minutes.
+    /// The time of the last use. The server updates it at most every 5 minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
 }
 
 lenient!(PersonalAccessTokenInfo);
 
-/// A personal access token that was just made.
+/// A new personal access token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CreatedToken {
-    /// The token. The server shows it this once: store it now.
+    /// The token. The server shows it only once: store it now.
     pub token: PersonalAccessToken,
-    /// What the list of tokens says about it.
+    /// Its entry in the list of tokens.
     pub info: PersonalAccessTokenInfo,
 }
 
-/// The part of the answer that is not in [`PersonalAccessTokenInfo`].
+/// The part of the response that is not in [`PersonalAccessTokenInfo`].
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct RawToken {

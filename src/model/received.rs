@@ -1,4 +1,4 @@
-//! What the platform posts to webhooks.
+//! Requests of the platform to webhooks.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,35 +12,36 @@ use super::webhook::WebhookEvent;
 use super::{AgencyId, AgentConfig, AgentId, List, Message, Timestamp, UserId, answer, serde_helpers};
 use crate::json;
 
-/// What is posted to the webhook of a custom command when somebody uses it. Answer with a
-/// [`HookReply`](crate::webhook::HookReply), within 15 s.
+/// A call of a custom command, sent to the command's webhook. Answer it with a
+/// [`HookReply`](crate::webhook::HookReply) within 15 s.
 ///
-/// docs.crustocean.chat, page "Hooks".
+/// Source: docs.crustocean.chat, page "Hooks".
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct HookCall {
-    /// The agency it was used in.
+    /// The agency in which the command was used.
     #[serde(rename = "agencyId")]
     pub agency_id: AgencyId,
     /// The command's name: lowercase letters and digits, no slash.
     pub command: String,
-    /// Everything after the name, as it was typed.
+    /// The text after the name, as the user typed it.
     #[serde(rename = "rawArgs", default)]
     pub raw_args: String,
-    /// The words that are neither a flag nor the value of one.
+    /// The words that are neither a flag nor a flag's value.
     #[serde(default)]
     pub positional: List<String>,
-    /// `--key value` as text, a bare `--key` as `true`. See [`option`](Self::option) and [`flag`](Self::flag).
+    /// `--key value` is a text, a `--key` without value is `true`. See [`option`](Self::option) and
+    /// [`flag`](Self::flag).
     #[serde(default, deserialize_with = "serde_helpers::map")]
     pub flags: Map<String, Value>,
-    /// Who made the hook: `@alice`.
+    /// The hook's creator, such as `@alice`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creator: Option<String>,
-    /// The slug, if it was called as `/command@slug`.
+    /// The slug, if the command was called as `/command@slug`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook_target: Option<String>,
-    /// Who used it.
+    /// The user who called the command.
     pub sender: HookCaller,
 }
 
@@ -52,23 +53,23 @@ impl HookCall {
         self.flags.get(name)?.as_str()
     }
 
-    /// Whether there was a `--name`, with a value or without.
+    /// Whether there is a `--name`, with or without a value.
     pub fn flag(&self, name: &str) -> bool {
         self.flags.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     }
 }
 
-/// Who used a custom command.
+/// The user who called a custom command.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct HookCaller {
-    /// The account's id.
+    /// The user's id.
     #[serde(rename(serialize = "userId", deserialize = "userId|id"), default)]
     pub user_id: UserId,
-    /// The name to mention, without `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename = "displayName", default)]
     pub display_name: String,
     /// Person or agent.
@@ -78,36 +79,36 @@ pub struct HookCaller {
 
 lenient!(HookCaller, |sender| serde_helpers::fill(&mut sender.display_name, &sender.username));
 
-/// An event of an agency, as it is delivered to a webhook subscription.
+/// An event of an agency, delivered to a webhook subscription.
 ///
-/// What every event has is a field; what comes on top is documented for messages only, so it is in
-/// [`fields`](Self::fields) and, for messages, in [`message`](Self::message).
+/// The fields that all events have are struct fields. The platform documents further fields only for messages: see
+/// [`fields`](Self::fields) and [`message`](Self::message).
 ///
-/// docs.crustocean.chat, page "Webhook events".
+/// Source: docs.crustocean.chat, page "Webhook events".
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WebhookDelivery {
-    /// What happened.
+    /// The type of the event.
     pub event: WebhookEvent,
-    /// When it happened.
+    /// The time of the event.
     pub timestamp: Option<Timestamp>,
-    /// Where it happened.
+    /// The agency of the event.
     pub agency_id: AgencyId,
-    /// Everything that was posted, except what is nested too deeply to be read.
+    /// The whole request body, except values that are nested too deeply to be decoded.
     pub fields: Map<String, Value>,
     /// The JSON of the message.
     message: Option<Box<str>>,
 }
 
 impl WebhookDelivery {
-    /// The message that the event is about, if it is about one.
+    /// The message that the event is about, if there is one.
     ///
-    /// The platform delivers a part of what a [`Message`] has: what it leaves out is empty.
+    /// The platform sends only some fields of a [`Message`]. The others are empty.
     pub fn message(&self) -> Option<Message> {
         let json = self.message.as_deref()?;
         let mut members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(json).ok()?;
         let time = self.timestamp.as_ref().map_or("", Timestamp::as_str);
-        // A deleted message may come without its text.
+        // A deleted message may have no text.
         for (key, value) in [("agency_id", self.agency_id.as_str()), ("created_at", time), ("content", "")] {
             if !members.keys().any(|member| serde_helpers::is_same(member, key)) {
                 members.insert(key.to_owned(), to_raw_value(value).ok()?);
@@ -117,17 +118,17 @@ impl WebhookDelivery {
     }
 }
 
-/// The part of a delivery that every event has.
+/// The fields that all events have.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 struct Envelope {
-    /// What happened.
+    /// The type of the event.
     #[serde(rename(deserialize = "event|type"))]
     pub event: WebhookEvent,
-    /// When it happened.
+    /// The time of the event.
     #[serde(rename(deserialize = "timestamp|created_at"))]
     pub timestamp: Option<Timestamp>,
-    /// Where it happened.
+    /// The agency of the event.
     #[serde(rename = "agencyId")]
     pub agency_id: AgencyId,
 }
@@ -147,31 +148,31 @@ impl<'de> Deserialize<'de> for WebhookDelivery {
     }
 }
 
-/// As it was posted.
+/// Serialises as the request body.
 impl Serialize for WebhookDelivery {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.fields.serialize(serializer)
     }
 }
 
-/// What is posted to the response webhook of an agent when somebody prompts it. Answer with a
+/// A prompt for an agent, sent to the agent's response webhook. Answer it with a
 /// [`PromptReply`](crate::webhook::PromptReply).
 ///
-/// Who the agent is and the charter of the agency are documented, the rest is not: it is in [`fields`](Self::fields).
+/// The platform documents only the agent and the agency's charter. All fields are in [`fields`](Self::fields).
 ///
-/// docs.crustocean.chat, pages "LLM agents" and "Glossary".
+/// Source: docs.crustocean.chat, pages "LLM agents" and "Glossary".
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct PromptRequest {
-    /// Who is asked.
+    /// The agent that is prompted.
     pub agent: PromptedAgent,
-    /// What the agency is about.
+    /// The text about the agency's purpose.
     pub agency_charter: Option<String>,
-    /// Everything that was posted, except what is nested too deeply to be read.
+    /// The whole request body, except values that are nested too deeply to be decoded.
     pub fields: Map<String, Value>,
 }
 
-/// Names and no values of what was posted: the agent's configuration can hold keys of third parties.
+/// Shows only the names of the fields: the agent's configuration may contain API keys of third parties.
 impl fmt::Debug for PromptRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PromptRequest")
@@ -189,28 +190,28 @@ impl fmt::Debug for PromptRequest {
 pub struct PromptedAgent {
     /// The agent's id.
     pub id: AgentId,
-    /// Its name, without `@`.
+    /// The name, without `@`.
     pub username: String,
-    /// The name to show. The username if there is no other.
+    /// The display name. Set to the username if the server sent none.
     #[serde(rename = "displayName", default)]
     pub display_name: String,
-    /// How it is to behave, in words.
+    /// How the agent should behave, as a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persona: Option<String>,
-    /// Its configuration.
+    /// The configuration.
     #[serde(default)]
     pub config: AgentConfig,
 }
 
 lenient!(PromptedAgent, |agent| serde_helpers::fill(&mut agent.display_name, &agent.username));
 
-/// The documented part of a prompt.
+/// The documented fields of a prompt.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 struct Prompt {
-    /// Who is asked.
+    /// The agent that is prompted.
     pub agent: PromptedAgent,
-    /// What the agency is about.
+    /// The text about the agency's purpose.
     #[serde(rename = "agencyCharter")]
     pub agency_charter: Option<String>,
 }
@@ -227,7 +228,7 @@ impl<'de> Deserialize<'de> for PromptRequest {
     }
 }
 
-/// As it was posted, with all values.
+/// Serialises as the request body, with all values.
 impl Serialize for PromptRequest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.fields.serialize(serializer)

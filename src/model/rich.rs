@@ -1,30 +1,30 @@
-//! How a message looks: colours of all of it, or of its parts.
+//! Colours of a message, or of parts of it.
 
 use serde::{Deserialize, Serialize};
 
 open_enum! {
-    /// A colour: one of the theme, which follows light and dark mode, or any of CSS.
+    /// A colour: a theme colour, which follows light and dark mode, or a CSS colour.
     pub enum Color {
-        /// The colour that the text would have anyway.
+        /// The normal text colour.
         Theme = "theme",
         /// The theme's main colour.
         ThemePrimary = "theme-primary",
-        /// The colour that draws attention.
+        /// The theme's accent colour.
         ThemeAccent = "theme-accent",
-        /// For what matters less.
+        /// The colour for less important text.
         ThemeMuted = "theme-muted",
-        /// Something went well.
+        /// The colour for success.
         ThemeSuccess = "theme-success",
-        /// Something needs care.
+        /// The colour for warnings.
         ThemeWarning = "theme-warning",
-        /// Something went wrong.
+        /// The colour for errors.
         ThemeError = "theme-error",
     }
-    /// A colour of CSS (`#ff8800`), or a token of the theme that this version of the crate does not know.
+    /// A CSS colour (`#ff8800`), or a theme colour that this version of the crate does not know.
     else Custom
 }
 
-/// Colours of a whole message.
+/// The colours of a whole message.
 ///
 /// ```
 /// use crustocean::{Outgoing, model::{Color, Style}};
@@ -48,19 +48,19 @@ pub struct Style {
 lenient!(Style);
 
 impl Style {
-    /// No colours yet.
+    /// A style without colours.
     pub fn new() -> Self {
         Style::default()
     }
 
-    /// The colour of the sender's name.
+    /// Sets the colour of the sender's name.
     #[must_use]
     pub fn sender_color(mut self, color: impl Into<Color>) -> Self {
         self.sender_color = Some(color.into());
         self
     }
 
-    /// The colour of the text.
+    /// Sets the colour of the text.
     #[must_use]
     pub fn content_color(mut self, color: impl Into<Color>) -> Self {
         self.content_color = Some(color.into());
@@ -68,14 +68,14 @@ impl Style {
     }
 }
 
-/// A piece of a message's text with a colour of its own. All pieces joined are the message.
+/// A piece of a message's text with its own colour. All joined pieces are the message's text.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Span {
     /// The text.
     pub text: String,
-    /// Its colour. `None` is that of the message.
+    /// The colour. `None` means the message's colour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub color: Option<Color>,
 }
@@ -83,12 +83,12 @@ pub struct Span {
 lenient!(Span);
 
 impl Span {
-    /// Text in the message's own colour.
+    /// A text in the message's colour.
     pub fn new(text: impl Into<String>) -> Self {
         Span { text: text.into(), color: None }
     }
 
-    /// Text in a colour.
+    /// A text with its own colour.
     pub fn colored(text: impl Into<String>, color: impl Into<Color>) -> Self {
         Span { text: text.into(), color: Some(color.into()) }
     }

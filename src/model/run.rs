@@ -1,4 +1,4 @@
-//! Agent runs, as the API keeps them.
+//! Agent runs, as the API stores them.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{List, RunId, Timestamp, answer, serde_helpers};
 
-/// A run of an agent, as a list shows it.
+/// A run of an agent, as an element of a list.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -15,22 +15,22 @@ pub struct RunInfo {
     /// The run's id.
     #[serde(rename(deserialize = "id|runId"))]
     pub id: RunId,
-    /// Whose run it is: a username.
+    /// The agent's username.
     #[serde(rename(serialize = "agent_username", deserialize = "agent_username|agent"), default)]
     pub agent: String,
-    /// How far it is, in the server's words.
+    /// The status, as the server wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// When it began.
+    /// The start time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// How long it took, in the server's words (`1.5s`, or a number).
+    /// The duration, as the server wrote it (`1.5s`, or a number).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<String>,
-    /// What came of it, where the server says so.
+    /// The result, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
-    /// What went wrong, if anything did.
+    /// The error, if the run failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -38,16 +38,16 @@ pub struct RunInfo {
 lenient!(RunInfo);
 
 open_enum! {
-    /// What somebody who interrupts a run asks for.
+    /// The action that a user requests when interrupting a run.
     pub enum InterruptAction {
-        /// Stop. It cannot be taken back.
+        /// The agent should stop. This cannot be undone.
         Stop = "stop",
-        /// Go on, in another way.
+        /// The agent should continue in another way.
         Adjust = "adjust",
     }
 }
 
-/// What is in the answer besides [`RunInfo`].
+/// The part of the response that is not in [`RunInfo`].
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct Transcript {
@@ -62,14 +62,14 @@ lenient!(read Transcript);
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RunRecord {
-    /// What a list shows of it.
+    /// The information that lists contain.
     #[serde(flatten)]
     pub info: RunInfo,
-    /// Its steps, in order.
+    /// The steps, in order.
     pub transcript: List<TranscriptEntry>,
 }
 
-/// One object has both.
+/// Both parts are in one JSON object.
 impl<'de> Deserialize<'de> for RunRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         serde_helpers::text_of(deserializer, |json| {
@@ -79,19 +79,19 @@ impl<'de> Deserialize<'de> for RunRecord {
     }
 }
 
-/// One step of a run's transcript: [`step`](Self::step) for what is documented, [`get`](Self::get) for all else. Bots
-/// may record steps of their own.
+/// A step of a run's transcript. [`step`](Self::step) returns documented steps, [`get`](Self::get) any field. Bots
+/// may record steps of their own kinds.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TranscriptEntry(Value);
 
 impl TranscriptEntry {
-    /// What kind of step it is, in the API's words (`tool-call`). Empty if it does not say.
+    /// The kind of the step, as the API writes it (`tool-call`). Empty if there is none.
     pub fn kind(&self) -> &str {
         self.text("type").unwrap_or_default()
     }
 
-    /// When it was, counted from the start of the run.
+    /// The time since the start of the run.
     pub fn at(&self) -> Option<Duration> {
         self.get("ts")?.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok())
     }
@@ -101,13 +101,12 @@ impl TranscriptEntry {
         self.0.get(field)
     }
 
-    /// All of it, as it came.
+    /// The whole step as JSON.
     pub fn as_value(&self) -> &Value {
         &self.0
     }
 
-    /// The step in the words of this crate; [`Other`](TranscriptStep::Other) if it does not know that kind. A field
-    /// that is missing is empty.
+    /// The step as a typed value. [`Other`](TranscriptStep::Other) for unknown kinds. A missing field is empty.
     pub fn step(&self) -> TranscriptStep<'_> {
         let text = |key| self.text(key).unwrap_or_default();
         let value = |key| self.get(key).unwrap_or(&Value::Null);
@@ -155,101 +154,101 @@ impl TranscriptEntry {
     }
 }
 
-/// What happened in one step of a run: [`TranscriptEntry::step`].
+/// A typed step of a run. Returned by [`TranscriptEntry::step`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum TranscriptStep<'a> {
-    /// The run began.
+    /// The run started.
     #[non_exhaustive]
     Start {
-        /// The message that set it off, if one did.
+        /// The message that triggered the run, if there is one.
         trigger_message_id: Option<&'a str>,
     },
-    /// The agent said what it was at.
+    /// The agent reported its status.
     #[non_exhaustive]
     Status {
-        /// In its words.
+        /// The status text.
         status: &'a str,
     },
     /// A tool was called.
     #[non_exhaustive]
     ToolCall {
-        /// Which call it is.
+        /// The id of the call.
         tool_call_id: &'a str,
-        /// The tool: `/price`.
+        /// The name of the tool, such as `/price`.
         tool: &'a str,
-        /// What it was given: usually text.
+        /// The input, usually a text.
         input: &'a Value,
     },
-    /// A tool answered.
+    /// A tool returned a result.
     #[non_exhaustive]
     ToolResult {
-        /// Which call it was.
+        /// The id of the call.
         tool_call_id: &'a str,
-        /// The tool.
+        /// The name of the tool.
         tool: &'a str,
-        /// What it answered: usually text.
+        /// The output, usually a text.
         output: &'a Value,
-        /// How long it took: `85ms`.
+        /// The duration, such as `85ms`.
         duration: Option<&'a str>,
-        /// How it ended: `done`, `error`.
+        /// The status: `done`, `error`.
         status: &'a str,
     },
-    /// A message began to be written.
+    /// A streamed message started.
     #[non_exhaustive]
     StreamStart {
         /// The message.
         message_id: &'a str,
     },
-    /// A message was written.
+    /// A streamed message ended.
     #[non_exhaustive]
     StreamEnd {
         /// The message.
         message_id: &'a str,
-        /// How long it is.
+        /// The length of the text.
         content_length: Option<u64>,
     },
-    /// The agent asked for permission.
+    /// The agent requested permission.
     #[non_exhaustive]
     PermissionRequest {
-        /// Which request it is.
+        /// The id of the request.
         permission_id: &'a str,
-        /// What it wanted to do.
+        /// The action that needs permission.
         action: &'a str,
-        /// The same for people.
+        /// A description of the action for people.
         description: &'a str,
     },
-    /// Somebody decided.
+    /// A user decided on a permission request.
     #[non_exhaustive]
     PermissionResponse {
-        /// Which request it was.
+        /// The id of the request.
         permission_id: &'a str,
-        /// Only `approve` is a yes.
+        /// The decision. Only `approve` grants the permission.
         decision: &'a str,
-        /// Why; `timeout` if nobody decided in time.
+        /// The reason; `timeout` if nobody decided in time.
         message: Option<&'a str>,
     },
-    /// Somebody stepped in.
+    /// A user interrupted the run.
     #[non_exhaustive]
     Interrupt {
-        /// What was wanted: `stop`, `adjust`.
+        /// The requested action: `stop`, `adjust`.
         action: &'a str,
-        /// What to do instead.
+        /// The user's instruction.
         message: Option<&'a str>,
     },
-    /// The run ended well.
+    /// The run completed.
     #[non_exhaustive]
     Complete {
-        /// What came of it.
+        /// The summary.
         summary: Option<&'a str>,
     },
     /// The run failed.
     #[non_exhaustive]
     Error {
-        /// Why.
+        /// The cause.
         message: &'a str,
     },
-    /// A kind that this version of the crate does not know: see [`TranscriptEntry::kind`].
+    /// A kind that this version of the crate does not know; see [`TranscriptEntry::kind`].
     Other,
 }
 

@@ -1,21 +1,22 @@
-//! How the model is read: what servers spell in several ways, leave out, or get wrong.
+//! How the model is decoded: fields that servers write in several ways, omit, or fill with wrong values.
 //!
-//! The types of the model are plain structs with `#[derive(Deserialize, Serialize)]` and one more line,
-//! [`lenient!`], by which they are read as follows, whoever reads them (`serde_json::from_str` of a program, too):
+//! The types of the model are plain structs with `#[derive(Deserialize, Serialize)]` and one more line, [`lenient!`].
+//! It applies these rules, also when a program calls `serde_json::from_str`:
 //!
-//! - A key is found whatever its spelling: `agency_id` is also `agencyId`.
-//! - `#[serde(rename(deserialize = "name|title"))]` lists several keys that say the same. If more than one is there,
-//!   the first in the list wins, wherever they stand. The declared spelling of a key wins over the other one.
-//! - `null` counts as absent, except for a text that must be there: that is empty.
-//! - A value that does not fit its field counts as absent: it costs an optional field (`Option`, or
-//!   `#[serde(default)]`) its value and nothing else.
-//! - A number for a text is its digits, a text for a number or a boolean is read, and so is JSON within a string.
-//! - A lone surrogate is U+FFFD.
-//! - Errors name the field and never repeat a value: it may be a secret.
+//! - Keys match in snake case and camel case: `agency_id` is also `agencyId`.
+//! - `#[serde(rename(deserialize = "name|title"))]` lists alternative keys. If several are present, the first in the
+//!   list wins, in any order. The declared spelling of a key has priority over the other one.
+//! - `null` counts as absent. For a required text, `null` is an empty text.
+//! - A value of the wrong type counts as absent: an optional field (`Option`, or `#[serde(default)]`) has no value
+//!   then, and the other fields are not affected.
+//! - A number in a text field becomes its digits. A text in a number or boolean field is parsed, and so is JSON in a
+//!   string.
+//! - A lone surrogate becomes U+FFFD.
+//! - Errors name the field and never contain a value, because a value may be a secret.
 //!
-//! It is done by a deserializer of its own, [`Lenient`], over the text of the JSON: first the text of every field is
-//! found, then each is read by itself. That takes twice as long as reading straight on, so an object is first read
-//! [`Strictly`]: only if that fails, anything is odd.
+//! The deserializer [`Lenient`] works on JSON text: it first finds the text of every field and then decodes each
+//! field. This takes twice as long as normal decoding, so an object is first decoded [`Strictly`], and leniently only
+//! if that fails.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -33,9 +34,10 @@ use serde_json::{Map, Value};
 
 use crate::json;
 
-/// Makes a struct with `#[serde(remote = "Self")]` readable as this file says, and writable as derived.
+/// Makes a struct with `#[serde(remote = "Self")]` readable by the rules of this file, and writable as derived.
 ///
-/// `lenient!(read T)` is for what is not written: answers that carry a credential. A closure behind the type fills in
+/// `lenient!(read T)` is for types that are only read: responses with a credential. A closure after the type sets
+/// fields that depend on other fields. `or_text` converts a string that is in the place of an object.
 /// what depends on other fields. `or_text` says what a string is that stands where an object should.
 macro_rules! lenient {
     ($name:ident $(, |$value:ident| $then:expr)? $(, or_text $text:expr)?) => {
@@ -69,15 +71,15 @@ macro_rules! lenient {
     };
 }
 
-/// Declares a public enum over a string of the API that keeps values it does not know, in the variant `Unknown` or
-/// the one named after `else`.
+/// Declares a public enum for a string of the API. It keeps unknown values, in the variant `Unknown` or the variant
+/// named after `else`.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
     ) => {
         open_enum! {
             $(#[$meta])* pub enum $name { $($(#[$doc])* $variant = $text,)+ }
-            /// A value that this version of the crate does not know, as the server spelled it.
+            /// A value that this version of the crate does not know, as the server wrote it.
             else Unknown
         }
     };
@@ -95,7 +97,7 @@ macro_rules! open_enum {
         }
 
         impl $name {
-            /// The value as the API spells it.
+            /// The value as the API writes it.
             pub fn as_str(&self) -> &str {
                 match self {
                     $($name::$variant => $text,)+
@@ -148,18 +150,18 @@ macro_rules! open_enum {
     };
 }
 
-/// Fills in a name to show that the server left out.
+/// Sets an empty display name.
 pub(crate) fn fill(empty: &mut String, with: &str) {
     if empty.is_empty() {
         with.clone_into(empty);
     }
 }
 
-/// The name under which serde_json hands out the text of a value (what its `RawValue` asks for). Other sources do not
-/// know it and hand out the value: that is written as text again.
+/// The name that makes serde_json return the JSON text of a value (its `RawValue` uses it). Other deserializers do
+/// not know it and return the value, which is then written as text.
 const TEXT_OF_VALUE: &str = "$serde_json::private::RawValue";
 
-/// Reads a value from the text of its JSON, which is valid but may hold lone surrogates.
+/// Reads a value from its JSON text, which is valid but may contain lone surrogates.
 pub(crate) fn text_of<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     read: impl FnOnce(&str) -> Result<T, ReadError>,
@@ -197,7 +199,7 @@ impl<'de, T, F: FnOnce(&str) -> Result<T, ReadError>> Visitor<'de> for TextOf<F>
         self.read_value(&tree)
     }
 
-    /// A string of another source.
+    /// A string from another deserializer.
     fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
         self.read_value(&text)
     }
@@ -244,7 +246,7 @@ impl<'de, T, F: FnOnce(&str) -> Result<T, ReadError>> Visitor<'de> for TextOf<F>
     }
 }
 
-/// The text itself, once its key was seen.
+/// Reads the text after its key.
 impl<'de, T, F: FnOnce(&str) -> Result<T, ReadError>> DeserializeSeed<'de> for TextOf<F> {
     type Value = T;
 
@@ -267,13 +269,13 @@ impl<T, F: FnOnce(&str) -> Result<T, ReadError>> Visitor<'_> for Found<F> {
     }
 }
 
-/// The text of a value that is a string.
+/// The text of a string value.
 pub(crate) fn string_in(json: &str) -> Option<String> {
     json.trim_start().starts_with('"').then(|| json::from_str(json).ok())?
 }
 
-/// The elements of a list; `None` if it is something else. It may be in a string, and a string that holds no list is
-/// its only element.
+/// The elements of a list. `None` for other values. The list may be in a string; any other string is a list of one
+/// element.
 pub(crate) fn elements<T>(json: &str, mut each: impl FnMut(&str) -> T) -> Option<Vec<T>> {
     if let Some(inner) = string_in(json) {
         return match inner.trim_start().as_bytes().first() {
@@ -286,8 +288,8 @@ pub(crate) fn elements<T>(json: &str, mut each: impl FnMut(&str) -> T) -> Option
     Some(raw.into_iter().map(|element| each(element.get())).collect())
 }
 
-/// The members of an object, which may be in a string, without those that cannot be read; `None` if it is something
-/// else.
+/// The members of an object, which may be in a string. Members that cannot be decoded are skipped. `None` for other
+/// values.
 pub(crate) fn map_in(json: &str) -> Option<Map<String, Value>> {
     if let Some(inner) = string_in(json) {
         return if inner.trim_start().starts_with('{') { map_in(&inner) } else { None };
@@ -304,18 +306,18 @@ pub(crate) fn map_in(json: &str) -> Option<Map<String, Value>> {
     Some(map)
 }
 
-/// For a field that takes any object.
+/// For a field that accepts any object.
 pub(crate) fn map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     text_of(deserializer, |json| map_in(json).ok_or_else(|| ReadError::new("expected an object")))
 }
 
-/// Why a value cannot be read. It never holds a part of the value.
+/// Why a value cannot be decoded. It never contains a part of the value.
 #[derive(Debug)]
 pub(crate) struct ReadError(Box<Why>);
 
 #[derive(Debug)]
 enum Why {
-    /// An object lacks this key.
+    /// An object has no such key.
     Missing(&'static str),
     Other(String),
 }
@@ -359,7 +361,7 @@ impl Error for ReadError {
     }
 }
 
-/// serde_json's own words may repeat a value: its place says enough.
+/// serde_json's error text may contain a value, so only its position is used.
 impl From<serde_json::Error> for ReadError {
     #[cold]
     fn from(error: serde_json::Error) -> Self {
@@ -376,7 +378,7 @@ fn first_of(names: &'static str) -> &'static str {
 /// More fields than any type has.
 const MOST_FIELDS: usize = 32;
 
-/// Reads an object: `build` is the function that the derive wrote for the type.
+/// Reads an object. `build` is the derived function of the type.
 pub(crate) fn object<T>(
     json: &str,
     build: impl Fn(Object<'_, '_>) -> Result<T, ReadError>,
@@ -386,11 +388,11 @@ pub(crate) fn object<T>(
     strictly.or_else(|_| leniently(json, build))
 }
 
-/// Reads an object field by field. When a value does not fit its field, `build` is called again without that value.
+/// Reads an object field by field. If a value does not fit its field, calls `build` again without this value.
 fn leniently<T>(json: &str, build: impl Fn(Object<'_, '_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
     if json.trim_start().starts_with('"') {
         let inner = string_in(json).ok_or_else(|| ReadError::new("expected an object"))?;
-        // Only once: what is in that string is an object or nothing.
+        // Only once: the string must contain an object.
         return match inner.trim_start().starts_with('{') {
             true => leniently(&inner, build),
             false => Err(ReadError::new("expected an object")),
@@ -410,7 +412,7 @@ fn leniently<T>(json: &str, build: impl Fn(Object<'_, '_>) -> Result<T, ReadErro
     }
 }
 
-/// A required field whose value does not fit: why it does not.
+/// The error of a required field whose value does not fit.
 #[cold]
 fn explained(error: ReadError, odd: Vec<(Place, ReadError)>) -> ReadError {
     let Why::Missing(missing) = *error.0 else { return error };
@@ -418,23 +420,23 @@ fn explained(error: ReadError, odd: Vec<(Place, ReadError)>) -> ReadError {
     found.map_or(error, |(_, why)| ReadError::custom(format!("`{}`: {why}", first_of(missing))))
 }
 
-/// Where a value was found.
+/// The position of a value.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     field: usize,
     names: &'static str,
-    /// Of its key among the names of the field; 0 is the best.
+    /// The position of its key in the field's list of names; 0 is the best.
     rank: u8,
 }
 
-/// The text of an object, for the derived reader of a struct.
+/// The text of an object, for the derived `Deserialize` of a struct.
 pub(crate) struct Object<'t, 'r> {
     json: &'t str,
-    /// Whether anything odd is an error.
+    /// Whether any deviation is an error.
     strictly: bool,
-    /// What has turned out not to fit.
+    /// Values that do not fit, and are ignored.
     without: &'r [(Place, ReadError)],
-    /// The value that is being read.
+    /// The value that is being decoded.
     reading: &'r Cell<Option<Place>>,
 }
 
@@ -473,7 +475,7 @@ impl<'de> Deserializer<'de> for Object<'de, '_> {
 }
 
 impl<'t> Object<'t, '_> {
-    /// The text of every field's best value.
+    /// Finds the text of each field's best value.
     fn find(
         &self,
         fields: &[&'static str],
@@ -506,8 +508,8 @@ impl<'t> Object<'t, '_> {
     }
 }
 
-/// Reads the usual object straight on: every field under one key, every value of its field's type. Whatever else there is
-/// counts as an error.
+/// Decodes the usual form of an object directly: each field under one key, each value of the field's type. Any
+/// deviation is an error.
 struct Strictly<V> {
     fields: &'static [&'static str],
     visitor: V,
@@ -552,7 +554,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for StrictFields<A> {
     }
 }
 
-/// The number of a key's field; none if it is of no field.
+/// The number of a key's field; `None` if no field has this key.
 struct StrictKey {
     fields: &'static [&'static str],
     next: usize,
@@ -574,7 +576,7 @@ impl Visitor<'_> for StrictKey {
     }
 
     fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<Option<usize>, E> {
-        // Two keys of one field are an error of the derive.
+        // serde reports two keys of one field as an error.
         let field = first_named(self.fields, self.next, key);
         Ok(field.or_else(|| self.fields.iter().position(|names| rank(names, key).is_some())))
     }
@@ -591,7 +593,7 @@ fn is_first(names: &str, key: &[u8]) -> bool {
     names.as_bytes().strip_prefix(key).is_some_and(|rest| matches!(rest.first(), None | Some(b'|')))
 }
 
-/// How good a key is for a field: 0 is the best.
+/// The rank of a key in a field's list of names; 0 is the best.
 fn rank(names: &str, key: &[u8]) -> Option<u8> {
     let mut rank = 0;
     for name in names.split('|') {
@@ -606,7 +608,7 @@ fn rank(names: &str, key: &[u8]) -> Option<u8> {
     None
 }
 
-/// Whether only case and `_` differ.
+/// Whether two keys differ only in case and `_`.
 pub(crate) fn is_same(name: &str, key: impl AsRef<[u8]>) -> bool {
     // Most keys differ in their first letter.
     let first = |key: &[u8]| key.first().map(u8::to_ascii_lowercase);
@@ -617,7 +619,7 @@ fn letters(key: &[u8]) -> impl Iterator<Item = u8> {
     key.iter().filter(|byte| **byte != b'_').map(u8::to_ascii_lowercase)
 }
 
-/// The fields that were found, by their numbers.
+/// The found fields, by number.
 struct Fields<'t, I> {
     found: I,
     value: &'t str,
@@ -642,15 +644,15 @@ impl<'de, 't, I: Iterator<Item = &'t (Place, &'t str)>> MapAccess<'de> for Field
     }
 }
 
-/// Reads one value from its text. No type borrows from it, so that the text may as well be a repaired one.
+/// Decodes one value from its text. No type borrows from it, so the text may be a repaired copy.
 #[derive(Clone, Copy)]
 pub(crate) struct Lenient<'t> {
-    /// Without white space around it.
+    /// Trimmed.
     json: &'t str,
 }
 
 impl<'t> Lenient<'t> {
-    /// `json` is a value, or an object or a list that may be broken: that is seen.
+    /// `json` is a value, or an object or list that may be invalid; this is detected later.
     pub(crate) fn of(json: &'t str) -> Self {
         Lenient { json: json.trim() }
     }
@@ -673,10 +675,10 @@ impl<'t> Lenient<'t> {
         }
     }
 
-    /// A list or an object, for types that take anything.
+    /// A list or an object, for types that accept any value.
     fn tree<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let json = json::repaired(self.json);
-        // A reader, because the text does not live as long as what a visitor may borrow from.
+        // A reader, because the text does not live as long as the data that a visitor may borrow.
         let mut json = serde_json::Deserializer::from_reader(json.as_bytes());
         let value = json.deserialize_any(visitor)?;
         json.end()?;
@@ -686,7 +688,7 @@ impl<'t> Lenient<'t> {
 
 macro_rules! numbers {
     ($($method:ident)+) => {$(
-        /// A number, also as text: PostgreSQL's `COUNT(*)` reaches JSON that way.
+        /// A number, also as text: PostgreSQL's `COUNT(*)` becomes a text in JSON.
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
             let text = if self.first() == b'"' { self.text()? } else { self.json.into() };
             let text = text.trim();
@@ -733,7 +735,7 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
         }
     }
 
-    /// A plain text. `null` is an empty one.
+    /// A plain text. `null` is an empty text.
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.first() {
             b'n' => visitor.visit_str(""),
@@ -772,7 +774,7 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
     }
 }
 
-/// Hands out a text the way serde_json does.
+/// Returns a text in the same way as serde_json.
 struct Text<'t> {
     json: Option<&'t str>,
 }
@@ -798,7 +800,7 @@ mod tests {
     use super::*;
     use crate::model::{List, Metadata, SenderType, Timestamp, UserId};
 
-    /// A field of each kind.
+    /// A struct with one field of each kind.
     #[derive(Debug, Clone, Deserialize, Serialize)]
     #[serde(remote = "Self")]
     struct Sample {
@@ -868,7 +870,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 4000, ..ProptestConfig::default() })]
 
-        /// What is read straight on is what is read field by field, in any order and with anything odd.
+        /// Both decoders return the same value, for any order of members and any odd values.
         #[test]
         fn both_ways_read_alike(members in proptest::collection::vec(member(), 0..8), usual in any::<bool>()) {
             let usual = if usual { "\"id\":\"u\",\"text\":\"t\"" } else { "\"other\":1" };

@@ -1,4 +1,4 @@
-//! Points in time as the server writes them.
+//! Timestamps in the server's notation.
 //!
 //! No library reads them: measured with a small program (release, stripped; what it adds to this file's own reader),
 //! `jiff` 0.2 without default features costs 0.21 MB and 12 s of a core's building time, `time` 0.3 0.02 MB, 6 s and five
@@ -14,11 +14,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::read_text_or_null;
 
-/// A point in time, in the server's own words: ISO 8601, as in `2025-02-27T12:34:56.789Z`.
+/// A time in the server's notation: ISO 8601, such as `2025-02-27T12:34:56.789Z`.
 ///
-/// The text is kept as it came, so that it can be sent back (as `before` of a message history, say). It compares by
-/// the time it stands for, whatever the time zone and precision it is written in; text that is no time comes after all
-/// times, in alphabetical order.
+/// It keeps the server's text, so that it can be sent back (as `before` of a message history). Timestamps are
+/// compared by their time, independent of time zone and precision. A text that is not a time sorts after all times,
+/// in alphabetical order.
 ///
 /// ```
 /// use crustocean::model::Timestamp;
@@ -37,7 +37,7 @@ impl Timestamp {
         &self.0
     }
 
-    /// The time it stands for, or `None` if the text is no time that can be told.
+    /// The time, or `None` if the text is not a time.
     pub fn to_system_time(&self) -> Option<SystemTime> {
         let Instant { seconds, nanos } = parse(&self.0)?;
         let whole = Duration::from_secs(seconds.unsigned_abs());
@@ -48,7 +48,7 @@ impl Timestamp {
         whole?.checked_add(Duration::from_nanos(nanos.into()))
     }
 
-    /// A millisecond later, in UTC: the server's clock has no finer moments.
+    /// The time one millisecond later, in UTC. The server's clock has no higher precision.
     pub(crate) fn just_after(&self) -> Option<Self> {
         let Instant { seconds, nanos } = parse(&self.0)?;
         let millis = i64::from(nanos / 1_000_000) + 1;
@@ -66,22 +66,22 @@ impl Timestamp {
     }
 }
 
-/// What a timestamp is compared by.
+/// The key for comparisons.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Rank<'a> {
     Time(Instant),
     Text(&'a str),
 }
 
-/// Since 1970-01-01 UTC.
+/// The time since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Instant {
     seconds: i64,
     nanos: u32,
 }
 
-/// `YYYY-MM-DD`, then perhaps `T` or a space and `HH:MM[:SS[.fraction]]`, then perhaps `Z`, `+HH`, `+HHMM` or `+HH:MM`.
-/// Without a zone it is UTC.
+/// Parses `YYYY-MM-DD`, optionally `T` or a space and `HH:MM[:SS[.fraction]]`, optionally `Z`, `+HH`, `+HHMM` or
+/// `+HH:MM`. The default zone is UTC.
 fn parse(text: &str) -> Option<Instant> {
     let mut rest = Rest(text.as_bytes());
     let year = rest.digits(4)?;
@@ -105,7 +105,7 @@ fn parse(text: &str) -> Option<Instant> {
                 nanos = rest.fraction()?;
             }
         }
-        // 60: a leap second.
+        // 60 is a leap second.
         if hour > 23 || minute > 59 || second > 60 {
             return None;
         }
@@ -114,7 +114,7 @@ fn parse(text: &str) -> Option<Instant> {
     rest.0.is_empty().then_some(Instant { seconds, nanos })
 }
 
-/// The date that many days after 1970-01-01: the inverse of `days_since_epoch`, found by looking.
+/// The date this many days after 1970-01-01: the inverse of `days_since_epoch`, found by search.
 fn date_of(days: i64) -> (i64, i64, i64) {
     let mut year = 1970 + days.div_euclid(366);
     while days_since_epoch(year + 1, 1, 1) <= days {
@@ -127,7 +127,7 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     (year, month, days - days_since_epoch(year, month, 1) + 1)
 }
 
-/// What has not been read yet.
+/// The unread rest of the text.
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {
@@ -152,7 +152,7 @@ impl Rest<'_> {
         (0..count).try_fold(0, |number, _| Some(number * 10 + i64::from(self.digit()?)))
     }
 
-    /// At least one digit; those after the ninth are ignored.
+    /// Reads at least one digit. Digits after the ninth are ignored.
     fn fraction(&mut self) -> Option<u32> {
         let mut nanos = u32::from(self.digit()?) * 100_000_000;
         let mut unit = 10_000_000;
@@ -163,7 +163,7 @@ impl Rest<'_> {
         Some(nanos)
     }
 
-    /// Seconds east of Greenwich.
+    /// The offset in seconds east of Greenwich.
     fn offset(&mut self) -> Option<i64> {
         if self.0.is_empty() || self.skip(|byte| matches!(byte, b'Z' | b'z')).is_some() {
             return Some(0);
@@ -188,7 +188,7 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01, by counting years that begin in March, so that the leap day is a year's last.
+/// The days since 1970-01-01. Years start in March here, so that a leap day is the last day of its year.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -198,7 +198,7 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// The empty text, which is no time.
+/// The empty text, which is not a time.
 impl Default for Timestamp {
     fn default() -> Self {
         Timestamp("".into())

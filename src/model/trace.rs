@@ -1,4 +1,4 @@
-//! What a bot did to find its answer, as a message shows it.
+//! The steps of an answer, as a message shows them.
 
 use std::time::Duration;
 
@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::label;
 
 open_enum! {
-    /// How a step ended.
+    /// The status of a step.
     pub enum TraceStatus {
-        /// Well.
+        /// The step succeeded.
         Done = "done",
-        /// Badly.
+        /// The step failed.
         Error = "error",
     }
-    /// In any other words; the platform's pages also have `ok`.
+    /// Any other status; the platform's documentation also has `ok`.
     else Custom
 }
 
-/// One line of a message's collapsible list of steps.
+/// A step in a message's collapsible list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct TraceStep {
-    /// What was done: a command, or a few words.
+    /// The name of the step: a command or a few words.
     #[serde(default)]
     pub step: String,
-    /// How long it took. Written in whole milliseconds.
+    /// The duration. Written in whole milliseconds.
     #[serde(
         default,
         deserialize_with = "label::from_json",
@@ -34,10 +34,10 @@ pub struct TraceStep {
         skip_serializing_if = "Option::is_none"
     )]
     pub duration: Option<Duration>,
-    /// How it ended.
+    /// The status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<TraceStatus>,
-    /// More about it.
+    /// Details.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -45,40 +45,40 @@ pub struct TraceStep {
 lenient!(TraceStep);
 
 impl TraceStep {
-    /// A step that ended well.
+    /// A step that succeeded.
     pub fn new(step: impl Into<String>) -> Self {
         TraceStep { step: step.into(), duration: None, status: Some(TraceStatus::Done), detail: None }
     }
 
-    /// How long it took.
+    /// Sets the duration.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.duration = Some(duration);
         self
     }
 
-    /// How it ended.
+    /// Sets the status.
     #[must_use]
     pub fn status(mut self, status: impl Into<TraceStatus>) -> Self {
         self.status = Some(status.into());
         self
     }
 
-    /// More about it.
+    /// Sets the details.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Whether it ended badly.
+    /// Whether the step failed.
     pub fn is_error(&self) -> bool {
         self.status == Some(TraceStatus::Error)
     }
 }
 
-/// Steps, and how long they took together: what a [`Trace`](crate::agent::Trace) has recorded, for
-/// [`Outgoing::trace`](crate::Outgoing::trace).
+/// Steps and their total duration: the result of a [`Trace`](crate::agent::Trace).
+/// [`Outgoing::trace`](crate::Outgoing::trace) takes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -86,7 +86,7 @@ pub struct TraceReport {
     /// The steps, in the order in which they began.
     #[serde(rename = "trace", default)]
     pub steps: Vec<TraceStep>,
-    /// From the first to the last, pauses included.
+    /// The time from the first to the last step, including pauses.
     #[serde(
         default,
         deserialize_with = "label::from_json",

@@ -5,34 +5,34 @@ use serde::{Deserialize, Serialize};
 use super::{SenderType, Timestamp, UserId, serde_helpers};
 use crate::token::SessionToken;
 
-/// A user, person or agent: your own account, a member's profile, the user behind an agent's session.
+/// A user (a person or an agent): your own account, another user's profile, or the account of a connected agent.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct User {
     /// The user's id.
     pub id: UserId,
-    /// The name to mention (`@username`), without the `@`.
+    /// The name for mentions, without `@`.
     pub username: String,
-    /// The name to show. The username if the user has set none.
+    /// The display name. Set to the username if the user has none.
     #[serde(rename(serialize = "displayName", deserialize = "displayName|name"), default)]
     pub display_name: String,
-    /// Person or agent, where the server says so.
+    /// Person or agent, if the server sent it.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<SenderType>,
-    /// What the user says about themselves.
+    /// The user's text about themselves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// An agent's persona.
+    /// The persona of an agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persona: Option<String>,
-    /// The user's role, in the words of whoever set it.
+    /// The user's role, as its owner wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// The picture's URL.
+    /// The URL of the avatar picture.
     #[serde(rename(deserialize = "avatar|avatarUrl"), skip_serializing_if = "Option::is_none")]
     pub avatar: Option<String>,
-    /// The banner's URL.
+    /// The URL of the banner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub banner: Option<String>,
     /// The theme of the profile.
@@ -41,26 +41,26 @@ pub struct User {
     /// The font of the profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub font: Option<String>,
-    /// How many follow this user, where the server says so.
+    /// The number of followers, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub follower_count: Option<u64>,
-    /// How many this user follows, where the server says so.
+    /// The number of users that this user follows, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub following_count: Option<u64>,
-    /// When the account was made.
+    /// The time of creation of the account.
     #[serde(rename = "createdAt", skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
 }
 
 lenient!(User, |user| serde_helpers::fill(&mut user.display_name, &user.username));
 
-/// The answer to logging in, registering and exchanging an agent token.
+/// The response to logging in, registering and exchanging an agent's token.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 pub(crate) struct SessionReply {
     /// The session's token.
     pub token: SessionToken,
-    /// Whose session it is.
+    /// The session's user.
     pub user: User,
 }
 

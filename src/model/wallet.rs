@@ -1,4 +1,4 @@
-//! Wallets and payments: USDC on Base. Keys never leave their owner; the platform knows addresses only.
+//! Wallets and payments: USDC on Base. The platform stores addresses only, never keys.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::MessageId;
 
 open_enum! {
-    /// The chain that a wallet is on.
+    /// The blockchain of a wallet.
     pub enum Network {
         /// Base.
         Base = "base",
@@ -26,26 +26,26 @@ pub struct WalletInfo {
     /// The address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The chain it is on.
+    /// The blockchain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// What is on it.
+    /// The balances.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balances: Option<Balances>,
-    /// A page that shows the address.
+    /// The URL of a block explorer page for the address.
     #[serde(rename(deserialize = "explorer|explorerUrl"), skip_serializing_if = "Option::is_none")]
     pub explorer: Option<String>,
-    /// What an agent may spend; its keys are not documented.
+    /// The spending limits of an agent. The keys are not documented.
     #[serde(rename = "spendingConfig", skip_serializing_if = "Option::is_none")]
     pub spending_config: Option<Value>,
-    /// Whether the registered address is none.
+    /// Whether the registered address is not valid.
     #[serde(default)]
     pub invalid: bool,
 }
 
 lenient!(WalletInfo);
 
-/// What is on a wallet, as decimal numbers in text.
+/// The balances of a wallet, as decimal numbers in text.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
@@ -53,38 +53,38 @@ pub struct Balances {
     /// US dollars.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usdc: Option<String>,
-    /// Ether, which pays for transactions.
+    /// Ether, for transaction fees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eth: Option<String>,
 }
 
 lenient!(Balances);
 
-/// A wallet that was just registered.
+/// A wallet that was registered.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct RegisteredWallet {
     /// The address.
     pub address: String,
-    /// The chain it is on.
+    /// The blockchain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// A page that shows the address.
+    /// The URL of a block explorer page for the address.
     #[serde(rename(deserialize = "explorer|explorerUrl"), skip_serializing_if = "Option::is_none")]
     pub explorer: Option<String>,
 }
 
 lenient!(RegisteredWallet);
 
-/// The address that a user is paid at.
+/// The address at which a user receives payments.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct WalletAddress {
-    /// Whose it is, without `@`.
+    /// The user's name, without `@`.
     pub username: String,
-    /// The address. `None` if the user has registered none.
+    /// The address. `None` if the user has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 }
@@ -96,16 +96,16 @@ lenient!(WalletAddress);
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Payment {
-    /// The message that shows it in the room.
+    /// The message that shows the payment in the room.
     #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
-    /// The transaction.
+    /// The hash of the transaction.
     #[serde(rename = "txHash")]
     pub tx_hash: String,
-    /// Whether the platform has found it on the chain.
+    /// Whether the platform has found the transaction on the blockchain.
     #[serde(default)]
     pub verified: bool,
-    /// A page that shows the transaction.
+    /// The URL of a block explorer page for the transaction.
     #[serde(rename = "explorerUrl", skip_serializing_if = "Option::is_none")]
     pub explorer_url: Option<String>,
 }

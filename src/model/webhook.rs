@@ -1,4 +1,4 @@
-//! Webhook subscriptions: an agency's events, sent to a URL.
+//! Webhook subscriptions: the platform sends an agency's events to a URL.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,82 +7,82 @@ use super::{AgencyId, List, SubscriptionId, Timestamp, answer};
 use crate::token::WebhookSecret;
 
 open_enum! {
-    /// What a webhook subscription can be about.
+    /// The type of an event for webhook subscriptions.
     pub enum WebhookEvent {
-        /// Somebody said something: chat, a tool's result, an action or an agent's reply.
+        /// A message was sent: chat, a tool result, an action or an agent's reply.
         MessageCreated = "message.created",
         /// A user or a hook edited a message.
         MessageUpdated = "message.updated",
-        /// A message was deleted by its author.
+        /// The author deleted a message.
         MessageDeleted = "message.deleted",
-        /// Somebody came in.
+        /// A member joined.
         MemberJoined = "member.joined",
-        /// Somebody went away.
+        /// A member left.
         MemberLeft = "member.left",
-        /// Somebody was sent away.
+        /// A member was removed.
         MemberKicked = "member.kicked",
-        /// Somebody was banned.
+        /// A member was banned.
         MemberBanned = "member.banned",
-        /// Somebody may come again.
+        /// A user's ban was lifted.
         MemberUnbanned = "member.unbanned",
-        /// Somebody became admin or moderator.
+        /// A member became admin or moderator.
         MemberPromoted = "member.promoted",
-        /// Somebody became a simple member.
+        /// A member became an ordinary member.
         MemberDemoted = "member.demoted",
-        /// The agency was made.
+        /// The agency was created.
         AgencyCreated = "agency.created",
         /// The agency's charter or privacy changed.
         AgencyUpdated = "agency.updated",
-        /// An invite was made.
+        /// An invite was created.
         InviteCreated = "invite.created",
         /// An invite was redeemed.
         InviteRedeemed = "invite.redeemed",
     }
 }
 
-/// A webhook subscription of an agency. Its secret is not written with the rest.
+/// A webhook subscription of an agency. Serialising it omits the secret.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Subscription {
     /// The subscription's id.
     pub id: SubscriptionId,
-    /// The agency whose events are sent, where the server says it.
+    /// The agency, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agency_id: Option<AgencyId>,
-    /// Where they are sent.
+    /// The URL that the events are sent to.
     pub url: String,
-    /// Which ones are sent.
+    /// The event types that are sent.
     #[serde(default)]
     pub events: List<WebhookEvent>,
-    /// What it is for.
+    /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether anything is sent. `None` if the server did not say.
+    /// Whether it is enabled. `None` if the server did not send it.
     #[serde(rename(deserialize = "enabled|active"), skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// What the deliveries are signed with, where the server says it: most answers leave it out.
+    /// The secret that signs the deliveries, if the server sent it: most responses omit it.
     #[serde(skip_serializing)]
     pub secret: Option<WebhookSecret>,
-    /// When it was made.
+    /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// When it was last changed.
+    /// The time of the last change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Timestamp>,
 }
 
 lenient!(Subscription);
 
-/// An event that the server has on offer for webhook subscriptions.
+/// An event type that the server offers for webhook subscriptions.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct WebhookEventType {
-    /// The event.
+    /// The event type.
     #[serde(rename(serialize = "name", deserialize = "name|type|event"))]
     pub event: WebhookEvent,
-    /// When it happens, where the server says it.
+    /// When the event happens, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
 }
@@ -100,7 +100,7 @@ struct WrappedEventTypes {
 
 lenient!(read WrappedEventTypes);
 
-/// Reads the answer to asking for the event types, in any of its forms.
+/// Reads the response with the event types, in any of its forms.
 pub(crate) fn event_types(json: &str) -> Result<List<WebhookEventType>, ReadError> {
     if !json.trim_start().starts_with('{') {
         return answer::list(json, "events");

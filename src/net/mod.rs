@@ -14,7 +14,7 @@ pub(crate) mod tls;
 pub(crate) mod url;
 pub(crate) mod wire;
 
-pub(crate) use cancel::CancelToken;
+pub(crate) use cancel::{Cancel, CancelToken};
 pub(crate) use dial::Dialer;
 pub(crate) use http::Http;
 pub(crate) use secrets::Secrets;

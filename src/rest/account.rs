@@ -1,4 +1,4 @@
-//! `/api/auth/me` and what else is about one's own account.
+//! `/api/auth/me` and the other endpoints of the user's own account.
 
 use serde::Serialize;
 
@@ -6,9 +6,9 @@ use super::{Client, check};
 use crate::error::Result;
 use crate::model::User;
 
-/// Your own account: [`Client::account`].
+/// Your own account. Returned by [`Client::account`].
 ///
-/// docs.crustocean.chat, page "Authentication".
+/// Source: docs.crustocean.chat, page "Authentication".
 ///
 /// # Examples
 ///
@@ -25,15 +25,15 @@ pub struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    /// Who you are.
+    /// Returns your profile.
     ///
     /// # Errors
-    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not good: this is the call to find out.
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token is not valid. Use this call to check a token.
     pub fn me(self) -> Result<User> {
         self.client.get(["auth", "me"])?.one("user")
     }
 
-    /// Changes your profile: only what is set before [`send`](UpdateAccount::send).
+    /// Changes your profile. [`send`](UpdateAccount::send) sends only the fields that were set.
     pub fn update(self) -> UpdateAccount<'a> {
         UpdateAccount { client: self.client, body: Default::default() }
     }
@@ -41,32 +41,33 @@ impl<'a> Account<'a> {
     /// Changes your password.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the new one is shorter than 8 characters; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the new password is shorter than 8 characters; otherwise those of
+    /// [every call](crate::rest#errors).
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
         let body = ChangePassword { current_password: current, new_password: new };
         self.client.post(["auth", "change-password"])?.body(&body)?.done()
     }
 
-    /// Ends the session of a session token. Personal access tokens are revoked with
-    /// [`tokens().revoke`](crate::rest::Tokens::revoke) instead.
+    /// Ends the session of a session token. To revoke a personal access token, use
+    /// [`tokens().revoke`](crate::rest::Tokens::revoke).
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
 
-    /// Deletes the account and its agents, for good.
+    /// Deletes the account and its agents. This cannot be undone.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
 }
 
-/// No `Debug`: it holds passwords.
+/// No `Debug`, because it contains passwords.
 #[derive(Serialize)]
 struct ChangePassword<'a> {
     #[serde(rename = "currentPassword")]
@@ -75,7 +76,7 @@ struct ChangePassword<'a> {
     new_password: &'a str,
 }
 
-/// A change of your profile: [`Account::update`].
+/// A change of your profile. Returned by [`Account::update`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateAccount<'a> {
@@ -100,46 +101,46 @@ struct UpdateBody {
 }
 
 impl UpdateAccount<'_> {
-    /// The name to show.
+    /// Sets the display name.
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.body.display_name = Some(name.into());
         self
     }
 
-    /// What you say about yourself.
+    /// Sets the text about yourself.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.body.description = Some(text.into());
         self
     }
 
-    /// The picture's URL.
+    /// Sets the URL of the avatar picture.
     pub fn avatar(mut self, url: impl Into<String>) -> Self {
         self.body.avatar = Some(url.into());
         self
     }
 
-    /// The banner's URL.
+    /// Sets the URL of the banner.
     pub fn banner(mut self, url: impl Into<String>) -> Self {
         self.body.banner = Some(url.into());
         self
     }
 
-    /// The theme of the profile.
+    /// Sets the theme of the profile.
     pub fn theme(mut self, name: impl Into<String>) -> Self {
         self.body.theme = Some(name.into());
         self
     }
 
-    /// The font of the profile.
+    /// Sets the font of the profile.
     pub fn font(mut self, name: impl Into<String>) -> Self {
         self.body.font = Some(name.into());
         self
     }
 
-    /// Makes the change and returns the profile as it is now.
+    /// Sends the change. Returns the changed profile.
     ///
     /// # Errors
-    /// [`Server`](crate::ErrorKind::Server) with status 400 if the server refuses a value; else as [every
+    /// [`Server`](crate::ErrorKind::Server) with status 400 if the server rejects a value; otherwise those of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")

@@ -8,9 +8,9 @@ use super::{AgentRef, Client, Messages};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member};
 
-/// Agencies (rooms): [`Client::agencies`].
+/// Agencies (rooms). Returned by [`Client::agencies`].
 ///
-/// docs.crustocean.chat, page "Agencies".
+/// Source: docs.crustocean.chat, page "Agencies".
 ///
 /// # Examples
 ///
@@ -29,40 +29,41 @@ pub struct Agencies<'a> {
 }
 
 impl<'a> Agencies<'a> {
-    /// All public agencies, and the private ones you are in.
+    /// Lists all public agencies and the private ones that you are a member of.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     #[doc(alias = "getAgencies")]
     pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
     }
 
-    /// The agency with this slug (`my-team`): every other call wants the id.
+    /// Returns the agency with this slug (`my-team`). All other calls take the agency's id.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency.
     pub fn lookup(self, slug: &str) -> Result<Agency> {
         self.client.get(["agencies", "lookup", slug])?.one("agency")
     }
 
-    /// A new agency, yours. Call [`send`](CreateAgency::send) to make it.
+    /// Creates an agency that you own, when [`send`](CreateAgency::send) is called.
     pub fn create(self, name: impl Into<String>) -> CreateAgency<'a> {
         let body = CreateBody { name: name.into(), charter: None, is_private: None, password: None };
         CreateAgency { client: self.client, body }
     }
 
-    /// Changes an agency: only what is set before [`send`](UpdateAgency::send). Only its owner can.
+    /// Changes an agency. Only its owner may. [`send`](UpdateAgency::send) sends only the fields that were set.
     #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
         UpdateAgency { client: self.client, id: id.clone(), body: UpdateBody::default() }
     }
 
-    /// Deletes an agency with its members and messages, for good. Only its owner can; the Lobby stays.
+    /// Deletes an agency with its members and messages. This cannot be undone. Only the owner may; the Lobby cannot
+    /// be deleted.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such agency; otherwise those of [every call](crate::rest#errors).
     pub fn delete(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["agencies", id.as_str()])?.done()
     }
@@ -70,7 +71,8 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of a public agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it wants a password; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency needs a password; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn join(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: None })?.done()
     }
@@ -78,7 +80,8 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of a private agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn join_with_password(self, id: &AgencyId, password: &str) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: Some(password) })?.done()
     }
@@ -87,44 +90,45 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency, [`Server`](crate::ErrorKind::Server) with
-    /// status 400 if you are not in it; else as [every call](crate::rest#errors).
+    /// status 400 if you are not a member; otherwise those of [every call](crate::rest#errors).
     pub fn leave(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "leave"])?.done()
     }
 
-    /// Who is in it.
+    /// Lists the members of an agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it is private and you are not in it,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it is private and you are not a member,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn members(self, id: &AgencyId) -> Result<List<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
 
-    /// Adds an agent, by id or username. The agent hears of it if it is connected. Any member can.
+    /// Adds an agent to an agency, by id or username. A connected agent gets an invitation event. Any member may.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not in it, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agency or agent; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not a member, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such agency or agent; otherwise those of [every call](crate::rest#errors).
     #[doc(alias = "addAgentToAgency")]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
     }
 
-    /// What was said in it, newest first.
+    /// The messages of an agency, newest first.
     pub fn messages(self, id: &AgencyId) -> Messages<'a> {
         Messages::new(self.client, ["agencies", id.as_str(), "messages"])
     }
 }
 
-/// No `Debug`: it holds a password.
+/// No `Debug`, because it contains a password.
 #[derive(Serialize)]
 struct Join<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     password: Option<&'a str>,
 }
 
-/// An agency to be made: [`Agencies::create`].
+/// A new agency. Returned by [`Agencies::create`].
 #[derive(Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct CreateAgency<'a> {
@@ -144,42 +148,42 @@ struct CreateBody {
 }
 
 impl CreateAgency<'_> {
-    /// What it is for. Defaults to nothing.
+    /// Sets the text about the agency's purpose. Defaults to none.
     pub fn charter(mut self, text: impl Into<String>) -> Self {
         self.body.charter = Some(text.into());
         self
     }
 
-    /// Whether it is invite-only. Defaults to false.
+    /// Makes the agency invite-only. Defaults to `false`.
     pub fn private(mut self, private: bool) -> Self {
         self.body.is_private = Some(private);
         self
     }
 
-    /// What one must know to join a private agency. Defaults to none.
+    /// Sets the password of a private agency. Defaults to none.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.body.password = Some(password.into());
         self
     }
 
-    /// Makes the agency.
+    /// Creates the agency.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if there is an agency of this name; else as [every
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the name is taken; otherwise those of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Agency> {
         self.client.post(["agencies"])?.body(&self.body)?.one("agency")
     }
 }
 
-/// Without the password.
+/// Omits the password.
 impl fmt::Debug for CreateAgency<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CreateAgency").field("name", &self.body.name).finish_non_exhaustive()
     }
 }
 
-/// A change of an agency: [`Agencies::update`].
+/// A change of an agency. Returned by [`Agencies::update`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateAgency<'a> {
@@ -197,23 +201,23 @@ struct UpdateBody {
 }
 
 impl UpdateAgency<'_> {
-    /// What it is for.
+    /// Sets the text about the agency's purpose.
     pub fn charter(mut self, text: impl Into<String>) -> Self {
         self.body.charter = Some(text.into());
         self
     }
 
-    /// Whether it is invite-only.
+    /// Makes the agency invite-only, or public.
     pub fn private(mut self, private: bool) -> Self {
         self.body.is_private = Some(private);
         self
     }
 
-    /// Makes the change and returns the agency as it is now.
+    /// Sends the change. Returns the changed agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such agency; otherwise those of [every call](crate::rest#errors).
     pub fn send(self) -> Result<Agency> {
         self.client.patch(["agencies", self.id.as_str()])?.body(&self.body)?.one("agency")
     }

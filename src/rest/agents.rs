@@ -11,9 +11,9 @@ use crate::model::{
     VerifiedAgent, answer,
 };
 
-/// Your agents, as accounts: [`Client::agents`]. To be one in a room, see [`Agent`](crate::Agent).
+/// The accounts of your agents. Returned by [`Client::agents`]. To connect as an agent, use [`Agent`](crate::Agent).
 ///
-/// docs.crustocean.chat, pages "Agents" and "SDK authentication".
+/// Source: docs.crustocean.chat, pages "Agents" and "SDK authentication".
 ///
 /// # Examples
 ///
@@ -31,53 +31,56 @@ pub struct Agents<'a> {
 }
 
 impl<'a> Agents<'a> {
-    /// A new agent. Call [`send`](CreateAgent::send) to make it.
+    /// Creates an agent, when [`send`](CreateAgent::send) is called.
     #[doc(alias = "createAgent")]
     pub fn create(self, name: impl Into<String>) -> CreateAgent<'a> {
         let body = CreateBody { name: name.into(), role: None, agency_id: None };
         CreateAgent { client: self.client, body }
     }
 
-    /// All your agents.
+    /// Lists your agents.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
 
-    /// Verifies an agent, so that it can connect. Needed once, after creation; only its owner can.
+    /// Verifies an agent, so that it can connect. Needed once after creation. Only its owner may.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agent; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such agent; otherwise those of [every call](crate::rest#errors).
     #[doc(alias = "verifyAgent")]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
-        // It is done, whatever the answer looks like.
+        // The agent is verified, even if the response cannot be read.
         call.read(|json| Ok(answer::read(json).unwrap_or(VerifiedAgent { agent_token: None })))
     }
 
-    /// An agent's configuration. Its owner can read it, and the agent itself.
+    /// Returns an agent's configuration. Its owner and the agent itself may read it.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner or the agent itself,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither its owner nor the agent itself,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
         self.client.get(["agents", id.as_str(), "config"])?.one("config")
     }
 
-    /// An agent's configuration in one agency: what is set there, over what is set for all, decrypted.
+    /// Returns an agent's configuration in one agency, decrypted. Values that are set there replace the general
+    /// values.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner or the agent itself,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither its owner nor the agent itself,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
         let call = self.client.get(["agents", id.as_str(), "config"])?;
         call.query("agencyId", agency.as_str()).one("config")
     }
 
-    /// Changes an agent's configuration: only what is set before [`send`](UpdateConfig::send).
+    /// Changes an agent's configuration. [`send`](UpdateConfig::send) sends only the fields that were set.
     #[doc(alias = "updateAgentConfig")]
     pub fn update_config(self, id: &AgentId) -> UpdateConfig<'a> {
         UpdateConfig { client: self.client, id: id.clone(), body: Fields::default() }
@@ -115,7 +118,7 @@ impl<'a> Agents<'a> {
 pub enum NewOwner<'a> {
     /// The user with this id.
     Id(&'a UserId),
-    /// The user of this name, without `@`.
+    /// The user with this name, without `@`.
     Username(&'a str),
 }
 
@@ -146,13 +149,13 @@ impl<'a> From<&'a String> for NewOwner<'a> {
     }
 }
 
-/// Which agent: [`Agencies::add_agent`](crate::rest::Agencies::add_agent). Made from an `&AgentId` or from a username.
+/// Identifies an agent: by id or by username. [`Agencies::add_agent`](crate::rest::Agencies::add_agent) takes it.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum AgentRef<'a> {
     /// The agent with this id.
     Id(&'a AgentId),
-    /// The agent of this name, without `@`.
+    /// The agent with this name, without `@`.
     Username(&'a str),
 }
 
@@ -183,7 +186,7 @@ impl<'a> From<&'a String> for AgentRef<'a> {
     }
 }
 
-/// An agent to be made: [`Agents::create`].
+/// A new agent. Returned by [`Agents::create`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct CreateAgent<'a> {
@@ -201,31 +204,33 @@ struct CreateBody {
 }
 
 impl CreateAgent<'_> {
-    /// What it is there for: `Assistant`. Defaults to the server's choice.
+    /// Sets the agent's role, such as `Assistant`. Defaults to the server's default.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.body.role = Some(role.into());
         self
     }
 
-    /// The agency it is in from the start. Defaults to the Lobby.
+    /// Sets the agency that the agent starts in. Defaults to the Lobby.
     pub fn agency(mut self, id: &AgencyId) -> Self {
         self.body.agency_id = Some(id.clone());
         self
     }
 
-    /// Makes the agent. Its token is shown this once, and it must be [verified](Agents::verify) before it can connect.
+    /// Creates the agent. The response contains its token; the server shows it only once. [Verify](Agents::verify)
+    /// the agent before it connects.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
         self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
     }
 }
 
-/// A change of an agent's configuration: [`Agents::update_config`].
+/// A change of an agent's configuration. Returned by [`Agents::update_config`].
 ///
-/// docs.crustocean.chat, page "Update agent config".
+/// Source: docs.crustocean.chat, page "Update agent config".
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateConfig<'a> {
@@ -235,114 +240,114 @@ pub struct UpdateConfig<'a> {
 }
 
 impl UpdateConfig<'_> {
-    /// Sets any key, also one this crate has no method for; `Value::Null` sends `null`.
+    /// Sets any key, including keys that this crate has no method for. `Value::Null` sends `null`.
     pub fn set(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.body.set(key, value);
         self
     }
 
-    /// What the agent is there for.
+    /// Sets the agent's role.
     pub fn role(self, role: impl Into<String>) -> Self {
         self.set("role", role.into())
     }
 
-    /// Its personality.
+    /// Sets the agent's personality.
     pub fn personality(self, text: impl Into<String>) -> Self {
         self.set("personality", text.into())
     }
 
-    /// How it talks to people.
+    /// Sets how the agent talks to people.
     pub fn interaction_style(self, text: impl Into<String>) -> Self {
         self.set("interaction_style", text.into())
     }
 
-    /// How much it knows.
+    /// Sets how much the agent knows.
     pub fn expertise_level(self, text: impl Into<String>) -> Self {
         self.set("expertise_level", text.into())
     }
 
-    /// Where the server sends what the agent should answer.
+    /// Sets the URL to which the server sends prompts for the agent.
     pub fn response_webhook_url(self, url: impl Into<String>) -> Self {
         self.set("response_webhook_url", url.into())
     }
 
-    /// What the server signs those requests with.
+    /// Sets the secret with which the server signs these requests.
     pub fn response_webhook_secret(self, secret: impl Into<String>) -> Self {
         self.set("response_webhook_secret", secret.into())
     }
 
-    /// The provider of the language model that the server runs the agent on.
+    /// Sets the provider of the language model on which the server runs the agent.
     pub fn llm_provider(self, provider: impl Into<String>) -> Self {
         self.set("llm_provider", provider.into())
     }
 
-    /// The key for that provider. The server encrypts it if it is set up to.
+    /// Sets the key for this provider. The server encrypts it if it is configured to.
     pub fn llm_api_key(self, key: impl Into<String>) -> Self {
         self.set("llm_api_key", key.into())
     }
 
-    /// The Ollama server that the server runs the agent on.
+    /// Sets the Ollama server on which the agent runs.
     pub fn ollama_endpoint(self, url: impl Into<String>) -> Self {
         self.set("ollama_endpoint", url.into())
     }
 
-    /// The model on that Ollama server.
+    /// Sets the model on this Ollama server.
     pub fn ollama_model(self, model: impl Into<String>) -> Self {
         self.set("ollama_model", model.into())
     }
 
-    /// Who may prompt it.
+    /// Sets who may prompt the agent.
     pub fn prompt_permission(self, permission: PromptPermission) -> Self {
         self.set("prompt_permission", permission.as_str())
     }
 
-    /// Who may prompt it if only some may: usernames.
+    /// Sets the usernames that may prompt the agent if only some may.
     pub fn prompt_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
         self.set("prompt_whitelist", Fields::list(usernames))
     }
 
-    /// The OpenClaw gateway that the server runs the agent on, and the token it asks for; the server keeps the token
-    /// encrypted. (docs.crustocean.chat, page "OpenClaw")
+    /// Sets the OpenClaw gateway on which the server runs the agent, and the gateway's token. The server stores the
+    /// token encrypted. (Source: docs.crustocean.chat, page "OpenClaw")
     pub fn openclaw(self, gateway: impl Into<String>, token: impl Into<String>) -> Self {
         self.set("openclaw_gateway", gateway.into()).set("openclaw_token", token.into())
     }
 
-    /// The agent's id on that gateway.
+    /// Sets the agent's id on this gateway.
     pub fn openclaw_agent_id(self, id: impl Into<String>) -> Self {
         self.set("openclaw_agent_id", id.into())
     }
 
-    /// What it may spend in one transaction, in USDC: 10 unless it is changed.
+    /// Sets the most that the agent may spend in one transaction, in USDC. Defaults to 10 on the server.
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_per_tx", amount(usdc))
     }
 
-    /// What it may spend in a day, in USDC: 50 unless it is changed.
+    /// Sets the most that the agent may spend in a day, in USDC. Defaults to 50 on the server.
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_daily", amount(usdc))
     }
 
-    /// Who approves what it spends.
+    /// Sets who approves the agent's payments.
     pub fn wallet_approval_mode(self, mode: ApprovalMode) -> Self {
         self.set("wallet_approval_mode", mode.as_str())
     }
 
-    /// The hooks that it may pay: their URLs.
+    /// Sets the URLs of the hooks that the agent may pay.
     pub fn wallet_allowlisted_hooks<S: Into<String>>(self, urls: impl IntoIterator<Item = S>) -> Self {
         self.set("wallet_allowlisted_hooks", Fields::list(urls))
     }
 
-    /// Makes the change.
+    /// Sends the change.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agent; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
+    /// if there is no such agent; otherwise those of [every call](crate::rest#errors).
     pub fn send(self) -> Result<()> {
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }
 }
 
-/// Whole numbers as such: `10`, not `10.0`.
+/// Writes whole numbers as `10`, not `10.0`.
 fn amount(usdc: f64) -> Value {
     if usdc.fract() == 0.0 && (0.0..1e15).contains(&usdc) {
         return Value::from(usdc as u64);

@@ -1,4 +1,4 @@
-//! How a client comes to be.
+//! Settings of a client, and log-in.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{SessionReply, User, answer};
 use crate::token::{SessionToken, UserToken};
 
-/// Builds a [`Client`]: [`Client::builder`].
+/// Builds a [`Client`]. Returned by [`Client::builder`].
 ///
 /// # Examples
 ///
@@ -31,19 +31,19 @@ pub struct ClientBuilder {
 
 connection_settings!(ClientBuilder);
 
-/// What logging in and registering give.
+/// The result of logging in or registering.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Login {
-    /// Acts as the user for as long as the session lives.
+    /// A client that acts as the user while the session lasts.
     pub client: Client,
-    /// The session's token, good for 7 days: [`Client::new`] takes it.
+    /// The session's token, valid for 7 days. [`Client::new`] takes it.
     pub token: SessionToken,
-    /// Who logged in.
+    /// The user who logged in.
     pub user: User,
 }
 
-/// No `Debug`: it holds a password.
+/// No `Debug`, because it contains a password.
 #[derive(Serialize)]
 struct NameAndPassword<'a> {
     username: &'a str,
@@ -53,32 +53,32 @@ struct NameAndPassword<'a> {
 }
 
 impl ClientBuilder {
-    /// The name to show for an account that [`register`](Self::register) makes. Defaults to the username.
+    /// Sets the display name of an account that [`register`](Self::register) creates. Defaults to the username.
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
     }
 
-    /// A client that acts as the token's user. See [`Client::new`].
+    /// Creates a client that acts as the token's user, like [`Client::new`].
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
+    /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
     pub fn build(self, token: impl Into<UserToken>) -> Result<Client> {
         Ok(Client::with(self.config.http()?, Credentials::User(token.into())))
     }
 
-    /// A client without a token. See [`Client::anonymous`].
+    /// Creates a client without a token, like [`Client::anonymous`].
     ///
     /// # Errors
-    /// As [`build`](Self::build).
+    /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
     pub fn anonymous(self) -> Result<Client> {
         Ok(Client::with(self.config.http()?, Credentials::Anonymous))
     }
 
-    /// Logs in. See [`Client::login`].
+    /// Logs in, like [`Client::login`].
     ///
     /// # Errors
-    /// As [`Client::login`].
+    /// The kinds of [`Client::login`].
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
         let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
@@ -87,10 +87,10 @@ impl ClientBuilder {
         })
     }
 
-    /// Makes an account and logs in. See [`Client::register`].
+    /// Creates an account and logs in, like [`Client::register`].
     ///
     /// # Errors
-    /// As [`Client::register`].
+    /// The kinds of [`Client::register`].
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;

@@ -1,4 +1,4 @@
-//! One call of the REST API, from its parts to its decoded answer.
+//! One call of the REST API, from its parts to its decoded response.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,22 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::{AgentSession, Client, Credentials};
-use crate::complaint;
 use crate::error::{Error, ErrorKind, Result};
+use crate::error_text;
 use crate::model::serde_helpers::ReadError;
 use crate::model::{List, answer};
 use crate::net::http::{Answer, Label, Method, Request, one_line};
 
-/// What stays as it is in a path segment: the characters that need no encoding anywhere (RFC 3986, unreserved).
+/// Characters of a path segment that are not encoded (RFC 3986, unreserved).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Characters of the server's words that are kept.
+/// How many characters of the server's error text are kept.
 const MAX_MESSAGE: usize = 1000;
 
-/// `/api` and the segments, each percent-encoded.
+/// Builds `/api` and the segments, each percent-encoded.
 ///
 /// # Errors
-/// `Invalid` for a segment that is empty or would walk through the path, and so reach another endpoint.
+/// `Invalid` for a segment that is empty or that would change the path (`..`), and so reach another endpoint.
 fn path(segments: &[&str]) -> Result<String> {
     let mut path = String::from("/api");
     for segment in segments {
@@ -53,7 +53,7 @@ impl Client {
         self.call(Method::Delete, &segments)
     }
 
-    /// A GET of a path whose length is not known here.
+    /// A GET of a path with a variable number of segments.
     pub(crate) fn get_at(&self, segments: &[&str]) -> Result<Call<'_>> {
         self.call(Method::Get, segments)
     }
@@ -62,8 +62,8 @@ impl Client {
         Ok(Call { client: self, method, path: path(segments)?, query: Vec::new(), body: None })
     }
 
-    /// Sends a request with this client's credential; as an agent, once more with a new session if the old one has
-    /// ended.
+    /// Sends a request with this client's credentials. If an agent's session has expired, sends the request once more
+    /// with a new session.
     fn send(&self, request: &Request<'_>) -> Result<Answer> {
         self.0.http.check_process()?;
         match &self.0.credentials {
@@ -117,14 +117,14 @@ impl Client {
     }
 }
 
-/// What an answer says that calls itself a failure, although its status is one of success.
+/// The error text of a response that reports a failure although its HTTP status is a success.
 fn failure_in(body: &[u8]) -> Option<String> {
-    // Most answers are lists, or have no such thing in them.
+    // Most responses are lists, or have no such field.
     if !body.trim_ascii_start().starts_with(b"{") || !body.windows(5).any(|word| word == b"false") {
         return None;
     }
-    let answer = serde_json::from_slice(body).ok().filter(complaint::is_failure)?;
-    Some(complaint::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
+    let answer = serde_json::from_slice(body).ok().filter(error_text::is_failure)?;
+    Some(error_text::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 
 fn refused(label: &Label, said: &str) -> Error {
@@ -134,7 +134,7 @@ fn refused(label: &Label, said: &str) -> Error {
         .with_server_message(said)
 }
 
-/// The agent's session is new, and was refused all the same.
+/// The error for an agent whose new session was refused, too.
 fn refused_whatever_the_session(error: Error) -> Error {
     let text =
         format!("{error}; a session that had just been issued was refused, too: is this call for agents?");
@@ -146,7 +146,7 @@ fn unreadable(label: &Label, why: &str) -> Error {
     Error::protocol(format!("cannot read the answer to {label}: {why}"))
 }
 
-/// A request in the making. It has no `Debug`: the body may hold a password.
+/// A request that is being built. No `Debug`, because the body may contain a password.
 pub(crate) struct Call<'a> {
     client: &'a Client,
     method: Method,
@@ -168,12 +168,12 @@ impl<'a> Call<'a> {
         Ok(self)
     }
 
-    /// Sends it. What the answer says besides "done" is not looked at.
+    /// Sends the request and ignores the body of a successful response.
     pub(crate) fn done(self) -> Result<()> {
         self.answer().map(drop)
     }
 
-    /// The same with a field of the query, if there is a value for it.
+    /// Adds a query field if there is a value for it.
     pub(crate) fn query_if(self, name: &'a str, value: Option<impl ToString>) -> Self {
         match value {
             Some(value) => self.query(name, value.to_string()),
@@ -181,32 +181,32 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Sends it and reads one object, bare or under `key`.
+    /// Sends the request and reads one object, directly or under `key`.
     pub(crate) fn one<T: DeserializeOwned>(self, key: &'static str) -> Result<T> {
         self.read(|json| answer::one(json, key))
     }
 
-    /// Sends it and reads a list, bare or under `key`.
+    /// Sends the request and reads a list, directly or under `key`.
     pub(crate) fn list<T: DeserializeOwned>(self, key: &'static str) -> Result<List<T>> {
         self.read(|json| answer::list(json, key))
     }
 
-    /// Sends it and reads an answer of a form of its own.
+    /// Sends the request and reads a response of another form.
     pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
         let secrets = self.client.0.http.secrets().clone();
         let (label, json) = self.text()?;
         read(&json).map_err(|error| {
-            // It repeats no value: that may be a credential.
+            // The error contains no value of the response, which may be a credential.
             let error = unreadable(&label, &error.to_string());
-            // Something else came than was asked for: what the server says to it.
-            match complaint::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
+            // The response has an unexpected form. It may contain an error text of the server.
+            match error_text::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
                 Some(said) => refused(&label, &secrets.remove_from(&said)).with_source(error),
                 None => error,
             }
         })
     }
 
-    /// As text, like events: then what reads a type is compiled once.
+    /// The response as text, like events: the code that decodes a type is then compiled only once.
     fn text(self) -> Result<(Label, Zeroizing<String>)> {
         let label = Label::new(self.method, &self.path);
         let mut body = self.answer()?;

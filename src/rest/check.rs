@@ -1,11 +1,11 @@
-//! Rules of the platform that are checked before anything is sent (docs.crustocean.chat, pages "Authentication",
+//! The platform's rules, checked before a request is sent (source: docs.crustocean.chat, pages "Authentication",
 //! "Tokens", "Deploy a hook", "Hooks" and "Report a payment").
 
 use crate::error::{Error, Result};
 
 const MAX_CODE: usize = 64 * 1024;
 
-/// Of an account.
+/// The name of an account.
 pub(super) fn username(name: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if !(2..=24).contains(&name.len()) || !name.chars().all(allowed) {
@@ -14,7 +14,7 @@ pub(super) fn username(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Of an agent: the documentation gives the length only.
+/// The name of an agent. The documentation specifies only its length.
 pub(super) fn agent_name(name: &str) -> Result<()> {
     if !(2..=24).contains(&name.chars().count()) {
         return Err(Error::invalid("an agent's name has 2 to 24 characters"));
@@ -36,7 +36,8 @@ pub(super) fn token_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// The server makes a command's name lowercase and drops what is no letter or digit. A slash is a misunderstanding.
+/// The name of a command. The server converts it to lowercase and drops all characters except letters and digits. A
+/// slash is refused, because it is most likely a mistake.
 pub(super) fn command_name(name: &str) -> Result<()> {
     if name.contains('/') || !name.chars().any(|c| c.is_ascii_alphanumeric()) {
         return Err(Error::invalid("a command's name is letters and digits, without the slash"));
@@ -44,7 +45,7 @@ pub(super) fn command_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Of a native hook.
+/// The slug of a native hook.
 pub(super) fn slug(slug: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if slug.is_empty() || !slug.chars().all(allowed) {
@@ -53,7 +54,7 @@ pub(super) fn slug(slug: &str) -> Result<()> {
     Ok(())
 }
 
-/// Of a native hook.
+/// The code of a native hook.
 pub(super) fn code(code: &str) -> Result<()> {
     if code.is_empty() || code.len() > MAX_CODE {
         let text = format!("the code of a hook is 1 to {MAX_CODE} bytes (64 KB), this is {}", code.len());

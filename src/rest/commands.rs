@@ -11,10 +11,10 @@ use crate::model::{
 };
 use crate::token::HookKey;
 
-/// The custom commands of one agency: [`Client::commands`]. Its members can list them, its owner manages them; the
-/// Lobby has none.
+/// The custom commands of one agency. Returned by [`Client::commands`]. Members may list them, the owner manages
+/// them. The Lobby has no custom commands.
 ///
-/// docs.crustocean.chat, pages "Integrations" and "Hooks".
+/// Source: docs.crustocean.chat, pages "Integrations" and "Hooks".
 ///
 /// ```no_run
 /// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
@@ -36,24 +36,25 @@ pub struct Commands<'a> {
 }
 
 impl<'a> Commands<'a> {
-    /// All of them.
+    /// Lists all custom commands.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "listCustomCommands")]
     pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
 
-    /// A new command, without `/`, and the URL that answers it. The server makes the name lowercase and drops what is
-    /// no letter or digit. Call [`send`](CreateCommand::send) to make it.
+    /// Creates a command, when [`send`](CreateCommand::send) is called. `name` is without `/`; `webhook_url` answers
+    /// the command. The server converts the name to lowercase and drops all characters except letters and digits.
     #[doc(alias = "createCustomCommand")]
     pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
         let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
         CreateCommand { commands: self, body: CommandFields { body, explore: None } }
     }
 
-    /// Changes a command: only what is set before [`send`](UpdateCommand::send).
+    /// Changes a command. [`send`](UpdateCommand::send) sends only the fields that were set.
     #[doc(alias = "updateCustomCommand")]
     pub fn update(self, id: &CommandId) -> UpdateCommand<'a> {
         UpdateCommand { commands: self, id: id.clone(), body: CommandFields::default() }
@@ -62,29 +63,32 @@ impl<'a> Commands<'a> {
     /// Deletes a command.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency's commands,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "deleteCustomCommand")]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }
 
-    /// The key of a command's hook, made if there is none. A key that was given out before may stop working: store this
-    /// one.
+    /// Returns the key of a command's hook; creates it if there is none. This may invalidate an earlier key, so store
+    /// the new one.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency's commands,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
     }
 
-    /// Ends the key of a command's hook.
+    /// Revokes the key of a command's hook.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency's commands,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.key_path(id))?.done()
     }
@@ -104,7 +108,7 @@ impl<'a> Commands<'a> {
     }
 }
 
-/// What can be set of a command.
+/// The fields of a command that can be set.
 #[derive(Debug, Clone, Default)]
 struct CommandFields {
     body: Fields,
@@ -123,7 +127,7 @@ impl CommandFields {
     }
 }
 
-/// A custom command to be made: [`Commands::create`].
+/// A new custom command. Returned by [`Commands::create`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct CreateCommand<'a> {
@@ -131,7 +135,7 @@ pub struct CreateCommand<'a> {
     body: CommandFields,
 }
 
-/// A change of a custom command: [`Commands::update`].
+/// A change of a custom command. Returned by [`Commands::update`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateCommand<'a> {
@@ -164,7 +168,8 @@ macro_rules! command_fields {
                 self.set("invoke_whitelist", Fields::list(usernames))
             }
 
-            /// Who made its hook: an existing user. The documentation of hooks asks for it, the server does not.
+            /// Sets the creator of the command's hook: an existing username. The documentation of hooks requires it;
+            /// the server does not.
             #[doc = $unset]
             pub fn creator(self, username: impl Into<String>) -> Self {
                 self.set("creator", username.into())
@@ -182,10 +187,11 @@ command_fields!(CreateCommand, "Defaults to the server's choice.");
 command_fields!(UpdateCommand, "Stays as it is if not set.");
 
 impl CreateCommand<'_> {
-    /// Makes the command.
+    /// Creates the command.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise those of
+    /// [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
@@ -197,26 +203,27 @@ impl CreateCommand<'_> {
 }
 
 impl UpdateCommand<'_> {
-    /// Its name, without `/`.
+    /// Sets the name, without `/`.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.set("name", name.into())
     }
 
-    /// The URL that answers it.
+    /// Sets the URL that answers the command.
     pub fn webhook_url(self, url: impl Into<String>) -> Self {
         self.set("webhook_url", url.into())
     }
 
-    /// No longer presents its hook in Explore.
+    /// Removes the command's hook from Explore.
     pub fn clear_explore_metadata(mut self) -> Self {
         self.body.explore = None;
         self.set("explore_metadata", Value::Null)
     }
 
-    /// Makes the change and returns the command as it is now.
+    /// Sends the change. Returns the changed command.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has a slash or no letter or digit; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise those of
+    /// [every call](crate::rest#errors).
     pub fn send(self) -> Result<CustomCommand> {
         let body = self.body.checked()?;
         self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")

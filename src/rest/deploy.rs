@@ -7,9 +7,9 @@ use super::{Client, check};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, DeployedHook, HookCommand, answer};
 
-/// A native hook to be deployed: [`Hooks::deploy`](crate::rest::Hooks::deploy).
+/// A native hook to deploy. Returned by [`Hooks::deploy`](crate::rest::Hooks::deploy).
 ///
-/// docs.crustocean.chat, pages "Hooktime" and "Deploy a hook".
+/// Source: docs.crustocean.chat, pages "Hooktime" and "Deploy a hook".
 ///
 /// ```no_run
 /// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
@@ -32,33 +32,34 @@ impl<'a> DeployHook<'a> {
         DeployHook { client, body, commands: Vec::new() }
     }
 
-    /// Adds a command, without `/`, and what it does. A hook has at least one.
+    /// Adds a command: its name without `/`, and a description. A hook needs at least one.
     pub fn command(mut self, name: impl Into<String>, description: impl Into<String>) -> Self {
         self.commands.push(HookCommand { name: name.into(), description: Some(description.into()) });
         self
     }
 
-    /// The hook's name. Defaults to the server's choice.
+    /// Sets the hook's name. Defaults to the server's default.
     pub fn name(self, name: impl Into<String>) -> Self {
         self.set("name", name.into())
     }
 
-    /// What it does. Defaults to nothing.
+    /// Sets the hook's description. Defaults to none.
     pub fn description(self, text: impl Into<String>) -> Self {
         self.set("description", text.into())
     }
 
-    /// Installs it in this agency, where you need the right to manage hooks. Defaults to nowhere.
+    /// Installs the hook in this agency. You need the permission to manage hooks there. By default the hook is not
+    /// installed.
     pub fn install_in(self, agency: &AgencyId) -> Self {
         self.set("agency_id", agency.as_str())
     }
 
-    /// The picture's URL. Defaults to none.
+    /// Sets the URL of the hook's picture. Defaults to none.
     pub fn avatar_url(self, url: impl Into<String>) -> Self {
         self.set("avatar_url", url.into())
     }
 
-    /// Its name after the `@` of `/command@name`. Defaults to the slug.
+    /// Sets the hook's name after the `@` in `/command@name`. Defaults to the slug.
     pub fn at_name(self, name: &str) -> Self {
         self.set("at_name", name.strip_prefix('@').unwrap_or(name))
     }
@@ -68,12 +69,12 @@ impl<'a> DeployHook<'a> {
         self
     }
 
-    /// Deploys it. The answer has the hook's key the first time only.
+    /// Deploys the hook. The response contains the hook's key only the first time.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the slug has other characters than `a` to `z`, digits and `-`, the
-    /// code is larger than 64 KB, or there is no command; [`Forbidden`](crate::ErrorKind::Forbidden) if it may not be
-    /// installed there; [`Conflict`](crate::ErrorKind::Conflict) if the slug is somebody else's.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the slug has characters other than `a` to `z`, digits and `-`, the
+    /// code is larger than 64 KB, or there is no command. [`Forbidden`](crate::ErrorKind::Forbidden) if you may not
+    /// install it there. [`Conflict`](crate::ErrorKind::Conflict) if another user owns the slug.
     pub fn send(self) -> Result<DeployedHook> {
         check::slug(self.body.text("slug").unwrap_or_default())?;
         check::code(self.body.text("code").unwrap_or_default())?;

@@ -4,9 +4,10 @@ use super::{Client, Messages};
 use crate::error::Result;
 use crate::model::{AgencyId, Conversation, List, OpenedConversation, UserId};
 
-/// Direct messages: [`Client::dms`]. A conversation is a hidden agency with two members, so it has an [`AgencyId`].
+/// Direct messages. Returned by [`Client::dms`]. A conversation is a hidden agency with two members, so it has an
+/// [`AgencyId`].
 ///
-/// docs.crustocean.chat, page "Direct messages".
+/// Source: docs.crustocean.chat, page "Direct messages".
 ///
 /// # Examples
 ///
@@ -25,42 +26,43 @@ pub struct Dms<'a> {
 }
 
 impl<'a> Dms<'a> {
-    /// All your conversations that are not hidden.
+    /// Lists your conversations, except hidden ones.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<Conversation>> {
         self.client.get(["dm"])?.list("conversations")
     }
 
-    /// The room of the conversation with a user, made if there is none. The id is in the user's
+    /// Returns the room of the conversation with a user; starts it if there is none. A user's id is in the
     /// [profile](crate::rest::Users::profile).
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn open(self, user: &UserId) -> Result<AgencyId> {
         let opened: OpenedConversation = self.client.post(["dm", user.as_str()])?.one("conversation")?;
         Ok(opened.agency_id)
     }
 
-    /// What was said in a conversation, newest first.
+    /// The messages of a conversation, newest first.
     pub fn messages(self, id: &AgencyId) -> Messages<'a> {
         Messages::new(self.client, ["dm", id.as_str(), "messages"])
     }
 
-    /// Hides a conversation from your list; a new message brings it back.
+    /// Hides a conversation from your list. A new message shows it again.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; else as [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise those of [every
     /// call](crate::rest#errors).
     pub fn hide(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["dm", id.as_str()])?.done()
     }
 
-    /// Deletes all messages of a conversation for both sides, for good.
+    /// Deletes all messages of a conversation for both users. This cannot be undone.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; else as [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise those of [every
     /// call](crate::rest#errors).
     pub fn purge_for_good(self, id: &AgencyId) -> Result<()> {
         self.client.post(["dm", id.as_str(), "purge"])?.done()

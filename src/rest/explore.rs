@@ -1,4 +1,4 @@
-//! `/api/explore` and `/api/commands`: what anybody may look at.
+//! `/api/explore` and `/api/commands`: public information.
 
 use serde::de::DeserializeOwned;
 
@@ -8,7 +8,8 @@ use crate::model::{
     AgencyListing, AgentListing, Capabilities, Hook, List, PlatformCommand, UserListing, WalletAddress,
 };
 
-/// What anybody may look at: [`Client::explore`]. It needs no token; with one, agencies say whether you are a member.
+/// Public information. Returned by [`Client::explore`]. It needs no token. With a token, agencies say whether you are
+/// a member.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -26,37 +27,37 @@ pub struct Explore<'a> {
 }
 
 impl<'a> Explore<'a> {
-    /// Only what has this text in it, for the four lists. Defaults to everything.
+    /// Lists only items that contain this text, in the four lists. Defaults to all items.
     pub fn matching(mut self, text: impl Into<String>) -> Self {
         self.matching = Some(text.into());
         self
     }
 
-    /// Public agencies.
+    /// Lists public agencies.
     pub fn agencies(self) -> Paged<'a, AgencyListing> {
         self.list("agencies", |agency| agency.slug.clone())
     }
 
-    /// Agents.
+    /// Lists agents.
     pub fn agents(self) -> Paged<'a, AgentListing> {
         self.list("agents", |agent| agent.username.clone())
     }
 
-    /// Users.
+    /// Lists users.
     pub fn users(self) -> Paged<'a, UserListing> {
         self.list("users", |user| user.username.clone())
     }
 
-    /// Hooks that can be installed; those that are switched off are left out.
+    /// Lists hooks that can be installed. Disabled hooks are omitted.
     pub fn webhooks(self) -> Paged<'a, Hook> {
         self.list("webhooks", |hook| match &hook.id {
             Some(id) => id.to_string(),
-            // Explore may leave it out.
+            // Explore may omit the id.
             None => format!("{:?} {:?} {:?}", hook.slug, hook.at_name, hook.name),
         })
     }
 
-    /// The address that a user is paid at. A leading `@` is left out.
+    /// Returns the address at which a user receives payments. A leading `@` is ignored.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
@@ -66,19 +67,19 @@ impl<'a> Explore<'a> {
         self.client.get(["explore", "wallet", &username])?.one("wallet")
     }
 
-    /// What this server can do.
+    /// Returns the server's capabilities.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     #[doc(alias = "getCapabilities")]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
     }
 
-    /// The slash commands that the platform itself brings along.
+    /// Lists the platform's own slash commands.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn commands(self) -> Result<List<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }

@@ -5,23 +5,23 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// The body of a request, built field by field: what is not set is not sent, and `null` is a value like others.
+/// The body of a request, built field by field. Unset fields are not sent; `null` is sent like any other value.
 #[derive(Clone, Default)]
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
-    /// Setting a field again replaces it.
+    /// Sets a field; replaces an earlier value.
     pub(super) fn set(&mut self, key: impl Into<String>, value: impl Into<Value>) {
         self.0.insert(key.into(), value.into());
     }
 
-    /// With one field set.
+    /// Sets a field and returns the body.
     pub(super) fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.set(key, value);
         self
     }
 
-    /// A field's text, if it is one.
+    /// A field's value if it is a text.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key)?.as_str()
     }
@@ -38,7 +38,7 @@ impl Serialize for Fields {
     }
 }
 
-/// Shows the keys and no values: there are secrets among them.
+/// Shows only the keys, because values may be secrets.
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

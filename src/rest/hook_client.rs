@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member, MessageId, PostedMessage};
 use crate::token::HookKey;
 
-/// What a hook can do by itself, with its [`HookKey`]: see where it is installed, and speak there.
+/// A client for a hook with its own [`HookKey`]. It lists the agencies where the hook is installed, and posts there.
 ///
-/// It is a handle to one connection pool: cloning it is cheap, and all threads may use it at once.
+/// It is a handle to a connection pool: cloning it is cheap, and all threads may use it at once.
 ///
-/// docs.crustocean.chat, page "Integrations".
+/// Source: docs.crustocean.chat, page "Integrations".
 ///
 /// ```no_run
 /// use crustocean::{HookKey, rest::HookClient};
@@ -28,7 +28,7 @@ use crate::token::HookKey;
 /// # }
 /// ```
 ///
-/// A user's token does not open it:
+/// It does not accept a user's token:
 ///
 /// ```compile_fail,E0308
 /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
@@ -38,7 +38,7 @@ use crate::token::HookKey;
 #[derive(Clone)]
 pub struct HookClient(Client);
 
-/// Builds a [`HookClient`]: [`HookClient::builder`].
+/// Builds a [`HookClient`]. Returned by [`HookClient::builder`].
 ///
 /// # Examples
 ///
@@ -59,39 +59,39 @@ pub struct HookClientBuilder {
 connection_settings!(HookClientBuilder);
 
 impl HookClientBuilder {
-    /// A client that acts as the key's hook. Nothing is sent yet.
+    /// Creates a client that acts as the key's hook. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if a setting is unusable.
+    /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
     pub fn build(self, key: HookKey) -> Result<HookClient> {
         Ok(HookClient(Client::with(self.config.http()?, Credentials::Hook(key))))
     }
 }
 
 impl HookClient {
-    /// A client that acts as the key's hook. Nothing is sent yet.
+    /// Creates a client that acts as the key's hook. Nothing is sent yet.
     ///
     /// # Errors
-    /// As [`Client::new`].
+    /// The kinds of [`Client::new`].
     pub fn new(key: HookKey) -> Result<Self> {
         Self::builder().build(key)
     }
 
-    /// For another URL, time limits, TLS.
+    /// Returns a builder with all settings: API URL, time limits, TLS, proxy.
     pub fn builder() -> HookClientBuilder {
         HookClientBuilder::default()
     }
 
-    /// The agencies where the hook is installed.
+    /// Lists the agencies where the hook is installed.
     ///
     /// # Errors
-    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the key is not good (any more); else as [every
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the key is wrong or was revoked; otherwise those of [every
     /// call](crate::rest#errors).
     pub fn agencies(&self) -> Result<List<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
 
-    /// Who is in an agency.
+    /// Lists the members of an agency.
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
@@ -99,22 +99,22 @@ impl HookClient {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
 
-    /// Says something in an agency, as `system`. An agent that is mentioned answers as if a user had said it. Returns
-    /// the message's id, if the server tells it: what it answers is not documented.
+    /// Posts a message in an agency, as the user `system`. An agent that it mentions answers as if a user had written
+    /// it. Returns the message's id if the server sends it: the response is not documented.
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
         let call = self.0.post(["hooks", "messages"])?.body(&body)?;
-        // It is said, whatever the answer looks like.
+        // The message was posted, even if the response cannot be read.
         call.read(|json| Ok(PostedMessage::id_in(json)))
     }
 
-    /// Changes a message that the hook has posted.
+    /// Changes a message that the hook posted.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or it is not the hook's.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or if it is not the hook's.
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
         let body = Fields::default().with("content", content);
         self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()

@@ -1,4 +1,4 @@
-//! `/api/hooks`, as the one who made a hook.
+//! `/api/hooks`, for a hook's creator.
 
 use serde_json::{Map, Value};
 
@@ -9,10 +9,10 @@ use crate::error::Result;
 use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply, answer};
 use crate::token::HookKey;
 
-/// Hooks: [`Client::hooks`]. Anybody can look at one, its creator manages it. What a hook itself can do is in
-/// [`HookClient`](crate::rest::HookClient).
+/// Hooks and their management. Returned by [`Client::hooks`]. Anybody may read a hook; its creator manages it. A hook
+/// itself uses [`HookClient`](crate::rest::HookClient).
 ///
-/// docs.crustocean.chat, pages "Hooks", "Hook transparency" and "Deploy a hook".
+/// Source: docs.crustocean.chat, pages "Hooks", "Hook transparency" and "Deploy a hook".
 ///
 /// # Examples
 ///
@@ -31,52 +31,55 @@ pub struct Hooks<'a> {
 }
 
 impl<'a> Hooks<'a> {
-    /// The hook with this id.
+    /// Returns the hook with this id.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHook")]
     pub fn by_id(self, id: &HookId) -> Result<Hook> {
         self.client.get(["hooks", "by-id", id.as_str()])?.one("hook")
     }
 
-    /// The hook with this slug.
+    /// Returns the hook with this slug.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
     #[doc(alias = "getHookBySlug")]
     pub fn by_slug(self, slug: &str) -> Result<Hook> {
         self.client.get(["hooks", "by-slug", slug])?.one("hook")
     }
 
-    /// Changes a hook: only what is set before [`send`](UpdateHook::send).
+    /// Changes a hook. [`send`](UpdateHook::send) sends only the fields that were set.
     #[doc(alias = "updateHook")]
     pub fn update(self, id: &HookId) -> UpdateHook<'a> {
         UpdateHook { client: self.client, id: id.clone(), body: Fields::default() }
     }
 
-    /// A new key for a hook. The old one ends at once.
+    /// Creates a new key for a hook. The old key stops working at once.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such hook; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "rotateHookKey")]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
         let call = self.client.post(["hooks", "by-id", id.as_str(), "rotate-key"])?;
         Ok(call.read(answer::read::<KeyReply>)?.hook_key)
     }
 
-    /// Ends a hook's key, for good. The hook itself may be gone after it, its commands without a hook.
+    /// Revokes a hook's key. This cannot be undone. The server may also delete the hook; its commands then have no
+    /// hook.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such hook; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "revokeHookKey")]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
 
-    /// What is known about the source of the hook behind a webhook.
+    /// Returns what is known about the source code of the hook behind a webhook URL.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
@@ -85,31 +88,31 @@ impl<'a> Hooks<'a> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
 
-    /// Tells where the source of a hook is: only what is set before [`send`](UpdateHookSource::send).
+    /// Sets where a hook's source code is. [`send`](UpdateHookSource::send) sends only the fields that were set.
     #[doc(alias = "updateHookSource")]
     pub fn update_source(self, webhook_url: impl Into<String>) -> UpdateHookSource<'a> {
         let body = Fields::default().with("webhook_url", webhook_url.into());
         UpdateHookSource { client: self.client, body }
     }
 
-    /// Changes what older servers keep about all hooks of a creator. The fields are not documented;
-    /// [`update`](Self::update) is for what is.
+    /// Changes the metadata that older servers store for all hooks of a creator. Its fields are not documented. Use
+    /// [`update`](Self::update) for documented fields.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn update_metadata(self, fields: &Map<String, Value>) -> Result<()> {
         self.client.patch(["hooks", "metadata"])?.body(fields)?.done()
     }
 
-    /// A native hook: JavaScript that the platform runs itself, under a slug of lowercase letters, digits and `-`.
-    /// Deployed again under the same slug it is replaced, where it is installed too. Call
-    /// [`send`](DeployHook::send) to deploy it.
+    /// Deploys a native hook, when [`send`](DeployHook::send) is called. A native hook is JavaScript that the
+    /// platform runs. Its slug consists of lowercase letters, digits and `-`. Deploying the same slug again replaces
+    /// the hook, including where it is installed.
     pub fn deploy(self, slug: impl Into<String>, code: impl Into<String>) -> DeployHook<'a> {
         DeployHook::new(self.client, slug.into(), code.into())
     }
 }
 
-/// A change of a hook: [`Hooks::update`].
+/// A change of a hook. Returned by [`Hooks::update`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateHook<'a> {
@@ -119,41 +122,42 @@ pub struct UpdateHook<'a> {
 }
 
 impl UpdateHook<'_> {
-    /// Its name, for all its commands.
+    /// Sets the name, for all commands of the hook.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.body.set("name", name.into());
         self
     }
 
-    /// What it does.
+    /// Sets the description.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.body.set("description", text.into());
         self
     }
 
-    /// Who may use it where it is installed, unless the agency says otherwise.
+    /// Sets who may use the hook where it is installed, unless the agency has its own setting.
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.body.set("default_invoke_permission", permission.as_str());
         self
     }
 
-    /// Whether it can be used, and is found in Explore.
+    /// Enables or disables the hook. A disabled hook is not in Explore.
     pub fn enabled(mut self, enabled: bool) -> Self {
         self.body.set("enabled", enabled);
         self
     }
 
-    /// Makes the change and returns the hook as it is now.
+    /// Sends the change. Returns the changed hook.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such hook; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<Hook> {
         self.client.patch(["hooks", "by-id", self.id.as_str()])?.body(&self.body)?.one("hook")
     }
 }
 
-/// A change of what is known about a hook's source: [`Hooks::update_source`].
+/// A change of the information about a hook's source code. Returned by [`Hooks::update_source`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateHookSource<'a> {
@@ -162,29 +166,30 @@ pub struct UpdateHookSource<'a> {
 }
 
 impl UpdateHookSource<'_> {
-    /// Where it can be read.
+    /// Sets the URL of the source code.
     pub fn source_url(mut self, url: impl Into<String>) -> Self {
         self.body.set("source_url", url.into());
         self
     }
 
-    /// Its SHA-256, in hexadecimal digits.
+    /// Sets the SHA-256 of the source code, in hexadecimal digits.
     pub fn source_hash(mut self, sha256: impl Into<String>) -> Self {
         self.body.set("source_hash", sha256.into());
         self
     }
 
-    /// What the hook's commands take and give.
+    /// Sets the schema of the commands' inputs and outputs.
     pub fn schema(mut self, schema: impl Into<Value>) -> Self {
         self.body.set("schema", schema);
         self
     }
 
-    /// Makes the change and returns what is known now.
+    /// Sends the change. Returns the changed information.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such hook; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<HookSource> {
         self.client.patch(["hooks", "source"])?.body(&self.body)?.one("source")
     }

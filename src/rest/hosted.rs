@@ -1,4 +1,4 @@
-//! The address in `CRUSTOCEAN_CONFIG_URL`.
+//! The configuration behind `CRUSTOCEAN_CONFIG_URL`.
 
 use std::borrow::Cow;
 use std::env::{self, VarError};
@@ -14,11 +14,11 @@ use crate::token::AgentToken;
 const VARIABLE: &str = "CRUSTOCEAN_CONFIG_URL";
 
 impl HostedConfig {
-    /// Fetches what Crustocean has set up for this agent from the URL in the environment variable
-    /// `CRUSTOCEAN_CONFIG_URL`, which agents find there that it hosts.
+    /// Fetches the configuration of an agent that Crustocean hosts, from the URL in the environment variable
+    /// `CRUSTOCEAN_CONFIG_URL`. Crustocean sets this variable.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the variable is not set; else as
+    /// [`Config`](crate::ErrorKind::Config) if the variable is not set; otherwise the kinds of
     /// [`ClientBuilder::hosted_config`].
     pub fn from_env(token: &AgentToken) -> Result<Self> {
         match env::var(VARIABLE) {
@@ -32,11 +32,12 @@ impl HostedConfig {
 }
 
 impl ClientBuilder {
-    /// Fetches what Crustocean has set up for an agent that it hosts. The agent's token itself goes to this URL, so it
-    /// has to be the platform's own; the builder's API URL does not matter. See [`HostedConfig::from_env`].
+    /// Fetches the configuration of an agent that Crustocean hosts. The agent's token is sent to this URL, so it must
+    /// be the platform's own. The builder's API URL has no effect. See [`HostedConfig::from_env`].
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the URL is unusable; else as [every call](crate::rest#errors).
+    /// [`Config`](crate::ErrorKind::Config) if the URL is not usable; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
         self.config.api_url = Some(origin.to_owned());
@@ -56,12 +57,12 @@ impl Client {
         let unreadable =
             |why: &str| Error::protocol(format!("the configuration of the agent cannot be read: {why}"));
         let json = std::str::from_utf8(&reply.body).map_err(|_| unreadable("it is not UTF-8"))?;
-        // The reason repeats nothing of what is in there.
+        // The error contains nothing of the response.
         answer::read(json).map_err(|error| unreadable(&error.to_string()))
     }
 }
 
-/// Origin, path and query.
+/// Splits a URL into origin, path and query.
 fn parts(url: &str) -> Result<(&str, &str, &str)> {
     let url = url.split('#').next().unwrap_or_default();
     let (address, query) = url.split_once('?').unwrap_or((url, ""));

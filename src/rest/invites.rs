@@ -1,4 +1,4 @@
-//! Invites and skills of `/api/agencies`.
+//! Invites and skills of agencies (`/api/agencies`).
 
 use std::time::Duration;
 
@@ -8,27 +8,28 @@ use crate::error::{Error, Result};
 use crate::model::{AgencyId, Invite, RedeemedInvite, Skills};
 
 impl<'a> Agencies<'a> {
-    /// An invite to an agency. Call [`send`](CreateInvite::send) to make it.
+    /// Creates an invite to an agency, when [`send`](CreateInvite::send) is called.
     #[doc(alias = "createInvite")]
     pub fn invite(self, id: &AgencyId) -> CreateInvite<'a> {
         CreateInvite { client: self.client, id: id.clone(), max_uses: None, expires: None }
     }
 
-    /// Makes you a member of the agency that an invite is to, and says which one.
+    /// Redeems an invite: you become a member of its agency. Returns the agency's id.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has ended or is used up; else as
-    /// [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has expired or
+    /// is used up; otherwise those of [every call](crate::rest#errors).
     pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
         let body = Fields::default().with("code", code);
         let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
         Ok(call.one::<RedeemedInvite>("invite")?.agency_id)
     }
 
-    /// The skills that an agency has and could have.
+    /// Lists the skills that an agency has, and those that it can install.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn skills(self, id: &AgencyId) -> Result<Skills> {
         self.client.get(["agencies", id.as_str(), "skills"])?.one("skills")
     }
@@ -36,8 +37,9 @@ impl<'a> Agencies<'a> {
     /// Installs a skill (`echo`, `analyze`, `dice`, `greet`) in an agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
         let body = Fields::default().with("skillName", name);
@@ -45,7 +47,7 @@ impl<'a> Agencies<'a> {
     }
 }
 
-/// An invite to be made: [`Agencies::invite`].
+/// A new invite. Returned by [`Agencies::invite`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct CreateInvite<'a> {
@@ -56,23 +58,23 @@ pub struct CreateInvite<'a> {
 }
 
 impl CreateInvite<'_> {
-    /// How often it can be redeemed. Defaults to the server's choice.
+    /// Sets how often it can be redeemed. Defaults to the server's default.
     pub fn max_uses(mut self, count: u32) -> Self {
         self.max_uses = Some(count);
         self
     }
 
-    /// How long it lives, in whole minutes. Defaults to the server's choice.
+    /// Sets how long it is valid, in whole minutes. Defaults to the server's default.
     pub fn expires_in(mut self, time: Duration) -> Self {
         self.expires = Some(time);
         self
     }
 
-    /// Makes the invite.
+    /// Creates the invite.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it shall live for a time that is not a whole number of minutes; else
-    /// as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the time is not a whole number of minutes; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<Invite> {
         let mut body = Fields::default();
         if let Some(count) = self.max_uses {
@@ -85,14 +87,14 @@ impl CreateInvite<'_> {
     }
 }
 
-/// As the API wants it: `30m`, `24h`, `7d`.
+/// The time in the API's notation: `30m`, `24h`, `7d`.
 fn spelled(time: Duration) -> Result<String> {
     let minutes = time.as_secs() / 60;
     if minutes == 0 || time != Duration::from_secs(minutes * 60) {
         return Err(Error::invalid("an invite lives for a whole number of minutes"));
     }
     Ok(match minutes {
-        // One day is "24h" in the documentation.
+        // The documentation writes one day as "24h".
         2880.. if minutes.is_multiple_of(1440) => format!("{}d", minutes / 1440),
         _ if minutes.is_multiple_of(60) => format!("{}h", minutes / 60),
         _ => format!("{minutes}m"),

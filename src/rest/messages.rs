@@ -1,4 +1,4 @@
-//! A room's history, page by page.
+//! The history of a room, page by page.
 
 use std::collections::HashMap;
 use std::vec;
@@ -7,17 +7,17 @@ use super::Client;
 use crate::error::{Error, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 
-/// The server's documented maximum is not known; the JavaScript SDK sends no more.
+/// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
 
-/// How many messages a page has when no limit is asked for (docs.crustocean.chat, page "Agency messages").
+/// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: u32 = 50;
 
-/// What was said in a room: [`Agencies::messages`](crate::rest::Agencies::messages),
-/// [`Dms::messages`](crate::rest::Dms::messages). [`send`](Messages::send) fetches one page, [`iter`](Messages::iter) walks
-/// back to the first message; both newest first.
+/// The messages of a room. Returned by [`Agencies::messages`](crate::rest::Agencies::messages) and
+/// [`Dms::messages`](crate::rest::Dms::messages). [`send`](Messages::send) fetches one page, [`iter`](Messages::iter)
+/// reads back to the first message. Both return the newest message first.
 ///
-/// docs.crustocean.chat, page "Agency messages".
+/// Source: docs.crustocean.chat, page "Agency messages".
 ///
 /// ```no_run
 /// # fn demo(client: crustocean::Client) -> crustocean::Result<()> {
@@ -43,22 +43,23 @@ impl<'a> Messages<'a> {
         Messages { client, path: path.map(str::to_owned), limit: None, before: None, mentions: None }
     }
 
-    /// How many messages a page has, 1 to 100; more or less is taken for the nearest of these. Defaults to what the server takes (50).
+    /// Sets the page size, from 1 to 100. Other values are moved into this range. Defaults to the server's default
+    /// (50).
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit.clamp(1, MAX_LIMIT));
         self
     }
 
-    /// Only messages older than this: the `created_at` of the oldest message at hand.
+    /// Returns only messages older than this time: the `created_at` of the oldest message that you have.
     ///
-    /// To page through a history use [`iter`](Messages::iter), which loses none: asked like this, the server leaves out
-    /// what was said in the very millisecond of the oldest message and did not fit on the page.
+    /// To read a whole history, use [`iter`](Messages::iter), which skips no message. With `before`, the server omits
+    /// further messages of the same millisecond that did not fit on the previous page.
     pub fn before(mut self, time: &Timestamp) -> Self {
         self.before = Some(time.as_str().to_owned());
         self
     }
 
-    /// Only messages that mention this user. A leading `@` is left out.
+    /// Returns only messages that mention this user. A leading `@` is ignored.
     pub fn mentions(mut self, username: &str) -> Self {
         self.mentions = Some(username.strip_prefix('@').unwrap_or(username).to_owned());
         self
@@ -67,13 +68,14 @@ impl<'a> Messages<'a> {
     /// Fetches one page, newest first.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not in a private agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency is private and you are not a member,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<List<Message>> {
         self.fetch()
     }
 
-    /// All messages from here back to the first one, newest first, a page at a time.
+    /// Reads all messages back to the first one, newest first, one page at a time.
     pub fn iter(self) -> History<'a> {
         History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
     }
@@ -86,10 +88,10 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Walks a room's history back in time: [`Messages::iter`]. No message is left out or comes twice, also where many
-/// were said at the same moment.
+/// Reads a room's history backwards. Returned by [`Messages::iter`]. It yields every message exactly once, even if
+/// many have the same time.
 ///
-/// An error ends it. A message that cannot be read is left out and counted in [`skipped`](History::skipped).
+/// After an error it ends. A message that cannot be decoded is skipped and counted in [`skipped`](History::skipped).
 #[derive(Debug)]
 pub struct History<'a> {
     query: Messages<'a>,
@@ -99,12 +101,12 @@ pub struct History<'a> {
 }
 
 impl History<'_> {
-    /// How many messages were left out so far because they could not be read. One that two pages share counts twice.
+    /// How many messages were skipped so far because they could not be decoded. A message on two pages counts twice.
     pub fn skipped(&self) -> usize {
         self.walk.skipped()
     }
 
-    /// The next page with something new on it; an empty one at the beginning of the history.
+    /// The next page that contains new messages. An empty page at the start of the history.
     fn next_page(&mut self) -> Result<Vec<Message>> {
         while !self.walk.has_ended() {
             let page = match self.query.fetch() {
@@ -147,41 +149,42 @@ impl Iterator for History<'_> {
 
 impl std::iter::FusedIterator for History<'_> {}
 
-/// Where the next page of a history is, going back in time.
+/// Finds the next page of a history, backwards in time.
 ///
-/// Servers sort a history by its times, or by when they stored each message. Then the times are out of order, because
-/// several clocks made them, and a page that is asked for by a time can miss some. So where they are out of order the
-/// walk goes by ids, if the server takes them.
+/// Some servers sort a history by the messages' times, others by when they stored each message. In the second case
+/// the times are out of order, because several clocks made them, and a page that is requested by time can miss
+/// messages. Then the pages are requested by id, if the server accepts ids.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
     cursor: Cursor,
     before: Option<Timestamp>,
-    /// Of the oldest message so far, and of the last one that came.
+    /// The time of the oldest message so far, and the last message that came.
     oldest: Option<Timestamp>,
     last: Option<MessageId>,
-    /// What the next page may bring again. Not all that was seen: a history can be long.
+    /// The messages that the next page may contain again. Not all messages, because a history can be long.
     seen: HashMap<MessageId, Timestamp>,
-    /// The longest page so far.
+    /// The size of the longest page so far.
     longest: usize,
-    /// How many messages could not be read.
+    /// How many messages could not be decoded.
     skipped: usize,
-    /// The newest message of all: where it stands on a later page, the server has not understood the question.
+    /// The newest message. If it is on a later page, the server has ignored the request's cursor.
     first: Option<MessageId>,
-    /// Times were out of order.
+    /// The times were out of order.
     unsorted: bool,
-    /// The server makes nothing of an id.
+    /// The server does not accept ids.
     no_ids: bool,
-    /// The last page had room for more: nothing is before it.
+    /// The last page was not full, so there is nothing before it.
     ended: bool,
 }
 
-/// How many messages of a history that is out of order are known again.
+/// How many messages of a history out of order are remembered.
 const SEEN: usize = 4096;
 
-/// How the next page is asked for.
+/// How the next page is requested.
 ///
-/// `before` leaves out messages of that very time, of which a page may hold only some. So ask for a moment later and
-/// pass over what comes twice. Where a whole page has one time, ask by the id of the last message (which the API
+/// `before` excludes messages of exactly that time, of which a page may contain only some. So request a moment later
+/// and skip repeated messages. If a whole page has one time, request by the id of the last message (the API
+/// description has this parameter, the JavaScript SDK does not use it). If that fails, use the exact time.
 /// description names, and the SDK does not use); and where that leads nowhere, by the time after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Cursor {
@@ -192,44 +195,44 @@ enum Cursor {
 }
 
 impl Walk {
-    /// What the next page has to be asked for.
+    /// The cursor for the next page.
     pub(crate) fn before(&self) -> Option<&Timestamp> {
         self.before.as_ref()
     }
 
-    /// How many messages could not be read so far.
+    /// How many messages could not be decoded so far.
     pub(crate) fn skipped(&self) -> usize {
         self.skipped
     }
 
-    /// Whether this refusal of the next page counts as an empty one: not every server takes an id.
+    /// Whether an error for the next page counts as an empty page, because some servers do not accept an id.
     pub(crate) fn forgives(&self, error: &Error) -> bool {
         let refused = matches!(error.status(), Some(400 | 404 | 422 | 500));
         self.cursor == Cursor::Id && refused
     }
 
-    /// A walk whose first page is asked for by this.
+    /// A walk that starts before this time.
     pub(crate) fn starting_at(before: Option<Timestamp>) -> Self {
         Walk { before, ..Walk::default() }
     }
 
-    /// The pages have another size from now on: how long one is says less.
+    /// The page size changes from now on, so a page's size says less.
     pub(crate) fn resized(&mut self) {
         self.longest = 0;
     }
 
-    /// Notes that a page for which `asked` messages were asked had `count`. A short page is the last one, which saves the
-    /// request that would find nothing. It is short only below what a server sends unasked: it may cap pages there.
+    /// Notes that a page of at most `asked` messages had `count`. A short page is the last one; this saves a request.
+    /// It counts as short only below the server's default page size, because a server may limit pages to it.
     pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
         self.ended |= count < asked.min(DEFAULT_LIMIT) as usize;
     }
 
-    /// Whether the beginning of the history has been seen.
+    /// Whether the start of the history was reached.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// The messages of a page that were not on earlier ones; `None` if it is the beginning of the history.
+    /// The messages of a page that were not on earlier pages. `None` at the start of the history.
     pub(crate) fn take(&mut self, page: List<Message>) -> Option<Vec<Message>> {
         let count = page.len() + page.skipped();
         self.skipped += page.skipped();
@@ -241,7 +244,7 @@ impl Walk {
         let (mut ids, mut new) = (Vec::new(), Vec::new());
         for message in page {
             ids.push((message.id.clone(), message.created_at.clone()));
-            // What is younger cannot be new: the server has not understood the question.
+            // A newer message cannot be new here: the server has ignored the cursor.
             let is_older = match &recent {
                 Some(_) if self.unsorted => again.is_none(),
                 Some(recent) => message.created_at <= *recent,
@@ -264,11 +267,11 @@ impl Walk {
             self.seen.insert(id, time);
         }
         self.cursor = match self.cursor {
-            // It takes ids, and no way is as exact.
+            // The server accepts ids, which are the most exact cursor.
             Cursor::Id if !new.is_empty() => Cursor::Id,
             _ if !new.is_empty() && self.unsorted && !self.no_ids => Cursor::Id,
             _ if !new.is_empty() => Cursor::JustAfter,
-            // There was room for more.
+            // The page was not full.
             _ if count < self.longest && self.cursor != Cursor::Id => return None,
             Cursor::JustAfter => Cursor::Id,
             Cursor::Id => {
@@ -283,11 +286,11 @@ impl Walk {
             Cursor::Id => self.last.as_ref().map(|id| id.as_str().into()),
             Cursor::Time => self.oldest.clone(),
         };
-        // An empty page: the beginning.
+        // An empty page is the start of the history.
         self.before.is_some().then_some(new)
     }
 
-    /// The time from which on the next page may bring what is known.
+    /// The time from which the next page may contain known messages.
     fn recent(&self) -> Option<Timestamp> {
         self.oldest.as_ref().map(|oldest| oldest.just_after().unwrap_or_else(|| oldest.clone()))
     }

@@ -6,13 +6,20 @@ use crate::net::http::{Method, Request};
 use crate::token::MetricsKey;
 
 impl Client {
-    /// The server's metrics, as Prometheus text. Most servers want a key; the client's own token is not sent.
+    /// Returns the server's metrics as Prometheus text. Most servers require a key. The client's own token is not
+    /// sent.
     ///
-    /// docs.crustocean.chat, page "Metrics".
+    /// Source: docs.crustocean.chat, page "Metrics".
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// println!("{}", crustocean::Client::anonymous()?.metrics(None)?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) or [`Forbidden`](crate::ErrorKind::Forbidden) if the key is
-    /// missing or wrong.
+    /// missing or wrong; otherwise those of [every call](crate::rest#errors).
     pub fn metrics(&self, key: Option<&MetricsKey>) -> Result<String> {
         let credential = key.map(|key| ("X-Metrics-Key", key.expose()));
         let request = Request { method: Method::Get, path: "/metrics", query: &[], credential, body: None };

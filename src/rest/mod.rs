@@ -1,21 +1,22 @@
-//! REST: as a user, as an agent, or as nobody.
+//! The REST API: as a user, as an agent, or without a token.
 //!
 //! # Errors
 //!
-//! Every call can fail in these ways, whatever else its own documentation says:
+//! Every call can fail with these kinds. The documentation of a call lists only the kinds that mean something special
+//! there:
 //!
 //! | kind | when |
 //! |---|---|
 //! | [`Unauthorized`](crate::ErrorKind::Unauthorized) | the token is missing, wrong, expired or revoked (401) |
-//! | [`Forbidden`](crate::ErrorKind::Forbidden) | the token is good and may not do this (403) |
-//! | [`NotFound`](crate::ErrorKind::NotFound) | there is no such thing, or this token may not see it (404) |
+//! | [`Forbidden`](crate::ErrorKind::Forbidden) | the token is valid but does not permit this (403) |
+//! | [`NotFound`](crate::ErrorKind::NotFound) | it does not exist, or this token may not see it (404) |
 //! | [`RateLimited`](crate::ErrorKind::RateLimited) | too many requests; [`retry_after`](crate::Error::retry_after) says how long to wait (429) |
-//! | [`Server`](crate::ErrorKind::Server) | any other status, or an answer that calls itself a failure; the words are in [`server_message`](crate::Error::server_message) |
-//! | [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls) | the server cannot be reached: nothing was done |
-//! | [`MaybeSent`](crate::ErrorKind::MaybeSent) | the connection broke before the answer: what changes something may have been done |
-//! | [`Timeout`](crate::ErrorKind::Timeout) | the time is up: the same |
-//! | [`Protocol`](crate::ErrorKind::Protocol) | the answer cannot be read |
-//! | [`Invalid`](crate::ErrorKind::Invalid) | an id or a name is empty or too long: nothing was sent |
+//! | [`Server`](crate::ErrorKind::Server) | any other status, or a response that reports a failure; the server's text is in [`server_message`](crate::Error::server_message) |
+//! | [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls) | the server cannot be reached; nothing was changed |
+//! | [`MaybeSent`](crate::ErrorKind::MaybeSent) | the connection broke before the response; a change may have been made |
+//! | [`Timeout`](crate::ErrorKind::Timeout) | the time limit passed; a change may have been made |
+//! | [`Protocol`](crate::ErrorKind::Protocol) | the response cannot be read |
+//! | [`Invalid`](crate::ErrorKind::Invalid) | an id or a name is empty or too long; nothing was sent |
 //! | [`Closed`](crate::ErrorKind::Closed) | the agent was closed, or this process is a fork of the one that made the client |
 
 mod account;
@@ -76,14 +77,13 @@ use crate::model::AgencyId;
 use crate::net::http::Http;
 use crate::token::{HookKey, PersonalAccessToken};
 
-/// Crustocean's REST API.
+/// A client for Crustocean's REST API.
 ///
-/// Made from a token that stands for a user: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken).
-/// Calls are grouped by what they are about, the [table](#endpoints) below has them all. What a hook can do with its key
-/// is in [`HookClient`].
+/// It acts as the user of a token: a [`PersonalAccessToken`] or a [`SessionToken`](crate::SessionToken). Calls are
+/// grouped by resource; the [table](#endpoints) below lists all of them. A hook with its own key uses [`HookClient`].
 ///
-/// A `Client` is a handle to one connection pool: cloning it is cheap, and all threads may use it at once. A child
-/// process that was forked off cannot use it: there every call is the error [`Closed`](crate::ErrorKind::Closed).
+/// A `Client` is a handle to a connection pool. Cloning it is cheap, and all threads may use it at once. In a forked
+/// child process every call fails with [`Closed`](crate::ErrorKind::Closed).
 ///
 /// # Examples
 ///
@@ -107,7 +107,7 @@ struct Inner {
     credentials: Credentials,
 }
 
-/// What a request is signed with.
+/// The credentials that requests are sent with.
 enum Credentials {
     Anonymous,
     User(UserToken),
@@ -116,25 +116,41 @@ enum Credentials {
 }
 
 impl Client {
-    /// A client that acts as the token's user. Nothing is sent yet: [`account().me()`](Account::me) tells whether the
-    /// token is good.
+    /// Creates a client that acts as the token's user. Nothing is sent yet: call [`account().me()`](Account::me) to
+    /// check the token.
+    ///
+    /// ```no_run
+    /// use crustocean::{Client, PersonalAccessToken};
+    ///
+    /// # fn main() -> crustocean::Result<()> {
+    /// let token: PersonalAccessToken = std::fs::read_to_string("token.txt").unwrap_or_default().parse()?;
+    /// let client = Client::new(token)?;
+    /// # let _ = client;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is set to something unusable or no TLS feature is
-    /// compiled in.
+    /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is not usable or no TLS feature is compiled in.
     pub fn new(token: impl Into<UserToken>) -> Result<Self> {
         Self::builder().build(token)
     }
 
-    /// A client with the personal access token in the environment variable `CRUSTOCEAN_TOKEN`.
+    /// Creates a client with the personal access token in the environment variable `CRUSTOCEAN_TOKEN`.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let client = crustocean::Client::from_env()?;
+    /// println!("I am @{}", client.account().me()?.username);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`new`](Client::new) and [`PersonalAccessToken::from_env`].
+    /// The kinds of [`new`](Client::new) and [`PersonalAccessToken::from_env`].
     pub fn from_env() -> Result<Self> {
         Self::new(PersonalAccessToken::from_env()?)
     }
 
-    /// Logs in. The session lives 7 days; for programs that run longer, a personal access token is better.
+    /// Logs in. The session lasts 7 days; use a personal access token in programs that run longer.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -145,30 +161,47 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if name or password are wrong,
-    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute.
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the name or the password is wrong,
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute.
     pub fn login(username: &str, password: &str) -> Result<Login> {
         Self::builder().login(username, password)
     }
 
-    /// Makes an account and logs in. The new user is in the Lobby.
+    /// Creates an account and logs in. The new user is a member of the Lobby.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let login = crustocean::Client::register("alice", "correct horse battery")?;
+    /// login.client.agencies().create("My Team").send()?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is not 2 to 24 letters, digits, `_` or `-` or the password
-    /// is shorter than 8 characters; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is not 2 to 24 letters, digits, `_` or `-`, or if the
+    /// password is shorter than 8 characters; [`Conflict`](crate::ErrorKind::Conflict) if the name is taken;
+    /// otherwise those of [every call](crate::rest#errors).
     pub fn register(username: &str, password: &str) -> Result<Login> {
         Self::builder().register(username, password)
     }
 
-    /// A client without a token, for the few calls that need none.
+    /// Creates a client without a token, for the few calls that need none.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let client = crustocean::Client::anonymous()?;
+    /// for agency in client.explore().agencies().iter() {
+    ///     println!("{}", agency?.slug);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`new`](Client::new).
+    /// The kinds of [`new`](Client::new).
     pub fn anonymous() -> Result<Self> {
         Self::builder().anonymous()
     }
 
-    /// For another URL, time limits, TLS.
+    /// Returns a builder with all settings: API URL, time limits, TLS, proxy.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -186,12 +219,12 @@ impl Client {
         ClientBuilder::default()
     }
 
-    /// A client that acts as an agent, its session renewed when it ends.
+    /// A client that acts as an agent. It renews the agent's session.
     pub(crate) fn for_agent(http: Http, session: Arc<AgentSession>) -> Self {
         Self::with(http, Credentials::Agent(session))
     }
 
-    /// Ends every call under way, on all threads, and refuses new ones.
+    /// Ends all running calls on all threads, and refuses new ones.
     pub(crate) fn shutdown(&self) {
         self.0.http.shutdown();
     }
@@ -200,73 +233,166 @@ impl Client {
         match &credentials {
             Credentials::User(token) => http.secrets().remember(token.expose()),
             Credentials::Hook(key) => http.secrets().remember(key.expose()),
-            // The session has told its own.
+            // The session stops its own.
             Credentials::Agent(_) | Credentials::Anonymous => {}
         }
         Client(Arc::new(Inner { http, credentials }))
     }
 
     /// Your own account.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// client.account().update().display_name("Alice").send()?;
+    /// # Ok(()) }
+    /// ```
     pub fn account(&self) -> Account<'_> {
         Account { client: self }
     }
 
     /// Your personal access tokens.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for token in client.tokens().list()? {
+    ///     println!("{}: last used {:?}", token.name, token.last_used_at);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn tokens(&self) -> Tokens<'_> {
         Tokens { client: self }
     }
 
     /// Your agents.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let created = client.agents().create("hellobot").send()?;
+    /// client.agents().verify(&created.agent.id)?;
+    /// # Ok(()) }
+    /// ```
     pub fn agents(&self) -> Agents<'_> {
         Agents { client: self }
     }
 
     /// Agencies (rooms).
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let agency = client.agencies().lookup("my-team")?;
+    /// client.agencies().add_agent(&agency.id, "hellobot")?;
+    /// # Ok(()) }
+    /// ```
     pub fn agencies(&self) -> Agencies<'_> {
         Agencies { client: self }
     }
 
     /// Direct messages.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for conversation in client.dms().list()? {
+    ///     println!("{}", conversation.participant.username);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn dms(&self) -> Dms<'_> {
         Dms { client: self }
     }
 
     /// Other users.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// client.users().follow("alice")?;
+    /// # Ok(()) }
+    /// ```
     pub fn users(&self) -> Users<'_> {
         Users { client: self }
     }
 
-    /// What anybody may look at: public agencies, agents, users, hooks.
+    /// Public agencies, agents, users, hooks and server information.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for agent in client.explore().matching("weather").agents().iter() {
+    ///     println!("@{}", agent?.username);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn explore(&self) -> Explore<'_> {
         Explore { client: self, matching: None }
     }
 
-    /// What agents did, step by step.
+    /// The runs of agents, with their transcripts.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client, agency: &crustocean::AgencyId) -> crustocean::Result<()> {
+    /// for run in client.runs().in_agency(agency).iter() {
+    ///     let run = run?;
+    ///     println!("@{}: {:?}", run.agent, run.summary);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn runs(&self) -> Runs<'_> {
         Runs { client: self }
     }
 
     /// The custom commands of an agency.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client, agency: &crustocean::AgencyId) -> crustocean::Result<()> {
+    /// client.commands(agency).create("weather", "https://example.com/weather").send()?;
+    /// # Ok(()) }
+    /// ```
     pub fn commands<'a>(&'a self, agency: &'a AgencyId) -> Commands<'a> {
         Commands { client: self, agency }
     }
 
     /// The webhook subscriptions of an agency.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client, agency: &crustocean::AgencyId) -> crustocean::Result<()> {
+    /// for subscription in client.webhooks(agency).list()? {
+    ///     println!("{} -> {}", subscription.id, subscription.url);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn webhooks<'a>(&'a self, agency: &'a AgencyId) -> Webhooks<'a> {
         Webhooks { client: self, agency }
     }
 
-    /// Hooks, as the one who made them.
+    /// Hooks and their management.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let hook = client.hooks().by_slug("dice")?;
+    /// println!("{} commands", hook.commands.len());
+    /// # Ok(()) }
+    /// ```
     pub fn hooks(&self) -> Hooks<'_> {
         Hooks { client: self }
     }
 
     /// Your wallet.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// println!("{:?}", client.wallet().info()?.balances);
+    /// # Ok(()) }
+    /// ```
     pub fn wallet(&self) -> Wallet<'_> {
         Wallet { client: self }
     }
 
-    /// Ways in: an account with all that belongs to it, an agent of its own, claiming one.
+    /// Creating an account with an agent in one call, registering an agent without an account, and claiming it.
+    ///
+    /// ```no_run
+    /// # fn demo(code: crustocean::rest::ClaimCode) -> crustocean::Result<()> {
+    /// let client = crustocean::Client::from_env()?;
+    /// client.onboarding().claim(&code, "alice@example.com")?;
+    /// # Ok(()) }
+    /// ```
     pub fn onboarding(&self) -> Onboarding<'_> {
         Onboarding { client: self }
     }

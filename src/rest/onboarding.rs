@@ -6,10 +6,10 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{Bootstrapped, ClaimableAgent, PendingClaim, RegisteredAgent, answer};
 use crate::token::ClaimCode;
 
-/// Ways in: [`Client::onboarding`]. All but [`claim`](Onboarding::claim) need no token, so
-/// [`Client::anonymous`] will do.
+/// Creates accounts and agents in one call, and claims agents. Returned by [`Client::onboarding`]. All calls except
+/// [`claim`](Onboarding::claim) work without a token, so [`Client::anonymous`] is enough.
 ///
-/// docs.crustocean.chat, pages "Bootstrap", "Register an agent" and "Claiming agents".
+/// Source: docs.crustocean.chat, pages "Bootstrap", "Register an agent" and "Claiming agents".
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -25,8 +25,8 @@ pub struct Onboarding<'a> {
 }
 
 impl<'a> Onboarding<'a> {
-    /// An account, a personal access token, an agency and a verified agent, in one request. A user who is there
-    /// already is logged in. Call [`send`](Bootstrap::send) to make them.
+    /// Creates an account, a personal access token, an agency and a verified agent, when [`send`](Bootstrap::send) is
+    /// called. An existing user is logged in.
     pub fn bootstrap(
         self,
         username: impl Into<String>,
@@ -37,33 +37,33 @@ impl<'a> Onboarding<'a> {
         Bootstrap { client: self.client, body: body.with("agentName", agent_name.into()) }
     }
 
-    /// A verified agent and its agency, without an account: a person can claim them later. Call
-    /// [`send`](RegisterAgent::send) to make them.
+    /// Creates a verified agent and its agency without an account, when [`send`](RegisterAgent::send) is called. A
+    /// person can claim them later.
     pub fn register_agent(self, name: impl Into<String>) -> RegisterAgent<'a> {
         RegisterAgent { client: self.client, body: Fields::default().with("name", name.into()) }
     }
 
-    /// Which agent a claim code stands for.
+    /// Returns the agent of a claim code.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if the code is unknown or has ended, [`Conflict`](crate::ErrorKind::Conflict) if the
-    /// agent is claimed already.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the code is unknown or has expired,
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the agent is already claimed.
     pub fn claim_lookup(self, code: &ClaimCode) -> Result<ClaimableAgent> {
         self.client.get(["agents", "claim", code.expose()])?.one("agent")
     }
 
-    /// Claims an agent for you. A mail goes to `email`; the claim counts once the link in it is opened, within an hour.
-    /// At most 3 claims can wait at a time.
+    /// Claims an agent for you. The server sends a mail to `email`; opening its link within an hour completes the
+    /// claim. At most 3 claims can be pending.
     ///
     /// # Errors
-    /// As [`claim_lookup`](Self::claim_lookup), and what else the server says.
+    /// The kinds of [`claim_lookup`](Self::claim_lookup); otherwise those of [every call](crate::rest#errors).
     pub fn claim(self, code: &ClaimCode, email: &str) -> Result<PendingClaim> {
         let body = Fields::default().with("claimCode", code.expose()).with("email", email);
         self.client.post(["agents", "claim"])?.body(&body)?.one("claim")
     }
 }
 
-/// An account with all that belongs to it, to be made: [`Onboarding::bootstrap`].
+/// A new account with an agent. Returned by [`Onboarding::bootstrap`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct Bootstrap<'a> {
@@ -71,27 +71,27 @@ pub struct Bootstrap<'a> {
     body: Fields,
 }
 
-/// The fields that both ways in have.
+/// The fields of both builders.
 macro_rules! home_and_openclaw {
     ($name:ident) => {
         impl $name<'_> {
-            /// The agency's name. Defaults to `<agent>'s Agency`.
+            /// Sets the agency's name. Defaults to `<agent>'s Agency`.
             pub fn agency_name(self, name: impl Into<String>) -> Self {
                 self.set("agencyName", name.into())
             }
 
-            /// What the agency is for. Defaults to nothing.
+            /// Sets the text about the agency's purpose. Defaults to none.
             pub fn agency_charter(self, text: impl Into<String>) -> Self {
                 self.set("agencyCharter", text.into())
             }
 
-            /// The OpenClaw gateway that the server shall run the agent on, and the token it asks for; the server
-            /// keeps the token encrypted. Defaults to none.
+            /// Sets the OpenClaw gateway on which the server runs the agent, and the gateway's token. The server
+            /// stores the token encrypted. Defaults to none.
             pub fn openclaw(self, gateway: impl Into<String>, token: impl Into<String>) -> Self {
                 self.set("openclawGateway", gateway.into()).set("openclawToken", token.into())
             }
 
-            /// The agent's id on that gateway. Defaults to `main`.
+            /// Sets the agent's id on this gateway. Defaults to `main`.
             pub fn openclaw_agent_id(self, id: impl Into<String>) -> Self {
                 self.set("openclawAgentId", id.into())
             }
@@ -108,27 +108,27 @@ home_and_openclaw!(Bootstrap);
 home_and_openclaw!(RegisterAgent);
 
 impl Bootstrap<'_> {
-    /// The user's name to show. Defaults to the username.
+    /// Sets the user's display name. Defaults to the username.
     pub fn display_name(self, name: impl Into<String>) -> Self {
         self.set("displayName", name.into())
     }
 
-    /// What the agent is there for. Defaults to `General`.
+    /// Sets the agent's role. Defaults to `General`.
     pub fn agent_role(self, role: impl Into<String>) -> Self {
         self.set("agentRole", role.into())
     }
 
-    /// Where the server sends what the agent should answer. Defaults to nowhere.
+    /// Sets the URL to which the server sends prompts for the agent. Defaults to none.
     pub fn webhook_url(self, url: impl Into<String>) -> Self {
         self.set("webhookUrl", url.into())
     }
 
-    /// Makes them. The tokens are shown this once.
+    /// Creates the account and the agent. The server shows the tokens only in this response.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if a name or the password breaks a rule (see
-    /// [`Client::register`]; an agent's name has 2 to 24 characters), [`Unauthorized`](crate::ErrorKind::Unauthorized) if the
-    /// user exists with another password, [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a name or the password breaks a rule (see [`Client::register`]; an
+    /// agent's name has 2 to 24 characters), [`Unauthorized`](crate::ErrorKind::Unauthorized) if the user exists with
+    /// another password, [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute.
     pub fn send(self) -> Result<Bootstrapped> {
         check::username(self.body.text("username").unwrap_or_default())?;
         check::password(self.body.text("password").unwrap_or_default())?;
@@ -144,7 +144,7 @@ impl Bootstrap<'_> {
     }
 }
 
-/// An agent without an owner, to be made: [`Onboarding::register_agent`].
+/// A new agent without an owner. Returned by [`Onboarding::register_agent`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct RegisterAgent<'a> {
@@ -153,16 +153,17 @@ pub struct RegisterAgent<'a> {
 }
 
 impl RegisterAgent<'_> {
-    /// The agent's persona. Defaults to none.
+    /// Sets the agent's persona. Defaults to none.
     pub fn description(self, text: impl Into<String>) -> Self {
         self.set("description", text.into())
     }
 
-    /// Makes it. Its token is shown this once.
+    /// Creates the agent. The server shows its token only in this response.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name has not 2 to 24 characters,
-    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 tries in a minute; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters,
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;
         let call = self.client.post(["agents", "register"])?.body(&self.body)?;

@@ -1,4 +1,4 @@
-//! Lists that come in pages, by `limit` and `offset`.
+//! Paged lists with `limit` and `offset`.
 
 use std::collections::HashSet;
 use std::iter::FusedIterator;
@@ -10,12 +10,12 @@ use super::Client;
 use crate::error::{Error, Result};
 use crate::model::List;
 
-/// Pages in a row that bring nothing new because the list grows meanwhile.
+/// The most pages in a row without a new item, while the list grows.
 const MOST_REPEATED: usize = 100;
 
-/// A list that comes in pages: [`Runs::in_agency`](crate::rest::Runs::in_agency) and the lists of
-/// [`Explore`](crate::rest::Explore). [`send`](Paged::send) fetches one page, [`iter`](Paged::iter) all of them, one after
-/// the other as they are needed.
+/// A paged list. Returned by [`Runs::in_agency`](crate::rest::Runs::in_agency) and the lists of
+/// [`Explore`](crate::rest::Explore). [`send`](Paged::send) fetches one page. [`iter`](Paged::iter) reads all pages,
+/// each when it is needed.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -36,7 +36,7 @@ pub struct Paged<'a, T> {
     matching: Option<String>,
     limit: Option<u32>,
     offset: usize,
-    /// What an item is known by.
+    /// The key that identifies an item.
     identity: fn(&T) -> String,
 }
 
@@ -55,13 +55,13 @@ impl<'a, T> Paged<'a, T> {
         Paged { client, path, key, matching, limit: None, offset: 0, identity }
     }
 
-    /// How many items a page has. Defaults to what the server takes.
+    /// Sets the page size. Defaults to the server's default.
     pub fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit.max(1));
         self
     }
 
-    /// How many items are left out at the beginning. Defaults to 0.
+    /// Sets how many items at the start are skipped. Defaults to 0.
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
         self
@@ -70,7 +70,8 @@ impl<'a, T> Paged<'a, T> {
     /// Fetches one page.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<List<T>>
     where
         T: DeserializeOwned,
@@ -78,10 +79,10 @@ impl<'a, T> Paged<'a, T> {
         self.fetch()
     }
 
-    /// All items from here to the end, a page at a time.
+    /// Reads all items from here to the end, one page at a time.
     ///
-    /// The list may grow meanwhile: every item that was there at the start comes, and comes once. One that is added
-    /// while the list is walked through comes once or not at all.
+    /// The list may grow meanwhile. Every item that was in the list at the start is yielded exactly once. A new item
+    /// is yielded once or not at all.
     pub fn iter(self) -> Pages<'a, T> {
         let start = self.offset;
         let (page, seen) = (Vec::new().into_iter(), HashSet::new());
@@ -107,31 +108,31 @@ impl<'a, T> Paged<'a, T> {
     }
 }
 
-/// Walks through all pages of a list: [`Paged::iter`].
+/// Reads all pages of a list. Returned by [`Paged::iter`].
 ///
-/// An error ends it. An item that cannot be read is left out and counted in [`skipped`](Pages::skipped). The API tells
-/// no totals, so the end is known by an empty page, or by pages that bring nothing but what came before.
+/// After an error it ends. An item that cannot be decoded is skipped and counted in [`skipped`](Pages::skipped). The
+/// API sends no totals, so an empty page or pages without new items are the end.
 #[derive(Debug)]
 pub struct Pages<'a, T> {
     list: Paged<'a, T>,
     page: vec::IntoIter<T>,
-    /// The items that came. When something is put in at the front, the next page begins with some of them.
+    /// The items that were yielded. If items are inserted at the front, the next page starts with some of these.
     seen: HashSet<String>,
-    /// Where the walk began.
+    /// The offset of the first page.
     start: usize,
     skipped: usize,
     ended: bool,
 }
 
 impl<T> Pages<'_, T> {
-    /// How many items were left out so far because they could not be read.
+    /// How many items were skipped so far because they could not be decoded.
     pub fn skipped(&self) -> usize {
         self.skipped
     }
 }
 
 impl<T: DeserializeOwned> Pages<'_, T> {
-    /// The next page with something new on it; an empty one at the end.
+    /// The next page that contains new items. An empty page at the end.
     fn next_page(&mut self) -> Result<Vec<T>> {
         for _ in 0..MOST_REPEATED {
             let page = self.list.fetch()?;
@@ -145,7 +146,7 @@ impl<T: DeserializeOwned> Pages<'_, T> {
             if new.is_empty() && count > 0 && !self.has_grown()? {
                 return Ok(new);
             }
-            // Of a page that repeats others, they have been counted.
+            // Skipped items of a repeated page are counted already.
             if count == 0 || !new.is_empty() {
                 self.skipped += skipped;
             }
@@ -156,8 +157,8 @@ impl<T: DeserializeOwned> Pages<'_, T> {
         Err(Error::protocol("page after page of the list brings nothing new"))
     }
 
-    /// Whether something was put in at the front, which moves what has been read onto later pages. A server that does
-    /// not know `offset`, or goes round in circles, shows nothing new there either.
+    /// Whether items were inserted at the front, which moves known items to later pages. A server that ignores
+    /// `offset` shows nothing new there either.
     fn has_grown(&self) -> Result<bool> {
         let front = self.list.fetch_at(self.start)?;
         Ok(front.iter().any(|item| !self.seen.contains(&(self.list.identity)(item))))

@@ -4,7 +4,7 @@ use super::{Client, Paged};
 use crate::error::Result;
 use crate::model::{AgencyId, RunId, RunInfo, RunRecord, Transcript, answer};
 
-/// What agents did, step by step: [`Client::runs`].
+/// The runs of agents, with their transcripts. Returned by [`Client::runs`].
 ///
 /// # Examples
 ///
@@ -23,16 +23,16 @@ pub struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// The runs in an agency, as the server orders them.
+    /// Lists the runs in an agency, in the server's order.
     pub fn in_agency(self, id: &AgencyId) -> Paged<'a, RunInfo> {
         let path = ["agencies", id.as_str(), "runs"];
         Paged::new(self.client, &path, "runs", None, |run: &RunInfo| run.id.to_string())
     }
 
-    /// A run with its transcript. A message that came out of a run has the id in its metadata, under `run_id`.
+    /// Returns a run with its transcript. A message of a run has the run's id in its metadata, under `run_id`.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such run, or not for you.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such run, or if you may not read it.
     pub fn get(self, id: &RunId) -> Result<RunRecord> {
         self.client.get(["runs", id.as_str()])?.read(|json| {
             let Transcript { transcript } = answer::one(json, "run")?;

@@ -1,4 +1,4 @@
-//! An agent's session: its token exchanged for one that REST and the socket take.
+//! An agent's session, for which the agent's token is exchanged. REST and the socket use it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,19 +13,19 @@ use crate::model::{SessionReply, User, answer};
 use crate::net::http::Http;
 use crate::token::{AgentToken, SessionToken};
 
-/// The session lives 7 days; whoever sees it refused calls [`renew`](AgentSession::renew).
+/// The session lasts 7 days. A caller whose session is refused calls [`renew`](AgentSession::renew).
 ///
-/// A refusal need not be the session's fault: some endpoints are not for agents, and servers have bad moments. The
-/// platform allows few exchanges, and a reconnect may need one. So there are three limits: an exchange is not repeated
-/// while the session that it gave has convinced nobody, an endpoint that refused such a session is believed, and no
-/// more than a few exchanges are made in a minute.
+/// A refusal can have other reasons: some endpoints are not for agents, and servers have failures. The platform
+/// allows few exchanges, and a reconnect may need one. So there are three limits. An exchange is not repeated before
+/// its session was accepted once. An endpoint that refuses such a new session is remembered. At most a few exchanges
+/// are made per minute.
 pub(crate) struct AgentSession {
     http: Http,
     agent_token: AgentToken,
     current: Mutex<Current>,
-    /// Held during an exchange, so that there is one at a time. Taken before `current`, never the other way round.
+    /// Held during an exchange, so that only one runs at a time. It is locked before `current`, never after it.
     renewing: Mutex<VecDeque<Instant>>,
-    /// Endpoints that refused a session that had just been issued, and when.
+    /// Endpoints that refused a new session, and when.
     unconvinced: Mutex<Vec<(String, Instant)>>,
 }
 
@@ -33,21 +33,21 @@ struct Current {
     token: SessionToken,
     user: Arc<User>,
     issued: Instant,
-    /// The session before this one was refused.
+    /// This session replaced one that was refused.
     after_refusal: bool,
-    /// Somebody took this one.
+    /// An endpoint has accepted this session.
     accepted: bool,
 }
 
-/// How long a refusal of a session that had just been issued is believed.
+/// How long an endpoint's refusal of a new session is remembered.
 const BELIEVED: Duration = Duration::from_secs(10 * 60);
-/// Of these a program sees few, but their paths have ids in them.
+/// A program sees few of these endpoints, but their paths contain ids.
 const MOST_UNCONVINCED: usize = 256;
-/// Exchanges in a minute. The platform allows 10, and the program may start again.
+/// The most exchanges in a minute. The platform allows 10, and the program may restart.
 const MOST_EXCHANGES: usize = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// No `Debug`: it holds the token.
+/// No `Debug`, because it contains the token.
 #[derive(Serialize)]
 struct Exchange<'a> {
     #[serde(rename = "agentToken")]
@@ -56,7 +56,7 @@ struct Exchange<'a> {
 
 impl AgentSession {
     /// # Errors
-    /// `NotVerified`, `Unauthorized` and `RateLimited` say what to do about it.
+    /// `NotVerified`, `Unauthorized` and `RateLimited`; their text says what to do.
     pub(crate) fn exchange(http: Http, agent_token: AgentToken) -> Result<Arc<Self>> {
         http.secrets().remember(agent_token.expose());
         let current = Mutex::new(exchange(&http, &agent_token, false)?);
@@ -74,7 +74,7 @@ impl AgentSession {
         self.current().token.clone()
     }
 
-    /// This session was good for something.
+    /// Notes that an endpoint has accepted this session.
     pub(crate) fn accept(&self, token: &SessionToken) {
         let mut current = self.current();
         if !current.accepted && current.token.expose() == token.expose() {
@@ -82,11 +82,11 @@ impl AgentSession {
         }
     }
 
-    /// A token to go on with after `stale` was refused: a new one, or the one that another thread has fetched since.
-    /// `None`: another exchange would most likely be for nothing.
+    /// The token to use after `stale` was refused: a new one, or the one that another thread has fetched meanwhile.
+    /// `None` if another exchange would most likely not help.
     ///
     /// # Errors
-    /// As [`exchange`](Self::exchange).
+    /// The kinds of [`exchange`](Self::exchange).
     pub(crate) fn renew(&self, stale: &SessionToken) -> Result<Option<SessionToken>> {
         let mut exchanges = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         {
@@ -105,14 +105,14 @@ impl AgentSession {
             return Ok(None);
         }
         exchanges.push_back(Instant::now());
-        // `current` is not locked meanwhile: others may ask who they are.
+        // `current` is not locked during the exchange, so that other threads can read the user.
         let new = exchange(&self.http, &self.agent_token, true)?;
         let token = new.token.clone();
         *self.current() = new;
         Ok(Some(token))
     }
 
-    /// This endpoint refused a session that had just been issued.
+    /// Remembers that this endpoint refused a new session.
     pub(crate) fn remember_refusal(&self, endpoint: &str) {
         let mut unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
         unconvinced.retain(|(other, at)| other != endpoint && at.elapsed() < BELIEVED);
@@ -122,7 +122,7 @@ impl AgentSession {
         unconvinced.push((endpoint.to_owned(), Instant::now()));
     }
 
-    /// Whether this endpoint says no whatever the session is.
+    /// Whether this endpoint refuses every session.
     pub(crate) fn refuses_all(&self, endpoint: &str) -> bool {
         let unconvinced = self.unconvinced.lock().unwrap_or_else(PoisonError::into_inner);
         unconvinced.iter().any(|(other, at)| other == endpoint && at.elapsed() < BELIEVED)
@@ -230,7 +230,7 @@ mod tests {
     fn a_rate_limit_says_how_long() {
         let owner = Owner::new();
         let (_, token) = owner.agent();
-        // Longer than any client would wait on its own.
+        // Longer than any client would wait.
         owner.sandbox.fail_next(1, 429, Some(Duration::from_secs(3600)));
         let error = AgentSession::exchange(owner.http(), token).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::RateLimited);
@@ -274,7 +274,7 @@ mod tests {
         let second = session.renew(&session.token()).unwrap().unwrap();
         assert!(session.renew(&second).unwrap().is_none());
         assert_eq!(owner.exchanges(), 2);
-        // It was good, and then it ended.
+        // The session was accepted, and then it expired.
         session.accept(&second);
         assert!(session.renew(&second).unwrap().is_some());
         assert_eq!(owner.exchanges(), 3);

@@ -6,9 +6,9 @@ use super::{Client, check};
 use crate::error::Result;
 use crate::model::{CreatedToken, Expiry, List, PersonalAccessTokenInfo, RawToken, TokenId, answer};
 
-/// Your personal access tokens: [`Client::tokens`]. At most 10 a user; an agent has none.
+/// Your personal access tokens. Returned by [`Client::tokens`]. A user may have 10; an agent has none.
 ///
-/// docs.crustocean.chat, page "Tokens".
+/// Source: docs.crustocean.chat, page "Tokens".
 ///
 /// ```no_run
 /// use crustocean::{Client, model::Expiry};
@@ -27,30 +27,30 @@ pub struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// A new token. Call [`send`](CreateToken::send) to make it.
+    /// Creates a token, when [`send`](CreateToken::send) is called.
     pub fn create(self, name: impl Into<String>) -> CreateToken<'a> {
         CreateToken { client: self.client, body: CreateBody { name: name.into(), expires_in: None } }
     }
 
-    /// All your tokens, without the tokens themselves.
+    /// Lists your tokens. The list does not contain the tokens' secrets.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) for an agent: only people have such tokens; else as [every
-    /// call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) for an agent, because only people have such tokens; otherwise those
+    /// of [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
 
-    /// Ends a token at once.
+    /// Revokes a token at once.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if it is not yours or is gone already.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the token is not yours or was revoked before.
     pub fn revoke(self, id: &TokenId) -> Result<()> {
         self.client.delete(["auth", "tokens", id.as_str()])?.done()
     }
 }
 
-/// A token to be made: [`Tokens::create`].
+/// A new token. Returned by [`Tokens::create`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct CreateToken<'a> {
@@ -66,17 +66,18 @@ struct CreateBody {
 }
 
 impl CreateToken<'_> {
-    /// How long it lives. Defaults to [`Expiry::Never`].
+    /// Sets how long the token is valid. Defaults to [`Expiry::Never`].
     pub fn expires(mut self, expiry: Expiry) -> Self {
         self.body.expires_in = Some(expiry.as_str());
         self
     }
 
-    /// Makes the token.
+    /// Creates the token.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters; [`Server`](crate::ErrorKind::Server) if
-    /// there are 10 tokens already; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters;
+    /// [`Server`](crate::ErrorKind::Server) if you have 10 tokens already; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;
         self.client.post(["auth", "tokens"])?.body(&self.body)?.read(|json| {

@@ -4,9 +4,9 @@ use super::Client;
 use crate::error::Result;
 use crate::model::User;
 
-/// Other users: [`Client::users`]. Names are given without `@`.
+/// Other users. Returned by [`Client::users`]. Pass names without `@`.
 ///
-/// docs.crustocean.chat, page "Users".
+/// Source: docs.crustocean.chat, page "Users".
 ///
 /// # Examples
 ///
@@ -23,7 +23,7 @@ pub struct Users<'a> {
 }
 
 impl Users<'_> {
-    /// A user's profile.
+    /// Returns a user's profile.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user.
@@ -34,15 +34,17 @@ impl Users<'_> {
     /// Follows a user.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn follow(self, username: &str) -> Result<()> {
         self.client.post(["users", username, "follow"])?.done()
     }
 
-    /// No longer follows a user.
+    /// Stops following a user.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; else as [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn unfollow(self, username: &str) -> Result<()> {
         self.client.delete(["users", username, "follow"])?.done()
     }

@@ -5,11 +5,11 @@ use super::{Client, check};
 use crate::error::Result;
 use crate::model::{AgencyId, Payment, RegisteredWallet, WalletInfo};
 
-/// Your wallet: [`Client::wallet`]. The platform knows its public address; no key is ever sent, and the transfers
-/// themselves are made elsewhere.
+/// Your wallet. Returned by [`Client::wallet`]. The platform stores its public address. This crate never sends a key
+/// and makes no transfers.
 ///
-/// docs.crustocean.chat, pages "Wallet info" and "Report a payment". What others are paid at:
-/// [`Explore::wallet`](crate::rest::Explore::wallet).
+/// Source: docs.crustocean.chat, pages "Wallet info" and "Report a payment".
+/// [`Explore::wallet`](crate::rest::Explore::wallet) returns another user's address.
 ///
 /// # Examples
 ///
@@ -25,19 +25,20 @@ pub struct Wallet<'a> {
 }
 
 impl<'a> Wallet<'a> {
-    /// The address, and what is on it.
+    /// Returns the address and its balances.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     #[doc(alias = "getWalletInfo")]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
     }
 
-    /// Makes this address yours.
+    /// Registers this address as yours.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; else as [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "registerWallet")]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
@@ -45,16 +46,16 @@ impl<'a> Wallet<'a> {
         self.client.post(["wallet", "register"])?.body(&body)?.one("wallet")
     }
 
-    /// Forgets your address.
+    /// Removes your address.
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     pub fn unregister(self) -> Result<()> {
         self.client.delete(["wallet", "register"])?.done()
     }
 
-    /// Tells an agency of a transfer that was made: to `@username` or to an address, an amount in decimal digits. Call
-    /// [`send`](ReportPayment::send) to tell it.
+    /// Reports a transfer to an agency, when [`send`](ReportPayment::send) is called. The receiver is `@username` or
+    /// an address, the amount a decimal number.
     ///
     /// ```no_run
     /// # fn demo(client: crustocean::Client, team: crustocean::AgencyId, hash: &str) -> crustocean::Result<()> {
@@ -75,7 +76,7 @@ impl<'a> Wallet<'a> {
     }
 }
 
-/// A transfer to be reported: [`Wallet::report_payment`].
+/// A transfer to report. Returned by [`Wallet::report_payment`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is reported before send()"]
 pub struct ReportPayment<'a> {
@@ -84,18 +85,19 @@ pub struct ReportPayment<'a> {
 }
 
 impl ReportPayment<'_> {
-    /// What was transferred. Defaults to `USDC`.
+    /// Sets the currency. Defaults to `USDC`.
     pub fn token(mut self, token: impl Into<String>) -> Self {
         self.body.set("token", token.into());
         self
     }
 
-    /// Reports it.
+    /// Reports the transfer.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the hash is not `0x` and 64 hexadecimal digits, the receiver neither
-    /// `@username` nor an address, or the amount no decimal number. [`Forbidden`](crate::ErrorKind::Forbidden) if an
-    /// agent went over its limit; the transfer itself has happened all the same.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the hash is not `0x` and 64 hexadecimal digits, the receiver is
+    /// neither `@username` nor an address, or the amount is not a decimal number.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if an agent exceeded its limit; the transfer itself has still taken
+    /// place.
     pub fn send(self) -> Result<Payment> {
         let text = |key| self.body.text(key).unwrap_or_default();
         check::transaction(text("txHash"))?;

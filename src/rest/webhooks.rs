@@ -8,10 +8,10 @@ use crate::model::{
 };
 use crate::token::WebhookSecret;
 
-/// The webhook subscriptions of one agency: [`Client::webhooks`]. Its owner and admins manage them. A delivery is tried
-/// up to three times.
+/// The webhook subscriptions of one agency. Returned by [`Client::webhooks`]. The owner and admins manage them. The
+/// platform tries each delivery up to three times.
 ///
-/// docs.crustocean.chat, pages "Webhook events" and "Create a subscription".
+/// Source: docs.crustocean.chat, pages "Webhook events" and "Create a subscription".
 ///
 /// ```no_run
 /// use crustocean::webhook::WebhookEvent;
@@ -29,10 +29,18 @@ pub struct Webhooks<'a> {
 }
 
 impl Client {
-    /// The events that webhook subscriptions can be about, as this server has them.
+    /// Lists the event types that webhook subscriptions can have on this server.
+    ///
+    /// ```no_run
+    /// # fn demo(client: &crustocean::Client) -> crustocean::Result<()> {
+    /// for kind in client.webhook_event_types()? {
+    ///     println!("{}", kind.event.as_str());
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [every call](crate::rest#errors).
+    /// Those of [every call](crate::rest#errors).
     #[doc(alias = "listWebhookEventTypes")]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
@@ -40,19 +48,20 @@ impl Client {
 }
 
 impl<'a> Webhooks<'a> {
-    /// All of them.
+    /// Lists all subscriptions.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "listWebhookSubscriptions")]
     pub fn list(self) -> Result<List<Subscription>> {
         let call = self.client.get(["webhook-subscriptions", self.agency.as_str()])?;
         call.read(|json| answer::list(json, "subscriptions"))
     }
 
-    /// A new subscription: events that happen in the agency are sent to the URL. Call
-    /// [`send`](CreateSubscription::send) to make it.
+    /// Creates a subscription, when [`send`](CreateSubscription::send) is called. The platform sends the agency's
+    /// events to the URL.
     #[doc(alias = "createWebhookSubscription")]
     pub fn create(
         self,
@@ -63,17 +72,17 @@ impl<'a> Webhooks<'a> {
         CreateSubscription { webhooks: self, body }
     }
 
-    /// Changes a subscription: only what is set before [`send`](UpdateSubscription::send).
+    /// Changes a subscription. [`send`](UpdateSubscription::send) sends only the fields that were set.
     #[doc(alias = "updateWebhookSubscription")]
     pub fn update(self, id: &SubscriptionId) -> UpdateSubscription<'a> {
         UpdateSubscription { webhooks: self, id: id.clone(), body: Fields::default() }
     }
 
-    /// Ends a subscription.
+    /// Deletes a subscription.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; else as [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise those of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteWebhookSubscription")]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
@@ -85,7 +94,7 @@ fn names(events: impl IntoIterator<Item = WebhookEvent>) -> serde_json::Value {
     Fields::list(events.into_iter().map(|event| event.as_str().to_owned()))
 }
 
-/// A subscription to be made: [`Webhooks::create`].
+/// A new subscription. Returned by [`Webhooks::create`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is made before send()"]
 pub struct CreateSubscription<'a> {
@@ -93,7 +102,7 @@ pub struct CreateSubscription<'a> {
     body: Fields,
 }
 
-/// A change of a subscription: [`Webhooks::update`].
+/// A change of a subscription. Returned by [`Webhooks::update`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is changed before send()"]
 pub struct UpdateSubscription<'a> {
@@ -105,21 +114,21 @@ pub struct UpdateSubscription<'a> {
 macro_rules! subscription_fields {
     ($name:ident, $unset:literal) => {
         impl $name<'_> {
-            /// What the deliveries are signed with, for their receiver to check.
+            /// Sets the secret that signs the deliveries. The receiver checks it.
             #[doc = $unset]
             pub fn secret(mut self, secret: WebhookSecret) -> Self {
                 self.body.set("secret", secret.expose());
                 self
             }
 
-            /// What it is for.
+            /// Sets the description.
             #[doc = $unset]
             pub fn description(mut self, text: impl Into<String>) -> Self {
                 self.body.set("description", text.into());
                 self
             }
 
-            /// Whether anything is sent.
+            /// Enables or disables the deliveries.
             #[doc = $unset]
             pub fn enabled(mut self, enabled: bool) -> Self {
                 self.body.set("enabled", enabled);
@@ -136,11 +145,12 @@ subscription_fields!(
 subscription_fields!(UpdateSubscription, "Stays as it is if not set.");
 
 impl CreateSubscription<'_> {
-    /// Makes the subscription.
+    /// Creates the subscription.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage it,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
         let call = client.post(["webhook-subscriptions", agency.as_str()])?.body(&self.body)?;
@@ -149,23 +159,23 @@ impl CreateSubscription<'_> {
 }
 
 impl UpdateSubscription<'_> {
-    /// Where events are sent.
+    /// Sets the URL for the events.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.body.set("url", url.into());
         self
     }
 
-    /// Which events are sent.
+    /// Sets which events are sent.
     pub fn events(mut self, events: impl IntoIterator<Item = WebhookEvent>) -> Self {
         self.body.set("events", names(events));
         self
     }
 
-    /// Makes the change and returns the subscription as it is now.
+    /// Sends the change. Returns the changed subscription.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not allowed to manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; else as [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise those of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;

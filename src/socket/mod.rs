@@ -32,9 +32,10 @@ mod transport;
 
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
+pub(crate) use session::backoff::pause_before_retry;
 pub(crate) use session::log_queue::{LogQueue, note};
 pub(crate) use session::policy::Policy;
-pub use session::policy::{Reconnect, SentAway};
+pub use session::policy::{DisconnectPolicy, Reconnect};
 pub(crate) use session::queue::Item;
 pub(crate) use session::scheduled::Repeating;
 pub(crate) use session::sender::ConnectionHandle;

@@ -1,4 +1,4 @@
-//! Which deliveries have come before.
+//! Detects repeated webhook deliveries.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,28 +11,28 @@ use crate::model::{Timestamp, WebhookDelivery};
 const DEFAULT_WINDOW: Duration = Duration::from_secs(300);
 const DEFAULT_CAPACITY: usize = 65_536;
 
-/// What is known about a delivery: [`Deliveries::check`].
+/// Whether a delivery is new. Returned by [`Deliveries::check`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Arrival {
-    /// It comes for the first time: handle it.
+    /// It is new: handle it.
     New,
     /// The same bytes came before: answer 200 and do nothing.
     Again,
-    /// Its `timestamp` is too far from now to tell: refuse it.
+    /// Its `timestamp` is too far from the current time: refuse it.
     Stale,
 }
 
-/// Tells a delivery from its repetition. Whoever has seen a signed delivery can post the same bytes again, and its
-/// signature is still right.
+/// Detects repeated deliveries. Anybody who has seen a signed delivery can send the same bytes again with a valid
+/// signature.
 ///
-/// A delivery whose `timestamp` is more than the [window](Deliveries::window) away from this machine's clock is
-/// [`Stale`](Arrival::Stale), so only those of the window have to be remembered: by a hash of their bytes, 100 bytes of
-/// memory each, 65,536 by default. If there are more within the window, the oldest are forgotten, and whatever is as old
-/// as they are is `Stale`: memory is bounded, and a repetition is never taken for new. A delivery without a `timestamp`
-/// counts as one of the moment at which it came.
+/// A delivery whose `timestamp` differs by more than the [window](Deliveries::window) from this machine's clock is
+/// [`Stale`](Arrival::Stale). So only deliveries within the window are stored, each as a hash of 100 bytes of memory,
+/// at most 65,536 by default. If more arrive within the window, the oldest are forgotten, and deliveries as old as
+/// these are `Stale`. So memory is bounded, and a repeated delivery is never `New`. A delivery without a `timestamp`
+/// gets the time of its arrival.
 ///
-/// All threads may use it at once. A [`Receiver`](crate::webhook::Receiver) has one.
+/// All threads may use it at once. A [`Receiver`](crate::webhook::Receiver) contains one.
 ///
 /// ```
 /// use crustocean::webhook::{Arrival, Deliveries, WebhookDelivery, WebhookSecret};
@@ -58,15 +58,15 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 struct Known {
     time: SystemTime,
-    /// It is being handled, and may fail.
+    /// It is being handled, which may fail.
     pending: bool,
 }
 
-/// [`Arrival`], and what only a receiver knows.
+/// An [`Arrival`], with one more case for a receiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begun {
     New,
-    /// It came before and is being handled.
+    /// It came before and is still being handled.
     Pending,
     Again,
     Stale,
@@ -75,9 +75,9 @@ pub(super) enum Begun {
 #[derive(Debug, Default)]
 struct Seen {
     known: HashMap<Digest, Known>,
-    /// The same, the oldest first.
+    /// The same deliveries, the oldest first.
     order: BTreeSet<(SystemTime, Digest)>,
-    /// The time of the newest one that had to be forgotten early.
+    /// The time of the newest delivery that was forgotten early.
     floor: Option<SystemTime>,
 }
 
@@ -88,26 +88,26 @@ impl Default for Deliveries {
 }
 
 impl Deliveries {
-    /// Nothing has come yet.
+    /// Creates an empty store with the default window and capacity.
     pub fn new() -> Self {
         Deliveries::default()
     }
 
-    /// How far a delivery's `timestamp` may be from now, before or after. Defaults to 5 minutes.
+    /// How far a delivery's `timestamp` may be from the current time, in both directions. Defaults to 5 minutes.
     #[must_use]
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window;
         self
     }
 
-    /// How many deliveries are remembered. Defaults to 65,536.
+    /// How many deliveries are stored. Defaults to 65,536.
     #[must_use]
     pub fn capacity(mut self, count: usize) -> Self {
         self.capacity = count.max(1);
         self
     }
 
-    /// Whether a delivery is new, and remembers it. `body` is what was posted, byte by byte; check its signature first.
+    /// Stores a delivery and returns whether it is new. `body` is the exact request body; check its signature first.
     pub fn check(&self, body: &[u8], delivery: &WebhookDelivery) -> Arrival {
         let parts = [body];
         match self.begin(&parts, delivery.timestamp.as_ref(), SystemTime::now()) {
@@ -120,21 +120,21 @@ impl Deliveries {
         }
     }
 
-    /// Forgets a delivery that could not be handled after all: it is new when it comes again.
+    /// Forgets a delivery that could not be handled, so that it is new when it comes again.
     pub fn forget(&self, body: &[u8]) {
         self.forget_parts(&[body]);
     }
 
-    /// Remembers a delivery as one that is being handled: [`finish`](Self::finish) or [`forget_parts`](Self::forget_parts)
-    /// follows.
+    /// Stores a delivery that is being handled. Call [`finish`](Self::finish) or [`forget_parts`](Self::forget_parts)
+    /// afterwards.
     pub(super) fn begin(&self, parts: &[&[u8]], sent: Option<&Timestamp>, now: SystemTime) -> Begun {
         let sent = sent.filter(|sent| !sent.as_str().is_empty());
-        // A time that cannot be read is none that is near.
+        // A timestamp that cannot be read counts as too far away.
         let Some(time) = sent.map_or(Some(now), Timestamp::to_system_time) else { return Begun::Stale };
         let distance = now.duration_since(time).unwrap_or_else(|ahead| ahead.duration());
         let digest = digest(parts);
         let mut seen = self.seen();
-        // One without a time is remembered by when it came.
+        // A delivery without a timestamp is stored with the time of its arrival.
         if let Some(known) = seen.known.get(&digest) {
             return if known.pending { Begun::Pending } else { Begun::Again };
         }
@@ -170,7 +170,7 @@ impl Deliveries {
 }
 
 impl Seen {
-    /// What is stale by now needs no memory.
+    /// A delivery that is too old need not be stored.
     fn drop_before(&mut self, now: SystemTime, window: Duration) {
         while let Some((time, digest)) = self.order.first().copied() {
             if now.duration_since(time).is_ok_and(|age| age > window) {
@@ -190,7 +190,7 @@ impl Seen {
     }
 }
 
-/// Each part with its length, so that no two lists of parts are the same bytes.
+/// Hashes each part with its length, so that two different lists of parts never have the same input.
 fn digest(parts: &[&[u8]]) -> Digest {
     let mut hash = Hash::new();
     for part in parts {
@@ -210,7 +210,7 @@ mod tests {
         SystemTime::UNIX_EPOCH + NOON + Duration::from_secs(second)
     }
 
-    /// 2026-03-05T12:00:00Z and so many seconds.
+    /// 2026-03-05T12:00:00Z plus this many seconds.
     fn time(second: u64) -> Timestamp {
         Timestamp::from(format!("2026-03-05T12:{:02}:{:02}Z", second / 60, second % 60))
     }
@@ -235,7 +235,7 @@ mod tests {
         seen.forget(b"b");
         assert_eq!(check(b"b", 0, 3), Begun::New);
         assert_eq!(check(b"x", 900, 900), Begun::New);
-        // What is out of the window is forgotten, and refused by its time.
+        // A delivery outside the window is forgotten, and refused because of its time.
         assert_eq!(seen.seen().known.len(), 1);
         assert_eq!(check(b"a", 0, 900), Begun::Stale);
     }
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(check(&seen, &[b"a"], None, 100), Begun::Again);
         assert_eq!(check(&seen, &[b"b"], Some(&"soon".into()), 0), Begun::Stale);
         assert_eq!(check(&seen, &[b"c"], Some(&"".into()), 0), Begun::New);
-        // Parts do not run into each other.
+        // The boundary between two parts matters.
         assert_eq!(check(&seen, &[b"/x", b"y"], None, 0), Begun::New);
         assert_eq!(check(&seen, &[b"/xy", b""], None, 0), Begun::New);
     }

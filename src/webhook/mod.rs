@@ -1,7 +1,7 @@
-//! The receiving side: what the platform posts to webhooks of ours, whether it is genuine, and what to answer.
+//! Receives the platform's webhook requests, checks that they are genuine, and builds the answers.
 //!
-//! A [`Receiver`] has a handler for each webhook; a small HTTP server comes along, and any other may hand requests over.
-//! Who only wants to read and answer a body uses [`HookCall`], [`WebhookDelivery`] and [`PromptRequest`] by themselves.
+//! A [`Receiver`] has a handler for each webhook. It takes requests from any HTTP server, or runs a small one itself.
+//! To read and answer single bodies, use [`HookCall`], [`WebhookDelivery`] and [`PromptRequest`] directly.
 
 mod deliveries;
 mod receiver;
@@ -30,9 +30,9 @@ use crate::error::{Error, Result};
 use crate::model::answer;
 
 impl HookCall {
-    /// Reads the body that was posted.
+    /// Reads the request body.
     ///
-    /// Such requests carry no signature that is documented: keep the URL to yourself.
+    /// The platform documents no signature for these requests: keep the URL secret.
     ///
     /// ```
     /// use crustocean::webhook::{HookReply, HookCall};
@@ -55,15 +55,15 @@ impl HookCall {
     /// ```
     ///
     /// # Errors
-    /// [`Protocol`](crate::ErrorKind::Protocol) if it is something else.
+    /// [`Protocol`](crate::ErrorKind::Protocol) if the body is not a hook call.
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the call of a command")
     }
 }
 
 impl WebhookDelivery {
-    /// Reads the body that was posted, if it is signed with the subscription's secret. `signature` is the header
-    /// [`SIGNATURE_HEADER`]; take an empty text for a request without one.
+    /// Reads the request body if it is signed with the subscription's secret. `signature` is the value of the header
+    /// [`SIGNATURE_HEADER`]; pass an empty text if the request has none.
     ///
     /// ```
     /// use crustocean::webhook::{WebhookDelivery, WebhookSecret};
@@ -78,42 +78,46 @@ impl WebhookDelivery {
     /// ```
     ///
     /// # Errors
-    /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the signature is wrong,
+    /// [`Config`](crate::ErrorKind::Config) if the secret is empty, [`Protocol`](crate::ErrorKind::Protocol) if the
+    /// body is not a delivery.
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
     }
 
-    /// Reads the body that was posted, whoever posted it: for a subscription without a secret.
+    /// Reads the request body without checking who sent it: for a subscription without a secret.
     ///
     /// # Errors
-    /// [`Protocol`](crate::ErrorKind::Protocol) if it is no delivery.
+    /// [`Protocol`](crate::ErrorKind::Protocol) if the body is not a delivery.
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the delivery of an event")
     }
 }
 
 impl PromptRequest {
-    /// Reads the body that was posted, if it is signed with the agent's `response_webhook_secret`. `signature` is the
-    /// header [`SIGNATURE_HEADER`]; take an empty text for a request without one.
+    /// Reads the request body if it is signed with the agent's `response_webhook_secret`. `signature` is the value of
+    /// the header [`SIGNATURE_HEADER`]; pass an empty text if the request has none.
     ///
     /// # Errors
-    /// As [`WebhookSecret::verify`], then as [`from_json`](Self::from_json).
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the signature is wrong,
+    /// [`Config`](crate::ErrorKind::Config) if the secret is empty, [`Protocol`](crate::ErrorKind::Protocol) if the
+    /// body is not a prompt.
     pub fn from_signed(body: &[u8], signature: &str, secret: &WebhookSecret) -> Result<Self> {
         secret.verify(body, signature)?;
         Self::from_json(body)
     }
 
-    /// Reads the body that was posted, whoever posted it: for an agent without a `response_webhook_secret`.
+    /// Reads the request body without checking who sent it: for an agent without a `response_webhook_secret`.
     ///
     /// # Errors
-    /// [`Protocol`](crate::ErrorKind::Protocol) if it is no prompt.
+    /// [`Protocol`](crate::ErrorKind::Protocol) if the body is not a prompt.
     pub fn from_json(body: &[u8]) -> Result<Self> {
         read(body, "the prompt of an agent")
     }
 }
 
-/// The reason repeats nothing of what was posted: an agent's configuration may hold keys.
+/// The error contains nothing of the body: an agent's configuration may contain keys.
 fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Error::protocol(format!("this is not {what}: it is not UTF-8")))?;

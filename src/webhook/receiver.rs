@@ -1,4 +1,4 @@
-//! What is to be done with what is posted, whatever HTTP server it comes through.
+//! Calls the handlers for webhook requests, independent of the HTTP server.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,17 +9,18 @@ use super::deliveries::Begun;
 use super::{Deliveries, HookReply, PromptReply, SIGNATURE_HEADER};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{HookCall, PromptRequest, WebhookDelivery};
+use crate::stop::Stop;
 use crate::token::{AgentToken, WebhookSecret};
 
 const DEFAULT_MAX_BODY: usize = 1 << 20;
 const DEFAULT_TIME: Duration = Duration::from_secs(10);
 const DEFAULT_CONNECTIONS: usize = 64;
 
-/// Receives what the platform posts to webhooks: commands, deliveries of events, and prompts for agents.
+/// Receives the platform's webhook requests: commands, event deliveries, and prompts for agents.
 ///
-/// Handlers are registered by path. [`handle`](Receiver::handle) takes a request from any HTTP server, checks its method,
-/// size, signature and age, calls the handler and returns the answer. `Receiver::serve` brings a small server
-/// along. Cloning is cheap; clones share what they have seen.
+/// Handlers are registered by path. [`handle`](Receiver::handle) takes a request from any HTTP server, checks its
+/// method, size, signature and age, calls the handler and returns the answer. `Receiver::serve` runs a small server.
+/// Cloning is cheap; clones share the record of seen deliveries.
 ///
 /// ```
 /// use crustocean::webhook::{HookReply, Receiver};
@@ -32,19 +33,46 @@ const DEFAULT_CONNECTIONS: usize = 64;
 /// assert_eq!((answer.status, answer.body.as_str()), (200, r#"{"content":"bob rolled 4"}"#));
 /// ```
 ///
-/// With `axum` it is one function:
+/// With `axum`, one function and a router are enough:
 ///
 /// ```text
-/// async fn receive(State(receiver): State<Receiver>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+/// async fn receive(
+///     State(receiver): State<Receiver>,
+///     method: Method,
+///     uri: Uri,
+///     headers: HeaderMap,
+///     body: Bytes,
+/// ) -> Response {
 ///     // Handlers may block.
-///     let answer = spawn_blocking(move || receiver.handle(method.as_str(), uri.path(), &headers, &body)).await.unwrap();
+///     let handle = move || receiver.handle(method.as_str(), uri.path(), &headers, &body);
+///     let answer = spawn_blocking(handle).await.expect("handlers are called safely");
 ///     let mut response = Response::builder().status(answer.status);
 ///     for (name, value) in answer.headers {
 ///         response = response.header(name, value);
 ///     }
-///     response.body(answer.body.into()).unwrap()
+///     response.body(answer.body.into()).expect("a status and headers of the receiver's")
 /// }
-/// let app = Router::new().fallback(receive).with_state(receiver);
+///
+/// Router::new().fallback(receive).with_state(receiver)
+/// ```
+///
+/// With `tiny_http` it is a loop. That server bounds neither heads nor connections nor time, so put a proxy in front:
+///
+/// ```text
+/// fn serve(server: &Server, receiver: &Receiver) -> io::Result<()> {
+///     for mut request in server.incoming_requests() {
+///         let mut body = Vec::new();
+///         request.as_reader().take(MAX_BODY + 1).read_to_end(&mut body)?;
+///         let headers = request.headers().iter().map(|it| (it.field.as_str().as_str(), it.value.as_str()));
+///         let answer = receiver.handle(request.method().as_str(), request.url(), headers, &body);
+///         let mut response = Response::from_string(answer.body).with_status_code(answer.status);
+///         for (name, value) in answer.headers {
+///             response.add_header(Header::from_bytes(name, value).expect("a header of the receiver's"));
+///         }
+///         request.respond(response)?;
+///     }
+///     Ok(())
+/// }
 /// ```
 #[derive(Clone)]
 pub struct Receiver {
@@ -52,9 +80,10 @@ pub struct Receiver {
     deliveries: Arc<Deliveries>,
     max_body: usize,
     pub(super) limits: Limits,
+    pub(super) stop: Option<Stop>,
 }
 
-/// Those of the server that comes along.
+/// Limits of the built-in server.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) time: Duration,
@@ -76,15 +105,15 @@ enum Kind {
     Prompts { secret: Option<WebhookSecret>, token: AgentToken, handler: Handler<PromptRequest, PromptReply> },
 }
 
-/// What to answer to a request: [`Receiver::handle`].
+/// The answer to a request. Returned by [`Receiver::handle`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The headers, without those about the connection and the length.
+    /// The headers, except for connection and length.
     pub headers: Vec<(&'static str, String)>,
-    /// The body. Send it unchanged: it may be signed.
+    /// The body. Send it unchanged, because it may be signed.
     pub body: String,
 }
 
@@ -110,19 +139,26 @@ impl Answer {
 impl Default for Receiver {
     fn default() -> Self {
         let limits = Limits { time: DEFAULT_TIME, connections: DEFAULT_CONNECTIONS };
-        Receiver { routes: Vec::new(), deliveries: Arc::default(), max_body: DEFAULT_MAX_BODY, limits }
+        Receiver {
+            routes: Vec::new(),
+            deliveries: Arc::default(),
+            max_body: DEFAULT_MAX_BODY,
+            limits,
+            stop: None,
+        }
     }
 }
 
 impl Receiver {
-    /// Nothing is registered yet: every request is answered with 404.
+    /// Creates a receiver without handlers: it answers every request with 404.
     pub fn new() -> Self {
         Receiver::default()
     }
 
-    /// Answers one slash command, by its name without `/`. Several commands may share a path, as they do in a hook.
+    /// Registers the handler of one slash command, by its name without `/`. Several commands may share a path, as in
+    /// a hook.
     ///
-    /// Commands carry no signature that is documented: keep the URL to yourself. The platform waits for 15 s.
+    /// The platform documents no signature for commands: keep the URL secret. It waits 15 s for the answer.
     #[must_use]
     pub fn command<R: Into<HookReply>>(
         self,
@@ -135,7 +171,7 @@ impl Receiver {
         self.route(path.into(), Kind::Command { name, handler })
     }
 
-    /// Answers every slash command of a path that has no handler of its own.
+    /// Registers the handler for all slash commands of a path that have no handler of their own.
     #[must_use]
     pub fn commands<R: Into<HookReply>>(
         self,
@@ -146,12 +182,12 @@ impl Receiver {
         self.route(path.into(), Kind::Command { name: None, handler })
     }
 
-    /// Handles the deliveries of a webhook subscription. Each is handled once: one that comes again is answered and
-    /// passed over, and one that is too old or carries no right signature is refused. `None` for the secret takes what
-    /// anybody posts.
+    /// Registers the handler for the deliveries of a webhook subscription. Each delivery is handled once: a repeated
+    /// delivery is answered without calling the handler. A delivery that is too old or has a wrong signature is
+    /// refused. With `None` as the secret, deliveries from anybody are accepted.
     ///
-    /// When the handler fails, the answer is 500 and the delivery counts as new when the platform sends it again. Return
-    /// nothing, or a `Result`; its error is logged, not sent.
+    /// If the handler fails, the answer is 500, and the delivery is handled again when the platform repeats it. The
+    /// handler returns nothing or a `Result`; an error is logged, not sent.
     #[must_use]
     pub fn deliveries<R: IntoOutcome>(
         self,
@@ -163,10 +199,10 @@ impl Receiver {
         self.route(path.into(), Kind::Deliveries { secret: secret.into(), handler })
     }
 
-    /// Answers the prompts of an agent's response webhook. The answer is signed with the agent's token. `None` for the
-    /// secret (`response_webhook_secret`) takes what anybody posts.
+    /// Registers the handler for the prompts of an agent's response webhook. The answer is signed with the agent's
+    /// token. With `None` as the secret (`response_webhook_secret`), prompts from anybody are accepted.
     ///
-    /// A prompt carries no time that is documented, so one that comes again is answered again.
+    /// Prompts have no documented time, so a repeated prompt is handled again.
     #[must_use]
     pub fn prompts<R: Into<PromptReply>>(
         self,
@@ -179,22 +215,21 @@ impl Receiver {
         self.route(path.into(), Kind::Prompts { secret: secret.into(), token, handler })
     }
 
-    /// How long deliveries are remembered, and how many. Defaults to [`Deliveries::new`].
+    /// Sets how long deliveries are remembered, and how many. Defaults to [`Deliveries::new`].
     #[must_use]
     pub fn remember(mut self, deliveries: Deliveries) -> Self {
         self.deliveries = Arc::new(deliveries);
         self
     }
 
-    /// How large a body may be, in bytes. Defaults to 1 MiB.
+    /// The largest body in bytes. Defaults to 1 MiB.
     #[must_use]
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// How long a request may take to arrive, and its answer to be taken, when `Receiver::serve` serves it.
-    /// Defaults to 10 s.
+    /// How long `Receiver::serve` waits for a request to arrive, and for its answer to be read. Defaults to 10 s.
     #[must_use]
     pub fn time_limit(mut self, time: Duration) -> Self {
         self.limits.time = time;
@@ -208,6 +243,28 @@ impl Receiver {
         self
     }
 
+    /// Ends the server that `Receiver::serve` starts when this switch is stopped: it takes no more requests,
+    /// `Server::wait` returns, and dropping the server waits for those that are being
+    /// handled, up to 15 s. Defaults to none.
+    ///
+    /// ```no_run
+    /// use crustocean::{Stop, webhook::Receiver};
+    ///
+    /// # #[cfg(feature = "receiver")]
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let stop = Stop::new();
+    /// let server = Receiver::new().command("/hook", "ping", |_| "pong").stop(&stop).serve("127.0.0.1:8080")?;
+    /// // … stop.stop() on a thread that waits for a signal …
+    /// server.wait();
+    /// server.stop()?; // those that are being handled
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn stop(mut self, stop: &Stop) -> Self {
+        self.stop = Some(stop.clone());
+        self
+    }
+
     #[cfg(feature = "receiver")]
     pub(super) fn body_limit(&self) -> usize {
         self.max_body
@@ -218,8 +275,8 @@ impl Receiver {
         self
     }
 
-    /// Answers one request. The body has to be handed over as it came, byte by byte, before any JSON is read; `path` may
-    /// have a query. Blocks until the handler is done; a handler that panics is answered with 500.
+    /// Answers one request. Pass the exact bytes of the body; `path` may have a query. Blocks until the handler
+    /// returns. If the handler panics, the answer is 500.
     ///
     /// ```
     /// use crustocean::webhook::{Receiver, SIGNATURE_HEADER, WebhookSecret};
@@ -269,7 +326,7 @@ impl Receiver {
     }
 
     fn answer(&self, path: &str, at_path: &[&Kind], signature: &str, body: &[u8]) -> Answer {
-        // Deliveries and prompts have their paths to themselves; the first one counts.
+        // A path for deliveries or prompts has only one handler; the first one counts.
         for kind in at_path {
             match kind {
                 Kind::Deliveries { secret, handler } => {
@@ -321,7 +378,7 @@ impl Receiver {
         match self.deliveries.begin(&parts, delivery.timestamp.as_ref(), SystemTime::now()) {
             Begun::New => {}
             Begun::Again => return Answer::empty(204),
-            // It may fail yet: then the platform has to send it again.
+            // The first request may still fail. Then the platform must send the delivery again.
             Begun::Pending => return Answer::error(503, "it is being handled").with("Retry-After", "5"),
             Begun::Stale => {
                 log::warn!(
@@ -330,7 +387,7 @@ impl Receiver {
                 return Answer::error(400, "the delivery is too old, or from the future");
             }
         }
-        // Also when the handler panics.
+        // This also runs if the handler panics.
         let mut unhandled = Unhandled { deliveries: &self.deliveries, parts, done: false };
         match handler(delivery) {
             Ok(()) => {
@@ -367,7 +424,7 @@ impl Kind {
     }
 }
 
-/// What the handler of a delivery may return: nothing, or a `Result`.
+/// The return type of a delivery handler: nothing, or a `Result`.
 pub trait IntoOutcome {
     #[doc(hidden)]
     fn into_outcome(self) -> Result<(), String>;
@@ -401,12 +458,12 @@ fn refused(path: &str, error: &Error) -> Answer {
             log::error!("the webhook {path} cannot be served: {error}");
             Answer::error(500, "internal error")
         }
-        // It repeats nothing of what was posted.
+        // The error contains nothing of the body.
         _ => Answer::error(400, &error.to_string()),
     }
 }
 
-/// Paths only: secrets and handlers have nothing to show.
+/// Shows the paths only: secrets and handlers are not printed.
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paths: Vec<&str> = self.routes.iter().map(|route| route.path.as_str()).collect();

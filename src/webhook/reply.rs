@@ -1,11 +1,11 @@
-//! What a webhook answers.
+//! Answers to webhook requests.
 
 use serde::Serialize;
 
-use crate::agent::{Extras, Outgoing};
+use crate::agent::{JsonObject, Outgoing};
 use crate::token::AgentToken;
 
-/// The answer to a [`HookCall`](crate::webhook::HookCall): send [`to_json`](Self::to_json) with
+/// The answer to a [`HookCall`](crate::webhook::HookCall). Send [`to_json`](Self::to_json) with the HTTP status
 /// [`status`](Self::status), as `application/json`.
 ///
 /// ```
@@ -23,41 +23,41 @@ use crate::token::AgentToken;
 #[must_use = "it is an answer only when it is sent"]
 pub struct HookReply {
     status: u16,
-    body: Extras,
+    body: JsonObject,
 }
 
 impl HookReply {
-    /// What the room is shown. The type defaults to `tool_result`; `system` and `chat` are possible as well.
+    /// The message to show in the room. Its type defaults to `tool_result`; `system` and `chat` are possible, too.
     pub fn new(message: impl Into<Outgoing>) -> Self {
         HookReply { status: 200, body: fields(message.into()) }
     }
 
-    /// The command has failed: the caller is shown why.
+    /// The command failed. The user who ran it sees the reason.
     pub fn error(reason: impl Into<String>) -> Self {
         HookReply { status: 500, body: failure(reason.into()) }
     }
 
-    /// Whether everybody in the room sees it. Defaults to the platform's choice, `true`.
+    /// Shows the answer to everybody in the room. Defaults to the platform's default, `true`.
     pub fn broadcast(self, broadcast: bool) -> Self {
         self.set("broadcast", &broadcast)
     }
 
-    /// Whether only the one who used the command sees it. Defaults to the platform's choice, `false`.
+    /// Shows the answer only to the user who ran the command. Defaults to the platform's default, `false`.
     pub fn ephemeral(self, ephemeral: bool) -> Self {
         self.set("ephemeral", &ephemeral)
     }
 
-    /// As whom it is shown. Defaults to the platform's choice.
+    /// Sets the sender that is shown. Defaults to the platform's choice.
     pub fn sender(self, username: impl Into<String>, display_name: impl Into<String>) -> Self {
         self.set("sender_username", &username.into()).set("sender_display_name", &display_name.into())
     }
 
-    /// The HTTP status to answer with: 200, or 500 for an error.
+    /// The HTTP status of the answer: 200, or 500 for an error.
     pub fn status(&self) -> u16 {
         self.status
     }
 
-    /// The body to answer with.
+    /// The body of the answer.
     pub fn to_json(&self) -> String {
         self.body.to_json()
     }
@@ -74,15 +74,15 @@ impl<T: Into<Outgoing>> From<T> for HookReply {
     }
 }
 
-/// The body, for frameworks that serialise it themselves.
+/// Serialises as the body, for web frameworks.
 impl Serialize for HookReply {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.body.serialize(serializer)
     }
 }
 
-/// The answer to a [`PromptRequest`](crate::webhook::PromptRequest): what the agent says. It counts only if it is
-/// [signed](Self::sign).
+/// The answer to a [`PromptRequest`](crate::webhook::PromptRequest): the agent's message. The platform accepts it
+/// only if it is [signed](Self::sign).
 ///
 /// ```
 /// use crustocean::{AgentToken, webhook::PromptReply};
@@ -94,20 +94,20 @@ impl Serialize for HookReply {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 #[must_use = "it is an answer only when it is signed and sent"]
-pub struct PromptReply(Extras);
+pub struct PromptReply(JsonObject);
 
 impl PromptReply {
-    /// What the agent says.
+    /// The agent's message.
     pub fn new(message: impl Into<Outgoing>) -> Self {
         PromptReply(fields(message.into()))
     }
 
-    /// What went wrong. The platform shows it as the agent's message.
+    /// An error. The platform shows it as the agent's message.
     pub fn error(reason: impl Into<String>) -> Self {
         PromptReply(failure(reason.into()))
     }
 
-    /// Signs it as the agent. The status to answer with is 200.
+    /// Signs the answer with the agent's token. Send it with the HTTP status 200.
     pub fn sign(&self, token: &AgentToken) -> SignedReply {
         let body = self.0.to_json();
         SignedReply { signature: token.sign(body.as_bytes()), body }
@@ -120,20 +120,20 @@ impl<T: Into<Outgoing>> From<T> for PromptReply {
     }
 }
 
-/// A body and its signature: one is worth nothing without the other, so the body is to be sent unchanged.
+/// A body and its signature. Send the body unchanged, because any change makes the signature invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignedReply {
     /// The body: JSON.
     pub body: String,
-    /// Its signature, in hex. In which header the platform wants it is not documented; its own come in
+    /// The signature in hex. The platform does not document the header; its own signatures are in
     /// [`SIGNATURE_HEADER`](crate::webhook::SIGNATURE_HEADER).
     pub signature: String,
 }
 
-fn fields(message: Outgoing) -> Extras {
+fn fields(message: Outgoing) -> JsonObject {
     let (content, kind, metadata) = message.into_parts();
-    let mut body = Extras::default();
+    let mut body = JsonObject::default();
     body.set("content", &content);
     if let Some(kind) = &kind {
         body.set("type", kind);
@@ -144,8 +144,8 @@ fn fields(message: Outgoing) -> Extras {
     body
 }
 
-fn failure(reason: String) -> Extras {
-    let mut body = Extras::default();
+fn failure(reason: String) -> JsonObject {
+    let mut body = JsonObject::default();
     body.set("error", &reason);
     body
 }

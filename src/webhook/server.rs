@@ -1,7 +1,8 @@
-//! A small HTTP server for a [`Receiver`]: one request a connection, each on a thread of its own.
+//! A small HTTP server for a [`Receiver`]: one request per connection, each connection on its own thread.
 //!
-//! It is ours because webhooks are open to everybody, and the blocking servers there are (tiny_http) read a head without
-//! end, wait for one for ever and take any number of connections. The heads are taken apart by httparse.
+//! Webhooks are open to everybody. The existing blocking server, tiny_http 0.12, reads a header into memory until it ends,
+//! sets no time limit on a socket, starts a thread for each connection, and has no setting for any of this
+//! (`tests/servers` shows it). So this server is our own; httparse parses the headers.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -13,22 +14,24 @@ use std::time::{Duration, Instant};
 use super::{Answer, Receiver};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::Cancel;
 
-/// The request line and the headers.
+/// The largest size of the request line and the headers.
 const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
-/// The platform itself waits no longer for an answer.
+/// The time that the platform itself waits for an answer.
 const GRACE: Duration = Duration::from_secs(15);
-/// What is read and thrown away of a request that was refused, so that its sender gets the answer.
+/// How many bytes of a refused request are read and discarded, so that its sender receives the answer.
 const LEFTOVER: u64 = 64 << 10;
 
 impl Receiver {
-    /// Serves the webhooks by HTTP on this address, in the background: [`Server::wait`] blocks until it is stopped. Port 0
-    /// takes a free one. Put a proxy with TLS in front; the platform calls `https` URLs.
+    /// Serves the webhooks over HTTP on this address, in the background. [`Server::wait`] blocks until the server is
+    /// stopped. Port 0 selects a free port. Put a TLS proxy in front: the platform calls `https` URLs.
     ///
-    /// A request's head has at most 16 KiB, its body [`max_body`](Receiver::max_body), and it has to arrive within
-    /// [`time_limit`](Receiver::time_limit). [`max_connections`](Receiver::max_connections) requests are handled at once, each
-    /// on a thread of its own; more are answered with 503.
+    /// The headers of a request may have 16 KiB and its body [`max_body`](Receiver::max_body) bytes. The request must
+    /// arrive within [`time_limit`](Receiver::time_limit). The server handles
+    /// [`max_connections`](Receiver::max_connections) requests at once, each on its own thread, and answers further
+    /// ones with 503.
     ///
     /// ```no_run
     /// use crustocean::webhook::Receiver;
@@ -43,7 +46,7 @@ impl Receiver {
     /// ```
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the address is none, or is taken.
+    /// [`Config`](crate::ErrorKind::Config) if the address is not valid or not free.
     pub fn serve(self, address: impl ToSocketAddrs) -> Result<Server> {
         let unusable = |error: io::Error| {
             Error::config(format!("webhooks cannot be received on this address: {error}")).with_source(error)
@@ -56,13 +59,28 @@ impl Receiver {
             move || accept(&listener, &shared)
         });
         let accept = accept.map_err(unusable)?;
+        if let Some(stop) = &shared.receiver.stop {
+            let target: Arc<dyn Cancel> = shared.clone();
+            stop.add(Arc::downgrade(&target));
+        }
         Ok(Server { address, shared, accept: Mutex::new(Some(accept)) })
     }
 }
 
-/// Receives webhooks until it is stopped or dropped: [`Receiver::serve`].
+/// Receives webhooks until it is stopped or dropped. Returned by [`Receiver::serve`].
 ///
 /// All methods take `&self`: share it in an `Arc` to stop it from another thread.
+///
+/// ```no_run
+/// use crustocean::webhook::{HookReply, Receiver};
+///
+/// # fn main() -> crustocean::Result<()> {
+/// let receiver = Receiver::new().command("/hooks", "ping", |_| HookReply::new("pong"));
+/// let server = receiver.serve("127.0.0.1:0")?;
+/// println!("listening on {}", server.address());
+/// server.wait();
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 #[must_use = "it stops when it is dropped"]
 pub struct Server {
@@ -72,12 +90,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Blocks until the server is stopped.
+    /// Blocks until the server is stopped, by [`stop`](Server::stop) or by the receiver's [`Stop`](Receiver::stop).
     pub fn wait(&self) {
         let state = self.shared.state();
         drop(
@@ -88,27 +106,20 @@ impl Server {
         );
     }
 
-    /// Takes no more requests and waits for those that are being handled, up to 15 s. Stopping it again does nothing.
+    /// Stops accepting requests and waits up to 15 s for running handlers. Further calls do nothing.
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if some are still being handled then: their answers are lost when the program ends.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if handlers are still running then. Their answers are lost when the
+    /// program ends.
     pub fn stop(&self) -> Result<()> {
         self.end(GRACE)
     }
 
     fn end(&self, grace: Duration) -> Result<()> {
-        {
-            let mut state = self.shared.state();
-            state.stopped = true;
-            self.shared.changed.notify_all();
-            // Those that have not said yet what they want.
-            for stream in state.reading.values() {
-                let _ = stream.shutdown(Shutdown::Both);
-            }
-        }
+        self.shared.cancel();
         let accept = self.accept.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accept) = accept {
-            // Wakes it. Where that is not possible, it ends with the next connection.
+            // Wakes the accepting thread. If that fails, the thread ends with the next connection.
             if TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1)).is_ok() {
                 let _ = accept.join();
             }
@@ -131,7 +142,7 @@ impl Drop for Server {
     }
 }
 
-/// `0.0.0.0` is no address to connect to, on some systems.
+/// Some systems cannot connect to `0.0.0.0`.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -153,7 +164,7 @@ struct Shared {
 struct State {
     stopped: bool,
     connections: usize,
-    /// Connections whose request is not here yet.
+    /// Connections whose request has not arrived completely.
     reading: HashMap<usize, TcpStream>,
     next: usize,
 }
@@ -161,6 +172,19 @@ struct State {
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes no more requests, and waits for nothing.
+impl Cancel for Shared {
+    fn cancel(&self) {
+        let mut state = self.state();
+        state.stopped = true;
+        self.changed.notify_all();
+        // Those that have not said yet what they want.
+        for stream in state.reading.values() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 }
 
@@ -172,7 +196,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         match accepted {
             Ok((stream, _)) => admit(stream, shared),
-            // Of that one connection; or there are no descriptors left for now.
+            // An error of one connection; or the process has no free file descriptors at the moment.
             Err(error) => {
                 log::debug!("a webhook's connection cannot be accepted: {error}");
                 thread::sleep(Duration::from_millis(20));
@@ -181,7 +205,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Gives a connection its thread, or sends it away.
+/// Starts a thread for a connection, or refuses it.
 fn admit(stream: TcpStream, shared: &Arc<Shared>) {
     let number = {
         let mut state = shared.state();
@@ -189,7 +213,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
         if state.connections >= most {
             drop(state);
             log::warn!("more than {most} webhooks at once: one is sent away");
-            // Fits into the buffer of a new connection: nobody waits.
+            // The answer fits into the buffer of a new connection, so nobody waits.
             let _ = stream.set_nonblocking(true);
             let busy = Answer::error(503, "too many requests at once");
             let _ = (&stream).write(&encode(&busy));
@@ -210,7 +234,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
     }
 }
 
-/// Is counted until dropped.
+/// Counted until it is dropped.
 struct Connection {
     shared: Arc<Shared>,
     number: usize,
@@ -311,7 +335,7 @@ struct Request {
     body: Vec<u8>,
 }
 
-/// How a body's end is known.
+/// How the end of a body is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
     Known(usize),
@@ -337,7 +361,7 @@ impl From<io::Error> for Refused {
 const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
 const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
 
-/// What comes in, and what was read of it and not used yet.
+/// The received bytes, and how many of them are not used yet.
 struct Incoming<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
@@ -384,7 +408,7 @@ impl Incoming<'_> {
                 }
             };
             self.read.drain(..line);
-            // What follows the last chunk does not matter: the connection ends here.
+            // The bytes after the last chunk do not matter, because the connection ends here.
             if size == 0 {
                 return Ok(());
             }
@@ -426,7 +450,7 @@ impl Incoming<'_> {
     }
 }
 
-/// The head and its length, once it is whole.
+/// The headers and their length, if they are complete.
 fn parse(bytes: &[u8]) -> std::result::Result<Option<(Request, usize)>, Refused> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
@@ -447,7 +471,7 @@ fn parse(bytes: &[u8]) -> std::result::Result<Option<(Request, usize)>, Refused>
     }
 }
 
-/// Two answers to this question are how requests are smuggled past a proxy: they are refused.
+/// Rejects requests with two different body lengths: attackers use these to smuggle requests past a proxy.
 fn body_length(headers: &[(String, Vec<u8>)]) -> std::result::Result<Length, Refused> {
     let mut found = None;
     for (name, value) in headers {

@@ -8,27 +8,27 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::token::{AgentToken, WebhookSecret};
 
-/// The header that carries the signature of what the platform posts to a webhook.
+/// The header with the signature of the platform's webhook requests.
 pub const SIGNATURE_HEADER: &str = "X-Crustocean-Signature";
 
-/// Of SHA-256, in bytes.
+/// The block size of SHA-256, in bytes.
 const BLOCK: usize = 64;
 const DIGEST: usize = 32;
 
 impl WebhookSecret {
-    /// The signature of these bytes: HMAC-SHA256 in lowercase hex. For tests of one's own receiver.
+    /// Signs a body: HMAC-SHA256 in lowercase hex. Useful for tests of your receiver.
     pub fn sign(&self, body: &[u8]) -> String {
         hex(&hmac_sha256(self.expose().as_bytes(), body))
     }
 
-    /// Whether the signature is that of these very bytes: take the body as it came, before any JSON is read.
+    /// Checks the signature of a body. Pass the exact bytes of the request, before any JSON is read.
     ///
-    /// The form of the header is not documented, so hex is taken in small or capital letters, with `sha256=` before it
-    /// or without. The comparison takes the same time whatever the signature.
+    /// The platform does not document the form of the header, so hex in lowercase or uppercase is accepted, with or
+    /// without `sha256=`. The comparison takes the same time for every signature.
     ///
     /// # Errors
-    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if it is not, [`Config`](crate::ErrorKind::Config) if the secret is empty:
-    /// anybody could sign with that.
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the signature is wrong.
+    /// [`Config`](crate::ErrorKind::Config) if the secret is empty, because anybody could sign with it.
     pub fn verify(&self, body: &[u8], signature: &str) -> Result<()> {
         if self.expose().trim().is_empty() {
             return Err(Error::config("the secret of this webhook is empty: anybody could sign with it"));
@@ -51,14 +51,15 @@ impl WebhookSecret {
 }
 
 impl AgentToken {
-    /// The signature of a response webhook's answer, which the platform wants made with the agent's token: HMAC-SHA256
-    /// over the exact bytes of the body, in lowercase hex. [`PromptReply::sign`](crate::webhook::PromptReply::sign) does both.
+    /// Signs the answer of a response webhook with the agent's token, as the platform requires: HMAC-SHA256 over the
+    /// exact bytes of the body, in lowercase hex. [`PromptReply::sign`](crate::webhook::PromptReply::sign) builds and
+    /// signs an answer.
     pub fn sign(&self, body: &[u8]) -> String {
         hex(&hmac_sha256(self.expose().as_bytes(), body))
     }
 }
 
-/// hmac-sha256's own would do, but leaves the key in memory.
+/// The crate hmac-sha256 has this function, but leaves the key in memory.
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; DIGEST] {
     let mut block = Zeroizing::new([0; BLOCK]);
     if key.len() > BLOCK {
@@ -108,7 +109,8 @@ fn unhex(text: &str) -> Option<[u8; DIGEST]> {
 mod tests {
     use super::*;
 
-    /// Key, message and HMAC-SHA256 of RFC 4231, section 4. Case 5 is about a truncated one, which is not used here.
+    /// Key, message and HMAC-SHA256 from RFC 4231, section 4. Case 5 is omitted: it tests a truncated hash, which
+    /// this crate does not use.
     fn rfc_4231() -> [(Vec<u8>, Vec<u8>, &'static str); 6] {
         let long = b"This is a test using a larger than block-size key and a larger than block-size data. \
             The key needs to be hashed before being used by the HMAC algorithm.";

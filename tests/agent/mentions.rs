@@ -17,7 +17,7 @@ fn until(mentions: &Mentions, last: &str) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.last().is_none_or(|text: &String| !text.contains(last)) {
         match mentions.recv_timeout(SOON) {
-            Ok(message) => texts.push(message.content),
+            Ok(message) => texts.push(message.content.clone()),
             Err(error) => panic!("no {last:?} within {SOON:?}, only {texts:?}: {error}"),
         }
     }

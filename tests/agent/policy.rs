@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::common::{Conn, Response, SOON, ScriptedServer, wait_for, watchdog};
 use crustocean::{
     Agent, Error, ErrorKind, Event, Events,
-    agent::{AgentBuilder, Reconnect, SentAway, Transport},
+    agent::{AgentBuilder, DisconnectPolicy, Reconnect, Transport},
 };
 use serde_json::{Value, json};
 
@@ -195,7 +195,7 @@ fn refusing(times: usize) -> (ScriptedServer, Arc<std::sync::Mutex<Vec<Value>>>)
 fn t59_a_refusal_is_final_when_told_so() {
     let _watchdog = watchdog(LIMIT);
     let (server, tokens) = refusing(usize::MAX);
-    let (agent, events) = connect(builder(&server).when_refused(SentAway::Stop));
+    let (agent, events) = connect(builder(&server).when_refused(DisconnectPolicy::Stop));
     let (before, error) = the_end(&agent, events);
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(error.server_message(), Some("You are banned"));
@@ -256,7 +256,7 @@ fn trouble_of_the_server_is_no_matter_of_the_token() {
 fn trouble_of_the_server_is_tried_again_soon() {
     let _watchdog = watchdog(LIMIT);
     let server = in_trouble("Server is full", 1);
-    let (agent, events) = connect(builder(&server).when_refused(SentAway::Stop));
+    let (agent, events) = connect(builder(&server).when_refused(DisconnectPolicy::Stop));
     let mut waits = Vec::new();
     for _ in 0..7 {
         let (_, retry_in, error) = next_failure(&events);
@@ -320,7 +320,7 @@ fn the_end_by_the_server_is_final_when_told_so() {
         // Nobody needs the connection any more.
         conn.until_gone(SOON);
     });
-    let (agent, events) = connect(builder(&server).when_disconnected(SentAway::Stop));
+    let (agent, events) = connect(builder(&server).when_disconnected(DisconnectPolicy::Stop));
     let (before, error) = the_end(&agent, events);
     assert!(error.to_string().contains("io server disconnect"), "{error}");
     assert_eq!((before.len(), server.connections().len()), (0, 1), "{before:?}");

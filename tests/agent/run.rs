@@ -99,7 +99,7 @@ fn a_run_with_everything_in_it_is_told_as_documented() {
     let part = json!({"messageId": stream, "delta": "ETH is", "content": "ETH is", "done": false});
     assert_eq!(events[10].1, part);
     let whole = json!({"messageId": stream, "content": "ETH is at €3000", "done": true,
-        "metadata": {"skill": "prices"}});
+        "metadata": {"skill": "prices", "in_reply_to": message.id}});
     let mut end = events[11].1.clone();
     assert_eq!(end["metadata"]["loop_guard"]["hop"], 1);
     end["metadata"].as_object_mut().unwrap().remove("loop_guard");

@@ -258,6 +258,31 @@ fn the_server_answers_within_its_limits() {
 }
 
 #[test]
+fn its_switch_ends_it_and_what_is_being_handled_is_finished() {
+    let _watchdog = watchdog(SOON * 3);
+    let (go, gate) = mpsc::channel::<()>();
+    let (began, begun) = mpsc::channel::<()>();
+    let (gate, began) = (Mutex::new(gate), Mutex::new(began));
+    let stop = crustocean::Stop::new();
+    let receiver = Receiver::new().commands("/hook", move |_| {
+        began.lock().unwrap().send(()).unwrap();
+        gate.lock().unwrap().recv().unwrap();
+        "done"
+    });
+    let server = receiver.stop(&stop).serve("127.0.0.1:0").unwrap();
+    let address = server.address();
+    let body = r#"{"agencyId":"a","command":"roll","sender":{"username":"bob"}}"#;
+    let call = request(&format!("Content-Length: {}\r\n", body.len()), body);
+    let at_work = std::thread::spawn(move || exchange(address, &call));
+    begun.recv_timeout(SOON).unwrap();
+    stop.stop();
+    server.wait();
+    go.send(()).unwrap();
+    server.stop().unwrap();
+    assert!(at_work.join().unwrap().ends_with(r#"{"content":"done"}"#));
+}
+
+#[test]
 fn drips_do_not_keep_a_connection() {
     let _watchdog = watchdog(SOON * 3);
     let receiver = Receiver::new().commands("/hook", |call| call.command);

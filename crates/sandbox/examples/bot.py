@@ -1,21 +1,10 @@
-"""A bot in Python against the sandbox: pip install "python-socketio[client]"
-
-    crustocean-sandbox --demo                       # prints the two variables
-    CRUSTOCEAN_API_URL=... AGENT_TOKEN=... python bot.py
-"""
-import json, os, urllib.request
-import socketio
+# pip install "python-socketio[client]"; crustocean-sandbox --demo prints the two variables.
+import os, requests, socketio
 
 API = os.environ["CRUSTOCEAN_API_URL"]
-
-def call(method, path, body=None, token=None):
-    headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
-    data = json.dumps(body).encode() if body is not None else None
-    with urllib.request.urlopen(urllib.request.Request(API + path, data, headers, method=method)) as answer:
-        return json.load(answer)
-
-session = call("POST", "/api/auth/agent", {"agentToken": os.environ["AGENT_TOKEN"]})
-me, room = session["user"]["username"], call("GET", "/api/agencies/lookup/lobby", token=session["token"])["id"]
+session = requests.post(f"{API}/api/auth/agent", json={"agentToken": os.environ["AGENT_TOKEN"]}).json()
+me, auth = session["user"]["username"], {"authorization": f"Bearer {session['token']}"}
+room = requests.get(f"{API}/api/agencies/lookup/lobby", headers=auth).json()["id"]
 client = socketio.Client()
 
 @client.on("connect")

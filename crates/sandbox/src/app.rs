@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod faults;
+pub(crate) mod freeze;
 pub(crate) mod heard;
 pub(crate) mod limits;
 pub(crate) mod links;
@@ -13,14 +14,16 @@ pub(crate) mod wire;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
+use tokio::runtime::Handle;
 
 use crate::app::access::Access;
 use crate::app::faults::Faults;
+use crate::app::freeze::Freeze;
 use crate::app::heard::Heard;
 use crate::app::limits::RateLimits;
 use crate::app::links::Links;
@@ -54,7 +57,12 @@ pub(crate) struct Options {
 
 struct Inner {
     data: SharedData,
-    journal: Option<Mutex<Journal>>,
+    /// Taken out when the server ends.
+    journal: Mutex<Option<Journal>>,
+    remembers: bool,
+    /// The runtime that serves bots. What controls the sandbox has one of its own.
+    runtime: OnceLock<Handle>,
+    freeze: Freeze,
     posting: Mutex<()>,
     recorder: Recorder,
     wire: Wire,
@@ -75,7 +83,7 @@ struct Inner {
 pub(crate) struct DataGuard<'a> {
     data: MutexGuard<'a, Data>,
     changed: bool,
-    journal: Option<&'a Mutex<Journal>>,
+    journal: &'a Mutex<Option<Journal>>,
 }
 
 impl Deref for DataGuard<'_> {
@@ -95,8 +103,10 @@ impl DerefMut for DataGuard<'_> {
 
 impl Drop for DataGuard<'_> {
     fn drop(&mut self) {
-        if let Some(journal) = self.journal.filter(|_| self.changed) {
-            journal.lock().unwrap_or_else(PoisonError::into_inner).save(&mut self.data);
+        if self.changed
+            && let Some(journal) = &mut *self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            journal.save(&mut self.data);
         }
     }
 }
@@ -114,7 +124,10 @@ impl App {
     ) -> Self {
         App(Arc::new(Inner {
             data,
-            journal: journal.map(Mutex::new),
+            remembers: journal.is_some(),
+            journal: Mutex::new(journal),
+            runtime: OnceLock::new(),
+            freeze: Freeze::default(),
             posting: Mutex::new(()),
             recorder: Recorder::default(),
             wire: Wire::new(options.log),
@@ -135,7 +148,7 @@ impl App {
     /// The lock is never held while something is sent or awaited. What has been changed is saved when it is given back.
     pub(crate) fn data(&self) -> DataGuard<'_> {
         let data = self.0.data.lock().unwrap_or_else(PoisonError::into_inner);
-        DataGuard { data, changed: false, journal: self.0.journal.as_ref() }
+        DataGuard { data, changed: false, journal: &self.0.journal }
     }
 
     /// The account behind a token that is valid now.
@@ -178,7 +191,24 @@ impl App {
 
     /// Whether the data are kept on disk.
     pub(crate) fn remembers(&self) -> bool {
-        self.0.journal.is_some()
+        self.0.remembers
+    }
+
+    /// Nothing is saved from now on, and another server may have the folder.
+    pub(crate) fn close_journal(&self) {
+        self.0.journal.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(crate) fn set_runtime(&self, runtime: Handle) {
+        let _ = self.0.runtime.set(runtime);
+    }
+
+    pub(crate) fn runtime(&self) -> Option<&Handle> {
+        self.0.runtime.get()
+    }
+
+    pub(crate) fn freeze(&self) -> &Freeze {
+        &self.0.freeze
     }
 
     pub(crate) fn recorder(&self) -> &Recorder {

@@ -67,6 +67,7 @@ mod control;
 mod demo;
 mod demo_tokens;
 mod error;
+mod front;
 mod ids;
 mod realtime;
 mod routes;

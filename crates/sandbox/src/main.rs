@@ -26,6 +26,9 @@ Usage: crustocean-sandbox [options]
   --record <file>          write what is said into a script
   --max-messages <number>  how many messages a room keeps (default 10000)
   --rate-limits            with the documented rate limits
+  --set <settings>         the platform's own limits, such as ping-interval=5s,session-ttl=1h. There are
+                           ping-interval, ping-timeout, session-ttl, webhook-timeout, retry-delay, claim-ttl,
+                           metrics-secret, truncate-content, metadata-as-string
   --quiet                  no line for each request and event
   --host <address>         the address to listen on (default 127.0.0.1). With any other one, everybody who
                            reaches it may do everything
@@ -88,6 +91,10 @@ fn command(mut args: lexopt::Parser) -> Result<Command, String> {
             Long("demo") => {
                 serve.demo = true;
                 serve.builder = builder.demo(true);
+            }
+            Long("set") => {
+                let settings = text(&mut args)?;
+                serve.builder = builder.set(&settings).map_err(|error| format!("--set: {error}"))?;
             }
             Long("rate-limits") => serve.builder = builder.rate_limits(true),
             Short('p') | Long("port") => {

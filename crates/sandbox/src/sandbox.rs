@@ -353,6 +353,38 @@ impl Default for Builder {
 }
 
 impl Builder {
+    /// Settings by their names, such as `"ping-interval=5s,session-ttl=1h"`: what `--set` takes on the command line. They
+    /// are called like the methods here, with hyphens: `ping-interval`, `ping-timeout`, `session-ttl`,
+    /// `metadata-as-string`, `webhook-timeout`, `retry-delay`, `claim-ttl`, `rate-limits`, `metrics-secret`,
+    /// `truncate-content`, `max-messages`.
+    ///
+    /// # Errors
+    /// If there is no such setting, or its value is none.
+    pub fn set(mut self, settings: &str) -> io::Result<Self> {
+        let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
+        for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
+            let (name, value) = setting.split_once('=').unwrap_or((setting, "true"));
+            let time = || fault::time(value).map_err(|error| invalid(format!("{name}: {error}")));
+            let number = || value.parse().map_err(|_| invalid(format!("{name}: {value:?} is no number")));
+            let on = || value.parse().map_err(|_| invalid(format!("{name} is true or false, not {value:?}")));
+            self = match name {
+                "ping-interval" => self.ping_interval(time()?),
+                "ping-timeout" => self.ping_timeout(time()?),
+                "session-ttl" => self.session_ttl(time()?),
+                "metadata-as-string" => self.metadata_as_string(on()?),
+                "webhook-timeout" => self.webhook_timeout(time()?),
+                "retry-delay" => self.retry_delay(time()?),
+                "claim-ttl" => self.claim_ttl(time()?),
+                "rate-limits" => self.rate_limits(on()?),
+                "metrics-secret" => self.metrics_secret(value),
+                "truncate-content" => self.truncate_content(number()?),
+                "max-messages" => self.max_messages(number()?),
+                other => return Err(invalid(format!("there is no setting {other:?}"))),
+            };
+        }
+        Ok(self)
+    }
+
     /// The port on 127.0.0.1. Defaults to 0: any free one.
     pub fn port(mut self, port: u16) -> Self {
         self.0.port = port;
@@ -463,7 +495,7 @@ impl Builder {
     /// A folder that keeps accounts, tokens, rooms, messages and runs: the next sandbox with this folder begins with
     /// them, also when this one was killed. It is made if need be. By default everything is in memory only.
     ///
-    /// Two sandboxes must not share a folder.
+    /// Two sandboxes cannot share a folder: the second one does not start.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.0.folder = Some(folder.into());
         self.0.resumed = None;

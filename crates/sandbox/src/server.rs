@@ -7,15 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
 use axum::middleware::from_fn_with_state;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
 
-use crate::app::links::{CutListener, LinkId};
+use crate::app::links::LinkId;
 use crate::app::{App, Options};
 use crate::demo_tokens::DemoTokens;
+use crate::front::{self, CutListener, Front};
 use crate::realtime::{deliver, disconnect, namespace};
 use crate::routes::{access, guard, metrics};
 use crate::store::journal::Journal;
@@ -48,8 +51,6 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) runtime: Handle,
     running: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
-    /// Ends the current freeze when dropped.
-    frozen: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl Server {
@@ -72,10 +73,14 @@ impl Server {
             match prepare(&config) {
                 Ok((runtime, listener, address)) => {
                     let handle = runtime.handle().clone();
-                    // Dropping the runtime ends every connection and frees the port.
-                    runtime.block_on(serve(&config, inner, listener, stopped, || {
+                    inner.set_runtime(handle.clone());
+                    // Dropping the runtime ends every connection.
+                    let served = runtime.block_on(serve(&config, inner, listener, stopped, || {
                         let _ = ready.send(Ok((handle, address)));
                     }));
+                    if let Err(error) = served {
+                        drop(ready.send(Err(error)));
+                    }
                 }
                 Err(error) => drop(ready.send(Err(error))),
             }
@@ -83,30 +88,17 @@ impl Server {
         let started =
             started.recv().unwrap_or_else(|_| Err(io::Error::other("the server's thread has ended")));
         let (runtime, address) = started?;
-        Ok(Server {
-            app,
-            address,
-            runtime,
-            running: Mutex::new(Some((stop, thread))),
-            frozen: Mutex::default(),
-        })
+        Ok(Server { app, address, runtime, running: Mutex::new(Some((stop, thread))) })
     }
 
     /// Nothing is answered for this long: the server's only thread stands still. Returns when it does.
     pub(crate) fn freeze(&self, time: Duration) {
-        let (thaw, thawed) = mpsc::channel::<()>();
-        let (begun, begins) = mpsc::channel();
-        *self.frozen.lock().unwrap_or_else(PoisonError::into_inner) = Some(thaw);
-        self.runtime.spawn(async move {
-            let _ = begun.send(());
-            let _ = thawed.recv_timeout(time);
-        });
         // An error means that there is no server any more.
-        let _ = begins.recv();
+        let _ = self.app.freeze().begin(self.app.runtime(), time, Duration::ZERO).recv();
     }
 
     pub(crate) fn thaw(&self) {
-        self.frozen.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.app.freeze().end();
     }
 
     /// Returns when the port is free. Doing it twice does nothing.
@@ -116,6 +108,7 @@ impl Server {
         if let Some((stop, thread)) = running {
             let _ = stop.send(());
             let _ = thread.join();
+            self.app.close_journal();
         }
     }
 
@@ -141,20 +134,43 @@ async fn repeat_faults(app: App) {
     }
 }
 
-fn prepare(config: &Config) -> io::Result<(tokio::runtime::Runtime, TcpListener, SocketAddr)> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    let listener = runtime.block_on(TcpListener::bind((config.host, config.port)))?;
+fn new_runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()
+}
+
+fn prepare(config: &Config) -> io::Result<(Runtime, std::net::TcpListener, SocketAddr)> {
+    let runtime = new_runtime()?;
+    let listener = runtime.block_on(TcpListener::bind((config.host, config.port)))?.into_std()?;
     let address = listener.local_addr()?;
     Ok((runtime, listener, address))
+}
+
+/// Serves what controls the sandbox, and takes in connections for all else, until `stopped`.
+fn serve_control(
+    front: Front,
+    listener: CutListener,
+    router: IntoMakeServiceWithConnectInfo<Router, LinkId>,
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = new_runtime()?;
+    let name = "crustocean-sandbox-control".to_owned();
+    thread::Builder::new().name(name).spawn(move || {
+        // Dropping the runtime frees the port.
+        runtime.block_on(async {
+            tokio::spawn(axum::serve(listener, router).into_future());
+            tokio::spawn(front.run());
+            let _ = stopped.await;
+        });
+    })
 }
 
 async fn serve(
     config: &Config,
     app: App,
-    listener: TcpListener,
+    listener: std::net::TcpListener,
     stopped: oneshot::Receiver<()>,
     ready: impl FnOnce(),
-) {
+) -> io::Result<()> {
     let (sockets, io) = SocketIo::builder()
         .ping_interval(config.ping_interval)
         .ping_timeout(config.ping_timeout)
@@ -175,16 +191,21 @@ async fn serve(
         .layer(from_fn_with_state(app.clone(), disconnect::guard))
         .layer(from_fn_with_state(app.clone(), access::check))
         .with_state(app.clone());
-    let listener = CutListener { listener, links: app.links().clone() };
     let service = router.into_make_service_with_connect_info::<LinkId>();
-    let server = tokio::spawn(axum::serve(listener, service).into_future());
+    let (front, for_control, for_others) = front::open(listener, app.links())?;
+    let (stop_control, control_stopped) = oneshot::channel();
+    let control = serve_control(front, for_control, service.clone(), control_stopped)?;
+    let server = tokio::spawn(axum::serve(for_others, service).into_future());
     ready();
     // An error means that the handle is gone: the same as being told to stop.
     let _ = stopped.await;
+    let _ = stop_control.send(());
+    let _ = control.join();
     server.abort();
     disconnect::cut_all(&app);
     app.set_io(None);
     app.outbox().close();
     // A moment for the connections' tasks to see their end and to clean up behind them.
     tokio::time::sleep(CLEAN_UP).await;
+    Ok(())
 }

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::node::Node;
 use crate::sender::{Sender, Settings};
 use crate::signer::Signer;
+use crate::tls;
 use crate::wallet::Wallet;
 use crate::wei::Wei;
 
@@ -38,6 +39,7 @@ const MAX_FEE: Wei = Wei::new(1_000_000_000_000_000);
 pub struct WalletBuilder {
     chain: Chain,
     rpc_url: Option<String>,
+    root_certificate: Option<Vec<u8>>,
     confirmations: u64,
     confirm_timeout: Duration,
     max_fee: Wei,
@@ -64,6 +66,7 @@ impl WalletBuilder {
         WalletBuilder {
             chain,
             rpc_url: None,
+            root_certificate: None,
             confirmations: 1,
             confirm_timeout: CONFIRM,
             max_fee: MAX_FEE,
@@ -75,6 +78,13 @@ impl WalletBuilder {
     /// believed: use one that you trust.
     pub fn rpc_url(mut self, url: impl Into<String>) -> Self {
         self.rpc_url = Some(url.into());
+        self
+    }
+
+    /// The authority that signs the certificate of your own node, in PEM; several may follow each other. The node's
+    /// certificate has to come from one of these then. Defaults to the authorities that everybody trusts.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root_certificate = Some(pem.into());
         self
     }
 
@@ -111,11 +121,12 @@ impl WalletBuilder {
     ///
     /// # Errors
     /// [`WrongChain`](crate::ErrorKind::WrongChain) if it is on another one, [`Config`](crate::ErrorKind::Config) if the
-    /// URL is unusable, [`Connect`](crate::ErrorKind::Connect) or [`Timeout`](crate::ErrorKind::Timeout) if the node
+    /// URL or a certificate is unusable, [`Connect`](crate::ErrorKind::Connect) or [`Timeout`](crate::ErrorKind::Timeout) if the node
     /// cannot be reached.
     pub fn connect(self, signer: impl Signer + 'static) -> Result<Wallet> {
         let url = self.rpc_url.as_deref().unwrap_or(self.chain.rpc_url());
-        let node = Node::connect(self.chain, url)?;
+        let roots = self.root_certificate.as_deref().map(tls::roots).transpose()?;
+        let node = Node::connect(self.chain, url, roots)?;
         let settings = Settings {
             confirmations: self.confirmations,
             confirm_timeout: self.confirm_timeout,

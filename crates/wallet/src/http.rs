@@ -8,26 +8,20 @@ use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
 
 use crate::error::{Error, ErrorKind};
+use crate::tls::{self, Roots};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// No redirects, statuses as they are, time limits, the TLS that is compiled in.
-pub(crate) fn settings(request_timeout: Duration) -> ConfigBuilder<AgentScope> {
+/// No redirects, statuses as they are, time limits, the TLS that is compiled in. `roots`: other authorities than the
+/// usual ones.
+pub(crate) fn settings(request_timeout: Duration, roots: Option<Roots>) -> ConfigBuilder<AgentScope> {
     let settings = Config::builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .timeout_connect(Some(CONNECT))
         .timeout_global(Some(request_timeout));
-    // ureq never picks the system's library by its feature alone.
-    #[cfg(all(feature = "tls-native", not(feature = "tls-rustls")))]
-    let settings = settings.tls_config(
-        ureq::tls::TlsConfig::builder()
-            .provider(ureq::tls::TlsProvider::NativeTls)
-            .root_certs(ureq::tls::RootCerts::PlatformVerifier)
-            .build(),
-    );
-    settings
+    tls::choose(settings, roots)
 }
 
 /// Whether a request may have arrived although it failed.

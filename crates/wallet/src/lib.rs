@@ -21,6 +21,7 @@ mod sender;
 mod signature;
 mod signer;
 mod tip;
+mod tls;
 mod usdc;
 mod wallet;
 mod wei;

@@ -8,6 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hex;
 use crate::keccak::keccak;
 use crate::rpc::{Failure, Rpc};
+use crate::tls::Roots;
 use crate::usdc::Usdc;
 use crate::wei::Wei;
 
@@ -57,8 +58,8 @@ pub(crate) struct Node {
 impl Node {
     /// # Errors
     /// `WrongChain` if the node is on another one.
-    pub(crate) fn connect(chain: Chain, url: &str) -> Result<Self> {
-        let node = Node { rpc: Rpc::new(url)?, chain };
+    pub(crate) fn connect(chain: Chain, url: &str, roots: Option<Roots>) -> Result<Self> {
+        let node = Node { rpc: Rpc::new(url, roots)?, chain };
         let id = node.number("eth_chainId", &json!([]))?;
         if id != u128::from(chain.id()) {
             return Err(Error::new(

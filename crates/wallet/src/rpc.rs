@@ -11,6 +11,7 @@ use ureq::http::Uri;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::{self, Arrival, short};
+use crate::tls::Roots;
 
 const REQUEST: Duration = Duration::from_secs(15);
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
@@ -52,7 +53,7 @@ pub(crate) struct Rpc {
 }
 
 impl Rpc {
-    pub(crate) fn new(url: &str) -> Result<Self> {
+    pub(crate) fn new(url: &str, roots: Option<Roots>) -> Result<Self> {
         // Neither is repeated: a node's URL often contains a key.
         let unusable =
             || Error::config("the node's URL is unusable: it begins with \"https://\" and names a host");
@@ -61,7 +62,7 @@ impl Rpc {
         if !matches!(url.scheme_str(), Some("http" | "https")) {
             return Err(unusable());
         }
-        let agent = http::settings(REQUEST).accept("application/json").build().new_agent();
+        let agent = http::settings(REQUEST, roots).accept("application/json").build().new_agent();
         Ok(Rpc { agent, pauses: &PAUSES, url, host, last_id: Arc::default() })
     }
 

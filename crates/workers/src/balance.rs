@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Duration;
 
+use crustocean::Stop;
 use redis::Script;
 
 use crate::error::{Error, Result};
 use crate::keys::shard_of;
 use crate::lease::{Attempt, Ender, Lease, Term, millis};
-use crate::stop::Stop;
 use crate::store::{Link, Store};
 
 /// One process's part in it.
@@ -54,7 +54,7 @@ impl Balance<'_> {
                     log::warn!("waiting for Redis: {error}");
                     result = reap(&mut running);
                 }
-                stop.wait_timeout(tick);
+                stop.wait(tick);
             }
             // The others see that their share is larger now, and take what is given up one by one.
             if let Err(error) = self.sign(&mut link, Duration::ZERO) {

@@ -62,6 +62,11 @@ impl Error {
         self.kind
     }
 
+    /// What the platform or the SDK said, if it comes from there.
+    pub(crate) fn platform(&self) -> Option<&crustocean::Error> {
+        self.source.as_ref()?.downcast_ref()
+    }
+
     /// Whether the same may work a moment later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Refused)

@@ -2,6 +2,7 @@
 
 mod book;
 pub(crate) mod outbox;
+mod past;
 mod serve;
 
 use std::fmt;
@@ -9,13 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crustocean::agent::AgentBuilder;
-use crustocean::{Agent, Message};
+use crustocean::{Agent, Message, Stop};
 
 use crate::connect::{self, Connect};
 use crate::error::{Error, Result};
 use crate::keys::{AgentKeys, lease_name};
-use crate::lease::{Lease, Term};
-use crate::stop::Stop;
+use crate::lease::{Lease, Term, TermEnd};
 use crate::store::Store;
 use book::Book;
 
@@ -115,8 +115,12 @@ impl Intake {
         self
     }
 
-    /// When Redis has lost its data under a running holder: how far back the rooms are read again. What has an answer
-    /// there is not answered again. Defaults to an hour.
+    /// When Redis has lost its data: how far back the rooms are read again. What has an answer there is not answered
+    /// again. Defaults to an hour.
+    ///
+    /// An intake that was running meanwhile knows by itself where each room began. One that starts afterwards sees it by
+    /// the answers: a room in which this agent has answered before is read again, from the oldest question on that it
+    /// finds an answer to.
     pub fn lookback(mut self, time: Duration) -> Self {
         self.lookback = time;
         self
@@ -144,7 +148,7 @@ impl Intake {
                 Err(error) if error.is_retryable() || error.kind() == crate::ErrorKind::LeaseLost => {
                     log::warn!("the intake begins anew: {error}");
                     term.release();
-                    stop.wait_timeout(Duration::from_millis(100));
+                    stop.wait(Duration::from_millis(100));
                 }
                 other => other?,
             }
@@ -165,12 +169,20 @@ impl Intake {
         term.close_at_end(&agent);
         let served = serve::serve(self, &agent, term);
         let closed = agent.close();
-        served?;
-        // Its end has been asked for: what it says then is no failure.
-        if term.end().is_none() {
-            closed?;
+        match term.end() {
+            None => served.and(closed.map_err(Error::from)),
+            // The agent was closed under what was going on. What that says then is no failure.
+            Some(TermEnd::Asked) => {
+                served.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
+            }
+            Some(TermEnd::Lost) => {
+                served.map_err(|error| if is_closed(&error) { Error::lease_lost() } else { error })
+            }
         }
-        Ok(())
+    }
+
+    fn lookback_ms(&self) -> i64 {
+        i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn settle_shards(&self) -> Result<()> {
@@ -188,6 +200,10 @@ impl Intake {
             self.shards
         )))
     }
+}
+
+fn is_closed(error: &Error) -> bool {
+    error.platform().is_some_and(|error| error.kind() == crustocean::ErrorKind::Closed)
 }
 
 struct StopWhenDropped<'s>(&'s Stop);

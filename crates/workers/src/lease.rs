@@ -6,6 +6,7 @@ mod term;
 use std::fmt;
 use std::time::Duration;
 
+use crustocean::Stop;
 use redis::Script;
 
 pub(crate) use term::Ender;
@@ -14,7 +15,6 @@ pub use term::{Term, TermEnd};
 use crate::error::{Error, Result};
 use crate::keys::LeaseKeys;
 use crate::moment::Moment;
-use crate::stop::Stop;
 use crate::store::{Link, Store};
 
 /// A lease: of all who want it, one holds it at a time, for a [`Term`] that is renewed as long as its process lives and
@@ -111,7 +111,7 @@ impl Lease {
                 }
                 Err(error) => return Err(error),
             };
-            stop.wait_timeout(wait);
+            stop.wait(wait);
         }
         Ok(None)
     }
@@ -134,11 +134,7 @@ impl Lease {
     pub fn terms<'l>(&'l self, stop: &'l Stop) -> impl Iterator<Item = Result<Term>> + 'l {
         std::iter::from_fn(move || {
             let term = self.acquire(stop).transpose()?;
-            if let Ok(term) = &term {
-                let end = term.ender();
-                stop.on_stop(move || end.end());
-            }
-            Some(term)
+            Some(term.map(|term| term.ended_by(stop)))
         })
     }
 

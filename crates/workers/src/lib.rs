@@ -14,17 +14,17 @@ mod moment;
 mod placement;
 mod speaker;
 mod status;
-mod stop;
 mod store;
 mod workers;
 
 pub use answer::Answer;
+/// The SDK's switch: it ends [`Intake::run`], [`Workers::run`], [`Placement::run`] and waits for a [`Lease`], too.
+pub use crustocean::Stop;
 pub use dead::{DeadLetter, DeadLetters};
 pub use error::{Error, ErrorKind, Result};
 pub use intake::Intake;
 pub use lease::{Lease, Term, TermEnd};
 pub use placement::Placement;
 pub use status::{Holder, Shard, Status};
-pub use stop::Stop;
 pub use store::Store;
 pub use workers::{HandlerError, Output, Task, Workers};

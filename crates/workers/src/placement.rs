@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crustocean::Stop;
+
 use crate::backoff::Backoff;
 use crate::balance::Balance;
 use crate::error::Result;
 use crate::keys::{check_name, lease_name};
 use crate::lease::{Term, process_name};
-use crate::stop::Stop;
 use crate::store::Store;
 
 /// Spreads agents evenly over machines, each on one machine at a time.

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crustocean::agent::AgentBuilder;
-use crustocean::{Agent, Message};
+use crustocean::{Agent, Message, Stop};
 
 pub use task::Task;
 
@@ -22,7 +22,6 @@ use crate::intake::outbox::Handed;
 use crate::keys::AgentKeys;
 use crate::lease::{Lease, Term, process_name};
 use crate::speaker::{Speaker, Unsaid};
-use crate::stop::Stop;
 use crate::store::{Link, Store};
 use permits::Permits;
 
@@ -194,7 +193,7 @@ impl Workers {
                 Err(error) if error.is_retryable() => log::warn!("waiting for Redis: {error}"),
                 Err(error) => return Err(error),
             }
-            stop.wait_timeout(Duration::from_millis(100));
+            stop.wait(Duration::from_millis(100));
         }
         Ok(None)
     }

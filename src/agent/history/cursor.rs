@@ -30,6 +30,8 @@ pub(crate) struct Cursor {
     /// The latest time of what is not remembered: said before the room was joined, or long ago.
     forgotten: Option<SystemTime>,
     begun: bool,
+    /// Taken up from an earlier run of the program, and its gap is not filled yet: all above `forgotten` is to be read.
+    resumed: bool,
     /// Whether it is a direct conversation: its history is elsewhere.
     pub(crate) dm: bool,
 }
@@ -63,6 +65,8 @@ pub(crate) struct Lookback {
     forgotten: Option<SystemTime>,
     /// Where what is remembered begins. Some of what was forgotten may have a later time.
     unsure_from: Option<SystemTime>,
+    /// To be read down to what is forgotten, whatever is known on the way.
+    whole: bool,
 }
 
 /// What a message of a history is to this agent.
@@ -104,6 +108,7 @@ impl Cursor {
             hasher: RandomState::new(),
             forgotten: None,
             begun: false,
+            resumed: false,
             dm,
         }
     }
@@ -125,6 +130,28 @@ impl Cursor {
         if !whole {
             self.forgotten = page.iter().filter_map(|message| message.created_at.to_system_time()).min();
         }
+    }
+
+    /// Takes the room up where an earlier run of the program left it: `settled` was heard, and all up to `since`.
+    pub(crate) fn resume(&mut self, settled: &[MessageId], since: Option<SystemTime>) {
+        self.begun = true;
+        self.resumed = true;
+        self.forgotten = since;
+        for id in settled {
+            let hash = self.hash(id.as_str());
+            if self.known.insert(hash, Known { time: None, edited: None, heard: false }).is_none() {
+                self.order.push_back((hash, 0));
+            }
+        }
+    }
+
+    /// What was missed since the earlier run has been read, or cannot be.
+    pub(crate) fn end_resume(&mut self) {
+        self.resumed = false;
+    }
+
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resumed
     }
 
     /// Whether it is known where the room's story begins for this agent.
@@ -210,6 +237,9 @@ impl Cursor {
     }
 
     pub(crate) fn lookback(&self) -> Lookback {
+        if self.resumed {
+            return Lookback { forgotten: self.forgotten, whole: true, ..Lookback::default() };
+        }
         let earliest_of_the_last = self.times(LAST, self.order.iter().rev()).into_iter().min();
         let mut first = self.times(LAST, self.order.iter());
         first.sort_unstable();
@@ -218,6 +248,7 @@ impl Cursor {
             bound: earliest_of_the_last.and_then(|time| time.checked_sub(MARGIN)),
             forgotten: self.forgotten,
             unsure_from: early_of_the_first,
+            whole: false,
         }
     }
 
@@ -267,7 +298,7 @@ impl Cursor {
             _ if all_below(lookback.forgotten, true) => true,
             Some(bound) => all_below(Some(bound), false) && !missed_below,
             // No time can be told: a page on which all is known.
-            None => self.begun && !any_missed && !self.order.is_empty(),
+            None => !lookback.whole && self.begun && !any_missed && !self.order.is_empty(),
         };
         (kept, progress)
     }

@@ -17,6 +17,7 @@ use crate::agent::event::Event;
 use crate::agent::history::cursor::{Class, Cursor, Lookback, Progress, Since};
 use crate::agent::history::gap::{Gap, size_of_message};
 use crate::agent::history::{fetch, fill};
+use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited, UserId};
@@ -45,7 +46,7 @@ pub(crate) struct Source<'a> {
 
 /// Hands out the events of a session in order, with what was missed in between. Dropping it stops the helpers.
 #[derive(Debug)]
-pub(crate) struct Delivery(Arc<Shared>);
+pub(crate) struct Delivery(Arc<Shared>, Option<Arc<Memory>>);
 
 impl Drop for Delivery {
     fn drop(&mut self) {
@@ -83,6 +84,8 @@ struct State {
     stopped: bool,
     missed: bool,
     log: LogQueue,
+    /// What is remembered from one start to the next, if anything is.
+    memory: Option<Arc<Memory>>,
 }
 
 #[derive(Debug, Default)]
@@ -105,7 +108,7 @@ pub(super) struct Job {
 pub(super) struct Late;
 
 impl Delivery {
-    pub(crate) fn new(log: LogQueue) -> Self {
+    pub(crate) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
         let state = State {
             ready: VecDeque::new(),
             ready_bytes: 0,
@@ -120,9 +123,10 @@ impl Delivery {
             stopped: false,
             missed: false,
             log: log.clone(),
+            memory: memory.clone(),
         };
         let missed = AtomicBool::new(false);
-        Delivery(Arc::new(Shared { state: Mutex::new(state), log, space: Condvar::new(), missed }))
+        Delivery(Arc::new(Shared { state: Mutex::new(state), log, space: Condvar::new(), missed }), memory)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,18 +139,39 @@ impl Delivery {
             return;
         }
         let mut cursor = Cursor::new(dm);
+        if let Some(resume) = self.1.as_ref().and_then(|memory| memory.resume(room)) {
+            // A gap since the program ended. It has its end when the room is joined.
+            cursor.dm |= resume.dm;
+            cursor.resume(&resume.settled, resume.since);
+            let mut state = self.lock();
+            let gap = state.new_gap();
+            state.rooms.entry(room.clone()).or_insert(Room { cursor, gap: Some(gap) });
+            return;
+        }
         // A room whose history is closed can be joined all the same. It shows when there is a gap to fill.
         if let Ok(page) = fetch::first_page(client, room, &mut cursor.dm) {
             cursor.begin_after(&page.messages, page.is_whole);
+            if let Some(memory) = &self.1 {
+                memory.begin(room, &page.messages, page.is_whole, cursor.dm);
+            }
         }
         self.lock().rooms.entry(room.clone()).or_insert(Room { cursor, gap: None });
     }
 
     /// The same once it is joined, for a room whose history only members may read.
     pub(crate) fn after_join(&self, client: &Client, room: &AgencyId, dm: bool) {
-        let begun = |state: &State| state.rooms.get(room).is_some_and(|room| room.cursor.has_begun());
-        if begun(&self.lock()) {
-            return;
+        {
+            let mut state = self.lock();
+            let about = state.rooms.get(room);
+            let waits =
+                |about: &Room| about.cursor.is_resumed() && about.gap.as_ref().is_some_and(|gap| !gap.ended);
+            if about.is_some_and(waits) {
+                state.open_gap(room, true);
+                return;
+            }
+            if about.is_some_and(|room| room.cursor.has_begun()) {
+                return;
+            }
         }
         let mut dm = dm;
         let Ok(page) = fetch::first_page(client, room, &mut dm) else { return };
@@ -155,12 +180,18 @@ impl Delivery {
         entry.cursor.dm = dm;
         if !entry.cursor.has_begun() {
             entry.cursor.begin_after(&page.messages, page.is_whole);
+            if let Some(memory) = &self.1 {
+                memory.begin(room, &page.messages, page.is_whole, dm);
+            }
         }
     }
 
     /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined. What comes
     /// live is held until [`begin`](Delivery::begin).
     pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
+        if self.1.as_ref().is_some_and(|memory| memory.resume(room).is_some()) {
+            return;
+        }
         let mut cursor = Cursor::new(true);
         cursor.begin_after(&[], true);
         let mut state = self.lock();
@@ -171,7 +202,10 @@ impl Delivery {
     /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
     /// to the agent's own last word there, of the last page.
     pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) {
-        let gap = |state: &State| state.rooms.get(room)?.gap.as_ref().map(|gap| gap.id);
+        let gap = |state: &State| {
+            let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;
+            room.gap.as_ref().map(|gap| gap.id)
+        };
         let Some(gap) = gap(&self.lock()) else { return };
         let mut dm = true;
         let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
@@ -179,6 +213,9 @@ impl Delivery {
             let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
             let before = messages.split_off(unheard);
             messages.reverse();
+            if let Some(memory) = &self.1 {
+                memory.begin(room, &before, page.is_whole, dm);
+            }
             let mut state = self.lock();
             if let Some(room) = state.rooms.get_mut(room) {
                 room.cursor.begin_after(&before, page.is_whole);
@@ -283,6 +320,10 @@ impl Shared {
         lookback: &Lookback,
     ) -> Result<(Vec<Message>, Progress), Late> {
         let mut state = self.lock();
+        if let Some(memory) = &state.memory {
+            // Newest first: an answer is seen before its question is handed out.
+            page.iter().for_each(|message| memory.note_answer(message));
+        }
         let room = state.filled(&job.room, job.gap)?;
         Ok(room.cursor.sort_out(page, lookback))
     }
@@ -633,14 +674,22 @@ impl State {
 
     /// Lets go what was held, behind the news of what is missing, if anything is.
     fn close_gap(&mut self, id: &AgencyId, error: Option<Error>) {
+        let is_filled = error.is_none();
         if let Some(error) = error {
             self.report(id, error);
+        }
+        if is_filled && let Some(memory) = &self.memory {
+            memory.pin(id, false);
         }
         self.release(id);
         self.find_deadline();
     }
 
     fn report(&mut self, id: &AgencyId, error: Error) {
+        if let Some(memory) = &self.memory {
+            // The next start looks for it once more.
+            memory.pin(id, true);
+        }
         if !error.is_closed() {
             note!(self.log, Warn, "cannot fill the gap in {id}: {error}");
         }
@@ -650,6 +699,7 @@ impl State {
     fn release(&mut self, id: &AgencyId) {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let Some(mut gap) = room.gap.take() else { return };
+        room.cursor.end_resume();
         self.late += usize::from(gap.filling);
         self.held -= gap.held.len();
         self.held_bytes -= gap.held.bytes();
@@ -725,7 +775,7 @@ mod tests {
 
     /// One room, from its beginning.
     fn delivery() -> Delivery {
-        let delivery = Delivery::new(LogQueue::new("@test"));
+        let delivery = Delivery::new(LogQueue::new("@test"), None);
         let mut cursor = Cursor::new(false);
         cursor.begin_after(&[], true);
         delivery.lock().rooms.insert("a".into(), Room { cursor, gap: None });

@@ -1,50 +1,63 @@
-//! Whether a message is for the agent, and whether it may still answer.
+//! Whether the agent should answer a message.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::Agent;
-use crate::agent::respond::mention::is_mentioned;
+use crate::agent::respond::handle::is_mentioned;
 use crate::model::{Message, MessageId, MessageType, User};
 
-/// What [`Agent::decide`](crate::Agent::decide) says about a message.
+/// The result of [`Agent::decide`](crate::Agent::decide).
+///
+/// ```no_run
+/// use crustocean::agent::Decision;
+///
+/// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+/// match agent.decide(msg) {
+///     Decision::Respond => agent.reply(msg, "hello")?,
+///     Decision::TooManyHops => println!("two agents have talked enough"),
+///     _ => {}
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Decision {
-    /// It is for this agent: answer it.
+    /// The agent should answer.
     Respond,
-    /// The agent said it itself.
+    /// The agent itself sent the message.
     Own,
-    /// It does not mention the agent and is no direct message.
+    /// The message does not mention the agent and is not a direct message.
     NotMentioned,
-    /// Somebody has ended the exchange: its loop guard is not `active`.
+    /// The exchange was ended: the message's loop guard is not `active`.
     Ended,
-    /// The agents have answered each other often enough: the loop guard is used up.
+    /// The agents have answered each other too often: the loop guard has no hops left.
     TooManyHops,
-    /// It would be for this agent, but the platform said it, or it is the result of a command that the agent itself has
-    /// run. What a hook posts and a heartbeat are meant to prompt the agent: these are
-    /// [`Respond`](Decision::Respond).
+    /// The platform sent the message, or it is the result of the agent's own command. (A hook's post and a heartbeat
+    /// are meant to prompt the agent: these are [`Respond`](Decision::Respond).)
     FromSystem,
+    /// The agent has answered it already, before it was started last. Only if it
+    /// [remembers](crate::agent::AgentBuilder::remember).
+    Answered,
 }
 
-/// Whether the platform itself speaks, most likely the result of a command: there is nobody to hear an answer.
+/// Whether the platform itself sent the message, most likely the result of a command. Nobody reads an answer to it.
 ///
-/// What is documented, and no more: hooks post as the user `system` (page "Integrations"), and an agent that they
-/// mention answers (page "Autonomous workflows"); their messages carry `metadata.webhook`; a post is one of the events
-/// `message.created`, which are chat messages, results of tools, actions and answers of agents, not messages of the type
-/// `system`. So that type tells the platform's words from a hook's. Scheduled prompts are to be answered whatever
-/// their type.
+/// This follows the documentation: hooks post as the user `system` (page "Integrations"), with `metadata.webhook`,
+/// and an agent that they mention answers (page "Autonomous workflows"). A post is one of the `message.created`
+/// events: chat messages, tool results, actions and agent answers, not messages of the type `system`. So that type
+/// means the platform itself. Scheduled prompts are answered whatever their type.
 ///
-/// The answer of a hook to a command looks like a post of that hook, unless it has the type `system`.
+/// A hook's answer to a command looks like a post of that hook, unless it has the type `system`.
 fn is_of_the_platform(message: &Message) -> bool {
     message.kind == MessageType::System && !message.metadata.is_heartbeat()
 }
 
-/// The results of commands that the agent itself has run for all to see: to answer those would be to talk to itself.
+/// The results of the agent's own visible commands. Answering them would be talking to itself.
 #[derive(Debug, Default)]
 pub(crate) struct OwnResults(Mutex<VecDeque<MessageId>>);
 
-/// An older one is not about to be heard.
+/// Older results no longer arrive.
 const MOST_RESULTS: usize = 64;
 
 impl OwnResults {
@@ -64,19 +77,24 @@ impl OwnResults {
 }
 
 impl Agent {
-    /// [`Agent::decide`].
+    fn is_answered(&self, id: &MessageId) -> bool {
+        self.inner.memory.as_ref().is_some_and(|memory| memory.is_answered(id))
+    }
+
+    /// Implements [`Agent::decide`].
     pub(crate) fn decision(&self, message: &Message) -> Decision {
         match decide(message, &self.inner.me) {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
+            Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
             decision => decision,
         }
     }
 }
 
-/// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never one's own message, none of the
-/// platform's, and always a direct one, which needs no mention (docs.crustocean.chat, page "Direct messages").
+/// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never answer the agent's own messages,
+/// never the platform's, and always answer a direct message (docs.crustocean.chat, page "Direct messages").
 pub(crate) fn decide(message: &Message, me: &User) -> Decision {
-    // The id is certain; the name also settles it where a history leaves the id out.
+    // The id is certain. The name is the fallback if a history omits the id.
     if message.sender_id == me.id
         || (message.sender_id.as_str().is_empty()
             && message.sender_username.eq_ignore_ascii_case(&me.username))
@@ -122,7 +140,7 @@ mod tests {
             ("@larry", r#","metadata":{"loop_guard":{"hop":20}}"#, Decision::TooManyHops),
             ("@larry", r#","metadata":"{\"loop_guard\":{\"hop\":2,\"max_hops\":2}}""#, Decision::TooManyHops),
             ("@larry", r#","metadata":{"loop_guard":{"hop":1,"status":"closed"}}"#, Decision::Ended),
-            // What a hook posts, as far as it is known how it looks.
+            // A hook's post, as far as its form is known.
             ("@larry", r#","sender_id":"system""#, Decision::Respond),
             ("@larry", r#","sender_id":"system","type":"tool_result""#, Decision::Respond),
             ("hello", r#","sender_id":"system","type":"chat""#, Decision::NotMentioned),

@@ -1,75 +1,147 @@
-//! Who is being spoken to.
+//! One message to answer.
 
-/// Whether `@handle` stands in the text as a word of its own: `@larry` is not in `@larry_lobster`, nor in
-/// `me@larry`. Case does not matter, nor does an `@` or white space around the handle.
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::thread;
+
+use crate::agent::run::Trigger;
+use crate::agent::{Agent, Inner, Outgoing, Room};
+use crate::error::Result;
+use crate::model::{Message, MessageId};
+
+/// A message that is for the agent to answer. From [`Mentions`](crate::Mentions).
 ///
-/// The rule of the platform's JavaScript SDK and of its Hermes template:
-/// `(^|[^a-z0-9_-])@<handle>(?![a-z0-9_-])`.
+/// It is a [`Message`] (it dereferences to one) that knows whom it was put to.
 ///
+/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that took it from
+/// the iterator asks for the next one and nobody has this value any more, or earlier by [`done`](Mention::done). So a
+/// question that is moved to another thread is done when it is dropped there. What is not done when the process ends
+/// (a kill, a panic, a `?` that leaves the loop) is handed out again after the next start.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+/// for mention in agent.mentions() {
+///     let mention = mention?;
+///     println!("{} asks: {}", mention.sender_username, mention.content);
+///     mention.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+/// }
+/// # Ok(()) }
 /// ```
-/// assert!(crustocean::agent::is_mentioned("hey @Larry, hello", "larry"));
-/// assert!(!crustocean::agent::is_mentioned("hey @larry_lobster", "larry"));
-/// ```
-pub fn is_mentioned(text: &str, handle: &str) -> bool {
-    let handle = handle.trim();
-    let handle = handle.strip_prefix('@').unwrap_or(handle).as_bytes();
-    if handle.is_empty() {
-        return false;
-    }
-    let text = text.as_bytes();
-    // Bytes do: `@`, the word characters and handles are ASCII, and no part of another UTF-8 character looks like them.
-    text.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
-        let free_before =
-            at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| !is_word(*byte));
-        let end = at + 1 + handle.len();
-        let same = text.get(at + 1..end).is_some_and(|word| word.eq_ignore_ascii_case(handle));
-        let free_after = text.get(end).is_none_or(|byte| !is_word(*byte));
-        free_before && same && free_after
-    })
+#[derive(Clone)]
+pub struct Mention {
+    message: Message,
+    agent: Agent,
+    ticket: Option<Arc<Ticket>>,
 }
 
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
+/// For an agent that remembers: says when nobody has the question in hands any more.
+struct Ticket {
+    inner: Arc<Inner>,
+    id: MessageId,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_whole_handles_only() {
-        for text in [
-            "@larry",
-            "hi @larry!",
-            "(@LARRY)",
-            "@larry_lobster @larry",
-            "ü@larry…",
-            "@@larry",
-            "@larry.",
-            "a @larry\n",
-        ] {
-            assert!(is_mentioned(text, "larry"), "{text}");
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
         }
-        for text in [
-            "",
-            "larry",
-            "@larry_lobster",
-            "@larry-2",
-            "@larry2",
-            "me@larry",
-            "x_@larry",
-            "-@larry",
-            "@ larry",
-            "@larr",
-        ] {
-            assert!(!is_mentioned(text, "larry"), "{text}");
+        if let Some(memory) = &self.inner.memory
+            && memory.drop_held(&self.id)
+        {
+            self.inner.save_memory();
         }
     }
+}
 
-    #[test]
-    fn cleans_the_handle() {
-        assert!(is_mentioned("@larry", " @Larry "));
-        assert!(!is_mentioned("@", ""));
-        assert!(!is_mentioned("@ x", "@"));
+impl fmt::Debug for Mention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Mention").field(&self.message).finish()
+    }
+}
+
+impl Deref for Mention {
+    type Target = Message;
+
+    fn deref(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl AsRef<Message> for Mention {
+    fn as_ref(&self) -> &Message {
+        &self.message
+    }
+}
+
+impl From<Mention> for Message {
+    fn from(mention: Mention) -> Message {
+        mention.into_message()
+    }
+}
+
+impl From<&Mention> for Trigger {
+    fn from(mention: &Mention) -> Trigger {
+        Trigger::from(&mention.message)
+    }
+}
+
+impl Mention {
+    pub(crate) fn new(agent: &Agent, message: Message) -> Mention {
+        let ticket = agent.inner.memory.as_ref().map(|memory| {
+            memory.hand_out(&message.id, true);
+            Arc::new(Ticket { inner: Arc::clone(&agent.inner), id: message.id.clone() })
+        });
+        Mention { message, agent: agent.clone(), ticket }
+    }
+
+    /// The message alone. That counts as being dropped.
+    pub fn into_message(self) -> Message {
+        self.message
+    }
+
+    /// The room that it was said in.
+    ///
+    /// ```no_run
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// let before = mention.room().recent(20)?;
+    /// # let _ = before;
+    /// # Ok(()) }
+    /// ```
+    pub fn room(&self) -> Room {
+        self.agent.room_of(&self.message)
+    }
+
+    /// Answers it where it was said: [`Agent::reply`].
+    ///
+    /// ```no_run
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// mention.reply("42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Agent::send`].
+    pub fn reply(&self, message: impl Into<Outgoing>) -> Result<()> {
+        self.agent.reply(&self.message, message)
+    }
+
+    /// The question is done, although this thread has not asked for its next one: it is not handed out again after the next
+    /// start. That is saved when this returns, if it can be
+    /// ([`Event::StateNotSaved`](crate::Event::StateNotSaved) tells if not). Without
+    /// [`remember`](crate::agent::AgentBuilder::remember) it does nothing.
+    ///
+    /// ```no_run
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// mention.reply("I have put it on the list.")?;
+    /// mention.done();
+    /// // … an hour of work …
+    /// # Ok(()) }
+    /// ```
+    pub fn done(&self) {
+        if let (Some(ticket), Some(memory)) = (&self.ticket, &self.agent.inner.memory) {
+            memory.done(&ticket.id);
+            self.agent.inner.save_memory();
+        }
     }
 }

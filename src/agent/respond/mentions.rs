@@ -1,27 +1,26 @@
-//! The loop over what the agent is asked.
+//! The iterator over the messages to answer.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
-use crate::agent::respond::rate_limit::{ExchangeLimit, Exchanges};
-use crate::agent::{Agent, Decision, Event, Events, RecvError};
+use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
+use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{Message, MessageId};
 
-/// The messages that are for an [`Agent`] to answer, each once. From [`Agent::mentions`].
+/// The messages that an [`Agent`] should answer, each once. Returned by [`Agent::mentions`].
 ///
-/// They are those that [`should_respond`](Agent::should_respond) says yes to: the agent is mentioned or it is a direct
-/// message; neither its own words nor the platform's; the loop guard allows one more hop. What was missed while the
-/// connection was down is among them, and so are posts of hooks. A message that mentions the agent only since it was
-/// edited is not.
+/// These are the messages for which [`should_respond`](Agent::should_respond) is true. They include messages that
+/// were missed while the connection was down, and posts of hooks. A message whose mention was added by an edit is not
+/// included.
 ///
-/// All other events are dropped. Who needs both takes [`Agent::events`] and asks `should_respond`; an agent that is to
-/// be in new rooms all the same [follows](Agent::follow_invites) its invitations.
+/// All other events are dropped. To get both, use [`Agent::events`] and call `should_respond`. To join new rooms as
+/// well, call [`Agent::follow_invites`] first.
 ///
-/// It ends as [`Events`] does, and several threads may share it: each clone takes from the same messages.
+/// It ends like [`Events`]. Several threads may share it: all clones take from the same queue.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -39,42 +38,62 @@ pub struct Mentions {
     agent: Agent,
     events: Events,
     system: bool,
-    desk: Arc<Mutex<Desk>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
-/// What the clones share.
+/// The state that all clones share.
 #[derive(Debug, Default)]
-struct Desk {
+struct Shared {
     handed_out: HashSet<MessageId>,
-    /// The same, oldest first.
+    /// The same ids, oldest first.
     order: VecDeque<MessageId>,
     exchanges: Option<Exchanges>,
 }
 
-/// A message that comes again after this many others is not the same story any more.
+/// After this many other messages, an id is forgotten.
 const REMEMBERED: usize = 1024;
-/// A thread that sleeps does not hear that another one has put a message aside: it looks this often.
-const GLANCE: Duration = Duration::from_millis(500);
-/// How many events are looked through after the time is up, if they are there already. As many as the queue holds.
+/// A sleeping thread does not notice that another thread delayed a message. It checks at this interval.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
+/// How many waiting events are checked after the time limit. As many as the queue holds.
 const MOST_AT_ONCE: usize = 4096;
 
 impl Mentions {
     pub(crate) fn new(agent: Agent) -> Self {
         let events = agent.events();
-        Mentions { agent, events, system: false, desk: Arc::default() }
+        Mentions { agent, events, system: false, shared: Arc::default() }
     }
 
-    /// Answers other agents only so often and so fast. A message that has to wait for its time holds up nothing else:
-    /// it comes when it is due, after others that came later.
+    /// Limits how often and how fast the agent answers other agents. A message that must wait does not block others:
+    /// it is yielded when its time has come, after messages that arrived later.
     ///
-    /// Without it the [loop guard](crate::model::LoopGuard) alone keeps two agents from talking for ever.
+    /// Without a limit, only the [loop guard](crate::model::LoopGuard) stops two agents from answering each other
+    /// forever.
+    ///
+    /// ```no_run
+    /// use crustocean::agent::ExchangeLimit;
+    ///
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for msg in agent.mentions().limited(ExchangeLimit::default().count(3)) {
+    ///     agent.reply(&msg?, "hello")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn limited(self, limit: ExchangeLimit) -> Self {
-        self.desk().exchanges = Some(Exchanges::new(limit));
+        self.shared().exchanges = Some(Exchanges::new(limit));
         self
     }
 
-    /// Whether the platform's own words that mention the agent come, too, such as results of commands. Defaults to
-    /// false: of these only heartbeats come.
+    /// Also yields the platform's own messages that mention the agent, such as results of commands. Defaults to
+    /// `false`: of the platform's messages, only heartbeats are yielded.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for msg in agent.mentions().system(true) {
+    ///     let msg = msg?;
+    ///     println!("{}: {}", msg.kind.as_str(), msg.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn system(mut self, on: bool) -> Self {
         self.system = on;
         self
@@ -82,25 +101,55 @@ impl Mentions {
 
     /// Waits at most `limit` for the next message.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use crustocean::agent::RecvError;
+    ///
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// match agent.mentions().recv_timeout(Duration::from_secs(60)) {
+    ///     Ok(msg) => agent.reply(&msg, "hello")?,
+    ///     Err(RecvError::Failed(error)) => return Err(error),
+    ///     Err(_) => println!("no question in a minute"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// As [`Events::recv_timeout`].
-    pub fn recv_timeout(&self, limit: Duration) -> Result<Message, RecvError> {
+    pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
 
-    /// Takes a message if one is waiting, and returns at once.
+    /// Takes a message if one is waiting. Returns at once.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// let mentions = agent.mentions();
+    /// while let Ok(msg) = mentions.try_recv() {
+    ///     agent.reply(&msg, "hello")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`Events::try_recv`].
-    pub fn try_recv(&self) -> Result<Message, RecvError> {
+    pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
-    fn recv(&self, until: Option<Instant>) -> Result<Message, RecvError> {
+    fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
+        // What this thread got before is done.
+        self.agent.pass_questions();
+        Ok(Mention::new(&self.agent, self.next_message(until)?))
+    }
+
+    fn next_message(&self, until: Option<Instant>) -> Result<Message, RecvError> {
         let mut patience = MOST_AT_ONCE;
         loop {
             let now = Instant::now();
-            if let Some(message) = self.take_due(now) {
+            if !self.agent.inner.closing.is_stopped()
+                && let Some(message) = self.take_due(now)
+            {
                 return Ok(message);
             }
             let is_late = until.is_some_and(|until| until <= now);
@@ -125,26 +174,34 @@ impl Mentions {
         }
     }
 
-    /// The message, or another one that was put aside, if there is something to answer now.
+    /// Returns the message, or another one that was delayed, if there is one to answer now.
     fn consider(&self, message: Message) -> Option<Message> {
         match self.agent.decide(&message) {
             Decision::Respond => {}
             Decision::FromSystem if self.system => {}
             _ => return None,
         }
-        let mut desk = self.desk();
-        if !desk.note(&message.id) {
+        let mut shared = self.shared();
+        if !shared.note(&message.id) {
             return None;
         }
-        match &mut desk.exchanges {
-            Some(exchanges) if message.is_from_agent() => exchanges.admit(message, Instant::now()),
+        match &mut shared.exchanges {
+            Some(exchanges) if message.is_from_agent() => match exchanges.admit(message, Instant::now()) {
+                Admitted::Now(message) => Some(message),
+                Admitted::Later => None,
+                Admitted::Never(message) => {
+                    drop(shared);
+                    self.agent.drop_question(&message.id);
+                    None
+                }
+            },
             _ => Some(message),
         }
     }
 
     fn take_due(&self, now: Instant) -> Option<Message> {
-        let mut desk = self.desk();
-        let exchanges = desk.exchanges.as_mut()?;
+        let mut shared = self.shared();
+        let exchanges = shared.exchanges.as_mut()?;
         while let Some(message) = exchanges.take_due(now) {
             if !self.agent.has_left(&message.agency_id) {
                 return Some(message);
@@ -153,20 +210,20 @@ impl Mentions {
         None
     }
 
-    /// When a thread that waits has to look at what was put aside.
+    /// When a waiting thread must check the delayed messages.
     fn look_up(&self, now: Instant) -> Option<Instant> {
-        let due = self.desk().exchanges.as_ref().map(Exchanges::next_due)?;
-        let glance = (Arc::strong_count(&self.desk) > 1).then(|| now + GLANCE);
-        earlier(due, glance)
+        let due = self.shared().exchanges.as_ref().map(Exchanges::next_due)?;
+        let recheck = (Arc::strong_count(&self.shared) > 1).then(|| now + RECHECK_INTERVAL);
+        earlier(due, recheck)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Desk {
-    /// False if it was handed out before.
+impl Shared {
+    /// Remembers the id. `false` if it was yielded before.
     fn note(&mut self, id: &MessageId) -> bool {
         if !self.handed_out.insert(id.clone()) {
             return false;
@@ -182,16 +239,16 @@ impl Desk {
 }
 
 impl Iterator for Mentions {
-    type Item = Result<Message>;
+    type Item = Result<Mention>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.recv(None) {
-            Ok(message) => Some(Ok(message)),
+            Ok(mention) => Some(Ok(mention)),
             Err(RecvError::Failed(error)) => Some(Err(error)),
             Err(RecvError::Closed | RecvError::Timeout | RecvError::Empty) => None,
         }
     }
 }
 
-/// The end stays the end.
+/// After the end, `next` returns `None` for ever.
 impl std::iter::FusedIterator for Mentions {}

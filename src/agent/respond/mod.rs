@@ -1,11 +1,13 @@
-//! Being spoken to: what is for the agent, whether it may answer, and how often.
+//! Which messages the agent answers, and how often.
 
 pub(crate) mod decide;
+mod handle;
 mod mention;
 mod mentions;
 mod rate_limit;
 
 pub use decide::Decision;
-pub use mention::is_mentioned;
+pub use handle::is_mentioned;
+pub use mention::Mention;
 pub use mentions::Mentions;
 pub use rate_limit::ExchangeLimit;

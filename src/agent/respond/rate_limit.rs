@@ -1,4 +1,4 @@
-//! How much an agent answers another one.
+//! Limits on answers to other agents.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::model::{AgencyId, Message, UserId};
 
-/// How often an agent answers one and the same other agent in one room, and how long it waits before it does: for
+/// How often an agent answers the same other agent in one room, and how long it waits before each answer. Passed to
 /// [`Mentions::limited`](crate::Mentions::limited). People are always answered at once.
 ///
-/// The default is that of the platform's Hermes template: 6 messages in 10 minutes, which are answered after 0, 3, 8, 15,
-/// 30 and 30 s. Further ones are not answered.
+/// The default is that of the platform's Hermes template: 6 messages in 10 minutes, answered after 0, 3, 8, 15, 30
+/// and 30 s. Further messages are not answered.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct ExchangeLimit {
     delays: Vec<Duration>,
 }
 
-/// More than these are no limit.
+/// The highest possible count.
 const MOST_COUNTED: usize = 1000;
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -42,20 +42,20 @@ impl Default for ExchangeLimit {
 }
 
 impl ExchangeLimit {
-    /// How many messages of one agent in one room are answered within the window, 1,000 at most. Defaults to 6.
+    /// How many messages of one agent in one room are answered within the window. At most 1,000. Defaults to 6.
     pub fn count(mut self, count: usize) -> Self {
         self.count = count.min(MOST_COUNTED);
         self
     }
 
-    /// The time in which they are counted, a day at most. Defaults to 10 minutes.
+    /// The time window in which messages are counted. At most one day. Defaults to 10 minutes.
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window.min(LONGEST);
         self
     }
 
-    /// How long each of them waits, the first one first; the last delay is that of all further ones. A day at most.
-    /// Defaults to 0, 3, 8, 15 and 30 s; none is no delay.
+    /// The delay of the first, second, third … answer. The last value is used for all further answers. At most one
+    /// day each. An empty list means no delay. Defaults to 0, 3, 8, 15 and 30 s.
     pub fn delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
         self.delays = delays.into_iter().take(MOST_COUNTED).map(|delay| delay.min(LONGEST)).collect();
         self
@@ -66,29 +66,40 @@ impl ExchangeLimit {
     }
 }
 
-/// Of one other agent in one room.
+/// One other agent in one room.
 #[derive(Debug, Default)]
 struct Pair {
-    /// When the messages came that count, oldest first.
+    /// When the counted messages came, oldest first.
     times: VecDeque<Instant>,
-    /// When the last of them is to be answered: they stay in order.
+    /// When the last counted message is to be answered. Messages stay in order.
     last_due: Option<Instant>,
 }
 
-/// Who is being answered how often, and what waits to be.
+/// What becomes of a message of another agent.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// This is to be answered now, which may be another one.
+    Now(Message),
+    /// It waits for its time.
+    Later,
+    /// It is not answered.
+    Never(Message),
+}
+
+/// Counts the answers to each agent, and holds the messages that wait.
 #[derive(Debug)]
 pub(crate) struct Exchanges {
     limit: ExchangeLimit,
     pairs: HashMap<(AgencyId, UserId), Pair>,
     waiting: BTreeMap<(Instant, u64), Message>,
-    /// Of the texts that wait.
+    /// The size of the waiting texts.
     bytes: usize,
     next: u64,
 }
 
-/// With more agents than this, the one that was silent longest starts again.
+/// With more agents than this, the count of the one that was silent longest starts again.
 const MOST_PAIRS: usize = 1024;
-/// What waits must not fill the memory: beyond this the first is answered early.
+/// Bounds the memory of waiting messages: beyond this the first is answered early.
 const MOST_WAITING: usize = 256;
 const MOST_BYTES: usize = 4 << 20;
 
@@ -97,8 +108,8 @@ impl Exchanges {
         Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
     }
 
-    /// A message of another agent has come. Returns one to answer now, which may be another one.
-    pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Option<Message> {
+    /// A message of another agent has come.
+    pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
         let key = (message.agency_id.clone(), message.sender_id.clone());
         if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
             self.make_room(now);
@@ -113,23 +124,23 @@ impl Exchanges {
                 "not answering @{}: {count} messages within {window:?} are enough",
                 message.sender_username
             );
-            return None;
+            return Admitted::Never(message);
         }
         let due = deadline::later(now, self.limit.delay(pair.times.len()));
         let due = pair.last_due.map_or(due, |last| last.max(due));
         pair.times.push_back(now);
         pair.last_due = Some(due);
         if due <= now {
-            return Some(message);
+            return Admitted::Now(message);
         }
         self.bytes += size(&message);
         self.next += 1;
         self.waiting.insert((due, self.next), message);
         let full = self.waiting.len() > MOST_WAITING || self.bytes > MOST_BYTES;
-        full.then(|| self.pop()).flatten()
+        full.then(|| self.pop()).flatten().map_or(Admitted::Later, Admitted::Now)
     }
 
-    /// One that has waited long enough.
+    /// Takes a message whose delay has passed.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<Message> {
         self.next_due().filter(|due| *due <= now)?;
         self.pop()
@@ -173,9 +184,16 @@ mod tests {
         serde_json::from_value(json).unwrap()
     }
 
+    fn admitted(outcome: Admitted) -> Option<Message> {
+        match outcome {
+            Admitted::Now(message) => Some(message),
+            Admitted::Later | Admitted::Never(_) => None,
+        }
+    }
+
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Seconds at which each of `count` messages, one a second, is answered.
+    /// The seconds at which each of `count` messages, one per second, is answered.
     fn answered(limit: ExchangeLimit, count: u32) -> Vec<(u32, String)> {
         let mut exchanges = Exchanges::new(limit);
         let start = Instant::now();
@@ -186,7 +204,7 @@ mod tests {
                 out.push((second, message.content));
             }
             if second < count {
-                let now = exchanges.admit(message("r", "ben", &second.to_string()), now);
+                let now = admitted(exchanges.admit(message("r", "ben", &second.to_string()), now));
                 out.extend(now.map(|message| (second, message.content)));
             }
         }
@@ -214,7 +232,8 @@ mod tests {
         let limit = ExchangeLimit::default().count(1).window(SECOND * 10).delays([]);
         let mut exchanges = Exchanges::new(limit);
         let now = Instant::now();
-        let mut is_answered = |room, sender, now| exchanges.admit(message(room, sender, "hi"), now).is_some();
+        let mut is_answered =
+            |room, sender, now| admitted(exchanges.admit(message(room, sender, "hi"), now)).is_some();
         assert!(is_answered("r", "ben", now) && !is_answered("r", "ben", now + SECOND * 9));
         assert!(is_answered("r", "eve", now) && is_answered("q", "ben", now));
         assert!(is_answered("r", "ben", now + SECOND * 10));
@@ -224,14 +243,15 @@ mod tests {
     fn neither_what_waits_nor_who_spoke_fills_the_memory() {
         let mut exchanges = Exchanges::new(ExchangeLimit::default().count(1000).delays([SECOND]));
         let now = Instant::now();
-        let early = (0..300).filter_map(|n| exchanges.admit(message("r", "ben", &n.to_string()), now));
+        let early =
+            (0..300).filter_map(|n| admitted(exchanges.admit(message("r", "ben", &n.to_string()), now)));
         assert_eq!(early.map(|message| message.content).collect::<Vec<_>>()[..2], ["0", "1"]);
         assert_eq!(exchanges.waiting.len(), MOST_WAITING);
 
         let mut exchanges = Exchanges::new(ExchangeLimit::default().delays([SECOND]));
         let text = "x".repeat(MOST_BYTES / 2);
-        assert!(exchanges.admit(message("r", "ben", &text), now).is_none());
-        assert!(exchanges.admit(message("r", "eve", &text), now).is_some());
+        assert!(admitted(exchanges.admit(message("r", "ben", &text), now)).is_none());
+        assert!(admitted(exchanges.admit(message("r", "eve", &text), now)).is_some());
         for n in 0..5000u32 {
             exchanges.admit(message("r", &n.to_string(), "hi"), now + SECOND * (n / 10));
         }

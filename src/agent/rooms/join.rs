@@ -109,6 +109,8 @@ impl Agent {
             about.dm = true;
             rooms.add(id, about.clone());
         }
+        // Where a new room's story begins.
+        self.inner.save_memory();
         Ok(Room::new(self.clone(), id.clone(), about))
     }
 
@@ -195,15 +197,19 @@ impl Agent {
                 }
             }
         }
+        self.inner.save_memory();
         Ok(entered)
     }
 
     /// Out of the room here, then out of the agency there.
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
-        let Inner { rooms, delivery, client, thoughts, .. } = &*self.inner;
-        thoughts.end(id);
+        let Inner { rooms, delivery, client, thinking_indicators, .. } = &*self.inner;
+        thinking_indicators.end(id);
         let about = rooms.leave(id);
         delivery.forget(id);
+        if let Some(memory) = &self.inner.memory {
+            memory.forget(id);
+        }
         if dm || about.is_some_and(|about| about.dm) {
             return Ok(());
         }

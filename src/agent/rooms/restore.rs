@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::agent::event::complaint_of;
+use crate::agent::event::error_event_text;
 use crate::agent::rooms::registry::Rooms;
 use crate::agent::send::outgoing::JoinAgency;
-use crate::agent::thinking::Thoughts;
+use crate::agent::thinking::ThinkingIndicators;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, AgencyJoined};
@@ -39,7 +39,7 @@ pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duratio
             });
         }
         if said.is_none() {
-            said = Some(complaint_of(&event));
+            said = Some(error_event_text(&event));
             deadline = deadline.min(deadline::after(COMPLAINT_GRACE));
         }
     }
@@ -56,7 +56,7 @@ pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duratio
 pub(crate) struct RoomsHost {
     pub(crate) session: Arc<AgentSession>,
     pub(crate) rooms: Arc<Rooms>,
-    pub(crate) thoughts: Arc<Thoughts>,
+    pub(crate) thinking_indicators: Arc<ThinkingIndicators>,
     pub(crate) join_timeout: Duration,
     /// The rooms to whose join the server has said nothing at all, as often as that was so, one connection after the other.
     pub(crate) unanswered: Mutex<Vec<AgencyId>>,
@@ -103,7 +103,7 @@ impl Host for RoomsHost {
     /// Room membership does not survive a reconnect (every public bot joins again by hand).
     ///
     /// All joins go out at once, so that many rooms cost one round trip. Those that are not confirmed together with the
-    /// others are tried again one by one, because only then can a complaint be told to be about them.
+    /// others are tried again one by one, because only then can a error_text be told to be about them.
     fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()> {
         // The server has let us in with it.
         self.session.accept(&self.session.token());
@@ -115,7 +115,7 @@ impl Host for RoomsHost {
                 Ok(joined) => self.rooms.note_members(joined),
                 Err(error) if self.is_hopeless(&id, &error) => {
                     self.rooms.lose(&id);
-                    self.thoughts.lose(&id);
+                    self.thinking_indicators.lose(&id);
                     line.push(Item::NotRestored { what: id.to_string(), error });
                 }
                 Err(error) => return Err(error),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::agent::run::transcript::{Step, Transcript, clip};
-use crate::agent::send::metadata::Extras;
+use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::only_guard;
 use crate::agent::{Agent, Room};
 use crate::deadline;
@@ -41,10 +41,12 @@ impl OpenRuns {
         self.lock().retain(|(open, _)| open != room);
     }
 
-    /// The agent is about to be closed: no run may hang in its room because of that.
-    pub(crate) fn end_all(&self, why: &str) {
+    /// The agent is about to be closed: no run may hang in its room because of that. Returns them, to be dropped when it
+    /// is: they may be the last handles of the agent.
+    pub(crate) fn end_all(&self, why: &str) -> Vec<Arc<Core>> {
         let open: Vec<Arc<Core>> = self.lock().iter().filter_map(|(_, core)| core.upgrade()).collect();
         open.iter().for_each(|core| core.give_up(why));
+        open
     }
 }
 
@@ -84,7 +86,7 @@ struct Ended<'a> {
     error: Option<&'a str>,
     transcript: Vec<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<Extras>,
+    metadata: Option<JsonObject>,
 }
 
 impl Core {

@@ -19,9 +19,9 @@ pub use stream::Stream;
 pub use tool::{ToolCall, ToolOutcome};
 
 use crate::agent::Room;
-use crate::agent::send::outgoing::guard_of_answer;
+use crate::agent::send::outgoing::Answering;
 use crate::error::Result;
-use crate::model::{LoopGuard, Message, MessageId, RunId, TranscriptEntry};
+use crate::model::{Message, MessageId, RunId, TranscriptEntry};
 use inner::{Core, End, is_of_the_link};
 use interrupt::Interrupts;
 use transcript::{Step, clip};
@@ -32,8 +32,7 @@ use transcript::{Step, clip};
 /// that it answers.
 #[derive(Debug, Clone, Default)]
 pub struct Trigger {
-    message_id: Option<MessageId>,
-    guard: Option<LoopGuard>,
+    answering: Option<Answering>,
 }
 
 impl Trigger {
@@ -45,7 +44,7 @@ impl Trigger {
 
 impl From<&Message> for Trigger {
     fn from(message: &Message) -> Self {
-        Trigger { message_id: Some(message.id.clone()), guard: Some(guard_of_answer(message)) }
+        Trigger { answering: Some(Answering::of(message)) }
     }
 }
 
@@ -100,12 +99,13 @@ impl Run {
     pub(crate) fn start(room: &Room, trigger: Trigger) -> Result<Run> {
         let agent = room.agent();
         // A room handle that answers something stays one.
-        let room = room.guarded(trigger.guard.or_else(|| room.guard().cloned()));
+        let trigger_message_id = trigger.answering.as_ref().and_then(|answering| answering.to.clone());
+        let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
         agent.inner.runs.add(&core)?;
         let interrupts = Interrupts::watch(agent.session(), &core.id, &core.transcript);
         let run = Run { core, interrupts };
-        let trigger_message_id = trigger.message_id.as_ref();
+        let trigger_message_id = trigger_message_id.as_ref();
         run.note(&Step::Start { trigger_message_id });
         run.core.report("agent-run-start", Start { trigger_message_id }).inspect_err(|error| {
             // Unless it may have arrived, nobody knows of it.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::agent::Outgoing;
 use crate::agent::run::transcript::{Step, clip};
 use crate::agent::run::{Run, is_of_the_link, new_uuid};
-use crate::agent::send::metadata::Extras;
+use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::ON_EVERY_PART;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -41,7 +41,7 @@ struct Whole<'a> {
     content: &'a str,
     done: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Extras>,
+    metadata: Option<&'a JsonObject>,
 }
 
 impl Run {
@@ -157,7 +157,7 @@ impl Stream<'_> {
 
     fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
-        let message = message.guarded(self.run.room().guard());
+        let message = message.answering(self.run.room().answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();

@@ -1,4 +1,4 @@
-//! The confirmed send: it ends when the message has been seen in the room, or certainly is not there.
+//! The confirmed send. It ends when the message was seen in the room, or is certainly not there.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -6,49 +6,49 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::agent::backfill;
-use crate::agent::event::complaint_of;
+use crate::agent::event::error_event_text;
 use crate::agent::history::Since;
-use crate::agent::send::outgoing::{Outgoing, POST_MARK};
+use crate::agent::send::outgoing::{Outgoing, POST_ID};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, User};
 use crate::rest::Client;
 use crate::socket::{Filter, Needle, RawEvent, Session, SessionId, SessionSubscription};
 
-/// One message on its way.
+/// A message to send and confirm.
 pub(crate) struct Post<'a> {
     pub(crate) session: &'a Session,
     pub(crate) client: &'a Client,
     pub(crate) me: &'a User,
     pub(crate) room: &'a AgencyId,
-    /// Carries the mark.
+    /// Contains the post id.
     pub(crate) message: &'a Outgoing,
-    /// A name of its own for this message.
-    pub(crate) mark: &'a str,
-    /// From where on it can be in the room's history, and where that is.
+    /// The value that identifies this message.
+    pub(crate) post_id: &'a str,
+    /// The position in the room's history after which the message can be.
     pub(crate) since: Since,
     pub(crate) dm: bool,
-    pub(crate) marks: &'a Marks,
+    pub(crate) metadata_support: &'a MetadataSupport,
     pub(crate) send_timeout: Duration,
-    /// How long the room may take to show it.
+    /// How long the room may take to show the message.
     pub(crate) echo_timeout: Duration,
 }
 
-/// What has to be settled before the message may be sent again: it may be in the room, or arrive there still.
+/// What must be settled before the message may be sent again: it may be in the room or still arrive there.
 #[derive(Debug, Clone)]
 pub(crate) struct Doubt {
-    /// From where on it can be in the room's history.
+    /// The position in the room's history after which the message can be.
     since: Since,
-    /// From when on it cannot arrive any more, if it went over a connection that is over.
+    /// When the message can no longer arrive, if it was sent over a connection that is gone.
     over_at: Option<Instant>,
-    /// The connection that it went over, and of which session.
+    /// The session and the connection that it was sent over.
     sent_on: (SessionId, u64),
 }
 
 /// Why the message was not seen in the room.
 pub(crate) struct Failed {
     pub(crate) error: Error,
-    /// If it may be there nevertheless.
+    /// Set if the message may be in the room nevertheless.
     pub(crate) doubt: Option<Doubt>,
 }
 
@@ -58,17 +58,19 @@ impl From<Error> for Failed {
     }
 }
 
-/// A complaint of the server says nothing about what it is about. An echo that comes after all is not far behind.
+/// An `error` event does not say what it is about. If it is about another message, the echo follows soon.
 const DOUBT: Duration = Duration::from_millis(500);
-/// No server may keep a message waiting for longer than this before it is sent again.
+/// The longest wait before a message is sent again, whatever times the server has announced.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 impl Post<'_> {
-    /// Sends it and waits until it is seen in the room.
+    /// Sends the message and waits until the room shows it.
     ///
     /// # Errors
-    /// `NotSent`: certainly not in the room. `Rejected`: the server's words. `Timeout`: the connection lives, but nothing was
-    /// seen in time. `MaybeSent`: the connection broke, and it is not known whether the message has arrived or will.
+    /// - `NotSent`: the message is not in the room.
+    /// - `Rejected`: the server's `error` event.
+    /// - `Timeout`: the connection is good, but the room did not show the message in time.
+    /// - `MaybeSent`: the connection broke, and the message may have arrived or may still arrive.
     pub(crate) fn run(mut self) -> Result<Message, Failed> {
         let payload = self.message.payload(self.room)?;
         let until = deadline::after(self.send_timeout);
@@ -77,7 +79,7 @@ impl Post<'_> {
             let watching = up.subscribe_to(self.needle(), self.echo_filter());
             match up.emit("send-message", &payload) {
                 Ok(()) => break (up, watching),
-                // The connection was over before: the next one may take it.
+                // The connection was lost before the send. The next connection may be used.
                 Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
                 Err(error) if error.kind() == ErrorKind::MaybeSent => {
                     drop(watching);
@@ -95,7 +97,7 @@ impl Post<'_> {
             match watching.next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
                     if said.is_none() {
-                        said = Some(complaint_of(&event));
+                        said = Some(error_event_text(&event));
                         deadline = deadline.min(deadline::after(DOUBT));
                     }
                 }
@@ -104,12 +106,13 @@ impl Post<'_> {
                     match self.is_it(&message) {
                         Some(Likeness::Same) => {
                             up.confirm();
-                            self.marks.learn(Marks::CARRIED);
+                            self.metadata_support.learn(MetadataSupport::KEPT);
                             return Ok(message);
                         }
-                        // The same words, said by another thread of this agent? If so, ours is about to come.
-                        Some(Likeness::Alike) if !self.marks.are(Marks::CARRIED) => {
-                            if self.marks.are(Marks::LOST) {
+                        // Another thread of this agent may have sent the same text. Then the echo of this message
+                        // follows.
+                        Some(Likeness::Alike) if !self.metadata_support.is(MetadataSupport::KEPT) => {
+                            if self.metadata_support.is(MetadataSupport::DROPPED) {
                                 return Ok(message);
                             }
                             deadline = deadline.min(deadline::after(DOUBT));
@@ -130,7 +133,7 @@ impl Post<'_> {
             }
         }
         if let Some(message) = alike {
-            self.marks.learn(Marks::LOST);
+            self.metadata_support.learn(MetadataSupport::DROPPED);
             return Ok(message);
         }
         Err(match said {
@@ -148,20 +151,20 @@ impl Post<'_> {
         })
     }
 
-    /// Our own messages name us.
+    /// Finds messages of this agent by its name.
     fn needle(&self) -> Needle {
         Needle { event: "message", text: self.me.id.as_str().into() }
     }
 
-    /// Takes up a post that ended in doubt: looks whether the message is there, waits until it cannot arrive any more,
-    /// looks again, and sends it again if it is not there.
+    /// Continues a post that ended in doubt: looks for the message, waits until it cannot arrive any more, looks
+    /// again, and sends it again if it is not there.
     ///
     /// # Errors
     /// As [`run`](Post::run).
     pub(crate) fn resume(mut self, doubt: &Doubt) -> Result<Message, Failed> {
         self.since = doubt.since.clone();
         let (session, generation) = doubt.sent_on;
-        // If the connection was there, it may have broken since.
+        // The connection may have broken since the post ended.
         let since_then = || self.session.over_at(generation).filter(|_| session == self.session.id());
         let over_at = doubt.over_at.or_else(since_then).unwrap_or_else(Instant::now);
         let patience = over_at.min(deadline::after(LONGEST_WAIT));
@@ -172,9 +175,9 @@ impl Post<'_> {
         }
     }
 
-    /// The connection broke after the message may have left. Once there is a new one, the room shows whether it is there.
+    /// The connection broke after the send. Looks for the message in the room over the next connection.
     fn settle(&mut self, generation: u64) -> Result<Message, Failed> {
-        // A connection that is being closed is still there.
+        // A connection that is being closed still counts.
         let over_at = self.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
         let patience = over_at.min(deadline::after(self.echo_timeout));
         match self.look_until_over(over_at, patience) {
@@ -195,9 +198,9 @@ impl Post<'_> {
     /// then.
     ///
     /// # Errors
-    /// `MaybeSent` if that cannot be told, or not before `patience` ends; `Closed`.
+    /// `MaybeSent` if the room cannot be read, or not before `patience` ends; `Closed`.
     fn look_until_over(&mut self, over_at: Instant, patience: Instant) -> Result<Option<Message>> {
-        // From before the first look on: what comes late is shown like anything else.
+        // Subscribe before the first look, so that an echo that comes late is seen.
         let watching = self.session.subscribe(self.echo_filter());
         let back_by = deadline::after(self.send_timeout);
         loop {
@@ -221,7 +224,7 @@ impl Post<'_> {
         }
     }
 
-    /// Waits for the room to show the message, over whatever connection.
+    /// Waits for the room to show the message, over any connection.
     ///
     /// # Errors
     /// `Closed`.
@@ -233,8 +236,10 @@ impl Post<'_> {
                     let Ok(message) = read::<Message>(&event) else { continue };
                     match self.is_it(&message) {
                         Some(Likeness::Same) => return Ok(Some(message)),
-                        // The history tells better whether that is ours.
-                        Some(Likeness::Alike) if !self.marks.are(Marks::CARRIED) => return Ok(None),
+                        // The history shows more reliably whether this is the same message.
+                        Some(Likeness::Alike) if !self.metadata_support.is(MetadataSupport::KEPT) => {
+                            return Ok(None);
+                        }
                         Some(Likeness::Alike) | None => {}
                     }
                 }
@@ -245,25 +250,25 @@ impl Post<'_> {
         }
     }
 
-    /// Looks for the message in the room's history, over a connection that is there by `back_by`.
+    /// Looks for the message in the room's history, over a connection that exists by `back_by`.
     ///
     /// # Errors
     /// `MaybeSent` if the history cannot be read; `Closed`.
     fn look(&mut self, back_by: Instant) -> Result<Option<Message>> {
-        let (me, mark, text) = (self.me.id.as_str(), self.mark, self.message.text());
+        let (me, post_id, text) = (self.me.id.as_str(), self.post_id, self.message.text());
         let old = |message: &Message| match &self.since {
             Since::Time(bound) => message.created_at.to_system_time().is_some_and(|time| time < *bound),
             Since::Beginning | Since::Unknown => false,
         };
-        let same = |message: &Message| is_it(message, me, mark, text) == Some(Likeness::Same);
-        let by_words = !self.marks.are(Marks::CARRIED);
-        let found = |message: &Message| match is_it(message, me, mark, text) {
+        let same = |message: &Message| is_it(message, me, post_id, text) == Some(Likeness::Same);
+        let by_words = !self.metadata_support.is(MetadataSupport::KEPT);
+        let found = |message: &Message| match is_it(message, me, post_id, text) {
             Some(Likeness::Same) => true,
             Some(Likeness::Alike) => by_words && !old(message),
             None => false,
         };
         let history = loop {
-            // Without a connection there is most likely no history to be had either.
+            // Without a connection the history most likely cannot be read either.
             self.session.connection(back_by).map_err(cannot_be_told)?;
             let fetched = backfill::patiently(self.session, || {
                 backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
@@ -286,28 +291,31 @@ impl Post<'_> {
     }
 
     fn is_it(&self, message: &Message) -> Option<Likeness> {
-        is_it(message, self.me.id.as_str(), self.mark, self.message.text())
+        is_it(message, self.me.id.as_str(), self.post_id, self.message.text())
     }
 
-    /// Lets the echo through, and complaints.
+    /// Passes the echo and `error` events.
     fn echo_filter(&self) -> Filter {
-        let (me, mark, text) = (self.me.id.clone(), self.mark.to_owned(), self.message.text().to_owned());
+        let (me, post_id, text) =
+            (self.me.id.clone(), self.post_id.to_owned(), self.message.text().to_owned());
         let room = self.room.clone();
-        let says_mark = text.contains(POST_MARK);
+        let text_has_key = text.contains(POST_ID);
         Box::new(move |event| match event.name() {
-            // Another message of ours is not decoded: it has another mark.
-            "message" if !says_mark && event.args().contains(POST_MARK) && !event.args().contains(&mark) => {
+            // Other messages of this agent have another post id. They are not decoded.
+            "message"
+                if !text_has_key && event.args().contains(POST_ID) && !event.args().contains(&post_id) =>
+            {
                 false
             }
             "message" => event.first().is_ok_and(|message: Message| {
-                message.agency_id == room && is_it(&message, me.as_str(), &mark, &text).is_some()
+                message.agency_id == room && is_it(&message, me.as_str(), &post_id, &text).is_some()
             }),
             name => name == "error",
         })
     }
 }
 
-/// The history that would tell cannot be read.
+/// The error for a history that cannot be read.
 fn cannot_be_told(why: Error) -> Error {
     if why.is_closed() {
         return Error::cut_off_by_close();
@@ -319,26 +327,26 @@ fn cannot_be_told(why: Error) -> Error {
     Error::new(ErrorKind::MaybeSent, text).with_source(why)
 }
 
-/// 128 random bits: another bot's mark, or one of another run, is not met.
-pub(crate) fn new_mark() -> String {
+/// 128 random bits, so that two bots or two processes never use the same post id.
+pub(crate) fn new_post_id() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {
-            // Without randomness from the system the time has to do; the text is compared as well.
+            // Without a random source, the time is used; the text is compared, too.
             std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
         })
     };
     format!("{:016x}{:016x}", random(), random())
 }
 
-/// Whether this server carries metadata that it does not know, as far as it has shown.
+/// Whether this server keeps unknown metadata, as far as it is known.
 #[derive(Debug, Default)]
-pub(crate) struct Marks(AtomicU8);
+pub(crate) struct MetadataSupport(AtomicU8);
 
-impl Marks {
-    const CARRIED: u8 = 1;
-    const LOST: u8 = 2;
+impl MetadataSupport {
+    const KEPT: u8 = 1;
+    const DROPPED: u8 = 2;
 
-    fn are(&self, what: u8) -> bool {
+    fn is(&self, what: u8) -> bool {
         self.0.load(Ordering::Relaxed) == what
     }
 
@@ -347,31 +355,31 @@ impl Marks {
     }
 }
 
-/// How much a message is like ours.
+/// How similar a message is to the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Likeness {
-    /// It has our mark.
+    /// It has the same post id.
     Same,
-    /// It has no mark, and our words.
+    /// It has no post id and the same text.
     Alike,
 }
 
-/// Is that our message? By its mark; and where a server does not carry unknown metadata, by its text.
-fn is_it(message: &Message, me: &str, mark: &str, text: &str) -> Option<Likeness> {
+/// Compares a message with the one that was sent: by post id, or by text if the server drops unknown metadata.
+fn is_it(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Likeness> {
     if message.sender_id != me {
         return None;
     }
-    match message.metadata.get(POST_MARK) {
-        Some(found) => (found == mark).then_some(Likeness::Same),
+    match message.metadata.get(POST_ID) {
+        Some(found) => (found == post_id).then_some(Likeness::Same),
         None => same_words(&message.content, text, SHORTEST_CUT).then_some(Likeness::Alike),
     }
 }
 
-/// Nobody cuts a text off before so many bytes.
+/// No server cuts a text off before this many bytes.
 const SHORTEST_CUT: usize = 100;
 
-/// Whether that is our text as a server may show it: with other white space, or cut off after `shortest` bytes or
-/// more.
+/// Whether a text is the sent text as a server may show it: with other white space, or cut off after at least
+/// `shortest` bytes.
 pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
     if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
         return true;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
-use crate::agent::event::complaint_of;
+use crate::agent::event::error_event_text;
 use crate::agent::send::confirm::same_words;
 use crate::agent::send::outgoing::EditMessage;
 use crate::deadline;
@@ -11,9 +11,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, MessageEdited, MessageId};
 use crate::socket::RawEvent;
 
-/// A complaint of the server says nothing about what it is about. An echo that comes after all is not far behind.
+/// An `error` event does not say what it is about. If it is about another message, the echo follows soon.
 const DOUBT: Duration = Duration::from_millis(500);
-/// The text of another edit: of another thread, and ours comes next; or the server's idea of ours.
+/// After an edit with another text: another thread made it and this edit's echo follows, or the server changed this
+/// edit's text.
 const LONG_DOUBT: Duration = Duration::from_secs(5);
 
 impl Agent {
@@ -70,7 +71,7 @@ impl Agent {
         loop {
             match next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
-                    said.get_or_insert_with(|| complaint_of(&event));
+                    said.get_or_insert_with(|| error_event_text(&event));
                     deadline = deadline.min(deadline::after(DOUBT));
                 }
                 Ok(Some(event)) => match event.first::<MessageEdited>() {
@@ -101,7 +102,7 @@ impl Agent {
     }
 
     /// # Errors
-    /// `Invalid` when a message cannot have this text.
+    /// `Invalid` if a message cannot have this text.
     pub(crate) fn checked_edit<'t>(&self, text: &'t str) -> Result<&'t str> {
         let content = text.trim();
         if content.is_empty() {

@@ -1,4 +1,4 @@
-//! One message whose text changes again and again.
+//! A message whose text changes many times.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::model::{Message, MessageEdited};
 
-/// How often a text is changed, unless the caller says otherwise. More is a flicker, and a flood for the room.
+/// The default interval between two changes. Faster changes would flicker and flood the room.
 const EVERY: Duration = Duration::from_secs(1);
-/// What dropping an editor may take.
+/// The time limit for dropping an editor.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A message that is edited many times: [`Room::editor`].
+/// A message that is edited many times. Returned by [`Room::editor`].
 ///
-/// [`set`](Editor::set) may be called as often as there is something new. The message is changed once a second at
-/// most, and only the newest text counts; [`finish`](Editor::finish) sets the last one and waits until the room shows
-/// it. There is no thread behind it: a text that came too soon after another waits for the next `set`, for
-/// [`flush`](Editor::flush), `finish`, or the end of the editor, which sends it in half a second at most.
+/// Call [`set`](Editor::set) whenever there is a new text. The message changes at most once a second, and only the
+/// newest text is sent. [`finish`](Editor::finish) sets the last text and waits until the room shows it. An editor
+/// has no thread: a text that comes too soon waits for the next `set`, [`flush`](Editor::flush) or `finish`. Dropping
+/// the editor sends a waiting text; this takes 0.5 s at most.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -39,15 +39,15 @@ pub struct Editor {
     every: Duration,
     /// The text that was sent last.
     shown: String,
-    /// The text that has to be sent still.
+    /// The text that is not sent yet.
     pending: Option<String>,
-    /// The connection that the last edit went out on: if that broke, it may not have arrived.
+    /// The connection of the last edit. If it broke, the edit may not have arrived.
     sent_on: Option<u64>,
     changed: Instant,
 }
 
 impl Editor {
-    /// [`Room::editor`].
+    /// Implements [`Room::editor`].
     pub(crate) fn open(room: &Room, message: Outgoing) -> Result<Self> {
         let text = room.agent().checked_edit(message.text())?.to_owned();
         let message = room.post(message)?.first;
@@ -62,7 +62,7 @@ impl Editor {
         })
     }
 
-    /// How long to wait at least between two changes. Defaults to 1 s.
+    /// The shortest interval between two changes. Defaults to 1 s.
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;
         self
@@ -73,11 +73,12 @@ impl Editor {
         &self.message
     }
 
-    /// The message has a new text: now, or later if it was changed a moment ago. Never waits for a lost connection; the
-    /// newest text goes out when it is back.
+    /// Sets a new text. It is sent now, or later if the last change was a moment ago. Never waits for a lost
+    /// connection: the newest text is sent after the reconnect.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a text that a message cannot have, [`Closed`](crate::ErrorKind::Closed).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if a message cannot have this text;
+    /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn set(&mut self, text: impl AsRef<str>) -> Result<()> {
         let text = self.room.agent().checked_edit(text.as_ref())?;
         self.pending = (text != self.shown).then(|| text.to_owned());
@@ -90,11 +91,10 @@ impl Editor {
         }
     }
 
-    /// Sends the text that waits, if one does, whenever the last change was; and the last one again if the connection
-    /// has broken since.
+    /// Sends the waiting text now. If the connection broke since the last edit, sends the last text again.
     ///
     /// # Errors
-    /// As [`Room::edit`]. The text still waits then.
+    /// The kinds of [`Room::edit`]. After an error the text still waits.
     pub fn flush(&mut self) -> Result<()> {
         self.send(deadline::after(self.room.agent().options().send_timeout))
     }
@@ -102,13 +102,13 @@ impl Editor {
     /// Sets the last text and waits until the room shows it.
     ///
     /// # Errors
-    /// As [`Room::post_edit`].
+    /// The kinds of [`Room::post_edit`].
     pub fn finish(mut self, text: impl AsRef<str>) -> Result<MessageEdited> {
         (self.pending, self.sent_on) = (None, None);
         self.room.post_edit(&self.message.id, text)
     }
 
-    /// Sends what waits, or the last text again if the connection that it went out on is gone.
+    /// Sends the waiting text, or the last text again if its connection is gone.
     fn send(&mut self, until: Instant) -> Result<()> {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());
@@ -129,7 +129,7 @@ impl Editor {
     }
 }
 
-/// Sends the text that waits.
+/// Sends the waiting text.
 impl Drop for Editor {
     fn drop(&mut self) {
         if let Err(error) = self.send(deadline::after(DROP_TIMEOUT)) {

@@ -1,4 +1,4 @@
-//! Messages that are too long to be one.
+//! Messages that are too long for one message.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,49 +8,56 @@ use crate::agent::{Agent, Outgoing};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What becomes of a text that is longer than the platform handles well:
+/// How a text over the size limit is handled. Set with
 /// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
 ///
-/// The platform documents no limit; 8,000 characters is where its own public bots split. A character is a Unicode
-/// scalar value (a `char`), as it is for them.
+/// The platform documents no limit. Its own public bots split at 8,000 characters. A character is a Unicode scalar
+/// value (a `char`), as in those bots.
+///
+/// ```no_run
+/// use crustocean::agent::LongMessages;
+///
+/// let builder = crustocean::Agent::builder().long_messages(LongMessages::Refuse { limit: 2_000 });
+/// # let _ = builder;
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LongMessages {
-    /// It goes out as several messages, cut at the end of a paragraph, a line, a word, or at least of what a reader
-    /// sees as one character. A block of code that is cut is closed and opened again. The first message carries the
-    /// metadata; the loop guard and the mark of a log are on all.
+    /// Sends several messages, split at the end of a paragraph, a line or a word, or at least between two visible
+    /// characters. A code block that is split is closed and opened again. The first message has all metadata; the
+    /// loop guard and the `agent_log` flag are on all messages.
     ///
-    /// White space at a cut is left out; within code only a part that would show nothing but blank lines is. A later
-    /// part that would begin with a slash begins with `… ` instead: the platform would run it as a command.
+    /// White space at a split is removed; inside code only a part of nothing but blank lines is removed. A later part
+    /// that would start with a slash starts with `… ` instead, because the platform would run it as a command.
     ///
-    /// A text of more than 50 messages is [`ErrorKind::Invalid`]: a room is not the place for a log file.
+    /// A text of more than 50 messages is [`ErrorKind::Invalid`].
     ///
-    /// Two long messages of an agent do not get mixed up, whichever threads send them; short ones of other threads may
-    /// come between the parts.
+    /// Two long messages of one agent are never mixed, whichever threads send them. Short messages of other threads
+    /// may appear between the parts.
     Split {
-        /// The most characters in one message. Less than 200 counts as 200.
+        /// The most characters in one message. A value under 200 counts as 200.
         limit: usize,
-        /// The pause between two messages; [`Agent::try_send`] makes none. Bots that send many at once run into limits
-        /// that are not documented, and messages of one millisecond have no order in a history.
+        /// The pause between two messages; [`Agent::try_send`] makes no pause. Many messages at once may exceed
+        /// undocumented limits, and messages of the same millisecond have no order in a history.
         pause: Duration,
     },
-    /// It is not sent: [`ErrorKind::Invalid`].
+    /// Refuses the text with [`ErrorKind::Invalid`].
     Refuse {
         /// The most characters in one message.
         limit: usize,
     },
-    /// It is sent as it is, whatever the server makes of it.
+    /// Sends the text unchanged. The server may refuse or shorten it.
     Send,
 }
 
-/// A bot that echoes a file by mistake must not flood the room.
+/// Stops a bot that echoes a file by mistake from flooding the room.
 const MOST_PARTS: usize = 50;
 
 impl LongMessages {
-    /// Where the platform's own public bots split.
+    /// The length at which the platform's own public bots split.
     pub const DEFAULT_LIMIT: usize = 8_000;
 
-    /// The most characters in one message, if there is such a number.
+    /// The most characters in one message, if there is a limit.
     pub fn limit(&self) -> Option<usize> {
         match self {
             LongMessages::Split { limit, .. } => Some((*limit).max(split::LEAST)),
@@ -66,7 +73,7 @@ impl LongMessages {
         }
     }
 
-    /// How many characters the text has, if they are too many.
+    /// The length of the text and the limit, if the text is too long.
     fn excess(&self, text: &str) -> Option<(usize, usize)> {
         let limit = self.limit().filter(|limit| text.len() > *limit)?;
         let count = text.chars().count();
@@ -79,7 +86,7 @@ impl LongMessages {
     /// `Invalid` if such a message is not to be sent.
     pub(crate) fn apply(&self, message: &Outgoing) -> Result<Option<Vec<Outgoing>>> {
         match (self, self.excess(message.text())) {
-            // Half a command is another one.
+            // Half a command would be a different command.
             (LongMessages::Split { .. }, _) if split::is_command(message.text()) => Ok(None),
             (LongMessages::Split { .. }, Some((count, limit))) if count / limit >= MOST_PARTS => {
                 Err(Error::invalid(format!(
@@ -92,7 +99,7 @@ impl LongMessages {
         }
     }
 
-    /// An edit replaces the text of one message, so it cannot be split.
+    /// Checks the text of an edit. An edit replaces the text of one message, so it cannot be split.
     ///
     /// # Errors
     /// `Invalid` if the text is too long for one message.
@@ -107,7 +114,7 @@ impl LongMessages {
 }
 
 impl Default for LongMessages {
-    /// Split at 8,000 characters, with a pause of 350 ms.
+    /// Splits at 8,000 characters, with a pause of 350 ms.
     fn default() -> Self {
         LongMessages::Split { limit: Self::DEFAULT_LIMIT, pause: Duration::from_millis(350) }
     }
@@ -121,29 +128,29 @@ impl Agent {
     /// Sends the parts of a long message one by one with `say`.
     ///
     /// # Errors
-    /// The first, as `MaybeSent` if it is not the first part's: then the message is there in part.
+    /// The first error; as `MaybeSent` if an earlier part was sent.
     pub(crate) fn say_in_parts(
         &self,
         parts: Vec<Outgoing>,
         say: &mut dyn FnMut(Outgoing) -> Result<()>,
     ) -> Result<()> {
-        let _turn = self.long_turn()?;
+        let _guard = self.lock_long_sends()?;
         let pause = self.options().long_messages.pause();
         self.say_parts(parts, pause, say)
     }
 
-    /// Waits until no other long message of this agent is on its way.
+    /// Waits until no other long message of this agent is being sent.
     ///
     /// # Errors
     /// `NotSent` if that takes too long.
-    pub(crate) fn long_turn(&self) -> Result<LongTurn<'_>> {
+    pub(crate) fn lock_long_sends(&self) -> Result<LongSendGuard<'_>> {
         let until = deadline::after(self.options().send_timeout);
-        self.inner.long_turn.take(until).ok_or_else(|| {
+        self.inner.long_send_lock.take(until).ok_or_else(|| {
             Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
         })
     }
 
-    /// As [`say_in_parts`](Agent::say_in_parts), without waiting for one's turn.
+    /// Like [`say_in_parts`](Agent::say_in_parts), without waiting for other long messages.
     pub(crate) fn say_parts(
         &self,
         parts: Vec<Outgoing>,
@@ -168,29 +175,29 @@ impl Agent {
     }
 }
 
-/// One long message at a time.
+/// Allows one long message at a time.
 #[derive(Debug, Default)]
-pub(crate) struct Turn {
+pub(crate) struct LongSendLock {
     taken: Mutex<bool>,
     free: Condvar,
 }
 
-impl Turn {
-    fn take(&self, until: Instant) -> Option<LongTurn<'_>> {
+impl LongSendLock {
+    fn take(&self, until: Instant) -> Option<LongSendGuard<'_>> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let wait = until.saturating_duration_since(Instant::now());
         let (mut taken, _) =
             self.free.wait_timeout_while(taken, wait, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
         let free = !*taken;
         *taken = true;
-        free.then_some(LongTurn(self))
+        free.then_some(LongSendGuard(self))
     }
 }
 
-/// Until it is dropped no other long message is sent.
-pub(crate) struct LongTurn<'a>(&'a Turn);
+/// No other long message is sent until this guard is dropped.
+pub(crate) struct LongSendGuard<'a>(&'a LongSendLock);
 
-impl Drop for LongTurn<'_> {
+impl Drop for LongSendGuard<'_> {
     fn drop(&mut self) {
         *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.0.free.notify_one();

@@ -1,17 +1,17 @@
-//! JSON objects on their way out: a message's metadata, a webhook's answer.
+//! Outgoing JSON objects: the metadata of a message, the answer of a webhook.
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-/// The keys and values of an object that is only written: each value as JSON text already, so that a program that sends
-/// no more than a loop guard needs no tree of JSON. Sorted by key.
+/// The members of an outgoing JSON object, sorted by key. Each value is stored as JSON text, so that a program that
+/// sends only a loop guard needs no JSON tree.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Extras(Vec<(String, Box<RawValue>)>);
+pub(crate) struct JsonObject(Vec<(String, Box<RawValue>)>);
 
-impl Extras {
-    /// A later value for the same key replaces the earlier one.
+impl JsonObject {
+    /// Sets a value. It replaces an earlier value of the same key.
     pub(crate) fn set(&mut self, key: impl Into<String>, value: &impl Serialize) {
-        // Cannot fail: what is set here has strings for keys.
+        // This cannot fail: all maps that are set here have strings as keys.
         if let Ok(value) = serde_json::value::to_raw_value(value) {
             self.put(key.into(), value);
         }
@@ -40,13 +40,13 @@ impl Extras {
         self.0.is_empty()
     }
 
-    /// All of it, as text.
+    /// The object as JSON text.
     pub(crate) fn to_json(&self) -> String {
-        // Cannot fail: it is JSON already.
+        // This cannot fail: the values are JSON already.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// A copy of these entries.
+    /// A copy with these keys only.
     pub(crate) fn only(&self, keys: &[&str]) -> Self {
         let mut copy = self.clone();
         copy.0.retain(|(key, _)| keys.contains(&key.as_str()));
@@ -54,7 +54,7 @@ impl Extras {
     }
 }
 
-impl PartialEq for Extras {
+impl PartialEq for JsonObject {
     fn eq(&self, other: &Self) -> bool {
         self.0.len() == other.0.len()
             && self
@@ -65,7 +65,7 @@ impl PartialEq for Extras {
     }
 }
 
-impl Serialize for Extras {
+impl Serialize for JsonObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for (key, value) in &self.0 {

@@ -1,4 +1,4 @@
-//! Saying something: what is said, in how many parts, and how it is known to have arrived.
+//! Sending: the message, its split into parts, and the confirmation that it has arrived.
 
 pub(crate) mod confirm;
 pub(crate) mod edit;
@@ -7,6 +7,7 @@ pub(crate) mod long;
 pub(crate) mod metadata;
 pub(crate) mod outgoing;
 mod split;
+mod unconfirmed;
 mod unsent;
 
 pub use editor::Editor;

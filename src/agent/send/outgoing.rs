@@ -1,4 +1,4 @@
-//! What an agent says.
+//! An outgoing message.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,34 +7,49 @@ use serde_json::{Map, Value};
 
 use serde::Serialize;
 
-use crate::agent::send::metadata::Extras;
+use crate::agent::memory::IN_REPLY_TO;
+use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::split::{self, Part};
 use crate::error::{Error, Result};
-use crate::model::{AgencyId, LoopGuard, Message, MessageType, Span, Style, TraceReport, label};
+use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, Style, TraceReport, label};
 
-/// The metadata key that [`Agent::post`](crate::Agent::post) knows its message by.
-pub(crate) const POST_MARK: &str = "post_id";
+/// The metadata key by which [`Agent::post`](crate::Agent::post) recognises its message.
+pub(crate) const POST_ID: &str = "post_id";
 
-/// Without the guard two bots might answer each other for ever; and a piece of a log is a log.
+/// Without the loop guard, two bots might answer each other forever. Each part of a log must have the log flag.
 pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
 
 /// The metadata key of the [`LoopGuard`].
 const LOOP_GUARD: &str = "loop_guard";
 
+/// What is said in answer to a message carries this.
+#[derive(Debug, Clone)]
+pub(crate) struct Answering {
+    pub(crate) guard: LoopGuard,
+    /// The message that is answered. `None` where only its guard is known.
+    pub(crate) to: Option<MessageId>,
+}
+
+impl Answering {
+    pub(crate) fn of(message: &Message) -> Self {
+        Answering { guard: guard_of_answer(message), to: Some(message.id.clone()) }
+    }
+}
+
 /// The loop guard of an answer to this message: one hop further than the message's own.
-pub(crate) fn guard_of_answer(message: &Message) -> LoopGuard {
+fn guard_of_answer(message: &Message) -> LoopGuard {
     message.loop_guard().map_or_else(LoopGuard::first, |guard| guard.next())
 }
 
-/// Metadata with nothing but a loop guard.
-pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<Extras> {
+/// Metadata that contains only a loop guard.
+pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<JsonObject> {
     let guard = guard?;
-    let mut metadata = Extras::default();
+    let mut metadata = JsonObject::default();
     metadata.set(LOOP_GUARD, guard);
     Some(metadata)
 }
 
-/// A message to send: text, and if wanted a type and metadata. Plain text converts by itself, so
+/// A message to send: a text, and optionally a type and metadata. A plain text converts by itself, so
 /// `agent.send("hello")` is enough.
 ///
 /// ```
@@ -48,18 +63,18 @@ pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<Extras> {
 pub struct Outgoing {
     content: String,
     kind: Option<MessageType>,
-    metadata: Extras,
-    /// What is in the metadata, too.
+    metadata: JsonObject,
+    /// The spans, which are in the metadata, too.
     spans: Vec<Span>,
 }
 
 impl Outgoing {
-    /// A chat message. White space around the text is trimmed when it is sent, as the platform's own clients do.
+    /// A chat message. White space around the text is trimmed when it is sent, as in the platform's own clients.
     pub fn new(text: impl Into<String>) -> Self {
-        Outgoing { content: text.into(), kind: None, metadata: Extras::default(), spans: Vec::new() }
+        Outgoing { content: text.into(), kind: None, metadata: JsonObject::default(), spans: Vec::new() }
     }
 
-    /// A message of pieces with colours of their own; joined they are its text.
+    /// A message of pieces, each with its own colour. The joined pieces are the text.
     ///
     /// ```
     /// use crustocean::{Outgoing, model::{Color, Span}};
@@ -71,13 +86,13 @@ impl Outgoing {
         Outgoing::new("").spans(spans)
     }
 
-    /// The type: `chat`, `tool_result` or `action`. Defaults to leaving it to the server, which makes it `chat`.
+    /// Sets the type: `chat`, `tool_result` or `action`. By default no type is sent, and the server uses `chat`.
     pub fn kind(mut self, kind: MessageType) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// Adds one key to the metadata. A later value for the same key replaces the earlier one.
+    /// Adds one key to the metadata. It replaces an earlier value of the same key.
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.set(key, &value.into());
         self
@@ -91,8 +106,8 @@ impl Outgoing {
         self
     }
 
-    /// Shows the steps that led to it, as a collapsible list, and how long they took: a [`Trace`](crate::agent::Trace), or
-    /// steps of one's own.
+    /// Adds the steps that led to this message, as a collapsible list, and their total duration. Takes a
+    /// [`Trace`](crate::agent::Trace) or a list of steps.
     pub fn trace(mut self, trace: impl Into<TraceReport>) -> Self {
         let TraceReport { steps, duration } = trace.into();
         self.metadata.set("trace", &steps);
@@ -102,24 +117,24 @@ impl Outgoing {
         }
     }
 
-    /// Shows how long it took. Whole milliseconds are written.
+    /// Shows how long the work took. Sent in whole milliseconds.
     pub fn duration(self, duration: Duration) -> Self {
         self.with("duration", label::write(duration))
     }
 
-    /// Wears a skill's name as a badge.
+    /// Shows a skill's name as a badge.
     pub fn skill(self, name: impl Into<String>) -> Self {
         self.with("skill", name.into())
     }
 
-    /// Has colours.
+    /// Sets the colours.
     pub fn style(mut self, style: Style) -> Self {
         self.metadata.set("style", &style);
         self
     }
 
-    /// Has pieces with colours of their own. Joined they are the text: it cannot be sent if its text is something else.
-    /// Without a text it gets that one.
+    /// Sets pieces with their own colours. The joined pieces must equal the text, otherwise sending fails with
+    /// [`Invalid`](crate::ErrorKind::Invalid). An empty text is set to the joined pieces.
     pub fn spans(mut self, spans: impl IntoIterator<Item = impl Into<Span>>) -> Self {
         self.set_spans(spans.into_iter().map(Into::into).collect());
         self
@@ -134,20 +149,30 @@ impl Outgoing {
         self.spans = spans;
     }
 
-    /// Is a log of the agent's reasoning: other agents do not put it before their language models.
+    /// Marks the message as a log of the agent's reasoning. Other agents do not pass it to their language models.
     pub fn agent_log(self) -> Self {
         self.with("agent_log", true)
     }
 
-    /// Carries the loop guard of the message that it answers on, one hop further, unless one was set by hand.
-    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do so by themselves: this is for answers that go
-    /// another way, such as a confirmed [`post`](crate::Room::post).
+    /// Adds the loop guard of the message that this one answers, one hop further, unless a guard was set before.
+    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do this by themselves. Use it for other
+    /// answers, such as a confirmed [`post`](crate::Room::post).
     #[doc(alias = "createLoopGuardMetadata")]
     pub fn in_reply_to(self, message: &Message) -> Self {
-        self.guarded(Some(&guard_of_answer(message)))
+        self.answering(Some(&Answering::of(message)))
     }
 
-    /// Carries this loop guard, unless one was set by hand.
+    /// Carries the guard of the answer, and the id of the message that is answered, unless they were set by hand.
+    pub(crate) fn answering(self, answering: Option<&Answering>) -> Self {
+        let Some(Answering { guard, to }) = answering else { return self };
+        let mut message = self.guarded(Some(guard));
+        if let Some(to) = to.as_ref().filter(|_| !message.metadata.contains(IN_REPLY_TO)) {
+            message.metadata.set(IN_REPLY_TO, to);
+        }
+        message
+    }
+
+    /// Adds this loop guard, unless a guard was set before.
     pub(crate) fn guarded(mut self, guard: Option<&LoopGuard>) -> Self {
         if let Some(guard) = guard
             && !self.metadata.contains(LOOP_GUARD)
@@ -157,14 +182,14 @@ impl Outgoing {
         self
     }
 
-    /// Carries a mark by which it is known again in the room.
-    pub(crate) fn marked(mut self, mark: &str) -> Self {
-        self.metadata.set(POST_MARK, &mark);
+    /// Adds the post id by which the message is recognised in the room.
+    pub(crate) fn with_post_id(mut self, post_id: &str) -> Self {
+        self.metadata.set(POST_ID, &post_id);
         self
     }
 
-    /// Text, type and metadata, for an answer that is not sent but given.
-    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, Extras) {
+    /// The text, type and metadata, for the answer of a webhook.
+    pub(crate) fn into_parts(self) -> (String, Option<MessageType>, JsonObject) {
         (self.content, self.kind, self.metadata)
     }
 
@@ -173,11 +198,11 @@ impl Outgoing {
         self.content.trim()
     }
 
-    /// The messages that it goes out as if one may have so many characters. What the others in the room go by is on
-    /// all of them, the rest of the metadata on the first.
+    /// Splits the message into messages of at most `limit` characters. The keys that other clients act on are on all
+    /// of them; the other metadata is on the first.
     ///
     /// # Errors
-    /// `Invalid` when the spans are not the text.
+    /// `Invalid` if the joined spans are not the text.
     pub(crate) fn split(&self, limit: usize) -> Result<Vec<Outgoing>> {
         self.check_spans()?;
         let text = self.text();
@@ -208,14 +233,14 @@ impl Outgoing {
         Err(Error::invalid("the spans of a message, joined, are its text: these are something else"))
     }
 
-    pub(crate) fn extras(&self) -> &Extras {
+    pub(crate) fn extras(&self) -> &JsonObject {
         &self.metadata
     }
 
     /// The payload of `send-message`.
     ///
     /// # Errors
-    /// `Invalid` when there is no text.
+    /// `Invalid` if there is no text.
     pub(crate) fn payload<'a>(&'a self, agency: &'a AgencyId) -> Result<SendMessage<'a>> {
         let content = self.text();
         if content.is_empty() {
@@ -239,7 +264,7 @@ fn joined(spans: &[Span]) -> String {
     text
 }
 
-/// Adds what of the spans lies within a range of the joined text.
+/// Adds the parts of the spans that lie within a range of the joined text.
 fn slice(spans: &[Span], range: Range<usize>, within: &mut Vec<Span>) {
     let mut start = 0;
     for span in spans {
@@ -255,7 +280,7 @@ fn slice(spans: &[Span], range: Range<usize>, within: &mut Vec<Span>) {
     }
 }
 
-/// As the text is trimmed when it is sent.
+/// Trims the spans in the same way as the text.
 fn trimmed(spans: Vec<Span>) -> Vec<Span> {
     let mut kept: Vec<Span> = Vec::new();
     for mut span in spans {
@@ -294,7 +319,7 @@ impl From<&String> for Outgoing {
     }
 }
 
-/// `send-message`, as the platform's JavaScript SDK sends it: what is not set is left out.
+/// The payload of `send-message`, as the platform's JavaScript SDK sends it. Unset fields are omitted.
 #[derive(Debug, Serialize)]
 pub(crate) struct SendMessage<'a> {
     #[serde(rename = "agencyId")]
@@ -303,10 +328,10 @@ pub(crate) struct SendMessage<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'a MessageType>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<&'a Extras>,
+    metadata: Option<&'a JsonObject>,
 }
 
-/// `send-message` with a slash command in it.
+/// The payload of `send-message` with a slash command.
 #[derive(Debug, Serialize)]
 pub(crate) struct SendCommand<'a> {
     #[serde(rename = "agencyId")]
@@ -314,10 +339,10 @@ pub(crate) struct SendCommand<'a> {
     pub(crate) content: &'a str,
     pub(crate) silent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) metadata: Option<Extras>,
+    pub(crate) metadata: Option<JsonObject>,
 }
 
-/// `edit-message`.
+/// The payload of `edit-message`.
 #[derive(Debug, Serialize)]
 pub(crate) struct EditMessage<'a> {
     #[serde(rename = "agencyId")]
@@ -327,7 +352,7 @@ pub(crate) struct EditMessage<'a> {
     pub(crate) content: &'a str,
 }
 
-/// `join-agency`.
+/// The payload of `join-agency`.
 #[derive(Debug, Serialize)]
 pub(crate) struct JoinAgency<'a> {
     #[serde(rename = "agencyId")]

@@ -1,35 +1,35 @@
-//! Cutting a long text into parts that read well.
+//! Splits a long text into parts that are easy to read.
 
 use std::ops::Range;
 
 use unicode_segmentation::GraphemeCursor;
 
-/// A piece of a text, and what stands around it so that it reads well alone.
+/// A piece of a text, with the text to add before and after it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) range: Range<usize>,
-    /// Opens again the code fence that the piece begins in.
+    /// Opens the code fence again that the piece starts in.
     pub(crate) prefix: String,
     /// Closes the code fence that the piece ends in.
     pub(crate) suffix: String,
 }
 
-/// With less a fence and a few words do not fit into one part.
+/// The smallest limit: a part must have room for a fence and a few words.
 pub(crate) const LEAST: usize = 200;
-/// Longer ones are no fences here: there would be no room for anything else.
+/// Longer fences are ignored, because they would leave no room for text.
 const LONGEST_FENCE: usize = 16;
 const LONGEST_INFO: usize = 40;
 
-/// Stands before a part that would begin with a slash: the platform would run that as a command instead of showing it.
+/// Added before a part that would start with a slash. The platform would run such a part as a command.
 const NO_COMMAND: &str = "\u{2026} ";
 
-/// Cuts a text without white space around it into parts of at most `limit` characters, at the end of a paragraph, a
-/// line, a word, or at least of what a reader sees as one character; outside of code rather than within. White space at
-/// a cut goes, except within code, where only a part that would show nothing goes.
+/// Splits a trimmed text into parts of at most `limit` characters, at the end of a paragraph, a line or a word, or at
+/// least between two visible characters. Splits outside of code are preferred. White space at a split is removed;
+/// inside code only a part that would show nothing is removed.
 ///
-/// No part but the first begins with a slash: the platform would run it as a command.
+/// Only the first part may start with a slash: the platform would run another one as a command.
 ///
-/// Takes time in proportion to the length of the text, whatever is in it.
+/// The time is proportional to the length of the text.
 pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
     let limit = limit.max(LEAST);
     let mut words = Words::new(text);
@@ -57,7 +57,7 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
             parts.push(Part { range: at..at + cut.end, prefix, suffix });
         }
         at += cut.next;
-        // What has been closed need not be opened only to be closed again.
+        // A fence that was just closed need not be opened only to be closed again.
         if let Some(open) = fence.filter(|_| cut.at_line) {
             let behind = text.get(at..).unwrap_or_default();
             let line = behind.split('\n').next().unwrap_or_default();
@@ -73,7 +73,7 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
     parts
 }
 
-/// Where to cut: the piece ends there, the next one begins here.
+/// A place to split: where the piece ends, and where the next one starts.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     end: usize,
@@ -81,24 +81,24 @@ struct Cut {
     at_line: bool,
 }
 
-/// What of the rest of a text fits into the next part.
+/// The part of the remaining text that fits into the next piece.
 struct Window<'w, 't> {
     words: &'w mut Words<'t>,
-    /// Where the rest begins in the text.
+    /// The position in the text where the rest starts.
     start: usize,
     rest: &'t str,
     size: usize,
-    /// The block of code that the rest begins in.
+    /// The code fence that the rest starts in.
     fence: Option<Fence<'t>>,
 }
 
 impl Window<'_, '_> {
-    /// The best place in the second half of the window; a character that fills all of it is cut at its end.
+    /// The best place in the second half of the window. If one character fills the window, the place is its end.
     fn cut(mut self) -> Cut {
         let half = self.size / 2;
         if let Some(end) = self.line_end(half) {
             let piece = self.rest.get(..end).unwrap_or(self.rest);
-            // Within code blank lines and indentation matter.
+            // Inside code, blank lines and indentation matter.
             let (end, next) = match after(self.fence, piece) {
                 Some(_) => (end - usize::from(piece.ends_with('\r')), end + 1),
                 None => (piece.trim_end().len(), end),
@@ -114,22 +114,22 @@ impl Window<'_, '_> {
         Cut { end, next: at, at_line: false }
     }
 
-    /// Whether a part may begin with the first word at or behind this place of the rest.
+    /// Whether a part may start with the first word at or after this position of the rest.
     fn word_may_begin(&mut self, at: usize) -> bool {
         let word = self.words.next(self.start + at);
         !self.words.slash_follows(word) && is_boundary(self.rest, word - self.start)
     }
 
-    /// The end of the best line to end with: best before a blank line, and outside of code.
+    /// The end of the best line to split after: preferably before a blank line and outside of code.
     fn line_end(&mut self, half: usize) -> Option<usize> {
         let mut best: [Option<usize>; 4] = [None; 4];
         let mut fence = self.fence;
         let mut start = 0;
-        // Whether there is something in the fence that is open.
+        // Whether the open fence has content.
         let mut filled = false;
         let head = self.rest.get(..self.size).unwrap_or(self.rest);
         let line_at = |start: usize| self.rest.get(start..).and_then(|rest| rest.split('\n').next());
-        // A line that ends right behind the window fits, too.
+        // A line that ends exactly at the end of the window fits, too.
         let behind_window = self.rest.get(self.size..).is_some_and(|rest| rest.starts_with('\n'));
         let ends = head.match_indices('\n').map(|(end, _)| end).chain(behind_window.then_some(self.size));
         let ends: Vec<usize> = ends.collect();
@@ -151,7 +151,7 @@ impl Window<'_, '_> {
         best.into_iter().flatten().next()
     }
 
-    /// The white space behind the last word that fits.
+    /// The white space after the last word that fits.
     fn word_end(&mut self, half: usize) -> Option<usize> {
         let is_space = |c: char| c.is_whitespace() && !matches!(c, '\u{a0}' | '\u{202f}');
         let fits = self.rest.char_indices().take_while(|(at, _)| *at <= self.size);
@@ -160,7 +160,7 @@ impl Window<'_, '_> {
         spaces.into_iter().rev().find(|at| is_boundary(self.rest, *at) && self.word_may_begin(*at))
     }
 
-    /// Within a word, then, or within white space: the last place between two characters.
+    /// The last place between two visible characters, inside a word or inside white space.
     fn character_end(&mut self, half: usize) -> usize {
         let mut fallback = None;
         for at in (half.max(1)..=self.size).rev() {
@@ -176,9 +176,9 @@ impl Window<'_, '_> {
     }
 }
 
-/// Whether a reader sees a border between two characters at this byte of the text. The ends are borders.
+/// Whether this byte position is between two visible characters. Both ends of the text count.
 fn is_boundary(text: &str, at: usize) -> bool {
-    // Cannot fail: the cursor has the whole text.
+    // This cannot fail: the cursor has the whole text.
     text.is_char_boundary(at)
         && GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
 }
@@ -189,20 +189,20 @@ pub(crate) fn is_command(text: &str) -> bool {
     name.is_some_and(|name| name.starts_with(char::is_alphanumeric))
 }
 
-/// What servers take away around a message before they look whether it is a command. JavaScript's `trim` counts the
-/// byte order mark as white space, and Python's `strip` some control characters.
+/// Characters that servers trim before they check for a command. JavaScript's `trim` includes the byte order mark,
+/// and Python's `strip` some control characters.
 fn is_trimmed(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 
-/// Finds words in a text. Remembers the white space that it was in last, so that a long run of it is crossed once and
-/// not from each of its places.
+/// Finds words in a text. It stores the last run of white space, so that a long run is read once and not once per
+/// position.
 #[derive(Debug)]
 struct Words<'t> {
     text: &'t str,
-    /// The last run of white space that was asked about, or a part of it up to its end.
+    /// The last run of white space that was asked about, or its tail.
     run: Range<usize>,
-    /// Where a slash would have to stand behind the run: some servers trim more than white space.
+    /// The place of a slash after the run. Some servers trim more than white space.
     trimmed: Range<usize>,
 }
 
@@ -211,26 +211,26 @@ impl<'t> Words<'t> {
         Words { text, run: 0..0, trimmed: 0..0 }
     }
 
-    /// The first place at or behind `at` that is no white space; the end of the text if there is none.
+    /// The first position at or after `at` that is not white space; the end of the text if there is none.
     fn next(&mut self, at: usize) -> usize {
         skip(self.text, &mut self.run, at, char::is_whitespace)
     }
 
-    /// Whether a server that looks at the text from here on would find a slash first.
+    /// Whether a server that trims the text from this position would find a slash first.
     fn slash_follows(&mut self, at: usize) -> bool {
         let at = skip(self.text, &mut self.trimmed, at, is_trimmed);
         self.text.get(at..).is_some_and(|rest| rest.starts_with('/'))
     }
 }
 
-/// The end of the run of such characters that `at` is in. Keeps the run.
+/// The end of the run of such characters around `at`. Stores the run.
 fn skip(text: &str, run: &mut Range<usize>, at: usize, is_in: fn(char) -> bool) -> usize {
     if run.contains(&at) {
         return run.end;
     }
     let rest = text.get(at..).unwrap_or_default();
     let Some(first) = rest.chars().next().filter(|first| is_in(*first)) else { return at.min(text.len()) };
-    // One place before the run: it begins here, then.
+    // If the position is directly before the stored run, the run starts here.
     let end = if at + first.len_utf8() == run.start && run.start < run.end {
         run.end
     } else {
@@ -240,7 +240,7 @@ fn skip(text: &str, run: &mut Range<usize>, at: usize, is_in: fn(char) -> bool) 
     end
 }
 
-/// An open block of code: a run of backticks or tildes, and what stands behind it.
+/// An open code fence: a run of backticks or tildes, and the text after it.
 #[derive(Debug, Clone, Copy)]
 struct Fence<'t> {
     run: &'t str,
@@ -254,7 +254,7 @@ impl<'t> Fence<'t> {
         let info = line.trim_start_matches(mark);
         let run = line.get(..line.len() - info.len())?;
         let fits = (3..=LONGEST_FENCE).contains(&run.len()) && info.chars().nth(LONGEST_INFO).is_none();
-        // Otherwise it is code within a line.
+        // Otherwise it is inline code.
         let alone = mark == '~' || !info.contains('`');
         (fits && alone).then_some(Fence { run, info })
     }
@@ -278,7 +278,7 @@ impl<'t> Fence<'t> {
     }
 }
 
-/// The fence that is open behind these lines.
+/// The fence that is open after these lines.
 fn after<'t>(mut fence: Option<Fence<'t>>, lines: &'t str) -> Option<Fence<'t>> {
     for line in lines.split('\n') {
         fence = match fence {

@@ -1,14 +1,14 @@
-//! What a confirmed send ended with: the messages as the room has them, or what is left to be sent.
+//! The result of a confirmed send: the messages as the room shows them, or what is left to send.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::agent::send::confirm::{Doubt, Failed, Post, new_mark};
+use crate::agent::send::confirm::{Doubt, Failed, Post, new_post_id};
 use crate::agent::{Agent, Inner, Outgoing};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message};
 
-/// What was posted, as the room has it: the message, or all parts of one that was too long to be one.
+/// The posted message as the room shows it: one message, or all parts of a long one.
 ///
 /// ```no_run
 /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -22,9 +22,9 @@ use crate::model::{AgencyId, Message};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Posted {
-    /// The message; of a long text the first part, which carries the metadata.
+    /// The message. For a long text, the first part, which has the metadata.
     pub first: Message,
-    /// The other parts of a long text, in order. Most often there are none.
+    /// The other parts of a long text, in order. Usually empty.
     pub rest: Vec<Message>,
 }
 
@@ -44,8 +44,19 @@ impl IntoIterator for Posted {
     }
 }
 
-/// A message that was posted and of which not all has been seen in the room: [`Error::unsent`].
-/// [`Agent::repost`] finds out what is there and posts what is not.
+/// A posted message of which not all parts were seen in the room. Returned by [`Error::unsent`]. [`Agent::repost`]
+/// finds out what is in the room and posts the rest.
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent, room: &crustocean::Room) -> crustocean::Result<()> {
+/// if let Err(error) = room.post("hello") {
+///     match error.unsent() {
+///         Some(unsent) => drop(agent.repost(unsent)?),
+///         None => return Err(error),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Unsent {
     room: AgencyId,
@@ -53,26 +64,26 @@ pub struct Unsent {
     parts: VecDeque<Part>,
 }
 
-/// A message that is not known to be in the room.
+/// A part that may not be in the room.
 #[derive(Debug, Clone)]
 struct Part {
-    /// Carries the mark.
+    /// Contains the post id.
     message: Outgoing,
-    mark: String,
-    /// It may be there nevertheless.
+    post_id: String,
+    /// Set if the part may be in the room nevertheless.
     doubt: Option<Doubt>,
 }
 
 impl Unsent {
     fn new(room: &AgencyId, messages: Vec<Outgoing>) -> Self {
         let parts = messages.into_iter().map(|message| {
-            let mark = new_mark();
-            Part { message: message.marked(&mark), mark, doubt: None }
+            let post_id = new_post_id();
+            Part { message: message.with_post_id(&post_id), post_id, doubt: None }
         });
         Unsent { room: room.clone(), posted: Vec::new(), parts: parts.collect() }
     }
 
-    /// The room it was to go to.
+    /// The room that the message was posted to.
     pub fn room(&self) -> &AgencyId {
         &self.room
     }
@@ -82,12 +93,12 @@ impl Unsent {
         &self.posted
     }
 
-    /// Whether a part that was not seen in the room may be there, or may still arrive.
+    /// Whether a part that was not seen may be in the room, or may still arrive.
     pub fn is_in_doubt(&self) -> bool {
         self.parts.front().is_some_and(|part| part.doubt.is_some())
     }
 
-    /// The error of the part that comes next, and with it what is left.
+    /// The error of the next part, with what is left to send.
     fn into_error(self, error: Error) -> Error {
         let said = self.posted.len();
         let error = match said {
@@ -103,8 +114,8 @@ impl Unsent {
 }
 
 impl Error {
-    /// What is left of a message that [`post`](crate::Room::post) could not confirm, for [`Agent::repost`]. `None` for
-    /// all other errors.
+    /// What is left of a message that [`post`](crate::Room::post) could not confirm, for [`Agent::repost`]. `None`
+    /// for all other errors.
     pub fn unsent(&self) -> Option<&Unsent> {
         self.detail()
     }
@@ -118,9 +129,9 @@ impl Agent {
 
     pub(crate) fn post_parts(&self, mut unsent: Unsent) -> Result<Posted> {
         let mut pause = Duration::ZERO;
-        let _turn = match unsent.parts.len() {
+        let _guard = match unsent.parts.len() {
             0 | 1 => None,
-            _ => match self.long_turn() {
+            _ => match self.lock_long_sends() {
                 Ok(turn) => Some(turn),
                 Err(error) => return Err(unsent.into_error(error)),
             },
@@ -147,7 +158,7 @@ impl Agent {
     }
 
     fn post_part(&self, room: &AgencyId, part: &Part) -> Result<Message, Failed> {
-        let Inner { session, client, me, delivery, options, marks, .. } = &*self.inner;
+        let Inner { session, client, me, delivery, options, metadata_support, .. } = &*self.inner;
         let (since, dm) = delivery.position(room);
         let post = Post {
             session,
@@ -155,10 +166,10 @@ impl Agent {
             me,
             room,
             message: &part.message,
-            mark: &part.mark,
+            post_id: &part.post_id,
             since,
             dm,
-            marks,
+            metadata_support,
             send_timeout: options.send_timeout,
             echo_timeout: options.post_timeout,
         };

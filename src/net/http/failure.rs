@@ -9,8 +9,8 @@ use ureq_proto::http::header::{HeaderName, LOCATION};
 use super::answer::{Head, is_web_page};
 use super::exchange::Broken;
 use super::request::{Label, Method};
-use crate::complaint;
 use crate::error::{Error, ErrorKind};
+use crate::error_text;
 use crate::net::url;
 
 /// Characters of the server's message that are kept, and of a body that is not JSON.
@@ -174,7 +174,7 @@ pub(crate) fn redirect(head: &Head) -> String {
 /// The words of a JSON body, else the beginning of the text.
 fn server_message(body: &[u8], clean: &dyn Fn(&str) -> String) -> Option<String> {
     let body = String::from_utf8_lossy(body);
-    let text = match complaint::in_json(&body) {
+    let text = match error_text::in_json(&body) {
         Some(text) => one_line(&clean(&text), MAX_MESSAGE),
         None => one_line(&clean(&body), MAX_SNIPPET),
     };

@@ -48,6 +48,11 @@ pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -
     jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
+/// The same for the first connection of all.
+pub(crate) fn pause_before_retry(tries: u32, retry_after: Option<Duration>) -> Duration {
+    delay(tries, Cause::Lost, retry_after)
+}
+
 /// Without a source of randomness the longest delay is the safe one.
 fn random_below(limit: u32) -> u32 {
     match getrandom::u32() {

@@ -42,7 +42,7 @@
 //! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
 
 mod background;
-mod backoff;
+pub(crate) mod backoff;
 mod ended;
 pub(crate) mod log_queue;
 pub(crate) mod policy;
@@ -62,6 +62,7 @@ use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
+use crate::net::{Cancel, CancelToken};
 use crate::socket::connection::Connection;
 use crate::socket::connection::connect::ConnectFailure;
 use crate::socket::disconnect::{Disconnect, reason};
@@ -126,6 +127,15 @@ impl SessionId {
     }
 }
 
+/// Ends the first dial.
+struct Dialling(CancelToken);
+
+impl Cancel for Dialling {
+    fn cancel(&self) {
+        self.0.cancel();
+    }
+}
+
 /// A watch that outlives connections.
 pub(crate) type SessionSubscription = Subscription<Arc<SessionCore>>;
 
@@ -145,13 +155,20 @@ impl Session {
         host: Arc<dyn Host>,
         limits: Limits,
         policy: Policy,
+        stop: Option<&CancelToken>,
     ) -> Result<Self> {
-        let shared = Arc::new(SessionCore::new(name, target, host, limits, policy));
+        let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
+        // Only until it is connected: after that the goodbye has to be said first.
+        let dialling: Arc<dyn Cancel> = Arc::new(Dialling(shared.cancel.clone()));
+        if let Some(stop) = stop {
+            stop.add(Arc::downgrade(&dialling));
+        }
         let connected = match shared.dial(false) {
             Err(ConnectFailure::Refused(_)) => shared.dial(true),
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
+        drop(dialling);
         let background = background::start(Arc::clone(&shared))?;
         Ok(Session {
             id: SessionId::next(),
@@ -232,7 +249,7 @@ impl Session {
                     return Some(Ok(args));
                 }
                 // Lost is an answer with the connection that the question went over, and with no other.
-                let lost = state.generation != generation || state.connection().is_none();
+                let lost = state.generation != generation || state.connection().is_none() || state.stopped;
                 lost.then(|| {
                     let text = format!("the connection broke before the answer to {name} came");
                     Err(state.interrupted(&text))
@@ -327,7 +344,7 @@ impl Session {
             if std::mem::take(&mut state.nudged) {
                 return Some(Waited::Nothing);
             }
-            matches!(state.phase, Phase::Closed).then_some(Waited::Ended)
+            (matches!(state.phase, Phase::Closed) || state.stopped).then_some(Waited::Ended)
         };
         self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
     }
@@ -381,8 +398,35 @@ impl Session {
 
     /// Waits, unless the connection is lost first.
     pub(crate) fn pause(&self, time: Duration) {
-        let lost = |state: &mut SessionState| (!matches!(state.phase, Phase::Up(_))).then_some(());
+        let lost =
+            |state: &mut SessionState| (!matches!(state.phase, Phase::Up(_)) || state.stopped).then_some(());
         self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
+    }
+
+    /// Ends all waits, now and from now on, in a moment: for events, for answers, for a connection. What can be sent at
+    /// once is still sent, until the session is [closed](Session::close).
+    pub(crate) fn stop_waits(&self) {
+        if self.shared.check_process().is_err() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.stopped = true;
+        self.shared.tell_all(&mut state);
+    }
+
+    /// Whether it is over, or about to be.
+    pub(crate) fn is_over(&self) -> bool {
+        if self.is_foreign() {
+            return true;
+        }
+        let state = self.shared.lock();
+        state.is_closed() || state.stopped
+    }
+
+    /// Waits until the session is over and the goodbye said, or until `until`. Returns whether it is.
+    pub(crate) fn wait_over(&self, until: Instant) -> bool {
+        let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
+        self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), over).is_some()
     }
 
     /// Whether somebody may send right now.

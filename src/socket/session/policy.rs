@@ -28,10 +28,10 @@ impl Reconnect {
 /// What an agent does when the server itself sends it away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum SentAway {
+pub enum DisconnectPolicy {
     /// Comes back after a while, as far as [`Reconnect`] allows. The default: a deploy looks like this, too.
     #[default]
-    ComeBack,
+    Reconnect,
     /// Stays away: the event loop ends with the server's words.
     Stop,
 }
@@ -41,7 +41,7 @@ pub enum SentAway {
 pub(crate) struct Policy {
     pub(crate) reconnect: Reconnect,
     /// Refused, although the credentials had just been renewed.
-    pub(crate) refused: SentAway,
+    pub(crate) refused: DisconnectPolicy,
     /// The server has ended a session that was good.
-    pub(crate) disconnected: SentAway,
+    pub(crate) disconnected: DisconnectPolicy,
 }

@@ -29,6 +29,8 @@ pub(crate) enum Waiter {
 
 /// How long a read may block while a connection is being restored, or a helper is at work.
 const SLICE: Duration = Duration::from_millis(10);
+/// The same where a switch may end every wait: only what comes from the connection ends a read by itself.
+const STOP_SLICE: Duration = Duration::from_millis(50);
 
 /// What the threads of a session share.
 pub(crate) struct SessionCore {
@@ -45,6 +47,8 @@ pub(crate) struct SessionCore {
     pub(crate) memory: TransportMemory,
     /// Ends the dial under way, when the session is closed.
     pub(crate) cancel: CancelToken,
+    /// Somebody may [stop the waits](crate::socket::session::Session::stop_waits).
+    pub(crate) stoppable: bool,
     /// The process that the session belongs to.
     pub(crate) pid: u32,
     pub(crate) log: LogQueue,
@@ -64,6 +68,7 @@ impl SessionCore {
         host: Arc<dyn Host>,
         limits: Limits,
         policy: Policy,
+        stoppable: bool,
     ) -> Self {
         let log = LogQueue::new(name);
         let state = SessionState::new(EventQueue::new(limits.events, limits.bytes), policy, log.clone());
@@ -79,6 +84,7 @@ impl SessionCore {
             target,
             memory: TransportMemory::default(),
             cancel: CancelToken::default(),
+            stoppable,
             pid: std::process::id(),
         }
     }
@@ -146,11 +152,13 @@ impl SessionCore {
                 // then.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
                 let helped = who == Waiter::Consumer && state.helpers > 0;
-                let slice = deadline::after(SLICE);
-                let until = match until {
-                    Some(until) if restoring || helped => Some(until.min(slice)),
-                    None if restoring || helped => Some(slice),
-                    until => until,
+                let slice = match restoring || helped {
+                    true => Some(SLICE),
+                    false => self.stoppable.then_some(STOP_SLICE),
+                };
+                let until = match (until, slice.map(deadline::after)) {
+                    (Some(until), Some(slice)) => Some(until.min(slice)),
+                    (until, slice) => until.or(slice),
                 };
                 self.read(state, &connection, until)
             }

@@ -197,7 +197,7 @@ impl SessionCore {
         self.wait(Waiter::Other, Some(until), |state| match &state.phase {
             Phase::Up(connection) => Some(Ok((Arc::clone(connection), state.generation))),
             Phase::Closing(_) | Phase::Closed => Some(Err(state.closed_error())),
-            Phase::Restoring(_) | Phase::Down => None,
+            Phase::Restoring(_) | Phase::Down => state.stopped.then(|| Err(state.closed_error())),
         })
         .unwrap_or_else(|| {
             Err(Error::new(ErrorKind::NotSent, "the connection is down: the message was not sent"))

@@ -14,7 +14,7 @@ use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::ended::Ended;
 use crate::socket::session::log_queue::{LogQueue, note};
-use crate::socket::session::policy::{Policy, SentAway};
+use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::scheduled::Scheduled;
 use crate::socket::session::subscription::{Search, Subscriber};
@@ -35,6 +35,8 @@ pub(crate) enum Phase {
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
+    /// The agent is being stopped: nobody waits for anything any more. What is sent at once is still sent.
+    pub(crate) stopped: bool,
     /// Counts connections. What an older one still has to say is ignored.
     pub(crate) generation: u64,
     /// Somebody holds the reader role.
@@ -112,6 +114,7 @@ impl SessionState {
         let now = Instant::now();
         SessionState {
             phase: Phase::Down,
+            stopped: false,
             generation: 0,
             reading: false,
             turns: 0,
@@ -178,7 +181,7 @@ impl SessionState {
 
     /// For what was under way on a connection that is over. `what` begins the sentence if it was not `close` that ended it.
     pub(crate) fn interrupted(&self, what: &str) -> Error {
-        if self.is_closed() && self.ended_by.is_none() {
+        if (self.is_closed() || self.stopped) && self.ended_by.is_none() {
             return Error::cut_off_by_close();
         }
         Error::new(ErrorKind::MaybeSent, format!("{what}: it may or may not have arrived"))
@@ -258,7 +261,7 @@ impl SessionState {
         }
         let by_server = end.reason == reason::SERVER_DISCONNECT;
         let cause = if by_server { Cause::ServerDisconnect } else { Cause::Lost };
-        let stays_away = by_server && self.policy.disconnected == SentAway::Stop;
+        let stays_away = by_server && self.policy.disconnected == DisconnectPolicy::Stop;
         if stays_away || !self.policy.reconnect.allows(self.attempt) {
             let text = format!(
                 "the connection was lost ({}: {}) and the crate does not reconnect",
@@ -281,7 +284,7 @@ impl SessionState {
     /// A try to connect failed; the next one is due after the returned time.
     pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
         let attempt = self.tries;
-        let stays_away = cause == Cause::Refused && self.policy.refused == SentAway::Stop;
+        let stays_away = cause == Cause::Refused && self.policy.refused == DisconnectPolicy::Stop;
         if stays_away || !self.policy.reconnect.allows(self.attempt) {
             self.fail(error);
             return;

@@ -120,7 +120,7 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
                 return Some(Ok(event));
             }
             // While the agent says goodbye the answer may still come.
-            if matches!(state.phase, Phase::Closed) {
+            if matches!(state.phase, Phase::Closed) || state.stopped {
                 return Some(Err(state.interrupted("the agent ended before the answer came")));
             }
             let gone = |generation| state.generation != generation || state.connection().is_none();
@@ -154,7 +154,9 @@ impl Subscription<Arc<SessionCore>> {
                 return Some(Ok(Heard::Event(event)));
             }
             match state.phase {
-                Phase::Closed => Some(Err(state.interrupted("the agent ended before the answer came"))),
+                _ if matches!(state.phase, Phase::Closed) || state.stopped => {
+                    Some(Err(state.interrupted("the agent ended before the answer came")))
+                }
                 Phase::Up(_) if state.generation != generation => Some(Ok(Heard::NewLink)),
                 _ => None,
             }

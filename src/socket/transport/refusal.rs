@@ -1,7 +1,7 @@
 //! HTTP answers that are not what was asked for, as errors.
 
-use crate::complaint;
 use crate::error::{Error, ErrorKind};
+use crate::error_text;
 use crate::net::Secrets;
 use crate::net::http::answer::{Head, is_web_page};
 use crate::net::http::redirect;
@@ -24,7 +24,7 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -
         text.push_str(" and a web page: something between here and the API answers in its place");
     } else {
         let body = String::from_utf8_lossy(body);
-        let said = complaint::in_json(&body).unwrap_or_else(|| body.into_owned());
+        let said = error_text::in_json(&body).unwrap_or_else(|| body.into_owned());
         let said = snippet(&secrets.remove_from(&said));
         if !said.is_empty() {
             text.push_str(&format!(": {said}"));
@@ -63,7 +63,7 @@ pub(crate) fn is_about_credentials(said: &str) -> bool {
 
 /// The error for a CONNECT_ERROR, which carries an object with a message, a bare string, or nothing.
 pub(crate) fn refused_connect(json: &str, secrets: &Secrets) -> Error {
-    let said = complaint::in_json(json);
+    let said = error_text::in_json(json);
     let said = snippet(&secrets.remove_from(&said.unwrap_or_default()));
     let error = if is_about_credentials(&said) {
         let text =

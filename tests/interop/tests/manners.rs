@@ -15,7 +15,7 @@ fn until(mentions: &Mentions, last: &str) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.last().is_none_or(|text| text != last) {
         match mentions.recv_timeout(SOON) {
-            Ok(message) => texts.push(message.content),
+            Ok(message) => texts.push(message.content.clone()),
             Err(error) => panic!("waiting for {last}: {error}. Came: {texts:?}"),
         }
     }

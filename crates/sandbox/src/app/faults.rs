@@ -56,6 +56,12 @@ pub(crate) struct Clocks {
     sorted: bool,
 }
 
+impl Clocks {
+    pub(crate) fn settings(&self) -> (Vec<i64>, bool) {
+        (self.offsets_ms.iter().copied().collect(), self.sorted)
+    }
+}
+
 /// What has been asked for and has not happened yet.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {

@@ -3,19 +3,19 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
+/// What may wait for one client that does not read, in bytes.
+pub(crate) const MAX_WAITING: usize = 64 * 1024 * 1024;
 /// Sessions that were cut and are remembered. A client comes back within seconds, or never.
 const MAX_DEAD: usize = 10_000;
 
@@ -24,6 +24,8 @@ pub(crate) struct Link {
     pub(crate) handle: std::net::TcpStream,
     /// Whether it has carried Socket.IO; plain REST connections are left alone.
     pub(crate) socket: bool,
+    /// The Engine.IO session that it carries, or the last one that it carried.
+    pub(crate) session: Option<String>,
     /// Whether it controls the sandbox.
     pub(crate) control: Arc<AtomicBool>,
 }
@@ -34,6 +36,8 @@ pub(crate) struct Registry {
     pub(crate) links: HashMap<u64, Link>,
     /// Engine.IO sessions that were cut. A polling client would otherwise go on with its session on a new connection.
     pub(crate) dead: HashSet<String>,
+    /// What has been sent to each session and is not written to its connection yet, in bytes.
+    pub(crate) waiting: HashMap<String, usize>,
 }
 
 /// All open connections.
@@ -61,6 +65,46 @@ impl Links {
         }
     }
 
+    /// A session has begun, on this connection if it has no other yet.
+    pub(crate) fn begin(&self, session: &str, link: Option<u64>) {
+        let mut registry = self.lock();
+        registry.waiting.insert(session.to_owned(), 0);
+        if let Some(link) = link.and_then(|link| registry.links.get_mut(&link)) {
+            link.session.get_or_insert_with(|| session.to_owned());
+        }
+    }
+
+    pub(crate) fn end(&self, session: &str) {
+        self.lock().waiting.remove(session);
+    }
+
+    /// Notes what is sent to a session. False if too much waits for it already.
+    pub(crate) fn queue(&self, session: &str, bytes: usize) -> bool {
+        let mut registry = self.lock();
+        let Some(waiting) = registry.waiting.get_mut(session) else { return true };
+        *waiting = waiting.saturating_add(bytes);
+        *waiting <= MAX_WAITING
+    }
+
+    /// Bytes have gone out. What is around an event counts, too: it is little, and errs on the side of patience.
+    fn written(&self, link: u64, bytes: usize) {
+        let mut registry = self.lock();
+        let registry = &mut *registry;
+        let session = registry.links.get(&link).and_then(|link| link.session.as_ref());
+        if let Some(waiting) = session.and_then(|session| registry.waiting.get_mut(session)) {
+            *waiting = waiting.saturating_sub(bytes);
+        }
+    }
+
+    /// Ends one session without a goodbye.
+    pub(crate) fn cut_session(&self, session: &str) {
+        let mut registry = self.lock();
+        registry.dead.insert(session.to_owned());
+        for link in registry.links.values().filter(|link| link.session.as_deref() == Some(session)) {
+            let _ = link.handle.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Ends one connection without a goodbye.
     pub(crate) fn cut_one(&self, id: u64) {
         if let Some(link) = self.lock().links.get(&id) {
@@ -68,7 +112,8 @@ impl Links {
         }
     }
 
-    pub(crate) fn open(&self, stream: TcpStream) -> io::Result<CutStream> {
+    /// `control`: it controls the sandbox, and is spared.
+    pub(crate) fn open(&self, stream: TcpStream, control: bool) -> io::Result<CutStream> {
         let _ = stream.set_nodelay(true);
         let std = stream.into_std()?;
         let handle = std.try_clone()?;
@@ -76,39 +121,10 @@ impl Links {
         let mut registry = self.lock();
         registry.next += 1;
         let id = registry.next;
-        let control = Arc::new(AtomicBool::new(false));
-        registry.links.insert(id, Link { handle, socket: false, control: control.clone() });
+        let control = Arc::new(AtomicBool::new(control));
+        let link = Link { handle, socket: false, session: None, control: control.clone() };
+        registry.links.insert(id, link);
         Ok(CutStream { stream, id, links: self.clone(), control, held: Held::default() })
-    }
-}
-
-/// A listener whose streams are on record.
-#[derive(Debug)]
-pub(crate) struct CutListener {
-    pub(crate) listener: TcpListener,
-    pub(crate) links: Links,
-}
-
-impl Listener for CutListener {
-    type Io = CutStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (CutStream, SocketAddr) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    if let Ok(stream) = self.links.open(stream) {
-                        return (stream, peer);
-                    }
-                }
-                // Out of file handles, or a client that is gone already: give it a moment.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 }
 
@@ -164,6 +180,12 @@ pub(crate) struct CutStream {
 }
 
 impl CutStream {
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.links.written(self.id, *bytes);
+        }
+    }
+
     /// Reads what is there into the queue, and gives out of it what is due.
     fn poll_held(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let slowness = self.links.slowness.clone();
@@ -237,7 +259,9 @@ impl AsyncRead for CutStream {
 
 impl AsyncWrite for CutStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -253,7 +277,9 @@ impl AsyncWrite for CutStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -264,9 +290,3 @@ impl AsyncWrite for CutStream {
 /// Number of the connection that a request came on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LinkId(pub(crate) u64);
-
-impl Connected<IncomingStream<'_, CutListener>> for LinkId {
-    fn connect_info(stream: IncomingStream<'_, CutListener>) -> Self {
-        LinkId(stream.io().id)
-    }
-}

@@ -140,9 +140,14 @@ async fn active(State(app): State<App>) -> Json<Value> {
     Json(json!({ "faults": fault::active(&app) }))
 }
 
-/// Forgets messages, runs and records; accounts, tokens and rooms stay, and so do connections.
-async fn clear(State(app): State<App>) -> Json<Value> {
-    {
+/// Forgets messages, runs and records; accounts, tokens and rooms stay, and so do connections. With `only=records`,
+/// only what clients did.
+async fn clear(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
+    let only = fields.text("only");
+    if only.as_deref().is_some_and(|only| only != "records") {
+        return Err(ApiError::bad_request("only can be: records"));
+    }
+    if only.is_none() {
         let mut data = app.data();
         for room in data.agencies.by_id.values_mut() {
             room.messages.clear();
@@ -153,7 +158,7 @@ async fn clear(State(app): State<App>) -> Json<Value> {
     app.recorder().clear();
     app.wire().clear();
     app.wire().note("cleared", || json!({}));
-    Json(json!({ "ok": true }))
+    Ok(Json(json!({ "ok": true })))
 }
 
 /// Begins anew: nobody is there but the demo's, with the tokens that they had.

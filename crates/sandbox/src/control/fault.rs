@@ -9,21 +9,25 @@ use crate::app::App;
 use crate::app::faults::{Failure, Repeated};
 use crate::realtime::disconnect;
 
+const BEHIND_THE_ANSWER: Duration = Duration::from_millis(20);
+
 /// What there is, for the help and for who mistypes.
 pub(crate) const HELP: &str = "\
   drop-links             cut every Socket.IO connection now
   drop-links-every=30s   and again and again
   refuse=10s             cut off every request and handshake, for so long
-  fail=503x3             the next 3 REST requests are answered 503 (x1 if left out)
+  fail=503x3             the next 3 REST requests are answered 503 (x1 if left out; 503x3:2s for Retry-After: 2)
   fail-rate=10%:503      every tenth REST request, at random
   rate-limit=2s          the next REST request is answered 429 with Retry-After: 2 (2sx5 for five)
   delay=500msx2          the next 2 REST requests are answered later
   latency=80ms           all that clients send arrives later
   slow-reader=10kb       all that clients send is read so slowly, per second
-  freeze=5s              the server stands still
+  freeze=5s              the server stands still; freeze=0 ends it
   expire-sessions        session tokens are refused from now on
   expire-sessions-every=5m
   expire-tokens          personal access tokens, too
+  expire-claims          the links in claim mails, too
+  skew-clocks=-2s:0:3s   messages are stamped by several clocks in turn; a last :sorted keeps them by their times
   slow-hooks=3s          custom commands: first a placeholder, later the answer
   history-forbidden=ROOM the history of a room answers 403
   metadata-as-string     metadata goes over the socket as text
@@ -44,6 +48,8 @@ pub(crate) enum Fault {
     ExpireSessions,
     ExpireSessionsEvery(Duration),
     ExpireTokens,
+    ExpireClaims,
+    SkewClocks { offsets_ms: Vec<i64>, sorted: bool },
     SlowHooks(Duration),
     HistoryForbidden { room: String, on: bool },
     MetadataAsString(bool),
@@ -51,7 +57,7 @@ pub(crate) enum Fault {
 }
 
 /// `80ms`, `30s`, `5m`; `0` and `off` are none.
-fn time(text: &str) -> Result<Duration, String> {
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if matches!(text, "0" | "off") {
         return Ok(Duration::ZERO);
@@ -83,6 +89,22 @@ fn times(text: &str) -> Result<(&str, usize), String> {
     }
 }
 
+/// A time that may be negative.
+fn offset(text: &str) -> Result<i64, String> {
+    let (sign, size) = text.trim().strip_prefix('-').map_or((1, text), |size| (-1, size));
+    let ms = i64::try_from(time(size)?.as_millis()).map_err(|_| format!("{text:?} is out of range"))?;
+    Ok(sign * ms)
+}
+
+fn clocks(offsets_ms: &[i64], sorted: bool) -> String {
+    let clocks: Vec<String> = offsets_ms.iter().map(|ms| format!("{ms}ms")).collect();
+    format!(
+        "{}{}",
+        if clocks.is_empty() { "0".to_owned() } else { clocks.join(":") },
+        if sorted { ":sorted" } else { "" }
+    )
+}
+
 fn status(text: &str) -> Result<u16, String> {
     let status = text.parse().ok().filter(|status| (400..600).contains(status));
     status.ok_or_else(|| format!("{text:?} is no status of a failure: 400 to 599"))
@@ -102,8 +124,10 @@ impl Fault {
             "drop-links-every" => Fault::DropLinksEvery(time(value)?),
             "refuse" => Fault::Refuse(time(value)?),
             "fail" => {
-                let (code, count) = times(value)?;
-                Fault::Fail { status: status(code)?, count, retry_after: None }
+                let (what, wait) =
+                    value.split_once(':').map_or((value, None), |(what, wait)| (what, Some(wait)));
+                let (code, count) = times(what)?;
+                Fault::Fail { status: status(code)?, count, retry_after: wait.map(time).transpose()? }
             }
             "rate-limit" => {
                 let (wait, count) = times(value)?;
@@ -145,6 +169,14 @@ impl Fault {
             "expire-sessions" => Fault::ExpireSessions,
             "expire-sessions-every" => Fault::ExpireSessionsEvery(time(value)?),
             "expire-tokens" => Fault::ExpireTokens,
+            "expire-claims" => Fault::ExpireClaims,
+            "skew-clocks" => {
+                let (clocks, sorted) =
+                    value.strip_suffix(":sorted").map_or((value, false), |clocks| (clocks, true));
+                let none = matches!(clocks, "" | "0" | "off");
+                let offsets = clocks.split(':').filter(|_| !none).map(offset);
+                Fault::SkewClocks { offsets_ms: offsets.collect::<Result<_, _>>()?, sorted }
+            }
             "slow-hooks" => Fault::SlowHooks(time(value)?),
             "history-forbidden" => {
                 let (room, on) = value.strip_suffix(":off").map_or((value, true), |room| (room, false));
@@ -187,19 +219,16 @@ impl Fault {
             Fault::Delay { time, count } => faults.delay_next(*count, *time),
             Fault::Latency(time) => app.links().slowness.set_latency(*time),
             Fault::SlowReader(bytes) => app.links().slowness.set_bytes_per_second(*bytes),
-            Fault::Freeze(time) => {
-                let time = *time;
-                // Behind the answer to whoever asked for it. It holds the only thread: that is what a freeze is.
-                tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    std::thread::sleep(time);
-                });
-            }
+            Fault::Freeze(time) if time.is_zero() => app.freeze().end(),
+            // Behind the answer, should whoever asked for it have come on the connection of a bot.
+            Fault::Freeze(time) => drop(app.freeze().begin(app.runtime(), *time, BEHIND_THE_ANSWER)),
             Fault::ExpireSessions => app.data().tokens.expire_sessions(),
             Fault::ExpireSessionsEvery(every) => {
                 faults.repeat(|pending| pending.expire_sessions = repeated(*every));
             }
             Fault::ExpireTokens => app.data().tokens.expire_personal(),
+            Fault::ExpireClaims => app.data().claims.expire(),
+            Fault::SkewClocks { offsets_ms, sorted } => faults.set_clocks(offsets_ms, *sorted),
             Fault::SlowHooks(time) => faults.set_slow_hooks(*time),
             Fault::HistoryForbidden { room, on } => {
                 let id = app.data().agencies.find(room).map_err(|error| error.message)?.id.clone();
@@ -208,6 +237,7 @@ impl Fault {
             Fault::MetadataAsString(on) => app.set_metadata_as_string(*on),
             Fault::Off => {
                 faults.clear();
+                app.freeze().end();
                 app.links().slowness.set_latency(Duration::ZERO);
                 app.links().slowness.set_bytes_per_second(0);
                 app.set_metadata_as_string(app.options().metadata_as_string);
@@ -224,7 +254,12 @@ impl fmt::Display for Fault {
             Fault::DropLinks => write!(f, "drop-links"),
             Fault::DropLinksEvery(every) => write!(f, "drop-links-every={every:?}"),
             Fault::Refuse(time) => write!(f, "refuse={time:?}"),
-            Fault::Fail { count, retry_after: Some(wait), .. } => write!(f, "rate-limit={wait:?}x{count}"),
+            Fault::Fail { status: 429, count, retry_after: Some(wait) } => {
+                write!(f, "rate-limit={wait:?}x{count}")
+            }
+            Fault::Fail { status, count, retry_after: Some(wait) } => {
+                write!(f, "fail={status}x{count}:{wait:?}")
+            }
             Fault::Fail { status, count, .. } => write!(f, "fail={status}x{count}"),
             Fault::FailRate { per_mille, status } => {
                 write!(f, "fail-rate={}%:{status}", f64::from(*per_mille) / 10.0)
@@ -236,6 +271,10 @@ impl fmt::Display for Fault {
             Fault::ExpireSessions => write!(f, "expire-sessions"),
             Fault::ExpireSessionsEvery(every) => write!(f, "expire-sessions-every={every:?}"),
             Fault::ExpireTokens => write!(f, "expire-tokens"),
+            Fault::ExpireClaims => write!(f, "expire-claims"),
+            Fault::SkewClocks { offsets_ms, sorted } => {
+                write!(f, "skew-clocks={}", clocks(offsets_ms, *sorted))
+            }
             Fault::SlowHooks(time) => write!(f, "slow-hooks={time:?}"),
             Fault::HistoryForbidden { room, on } => {
                 write!(f, "history-forbidden={room}{}", if *on { "" } else { ":off" })
@@ -259,6 +298,7 @@ pub(crate) fn active(app: &App) -> Vec<String> {
     };
     all.extend(every("drop-links-every", &pending.drop_links));
     all.extend(every("expire-sessions-every", &pending.expire_sessions));
+    all.extend(app.freeze().left().map(|left| format!("freeze={}ms", left.as_millis())));
     let left = pending.refuse_until.map(|until| until.saturating_duration_since(Instant::now()));
     all.extend(left.filter(|left| !left.is_zero()).map(|left| format!("refuse={}ms", left.as_millis())));
     if let Some(Failure { status, .. }) = pending.failures.front() {
@@ -271,6 +311,10 @@ pub(crate) fn active(app: &App) -> Vec<String> {
     );
     if let Some(time) = pending.delays.front() {
         all.push(format!("delay={}msx{}", time.as_millis(), pending.delays.len()));
+    }
+    let (offsets_ms, sorted) = pending.clocks.settings();
+    if sorted || !offsets_ms.is_empty() {
+        all.push(format!("skew-clocks={}", clocks(&offsets_ms, sorted)));
     }
     all.extend(pending.slow_hooks.map(|time| format!("slow-hooks={}ms", time.as_millis())));
     all.extend(pending.closed_histories.iter().map(|room| format!("history-forbidden={room}")));
@@ -294,15 +338,20 @@ mod tests {
 
     #[test]
     fn faults_are_read_and_mistakes_explained() {
-        let read =
-            Fault::parse_all("drop-links-every=30s, latency=80ms,fail=503x3,rate-limit=2s,slow-reader=10kb")
-                .unwrap();
+        let read = Fault::parse_all(
+            "drop-links-every=30s, latency=80ms,fail=503x3,rate-limit=2s,slow-reader=10kb, \
+                              fail=500x2:3s,skew-clocks=-2s:0:50ms:sorted,skew-clocks=0",
+        )
+        .unwrap();
         let expected = [
             Fault::DropLinksEvery(Duration::from_secs(30)),
             Fault::Latency(Duration::from_millis(80)),
             Fault::Fail { status: 503, count: 3, retry_after: None },
             Fault::Fail { status: 429, count: 1, retry_after: Some(Duration::from_secs(2)) },
             Fault::SlowReader(10_000),
+            Fault::Fail { status: 500, count: 2, retry_after: Some(Duration::from_secs(3)) },
+            Fault::SkewClocks { offsets_ms: vec![-2_000, 0, 50], sorted: true },
+            Fault::SkewClocks { offsets_ms: Vec::new(), sorted: false },
         ];
         assert_eq!(read, expected);
         for (bad, says) in [
@@ -312,6 +361,7 @@ mod tests {
             ("fail-rate=110%", "10%:503"),
             ("freeze=9999h", "a day"),
             ("history-forbidden", "lobby"),
+            ("skew-clocks=2", "80ms"),
         ] {
             let error = Fault::parse_all(bad).unwrap_err();
             assert!(error.contains(says), "{bad}: {error}");

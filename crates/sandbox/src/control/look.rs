@@ -15,6 +15,7 @@ use crate::control::fault;
 use crate::demo;
 use crate::error::{ApiError, ApiResult};
 use crate::realtime::emit;
+use crate::routes::agents::HOSTED;
 use crate::script_lines::{line_of, text_of};
 use crate::store::Data;
 use crate::store::agencies::Agency;
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/_sandbox/runs", get(runs))
         .route("/_sandbox/state", get(state))
         .route("/_sandbox/events", get(events))
+        .route("/_sandbox/handshakes", get(handshakes))
         .route("/_sandbox/requests", get(requests))
         .route("/_sandbox/violations", get(violations))
         .route("/_sandbox/claims", get(claims))
@@ -175,6 +177,7 @@ pub(crate) async fn state(State(app): State<App>) -> Json<Value> {
         "faults": faults,
         "remembers": app.remembers(),
         "demo": demo,
+        "hosted_config": HOSTED,
     }))
 }
 
@@ -184,6 +187,13 @@ async fn events(State(app): State<App>) -> Json<Value> {
         json!({ "event": name, "payload": payload })
     });
     Json(events.collect())
+}
+
+/// The `auth` payloads of all CONNECTs.
+async fn handshakes(State(app): State<App>) -> Json<Value> {
+    let mut all: Value = app.recorder().handshakes().into();
+    mask(&mut all);
+    Json(all)
 }
 
 async fn requests(State(app): State<App>) -> Json<Value> {

@@ -7,6 +7,7 @@ pub(crate) mod fields;
 pub(crate) mod look;
 pub(crate) mod page;
 pub(crate) mod talk;
+pub(crate) mod wait;
 
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
@@ -24,6 +25,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(look::routes())
         .merge(feed::routes())
         .merge(talk::routes())
+        .merge(wait::routes())
         .merge(admin::routes())
         .layer(from_fn_with_state(app.clone(), spare))
 }

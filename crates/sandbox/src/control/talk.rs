@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -168,7 +169,14 @@ async fn interrupt(State(app): State<App>, fields: Fields) -> ApiResult<Json<Val
 /// Any event, to all in a room or to one account: what a server may send and no sandbox thinks of.
 async fn emit_event(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let event = fields.required("event")?;
-    let payload = fields.json("payload")?;
+    // As it is: also what a strict parser refuses, such as half a surrogate pair.
+    let raw = fields.text("raw").map(RawValue::from_string).transpose();
+    let raw = raw.map_err(|error| ApiError::bad_request(format!("raw: {error}")))?;
+    let payload = match raw {
+        Some(raw) => raw,
+        None => to_raw_value(&fields.json("payload")?)
+            .map_err(|error| ApiError::bad_request(format!("payload: {error}")))?,
+    };
     match fields.text("to") {
         Some(name) => {
             let account = app.data().accounts.find(&name).map(|account| account.id.clone());

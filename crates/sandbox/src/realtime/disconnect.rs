@@ -9,8 +9,11 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use serde_json::json;
+use socketioxide::extract::SocketRef;
+use tokio::runtime::Handle;
 
 use crate::app::App;
+use crate::store::identity::Identity;
 
 /// Cuts every Socket.IO connection; called within the runtime.
 pub(crate) fn cut_all(app: &App) {
@@ -20,6 +23,16 @@ pub(crate) fn cut_all(app: &App) {
         // The bytes go nowhere any more; this is so that the server forgets the socket at once.
         let _ = socket.disconnect();
     }
+}
+
+/// Cuts a connection for which too much waits: its client does not read.
+pub(crate) fn cut_one(app: &App, socket: &SocketRef) {
+    let name = socket.extensions.get::<Identity>().map(|identity| identity.username);
+    app.log(|| format!("CUT {}: it does not read what is sent to it", name.as_deref().unwrap_or("nobody")));
+    app.wire().note("cut", || json!({ "from": name, "reason": "it does not read what is sent to it" }));
+    let _runtime = app.runtime().map(Handle::enter);
+    app.links().cut_session(socket.id.as_str());
+    let _ = socket.clone().disconnect();
 }
 
 /// Stands before Socket.IO: marks the connection as one that can be cut and refuses sessions that were.
@@ -52,6 +65,9 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
             && let Some(link) = registry.links.get_mut(id)
         {
             link.socket = true;
+            if let Some(sid) = sid {
+                link.session = Some(sid.to_owned());
+            }
         }
     }
     next.run(request).await

@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use socketioxide::extract::{AckSender, SocketRef};
 
 use crate::app::App;
+use crate::realtime::disconnect;
 use crate::store::identity::Identity;
 
 /// The room that all sockets of an account are in; agencies' rooms are called by their ids.
@@ -43,8 +45,15 @@ fn emit_to(app: &App, sockets: Vec<SocketRef>, event: &str, payload: &impl Seria
         let to: Vec<String> = identities.map(|identity| identity.username).collect();
         app.wire().note("out", || json!({ "to": to, "event": event, "payload": json!(payload) }));
     }
+    // Written once for all of them.
+    let Ok(text) = serde_json::to_string(payload) else { return };
+    let bytes = event.len() + text.len();
+    let Ok(payload) = RawValue::from_string(text) else { return };
     for socket in sockets {
-        let _ = socket.emit(event, payload);
+        let waits = app.links().queue(socket.id.as_str(), bytes);
+        if !waits || (socket.emit(event, &payload).is_err() && socket.connected()) {
+            disconnect::cut_one(app, &socket);
+        }
     }
 }
 
@@ -54,11 +63,13 @@ pub(crate) fn acknowledge(app: &App, socket: &SocketRef, ack: AckSender, answer:
         let to = socket.extensions.get::<Identity>().map(|identity| identity.username);
         json!({ "to": to.into_iter().collect::<Vec<_>>(), "event": "ack", "payload": answer })
     });
+    // It cannot be so much that it matters whether this is one too many: the client waits for it.
+    let _ = app.links().queue(socket.id.as_str(), answer.to_string().len());
     let _ = ack.send(answer);
 }
 
 /// To every socket of an account.
-pub(crate) fn emit_to_user(app: &App, account: &str, event: &str, payload: &Value) {
+pub(crate) fn emit_to_user(app: &App, account: &str, event: &str, payload: &impl Serialize) {
     emit_to_room(app, &own_room(account), event, payload);
 }
 

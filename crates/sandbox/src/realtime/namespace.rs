@@ -2,12 +2,14 @@
 
 use crate::realtime::emit::{self, own_room, presence};
 
+use axum::extract::connect_info::ConnectInfo;
 use serde_json::{Value, json};
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, Event, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
 
 use crate::app::App;
+use crate::app::links::LinkId;
 use crate::ids;
 use crate::realtime::room;
 use crate::store::identity::Identity;
@@ -52,6 +54,8 @@ fn authenticate(app: &App, socket: &SocketRef, auth: Value) -> Result<(), &'stat
 
 fn connected(app: &App, socket: &SocketRef) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
+    let link = socket.req_parts().extensions.get::<ConnectInfo<LinkId>>();
+    app.links().begin(socket.id.as_str(), link.map(|ConnectInfo(LinkId(id))| *id));
     socket.join(own_room(&identity.account));
     app.metrics().count("socket_connections_total", "");
     let (events, gone) = (app.clone(), app.clone());
@@ -63,6 +67,7 @@ fn connected(app: &App, socket: &SocketRef) {
         },
     );
     socket.on_disconnect(move |socket: SocketRef| {
+        gone.links().end(socket.id.as_str());
         if let Some(identity) = socket.extensions.get::<Identity>() {
             gone.log(|| format!("DISCONNECT {}", identity.username));
             gone.wire().note("disconnect", || json!({ "from": identity.username }));

@@ -10,6 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use fd_lock::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use crate::store::data::Data;
 use crate::store::transcript::Change;
 
 const NAME: &str = "sandbox.jsonl";
+const LOCK: &str = "sandbox.lock";
 const HEADER: &str = r#"{"crustocean-sandbox":1}"#;
 /// The log is rewritten when it has grown by this much, and by half of what it was.
 const SLACK: u64 = 4 * 1024 * 1024;
@@ -28,6 +30,8 @@ type Entry = (&'static str, String, Value);
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
+    /// Locked as long as it is open: the system sees to it, however the process ends.
+    _lock: RwLock<File>,
     file: File,
     size: u64,
     /// Its size when everything in it was current.
@@ -118,6 +122,7 @@ impl Journal {
     /// Opens the log in a folder, which is made if need be, and reads what is in it.
     pub(crate) fn open(folder: &Path, max_messages: usize) -> io::Result<(Journal, Data)> {
         fs::create_dir_all(folder)?;
+        let lock = lock(folder)?;
         let path = folder.join(NAME);
         let text = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -130,7 +135,7 @@ impl Journal {
         data.agencies.lobby_mut();
         data.track();
         let (file, size, saved) = rewrite(&path, &mut data)?;
-        Ok((Journal { path, file, size, current_size: size, saved, failed: false }, data))
+        Ok((Journal { path, _lock: lock, file, size, current_size: size, saved, failed: false }, data))
     }
 
     /// Writes down what has changed since the last time. A disk that is full is said once on stderr, and the server goes on.
@@ -180,6 +185,25 @@ impl Journal {
         self.size += line.len() as u64;
         Ok(())
     }
+}
+
+/// Two servers would each write over what the other one does.
+fn lock(folder: &Path) -> io::Result<RwLock<File>> {
+    let path = folder.join(LOCK);
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(named)?;
+    let mut lock = RwLock::new(file);
+    match lock.try_write() {
+        // Not given back before the file is closed.
+        Ok(guard) => std::mem::forget(guard),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let folder = folder.display();
+            let advice = "end that one, or choose another folder";
+            return Err(io::Error::new(error.kind(), format!("another sandbox uses {folder}: {advice}")));
+        }
+        Err(error) => return Err(named(error)),
+    }
+    Ok(lock)
 }
 
 fn read(path: &Path, text: &[u8]) -> io::Result<Log> {

@@ -257,3 +257,66 @@ fn the_page_is_one_file_that_lets_nothing_out() {
         assert!(!page.contains(outside), "{outside}");
     }
 }
+
+/// What else `Sandbox` can do from Rust.
+#[test]
+fn curl_waits_looks_at_handshakes_and_sends_anything() {
+    let sandbox = Sandbox::builder().demo(true).start().unwrap();
+    let (_, bot) = sandbox.demo().unwrap();
+    let session = agent_session(&sandbox, &bot.token);
+    let mut agent = Socket::join(&sandbox, &session, &sandbox.lobby_id());
+    let handshakes = get(&sandbox, "/_sandbox/handshakes", "");
+    assert_eq!(handshakes, json!([{ "token": "…" }]));
+
+    let waited = get(&sandbox, "/_sandbox/wait?event=join-agency", "");
+    assert_eq!(waited["payload"]["agencyId"], sandbox.lobby_id());
+    let again = call(&sandbox, "GET", "/_sandbox/wait?event=join-agency&within=20ms", "", Value::Null);
+    assert_eq!((again.status, &again.body["error"]), (408, &json!("No join-agency within 20ms")));
+    std::thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| get(&sandbox, "/_sandbox/wait?room=lobby&after=0&from=mybot&contains=3000", ""));
+        for content in ["one moment", "ETH is at 3000"] {
+            agent.emit("send-message", json!({ "agencyId": sandbox.lobby_id(), "content": content }));
+        }
+        assert_eq!(waiting.join().unwrap()["content"], "ETH is at 3000");
+    });
+
+    // Half a surrogate pair, which no parser lets through.
+    let (status, _) = curl(&sandbox, "emit", "event=odd&room=lobby&raw=%7B%22a%22%3A%22%5Cud800%22%7D");
+    assert_eq!(status, 200);
+    while !agent.packet().unwrap().contains("\\ud800") {}
+    assert_eq!(curl(&sandbox, "emit", "event=odd&raw=%7B").0, 400);
+
+    for faults in ["skew-clocks=-2s:0:sorted", "fail=500x1:3s", "expire-claims"] {
+        assert_eq!(curl(&sandbox, "fault", &format!("fault={faults}")).0, 200, "{faults}");
+    }
+    let active = get(&sandbox, "/_sandbox/fault", "")["faults"].to_string();
+    assert!(active.contains("skew-clocks=-2000ms:0ms:sorted"), "{active}");
+    let failed = call(&sandbox, "GET", "/api/commands", "", Value::Null);
+    assert_eq!((failed.status, failed.retry_after.as_deref()), (500, Some("3")));
+
+    assert_eq!(curl(&sandbox, "clear", "only=records").0, 200);
+    assert_eq!(get(&sandbox, "/_sandbox/handshakes", ""), json!([]));
+    assert_eq!(get(&sandbox, "/_sandbox/messages", "").as_array().unwrap().len(), 2);
+    assert_eq!(curl(&sandbox, "clear", "only=everything").0, 400);
+}
+
+#[test]
+fn settings_are_set_by_name() {
+    let builder = Sandbox::builder().set("session-ttl=1h,truncate-content=3, metadata-as-string").unwrap();
+    let sandbox = builder.start().unwrap();
+    let alice = sandbox.add_user("alice").unwrap();
+    let mut socket = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
+    socket.emit(
+        "send-message",
+        json!({ "agencyId": sandbox.lobby_id(), "content": "hello", "metadata": { "a": 1 } }),
+    );
+    let message = socket.wait("message");
+    assert_eq!((&message["content"], &message["metadata"]), (&json!("hel"), &json!("{\"a\":1}")));
+    for (bad, says) in
+        [("session-ttl=5", "80ms"), ("colour=red", "no setting"), ("max-messages=x", "no number")]
+    {
+        let error = Sandbox::builder().set(bad).unwrap_err().to_string();
+        assert!(error.contains(says), "{bad}: {error}");
+    }
+}

@@ -117,3 +117,18 @@ fn a_damaged_log_is_refused_and_left_alone() {
     }
     assert_eq!(call(&Sandbox::start().unwrap(), "GET", "/api/users/alice", "", Value::Null).status, 404);
 }
+
+#[test]
+fn a_folder_belongs_to_one_sandbox_at_a_time() {
+    let folder = Folder::new("locked");
+    let sandbox = folder.start();
+    let second = || Sandbox::builder().data(&folder.0).start();
+    let error = second().unwrap_err().to_string();
+    assert!(error.contains("another sandbox uses") && error.contains("another folder"), "{error}");
+    sandbox.stop();
+    // Also while the handle of the one that has stopped is still there.
+    let next = second().unwrap();
+    sandbox.add_user("alice").unwrap();
+    drop(next);
+    assert!(second().unwrap().room("lobby").unwrap().messages().is_empty());
+}

@@ -3,9 +3,14 @@
 // Helpers outside of test functions may fail a test, too.
 use std::time::{Duration, Instant};
 
-use crate::common::{Socket, call};
+use crate::common::{Socket, call, get, post};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
+
+/// As `curl -d` sends it, on a connection of its own.
+fn fault(sandbox: &Sandbox, fault: &str) -> Value {
+    post(sandbox, "/_sandbox/fault", "", json!({ "fault": fault }))
+}
 
 #[test]
 fn nothing_is_answered_and_no_connection_ends() {
@@ -39,4 +44,29 @@ fn a_freeze_ends_early_when_told_to_or_when_the_sandbox_stops() {
     sandbox.stop();
     sandbox.freeze(Duration::from_secs(60));
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_freeze_is_seen_and_ended_over_http() {
+    let sandbox = Sandbox::start().unwrap();
+    let alice = sandbox.add_user("alice").unwrap();
+    let mut socket = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
+    for end in ["freeze=0", "off"] {
+        let frozen = fault(&sandbox, "freeze=60s");
+        assert!(frozen["faults"][0].as_str().unwrap().starts_with("freeze="), "{frozen}");
+        let start = Instant::now();
+        // The freeze begins a moment after the answer.
+        let stands = (0..50).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            let quick = ureq::Agent::config_builder().timeout_global(Some(Duration::from_millis(50)));
+            ureq::Agent::from(quick.build()).get(format!("{}/api/commands", sandbox.url())).call().is_err()
+        });
+        assert!(stands, "it answers all the time");
+        socket.emit("send-message", json!({ "agencyId": sandbox.lobby_id(), "content": end }));
+        assert_eq!(get(&sandbox, "/_sandbox/messages", ""), json!([]), "it is read although it stands still");
+        assert_eq!(fault(&sandbox, end)["faults"], json!([]));
+        assert_eq!(socket.wait("message")["content"], end);
+        assert!(start.elapsed() < Duration::from_secs(30));
+        post(&sandbox, "/_sandbox/clear", "", Value::Null);
+    }
 }

@@ -32,4 +32,5 @@ mod runs;
 mod safety;
 mod script;
 mod server_rules;
+mod slow_client;
 mod tokens;

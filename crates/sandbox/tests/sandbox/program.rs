@@ -92,12 +92,27 @@ fn a_kill_loses_nothing_that_was_answered() {
     assert!(said.iter().all(|text| kept.contains(text)));
 }
 
-/// Runs where Python with python-socketio is (`PYTHON` names it); says so where it is not.
+#[test]
+fn two_programs_do_not_share_a_folder() {
+    let folder = Folder::new("shared");
+    let first = Program::start(&folder.0);
+    let mut second = Command::new(env!("CARGO_BIN_EXE_crustocean-sandbox"));
+    let ended = second.args(["--port", "0", "--data"]).arg(&folder.0).output().unwrap();
+    let error = String::from_utf8(ended.stderr).unwrap();
+    assert!(!ended.status.success() && error.contains("another sandbox uses"), "{error}");
+    // A kill frees it.
+    drop(first);
+    drop(Program::start(&folder.0));
+}
+
+/// Runs where Python with python-socketio is, and says so where it is not. If `PYTHON` names one it has to be there.
 #[test]
 fn a_bot_in_python_answers_and_comes_back() {
-    let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let named = std::env::var("PYTHON");
+    let python = named.clone().unwrap_or_else(|_| "python3".to_owned());
     let has = Command::new(&python).args(["-c", "import socketio, websocket"]).stderr(Stdio::null()).status();
     if !has.is_ok_and(|status| status.success()) {
+        assert!(named.is_err(), "{python} has no python-socketio: pip install \"python-socketio[client]\"");
         eprintln!("skipped: {python} has no python-socketio");
         return;
     }

@@ -3,6 +3,7 @@
 mod chain;
 mod node;
 mod proxy;
+mod tls;
 
 #[path = "../../../../tests/common/watchdog.rs"]
 mod watchdog;
@@ -11,4 +12,5 @@ pub use chain::{Anvil, RICH, hex, word};
 pub use node::Script;
 pub use proxy::{Fault, proxy};
 pub use serde_json::{Value, json};
+pub use tls::tls;
 pub use watchdog::{Watchdog, watchdog};

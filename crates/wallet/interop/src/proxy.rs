@@ -1,7 +1,7 @@
 //! A node that misbehaves: everything goes through to a real one, but for what the test says.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 
@@ -22,7 +22,7 @@ pub enum Fault {
     Answer(u16, String),
 }
 
-type Judge = dyn Fn(&str, &Value) -> Fault + Send + Sync;
+pub(crate) type Judge = dyn Fn(&str, &Value) -> Fault + Send + Sync;
 
 /// Starts one in front of a node; its URL. `judge` sees the method and the parameters of every call.
 pub fn proxy(node: &str, judge: impl Fn(&str, &Value) -> Fault + Send + Sync + 'static) -> String {
@@ -38,8 +38,7 @@ pub fn proxy(node: &str, judge: impl Fn(&str, &Value) -> Fault + Send + Sync + '
     url
 }
 
-fn serve(connection: TcpStream, node: &str, judge: &Judge) -> Option<()> {
-    let mut output = connection.try_clone().ok()?;
+pub(crate) fn serve(connection: impl Read + Write, node: &str, judge: &Judge) -> Option<()> {
     let mut input = BufReader::new(connection);
     loop {
         let mut length = 0;
@@ -79,6 +78,6 @@ fn serve(connection: TcpStream, node: &str, judge: &Judge) -> Option<()> {
         let head = format!(
             "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
-        output.write_all((head + &answer).as_bytes()).ok()?;
+        input.get_mut().write_all((head + &answer).as_bytes()).ok()?;
     }
 }

@@ -1,5 +1,6 @@
 //! Payments on a real chain, when all goes well and when it does not.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -9,7 +10,7 @@ use crustocean_wallet::{
     Address, Chain, ErrorKind, Key, PaymentError, Settlement, SignRequest, Signature, Signer, Usdc, Wallet,
     Wei,
 };
-use crustocean_wallet_interop::{Anvil, Fault, json, proxy, watchdog, word};
+use crustocean_wallet_interop::{Anvil, Fault, json, proxy, tls, watchdog, word};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -317,6 +318,79 @@ fn two_wallets_with_one_key_share_its_numbers() {
     });
     assert!(paid >= 18, "{paid}");
     assert_eq!(anvil.balance(someone(7)).units(), paid * 1_000_000);
+}
+
+/// What a process of the test's is: this program again. Pays one USDC ten times and says how often it did.
+#[test]
+fn child() {
+    let Ok(url) = std::env::var("CRUSTOCEAN_TEST_NODE") else { return };
+    let wallet = Wallet::builder(Chain::BaseSepolia).rpc_url(url).connect(Key::from_env().unwrap()).unwrap();
+    let mut paid = 0;
+    for _ in 0..10 {
+        match wallet.send(someone(7), usdc("1")) {
+            Ok(_) => paid += 1,
+            Err(PaymentError::NotSent(_) | PaymentError::Replaced { .. }) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    println!("paid {paid};");
+}
+
+#[test]
+fn two_processes_with_one_key_pay_what_they_say() {
+    let _watchdog = watchdog(LIMIT);
+    let anvil = Anvil::start(Chain::BaseSepolia);
+    let key = Key::generate().unwrap();
+    anvil.mint(key.address(), usdc("100"));
+    anvil.give_ether(key.address(), 1_000_000_000_000_000_000);
+    let processes: Vec<_> = (0..2)
+        .map(|_| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["child", "--exact", "--nocapture"])
+                .env("CRUSTOCEAN_TEST_NODE", anvil.url())
+                .env("CRUSTOCEAN_WALLET_KEY", key.expose().as_str())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut paid = 0;
+    for process in processes {
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && !said.contains(&*key.expose()), "{said}");
+        let (_, count) = said.split_once("paid ").unwrap();
+        paid += count.split(';').next().unwrap().parse::<u64>().unwrap();
+    }
+    assert!(paid >= 16, "{paid}");
+    assert_eq!(anvil.balance(someone(7)).units(), paid * 1_000_000);
+    // No number is left over that would hold up what comes next.
+    let next = Wallet::builder(Chain::BaseSepolia).rpc_url(anvil.url()).connect(key).unwrap();
+    next.send(someone(8), usdc("1")).unwrap();
+}
+
+#[test]
+fn a_node_by_https_is_paid_through_if_its_authority_is_trusted() {
+    let _watchdog = watchdog(LIMIT);
+    let anvil = Anvil::start(Chain::Base);
+    let (url, authority) = tls(anvil.url());
+    let wallet = anvil.wallet_with("10", |builder| builder.rpc_url(&url).root_certificate(authority.clone()));
+    assert!(wallet.send(someone(7), usdc("2.5")).is_ok());
+    assert_eq!(anvil.balance(someone(7)), usdc("2.5"));
+    let (_, another) = tls(anvil.url());
+    let by_address = url.replace("localhost", "127.0.0.1");
+    for (url, authority) in [(&url, None), (&url, Some(another)), (&by_address, Some(authority))] {
+        let mut builder = Wallet::builder(Chain::Base).rpc_url(url.as_str());
+        if let Some(authority) = &authority {
+            builder = builder.root_certificate(authority.clone());
+        }
+        let error = builder.connect(Key::generate().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect, "{url}: {error}");
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
+    let builder = Wallet::builder(Chain::Base).rpc_url(url).root_certificate("no certificate");
+    let error = builder.connect(Key::generate().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
 
 #[test]

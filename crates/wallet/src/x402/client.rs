@@ -77,7 +77,7 @@ pub struct Answer {
 impl X402 {
     pub(crate) fn with_limits(wallet: Wallet, at_most: Usdc, per_day: Usdc) -> Self {
         let ledger = Arc::new(Ledger::in_memory(per_day));
-        X402 { wallet, at_most, per_day, ledger, agent: http::settings(REQUEST).build().new_agent() }
+        X402 { wallet, at_most, per_day, ledger, agent: http::settings(REQUEST, None).build().new_agent() }
     }
 
     /// Keeps the daily sum in a file, so that it survives a restart. Programs that share the file share the limit. Two more

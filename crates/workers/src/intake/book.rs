@@ -4,15 +4,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use crustocean::Message;
 use crustocean::model::{AgencyId, MessageId};
+use crustocean::{Message, Stop};
 use redis::Script;
 
 use super::Intake;
 use crate::error::{Error, Result};
 use crate::keys::shard_of;
 use crate::lease::Term;
-use crate::stop::Stop;
 use crate::store::Link;
 
 /// Messages before the watermark that are looked at once more after a failover, in ms: the platform's servers need not
@@ -153,7 +152,7 @@ impl Intake {
     /// that process its term with it, this one knows what it has to read again.
     pub(super) fn learn(&self, stop: &Stop) {
         let (key, mut link) = (self.keys.origins(), self.store.link());
-        while !stop.wait_timeout(LESSON) {
+        while !stop.wait(LESSON) {
             let origins: Result<HashMap<String, i64>> =
                 link.run(|connection| redis::cmd("HGETALL").arg(&key).query(connection));
             for (room, origin) in origins.unwrap_or_default() {

@@ -9,6 +9,7 @@ use crustocean::model::AgencyId;
 use crustocean::{Agent, Event, Message};
 
 use super::book::{Line, OVERLAP, Taken, time_of};
+use super::past::Past;
 use super::{Intake, outbox};
 use crate::backoff::Backoff;
 use crate::connect::is_passing;
@@ -264,25 +265,16 @@ impl Serving<'_> {
             return Ok(mark);
         }
         let handle = self.agent.rooms().into_iter().find(|known| known.id() == room);
-        let newest = match handle.map(|room| room.history().limit(100).iter().take(100).collect()) {
+        let past = match handle.map(|room| Past::read(self.agent, &room, self.intake.lookback)) {
             Some(Err(error)) if is_passing(&error) => return Err(error.into()),
-            Some(Ok(page)) => page,
-            _ => Vec::<Message>::new(),
+            Some(Ok(past)) => past,
+            _ => Past::default(),
         };
-        let last = newest.iter().map(time_of).max().unwrap_or(0).max(0);
-        let (mark, origin, first) = match book.origin(room) {
-            Some(origin) => {
-                let lookback = i64::try_from(self.intake.lookback.as_millis()).unwrap_or(i64::MAX);
-                (last.saturating_sub(lookback).max(origin), origin, String::new())
-            }
-            None => {
-                let first: Vec<&str> = newest
-                    .iter()
-                    .filter(|message| time_of(message) == last)
-                    .map(|message| message.id.as_str())
-                    .collect();
-                (last, last, first.join(" "))
-            }
+        let (last, lookback) = (past.last, self.intake.lookback_ms());
+        // Without an origin of its own, an answer of the agent's says that the room was kept before.
+        let (mark, origin, first) = match book.origin(room).or(past.answered) {
+            Some(origin) => (last.saturating_sub(lookback).max(origin), origin, String::new()),
+            None => (last, last, past.newest.join(" ")),
         };
         let mark = self.intake.open_room(&mut self.link, self.term, room, mark, origin, &first)?;
         book.set_origin(room, origin);
@@ -290,15 +282,11 @@ impl Serving<'_> {
     }
 }
 
-fn platform(error: &Error) -> Option<&crustocean::Error> {
-    std::error::Error::source(error)?.downcast_ref()
-}
-
 fn may_pass(error: &Error) -> bool {
-    error.is_retryable() || platform(error).is_some_and(is_passing)
+    error.is_retryable() || error.platform().is_some_and(is_passing)
 }
 
 fn is_closed_history(error: &Error) -> bool {
     use crustocean::ErrorKind as Kind;
-    platform(error).is_some_and(|error| matches!(error.kind(), Kind::Forbidden | Kind::NotFound))
+    error.platform().is_some_and(|error| matches!(error.kind(), Kind::Forbidden | Kind::NotFound))
 }

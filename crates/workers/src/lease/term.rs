@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crustocean::{OnStop, Stop};
 use redis::Script;
 
 use super::{Lease, renewal};
@@ -27,6 +28,8 @@ pub enum TermEnd {
 pub struct Term {
     shared: Arc<Shared>,
     renewing: Option<JoinHandle<()>>,
+    /// Asks for its end when a switch is stopped.
+    on_stop: Option<OnStop>,
 }
 
 /// What the holder, the thread that renews and the thread that watches the time share.
@@ -73,7 +76,14 @@ impl Term {
         // The time is watched by a thread that never waits for the network.
         start("lease-watch", Shared::watch)?;
         let renewing = Some(start("lease-renewal", renewal::run)?);
-        Ok(Term { shared, renewing })
+        Ok(Term { shared, renewing, on_stop: None })
+    }
+
+    /// The same term, whose end is asked for when this is stopped.
+    pub(super) fn ended_by(mut self, stop: &Stop) -> Self {
+        let end = self.ender();
+        self.on_stop = Some(stop.on_stop(move || end.end()));
+        self
     }
 
     /// The fencing number: higher than those of all terms before. What is written to another system should carry it,

@@ -15,7 +15,7 @@
 mod support;
 
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crustocean_workers::{Intake, Output, Status, Stop, Store, Workers};
@@ -23,9 +23,18 @@ use crustocean_workers::{Intake, Output, Status, Stop, Store, Workers};
 use support::{Platform, Redis, connect, eventually, join, signal, slow_proxy};
 
 const TTL: Duration = Duration::from_secs(1);
+/// Where the time of a failover is measured: what a busy machine adds must be small beside it.
+const LONG_TTL: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
 const ROOMS: usize = 8;
 const QUESTIONS: usize = 400;
+
+/// Several processes each: one test at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a process of the test's is: this program again, with a role.
 #[test]
@@ -39,15 +48,16 @@ fn child() {
     });
     let store = Store::open(&get("CRUSTOCEAN_TEST_REDIS")).unwrap();
     let connect = connect(&get("CRUSTOCEAN_TEST_URL"), &get("CRUSTOCEAN_TEST_TOKEN"));
+    let ttl = Duration::from_millis(get("CRUSTOCEAN_TEST_TTL").parse().unwrap());
     let stop = Stop::new();
     if role == "holder" {
         let rooms = get("CRUSTOCEAN_TEST_ROOMS").split(',').map(str::to_owned).collect();
         let most = get("CRUSTOCEAN_TEST_MOST").parse().unwrap();
         let intake = Intake::new(&store, "larry").unwrap().connect(connect).rooms(join(rooms));
-        intake.ttl(TTL).shards(6).most_waiting(most).run(&stop).unwrap();
+        intake.ttl(ttl).shards(6).most_waiting(most).run(&stop).unwrap();
     } else {
         let output = if role == "hand-over" { Output::ThroughHolder } else { Output::direct(connect) };
-        let workers = Workers::new(&store, "larry").unwrap().output(output).ttl(TTL);
+        let workers = Workers::new(&store, "larry").unwrap().output(output).ttl(ttl);
         workers
             .run(&stop, |task| {
                 std::thread::sleep(Duration::from_millis(task.message().content.len() as u64 % 4));
@@ -62,6 +72,7 @@ struct Rig {
     platform: Arc<Platform>,
     url: String,
     most: usize,
+    ttl: Duration,
     processes: Vec<(&'static str, Child)>,
 }
 
@@ -75,9 +86,9 @@ impl Drop for Rig {
 }
 
 impl Rig {
-    fn start(redis: Redis, url: String, output: &'static str, most: usize) -> Rig {
+    fn start(redis: Redis, url: String, output: &'static str, most: usize, ttl: Duration) -> Rig {
         let platform = Arc::new(Platform::start(ROOMS));
-        let mut rig = Rig { redis, platform, url, most, processes: Vec::new() };
+        let mut rig = Rig { redis, platform, url, most, ttl, processes: Vec::new() };
         ["holder", "holder", output, output, output].into_iter().for_each(|role| rig.spawn(role));
         eventually("all of it runs", LONG, || {
             let key = |room: &String| format!("crustocean:{{agent:larry}}:room:{room}");
@@ -98,6 +109,7 @@ impl Rig {
             .env("CRUSTOCEAN_TEST_TOKEN", &self.platform.larry.token)
             .env("CRUSTOCEAN_TEST_ROOMS", self.platform.rooms.join(","))
             .env("CRUSTOCEAN_TEST_MOST", self.most.to_string())
+            .env("CRUSTOCEAN_TEST_TTL", self.ttl.as_millis().to_string())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -169,7 +181,7 @@ fn run(number: usize) {
         _ => redis.url(),
     };
     let most = if kind == 5 { 5 } else { 100_000 };
-    let mut rig = Rig::start(redis, url, if kind == 6 { "hand-over" } else { "worker" }, most);
+    let mut rig = Rig::start(redis, url, if kind == 6 { "hand-over" } else { "worker" }, most, TTL);
     let started = Instant::now();
     let platform = Arc::clone(&rig.platform);
     let asker = std::thread::spawn(move || {
@@ -219,22 +231,24 @@ fn run(number: usize) {
 
 #[test]
 fn nothing_is_lost_doubled_or_out_of_order() {
+    let _turn = turn();
     let runs = std::env::var("CRUSTOCEAN_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(7);
     (0..runs).for_each(run);
 }
 
 #[test]
 fn failover_takes_less_than_two_terms() {
+    let _turn = turn();
     let redis = Redis::with_persistence(true);
     let url = redis.url();
-    let mut rig = Rig::start(redis, url, "worker", 100_000);
+    let mut rig = Rig::start(redis, url, "worker", 100_000, LONG_TTL);
     for n in 1..=3 {
         let killed = Instant::now();
         rig.kill(true);
         rig.platform.ask(0, &format!("q{n}"));
         eventually("an answer", LONG, || rig.platform.answers(0).len() == n);
         let took = killed.elapsed();
-        println!("from the holder's death to the answer: {took:?} with terms of {TTL:?}");
-        assert!(took < TTL * 2, "{took:?}");
+        println!("from the holder's death to the answer: {took:?} with terms of {LONG_TTL:?}");
+        assert!(took < LONG_TTL * 2, "{took:?}");
     }
 }

@@ -1,12 +1,14 @@
 //! From the room into Redis: everything once, in order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crustocean_workers::{Intake, Stop};
 
 use crate::support::{Platform, Redis, eventually};
 
-const TTL: Duration = Duration::from_millis(600);
+const TTL: Duration = Duration::from_secs(2);
 const LONG: Duration = Duration::from_secs(20);
 
 fn intake(redis: &Redis, platform: &Platform) -> Intake {
@@ -85,13 +87,36 @@ fn a_holder_without_the_lease_writes_nothing() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     running(&intake(&redis, &platform), || {
         eventually("it runs", LONG, || is_up(&redis, &platform));
-        redis.command(&["SET", "crustocean:{agent:larry}:lease", "somebody", "PX", "1500"]);
+        redis.command(&["SET", "crustocean:{agent:larry}:lease", "somebody", "PX", "60000"]);
         platform.ask(0, "q1");
         std::thread::sleep(Duration::from_millis(700));
         assert_eq!(length(&redis), 0);
+        redis.command(&["DEL", "crustocean:{agent:larry}:lease"]);
         eventually("its next term makes up for it", LONG, || length(&redis) == 1);
     });
     assert_eq!(questions(&redis), [1]);
+}
+
+/// The agent is closed when the term ends, under whatever goes on at that moment.
+#[test]
+fn a_term_that_is_lost_while_rooms_are_joined_is_no_failure() {
+    let (redis, platform) = (Redis::start(), Platform::start(1));
+    let (joining, join) = (AtomicBool::new(false), platform.join());
+    let joining = Arc::new(joining);
+    let intake = intake(&redis, &platform).rooms({
+        let joining = Arc::clone(&joining);
+        move |agent| {
+            if !joining.swap(true, Ordering::SeqCst) {
+                eventually("it is closed", LONG, || join(agent).is_err());
+            }
+            join(agent)
+        }
+    });
+    running(&intake, || {
+        eventually("it joins its rooms", LONG, || joining.load(Ordering::SeqCst));
+        redis.command(&["SET", "crustocean:{agent:larry}:lease", "somebody", "PX", "700"]);
+        eventually("it runs in its next term", LONG, || is_up(&redis, &platform));
+    });
 }
 
 #[test]

@@ -15,4 +15,6 @@ mod support;
 mod intake;
 mod lease;
 mod placement;
+mod rig;
+mod runs;
 mod workers;

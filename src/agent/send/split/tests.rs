@@ -144,8 +144,8 @@ fn takes_time_in_proportion_to_the_length() {
         for limit in [LEAST, 8_000] {
             let started = std::time::Instant::now();
             let count = split(text.trim(), limit).len();
-            // A release build needs a hundredth of that, and what grows with the square a hundred times as much.
-            assert!(started.elapsed().as_secs() < 5, "{what}: {count} parts in {:?}", started.elapsed());
+            // It takes a second at most on a machine with nothing else to do; what grows with the square takes hours.
+            assert!(started.elapsed().as_secs() < 60, "{what}: {count} parts in {:?}", started.elapsed());
         }
     }
 }

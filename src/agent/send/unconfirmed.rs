@@ -1,4 +1,4 @@
-//! Handing a message over, without waiting until it is seen.
+//! Sending a message without waiting until the room shows it.
 
 use std::time::Duration;
 
@@ -46,13 +46,13 @@ impl Agent {
         self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
     }
 
-    /// Waits for the connection as long as any message does.
+    /// Emits an event. Waits for the connection up to the `send_timeout`.
     fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
         let until = deadline::after(self.options().send_timeout);
         self.session().emit(name, payload, until)
     }
 
-    /// [`Agent::send_dm`].
+    /// Implements [`Agent::send_dm`].
     pub(crate) fn speak_in_conversation(&self, room: &AgencyId, message: Outgoing) -> Result<()> {
         if !self.inner.rooms.contains(room) {
             self.enter(room, RoomInfo::dm(None))?;

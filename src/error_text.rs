@@ -1,32 +1,31 @@
-//! The server's own words about what went wrong, wherever it puts them: in answers of REST, in `error` events, in acks,
-//! in refusals of the socket.
+//! Finds the server's error text in REST responses, `error` events, acks and refused sockets.
 
 use serde_json::Value;
 
 use crate::json;
 
-/// In this order: the first that has words counts.
+/// The field names that may hold the text, in order of preference.
 const NAMES: [&str; 9] =
     ["error", "message", "msg", "reason", "detail", "details", "description", "errors", "title"];
-/// `{"error":{"details":[{"message":"…"}]}}` is three deep. Nothing sensible is much deeper.
+/// `{"error":{"details":[{"message":"…"}]}}` is three levels deep. Real answers are not much deeper.
 const DEEPEST: usize = 6;
 
-/// The words in a piece of JSON. `None` if there are none, or if it is not JSON.
+/// The error text in a piece of JSON. `None` if there is none, or if it is not JSON.
 pub(crate) fn in_json(json: &str) -> Option<String> {
     in_value(&serde_json::from_str(&json::repaired(json)).ok()?)
 }
 
-/// The words in the arguments of an event or an ack, which stand side by side.
+/// The error text in the arguments of an event or an ack, which are separated by commas.
 pub(crate) fn in_arguments(arguments: &str) -> Option<String> {
     in_json(&format!("[{arguments}]"))
 }
 
-/// The words in a value.
+/// The error text in a value.
 pub(crate) fn in_value(value: &Value) -> Option<String> {
     search(value, DEEPEST)
 }
 
-/// Whether an answer says of itself that it failed, whatever its status is.
+/// Whether an answer says that it failed, whatever its HTTP status is.
 pub(crate) fn is_failure(answer: &Value) -> bool {
     ["ok", "success"].iter().any(|name| answer.get(name) == Some(&Value::Bool(false)))
 }

@@ -1,0 +1,157 @@
+//! Takes connections in, and tells those that control the sandbox from all others: by the path that comes first.
+//!
+//! They are served by a thread of their own, so that a freeze can be looked at and ended over HTTP.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::time::{Instant, sleep};
+
+use crate::app::links::{CutStream, LinkId, Links};
+
+const CONTROL: &[u8] = b"/_sandbox";
+/// The longest method there is, and a space.
+const METHOD: usize = 8;
+/// How long half a word may stay half.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Connections that may wait for a server that stands still.
+const WAITING: usize = 1024;
+
+type Accepted = (std::net::TcpStream, SocketAddr);
+
+/// Connections for one of the two servers.
+#[derive(Debug)]
+pub(crate) struct CutListener {
+    accepted: Receiver<Accepted>,
+    address: SocketAddr,
+    links: Links,
+    /// Whether they control the sandbox.
+    control: bool,
+}
+
+/// Takes connections in for both.
+#[derive(Debug)]
+pub(crate) struct Front {
+    listener: std::net::TcpListener,
+    control: Sender<Accepted>,
+    others: Sender<Accepted>,
+}
+
+/// A front, and the listeners for what controls the sandbox and for all else.
+pub(crate) fn open(
+    listener: std::net::TcpListener,
+    links: &Links,
+) -> io::Result<(Front, CutListener, CutListener)> {
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let (control, for_control) = channel(WAITING);
+    let (others, for_others) = channel(WAITING);
+    let listen = |accepted, control| CutListener { accepted, address, links: links.clone(), control };
+    Ok((Front { listener, control, others }, listen(for_control, true), listen(for_others, false)))
+}
+
+impl Front {
+    /// Never ends by itself.
+    pub(crate) async fn run(self) -> io::Result<()> {
+        let listener = TcpListener::from_std(self.listener)?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let (control, others) = (self.control.clone(), self.others.clone());
+                    tokio::spawn(async move {
+                        let to = if controls(&stream).await { control } else { others };
+                        if let Ok(stream) = stream.into_std() {
+                            // Nobody takes it only when the server ends.
+                            let _ = to.send((stream, peer)).await;
+                        }
+                    });
+                }
+                // Out of file handles, or a client that is gone already: give it a moment.
+                Err(_) => sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+}
+
+/// Whether a connection begins with a request that controls the sandbox. It stays unread.
+async fn controls(stream: &TcpStream) -> bool {
+    let mut bytes = [0; METHOD + CONTROL.len()];
+    let mut deadline = None;
+    loop {
+        let Ok(count @ 1..) = stream.peek(&mut bytes).await else { return false };
+        if let Some(answer) = is_control(bytes.get(..count).unwrap_or_default()) {
+            return answer;
+        }
+        if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
+            return false;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// `None` if there is too little to tell.
+fn is_control(request: &[u8]) -> Option<bool> {
+    let Some(space) = request.iter().position(|byte| *byte == b' ') else {
+        return (request.len() >= METHOD).then_some(false);
+    };
+    let path = request.get(space + 1..).unwrap_or_default();
+    if path.len() >= CONTROL.len() {
+        return Some(path.starts_with(CONTROL));
+    }
+    if CONTROL.starts_with(path) { None } else { Some(false) }
+}
+
+impl axum::serve::Listener for CutListener {
+    type Io = CutStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (CutStream, SocketAddr) {
+        loop {
+            let Some((stream, peer)) = self.accepted.recv().await else {
+                // The front has ended, and with it the server.
+                return std::future::pending().await;
+            };
+            let stream = TcpStream::from_std(stream).and_then(|stream| self.links.open(stream, self.control));
+            if let Ok(stream) = stream {
+                return (stream, peer);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
+
+impl Connected<IncomingStream<'_, CutListener>> for LinkId {
+    fn connect_info(stream: IncomingStream<'_, CutListener>) -> Self {
+        LinkId(stream.io().id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_tells_who_controls_the_sandbox() {
+        for (request, answer) in [
+            (&b"GET /_sandbox HTTP/1.1"[..], Some(true)),
+            (b"POST /_sandbox/fault", Some(true)),
+            (b"DELETE /_sandbox", Some(true)),
+            (b"GET /_sand", None),
+            (b"GET ", None),
+            (b"GE", None),
+            (b"GET /api", Some(false)),
+            (b"GET /_s/", Some(false)),
+            (b"\x16\x03\x01\x02\x00\x01\x00\x01", Some(false)),
+        ] {
+            assert_eq!(is_control(request), answer, "{}", String::from_utf8_lossy(request));
+        }
+    }
+}

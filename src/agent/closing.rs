@@ -1,0 +1,168 @@
+//! How an agent ends: closed here, or by its [`Stop`](crate::Stop).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use crate::agent::{Agent, Inner};
+use crate::deadline;
+use crate::error::Result;
+use crate::net::Cancel;
+use crate::stop::Stop;
+
+/// How far the end has come. One thread at a time closes the agent.
+#[derive(Debug, Default)]
+pub(crate) struct Closing {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// By its switch: nobody waits for anything any more.
+    stopped: AtomicBool,
+    /// What the switch ends. It lives as long as the agent.
+    target: OnceLock<Arc<StopTarget>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The thread that is closing it.
+    closer: Option<ThreadId>,
+    /// How that went when nobody asked, for whoever closes it afterwards.
+    outcome: Option<Result<()>>,
+}
+
+/// Closes the agent when its switch is stopped.
+#[derive(Debug)]
+struct StopTarget(Weak<Inner>);
+
+impl Cancel for StopTarget {
+    fn cancel(&self) {
+        if let Some(inner) = self.0.upgrade() {
+            stop(inner);
+        }
+    }
+}
+
+/// Ends all waits at once. The goodbye takes longer, and a thread of its own: other agents may have the same switch.
+fn stop(inner: Arc<Inner>) {
+    if inner.session.is_foreign() || inner.closing.stopped.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    inner.session.stop_waits();
+    let closer = Arc::clone(&inner);
+    let closing: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let limit = closer.options.close_timeout;
+        closer.closing.by_this_thread(limit, || {
+            if let Err(error) = closer.close_within(limit) {
+                crate::logging::warn!("{error}");
+                closer.closing.lock().outcome = Some(Err(error));
+            }
+            Ok(())
+        });
+    });
+    // Whoever waits for the end shall find that it has begun.
+    let begun = inner.closing.lock();
+    let spawned = thread::Builder::new().name("crustocean-close".to_owned()).spawn(closing);
+    drop(begun);
+    if spawned.is_err() {
+        inner.session.end();
+    }
+}
+
+impl Closing {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the switch close the agent. If it is stopped already, it does so now.
+    pub(crate) fn obey(&self, stop: &Stop, inner: &Arc<Inner>) {
+        let target = self.target.get_or_init(|| Arc::new(StopTarget(Arc::downgrade(inner))));
+        let target: Arc<dyn Cancel> = target.clone();
+        stop.add(Arc::downgrade(&target));
+    }
+
+    /// Whether the switch has ended it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Runs this unless another thread is closing: then waits for that one, `limit` at most, and returns what came of it.
+    fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
+        {
+            let mut state = self.lock();
+            if state.closer.is_some() {
+                return self.wait(state, deadline::after(limit)).outcome.take();
+            }
+            state.closer = Some(thread::current().id());
+        }
+        let _over = Over(self);
+        Some(close())
+    }
+
+    /// Waits until nobody is closing it.
+    fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
+        while state.closer.is_some_and(|closer| closer != thread::current().id()) {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state
+    }
+}
+
+/// Nobody is closing any more, however that went.
+struct Over<'a>(&'a Closing);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.lock().closer = None;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Inner {
+    fn close_within(&self, limit: Duration) -> Result<()> {
+        self.client.shutdown();
+        let ended = self.runs.end_all("the agent was closed");
+        self.thinking_indicators.end_all();
+        self.delivery.stop();
+        self.save_memory();
+        let closed = self.session.close(limit);
+        drop(ended);
+        closed
+    }
+
+    /// The last handle of the user's is gone.
+    pub(crate) fn let_go(&self) {
+        self.delivery.stop();
+        if self.closing.is_stopped() && !self.session.is_foreign() && !thread::panicking() {
+            // Its own time limit holds, not the short one of a handle that is dropped.
+            self.session.wait_over(deadline::after(self.options.close_timeout));
+        }
+        self.session.end();
+        if let Some(memory) = self.memory.as_ref().filter(|_| !self.session.is_foreign()) {
+            memory.end();
+        }
+    }
+}
+
+impl Agent {
+    /// [`Agent::close`].
+    pub(crate) fn close_now(&self) -> Result<()> {
+        let limit = self.inner.options.close_timeout;
+        let closing = &self.inner.closing;
+        if self.inner.session.is_foreign() {
+            return self.inner.close_within(limit);
+        }
+        if closing.is_stopped() {
+            self.inner.session.wait_over(deadline::after(limit));
+        }
+        // Before the match: the guard would live as long as that.
+        let outcome = closing.lock().outcome.take();
+        match outcome {
+            Some(outcome) => outcome,
+            None => closing.by_this_thread(limit, || self.inner.close_within(limit)).unwrap_or(Ok(())),
+        }
+    }
+}

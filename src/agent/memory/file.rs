@@ -1,0 +1,158 @@
+//! What an agent remembers, in a file.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::agent::memory::lock::FileLock;
+use crate::agent::memory::store::{StateStore, StoreError};
+use crate::deadline;
+use crate::error::{Error, Result};
+
+/// A process that is being replaced may need a moment to be gone.
+const PATIENCE: Duration = Duration::from_secs(1);
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A file that is replaced as a whole: whenever the process or the machine stops, the old text is there or the new one.
+#[derive(Debug)]
+pub(super) struct FileStore {
+    path: PathBuf,
+    /// How the file was when this process read or wrote it last.
+    known: Mutex<Option<Stamp>>,
+    _lock: FileLock,
+}
+
+/// Tells a file from one that somebody else has put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl FileStore {
+    /// # Errors
+    /// `Config` if another process uses the file, or its folder cannot be written to.
+    pub(super) fn open(path: &Path) -> Result<FileStore> {
+        let failed = |error: io::Error| {
+            Error::config(format!("cannot remember in {}: {error}", path.display())).with_source(error)
+        };
+        let until = deadline::after(PATIENCE);
+        let mut lock = FileLock::take(&beside(path, ".lock")).map_err(failed)?;
+        while lock.is_none() && Instant::now() < until {
+            thread::sleep(GLANCE);
+            lock = FileLock::take(&beside(path, ".lock")).map_err(failed)?;
+        }
+        let Some(lock) = lock else {
+            return Err(Error::config(format!(
+                "cannot remember in {}: another running agent uses this file; each one needs a file of its own",
+                path.display()
+            )));
+        };
+        Ok(FileStore { path: path.to_owned(), known: Mutex::new(stamp(path).map_err(failed)?), _lock: lock })
+    }
+
+    fn write(&self, temporary: &Path, state: &str) -> io::Result<()> {
+        let mut file = File::create(temporary)?;
+        file.write_all(state.as_bytes())?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(temporary, &self.path)?;
+        // The name, too. Not every system can do that with a folder.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
+            let _ = folder.sync_all();
+        }
+        Ok(())
+    }
+}
+
+impl StateStore for FileStore {
+    fn load(&self) -> Result<Option<String>, StoreError> {
+        match fs::read(&self.path) {
+            // What is no UTF-8 is no state either: the reader says so.
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn save(&self, state: &str) -> Result<(), StoreError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if stamp(&self.path)? != *known {
+            return Err("somebody else has written to the file: it is left as it is".into());
+        }
+        let temporary = beside(&self.path, ".new");
+        self.write(&temporary, state).inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })?;
+        *known = stamp(&self.path)?;
+        Ok(())
+    }
+}
+
+fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(Stamp { length: metadata.len(), modified: metadata.modified().ok() })),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file in the same folder, so that it can be renamed.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("crustocean-file-store-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn one_at_a_time_and_the_next_when_it_is_gone() {
+        let folder = folder("lock");
+        let path = folder.join("larry.state");
+        let store = FileStore::open(&path).unwrap();
+        assert_eq!(store.load().unwrap(), None);
+        store.save("one").unwrap();
+        store.save("two").unwrap();
+        let error = FileStore::open(&path).unwrap_err().to_string();
+        assert!(error.contains("larry.state") && error.contains("another"), "{error}");
+        drop(store);
+        let store = FileStore::open(&path).unwrap();
+        assert_eq!(store.load().unwrap().as_deref(), Some("two"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_the_old_text() {
+        let folder = folder("full");
+        let path = folder.join("larry.state");
+        let store = FileStore::open(&path).unwrap();
+        store.save("one").unwrap();
+        // In the way of the temporary file.
+        fs::create_dir(folder.join("larry.state.new")).unwrap();
+        assert!(store.save("two").is_err());
+        assert_eq!(store.load().unwrap().as_deref(), Some("one"));
+        fs::remove_dir(folder.join("larry.state.new")).unwrap();
+        store.save("three").unwrap();
+        // Somebody whom the lock does not keep away.
+        fs::write(&path, "somebody else's").unwrap();
+        assert!(store.save("four").is_err());
+        assert_eq!(store.load().unwrap().as_deref(), Some("somebody else's"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

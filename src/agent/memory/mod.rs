@@ -1,0 +1,434 @@
+//! What an agent remembers from one start to the next: what it has heard, and which questions are done.
+//!
+//! [`place`] is one room of it, [`store`] where it is kept, [`file`] the one in a file, under a [`lock`].
+//!
+//! What is promised: a question that is done is in the store before the same thread gets its next one. What else was heard
+//! is there a second later at most. A message that is not there comes again after the next start: at least once.
+
+mod file;
+mod lock;
+mod place;
+mod store;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use store::Remember;
+pub use store::{MemoryStore, StateStore, StoreError};
+
+use crate::deadline;
+use crate::error::{Error, Result};
+use crate::model::{AgencyId, Message, MessageId, User, UserId};
+use place::Place;
+
+/// The metadata key of the id of the message that a message answers.
+pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
+
+/// How often it is saved what was heard.
+const EVERY: Duration = Duration::from_secs(1);
+/// So many questions are known to be answered already.
+const MOST_ANSWERED: usize = 16_384;
+/// What the text in the store begins with.
+const FORMAT: &str = "crustocean agent state";
+
+/// What one agent remembers.
+pub(crate) struct Memory {
+    state: Mutex<State>,
+    saver: Mutex<Saver>,
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+struct State {
+    me: UserId,
+    rooms: HashMap<AgencyId, Place>,
+    /// Questions that have been heard and are not done.
+    open: HashMap<MessageId, Open>,
+    /// Questions whose answer is in their room, found before they were handed out.
+    answered: HashSet<MessageId>,
+    /// The same, oldest first.
+    answered_order: VecDeque<MessageId>,
+    /// Counts what changed, and up to where it is saved.
+    changes: u64,
+    saved: u64,
+    /// When to save it, or to try again.
+    due: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Open {
+    room: AgencyId,
+    time: Option<u64>,
+    /// Who got it, if anybody has.
+    thread: Option<ThreadId>,
+    /// That thread has asked for its next one.
+    passed: bool,
+    /// Nobody has it in hands any more.
+    dropped: bool,
+}
+
+struct Saver {
+    /// `None` once the agent has ended.
+    store: Option<Box<dyn StateStore>>,
+    failing: bool,
+}
+
+/// The text in the store.
+#[derive(Serialize, Deserialize)]
+struct Saved<R> {
+    format: String,
+    version: u32,
+    /// Whose it is.
+    agent: UserId,
+    rooms: R,
+}
+
+/// Where a room is taken up again.
+pub(crate) struct Resume {
+    pub(crate) dm: bool,
+    /// What is older is not of interest.
+    pub(crate) since: Option<SystemTime>,
+    pub(crate) settled: Vec<MessageId>,
+}
+
+struct Shared(Arc<dyn StateStore>);
+
+impl StateStore for Shared {
+    fn load(&self) -> Result<Option<String>, StoreError> {
+        self.0.load()
+    }
+
+    fn save(&self, state: &str) -> Result<(), StoreError> {
+        self.0.save(state)
+    }
+}
+
+/// A store that has been opened, and what was in it.
+pub(crate) struct Opened {
+    store: Box<dyn StateStore>,
+    text: Option<String>,
+    /// For errors.
+    name: String,
+}
+
+impl Opened {
+    /// Before the network is asked for anything: what is wrong here does not mend itself.
+    ///
+    /// # Errors
+    /// `Config`, which names the file.
+    pub(crate) fn open(remember: &Remember) -> Result<Opened> {
+        let (store, name): (Box<dyn StateStore>, _) = match remember {
+            Remember::File(path) => (Box::new(file::FileStore::open(path)?), path.display().to_string()),
+            Remember::Store(store) => (Box::new(Shared(Arc::clone(store))), "the state store".to_owned()),
+        };
+        let text = store
+            .load()
+            .map_err(|error| Error::config(format!("cannot read {name}: {error}")).with_source(error))?;
+        Ok(Opened { store, text, name })
+    }
+
+    /// # Errors
+    /// `Config` if the text is that of another agent, or of something else.
+    pub(crate) fn for_agent(self, me: &User, max_age: Duration) -> Result<Memory> {
+        let mut rooms = match &self.text {
+            Some(text) => read(text, me).map_err(|why| {
+                let name = &self.name;
+                Error::config(format!(
+                    "cannot remember in {name}: {why}. Nothing in it was changed; move it away to begin anew"
+                ))
+            })?,
+            None => HashMap::new(),
+        };
+        let oldest = SystemTime::now().checked_sub(max_age).map(millis);
+        for place in rooms.values_mut() {
+            place.index();
+            place.watermark = place.watermark.max(oldest);
+        }
+        let state = State {
+            me: me.id.clone(),
+            rooms,
+            open: HashMap::new(),
+            answered: HashSet::new(),
+            answered_order: VecDeque::new(),
+            changes: 0,
+            saved: 0,
+            due: None,
+        };
+        let saver = Saver { store: Some(self.store), failing: false };
+        Ok(Memory { state: Mutex::new(state), saver: Mutex::new(saver) })
+    }
+}
+
+fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
+    let saved: Saved<HashMap<AgencyId, Place>> = serde_json::from_str(text)
+        .map_err(|error| format!("it is torn, or was not written by this crate ({error})"))?;
+    if saved.format != FORMAT {
+        return Err("it was not written by this crate".to_owned());
+    }
+    if saved.version != 1 {
+        return Err(format!(
+            "it is of version {}, which a newer release of this crate writes",
+            saved.version
+        ));
+    }
+    if saved.agent != me.id {
+        return Err(format!("it is that of another agent ({}), not of @{}", saved.agent, me.username));
+    }
+    Ok(saved.rooms)
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the room is taken up again, if anything is remembered of it.
+    pub(crate) fn resume(&self, room: &AgencyId) -> Option<Resume> {
+        let state = self.lock();
+        let place = state.rooms.get(room)?;
+        let since =
+            place.watermark.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)));
+        let settled = place.settled.iter().map(|(id, _)| id.clone()).collect();
+        Some(Resume { dm: place.dm, since, settled })
+    }
+
+    /// A room that nothing was remembered of begins now, behind the last page of its history, newest first. `whole`: there is
+    /// nothing before that.
+    pub(crate) fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
+        let mut state = self.lock();
+        if state.rooms.contains_key(room) {
+            return;
+        }
+        let times = page.iter().filter_map(time_of);
+        let watermark = if whole { None } else { times.min() };
+        let mut place = Place { dm, watermark, ..Place::default() };
+        for message in page.iter().rev() {
+            place.settle(&message.id, time_of(message), None);
+        }
+        state.rooms.insert(room.clone(), place);
+        state.change();
+    }
+
+    /// The agent has left the room.
+    pub(crate) fn forget(&self, room: &AgencyId) {
+        let mut state = self.lock();
+        if state.rooms.remove(room).is_some() {
+            state.open.retain(|_, open| open.room != *room);
+            state.change();
+        }
+    }
+
+    /// Whether something of the room is missing, which then has to be looked for at the next start.
+    pub(crate) fn pin(&self, room: &AgencyId, pinned: bool) {
+        let mut state = self.lock();
+        let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
+        if state.rooms.get_mut(room).is_some_and(changed) {
+            state.change();
+        }
+    }
+
+    /// A message that was read or came live, before it is handed out: the answers among them are noted.
+    pub(crate) fn note_answer(&self, message: &Message) {
+        let mut state = self.lock();
+        if message.sender_id != state.me {
+            return;
+        }
+        let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
+        let Some(question) = question.as_str().map(MessageId::from) else { return };
+        let settled = state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&question));
+        // What this process has in hands, it knows more about than the room does.
+        if settled || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
+            return;
+        }
+        state.answered_order.push_back(question);
+        if state.answered_order.len() > MOST_ANSWERED
+            && let Some(oldest) = state.answered_order.pop_front()
+        {
+            state.answered.remove(&oldest);
+        }
+    }
+
+    /// Whether the answer to the message was in the room before it was handed out here.
+    pub(crate) fn is_answered(&self, id: &MessageId) -> bool {
+        self.lock().answered.contains(id)
+    }
+
+    /// A message is about to be handed out. A question stays open until it is done.
+    pub(crate) fn hear(&self, message: &Message, is_question: bool) {
+        let mut state = self.lock();
+        let time = time_of(message);
+        if is_question {
+            let settled =
+                state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&message.id));
+            if !settled {
+                let room = message.agency_id.clone();
+                let open = Open { room, time, thread: None, passed: false, dropped: false };
+                state.open.entry(message.id.clone()).or_insert(open);
+            }
+            return;
+        }
+        state.settle(&message.agency_id, &message.id, time);
+    }
+
+    /// This thread has got the question. `held`: its end is told by [`drop_held`](Memory::drop_held).
+    pub(crate) fn hand_out(&self, id: &MessageId, held: bool) {
+        if let Some(open) = self.lock().open.get_mut(id) {
+            open.thread = Some(thread::current().id());
+            open.dropped = !held;
+        }
+    }
+
+    /// This thread asks for its next one: what it got before is done, unless it is still in somebody's hands. True if
+    /// anything is.
+    pub(crate) fn pass(&self) -> bool {
+        let mut state = self.lock();
+        if state.open.is_empty() {
+            return false;
+        }
+        let me = Some(thread::current().id());
+        let mut done = Vec::new();
+        for (id, open) in state.open.iter_mut().filter(|(_, open)| open.thread == me) {
+            open.passed = true;
+            if open.dropped {
+                done.push(id.clone());
+            }
+        }
+        done.iter().for_each(|id| state.finish(id));
+        !done.is_empty()
+    }
+
+    /// Nobody has the question in hands any more. True if it is done now.
+    pub(crate) fn drop_held(&self, id: &MessageId) -> bool {
+        let mut state = self.lock();
+        let Some(open) = state.open.get_mut(id) else { return false };
+        open.dropped = true;
+        let passed = open.passed;
+        if passed {
+            state.finish(id);
+        }
+        passed
+    }
+
+    /// The question is done.
+    pub(crate) fn done(&self, id: &MessageId) {
+        self.lock().finish(id);
+    }
+
+    /// When a thread that waits has to save.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.lock().due
+    }
+
+    /// Saves what has changed, if its time has come. What went wrong, the first time of several.
+    pub(crate) fn save_if_due(&self) -> Option<Error> {
+        if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
+    }
+
+    /// Saves what has changed. What went wrong, the first time of several.
+    pub(crate) fn save(&self) -> Option<Error> {
+        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
+        let (text, changes) = {
+            let mut state = self.lock();
+            if state.changes == state.saved {
+                state.due = None;
+                return None;
+            }
+            // Whatever comes of it: not before a while.
+            state.due = Some(deadline::after(EVERY));
+            (state.text(), state.changes)
+        };
+        let store = saver.store.as_ref()?;
+        let outcome = match text {
+            // Code of the program's.
+            Ok(text) => catch_unwind(AssertUnwindSafe(|| store.save(&text)))
+                .unwrap_or_else(|_| Err("the state store panicked".into())),
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Ok(()) => {
+                let mut state = self.lock();
+                state.saved = changes;
+                if state.changes == changes {
+                    state.due = None;
+                }
+                if std::mem::take(&mut saver.failing) {
+                    crate::logging::info!("what the agent remembers is saved again");
+                }
+                None
+            }
+            Err(error) => {
+                let first = !std::mem::replace(&mut saver.failing, true);
+                let text = format!(
+                    "what the agent remembers cannot be saved: {error}. It goes on, and tries again every {EVERY:?}"
+                );
+                first.then(|| {
+                    crate::logging::warn!("{text}");
+                    Error::config(text).with_source(error)
+                })
+            }
+        }
+    }
+
+    /// Saves for the last time, and lets the store go.
+    pub(crate) fn end(&self) {
+        self.save();
+        self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
+    }
+}
+
+impl State {
+    fn change(&mut self) {
+        self.changes += 1;
+        self.due.get_or_insert_with(|| deadline::after(EVERY));
+    }
+
+    fn settle(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
+        let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
+        let place = self.rooms.entry(room.clone()).or_insert_with(|| {
+            // Nobody could tell where its story begins: it does here.
+            Place { watermark: time.or_else(|| Some(millis(SystemTime::now()))), ..Place::default() }
+        });
+        if place.settle(id, time, open) {
+            self.change();
+        }
+    }
+
+    fn finish(&mut self, id: &MessageId) {
+        if let Some(open) = self.open.remove(id) {
+            self.settle(&open.room, id, open.time);
+        }
+    }
+
+    fn text(&self) -> serde_json::Result<String> {
+        let agent = self.me.clone();
+        let mut text = serde_json::to_string(&Saved {
+            format: FORMAT.to_owned(),
+            version: 1,
+            agent,
+            rooms: &self.rooms,
+        })?;
+        text.push('\n');
+        Ok(text)
+    }
+}
+
+fn time_of(message: &Message) -> Option<u64> {
+    message.created_at.to_system_time().map(millis)
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

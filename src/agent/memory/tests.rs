@@ -1,0 +1,109 @@
+use super::*;
+
+fn me() -> User {
+    serde_json::from_str(r#"{"id":"u-larry","username":"larry"}"#).unwrap()
+}
+
+fn memory(store: &MemoryStore) -> Result<Memory> {
+    let remember = Remember::Store(Arc::new(store.clone()));
+    Opened::open(&remember)?.for_agent(&me(), Duration::from_secs(24 * 60 * 60))
+}
+
+fn message(id: &str, sender: &str, metadata: &str) -> Message {
+    let now = "2126-01-01T12:00:00.000Z";
+    let json = format!(
+        r#"{{"id":"{id}","agency_id":"a","content":"@larry","created_at":"{now}","sender_id":"{sender}","metadata":{metadata}}}"#
+    );
+    serde_json::from_str(&json).unwrap()
+}
+
+fn settled(store: &MemoryStore) -> Vec<String> {
+    let resume = memory(store).unwrap().resume(&"a".into());
+    resume.map(|resume| resume.settled.iter().map(ToString::to_string).collect()).unwrap_or_default()
+}
+
+#[test]
+fn a_question_is_done_when_its_thread_asks_for_the_next() {
+    let store = MemoryStore::default();
+    let memory = memory(&store).unwrap();
+    memory.begin(&"a".into(), &[], true, false);
+    for id in ["q1", "q2", "q3"] {
+        memory.hear(&message(id, "u-alice", "{}"), true);
+    }
+    memory.hear(&message("m", "u-alice", "{}"), false);
+    memory.hand_out(&"q1".into(), false);
+    memory.hand_out(&"q2".into(), true);
+    let other = thread::scope(|scope| scope.spawn(|| memory.pass()).join().unwrap());
+    assert!(!other, "another thread's asking says nothing");
+    assert!(memory.pass() && !memory.pass());
+    memory.save();
+    assert_eq!(settled(&store), ["m", "q1"], "q2 is still in somebody's hands, q3 was not handed out");
+    assert!(memory.drop_held(&"q2".into()));
+    memory.done(&"q3".into());
+    memory.save();
+    assert_eq!(settled(&store), ["m", "q1", "q2", "q3"]);
+}
+
+#[test]
+fn answers_of_an_earlier_run_are_known_and_those_of_this_one_are_not_asked_for() {
+    let store = MemoryStore::default();
+    let memory = memory(&store).unwrap();
+    memory.hear(&message("q1", "u-alice", "{}"), true);
+    for id in ["q1", "q2"] {
+        memory.note_answer(&message("a", "u-larry", &format!(r#"{{"in_reply_to":"{id}"}}"#)));
+        memory.note_answer(&message("a", "u-alice", r#"{"in_reply_to":"q3"}"#));
+    }
+    assert!(!memory.is_answered(&"q1".into()), "it is being worked on here");
+    assert!(memory.is_answered(&"q2".into()));
+    assert!(!memory.is_answered(&"q3".into()), "anybody can say so");
+}
+
+#[test]
+fn what_is_torn_or_foreign_is_an_error_and_stays_as_it_is() {
+    let store = MemoryStore::default();
+    let first = memory(&store).unwrap();
+    first.hear(&message("m", "u-alice", "{}"), false);
+    assert!(first.save().is_none());
+    let good = store.saved().unwrap();
+    let other = good.replace("u-larry", "u-ben");
+    let newer = good.replace("\"version\":1", "\"version\":2");
+    for text in [good.get(..good.len() / 2).unwrap(), "", "hello", "{}", "[]", &other, &newer] {
+        store.save(text).unwrap();
+        let error = memory(&store).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Config, "{text}");
+        assert!(error.to_string().contains("the state store"), "{error}");
+        assert_eq!(store.saved().unwrap(), text);
+    }
+    store.save(&good).unwrap();
+    assert_eq!(settled(&store), ["m"]);
+}
+
+#[test]
+fn a_store_that_fails_is_told_once_and_tried_again() {
+    struct Full(std::sync::atomic::AtomicBool, MemoryStore);
+    impl StateStore for Arc<Full> {
+        fn load(&self) -> Result<Option<String>, StoreError> {
+            Ok(None)
+        }
+        fn save(&self, state: &str) -> Result<(), StoreError> {
+            if self.0.load(std::sync::atomic::Ordering::Relaxed) {
+                return Err("no space left on device".into());
+            }
+            self.1.save(state)
+        }
+    }
+    let full = Arc::new(Full(true.into(), MemoryStore::default()));
+    let remember = Remember::Store(Arc::new(Arc::clone(&full)));
+    let memory = Opened::open(&remember).unwrap().for_agent(&me(), Duration::MAX).unwrap();
+    memory.hear(&message("m1", "u-alice", "{}"), false);
+    assert!(memory.save().unwrap().to_string().contains("no space left"));
+    assert!(memory.save().is_none(), "once");
+    assert!(memory.due().is_some(), "it is tried again");
+    full.0.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(memory.save().is_none() && memory.due().is_none());
+    assert_eq!(settled(&full.1), ["m1"]);
+    // A year old is too old.
+    let aged = Opened::open(&Remember::Store(Arc::new(full.1.clone()))).unwrap();
+    let aged = aged.for_agent(&me(), Duration::from_secs(60)).unwrap();
+    assert!(aged.resume(&"a".into()).unwrap().since.is_some());
+}

@@ -1,0 +1,203 @@
+//! The switch that ends what runs.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::net::{Cancel, CancelToken};
+
+/// A switch that ends agents, clients and webhook receivers from any thread: for Ctrl-C, for SIGTERM, for the end of a
+/// test. Clones are the same switch, and cheap. Once it is stopped it stays so.
+///
+/// It is given to a builder ([`Agent::builder`](crate::Agent::builder), [`Client::builder`](crate::Client::builder),
+/// [`Receiver::stop`](crate::webhook::Receiver::stop)). [`stop`](Stop::stop) then ends within 100 ms whatever waits: a
+/// `connect` under way, calls of the REST API, messages that wait for a lost connection, confirmations, loops.
+///
+/// - Loops over an agent's events or mentions end with `None`, also if events are still queued.
+/// - What waited is an error of the kind [`Closed`](crate::ErrorKind::Closed).
+/// - Open runs end as errors in their rooms, and what was sent before is still delivered: that takes at most the agent's
+///   [`close_timeout`](crate::agent::AgentBuilder::close_timeout), on a thread of its own. Dropping the agent's last
+///   handle waits for it, as [`Agent::close`](crate::Agent::close) and [`Agent::wait_closed`](crate::Agent::wait_closed)
+///   do. A write that the server does not read may take as long.
+///
+/// A handler that is at work is not interrupted. It can ask [`is_stopped`](Stop::is_stopped) and sleep with
+/// [`wait`](Stop::wait).
+///
+/// Call `stop` from a thread, not from inside a signal handler; `signal-hook` and `ctrlc` give you such a thread.
+/// `examples/service.rs` is a whole service.
+///
+/// ```no_run
+/// use crustocean::{Agent, AgentToken, Stop};
+///
+/// fn main() -> crustocean::Result<()> {
+///     let stop = Stop::new();
+///     let switch = stop.clone();
+///     std::thread::spawn(move || {
+///         let _ = std::io::stdin().read_line(&mut String::new());
+///         switch.stop(); // Enter ends the bot
+///     });
+///     let agent = Agent::builder().stop(&stop).connect(AgentToken::from_env()?)?;
+///     agent.join("lobby")?;
+///     for question in agent.mentions() {
+///         if let Err(error) = agent.reply(&question?, "42") {
+///             eprintln!("no answer: {error}");
+///         }
+///     }
+///     agent.close() // the open runs have ended, and everything is sent
+/// }
+/// ```
+#[derive(Clone, Default)]
+pub struct Stop(CancelToken);
+
+impl Stop {
+    /// A switch that is not stopped.
+    pub fn new() -> Self {
+        Stop::default()
+    }
+
+    /// Ends everything that has this switch. Returns at once; a second call does nothing.
+    pub fn stop(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether [`stop`](Stop::stop) was called.
+    pub fn is_stopped(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Sleeps for this time, or until [`stop`](Stop::stop) is called. Returns whether it was. With
+    /// [`Duration::MAX`] it waits for that alone.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use crustocean::Stop;
+    ///
+    /// fn report_every_hour(stop: &Stop) {
+    ///     while !stop.wait(Duration::from_secs(3600)) {
+    ///         // report
+    ///     }
+    /// }
+    /// # let stop = Stop::new();
+    /// # stop.stop();
+    /// # report_every_hour(&stop);
+    /// ```
+    pub fn wait(&self, time: Duration) -> bool {
+        self.0.wait(time)
+    }
+
+    /// Calls this once when [`stop`](Stop::stop) is called, on that thread, or at once if it has been. Dropping what is
+    /// returned calls it off. It should take no time: others are stopped after it.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use crustocean::Stop;
+    ///
+    /// let stop = Stop::new();
+    /// let (tell, told) = mpsc::channel::<String>();
+    /// let _on_stop = stop.on_stop(move || drop(tell)); // ends a loop over `told`
+    /// stop.stop();
+    /// assert_eq!(told.iter().count(), 0);
+    /// ```
+    pub fn on_stop(&self, act: impl FnOnce() + Send + 'static) -> OnStop {
+        let callback = Arc::new(Callback(Mutex::new(Some(Box::new(act)))));
+        let target: Arc<dyn Cancel> = callback.clone();
+        self.0.add(Arc::downgrade(&target));
+        OnStop { callback }
+    }
+
+    pub(crate) fn token(&self) -> &CancelToken {
+        &self.0
+    }
+
+    /// Ends this as well, for as long as somebody holds it.
+    pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
+        self.0.add(target);
+    }
+}
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stop").field("stopped", &self.is_stopped()).finish()
+    }
+}
+
+/// What is called when a [`Stop`] is stopped, until this is dropped: [`Stop::on_stop`].
+#[must_use = "dropped, it is not called"]
+pub struct OnStop {
+    callback: Arc<Callback>,
+}
+
+impl fmt::Debug for OnStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnStop").finish_non_exhaustive()
+    }
+}
+
+impl Drop for OnStop {
+    fn drop(&mut self) {
+        drop(self.callback.take());
+    }
+}
+
+type Act = Box<dyn FnOnce() + Send>;
+
+struct Callback(Mutex<Option<Act>>);
+
+impl Callback {
+    fn take(&self) -> Option<Act> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Cancel for Callback {
+    fn cancel(&self) {
+        // A panic there must not keep the others from being stopped.
+        if let Some(act) = self.take()
+            && catch_unwind(AssertUnwindSafe(act)).is_err()
+        {
+            crate::logging::warn!("what was to be called by a Stop panicked");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn clones_are_one_switch_that_wakes_who_waits() {
+        let stop = Stop::new();
+        assert!(!stop.wait(Duration::from_millis(1)) && !stop.is_stopped());
+        let other = stop.clone();
+        let waiting = thread::spawn(move || other.wait(Duration::MAX));
+        let started = Instant::now();
+        stop.stop();
+        stop.stop();
+        assert!(waiting.join().unwrap() && stop.is_stopped());
+        assert!(stop.wait(Duration::MAX) && started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn callbacks_come_once_and_not_when_called_off() {
+        let (stop, count) = (Stop::new(), Arc::new(AtomicUsize::new(0)));
+        let act = |by: usize| {
+            let count = Arc::clone(&count);
+            move || {
+                count.fetch_add(by, Ordering::SeqCst);
+            }
+        };
+        let _broken = stop.on_stop(|| panic!("of the user's"));
+        let _first = stop.on_stop(act(1));
+        drop(stop.on_stop(act(100)));
+        stop.stop();
+        stop.stop();
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+        let _late = stop.on_stop(act(10));
+        assert_eq!(count.load(Ordering::SeqCst), 11);
+    }
+}

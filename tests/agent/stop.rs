@@ -1,0 +1,222 @@
+//! `Stop` ends whatever waits, at once, and lets what was said arrive.
+
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{SOON, Stage, eventually, watchdog};
+use crustocean::{
+    AgencyId, Agent, Client, Error, ErrorKind, MessageId, PersonalAccessToken, Stop,
+    agent::{Reconnect, RecvError},
+    run::Trigger,
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// It takes milliseconds where nothing else runs. What it must not take is one of the time limits of what is stopped,
+/// the shortest of which is 5 s.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+fn stoppable(stage: &Stage, name: &str, stop: &Stop) -> Agent {
+    stage.builder().stop(stop).connect(stage.agent_token(name)).unwrap()
+}
+
+#[track_caller]
+fn assert_at_once(since: Instant) {
+    assert!(since.elapsed() < AT_ONCE, "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_connect_under_way_ends_and_a_later_one_does_not_begin() {
+    let _watchdog = watchdog(LIMIT);
+    // It takes the connection and says nothing.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let stop = Stop::new();
+    let builder = Agent::builder().api_url(url).stop(&stop);
+    let (stopped, error) = thread::scope(|scope| {
+        let connecting = scope.spawn(|| builder.clone().connect("sk_x".parse().unwrap()).unwrap_err());
+        let _held = listener.accept().unwrap();
+        let stopped = Instant::now();
+        stop.stop();
+        (stopped, connecting.join().unwrap())
+    });
+    assert_at_once(stopped);
+    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    let started = Instant::now();
+    assert!(builder.connect("sk_x".parse().unwrap()).unwrap_err().is_closed());
+    assert_at_once(started);
+}
+
+#[test]
+fn every_wait_ends_although_the_server_stands_still() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, stop) = (Stage::new(), Stop::new());
+    let agent = stoppable(&stage, "larry", &stop);
+    let room = agent.join("lobby").unwrap();
+    let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
+    let client = Client::builder().api_url(stage.sandbox.url()).stop(&stop).build(token).unwrap();
+    let run = room.start_run(Trigger::none()).unwrap();
+    stage.sandbox.freeze(LIMIT);
+    type Wait<'a> = Box<dyn Fn() -> Error + Send + Sync + 'a>;
+    let errors: [(&str, Wait<'_>); 8] = [
+        ("post", Box::new(|| room.post("hello").unwrap_err())),
+        ("edit", Box::new(|| room.post_edit(&MessageId::from("m"), "hello").unwrap_err())),
+        ("command", Box::new(|| room.command("/help").send().unwrap_err())),
+        ("join", Box::new(|| agent.join(AgencyId::from("ag-2")).unwrap_err())),
+        ("call", Box::new(|| agent.raw().call("question", &1, LIMIT).unwrap_err())),
+        ("interrupt", Box::new(|| run.wait_interrupt(LIMIT).unwrap_err())),
+        ("rest of the agent", Box::new(|| agent.client().account().me().unwrap_err())),
+        ("rest of a client", Box::new(|| client.account().me().unwrap_err())),
+    ];
+    thread::scope(|scope| {
+        let waiting: Vec<_> = errors.iter().map(|(name, wait)| (name, scope.spawn(wait))).collect();
+        let events = scope.spawn(|| agent.events().filter_map(Result::err).count());
+        let mentions = scope.spawn(|| agent.mentions().next().is_none());
+        let timed = scope.spawn(|| {
+            loop {
+                match agent.events().recv_timeout(LIMIT) {
+                    Ok(_) => {}
+                    Err(end) => return end,
+                }
+            }
+        });
+        // All of them wait.
+        thread::sleep(Duration::from_millis(300));
+        let stopped = Instant::now();
+        stop.stop();
+        for (name, thread) in waiting {
+            let error = thread.join().unwrap();
+            assert!(error.is_closed(), "{name}: {error:?}");
+        }
+        assert_eq!(events.join().unwrap(), 0, "it is no error");
+        assert!(mentions.join().unwrap());
+        assert!(matches!(timed.join().unwrap(), RecvError::Closed));
+        assert_at_once(stopped);
+    });
+    assert!(agent.is_closed());
+    stage.sandbox.thaw();
+}
+
+#[test]
+fn waiting_for_a_lost_connection_ends() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, stop) = (Stage::new(), Stop::new());
+    let agent = stoppable(&stage, "larry", &stop);
+    let room = agent.join("lobby").unwrap();
+    stage.sandbox.stop();
+    eventually("the link is lost", || !agent.is_connected());
+    thread::scope(|scope| {
+        let send = scope.spawn(|| room.send("hello").unwrap_err());
+        let events = scope.spawn(|| agent.events().count());
+        thread::sleep(Duration::from_millis(100));
+        let stopped = Instant::now();
+        stop.stop();
+        let error = send.join().unwrap();
+        assert!(error.is_closed() && !error.may_have_been_sent(), "{error:?}");
+        events.join().unwrap();
+        assert!(agent.wait_closed(SOON));
+        assert_at_once(stopped);
+    });
+}
+
+#[test]
+fn open_runs_end_as_errors_and_what_was_said_arrives() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, stop) = (Stage::new(), Stop::new());
+    let (larry, ben) = (stoppable(&stage, "larry", &stop), stoppable(&stage, "ben", &stop));
+    let runs = [&larry, &ben].map(|agent| agent.join("lobby").unwrap().start_run(Trigger::none()).unwrap());
+    assert!(!larry.is_closed() && !larry.wait_closed(Duration::from_millis(1)));
+    for n in 0..100 {
+        runs[n % 2].room().send(format!("number {n}")).unwrap();
+    }
+    // They are queued, and nobody has taken them.
+    eventually("alice is heard", || larry.is_connected());
+    stop.stop();
+    assert!(larry.events().next().is_none(), "queued events are not handed out any more");
+    larry.close().unwrap();
+    ben.close().unwrap();
+    // All of it, and before the goodbye.
+    let ended = stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
+    let mut ids: Vec<_> = ended.iter().map(|end| end["runId"].as_str().unwrap()).collect();
+    let mut expected: Vec<_> = runs.iter().map(|run| run.id().as_str()).collect();
+    ids.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    assert_eq!(stage.sandbox.messages(&stage.sandbox.lobby_id()).len(), 100);
+}
+
+#[test]
+fn dropping_the_last_handle_waits_for_the_goodbye() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, stop) = (Stage::new(), Stop::new());
+    let agent = stoppable(&stage, "larry", &stop);
+    let room = agent.join("lobby").unwrap();
+    room.send("the last words").unwrap();
+    stop.stop();
+    for event in agent.events() {
+        event.unwrap();
+    }
+    drop((agent, room));
+    eventually("they are there", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 1);
+    eventually("nobody is left", || stage.sandbox.connections() == 0);
+}
+
+#[test]
+fn a_switch_that_is_not_stopped_ends_nothing_and_keeps_nothing() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, stop) = (Stage::new(), Stop::new());
+    let agent = stoppable(&stage, "larry", &stop);
+    agent.clone().close().unwrap();
+    assert!(agent.is_closed() && agent.wait_closed(Duration::ZERO) && !stop.is_stopped());
+    drop(agent);
+    let second = stoppable(&stage, "ben", &stop);
+    second.join("lobby").unwrap().post("still here").unwrap();
+    drop(second);
+    eventually("both are gone", || stage.sandbox.connections() == 0);
+    stop.stop();
+}
+
+#[test]
+fn the_first_connection_is_made_when_the_server_is_there() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (token, alice) = (stage.agent_token("larry"), stage.alice.clone());
+    let url = stage.sandbox.url().to_owned();
+    let builder = Agent::builder().api_url(&url);
+    let state = stage.sandbox.suspend();
+    drop(stage);
+
+    // Without a policy, and with one that has an end.
+    assert_eq!(builder.clone().connect(token.clone()).unwrap_err().kind(), ErrorKind::Connect);
+    let once = builder.clone().first_connect(Reconnect::AtMost(1)).connect(token.clone()).unwrap_err();
+    assert_eq!(once.kind(), ErrorKind::Connect, "{once}");
+
+    // Its switch ends the wait.
+    let stop = Stop::new();
+    let patient = builder.clone().first_connect(Reconnect::Forever);
+    let (done, ended) = mpsc::channel();
+    thread::scope(|scope| {
+        let stopping = patient.clone().stop(&stop);
+        scope.spawn(|| done.send(stopping.connect(token.clone()).unwrap_err()).unwrap());
+        assert!(ended.recv_timeout(Duration::from_millis(300)).is_err(), "it goes on trying");
+        let stopped = Instant::now();
+        stop.stop();
+        assert!(ended.recv_timeout(SOON).unwrap().is_closed());
+        assert_at_once(stopped);
+    });
+
+    let stage = thread::scope(|scope| {
+        let connecting = scope.spawn(|| patient.clone().connect(token.clone()).unwrap());
+        thread::sleep(Duration::from_millis(300));
+        let stage = Stage::resumed(state, alice);
+        let agent = connecting.join().unwrap();
+        agent.join("lobby").unwrap().post("at last").unwrap();
+        stage
+    });
+    // A server in trouble is waited for, a wrong token is not.
+    stage.sandbox.fail_next(3, 503, None);
+    patient.clone().retries(0).connect(token).unwrap();
+    let wrong = patient.connect("sk_wrong".parse().unwrap()).unwrap_err();
+    assert_eq!(wrong.kind(), ErrorKind::Unauthorized, "{wrong}");
+}
