@@ -1,4 +1,4 @@
-//! A switch that ends what is under way on other threads.
+//! A token that ends operations on other threads.
 
 use std::fmt;
 use std::net::{Shutdown, TcpStream};
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use super::wire::Wire;
 use crate::deadline;
 
-/// Ends dials, requests and waits from another thread. Clones are the same switch; once it is cancelled it stays so.
+/// Ends dials, requests and waits from another thread. Clones are the same token. A cancelled token stays cancelled.
 ///
-/// A [child](CancelToken::child) is cancelled with its parent, but not the other way round. So one switch at the top
-/// can end everything below it, and each part can still be ended by itself.
+/// A [child](CancelToken::child) is cancelled with its parent, but not the other way round. So one token can end many
+/// operations, and each part can still be ended alone.
 #[derive(Clone, Default)]
 pub(crate) struct CancelToken(Arc<Switch>);
 
-/// What a switch ends. It is called once, on the thread that cancels, without any lock of the switch held.
+/// An operation that a token can end. Called once, on the thread that cancels, without a lock of the token.
 pub(crate) trait Cancel: Send + Sync {
     fn cancel(&self);
 }
@@ -29,13 +29,13 @@ struct Switch {
 #[derive(Default)]
 struct State {
     cancelled: bool,
-    /// Weak: a token that lives on must not keep a socket open.
+    /// Weak, so that a token does not keep a socket open.
     targets: Vec<Weak<dyn Cancel>>,
 }
 
 impl CancelToken {
-    /// Shuts all registered connections down, ends all waits, cancels all children. A blocked read or write returns at
-    /// once.
+    /// Shuts down all registered connections, ends all waits and cancels all children. A blocked read or write
+    /// returns at once.
     pub(crate) fn cancel(&self) {
         self.0.cancel();
     }
@@ -44,12 +44,12 @@ impl CancelToken {
         self.0.lock().cancelled
     }
 
-    /// Makes `cancel` end the connection of this wire, too.
+    /// Registers this wire's connection, so that `cancel` ends it.
     pub(crate) fn register(&self, wire: &Wire) {
         self.add(wire.weak_socket());
     }
 
-    /// Makes `cancel` end this as well. If it is too late for that, it is ended at once.
+    /// Registers this operation, so that `cancel` ends it. Ends it at once if the token is already cancelled.
     pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
         let mut state = self.0.lock();
         if state.cancelled {
@@ -63,7 +63,7 @@ impl CancelToken {
         state.targets.push(target);
     }
 
-    /// A switch of its own that this one also turns, for as long as somebody holds it.
+    /// A new token that this one also cancels, as long as somebody holds it.
     pub(crate) fn child(&self) -> CancelToken {
         let child = CancelToken::default();
         let switch: Arc<dyn Cancel> = child.0.clone();
@@ -71,7 +71,7 @@ impl CancelToken {
         child
     }
 
-    /// Sleeps for this time, or until it is cancelled. Returns whether it is.
+    /// Sleeps for this time, or until the token is cancelled. Returns whether it is cancelled.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let until = deadline::after(time);
         let mut state = self.0.lock();
@@ -107,7 +107,7 @@ impl Cancel for Switch {
 
 impl Cancel for TcpStream {
     fn cancel(&self) {
-        // It fails only when the connection has ended by itself.
+        // This fails only if the connection has already ended.
         let _ = self.shutdown(Shutdown::Both);
     }
 }

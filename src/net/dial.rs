@@ -1,5 +1,4 @@
-//! From a URL to a connection: name look-up, TCP, proxy, TLS, all under one deadline. HTTP and WebSocket both come
-//! here.
+//! From a URL to a connection: DNS lookup, TCP, proxy and TLS, under one deadline. HTTP and WebSocket both use it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -17,23 +16,24 @@ use super::url::ApiUrl;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
 
-/// What each of several addresses gets in the first round: most answer within it, and one that leads nowhere (an
-/// IPv6 network that swallows everything) must not cost its whole share before the next one is tried.
+/// The time limit of each address in the first round, if there are several. Most answer within it. An address that
+/// never answers (such as in a broken IPv6 network) must not use its whole share of the time before the next one is
+/// tried.
 const FIRST_ROUND: Duration = Duration::from_millis(500);
-/// A share of the time below this is not worth an attempt.
+/// A shorter share is not worth an attempt.
 const MIN_SHARE: Duration = Duration::from_millis(50);
 /// How soon a connect notices that it is cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
-/// Of a thread that makes one connect.
+/// The stack of a thread that makes one connect.
 const STACK: usize = 64 << 10;
-/// Of a name that is looked up here for a proxy: each takes another connection to the proxy.
+/// The most addresses of a name that is looked up here for a proxy: each needs a new connection to the proxy.
 const MAX_ADDRESSES_BY_PROXY: usize = 4;
 
-/// Opens connections. Cheap to clone; the TLS set-up behind it is made once.
+/// Opens connections. Cheap to clone; clones share the TLS set-up.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     tls: TlsConnector,
-    /// For proxies: the client's certificate is none of their business.
+    /// For proxies: they never get the client's certificate.
     proxy_tls: TlsConnector,
     proxies: Proxies,
     resolver: Resolver,
@@ -41,7 +41,7 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// # Errors
-    /// `Config`: see [`TlsConnector::new`], or the proxy cannot be used.
+    /// `Config` for the reasons of [`TlsConnector::new`], or if the proxy is not usable.
     pub(crate) fn new(settings: &TlsSettings, proxy: &ProxyChoice) -> Result<Self> {
         if settings.accept_invalid_certificates {
             crate::logging::warn!(
@@ -57,7 +57,7 @@ impl Dialer {
         Ok(Dialer { tls, proxy_tls, proxies, resolver: Resolver::of_the_system() })
     }
 
-    /// Looks names up in another way than the system does.
+    /// A dialer that looks names up in another way than the system.
     #[cfg(test)]
     pub(crate) fn with_resolver(
         mut self,
@@ -68,8 +68,8 @@ impl Dialer {
     }
 
     /// # Errors
-    /// `Config` when the URL or its proxy is `https` and no TLS library is compiled in, or when the environment
-    /// names a proxy that cannot be used.
+    /// `Config` if the URL or its proxy is `https` and no TLS library is compiled in, or if the environment names a
+    /// proxy that is not usable.
     pub(crate) fn check(&self, url: &ApiUrl) -> Result<()> {
         let proxy = self.proxies.for_target(url)?;
         if url.is_secure() || proxy.is_some_and(|proxy| proxy.kind() == Kind::Https) {
@@ -78,20 +78,21 @@ impl Dialer {
         Ok(())
     }
 
-    /// A connection, TLS included. Its wire is in direct mode and still has `deadline`: set your own.
+    /// Opens a connection, including TLS. Its wire is in direct mode and still has `deadline`: set your own.
     ///
     /// # Errors
-    /// `Connect`, `Tls`, `Timeout` or `Config`, naming the host, the proxy if there is one, and the step that failed.
+    /// `Connect`, `Tls`, `Timeout` or `Config`. The error names the host, the proxy if there is one, and the step
+    /// that failed.
     #[cfg(test)]
     pub(crate) fn dial(&self, url: &ApiUrl, deadline: Instant) -> Result<Stream> {
         self.dial_cancellable(url, deadline, &CancelToken::default())
     }
 
-    /// As [`dial`](Dialer::dial); another thread can end it, within some 20 ms. The token stays tied to the connection
-    /// afterwards, so that it also covers the WebSocket's handshake.
+    /// Like [`dial`](Dialer::dial); another thread can end it, within about 20 ms. The token stays registered with
+    /// the connection, so that it can also end the WebSocket handshake.
     ///
     /// # Errors
-    /// Also `Closed`, when it was cancelled.
+    /// Also `Closed` if it was cancelled.
     pub(crate) fn dial_cancellable(
         &self,
         url: &ApiUrl,
@@ -108,11 +109,11 @@ impl Dialer {
             Ok(stream) if url.is_secure() => self.tls.connect(url.host(), stream),
             result => result,
         };
-        // Whatever a step says that was cancelled midway, this is the reason.
+        // After a cancel, this is the reason, whatever error a step returns.
         if cancel.is_cancelled() { Err(Error::closed()) } else { result }
     }
 
-    /// A connection to the target that goes through the proxy.
+    /// Opens a connection to the target through the proxy.
     fn through(
         &self,
         proxy: &Proxy,
@@ -153,7 +154,7 @@ impl Dialer {
         Ok(stream)
     }
 
-    /// A TCP connection, with `deadline`.
+    /// Opens a TCP connection with `deadline`.
     fn open(&self, target: Endpoint<'_>, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
         let addresses = self.resolve(target, deadline, cancel)?;
         connect(target, &addresses, deadline, cancel)
@@ -173,8 +174,8 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
 }
 
-/// The families in turn, beginning with the one the resolver put first: one that leads nowhere must not use up
-/// the time of the other.
+/// Alternates the address families, starting with the resolver's first, so that a family that does not work cannot
+/// use up the time of the other.
 fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let mut first = found.iter().filter(|address| address.is_ipv6() == first_is_v6);
@@ -195,7 +196,7 @@ fn connect(
 ) -> Result<Wire> {
     let mut last = None;
     let mut candidates = addresses.to_vec();
-    // The short round is for where there is a choice. Those that were too slow for it get what time is left.
+    // The short round is only for several addresses. Slow ones share the rest of the time.
     let rounds = if addresses.len() > 1 { &[Some(FIRST_ROUND), None][..] } else { &[None] };
     for round in rounds {
         let mut slow = Vec::new();
@@ -207,7 +208,7 @@ fn connect(
             if left.is_zero() {
                 break;
             }
-            // Shared fairly among the addresses that are left.
+            // Shared equally among the addresses that are left.
             let others = u32::try_from(candidates.len() - index).unwrap_or(1).max(1);
             let share =
                 round.unwrap_or((left / others).max(MIN_SHARE)).min(left).max(Duration::from_millis(1));
@@ -240,8 +241,8 @@ fn connect(
     }
 }
 
-/// Nothing interrupts a connect, so it has a thread of its own. Whoever is cancelled leaves it behind: it ends with its
-/// share of the time.
+/// A connect cannot be interrupted, so it runs on its own thread. After a cancel the thread continues until its time
+/// limit.
 fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io::Result<TcpStream> {
     let (sender, receiver) = mpsc::channel();
     let work = move || drop(sender.send(TcpStream::connect_timeout(&address, share)));
@@ -261,7 +262,7 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
 }
 
 fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
-    // Small packets are the rule here; if the system does not want to, they are merely later.
+    // Most packets are small. If the system refuses, they are only a little slower.
     if let Err(error) = socket.set_nodelay(true) {
         crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
     }
@@ -347,7 +348,7 @@ mod tests {
         assert!(error.to_string().contains("(2 addresses tried)"), "{error}");
     }
 
-    /// A listener whose queue is full: whoever connects gets no answer at all.
+    /// A listener whose queue is full: a client gets no answer at all.
     fn black_hole() -> (TcpListener, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -369,7 +370,7 @@ mod tests {
         let started = Instant::now();
         connect(target, &addresses, soon(20_000), &CancelToken::default()).unwrap();
         assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
-        // One that is only slow still gets its share.
+        // A slow address still gets its share.
         let started = Instant::now();
         let error = connect(target, &[addresses[0]; 2], soon(2_000), &CancelToken::default()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");

@@ -1,4 +1,4 @@
-//! Where to connect to.
+//! A host and a port.
 
 use std::fmt;
 

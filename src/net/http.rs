@@ -1,10 +1,10 @@
-//! The one place that speaks HTTP: 1.1, one request at a time over each connection, and connections that are kept.
+//! HTTP/1.1: one request at a time per connection, with a connection pool.
 //!
-//! HTTP itself is `ureq-proto`'s, which does no I/O: `encode` and `decoder` stand around it. Sockets, time limits, the pool
-//! and what is repeated are here, because a request has to end within 100 ms of a cancel, go through any proxy, and give an
-//! early answer its due after a write that failed. ureq itself offers none of that to another dialler in its stable part.
+//! `ureq-proto` implements HTTP without I/O; `encode` and `decoder` use it. Sockets, time limits, the pool and
+//! retries are here, because a request must end within 100 ms of a cancel, work through any proxy, and use an early
+//! response after a failed write. The stable part of ureq does not offer this with another dialer.
 //!
-//! No credential, password or query is in an error or log line.
+//! No credential, password or query appears in an error or a log line.
 
 pub(crate) mod answer;
 #[cfg(feature = "polling")]
@@ -44,14 +44,14 @@ use crate::error::{Error, ErrorKind, Result};
 
 const MAX_USER_AGENT: usize = 256;
 
-/// An answer with a status of success.
+/// A successful response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection pool to one API. Cheap to clone.
+/// A connection pool for one API. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Http(Arc<Shared>);
 
@@ -63,7 +63,7 @@ struct Shared {
     request_timeout: Duration,
     policy: Policy,
     pool: Pool,
-    /// Ends every connection, and the waits between two tries.
+    /// Ends every connection, and the waits between two attempts.
     cancel: CancelToken,
     secrets: Secrets,
     /// The process that the connections belong to.
@@ -74,7 +74,7 @@ impl Http {
     /// `stop` ends it, too.
     ///
     /// # Errors
-    /// `Config`: the URL needs TLS that is not compiled in, or the user agent cannot be sent.
+    /// `Config` if the URL needs TLS that is not compiled in, or if the user agent cannot be sent.
     pub(crate) fn new(
         url: ApiUrl,
         dialer: Dialer,
@@ -97,25 +97,26 @@ impl Http {
         })))
     }
 
-    /// Ends every request in flight, in all clones, and refuses new ones.
+    /// Ends all running requests of all clones, and refuses new ones.
     pub(crate) fn shutdown(&self) {
-        // In a child it would end the connections of the parent.
+        // In a forked child this would end the parent's connections.
         if self.check_process().is_ok() {
             self.0.cancel.cancel();
             self.0.pool.clear();
         }
     }
 
-    /// What is taken out of everything that the server says.
+    /// The secrets to remove from texts of the server.
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.0.secrets
     }
 
-    /// A connection cannot be shared with a child of this process: each would get the other's answers. What was locked
-    /// at the moment of the fork stays locked in the child, so this comes before any lock.
+    /// Checks that this process has created the connections. A forked child must not use them, because parent and
+    /// child would get each other's responses. Locks that were held at the time of the fork stay locked in the child,
+    /// so call this before taking a lock.
     ///
     /// # Errors
-    /// `Closed`, in a child.
+    /// `Closed` in a forked child.
     pub(crate) fn check_process(&self) -> Result<()> {
         if std::process::id() == self.0.pid {
             return Ok(());
@@ -124,13 +125,13 @@ impl Http {
         Err(Error::new(ErrorKind::Closed, text))
     }
 
-    /// Sends the request and reads the whole answer, within the request timeout. What may safely be repeated is
-    /// repeated, see [`retry`].
+    /// Sends the request and reads the whole response, within the request timeout. Retries what is safe to retry; see
+    /// [`retry`].
     ///
     /// # Errors
-    /// Every status that is not a success is an error with the server's status and message. `Connect`: nothing was
-    /// done, or a GET failed. `MaybeSent`: the connection broke after a request that changes something had begun
-    /// to leave. `Timeout`: the same, and the time is up.
+    /// Every status that is not a success is an error with the server's status and text. `Connect`: nothing was
+    /// changed, or a GET failed. `MaybeSent`: the connection broke after a part of a request that changes something
+    /// was sent. `Timeout`: the same, when the time limit has passed.
     pub(crate) fn send(&self, request: Request<'_>) -> Result<Answer> {
         self.check_process()?;
         let label = Label::new(request.method, request.path);
@@ -197,7 +198,7 @@ impl Http {
         Ok(Answer { status: head.status, body })
     }
 
-    /// One that was used before, or a new one. Its wire has to be done in the time that is left.
+    /// A pooled connection or a new one. Its wire must finish in the remaining time.
     fn connection(&self, method: Method, left: Duration) -> Result<Stream> {
         let Shared { dialer, url, pool, cancel, .. } = &*self.0;
         let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
@@ -235,7 +236,7 @@ impl fmt::Debug for Http {
     }
 }
 
-/// The user agent, fit for a header.
+/// The user agent, if it is valid in a header.
 fn checked_user_agent(name: &str) -> Result<&str> {
     let name = name.trim();
     let printable = name.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());

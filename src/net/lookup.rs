@@ -1,4 +1,4 @@
-//! Names into addresses, under a deadline that the system's resolver does not know.
+//! DNS lookups with a deadline, which the system's resolver does not support.
 
 use std::fmt;
 use std::io;
@@ -11,20 +11,19 @@ use super::cancel::CancelToken;
 use super::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Addresses of one name that are tried at most.
+/// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
-/// Look-ups in flight. The system's resolver cannot be interrupted: a hanging one keeps its thread.
+/// The most lookups at a time. The system's resolver cannot be interrupted: a lookup that hangs keeps its thread.
 const MAX_LOOKUPS: usize = 32;
-/// Whoever wants the same name waits for a look-up that is under way, unless it is older than this: it may hang for
-/// good.
+/// A lookup of the same name is shared, unless it is older than this: it may hang forever.
 const STILL_FRESH: Duration = Duration::from_secs(10);
-/// How soon a cancelled look-up is noticed.
+/// How soon a cancelled lookup is noticed.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
 type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Answer = std::result::Result<Vec<SocketAddr>, Arc<io::Error>>;
 
-/// Looks names up, each on a thread of its own. Clones share what is under way.
+/// Looks names up, each on its own thread. Clones share running lookups.
 #[derive(Clone)]
 pub(super) struct Resolver {
     resolve: Arc<Resolve>,
@@ -37,7 +36,7 @@ impl fmt::Debug for Resolver {
     }
 }
 
-/// One name that is being looked up.
+/// A running lookup of one name.
 struct LookUp {
     host: String,
     port: u16,
@@ -47,7 +46,7 @@ struct LookUp {
 }
 
 impl Resolver {
-    /// As the system does it.
+    /// The system's resolver.
     pub(super) fn of_the_system() -> Self {
         Self::new(|host, port| {
             let mut found = Vec::new();
@@ -70,10 +69,10 @@ impl Resolver {
         locked(&self.in_flight)
     }
 
-    /// At least one address.
+    /// Returns at least one address.
     ///
     /// # Errors
-    /// `Timeout` when the deadline passes, `Closed` when it is cancelled, else `Connect`.
+    /// `Timeout` if the deadline passes, `Closed` if it is cancelled, otherwise `Connect`.
     pub(super) fn resolve(
         &self,
         target: Endpoint<'_>,
@@ -110,7 +109,7 @@ impl Resolver {
         Ok(found)
     }
 
-    /// The one that is under way, or a new one.
+    /// The running lookup of this name, or a new one.
     fn look_up(&self, target: Endpoint<'_>) -> Result<Arc<LookUp>> {
         let mut in_flight = self.in_flight();
         let same = |other: &&Arc<LookUp>| {
@@ -135,7 +134,7 @@ impl Resolver {
             answered: Condvar::new(),
         });
         let (resolver, its_own) = (self.clone(), Arc::clone(&look_up));
-        // In a box, as for every thread: what starts one is compiled once.
+        // Boxed, as for every thread, so that the code that starts one is compiled only once.
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             let done = Done { resolver, look_up: its_own };
             let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
@@ -151,14 +150,14 @@ impl Resolver {
 }
 
 impl LookUp {
-    /// The first answer counts.
+    /// Stores the result. Only the first one counts.
     fn settle(&self, answer: Answer) {
         locked(&self.answer).get_or_insert(answer);
         self.answered.notify_all();
     }
 }
 
-/// Nobody waits for a look-up that has ended, not even for one that panicked.
+/// Removes a lookup that has ended, even by a panic, so that nobody waits for it.
 struct Done {
     resolver: Resolver,
     look_up: Arc<LookUp>,
@@ -182,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    /// A resolver that hangs until it is told what to say, or until nobody can tell it any more. Its calls are counted.
+    /// A resolver that blocks until the test sends a result or drops the sender. Its calls are counted.
     fn hanging() -> (Resolver, Sender<Vec<SocketAddr>>, Arc<AtomicUsize>) {
         let (sender, receiver) = mpsc::channel();
         let (receiver, calls) = (Mutex::new(receiver), Arc::new(AtomicUsize::new(0)));
@@ -238,7 +237,7 @@ mod tests {
             while calls.load(Ordering::SeqCst) == 0 {
                 thread::yield_now();
             }
-            // For each look-up that there could have been.
+            // One result for each lookup that is possible.
             (0..8).for_each(|_| sender.send(addresses.clone()).unwrap());
             for one in waiting {
                 assert_eq!(one.join().unwrap().unwrap(), addresses);

@@ -1,4 +1,4 @@
-//! Bytes in and out. Knows nothing of Crustocean or Socket.IO.
+//! Network I/O, independent of Crustocean and Socket.IO.
 
 pub(crate) mod cancel;
 pub(crate) mod dial;

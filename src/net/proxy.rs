@@ -1,8 +1,8 @@
-//! Proxies: which one stands between this program and a server, and how it is told where to go.
+//! Proxies: which proxy a connection uses, and how the proxy opens a tunnel.
 //!
-//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: it is the only way a WebSocket has through one
-//! (RFC 6455, section 4.1), and REST and the socket are to take the same way. What it costs: some proxies allow CONNECT
-//! to port 443 only. The platform is there; a development server is seldom behind a proxy.
+//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: a WebSocket needs it (RFC 6455, section 4.1), and
+//! REST and the socket must take the same path. The disadvantage: some proxies allow CONNECT only to port 443. The
+//! platform uses this port, and a development server is seldom behind a proxy.
 
 mod bypass;
 mod connect;
@@ -22,7 +22,7 @@ use super::settings::ProxyChoice;
 use super::url::ApiUrl;
 use crate::error::Result;
 
-/// Knows the proxy for every target. Cheap to clone.
+/// Returns the proxy for every target. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) enum Proxies {
     Direct,
@@ -31,10 +31,10 @@ pub(crate) enum Proxies {
 }
 
 impl Proxies {
-    /// Reads the environment, if that is the choice.
+    /// Reads the environment, if `choice` says so.
     ///
     /// # Errors
-    /// `Config`, when the builder's URL is unusable.
+    /// `Config` if the builder's URL is not usable.
     pub(crate) fn new(choice: &ProxyChoice) -> Result<Self> {
         Ok(match choice {
             ProxyChoice::Environment => Proxies::Environment(Arc::new(Environment::of_process())),
@@ -46,7 +46,7 @@ impl Proxies {
     /// The proxy for this target, if it has one.
     ///
     /// # Errors
-    /// `Config`, naming the environment variable that cannot be used.
+    /// `Config` if an environment variable is not usable. The error names it.
     pub(crate) fn for_target(&self, url: &ApiUrl) -> Result<Option<Arc<Proxy>>> {
         match self {
             Proxies::Direct => Ok(None),

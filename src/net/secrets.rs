@@ -1,4 +1,4 @@
-//! Takes secrets out of what a server says, so that one that quotes what it was sent gets them into no error and no log.
+//! Removes secrets from texts of the server, because a server may quote them in an error.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,45 +8,45 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-/// What stands in place of a secret.
+/// Replaces a secret.
 const GONE: char = '…';
-/// Sessions come and go: only the last ones are remembered, besides what was there first.
+/// Session tokens change: only the last ones are stored, and the first secret.
 const MOST: usize = 32;
-/// A shorter one is removed only where it stands alone: it may be a part of any word.
+/// A shorter secret is removed only as a separate word, because it may be a part of any word.
 const SHORT: usize = 4;
-/// How often something may have been encoded: percent signs in a URL in JSON in JSON.
+/// How many layers of encoding are removed: percent signs in a URL in JSON in JSON.
 const LAYERS: usize = 3;
-/// Fewer characters of base64 say too little.
+/// Fewer base64 characters match too many texts.
 const LEAST_BASE64: usize = 8;
 
-/// The secrets of one client: its tokens, its session, what was sent with a request. Clones are the same list.
+/// The secrets of one client: its tokens, its session, and secrets sent in requests. Clones share the list.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Arc<Mutex<Vec<Zeroizing<String>>>>);
 
 impl Secrets {
-    /// From now on it is taken out of everything.
+    /// Adds a secret.
     pub(crate) fn remember(&self, secret: &str) {
         let mut known = self.lock();
         if secret.is_empty() || known.iter().any(|other| other.as_str() == secret) {
             return;
         }
         if known.len() == MOST {
-            // The first is what the client was made with.
+            // The first secret is the one that the client was created with.
             known.remove(1);
         }
         known.push(Zeroizing::new(secret.to_owned()));
     }
 
-    /// The text without any secret that is remembered.
+    /// The text without the stored secrets.
     pub(crate) fn remove_from(&self, text: &str) -> String {
         self.remove_with(text, &[])
     }
 
-    /// The text without any secret that is remembered, nor any of these.
+    /// The text without the stored secrets and without these.
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
         let known = self.lock();
         let mut secrets: Vec<&str> = known.iter().chain(more).map(|secret| secret.as_str()).collect();
-        // A secret may be a part of another one.
+        // A secret may be a part of another one, so the longest is removed first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut text = text.to_owned();
         for secret in secrets {
@@ -66,7 +66,7 @@ impl fmt::Debug for Secrets {
     }
 }
 
-/// The text without this secret, however it is written.
+/// The text without this secret, in any notation.
 fn without(text: &str, secret: &str) -> String {
     let secret = secret.trim();
     if secret.is_empty() {
@@ -76,7 +76,7 @@ fn without(text: &str, secret: &str) -> String {
     for encoded in base64_forms(secret) {
         result = result.replace(&encoded, &GONE.to_string());
     }
-    // What looks like an escape in the secret itself is taken off with the others.
+    // The secret itself may contain escapes, which are removed in the same way.
     let secrets: Vec<Vec<char>> =
         layers(secret).iter().map(|layer| layer.iter().map(|piece| piece.c).collect()).collect();
     let mut found = Vec::new();
@@ -98,7 +98,7 @@ fn without(text: &str, secret: &str) -> String {
     clean
 }
 
-/// A character, and the bytes of the text that it was written as.
+/// A character, and the bytes of the text that represent it.
 #[derive(Clone, Copy)]
 struct Piece {
     c: char,
@@ -106,7 +106,7 @@ struct Piece {
     to: usize,
 }
 
-/// The text, and what is beneath each layer of escapes.
+/// The text, and its decoded forms, one per layer of escapes.
 fn layers(text: &str) -> Vec<Vec<Piece>> {
     let pieces = text.char_indices().map(|(at, c)| Piece { c, from: at, to: at + c.len_utf8() });
     let mut layers = vec![pieces.collect::<Vec<_>>()];
@@ -117,12 +117,12 @@ fn layers(text: &str) -> Vec<Vec<Piece>> {
     layers
 }
 
-/// Where the secret stands.
+/// The places of the secret.
 fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let alone = |piece: Option<&Piece>| piece.is_none_or(|piece| !piece.c.is_alphanumeric());
     for (at, window) in layer.windows(secret.len()).enumerate() {
-        // In a query a plus is a blank.
+        // In a query, a plus is a space.
         let same = |piece: &Piece, c: &char| piece.c == *c || (piece.c == '+' && *c == ' ');
         if !window.iter().zip(secret).all(|(piece, c)| same(piece, c)) {
             continue;
@@ -140,7 +140,7 @@ fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
     found
 }
 
-/// The text with one layer of percent signs and of JSON's and HTML's escapes taken off. `None` if there is none.
+/// Removes one layer of percent, JSON and HTML escapes. `None` if there is none.
 fn decoded(layer: &[Piece]) -> Option<Vec<Piece>> {
     let mut inner = Vec::with_capacity(layer.len());
     let mut at = 0;
@@ -156,7 +156,7 @@ fn decoded(layer: &[Piece]) -> Option<Vec<Piece>> {
     changed.then_some(inner)
 }
 
-/// The character that an escape stands for, and how many characters it is written with.
+/// The character of an escape, and the escape's length.
 fn escape(rest: &[Piece]) -> Option<(char, usize)> {
     let head: String = rest.iter().take(12).map(|piece| piece.c).collect();
     match head.get(..1)? {
@@ -194,7 +194,7 @@ fn escape(rest: &[Piece]) -> Option<(char, usize)> {
     }
 }
 
-/// One to four bytes of UTF-8, each a percent sign and two digits.
+/// One to four bytes of UTF-8, each as a percent sign and two digits.
 fn percent(head: &str) -> Option<(char, usize)> {
     for length in [3, 6, 9, 12] {
         let bytes = head.get(..length)?;
@@ -209,7 +209,7 @@ fn percent(head: &str) -> Option<(char, usize)> {
     None
 }
 
-/// `\u0041`, or two of them for what does not fit into one.
+/// `\u0041`, or a surrogate pair of two escapes.
 fn unicode(head: &str) -> Option<(char, usize)> {
     let unit = |at: usize| {
         let digits = head.get(at..)?.strip_prefix("\\u")?.get(..4)?;
@@ -223,14 +223,13 @@ fn unicode(head: &str) -> Option<(char, usize)> {
     Some((pair, 12))
 }
 
-/// What the secret looks like in base64, wherever it stands in what was encoded: the characters that depend on
-/// nothing else.
+/// The secret in base64, at any position of the encoded text: only the characters that depend on nothing else.
 fn base64_forms(secret: &str) -> Vec<String> {
     let mut forms = Vec::new();
     for before in 0..3 {
         let mut bytes = Zeroizing::new(vec![0; before]);
         bytes.extend_from_slice(secret.as_bytes());
-        // The first characters share bits with what stands before, the last with what follows.
+        // The first characters share bits with the text before, the last ones with the text after.
         let first = [0, 2, 3].get(before).copied().unwrap_or_default();
         let whole = bytes.len() * 8 / 6;
         for encoded in [STANDARD_NO_PAD.encode(&*bytes), URL_SAFE_NO_PAD.encode(&*bytes)] {
@@ -257,7 +256,7 @@ mod tests {
         secrets.remove_from(text)
     }
 
-    /// Every way to write the secret that servers are known for.
+    /// All notations of the secret that servers use.
     fn written(secret: &str) -> Vec<String> {
         let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
         let every_byte: String = secret.bytes().map(|byte| format!("%{byte:02x}")).collect();

@@ -1,31 +1,31 @@
-//! What this layer can be told. Whoever is above fills it in.
+//! The settings of this layer. Higher layers set them.
 
 use std::fmt;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-/// The library that does TLS. Chosen at run time: features only add, and no other crate's features change the choice.
+/// The TLS library. It is selected at run time, so features of other crates never change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Tls {
     /// rustls if the feature `tls-rustls` is on, else native-tls. The default.
     #[default]
     Auto,
-    /// rustls with the Mozilla roots (feature `tls-rustls`).
+    /// rustls with the Mozilla root certificates (feature `tls-rustls`).
     Rustls,
-    /// The system's TLS library with the system's roots (feature `tls-native`).
+    /// The operating system's TLS library with its root certificates (feature `tls-native`).
     Native,
 }
 
-/// How connections are encrypted.
+/// The TLS settings.
 #[derive(Clone, Default)]
 pub(crate) struct TlsSettings {
     pub(crate) library: Tls,
-    /// PEM or DER, as given; read when the library is set up, so that an unreadable one is an error there.
+    /// PEM or DER. Parsed when the library is set up, which reports unreadable ones.
     pub(crate) extra_roots: Vec<Vec<u8>>,
     pub(crate) accept_invalid_certificates: bool,
-    /// PEM: a certificate, those that vouch for it, and the key. Read when the library is set up.
+    /// PEM: a certificate, its intermediate certificates, and the key. Parsed when the library is set up.
     pub(crate) client_identity: Option<Zeroizing<Vec<u8>>>,
 }
 
@@ -35,20 +35,20 @@ impl fmt::Debug for TlsSettings {
             .field("library", &self.library)
             .field("extra_roots", &self.extra_roots.len())
             .field("accept_invalid_certificates", &self.accept_invalid_certificates)
-            // With a private key.
+            // It contains a private key.
             .field("client_identity", &self.client_identity.is_some())
             .finish()
     }
 }
 
-/// Which way connections take.
+/// The choice of the proxy.
 #[derive(Clone, Default)]
 pub(crate) enum ProxyChoice {
-    /// `HTTPS_PROXY` and the like.
+    /// The environment: `HTTPS_PROXY` and similar variables.
     #[default]
     Environment,
     Direct,
-    /// As given: an unusable one is an error when the dialler is made.
+    /// A URL. If it is not usable, creating the dialer fails.
     Url(Zeroizing<String>),
 }
 
@@ -57,20 +57,20 @@ impl fmt::Debug for ProxyChoice {
         f.write_str(match self {
             ProxyChoice::Environment => "Environment",
             ProxyChoice::Direct => "Direct",
-            // There may be a password in it.
+            // The URL may contain a password.
             ProxyChoice::Url(_) => "Url(…)",
         })
     }
 }
 
-/// How requests are made.
+/// The settings of requests.
 #[derive(Debug, Clone)]
 pub(crate) struct HttpSettings {
     pub(crate) user_agent: String,
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) retries: u32,
-    /// The longest wait a server may ask for; a longer one is the caller's decision.
+    /// The longest `Retry-After` that is waited for. The caller handles a longer one.
     pub(crate) max_retry_wait: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Servers for the tests of this module: loopback, a port of the system's choice, bounded in time.
+//! Servers for the tests of this module: on loopback, on a free port, with time limits.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,10 +10,10 @@ use crate::error::Result;
 use crate::net::settings::{HttpSettings, ProxyChoice, TlsSettings};
 use crate::net::{ApiUrl, CancelToken, Dialer, Http};
 
-/// No test waits longer for anything.
+/// The longest that a test waits.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connected pair: ours and the peer's.
+/// A connected pair: the client's and the server's socket.
 pub(super) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -25,12 +25,12 @@ pub(super) fn pair() -> (TcpStream, TcpStream) {
     (ours, peer)
 }
 
-/// A port where nobody listens.
+/// A port without a listener.
 pub(super) fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// What a client of a test is made with.
+/// The settings of a test's client.
 #[derive(Default)]
 pub(super) struct Setup {
     pub(super) url: String,
@@ -39,7 +39,7 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// Without the proxy that the environment of the test may have.
+    /// A dialer that ignores the proxy variables of the environment.
     pub(super) fn dialer(&self) -> Result<Dialer> {
         Dialer::new(&self.tls, &ProxyChoice::Direct)
     }
@@ -53,13 +53,13 @@ pub(super) fn config(url: impl Into<String>) -> Setup {
     Setup { url: url.into(), ..Setup::default() }
 }
 
-/// What the server does with a request it has read.
+/// What the server does with a request.
 pub(super) enum Step {
-    /// Answers; the connection stays open.
+    /// Answers and keeps the connection open.
     Reply(Vec<u8>),
     ReplyAndClose(Vec<u8>),
     Close,
-    /// Answers nothing until the client goes.
+    /// Does not answer, and waits until the client closes.
     Hang,
 }
 
@@ -79,8 +79,7 @@ pub(super) fn ok(body: &str) -> Step {
     Step::Reply(reply(200, &[], body))
 }
 
-/// A server that goes through `steps`, one request each, whatever the connection. What it read comes out of the
-/// receiver.
+/// A server that performs `steps`, one per request, over any connections. The receiver returns the requests.
 pub(super) fn scripted(steps: Vec<Step>) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,28 +1,28 @@
-//! The base URL of the API: scheme, host and port, nothing else.
+//! The base URL of the API: scheme, host and port only.
 //!
-//! Not by `http::Uri`: it drops a fragment, a user name and a port that is no number without a word, takes `[nonsense]`
-//! for an address, and finds no host in `//host/path`. Each of these would have to be looked for here all the same.
+//! `http::Uri` is not used: it silently drops a fragment, a username and a port that is not a number, accepts
+//! `[nonsense]` as an address, and finds no host in `//host/path`. All of these would have to be checked here anyway.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::error::{Error, Result};
 
-/// The web frontend, which must never receive API calls (docs.crustocean.chat, API introduction).
+/// The web frontend. API calls must never go there (docs.crustocean.chat, API introduction).
 const FRONTEND_HOST: &str = "crustocean.chat";
 
 /// A checked base URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiUrl {
     secure: bool,
-    /// Without brackets, also for an IPv6 address: as the resolver and TLS want it.
+    /// Without brackets, also for an IPv6 address: the resolver and TLS need this form.
     host: String,
     port: u16,
 }
 
 impl ApiUrl {
     /// # Errors
-    /// `Config`, saying what is wrong with the URL. Credentials in it are not repeated.
+    /// `Config` with the reason. The error does not contain credentials.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
         let no_url =
@@ -44,7 +44,7 @@ impl ApiUrl {
                     "the API URL begins with {other}://: use https:// or http://"
                 )));
             }
-            // What stands there may be anything, and is not repeated.
+            // This part may contain anything, so the error does not show it.
             _ => return Err(no_url()),
         };
         let (authority, path) = split_authority(rest);
@@ -83,11 +83,11 @@ impl ApiUrl {
         self.port
     }
 
-    /// Whether it is this machine: what is said to it does not leave it.
+    /// Whether the host is this machine, so that data never leaves it.
     pub(crate) fn is_loopback(&self) -> bool {
         match self.host.parse::<IpAddr>().map(|address| address.to_canonical()) {
             Ok(address) => address.is_loopback() || address.is_unspecified(),
-            // Names below `localhost` are never looked up elsewhere (RFC 6761, section 6.3).
+            // Names below `localhost` are always local (RFC 6761, section 6.3).
             Err(_) => {
                 let name = self.host.trim_end_matches('.');
                 name == "localhost" || name.ends_with(".localhost")
@@ -95,7 +95,7 @@ impl ApiUrl {
         }
     }
 
-    /// For the `Host` header: brackets around IPv6, the port only if it is not the scheme's own.
+    /// The `Host` header: brackets around IPv6, and the port only if it is not the scheme's default.
     pub(crate) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         match (self.secure, self.port) {
@@ -111,7 +111,7 @@ impl fmt::Display for ApiUrl {
     }
 }
 
-/// The host of a URL of any kind, without brackets. `None` if it names none.
+/// The host of any URL, without brackets. `None` if it has none.
 pub(crate) fn host(url: &str) -> Option<&str> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => rest,
@@ -126,12 +126,13 @@ fn is_scheme(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// What is between the slashes, and what follows.
+/// The part between the slashes, and the rest.
 fn split_authority(rest: &str) -> (&str, &str) {
     rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()))
 }
 
-/// Host, without brackets, and port of `host`, `host:port`, `[v6]` or `[v6]:port`. `None` if it is none of them.
+/// Splits `host`, `host:port`, `[v6]` or `[v6]:port` into the host without brackets and the port. `None` for any
+/// other text.
 pub(super) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
@@ -149,7 +150,7 @@ pub(super) fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
         }
     };
     let port = match port {
-        // `host:` means the port of the scheme, as in any URL.
+        // `host:` means the scheme's default port, as in any URL.
         None | Some("") => None,
         Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(port.parse().ok()?),
         Some(_) => return None,

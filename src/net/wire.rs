@@ -1,8 +1,8 @@
-//! The stream at the very bottom: one TCP socket beneath TLS and WebSocket.
+//! The lowest stream: one TCP socket, below TLS and WebSocket.
 //!
-//! It begins in *direct* mode, plain blocking I/O under one absolute deadline, for handshakes and for HTTP.
-//! [`Wire::start_feeding`] turns it into the lower end of a pipe: whoever holds the reader role blocks on
-//! [`Wire::socket`] without any lock and puts the bytes in, so that TLS and WebSocket above never block on a read.
+//! It starts in *direct* mode: blocking I/O under one absolute deadline, for handshakes and HTTP.
+//! [`Wire::start_feeding`] changes it to *fed* mode: the thread with the reader role blocks on [`Wire::socket`]
+//! without a lock and passes the bytes in, so that TLS and WebSocket never block in a read.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,34 +10,34 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// What a [`ReadBuffer`] holds when little comes in, and what it may grow to under load.
+/// The size of a [`ReadBuffer`] for little data, and its largest size under load.
 const MIN_READ: usize = 4 * 1024;
 const MAX_READ: usize = 64 * 1024;
-/// A buffer that grew shrinks again after this many reads in a row that used less than a quarter of it.
+/// A large buffer shrinks again after this many reads in a row that used less than a quarter of it.
 const SMALL_READS: u8 = 8;
-/// Far more than a reader that drains what it fed can leave behind.
+/// Far more than a reader can leave if it decodes what it fed.
 const MAX_QUEUED: usize = 1024 * 1024;
-/// A socket time limit that is off by less is not set again: it saves a system call per read.
+/// A socket timeout that differs by less is not set again. This saves a system call per read.
 const SLACK: Duration = Duration::from_millis(10);
-/// The shortest limit a socket takes is above zero; some systems round to milliseconds.
+/// A socket timeout must be above zero, and some systems round to milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// The stream at the bottom of a connection: a TCP socket, and the bytes that were read from it but not taken yet.
+/// The lowest stream of a connection: a TCP socket, and bytes that were read from it and not used yet.
 #[derive(Debug)]
 pub(crate) struct Wire {
     /// Shared only with a [`CancelToken`](super::cancel::CancelToken), weakly.
     socket: Arc<TcpStream>,
     mode: Mode,
     deadline: Option<Instant>,
-    /// The limits the socket has now, so that it is not told what it knows.
+    /// The socket's current timeouts, so that they are set only when they change.
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
     write_failure: Option<ErrorKind>,
     written: u64,
     saw_end: bool,
-    /// Writes do not wait for the peer: see [`set_patient`](Wire::set_patient).
+    /// Writes do not wait for the peer; see [`set_patient`](Wire::set_patient).
     impatient: bool,
-    /// What the system did not take of impatient writes. It goes out before anything else.
+    /// Bytes that the system did not take from writes that do not wait. They are sent first.
     overflow: Vec<u8>,
 }
 
@@ -48,7 +48,7 @@ enum Mode {
 }
 
 impl Wire {
-    /// Direct mode without a deadline.
+    /// In direct mode, without a deadline.
     pub(crate) fn new(socket: TcpStream) -> Self {
         Wire {
             socket: Arc::new(socket),
@@ -64,17 +64,17 @@ impl Wire {
         }
     }
 
-    /// Direct mode: every read and write from now on fails with `TimedOut` once this moment has passed.
+    /// Direct mode: after this moment every read and write fails with `TimedOut`.
     pub(crate) fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
     }
 
-    /// Direct mode: as [`set_deadline`](Wire::set_deadline), unless the deadline that is set comes first.
+    /// Direct mode: like [`set_deadline`](Wire::set_deadline), unless the current deadline is earlier.
     pub(crate) fn shorten_deadline(&mut self, deadline: Instant) {
         self.deadline = Some(self.deadline.map_or(deadline, |set| set.min(deadline)));
     }
 
-    /// From now on reads take what was fed, and the socket's read time limit belongs to the reader.
+    /// Changes to fed mode: reads take the bytes that were fed, and the reader controls the socket's read timeout.
     pub(crate) fn start_feeding(&mut self) -> io::Result<()> {
         self.deadline = None;
         set_limit(&mut self.read_limit, None, |limit| self.socket.set_read_timeout(limit))?;
@@ -82,8 +82,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Fed mode: how long one write may block. Nothing else ends a write to a peer that does not read, and while
-    /// it blocks nobody answers heartbeats: keep it well below the peer's patience.
+    /// Fed mode: how long a write may block. Nothing else ends a write to a peer that does not read, and no
+    /// heartbeats are answered meanwhile: keep it well below the peer's timeout.
     pub(crate) fn set_write_timeout(&mut self, limit: Duration) -> io::Result<()> {
         let limit = limit.max(SHORTEST);
         set_limit(&mut self.write_limit, Some(limit), |limit| self.socket.set_write_timeout(limit))?;
@@ -93,18 +93,18 @@ impl Wire {
         Ok(())
     }
 
-    /// Fed mode: whether writes wait until the system takes the bytes. When they do not, what it does not take at once is
-    /// kept, and goes out with the next patient write or with [`flush_overflow`](Wire::flush_overflow).
+    /// Fed mode: whether writes wait until the system takes the bytes. If they do not wait, the rest is kept, and the
+    /// next waiting write or [`flush_overflow`](Wire::flush_overflow) sends it.
     pub(crate) fn set_patient(&mut self, patient: bool) {
         self.impatient = !patient;
     }
 
-    /// Whether something of an impatient write is kept.
+    /// Whether bytes of a write that did not wait are kept.
     pub(crate) fn has_overflow(&self) -> bool {
         !self.overflow.is_empty()
     }
 
-    /// Fed mode: writes what was kept, as patiently as any write.
+    /// Fed mode: writes the kept bytes, and waits.
     pub(crate) fn flush_overflow(&mut self) -> io::Result<()> {
         let bytes = std::mem::take(&mut self.overflow);
         let mut rest = bytes.as_slice();
@@ -115,7 +115,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Hands the system what it takes at once, and keeps the rest.
+    /// Writes what the system takes at once, and keeps the rest.
     fn write_impatiently(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Some(kind) = self.write_failure {
             return Err(kind.into());
@@ -140,7 +140,7 @@ impl Wire {
         Ok(bytes.len())
     }
 
-    /// Another handle to the same socket, for reading without a lock and for `shutdown`.
+    /// Another handle of the same socket, for reading without a lock and for `shutdown`.
     pub(crate) fn socket(&self) -> io::Result<TcpStream> {
         self.socket.try_clone()
     }
@@ -152,7 +152,7 @@ impl Wire {
     /// Fed mode: adds bytes that came from the socket.
     ///
     /// # Errors
-    /// When far more was fed than anybody read.
+    /// If far more bytes were fed than read.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.mode {
             Mode::Fed { queue, .. } => queue.append(bytes),
@@ -160,11 +160,11 @@ impl Wire {
         }
     }
 
-    /// Fed mode: takes over what the buffer read; without a copy if everything before it was consumed.
-    /// The buffer is empty afterwards.
+    /// Fed mode: takes the bytes in the buffer, without a copy if all earlier bytes were read. The buffer is empty
+    /// afterwards.
     ///
     /// # Errors
-    /// As [`feed`](Wire::feed).
+    /// If far more bytes were fed than read.
     pub(crate) fn feed_from(&mut self, buffer: &mut ReadBuffer) -> io::Result<()> {
         match &mut self.mode {
             Mode::Fed { queue, .. } if queue.is_empty() => {
@@ -180,7 +180,7 @@ impl Wire {
         }
     }
 
-    /// Fed mode: how many bytes nobody has read yet. `None` where a read is the only way to get any.
+    /// Fed mode: how many bytes were fed and not read. `None` in direct mode, where only a read can tell.
     pub(crate) fn fed(&self) -> Option<usize> {
         match &self.mode {
             Mode::Fed { queue, .. } => Some(queue.unread().len()),
@@ -188,8 +188,7 @@ impl Wire {
         }
     }
 
-    /// Fed mode: reads all of it without a copy, and leaves `bytes` as the memory to go on with. Where in the bytes
-    /// it stands.
+    /// Fed mode: takes all fed bytes without a copy and leaves `bytes` as new memory. Returns their range.
     pub(crate) fn swap_fed(&mut self, bytes: &mut Vec<u8>) -> Range<usize> {
         match &mut self.mode {
             Mode::Fed { queue, .. } => {
@@ -202,15 +201,15 @@ impl Wire {
         }
     }
 
-    /// Fed mode: the socket has nothing more. Reads give `Ok(0)` after what is queued.
+    /// Fed mode: the socket has ended. Reads return `Ok(0)` after the fed bytes.
     pub(crate) fn end(&mut self) {
         if let Mode::Fed { ended, .. } = &mut self.mode {
             *ended = true;
         }
     }
 
-    /// The first failure of a write. TLS and WebSocket libraries can swallow it, so ask after every read and
-    /// write; after one, the stream is broken for good and every further write fails at once.
+    /// The first failure of a write. TLS and WebSocket libraries can hide it, so check it after every read and write.
+    /// After a failure, every further write fails at once.
     pub(crate) fn write_failure(&self) -> Option<ErrorKind> {
         self.write_failure
     }
@@ -220,13 +219,13 @@ impl Wire {
         self.written
     }
 
-    /// Whether the peer has ended its side, as far as reads of this stream have seen.
+    /// Whether a read of this stream has seen the peer's end.
     #[cfg(any(test, feature = "tls-native"))]
     pub(crate) fn saw_end(&self) -> bool {
         self.saw_end
     }
 
-    /// Whether an idle connection is still good: nothing to read and no end. Direct mode only.
+    /// Whether an idle connection is still good: there are no bytes to read and no end. Direct mode only.
     pub(crate) fn is_quiet(&self) -> bool {
         if self.saw_end || self.write_failure.is_some() || self.socket.set_nonblocking(true).is_err() {
             return false;
@@ -235,7 +234,7 @@ impl Wire {
         self.socket.set_nonblocking(false).is_ok() && quiet
     }
 
-    /// What is left until the deadline, `None` if there is none.
+    /// The time until the deadline. `None` if there is no deadline.
     fn time_left(&self) -> io::Result<Option<Duration>> {
         let Some(deadline) = self.deadline else { return Ok(None) };
         match deadline.checked_duration_since(Instant::now()) {
@@ -259,7 +258,7 @@ impl Wire {
         if let Some(kind) = self.write_failure {
             return Err(kind.into());
         }
-        // The end of this write's patience in fed mode.
+        // Fed mode: when this write must end.
         let patience = match &self.mode {
             Mode::Direct => None,
             Mode::Fed { write_timeout, .. } => write_timeout.map(|limit| (Instant::now(), limit)),
@@ -275,8 +274,8 @@ impl Wire {
                 result => {
                     let count = result.map_err(time_out)?;
                     self.written += count as u64;
-                    // The system took a part and then let the time run out. Were the rest written under a
-                    // fresh limit, a peer that drips could hold the writer, and its lock, for ever.
+                    // The system took some bytes until the timeout. If the rest got a new timeout, a slow peer could
+                    // block the writer and its lock forever.
                     if let Some((started, limit)) = patience
                         && count < bytes.len()
                         && started.elapsed() >= limit
@@ -324,8 +323,8 @@ impl Write for Wire {
     }
 }
 
-/// A socket's time limit ends in `WouldBlock` on Unix and `TimedOut` on Windows. Here it is always `TimedOut`:
-/// `WouldBlock` tells the layers above "later", and from a blocking write that would be wrong.
+/// A socket timeout is `WouldBlock` on Unix and `TimedOut` on Windows. Here it is always `TimedOut`: the layers above
+/// treat `WouldBlock` as "try later", which would be wrong for a blocking write.
 fn time_out(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, error),
@@ -348,15 +347,15 @@ fn set_limit(
     }
     match set(wanted) {
         Ok(()) => *now = wanted,
-        // macOS says this of a socket whose peer has gone: the read or write that follows knows better.
+        // macOS returns this for a socket whose peer has closed. The following read or write returns the real error.
         Err(error) if cfg!(target_vendor = "apple") && error.kind() == ErrorKind::InvalidInput => {}
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// Bytes with a read and a write position. The vector is always as long as it is wide, so that a socket can be
-/// read into it without filling it with zeros each time.
+/// Bytes with a read and a write position. The vector always has its full length, so that a read does not need to
+/// fill it with zeros each time.
 #[derive(Debug, Default)]
 struct Chunk {
     bytes: Vec<u8>,
@@ -414,8 +413,8 @@ impl Chunk {
     }
 }
 
-/// What the reader role reads into, without a lock, before it [feeds](Wire::feed_from) the wire. Grows under load
-/// and shrinks when little comes in.
+/// The buffer that the reader fills without a lock, before it [feeds](Wire::feed_from) the wire. It grows under load
+/// and shrinks afterwards.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     chunk: Chunk,
@@ -428,7 +427,7 @@ impl ReadBuffer {
         ReadBuffer { chunk: Chunk::default(), size: MIN_READ, small_reads: 0 }
     }
 
-    /// One read, repeated only when a signal interrupts it. What was not fed yet is dropped.
+    /// Reads once; retried only after a signal. Drops bytes that were not fed.
     pub(crate) fn read(&mut self, socket: &mut impl Read) -> io::Result<usize> {
         self.chunk.clear();
         if self.chunk.bytes.len() != self.size {
@@ -460,7 +459,7 @@ impl ReadBuffer {
         }
     }
 
-    /// What was read and not fed yet.
+    /// Bytes that were read and not fed yet.
     #[cfg(test)]
     pub(crate) fn filled(&self) -> &[u8] {
         self.chunk.unread()
@@ -487,7 +486,7 @@ mod tests {
         (wire, peer)
     }
 
-    /// Writes until it no longer works.
+    /// Writes until a write fails.
     fn fill(wire: &mut Wire) -> ErrorKind {
         let block = vec![0; 256 * 1024];
         for _ in 0..1000 {
@@ -510,7 +509,7 @@ mod tests {
         assert_eq!(wire.read(&mut buffer).unwrap(), 1);
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::TimedOut);
         assert!((150..2000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
-        // Passed: at once, also for what could be had.
+        // After the deadline every read fails at once, even if there are bytes.
         peer.write_all(b"c").unwrap();
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::TimedOut);
         wire.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
@@ -566,7 +565,7 @@ mod tests {
         assert!(buffer.filled().is_empty());
         let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
         assert_eq!(queue.bytes.as_ptr(), before);
-        // Not drained yet: what follows is appended.
+        // The buffer still has bytes: new ones are appended.
         buffer.read(&mut b" world".as_slice()).unwrap();
         wire.feed_from(&mut buffer).unwrap();
         wire.end();
@@ -615,12 +614,12 @@ mod tests {
         assert_eq!(fill(&mut wire), ErrorKind::TimedOut);
         assert!(started.elapsed() < Duration::from_secs(5));
         assert_eq!(wire.write_failure(), Some(ErrorKind::TimedOut));
-        // Broken for good, and at once, also when the peer reads again.
+        // After a failed write every write fails at once, even if the peer reads again.
         peer.read_exact(&mut vec![0; 1024 * 1024]).unwrap();
         let started = Instant::now();
         assert_eq!(kind(wire.write(b"x")), ErrorKind::TimedOut);
         assert!(started.elapsed() < Duration::from_millis(150));
-        // Reading goes on.
+        // Reads still work.
         wire.feed(b"x").unwrap();
         assert_eq!(wire.read(&mut [0]).unwrap(), 1);
     }
@@ -659,7 +658,7 @@ mod tests {
         wire.write_all(b"ho").unwrap();
         peer.read_exact(&mut text).unwrap();
         assert_eq!((&text, wire.written()), (b"ho", 2));
-        // Shutting the clone down ends a read that blocks.
+        // Shutting down the clone ends a blocked read.
         let reader = thread::spawn(move || buffer.read(&mut socket).map(|count| (count, socket)));
         wire.socket().unwrap().shutdown(Shutdown::Both).unwrap();
         assert_eq!(reader.join().unwrap().unwrap().0, 0);

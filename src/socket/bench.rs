@@ -1,4 +1,4 @@
-//! What the benches call of the codecs.
+//! Functions of the codecs for the benches.
 #![allow(missing_docs, reason = "not for people")]
 
 use std::io::{Cursor, Read};
@@ -12,7 +12,7 @@ use crate::socket::protocol::polling_payload;
 use crate::socket::protocol::socket_io;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Source};
 
-/// From the text of a frame to an event that nobody has decoded yet.
+/// Decodes the text of a frame to an event, without its arguments.
 pub fn decode_event(frame: &Utf8Bytes) -> Option<RawEvent> {
     let Ok(EnginePacket::Message(text)) = engine_io::decode(frame) else { return None };
     let packet = socket_io::decode(text).ok()?;
@@ -23,12 +23,12 @@ pub fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize) -> Op
     socket_io::encode_event(name, id, payload).ok()
 }
 
-/// How many packets are in the body of a poll.
+/// The number of packets in a polling body.
 pub fn decode_payload(body: &str) -> usize {
     polling_payload::decode(body).filter(Result::is_ok).count()
 }
 
-/// How many WebSocket frames of text come out of the bytes.
+/// The number of WebSocket text frames in the bytes.
 pub fn take_frames(bytes: &[u8]) -> usize {
     struct Peer<'a>(Cursor<&'a [u8]>);
     impl Read for Peer<'_> {
@@ -42,7 +42,7 @@ pub fn take_frames(bytes: &[u8]) -> usize {
     loop {
         match scanner.next_text() {
             NextFrame::Text(_) => count += 1,
-            // A frame that ends in the next chunk.
+            // The frame ends in the next chunk.
             NextFrame::Other => {
                 let mut rest = [0; 4096];
                 if scanner.read(&mut rest).unwrap_or(0) == 0 {

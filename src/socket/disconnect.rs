@@ -1,14 +1,14 @@
-//! Why a connection ended, and what that means for what was being sent.
+//! Why a connection ended, and whether a send had any effect.
 
 use crate::error::Error;
 use crate::net::Secrets;
 
-/// Why a connection ended. `reason` is the official client's word, so that logs can be compared.
+/// Why a connection ended. `reason` is the official client's term, so that logs can be compared.
 #[derive(Debug, Clone)]
 pub(crate) struct Disconnect {
     pub(crate) reason: &'static str,
     pub(crate) detail: String,
-    /// The server itself has ended the session: nothing that is still under way is carried out.
+    /// The server itself ended the session: messages that are still in transit have no effect.
     pub(crate) told: bool,
 }
 
@@ -17,18 +17,18 @@ impl Disconnect {
         Disconnect { reason, detail: detail.into(), told: false }
     }
 
-    /// The server has ended the session in so many words.
+    /// The server said that it ends the session.
     pub(crate) fn told(reason: &'static str) -> Self {
         Disconnect { told: true, ..Disconnect::new(reason, "the server ended the session") }
     }
 
-    /// Without what nobody may see: a server may quote it when it closes.
+    /// Removes secrets: a server may quote them when it closes.
     pub(crate) fn without(self, secrets: &Secrets) -> Self {
         Disconnect { detail: secrets.remove_from(&self.detail), ..self }
     }
 }
 
-/// The words of the official client.
+/// The terms of the official client.
 pub(crate) mod reason {
     pub(crate) const TRANSPORT_CLOSE: &str = "transport close";
     pub(crate) const TRANSPORT_ERROR: &str = "transport error";
@@ -38,15 +38,15 @@ pub(crate) mod reason {
     pub(crate) const CLIENT_DISCONNECT: &str = "io client disconnect";
 }
 
-/// How a send ended that did not reach the socket whole.
+/// Why a send failed.
 #[derive(Debug)]
 pub(crate) enum SendFailure {
-    /// The connection was over before a byte was written.
+    /// The connection had ended before the first byte was written.
     NotSent(Disconnect),
-    /// It broke during the write.
+    /// The connection broke during the write.
     MaybeSent(Disconnect),
-    /// Nothing was written, because that would have meant to wait; the connection lives.
+    /// Nothing was written, because the write would have had to wait. The connection is good.
     Busy(Disconnect),
-    /// The packet itself is at fault; the connection lives.
+    /// The packet itself is not valid. The connection is good.
     Refused(Error),
 }

@@ -1,4 +1,4 @@
-//! What the fuzzers call of the codecs. Each function takes anything and panics when something is not as it should be.
+//! Functions of the codecs for the fuzzers. Each accepts any input and panics if a result is wrong.
 #![allow(missing_docs, reason = "not for people")]
 #![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure is a finding")]
 
@@ -63,7 +63,7 @@ pub fn packet(text: &str) {
 fn check_event(event: &RawEvent, data: &str) {
     let first = event.first::<Value>();
     let Ok(tree) = serde_json::from_str::<Value>(data) else {
-        // Nothing that is no JSON may pass, but JSON may be too much for serde_json.
+        // Everything that passes must be JSON, but it may be JSON that serde_json cannot decode.
         let _ = (event.is_json(), event.offset());
         return;
     };
@@ -117,7 +117,7 @@ pub fn payload(body: &str) {
         match part {
             Ok(PayloadPart::Text(text)) => assert_eq!(written.push_text(text), Fit::Taken),
             Ok(PayloadPart::Binary(bytes)) => {
-                // The padding may have been missing.
+                // The padding may have been omitted.
                 max += 2;
                 assert_eq!(written.push_binary(&bytes), Fit::Taken);
             }
@@ -133,7 +133,7 @@ pub fn payload(body: &str) {
     }
 }
 
-/// WebSocket frames, in pieces: the scanner must see what tungstenite sees.
+/// WebSocket frames in pieces: the scanner must find the same frames as tungstenite.
 pub fn frames(bytes: &[u8]) {
     struct Peer(Cursor<Vec<u8>>, usize);
     impl Read for Peer {
@@ -169,7 +169,7 @@ pub fn frames(bytes: &[u8]) {
     let seen = frames.take();
     assert!(frames.messages() >= messages && u64::from(seen.messages) == frames.messages());
     if matches!(error, Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) {
-        // It read to the end and found nothing wrong.
+        // The scanner read to the end without an error.
         assert_eq!((frames.messages(), u64::from(seen.controls)), (messages, controls));
     }
 }

@@ -1,20 +1,20 @@
-//! Where a session connects to.
+//! The address that a session connects to.
 
 use std::time::Duration;
 
 use crate::net::{ApiUrl, Dialer, Secrets};
 use crate::socket::transport::choice::Transport;
 
-/// Where to connect, and how.
+/// Where and how to connect.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) dialer: Dialer,
     pub(crate) url: ApiUrl,
     pub(crate) user_agent: String,
-    /// DNS, TCP, TLS, upgrade and open packet together; then once more for the answer to CONNECT, for which the
-    /// official client would wait for ever.
+    /// The time limit for DNS, TCP, TLS, upgrade and open packet together, and again for the answer to CONNECT. The
+    /// official client waits for that answer without a limit.
     pub(crate) dial_timeout: Duration,
     pub(crate) transport: Transport,
-    /// What is taken out of everything that the server says.
+    /// Secrets to remove from all texts of the server.
     pub(crate) secrets: Secrets,
 }

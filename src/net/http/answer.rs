@@ -1,4 +1,4 @@
-//! An answer: its head, and its body as it was before the server packed it.
+//! A response: its head, and its decompressed body.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use ureq_proto::http::header::{self, HeaderMap, HeaderName};
 use super::retry_after;
 use crate::error::{Error, Result};
 
-/// The largest body, packed or not.
+/// The largest body, compressed or not.
 pub(crate) const MAX_BODY: usize = 16 << 20;
-/// Of an answer that is an error only the message is wanted.
+/// Only the error text of an error response is needed.
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// The head of an answer.
+/// The head of a response.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -34,17 +34,17 @@ impl Head {
         matches!(self.status, 200..300)
     }
 
-    /// The first line with this name, if it is text.
+    /// The first value of this header, if it is text.
     pub(crate) fn get(&self, name: HeaderName) -> Option<&str> {
         Some(self.headers.get(name)?.to_str().ok()?.trim())
     }
 
-    /// Every line with this name.
+    /// All values of this header.
     pub(crate) fn all(&self, name: HeaderName) -> impl Iterator<Item = &[u8]> {
         self.headers.get_all(name).into_iter().map(|value| value.as_bytes())
     }
 
-    /// The words of a header. They may be split over several lines.
+    /// The words of a header, which may have several lines.
     fn words(&self, name: HeaderName) -> impl Iterator<Item = &str> {
         let lines = self.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         lines.flat_map(|value| value.split(',')).map(str::trim)
@@ -59,14 +59,14 @@ impl Head {
         retry_after::parse(self.get(header::RETRY_AFTER)?, self.get(header::DATE))
     }
 
-    /// Whether the body has a transfer encoding that nobody asked for.
+    /// Whether the body has a transfer encoding that was not requested.
     pub(super) fn has_odd_transfer(&self) -> bool {
         let mut codings = self.all(header::TRANSFER_ENCODING);
         let plain = codings.next().is_none_or(|coding| coding.eq_ignore_ascii_case(b"chunked"));
         !plain || codings.next().is_some()
     }
 
-    /// How the body is packed. The first word that is no name for "not at all" decides.
+    /// The compression of the body. The first word other than `identity` decides.
     fn packing(&self) -> Packing {
         let mut packing = Packing::None;
         for word in self.words(header::CONTENT_ENCODING) {
@@ -89,25 +89,25 @@ enum Packing {
     Unknown,
 }
 
-/// An answer of any status.
+/// A response with any status.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
-    /// Whether another request may go over the connection.
+    /// Whether another request may use the connection.
     pub(crate) keep_alive: bool,
 }
 
 impl Answer {
     /// # Errors
-    /// `Protocol` if a successful answer cannot be unpacked.
+    /// `Protocol` if a successful response cannot be decompressed.
     pub(super) fn new(head: Head, body: Vec<u8>, keep_alive: bool) -> Result<Self> {
         let body = match head.packing() {
-            // There is nothing to unpack in an empty one, whatever the head says.
+            // An empty body is not decompressed, whatever the head says.
             _ if body.is_empty() => body,
             Packing::None => body,
             Packing::Gzip => unpacked(&body, head.is_success())?,
-            // The status of an error is worth more than its words.
+            // The status of an error is more important than its text.
             Packing::Unknown if !head.is_success() => Vec::new(),
             Packing::Unknown => {
                 return Err(Error::protocol("the server packed its answer in a way that nobody asked for"));
@@ -117,11 +117,11 @@ impl Answer {
     }
 }
 
-/// What was packed by gzip. Of an error as much as can be had.
+/// Decompresses gzip. For an error response, as much as possible.
 fn unpacked(body: &[u8], wanted: bool) -> Result<Vec<u8>> {
     let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
     let mut whole = Vec::new();
-    // Of what comes out, so that a small answer cannot unfold without end.
+    // Limits the decompressed size, so that a small response cannot use all memory.
     let read = MultiGzDecoder::new(body).take(limit as u64 + 1).read_to_end(&mut whole);
     match read {
         Err(error) if wanted => {
@@ -132,8 +132,8 @@ fn unpacked(body: &[u8], wanted: bool) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether it is a page for a browser, and not an answer of the API's. Its bytes tell: servers say `text/html` of
-/// anything, and nothing of some pages. No JSON begins like this.
+/// Whether it is a web page, and not a response of the API. The bytes decide, because servers send wrong or no
+/// content types. No JSON starts like this.
 pub(crate) fn is_web_page(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();
     matches!(body, [b'<', b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..])

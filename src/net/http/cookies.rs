@@ -1,18 +1,18 @@
-//! The cookies of one session with one server, so that a load balancer keeps sending it to the same machine.
+//! The cookies of one session with one server, so that a load balancer always uses the same machine.
 //!
-//! They never leave the origin that set them: a jar belongs to one
-//! session, and that to one URL. So a `Domain` is of no interest, and cookies expire with the jar; what is understood is `Path`, `Secure`, and
-//! that `Max-Age` of zero or less takes a cookie back.
+//! Cookies are sent only to the origin that set them, because a jar belongs to one session with one URL. So `Domain`
+//! is ignored, and cookies expire with the jar. Supported are `Path`, `Secure`, and removing a cookie with a
+//! `Max-Age` of zero or less.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// What a server may have here, and how long name and value of one may be together.
+/// The most cookies of a server, and the longest name and value of a cookie together.
 const MAX_COOKIES: usize = 32;
 const MAX_COOKIE: usize = 4 * 1024;
 
-/// Those of longer paths first, as they are sent.
+/// Cookies with longer paths first, the order in which they are sent.
 #[derive(Default)]
 pub(crate) struct Jar(Vec<Cookie>);
 
@@ -24,9 +24,9 @@ struct Cookie {
 }
 
 impl Jar {
-    /// Takes over one `Set-Cookie`. `path` is that of the request it answers. What breaks a rule is left out.
+    /// Reads one `Set-Cookie` header. `path` is the path of its request. Invalid cookies are ignored.
     pub(crate) fn absorb(&mut self, header: &[u8], path: &str, is_secure: bool) {
-        // No control character, and nothing beyond ASCII: it goes into a header of ours.
+        // Only printable ASCII, because it becomes a part of a request header.
         let header: String =
             header.iter().filter(|byte| matches!(byte, b' '..=b'~')).map(|byte| char::from(*byte)).collect();
         let header = Zeroizing::new(header);
@@ -60,7 +60,7 @@ impl Jar {
         let place = self.0.iter().position(|old| old.name == cookie.name && old.path == cookie.path);
         match place {
             Some(place) if taken_back => drop(self.0.remove(place)),
-            // In its old place, as RFC 6265 wants it.
+            // It keeps its place, as RFC 6265 requires.
             Some(place) => {
                 if let Some(old) = self.0.get_mut(place) {
                     *old = cookie;
@@ -74,10 +74,10 @@ impl Jar {
         }
     }
 
-    /// The value of `Cookie` for a request, longer paths first. `None` if there is nothing to send.
+    /// The value of the `Cookie` header for a request, longer paths first. `None` if there are no cookies.
     pub(crate) fn header(&self, path: &str, is_secure: bool) -> Option<Zeroizing<String>> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
-        // Room for all of them: a string that moves leaves what it held behind.
+        // Allocated once: a string that grows leaves a copy of its content behind.
         let length = self.0.iter().map(|cookie| cookie.name.len() + cookie.value.len() + 3).sum();
         let mut line = Zeroizing::new(String::with_capacity(length));
         for cookie in &self.0 {
@@ -95,7 +95,7 @@ impl Jar {
     }
 }
 
-/// The names only: a value can be as good as a password.
+/// Shows only the names: a value may be as secret as a password.
 impl fmt::Debug for Jar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|cookie| &cookie.name)).finish()
@@ -146,7 +146,7 @@ mod tests {
             (&["a=\"q\""], Some("a=\"q\"")),
             (&["a=1; Domain=evil.example"], Some("a=1")),
             (&["a=1; Secure"], Some("a=1")),
-            // Another path is another cookie, and the longer one goes first.
+            // A cookie with another path is another cookie. The longer path is sent first.
             (&["a=1; Path=/", "a=2; Path=/socket.io"], Some("a=2; a=1")),
             (&["a=1; Path=/other"], None),
             (&["a=1; Path=/sock"], None),
@@ -177,7 +177,7 @@ mod tests {
             jar.absorb(format!("c{number}=x").as_bytes(), PATH, true);
         }
         assert_eq!(jar.0.len(), MAX_COOKIES);
-        // Those that are there can still change.
+        // Existing cookies can still change.
         jar.absorb(b"c0=changed", PATH, true);
         assert!(sent(&jar).unwrap().starts_with("c0=changed; c1=x; "));
 

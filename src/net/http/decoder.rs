@@ -1,8 +1,8 @@
-//! Answers of HTTP/1.1, taken apart as the bytes come: for REST, for long-polling, and for the upgrade to WebSocket.
+//! Decodes HTTP/1.1 responses as the bytes arrive: for REST, long-polling and the WebSocket upgrade.
 //!
-//! `ureq-proto` reads heads, knows where a body ends and whether the connection may be used again. Whatever a server
-//! sends, it ends: an answer has a largest body, and everything around the body (heads, sizes of chunks, trailers) has
-//! limits of its own. Those are kept here, because the library has none.
+//! `ureq-proto` parses heads, and knows where a body ends and whether the connection may be used again. This file
+//! adds limits that the library does not have: on the body, and on everything around it (heads, chunk sizes,
+//! trailers). So decoding ends, whatever the server sends.
 
 use ureq_proto::BodyMode;
 use ureq_proto::client::state::{RecvBody, RecvResponse};
@@ -12,24 +12,24 @@ use super::answer::{Answer, Head, MAX_BODY, too_large};
 use crate::error::{Error, Result};
 
 const MAX_HEAD: usize = 64 << 10;
-/// The longest line with a chunk's size, and the longest trailer.
+/// The longest line with a chunk size, and the longest trailer.
 const MAX_CHUNK_LINE: usize = 4 << 10;
-/// Everything of one answer that is not its body: enough for 16 MiB in chunks of a hundred bytes.
+/// The most bytes of a response outside its body: enough for 16 MiB in chunks of a hundred bytes.
 const MAX_FRAMING: usize = 1 << 20;
-/// Bytes of empty lines before a head. The standard allows for them.
+/// The most bytes of empty lines before a head. The standard allows them.
 const MAX_EMPTY_LINES: usize = 16;
-/// Answers such as "100 Continue" and "103 Early Hints" before the answer itself.
+/// The most responses such as "100 Continue" and "103 Early Hints" before the final response.
 const MAX_INTERIM: usize = 50;
 
-/// Puts one answer together. What comes behind it belongs to nothing.
+/// Decodes one response. Bytes after it belong to no response.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
-    /// What has not been taken apart yet.
+    /// Bytes that are not decoded yet.
     bytes: Vec<u8>,
     head: Option<Head>,
     body: Vec<u8>,
-    /// How many bytes were not of the body, and how many answers were none yet.
+    /// The number of bytes outside the body, and of interim responses.
     framing: usize,
     interim: usize,
     /// Whether the request asks for another protocol.
@@ -49,25 +49,25 @@ impl Decoder {
         Decoder { state: State::Head(call), bytes, head: None, body, framing: 0, interim: 0, upgrades }
     }
 
-    /// The head of the answer whose body is on its way, and how much of that there is.
+    /// The head of the incomplete response, and how many bytes of its body have arrived.
     pub(crate) fn begun(&self) -> Option<(&Head, usize)> {
         Some((self.head.as_ref()?, self.body.len()))
     }
 
-    /// Whether an answer has begun and not ended.
+    /// Whether a response is incomplete.
     #[cfg(any(feature = "polling", test))]
     pub(crate) fn is_partial(&self) -> bool {
         self.head.is_some() || !self.bytes.is_empty()
     }
 
-    /// Takes more bytes in. Returns the answer when it is complete. That of an upgrade has everything behind its head as
-    /// its body.
+    /// Decodes more bytes. Returns the response when it is complete. For an upgrade, the body is everything after the
+    /// head.
     ///
     /// # Errors
-    /// `Protocol`. The connection is of no use afterwards.
+    /// `Protocol`. The connection must not be used afterwards.
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<Option<Answer>> {
         self.bytes.extend_from_slice(bytes);
-        // A head is looked at by the line: byte by byte it would be read again and again.
+        // A head is parsed after each line, not after each byte.
         if self.head.is_none() && self.bytes.len() <= MAX_HEAD && !bytes.contains(&b'\n') {
             return Ok(None);
         }
@@ -79,10 +79,10 @@ impl Decoder {
         }
     }
 
-    /// The connection has ended. Returns the answer that ends with it, if there is one.
+    /// The connection has ended. Returns the response if it ends with the connection.
     ///
     /// # Errors
-    /// `Protocol`, as [`push`](Decoder::push).
+    /// `Protocol`, like [`push`](Decoder::push).
     pub(crate) fn end(&mut self) -> Result<Option<Answer>> {
         match &self.state {
             State::Body(call) if call.body_mode() == BodyMode::CloseDelimited => self.finish(false),
@@ -90,12 +90,12 @@ impl Decoder {
         }
     }
 
-    /// What there is of an answer that will not be read to its end.
+    /// Returns the incomplete response, when the rest will not be read.
     pub(crate) fn break_off(&mut self) -> Option<Answer> {
         self.finish(false).ok().flatten()
     }
 
-    /// The head of the answer itself, once it is there.
+    /// Parses the head of the final response, if it is complete.
     fn take_head(&mut self) -> Result<()> {
         let State::Head(call) = &mut self.state else { return Ok(()) };
         let head = loop {
@@ -116,7 +116,7 @@ impl Decoder {
             match response {
                 Some(response) => break Head::from(response),
                 None if used == 0 => return Ok(()),
-                // "100 Continue" and the like: the answer itself comes behind it.
+                // For example "100 Continue": the final response follows.
                 None => self.interim += 1,
             }
             if self.interim > MAX_INTERIM {
@@ -145,7 +145,7 @@ impl Decoder {
             }
             None => ENDED,
         };
-        // The status of an error is worth more than a body that nobody reads to its end.
+        // The status of an error is more important than its complete body.
         if let (State::Body(call), true) = (&self.state, is_success)
             && let BodyMode::LengthDelimited(length) = call.body_mode()
             && length > MAX_BODY as u64
@@ -155,7 +155,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Moves what there is of the body to where it belongs.
+    /// Moves the available bytes of the body.
     fn take_body(&mut self) -> Result<()> {
         let State::Body(call) = &mut self.state else { return Ok(()) };
         let begin = self.body.len();
@@ -175,7 +175,7 @@ impl Decoder {
         }
         let until_close = call.body_mode() == BodyMode::CloseDelimited;
         if until_close || !call.can_proceed() {
-            // What is left of a body is the beginning of a chunk's line.
+            // The remaining bytes are the start of a chunk's line.
             return if self.bytes.len() > MAX_CHUNK_LINE { Err(Error::protocol(bad)) } else { Ok(()) };
         }
         let State::Body(call) = std::mem::replace(&mut self.state, ENDED) else { return Ok(()) };
@@ -209,7 +209,7 @@ mod tests {
         encode(Request::get("/"), &[], None).unwrap().answer
     }
 
-    /// Whole and byte by byte, which must make no difference.
+    /// Decodes at once and byte by byte; both must give the same result.
     fn read(bytes: &[u8]) -> Result<Option<Answer>> {
         let mut single = decoder();
         let mut one = Ok(None);
@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// What may be told again and again without end. Each is stopped after little, and soon.
+    /// Everything that a server may repeat. Each is stopped after little data, and soon.
     #[test]
     fn floods_end() {
         let interim = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -335,7 +335,7 @@ mod tests {
             }
             assert!(started.elapsed() < std::time::Duration::from_secs(5), "{start}{again}: {pushed} bytes");
         }
-        // What honest servers send.
+        // Normal servers send this.
         assert_eq!(body(&format!("{}HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", hints.repeat(40))), "x");
         let small = format!("{chunked}{}0\r\n\r\n", "a\r\n0123456789\r\n".repeat(20_000));
         assert_eq!(decoder().push(small.as_bytes()).unwrap().unwrap().body.len(), 200_000);
@@ -352,7 +352,7 @@ mod tests {
         ] {
             assert_eq!(read(text.as_bytes()).unwrap().unwrap().keep_alive, expected, "{text}");
         }
-        // An answer that nobody asked for must not become that of the next request.
+        // A response without a request must not become the response to the next request.
         let mut decoder = decoder();
         let answer =
             decoder.push(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! A request as it goes over the wire. `ureq-proto` writes the head and decides how the body is delimited.
+//! The bytes of a request. `ureq-proto` writes the head and decides how the body is delimited.
 
 use ureq_proto::client::{Call, SendRequestResult};
 use ureq_proto::http::header::{CONTENT_LENGTH, UPGRADE};
@@ -8,31 +8,31 @@ use zeroize::Zeroizing;
 use super::decoder::Decoder;
 use crate::error::{Error, Result};
 
-/// Longer than the longest path with the longest header lines.
+/// Longer than the longest path with the longest headers.
 const MAX_HEAD: usize = 16 << 10;
 
-/// The bytes of a request, and what its answer is put together by.
+/// The bytes of a request, and the decoder for its response.
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Zeroizing<Vec<u8>>,
     pub(crate) answer: Decoder,
 }
 
-/// `secret` are header lines that the library never sees: it logs what it writes, and does not wipe it from memory.
+/// `secret` are headers that the library never gets, because it logs what it writes and does not wipe it from memory.
 ///
 /// # Errors
-/// `Invalid`: there is something in it that no request can hold.
+/// `Invalid` if a part of the request cannot be sent.
 pub(crate) fn encode(
     request: request::Builder,
     secret: &[(&str, &str)],
     body: Option<&[u8]>,
 ) -> Result<Encoded> {
-    // Nobody's value may add a line of its own.
+    // A value must not be able to add a header line.
     if secret.iter().any(|(_, value)| !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())) {
         return Err(Error::invalid("the credential contains what no HTTP header can hold"));
     }
     let length = body.map_or(0, <[u8]>::len);
-    // Where a body could be, "none" has to be said.
+    // Methods that may have a body must announce an empty one.
     let may_have_body = matches!(request.method_ref(), Some(&Method::POST | &Method::PATCH));
     let request = match body {
         None if !may_have_body => request,
@@ -56,10 +56,10 @@ pub(crate) fn encode(
     };
     let Some(call) = call else { return Err(Error::invalid("the head of the request is too long")) };
 
-    // Without the empty line that ends it.
+    // Without the empty line at the end.
     let head = head.get(..used.saturating_sub(2)).unwrap_or_default();
     let secret_length: usize = secret.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    // Long enough from the beginning: a vector that moves leaves the credential behind where it was.
+    // Allocated once: a vector that grows leaves a copy of the credential behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(used + secret_length + length));
     bytes.extend_from_slice(head);
     for part in secret.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]) {

@@ -1,4 +1,4 @@
-//! One request out, one answer in, over a connection that is there already.
+//! Sends one request and reads one response, over an open connection.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
@@ -10,24 +10,23 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::net::tls::Stream;
 
-/// When the time is up while the request is still on its way out: how long an answer that is already there may take to
-/// be read.
+/// If the time limit passes while the request is being sent: how long reading an early response may take.
 const LAST_LOOK: Duration = Duration::from_millis(100);
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// Not a byte of the request has left.
+    /// Not a single byte of the request was sent.
     NothingSent(io::Error),
     Connection(io::Error),
-    /// It is not HTTP as it should be.
+    /// The response is not valid HTTP.
     Answer(Error),
 }
 
-/// Writes the request, in one piece, and reads its answer, under the wire's deadline.
+/// Writes the request at once and reads its response, under the wire's deadline.
 ///
-/// A server that does not want all of a request answers early, and may close the connection or stop reading. So a write
-/// that fails is not the end: what came before it counts.
+/// A server that rejects a large request may answer early, and then close the connection or stop reading. So after a
+/// failed write, an early response is still read.
 pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, Broken> {
     let Encoded { bytes, answer: decoder } = request;
     let before = stream.wire().written();
@@ -38,7 +37,7 @@ pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, 
                 stream.wire_mut().set_deadline(Some(deadline::after(LAST_LOOK)));
             }
             let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
-            // Half a request is on its way: no other may follow it.
+            // Only a part of the request was sent: no other request may follow it.
             Ok(Answer { keep_alive: false, ..answer })
         }
         Ok(()) => read(stream, decoder),
@@ -66,7 +65,7 @@ fn read(stream: &mut Stream, mut decoder: Decoder) -> Result<Answer, Broken> {
             break Broken::Connection(ErrorKind::FileTooLarge.into());
         }
     };
-    // The status matters more than a body that broke off.
+    // The status is more important than an incomplete body.
     match decoder.break_off() {
         Some(answer) if !answer.head.is_success() => Ok(answer),
         _ => Err(broken),

@@ -1,4 +1,4 @@
-//! From what went wrong to an [`Error`] that says what to do.
+//! Converts failures to [`Error`]s that say what to do.
 
 use std::fmt::Write as _;
 use std::io;
@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind};
 use crate::error_text;
 use crate::net::url;
 
-/// Characters of the server's message that are kept, and of a body that is not JSON.
+/// How many characters of the server's error text, or of a body that is not JSON, are kept.
 const MAX_MESSAGE: usize = 1000;
 const MAX_SNIPPET: usize = 200;
 const MAX_REQUEST_ID: usize = 100;
@@ -25,15 +25,15 @@ pub(super) struct Failure {
     pub(super) why: Why,
 }
 
-/// What the decision to try again rests on.
+/// The reason, which decides whether the request is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Certainly not a byte of the request has left, and another connection may be better.
+    /// Not a single byte of the request was sent, and another connection may work.
     NothingSent,
-    /// The connection could not be made, or broke.
+    /// The connection could not be opened, or it broke.
     Broken,
     Status(u16),
-    /// Trying again would end the same way, or the time is up.
+    /// A retry would fail in the same way, or the time limit has passed.
     Final,
 }
 
@@ -42,7 +42,7 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
     Failure { error: Error::timeout(text), why: Why::Final }
 }
 
-/// What the log-in page of a hotel's network answers, or the platform's website.
+/// The log-in page of a hotel's network, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
         "{label}: {status}, but the answer is a web page: check the API URL, and whether this network wants a log-in"
@@ -61,7 +61,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
         return Failure { error: error.with_source(cause), why };
     }
     let cause = match cause.downcast::<Error>() {
-        // TLS has said it in words of ours.
+        // The TLS layer has created the error.
         Ok(error) => return of_dial(error),
         Err(cause) => cause,
     };
@@ -71,7 +71,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
             format!("{label}: the connection was closed before the request was sent: {cause}"),
         ),
         _ => (
-            // A request that changes something may have arrived: no caller may take this for "not done".
+            // A request that changes something may have arrived: the caller must not think that it failed.
             if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent },
             format!("{label}: the connection broke before the answer was complete: {cause}"),
         ),
@@ -79,19 +79,19 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
     Failure { error: Error::new(kind, text).with_source(cause), why }
 }
 
-/// `cause` says in what way.
+/// `cause` gives the details.
 pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
     let (kind, text) = (cause.kind(), format!("{label}: {cause}"));
     Failure { error: cause.reworded(kind, text), why: Why::Final }
 }
 
-/// The dialler's words are complete: it names the host and the step.
+/// The dialer's error is complete: it names the host and the step.
 pub(super) fn of_dial(error: Error) -> Failure {
     let why = if error.kind() == ErrorKind::Connect { Why::Broken } else { Why::Final };
     Failure { error, why }
 }
 
-/// A status that is no success. `clean` takes secrets out of what the server says.
+/// A status that is not a success. `clean` removes secrets from the server's text.
 pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(&str) -> String) -> Failure {
     let status = head.status;
     let wait = head.retry_after();
@@ -134,7 +134,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(
     Failure { error, why: Why::Status(status) }
 }
 
-/// What whoever runs the server finds the request by.
+/// The request id, with which the server's operator finds the request.
 fn request_id(head: &Head) -> Option<&str> {
     let id = head.get(HeaderName::from_static("x-request-id"))?;
     let harmless =
@@ -158,7 +158,7 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// Where to, and what to do about it. Only the host: the rest of the target may hold anything.
+/// The target and advice. Only the host is shown, because the rest may contain anything.
 pub(crate) fn redirect(head: &Head) -> String {
     let target = match head.get(LOCATION) {
         None => "nowhere".to_owned(),
@@ -171,7 +171,7 @@ pub(crate) fn redirect(head: &Head) -> String {
     format!("{target}, which is not followed so that no token ends up elsewhere: check the API URL")
 }
 
-/// The words of a JSON body, else the beginning of the text.
+/// The error text in a JSON body, else the start of the text.
 fn server_message(body: &[u8], clean: &dyn Fn(&str) -> String) -> Option<String> {
     let body = String::from_utf8_lossy(body);
     let text = match error_text::in_json(&body) {
@@ -181,7 +181,7 @@ fn server_message(body: &[u8], clean: &dyn Fn(&str) -> String) -> Option<String>
     (!text.is_empty()).then_some(text)
 }
 
-/// White space in single blanks, control characters escaped: what a server sends must not move a cursor.
+/// Collapses white space and escapes control characters, so that a server's text cannot control a terminal.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {
     let mut line = String::new();
     let mut count = 0;
@@ -196,7 +196,7 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
                 return line;
             }
             if character.is_control() {
-                // Writing into a String cannot fail.
+                // Writing to a String cannot fail.
                 let _ = write!(line, "\\u{{{:x}}}", u32::from(character));
             } else {
                 line.push(character);

@@ -1,19 +1,19 @@
-//! Connections that have carried an answer and may carry the next one.
+//! Idle connections that may be used again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::net::tls::Stream;
 
-/// A GET may take an older connection than this would allow others: it is repeated if that turns out dead.
+/// A GET may use an older connection than other requests, because it is retried if the connection is dead.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
-/// Node closes idle connections after 5 s by default. A request that must not be sent twice takes only one that
-/// has been idle for less, so that the two do not cross.
+/// Node closes idle connections after 5 s by default. A request that must not be sent twice uses only younger
+/// connections.
 pub(super) const MAX_IDLE_ONCE: Duration = Duration::from_secs(4);
-/// Connections that are kept.
+/// The most connections in the pool.
 pub(super) const MAX_CONNECTIONS: usize = 4;
 
-/// The one used last is at the end.
+/// The connection that was used last is at the end.
 #[derive(Default)]
 pub(super) struct Pool(Mutex<Vec<Idle>>);
 
@@ -23,12 +23,12 @@ struct Idle {
 }
 
 impl Pool {
-    /// The connection used last, if it is still open and has not been idle for longer.
+    /// The connection that was used last, if it is still open and was not idle for longer.
     pub(super) fn take(&self, max_idle: Duration) -> Option<Stream> {
         let mut idle = self.lock();
         idle.retain(|idle| idle.since.elapsed() < MAX_IDLE);
         while let Some(Idle { mut stream, .. }) = idle.pop_if(|idle| idle.since.elapsed() < max_idle) {
-            // Bytes nobody asked for would be taken for the next answer.
+            // Unexpected bytes would be taken for the next response.
             if !stream.has_decrypted() && stream.wire().is_quiet() {
                 return Some(stream);
             }
@@ -63,7 +63,7 @@ mod tests {
     use crate::net::testing::pair;
     use crate::net::wire::Wire;
 
-    /// A pool whose connections were put there so many seconds ago, and their peers.
+    /// A pool whose connections were added this many seconds ago, and the server's ends.
     fn pool(ages: &[u64]) -> (Pool, Vec<TcpStream>) {
         let pool = Pool::default();
         let mut peers = Vec::new();

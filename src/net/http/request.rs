@@ -1,4 +1,4 @@
-//! What is asked for.
+//! An HTTP request.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,11 +9,11 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
-/// Longer ones are not taken by most servers.
+/// Most servers refuse longer ones.
 pub(super) const MAX_URL: usize = 8 * 1024;
-/// A path segment longer than a UUID is a secret, as in the link that claims an agent: not shown.
+/// A path segment longer than a UUID may be a secret, as in the link that claims an agent: it is not shown.
 const MAX_SEGMENT: usize = 36;
-/// What a query leaves unencoded: the unreserved characters of RFC 3986.
+/// Characters that are not encoded in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,17 +38,17 @@ impl Method {
 /// One request, ready to be sent.
 pub(crate) struct Request<'a> {
     pub(crate) method: Method,
-    /// Begins with `/`; every segment already percent-encoded.
+    /// Starts with `/`. All segments are percent-encoded.
     pub(crate) path: &'a str,
     /// Not yet encoded.
     pub(crate) query: &'a [(&'a str, Cow<'a, str>)],
-    /// Name and value of the header that carries the credential.
+    /// Name and value of the header with the credential.
     pub(crate) credential: Option<(&'static str, &'a str)>,
     /// JSON.
     pub(crate) body: Option<&'a [u8]>,
 }
 
-/// How errors and log lines call the request: method and path, never the query.
+/// The request's name in errors and logs: method and path, never the query.
 pub(crate) struct Label(String);
 
 impl Label {
@@ -65,7 +65,7 @@ impl Label {
     }
 }
 
-/// Of a path.
+/// Checks a segment of a path.
 fn is_secret(segment: &str) -> bool {
     segment.len() > MAX_SEGMENT
 }
@@ -76,7 +76,7 @@ impl fmt::Display for Label {
     }
 }
 
-/// Path and query.
+/// The path and the query.
 pub(super) fn target(request: &Request<'_>) -> Result<String> {
     let mut target = request.path.to_owned();
     for (index, (name, value)) in request.query.iter().enumerate() {
@@ -93,7 +93,7 @@ pub(super) fn target(request: &Request<'_>) -> Result<String> {
     }
     let plain = request.path.starts_with('/')
         && request.path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
-    // The text is not repeated: nobody knows what is in it.
+    // The error does not contain the text, which may be anything.
     if plain {
         Ok(target)
     } else {
@@ -101,7 +101,7 @@ pub(super) fn target(request: &Request<'_>) -> Result<String> {
     }
 }
 
-/// Everything in a request that nobody else may see: the credential, passwords and keys in the body, codes in the path.
+/// All secrets in a request: the credential, passwords and keys in the body, codes in the path.
 pub(super) fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
     let mut secrets = Vec::new();
     if let Some((_, value)) = request.credential {
@@ -117,7 +117,7 @@ pub(super) fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
     secrets
 }
 
-/// The texts whose names say that they are secret. What is left of the value is of no use.
+/// Takes the texts whose names say that they are secret. The rest of the value is not used.
 fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
     const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
     match value {

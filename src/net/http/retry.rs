@@ -1,27 +1,30 @@
-//! What is repeated, how often and how soon. Nothing that may have been carried out is ever repeated.
+//! Which requests are retried, how often and when. A request that may have had an effect is never retried.
 //!
-//! - A GET, when the connection broke or the answer was 502, 503 or 504: twice by default, after growing pauses.
-//! - Any request answered with 429: once, if the server asks for a short wait. It was turned away, not carried out.
-//! - Any request of which not a byte had left because the pooled connection was dead: at once, on another one.
+//! - A GET is retried when the connection broke or the response was 502, 503 or 504: twice by default, after growing
+//!   pauses.
+//! - Any request that was answered with 429 is retried once, if the server asks for a short wait. The server has not
+//!   carried it out.
+//! - Any request is retried at once on another connection if not a single byte was sent, because the pooled
+//!   connection was dead.
 
 use std::time::Duration;
 
 use super::failure::{Failure, Why};
 use super::request::Method;
 
-/// Before the first repetition. Each further pause is three times as long, up to the longest.
+/// The pause before the first retry. Each further pause is three times as long, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Pauses are made this much shorter or longer, at random, so that clients do not knock in step.
+/// Pauses are randomly shortened or extended by this much, so that clients do not retry at the same moment.
 const JITTER_PERCENT: u32 = 25;
-/// Dead connections the pool may hand out in a row.
+/// The most dead connections from the pool in a row.
 const MAX_STALE: usize = super::pool::MAX_CONNECTIONS;
 
-/// How much of it the caller wants.
+/// The caller's settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     pub(super) retries: u32,
-    /// The longest wait the server may ask for; a longer one is the caller's decision.
+    /// The longest `Retry-After` that is waited for. The caller handles a longer one.
     pub(super) max_wait: Duration,
 }
 
@@ -38,12 +41,12 @@ impl Tries {
         Tries { policy, repeated: 0, waited: false, stale: 0 }
     }
 
-    /// How many answers, or broken connections in place of one, there were when the last failure is final.
+    /// How many responses or broken connections there were when the last failure is final.
     pub(super) fn count(&self) -> u32 {
         1 + self.repeated + u32::from(self.waited)
     }
 
-    /// `None`: the failure is final.
+    /// `None` if the failure is final.
     pub(super) fn pause_before_next(
         &mut self,
         method: Method,
@@ -82,7 +85,7 @@ fn pause(repeated: u32) -> Duration {
 }
 
 fn jittered(pause: Duration) -> Duration {
-    // Without randomness the pause is merely in step with others.
+    // Without a random source, the pause has no jitter.
     let random = getrandom::u32().map_or(JITTER_PERCENT, |random| random % (2 * JITTER_PERCENT + 1));
     pause * (100 - JITTER_PERCENT + random) / 100
 }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-/// A server that asks for more means "not today". Nobody can plan with the year 9999.
+/// The longest wait that is returned. A server that sends more has no useful value.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait, in whole seconds, rounded up, 24 hours at most. A time that has passed, or is negative, is none at
-/// all. `None` for what is neither a number nor a date.
+/// How long to wait, in whole seconds, rounded up, at most 24 hours. A time that is past or negative is zero. `None`
+/// if the text is neither a number nor a date.
 ///
-/// `date` is the answer's own `Date`: the two stand on the same clock. This computer's may be wrong.
+/// `date` is the response's own `Date`, from the same clock. This machine's clock may be wrong.
 pub(super) fn parse(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     if let Some(wait) = seconds(text) {
@@ -22,7 +22,7 @@ pub(super) fn parse(text: &str, date: Option<&str>) -> Option<Duration> {
     Some(Duration::from_secs(whole).min(LONGEST))
 }
 
-/// Digits, with a sign and a fraction if need be. The standard knows neither; servers send both.
+/// Digits, optionally with a sign and a fraction. The standard has neither, but servers send both.
 fn seconds(text: &str) -> Option<Duration> {
     let (negative, number) = match text.strip_prefix('-') {
         Some(number) => (true, number),
@@ -36,7 +36,7 @@ fn seconds(text: &str) -> Option<Duration> {
     if negative {
         return Some(Duration::ZERO);
     }
-    // Too many digits for a number is more than a day.
+    // A number with too many digits is more than a day.
     let seconds = if whole.is_empty() { 0 } else { whole.parse::<u64>().unwrap_or(u64::MAX) };
     let up = u64::from(fraction.bytes().any(|digit| digit != b'0'));
     Some(Duration::from_secs(seconds.saturating_add(up)).min(LONGEST))
@@ -96,7 +96,7 @@ mod tests {
         ] {
             assert_eq!(secs(text, sent), expected, "{text:?}");
         }
-        // Without a date of the answer's own there is only this computer's clock.
+        // Without a `Date` in the response, this machine's clock is used.
         let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(30));
         for date in [None, Some("yesterday")] {
             assert!(secs(&soon, date).is_some_and(|wait| (28..=31).contains(&wait)), "{date:?}");

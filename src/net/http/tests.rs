@@ -35,7 +35,7 @@ fn count(requests: &Receiver<String>) -> usize {
     requests.try_iter().count()
 }
 
-/// Neither the error nor any of its causes may show the token.
+/// Neither the error nor any of its causes may contain the token.
 fn no_secret(error: &Error) {
     let mut text = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(error);
@@ -83,7 +83,7 @@ fn sends_what_the_api_wants() {
     assert!(sent.contains("content-length: 0\r\n") && !sent.contains("content-type"), "{sent}");
 }
 
-/// What leaves in two pieces wakes the server twice, and is two records of TLS.
+/// A request in two pieces wakes the server twice, and is two TLS records.
 #[test]
 fn a_small_request_leaves_in_one_piece() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -137,10 +137,10 @@ fn reads_gzip() {
     assert_eq!(http.send(get("/x")).unwrap().body, br#"{"ok":true}"#);
 }
 
-/// Zeros, packed to 1/158th: one literal, then the longest match again and again.
+/// Zeros, compressed to 1/158th: one literal, then the longest match repeated.
 fn gzip_bomb(size: usize) -> Vec<u8> {
     let (mut packed, mut bits) = (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03".to_vec(), Vec::new());
-    // The last block, of the fixed code; the literal 0.
+    // The last block, with the fixed code; the literal 0.
     bits.extend_from_slice(&[1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
     for _ in 0..size / 258 + 1 {
         // Length 258, distance 1.
@@ -220,7 +220,7 @@ fn an_error_need_not_be_json() {
     assert_eq!((error.status(), error.server_message()), (Some(500), None));
 }
 
-/// The status matters more than the words.
+/// The status is more important than the text.
 #[test]
 fn an_error_that_breaks_off_is_still_that_error() {
     let mut half = reply(403, &[], r#"{"error":"No"}      "#);
@@ -251,7 +251,7 @@ fn what_was_packed_badly_is_a_protocol_error() {
     }
 }
 
-/// Too large, says the server, and reads no further.
+/// The server says that the request is too large and reads no further.
 #[test]
 fn an_answer_may_come_before_the_request_is_out() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -261,7 +261,7 @@ fn an_answer_may_come_before_the_request_is_out() {
         socket.read_exact(&mut [0; 100]).unwrap();
         socket.write_all(&reply(413, &["Connection: close"], "")).unwrap();
         socket.shutdown(std::net::Shutdown::Write).unwrap();
-        // Closed with bytes unread it would be reset, and the answer lost on the way.
+        // If the socket were closed with unread bytes, it would be reset, and the response lost.
         let _ = std::io::copy(&mut socket, &mut std::io::sink());
     });
     let body = vec![b'x'; 4 * 1024 * 1024];
@@ -271,7 +271,7 @@ fn an_answer_may_come_before_the_request_is_out() {
     server.join().unwrap();
 }
 
-/// The server closes with bytes unread, so the rest of the request is answered by a reset.
+/// The server closes with unread bytes, so the rest of the request is answered by a reset.
 #[test]
 fn an_early_answer_counts_although_the_connection_is_reset() {
     for (code, kind) in
@@ -292,7 +292,7 @@ fn an_early_answer_counts_although_the_connection_is_reset() {
     }
 }
 
-/// The server has answered and neither reads nor closes: the time is up in the middle of the request.
+/// The server has answered and neither reads nor closes. The time limit passes in the middle of the request.
 #[test]
 fn an_early_answer_counts_although_nobody_reads_the_rest() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -382,7 +382,7 @@ fn a_flood_around_an_answer_ends_soon() {
     }
 }
 
-/// The moment is thirty seconds after the answer, by the server's clock, which is an hour ahead.
+/// The date is thirty seconds after the response, by the server's clock, which is an hour fast.
 #[test]
 fn a_date_to_wait_for_is_on_the_servers_clock() {
     let at = |seconds: u64| {
@@ -470,7 +470,7 @@ fn a_connection_closed_in_the_pool_is_not_noticed() {
     let (http, requests) = http(vec![again(), again(), again()]);
     for _ in 0..3 {
         http.send(request(Method::Post, "/x")).unwrap();
-        // Time for the server's end to arrive.
+        // Gives the server's end time to arrive.
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(count(&requests), 3);
@@ -534,7 +534,7 @@ fn nobody_there_is_a_connect_error() {
         assert_eq!(error.kind(), ErrorKind::Connect);
         assert!(error.to_string().starts_with(&format!("cannot connect to 127.0.0.1:{port}: ")), "{error}");
         assert!(error.is_retryable());
-        // The GET with its two pauses, the POST at once.
+        // The GET waits for its two pauses, the POST does not wait.
         assert!(started.elapsed() < Duration::from_secs(3));
     }
 }
@@ -582,7 +582,7 @@ fn one_pool_serves_many_threads() {
     let (http, requests) = http((0..8).map(|_| ok("x")).collect());
     thread::scope(|scope| {
         for _ in 0..2 {
-            // The scripted server takes one connection at a time.
+            // The scripted server handles one connection at a time.
             scope.spawn(|| http.send(get("/x")).unwrap()).join().unwrap();
         }
     });

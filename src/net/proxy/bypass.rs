@@ -1,12 +1,12 @@
-//! `NO_PROXY`: the targets that are reached directly.
+//! `NO_PROXY`: targets that are reached without a proxy.
 
 use std::net::IpAddr;
 
 use crate::net::url::split_port;
 
-/// Entries separated by commas or white space: `*` for everything, names (which cover what is below them; a dot or
-/// `*.` in front changes nothing), addresses, networks such as `10.0.0.0/8`; any but the networks with a port.
-/// Names are compared as they are written, never looked up.
+/// Entries separated by commas or white space: `*` for everything, names (including subdomains; a leading dot or `*.`
+/// has no effect), addresses, and networks such as `10.0.0.0/8`. All except networks may have a port. Names are
+/// compared as text, without a lookup.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Bypass(Vec<Entry>);
 
@@ -19,7 +19,7 @@ enum Entry {
 }
 
 impl Bypass {
-    /// What cannot be understood is left out, as everywhere.
+    /// Entries that cannot be parsed are ignored, as in other programs.
     pub(super) fn parse(list: &str) -> Self {
         let mut entries = Vec::new();
         for text in list.split(|c: char| c == ',' || c.is_whitespace()) {
@@ -61,7 +61,7 @@ impl Entry {
             let bits = bits.parse().ok().filter(|bits| *bits <= width)?;
             return Some(Entry::Network(network, bits));
         }
-        // An IPv6 address may come without brackets, and then has no port.
+        // An IPv6 address without brackets has no port.
         let (host, port) = match text.parse::<IpAddr>() {
             Ok(address) => return Some(Entry::Address(address.to_canonical(), None)),
             Err(_) => split_port(text.strip_prefix('*').unwrap_or(text))?,
@@ -82,7 +82,7 @@ fn is_in(address: IpAddr, network: IpAddr, bits: u16) -> bool {
         (IpAddr::V6(address), IpAddr::V6(network)) => (address.to_bits(), network.to_bits(), 128),
         _ => return false,
     };
-    // Shifting out all of it is allowed only so.
+    // A shift by the full width must be checked.
     let host_bits: u32 = width - u32::from(bits);
     (address ^ network).checked_shr(host_bits).unwrap_or_default() == 0
 }

@@ -13,11 +13,11 @@ use crate::net::endpoint::Endpoint;
 use crate::net::secrets::Secrets;
 use crate::net::tls::Stream;
 
-/// For errors.
+/// For error texts.
 const STEP: &str = "CONNECT to";
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
-/// Characters of the proxy's words that are shown.
+/// How many characters of the proxy's text are shown.
 const MAX_SHOWN: usize = 100;
 
 pub(super) fn open_tunnel(
@@ -53,7 +53,7 @@ pub(super) fn open_tunnel(
     Ok(())
 }
 
-/// Whether the head is complete and says yes.
+/// Whether the head is complete and the proxy has accepted.
 fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>) -> Result<bool> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut answer = httparse::Response::new(&mut headers);
@@ -62,7 +62,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     })?;
     let httparse::Status::Complete(length) = parsed else { return Ok(false) };
     match answer.code.unwrap_or_default() {
-        // Here it is the client that speaks first, always.
+        // In all these protocols the client sends first.
         200..=299 if length < head.len() => {
             Err(Error::protocol("it sent bytes behind its answer to CONNECT that nobody asked for"))
         }
@@ -81,7 +81,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     }
 }
 
-/// No kind about tokens, and no status: those are the API's.
+/// The error has no status and no kind about tokens: those are for the API.
 fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
     let mut offers = String::new();
     let mut takes_basic = true;

@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-/// Of a proxy. It has no `Debug`.
+/// Credentials of a proxy. No `Debug`.
 pub(super) struct Credentials {
     pub(super) user: Zeroizing<String>,
     pub(super) password: Zeroizing<String>,

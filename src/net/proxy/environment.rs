@@ -1,10 +1,10 @@
-//! The proxies that environment variables name, by the rules of curl.
+//! The proxies in environment variables, by the rules of curl.
 //!
-//! For `https` targets `https_proxy`, `HTTPS_PROXY`; for `http` targets `http_proxy`; for both `all_proxy`,
-//! `ALL_PROXY`; and `no_proxy`, `NO_PROXY` for the exceptions. The first that is set and not empty counts.
+//! For `https` targets `https_proxy` and `HTTPS_PROXY`; for `http` targets `http_proxy`; for both `all_proxy` and
+//! `ALL_PROXY`; for the exceptions `no_proxy` and `NO_PROXY`. The first variable that is set and not empty counts.
 //!
-//! `HTTP_PROXY` in capitals counts except where `REQUEST_METHOD` is set: in a CGI program the variable is the header
-//! `Proxy` of whoever made the request.
+//! `HTTP_PROXY` in capitals counts unless `REQUEST_METHOD` is set: in a CGI program the variable is the request
+//! header `Proxy`, which any client can set.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(crate) struct Environment {
     bypass: Bypass,
 }
 
-/// Kept as text: a variable that cannot be used is an error only for those who need it.
+/// Stored as text: an unusable variable is an error only for connections that need it.
 #[derive(Clone)]
 struct Setting {
     variable: &'static str,
@@ -30,7 +30,7 @@ struct Setting {
 
 impl Environment {
     pub(super) fn of_process() -> Self {
-        // What is not Unicode fails as a host name, with an error that names the variable.
+        // A value that is not Unicode fails later as a host name, with an error that names the variable.
         Environment::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 

@@ -1,4 +1,4 @@
-//! A connection to a proxy that did not hold.
+//! The error for a broken connection to a proxy.
 
 use std::io;
 

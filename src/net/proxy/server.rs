@@ -1,4 +1,4 @@
-//! One proxy: where it is, and how it is asked.
+//! One proxy: its address and its protocol.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use crate::net::url::split_port;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Http,
-    /// CONNECT inside TLS.
+    /// CONNECT over TLS.
     Https,
-    /// Names are looked up here.
+    /// Names are looked up on this machine.
     Socks5,
-    /// Names are looked up by the proxy.
+    /// The proxy looks names up.
     Socks5h,
 }
 
@@ -30,10 +30,10 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// `origin` says whose setting it is.
+    /// `origin` names the setting in errors.
     ///
     /// # Errors
-    /// `Config`, saying what is wrong. The text is not repeated: there may be a password in it.
+    /// `Config`. The error does not contain the text, which may have a password in it.
     pub(crate) fn parse(text: &str, origin: &str) -> Result<Self> {
         let wrong = |what: &str| {
             Error::config(format!(
@@ -41,13 +41,13 @@ impl Proxy {
             ))
         };
         let text = text.trim();
-        // What has no scheme is an HTTP proxy, as everywhere.
+        // A text without a scheme is an HTTP proxy, as in other programs.
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let (kind, default_port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (Kind::Http, 80),
             "https" => (Kind::Https, 443),
             "socks5" => (Kind::Socks5, 1080),
-            // Desktops write `socks`.
+            // Desktop settings use the scheme `socks`.
             "socks5h" | "socks" => (Kind::Socks5h, 1080),
             _ => return Err(wrong("the scheme is none of http, https, socks5, socks5h")),
         };
@@ -86,10 +86,10 @@ impl Proxy {
         Endpoint { host: &self.host, port: self.port }
     }
 
-    /// Makes the proxy connect to the target. Afterwards the stream is the target's.
+    /// Makes the proxy connect to the target. After that, the stream is connected to the target.
     ///
     /// # Errors
-    /// Worded to stand behind the proxy's name.
+    /// The error text continues after the proxy's name.
     pub(crate) fn open_tunnel(&self, stream: &mut Stream, target: Endpoint<'_>) -> Result<()> {
         let credentials = self.credentials.as_ref();
         match self.kind {
@@ -98,7 +98,7 @@ impl Proxy {
         }
     }
 
-    /// The error with the proxy's name in front, unless the proxy has nothing to do with it.
+    /// Adds the proxy's name to the error, unless the error is not about the proxy.
     pub(crate) fn blame(&self, error: Error) -> Error {
         if error.is_closed() {
             return error;

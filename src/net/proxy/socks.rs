@@ -11,20 +11,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
 use crate::net::tls::Stream;
 
-/// For errors.
+/// For error texts.
 const STEP: &str = "the SOCKS 5 handshake for";
 const VERSION: u8 = 5;
 const NO_CREDENTIALS: u8 = 0;
 const USER_AND_PASSWORD: u8 = 2;
 const NOTHING_ACCEPTABLE: u8 = 0xff;
-/// The version of the exchange of user and password.
+/// The version of the username and password exchange.
 const CREDENTIALS_VERSION: u8 = 1;
 const CONNECT: u8 = 1;
 const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Every answer is read to its last byte and no further: what follows is the target's.
+/// Reads exactly the bytes of each answer, because the following bytes are from the target.
 pub(super) fn open_tunnel(
     stream: &mut Stream,
     target: Endpoint<'_>,
@@ -65,7 +65,7 @@ pub(super) fn open_tunnel(
     if reply != 0 {
         return Err(refused(reply, target));
     }
-    // The address it connects from: of no use here, but it has to be read.
+    // The proxy's local address is not needed, but must be read.
     let length = match kind {
         IPV4 => 4,
         IPV6 => 16,
@@ -106,7 +106,7 @@ fn log_in(stream: &mut Stream, credentials: &Credentials, target: Endpoint<'_>) 
     let mut request = Zeroizing::new(Vec::with_capacity(3 + user.len() + password.len()));
     request.push(CREDENTIALS_VERSION);
     for text in [user, password] {
-        // Checked when the URL was read.
+        // The length was checked when the URL was parsed.
         request.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
         request.extend_from_slice(text.as_bytes());
     }

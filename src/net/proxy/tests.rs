@@ -1,4 +1,4 @@
-//! What is read from URLs and variables. How proxies are spoken to is tested through the whole crate.
+//! Tests of URLs and variables. Other tests cover the proxy protocols through the whole crate.
 
 use std::collections::HashMap;
 
@@ -92,7 +92,7 @@ fn exceptions_are_understood() {
         ("localhost,127.0.0.1", "127.0.0.1", 80, true),
         ("127.0.0.1:81", "127.0.0.1", 80, false),
         ("127.0.0.1:80", "127.0.0.1", 80, true),
-        // A part of an address is not a name below another.
+        // A part of an address is not a subdomain.
         ("0.1", "127.0.0.1", 80, false),
         ("::1", "::1", 80, true),
         ("[::1]", "::1", 80, true),
@@ -120,7 +120,7 @@ fn exceptions_are_understood() {
     }
 }
 
-/// The proxy for `url` with these variables set.
+/// The proxy for `url` with these variables.
 fn chosen(variables: &[(&str, &str)], url: &str) -> Option<String> {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let environment = Environment::read(|name| variables.get(name).map(|value| (*value).to_owned()));

@@ -1,17 +1,17 @@
-//! What TLS runs over.
+//! The stream below TLS.
 
 use std::fmt;
 use std::io::{Read, Write};
 
 use crate::net::wire::Wire;
 
-/// A wire, or TLS over one: a tunnel through an https proxy.
+/// A wire, or a TLS stream: a tunnel through an https proxy.
 pub(crate) trait Beneath: Read + Write + Send + Sync + fmt::Debug {
     fn wire(&self) -> &Wire;
 
     fn wire_mut(&mut self) -> &mut Wire;
 
-    /// Whether decrypted bytes wait that no event on the socket will announce.
+    /// Whether decrypted bytes wait that no event of the socket will announce.
     fn has_decrypted(&mut self) -> bool;
 }
 

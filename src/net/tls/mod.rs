@@ -1,8 +1,8 @@
-//! TLS, by whichever library is compiled in and asked for. Every `cfg` about TLS in this crate is in this file.
+//! TLS by a compiled-in library. All TLS `cfg`s of the crate are in this file.
 //!
-//! The handshake is done here, blocking and under the wire's deadline, never by tungstenite, which panics when a time
-//! limit passes during it and would pick a library by features of other crates.
-//! ALPN is not used: this crate speaks HTTP/1.1 only, and a server must not be led to believe otherwise.
+//! The handshake is done here, blocking, under the wire's deadline. tungstenite's own handshake panics on a timeout,
+//! and selects its library by features that other crates may enable. ALPN is not used, because this crate speaks only
+//! HTTP/1.1.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -32,19 +32,18 @@ use none as rustls;
 const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
 
-/// Makes TLS sessions. Built once per client or agent, cheap to clone.
+/// Creates TLS sessions. Built once per client or agent. Cheap to clone.
 #[derive(Clone)]
 pub(crate) enum TlsConnector {
     Rustls(rustls::Connector),
     Native(native::Connector),
-    /// No library is compiled in: fine as long as only `http` is spoken.
+    /// No library is compiled in. Enough for `http`.
     Absent,
 }
 
 impl TlsConnector {
     /// # Errors
-    /// `Config` when the library that is asked for is not compiled in, or when an extra root certificate cannot
-    /// be read.
+    /// `Config` if the selected library is not compiled in, or if an extra root certificate cannot be read.
     pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
         match settings.library {
             Tls::Rustls if !HAS_RUSTLS => Err(missing("Tls::Rustls", "tls-rustls")),
@@ -57,7 +56,7 @@ impl TlsConnector {
     }
 
     /// # Errors
-    /// `Config`, naming the features, when `https` cannot be spoken at all.
+    /// `Config` if no TLS library is compiled in. The error names the features.
     pub(crate) fn require(&self) -> Result<()> {
         match self {
             TlsConnector::Absent => Err(no_library()),
@@ -65,8 +64,8 @@ impl TlsConnector {
         }
     }
 
-    /// The handshake, under the deadline of the wire, which must be in direct mode. The stream beneath may itself be
-    /// one with TLS: a tunnel through an https proxy.
+    /// The handshake, under the deadline of the wire, which must be in direct mode. The stream below may itself use
+    /// TLS: a tunnel through an https proxy.
     pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Stream> {
         let beneath: Box<dyn Beneath> = match beneath {
             Stream::Plain(wire) => Box::new(wire),
@@ -101,7 +100,7 @@ fn missing(asked: &str, feature: &str) -> Error {
     Error::config(format!("{asked} is asked for, but the feature `{feature}` of crustocean is not turned on"))
 }
 
-/// A connection, with or without TLS. At the bottom of all of it is one wire.
+/// A connection, with or without TLS. The lowest layer is one wire.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(Wire),
@@ -131,7 +130,7 @@ impl Stream {
         !matches!(self, Stream::Plain(_))
     }
 
-    /// Whether decrypted bytes wait that no event on the socket will announce.
+    /// Whether decrypted bytes wait that no event of the socket will announce.
     pub(crate) fn has_decrypted(&mut self) -> bool {
         match self {
             Stream::Plain(_) => false,
@@ -142,8 +141,8 @@ impl Stream {
 }
 
 impl Read for Stream {
-    /// An end without TLS's own goodbye is an end like any other: most servers never say it, and HTTP and
-    /// WebSocket know by themselves whether something is missing.
+    /// An end without TLS's `close_notify` is treated as a normal end: most servers never send it, and HTTP and
+    /// WebSocket detect missing data themselves.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(wire) => wire.read(buffer),

@@ -1,4 +1,4 @@
-//! TLS by the system's library, with the system's roots.
+//! TLS by the operating system's library, with the system's root certificates.
 
 use std::error::Error as StdError;
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use crate::net::wire::Wire;
 #[derive(Clone)]
 pub(crate) struct Connector {
     connector: native_tls::TlsConnector,
-    /// Certificates are checked.
+    /// Whether certificates are checked.
     checks: bool,
 }
 
@@ -48,17 +48,17 @@ impl Connector {
                 Err(Refusal::WrongName.into_error(host, io::Error::other(why)))
             }
             Ok(stream) => Ok(Session(Box::new(stream))),
-            // The wire says TimedOut, never WouldBlock; should a library see it otherwise, it means the same.
+            // The wire returns TimedOut, never WouldBlock. If a library converts it, it has the same meaning.
             Err(HandshakeError::WouldBlock(_)) => Err(broken_handshake(host, io::ErrorKind::TimedOut.into())),
             Err(HandshakeError::Failure(error)) => Err(failure(host, error)),
         }
     }
 }
 
-/// Whether the server's certificate names hosts where names of hosts belong (subject alternative name). OpenSSL falls
-/// back on the common name, which has had no meaning for that since RFC 6125, and rustls does not.
+/// Whether the certificate has host names in its subject alternative name. OpenSSL falls back to the common name,
+/// which has no such meaning since RFC 6125; rustls does not.
 ///
-/// What cannot be read was good enough for the library.
+/// A certificate that cannot be parsed here is accepted, because the library has accepted it.
 fn names_a_host(stream: &TlsStream<Box<dyn Beneath>>) -> bool {
     match stream.peer_certificate() {
         Ok(Some(certificate)) => certificate.to_der().map_or(true, |der| has_host_name(&der)),
@@ -66,12 +66,12 @@ fn names_a_host(stream: &TlsStream<Box<dyn Beneath>>) -> bool {
     }
 }
 
-/// Whether the certificate has the extension 2.5.29.17 with a name (tag 0x82) or an address (0x87) in it.
+/// Whether the certificate has the extension 2.5.29.17 with a name (tag 0x82) or an address (0x87).
 fn has_host_name(der: &[u8]) -> bool {
     const EXTENSION: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
     let Some(at) = der.windows(EXTENSION.len()).position(|bytes| bytes == EXTENSION) else { return false };
     let mut rest = der.get(at + EXTENSION.len()..).unwrap_or_default();
-    // Behind it, whether it is critical, if that is said; then its value, a sequence of names in a string of bytes.
+    // Next comes the optional flag `critical`, and then the value: a sequence of names in an octet string.
     if let Some((0x01, _, behind)) = element(rest) {
         rest = behind;
     }
@@ -86,12 +86,12 @@ fn has_host_name(der: &[u8]) -> bool {
     false
 }
 
-/// Tag and content of the DER element that the bytes begin with, and what follows it.
+/// The tag and content of the DER element at the start of the bytes, and the rest.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, length], rest) = bytes.split_first_chunk::<2>()?;
     let (length, rest) = match length {
         0..=0x7f => (usize::from(length), rest),
-        // The length of the length.
+        // A long length: its size, then its bytes.
         0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
             (digits.iter().fold(0, |number, digit| number << 8 | usize::from(*digit)), rest)
@@ -140,7 +140,7 @@ fn identity(pem: &[u8]) -> Result<Identity> {
     Identity::from_pkcs8(chain.as_bytes(), key.as_bytes()).map_err(unusable_identity)
 }
 
-/// The blocks of a PEM text, each with its label.
+/// The blocks of a PEM text with their labels.
 fn pem_blocks(text: &str) -> Vec<(&str, &str)> {
     const BEGIN: &str = "-----BEGIN ";
     let mut blocks = Vec::new();
@@ -166,7 +166,7 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
         }
         cause = inner.source();
     }
-    // Every system words it in its own way, and native-tls passes the words on.
+    // Each system has its own texts, and native-tls passes them on.
     let text = error.to_string().to_lowercase();
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     if is_about_our_certificate(&text) {
@@ -200,7 +200,7 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     }
 }
 
-/// OpenSSL's words; the others are not known.
+/// OpenSSL's texts. Those of other systems are not known.
 fn is_about_our_certificate(text: &str) -> bool {
     text.contains(" alert ") && (text.contains("certificate") || text.contains("unknown ca"))
 }

@@ -1,4 +1,4 @@
-//! Stands in for a library that is not compiled in. Neither type can exist, so nothing here ever runs.
+//! Replaces a TLS library that is not compiled in. No value of these types can exist, so this code never runs.
 
 use std::convert::Infallible;
 use std::io::{self, Read, Write};

@@ -1,12 +1,11 @@
-//! What the libraries have in common when something is not right: certificates that are refused, handshakes that
-//! break off, roots that cannot be read.
+//! Errors that both libraries share: refused certificates, failed handshakes, unreadable root certificates.
 
 use std::fmt;
 use std::io;
 
 use crate::error::{Error, ErrorKind};
 
-/// What both libraries say in their own way: why a certificate was refused.
+/// Why a certificate was refused, independent of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     Untrusted,
@@ -42,8 +41,8 @@ impl Refusal {
     }
 }
 
-/// What the server thinks of this client's certificate. In TLS 1.3 it says so after the handshake, in place of the first
-/// answer.
+/// The server refuses the client's certificate. In TLS 1.3 the error comes after the handshake, instead of the first
+/// response.
 pub(super) fn refused_by_server(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
     let text = format!(
         "the server wants a certificate of the client, or refuses the one it was shown: client_identity_pem sets it \
@@ -52,7 +51,7 @@ pub(super) fn refused_by_server(cause: impl std::error::Error + Send + Sync + 's
     Error::new(ErrorKind::Tls, text).with_source(cause)
 }
 
-/// A handshake that failed because of the connection beneath, not because of TLS.
+/// The handshake failed because the connection below it broke.
 pub(super) fn broken_handshake(host: &str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
@@ -72,7 +71,7 @@ pub(super) fn broken_handshake(host: &str, error: io::Error) -> Error {
     .with_source(error)
 }
 
-/// A root certificate as the user gave it.
+/// Whether a root certificate is in PEM form.
 pub(super) fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(11).any(|window| window == b"-----BEGIN ")
 }

@@ -29,10 +29,10 @@ impl Connector {
         for (index, bytes) in settings.extra_roots.iter().enumerate() {
             add_root(&mut roots, bytes).map_err(|why| unreadable_root(index + 1, why))?;
         }
-        // The provider is named, not taken from the process: another crate's choice must not become ours.
+        // The provider is explicit, because another crate may have set a process-wide one.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
-            // TLS 1.2 and 1.3: rustls has nothing older.
+            // TLS 1.2 and 1.3: rustls supports no older version.
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::config(format!("rustls cannot be set up: {error}")))?
             .with_root_certificates(roots);
@@ -87,7 +87,7 @@ fn identity(pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'
     Ok((chain, key))
 }
 
-/// Takes whatever certificate the server shows, if the server has the key to it.
+/// Accepts any certificate, if the server has its private key.
 #[derive(Debug)]
 struct AcceptAnything(WebPkiSupportedAlgorithms);
 
@@ -134,8 +134,8 @@ fn failure(host: &str, error: io::Error) -> Error {
         None => return broken_handshake(host, error),
     };
     let text = match &cause {
-        // What `openssl req -x509` makes by default. Webpki's own error type is not part of rustls's interface:
-        // its name is all there is.
+        // `openssl req -x509` creates such certificates by default. rustls does not export webpki's error type, so
+        // only its name can be checked.
         Tls::InvalidCertificate(reason) if reason.to_string().contains("CaUsedAsEndEntity") => format!(
             "the certificate of {host} is itself an authority's (CA:TRUE): give the server one with CA:FALSE and \
              its root to add_root_certificate, or choose Tls::Native"

@@ -1,4 +1,4 @@
-//! Both libraries against a server whose certificates are made here.
+//! Tests of both libraries against a server with generated certificates.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::net::testing::{PATIENCE, Setup, config, read_request, reply};
 use crate::net::url::ApiUrl;
 use crate::net::wire::ReadBuffer;
 
-/// Those that are compiled in.
+/// The compiled-in libraries.
 fn backends() -> Vec<Tls> {
     let all = [(HAS_RUSTLS, Tls::Rustls), (HAS_NATIVE, Tls::Native)];
     all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
@@ -41,7 +41,7 @@ impl Authority {
         self.0.pem().into_bytes()
     }
 
-    /// A server's settings with a certificate for `name`, changed by `change`.
+    /// The settings of a server with a certificate for `name`, changed by `change`.
     fn server(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> ServerConfig {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.distinguished_name.push(rcgen::DnType::CommonName, "Test Server");
@@ -64,7 +64,7 @@ fn server_config(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> ServerCo
 
 type Session = StreamOwned<ServerConnection, std::net::TcpStream>;
 
-/// Serves every connection with `serve`, on a thread each, for as long as the test process lives.
+/// Serves every connection with `serve`, each on a thread, until the test process ends.
 fn start(settings: ServerConfig, serve: fn(Session)) -> SocketAddr {
     let settings = Arc::new(settings);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -91,7 +91,7 @@ fn echo(mut session: Session) {
     }
 }
 
-/// Sends a word and goes without TLS's goodbye.
+/// Sends a word and closes without `close_notify`.
 fn rude(mut session: Session) {
     let _ = session.read(&mut [0; 1]);
     let _ = session.write_all(b"bye");
@@ -100,7 +100,7 @@ fn rude(mut session: Session) {
 
 fn http(mut session: Session) {
     for number in 1.. {
-        // The number within this connection.
+        // The number of the request on this connection.
         let answer = reply(200, &[], format!("secure {number}"));
         if read_request(&mut session).is_none() || session.write_all(&answer).is_err() {
             break;
@@ -143,7 +143,7 @@ fn a_root_of_ones_own_is_trusted() {
     }
 }
 
-/// What each refusal says.
+/// The error text of each refusal.
 #[test]
 fn a_bad_certificate_is_named() {
     let authority = Authority::new();
@@ -176,13 +176,13 @@ fn a_bad_certificate_is_named() {
             assert!(error.to_string().contains("localhost") && !error.is_retryable());
             assert!(std::error::Error::source(&error).is_some());
         }
-        // A self-signed certificate can be trusted as it is.
+        // A self-signed certificate can be a root certificate itself.
         let accepted = dial(tls, &[own.pem().into_bytes()], "localhost", self_signed);
         assert!(accepted.is_ok(), "{tls:?}: {accepted:?}");
     }
 }
 
-/// What `openssl req -x509` makes: an authority that serves with its own certificate.
+/// `openssl req -x509` creates this: a certificate authority that serves with its own certificate.
 #[test]
 fn an_authority_as_a_server_is_trusted_or_explained() {
     let key = KeyPair::generate().unwrap();
@@ -229,7 +229,7 @@ fn an_end_without_goodbye_is_an_end() {
     }
 }
 
-/// The way of the WebSocket: the handshake direct, everything after it through the pipe.
+/// Like a WebSocket: a direct handshake, then fed bytes.
 #[test]
 fn tls_runs_on_fed_bytes() {
     let authority = Authority::new();
@@ -269,7 +269,7 @@ fn tls_runs_on_fed_bytes() {
     }
 }
 
-/// TLS libraries swallow it, the wire does not.
+/// TLS libraries hide the failure, the wire keeps it.
 #[test]
 fn a_write_that_fails_beneath_tls_is_remembered() {
     let authority = Authority::new();

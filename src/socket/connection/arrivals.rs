@@ -1,8 +1,8 @@
-//! What is known to have arrived at the server.
+//! Counts which events the server has certainly received.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How much was sent over a connection, and how much of it is known to have arrived.
+/// The number of events sent over a connection, and how many of them the server has certainly received.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     sent: AtomicU64,
@@ -10,17 +10,17 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    /// One more event has gone out. Returns its number.
+    /// Counts a sent event. Returns its number.
     pub(crate) fn sent_one(&self) -> u64 {
         self.sent.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The number of the last event that has gone out.
+    /// The number of the last sent event.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Acquire)
     }
 
-    /// All up to this one have arrived: a connection keeps the order.
+    /// Confirms all events up to this one, because a connection keeps their order.
     pub(crate) fn confirm(&self, number: u64) {
         self.confirmed.fetch_max(number.min(self.sent()), Ordering::AcqRel);
     }

@@ -1,4 +1,4 @@
-//! From a host name to a connection whose CONNECT has been answered.
+//! Opens a connection: from the host name to the reply to CONNECT.
 
 use std::time::{Duration, Instant};
 
@@ -20,13 +20,13 @@ use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
 
-/// What a WebSocket gets of the time before polling is tried, at most.
+/// The most time for a WebSocket before polling is tried.
 const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
-/// What may come before the answer to CONNECT.
+/// The limit for data before the reply to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
-/// The same when the server was asked to replay what was missed: it does so before it answers.
+/// The limit if the server was asked to replay missed events, because it sends them before the reply.
 const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
-/// WebSocket pings that may come before the open packet.
+/// The limit for WebSocket pings before the open packet.
 const MAX_EARLY_PINGS: usize = 100;
 
 #[derive(Clone, Copy)]
@@ -35,24 +35,24 @@ struct Early {
     bytes: usize,
 }
 
-/// A connection that may be used.
+/// A connection that is ready to use.
 #[derive(Debug)]
 pub(crate) struct Connected {
     pub(crate) connection: Connection,
-    /// What came before the CONNECT reply and along with it.
+    /// The events that came before or together with the CONNECT reply.
     pub(crate) early: Vec<Inbound>,
-    /// The ids of the session. With a `pid` it can be taken up again after a loss.
+    /// The ids of the session. With a `pid` the session can be recovered after a loss.
     pub(crate) reply: ConnectReply,
-    /// The server has taken the lost session up again: `early` begins with what was missed.
+    /// The server has recovered the lost session: `early` starts with the missed events.
     pub(crate) recovered: bool,
 }
 
-/// Why there is none.
+/// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum ConnectFailure {
-    /// A CONNECT_ERROR, or a status of the upgrade, that names the token or the session.
+    /// A CONNECT_ERROR, or an HTTP status of the upgrade, about the token or the session.
     Refused(Error),
-    /// The server says no for a reason of its own: it is busy, it restarts, it is full.
+    /// The server refuses for another reason: it is busy, restarting or full.
     Trouble(Error),
     Failed(Error),
 }
@@ -68,7 +68,7 @@ impl ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// The server did not get to say anything.
+    /// Whether the failure happened before the server could answer.
     pub(crate) fn is_of_the_network(&self) -> bool {
         matches!(self, ConnectFailure::Failed(error) if matches!(error.kind(), ErrorKind::Connect | ErrorKind::Timeout))
     }
@@ -87,10 +87,11 @@ impl From<Error> for ConnectFailure {
     }
 }
 
-/// Dials, upgrades, and joins the main namespace with `auth`, a JSON object. `cancel` lets another thread end it.
+/// Connects, upgrades, and joins the main namespace with `auth`, a JSON object. Another thread can end it with
+/// `cancel`.
 ///
-/// `recovery` asks the server to take a lost session up again. Ask once a loss: what the server replays is bounded
-/// here, and a replay that is too large fails every time.
+/// `recovery` asks the server to recover a lost session. Ask only once per loss: the replay is limited here, and a
+/// replay that is too large would fail every time.
 pub(crate) fn connect(
     target: &Target,
     auth: &str,
@@ -118,7 +119,7 @@ pub(crate) fn connect(
     Ok(Connected { connection, early, reply, recovered })
 }
 
-/// A connection, by whichever transport can be had.
+/// Opens a connection over any transport that works.
 fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
     let deadline = deadline::after(target.dial_timeout);
     match target.transport {
@@ -139,7 +140,7 @@ fn open_either(
 ) -> Result<Connection> {
     if memory.prefers_polling() {
         return open_polling(target, deadline, cancel).inspect_err(|error| {
-            // Somebody was there and did not want it.
+            // The server answered and refused it.
             if error.status().is_some() {
                 memory.forget();
             }
@@ -162,10 +163,10 @@ fn open_either(
             memory.polling_works();
             Ok(connection)
         }
-        // The server's own word, which an upgrade does not always get.
+        // The server's own error, which a WebSocket upgrade does not always get.
         Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
         Err(other) if other.retry_after() > error.retry_after() => Err(other),
-        // Else the first trouble is the one to look at.
+        // Otherwise the first error is the interesting one.
         Err(other) => {
             crate::logging::debug!("long-polling is no way either: {other}");
             Err(error)
@@ -173,7 +174,7 @@ fn open_either(
     }
 }
 
-/// Whether polling may do better comes along with the error.
+/// The error says whether polling may work.
 fn open_websocket(
     target: &Target,
     deadline: Instant,
@@ -215,7 +216,7 @@ fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {
     Err(Error::protocol("the server's first message is not an open packet"))
 }
 
-/// Reads until CONNECT is answered. Pings are answered all the while.
+/// Reads until CONNECT is answered. Answers pings meanwhile.
 fn await_reply(
     connection: &Connection,
     deadline: Instant,
@@ -240,7 +241,7 @@ fn await_reply(
                 Inbound::Connected(reply) => {
                     let reply = reply.clone();
                     check_reply(&reply)?;
-                    // What ended the connection right behind it comes up again in its first turn.
+                    // Other items, such as the end of the connection, appear again in the first read.
                     early.retain(|inbound| matches!(inbound, Inbound::Event(_)));
                     return Ok((reply, early));
                 }
@@ -290,7 +291,7 @@ mod tests {
     use crate::net::settings::{ProxyChoice, TlsSettings};
     use crate::net::{ApiUrl, Dialer};
 
-    /// Connects to a server that sends `before` and then `reply`. Also returns what CONNECT said.
+    /// Connects to a server that sends `before` and then `reply`. Also returns the payload of CONNECT.
     fn connect_to(
         recovery: Option<&Recovery>,
         before: Vec<String>,
@@ -303,7 +304,7 @@ mod tests {
             let mut peer = tungstenite::accept(listener.accept().unwrap().0).unwrap();
             peer.send(Message::text(r#"0{"sid":"engine"}"#)).unwrap();
             let hello = peer.read().unwrap().into_text().unwrap().to_string();
-            // The client may leave when it has heard enough.
+            // The client may leave early.
             let _ = before.into_iter().chain([reply]).try_for_each(|text| peer.send(Message::text(text)));
             let _ = peer.read();
             hello

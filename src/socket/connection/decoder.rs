@@ -1,4 +1,4 @@
-//! Transport and decoder of one connection: everything that happens under the connection's lock.
+//! Transport and decoder of a connection: the state under the connection's lock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,47 +19,47 @@ use crate::socket::transport::incoming::Incoming;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::PollReceiver;
 
-/// What the server sent, taken apart.
+/// A decoded packet from the server.
 #[derive(Debug)]
 pub(crate) enum Inbound {
     Event(RawEvent),
     Ack(u64, AckArgs),
-    /// The answer to CONNECT. Comes once.
+    /// The reply to CONNECT. Comes once.
     Connected(ConnectReply),
-    /// CONNECT_ERROR: JSON, possibly none.
+    /// CONNECT_ERROR, with its JSON or an empty text.
     Refused(String),
 }
 
-/// How long the other side of a connection that slept may take to show that it is alive.
+/// How long the server may take to answer a ping after the machine slept.
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
 
-/// How many packets are taken apart before those who wait for them get their turn: one body of long-polling may hold
+/// How many packets are decoded before other threads get a turn. One polling body may contain millions.
 /// millions.
 const MOST_PACKETS: usize = 1024;
 
-/// What the lock of a [`Connection`](crate::socket::connection::Connection) guards.
+/// The state under the lock of a [`Connection`](crate::socket::connection::Connection).
 #[derive(Debug)]
 pub(crate) struct PacketDecoder {
     pipe: PacketStream,
     partial: Option<BinaryPacket>,
-    /// Attachments that do not come end the connection.
+    /// When the attachments must have arrived; otherwise the connection ends.
     partial_since: Instant,
-    /// There was more than one turn takes.
+    /// The buffer has more than one call decodes.
     more: bool,
     pong_due: bool,
     arrivals: Arc<Arrivals>,
-    /// How many events had been sent when the last pong went out. A server sends its next ping only after it.
+    /// The number of events that were sent before the last pong. The server's next ping confirms them.
     sent_before_pong: Option<u64>,
-    /// Frames since the last turn that carry nothing.
+    /// Frames without content since the last read.
     idle_frames: u32,
-    /// The public id of this session, once the server has said it.
+    /// The public id of this session, after the CONNECT reply.
     sid: Option<Box<str>>,
     liveness: Liveness,
     flood: FloodDetector,
     clock: SleepDetector,
-    /// Until when a sign of life has to come, after the machine slept.
+    /// When the server must have answered, after the machine slept.
     probe: Option<Instant>,
-    /// We have said goodbye: nothing is sent any more, but the answer is still read.
+    /// Closing has started: nothing more is sent, but answers are still read.
     closing: bool,
     end: Option<Disconnect>,
 }
@@ -91,13 +91,13 @@ impl PacketDecoder {
         }
     }
 
-    /// Takes over what was read from the socket.
+    /// Takes the bytes that were read from the socket.
     pub(crate) fn feed(&mut self, buffer: &mut ReadBuffer) -> Result<(), Disconnect> {
         let Some(wire) = self.pipe.wire_mut() else { return Ok(()) };
         wire.feed_from(buffer).map_err(|error| Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
     }
 
-    /// The socket has nothing more. Polling goes on with another one, unless an answer was on its way.
+    /// The socket has ended. Polling continues on another one, unless a response was incomplete.
     pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         if let Some(wire) = self.pipe.wire_mut() {
             wire.end();
@@ -109,7 +109,7 @@ impl PacketDecoder {
         Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
     }
 
-    /// Polling: see [`PollReceiver`].
+    /// The [`PollReceiver`], with polling.
     pub(crate) fn poll_mut(&mut self) -> Option<&mut PollReceiver> {
         match &mut self.pipe {
             PacketStream::Polling(poll) => Some(poll),
@@ -117,7 +117,7 @@ impl PacketDecoder {
         }
     }
 
-    /// Why nothing can be sent any more, if so.
+    /// Why nothing can be sent any more, if that is so.
     pub(crate) fn over(&mut self) -> Option<Disconnect> {
         if let Some(end) = &self.end {
             return Some(end.clone());
@@ -131,34 +131,34 @@ impl PacketDecoder {
         self.write_failed()
     }
 
-    /// Whether somebody may be waiting for a sign of life, or for the end.
+    /// Whether another thread may be waiting for a sign of life or for the end.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.probe.is_some() || self.end.is_some()
     }
 
-    /// What ended the connection, for whoever reads.
+    /// Why the connection ended, for the reader.
     pub(crate) fn end(&self) -> Option<Disconnect> {
         self.end.clone()
     }
 
-    /// The connection is over. The first reason is the one that counts.
+    /// Ends the connection. The first reason counts.
     pub(crate) fn set_end(&mut self, end: Disconnect) -> Disconnect {
         self.probe = None;
         self.end.get_or_insert(end).clone()
     }
 
-    /// TLS and WebSocket both swallow failed writes; the lowest stream remembers them.
+    /// TLS and WebSocket libraries hide failed writes; the lowest stream remembers them.
     fn write_failed(&mut self) -> Option<Disconnect> {
         let kind = self.pipe.write_failure()?;
         Some(self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"))))
     }
 
-    /// How many bytes of a WebSocket the operating system has taken from us.
+    /// How many bytes of a WebSocket the operating system has taken.
     pub(crate) fn written(&self) -> u64 {
         self.pipe.written()
     }
 
-    /// WebSocket only: a poll cannot carry anything.
+    /// WebSocket only: a poll cannot send.
     pub(crate) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
         let PacketStream::WebSocket(framed) = &mut self.pipe else { return Ok(()) };
         let written = framed.write(message);
@@ -168,8 +168,8 @@ impl PacketDecoder {
         written.map_err(|error| self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
     }
 
-    /// As [`write`](PacketDecoder::write), but waits for nothing: what the system does not take at once is kept. True if there is
-    /// something to [`flush`](PacketDecoder::flush).
+    /// Like [`write`](PacketDecoder::write), but never waits: bytes that the system does not take at once are kept.
+    /// Returns `true` if a [`flush`](PacketDecoder::flush) is needed.
     pub(crate) fn write_without_waiting(&mut self, message: Message) -> Result<bool, Disconnect> {
         self.set_patient(false);
         let written = self.write(message);
@@ -187,7 +187,7 @@ impl PacketDecoder {
         self.pipe.wire_mut().is_some_and(|wire| wire.has_overflow())
     }
 
-    /// Writes what was kept.
+    /// Writes the kept bytes.
     pub(crate) fn flush(&mut self) -> Result<(), Disconnect> {
         let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
         flushed.map_err(|error| {
@@ -195,18 +195,18 @@ impl PacketDecoder {
         })
     }
 
-    /// Leaves the namespace and starts the closing handshake; with polling, only notes that it is left. False if
-    /// there is nothing to leave any more.
+    /// Leaves the namespace and starts the closing handshake. With polling, only notes that the namespace is left.
+    /// Returns `false` if the connection has already ended.
     pub(crate) fn say_goodbye(&mut self, deadline: Instant) -> bool {
         if self.over().is_some() {
             return false;
         }
         if let Some(wire) = self.pipe.wire_mut() {
-            // Nothing is more urgent any more.
+            // The goodbye may use all the time that is left.
             let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
         }
         if self.arrivals.unconfirmed() > 0 {
-            // A server that hangs up on its own after the next packet has answered this.
+            // A server that closes after the next packet has thereby answered this ping.
             self.ping();
         }
         let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
@@ -217,8 +217,8 @@ impl PacketDecoder {
         true
     }
 
-    /// If the machine was suspended, asks the other side whether it is still there. Until it says something, nothing
-    /// is sent: on a dead connection it would be lost. With polling nothing can be: what is sent is answered.
+    /// If the machine was suspended, pings the server. Nothing is sent until it answers, because a message on a dead
+    /// connection would be lost. Polling does not need this: each request is answered.
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
         if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
             self.probe = Some(deadline::after(PROBE));
@@ -227,7 +227,8 @@ impl PacketDecoder {
         self.probe
     }
 
-    /// As [`probe_after_sleep`](PacketDecoder::probe_after_sleep), for a thread that must not wait for the peer to read.
+    /// Like [`probe_after_sleep`](PacketDecoder::probe_after_sleep), for a thread that must not wait for the server
+    /// to read.
     pub(crate) fn probe_without_waiting(&mut self) -> Option<Instant> {
         self.set_patient(false);
         let probe = self.probe_after_sleep();
@@ -235,17 +236,16 @@ impl PacketDecoder {
         probe
     }
 
-    /// WebSocket: asks for a sign of life, which also tells how much has arrived. What goes wrong here is seen by
-    /// whoever reads.
+    /// WebSocket: sends a ping, whose answer also confirms earlier events. The reader sees any failure.
     pub(crate) fn ping(&mut self) {
         let number = self.arrivals.sent().to_string();
         let _ = self.write(Message::Ping(number.into()));
     }
 
-    /// When whoever reads has to come back even if nothing comes.
+    /// When the reader must check again, even without data.
     ///
     /// # Errors
-    /// When the other side has been silent for too long, in one way or another.
+    /// If the server has been silent for too long.
     pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, Disconnect> {
         let mut due = self.liveness.check(now).map_err(|dead| match dead {
             Dead::Silent => Disconnect::new(reason::PING_TIMEOUT, "nothing whole came for too long"),
@@ -270,12 +270,12 @@ impl PacketDecoder {
         Ok(due)
     }
 
-    /// Whether there is something to [`decode`](PacketDecoder::decode) without a read.
+    /// Whether [`decode`](PacketDecoder::decode) has work without another read.
     pub(crate) fn has_more(&self) -> bool {
         self.more
     }
 
-    /// Takes apart what is buffered, up to a limit, and answers pings if the transport can do so at once.
+    /// Decodes the buffered bytes up to a limit, and answers pings if the transport can do this at once.
     pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let (before, read_before) = (into.len(), self.pipe.bytes_read());
         let mut packets = 0;
@@ -324,7 +324,7 @@ impl PacketDecoder {
         Ok(())
     }
 
-    /// Whether a ping has to be answered now.
+    /// Whether a pong must be sent now.
     pub(crate) fn take_pong(&mut self) -> bool {
         std::mem::take(&mut self.pong_due) && self.over().is_none()
     }
@@ -348,7 +348,7 @@ impl PacketDecoder {
     }
 
     fn accept_text(&mut self, text: Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        // Nearly always.
+        // The usual case.
         if self.partial.is_none()
             && let Some(outline) = Outline::of_plain(&text)
         {
@@ -358,7 +358,7 @@ impl PacketDecoder {
         match engine_io::decode(&text) {
             Ok(EnginePacket::Message(packet)) => self.accept_packet(&text, packet, into),
             Ok(EnginePacket::Ping(_)) => {
-                // One pong answers any number of pings that came together.
+                // One pong answers all pings that came together.
                 if !std::mem::replace(&mut self.pong_due, true)
                     && let Some(sent) = self.sent_before_pong.take()
                 {
@@ -387,10 +387,10 @@ impl PacketDecoder {
             return Err(Disconnect::new(reason::PARSE_ERROR, "text while attachments were due"));
         }
         let packet = socket_io::decode(text).map_err(malformed)?;
-        // Only the main namespace was joined. A query after the name is of Socket.IO v2.
+        // Only the main namespace was joined. A query after the name is from Socket.IO v2.
         let foreign = packet.namespace.split('?').next() != Some("/");
         match packet.kind {
-            // Its attachments have to be taken off the wire, whoever it is for.
+            // The attachments must be read, for any namespace.
             PacketKind::BinaryEvent | PacketKind::BinaryAck => {
                 let partial = BinaryPacket::new(frame, &packet, foreign);
                 let complete = partial.is_complete();
@@ -401,7 +401,7 @@ impl PacketDecoder {
                 }
             }
             _ if foreign => {}
-            // Nobody has asked for anything yet.
+            // No request was sent yet.
             PacketKind::Ack if self.sid.is_none() => {}
             PacketKind::Event => {
                 let event = RawEvent::new(frame, packet.data, packet.id, Vec::new()).map_err(malformed)?;
@@ -420,7 +420,7 @@ impl PacketDecoder {
         Ok(())
     }
 
-    /// The same answer twice is nothing; another one means that the server has forgotten the session we know.
+    /// A repeated reply is ignored. A different one means that the server has lost the session.
     fn accept_reply(&mut self, reply: ConnectReply, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         match &self.sid {
             Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),
@@ -445,8 +445,8 @@ impl PacketDecoder {
     }
 }
 
-/// Events share the memory of the read that they came in. One that waits in a queue counts its own bytes only, so it must
-/// not keep much more than these: events that are a small part of what was read get memory of their own.
+/// Events share the memory of the read that they came in. A waiting event counts only its own bytes, so it must not
+/// keep much more: events that are a small part of a read are copied.
 fn detach_if_sparse(events: &mut [Inbound], read: u64) {
     let kept = |inbound: &Inbound| match inbound {
         Inbound::Event(event) => event.frame_len() as u64,

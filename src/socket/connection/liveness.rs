@@ -1,4 +1,4 @@
-//! Whether the other side is still alive: what counts as a sign of life, and when to give up.
+//! Whether the server is still alive: what counts as a sign of life, and when the connection is dead.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 
-/// No single message may take longer than this.
+/// The time limit for one message.
 pub(crate) const LONGEST_MESSAGE: Duration = Duration::from_secs(60);
-/// A message under way counts as life while this much comes in each window.
+/// An incomplete message counts as a sign of life if this many bytes arrive in each window.
 const PROGRESS: usize = 1024;
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Why the connection is dead.
+/// Why a connection is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dead {
-    /// Nothing complete came for too long.
+    /// Nothing complete arrived for too long.
     Silent,
     /// One message took too long.
     TooSlow,
 }
 
-/// Signs of life are complete messages and control frames. Bytes of a message that is still on its way count only
-/// while they come at a rate, and not for ever: a drip of bytes must not keep a dead connection alive.
+/// Complete messages and control frames are signs of life. Bytes of an incomplete message count only at a minimum
+/// rate and for a limited time, so that single bytes cannot keep a dead connection alive.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     silence: Duration,
@@ -43,7 +43,7 @@ impl Liveness {
         Liveness { silence, last_whole: now, partial: None }
     }
 
-    /// Notes what was read. `partial`: something is still on its way.
+    /// Notes the data that was read. `partial`: a message is incomplete.
     pub(crate) fn heard(&mut self, seen: Traffic, partial: bool, now: Instant) {
         if seen.messages > 0 || seen.controls > 0 {
             self.last_whole = now;
@@ -62,10 +62,10 @@ impl Liveness {
         }
     }
 
-    /// When to look again if nothing comes until then.
+    /// When to check again if nothing arrives before that.
     ///
     /// # Errors
-    /// When it is too late.
+    /// If the connection is dead.
     pub(crate) fn check(&mut self, now: Instant) -> Result<Instant, Dead> {
         let silent = self.last_whole + self.silence;
         let Some(partial) = &mut self.partial else {
@@ -86,7 +86,7 @@ impl Liveness {
 }
 
 impl Transfer {
-    /// Begins a new window when the last one is over.
+    /// Starts a new window after the end of the last one.
     fn roll(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.window);
         if age >= WINDOW {
@@ -97,11 +97,11 @@ impl Transfer {
     }
 }
 
-/// More control frames than this each second, for so many seconds in a row, are an attack or a bug.
+/// More control frames per second than this, for this many seconds in a row, are an attack or a bug.
 const MAX_CONTROLS: u32 = 1000;
 const FLOOD: u32 = 5;
 
-/// Counts frames that carry nothing.
+/// Counts frames without content.
 #[derive(Debug)]
 pub(crate) struct FloodDetector {
     second: Instant,
@@ -114,7 +114,7 @@ impl FloodDetector {
         FloodDetector { second: now, count: 0, seconds: 0 }
     }
 
-    /// True when it has gone on for too long.
+    /// Returns `true` if it has lasted too long.
     pub(crate) fn add(&mut self, count: u32, now: Instant) -> bool {
         let age = now.saturating_duration_since(self.second);
         if age >= Duration::from_secs(1) {
@@ -128,15 +128,15 @@ impl FloodDetector {
     }
 }
 
-/// A gap between the clocks that is larger means that the machine was suspended.
+/// A larger difference between the clocks means that the machine was suspended.
 const SUSPENDED: Duration = Duration::from_secs(10);
 
-/// Notices that the machine was asleep: the monotonic clock stands still meanwhile, the wall clock does not.
+/// Detects that the machine was suspended: the monotonic clock stops, the wall clock does not.
 #[derive(Debug)]
 pub(crate) struct SleepDetector {
     monotonic: Instant,
     wall: SystemTime,
-    /// Milliseconds added to the wall clock, so that a test can suspend the machine.
+    /// Milliseconds to add to the wall clock, for tests.
     skew: Arc<AtomicU64>,
 }
 
@@ -155,7 +155,7 @@ impl SleepDetector {
     pub(crate) fn slept(&mut self) -> bool {
         let (monotonic, wall) = (Instant::now(), self.wall());
         let awake = monotonic.saturating_duration_since(self.monotonic);
-        // Set back: nothing can be told from it.
+        // A clock that was set back says nothing.
         let passed = wall.duration_since(self.wall).unwrap_or_default();
         self.monotonic = monotonic;
         self.wall = wall;
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(liveness.check(start), Ok(start + 45 * SECOND));
         liveness.heard(WHOLE, false, start + 10 * SECOND);
         assert_eq!(liveness.check(start + 54 * SECOND), Ok(start + 55 * SECOND));
-        // A control frame too.
+        // Control frames count, too.
         liveness.heard(Traffic { controls: 1, ..Traffic::default() }, false, start + 54 * SECOND);
         assert_eq!(liveness.check(start + 98 * SECOND), Ok(start + 99 * SECOND));
         assert_eq!(liveness.check(start + 99 * SECOND), Err(Dead::Silent));
@@ -208,7 +208,7 @@ mod tests {
             assert!(due > start + second * SECOND && due <= start + 60 * SECOND, "{second}");
         }
         assert_eq!(liveness.check(start + 60 * SECOND), Err(Dead::TooSlow));
-        // Control frames in between do not prolong it, however often they come.
+        // Control frames in between do not extend the limit.
         let mut liveness = Liveness::new(20 * SECOND, start);
         for second in 0..60 {
             liveness.heard(Traffic { bytes: 2, messages: 0, controls: 1 }, true, start + second * SECOND);
@@ -224,11 +224,11 @@ mod tests {
         liveness.heard(some(4000), true, start + SECOND);
         let due = liveness.check(start + 3 * SECOND).unwrap();
         assert_eq!(due, start + 11 * SECOND);
-        // The window before was good, this one is empty.
+        // The previous window had enough bytes, this one is empty.
         let due = liveness.check(due).unwrap();
         assert_eq!(due, start + 21 * SECOND);
         assert_eq!(liveness.check(due), Err(Dead::Silent));
-        // When it completes, everything begins anew.
+        // A complete message starts everything anew.
         let mut liveness = Liveness::new(2 * SECOND, start);
         liveness.heard(some(4000), true, start + SECOND);
         liveness.heard(WHOLE, true, start + 30 * SECOND);
@@ -240,7 +240,7 @@ mod tests {
         let start = Instant::now();
         let mut flood = FloodDetector::new(start);
         let run = |flood: &mut FloodDetector, from: u32, count: u32, tenths: std::ops::Range<u32>| {
-            // To the end, even if it has been enough.
+            // Counts all of them, even after the limit.
             tenths.filter(|tenth| flood.add(count, start + from * SECOND + *tenth * SECOND / 10)).count() > 0
         };
         assert!(!run(&mut flood, 0, 5000, 0..45), "not yet five seconds");

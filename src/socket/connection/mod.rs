@@ -1,8 +1,9 @@
 //! One live connection.
 //!
-//! Reading and writing are apart. Whoever holds the reader role blocks in `read` on a clone of the TCP socket
-//! *without a lock*; under a short lock the bytes are fed to TLS and WebSocket and taken apart. A sender takes the
-//! same lock, encodes and writes on its own thread. The lock is held during a write, so writes have a time limit.
+//! Reading and writing are separate. The thread with the reader role blocks in `read` on a clone of the TCP socket,
+//! *without a lock*. Under a short lock, the bytes are then passed to TLS and WebSocket and decoded. A sender takes
+//! the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes have a time
+//! limit.
 
 mod arrivals;
 pub(crate) mod connect;
@@ -32,28 +33,28 @@ use crate::socket::transport::polling::{OpenedPoll, PollSender};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
-/// The longest a write may block. Well under the usual pingTimeout, because no pong goes out meanwhile.
+/// The longest that a write may block. Far less than the usual pingTimeout, because no pong is sent meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
-/// How long a send that does not wait may take to get at the channel, which is held for microseconds otherwise.
+/// How long a send that does not wait may take to get the lock, which is usually held for microseconds.
 const TRY_PATIENCE: Duration = Duration::from_millis(20);
-/// The least that a dial gets between two polls, however short the time of whoever reads is.
+/// The shortest time limit for a dial between two polls, however soon the reader wants to return.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
-/// Leaves the namespace, and ends the session.
+/// Leaves the namespace and ends the session.
 const GOODBYE: [&str; 2] = [socket_io::DISCONNECT_FRAME, engine_io::CLOSE];
-/// How far the socket's read time-out may be from the wanted one.
+/// How far the socket's read timeout may be from the wanted one.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
 /// One live connection: the read half, the write half, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Only the holder of the reader role touches this, so the lock is never contended.
+    /// Only the thread with the reader role uses this, so the lock is never contended.
     reader: Mutex<Reader>,
     channel: Mutex<PacketDecoder>,
-    /// Rung when a sign of life came that senders waited for, or when none will come.
+    /// Notified when the sign of life came that senders wait for, or when none will come.
     alive: Condvar,
-    /// To stop a blocked read or write from any thread.
+    /// Stops a blocked read or write from any thread.
     cutter: CancelToken,
-    /// With long-polling, the half that sends.
+    /// With long-polling, the sending half.
     poster: Option<PollSender>,
     write_timeout: Duration,
     arrivals: Arc<Arrivals>,
@@ -65,18 +66,18 @@ struct Reader {
     socket: TcpStream,
     buffer: ReadBuffer,
     timeout: Option<Duration>,
-    /// When to look at the channel even if nothing comes.
+    /// When to check the decoder even without data.
     due: Instant,
 }
 
 impl Connection {
-    /// Takes over a WebSocket whose open packet has been read, and waits for nothing more: the CONNECT exchange is
-    /// ordinary traffic. Bytes that came with the handshake are decoded by the first [`drain`](Connection::drain).
+    /// Takes a WebSocket whose open packet has been read. Does not wait: the CONNECT exchange is ordinary traffic.
+    /// The first [`drain`](Connection::drain) decodes bytes that came with the handshake.
     pub(crate) fn new(ws: WebSocket<FrameScanner<Stream>>, handshake: Handshake) -> Result<Self> {
         Self::with_skew(ws, handshake, Arc::default())
     }
 
-    /// `skew`: see [`SleepDetector`].
+    /// `skew` is for [`SleepDetector`].
     fn with_skew(
         mut ws: WebSocket<FrameScanner<Stream>>,
         handshake: Handshake,
@@ -94,7 +95,7 @@ impl Connection {
         Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, SleepDetector::new(skew)))
     }
 
-    /// Takes over a session of long-polling.
+    /// Takes a long-polling session.
     pub(crate) fn polling(opened: OpenedPoll) -> Result<Self> {
         let OpenedPoll { mut poll, mut stream, proven, poster, handshake } = opened;
         let socket = start_feeding(&mut stream, write_timeout(&handshake)).map_err(broken_early)?;
@@ -135,16 +136,16 @@ impl Connection {
         self.channel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decodes what is buffered already, without touching the socket. To be called once before the first turn:
-    /// what came along with the handshake is announced by nothing.
+    /// Decodes buffered bytes without reading from the socket. Call it once before the first turn: no event of the
+    /// socket announces bytes that came with the handshake.
     pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut channel = self.channel();
         channel.decode(into).map_err(|end| channel.set_end(end))?;
         self.answer_ping(channel)
     }
 
-    /// Blocks until bytes come, `until` passes or the connection is over, and decodes what came.
-    /// Only the holder of the reader role may call it. Once it has failed, it fails for the same reason ever after.
+    /// Blocks until bytes come, `until` passes or the connection ends, and decodes the bytes. Only the thread with
+    /// the reader role may call it. After a failure it always fails with the same reason.
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         {
@@ -164,12 +165,13 @@ impl Connection {
         let read = reader.read(until);
         let mut channel = self.channel();
         let is_waited_for = channel.is_waited_for();
-        // Somebody else may have given the connection up, which is what ended the read.
+        // If another thread has ended the connection, this caused the end of the read.
         let outcome = match channel.end() {
             Some(end) => Err(end),
             None => reader.take(read, &mut channel, into),
         };
-        // Whoever waits for a sign of life looks for itself. Ringing for nobody would be a system call per read.
+        // Threads that wait for a sign of life are notified only if there are any: a notification for nobody would
+        // cost a system call per read.
         if is_waited_for {
             self.alive.notify_all();
         }
@@ -177,8 +179,8 @@ impl Connection {
         self.answer_ping(channel)
     }
 
-    /// Long-polling: sees to it that there is a connection to read from. False if it takes longer than the caller
-    /// can wait; the next one tries again.
+    /// Long-polling: makes sure that there is a connection to read from. Returns `false` if this takes longer than
+    /// the caller can wait; the next reader tries again.
     fn connect_poll(
         &self,
         reader: &mut Reader,
@@ -191,7 +193,7 @@ impl Connection {
             let Some(at) = poll.wants_connection() else { return Ok(true) };
             (Arc::clone(poll.site()), at)
         };
-        // A pause between two polls, which is short.
+        // A short pause between two polls.
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         let now = Instant::now();
         let limit = now + WRITE_TIMEOUT;
@@ -225,7 +227,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Long-polling: answers the ping that came, if one did. The channel is let go before.
+    /// Long-polling: answers a ping if one came. Releases the lock before that.
     fn answer_ping(&self, mut channel: MutexGuard<'_, PacketDecoder>) -> Result<(), Disconnect> {
         let Some(poster) = &self.poster else { return Ok(()) };
         if !channel.take_pong() {
@@ -248,23 +250,23 @@ impl Connection {
         deadline::after(self.write_timeout)
     }
 
-    /// How many events are not known to have arrived.
+    /// How many events the server may not have received.
     pub(crate) fn unconfirmed(&self) -> u64 {
         self.arrivals.unconfirmed()
     }
 
-    /// The peer has answered the event of this number.
+    /// The server has answered the event with this number.
     pub(crate) fn confirm(&self, number: u64) {
         self.arrivals.confirm(number);
     }
 
-    /// Writes one frame, on the caller's thread. Returns its number.
+    /// Writes a frame on the caller's thread. Returns its number.
     pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.send_packet(frame, &[])
     }
 
-    /// Writes one frame if that is possible without waiting: for the peer, for another sender, or for a sign of life after
-    /// a sleep. With long-polling it is a request, and its answer is waited for.
+    /// Writes a frame if this is possible without waiting for the server, for another sender, or for a sign of life
+    /// after a sleep. With long-polling it waits for the response to its request.
     pub(crate) fn try_send(self: &Arc<Self>, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         if self.poster.is_some() {
             return self.send(frame);
@@ -296,7 +298,7 @@ impl Connection {
         Ok(self.arrivals.sent_one())
     }
 
-    /// The rest of a message goes out on a thread of its own, which lives until then.
+    /// Sends the rest of a message on a short-lived thread.
     fn flush_soon(self: &Arc<Self>) {
         let connection = Arc::clone(self);
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
@@ -305,18 +307,18 @@ impl Connection {
             }
         });
         if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
-            // Half a message is on its way, and nobody to send the rest.
+            // Half a message was sent, and no thread could be started to send the rest.
             self.cut();
         }
     }
 
-    /// Writes a header and its attachments, with nothing in between.
+    /// Writes a header and its attachments without other frames between them.
     fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
         if let Some(poster) = &self.poster {
             self.post_packet(poster, &header, attachments)?;
-            // The request was answered.
+            // The response to the request confirms it.
             let number = self.arrivals.sent_one();
             self.arrivals.confirm(number);
             return Ok(number);
@@ -339,7 +341,7 @@ impl Connection {
         Ok(self.arrivals.sent_one())
     }
 
-    /// The same over long-polling: in as few requests as the server takes.
+    /// Sends the same over long-polling, in as few requests as the server accepts.
     fn post_packet(
         &self,
         poster: &PollSender,
@@ -365,7 +367,7 @@ impl Connection {
         Ok(())
     }
 
-    /// As if the connection had just ended, and nobody had looked yet.
+    /// Ends the connection as if the network had ended it and no reader had noticed yet.
     #[cfg(test)]
     pub(crate) fn end_unnoticed(&self) {
         self.channel().set_end(Disconnect::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
@@ -377,7 +379,7 @@ impl Connection {
         end
     }
 
-    /// Larger, and the server would close the connection.
+    /// The server would close the connection for a larger message.
     fn check_size(&self, size: usize) -> Result<(), SendFailure> {
         match self.handshake.max_payload {
             Some(max) if size > max => {
@@ -388,7 +390,7 @@ impl Connection {
         }
     }
 
-    /// The channel, and if the machine was suspended, not before the other side has shown that it is still there.
+    /// Returns the locked decoder. If the machine was suspended, waits for a sign of life first.
     fn awake(&self) -> MutexGuard<'_, PacketDecoder> {
         let mut channel = self.channel();
         while let Some(deadline) = channel.probe_after_sleep() {
@@ -404,7 +406,7 @@ impl Connection {
         channel
     }
 
-    /// Asks the other side for a sign of life, so that a blocked read returns. With polling there is no such thing.
+    /// Sends a ping, so that a blocked read returns. Not possible with polling.
     pub(crate) fn nudge(&self) {
         let mut channel = self.channel();
         if self.poster.is_none() && channel.over().is_none() {
@@ -416,22 +418,22 @@ impl Connection {
         self.poster.is_some()
     }
 
-    /// Says goodbye: leaves the namespace and starts the closing handshake. The reader sees the end of it.
+    /// Leaves the namespace and starts the closing handshake. The reader sees the end.
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
-        // A writer is stuck: there is nobody to be polite to.
+        // A write is stuck, so a clean close is not possible.
         let Some(mut channel) = self.lock_until(deadline) else { return self.cut() };
         if !channel.say_goodbye(deadline) {
             return;
         }
         if channel.end().is_some() {
-            // It could not be written. Whoever reads has to look up.
+            // The write failed. Cutting the connection wakes the reader.
             return self.cut();
         }
         let Some(poster) = &self.poster else { return };
         drop(channel);
         if let Some(mut line) = poster.turn_until(deadline) {
-            // One by one: the official server looks at the second before it has acted on the first. Whatever it
-            // answers, it has been told.
+            // One by one: the official server looks at the second packet before it has handled the first. Any
+            // response shows that it has received the packet.
             let _ = GOODBYE.iter().try_for_each(|body| poster.post(&mut line, body, deadline));
         }
         self.give_up(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
@@ -449,18 +451,18 @@ impl Connection {
         }
     }
 
-    /// Ends the connection at once; blocked reads and writes return.
+    /// Ends the connection at once. Blocked reads and writes return.
     pub(crate) fn cut(&self) {
         self.cutter.cancel();
     }
 }
 
-/// A time limit for writes: see [`WRITE_TIMEOUT`].
+/// The time limit for writes; see [`WRITE_TIMEOUT`].
 fn write_timeout(handshake: &Handshake) -> Duration {
     WRITE_TIMEOUT.min(handshake.ping_timeout.max(Duration::from_secs(1)))
 }
 
-/// Turns the stream into the upper end of a pipe. What comes from the returned socket has to be fed to it.
+/// Makes the stream read from memory. The bytes of the returned socket must be passed to it.
 fn start_feeding(stream: &mut Stream, write_timeout: Duration) -> std::io::Result<TcpStream> {
     let wire = stream.wire_mut();
     let socket = wire.socket()?;
@@ -477,14 +479,14 @@ impl Reader {
     fn read(&mut self, until: Option<Instant>) -> std::io::Result<usize> {
         let now = Instant::now();
         let wait = until.map_or(self.due, |until| until.min(self.due)).saturating_duration_since(now);
-        // Zero would mean "for ever".
+        // Zero would mean "no limit".
         let wait = wait.max(Duration::from_millis(1));
-        // Under load the wait is always nearly the whole silence: setting it anew each time would cost a system
-        // call per read. A time-out that fires a little early only goes round once more.
+        // Under load the wait is always nearly the whole silence limit. Setting it each time would cost a system call
+        // per read. A timeout that fires a little early does no harm.
         let fits = |set: Duration| set <= wait + TIMEOUT_SLACK && set + TIMEOUT_SLACK >= wait;
         let exact = |set: Duration| set <= wait && set + TIMEOUT_SLACK >= wait;
         if !self.timeout.is_some_and(|set| if until.is_some() { exact(set) } else { fits(set) }) {
-            // A little less than the wait, so that it also fits the next one, which is never quite the same.
+            // A little shorter than the wait, so that it also fits the next one.
             let rounded = if wait > Duration::from_secs(1) { wait - TIMEOUT_SLACK / 2 } else { wait };
             self.socket.set_read_timeout(Some(rounded))?;
             self.timeout = Some(rounded);
@@ -492,7 +494,7 @@ impl Reader {
         self.buffer.read(&mut self.socket)
     }
 
-    /// Passes what was read to the channel. Returns when to look at it again.
+    /// Passes the bytes to the decoder. Returns when to check it again.
     fn take(
         &mut self,
         read: std::io::Result<usize>,
@@ -520,7 +522,7 @@ impl Reader {
             }
             Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
-        // What came in this very turn may have been waiting since before the sleep.
+        // The data of this read may have waited since before the sleep.
         channel.probe_after_sleep();
         channel.check(Instant::now())
     }

@@ -1,4 +1,4 @@
-//! One connection against a peer that the test plays, beneath the session.
+//! Tests of one connection, without a session, against a server that the test plays.
 
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ fn handshake() -> Handshake {
     Handshake::parse(r#"{"sid":"x","pingInterval":25000,"pingTimeout":20000,"maxPayload":2000}"#).unwrap()
 }
 
-/// A connection, its peer, and how many milliseconds the machine is taken to have slept.
+/// A connection, its server, and how many milliseconds the machine seems to have slept.
 fn pair() -> (Connection, Peer, Arc<AtomicU64>) {
     pair_with(handshake())
 }
@@ -35,7 +35,7 @@ fn pair_with(handshake: Handshake) -> (Connection, Peer, Arc<AtomicU64>) {
     (connection, WebSocket::from_raw_socket(theirs, Role::Server, None), skew)
 }
 
-/// Reads until the connection is over or `limit` has passed.
+/// Reads until the connection ends or `limit` has passed.
 fn read(connection: &Connection, limit: Duration) -> (Vec<Inbound>, Option<Disconnect>) {
     let until = Instant::now() + limit;
     let mut batch = Vec::new();
@@ -57,14 +57,14 @@ fn t211_after_a_sleep_a_sign_of_life_is_waited_for_before_anything_is_sent() {
         assert!(matches!(peer.read().unwrap(), Message::Ping(_)), "the probe comes first");
         peer.get_ref().set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         assert!(peer.get_ref().peek(&mut [0]).is_err(), "and nothing behind it until it is answered");
-        // The pong is ready since the read. Any frame would do.
+        // The pong was prepared by the read. Any write sends it.
         peer.flush().unwrap();
         peer.get_ref().set_read_timeout(Some(SOON)).unwrap();
         assert_eq!(peer.read().unwrap(), Message::text("4after the sleep"));
         sender.join().unwrap().unwrap();
         assert!(reader.join().unwrap().1.is_none());
     });
-    // A short nap is nothing.
+    // A short sleep has no effect.
     skew.fetch_add(9_000, Ordering::Relaxed);
     connection.send("4soon".into()).unwrap();
     assert_eq!(peer.read().unwrap(), Message::text("4soon"));
@@ -77,7 +77,7 @@ fn t86_t211_a_link_that_died_in_the_sleep_takes_nothing_with_it() {
     let started = Instant::now();
     thread::scope(|scope| {
         let reader = scope.spawn(|| read(&connection, 3 * SOON));
-        // The peer is there but says nothing.
+        // The server is there but silent.
         let failure = connection.send("4lost?".into()).unwrap_err();
         assert!(matches!(&failure, SendFailure::NotSent(end) if end.reason == "ping timeout"), "{failure:?}");
         let (_, end) = reader.join().unwrap();
@@ -135,11 +135,11 @@ fn t211_whoever_only_reads_notices_the_sleep_too() {
     assert!(read(&connection, Duration::from_millis(10)).1.is_none());
     skew.fetch_add(60_000, Ordering::Relaxed);
     let started = Instant::now();
-    // Waits on `turn`s that end without a byte, as whoever has a deadline of its own does.
+    // Calls `turn` several times without data, like a caller with its own deadline.
     let (_, end) = read(&connection, Duration::from_millis(50));
     assert!(end.is_none());
     assert!(matches!(peer.read().unwrap(), Message::Ping(_)));
-    // The answer stays away.
+    // No answer comes.
     let (_, end) = read(&connection, 2 * SOON);
     let end = end.unwrap();
     assert_eq!(end.reason, "ping timeout");
@@ -157,7 +157,7 @@ fn what_ended_a_link_is_said_again_and_again() {
     }
     let failure = connection.send("4late".into()).unwrap_err();
     assert!(matches!(failure, SendFailure::NotSent(_)));
-    // The socket beneath was not left open for the server to close.
+    // The client must close the socket, not leave it for the server.
     assert!(matches!(peer.read().unwrap(), Message::Close(_)));
 }
 
@@ -213,7 +213,7 @@ fn r135_each_attachment_has_to_fit() {
         let failure = connection.send_packet("x".repeat(header).into(), &attachments).unwrap_err();
         assert!(matches!(failure, SendFailure::Refused(_)), "{failure:?}");
     }
-    // Nothing of it went out, and together they may be larger.
+    // Nothing was sent. Together they may be larger than the limit.
     connection.send_packet("x".repeat(2000).into(), &[Bytes::from(vec![0; 2000])]).unwrap();
     assert_eq!(peer.read().unwrap().len(), 2000);
     assert_eq!(peer.read().unwrap().len(), 2000);

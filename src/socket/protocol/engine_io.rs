@@ -1,6 +1,6 @@
 //! Engine.IO 4: the outer layer of every text frame, as pure functions.
 //!
-//! Facts: the Engine.IO protocol document, version 4.
+//! Source: the Engine.IO protocol document, version 4.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use zeroize::Zeroizing;
 use crate::error::{Error, Result};
 use crate::json;
 
-/// One text frame of a WebSocket.
+/// A text frame of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum EnginePacket<'a> {
-    /// The handshake, JSON.
+    /// The handshake in JSON.
     Open(&'a str),
     Close,
-    /// With whatever follows the digit.
+    /// A ping, with the text after the digit.
     Ping(&'a str),
     Pong,
     /// A Socket.IO packet.
@@ -27,11 +27,11 @@ pub(crate) enum EnginePacket<'a> {
 
 pub(crate) const CLOSE: &str = "1";
 pub(crate) const PONG: &str = "3";
-/// An Engine.IO message that carries a Socket.IO packet begins with this.
+/// The first character of an Engine.IO message that contains a Socket.IO packet.
 pub(crate) const MESSAGE: char = '4';
 
 /// # Errors
-/// `Protocol` for an empty frame and for an unknown type. That includes `b…`: base64 belongs to polling.
+/// `Protocol` for an empty frame or an unknown type. `b…` is unknown here: base64 is for polling only.
 pub(crate) fn decode(text: &str) -> Result<EnginePacket<'_>> {
     let mut chars = text.chars();
     let kind = chars.next();
@@ -49,29 +49,29 @@ pub(crate) fn decode(text: &str) -> Result<EnginePacket<'_>> {
     }
 }
 
-/// What the open packet says.
+/// The values of the open packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Handshake {
     pub(crate) ping_interval: Duration,
     pub(crate) ping_timeout: Duration,
-    /// The largest message the server takes, if it said so.
+    /// The largest message that the server accepts, if it sent this value.
     pub(crate) max_payload: Option<usize>,
 }
 
-/// Server defaults, used when a value is missing.
+/// The server's defaults, used if a value is missing.
 const DEFAULT_PING_INTERVAL: Duration = Duration::from_secs(25);
 const DEFAULT_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// A value outside is pulled in: no answer of a server may make us spin or wait for ever.
+/// Values outside this range are moved into it: no value of a server may cause a busy loop or an endless wait.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(3600);
 const SMALLEST_PAYLOAD: u64 = 1024;
 
 impl Handshake {
     /// # Errors
-    /// `Protocol` when the text is not a JSON object with a session id.
+    /// `Protocol` if the text is not a JSON object with a session id.
     pub(crate) fn parse(json: &str) -> Result<Self> {
         let open = Open::parse(json)?;
-        // The id itself is of no use over WebSocket, and a secret: it is not kept.
+        // The id is secret and not needed over WebSocket, so it is not stored.
         if open.sid.is_empty() {
             return Err(Error::protocol("the server's open packet has an empty session id"));
         }
@@ -85,23 +85,23 @@ impl Handshake {
         })
     }
 
-    /// Silence longer than this means that the connection is dead.
+    /// After this much silence, the connection is dead.
     pub(crate) fn silence(&self) -> Duration {
         self.ping_interval + self.ping_timeout
     }
 }
 
-/// The id of the session that an open packet begins, for the requests of polling. It is a secret.
+/// The session id of an open packet, for polling requests. It is a secret.
 ///
 /// # Errors
-/// As [`Handshake::parse`].
+/// `Protocol` if the text is not a JSON object with a session id.
 #[cfg(feature = "polling")]
 pub(crate) fn session_id(json: &str) -> Result<Zeroizing<String>> {
     Handshake::parse(json)?;
     Ok(Open::parse(json)?.sid)
 }
 
-/// The open packet. The numbers are looked at one by one: a wild one must not cost the session.
+/// The open packet. Each number is read separately, so that one invalid number does not end the session.
 struct Open<'a> {
     sid: Zeroizing<String>,
     ping_interval: Option<&'a RawValue>,
@@ -126,7 +126,7 @@ impl<'a> Open<'a> {
     }
 }
 
-/// Any number becomes a sane duration; anything else is the default.
+/// Converts any number to a duration within the range. Other values become the default.
 fn millis(value: Option<&RawValue>, default: Duration) -> Duration {
     let Some(number) = value.and_then(|raw| raw.get().parse::<f64>().ok()) else { return default };
     // `as` saturates.

@@ -1,4 +1,4 @@
-//! An event as it came: name and argument text, not yet decoded.
+//! An event before it is decoded: its name and the JSON text of its arguments.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -15,46 +15,46 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::socket::protocol::socket_io;
 
-/// An event of the server as it came: a name and arguments in JSON. It holds the frame that it came in; nothing is
-/// copied until an argument is decoded.
+/// An event from the server: a name and arguments in JSON. It owns the frame that it came in; nothing is copied until
+/// an argument is decoded.
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     frame: Utf8Bytes,
     outline: Outline,
-    /// The arguments without lone surrogates, once that turned out to be needed.
+    /// The arguments without lone surrogates, created when they are needed.
     repaired: OnceLock<Box<Option<Box<str>>>>,
     rare: Option<Box<Rare>>,
-    /// Which connection it came over: on another one its ack id means something else. 0 until it is filed.
+    /// The connection that it came over, because its ack id is valid only there. 0 until it is stored.
     pub(crate) generation: u64,
 }
 
-/// What few events have. Apart, because every event is moved from the reader to the queue to the consumer.
+/// Rarely used fields. They are stored separately, because every event is moved several times.
 #[derive(Debug, Clone, Default)]
 struct Rare {
-    /// The name, where it does not stand in the frame as it is.
+    /// The name, if the frame contains it in an escaped form.
     name: Option<Box<str>>,
     ack: Option<Arc<AckRequest>>,
     attachments: Vec<Bytes>,
 }
 
-/// The server wants an answer to an event. Shared by the event's clones, so that there is one answer at most.
+/// The server wants an answer to the event. Clones of the event share this, so that at most one answer is sent.
 #[derive(Debug)]
 struct AckRequest {
     id: u64,
     answered: AtomicBool,
 }
 
-/// Where everything stands in a frame.
+/// The positions of all parts in a frame.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outline {
     name: Span,
-    /// The whole array, and the part of it behind the name.
+    /// The whole array, and the part after the name.
     data: Span,
     args: Span,
 }
 
 impl Outline {
-    /// That of a frame of Engine.IO that holds an event as servers write it: in the main namespace, wanting no ack.
+    /// The outline of an Engine.IO frame with a usual event: in the main namespace, without an ack.
     pub(crate) fn of_plain(frame: &str) -> Option<Self> {
         let data = frame.strip_prefix("42")?;
         let (name, args) = socket_io::split_plain(data)?;
@@ -66,7 +66,7 @@ impl Outline {
     }
 }
 
-/// A part of a frame, which is far smaller than 4 GiB.
+/// A part of a frame. Frames are far smaller than 4 GiB.
 #[derive(Debug, Clone, Copy)]
 struct Span {
     start: u32,
@@ -74,7 +74,7 @@ struct Span {
 }
 
 impl Span {
-    /// `part` is a slice of `whole`: where does it stand? Offsets instead of references, so that the event owns its
+    /// The position of `part`, which is a slice of `whole`. Offsets instead of references let the event own its
     /// frame.
     fn of(whole: &str, part: &str) -> Self {
         let Range { start, end } = range_in(whole, part);
@@ -91,7 +91,7 @@ impl RawEvent {
     /// `data` is the array, a part of `frame`.
     ///
     /// # Errors
-    /// `Protocol` when the array does not begin with a name.
+    /// `Protocol` if the array does not start with a name.
     pub(crate) fn new(
         frame: &Utf8Bytes,
         data: &str,
@@ -111,7 +111,7 @@ impl RawEvent {
         Ok(RawEvent { rare, ..RawEvent::plain(frame.clone(), outline) })
     }
 
-    /// The outline is that of the frame, and there is nothing to know besides.
+    /// An event that has only a frame and its outline.
     pub(crate) fn plain(frame: Utf8Bytes, outline: Outline) -> Self {
         RawEvent { frame, outline, repaired: OnceLock::new(), rare: None, generation: 0 }
     }
@@ -122,7 +122,7 @@ impl RawEvent {
         own.unwrap_or_else(|| self.outline.name.within(&self.frame))
     }
 
-    /// The arguments, separated by commas, as JSON text. Empty if there are none.
+    /// The arguments as JSON text, separated by commas. Empty if there are none.
     pub fn args(&self) -> &str {
         self.outline.args.within(&self.frame)
     }
@@ -131,14 +131,14 @@ impl RawEvent {
         self.rare.as_ref()?.ack.as_deref()
     }
 
-    /// The same in memory of its own: a frame shares its memory with those that came along with it, and who keeps one
-    /// event should not keep them all.
+    /// Copies the event into its own memory. A frame shares memory with other frames of the same read, and a stored
+    /// event must not keep all of them.
     pub(crate) fn on_its_own(mut self) -> Self {
         self.detach();
         self
     }
 
-    /// See [`on_its_own`](RawEvent::on_its_own).
+    /// Like [`on_its_own`](RawEvent::on_its_own), in place.
     pub(crate) fn detach(&mut self) {
         self.frame = Utf8Bytes::from(self.frame.as_str());
     }
@@ -147,15 +147,15 @@ impl RawEvent {
         self.frame.len()
     }
 
-    /// Whether the server waits for an answer: [`Raw::answer`](crate::agent::Raw::answer).
+    /// Whether the server waits for an answer. [`Raw::answer`](crate::agent::Raw::answer) sends it.
     pub fn wants_answer(&self) -> bool {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
 
-    /// The id to answer under and the connection to answer on, once.
+    /// The ack id and the connection for the answer. Can be taken once.
     ///
     /// # Errors
-    /// `Invalid` when no answer is wanted, or there was one.
+    /// `Invalid` if no answer is wanted, or if one was sent.
     pub(crate) fn take_ack(&self) -> Result<(u64, u64)> {
         let ack = self.ack().ok_or_else(|| Error::invalid("the server wants no answer to this event"))?;
         if ack.answered.swap(true, Ordering::AcqRel) {
@@ -164,49 +164,49 @@ impl RawEvent {
         Ok((ack.id, self.generation))
     }
 
-    /// Roughly the memory that it holds.
+    /// The approximate memory that the event keeps.
     pub(crate) fn size(&self) -> usize {
         let rare = |rare: &Rare| size_of::<Rare>() + rare.attachments.iter().map(Bytes::len).sum::<usize>();
         size_of::<Self>() + self.frame.len() + self.rare.as_deref().map_or(0, rare)
     }
 
-    /// Binary attachments, in the order of their numbers; the arguments name them by `{"_placeholder":true,"num":0}`.
+    /// The binary attachments, in order. The arguments refer to them as `{"_placeholder":true,"num":0}`.
     pub fn attachments(&self) -> impl Iterator<Item = &[u8]> {
         self.rare.iter().flat_map(|rare| &rare.attachments).map(|bytes| &**bytes)
     }
 
-    /// The first argument as `T`, whatever comes behind it. No argument reads as `null`, and half a character (an
-    /// emoji that JavaScript cut in two) as U+FFFD.
+    /// Decodes the first argument as `T`. A missing argument is decoded as `null`. Half a character (such as an emoji
+    /// that JavaScript cut in two) becomes U+FFFD.
     ///
     /// # Errors
-    /// What the JSON decoder says.
+    /// The error of the JSON decoder.
     pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         let args = self.args();
         first_of(args).or_else(|error| self.repaired().map_or(Err(error), first_of))
     }
 
-    /// The arguments with U+FFFD for every half of a character, if there is one.
+    /// The arguments with U+FFFD for every half of a character, if there are any.
     #[cold]
     fn repaired(&self) -> Option<&str> {
         self.repaired.get_or_init(|| Box::new(json::repair(self.args()).map(Into::into))).as_deref()
     }
 
-    /// Whether the arguments are JSON at all, however deep and whatever their strings hold: the line between a
-    /// broken server and a message that only cannot be decoded.
+    /// Whether the arguments are JSON, at any depth and with any strings. This tells a broken server from a message
+    /// that only cannot be decoded.
     pub(crate) fn is_json(&self) -> bool {
         is_json(self.outline.data.within(&self.frame))
     }
 
-    /// Where the server's record of this session stands after this event, for
-    /// [`Recovery`](crate::socket::protocol::socket_io::Recovery): the last argument if it is a string, and the event asks for no
-    /// ack. Decodes that one string and nothing else.
+    /// The offset of this event in the server's record of the session, for
+    /// [`Recovery`](crate::socket::protocol::socket_io::Recovery): the last argument if it is a string and the event
+    /// wants no ack. Decodes only this string.
     pub(crate) fn offset(&self) -> Option<String> {
         if self.ack().is_some() {
             return None;
         }
         let args = self.args().trim_end();
         let inside = args.strip_suffix('"')?;
-        // Within a string every quote has an odd number of backslashes before it.
+        // Inside a string, every quote has an odd number of backslashes before it.
         let opening = inside.rmatch_indices('"').map(|(at, _)| at).find(|at| {
             let before = inside.get(..*at).unwrap_or_default();
             (before.len() - before.trim_end_matches('\\').len()) % 2 == 0
@@ -215,12 +215,12 @@ impl RawEvent {
     }
 }
 
-/// The first of the values that stand there separated by commas; `null` if there is none.
+/// The first of several values separated by commas. `null` if there is none.
 fn first_of<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Result<T> {
     if !values.ends_with('}') {
         return first_of_several(values);
     }
-    // The usual case: an object and nothing behind it.
+    // The usual case is one object.
     match serde_json::from_str(values) {
         Err(_) => first_of_several(values),
         only => only,
@@ -231,7 +231,7 @@ fn first_of_several<'a, T: Deserialize<'a>>(values: &'a str) -> serde_json::Resu
     serde_json::from_str(text_of_first(values)?)
 }
 
-/// Not part of the above, which exists once for each type.
+/// Separate from the generic function, so that it is compiled only once.
 fn text_of_first(values: &str) -> serde_json::Result<&str> {
     let mut stream = serde_json::Deserializer::from_str(values).into_iter::<IgnoredAny>();
     let Some(first) = stream.next() else { return Ok("null") };
@@ -244,24 +244,24 @@ fn text_of_first(values: &str) -> serde_json::Result<&str> {
     }
 }
 
-/// Takes no memory, however large or deep the text is.
+/// Uses no memory, however long or deep the text is.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// `part` is a slice of `whole`: where does it stand?
+/// The position of `part`, which is a slice of `whole`.
 fn range_in(whole: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
     start..start + part.len()
 }
 
-/// A header whose attachments are still on their way.
+/// The header of a packet whose attachments have not arrived yet.
 #[derive(Debug)]
 pub(crate) struct BinaryPacket {
     frame: Utf8Bytes,
     ack: Option<u64>,
     is_ack: bool,
-    /// Of a namespace that was not joined: taken off the wire and dropped.
+    /// The packet is for a namespace that was not joined: it is read and dropped.
     foreign: bool,
     data: Range<usize>,
     wanted: usize,
@@ -269,7 +269,7 @@ pub(crate) struct BinaryPacket {
     bytes: usize,
 }
 
-/// The sum of the attachments of one packet.
+/// The limit for all attachments of one packet together.
 const MAX_ATTACHMENT_BYTES: usize = 16 << 20;
 
 impl BinaryPacket {
@@ -279,7 +279,7 @@ impl BinaryPacket {
             ack: packet.id,
             is_ack: packet.kind == socket_io::PacketKind::BinaryAck,
             data: range_in(frame, packet.data),
-            // In memory of its own: it may wait for its attachments.
+            // Copied, because it may wait for its attachments.
             frame: Utf8Bytes::from(frame.as_str()),
             wanted: packet.attachments,
             got: Vec::new(),
@@ -287,16 +287,16 @@ impl BinaryPacket {
         }
     }
 
-    /// Takes one attachment. True when that was the last.
+    /// Adds an attachment. Returns `true` for the last one.
     ///
     /// # Errors
-    /// `Protocol` when they are too large together.
+    /// `Protocol` if the attachments are too large together.
     pub(crate) fn push(&mut self, bytes: Bytes) -> Result<bool> {
         self.bytes += bytes.len();
         if self.bytes > MAX_ATTACHMENT_BYTES {
             return Err(Error::protocol("the attachments of one packet exceed 16 MiB"));
         }
-        // Of a dropped packet only the number counts.
+        // For a dropped packet only the number of attachments matters.
         self.got.push(if self.foreign { Bytes::new() } else { bytes });
         Ok(self.is_complete())
     }
@@ -306,7 +306,7 @@ impl BinaryPacket {
     }
 
     /// # Errors
-    /// `Protocol` when the header was no event or ack, or a placeholder is out of range.
+    /// `Protocol` if the header was not an event or an ack, or if a placeholder is out of range.
     pub(crate) fn finish(self) -> Result<Complete> {
         if self.foreign {
             return Ok(Complete::Foreign);
@@ -320,9 +320,10 @@ impl BinaryPacket {
     }
 }
 
-/// Every `{"_placeholder":true,"num":n}` must name an attachment that came.
+/// Every `{"_placeholder":true,"num":n}` must refer to an attachment that came.
 ///
-/// What cannot be decoded (too deep, a lone surrogate) is left to whoever decodes the arguments.
+/// Arguments that cannot be decoded (too deep, or with a lone surrogate) are not checked here; decoding them fails
+/// later.
 fn check_placeholders(data: &str, count: usize) -> Result<()> {
     let illegal = Cell::new(false);
     let mut json = serde_json::Deserializer::from_str(data);
@@ -333,14 +334,14 @@ fn check_placeholders(data: &str, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Walks over JSON without keeping it. serde_json bounds the depth.
+/// Reads JSON without storing it. serde_json limits the depth.
 #[derive(Clone, Copy)]
 struct Placeholders<'a> {
     count: u64,
     illegal: &'a Cell<bool>,
 }
 
-/// What matters of a value.
+/// The parts of a value that matter here.
 enum JsonValue {
     True,
     Number(u64),
@@ -408,27 +409,27 @@ impl<'de> Visitor<'de> for Placeholders<'_> {
     }
 }
 
-/// What [`BinaryPacket`] becomes.
+/// The result of a [`BinaryPacket`].
 #[derive(Debug)]
 pub(crate) enum Complete {
     Event(RawEvent),
     Ack(u64, AckArgs),
-    /// Of no concern to us.
+    /// A packet of another namespace.
     Foreign,
 }
 
 /// The arguments of an ack.
 #[derive(Debug, Clone)]
 pub(crate) struct AckArgs {
-    /// A JSON array, or nothing.
+    /// A JSON array, or empty.
     json: Box<str>,
 }
 
 impl AckArgs {
-    /// `json` is an array, or nothing at all.
+    /// `json` is an array, or empty.
     ///
     /// # Errors
-    /// `Protocol` when it is no JSON.
+    /// `Protocol` if it is not JSON.
     pub(crate) fn new(json: &str) -> Result<Self> {
         if !json.is_empty() && !is_json(json) {
             return Err(Error::protocol("an ack is not valid JSON"));
@@ -436,7 +437,7 @@ impl AckArgs {
         Ok(AckArgs { json: json.into() })
     }
 
-    /// The first argument as `T`. No argument reads as `null`, half a character as U+FFFD.
+    /// Decodes the first argument as `T`. A missing argument is decoded as `null`, half a character as U+FFFD.
     pub(crate) fn first<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         let read = |json: &str| {
             let json = json.trim();

@@ -1,4 +1,4 @@
-//! The codecs: pure functions over text. They know of no connection.
+//! The codecs: pure functions over text, independent of a connection.
 
 pub(crate) mod engine_io;
 pub(crate) mod event;

@@ -1,7 +1,6 @@
 //! Engine.IO 4 over HTTP: several packets in one body, as pure functions.
 //!
-//! `body = part *( 0x1e part )`, where a part is a text packet as it is over WebSocket, or `b` and base64 for what is a
-//! binary message there.
+//! `body = part *( 0x1e part )`. A part is a text packet as over WebSocket, or `b` and base64 for a binary message.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -13,7 +12,7 @@ use crate::socket::protocol::engine_io;
 
 pub(crate) const SEPARATOR: char = '\x1e';
 const BINARY: char = 'b';
-/// Of what comes in, padding may be missing and bits may be left over, as for Node.
+/// Incoming base64 may lack padding and have extra bits, as in Node.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -21,15 +20,15 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// One packet of a body.
+/// A packet of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PayloadPart<'a> {
-    /// What is a text message over WebSocket. Its type is known to be valid.
+    /// A text packet. Its type was checked.
     Text(&'a str),
     Binary(Vec<u8>),
 }
 
-/// The packets of a body, in order. The first that is none is an error, and the last item.
+/// The packets of a body, in order. The first invalid packet is an error and the last item.
 pub(crate) fn decode(body: &str) -> impl Iterator<Item = Result<PayloadPart<'_>>> {
     let mut parts = Some(body.split(SEPARATOR));
     std::iter::from_fn(move || {
@@ -52,17 +51,17 @@ fn decode_part(part: &str) -> Result<PayloadPart<'_>> {
     Ok(PayloadPart::Text(part))
 }
 
-/// Whether a packet went into a [`PayloadBuilder`].
+/// Whether a packet was added to a [`PayloadBuilder`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
     Taken,
-    /// Not into this one: send it, and put the packet into the next.
+    /// Not added: send this body first, and add the packet to the next one.
     Full,
-    /// Into none: the server would refuse it.
+    /// Not possible: the server would refuse the packet.
     TooLarge,
 }
 
-/// A body under construction, never larger than the server takes.
+/// A body that is being built, never larger than the server accepts.
 #[derive(Debug)]
 pub(crate) struct PayloadBuilder {
     text: String,
@@ -70,12 +69,12 @@ pub(crate) struct PayloadBuilder {
 }
 
 impl PayloadBuilder {
-    /// `max_payload` as in [`Handshake`](engine_io::Handshake).
+    /// `max_payload` is the value in [`Handshake`](engine_io::Handshake).
     pub(crate) fn new(max_payload: Option<usize>) -> Self {
         PayloadBuilder { text: String::new(), max: max_payload.unwrap_or(usize::MAX) }
     }
 
-    /// Adds what would be a text message over WebSocket.
+    /// Adds a text packet.
     pub(crate) fn push_text(&mut self, packet: &str) -> Fit {
         let fit = self.fit(packet.len());
         if fit == Fit::Taken {
@@ -85,7 +84,7 @@ impl PayloadBuilder {
         fit
     }
 
-    /// Adds what would be a binary message over WebSocket.
+    /// Adds a binary message.
     pub(crate) fn push_binary(&mut self, bytes: &[u8]) -> Fit {
         let fit = self.fit(bytes.len().div_ceil(3).saturating_mul(4).saturating_add(1));
         if fit == Fit::Taken {

@@ -1,7 +1,7 @@
 //! Socket.IO 5: the packet inside an Engine.IO message, as pure functions.
 //!
 //! `packet = type [ count "-" ] [ "/" namespace "," ] [ id ] [ json ]` (Socket.IO protocol document, version 5).
-//! The JSON stays text: whoever wants an argument decodes it.
+//! The JSON is kept as text; the caller decodes the arguments that it needs.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,9 @@ use serde::de::IgnoredAny;
 use crate::error::{Error, Result};
 use crate::json;
 
-/// As many attachments as the official parser takes.
+/// The limit of the official parser.
 pub(crate) const MAX_ATTACHMENTS: usize = 10;
-/// The largest integer that JavaScript holds exactly.
+/// The largest integer that JavaScript represents exactly.
 const MAX_ID: u64 = (1 << 53) - 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,15 +27,15 @@ pub(crate) enum PacketKind {
     BinaryAck,
 }
 
-/// A packet, taken apart but for its JSON.
+/// A packet with its JSON as text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Packet<'a> {
     pub(crate) kind: PacketKind,
-    /// How many binary frames follow. Only for the two binary kinds.
+    /// The number of binary frames that follow. 0 for other packet types.
     pub(crate) attachments: usize,
     pub(crate) namespace: &'a str,
     pub(crate) id: Option<u64>,
-    /// JSON text, possibly empty.
+    /// JSON text, or empty.
     pub(crate) data: &'a str,
 }
 
@@ -44,7 +44,7 @@ fn malformed(what: &'static str) -> Error {
 }
 
 /// # Errors
-/// `Protocol` for anything that is not a packet. Whether the JSON is valid shows when it is decoded.
+/// `Protocol` if the text is not a packet. The JSON is checked only when it is decoded.
 pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
     let mut chars = text.chars();
     let kind = match chars.next() {
@@ -62,7 +62,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
     let mut attachments = 0;
     if matches!(kind, PacketKind::BinaryEvent | PacketKind::BinaryAck) {
         let (count, after) = rest.split_once('-').ok_or(malformed("illegal attachments"))?;
-        // Two digits are enough for the limit: nothing larger is even parsed.
+        // Two digits are enough for the limit: a longer number is refused without parsing it.
         if count.is_empty() || count.len() > 2 || !count.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(malformed("illegal attachments"));
         }
@@ -93,7 +93,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
         PacketKind::Connect => matches!(first, None | Some(b'{')) && id.is_none(),
         PacketKind::Disconnect => data.is_empty() && id.is_none(),
         PacketKind::Event | PacketKind::BinaryEvent => first == Some(&b'['),
-        // An ack without a payload is an ack without arguments.
+        // An ack without a payload has no arguments.
         PacketKind::Ack | PacketKind::BinaryAck => matches!(first, None | Some(b'[')) && id.is_some(),
         PacketKind::ConnectError => true,
     };
@@ -103,21 +103,21 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
     Ok(Packet { kind, attachments, namespace, id, data })
 }
 
-/// The name of an event and the text of its arguments, without the brackets: `"a",1,{}` gives `a` and `1,{}`.
+/// The name of an event and the text of its arguments, without brackets: `"a",1,{}` gives `a` and `1,{}`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NameAndArgs<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) args: &'a str,
 }
 
-/// Names that the protocol keeps for itself.
+/// Event names that the protocol reserves.
 const RESERVED: [&str; 6] =
     ["connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"];
 
-/// Takes the name off the array of an event.
+/// Splits the array of an event into name and arguments.
 ///
 /// # Errors
-/// `Protocol` when the array is empty, is not closed, or begins with something that is no name.
+/// `Protocol` if the array is empty, is not closed, or does not start with a name.
 pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
     if let Some((name, args)) = split_plain(data) {
         return Ok(NameAndArgs { name: name.into(), args });
@@ -167,7 +167,7 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
     Ok(NameAndArgs { name, args })
 }
 
-/// The same for how every usual event is written: no spaces, a name without escapes, an argument.
+/// A fast path for the usual form: no spaces, a name without escapes, and an argument.
 pub(crate) fn split_plain(data: &str) -> Option<(&str, &str)> {
     let inside = data.strip_prefix("[\"")?.strip_suffix(']')?;
     let end = inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
@@ -177,7 +177,7 @@ pub(crate) fn split_plain(data: &str) -> Option<(&str, &str)> {
     plain.then_some((name, args))
 }
 
-/// Where the string that `text` begins with ends, quotes included.
+/// The end of the string at the start of `text`, including its quotes.
 fn string_end(text: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -191,17 +191,17 @@ fn string_end(text: &str) -> Option<usize> {
     None
 }
 
-/// The server's answer to CONNECT.
+/// The server's reply to CONNECT.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct ConnectReply {
     /// The public id of the session.
     pub(crate) sid: Option<Box<str>>,
-    /// The private one, by which the session can be taken up again. Only if the server does that.
+    /// The private id, with which the session can be recovered. Only if the server supports recovery.
     pub(crate) pid: Option<Box<str>>,
 }
 
 impl ConnectReply {
-    /// Whatever is no such answer has no ids.
+    /// A text of another form has no ids.
     pub(crate) fn parse(json: &str) -> Self {
         let [sid, pid] = json::pick(json, ["sid", "pid"]).unwrap_or_default();
         let id = |value| json::text(value).filter(|id| !id.is_empty()).map(String::into_boxed_str);
@@ -212,7 +212,7 @@ impl ConnectReply {
 /// The Engine.IO frame of an event: `42["name",payload]`, with `id` if an ack is asked for.
 ///
 /// # Errors
-/// `Invalid` when the payload cannot be written as JSON, or the name is reserved.
+/// `Invalid` if the payload cannot be written as JSON, or if the name is reserved.
 pub(crate) fn encode_event(name: &str, id: Option<u64>, payload: &impl Serialize) -> Result<String> {
     let mut frame = begin_event(name, id)?;
     serde_json::to_writer(&mut frame, payload).map_err(not_json)?;
@@ -242,7 +242,7 @@ fn end_event(mut frame: Vec<u8>) -> Result<String> {
 /// The payload of an ack.
 ///
 /// # Errors
-/// `Invalid` when it cannot be written as JSON.
+/// `Invalid` if it cannot be written as JSON.
 pub(crate) fn encode_payload(payload: &impl Serialize) -> Result<String> {
     serde_json::to_string(payload).map_err(not_json)
 }
@@ -256,17 +256,17 @@ fn not_json(error: serde_json::Error) -> Error {
     Error::invalid("the payload cannot be written as JSON").with_source(error)
 }
 
-/// What a lost session is taken up again with: its private id, and the offset of the last event that came.
+/// The data for recovering a lost session: its private id, and the offset of the last received event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Recovery {
     pub(crate) pid: Box<str>,
     pub(crate) offset: Box<str>,
 }
 
-/// The Engine.IO frame that joins the main namespace with `auth`, which is a JSON object. Its keys win.
+/// The Engine.IO frame that joins the main namespace with `auth`, a JSON object. The keys of `auth` have priority.
 ///
 /// # Errors
-/// `Invalid` when `auth` is something else.
+/// `Invalid` if `auth` is not an object.
 pub(crate) fn encode_connect(auth: &str, recovery: Option<&Recovery>) -> Result<String> {
     let Some(recovery) = recovery else { return Ok(format!("40{auth}")) };
     let [offset, pid] = json::pick(auth, ["offset", "pid"]).map_err(not_json)?;

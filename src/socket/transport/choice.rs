@@ -1,27 +1,27 @@
-//! Which transport to connect with.
+//! The choice of the transport.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// How an agent's connection is carried.
+/// The transport of an agent's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Transport {
-    /// WebSocket; HTTP long-polling where something in between does not let a WebSocket through. The default. Without
-    /// the feature `polling` it is the same as [`WebSocket`](Transport::WebSocket).
+    /// WebSocket, or HTTP long-polling where a WebSocket does not get through. The default. Without the feature
+    /// `polling` it is the same as [`WebSocket`](Transport::WebSocket).
     #[default]
     Auto,
-    /// WebSocket or nothing.
+    /// Only WebSocket.
     WebSocket,
-    /// HTTP long-polling only: every message is a request of its own, so it is slower. Without the feature `polling`
-    /// connecting is a `Config` error.
+    /// Only HTTP long-polling. It is slower: every message is a separate request. Without the feature `polling`,
+    /// connecting returns a `Config` error.
     Polling,
 }
 
 impl Transport {
     /// # Errors
-    /// `Config`: it is not compiled in.
+    /// `Config` if the transport is not compiled in.
     pub(crate) fn check(self) -> Result<()> {
         if self == Transport::Polling && !cfg!(feature = "polling") {
             return Err(not_compiled_in());
@@ -34,15 +34,15 @@ pub(crate) fn not_compiled_in() -> Error {
     Error::config("long-polling is not compiled in: turn on the feature `polling` of crustocean")
 }
 
-/// With [`Transport::Auto`], when polling is what works, a WebSocket is tried again every so many connects.
+/// With [`Transport::Auto`], while polling is used, every tenth connect tries a WebSocket again.
 const TRY_AGAIN: u32 = 10;
 
-/// What worked last time: 0 is a WebSocket, anything else counts the connects since polling did.
+/// Which transport worked last: 0 is WebSocket; other values count the connects since polling was used.
 #[derive(Debug, Default)]
 pub(crate) struct TransportMemory(AtomicU32);
 
 impl TransportMemory {
-    /// Whether to begin with polling. To be asked once a connect.
+    /// Whether to start with polling. Call it once per connect.
     pub(crate) fn prefers_polling(&self) -> bool {
         let count = self.0.load(Ordering::Relaxed);
         if count > 0 {
@@ -60,8 +60,8 @@ impl TransportMemory {
     }
 }
 
-/// Whether polling may work where the upgrade to WebSocket went wrong like this. Not when the server has spoken: it
-/// would say the same again. A 403 is as likely the word of a proxy that lets no WebSocket through.
+/// Whether polling may work after this WebSocket error. Not if the server itself has answered, because it would
+/// answer the same again. A 403 may also be from a proxy that blocks WebSockets.
 pub(crate) fn polling_may_cure(error: &Error) -> bool {
     match error.status() {
         Some(status) => !matches!(status, 401 | 429),

@@ -1,4 +1,4 @@
-//! How packets travel: over a WebSocket, or in the bodies of HTTP requests.
+//! The transports: a WebSocket, or HTTP long-polling.
 
 pub(crate) mod choice;
 pub(crate) mod incoming;

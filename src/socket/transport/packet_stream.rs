@@ -1,4 +1,4 @@
-//! What a connection rests on: a WebSocket, or HTTP long-polling.
+//! The stream of packets under a connection: a WebSocket, or HTTP long-polling.
 
 use std::io::ErrorKind as IoKind;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use crate::socket::transport::polling::PollReceiver;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
-/// The half that is read, and with a WebSocket also the one that is written.
+/// The half that is read. A WebSocket is also written through it.
 #[derive(Debug)]
 pub(crate) enum PacketStream {
     WebSocket(Box<WebSocketPackets>),
@@ -24,7 +24,7 @@ impl PacketStream {
         matches!(self, PacketStream::Polling(_))
     }
 
-    /// What is read from the socket goes in here.
+    /// Takes the bytes that were read from the socket.
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
             PacketStream::WebSocket(framed) => framed.wire_mut(),
@@ -62,7 +62,7 @@ impl PacketStream {
         }
     }
 
-    /// Polling pauses until then.
+    /// When the pause between two polls ends.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self {
             PacketStream::WebSocket(_) => None,
@@ -77,7 +77,7 @@ impl PacketStream {
         }
     }
 
-    /// The failure that a library above the wire may have swallowed. A poll looks for itself.
+    /// A write failure that a library above the wire may have hidden. Polling checks its own.
     pub(crate) fn write_failure(&self) -> Option<IoKind> {
         match self {
             PacketStream::WebSocket(framed) => framed.wire()?.write_failure(),
@@ -92,7 +92,7 @@ impl PacketStream {
         }
     }
 
-    /// Tells the server why it is left, if there is a way.
+    /// Tells the server why the connection is closed, if possible.
     pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
         if let PacketStream::WebSocket(framed) = self {
             framed.say_why(code);

@@ -1,4 +1,4 @@
-//! HTTP answers that are not what was asked for, as errors.
+//! Converts unexpected HTTP responses to errors.
 
 use crate::error::{Error, ErrorKind};
 use crate::error_text;
@@ -6,7 +6,7 @@ use crate::net::Secrets;
 use crate::net::http::answer::{Head, is_web_page};
 use crate::net::http::redirect;
 
-/// `what` begins the sentence. The kind tells whether credentials are the problem.
+/// `what` is the start of the error text. The kind says whether the credentials are the cause.
 pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -> Error {
     let status = head.status;
     let mut text = format!("{what} was answered with {status}");
@@ -38,7 +38,7 @@ pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -
     }
 }
 
-/// What stands in the server's words when the token, the session or the account is the trouble.
+/// Words in the server's text that mean the token, the session or the account.
 const OF_CREDENTIALS: [&str; 12] = [
     "token",
     "session",
@@ -54,14 +54,14 @@ const OF_CREDENTIALS: [&str; 12] = [
     "suspended",
 ];
 
-/// Whether a refusal is about the token or the session. Anything else is the server's own trouble: it is busy, it
-/// restarts, it is full.
+/// Whether a refusal is about the token or the session. Otherwise the server has a problem of its own: it is busy,
+/// restarting or full.
 pub(crate) fn is_about_credentials(said: &str) -> bool {
     let said = said.to_lowercase();
     OF_CREDENTIALS.iter().any(|part| said.contains(part))
 }
 
-/// The error for a CONNECT_ERROR, which carries an object with a message, a bare string, or nothing.
+/// The error for a CONNECT_ERROR, which contains an object with a message, a plain string, or nothing.
 pub(crate) fn refused_connect(json: &str, secrets: &Secrets) -> Error {
     let said = error_text::in_json(json);
     let said = snippet(&secrets.remove_from(&said.unwrap_or_default()));
@@ -79,7 +79,7 @@ pub(crate) fn refused_connect(json: &str, secrets: &Secrets) -> Error {
     if said.is_empty() { error } else { error.with_server_message(said) }
 }
 
-/// One printable line of at most 200 characters.
+/// At most 200 characters in one printable line.
 pub(crate) fn snippet(text: &str) -> String {
     text.trim().chars().take(200).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

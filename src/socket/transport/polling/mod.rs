@@ -1,4 +1,4 @@
-//! HTTP long-polling: one request that waits for what the server says, and one for each thing that is said to it.
+//! HTTP long-polling: a GET that waits for data from the server, and a POST for each send.
 
 #[cfg(not(feature = "polling"))]
 mod none;

@@ -1,8 +1,8 @@
-//! HTTP long-polling: the half that listens.
+//! HTTP long-polling: the receiving half.
 //!
-//! One GET is always in flight, on a connection of its own that works like the one of a WebSocket: whoever holds the
-//! reader role blocks on the socket without a lock and feeds what comes. Nobody ever gives a GET up, because the
-//! server ends the session when that happens.
+//! One GET is always in flight, on its own connection. It works like a WebSocket: the thread with the reader role
+//! blocks on the socket without a lock and passes the bytes on. A GET is never abandoned, because the server would
+//! end the session.
 
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
@@ -25,23 +25,23 @@ use crate::socket::transport::polling::send::PollSender;
 use crate::socket::transport::refusal::refused;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 
-/// So many answers in a row without anything in them, each sooner than `QUICK` after the last, and the next poll
-/// has to wait for `PAUSE`.
+/// After this many empty responses in a row, each sooner than `QUICK` after the last, the next poll waits for
+/// `PAUSE`.
 const EMPTY_ANSWERS: u32 = 10;
 const QUICK: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The half that listens.
+/// The receiving half.
 #[derive(Debug)]
 pub(crate) struct PollReceiver {
     site: Arc<PollRequests>,
-    /// `None`: the server has closed it, and the next poll needs another one.
+    /// `None` if the server has closed it. The next poll needs a new connection.
     stream: Option<Stream>,
-    /// Of the answer to the poll that is in flight.
+    /// The decoder of the current poll's response.
     decoder: Option<Decoder>,
-    /// The connection has carried an answer before.
+    /// The connection has carried a response before.
     proven: bool,
-    /// What is still to be taken apart.
+    /// The body that is not decoded completely.
     payload: Option<Payload>,
     next_poll: Instant,
     last_answer: Instant,
@@ -49,21 +49,21 @@ pub(crate) struct PollReceiver {
     seen: Traffic,
 }
 
-/// A session that has been opened.
+/// An open session.
 pub(crate) struct OpenedPoll {
     pub(crate) poll: PollReceiver,
-    /// What to poll over.
+    /// The connection for polls.
     pub(crate) stream: Stream,
-    /// It has carried an answer before.
+    /// The connection has carried a response before.
     pub(crate) proven: bool,
     pub(crate) poster: PollSender,
     pub(crate) handshake: Handshake,
 }
 
-/// Opens a session, and a second connection to send over.
+/// Opens a session, and a second connection for sends.
 ///
 /// # Errors
-/// A refusal carries the status and what the server said.
+/// A refusal contains the HTTP status and the server's text.
 pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<OpenedPoll> {
     let host = target.url.host();
     let mut site = PollRequests::new(target);
@@ -127,7 +127,7 @@ impl PollReceiver {
         self.stream.is_none().then_some(self.next_poll)
     }
 
-    /// Goes on with another connection. Its wire must be in fed mode. `proven`: it has carried an answer before.
+    /// Continues on another connection. Its wire must be in fed mode. `proven`: it has carried a response before.
     pub(crate) fn resume(&mut self, stream: Stream, proven: bool) {
         self.stream = Some(stream);
         self.decoder = None;
@@ -143,10 +143,10 @@ impl PollReceiver {
         (std::mem::take(&mut self.seen), self.decoder.as_ref().is_some_and(Decoder::is_partial))
     }
 
-    /// The next packet. Polls again when there is none left.
+    /// The next packet. Starts a new poll when none is left.
     ///
     /// # Errors
-    /// How the connection ended.
+    /// Why the connection ended.
     pub(crate) fn next(&mut self, now: Instant) -> Result<Option<Incoming>, Disconnect> {
         loop {
             if let Some(payload) = &mut self.payload {
@@ -164,7 +164,7 @@ impl PollReceiver {
                 }
                 Ok(count) => {
                     let Some(decoder) = &mut self.decoder else {
-                        // Nobody has asked for it, so it must not become the answer to the next poll.
+                        // These bytes belong to no request, so they must not become the response to the next poll.
                         self.stream = None;
                         continue;
                     };
@@ -180,7 +180,7 @@ impl PollReceiver {
         }
     }
 
-    /// Writes the next poll, if it is time and there is a connection.
+    /// Sends the next poll, if it is time and there is a connection.
     fn ask(&mut self, now: Instant) -> Result<(), Disconnect> {
         if self.decoder.is_some() || now < self.next_poll {
             return Ok(());
@@ -189,7 +189,7 @@ impl PollReceiver {
         let Encoded { bytes, answer } = self.site.request(None).map_err(failed)?;
         match stream.write_all(&bytes).and_then(|()| stream.flush()) {
             Ok(()) => self.decoder = Some(answer),
-            // Closed by the server since the last answer: another one will do.
+            // The server has closed the connection since the last response. A new one is used.
             Err(_) if self.proven => self.stream = None,
             Err(error) => {
                 return Err(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")));
@@ -200,13 +200,12 @@ impl PollReceiver {
 
     fn connection_ended(&mut self) -> Result<(), Disconnect> {
         self.stream = None;
-        // Between two answers any server may close a connection.
+        // Between two responses a server may close the connection.
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
         if let Some(answer) = decoder.end().map_err(failed)? {
             return self.accept(answer, Instant::now());
         }
-        // An answer that was on its way is lost, and what was in it is not told again: the server takes it for
-        // delivered, and the session goes on without.
+        // The response was lost. The server treats its events as delivered and does not send them again.
         Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection during a poll"))
     }
 
@@ -235,11 +234,11 @@ fn failed(error: Error) -> Disconnect {
     Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())
 }
 
-/// A body, taken apart packet by packet: millions of them fit into one.
+/// A body, decoded packet by packet, because it may contain millions.
 #[derive(Debug)]
 struct Payload {
     text: String,
-    /// Where the next packet begins.
+    /// Where the next packet starts.
     at: Option<usize>,
 }
 
@@ -247,11 +246,11 @@ impl Payload {
     fn new(body: Vec<u8>) -> Result<Self> {
         let text =
             String::from_utf8(body).map_err(|_| Error::protocol("the answer to a poll is not UTF-8"))?;
-        // Nothing at all is an answer without packets; an empty packet is none.
+        // An empty body is a response without packets. An empty packet is an error.
         Ok(Payload { at: (!text.is_empty()).then_some(0), text })
     }
 
-    /// Whether there is nothing in it that anybody waits for.
+    /// Whether the body contains only packets without content.
     fn is_idle(&self) -> bool {
         self.text.is_empty() || self.text.split(SEPARATOR).all(|part| part == "6")
     }

@@ -1,4 +1,4 @@
-//! What the requests of one long-polling session have in common, and how one of them is made.
+//! The requests of one long-polling session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,18 +17,18 @@ use crate::net::{CancelToken, Secrets, Stream};
 use crate::socket::target::Target;
 use crate::socket::transport::websocket::handshake::header_value;
 
-/// The slash belongs to the default path of Socket.IO servers.
+/// The slash at the end is part of the default path of Socket.IO servers.
 const PATH: &str = "/socket.io/?EIO=4&transport=polling";
-/// Not every server decodes what need not be encoded.
+/// Some servers do not decode characters that need no encoding, so these are not encoded.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Makes the requests of one session.
+/// Creates the requests of one session.
 pub(crate) struct PollRequests {
     target: Target,
-    /// Behind the path: `&sid=…`, once the server has said it.
+    /// The query after the path: `&sid=…`, once the server has sent the id.
     session: Zeroizing<String>,
     jar: Mutex<Jar>,
-    /// Makes every URL another one, for caches that know no better.
+    /// Makes every URL unique, so that no cache answers.
     serial: AtomicU64,
     /// Ends all connections.
     pub(crate) cutter: CancelToken,
@@ -61,7 +61,7 @@ impl PollRequests {
         &self.target.secrets
     }
 
-    /// A connection that [`cutter`](PollRequests::cutter) and `cancel` end; its wire has `deadline`.
+    /// Opens a connection that [`cutter`](PollRequests::cutter) and `cancel` can end. Its wire has this `deadline`.
     pub(crate) fn dial(&self, deadline: Instant, cancel: &CancelToken) -> Result<Stream> {
         let Target { dialer, url, .. } = &self.target;
         let stream = dialer.dial_cancellable(url, deadline, cancel)?;
@@ -69,10 +69,10 @@ impl PollRequests {
         Ok(stream)
     }
 
-    /// A request, with a body a POST. No `Accept-Encoding`: the server compresses only when asked to.
+    /// A GET, or a POST if there is a body. No `Accept-Encoding`: the server compresses only on request.
     ///
     /// # Errors
-    /// `Invalid`: the server's session id is longer than any request can hold.
+    /// `Invalid` if the server's session id is too long for a request.
     pub(crate) fn request(&self, body: Option<&str>) -> Result<Encoded> {
         let serial = self.serial.fetch_add(1, Ordering::Relaxed);
         let Target { url, user_agent, .. } = &self.target;
@@ -90,7 +90,7 @@ impl PollRequests {
         encode(request, cookies.as_slice(), body.map(str::as_bytes))
     }
 
-    /// Keeps the cookies of an answer.
+    /// Stores the cookies of a response.
     pub(crate) fn absorb(&self, head: &Head) {
         let mut jar = self.jar();
         for line in head.all(SET_COOKIE) {

@@ -1,4 +1,4 @@
-//! HTTP long-polling: the half that speaks. One POST at a time, on the thread of whoever sends.
+//! HTTP long-polling: the sending half. One POST at a time, on the sender's thread.
 
 use std::io::ErrorKind as IoKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -15,18 +15,18 @@ use crate::socket::protocol::polling_payload::{Fit, PayloadBuilder};
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::refusal::refused;
 
-/// A connection that was idle for longer is not used again: Node's servers close theirs after five seconds, and a
-/// message must not meet that moment.
+/// A connection that was idle for longer is not used again. Node's servers close idle connections after five seconds,
+/// and a message must not be sent at that moment.
 const MAX_IDLE: Duration = Duration::from_secs(4);
 
-/// The half that speaks.
+/// The sending half.
 #[derive(Debug)]
 pub(crate) struct PollSender {
     site: Arc<PollRequests>,
     line: Mutex<SendTurn>,
 }
 
-/// The turn to send, and the connection for it.
+/// The exclusive right to send, with its connection.
 #[derive(Debug)]
 pub(crate) struct SendTurn {
     idle: Option<(Stream, Instant)>,
@@ -37,12 +37,12 @@ impl PollSender {
         PollSender { site, line: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
     }
 
-    /// Waits for the turn: a POST at a time, and nothing between a header and its attachments.
+    /// Waits for the right to send: one POST at a time, and nothing between a header and its attachments.
     pub(crate) fn turn(&self) -> MutexGuard<'_, SendTurn> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, if the turn comes until `deadline`.
+    /// Like `turn`, with a time limit.
     pub(crate) fn turn_until(&self, deadline: Instant) -> Option<MutexGuard<'_, SendTurn>> {
         loop {
             match self.line.try_lock() {
@@ -81,10 +81,10 @@ impl PollSender {
         Ok(bodies)
     }
 
-    /// Sends one body.
+    /// Sends a body.
     ///
     /// # Errors
-    /// `NotSent` only when no byte has left, or when the server says that it does not know the session.
+    /// `NotSent` only if no byte was sent, or if the server says that it does not know the session.
     pub(crate) fn post(&self, line: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
         let mut reused = line.idle.take();
         let answer = loop {
@@ -113,7 +113,7 @@ impl PollSender {
         judge(&answer, self.site.secrets())
     }
 
-    /// Whether it has been in use before comes along.
+    /// Returns the connection, and whether it was used before.
     fn connection(
         &self,
         idle: Option<(Stream, Instant)>,
@@ -128,7 +128,7 @@ impl PollSender {
     }
 }
 
-/// Only the status decides.
+/// Only the HTTP status counts.
 fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
     match answer.head.status {
         200..300 => Ok(()),
@@ -138,7 +138,7 @@ fn judge(answer: &Answer, secrets: &Secrets) -> Result<(), SendFailure> {
         status => {
             let text = refused("sending", &answer.head, &answer.body, secrets).to_string();
             let end = Disconnect::new(reason::TRANSPORT_ERROR, text);
-            // Engine.IO refuses before it looks at the body.
+            // Engine.IO refuses before it reads the body.
             if status == 400 && answer.body.starts_with(b"{\"code\":") {
                 Err(SendFailure::NotSent(end))
             } else {

@@ -1,10 +1,10 @@
-//! What passes on a WebSocket, seen from beneath: which frames came whole and whether one is under way.
+//! Reads the frames of a WebSocket below tungstenite: which frames are complete, and whether one is incomplete.
 //!
-//! tungstenite hands out messages only. Whether a silent minute was silence or the drip of a frame that never ends,
-//! how many control frames a peer sends, or what an unreadable frame began with, shows in the bytes.
+//! tungstenite returns only messages. The bytes also show whether a frame arrives very slowly, how many control
+//! frames a server sends, and how an invalid frame starts.
 //!
-//! And since the frames are seen here, those that are whole and plain are taken out here, which costs a fraction;
-//! tungstenite gets the rest, one frame at a time, so that at the end of each it holds nothing back.
+//! Complete, simple text frames are taken out here, which is much faster. tungstenite gets all other frames, one at a
+//! time, so that it never buffers the start of another frame.
 
 use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::ops::Range;
@@ -15,25 +15,25 @@ use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::Stream;
 
-/// The longest frame header: two bytes, eight of length, four of mask.
+/// The longest frame header: two bytes, eight bytes length, four bytes mask.
 const LONGEST_HEADER: usize = 14;
 
-/// What is read at once when little comes in, and what it grows to under load.
+/// The chunk size for little data; it grows under load.
 const MIN_CHUNK: usize = 4 << 10;
 const MAX_CHUNK: usize = 64 << 10;
-/// Chunks up to this size are not kept when there is nothing more to read.
+/// Chunks up to this size are released when there is nothing more to read.
 const SMALL_CHUNK: usize = 8 << 10;
-/// A chunk that grew shrinks again after this many reads in a row that used less than a quarter of it.
+/// A large chunk shrinks again after this many reads in a row that used less than a quarter of it.
 const SMALL_READS: u8 = 8;
 
-/// What a [`FrameScanner`] reads from.
+/// The source of a [`FrameScanner`].
 pub(crate) trait Source: Read {
-    /// How much is there to [`swap`](Source::swap). `None` if it has to be read.
+    /// How many bytes [`swap`](Source::swap) returns. `None` if they must be read.
     fn ready(&self) -> Option<usize> {
         None
     }
 
-    /// Takes what is there without a copy, and leaves `bytes` as memory to go on with. Where in the bytes it stands.
+    /// Takes the available bytes without a copy and leaves `bytes` as new memory. Returns their range.
     fn swap(&mut self, _bytes: &mut Vec<u8>) -> Range<usize> {
         0..0
     }
@@ -52,32 +52,32 @@ impl Source for Stream {
     }
 }
 
-/// A stream that notes the frames read through it.
+/// A stream that counts the frames that are read through it.
 #[derive(Debug)]
 pub(crate) struct FrameScanner<S> {
-    /// `None` once it was taken.
+    /// `None` after it was taken.
     inner: Option<S>,
     pub(crate) frames: FrameCounter,
     ahead: ReadAhead,
 }
 
-/// What is next, as far as it shows.
+/// The next frame, as far as it is known.
 #[derive(Debug)]
 pub(crate) enum NextFrame {
     Text(Utf8Bytes),
-    /// Nothing is there.
+    /// There is no data.
     Nothing,
-    /// Something for tungstenite.
+    /// A frame for tungstenite.
     Other,
 }
 
 impl<S> FrameScanner<S> {
-    /// `read` is what was read before and belongs to the WebSocket already.
+    /// `read` are bytes that were read before and belong to the WebSocket.
     pub(crate) fn new(inner: S, read: Vec<u8>) -> Self {
         FrameScanner { inner: Some(inner), frames: FrameCounter::default(), ahead: ReadAhead::new(read) }
     }
 
-    /// All of it, but an empty shell.
+    /// Takes the content, and leaves an empty scanner.
     pub(crate) fn take(&mut self) -> Self {
         let shell =
             FrameScanner { inner: None, frames: FrameCounter::default(), ahead: ReadAhead::new(Vec::new()) };
@@ -99,7 +99,7 @@ impl<S> FrameScanner<S> {
 }
 
 impl<S: Source> FrameScanner<S> {
-    /// Takes the next message if it is one whole frame of text and tungstenite is not in the middle of something.
+    /// Takes the next message if it is one complete text frame and tungstenite is not inside a message.
     pub(crate) fn next_text(&mut self) -> NextFrame {
         if self.frames.is_partial() {
             return NextFrame::Other;
@@ -112,7 +112,7 @@ impl<S: Source> FrameScanner<S> {
                     self.ahead.rest();
                     return NextFrame::Nothing;
                 }
-                // tungstenite will find the same.
+                // tungstenite will find the same error.
                 Ok(0) | Err(_) => return NextFrame::Other,
             }
         }
@@ -144,7 +144,7 @@ impl<S: Source> Read for FrameScanner<S> {
     }
 }
 
-/// What was read from the stream and is not taken yet.
+/// Bytes that were read from the stream and not taken yet.
 #[derive(Debug)]
 struct ReadAhead {
     /// Shared with the messages that were taken out of it.
@@ -153,7 +153,7 @@ struct ReadAhead {
     end: usize,
     size: usize,
     small_reads: u8,
-    /// Since the beginning.
+    /// The number of bytes since the start.
     read: u64,
 }
 
@@ -170,11 +170,11 @@ impl ReadAhead {
         self.chunk.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// To be called when it is empty.
+    /// Call it when the buffer is empty.
     fn fill(&mut self, stream: &mut impl Source) -> io::Result<usize> {
         (self.start, self.end) = (0, 0);
         match stream.ready() {
-            // Nothing, or the end.
+            // No data, or the end.
             Some(0) => stream.read(&mut [0]),
             Some(_) => {
                 let mut chunk = self.take_back().unwrap_or_default();
@@ -197,7 +197,7 @@ impl ReadAhead {
         }
     }
 
-    /// The chunk's memory, unless somebody still holds a message out of it.
+    /// The chunk's memory, unless a message still uses it.
     fn take_back(&mut self) -> Option<Vec<u8>> {
         std::mem::take(&mut self.chunk).try_into_mut().ok().map(Vec::from)
     }
@@ -217,14 +217,14 @@ impl ReadAhead {
         }
     }
 
-    /// Nothing more is there: memory is kept only where it will soon be needed.
+    /// There is no more data: memory is kept only if it will soon be needed.
     fn rest(&mut self) {
         if self.chunk.len() <= SMALL_CHUNK {
             self.chunk = Bytes::new();
         }
     }
 
-    /// The payload of the next frame, if it is whole, final and unmasked text.
+    /// The payload of the next frame, if it is a complete, final and unmasked text frame.
     fn take_text(&mut self) -> Option<Utf8Bytes> {
         let unread = self.unread();
         let mut cursor = Cursor::new(unread);
@@ -236,7 +236,7 @@ impl ReadAhead {
         let header = usize::try_from(cursor.position()).ok()?;
         let end = header.checked_add(usize::try_from(length).ok()?)?;
         let payload = unread.get(header..end)?;
-        // A message that is kept must not keep a chunk of which it is a small part.
+        // A stored message must not keep a chunk of which it is a small part.
         let shared = self.end > self.chunk.len() / 2;
         let payload = if shared { self.chunk.slice_ref(payload) } else { Bytes::copy_from_slice(payload) };
         let text = Utf8Bytes::try_from(payload).ok()?;
@@ -255,10 +255,10 @@ impl<S: Write> Write for FrameScanner<S> {
     }
 }
 
-/// What was seen since it was last asked.
+/// What was read since the last call.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Traffic {
-    /// What data messages carry: headers are no progress.
+    /// The payload bytes of data messages: headers are no progress.
     pub(crate) bytes: usize,
     /// Complete data messages.
     pub(crate) messages: u32,
@@ -284,20 +284,20 @@ impl Kind {
     }
 }
 
-/// Walks over the frames of a stream without looking at their content.
+/// Counts the frames of a stream without looking at their content.
 #[derive(Debug, Default)]
 pub(crate) struct FrameCounter {
-    /// The beginning of the frame under way, or of the last one: header and a little more.
+    /// The start of the current or last frame: the header and a little more.
     head: [u8; LONGEST_HEADER],
     have: usize,
-    /// What the header says, and how much of the payload is missing; `None` while the header is.
+    /// The kind of the frame, and how many payload bytes are missing. `None` while the header is incomplete.
     frame: Option<(Kind, u64)>,
-    /// Between the first frame of a data message and its last.
+    /// Between the first and the last frame of a data message.
     in_message: bool,
     seen: Traffic,
-    /// Complete data messages since the beginning.
+    /// Complete data messages since the start.
     messages: u64,
-    /// The code of the first close frame, if it had one.
+    /// The code of the first close frame, if there was one.
     close: Option<Option<u16>>,
     http: bool,
 }
@@ -307,27 +307,27 @@ impl FrameCounter {
         std::mem::take(&mut self.seen)
     }
 
-    /// Whether a message or a frame has begun and not ended.
+    /// Whether a message or a frame is incomplete.
     pub(crate) fn is_partial(&self) -> bool {
         self.in_message || self.have > 0
     }
 
-    /// Complete data messages since the beginning.
+    /// Complete data messages since the start.
     pub(crate) fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// The code of the close frame that came: none, or one without a code, or its code.
+    /// The close frame that came: none, one without a code, or its code.
     pub(crate) fn close(&self) -> Option<Option<u16>> {
         self.close
     }
 
-    /// Whether an HTTP answer came where a frame should begin.
+    /// Whether an HTTP response came in place of a frame.
     pub(crate) fn saw_http(&self) -> bool {
         self.http
     }
 
-    /// Looks at what belongs to the frame that is under way or begins here. How many bytes that is.
+    /// Reads the bytes of the current frame. Returns how many bytes belong to it.
     fn observe_one(&mut self, bytes: &[u8]) -> usize {
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
@@ -343,14 +343,14 @@ impl FrameCounter {
         done
     }
 
-    /// A whole message was taken past [`observe_one`](FrameCounter::observe_one).
+    /// Counts a message that was taken without [`observe_one`](FrameCounter::observe_one).
     fn took_message(&mut self, bytes: usize) {
         self.seen.bytes += bytes;
         self.seen.messages = self.seen.messages.saturating_add(1);
         self.messages += 1;
     }
 
-    /// Takes bytes until the header is complete.
+    /// Reads bytes until the header is complete.
     fn header(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         for byte in bytes {
@@ -412,7 +412,7 @@ impl FrameCounter {
 mod tests {
     use super::*;
 
-    /// Fed whole and byte by byte, which must make no difference.
+    /// Reads the bytes at once and byte by byte; both must give the same result.
     fn walk(bytes: &[u8]) -> FrameCounter {
         let mut whole = FrameCounter::default();
         let mut done = 0;
@@ -461,7 +461,7 @@ mod tests {
         assert!(walk(&http).saw_http());
     }
 
-    /// What is still to come, and how much of it a read gives; after each there is nothing for once.
+    /// The remaining bytes, and how many of them one read returns. After each read, one read returns nothing.
     struct Peer(Vec<u8>, usize, bool);
 
     impl Read for Peer {

@@ -1,4 +1,4 @@
-//! The WebSocket under Engine.IO: the upgrade, and how tungstenite is set up.
+//! The WebSocket upgrade, and the settings of tungstenite.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -23,29 +23,29 @@ use crate::socket::target::Target;
 use crate::socket::transport::refusal::refused;
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 
-/// The default path of Socket.IO servers. The slash at the end belongs to it.
+/// The default path of Socket.IO servers, including the slash at the end.
 const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
-/// The largest message taken from the server. tungstenite reserves an announced frame at once, so this is a
-/// bound on memory too.
+/// The largest message from the server. tungstenite reserves an announced frame at once, so this also limits memory.
 pub(crate) const MAX_MESSAGE: usize = 16 << 20;
-/// Room for automatic pongs besides one message of ours.
+/// Room for automatic pongs in addition to one outgoing message.
 const WRITE_SLACK: usize = 256 << 10;
-/// Small, because every agent of a process has one, and most messages do not come this way: see
-/// [`FrameScanner`](crate::socket::transport::websocket::frame_scanner). It grows when messages are larger.
+/// Small, because every agent has one and most messages do not use it: see
+/// [`FrameScanner`](crate::socket::transport::websocket::frame_scanner). It grows for large messages.
 const READ_BUFFER: usize = 256;
 
-/// How long the body of a refusal may take.
+/// The time limit for the body of a refusal.
 const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
 /// How much of a refusal's body is kept.
 const MAX_REFUSAL: usize = 4 << 10;
 
-/// Asks for the upgrade and checks the answer. The stream's deadline is the caller's.
+/// Requests the upgrade and checks the response. The caller sets the stream's deadline.
 ///
-/// tungstenite's own handshake refuses `Connection: keep-alive, Upgrade`, lets an extension pass that nobody
+/// tungstenite's own handshake rejects `Connection: keep-alive, Upgrade`, accepts extensions that were not offered,
+/// and keeps only the buffered part of a refusal.
 /// offered, and keeps only the part of a refusal that happens to be buffered.
 ///
 /// # Errors
-/// A refusal carries the status and what the server said; its kind tells whether credentials are the problem.
+/// A refusal contains the HTTP status and the server's text; its kind says whether the credentials are the cause.
 pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<FrameScanner<Stream>>> {
     let Target { url, user_agent, secrets, .. } = target;
     let key = new_key();
@@ -62,7 +62,7 @@ pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<F
     let answer = loop {
         let mut part = [0; 2048];
         match stream.read(&mut part) {
-            // The connection may stay open behind a refusal. What does not come soon is not worth waiting for.
+            // After a refusal the connection may stay open. The rest of the body is read only for a short time.
             Ok(0) | Err(_) if decoder.begun().is_some() => break decoder.break_off(),
             Ok(0) => {
                 return Err(Error::new(
@@ -97,13 +97,13 @@ pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<F
     Ok(WebSocket::from_raw_socket(FrameScanner::new(stream, body), Role::Client, Some(config(None))))
 }
 
-/// What engine.io does to a client of another protocol version: it accepts the upgrade and then answers HTTP inside
-/// the WebSocket.
+/// What engine.io sends to a client of another protocol version: it accepts the upgrade and then answers with HTTP
+/// inside the WebSocket.
 pub(crate) fn rejected_after_upgrade() -> String {
     "the server rejected the session after the upgrade (wrong EIO version?)".to_owned()
 }
 
-/// tungstenite's settings, once the largest payload of the server is known or not.
+/// The settings of tungstenite, with or without the server's payload limit.
 pub(crate) fn config(max_payload: Option<usize>) -> WebSocketConfig {
     let largest = max_payload.unwrap_or(MAX_MESSAGE).min(MAX_MESSAGE);
     WebSocketConfig::default()
@@ -114,7 +114,7 @@ pub(crate) fn config(max_payload: Option<usize>) -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE))
 }
 
-/// What of a name from outside may stand in a header.
+/// The characters of an external name that are allowed in a header.
 pub(crate) fn header_value(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() && c.is_ascii()).collect()
 }
@@ -129,21 +129,22 @@ fn lost(error: std::io::Error, url: &ApiUrl) -> Error {
     }
 }
 
-/// For `Sec-WebSocket-Key`.
+/// A value for `Sec-WebSocket-Key`.
 fn new_key() -> String {
     let mut bytes = [0; 16];
-    // Without random numbers it is zeros. It keeps nothing secret, only old answers from passing for new ones.
+    // Without random numbers it is zero. It protects nothing; it only shows that a response is not an old one.
     let _ = getrandom::fill(&mut bytes);
     STANDARD.encode(bytes)
 }
 
-/// The only answer to a key, RFC 6455, section 4.2.2. tungstenite's is part of its handshake, which is not used.
+/// The accept value of a key, RFC 6455, section 4.2.2. tungstenite has it only inside its handshake, which is not
+/// used.
 fn accept_key(key: &str) -> String {
     let hash = Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     STANDARD.encode(hash.digest().bytes())
 }
 
-/// RFC 6455, section 4.1, what a client must check.
+/// The checks of RFC 6455, section 4.1.
 fn check_upgrade(head: &Head, key: &str) -> Result<()> {
     if !head.has_word(UPGRADE, "websocket") || !head.has_word(CONNECTION, "upgrade") {
         return Err(Error::protocol("the server answered 101 but did not switch to WebSocket"));
@@ -159,7 +160,7 @@ fn check_upgrade(head: &Head, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is left until `deadline`; nothing at all is a time-out.
+/// The time until `deadline`; a timeout error if there is none.
 pub(crate) fn remaining(deadline: Instant, what: &'static str) -> Result<Duration> {
     deadline
         .checked_duration_since(Instant::now())

@@ -1,4 +1,4 @@
-//! One WebSocket of a connection, as a row of packets.
+//! The packets of a connection over WebSocket.
 
 use std::io::ErrorKind as IoKind;
 use std::time::Duration;
@@ -15,23 +15,23 @@ use crate::socket::transport::refusal::snippet;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
 
-/// How long saying why the connection is given up may take.
+/// The time limit for telling the server why the connection is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// A message that is larger leaves a buffer behind that is not worth keeping.
+/// After a larger message the buffer is released.
 const LARGE: usize = 64 << 10;
 
-/// A WebSocket that hands out packets.
+/// A WebSocket that returns packets.
 #[derive(Debug)]
 pub(crate) struct WebSocketPackets {
     ws: WebSocket<FrameScanner<Stream>>,
-    /// Data messages that came out of `ws`.
+    /// The number of data messages that `ws` has returned.
     messages: u64,
-    /// tungstenite may have an answer ready that goes out with its next read.
+    /// tungstenite may have prepared an answer that its next read sends.
     unflushed: bool,
-    /// What the last pong says to have arrived.
+    /// What the last pong has confirmed.
     confirmed: Option<u64>,
-    /// We have begun the closing handshake.
+    /// The closing handshake was started on this side.
     closing: bool,
 }
 
@@ -70,7 +70,7 @@ impl WebSocketPackets {
         let _ = self.ws.flush();
     }
 
-    /// Tells the server why it is left: politeness, so it may fail, and it must not take long.
+    /// Tells the server why the connection is closed. This may fail, and must not take long.
     pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
         if self.wire_mut().is_some_and(|wire| wire.set_write_timeout(FAREWELL).is_ok()) {
             let reason = Utf8Bytes::from_static("");
@@ -78,13 +78,13 @@ impl WebSocketPackets {
         }
     }
 
-    /// The next packet of what is buffered.
+    /// The next packet in the buffer.
     ///
     /// # Errors
-    /// How the connection ended.
+    /// Why the connection ended.
     pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
         loop {
-            // After a goodbye it is tungstenite who knows what still counts.
+            // After a close, tungstenite decides which messages still count.
             if self.ws.can_write() {
                 match self.ws.get_mut().next_text() {
                     NextFrame::Text(text) => {
@@ -101,7 +101,7 @@ impl WebSocketPackets {
                 Ok(Message::Text(text)) => {
                     self.messages += 1;
                     let large = self.release_buffer(text.len());
-                    // What is small must not keep a buffer that was large once.
+                    // A small message must not keep a large buffer.
                     let text = if large { text } else { Utf8Bytes::from(text.as_str()) };
                     return Ok(Some(Incoming::Text(text)));
                 }
@@ -112,10 +112,11 @@ impl WebSocketPackets {
                     return Ok(Some(Incoming::Binary(bytes)));
                 }
                 Ok(Message::Close(frame)) => {
-                    // Its answer is ready and only has to go out.
+                    // The answer is prepared; it only needs to be sent.
                     self.say_why(None);
                     let code = self.ws.get_ref().frames.close().flatten();
-                    // Peers give our own code back. Another one means that they hang up by themselves.
+                    // Servers return the code that was sent to them. Another code means that the server closes on its
+                    // own.
                     if self.closing && code == Some(u16::from(CloseCode::Normal)) {
                         self.confirmed = Some(u64::MAX);
                     }
@@ -134,9 +135,9 @@ impl WebSocketPackets {
         }
     }
 
-    /// After a large message the WebSocket is made again with small buffers: the message owns the large one. Between two
-    /// messages a WebSocket has no other state, and it is read no further than it was asked to. Whether the message was
-    /// large.
+    /// After a large message, creates the WebSocket again with small buffers, because the message owns the large one.
+    /// Between two messages a WebSocket has no other state, and it reads no further than requested. Returns whether
+    /// the message was large.
     fn release_buffer(&mut self, size: usize) -> bool {
         if size <= LARGE {
             return false;
@@ -154,13 +155,13 @@ impl WebSocketPackets {
         self.ws.get_ref().bytes_read()
     }
 
-    /// What was read since it was last asked, and whether something is still on its way.
+    /// What was read since the last call, and whether a message is incomplete.
     pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
         let frames = &mut self.ws.get_mut().frames;
         (frames.take(), frames.is_partial())
     }
 
-    /// tungstenite's error in the official client's words.
+    /// Converts tungstenite's error to the official client's terms.
     fn broken(&mut self, error: &tungstenite::Error) -> Disconnect {
         use tungstenite::Error as E;
         use tungstenite::error::ProtocolError as P;
@@ -169,7 +170,7 @@ impl WebSocketPackets {
             && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
             && self.messages >= frames.messages()
         {
-            // It was a close frame, only not a neat one.
+            // It was a close frame, but not a valid one.
             return closed_by_server(code, "");
         }
         let mut detail = error.to_string();
