@@ -10,14 +10,14 @@ use crate::agent::{Agent, Inner, Outgoing, Room};
 use crate::error::Result;
 use crate::model::{Message, MessageId};
 
-/// A message that is for the agent to answer. From [`Mentions`](crate::Mentions).
+/// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions).
 ///
-/// It is a [`Message`] (it dereferences to one) that knows whom it was put to.
+/// It dereferences to its [`Message`].
 ///
-/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that took it from
-/// the iterator asks for the next one and nobody has this value any more, or earlier by [`done`](Mention::done). So a
-/// question that is moved to another thread is done when it is dropped there. What is not done when the process ends
-/// (a kill, a panic, a `?` that leaves the loop) is handed out again after the next start.
+/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that
+/// took it asks for the next one and this value was dropped, or earlier by [`done`](Mention::done). So a question
+/// that is moved to another thread is done when it is dropped there. A question that is not done when the process
+/// ends (by a kill, a panic, or a `?` that leaves the loop) is yielded again after the next start.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -35,7 +35,7 @@ pub struct Mention {
     ticket: Option<Arc<Ticket>>,
 }
 
-/// For an agent that remembers: says when nobody has the question in hands any more.
+/// For an agent that remembers: reports when the question was dropped.
 struct Ticket {
     inner: Arc<Inner>,
     id: MessageId,
@@ -95,12 +95,12 @@ impl Mention {
         Mention { message, agent: agent.clone(), ticket }
     }
 
-    /// The message alone. That counts as being dropped.
+    /// Returns the message. This counts as dropping the mention.
     pub fn into_message(self) -> Message {
         self.message
     }
 
-    /// The room that it was said in.
+    /// The room of the message.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -112,7 +112,7 @@ impl Mention {
         self.agent.room_of(&self.message)
     }
 
-    /// Answers it where it was said: [`Agent::reply`].
+    /// Answers the message in its room, like [`Agent::reply`].
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -121,14 +121,14 @@ impl Mention {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::send`].
+    /// The kinds of [`Agent::send`].
     pub fn reply(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.reply(&self.message, message)
     }
 
-    /// The question is done, although this thread has not asked for its next one: it is not handed out again after the next
-    /// start. That is saved when this returns, if it can be
-    /// ([`Event::StateNotSaved`](crate::Event::StateNotSaved) tells if not). Without
+    /// Marks the question as done before this thread asks for the next one: it is not yielded again after the next
+    /// start. This is saved when the call returns; if saving fails,
+    /// [`Event::StateNotSaved`](crate::Event::StateNotSaved) reports it. Without
     /// [`remember`](crate::agent::AgentBuilder::remember) it does nothing.
     ///
     /// ```no_run
