@@ -98,7 +98,7 @@ impl Events {
         self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
     }
 
-    /// For an agent that remembers: this thread has the question now.
+    /// For an agent that remembers: this thread has got the question.
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
         if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory) {
             memory.hand_out(&message.id, false);

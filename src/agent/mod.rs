@@ -123,7 +123,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// Saves what is remembered, if anything is new.
+    /// Saves the agent's memory if it has changed.
     fn save_memory(&self) {
         if let Some(memory) = &self.memory
             && let Some(error) = memory.save()
@@ -873,7 +873,7 @@ impl Agent {
         }
     }
 
-    /// The question is not going to be handed out.
+    /// The question is not handed out.
     pub(crate) fn drop_question(&self, id: &crate::MessageId) {
         if let Some(memory) = &self.inner.memory {
             memory.done(id);

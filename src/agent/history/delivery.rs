@@ -84,7 +84,7 @@ struct State {
     stopped: bool,
     missed: bool,
     log: LogQueue,
-    /// What is remembered from one start to the next, if anything is.
+    /// The memory across restarts, if the agent remembers.
     memory: Option<Arc<Memory>>,
 }
 

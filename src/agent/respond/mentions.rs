@@ -115,7 +115,7 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// As [`Events::recv_timeout`].
+    /// The errors of [`Events::recv_timeout`].
     pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
@@ -132,13 +132,13 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// As [`Events::try_recv`].
+    /// The errors of [`Events::try_recv`].
     pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
-        // What this thread got before is done.
+        // The question that this thread got before is done.
         self.agent.pass_questions();
         Ok(Mention::new(&self.agent, self.next_message(until)?))
     }
