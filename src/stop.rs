@@ -40,7 +40,7 @@ use crate::net::{Cancel, CancelToken};
 ///     let agent = Agent::builder().stop(&stop).connect(AgentToken::from_env()?)?;
 ///     agent.join("lobby")?;
 ///     for question in agent.mentions() {
-///         if let Err(error) = agent.reply(&question?, "42") {
+///         if let Err(error) = question?.reply("42") {
 ///             eprintln!("no answer: {error}");
 ///         }
 ///     }

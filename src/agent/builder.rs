@@ -199,8 +199,8 @@ impl AgentBuilder {
     ///     .remember("larry.state")
     ///     .connect_and_join(crustocean::AgentToken::from_env()?, "lobby")?;
     /// for mention in agent.mentions() {
-    /// Questions that were asked while the program was down come, too.
-    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    ///     // Questions that were asked while the program was down come, too.
+    ///     mention?.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```

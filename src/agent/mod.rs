@@ -393,7 +393,7 @@ impl Agent {
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for question in agent.mentions() {
-    ///     agent.reply(&question?, "42")?;
+    ///     question?.reply("42")?;
     /// }
     /// # Ok(()) }
     /// ```

@@ -74,7 +74,7 @@ impl Mentions {
     ///
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for msg in agent.mentions().limited(ExchangeLimit::default().count(3)) {
-    ///     agent.reply(&msg?, "hello")?;
+    ///     msg?.reply("hello")?;
     /// }
     /// # Ok(()) }
     /// ```
