@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::agent::Agent;
 use crate::agent::event::Event;
+use crate::agent::history::size_of_message;
+use crate::agent::listeners::{Kind, Listener, Source};
+use crate::agent::{Agent, Decision};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::Waited;
@@ -43,11 +45,19 @@ use crate::socket::Waited;
 #[must_use = "events come only to those who ask for them"]
 pub struct Events {
     agent: Agent,
+    listener: Listener,
 }
 
 impl Events {
-    pub(crate) fn new(agent: Agent) -> Self {
-        Events { agent }
+    pub(crate) fn new(agent: Agent, listener: Listener) -> Self {
+        Events { agent, listener }
+    }
+
+    /// A loop of its own has no part in what the others have in hands.
+    fn pass_questions(&self) {
+        if self.listener.kind == Kind::Events {
+            self.agent.pass_questions();
+        }
     }
 
     /// Waits at most `limit` for the next event.
@@ -75,7 +85,7 @@ impl Events {
     /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
         // A limit too large for the clock is no limit.
-        self.agent.pass_questions();
+        self.pass_questions();
         self.hand_out(self.recv(Some(deadline::after(limit))))
     }
 
@@ -94,13 +104,16 @@ impl Events {
     /// # Errors
     /// [`RecvError::Empty`] if no event is waiting; otherwise the errors of [`recv_timeout`](Events::recv_timeout).
     pub fn try_recv(&self) -> Result<Event, RecvError> {
-        self.agent.pass_questions();
+        self.pass_questions();
         self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
     }
 
     /// For an agent that remembers: this thread has got the question.
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
-        if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory) {
+        if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
+            && self.listener.kind == Kind::Events
+            && !self.listener.has_mentions()
+        {
             memory.hand_out(&message.id, false);
         }
         got
@@ -119,7 +132,13 @@ impl Events {
             }
             let look_up = earlier(agent.next_look(), agent.delivery_deadline());
             let look_up = earlier(look_up, agent.next_save());
-            match agent.session().wait_for_items(earlier(until, look_up)) {
+            // The thread that reads may not hear of what another loop has left for this one.
+            let glance = self.listener.is_shared().then(|| deadline::after(GLANCE));
+            let until_then = earlier(earlier(until, look_up), glance);
+            let waiting = self.listener.signal.wait();
+            let waited = agent.session().wait_for_items(until_then, &|| self.listener.signal.has_some());
+            drop(waiting);
+            match waited {
                 Waited::Items => {}
                 Waited::Ended => {
                     agent.end_following();
@@ -127,6 +146,7 @@ impl Events {
                     agent.inner.save_memory();
                     return match self.next_event() {
                         Some(event) => Ok(event),
+                        None if matches!(self.listener.kind, Kind::Subscription(_)) => Err(RecvError::Closed),
                         None => {
                             Err(agent.session().take_failure().map_or(RecvError::Closed, RecvError::Failed))
                         }
@@ -143,20 +163,66 @@ impl Events {
 
     fn next_event(&self) -> Option<Event> {
         loop {
-            let event = self.agent.next_event()?;
-            if !self.agent.puts_aside(&event) {
+            let (event, others) = self.listener.take(&self.agent);
+            if others {
+                self.agent.session().nudge_all();
+            }
+            let event = event?;
+            if event.room().is_none_or(|room| !self.agent.has_left(room)) {
                 return Some(event);
             }
-            self.agent.follow_rooms();
         }
     }
 }
+
+impl Source for Agent {
+    fn pull(&self) -> Option<Event> {
+        loop {
+            let event = self.next_event()?;
+            if !self.puts_aside(&event) {
+                return Some(event);
+            }
+            self.follow_rooms();
+        }
+    }
+
+    fn settle(&self, event: &Event) {
+        if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
+            && self.decision(message) != Decision::Respond
+        {
+            memory.hear(message, false);
+        }
+    }
+
+    fn is_mention(&self, event: &Event) -> bool {
+        match event {
+            Event::Message(message) => {
+                matches!(self.decision(message), Decision::Respond | Decision::FromSystem)
+            }
+            _ => false,
+        }
+    }
+
+    fn size(&self, event: &Event) -> usize {
+        match event {
+            Event::Message(message) => size_of_message(message),
+            Event::MessageEdited(edit) => OF_OTHERS + edit.content.len() + edit.metadata.raw().len(),
+            Event::Other(raw) => raw.size(),
+            _ => OF_OTHERS,
+        }
+    }
+}
+
+/// Roughly the memory of an event that is small.
+const OF_OTHERS: usize = 512;
+/// How often a loop that waits looks whether another one has left something for it.
+const GLANCE: Duration = Duration::from_millis(500);
 
 impl Iterator for Events {
     type Item = Result<Event>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.agent.pass_questions();
+        self.pass_questions();
         match self.hand_out(self.recv(None)) {
             Ok(event) => Some(Ok(event)),
             Err(RecvError::Failed(error)) => Some(Err(error)),

@@ -8,6 +8,7 @@ mod event;
 mod event_log;
 mod events;
 mod history;
+mod listeners;
 mod memory;
 mod presence;
 mod raw;
@@ -19,6 +20,7 @@ pub(crate) mod run;
 pub(crate) mod send;
 mod thinking;
 mod trace;
+mod wait_for;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -49,8 +51,9 @@ use crate::token::AgentToken;
 use closing::Closing;
 pub(crate) use history::fetch as backfill;
 use history::{Delivery, Since, Source};
+use listeners::{Kind, Listeners};
 use memory::{Memory, Opened};
-use respond::decide::OwnResults;
+use respond::decide::RecentIds;
 use rooms::{Following, Rooms, RoomsHost};
 use run::OpenRuns;
 use send::confirm::MetadataSupport;
@@ -107,6 +110,7 @@ struct Inner {
     rooms: Arc<Rooms>,
     following: Following,
     delivery: Delivery,
+    listeners: Arc<Listeners>,
     /// Allows one `join` of the program at a time, because an `error` event of the server does not say what it is about.
     joining: Mutex<()>,
     metadata_support: MetadataSupport,
@@ -114,7 +118,9 @@ struct Inner {
     long_send_lock: LongSendLock,
     runs: OpenRuns,
     thinking_indicators: Arc<ThinkingIndicators>,
-    own_results: OwnResults,
+    own_results: RecentIds,
+    /// Answers that `ask` has returned.
+    taken: RecentIds,
     closing: Closing,
     home: OnceLock<AgencyId>,
     /// From one start to the next, if anything is.
@@ -368,9 +374,9 @@ impl Agent {
 
     /// The agent's events, in order: all events since it connected that no loop has taken yet.
     ///
-    /// All loops over `events` and [`mentions`](Agent::mentions) of one agent share one queue: each event goes to one
-    /// loop. Do not use both at the same time: a loop over `events` would take messages away from a loop over
-    /// `mentions`.
+    /// All loops over `events` of one agent share one queue: each event goes to one of them. A loop over
+    /// [`mentions`](Agent::mentions) or a [subscription](Agent::subscribe) beside them takes nothing away. While another
+    /// loop runs, `events` begins with its call.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -382,13 +388,34 @@ impl Agent {
     #[doc(alias = "on")]
     #[doc(alias = "onDirectMessage")]
     pub fn events(&self) -> Events {
-        Events::new(self.clone())
+        Events::new(self.clone(), self.inner.listeners.listen(Kind::Events))
+    }
+
+    /// An iterator of its own over everything that happens from now on, beside all other loops: for a log, for statistics,
+    /// or to wait for something in the middle of a handler. Its clones share it.
+    ///
+    /// It is as bounded as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by default): when it is not
+    /// read for too long the oldest go, and an [`Event::Lagged`] of its own says how many. What is lost so is not fetched
+    /// from the history again. It ends with the agent, by `None`.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// let all = agent.subscribe();
+    /// std::thread::spawn(move || {
+    ///     for event in all.flatten() {
+    ///         println!("{event:?}");
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    pub fn subscribe(&self) -> Events {
+        Events::new(self.clone(), self.inner.listeners.subscribe())
     }
 
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
     ///
-    /// It shares one queue with [`events`](Agent::events): each message goes to one loop. Do not use both at the same
-    /// time: a loop over `events` would take messages away from this one.
+    /// All loops over `mentions` of one agent share one queue: each message goes to one of them. Loops over
+    /// [`events`](Agent::events) get the same messages, too: answer them in one of the two.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -810,8 +837,10 @@ impl Agent {
             long_send_lock: LongSendLock::default(),
             runs: OpenRuns::default(),
             thinking_indicators,
-            own_results: OwnResults::default(),
+            own_results: RecentIds::default(),
+            taken: RecentIds::default(),
             closing: Closing::default(),
+            listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),
             home: OnceLock::new(),
             memory,
             options,
@@ -857,7 +886,9 @@ impl Agent {
             if !event.as_ref().is_some_and(unwanted) {
                 if let (Some(Event::Message(message)), Some(memory)) = (&event, &self.inner.memory) {
                     memory.note_answer(message);
-                    memory.hear(message, self.decision(message) == Decision::Respond);
+                    if self.decision(message) == Decision::Respond {
+                        memory.hear(message, true);
+                    }
                 }
                 return event;
             }

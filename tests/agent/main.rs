@@ -23,6 +23,7 @@ mod gaps;
 mod half_characters;
 mod join;
 mod lifecycle;
+mod listening;
 mod long;
 mod loop_guard;
 mod mentions;

@@ -81,6 +81,6 @@ impl Held {
 }
 
 /// The approximate memory of a message.
-pub(super) fn size_of_message(message: &Message) -> usize {
+pub(crate) fn size_of_message(message: &Message) -> usize {
     size_of::<Message>() + 256 + message.content.len() + message.metadata.raw().len()
 }

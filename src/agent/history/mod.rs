@@ -11,3 +11,4 @@ mod gap;
 
 pub(crate) use cursor::Since;
 pub(crate) use delivery::{Delivery, Source};
+pub(crate) use gap::size_of_message;

@@ -39,6 +39,8 @@ pub enum Decision {
     /// The agent answered it before its last start. Only for an agent that
     /// [remembers](crate::agent::AgentBuilder::remember).
     Answered,
+    /// It was the answer that [`Mention::ask`](crate::Mention::ask) has returned.
+    Taken,
 }
 
 /// Whether the platform itself sent the message, most likely the result of a command. Nobody reads an answer to it.
@@ -53,14 +55,15 @@ fn is_of_the_platform(message: &Message) -> bool {
     message.kind == MessageType::System && !message.metadata.is_heartbeat()
 }
 
-/// The results of the agent's own visible commands. Answering them would be talking to itself.
+/// The last few messages of a kind that is not to be answered: results of the agent's own visible commands, answers to its
+/// own questions.
 #[derive(Debug, Default)]
-pub(crate) struct OwnResults(Mutex<VecDeque<MessageId>>);
+pub(crate) struct RecentIds(Mutex<VecDeque<MessageId>>);
 
 /// Older results no longer arrive.
 const MOST_RESULTS: usize = 64;
 
-impl OwnResults {
+impl RecentIds {
     fn lock(&self) -> MutexGuard<'_, VecDeque<MessageId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -86,6 +89,7 @@ impl Agent {
         match decide(message, &self.inner.me) {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
             Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
+            Decision::Respond if self.inner.taken.contain(&message.id) => Decision::Taken,
             decision => decision,
         }
     }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::agent::run::Trigger;
-use crate::agent::{Agent, Inner, Outgoing, Room};
-use crate::error::Result;
+use crate::agent::{Agent, Event, Inner, Outgoing, RecvError, Room};
+use crate::deadline;
+use crate::error::{Error, Result};
 use crate::model::{Message, MessageId};
 
 /// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions).
@@ -124,6 +126,48 @@ impl Mention {
     /// The kinds of [`Agent::send`].
     pub fn reply(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.reply(&self.message, message)
+    }
+
+    /// Asks a question and returns the same sender's next message in this room. That message needs no mention, and
+    /// [`mentions`](Agent::mentions) does not yield it again. Other events are not affected.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// let answer = mention.ask("Are you sure?", Duration::from_secs(60))?;
+    /// if answer.content == "yes" {
+    ///     answer.reply("Done.")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Timeout`](crate::ErrorKind::Timeout) if no message comes within `limit`, [`Closed`](crate::ErrorKind::Closed)
+    /// if the agent ends; otherwise the kinds of [`Room::post`].
+    pub fn ask(&self, question: impl Into<Outgoing>, limit: Duration) -> Result<Mention> {
+        let until = deadline::after(limit);
+        let events = self.agent.subscribe();
+        let asked = self.room().in_reply_to(&self.message).post(question)?;
+        let mut heard = false;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let event = match events.recv_timeout(left) {
+                Err(RecvError::Timeout) => {
+                    let who = &self.message.sender_username;
+                    return Err(Error::timeout(format!("@{who} has not answered within {limit:?}")));
+                }
+                other => other?,
+            };
+            let Event::Message(message) = event else { continue };
+            heard |= message.id == asked.first.id;
+            let later = heard || message.created_at > asked.first.created_at;
+            let same =
+                message.agency_id == self.message.agency_id && message.sender_id == self.message.sender_id;
+            if later && same {
+                self.agent.inner.taken.add(message.id.clone());
+                return Ok(Mention::new(&self.agent, message));
+            }
+        }
     }
 
     /// Marks the question as done before this thread asks for the next one: it is not yielded again after the next

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::events::earlier;
+use crate::agent::listeners::Kind;
 use crate::agent::respond::rate_limit::{Admitted, ExchangeLimit, Exchanges};
 use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
@@ -17,8 +18,8 @@ use crate::model::{Message, MessageId};
 /// were missed while the connection was down, and posts of hooks. A message whose mention was added by an edit is not
 /// included.
 ///
-/// All other events are dropped. To get both, use [`Agent::events`] and call `should_respond`. To join new rooms as
-/// well, call [`Agent::follow_invites`] first.
+/// All other events are left out. A loop over [`Agent::events`] may run beside it: each gets all it is for. To join new
+/// rooms as well, call [`Agent::follow_invites`] first.
 ///
 /// It ends like [`Events`]. Several threads may share it: all clones take from the same queue.
 ///
@@ -59,7 +60,7 @@ const MOST_AT_ONCE: usize = 4096;
 
 impl Mentions {
     pub(crate) fn new(agent: Agent) -> Self {
-        let events = agent.events();
+        let events = Events::new(agent.clone(), agent.inner.listeners.listen(Kind::Mentions));
         Mentions { agent, events, system: false, shared: Arc::default() }
     }
 

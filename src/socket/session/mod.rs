@@ -329,7 +329,8 @@ impl Session {
     }
 
     /// Waits until there is something to [`take`](Session::take), but not longer than `until`.
-    pub(crate) fn wait_for_items(&self, until: Option<Instant>) -> Waited {
+    /// `has_some`: whether the consumer has got something elsewhere, which is [`Waited::Nothing`].
+    pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
         if !self.shared.ready.is_empty() {
             return Waited::Items;
         }
@@ -341,7 +342,7 @@ impl Session {
                 return Some(Waited::Items);
             }
             // What is kept outside goes before the end.
-            if std::mem::take(&mut state.nudged) {
+            if has_some() || std::mem::take(&mut state.nudged) {
                 return Some(Waited::Nothing);
             }
             (matches!(state.phase, Phase::Closed) || state.stopped).then_some(Waited::Ended)
@@ -377,6 +378,11 @@ impl Session {
     /// As [`nudge`](Session::nudge), also if all who wait are blocked in a read.
     pub(crate) fn nudge_reader(&self) {
         self.shared.nudge_reader();
+    }
+
+    /// Several consumers are to look elsewhere: see [`wait_for_items`](Session::wait_for_items).
+    pub(crate) fn nudge_all(&self) {
+        self.shared.nudge_all();
     }
 
     /// The consumer found that an event is not even JSON: the server is broken, and the connection with it.

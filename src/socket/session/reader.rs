@@ -238,6 +238,18 @@ impl SessionCore {
         }
     }
 
+    /// All consumers look up, also the one who reads.
+    pub(crate) fn nudge_all(&self) {
+        let reading = {
+            let state = self.lock();
+            self.consumers.notify_all();
+            state.connection().filter(|_| state.reading).cloned()
+        };
+        if let Some(connection) = reading {
+            connection.nudge();
+        }
+    }
+
     /// Wakes those whom the filed things concern.
     pub(crate) fn tell(&self, state: &mut SessionState, filed: Changes) {
         if filed.link_over {

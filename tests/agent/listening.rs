@@ -1,0 +1,141 @@
+//! More than one may listen: loops over events and mentions side by side, subscriptions, and waits in a handler.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{SOON, Stage, eventually, wait_for_message, watchdog};
+use crustocean::{Agent, ErrorKind, Event, agent::RecvError};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn agent(stage: &Stage) -> Agent {
+    stage.in_lobby("larry")
+}
+
+fn text(event: Event) -> Option<String> {
+    match event {
+        Event::Message(message) => Some(message.content),
+        _ => None,
+    }
+}
+
+#[test]
+fn events_and_mentions_at_the_same_time_each_get_what_they_are_for() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = agent(&stage);
+    let (events, mentions, all) = (larry.events(), larry.mentions(), larry.subscribe());
+    let (told, tells) = mpsc::channel();
+    thread::scope(|scope| {
+        let events_told = told.clone();
+        scope.spawn(move || {
+            events.flatten().filter_map(text).for_each(|text| events_told.send(('e', text)).unwrap())
+        });
+        let all_told = told.clone();
+        scope.spawn(move || {
+            all.flatten().filter_map(text).for_each(|text| all_told.send(('a', text)).unwrap())
+        });
+        scope.spawn(move || {
+            mentions.flatten().for_each(|mention| told.send(('m', mention.content.clone())).unwrap())
+        });
+        for number in 0..50 {
+            stage.alice_says(&format!("{}{number}", if number % 5 == 0 { "@larry " } else { "" }));
+        }
+        let mut got = Vec::new();
+        while got.len() < 50 + 50 + 10 {
+            got.push(tells.recv_timeout(SOON).unwrap_or_else(|_| panic!("only {got:?}")));
+        }
+        let of = |kind: char| -> Vec<String> {
+            got.iter().filter(|(one, _)| *one == kind).map(|(_, text)| text.clone()).collect()
+        };
+        let said: Vec<String> =
+            (0..50).map(|n| format!("{}{n}", if n % 5 == 0 { "@larry " } else { "" })).collect();
+        assert_eq!((of('e'), of('a')), (said.clone(), said.clone()));
+        let asked: Vec<String> = said.into_iter().filter(|text| text.starts_with('@')).collect();
+        assert_eq!(of('m'), asked);
+        larry.clone().close().unwrap();
+    });
+}
+
+#[test]
+fn what_a_wait_takes_is_not_lost_for_the_loop_that_begins_later() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = agent(&stage);
+    let room = larry.home().unwrap();
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| {
+            room.wait_for(SOON, |event| matches!(event, Event::Message(message) if message.content == "go"))
+        });
+        // Until the wait has begun it hears nothing.
+        eventually("it is heard", || {
+            stage.alice_says("@larry before");
+            stage.alice_says("go");
+            thread::sleep(Duration::from_millis(20));
+            waits.is_finished()
+        });
+        waits.join().unwrap().unwrap();
+    });
+    let mentions = larry.mentions();
+    assert_eq!(mentions.recv_timeout(SOON).unwrap().content, "@larry before");
+    let error = room.wait_for(Duration::from_millis(30), |_| false).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}
+
+#[test]
+fn a_handler_asks_back_and_nobody_loses_anything() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = agent(&stage);
+    let lobby = stage.sandbox.room("lobby").unwrap();
+    let bot = {
+        let larry = larry.clone();
+        thread::spawn(move || {
+            let mut answered = Vec::new();
+            for mention in larry.mentions() {
+                let mention = mention.unwrap();
+                if mention.content.contains("delete") {
+                    let answer = mention.ask("Are you sure?", SOON).unwrap();
+                    answer.reply(format!("You said {}", answer.content)).unwrap();
+                } else {
+                    mention.reply("ok").unwrap();
+                }
+                answered.push(mention.content.clone());
+            }
+            answered
+        })
+    };
+    lobby.say("alice", "@larry delete all").unwrap();
+    lobby.wait_for_message(SOON, |message| message.content == "Are you sure?").unwrap();
+    lobby.say("bob", "@larry and me?").unwrap();
+    lobby.say("bob", "no").unwrap();
+    // It mentions the agent as well, and is not asked a second time for that.
+    lobby.say("alice", "@larry yes").unwrap();
+    lobby.wait_for_message(SOON, |message| message.content == "You said @larry yes").unwrap();
+    eventually("bob is answered", || lobby.messages().iter().any(|message| message.content == "ok"));
+    lobby.say("alice", "@larry last").unwrap();
+    lobby.wait_for_message(SOON, |message| message.content == "ok").unwrap();
+    larry.close().unwrap();
+    assert_eq!(bot.join().unwrap(), ["@larry delete all", "@larry and me?", "@larry last"]);
+}
+
+#[test]
+fn a_subscription_that_nobody_reads_is_bounded_and_says_so() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.builder().queue(10, 1 << 20).connect(stage.agent_token("larry")).unwrap();
+    larry.join("lobby").unwrap();
+    let (slow, events) = (larry.subscribe(), larry.events());
+    for number in 0..40 {
+        stage.alice_says(&format!("n{number}"));
+        wait_for_message(&events, &format!("n{number}"));
+    }
+    let first = slow.try_recv().unwrap();
+    assert!(matches!(first, Event::Lagged { missed, .. } if missed >= 30), "{first:?}");
+    let rest: Vec<String> = std::iter::from_fn(|| slow.try_recv().ok()).filter_map(text).collect();
+    assert_eq!(rest.last().map(String::as_str), Some("n39"));
+    assert!(rest.len() <= 10);
+    larry.close().unwrap();
+    while !matches!(slow.try_recv(), Err(RecvError::Closed)) {}
+}
