@@ -39,7 +39,7 @@ pub enum Decision {
     /// The agent answered it before its last start. Only for an agent that
     /// [remembers](crate::agent::AgentBuilder::remember).
     Answered,
-    /// It was the answer that [`Mention::ask`](crate::Mention::ask) has returned.
+    /// [`Mention::ask`](crate::Mention::ask) has returned it as an answer.
     Taken,
 }
 

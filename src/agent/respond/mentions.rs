@@ -18,8 +18,8 @@ use crate::model::{Message, MessageId};
 /// were missed while the connection was down, and posts of hooks. A message whose mention was added by an edit is not
 /// included.
 ///
-/// All other events are left out. A loop over [`Agent::events`] may run beside it: each gets all it is for. To join new
-/// rooms as well, call [`Agent::follow_invites`] first.
+/// It yields no other events. A loop over [`Agent::events`] may run at the same time. To join new rooms as well, call
+/// [`Agent::follow_invites`] first.
 ///
 /// It ends like [`Events`]. Several threads may share it: all clones take from the same queue.
 ///
