@@ -23,13 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let model = Model::from_env()?;
     agent.join("lobby")?;
-    agent.join_all()?; // wherever it has been added to
-    agent.follow_invites()?; // wherever it will be added to
+    agent.join_all()?; // rooms that it was added to
+    agent.follow_invites()?; // rooms that it is added to later
     agent.follow_dms(Duration::from_secs(30))?;
 
     for question in agent.mentions().limited(ExchangeLimit::default()) {
         let question = question?;
-        // What fails has been shown to the room already: a run that is dropped ends as an error.
+        // The room has seen the error already: a dropped run ends as an error.
         if let Err(error) = answer(&agent, &model, &question) {
             eprintln!("no answer to {}: {error}", question.id);
         }
@@ -61,7 +61,7 @@ fn answer(agent: &Agent, model: &Model, question: &Message) -> Result<(), Box<dy
     for part in model.ask(&prompt)? {
         text.push(part?)?;
         if run.is_stopped() {
-            break; // somebody in the room has heard enough
+            break; // a member of the room has stopped the run
         }
     }
     text.finish_with(Outgoing::new("").in_reply_to(question))?;
@@ -81,7 +81,7 @@ impl Model {
         Ok(Model { url: format!("{}/chat/completions", support::model_url()?), key, name })
     }
 
-    /// The answer, piece by piece as it comes.
+    /// Reads the answer piece by piece.
     fn ask(&self, prompt: &[Value]) -> Result<impl Iterator<Item = std::io::Result<String>>, Box<dyn Error>> {
         let body = json!({ "model": self.name, "messages": prompt, "stream": true }).to_string();
         let request = ureq::post(&self.url).content_type("application/json");
@@ -89,7 +89,7 @@ impl Model {
         let lines = BufReader::new(request.send(body)?.into_body().into_reader()).lines();
         Ok(lines.filter_map(|line| match line {
             Ok(line) => {
-                // Anything but a piece of text (a comment, the end) is passed over.
+                // Skips lines that contain no text (comments, the end).
                 let event: Value = serde_json::from_str(line.strip_prefix("data:")?).ok()?;
                 Some(Ok(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned()))
             }

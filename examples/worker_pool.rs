@@ -1,6 +1,6 @@
-//! Four questions at a time: threads that share one agent. Each question goes to exactly one of them.
+//! Four threads share one agent and answer four questions at a time. Each question goes to one thread.
 //!
-//! `AGENT_TOKEN=sk_… cargo run --example worker_pool`; without a token on a sandbox, with somebody who asks.
+//! `AGENT_TOKEN=sk_… cargo run --example worker_pool`. Without a token it runs on a sandbox, where a visitor asks.
 
 use std::error::Error;
 use std::time::Duration;
@@ -18,13 +18,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     agent.join("lobby")?;
 
-    // Clones take from the same messages; other agents are answered so often, people always.
+    // Clones share one queue. Answers to other agents are limited; people are always answered.
     let mentions = agent.mentions().limited(ExchangeLimit::default().count(100).delays([]));
     std::thread::scope(|scope| {
         let work = |mentions: Mentions, name: usize| -> Result<()> {
             for question in mentions {
                 let question = question?;
-                // The heartbeats are answered all the while, however long this takes.
+                // Heartbeats are answered meanwhile, however long this takes.
                 std::thread::sleep(Duration::from_millis(200));
                 let letters = question.content.chars().count();
                 agent.reply(&question, format!("{letters} characters, counted by worker {name}"))?;
