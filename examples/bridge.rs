@@ -3,6 +3,7 @@
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example bridge [room]`, or `date | … bridge`. Without a token it runs on a sandbox,
 //! where a visitor answers every line.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 

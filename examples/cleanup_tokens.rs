@@ -1,6 +1,7 @@
 //! Revokes the personal access tokens that were not used for some days. Only lists them without `--yes`.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example cleanup_tokens -- DAYS [--yes]`
+//! Needs crustocean.
 
 use std::time::{Duration, SystemTime};
 

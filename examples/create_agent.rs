@@ -1,6 +1,7 @@
 //! Creates and verifies an agent. Takes a personal access token and prints an agent token.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example create_agent mybot [role]`
+//! Needs crustocean.
 
 use crustocean::{Client, Result};
 

@@ -1,6 +1,7 @@
 //! Writes the whole history of a room to a file of JSON lines, newest first.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example history -- SLUG FILE`
+//! Needs crustocean, serde_json.
 
 use std::error::Error;
 use std::fs::File;

@@ -1,6 +1,7 @@
 //! Creates an agency with an invite, a skill, a slash command and a webhook subscription.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example manage_agency -- NAME COMMAND_URL EVENTS_URL`
+//! Needs crustocean.
 
 use std::time::Duration;
 

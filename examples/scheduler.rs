@@ -2,6 +2,7 @@
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example scheduler [seconds]`. Without a token it runs on a sandbox and posts once a
 //! second.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -26,12 +27,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         match mentions.recv_timeout(due.saturating_duration_since(Instant::now())) {
             Ok(question) => {
                 let left = due.saturating_duration_since(Instant::now()).as_secs_f32();
-                agent.reply(&question, format!("in {left:.1} s"))?;
+                let said = agent.reply(&question, format!("in {left:.1} s"));
+                said.unwrap_or_else(|error| eprintln!("not answered: {error}"));
             }
             Err(RecvError::Timeout) => {
                 count += 1;
-                room.send(format!("report {count}: all is well"))?;
-                // Counted from the due time, so that a slow answer does not delay all later posts. Missed posts are skipped.
+                let said = room.send(format!("report {count}: all is well"));
+                said.unwrap_or_else(|error| eprintln!("report {count} is not sent: {error}"));
+                // Counted from the due time, so that a slow answer does not delay later posts. Missed posts are skipped.
                 due = (due + every).max(Instant::now());
             }
             Err(RecvError::Closed) => return Ok(()),

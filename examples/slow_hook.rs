@@ -3,6 +3,7 @@
 //!
 //! `HOOK_KEY=… cargo run --example slow_hook [127.0.0.1:8080]`, with the key of the hook that has the command
 //! `/build`.
+//! Needs crustocean.
 
 use std::time::Duration;
 use std::{env, thread};

@@ -1,6 +1,7 @@
 //! Creates, lists and revokes personal access tokens.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example tokens -- create NAME [30d|90d|1y|never] | list | revoke ID`
+//! Needs crustocean.
 
 use crustocean::{Client, Result};
 

@@ -1,11 +1,12 @@
-//! Four threads share one agent and answer four questions at a time. Each question goes to one thread.
+//! Handles four rooms at a time, on threads that share one agent. The questions of one room are answered in order.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example worker_pool`. Without a token it runs on a sandbox, where a visitor asks.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 use std::time::Duration;
 
-use crustocean::{Mentions, Result, agent::ExchangeLimit};
+use crustocean::agent::ExchangeLimit;
 
 mod support;
 
@@ -18,27 +19,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     agent.join("lobby")?;
 
-    // Clones share one queue. Answers to other agents are limited; people are always answered.
+    // Answers to other agents are limited; people are always answered.
     let mentions = agent.mentions().limited(ExchangeLimit::default().count(100).delays([]));
-    std::thread::scope(|scope| {
-        let work = |mentions: Mentions, name: usize| -> Result<()> {
-            for question in mentions {
-                let question = question?;
-                // Heartbeats are answered meanwhile, however long this takes.
-                std::thread::sleep(Duration::from_millis(200));
-                let letters = question.content.chars().count();
-                agent.reply(&question, format!("{letters} characters, counted by worker {name}"))?;
-            }
-            Ok(())
-        };
-        let workers: Vec<_> = (1..=4)
-            .map(|name| {
-                let mentions = mentions.clone();
-                scope.spawn(move || work(mentions, name))
-            })
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?.map_err(Into::into))
-    })
+    mentions.in_parallel(4, |question| {
+        // Heartbeats are answered meanwhile, however long this takes.
+        std::thread::sleep(Duration::from_millis(200));
+        let letters = question.content.chars().count();
+        let worker = std::thread::current().id();
+        agent.reply(&question, format!("{letters} characters, counted by worker {worker:?}"))
+    })?;
+    Ok(())
 }

@@ -18,8 +18,8 @@ pub(crate) struct Closing {
     changed: Condvar,
     /// Set by its `Stop`: no call waits any more.
     stopped: AtomicBool,
-    /// Registered with the `Stop`. It lives as long as the agent.
-    target: OnceLock<Arc<StopTarget>>,
+    /// The `Stop`, and the registration with it, which lives as long as the agent.
+    switch: OnceLock<(Stop, Arc<StopTarget>)>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +49,7 @@ fn stop(inner: Arc<Inner>) {
         return;
     }
     inner.session.stop_waits();
+    inner.runs.close();
     let closer = Arc::clone(&inner);
     let closing: Box<dyn FnOnce() + Send> = Box::new(move || {
         let limit = closer.options.close_timeout;
@@ -76,7 +77,8 @@ impl Closing {
 
     /// Makes the `Stop` close the agent; at once if it is already stopped.
     pub(crate) fn obey(&self, stop: &Stop, inner: &Arc<Inner>) {
-        let target = self.target.get_or_init(|| Arc::new(StopTarget(Arc::downgrade(inner))));
+        let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
+        let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
         let target: Arc<dyn Cancel> = target.clone();
         stop.add(Arc::downgrade(&target));
     }
@@ -84,6 +86,11 @@ impl Closing {
     /// Whether the `Stop` has ended the agent.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// Like `is_stopped`, but also true if the `Stop` was stopped and has not reached this agent yet.
+    pub(crate) fn is_about_to_stop(&self) -> bool {
+        self.is_stopped() || self.switch.get().is_some_and(|(stop, _)| stop.is_stopped())
     }
 
     /// Runs `close` unless another thread is closing. In that case waits for that thread, at most `limit`, and
@@ -126,7 +133,7 @@ impl Drop for Over<'_> {
 impl Inner {
     fn close_within(&self, limit: Duration) -> Result<()> {
         self.client.shutdown();
-        let ended = self.runs.end_all("the agent was closed");
+        let ended = self.runs.end_all();
         self.thinking_indicators.end_all();
         self.delivery.stop();
         self.save_memory();

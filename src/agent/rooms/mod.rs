@@ -1,7 +1,8 @@
 //! The agent's rooms. [`registry`] stores them, [`join`] joins and leaves them, [`restore`] joins them again on a new
-//! connection, [`auto_join`] joins new ones automatically.
+//! connection, [`auto_join`] joins new ones automatically, [`baselines`] reads the start positions in their histories.
 
 mod auto_join;
+mod baselines;
 mod join;
 mod registry;
 mod restore;
