@@ -1,7 +1,8 @@
-//! A room on standard input and output: what you type is said there, what is said there is printed. Ends with its input.
+//! Connects a room with standard input and output: sends each line of the input to the room, and prints the room's
+//! messages. Ends at the end of the input.
 //!
-//! `AGENT_TOKEN=sk_… cargo run --example bridge [room]`, or `date | … bridge`; without a token on a sandbox, with
-//! somebody who answers every line.
+//! `AGENT_TOKEN=sk_… cargo run --example bridge [room]`, or `date | … bridge`. Without a token it runs on a sandbox,
+//! where a visitor answers every line.
 //! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
@@ -36,11 +37,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(typing.join().map_err(|_| "the keyboard thread panicked")??)
 }
 
-/// Says every line. At the end of the input closes the agent, which ends the loop over its events.
+/// Sends every line. At the end of the input it closes the agent, which ends the loop over its events.
 fn speak(agent: Agent, room: &Room) -> Result<()> {
     for line in std::io::stdin().lines().map_while(std::io::Result::ok) {
         if !line.trim().is_empty() {
-            room.post(line)?; // seen in the room, so that nothing is lost when this was the last line
+            room.post(line)?; // waits until the room shows the line, so that the last one is not lost
         }
     }
     agent.close()

@@ -1,4 +1,4 @@
-//! Revokes the personal access tokens that nobody has used for a while. Says what it would do unless told `--yes`.
+//! Revokes the personal access tokens that were not used for some days. Only lists them without `--yes`.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example cleanup_tokens -- DAYS [--yes]`
 //! Needs crustocean.
@@ -20,10 +20,10 @@ fn main() -> Result<()> {
     let client = Client::from_env()?; // CRUSTOCEAN_TOKEN, CRUSTOCEAN_API_URL
     let mine = std::env::var("CRUSTOCEAN_TOKEN").unwrap_or_default();
     for token in client.tokens().list()? {
-        // One that was never used counts from its making.
+        // A token that was never used counts from its creation.
         let used = token.last_used_at.as_ref().or(token.created_at.as_ref());
         let Some(used) = used.and_then(|time| time.to_system_time()) else { continue };
-        // The token this program runs on: the server's list may be some minutes behind.
+        // Skips the token that this program uses: the server's list may be some minutes old.
         let own =
             token.prefix.as_deref().is_some_and(|prefix| mine.starts_with(prefix.trim_end_matches('…')));
         if own || used >= oldest {

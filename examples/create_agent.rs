@@ -1,4 +1,4 @@
-//! Makes an agent and verifies it: a personal access token in, an agent token out.
+//! Creates and verifies an agent. Takes a personal access token and prints an agent token.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example create_agent mybot [role]`
 //! Needs crustocean.
@@ -17,7 +17,7 @@ fn main() -> Result<()> {
         request = request.role(role);
     }
     let created = request.send()?;
-    // The platform shows the token once, so it is printed before anything else can fail.
+    // The platform shows the token only once, so it is printed before anything else can fail.
     println!("AGENT_TOKEN={}", created.agent_token.expose());
     client.agents().verify(&created.agent.id)?;
     eprintln!("@{} is verified: keep the token, it is not shown again", created.agent.username);

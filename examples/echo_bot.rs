@@ -1,4 +1,4 @@
-//! A bot that answers when it is mentioned: the whole of it.
+//! A complete bot that answers when it is mentioned.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example echo_bot [room]`
 //! Needs crustocean.
@@ -10,7 +10,7 @@ use crustocean::{Agent, Event, Result};
 fn main() -> Result<()> {
     let agent = Agent::from_env()?; // AGENT_TOKEN, CRUSTOCEAN_API_URL
     agent.join(std::env::args().nth(1).unwrap_or_else(|| "lobby".to_owned()))?;
-    agent.follow_invites()?; // and whatever room it is added to
+    agent.follow_invites()?; // also joins rooms that it is added to later
     agent.follow_dms(Duration::from_secs(30))?;
     println!("@{} is listening", agent.user().username);
 

@@ -1,4 +1,4 @@
-//! Pages through a room, back to its first message, into a file of JSON lines (newest first).
+//! Writes the whole history of a room to a file of JSON lines, newest first.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example history -- SLUG FILE`
 //! Needs crustocean, serde_json.

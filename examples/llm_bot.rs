@@ -24,13 +24,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let model = Model::from_env()?;
     agent.join("lobby")?;
-    agent.join_all()?; // wherever it has been added to
-    agent.follow_invites()?; // wherever it will be added to
+    agent.join_all()?; // rooms that it was added to
+    agent.follow_invites()?; // rooms that it is added to later
     agent.follow_dms(Duration::from_secs(30))?;
 
     for question in agent.mentions().limited(ExchangeLimit::default()) {
         let question = question?;
-        // What fails has been shown to the room already: a run that is dropped ends as an error.
+        // The room has seen the error already: a dropped run ends as an error.
         if let Err(error) = answer(&agent, &model, &question) {
             eprintln!("no answer to {}: {error}", question.id);
         }
@@ -78,7 +78,7 @@ impl Model {
         Ok(Model { url: format!("{}/chat/completions", support::model_url()?), key, name })
     }
 
-    /// The answer, piece by piece as it comes, until `stop`.
+    /// Reads the answer piece by piece, until `stop` is stopped.
     fn ask(
         &self,
         prompt: &[Value],
@@ -88,7 +88,7 @@ impl Model {
         let request = ureq::post(&self.url).content_type("application/json");
         let request = request.header("authorization", format!("Bearer {}", self.key));
         let answer = stop.reader(request.send(body)?.into_body().into_reader())?;
-        // Anything but a piece of text (a comment, the end) is passed over.
+        // Skips lines that contain no text (comments, the end).
         let piece = |line: String| -> Option<String> {
             let event: Value = serde_json::from_str(line.strip_prefix("data:")?).ok()?;
             Some(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned())

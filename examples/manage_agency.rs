@@ -1,4 +1,4 @@
-//! Makes an agency and everything in it: an invite, a skill, a slash command, a webhook subscription.
+//! Creates an agency with an invite, a skill, a slash command and a webhook subscription.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example manage_agency -- NAME COMMAND_URL EVENTS_URL`
 //! Needs crustocean.
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         Ok(created) => {
             println!("command /{}", created.command.name);
             if let Some(key) = created.hook_key {
-                println!("HOOK_KEY={}", key.expose()); // shown this once: store it
+                println!("HOOK_KEY={}", key.expose()); // shown only once: store it
             }
         }
         Err(error) if error.kind() == ErrorKind::Forbidden => eprintln!("no command: {error}"),

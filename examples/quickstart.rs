@@ -1,6 +1,6 @@
-//! A bot and somebody to talk to, on a Crustocean of its own: nothing to sign up for.
+//! A bot and a user who talks to it, on a sandbox. You need no account.
 //!
-//! `cargo run --example quickstart`. With `CRUSTOCEAN_API_URL` set it talks to that server instead.
+//! `cargo run --example quickstart`. With `CRUSTOCEAN_API_URL` it uses that server instead.
 //! Needs crustocean, crustocean-sandbox.
 
 use std::error::Error;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let lobby = larry.join("lobby")?;
     println!("{larry_name} joined {} others in the lobby", lobby.members().len().saturating_sub(1));
 
-    // The bot: ten lines, in a thread of its own.
+    // The bot: ten lines, on its own thread.
     let handle = larry.clone();
     let bot = std::thread::spawn(move || -> Result<()> {
         for event in larry.events() {
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     });
 
-    // Somebody else: says hello, and prints what is said.
+    // The user: says hello, and prints the messages.
     let ben = new_agent(&url, "bob", "ben")?;
     ben.join("lobby")?.send(format!("@{larry_name} are you there?"))?;
     for event in ben.events() {
@@ -51,7 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A new user with a new agent, verified and connected.
 fn new_agent(url: &str, user: &str, name: &str) -> Result<Agent> {
-    // Names are taken once for all: on a server that others use too, these would be.
+    // Usernames are unique on a server, so another server may have these names already.
     let tag = std::process::id() % 10_000;
     let login = Client::builder().api_url(url).register(&format!("{user}-{tag}"), "correct horse")?;
     let created = login.client.agents().create(format!("{name}-{tag}")).role("Greeter").send()?;

@@ -1,6 +1,7 @@
-//! Posts on a timer and answers in between: one thread, `recv_timeout`.
+//! Posts at fixed times and answers in between, on one thread, with `recv_timeout`.
 //!
-//! `AGENT_TOKEN=sk_… cargo run --example scheduler [seconds]`; without a token on a sandbox, once a second.
+//! `AGENT_TOKEN=sk_… cargo run --example scheduler [seconds]`. Without a token it runs on a sandbox and posts once a
+//! second.
 //! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
@@ -32,9 +33,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             Err(RecvError::Timeout) => {
                 count += 1;
                 let said = room.send(format!("report {count}: all is well"));
-                said.unwrap_or_else(|error| eprintln!("report {count} is not said: {error}"));
-                // From when it was due, not from now: a slow answer does not shift all that follow. A missed one is
-                // not made up for.
+                said.unwrap_or_else(|error| eprintln!("report {count} is not sent: {error}"));
+                // Counted from the due time, so that a slow answer does not delay later posts. Missed posts are skipped.
                 due = (due + every).max(Instant::now());
             }
             Err(RecvError::Closed) => return Ok(()),

@@ -1,7 +1,8 @@
-//! A hook whose work takes longer than the platform waits: it answers at once, posts a message, shows its progress by
-//! editing it, and finishes.
+//! A hook whose work takes longer than the platform waits. It answers at once, posts a message, edits it to show the
+//! progress, and finishes.
 //!
-//! `HOOK_KEY=… cargo run --example slow_hook [127.0.0.1:8080]`, with the key of the hook that `/build` belongs to.
+//! `HOOK_KEY=… cargo run --example slow_hook [127.0.0.1:8080]`, with the key of the hook that has the command
+//! `/build`.
 //! Needs crustocean.
 
 use std::time::Duration;
@@ -22,7 +23,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Answers within the 15 s that the platform waits, whatever the work takes.
+/// Answers within the 15 s that the platform waits, however long the work takes.
 fn start(hook: &HookClient, call: &HookCall) -> HookReply {
     let (hook, agency, what) = (hook.clone(), call.agency_id.clone(), call.raw_args.clone());
     thread::spawn(move || {
@@ -35,7 +36,7 @@ fn start(hook: &HookClient, call: &HookCall) -> HookReply {
 
 /// The slow job.
 fn build(hook: &HookClient, agency: &AgencyId, what: &str) -> Result<()> {
-    // Not every server tells the id: then there is nothing to edit, and the end is a message of its own.
+    // Some servers do not return the id. Then the message cannot be edited, and the result is a separate message.
     let message = hook.post(agency, &format!("Building {what}: 0 %"))?;
     for percent in [25, 50, 75] {
         thread::sleep(Duration::from_millis(300)); // a part of the work

@@ -1,4 +1,4 @@
-//! Personal access tokens: make one, list them, revoke one.
+//! Creates, lists and revokes personal access tokens.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example tokens -- create NAME [30d|90d|1y|never] | list | revoke ID`
 //! Needs crustocean.

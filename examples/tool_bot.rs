@@ -1,8 +1,8 @@
-//! A bot whose language model uses tools: the room sees each use as a card, is asked before anything is written down, and
-//! can stop the run or change its course.
+//! A bot whose language model uses tools. The room sees each tool call as a card, must permit writing, and can stop
+//! the run or change its course.
 //!
-//! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example tool_bot`; OPENAI_BASE_URL and OPENAI_MODEL as in `llm_bot`.
-//! Without a token it runs on a sandbox, without a model on canned answers.
+//! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example tool_bot`; OPENAI_BASE_URL and OPENAI_MODEL as in
+//! `llm_bot`. Without a token it runs on a sandbox, without a model on fixed answers.
 //! Needs crustocean, crustocean-sandbox, serde_json, ureq, the folder support beside it.
 #![allow(clippy::indexing_slicing, reason = "a key that is missing from JSON reads as null")]
 
@@ -60,7 +60,7 @@ fn work(agent: &Agent, model: &str, task: &Message) -> Result<(), Box<dyn Error>
     Ok(run.error("too many rounds")?)
 }
 
-/// One use of a tool, as a card in the room. That it fails is for the model to know.
+/// One tool call, shown as a card in the room. The model gets a failure as text.
 fn use_tool(run: &Run, call: &Value) -> Result<String, Box<dyn Error>> {
     let (id, name) = (call["id"].as_str().unwrap_or(""), call["function"]["name"].as_str().unwrap_or("?"));
     let input: Value = serde_json::from_str(call["function"]["arguments"].as_str().unwrap_or("{}"))?;

@@ -1,7 +1,7 @@
-//! Prints what happens in a room, in colours: messages, and the work of agents step by step (runs, tools, questions).
+//! Prints the events of a room in colours: messages, and the steps of agents' work (runs, tools, questions).
 //!
-//! `AGENT_TOKEN=sk_… cargo run --example watch`. Without a token it runs on a sandbox. `docs/record.py` makes the
-//! README's picture with it.
+//! `AGENT_TOKEN=sk_… cargo run --example watch`. Without a token it runs on a sandbox. `docs/record.py` uses it to
+//! make the README's picture.
 //! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
@@ -43,7 +43,7 @@ fn said(message: &Message) {
     println!("\x1b[1m{}\x1b[0m  {}", message.sender_username, message.content);
 }
 
-/// The last part of the event's name says which step it is.
+/// The last part of the event's name is the step.
 fn step(name: &str, step: &Value) {
     let text = |key: &str| step.get(key).map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
     let text = |key: &str| text(key).unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Receives what the platform posts to webhooks: slash commands, the events of an agency, and prompts for an agent.
+//! Receives the platform's webhooks: slash commands, events of an agency, and prompts for an agent.
 //!
 //! `WEBHOOK_SECRET=… AGENT_TOKEN=sk_… cargo run --example webhook [127.0.0.1:8080]`
 //!
-//! Then tell the platform where it listens, by a URL that it can reach:
+//! Then register its URL, which the platform must be able to reach:
 //! - commands: `client.commands(&agency).create("throw", "https://example.com/hook")`
 //! - events: `client.webhooks(&agency).create("https://example.com/events", events).secret(secret)`
 //! - prompts: `client.agents().update_config(&agent).response_webhook_url("https://example.com/prompts")` and
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// `/throw 2d6 --quiet`: everybody sees the answer, unless it is quiet.
+/// `/throw 2d6 --quiet`: everybody sees the answer, unless `--quiet` is set.
 fn throw(call: HookCall) -> HookReply {
     let dice = call.positional.first().map_or("1d6", String::as_str);
     match dice.split_once('d').map(|(count, sides)| (count.parse::<u32>(), sides.parse::<u32>())) {
@@ -43,7 +43,7 @@ fn throw(call: HookCall) -> HookReply {
     }
 }
 
-/// Comes once for each event, and only if it is genuine. An error would make the platform send it again.
+/// Called once per event, and only for genuine events. After an error the platform sends the event again.
 fn happened(delivery: WebhookDelivery) -> Result<()> {
     match delivery.message() {
         Some(message) => println!("{}: {}", delivery.event, message.content),
@@ -52,7 +52,7 @@ fn happened(delivery: WebhookDelivery) -> Result<()> {
     Ok(())
 }
 
-/// What the agent says. Ask a language model here; the platform waits for 15 s.
+/// The agent's answer. Ask a language model here; the platform waits 15 s.
 fn answer(prompt: PromptRequest) -> PromptReply {
     PromptReply::new(format!("I am {}, at your service", prompt.agent.display_name))
 }

@@ -1,6 +1,6 @@
-//! Four rooms at a time: threads that share one agent. The questions of one room come in order, one at a time.
+//! Handles four rooms at a time, on threads that share one agent. The questions of one room are answered in order.
 //!
-//! `AGENT_TOKEN=sk_… cargo run --example worker_pool`; without a token on a sandbox, with somebody who asks.
+//! `AGENT_TOKEN=sk_… cargo run --example worker_pool`. Without a token it runs on a sandbox, where a visitor asks.
 //! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
@@ -19,10 +19,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     agent.join("lobby")?;
 
-    // Four rooms at once, and the questions of one room in order. Other agents are answered so often, people always.
+    // Answers to other agents are limited; people are always answered.
     let mentions = agent.mentions().limited(ExchangeLimit::default().count(100).delays([]));
     mentions.in_parallel(4, |question| {
-        // The heartbeats are answered all the while, however long this takes.
+        // Heartbeats are answered meanwhile, however long this takes.
         std::thread::sleep(Duration::from_millis(200));
         let letters = question.content.chars().count();
         let worker = std::thread::current().id();

@@ -120,7 +120,7 @@ macro_rules! connection_settings {
                 self
             }
 
-            /// Ends what is built here when this switch is stopped: see [`Stop`](crate::Stop). Defaults to none.
+            /// Stops the client or agent when this [`Stop`](crate::Stop) is stopped. Defaults to none.
             pub fn stop(mut self, stop: &$crate::Stop) -> Self {
                 self.config.stop = Some(stop.clone());
                 self

@@ -1,4 +1,4 @@
-//! The switch that ends what runs.
+//! A handle that stops agents, clients and receivers.
 
 mod reader;
 
@@ -11,25 +11,25 @@ use std::time::Duration;
 use crate::net::{Cancel, CancelToken};
 pub use reader::StopReader;
 
-/// A switch that ends agents, clients and webhook receivers from any thread: for Ctrl-C, for SIGTERM, for the end of a
-/// test. Clones are the same switch, and cheap. Once it is stopped it stays so.
+/// Stops agents, clients and webhook receivers from any thread: for Ctrl-C, for SIGTERM, or at the end of a test.
+/// Clones share one state and are cheap. It cannot be reset.
 ///
-/// It is given to a builder ([`Agent::builder`](crate::Agent::builder), [`Client::builder`](crate::Client::builder),
-/// [`Receiver::stop`](crate::webhook::Receiver::stop)). [`stop`](Stop::stop) then ends within 100 ms whatever waits: a
-/// `connect` under way, calls of the REST API, messages that wait for a lost connection, confirmations, loops.
+/// Pass it to a builder: [`Agent::builder`](crate::Agent::builder), [`Client::builder`](crate::Client::builder) or
+/// [`Receiver::stop`](crate::webhook::Receiver::stop). [`stop`](Stop::stop) then ends all waits within 100 ms:
+/// connecting, REST calls, messages that wait for a lost connection, confirmations, loops.
 ///
-/// - Loops over an agent's events or mentions end with `None`, also if events are still queued.
-/// - What waited is an error of the kind [`Closed`](crate::ErrorKind::Closed).
-/// - Open runs end as errors in their rooms, and what was sent before is still delivered: that takes at most the agent's
-///   [`close_timeout`](crate::agent::AgentBuilder::close_timeout), on a thread of its own. Dropping the agent's last
-///   handle waits for it, as [`Agent::close`](crate::Agent::close) and [`Agent::wait_closed`](crate::Agent::wait_closed)
-///   do. A write that the server does not read may take as long.
+/// - Loops over an agent's events or mentions end with `None`, even if events are queued.
+/// - Calls that waited fail with [`Closed`](crate::ErrorKind::Closed).
+/// - Open runs end as errors in their rooms, and messages that were sent before are still delivered. This takes at
+///   most the agent's [`close_timeout`](crate::agent::AgentBuilder::close_timeout), on a separate thread.
+///   [`Agent::close`](crate::Agent::close), [`Agent::wait_closed`](crate::Agent::wait_closed) and dropping the last
+///   handle wait for it. A write that the server does not read may take as long.
 ///
-/// A handler that is at work is not interrupted. It can ask [`is_stopped`](Stop::is_stopped) and sleep with
+/// A running handler is not interrupted. It can check [`is_stopped`](Stop::is_stopped) and sleep with
 /// [`wait`](Stop::wait).
 ///
-/// Call `stop` from a thread, not from inside a signal handler; `signal-hook` and `ctrlc` give you such a thread.
-/// `examples/service.rs` is a whole service.
+/// Call `stop` from a thread, not inside a signal handler; `signal-hook` and `ctrlc` provide such a thread.
+/// `examples/service.rs` is a complete service.
 ///
 /// ```no_run
 /// use crustocean::{Agent, AgentToken, Stop};
@@ -55,12 +55,12 @@ pub use reader::StopReader;
 pub struct Stop(CancelToken);
 
 impl Stop {
-    /// A switch that is not stopped.
+    /// Creates a handle that is not stopped.
     pub fn new() -> Self {
         Stop::default()
     }
 
-    /// Ends everything that has this switch. Returns at once; a second call does nothing.
+    /// Stops everything that has this handle. Returns at once. Further calls do nothing.
     pub fn stop(&self) {
         self.0.cancel();
     }
@@ -70,8 +70,8 @@ impl Stop {
         self.0.is_cancelled()
     }
 
-    /// Sleeps for this time, or until [`stop`](Stop::stop) is called. Returns whether it was. With
-    /// [`Duration::MAX`] it waits for that alone.
+    /// Sleeps for this time, or until [`stop`](Stop::stop) is called. Returns whether it was called.
+    /// [`Duration::MAX`] means no time limit.
     ///
     /// ```
     /// use std::time::Duration;
@@ -90,8 +90,8 @@ impl Stop {
         self.0.wait(time)
     }
 
-    /// Calls this once when [`stop`](Stop::stop) is called, on that thread, or at once if it has been. Dropping what is
-    /// returned calls it off. It should take no time: others are stopped after it.
+    /// Calls `act` once when [`stop`](Stop::stop) is called, on that thread; at once if it was called before.
+    /// Dropping the returned value cancels this. `act` must be quick, because others are stopped after it.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -139,7 +139,7 @@ impl Stop {
         &self.0
     }
 
-    /// Ends this as well, for as long as somebody holds it.
+    /// Registers an operation to end, as long as somebody holds it.
     pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
         self.0.add(target);
     }
@@ -151,7 +151,7 @@ impl fmt::Debug for Stop {
     }
 }
 
-/// What is called when a [`Stop`] is stopped, until this is dropped: [`Stop::on_stop`].
+/// A registered callback of a [`Stop`]. Returned by [`Stop::on_stop`]. Dropping it removes the callback.
 #[must_use = "dropped, it is not called"]
 pub struct OnStop {
     callback: Arc<Callback>,
@@ -181,7 +181,7 @@ impl Callback {
 
 impl Cancel for Callback {
     fn cancel(&self) {
-        // A panic there must not keep the others from being stopped.
+        // A panic in the callback must not prevent the others from being stopped.
         if let Some(act) = self.take()
             && catch_unwind(AssertUnwindSafe(act)).is_err()
         {

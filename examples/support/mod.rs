@@ -1,5 +1,5 @@
-//! So that the examples run without an account: the agent of the environment, or one on a Crustocean of its own with
-//! a visitor to talk to. A bot of your own begins with `Agent::from_env()?` instead.
+//! Lets the examples run without an account: connects the agent of the environment, or an agent on a sandbox with a
+//! visitor. Your own bot starts with `Agent::from_env()?` instead.
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "each example takes what it needs")]
 #![allow(clippy::indexing_slicing, reason = "a key that is missing from JSON reads as null")]
 
@@ -15,13 +15,14 @@ use serde_json::json;
 
 pub use model::model_url;
 
-/// How long the visitor waits for an answer before the demonstration has failed.
+/// How long the visitor waits for an answer before the demonstration fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// The agent whose token is in `AGENT_TOKEN`. Without one, an agent `name` on a sandbox in this process, where a visitor
-/// does what `visit` says once the agent has joined the lobby; after that the agent is closed, which ends its loop.
+/// Connects the agent whose token is in `AGENT_TOKEN`. Without a token, connects an agent `name` on a sandbox in this
+/// process. There, `visit` runs as a visitor after the agent has joined the lobby; then the agent is closed, which
+/// ends its loop.
 pub fn agent(
     name: &str,
     visit: impl FnOnce(&mut Visitor) -> Outcome + Send + 'static,
@@ -63,26 +64,26 @@ pub fn agent(
     Ok(agent)
 }
 
-/// Somebody in the lobby.
+/// A user in the lobby.
 pub struct Visitor {
     agent: Agent,
     room: Room,
     events: Events,
     bot: String,
-    /// Runs of the bot that have not ended.
+    /// Runs of the bot that are open.
     open: usize,
     /// Prints nothing.
     pub quiet: bool,
 }
 
 impl Visitor {
-    /// Says something in the lobby.
+    /// Sends a message to the lobby.
     pub fn say(&self, text: &str) -> Outcome {
         self.print("visitor", text);
         Ok(self.room.send(text)?)
     }
 
-    /// Waits until the bot has said `count` messages more, and prints them.
+    /// Waits for `count` more messages of the bot, and prints them.
     pub fn hear(&mut self, count: usize) -> Outcome {
         let mut heard = 0;
         while heard < count {
@@ -97,7 +98,7 @@ impl Visitor {
         Ok(())
     }
 
-    /// Answers the bot's next request for permission, as a click in the web client does.
+    /// Answers the bot's next permission request, like a click in the web client.
     pub fn decide(&mut self, decision: &str) -> Outcome {
         loop {
             match self.next("a request for permission")? {
@@ -115,7 +116,7 @@ impl Visitor {
         }
     }
 
-    /// Works on something where everybody can see it: a run with one tool.
+    /// Shows some work in the room: a run with one tool.
     pub fn work(&mut self, question: &str) -> Outcome {
         self.say(question)?;
         let run = self.room.start_run(crustocean::run::Trigger::none())?;
@@ -126,12 +127,12 @@ impl Visitor {
 
     fn print(&self, who: &str, text: &str) {
         if !self.quiet {
-            // Not println: that panics when nobody reads any more.
+            // Not `println!`, which panics if nobody reads the output any more.
             let _ = writeln!(std::io::stdout(), "{who}: {text}");
         }
     }
 
-    /// The bot shall not be cut off in the middle of something.
+    /// Waits until the bot's runs have ended.
     fn let_finish(&mut self) -> Outcome {
         while self.open > 0 {
             self.next("the end of a run")?;

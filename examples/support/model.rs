@@ -1,11 +1,11 @@
-//! A language model that costs nothing and knows nothing: it speaks enough of OpenAI's protocol for the examples.
+//! A fake language model: it implements the part of OpenAI's protocol that the examples use.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 
-/// The base URL of the environment's model, or of one in this process if there is neither a URL nor a key.
+/// The base URL of the environment's model, or of a fake model in this process if there is neither a URL nor a key.
 pub fn model_url() -> io::Result<String> {
     match std::env::var("OPENAI_BASE_URL") {
         Ok(url) => Ok(url),
@@ -48,7 +48,7 @@ fn serve(stream: &TcpStream) -> io::Result<()> {
     (&mut &*stream).write_all(answer.as_bytes())
 }
 
-/// A word an event.
+/// One word per event.
 fn streamed(text: &str) -> String {
     let words = text
         .split_inclusive(' ')
@@ -61,7 +61,7 @@ fn say(request: &Value) -> String {
     format!("I have read {messages} messages, and I think you had better ask somebody who knows.")
 }
 
-/// Uses each of its tools once, then says what came of the last one.
+/// Calls each of its tools once, then returns the last tool's output.
 fn think(request: &Value) -> Value {
     let none = Vec::new();
     let messages = request["messages"].as_array().unwrap_or(&none);

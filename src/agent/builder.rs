@@ -188,18 +188,19 @@ impl AgentBuilder {
         self
     }
 
-    /// Remembers in this file what was heard and which questions are done. After the next start, messages that were said
-    /// meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as soon as their room is joined.
-    /// Questions that were not done are handed out again, unless their answer is in the room already (answers by
-    /// [`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) or a run say in their metadata what they answer).
-    /// The first run begins now. Defaults to remembering nothing.
+    /// Remembers in this file which messages were heard and which questions are done. After the next start, messages
+    /// that were sent meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as soon as
+    /// their room is joined. Questions that were not done are handed out again, unless their answer is already in the
+    /// room. ([`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) and runs store in the metadata what
+    /// they answer.) The first run starts with new messages. Defaults to remembering nothing.
     ///
-    /// A question is done when the thread that took it asks for the next one, or by [`Mention::done`](crate::Mention::done);
-    /// that is in the file before the next one is handed out. What else was heard is written once a second at most; after
-    /// a kill, messages of the last second may come twice in [`events`](Agent::events).
+    /// A question is done when the thread that took it asks for the next one, or after
+    /// [`Mention::done`](crate::Mention::done). This is in the file before the next question is handed out. Other
+    /// messages are written at most once a second: after a kill, [`events`](Agent::events) may yield messages of the
+    /// last second again.
     ///
-    /// The file is replaced as a whole, so that it is never torn. One agent uses it at a time, until its last handle is
-    /// dropped or its process ends. A file beside it, `.lock` at its end, is the lock.
+    /// The file is always replaced as a whole, so it is never incomplete. One agent at a time uses it, until its last
+    /// handle is dropped or its process ends. The lock is a second file with the ending `.lock`.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -207,29 +208,29 @@ impl AgentBuilder {
     ///     .remember("larry.state")
     ///     .connect_and_join(crustocean::AgentToken::from_env()?, "lobby")?;
     /// for mention in agent.mentions() {
-    ///     // Also what was asked while the program was down.
+    ///     // Questions that were asked while the program was down come, too.
     ///     mention?.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
-    /// From `connect`: [`Config`](crate::ErrorKind::Config) if the file cannot be read or written, is in use, is torn, or is that
-    /// of another agent. The error names the file, which stays as it is.
+    /// `connect` fails with [`Config`](crate::ErrorKind::Config) if the file cannot be read or written, is in use, is
+    /// damaged, or belongs to another agent. The error names the file; the file is not changed.
     pub fn remember(mut self, file: impl Into<PathBuf>) -> Self {
         self.options.remember = Some(Remember::File(file.into()));
         self
     }
 
-    /// As [`remember`](Self::remember), in a store of your own: a database, or a
+    /// Like [`remember`](Self::remember), but with your own storage: a database, or a
     /// [`MemoryStore`](crate::agent::MemoryStore) for tests.
     pub fn remember_in(mut self, store: impl StateStore) -> Self {
         self.options.remember = Some(Remember::Store(Arc::new(store)));
         self
     }
 
-    /// How old a message may be that comes after a start, for an agent that [remembers](Self::remember). Older ones are
-    /// left out. Defaults to 24 hours.
+    /// The greatest age of messages that are read after a start, for an agent that [remembers](Self::remember). Older
+    /// messages are skipped. Defaults to 24 hours.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.options.max_age = age;
         self

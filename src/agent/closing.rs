@@ -1,4 +1,4 @@
-//! How an agent ends: closed here, or by its [`Stop`](crate::Stop).
+//! How an agent ends: by `close`, or by its [`Stop`](crate::Stop).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -11,26 +11,26 @@ use crate::error::Result;
 use crate::net::Cancel;
 use crate::stop::Stop;
 
-/// How far the end has come. One thread at a time closes the agent.
+/// The progress of the end. One thread at a time closes the agent.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
     state: Mutex<State>,
     changed: Condvar,
-    /// By its switch: nobody waits for anything any more.
+    /// Set by its `Stop`: no call waits any more.
     stopped: AtomicBool,
-    /// The switch, and what it ends: that lives as long as the agent.
+    /// The `Stop`, and the registration with it, which lives as long as the agent.
     switch: OnceLock<(Stop, Arc<StopTarget>)>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// The thread that is closing it.
+    /// The thread that is closing the agent.
     closer: Option<ThreadId>,
-    /// How that went when nobody asked, for whoever closes it afterwards.
+    /// The result of a close that nobody called, for the next caller.
     outcome: Option<Result<()>>,
 }
 
-/// Closes the agent when its switch is stopped.
+/// Closes the agent when its `Stop` is stopped.
 #[derive(Debug)]
 struct StopTarget(Weak<Inner>);
 
@@ -42,7 +42,8 @@ impl Cancel for StopTarget {
     }
 }
 
-/// Ends all waits at once. The goodbye takes longer, and a thread of its own: other agents may have the same switch.
+/// Ends all waits at once. Closing takes longer and runs on its own thread, because other agents may have the same
+/// `Stop`.
 fn stop(inner: Arc<Inner>) {
     if inner.session.is_foreign() || inner.closing.stopped.swap(true, Ordering::AcqRel) {
         return;
@@ -60,7 +61,7 @@ fn stop(inner: Arc<Inner>) {
             Ok(())
         });
     });
-    // Whoever waits for the end shall find that it has begun.
+    // A thread that waits for the end must see that it has begun.
     let begun = inner.closing.lock();
     let spawned = thread::Builder::new().name("crustocean-close".to_owned()).spawn(closing);
     drop(begun);
@@ -74,7 +75,7 @@ impl Closing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the switch close the agent. If it is stopped already, it does so now.
+    /// Makes the `Stop` close the agent; at once if it is already stopped.
     pub(crate) fn obey(&self, stop: &Stop, inner: &Arc<Inner>) {
         let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
         let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
@@ -82,17 +83,18 @@ impl Closing {
         stop.add(Arc::downgrade(&target));
     }
 
-    /// Whether the switch has ended it.
+    /// Whether the `Stop` has ended the agent.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// The same, for who has heard of the switch from elsewhere: it may be on its way to this agent.
+    /// Like `is_stopped`, but also true if the `Stop` was stopped and has not reached this agent yet.
     pub(crate) fn is_about_to_stop(&self) -> bool {
         self.is_stopped() || self.switch.get().is_some_and(|(stop, _)| stop.is_stopped())
     }
 
-    /// Runs this unless another thread is closing: then waits for that one, `limit` at most, and returns what came of it.
+    /// Runs `close` unless another thread is closing. In that case waits for that thread, at most `limit`, and
+    /// returns its result.
     fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
         {
             let mut state = self.lock();
@@ -105,7 +107,7 @@ impl Closing {
         Some(close())
     }
 
-    /// Waits until nobody is closing it.
+    /// Waits until no thread is closing the agent.
     fn wait<'a>(&'a self, mut state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
         while state.closer.is_some_and(|closer| closer != thread::current().id()) {
             let left = until.saturating_duration_since(Instant::now());
@@ -118,7 +120,7 @@ impl Closing {
     }
 }
 
-/// Nobody is closing any more, however that went.
+/// Marks the end of closing, whatever the result is.
 struct Over<'a>(&'a Closing);
 
 impl Drop for Over<'_> {
@@ -140,11 +142,11 @@ impl Inner {
         closed
     }
 
-    /// The last handle of the user's is gone.
+    /// Ends the agent after its last handle was dropped.
     pub(crate) fn let_go(&self) {
         self.delivery.stop();
         if self.closing.is_stopped() && !self.session.is_foreign() && !thread::panicking() {
-            // Its own time limit holds, not the short one of a handle that is dropped.
+            // The agent's own time limit applies, not the short one for a dropped handle.
             self.session.wait_over(deadline::after(self.options.close_timeout));
         }
         self.session.end();
@@ -155,7 +157,7 @@ impl Inner {
 }
 
 impl Agent {
-    /// [`Agent::close`].
+    /// Implements [`Agent::close`].
     pub(crate) fn close_now(&self) -> Result<()> {
         let limit = self.inner.options.close_timeout;
         let closing = &self.inner.closing;
@@ -165,7 +167,7 @@ impl Agent {
         if closing.is_stopped() {
             self.inner.session.wait_over(deadline::after(limit));
         }
-        // Before the match: the guard would live as long as that.
+        // Before the match, because the guard would live as long as the match.
         let outcome = closing.lock().outcome.take();
         match outcome {
             Some(outcome) => outcome,

@@ -157,9 +157,9 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// What the agent [remembers](crate::agent::AgentBuilder::remember) cannot be saved: the disk is full, say. The agent
-    /// goes on and tries again every second; this comes once until it has worked again. If the process ends before that,
-    /// what was done since comes again after the next start.
+    /// The agent's [memory](crate::agent::AgentBuilder::remember) cannot be saved; for example, the disk is full. The
+    /// agent continues and tries again every second. The event comes once per series of failures. If the process ends
+    /// before saving works again, questions that were done meanwhile come again after the next start.
     #[non_exhaustive]
     StateNotSaved {
         /// Why.

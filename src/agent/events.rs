@@ -108,7 +108,7 @@ impl Events {
         self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
     }
 
-    /// For an agent that remembers: this thread has the question now.
+    /// For an agent that remembers: this thread has got the question.
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
         if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
             && self.listener.kind == Kind::Events
@@ -213,9 +213,9 @@ impl Source for Agent {
     }
 }
 
-/// Roughly the memory of an event that is small.
+/// The approximate memory of a small event.
 const OF_OTHERS: usize = 512;
-/// How often a loop that waits looks whether another one has left something for it.
+/// How often a waiting loop checks whether another one has queued an event for it.
 const GLANCE: Duration = Duration::from_millis(500);
 
 impl Iterator for Events {

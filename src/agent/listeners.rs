@@ -1,8 +1,8 @@
-//! Who listens to an agent's events, and what waits for each of them.
+//! The listeners of an agent's events, and their queues.
 //!
-//! As long as one kind of loop is all there is, events go to it straight from the [delivery](crate::agent::history): nothing
-//! is copied, and this file costs one look at an atomic. Beside another kind, or a subscription, whoever takes an event
-//! from the delivery puts it into the queue of each, under one lock, so that all see the same order.
+//! While there is only one kind of loop, events go to it directly from the [delivery](crate::agent::history): nothing is
+//! copied, and this file costs one atomic read. With several kinds, or with subscriptions, a thread that takes an event
+//! from the delivery puts it into all queues, under one lock, so that all have the same order.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,18 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::event::Event;
 
-/// What kind of loop listens.
+/// The kind of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// All loops over `events()` share one queue.
     Events,
-    /// So do all over `mentions()`.
+    /// All loops over `mentions()` share one queue.
     Mentions,
     /// Each subscription has its own.
     Subscription(u64),
 }
 
-/// All who listen to one agent.
+/// All listeners of one agent.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     /// Whether there is more than one queue to fill.
@@ -35,7 +35,7 @@ pub(crate) struct Listeners {
 struct State {
     /// In no particular order; those of events and mentions are shared by their handles.
     queues: Vec<Queue>,
-    /// What was taken for a subscription while there was no loop: it is for the first that comes.
+    /// Events that were taken for a subscription while there was no loop. The first loop gets them.
     unclaimed: VecDeque<(Event, usize)>,
     unclaimed_bytes: usize,
     unclaimed_missed: u64,
@@ -48,12 +48,12 @@ struct Queue {
     handles: usize,
     events: VecDeque<(Event, usize)>,
     bytes: usize,
-    /// Dropped in front of the first, because nobody took them.
+    /// The number of events that were dropped before the first one.
     missed: u64,
     signal: Arc<Signal>,
 }
 
-/// What can be seen of a queue without its lock.
+/// The state of a queue that is readable without its lock.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     length: AtomicUsize,
@@ -122,7 +122,7 @@ impl State {
     }
 }
 
-/// One handle's claim to a queue.
+/// A handle of a queue.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listeners: Arc<Listeners>,
@@ -175,7 +175,7 @@ impl Listeners {
     }
 }
 
-/// What [`Listener::take`] needs to know of the agent.
+/// The parts of the agent that [`Listener::take`] uses.
 pub(crate) trait Source {
     /// The next event for everybody.
     fn pull(&self) -> Option<Event>;
@@ -183,7 +183,7 @@ pub(crate) trait Source {
     fn settle(&self, event: &Event);
     /// Whether it is for who listens to mentions.
     fn is_mention(&self, event: &Event) -> bool;
-    /// Roughly the memory it takes.
+    /// The approximate memory of the event.
     fn size(&self, event: &Event) -> usize;
 }
 

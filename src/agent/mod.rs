@@ -132,7 +132,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// Saves what is remembered, if anything is new.
+    /// Saves the agent's memory if it has changed.
     fn save_memory(&self) {
         if let Some(memory) = &self.memory
             && let Some(error) = memory.save()
@@ -378,8 +378,8 @@ impl Agent {
     /// The agent's events, in order: all events since it connected that no loop has taken yet.
     ///
     /// All loops over `events` of one agent share one queue: each event goes to one of them. A loop over
-    /// [`mentions`](Agent::mentions) or a [subscription](Agent::subscribe) beside them takes nothing away. While another
-    /// loop runs, `events` begins with its call.
+    /// [`mentions`](Agent::mentions) or a [subscription](Agent::subscribe) takes no events away. While another loop runs,
+    /// `events` starts with the events after this call.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -394,12 +394,12 @@ impl Agent {
         Events::new(self.clone(), self.inner.listeners.listen(Kind::Events))
     }
 
-    /// An iterator of its own over everything that happens from now on, beside all other loops: for a log, for statistics,
-    /// or to wait for something in the middle of a handler. Its clones share it.
+    /// Returns a separate iterator over all events from now on. It takes no events away from other loops. Use it for a log,
+    /// for statistics, or to wait for an event inside a handler. Its clones share one queue.
     ///
-    /// It is as bounded as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by default): when it is not
-    /// read for too long the oldest go, and an [`Event::Lagged`] of its own says how many. What is lost so is not fetched
-    /// from the history again. It ends with the agent, by `None`.
+    /// Its queue has the same limits as the agent's ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by default). When
+    /// it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Dropped events are not read
+    /// from the history again. It ends with `None` when the agent ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {
@@ -418,13 +418,13 @@ impl Agent {
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
     ///
     /// All loops over `mentions` of one agent share one queue: each message goes to one of them. Loops over
-    /// [`events`](Agent::events) get the same messages, too: answer them in one of the two.
+    /// [`events`](Agent::events) get the same messages: answer them in only one of the two.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for question in agent.mentions() {
     ///     if let Err(error) = question?.reply("42") {
-    ///         eprintln!("not answered: {error}"); // and the bot goes on
+    ///         eprintln!("not answered: {error}"); // the bot continues
     ///     }
     /// }
     /// # Ok(()) }
@@ -930,7 +930,7 @@ impl Agent {
         }
     }
 
-    /// The question is not going to be handed out.
+    /// The question is not handed out.
     pub(crate) fn drop_question(&self, id: &crate::MessageId) {
         if let Some(memory) = &self.inner.memory {
             memory.done(id);

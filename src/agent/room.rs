@@ -31,7 +31,7 @@ pub struct Room {
     agent: Agent,
     id: AgencyId,
     about: RoomInfo,
-    /// What is said through this handle answers a message.
+    /// Set if messages sent through this handle are answers.
     answering: Option<Arc<Answering>>,
 }
 
@@ -408,7 +408,7 @@ impl Room {
         Room { answering: answering.map(Arc::new), ..self.clone() }
     }
 
-    /// What is said here answers.
+    /// Makes the handle's messages answers.
     pub(crate) fn answered(&self) -> Option<&Answering> {
         self.answering.as_deref()
     }

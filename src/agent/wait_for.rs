@@ -1,4 +1,4 @@
-//! Waiting for something in a room, beside all loops.
+//! Waits for an event in a room.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use crate::deadline;
 use crate::error::Result;
 
 impl Room {
-    /// Waits for an event of this room that comes from now on, `limit` at most, without taking it away from any loop. To hear
-    /// what an action sets off, [subscribe](crate::Agent::subscribe) before it.
+    /// Waits at most `limit` for a new event of this room that fits. It takes no event away from other loops. To wait for
+    /// the result of an action, [subscribe](crate::Agent::subscribe) before the action.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -21,7 +21,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if there is none in time, [`Closed`](crate::ErrorKind::Closed) if the agent ends.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if none comes in time, [`Closed`](crate::ErrorKind::Closed) if the agent ends.
     pub fn wait_for(&self, limit: Duration, mut wanted: impl FnMut(&Event) -> bool) -> Result<Event> {
         let until = deadline::after(limit);
         let events = self.agent().subscribe();

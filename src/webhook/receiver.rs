@@ -243,9 +243,9 @@ impl Receiver {
         self
     }
 
-    /// Ends the server that `Receiver::serve` starts when this switch is stopped: it takes no more requests,
-    /// `Server::wait` returns, and dropping the server waits for those that are being
-    /// handled, up to 15 s. Defaults to none.
+    /// Stops the server of `Receiver::serve` when this [`Stop`](crate::Stop) is stopped. The server then accepts no
+    /// more requests, and `Server::wait` returns. Dropping the server waits up to 15 s for running handlers. Defaults
+    /// to none.
     ///
     /// ```no_run
     /// use crustocean::{Stop, webhook::Receiver};
@@ -256,7 +256,7 @@ impl Receiver {
     /// let server = Receiver::new().command("/hook", "ping", |_| "pong").stop(&stop).serve("127.0.0.1:8080")?;
     /// // … stop.stop() on a thread that waits for a signal …
     /// server.wait();
-    /// server.stop()?; // those that are being handled
+    /// server.stop()?; // waits for running handlers
     /// # Ok(()) }
     /// ```
     #[must_use]

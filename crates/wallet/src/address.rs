@@ -1,4 +1,4 @@
-//! Addresses and hashes of transactions.
+//! Addresses and transaction hashes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::hex;
 use crate::keccak::keccak;
 
-/// An address: 20 bytes. Written with the checksum of EIP-55, in capital and small letters.
+/// An address: 20 bytes. Displayed with the EIP-55 checksum, in uppercase and lowercase letters.
 ///
 /// ```
 /// let address: crustocean_wallet::Address = "0x036cbd53842c5426634e7929541ec2318f3dcf7e".parse()?;
@@ -18,7 +18,7 @@ use crate::keccak::keccak;
 pub struct Address([u8; 20]);
 
 impl Address {
-    /// From its bytes.
+    /// Creates an address from its bytes.
     pub const fn new(bytes: [u8; 20]) -> Self {
         Address(bytes)
     }
@@ -28,12 +28,12 @@ impl Address {
         &self.0
     }
 
-    /// Whether all bytes are zero: nobody's address, where money is lost.
+    /// Whether all bytes are zero. Nobody owns this address; money sent to it is lost.
     pub fn is_zero(&self) -> bool {
         self.0 == [0; 20]
     }
 
-    /// As the chain wants it in a call: 32 bytes, zeros in front.
+    /// The form of a call's argument: 32 bytes, with leading zeros.
     pub(crate) fn word(&self) -> [u8; 32] {
         let mut word = [0; 32];
         for (to, from) in word.iter_mut().skip(12).zip(self.0) {
@@ -42,13 +42,13 @@ impl Address {
         word
     }
 
-    /// Of a word of 32 bytes, if it is an address.
+    /// Reads a word of 32 bytes, if it is an address.
     pub(crate) fn from_word(word: &[u8; 32]) -> Option<Self> {
         let (zeros, address) = word.split_first_chunk::<12>()?;
         (*zeros == [0; 12]).then_some(Address(address.try_into().ok()?))
     }
 
-    /// Of a public key without its leading 4.
+    /// The address of a public key, given without its leading 4.
     pub(crate) fn of_public_key(point: &[u8]) -> Self {
         let hash = keccak(&[point]);
         let mut address = [0; 20];
@@ -83,11 +83,11 @@ impl fmt::Debug for Address {
 impl FromStr for Address {
     type Err = Error;
 
-    /// All letters small, all capital, or mixed with a right checksum.
+    /// Parses an address with only lowercase letters, only uppercase letters, or a correct checksum.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits, or if the checksum is wrong,
-    /// which means that it was mistyped.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits, or if the checksum is
+    /// wrong, which means a typing error.
     fn from_str(text: &str) -> Result<Self> {
         let address = hex::decode(text)
             .map(Address)
@@ -109,7 +109,7 @@ impl FromStr for Address {
 pub struct TxHash([u8; 32]);
 
 impl TxHash {
-    /// From its bytes.
+    /// Creates a hash from its bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         TxHash(bytes)
     }
@@ -136,8 +136,8 @@ impl FromStr for TxHash {
     type Err = Error;
 
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 64 hexadecimal digits. The text is not repeated: it
-    /// might be a key, which has the same form.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 64 hexadecimal digits. The error does not contain
+    /// the text, which might be a key.
     fn from_str(text: &str) -> Result<Self> {
         let invalid = || Error::invalid("a transaction's hash is \"0x\" and 64 hexadecimal digits");
         hex::decode(text).map(TxHash).ok_or_else(invalid)

@@ -14,11 +14,11 @@ use crate::wallet::Wallet;
 use crate::wei::Wei;
 
 const CONFIRM: Duration = Duration::from_secs(60);
-/// A longer one would be past the end of a clock.
+/// A longer limit could exceed the range of a clock.
 const MAX_CONFIRM: Duration = Duration::from_secs(24 * 60 * 60);
 const MAX_FEE: Wei = Wei::new(1_000_000_000_000_000);
 
-/// Settings of a wallet: [`Wallet::builder`].
+/// Builds a [`Wallet`]. Returned by [`Wallet::builder`].
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -47,15 +47,15 @@ pub struct WalletBuilder {
 }
 
 impl Wallet {
-    /// Connects with all settings at their defaults.
+    /// Connects with the default settings.
     ///
     /// # Errors
-    /// Those of [`WalletBuilder::connect`].
+    /// The kinds of [`WalletBuilder::connect`].
     pub fn connect(chain: Chain, signer: impl Signer + 'static) -> Result<Wallet> {
         Wallet::builder(chain).connect(signer)
     }
 
-    /// With settings: another node, confirmations, the ceiling of fees, a client of the platform.
+    /// Returns a builder with all settings: node, confirmations, fee limit, platform client.
     pub fn builder(chain: Chain) -> WalletBuilder {
         WalletBuilder::new(chain)
     }
@@ -74,55 +74,56 @@ impl WalletBuilder {
         }
     }
 
-    /// The node to talk to. Defaults to the chain's public one, which limits how fast it may be asked. The node is
-    /// believed: use one that you trust.
+    /// Sets the node's URL. Defaults to the chain's public node, which limits the request rate. The wallet believes
+    /// the node: use one that you trust.
     pub fn rpc_url(mut self, url: impl Into<String>) -> Self {
         self.rpc_url = Some(url.into());
         self
     }
 
-    /// The authority that signs the certificate of your own node, in PEM; several may follow each other. The node's
-    /// certificate has to come from one of these then. Defaults to the authorities that everybody trusts.
+    /// Sets the certificate authorities for your own node, in PEM, one or several. The node's certificate must then
+    /// be from one of these. Defaults to the usual authorities.
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificate = Some(pem.into());
         self
     }
 
-    /// How many blocks make a payment final, its own included. With more than one, a payment that a reorganisation throws
-    /// out is sent again and waited for. Defaults to 1, as the platform's SDK has it.
+    /// Sets how many blocks, including its own, make a payment final. With more than one, a payment that a
+    /// reorganisation removes is sent again. Defaults to 1, as in the platform's SDK.
     pub fn confirmations(mut self, blocks: u64) -> Self {
         self.confirmations = blocks;
         self
     }
 
-    /// How long to wait for that. Then a payment is [`MaybeSent`](crate::PaymentError::MaybeSent). Defaults to 60 s; at
-    /// most a day.
+    /// Sets how long to wait for that. After this time a payment is [`MaybeSent`](crate::PaymentError::MaybeSent). At
+    /// most one day. Defaults to 60 s.
     pub fn confirm_timeout(mut self, limit: Duration) -> Self {
         self.confirm_timeout = limit.min(MAX_CONFIRM);
         self
     }
 
-    /// The ceiling of a transaction's fee: all its gas at the highest price. Above it nothing is signed. Defaults to
-    /// 0.001 ETH.
+    /// Sets the highest fee of a transaction: all its gas at the highest price. Above it, nothing is signed. Defaults
+    /// to 0.001 ETH.
     pub fn max_fee(mut self, fee: Wei) -> Self {
         self.max_fee = fee;
         self
     }
 
-    /// The client that [`register`](Wallet::register) and [`tip`](Wallet::tip) act as: your own, or an agent's
-    /// (`agent.client()`). [`recipient`](Wallet::recipient) uses it as well. Defaults to none, with which names are looked
-    /// up anonymously at `CRUSTOCEAN_API_URL`.
+    /// Sets the client for [`register`](Wallet::register), [`tip`](Wallet::tip) and [`recipient`](Wallet::recipient):
+    /// your own, or an agent's (`agent.client()`). Defaults to none; names are then looked up anonymously at
+    /// `CRUSTOCEAN_API_URL`.
     pub fn client(mut self, client: crustocean::Client) -> Self {
         self.client = Some(client);
         self
     }
 
-    /// Connects to the node and asks which chain it is on.
+    /// Connects to the node and checks its chain.
     ///
     /// # Errors
-    /// [`WrongChain`](crate::ErrorKind::WrongChain) if it is on another one, [`Config`](crate::ErrorKind::Config) if the
-    /// URL or a certificate is unusable, [`Connect`](crate::ErrorKind::Connect) or [`Timeout`](crate::ErrorKind::Timeout) if the node
-    /// cannot be reached.
+    /// [`WrongChain`](crate::ErrorKind::WrongChain) if the node is on another chain,
+    /// [`Config`](crate::ErrorKind::Config) if the URL or a certificate is not usable,
+    /// [`Connect`](crate::ErrorKind::Connect) or [`Timeout`](crate::ErrorKind::Timeout) if the node cannot be
+    /// reached.
     pub fn connect(self, signer: impl Signer + 'static) -> Result<Wallet> {
         let url = self.rpc_url.as_deref().unwrap_or(self.chain.rpc_url());
         let roots = self.root_certificate.as_deref().map(tls::roots).transpose()?;
@@ -137,7 +138,7 @@ impl WalletBuilder {
 }
 
 impl fmt::Debug for WalletBuilder {
-    /// Without the URL, which often contains a key.
+    /// Omits the URL, which often contains a key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WalletBuilder")
             .field("chain", &self.chain)

@@ -1,23 +1,23 @@
-//! The chains that Crustocean's wallets are on.
+//! The blockchains of Crustocean's wallets.
 
 use std::fmt;
 
 use crate::address::{Address, TxHash};
 use crate::hex;
 
-/// The chain that a wallet is on, with everything that must never come from a server: its number, the contract of USDC,
-/// and what that contract signs with.
+/// The blockchain of a wallet, with all values that must never come from a server: the chain id, the USDC contract,
+/// and the contract's EIP-712 domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Chain {
     /// Base, chain 8453. Real money.
     Base,
-    /// Base's test network, chain 84532. Its money is worth nothing.
+    /// Base's test network, chain 84532. Its money has no value.
     BaseSepolia,
 }
 
 impl Chain {
-    /// The number of the chain, which every signature contains.
+    /// The chain id, which every signature contains.
     pub const fn id(self) -> u64 {
         match self {
             Chain::Base => 8453,
@@ -25,7 +25,7 @@ impl Chain {
         }
     }
 
-    /// As the platform and version 1 of x402 call it: `base`, `base-sepolia`.
+    /// The name in the platform and in version 1 of x402: `base`, `base-sepolia`.
     pub const fn name(self) -> &'static str {
         match self {
             Chain::Base => "base",
@@ -33,7 +33,7 @@ impl Chain {
         }
     }
 
-    /// As CAIP-2 and version 2 of x402 call it: `eip155:8453`, `eip155:84532`.
+    /// The name in CAIP-2 and in version 2 of x402: `eip155:8453`, `eip155:84532`.
     pub const fn caip2(self) -> &'static str {
         match self {
             Chain::Base => "eip155:8453",
@@ -63,7 +63,7 @@ impl Chain {
         "2"
     }
 
-    /// The public node of the chain: what a wallet talks to if it is given no other.
+    /// The URL of the chain's public node, the default of a wallet.
     pub const fn rpc_url(self) -> &'static str {
         match self {
             Chain::Base => "https://mainnet.base.org",
@@ -71,12 +71,12 @@ impl Chain {
         }
     }
 
-    /// A page that shows a transaction.
+    /// The URL of a block explorer page for a transaction.
     pub fn transaction_url(self, hash: TxHash) -> String {
         format!("{}/tx/{hash}", self.explorer())
     }
 
-    /// A page that shows an address.
+    /// The URL of a block explorer page for an address.
     pub fn address_url(self, address: Address) -> String {
         format!("{}/address/{address}", self.explorer())
     }

@@ -1,4 +1,4 @@
-//! Transactions of EIP-1559 (type 2), and RLP as far as they need it.
+//! Transactions of EIP-1559 (type 2), and the part of RLP that they need.
 
 use crate::address::{Address, TxHash};
 use crate::keccak::keccak;
@@ -6,24 +6,24 @@ use crate::signature::Signature;
 
 const TYPE: u8 = 2;
 
-/// A transaction, before it is signed.
+/// An unsigned transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    /// The number of the chain it is for.
+    /// The chain id.
     pub chain_id: u64,
-    /// How many transactions its sender has made before.
+    /// The nonce: the number of earlier transactions of the sender.
     pub nonce: u64,
-    /// What the block's maker gets for a unit of gas, in wei, at most.
+    /// The highest tip per unit of gas, in wei.
     pub max_priority_fee: u128,
-    /// What a unit of gas may cost altogether, in wei.
+    /// The highest total price per unit of gas, in wei.
     pub max_fee: u128,
-    /// How many units of gas it may use.
+    /// The highest amount of gas.
     pub gas: u64,
-    /// The contract that is called, or the receiver.
+    /// The contract or the receiver.
     pub to: Address,
-    /// How much ether goes along, in wei.
+    /// The amount of ether, in wei.
     pub value: u128,
-    /// The call.
+    /// The data of the call.
     pub data: Vec<u8>,
 }
 
@@ -50,7 +50,7 @@ impl Transaction {
         string(&mut fields, self.to.as_bytes());
         number(&mut fields, self.value);
         string(&mut fields, &self.data);
-        // The access list, which is empty.
+        // The empty access list.
         fields.push(0xc0);
         if let Some(signature) = signature {
             number(&mut fields, signature.y_odd.into());
@@ -64,14 +64,14 @@ impl Transaction {
     }
 }
 
-/// A number is a string of bytes without zeros in front.
+/// A number is a byte string without leading zeros.
 fn number(out: &mut Vec<u8>, number: u128) {
     string(out, without_zeros(&number.to_be_bytes()));
 }
 
 fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     match bytes {
-        // A small byte stands for itself.
+        // A small byte is its own encoding.
         [byte] if *byte < 0x80 => out.push(*byte),
         _ => {
             header(out, 0x80, bytes.len());
@@ -80,7 +80,7 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// The length of a string (0x80) or list (0xc0).
+/// The length of a string (0x80) or a list (0xc0).
 fn header(out: &mut Vec<u8>, kind: u8, length: usize) {
     match u8::try_from(length) {
         Ok(length) if length <= 55 => out.push(kind + length),

@@ -1,4 +1,4 @@
-//! What EIP-3009 has signed, hashed as EIP-712 says.
+//! The EIP-712 hash of an EIP-3009 authorization.
 
 use std::fmt;
 
@@ -11,22 +11,23 @@ const DOMAIN: &str = "EIP712Domain(string name,string version,uint256 chainId,ad
 const TRANSFER: &str = "TransferWithAuthorization(address from,address to,uint256 value,uint256 validAfter,\
                         uint256 validBefore,bytes32 nonce)";
 
-/// A transfer of USDC that its signature alone allows: whoever has it can bring it to the chain, once. What x402 pays with.
+/// A signed permission to transfer USDC. Anybody who has the signature can send it to the chain, once. x402 pays with
+/// it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorization {
-    /// The chain, and with it the contract, its name and its version.
+    /// The chain, and so the contract, its name and its version.
     pub chain: Chain,
-    /// Who pays.
+    /// The payer.
     pub from: Address,
-    /// Who is paid.
+    /// The receiver.
     pub to: Address,
-    /// How much.
+    /// The amount.
     pub value: Usdc,
-    /// From when on, in seconds since 1970.
+    /// The start of validity, in seconds since 1970.
     pub valid_after: u64,
-    /// Until when, in seconds since 1970.
+    /// The end of validity, in seconds since 1970.
     pub valid_before: u64,
-    /// Random, so that it can be used once only.
+    /// A random value, so that it can be used only once.
     pub nonce: [u8; 32],
 }
 

@@ -1,4 +1,4 @@
-//! The error of everything but payments, which have one of their own: [`PaymentError`](crate::PaymentError).
+//! The error type of everything except payments, which have [`PaymentError`](crate::PaymentError).
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -7,13 +7,13 @@ use std::fmt;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in one word to match on. See [`Error::kind`].
+/// The kind of an [`Error`], to match on. Returned by [`Error::kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Something passed in breaks a rule that is checked before anything is sent.
+    /// An argument is not valid. The crate checks it before it sends anything.
     Invalid,
-    /// The set-up is wrong: an unusable URL, a missing environment variable, no client of the platform.
+    /// A setting is not usable: a bad URL, a missing environment variable, no platform client.
     Config,
     /// The node or server could not be reached, or the connection broke.
     Connect,
@@ -21,29 +21,29 @@ pub enum ErrorKind {
     Timeout,
     /// The node answered with an error.
     Node,
-    /// The node or server answered what makes no sense.
+    /// The node's or server's response is not valid.
     Protocol,
     /// The node is on another chain than the wallet.
     WrongChain,
     /// There is not enough USDC, or not enough ether for the fee.
     Funds,
-    /// The fee would be above the wallet's ceiling.
+    /// The fee would exceed the wallet's limit.
     Fee,
-    /// The signer refused, or what it returned was not signed by its address.
+    /// The signer refused, or its signature is not by its address.
     Signer,
-    /// The platform said no: [`source`](StdError::source) is its [`crustocean::Error`].
+    /// The platform returned an error: [`source`](StdError::source) is the [`crustocean::Error`].
     Platform,
-    /// What a server asks money for is not what this crate pays: wrong asset, chain, scheme or method.
+    /// The crate cannot pay a server's demand: wrong asset, chain, scheme or method.
     Offer,
-    /// A price is above a limit of [`X402`](crate::X402).
+    /// The price exceeds a limit of [`X402`](crate::X402).
     Limit,
-    /// The file of the daily sum cannot be read or written.
+    /// The file with the daily sum cannot be read or written.
     Ledger,
 }
 
-/// What went wrong. [`kind`](Error::kind) is for matching, `Display` says what happened and what to do.
+/// The error type of this crate. [`kind`](Error::kind) is for matching, `Display` says what happened and what to do.
 ///
-/// No key is ever part of it, nor the path or query of a node's URL, which often contain one.
+/// It never contains a key, or the path or query of a node's URL, which often contains one.
 pub struct Error(Box<Inner>);
 
 struct Inner {
@@ -78,7 +78,7 @@ impl Error {
         self
     }
 
-    /// What went wrong, to match on.
+    /// The kind of the error, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // What `fn main() -> Result` prints.
+        // `fn main() -> Result` prints this.
         write!(f, "{:?}: {}", self.0.kind, self.0.message)
     }
 }

@@ -1,4 +1,4 @@
-//! Hexadecimal text with `0x` in front, as everything that speaks to a chain writes it.
+//! Hexadecimal text with `0x`, the notation of blockchain APIs.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
@@ -13,12 +13,12 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// `0x` and exactly `2 * N` digits.
+/// Decodes `0x` and exactly `2 * N` digits.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     digits(text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))?)
 }
 
-/// Exactly `2 * N` digits, without `0x`.
+/// Decodes exactly `2 * N` digits, without `0x`.
 pub(crate) fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N {
         return None;
@@ -31,7 +31,7 @@ pub(crate) fn digits<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
-/// A number as JSON-RPC writes it: `0x` and at least one digit. Leading zeros are let pass.
+/// Decodes a number of JSON-RPC: `0x` and at least one digit. Leading zeros are accepted.
 pub(crate) fn quantity(text: &str) -> Option<u128> {
     let digits = text.strip_prefix("0x")?;
     let significant = digits.trim_start_matches('0');

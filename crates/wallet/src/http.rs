@@ -1,4 +1,4 @@
-//! What the calls to a node and those of x402 have in common: settings of ureq, and what its errors mean.
+//! HTTP settings and errors shared by the node's calls and x402.
 
 use std::io;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::tls::{self, Roots};
 
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// No redirects, statuses as they are, time limits, the TLS that is compiled in. `roots`: other authorities than the
-/// usual ones.
+/// No redirects, statuses are not errors, with time limits and the compiled-in TLS library. `roots`: additional
+/// settings for certificate authorities.
 pub(crate) fn settings(request_timeout: Duration, roots: Option<Roots>) -> ConfigBuilder<AgentScope> {
     let settings = Config::builder()
         .http_status_as_error(false)
@@ -24,15 +24,15 @@ pub(crate) fn settings(request_timeout: Duration, roots: Option<Roots>) -> Confi
     tls::choose(settings, roots)
 }
 
-/// Whether a request may have arrived although it failed.
+/// Whether a failed request may have arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrival {
-    /// It never left.
+    /// It was not sent.
     Never,
     Unknown,
 }
 
-/// What an error of ureq means. `host` is all of the URL that is shown: its path may be a key.
+/// Converts an error of ureq. Only `host` is shown of the URL, because its path may be a key.
 pub(crate) fn failure(host: &str, error: ureq::Error) -> (Arrival, Error) {
     let (arrival, kind) = match &error {
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => (Arrival::Never, ErrorKind::Timeout),
@@ -47,7 +47,7 @@ pub(crate) fn failure(host: &str, error: ureq::Error) -> (Arrival, Error) {
         _ => (Arrival::Unknown, ErrorKind::Connect),
     };
     let message = match &error {
-        // It repeats the URL.
+        // This error contains the URL.
         ureq::Error::BadUri(_) => format!("{host}: the URL is unusable"),
         ureq::Error::TlsRequired => {
             format!(
@@ -59,7 +59,7 @@ pub(crate) fn failure(host: &str, error: ureq::Error) -> (Arrival, Error) {
     (arrival, Error::new(kind, message).with_source(error))
 }
 
-/// Text of a server, short and on one line.
+/// A short server text on one line.
 pub(crate) fn short(text: &str) -> String {
     const MAX: usize = 300;
     let mut short: String = text.chars().take(MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();

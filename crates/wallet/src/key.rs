@@ -15,7 +15,8 @@ use crate::signer::{SignRequest, Signer};
 
 const VARIABLE: &str = "CRUSTOCEAN_WALLET_KEY";
 
-/// A private key. Wiped when dropped, and in no `Debug`, error or log; [`expose`](Key::expose) is the only way to see it.
+/// A private key. It is wiped when it is dropped. No `Debug`, error or log contains it; only [`expose`](Key::expose)
+/// returns it.
 ///
 /// ```
 /// use crustocean_wallet::Key;
@@ -30,33 +31,34 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new one, of the system's randomness.
+    /// Creates a new key from the system's random source.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the system has none to give.
+    /// [`Config`](crate::ErrorKind::Config) if the system has no random source.
     pub fn generate() -> Result<Self> {
         loop {
             let mut bytes = Zeroizing::new([0; 32]);
             getrandom::fill(bytes.as_mut())
                 .map_err(|cause| Error::config(format!("the system gives no randomness: {cause}")))?;
-            // One in 2^128 is out of range.
+            // One in 2^128 values is out of range.
             if let Ok(key) = Key::from_bytes(&bytes) {
                 return Ok(key);
             }
         }
     }
 
-    /// From the environment variable `CRUSTOCEAN_WALLET_KEY`.
+    /// Reads the key from the environment variable `CRUSTOCEAN_WALLET_KEY`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if it is not set, [`Invalid`](crate::ErrorKind::Invalid) if it is no key.
+    /// [`Config`](crate::ErrorKind::Config) if it is not set, [`Invalid`](crate::ErrorKind::Invalid) if it is not a
+    /// key.
     pub fn from_env() -> Result<Self> {
         let text = std::env::var(VARIABLE).map(Zeroizing::new);
         let text = text.map_err(|_| Error::config(format!("set {VARIABLE} to the wallet's private key")))?;
         text.parse().map_err(|error| Error::invalid(format!("{VARIABLE}: {error}")))
     }
 
-    /// The key itself, `0x` and 64 hexadecimal digits, for storing it. Wiped when dropped.
+    /// The key as text, `0x` and 64 hexadecimal digits, to store it. Wiped when it is dropped.
     pub fn expose(&self) -> Zeroizing<String> {
         let mut bytes: [u8; 32] = self.secret.to_bytes().into();
         let text = Zeroizing::new(hex::encode(&bytes));
@@ -64,7 +66,7 @@ impl Key {
         text
     }
 
-    /// The address that belongs to it.
+    /// The key's address.
     pub fn address(&self) -> Address {
         self.address
     }
@@ -81,10 +83,10 @@ impl Key {
 impl FromStr for Key {
     type Err = Error;
 
-    /// 64 hexadecimal digits, with or without `0x`. White space around them is ignored.
+    /// Parses 64 hexadecimal digits, with or without `0x`. White space around them is ignored.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) says what is wrong, without repeating the text.
+    /// [`Invalid`](crate::ErrorKind::Invalid) with the reason. The error does not contain the text.
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
         if text.starts_with(['"', '\'']) {
@@ -105,7 +107,7 @@ impl FromStr for Key {
 impl TryFrom<String> for Key {
     type Error = Error;
 
-    /// The given string is wiped.
+    /// Wipes the given string.
     fn try_from(text: String) -> Result<Self> {
         Zeroizing::new(text).parse()
     }

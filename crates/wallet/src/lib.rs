@@ -1,5 +1,5 @@
 #![doc = include_str!("../README.md")]
-// Not even in a corner: this crate holds keys.
+// This crate holds private keys.
 #![forbid(unsafe_code)]
 
 mod address;

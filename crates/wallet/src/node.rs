@@ -1,4 +1,4 @@
-//! What the wallet asks a node, with the answers as types.
+//! Typed requests to a node.
 
 use serde_json::{Value, json};
 
@@ -16,36 +16,36 @@ const BALANCE_OF: [u8; 4] = [0x70, 0xa0, 0x82, 0x31];
 const AUTHORIZATION_STATE: [u8; 4] = [0xe9, 0x4a, 0x01, 0x02];
 const TRANSFER_EVENT: &[u8] = b"Transfer(address,address,uint256)";
 
-/// What a node says of a transaction that is in a block.
+/// A transaction in a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mined {
     pub(crate) succeeded: bool,
     pub(crate) block: u64,
     pub(crate) block_hash: String,
     pub(crate) fee: Wei,
-    /// Who was paid what by the sender, in USDC.
+    /// The sender's USDC transfers: receiver and amount.
     pub(crate) transfers: Vec<(Address, Usdc)>,
 }
 
-/// What a unit of gas costs now, in wei.
+/// The current gas prices in wei.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Fees {
     pub(crate) max_fee: u128,
     pub(crate) max_priority_fee: u128,
 }
 
-/// What a node said to signed bytes.
+/// The node's response to signed bytes.
 #[derive(Debug)]
 pub(crate) enum Accepted {
-    /// It has them.
+    /// The node has the transaction.
     Yes,
-    /// Its sender has used this number, or uses it with another transaction that waits.
+    /// The sender has used this nonce, or uses it in another pending transaction.
     NonceTaken(Error),
-    /// It does not want them, and will not keep them.
+    /// The node refuses the transaction and does not keep it.
     No(Error),
-    /// They may or may not have arrived.
+    /// The node may or may not have the transaction.
     Unclear(Error),
-    /// They certainly have not.
+    /// The node does not have the transaction.
     NotDelivered(Error),
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Node {
 
 impl Node {
     /// # Errors
-    /// `WrongChain` if the node is on another one.
+    /// `WrongChain` if the node is on another chain.
     pub(crate) fn connect(chain: Chain, url: &str, roots: Option<Roots>) -> Result<Self> {
         let node = Node { rpc: Rpc::new(url, roots)?, chain };
         let id = node.number("eth_chainId", &json!([]))?;
@@ -74,7 +74,7 @@ impl Node {
         Ok(node)
     }
 
-    /// The same, for who asks again anyway: no call is repeated.
+    /// The same node without retries, for callers that repeat requests themselves.
     pub(crate) fn without_retries(&self) -> Self {
         Node { rpc: self.rpc.without_retries(), chain: self.chain }
     }
@@ -91,12 +91,12 @@ impl Node {
             .ok_or_else(|| Error::protocol("the balance is larger than all USDC there is"))
     }
 
-    /// Whether an authorization of x402 was used or cancelled.
+    /// Whether an x402 authorization was used or cancelled.
     pub(crate) fn is_used(&self, from: Address, nonce: [u8; 32]) -> Result<bool> {
         Ok(self.read_contract(AUTHORIZATION_STATE, &[from.word(), nonce])? != [0; 32])
     }
 
-    /// How many transactions the address has made: those in blocks, or with those that wait.
+    /// How many transactions the address has made: those in blocks, or including pending ones.
     pub(crate) fn nonce(&self, of: Address, block: &str) -> Result<u64> {
         let count = self.number("eth_getTransactionCount", &json!([of.to_string(), block]))?;
         u64::try_from(count).map_err(|_| Error::protocol("the number of transactions is too large"))
@@ -107,7 +107,8 @@ impl Node {
         u64::try_from(number).map_err(|_| Error::protocol("the number of the block is too large"))
     }
 
-    /// Twice the base fee and the tip: the base fee grows by an eighth a block at most, so that it covers six blocks.
+    /// Twice the base fee plus the tip. The base fee grows by at most one eighth per block, so this covers six
+    /// blocks.
     pub(crate) fn fees(&self) -> Result<Fees> {
         let block = self.rpc.read("eth_getBlockByNumber", &json!(["latest", false]))?;
         let base = number_of(block.get("baseFeePerGas"))
@@ -118,7 +119,7 @@ impl Node {
         Ok(Fees { max_fee, max_priority_fee: tip })
     }
 
-    /// With a fifth on top.
+    /// The estimated gas plus one fifth.
     ///
     /// # Errors
     /// `Node` if the call would fail.
@@ -174,12 +175,12 @@ impl Node {
         }
     }
 
-    /// Whether the node knows the transaction, in a block or waiting.
+    /// Whether the node knows the transaction, in a block or pending.
     pub(crate) fn knows(&self, hash: TxHash) -> Result<bool> {
         Ok(!self.rpc.read("eth_getTransactionByHash", &json!([hash.to_string()]))?.is_null())
     }
 
-    /// `None` while the transaction is in no block.
+    /// `None` while the transaction is not in a block.
     pub(crate) fn mined(&self, hash: TxHash, from: Address) -> Result<Option<Mined>> {
         let receipt = self.rpc.read("eth_getTransactionReceipt", &json!([hash.to_string()]))?;
         if receipt.is_null() {
@@ -216,7 +217,7 @@ impl Node {
         }))
     }
 
-    /// What a log of the contract of USDC says was paid.
+    /// The transfer in a log of the USDC contract.
     fn transfer(&self, log: &Value, sender: Address) -> Option<(Address, Usdc)> {
         let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
         let topic = |index: usize| hex::decode::<32>(&text(log.get("topics")?.get(index))?);
@@ -250,7 +251,7 @@ impl Node {
     }
 }
 
-/// The data of a call: its selector and its arguments, 32 bytes each.
+/// The data of a call: the selector and the arguments, 32 bytes each.
 pub(crate) fn call_data(selector: [u8; 4], arguments: &[[u8; 32]]) -> Vec<u8> {
     selector.into_iter().chain(arguments.iter().flatten().copied()).collect()
 }

@@ -1,23 +1,23 @@
-//! What a wallet has sent lately: which numbers are taken, and the signed bytes, to send them again.
+//! The transactions that a wallet has sent recently: their nonces and signed bytes, to send them again.
 //!
-//! The same bytes never pay twice: a chain takes one transaction for each number of a sender.
+//! The same bytes never pay twice: the chain accepts one transaction per nonce of a sender.
 
 use std::collections::BTreeMap;
 
 use crate::address::TxHash;
 use crate::eip1559::Transaction;
 
-/// So many are kept, those in blocks included: a reorganisation of the chain may throw them out again.
+/// How many are kept, including those in blocks: a reorganisation may remove them from the chain.
 const KEPT: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
-    /// The first number that this wallet has not used. 0: ask the node.
+    /// The first unused nonce of this wallet. 0: ask the node.
     next: u64,
     sent: BTreeMap<u64, Outgoing>,
 }
 
-/// A transaction, and those that were to replace it.
+/// A transaction, and the ones that were sent to replace it.
 pub(crate) struct Outgoing {
     versions: Vec<Version>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Version {
     pub(crate) hash: TxHash,
     pub(crate) raw: Vec<u8>,
     pub(crate) transaction: Transaction,
-    /// It pays nothing and only takes the place of the others.
+    /// It pays nothing and only replaces the others.
     pub(crate) is_cancellation: bool,
 }
 
@@ -36,7 +36,7 @@ impl Outbox {
         self.next
     }
 
-    /// The node knows better: somebody else uses the same key.
+    /// Another program uses the same key, so the node must be asked.
     pub(crate) fn forget_next(&mut self) {
         self.next = 0;
     }
@@ -50,12 +50,12 @@ impl Outbox {
         }
     }
 
-    /// The signed bytes of the numbers from `first` on that this wallet has used. `None` if one of them is missing.
+    /// The signed bytes of the used nonces from `first` on. `None` if one of them is missing.
     pub(crate) fn since(&self, first: u64) -> Option<Vec<Version>> {
         (first..self.next).map(|nonce| self.sent.get(&nonce)?.versions.last().cloned()).collect()
     }
 
-    /// All versions of the transaction that one of them has this hash of.
+    /// All versions of the transaction one of which has this hash.
     pub(crate) fn versions(&self, hash: TxHash) -> Option<Vec<Version>> {
         let has = |outgoing: &&Outgoing| outgoing.versions.iter().any(|version| version.hash == hash);
         self.sent.values().rev().find(has).map(|outgoing| outgoing.versions.clone())

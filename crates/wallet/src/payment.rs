@@ -1,4 +1,4 @@
-//! How a payment ends.
+//! The results of payments.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,17 +8,17 @@ use crate::error::Error;
 use crate::usdc::Usdc;
 use crate::wei::Wei;
 
-/// A transaction of the wallet that is in a block and did what it should.
+/// A successful transaction of the wallet in a block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Confirmed {
     /// Its hash.
     pub hash: TxHash,
-    /// The number of the block that it is in.
+    /// The number of its block.
     pub block: u64,
-    /// What its gas cost. Base takes a little more for the data it keeps on Ethereum, which is not in here.
+    /// The price of its gas, without the small additional charge of Base for data on Ethereum.
     pub fee: Wei,
-    /// A page that shows it.
+    /// The URL of a block explorer page for it.
     pub explorer_url: String,
 }
 
@@ -28,37 +28,37 @@ pub struct Confirmed {
 pub struct Sent {
     /// Its transaction.
     pub hash: TxHash,
-    /// Who was paid.
+    /// The receiver.
     pub to: Address,
-    /// How much.
+    /// The amount.
     pub amount: Usdc,
-    /// The number of the block that it is in.
+    /// The number of its block.
     pub block: u64,
-    /// What its gas cost. Base takes a little more for the data it keeps on Ethereum, which is not in here.
+    /// The price of its gas, without the small additional charge of Base for data on Ethereum.
     pub fee: Wei,
-    /// A page that shows it.
+    /// The URL of a block explorer page for it.
     pub explorer_url: String,
 }
 
-/// What became of a transaction: [`Wallet::settle`](crate::Wallet::settle).
+/// The state of a transaction. Returned by [`Wallet::settle`](crate::Wallet::settle).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settlement {
     /// The payment has arrived.
     Sent(Sent),
-    /// It succeeded, and is no payment: an approval, say.
+    /// It succeeded and is not a payment; for example, an approval.
     Confirmed(Confirmed),
-    /// It failed on the chain. The fee is gone, the USDC is not.
+    /// It failed on the chain. The fee is lost, the USDC is not.
     Reverted,
-    /// Another transaction of the same sender took its place. Nothing of it happened, and nothing will.
+    /// Another transaction of the same sender replaced it. It had no effect and never will.
     Replaced,
-    /// It waits for a block. It may still happen.
+    /// It waits for a block, and may still succeed.
     Pending,
-    /// The node does not know it. It may still happen if another node does.
+    /// The node does not know it. It may still succeed if another node does.
     Unknown,
 }
 
-/// Why a payment did not end well, and what that means for the money.
+/// Why a payment failed, and what happened to the money.
 ///
 /// ```no_run
 /// # fn demo(wallet: &crustocean_wallet::Wallet, to: crustocean_wallet::Address) -> Result<(), Box<dyn std::error::Error>> {
@@ -76,21 +76,22 @@ pub enum Settlement {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PaymentError {
-    /// Nothing was sent and nothing paid. It is safe to try again.
+    /// Nothing was sent or paid. It is safe to try again.
     NotSent(Error),
-    /// It may have been sent, and may still arrive. Ask [`Wallet::settle`](crate::Wallet::settle) before paying again.
+    /// It may have been sent, and may still arrive. Call [`Wallet::settle`](crate::Wallet::settle) before paying
+    /// again.
     MaybeSent {
         /// The transaction.
         hash: TxHash,
-        /// Why it is not known.
+        /// The cause.
         cause: Error,
     },
-    /// It failed on the chain: the fee is gone, the USDC is not.
+    /// It failed on the chain: the fee is lost, the USDC is not.
     Reverted {
         /// The transaction.
         hash: TxHash,
     },
-    /// Another transaction of the same sender took its place. Nothing was paid.
+    /// Another transaction of the same sender replaced it. Nothing was paid.
     Replaced {
         /// The transaction.
         hash: TxHash,
@@ -108,7 +109,7 @@ impl PaymentError {
         }
     }
 
-    /// Whether it is certain that nothing was paid by this, now or later.
+    /// Whether this certainly paid nothing, and never will.
     pub fn is_unpaid(&self) -> bool {
         !matches!(self, PaymentError::MaybeSent { .. })
     }

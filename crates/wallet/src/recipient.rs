@@ -1,4 +1,4 @@
-//! Who is paid.
+//! The receiver of a payment.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use crate::address::Address;
 use crate::chain::Chain;
 use crate::error::{Error, Result};
 
-/// Who is paid: an address, with the name that the platform knows it by. Look at it before you pay.
+/// The receiver of a payment: an address, and the user's name if it is known. Check the address before you pay.
 ///
-/// From [`Wallet::recipient`](crate::Wallet::recipient), or of an [`Address`].
+/// Returned by [`Wallet::recipient`](crate::Wallet::recipient), or made from an [`Address`].
 ///
 /// ```no_run
 /// # fn demo(wallet: &crustocean_wallet::Wallet) -> Result<(), Box<dyn std::error::Error>> {
@@ -30,20 +30,20 @@ impl Recipient {
         Recipient { username: Some(username), address }
     }
 
-    /// The address that is paid.
+    /// The address that receives the payment.
     pub fn address(&self) -> Address {
         self.address
     }
 
-    /// The user's name without `@`, if the address was found by it.
+    /// The username without `@`, if the address was found by name.
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
     }
 
-    /// The same, if it is paid at this address.
+    /// Checks that the receiver has this address.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the address is another one.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the receiver has another address.
     pub fn pinned_to(self, address: Address) -> Result<Self> {
         if self.address != address {
             return Err(Error::invalid(format!(
@@ -53,12 +53,12 @@ impl Recipient {
         Ok(self)
     }
 
-    /// As a report names it.
+    /// The receiver's name in a report.
     pub(crate) fn payee(&self) -> String {
         self.username.as_ref().map_or_else(|| self.address.to_string(), |name| format!("@{name}"))
     }
 
-    /// Addresses that money is lost at.
+    /// Rejects addresses at which money would be lost.
     pub(crate) fn check(&self, chain: Chain) -> Result<()> {
         if self.address.is_zero() {
             return Err(Error::invalid("the address is zero: the money would be lost"));

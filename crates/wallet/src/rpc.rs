@@ -1,4 +1,4 @@
-//! JSON-RPC to a node.
+//! JSON-RPC requests to a node.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::tls::Roots;
 
 const REQUEST: Duration = Duration::from_secs(15);
 const MAX_ANSWER: u64 = 4 * 1024 * 1024;
-/// What only reads is asked again that often: public nodes limit how fast they are asked.
+/// The pauses between retries of read requests: public nodes limit the rate.
 const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
 
 /// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It never reached the node, or the node was too busy to look at it.
+    /// It did not reach the node, or the node was too busy.
     NotDelivered(Error),
-    /// Something in front of the node does not let it through: a wrong URL, a key that is not valid.
+    /// A gateway in front of the node refuses it: a wrong URL, an invalid key.
     NotAllowed(Error),
-    /// Whether the node did it is not known.
+    /// It is not known whether the node has carried it out.
     Unclear(Error),
     /// The node answered with an error.
     Refused { code: i64, message: String },
@@ -54,7 +54,7 @@ pub(crate) struct Rpc {
 
 impl Rpc {
     pub(crate) fn new(url: &str, roots: Option<Roots>) -> Result<Self> {
-        // Neither is repeated: a node's URL often contains a key.
+        // The error contains neither, because a node's URL often contains a key.
         let unusable =
             || Error::config("the node's URL is unusable: it begins with \"https://\" and names a host");
         let url: Uri = url.trim().parse().map_err(|_| unusable())?;
@@ -66,7 +66,7 @@ impl Rpc {
         Ok(Rpc { agent, pauses: &PAUSES, url, host, last_id: Arc::default() })
     }
 
-    /// The same, for who asks again anyway: no call is repeated.
+    /// The same node without retries, for callers that repeat requests themselves.
     pub(crate) fn without_retries(&self) -> Self {
         Rpc { pauses: &[], ..self.clone() }
     }
@@ -75,7 +75,7 @@ impl Rpc {
         &self.host
     }
 
-    /// A call that changes nothing: it is repeated when it fails on the way.
+    /// A call that changes nothing. It is retried if it fails.
     pub(crate) fn read(&self, method: &str, params: &Value) -> Result<Value> {
         let mut pauses = self.pauses.iter();
         loop {
@@ -84,7 +84,7 @@ impl Rpc {
                 Err(failure) => failure,
             };
             match (failure, pauses.next()) {
-                // Who has waited for a whole time limit has waited enough.
+                // A call that has used its whole time limit is not retried.
                 (Failure::NotDelivered(error) | Failure::Unclear(error), Some(pause))
                     if error.kind() != ErrorKind::Timeout =>
                 {
@@ -96,7 +96,7 @@ impl Rpc {
         }
     }
 
-    /// A call, once.
+    /// A single call without retries.
     pub(crate) fn call(&self, method: &str, params: &Value) -> Result<Value, Failure> {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
@@ -122,7 +122,7 @@ impl Rpc {
         let unclear = |text: &str| Err(Failure::Unclear(self.says(ErrorKind::Protocol, text)));
         let Some(mut answer) = answer else {
             return match status {
-                // A gateway in front of the node: what is behind it may have got the call.
+                // A gateway in front of the node: the node may have got the call.
                 408 | 499.. => unclear(&format!("HTTP status {status}")),
                 200..=299 => unclear("the answer is not JSON"),
                 _ => Err(Failure::NotAllowed(
@@ -134,7 +134,7 @@ impl Rpc {
             let code = error.get("code").and_then(Value::as_i64).unwrap_or_default();
             let message = error.get("message").and_then(Value::as_str).unwrap_or("no message");
             let message = short(message);
-            // Of EIP-1474, and as public nodes say it.
+            // From EIP-1474, and the texts of public nodes.
             if code == -32005 || message.to_lowercase().contains("rate limit") {
                 let text = format!("too many requests ({message}): use a node of your own");
                 return Err(Failure::NotDelivered(self.says(ErrorKind::Node, &text)));

@@ -1,4 +1,4 @@
-//! A transaction's way: signed, broadcast, waited for.
+//! Signs a transaction, broadcasts it and waits for it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -13,16 +13,16 @@ use crate::payment::PaymentError;
 use crate::signer::{SignRequest, Signer, sign};
 use crate::wei::Wei;
 
-/// So often a new number is asked for when somebody else with the same key was faster.
+/// How often a new nonce is requested if another program with the same key was faster.
 const NONCE_TRIES: u32 = 8;
 const NONCE_PAUSE: Duration = Duration::from_millis(100);
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
-/// One look of so many is a thorough one.
+/// One in this many checks is a thorough one.
 const LOOKS_BETWEEN_THOROUGH: u32 = 4;
-/// That many blocks must lie on the one in which a number was used by another transaction.
+/// How many blocks must follow the block in which another transaction used the nonce,
 const REPLACED_DEPTH: u64 = 2;
-/// And it must have been seen that often: nodes behind one URL are not all equally far.
+/// and how often this must have been seen: nodes behind one URL may differ.
 const REPLACED_LOOKS: u32 = 2;
 const TRANSFER_OF_NOTHING_GAS: u64 = 21_000;
 
@@ -35,15 +35,15 @@ pub(crate) struct Settings {
 /// Sends the transactions of one address.
 pub(crate) struct Sender {
     pub(crate) node: Node,
-    /// The same, for what is asked again and again while waiting.
+    /// The same node without retries, for repeated requests while waiting.
     watched: Node,
     pub(crate) signer: Arc<dyn Signer>,
     pub(crate) settings: Settings,
-    /// Held from asking for a number until the node has the transaction: it is the lock of the numbers.
+    /// Held from the request for a nonce until the node has the transaction: it protects the nonces.
     outbox: Mutex<Outbox>,
 }
 
-/// What became of a transaction.
+/// The result of a transaction.
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// This version of it is in a block.
@@ -56,7 +56,7 @@ pub(crate) enum Fate {
     Unknown,
 }
 
-/// A call that can be paid for.
+/// A call that the wallet can pay for.
 struct Quote {
     to: Address,
     data: Vec<u8>,
@@ -70,13 +70,13 @@ impl Sender {
         Sender { node, watched, signer, settings, outbox: Mutex::default() }
     }
 
-    /// Calls a contract, and waits for the end.
+    /// Calls a contract and waits for the result.
     pub(crate) fn call(&self, to: Address, data: Vec<u8>) -> Result<(TxHash, Mined), PaymentError> {
         let quote = self.quote(to, data).map_err(PaymentError::NotSent)?;
         let (hash, trouble) = self.broadcast(&quote).map_err(PaymentError::NotSent)?;
         let (fate, later_trouble) = self.wait(hash);
         match fate {
-            // Another thread has taken it back.
+            // Another thread has cancelled it.
             Fate::Mined { hash: mined, .. } if self.is_cancellation(mined) => {
                 Err(PaymentError::Replaced { hash })
             }
@@ -90,7 +90,7 @@ impl Sender {
         }
     }
 
-    /// Everything that can be known before anything is signed.
+    /// Checks everything that can be known before signing.
     fn quote(&self, to: Address, data: Vec<u8>) -> Result<Quote> {
         let from = self.signer.address();
         let fees = self.node.fees()?;
@@ -125,7 +125,8 @@ impl Sender {
         Ok(fee)
     }
 
-    /// Returns the hash, and what went wrong if the node may not have it. An error means that it certainly has not.
+    /// Returns the hash, and an error if the node may not have the transaction. An error as the result means that it
+    /// does not have it.
     fn broadcast(&self, quote: &Quote) -> Result<(TxHash, Option<Error>)> {
         let mut outbox = self.outbox();
         let mut tries = 0;
@@ -147,7 +148,7 @@ impl Sender {
                 Accepted::Yes => None,
                 Accepted::Unclear(error) => Some(error),
                 Accepted::NotDelivered(error) => return Err(error),
-                // The node contradicts itself: it has it after all.
+                // The node contradicts itself: it has the transaction.
                 Accepted::No(_) | Accepted::NonceTaken(_) if self.node.knows(hash)? => None,
                 Accepted::No(error) => return Err(error),
                 Accepted::NonceTaken(error) => {
@@ -166,8 +167,8 @@ impl Sender {
         }
     }
 
-    /// The next number. Where the node has lost what this wallet sent, it gets it again: a gap would hold up everything
-    /// that comes later.
+    /// The next nonce. If the node has lost transactions of this wallet, sends them again, because a missing nonce
+    /// blocks all later ones.
     fn next_nonce(&self, outbox: &Outbox) -> Result<u64> {
         let pending = self.node.nonce(self.signer.address(), "pending")?;
         if pending >= outbox.next() {
@@ -198,13 +199,13 @@ impl Sender {
         Ok(Version { hash, raw, transaction, is_cancellation: false })
     }
 
-    /// Waits until the transaction has a definite end, or the time is up. Also returns what went wrong last.
+    /// Waits until the transaction has a definite result or the time limit passes. Also returns the last error.
     pub(crate) fn wait(&self, hash: TxHash) -> (Fate, Option<Error>) {
         let until = Instant::now() + self.settings.confirm_timeout;
         let (mut pause, mut replaced) = (FIRST_POLL, 0);
         let (mut fate, mut trouble) = (Fate::Unknown, None);
         for look in 0_u32.. {
-            // Most looks are for the receipt alone: public nodes limit how often they are asked.
+            // Most checks request only the receipt, because public nodes limit the rate.
             let is_thorough = look % LOOKS_BETWEEN_THOROUGH == 0;
             match self.look(hash, is_thorough) {
                 Ok(Some(mined @ Fate::Mined { .. })) => return (mined, None),
@@ -222,7 +223,7 @@ impl Sender {
                 Ok(None) => trouble = None,
                 Err(error) => trouble = Some(error),
             }
-            // Also what the node has: the next one behind the same URL may not.
+            // Sends it again even if this node has it: another node behind the same URL may not.
             if is_thorough {
                 self.broadcast_again(hash);
             }
@@ -235,7 +236,7 @@ impl Sender {
         (fate, trouble)
     }
 
-    /// One look at what the node knows of it. `None`: it has no receipt, and nothing more was asked.
+    /// Checks once what the node knows. `None`: it has no receipt, and nothing else was requested.
     fn look(&self, hash: TxHash, is_thorough: bool) -> Result<Option<Fate>> {
         let (node, from) = (&self.watched, self.signer.address());
         let versions = self.outbox().versions(hash).unwrap_or_default();
@@ -244,7 +245,7 @@ impl Sender {
         if hashes.is_empty() {
             hashes.push(hash);
         }
-        // Before the receipts: were it after them, a transaction that got into a block in between would look replaced.
+        // Before the receipts: otherwise a transaction that gets into a block in between would look replaced.
         let is_number_used = is_thorough && nonce.map_or(Ok(false), |nonce| self.is_number_used(nonce))?;
         for hash in &hashes {
             if let Some(mined) = node.mined(*hash, from)? {
@@ -266,7 +267,7 @@ impl Sender {
         Ok(Some(Fate::Unknown))
     }
 
-    /// Whether a transaction with this number lies deep enough in the chain.
+    /// Whether a transaction with this nonce is deep enough in the chain.
     fn is_number_used(&self, nonce: u64) -> Result<bool> {
         let Some(block) = self.watched.block()?.checked_sub(REPLACED_DEPTH) else {
             return Ok(false);
@@ -274,7 +275,7 @@ impl Sender {
         Ok(self.watched.nonce(self.signer.address(), &format!("{block:#x}"))? > nonce)
     }
 
-    /// Whether enough blocks lie on it, and it is still there.
+    /// Whether enough blocks follow it, and it is still in the chain.
     fn is_deep_enough(&self, hash: TxHash, mined: &Mined) -> Result<bool> {
         if self.settings.confirmations <= 1 {
             return Ok(true);
@@ -295,7 +296,7 @@ impl Sender {
         }
     }
 
-    /// Sends the same with a higher fee, or nothing in its place, and waits for the end of whichever makes it.
+    /// Sends the same payment with a higher fee, or an empty transaction in its place, and waits for either of them.
     pub(crate) fn replace(&self, hash: TxHash, is_cancellation: bool) -> Result<Fate> {
         let fees = self.node.fees()?;
         {
@@ -306,7 +307,7 @@ impl Sender {
                         "this wallet has not sent that transaction, or too long ago, or before a restart",
                     )
                 })?;
-            // Nodes want a tenth more of both.
+            // Nodes require an increase of at least 10 % for both.
             let more = |fee: u128| fee.saturating_add(fee / 8).saturating_add(1);
             let mut transaction = last.transaction;
             transaction.max_priority_fee = more(transaction.max_priority_fee).max(fees.max_priority_fee);
@@ -323,7 +324,7 @@ impl Sender {
             version.is_cancellation = is_cancellation;
             match self.node.send(&version.raw) {
                 Accepted::Yes | Accepted::Unclear(_) => outbox.note(version),
-                // One of the others is in a block already.
+                // One of the other versions is in a block already.
                 Accepted::NonceTaken(_) => {}
                 Accepted::No(error) | Accepted::NotDelivered(error) => return Err(error),
             }
@@ -335,7 +336,7 @@ impl Sender {
         }
     }
 
-    /// Whether this version was to take the place of the payment.
+    /// Whether this version was to replace the payment.
     pub(crate) fn is_cancellation(&self, hash: TxHash) -> bool {
         let versions = self.outbox().versions(hash).unwrap_or_default();
         versions.iter().any(|version| version.hash == hash && version.is_cancellation)
@@ -351,8 +352,9 @@ impl Sender {
     }
 }
 
-/// Signatures contain no chance: were two programs with one key to pay the same to the same at the same time, it would be
-/// one transaction, and both would take it for theirs. Some chance in what is not used up makes them two.
+/// Signatures are deterministic: two programs with one key that make the same payment at the same time would create
+/// one transaction, and both would count it as theirs. Random values in the unused part of fee and gas make them
+/// different.
 fn unlike_any_other(gas: u64, fees: Fees) -> Result<(u64, Fees)> {
     let mut chance = [0; 4];
     getrandom::fill(&mut chance)

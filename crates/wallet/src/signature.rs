@@ -7,23 +7,23 @@ use k256::ecdsa::{RecoveryId, Signature as EcdsaSignature, VerifyingKey};
 use crate::address::Address;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A signature that the key behind it can be recovered from.
+/// A signature from which the public key can be recovered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
     /// The first half.
     pub r: [u8; 32],
-    /// The second half, in the lower half of its range: the chain takes no other.
+    /// The second half, in the lower half of its range, as the chain requires.
     pub s: [u8; 32],
-    /// Which of the two possible keys it is.
+    /// Which of the two possible public keys is the right one.
     pub y_odd: bool,
 }
 
 impl Signature {
-    /// Of a signature without its last bit, as key services return it: the bit is found by the address, and `s` is brought
-    /// into the lower half of its range.
+    /// Completes a signature from a key service, which has no recovery bit: finds the bit by the address, and moves
+    /// `s` into the lower half of its range.
     ///
     /// # Errors
-    /// [`Signer`](ErrorKind::Signer) if the address did not sign this.
+    /// [`Signer`](ErrorKind::Signer) if the signature is not by this address.
     pub fn for_address(address: Address, digest: &[u8; 32], r: [u8; 32], s: [u8; 32]) -> Result<Self> {
         let signature = EcdsaSignature::from_scalars(r, s)
             .map_err(|_| Error::new(ErrorKind::Signer, "the signature is out of its range"))?
@@ -36,10 +36,10 @@ impl Signature {
             .ok_or_else(|| wrong_key(address))
     }
 
-    /// Who signed this. `None` if it is no signature.
+    /// The address of the signer. `None` if the signature is not valid.
     pub fn address(&self, digest: &[u8; 32]) -> Option<Address> {
         let signature = EcdsaSignature::from_scalars(self.r, self.s).ok()?;
-        // With the upper half of the range the same payment would have two hashes.
+        // With the upper half of the range, the same payment would have two hashes.
         if signature.normalize_s() != signature {
             return None;
         }
@@ -49,7 +49,7 @@ impl Signature {
         Some(Address::of_public_key(point.as_bytes().get(1..)?))
     }
 
-    /// The 65 bytes that contracts take: `r`, `s`, and 27 or 28.
+    /// The 65 bytes for contracts: `r`, `s`, and 27 or 28.
     pub fn to_bytes(&self) -> [u8; 65] {
         let mut bytes = [0; 65];
         let parts = self.r.into_iter().chain(self.s).chain([27 + u8::from(self.y_odd)]);
@@ -61,7 +61,7 @@ impl Signature {
 }
 
 impl fmt::Debug for Signature {
-    /// Whoever has the signature of an authorization can collect it.
+    /// Anybody who has the signature of an authorization can collect the payment.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signature(..)")
     }

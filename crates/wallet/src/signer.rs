@@ -1,4 +1,4 @@
-//! Whoever signs: a [`Key`](crate::Key) in memory, or something outside.
+//! The signer of a wallet: a [`Key`](crate::Key) in memory, or an external one.
 
 use std::error::Error as StdError;
 
@@ -8,9 +8,9 @@ use crate::eip1559::Transaction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::signature::{Signature, wrong_key};
 
-/// Something that signs for one address: a [`Key`](crate::Key), a hardware wallet, a key service.
+/// Signs for one address: a [`Key`](crate::Key), a hardware wallet, a key service.
 ///
-/// It sees what it signs, so that it can show it or refuse. The wallet checks every signature against the address before
+/// It gets the full data that it signs, so it can show or refuse it. The wallet checks every signature before
 /// anything is sent.
 ///
 /// ```
@@ -35,23 +35,23 @@ use crate::signature::{Signature, wrong_key};
 /// }
 /// ```
 pub trait Signer: Send + Sync {
-    /// The address it signs for.
+    /// The signer's address.
     fn address(&self) -> Address;
 
     /// Signs [`request.digest()`](SignRequest::digest).
     ///
     /// # Errors
-    /// Whatever keeps it from signing. Then nothing is sent.
+    /// Any error. Nothing is sent then.
     fn sign(&self, request: &SignRequest<'_>) -> Result<Signature, Box<dyn StdError + Send + Sync>>;
 }
 
-/// What is to be signed.
+/// The data to sign.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum SignRequest<'a> {
-    /// A transaction of the wallet: a transfer, an approval, the replacement of one of them.
+    /// A transaction of the wallet: a transfer, an approval, or a replacement of one.
     Transaction(&'a Transaction),
-    /// A payment by x402, which somebody else brings to the chain.
+    /// An x402 payment, which another party sends to the chain.
     Authorization(&'a Authorization),
 }
 
@@ -65,7 +65,7 @@ impl SignRequest<'_> {
     }
 }
 
-/// Signs, and checks what comes back.
+/// Signs, and checks the signature.
 pub(crate) fn sign(signer: &dyn Signer, request: &SignRequest<'_>) -> Result<Signature> {
     let signature = signer.sign(request).map_err(|cause| {
         Error::new(ErrorKind::Signer, format!("the signer did not sign: {cause}")).with_source(cause)

@@ -1,4 +1,4 @@
-//! Tips: a payment, and the message in a room that tells of it.
+//! Tips: a payment, and a message about it in a room.
 
 use crustocean::{AgencyId, model::Payment};
 use serde_json::Value;
@@ -9,19 +9,20 @@ use crate::recipient::Recipient;
 use crate::usdc::Usdc;
 use crate::wallet::Wallet;
 
-/// A tip that was paid: [`Wallet::tip`].
+/// A tip that was paid. Returned by [`Wallet::tip`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Tip {
     /// The payment.
     pub sent: Sent,
-    /// Whether the room was told. If that failed, repeat it alone with [`Wallet::report`]: the payment has been made.
+    /// Whether the room got the message. If not, repeat only the report with [`Wallet::report`]: the payment has been
+    /// made.
     pub report: Result<Payment, crustocean::Error>,
 }
 
 impl Wallet {
-    /// Pays, and tells the room. Everything that can be known to fail is looked at first: whether you are in the room,
-    /// whether the platform is on this chain, what an agent may spend in one payment, the balance.
+    /// Pays a user and reports it in a room. First checks everything that can be known: whether you are in the room,
+    /// whether the platform uses this chain, the agent's limit for one payment, the balance.
     ///
     /// ```no_run
     /// # fn demo(wallet: &crustocean_wallet::Wallet, room: &crustocean::AgencyId)
@@ -36,8 +37,8 @@ impl Wallet {
     /// ```
     ///
     /// # Errors
-    /// Each says what became of the money: see [`PaymentError`]. Once it is paid there is no error: a report that failed is
-    /// in [`Tip::report`].
+    /// Each error says what happened to the money: see [`PaymentError`]. After the payment there is no error: a
+    /// failed report is in [`Tip::report`].
     pub fn tip(&self, to: &Recipient, amount: Usdc, room: &AgencyId) -> Result<Tip, PaymentError> {
         let client = self.client().map_err(PaymentError::NotSent)?;
         self.can_tip(client, to, amount, room).map_err(PaymentError::NotSent)?;
@@ -46,11 +47,11 @@ impl Wallet {
         Ok(Tip { sent, report })
     }
 
-    /// Tells a room of a payment that was made.
+    /// Reports a payment in a room.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) without a [client](crate::WalletBuilder::client), else
-    /// [`Platform`](ErrorKind::Platform): what the platform says.
+    /// [`Config`](ErrorKind::Config) without a [client](crate::WalletBuilder::client); otherwise
+    /// [`Platform`](ErrorKind::Platform) with the platform's error.
     pub fn report(&self, sent: &Sent, to: &Recipient, room: &AgencyId) -> Result<Payment> {
         report(self.client()?, sent, to, room)
             .map_err(|error| Error::platform("reporting the payment", error))
@@ -111,11 +112,11 @@ fn report(
 ) -> Result<Payment, crustocean::Error> {
     let report =
         client.wallet().report_payment(sent.hash.to_string(), room, to.payee(), sent.amount.to_string());
-    // The official clients say it as well.
+    // The official clients send it, too.
     report.token("USDC").send()
 }
 
-/// `None` if it is not told in a form that is known.
+/// `None` if it is not in a known form.
 fn limit_per_payment(config: &Value) -> Option<Usdc> {
     let limit = config.get("wallet_spend_limit_per_tx")?;
     let text = limit.as_str().map_or_else(|| limit.to_string(), str::to_owned);

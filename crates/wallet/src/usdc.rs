@@ -1,17 +1,18 @@
-//! US dollars, exactly.
+//! Exact amounts of USDC.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// One USDC in the units that the contract counts.
+/// One USDC in the contract's units.
 const ONE: u64 = 1_000_000;
 const DECIMALS: usize = 6;
 
-/// An amount of USDC, exact: a whole number of millionths. There is no floating point anywhere.
+/// An exact amount of USDC: a whole number of millionths. No floating point is used.
 ///
-/// Made of decimal text. More than six decimals, zero, a sign and what is too large are errors; nothing is rounded.
+/// It is parsed from decimal text. More than six decimals, zero, a sign, and amounts that are too large are errors;
+/// nothing is rounded.
 ///
 /// ```
 /// use crustocean_wallet::Usdc;
@@ -26,15 +27,15 @@ const DECIMALS: usize = 6;
 pub struct Usdc(u64);
 
 impl Usdc {
-    /// Nothing: an empty wallet, or an approval that is taken back. It is never sent.
+    /// Zero: an empty wallet, or an approval that is revoked. It is never sent.
     pub const ZERO: Usdc = Usdc(0);
 
-    /// Of millionths of a USDC, as the contract counts.
+    /// Creates an amount from millionths of a USDC, the contract's unit.
     pub const fn from_units(units: u64) -> Self {
         Usdc(units)
     }
 
-    /// In millionths of a USDC, as the contract counts.
+    /// The amount in millionths of a USDC, the contract's unit.
     pub const fn units(self) -> u64 {
         self.0
     }
@@ -51,7 +52,7 @@ impl Usdc {
         self.0.checked_sub(other.0).map(Usdc)
     }
 
-    /// As the contract wants it in a call.
+    /// The form of a call's argument.
     pub(crate) fn word(self) -> [u8; 32] {
         let mut word = [0; 32];
         for (to, from) in word.iter_mut().skip(24).zip(self.0.to_be_bytes()) {
@@ -69,7 +70,7 @@ impl FromStr for Usdc {
     type Err = Error;
 
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) says which rule the text breaks.
+    /// [`Invalid`](crate::ErrorKind::Invalid) names the rule that the text breaks.
     fn from_str(text: &str) -> Result<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -92,7 +93,7 @@ impl FromStr for Usdc {
 }
 
 impl fmt::Display for Usdc {
-    /// The shortest decimal number that means it: `5`, `0.25`.
+    /// Writes the shortest decimal number: `5`, `0.25`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / ONE, self.0 % ONE);
         if fraction == 0 {

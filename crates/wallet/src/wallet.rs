@@ -1,4 +1,4 @@
-//! A wallet: an address, whoever signs for it, and a node.
+//! A wallet: an address, its signer, and a node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::wei::Wei;
 const TRANSFER: [u8; 4] = [0xa9, 0x05, 0x9c, 0xbb];
 const APPROVE: [u8; 4] = [0x09, 0x5e, 0xa7, 0xb3];
 
-/// What is in a wallet.
+/// The balances of a wallet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Balances {
     /// US dollars.
     pub usdc: Usdc,
-    /// Ether, which pays the fees.
+    /// Ether, for fees.
     pub eth: Wei,
 }
 
-/// A wallet of USDC on one chain. A cheap handle: clones share one connection pool and one lock, so that any number of
+/// A USDC wallet on one chain. It is a cheap handle: clones share a connection pool and a lock, so any number of
 /// threads may pay at the same time.
 ///
 /// ```no_run
@@ -63,21 +63,21 @@ impl Wallet {
         self.0.sender.signer.address()
     }
 
-    /// The chain it is on.
+    /// The wallet's chain.
     pub fn chain(&self) -> Chain {
         self.0.sender.node.chain
     }
 
-    /// What is in it, as of the latest block.
+    /// The balances in the latest block.
     ///
     /// # Errors
-    /// What keeps the node from answering.
+    /// The error of the node.
     pub fn balances(&self) -> Result<Balances> {
         let node = &self.0.sender.node;
         Ok(Balances { usdc: node.usdc(self.address())?, eth: node.ether(self.address())? })
     }
 
-    /// Who is behind `@bob`, or an address as text. The platform knows the address of a user; look at it before you pay.
+    /// Looks up `@bob`, or parses an address. The platform returns a user's address; check it before you pay.
     ///
     /// # Errors
     /// [`Platform`](ErrorKind::Platform) if there is no such user, [`Invalid`](ErrorKind::Invalid) if the user has no
@@ -112,10 +112,10 @@ impl Wallet {
         Ok(recipient)
     }
 
-    /// Pays. Returns when the payment is in a block.
+    /// Pays, and returns when the payment is in a block.
     ///
     /// # Errors
-    /// Each says what became of the money: see [`PaymentError`].
+    /// Each error says what happened to the money: see [`PaymentError`].
     pub fn send(&self, to: impl Into<Recipient>, amount: Usdc) -> Result<Sent, PaymentError> {
         let to = to.into();
         self.can_pay(&to, amount).map_err(PaymentError::NotSent)?;
@@ -128,7 +128,7 @@ impl Wallet {
         Ok(self.sent(hash, &mined, to.address(), amount))
     }
 
-    /// What can be known before paying.
+    /// Checks everything that can be known before paying.
     pub(crate) fn can_pay(&self, to: &Recipient, amount: Usdc) -> Result<()> {
         to.check(self.chain())?;
         amount.not_zero()?;
@@ -142,10 +142,10 @@ impl Wallet {
         Ok(())
     }
 
-    /// Allows somebody, most often a contract, to take up to so much. [`Usdc::ZERO`] takes an approval back.
+    /// Allows an address, usually a contract, to take up to this amount. [`Usdc::ZERO`] revokes an approval.
     ///
     /// # Errors
-    /// Each says what became of the transaction: see [`PaymentError`].
+    /// Each error says what happened to the transaction: see [`PaymentError`].
     pub fn approve(&self, spender: Address, amount: Usdc) -> Result<Confirmed, PaymentError> {
         Recipient::from(spender).check(self.chain()).map_err(PaymentError::NotSent)?;
         let data = call_data(APPROVE, &[spender.word(), amount.word()]);
@@ -153,13 +153,13 @@ impl Wallet {
         Ok(self.confirmed(hash, &mined))
     }
 
-    /// What became of a transaction of this wallet: waits for its definite end, as long as `confirm_timeout` at most.
+    /// Waits for the definite result of a transaction of this wallet, at most `confirm_timeout`.
     ///
-    /// If this wallet has sent it since it was connected, it is sent again where the node has lost it. That never pays
-    /// twice: they are the same bytes. For a hash of before that, [`Settlement::Unknown`] may be all there is to know.
+    /// If this `Wallet` has sent it and the node has lost it, sends the same bytes again, which never pays twice. For
+    /// a hash from before this `Wallet` was connected, the result may be [`Settlement::Unknown`].
     ///
     /// # Errors
-    /// What keeps the node from answering.
+    /// The error of the node.
     pub fn settle(&self, hash: TxHash) -> Result<Settlement> {
         match self.0.sender.wait(hash) {
             (Fate::Unknown, Some(error)) => Err(error),
@@ -167,30 +167,31 @@ impl Wallet {
         }
     }
 
-    /// Sends a transaction that waits too long once more, with a higher fee and the same number: one of the two gets into
-    /// a block, never both. Waits for that.
+    /// Sends a pending transaction again with a higher fee and the same nonce, and waits for the result. Only one of
+    /// the two gets into a block.
     ///
     /// # Errors
-    /// [`Invalid`](ErrorKind::Invalid) if this wallet has not sent it since it was connected, [`Fee`](ErrorKind::Fee) if
-    /// the fee would be above the ceiling, else what the node says. The transaction itself still waits then.
+    /// [`Invalid`](ErrorKind::Invalid) if this `Wallet` has not sent it, [`Fee`](ErrorKind::Fee) if the fee would
+    /// exceed the limit, otherwise the error of the node. The transaction is still pending then.
     pub fn speed_up(&self, hash: TxHash) -> Result<Settlement> {
         self.0.sender.replace(hash, false).map(|fate| self.settlement(fate))
     }
 
-    /// Takes back a transaction that waits: another one that pays nothing gets its number, with a higher fee. One of the two
-    /// gets into a block: [`Settlement::Replaced`] if it is taken back, [`Settlement::Sent`] if it was too late.
+    /// Cancels a pending transaction: sends an empty transaction with the same nonce and a higher fee. Only one of
+    /// the two gets into a block: [`Settlement::Replaced`] if it was cancelled, [`Settlement::Sent`] if it was too
+    /// late.
     ///
     /// # Errors
-    /// Those of [`speed_up`](Wallet::speed_up).
+    /// The kinds of [`speed_up`](Wallet::speed_up).
     pub fn cancel(&self, hash: TxHash) -> Result<Settlement> {
         self.0.sender.replace(hash, true).map(|fate| self.settlement(fate))
     }
 
-    /// Tells the platform that this address is yours.
+    /// Registers this address with the platform as yours.
     ///
     /// # Errors
-    /// [`Config`](ErrorKind::Config) without a [client](crate::WalletBuilder::client), [`Platform`](ErrorKind::Platform) if the
-    /// platform says no.
+    /// [`Config`](ErrorKind::Config) without a [client](crate::WalletBuilder::client),
+    /// [`Platform`](ErrorKind::Platform) if the platform refuses.
     pub fn register(&self) -> Result<RegisteredWallet> {
         let registered = self.client()?.wallet().register(&self.address().to_string());
         registered.map_err(|error| Error::platform("registering the wallet", error))
@@ -204,7 +205,7 @@ impl Wallet {
         &*self.0.sender.signer
     }
 
-    /// Whether an authorization of x402 was used.
+    /// Whether an x402 authorization was used.
     pub(crate) fn is_used(&self, nonce: [u8; 32]) -> Result<bool> {
         self.0.sender.node.is_used(self.address(), nonce)
     }

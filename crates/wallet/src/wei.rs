@@ -1,10 +1,10 @@
-//! Ether, which pays the fees.
+//! Amounts of ether, for fees.
 
 use std::fmt;
 
 const ONE: u128 = 1_000_000_000_000_000_000;
 
-/// An amount of ether, exact: a whole number of wei, 10⁻¹⁸ of an ether. It pays the fees.
+/// An exact amount of ether: a whole number of wei, 10⁻¹⁸ ether. It is used for fees.
 ///
 /// ```
 /// use crustocean_wallet::Wei;
@@ -16,24 +16,24 @@ const ONE: u128 = 1_000_000_000_000_000_000;
 pub struct Wei(u128);
 
 impl Wei {
-    /// Of wei.
+    /// Creates an amount from wei.
     pub const fn new(wei: u128) -> Self {
         Wei(wei)
     }
 
-    /// Of gwei, 10⁹ wei: what fees are often told in.
+    /// Creates an amount from gwei (10⁹ wei), the usual unit of fees.
     pub const fn from_gwei(gwei: u64) -> Self {
         Wei(gwei as u128 * 1_000_000_000)
     }
 
-    /// In wei.
+    /// The amount in wei.
     pub const fn get(self) -> u128 {
         self.0
     }
 }
 
 impl fmt::Display for Wei {
-    /// The shortest decimal number of ether that means it: `0.0015`.
+    /// Writes the shortest decimal number of ether: `0.0015`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (whole, fraction) = (self.0 / ONE, self.0 % ONE);
         if fraction == 0 {

@@ -1,7 +1,7 @@
-//! How far the agent has heard a room, so that a gap can be told from what was heard.
+//! The position of the agent in a room's history: which messages it has heard, so that a gap can be found.
 //!
-//! Whether a message was heard is decided by its id. Its time decides only how far to look back: servers have several
-//! clocks, and store messages in another order than they show them in.
+//! The id decides whether a message was heard. The time only decides how far to look back: servers have several
+//! clocks, and store messages in another order than they show them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -9,93 +9,94 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{Message, MessageEdited, MessageId};
 
-/// How many messages of a room are remembered: those of the last minutes, but so many at least and at most.
+/// How many messages of a room are remembered: those of the last minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const LEAST: usize = 256;
 const MOST: usize = 8192;
-/// How far before the last messages heard one may be stamped that came after them.
+/// How much earlier than the last heard messages a new one may be stamped.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
-/// The last messages heard: the earliest of their times counts, so that one clock that is ahead does no harm.
+/// The number of last messages whose earliest time is used, so that one fast clock does no harm.
 const LAST: usize = 8;
 
-/// What was heard in one room, and where its story begins for this agent.
+/// The messages that were heard in a room, and where the history starts for this agent.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// By the hash of the id: to keep hundreds of ids would cost every message an allocation that lives long.
+    /// By the hash of the id: storing hundreds of ids would cost a long-lived allocation per message.
     known: HashMap<u64, Known>,
-    /// The same in the order of arrival, with the seconds from `created` to that.
+    /// The same in the order of arrival, with the seconds from `created` to the arrival.
     order: VecDeque<(u64, u32)>,
     created: Instant,
     hasher: RandomState,
-    /// The latest time of what is not remembered: said before the room was joined, or long ago.
+    /// The latest time of messages that are not remembered: from before the join, or long ago.
     forgotten: Option<SystemTime>,
     begun: bool,
-    /// The first message of the page that the story began with that was handed out, by its place. Those behind it were
-    /// said after the room was joined.
+    /// The first message of the page at the start position that was handed out, by its place. Messages after it were
+    /// sent after the join.
     first_heard: Option<u32>,
-    /// Taken up from an earlier run of the program, and its gap is not filled yet: all above `forgotten` is to be read.
+    /// Continued from an earlier run of the program, and the gap is not filled yet: all messages after `forgotten`
+    /// must be read.
     resumed: bool,
-    /// Whether it is a direct conversation: its history is elsewhere.
+    /// Whether it is a direct conversation, whose history has another endpoint.
     pub(crate) dm: bool,
 }
 
 #[derive(Debug)]
 struct Known {
-    /// `None` if it is no time that can be told.
+    /// `None` if the time cannot be parsed.
     time: Option<SystemTime>,
-    /// The hash of the time it was edited at.
+    /// The hash of the time of its edit.
     edited: Option<u64>,
-    /// Handed out. If not, it is on the page that the room's story began with, though it may still be about to come.
+    /// Whether it was handed out. If not, it is on the page at the start position, but may still arrive.
     heard: bool,
     /// Its place on that page, from 1 for the oldest.
     place: u32,
 }
 
-/// From where on a message can be in a room's history.
+/// The position in a room's history after which a message can be.
 #[derive(Debug, Clone)]
 pub(crate) enum Since {
     Time(SystemTime),
-    /// Anywhere in it.
+    /// Anywhere in the history.
     Beginning,
-    /// It cannot be told.
+    /// The position is not known.
     Unknown,
 }
 
-/// How far back to look for what was missed.
+/// How far back to look for missed messages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lookback {
-    /// What is older was heard, as far as clocks can be trusted.
+    /// Older messages were heard, as far as clocks can be trusted.
     bound: Option<SystemTime>,
-    /// Up to here it cannot be told by the id.
+    /// Up to this time, the id does not tell whether a message was heard.
     forgotten: Option<SystemTime>,
-    /// Where what is remembered begins. Some of what was forgotten may have a later time.
+    /// The start of the remembered messages. Some forgotten ones may have a later time.
     unsure_from: Option<SystemTime>,
-    /// To be read down to what is forgotten, whatever is known on the way.
+    /// Read down to the forgotten messages, whatever is known before that.
     whole: bool,
 }
 
-/// What a message of a history is to this agent.
+/// What a message in the history is for this agent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Heard,
-    /// Heard, and edited since.
+    /// Heard, and edited since then.
     Edited,
     Missed,
-    /// From before the agent began to listen, or heard so long ago that it is not remembered.
+    /// From before the agent started to listen, or heard so long ago that it is forgotten.
     Old,
-    /// One of the two above.
+    /// Missed or old; it is not known.
     Unsure,
 }
 
-/// What a page of a history says about where to stop.
+/// What a page of the history says about where to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    /// Nothing older is of interest.
+    /// No older message is needed.
     pub(crate) enough: bool,
     pub(crate) unsure: usize,
 }
 
-/// So many messages in a row have to be too old, before the rest of a history is taken to be.
+/// This many messages in a row must be too old before the rest of a history counts as too old.
 const TAIL: usize = 4;
 
 impl Default for Cursor {
@@ -127,8 +128,8 @@ impl Cursor {
         self.known.get(&self.hash(id.as_str()))
     }
 
-    /// The last page of the history, newest first, read before the room was joined or while it was being joined: what
-    /// has come live meanwhile stays as it is. `whole`: there is nothing before it.
+    /// Starts after the last page of the history (newest first), which was read before or during the join. Messages that
+    /// came live meanwhile stay as they are. `whole`: there is nothing before it.
     pub(crate) fn begin_after(&mut self, page: &[Message], whole: bool) {
         self.begun = true;
         self.forgotten = match whole {
@@ -150,7 +151,7 @@ impl Cursor {
         }
     }
 
-    /// Takes the room up where an earlier run of the program left it: `settled` was heard, and all up to `since`.
+    /// Continues an earlier run of the program: `settled` were heard, and all messages up to `since`.
     pub(crate) fn resume(&mut self, settled: &[MessageId], since: Option<SystemTime>) {
         self.begun = true;
         self.resumed = true;
@@ -163,7 +164,7 @@ impl Cursor {
         }
     }
 
-    /// What was missed since the earlier run has been read, or cannot be.
+    /// The messages since the earlier run were read, or cannot be read.
     pub(crate) fn end_resume(&mut self) {
         self.resumed = false;
     }
@@ -172,12 +173,12 @@ impl Cursor {
         self.resumed
     }
 
-    /// Whether it is known where the room's story begins for this agent.
+    /// Whether it is known where the history starts for this agent.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// From where on something that is sent now can be in the room's history.
+    /// The position after which a message that is sent now can be.
     pub(crate) fn since(&self) -> Since {
         match self.lookback().bound {
             Some(time) => Since::Time(time),
@@ -186,7 +187,7 @@ impl Cursor {
         }
     }
 
-    /// A message is about to be handed out. False if it has been already.
+    /// A message is about to be handed out. `false` if it was handed out before.
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
         let hash = self.hash(message.id.as_str());
         if let Some(known) = self.known.get_mut(&hash) {
@@ -196,7 +197,7 @@ impl Cursor {
             return !std::mem::replace(&mut known.heard, true);
         }
         if !self.begun {
-            // What was said before this cannot be told from what was heard.
+            // Messages from before this one cannot be told from heard ones.
             self.begun = true;
             self.forgotten = message.created_at.to_system_time();
         }
@@ -212,7 +213,7 @@ impl Cursor {
         }
     }
 
-    /// Whether it has been handed out lately, or is from before the agent began to listen.
+    /// Whether it was handed out recently, or is from before the agent started to listen.
     pub(crate) fn knows(&self, id: &MessageId) -> bool {
         self.get(id).is_some()
     }
@@ -256,7 +257,7 @@ impl Cursor {
         if self.forgotten.is_some_and(|forgotten| time <= forgotten) {
             return;
         }
-        // A clock that was far ahead must not hide all that is said from now on.
+        // A fast clock must not hide all following messages.
         let present = self.times(3, self.order.iter().rev()).into_iter().min();
         let latest = present.and_then(|present| present.checked_add(MARGIN));
         self.forgotten = self.forgotten.max(latest.map_or(Some(time), |latest| Some(time.min(latest))));
@@ -282,7 +283,8 @@ impl Cursor {
         }
     }
 
-    /// What a message of the history is. `time`: its own, or that of the one after it where its own cannot be told.
+    /// Classifies a message of the history. `time` is its own time, or that of the next message if its own cannot be
+    /// parsed.
     pub(crate) fn classify(&self, message: &Message, time: Option<SystemTime>, lookback: &Lookback) -> Class {
         if let Some(known) = self.get(&message.id) {
             let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
@@ -301,7 +303,7 @@ impl Cursor {
         }
     }
 
-    /// Keeps what was missed or edited of a page of the history, newest first.
+    /// Keeps the missed and edited messages of a page of the history, newest first.
     pub(crate) fn sort_out(&self, page: Vec<Message>, lookback: &Lookback) -> (Vec<Message>, Progress) {
         let mut progress = Progress::default();
         let mut time = None;
@@ -330,7 +332,7 @@ impl Cursor {
         progress.enough = match lookback.bound {
             _ if all_below(lookback.forgotten, true) => true,
             Some(bound) => all_below(Some(bound), false) && !missed_below,
-            // No time can be told: a page on which all is known.
+            // No time can be parsed: stop at a page on which all messages are known.
             None => !lookback.whole && self.begun && !any_missed && !self.order.is_empty(),
         };
         (kept, progress)
@@ -354,7 +356,7 @@ mod tests {
         message(id, &format!("2026-01-01T{hour:02}:{minute:02}:{second:02}.000Z"))
     }
 
-    /// What of a history, given oldest first, was missed.
+    /// The missed messages of a history, which is given oldest first.
     fn missed(cursor: &Cursor, history: &[Message]) -> Vec<String> {
         let page: Vec<_> = history.iter().rev().cloned().collect();
         let (mut kept, _) = cursor.sort_out(page, &cursor.lookback());
@@ -367,7 +369,7 @@ mod tests {
         let mut cursor = Cursor::default();
         cursor.begin_after(&[], true);
         assert!(cursor.hear(&at("m1", 60)));
-        // Stamped before, at and after it, by another clock; the last by one that is hours behind.
+        // Stamped before, at and after it, by another clock; the last one by a clock that is hours slow.
         for second in [59, 60, 61, -3600] {
             assert_eq!(missed(&cursor, &[at("m1", 60), at("m2", second)]), ["m2"], "{second}");
         }
@@ -381,7 +383,7 @@ mod tests {
         assert!(cursor.hear(&at("m1", 40_000)) && cursor.hear(&message("m2", "no time")));
         let history = [at("m3", 10), at("m4", 11), message("m2", "no time"), at("m1", 40_000)];
         assert_eq!(missed(&cursor, &history), ["m3", "m4"]);
-        // Not even when it is forgotten: for a few minutes it is said that something may be missing, then all is well.
+        // Even when it is forgotten. For a few minutes a possible loss is reported, then no longer.
         for n in 0..9000 {
             assert!(cursor.hear(&at(&format!("n{n}"), n)));
         }
@@ -397,7 +399,7 @@ mod tests {
         assert_eq!(missed(&cursor, &history), ["late", "m3"]);
         assert!(cursor.hear(&at("m2", 2)), "it was not handed out");
         assert!(!cursor.hear(&at("m2", 2)));
-        // Where it is not known what was said before, it begins with what is heard first.
+        // If the earlier history is not known, it starts with the first heard message.
         let mut cursor = Cursor::default();
         assert!(matches!(cursor.since(), Since::Unknown) && cursor.hear(&at("m2", 2)));
         assert_eq!(missed(&cursor, &history), ["m3"]);
@@ -426,7 +428,7 @@ mod tests {
         let mut cursor = Cursor::default();
         cursor.begin_after(&[], true);
         for n in 0..9000 {
-            // One of two clocks is a minute ahead.
+            // One of two clocks is a minute fast.
             assert!(cursor.hear(&at(&format!("m{n}"), n / 100 + n % 2 * 60)));
         }
         let page = vec![at("m8999", 149), at("x", 55), at("m1", 60), at("y", 1)];
@@ -462,7 +464,7 @@ mod tests {
             assert!(cursor.hear(&at(&format!("m{n}"), n)));
         }
         assert!(cursor.order.len() == MOST && cursor.known.len() == MOST);
-        // An hour later only the last of them.
+        // An hour later only the last messages.
         cursor.created -= Duration::from_secs(3600);
         assert!(cursor.hear(&at("later", 30_000)));
         assert_eq!((cursor.order.len(), cursor.known.len()), (LEAST, LEAST));

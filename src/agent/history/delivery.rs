@@ -1,12 +1,13 @@
-//! From the session's queue to the loops: every event once, in order, and nothing newer before a gap is filled.
+//! Delivers events from the session's queue to the loops: each event once, in order, and no newer event before a gap
+//! is filled.
 //!
-//! One rule gives order and completeness: an event is taken from the queue *and* noted in its room's [`Cursor`] in one
-//! step, under one lock. So a cursor has moved over everything that arrived before, whichever consumer carries it and
-//! however long that one is held up.
+//! One rule ensures order and completeness: an event is taken from the queue *and* noted in its room's [`Cursor`] in
+//! one step, under one lock. So a cursor covers all events that arrived before, whichever thread delivers them and
+//! however long it takes.
 //!
-//! A reconnect, or a queue that overflowed, leaves a gap in every room. While a room has a gap, its messages and edits
-//! are held; everything else passes. [Helpers](super::fill) read the histories, and hand over what was missed. The
-//! lock is never held during a request, and no user code runs under it.
+//! A reconnect or a full queue leaves a gap in every room. While a room has a gap, its messages and edits are held;
+//! other events pass. [Helpers](super::fill) read the histories and hand the missed messages over. The lock is never
+//! held during a request, and no user code runs under it.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,27 +25,27 @@ use crate::model::{AgencyId, Message, MessageEdited, UserId};
 use crate::rest::Client;
 use crate::socket::{Item, LogQueue, Session, note};
 
-/// How long a history may take before what came live is released without it. The time starts again with every page.
+/// How long reading a history may take before the held messages are released without it. Each page restarts the time.
 pub(super) const BUDGET: Duration = Duration::from_secs(10);
-/// How many histories are read at once.
+/// The most histories that are read at once.
 const MOST_AT_ONCE: usize = 8;
-/// Threads in all, with those whose requests have hung for longer than the budget.
+/// The most threads, including those whose requests have lasted longer than the budget.
 const MOST_THREADS: usize = 32;
-/// What all rooms together may hold.
+/// The most messages that all rooms together may hold.
 const MOST_HELD: usize = 20_000;
 const MOST_HELD_BYTES: usize = 16 << 20;
-/// Beyond this, who fills a gap waits for the consumers.
+/// Beyond this, helpers wait for the consumers.
 const MOST_READY_BYTES: usize = 4 << 20;
-/// A room that overflows again and again while it is filled is let go.
+/// A room whose queue is full again and again during filling is released after this many rounds.
 const MOST_ROUNDS: u32 = 4;
 
-/// Where events come from, and where missed messages do.
+/// The sources of events and of missed messages.
 pub(crate) struct Source<'a> {
     pub(crate) session: &'a Session,
     pub(crate) client: &'a Client,
 }
 
-/// Hands out the events of a session in order, with what was missed in between. Dropping it stops the helpers.
+/// Hands out the events of a session in order, with the missed ones between them. Dropping it stops the helpers.
 #[derive(Debug)]
 pub(crate) struct Delivery(Arc<Shared>, Option<Arc<Memory>>);
 
@@ -54,7 +55,7 @@ impl Drop for Delivery {
     }
 }
 
-/// Counted among a room's readers.
+/// Counts a reader of a room's start position.
 struct BaselineReader<'a> {
     delivery: &'a Delivery,
     session: &'a Session,
@@ -69,32 +70,32 @@ impl Drop for BaselineReader<'_> {
         if room.gap.as_ref().is_some_and(|gap| gap.ended && !gap.filling) {
             state.ask_for_helper(self.room);
             drop(state);
-            // Whoever takes events starts the helper.
+            // A thread that takes events starts the helper.
             self.session.nudge_reader();
         }
     }
 }
 
-/// What consumers and helpers share.
+/// The state that consumers and helpers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
     pub(super) log: LogQueue,
-    /// Rung when there is room for more in `ready`, and when the helpers are to stop.
+    /// Notified when `ready` has space, and when the helpers must stop.
     space: Condvar,
-    /// Something was missed, and perhaps not only messages.
+    /// Something was missed, which may be more than messages.
     missed: AtomicBool,
 }
 
 #[derive(Debug)]
 struct State {
-    /// To be handed out before anything from the queue.
+    /// Events to hand out before those in the queue.
     ready: VecDeque<(Event, usize)>,
     ready_bytes: usize,
     rooms: HashMap<AgencyId, Room>,
-    /// Rooms whose gap waits for a helper.
+    /// Rooms whose gaps wait for a helper.
     jobs: VecDeque<AgencyId>,
-    /// Helpers at work, and those among them whose gap has been closed without them.
+    /// The running helpers, and those of them whose gap was closed meanwhile.
     helpers: usize,
     late: usize,
     /// The earliest deadline of a gap.
@@ -105,7 +106,7 @@ struct State {
     stopped: bool,
     missed: bool,
     log: LogQueue,
-    /// What is remembered from one start to the next, if anything is.
+    /// The memory across restarts, if the agent remembers.
     memory: Option<Arc<Memory>>,
 }
 
@@ -118,7 +119,7 @@ struct Room {
     has_baseline: bool,
 }
 
-/// A gap that a helper is to fill.
+/// A gap for a helper to fill.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) room: AgencyId,
@@ -127,7 +128,7 @@ pub(super) struct Job {
     pub(super) lookback: Result<Lookback>,
 }
 
-/// The gap is closed already: the helper's work is not wanted any more.
+/// The gap was closed meanwhile: the helper's result is not needed.
 #[derive(Debug)]
 pub(super) struct Late;
 
@@ -157,14 +158,14 @@ impl Delivery {
         self.0.lock()
     }
 
-    /// Whether more than this process is to know what was heard. Then a room's history has to be read before the room is
-    /// joined: what is on the page counts as done, and must not come live as well.
+    /// Whether the agent remembers across restarts. Then a room's history must be read before the join: the messages on the
+    /// page count as done, and must not arrive live as well.
     pub(crate) fn remembers(&self) -> bool {
         self.1.is_some()
     }
 
-    /// Makes a place for a room that is about to be joined: from now on every gap counts. True if it has to be
-    /// [read](Delivery::read_baseline) where the room's story begins.
+    /// Adds a room that is about to be joined: from now on every gap counts. Returns `true` if the start position in its
+    /// history must be [read](Delivery::read_baseline).
     pub(crate) fn make_place(&self, room: &AgencyId, dm: bool) -> bool {
         let resume = self.1.as_ref().and_then(|memory| memory.resume(room));
         let mut state = self.lock();
@@ -172,7 +173,7 @@ impl Delivery {
         if is_new && let Some(resume) = resume {
             let mut cursor = Cursor::new(dm || resume.dm);
             cursor.resume(&resume.settled, resume.since);
-            // A gap since the program ended. It has its end when the room is joined.
+            // The gap since the program ended. The join ends it.
             let gap = state.new_gap();
             state.rooms.insert(room.clone(), Room { gap: Some(gap), ..Room::new(cursor) });
             return false;
@@ -183,12 +184,12 @@ impl Delivery {
         wanted
     }
 
-    /// Reads where the room's story begins. The join may be under way: what is on the page was said before this and the
-    /// join are done, or comes live.
+    /// Reads the start position in the room's history, before or during the join. A message on the page is from before the
+    /// end of both, or it also arrives live.
     ///
-    /// A room whose history is closed can be joined all the same. It shows when there is a gap to fill.
+    /// A room with an unreadable history can still be joined. An error is reported when there is a gap to fill.
     pub(crate) fn read_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
-        // However it ends, a gap waits for it no longer.
+        // Dropped in any case, so that no gap waits for this reader.
         let _reader = BaselineReader { delivery: self, session: source.session, room };
         let mut dm = dm;
         let Ok(page) = fetch::first_page(source.client, room, &mut dm) else { return };
@@ -202,8 +203,8 @@ impl Delivery {
         }
     }
 
-    /// Once the room is joined: reads it again if that was in vain, because some rooms' histories are for members only. Of
-    /// a room that is taken up from an earlier run of the program, the gap has its end now.
+    /// After the join: reads the start position if that failed before, because some histories are only for members. Ends
+    /// the gap of a room that continues from an earlier run of the program.
     pub(crate) fn complete_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
         {
             let mut state = self.lock();
@@ -220,8 +221,8 @@ impl Delivery {
         self.read_baseline(source, room, dm);
     }
 
-    /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined. What comes
-    /// live is held until [`begin`](Delivery::begin).
+    /// Notes that nothing was heard in a conversation that another user has started, before it is joined. Live
+    /// messages are held until [`begin`](Delivery::begin).
     pub(crate) fn expect_from_the_beginning(&self, room: &AgencyId) {
         if self.1.as_ref().is_some_and(|memory| memory.resume(room).is_some()) {
             return;
@@ -233,8 +234,8 @@ impl Delivery {
         state.rooms.entry(room.clone()).or_insert(Room { gap: Some(gap), ..Room::new(cursor) });
     }
 
-    /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
-    /// to the agent's own last word there, of the last page.
+    /// Hands out the messages of such a conversation from before the join: those on the last page that are newer than
+    /// the agent's own last message.
     pub(crate) fn begin(&self, client: &Client, room: &AgencyId, me: &UserId) {
         let gap = |state: &State| {
             let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;
@@ -263,28 +264,28 @@ impl Delivery {
         state.finish(room, gap, outcome.err());
     }
 
-    /// The room's story ends here.
+    /// Forgets the room's position.
     pub(crate) fn forget(&self, room: &AgencyId) {
         self.lock().close_room(room);
     }
 
-    /// Something that did not come from the session, to be handed out next. Wakes nobody.
+    /// Queues an event that is not from the session. Wakes no thread.
     pub(crate) fn push(&self, event: Event) {
         self.lock().push(event, 0);
     }
 
-    /// From where on the room's history is news, and whether that history is the one of a direct conversation.
+    /// The position after which messages in the room's history are new, and whether it is a direct conversation.
     pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
         let state = self.lock();
         state.rooms.get(room).map_or((Since::Unknown, false), |room| (room.cursor.since(), room.cursor.dm))
     }
 
-    /// When a consumer that waits has to look again, because a gap is closed then.
+    /// When a waiting consumer must check again, because a gap is closed then.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.lock().deadline
     }
 
-    /// The next event that is due, if there is one.
+    /// The next event that is ready, if there is one.
     pub(crate) fn take(&self, source: &Source<'_>) -> Option<Event> {
         let mut state = self.lock();
         let session = source.session;
@@ -304,18 +305,18 @@ impl Delivery {
         drop(state);
         self.0.space.notify_all();
         if more {
-            // Not all of it is for this thread, which may be busy with the first for minutes.
+            // The other events are for other threads: this thread may handle its event for minutes.
             source.session.nudge();
         }
         event
     }
 
-    /// Whether something was missed since this was asked last.
+    /// Whether something was missed since the last call.
     pub(crate) fn take_missed(&self) -> bool {
         self.0.missed.load(Ordering::Acquire) && self.0.missed.swap(false, Ordering::AcqRel)
     }
 
-    /// The session is over and the queue is empty: closes the gaps that are left.
+    /// The session has ended and the queue is empty: closes the remaining gaps.
     pub(crate) fn end(&self) {
         self.stop();
         let mut state = self.lock();
@@ -324,7 +325,7 @@ impl Delivery {
         }
     }
 
-    /// Ends the helpers, as soon as their requests end.
+    /// Stops the helpers when their requests end.
     pub(crate) fn stop(&self) {
         self.lock().stopped = true;
         self.0.space.notify_all();
@@ -336,7 +337,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next gap to fill; `None` ends the helper.
+    /// The next gap to fill. `None` ends the helper.
     pub(super) fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         let job = state.next_job();
@@ -346,7 +347,7 @@ impl Shared {
         job
     }
 
-    /// Of a page of the room's history, newest first, what was missed or edited.
+    /// The missed and edited messages of a page of the room's history, newest first.
     pub(super) fn sort_out(
         &self,
         job: &Job,
@@ -355,14 +356,14 @@ impl Shared {
     ) -> Result<(Vec<Message>, Progress), Late> {
         let mut state = self.lock();
         if let Some(memory) = &state.memory {
-            // Newest first: an answer is seen before its question is handed out.
+            // Newest first: an answer is noted before its question is handed out.
             page.iter().for_each(|message| memory.note_answer(message));
         }
         let room = state.filled(&job.room, job.gap)?;
         Ok(room.cursor.sort_out(page, lookback))
     }
 
-    /// Puts what was missed, oldest first, in front of the consumers. Waits until they have taken what is there.
+    /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.
     pub(super) fn hand_over(&self, job: &Job, messages: Vec<Message>) -> Result<(), Late> {
         let mut state = self.lock();
         while state.ready_bytes > MOST_READY_BYTES {
@@ -375,7 +376,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells the consumers about a part that is missing, before the rest.
+    /// Reports a missing part to the consumers before the remaining messages.
     pub(super) fn report(&self, job: &Job, error: Error) -> Result<(), Late> {
         let mut state = self.lock();
         state.filled(&job.room, job.gap)?;
@@ -389,7 +390,7 @@ impl Shared {
         }
     }
 
-    /// The helper is done with this gap.
+    /// The helper has finished this gap.
     pub(super) fn finish(&self, job: &Job, error: Option<Error>) {
         let mut state = self.lock();
         match state.filled(&job.room, job.gap) {
@@ -398,12 +399,12 @@ impl Shared {
         }
     }
 
-    /// It ended without asking for its next job.
+    /// A helper has ended without asking for its next job.
     pub(super) fn helper_is_gone(&self) {
         self.lock().helpers -= 1;
     }
 
-    /// Waits a while, unless the helpers are to stop. False if it is of no use to go on.
+    /// Pauses, unless the helpers must stop. `false` if continuing is useless.
     pub(super) fn pause(&self, job: &Job, time: Duration) -> bool {
         let end = deadline::after(time);
         let mut state = self.lock();
@@ -427,7 +428,7 @@ impl Shared {
 }
 
 impl State {
-    /// `take`: the next item of the queue. `broken`: an event of this connection is no JSON at all.
+    /// `take` returns the next item of the queue. `broken` is called for an event that is not JSON.
     fn next(&mut self, take: &mut dyn FnMut() -> Option<Item>, broken: &mut dyn FnMut(u64)) -> Option<Event> {
         loop {
             if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
@@ -444,7 +445,7 @@ impl State {
                     match Event::from_raw(raw) {
                         Some(event) => self.pass(event, size),
                         None => {
-                            // Then the server is broken, and the connection with it.
+                            // The server is broken; the connection is closed.
                             broken(generation);
                             None
                         }
@@ -458,7 +459,7 @@ impl State {
         }
     }
 
-    /// An event in the order of arrival: to be handed out, or held, or known already.
+    /// An event in the order of arrival: it is handed out, held, or known already.
     fn pass(&mut self, event: Event, size: usize) -> Option<Event> {
         let room = match &event {
             Event::Message(message) => self.rooms.get_mut(&message.agency_id),
@@ -468,7 +469,7 @@ impl State {
             },
             _ => None,
         };
-        // Not a room that was joined: there is no gap to fill in it, and a server can make up any number of them.
+        // The room was not joined: it has no gap, and a server could invent any number of rooms.
         let Some(room) = room else { return Some(event) };
         let Some(gap) = &mut room.gap else { return is_new(&mut room.cursor, &event).then_some(event) };
         if matches!(&event, Event::Message(message) if room.cursor.has_heard(&message.id)) {
@@ -482,7 +483,7 @@ impl State {
         None
     }
 
-    /// Holds no more than there is room for. What goes is in the history, which has to be read to its end again.
+    /// Drops held messages beyond the limit. They are in the history, which must be read to its end again.
     fn shed(&mut self) {
         while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
             let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
@@ -494,7 +495,7 @@ impl State {
         }
     }
 
-    /// What is no event of the server.
+    /// An item that is not a server event.
     fn note(&mut self, item: Item) -> Option<Event> {
         self.missed |= matches!(item, Item::Restored | Item::Lagged { .. });
         match &item {
@@ -511,7 +512,7 @@ impl State {
             Item::Lagged { .. } => {
                 for room in self.all_rooms() {
                     let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
-                    // The end of that one is still to come.
+                    // The end of that gap is still to come.
                     if waits.is_none_or(|gap| gap.ended) {
                         self.open_gap(&room, true);
                     }
@@ -545,7 +546,7 @@ impl State {
         Gap::new(self.next_gap)
     }
 
-    /// Something was missed in the room. `ended`: nothing more will be, so that the history can be read.
+    /// Messages were missed in the room. `ended`: no more will be, so the history can be read.
     fn open_gap(&mut self, id: &AgencyId, ended: bool) {
         let new = self.new_gap();
         let Some(room) = self.rooms.get_mut(id) else { return };
@@ -577,14 +578,14 @@ impl State {
         self.deadline = gaps.filter_map(|gap| gap.deadline).min();
     }
 
-    /// As many helpers as should be started, counted as being at work already.
+    /// How many helpers to start. They count as running.
     fn helpers_wanted(&mut self) -> usize {
         if self.jobs.is_empty() || self.stopped {
             return 0;
         }
         let at_work = self.helpers.saturating_sub(self.late);
         let free = MOST_AT_ONCE.saturating_sub(at_work).min(MOST_THREADS.saturating_sub(self.helpers));
-        // One that is at work takes another job when it is done: only what waits counts.
+        // A running helper takes another job when it is done, so only waiting jobs count.
         let wanted = free.min(self.jobs.len());
         self.helpers += wanted;
         wanted
@@ -620,7 +621,7 @@ impl State {
         }
     }
 
-    /// The room, if this gap of it is still open.
+    /// The room, if this gap is still open.
     fn filled(&mut self, id: &AgencyId, gap: u64) -> Result<&mut Room, Late> {
         if self.stopped {
             return Err(Late);
@@ -629,7 +630,7 @@ impl State {
         if room.gap.as_ref().is_some_and(|open| open.id == gap) { Ok(room) } else { Err(Late) }
     }
 
-    /// Progress was made: the history has more time.
+    /// There was progress: the history gets more time.
     fn extend(&mut self, id: &AgencyId) {
         if let Some(Room { gap: Some(gap), .. }) = self.rooms.get_mut(id)
             && gap.ended
@@ -639,7 +640,7 @@ impl State {
         self.find_deadline();
     }
 
-    /// A part of the history, oldest first, with what came live and stands among it.
+    /// Hands over a part of the history, oldest first, merged with held live messages.
     fn hand_over(&mut self, id: &AgencyId, gap: u64, messages: Vec<Message>) -> Result<(), Late> {
         for mut message in messages {
             let Room { cursor, gap, .. } = self.filled(id, gap)?;
@@ -660,7 +661,7 @@ impl State {
             match cursor.classify(&message, None, &Lookback::default()) {
                 Class::Missed => {
                     message.replayed = true;
-                    // Live messages say so; it is not known whether those of a history do.
+                    // Live messages have this field; it is not known whether messages of a history have it.
                     message.dm |= cursor.dm;
                     cursor.hear(&message);
                     due.push((Event::Message(message), size));
@@ -681,13 +682,13 @@ impl State {
         Ok(())
     }
 
-    /// The history has been read, or cannot be.
+    /// The history was read, or cannot be read.
     fn finish(&mut self, id: &AgencyId, gap: u64, error: Option<Error>) {
         let Ok(room) = self.filled(id, gap) else { return };
         let Some(gap) = &mut room.gap else { return };
         gap.filling = false;
         if !gap.ended {
-            // The connection was lost again: what is missing now is read once it is back.
+            // The connection was lost again: the missing messages are read after the reconnect.
             return;
         }
         if gap.again && gap.rounds < MOST_ROUNDS && error.is_none() {
@@ -712,7 +713,7 @@ impl State {
         self.find_deadline();
     }
 
-    /// Lets go what was held, behind the news of what is missing, if anything is.
+    /// Releases the held messages, after a report about missing ones if there are any.
     fn close_gap(&mut self, id: &AgencyId, error: Option<Error>) {
         let is_filled = error.is_none();
         if let Some(error) = error {
@@ -727,7 +728,7 @@ impl State {
 
     fn report(&mut self, id: &AgencyId, error: Error) {
         if let Some(memory) = &self.memory {
-            // The next start looks for it once more.
+            // The next start looks for them again.
             memory.pin(id, true);
         }
         if !error.is_closed() {
@@ -771,14 +772,14 @@ impl Room {
         Room { cursor, ..Room::default() }
     }
 
-    /// Whether the edit is of a message of this room.
+    /// Whether the edit is of a message in this room.
     fn contains(&self, edit: &MessageEdited) -> bool {
         let held = self.gap.as_ref().is_some_and(|gap| gap.held.contains(&edit.message_id));
         held || self.cursor.knows(&edit.message_id)
     }
 }
 
-/// Notes what is about to be handed out. False if it has been already.
+/// Notes an event that is about to be handed out. `false` if it was handed out before.
 fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
     match event {
         Event::Message(message) => cursor.hear(message),
@@ -817,7 +818,7 @@ mod tests {
         Item::Connected { attempt: 1, recovered: false, again: true }
     }
 
-    /// One room, from its beginning.
+    /// A delivery with one room, from the start of its history.
     fn delivery() -> Delivery {
         let delivery = Delivery::new(LogQueue::new("@test"), None);
         let mut cursor = Cursor::new(false);
@@ -826,7 +827,7 @@ mod tests {
         delivery
     }
 
-    /// The ids of the messages that are handed out, as long as there are any.
+    /// The ids of all messages that are handed out.
     fn take_all(delivery: &Delivery, queue: &mut VecDeque<Item>) -> Vec<String> {
         let mut ids = Vec::new();
         while let Some(event) = delivery.lock().next(&mut || queue.pop_front(), &mut |_| {}) {
@@ -854,7 +855,7 @@ mod tests {
                 };
                 delivery.lock().next(&mut take, &mut |_| {})
             });
-            // It has taken the first message, and nobody else knows of that.
+            // One consumer has taken the first message and not handled it.
             is_taken.recv().unwrap();
             let (told, tells) = mpsc::channel();
             let quick = scope.spawn(|| {
@@ -869,7 +870,7 @@ mod tests {
             assert_eq!(first.id, "m1");
             assert_eq!(quick.join().unwrap(), Vec::<String>::new(), "m3 waits for the history");
         });
-        // The gap begins behind what the slow one carries.
+        // The gap starts after the message of the slow consumer.
         delivery.lock().helpers = 1;
         let job = delivery.0.next_job().unwrap();
         let lookback = job.lookback.as_ref().unwrap().clone();
@@ -883,7 +884,7 @@ mod tests {
 
     #[test]
     fn a_history_and_what_came_live_make_one_story() {
-        // All ways to split ten messages into those that come live and those that only the history has, page by page.
+        // All ways to divide ten messages into live ones and those that are only in the history, page by page.
         for live in 0..1_u32 << 10 {
             let is_live = |n: u32| live & 1 << n != 0;
             let delivery = delivery();
@@ -895,7 +896,7 @@ mod tests {
             delivery.lock().helpers = 1;
             let job = delivery.0.next_job().unwrap();
             let page = 1 + live as usize % 4;
-            // What came last is not in it yet.
+            // The last message is not in the history yet.
             let history: Vec<_> = (0..8).map(|n| message(&n.to_string())).collect();
             for part in history.chunks(page) {
                 delivery.0.hand_over(&job, part.to_vec()).unwrap();
@@ -925,7 +926,7 @@ mod tests {
             events.push(event);
         }
         assert!(matches!(&*events, [Event::GapNotFilled { .. }, Event::Message(_)]), "{events:?}");
-        // Who comes too late changes nothing.
+        // A helper that is too late changes nothing.
         assert!(delivery.0.hand_over(&job, vec![message("m1")]).is_err());
         delivery.0.finish(&job, None);
         assert_eq!(delivery.lock().late, 0);

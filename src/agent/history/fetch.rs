@@ -8,21 +8,21 @@ use crate::rest::{Client, Messages, Walk};
 use crate::socket::Session;
 
 pub(super) const PAGE: u32 = 100;
-/// Beyond this a gap is not filled: it would take all day, and all memory.
+/// A larger gap is not filled: it would take too much time and memory.
 pub(super) const MOST: usize = 10_000;
 
-/// The end of a room's history, newest first.
+/// The last page of a room's history, newest first.
 pub(super) struct FirstPage {
     pub(super) messages: Vec<Message>,
-    /// There is nothing before it.
+    /// There is nothing before this page.
     pub(super) is_whole: bool,
 }
 
-/// What the server takes when nobody asks for another limit: a shorter page has all there is.
+/// The server's default page size: a shorter page is the whole history.
 const FIRST_PAGE: u32 = 50;
 
 /// # Errors
-/// What the server says.
+/// The error of the request.
 pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Result<FirstPage> {
     let mut limit = FIRST_PAGE;
     let messages = smaller_page(client, room, dm, None, &mut limit)?;
@@ -30,11 +30,11 @@ pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Res
     Ok(FirstPage { is_whole: count < limit as usize, messages: messages.into_vec() })
 }
 
-/// A page of at most `limit` messages. If it is too large for an answer, or cannot be read, a smaller one is asked for, and
-/// `limit` says so.
+/// A page of at most `limit` messages. If the response is too large or cannot be read, requests a smaller page and
+/// reduces `limit`.
 ///
 /// # Errors
-/// What the server says.
+/// The error of the request.
 pub(super) fn smaller_page(
     client: &Client,
     room: &AgencyId,
@@ -50,10 +50,10 @@ pub(super) fn smaller_page(
     }
 }
 
-/// One of the last messages of a room, by its id.
+/// Returns one of the last messages of a room, by id.
 ///
 /// # Errors
-/// What the server says.
+/// The error of the request.
 pub(crate) fn recent(
     client: &Client,
     room: &AgencyId,
@@ -63,16 +63,16 @@ pub(crate) fn recent(
     Ok(page(client, room, dm, None, PAGE)?.into_iter().find(|message| message.id == *id))
 }
 
-/// How often a history is asked for that does not come, and how long to wait in between at first.
+/// How often a request is tried, and the first pause between two attempts.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Repeats what fails only for now: a network that has just come back is not at its best. Gives up early when the
-/// session's connection is lost as well, because then there will be another occasion.
+/// Retries temporary failures, because a network that has just come back may still be unstable. Stops early if the
+/// session's connection is lost as well: the next reconnect reads the history again.
 ///
 /// # Errors
-/// The last one.
+/// The last error.
 pub(crate) fn patiently<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
@@ -87,12 +87,12 @@ pub(crate) fn patiently<T>(session: &Session, mut fetch: impl FnMut() -> Result<
     fetch()
 }
 
-/// Whether the same may work in a moment.
+/// Whether a retry may work soon.
 pub(crate) fn is_passing(error: &Error) -> bool {
     error.is_timeout() || error.is_retryable()
 }
 
-/// Walks back through the history until `enough` says so of a message. Oldest first.
+/// Reads the history backwards until `enough` is true for a message. Returns it oldest first.
 pub(crate) fn walk_back(
     client: &Client,
     room: &AgencyId,
@@ -116,15 +116,15 @@ pub(crate) fn walk_back(
             break;
         }
     }
-    // The server's own order, also within one moment.
+    // Keeps the server's order for messages with the same time.
     found.reverse();
     Ok(found)
 }
 
-/// One page, newest first. Direct conversations have their own place; `dm` learns which it is.
+/// Reads a page, newest first. Direct conversations have another endpoint; `dm` is set to the right one.
 ///
 /// # Errors
-/// What the server says.
+/// The error of the request.
 pub(crate) fn page(
     client: &Client,
     room: &AgencyId,
@@ -149,15 +149,16 @@ pub(crate) fn page(
         }
         other => other?,
     };
-    // Documented as newest first, which some clients do not rely on.
+    // The documentation says newest first, but some clients do not rely on it.
     if is_oldest_first(&page) {
         page.reverse();
     }
     Ok(page)
 }
 
-/// Whether the times of the page go up, and nowhere down. That most of them go up says nothing: with several clocks they
-/// may in a page that is newest first, and a page turned round by mistake makes the walk back miss messages.
+/// Whether the times on the page increase and never decrease. Mostly increasing times prove nothing: with several
+/// clocks they also occur in a page that is newest first, and reversing a page by mistake would make the walk miss
+/// messages.
 fn is_oldest_first(page: &[Message]) -> bool {
     let goes_up = page.is_sorted_by(|one, next| one.created_at <= next.created_at);
     goes_up && page.first().zip(page.last()).is_some_and(|(first, last)| first.created_at < last.created_at)

@@ -1,7 +1,7 @@
-//! Reading what was missed from the rooms' histories, on threads that live only for that.
+//! Reads missed messages from the rooms' histories, on short-lived threads.
 //!
-//! A history is read backwards, and what was missed has to be handed out forwards. Pages stay in memory as far as they
-//! are small; of a long gap the newer ones are let go and read once more when their turn has come.
+//! A history is read backwards, but missed messages are handed out forwards. Small pages stay in memory; the newer
+//! pages of a long gap are dropped and read again when they are needed.
 
 use std::io;
 use std::sync::Arc;
@@ -17,22 +17,22 @@ use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{Announced, Waker, note};
 
-/// How long the first page is. Nobody knows yet how large the room's messages are.
+/// The size of the first page, because the size of the room's messages is not known yet.
 const FIRST_PAGE: u32 = 25;
-/// How large a page should be, and what of a gap is kept in memory.
+/// The wanted size of a page, and of the pages of a gap in memory.
 const PAGE_BYTES: usize = 1 << 20;
 const MOST_KEPT: usize = 2 << 20;
-/// Pages to find the place again where a page stood.
+/// The most pages to read in order to find the place of a page again.
 const MOST_PAGES_TO_FIND: usize = 50;
-/// How long to wait before a request is made once more.
+/// The pause before a retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+/// Small, because it runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
 /// Starts a helper. It ends when there is no gap left to fill.
 ///
 /// # Errors
-/// When there can be no more threads.
+/// If no thread can be started.
 pub(super) fn start(delivery: Arc<Shared>, client: Client, waker: Waker) -> io::Result<()> {
     let announced = waker.announce();
     let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
@@ -64,13 +64,13 @@ fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced)
             );
         }
     }
-    // With its last job it was taken off the list.
+    // It was removed from the count with its last job.
     helper.counted = false;
     drop(announced);
     waker.nudge();
 }
 
-/// A helper's place on the list. A panic is a bug of ours, or of a logger's: no gap must stay open for it.
+/// Counts a running helper. After a panic, of this crate or of a logger, its gap is closed.
 struct Helper<'a> {
     delivery: &'a Shared,
     job: Option<Job>,
@@ -89,7 +89,7 @@ impl Drop for Helper<'_> {
     }
 }
 
-/// One gap being filled.
+/// A gap that is being filled.
 struct Fill<'a> {
     delivery: &'a Shared,
     client: &'a Client,
@@ -110,7 +110,7 @@ impl From<Late> for Stop {
     }
 }
 
-/// What was missed on a page, newest first, and how the page can be had again.
+/// The missed messages of a page, newest first, and how to read the page again.
 struct Page {
     before: Option<Timestamp>,
     limit: u32,
@@ -142,7 +142,7 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Walks back through the history to where all is known. What is missing in it, if it is not whole.
+    /// Reads the history backwards to the known part. Also returns an error if a part is missing.
     fn look_back(&mut self, lookback: &Lookback) -> Result<(Vec<Page>, Option<Error>), Stop> {
         let mut walk = Walk::default();
         let mut limit = FIRST_PAGE;
@@ -164,7 +164,7 @@ impl Fill<'_> {
             let size = missed.iter().map(size_of_message).sum();
             kept += size;
             pages.push(Page { before, limit, oldest, missed: Some(missed), bytes: size });
-            // The newest are needed last.
+            // The newest pages are needed last.
             let all_but_this = pages.len() - 1;
             for page in pages.iter_mut().take(all_but_this) {
                 if kept <= MOST_KEPT {
@@ -198,8 +198,8 @@ impl Fill<'_> {
         Ok((pages, unreadable.or(doubt)))
     }
 
-    /// What was missed of a page that was let go. Meanwhile more may have been said in front of it; everything behind it
-    /// has been handed out.
+    /// The missed messages of a dropped page. New messages may have been sent before it meanwhile; all older ones
+    /// were handed out.
     fn find_again(&mut self, page: &Page, lookback: &Lookback) -> Result<Vec<Message>, Stop> {
         let mut walk = Walk::starting_at(page.before.clone());
         let mut limit = page.limit;
@@ -218,7 +218,7 @@ impl Fill<'_> {
         Err(Stop::Failed(Error::new(ErrorKind::Server, "more is said in the room than can be read")))
     }
 
-    /// One page. What fails only for now is tried again as long as there is time.
+    /// Reads a page. Retries temporary failures while there is time.
     fn fetch(
         &mut self,
         before: Option<&Timestamp>,

@@ -1,4 +1,4 @@
-//! One room's gap: what came live after it waits until the history has been read.
+//! A gap in one room: live messages wait until the history has been read.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Instant;
@@ -6,20 +6,20 @@ use std::time::Instant;
 use crate::agent::event::Event;
 use crate::model::{Message, MessageId};
 
-/// A gap in what was heard of a room.
+/// A gap in the messages of a room.
 #[derive(Debug)]
 pub(super) struct Gap {
-    /// Tells it from other gaps of the room: who fills it may come too late.
+    /// Identifies the gap: a helper may finish too late for it.
     pub(super) id: u64,
-    /// Whether it has an end: the room is joined (again), and what comes live is whole.
+    /// Whether the gap has ended: the room is joined again, and live messages are complete.
     pub(super) ended: bool,
-    /// A helper reads the history.
+    /// A helper is reading the history.
     pub(super) filling: bool,
-    /// Something more was missed meanwhile: it has to be read again.
+    /// More was missed meanwhile: the history must be read again.
     pub(super) again: bool,
-    /// How often it was read already.
+    /// How often the history was read.
     pub(super) rounds: u32,
-    /// When what is held is released in any case.
+    /// When the held messages are released in any case.
     pub(super) deadline: Option<Instant>,
     pub(super) held: Held,
 }
@@ -38,7 +38,7 @@ impl Gap {
     }
 }
 
-/// Messages and edits that came live, in the order of arrival.
+/// Live messages and edits, in the order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     events: VecDeque<(Event, usize)>,
@@ -59,7 +59,7 @@ impl Held {
         self.ids.contains(id)
     }
 
-    /// A message that is held already changes nothing.
+    /// A message that is held already is ignored.
     pub(super) fn push(&mut self, event: Event, size: usize) {
         if let Event::Message(message) = &event
             && !self.ids.insert(message.id.clone())
@@ -80,7 +80,7 @@ impl Held {
     }
 }
 
-/// Roughly the memory that a message takes.
+/// The approximate memory of a message.
 pub(crate) fn size_of_message(message: &Message) -> usize {
     size_of::<Message>() + 256 + message.content.len() + message.metadata.raw().len()
 }

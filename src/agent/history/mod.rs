@@ -1,7 +1,7 @@
-//! What was said in the rooms, in order and without gaps.
+//! The messages of the rooms, in order and without gaps.
 //!
-//! [`delivery`] stands between the session's queue and the loops. [`cursor`] knows what was heard of a room, [`gap`]
-//! holds what came live behind a gap, [`fill`] reads the history that closes it, page by page ([`fetch`]).
+//! [`delivery`] is between the session's queue and the loops. [`cursor`] knows which messages of a room were heard,
+//! [`gap`] holds live messages after a gap, [`fill`] reads the history page by page ([`fetch`]) to close it.
 
 mod cursor;
 mod delivery;

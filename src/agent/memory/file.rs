@@ -1,4 +1,4 @@
-//! What an agent remembers, in a file.
+//! An agent's memory in a file.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,20 +13,21 @@ use crate::agent::memory::store::{StateStore, StoreError};
 use crate::deadline;
 use crate::error::{Error, Result};
 
-/// A process that is being replaced may need a moment to be gone.
+/// How long to wait for a process that is being replaced to release the file.
 const PATIENCE: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// A file that is replaced as a whole: whenever the process or the machine stops, the old text is there or the new one.
+/// A file that is replaced as a whole: whenever the process or the machine stops, the file has the old or the new
+/// text.
 #[derive(Debug)]
 pub(super) struct FileStore {
     path: PathBuf,
-    /// How the file was when this process read or wrote it last.
+    /// The state of the file when this process last read or wrote it.
     known: Mutex<Option<Stamp>>,
     _lock: FileLock,
 }
 
-/// Tells a file from one that somebody else has put in its place.
+/// Detects that another process has replaced the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     length: u64,
@@ -35,7 +36,7 @@ struct Stamp {
 
 impl FileStore {
     /// # Errors
-    /// `Config` if another process uses the file, or its folder cannot be written to.
+    /// `Config` if another process uses the file, or its folder is not writable.
     pub(super) fn open(path: &Path) -> Result<FileStore> {
         let failed = |error: io::Error| {
             Error::config(format!("cannot remember in {}: {error}", path.display())).with_source(error)
@@ -61,7 +62,7 @@ impl FileStore {
         file.sync_all()?;
         drop(file);
         fs::rename(temporary, &self.path)?;
-        // The name, too. Not every system can do that with a folder.
+        // Syncs the folder, so that the new name is stored. Not every system supports this.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
             let _ = folder.sync_all();
@@ -73,7 +74,7 @@ impl FileStore {
 impl StateStore for FileStore {
     fn load(&self) -> Result<Option<String>, StoreError> {
         match fs::read(&self.path) {
-            // What is no UTF-8 is no state either: the reader says so.
+            // A file that is not UTF-8 is not a valid state; the reader reports it.
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -143,13 +144,13 @@ mod tests {
         let path = folder.join("larry.state");
         let store = FileStore::open(&path).unwrap();
         store.save("one").unwrap();
-        // In the way of the temporary file.
+        // Blocks the temporary file.
         fs::create_dir(folder.join("larry.state.new")).unwrap();
         assert!(store.save("two").is_err());
         assert_eq!(store.load().unwrap().as_deref(), Some("one"));
         fs::remove_dir(folder.join("larry.state.new")).unwrap();
         store.save("three").unwrap();
-        // Somebody whom the lock does not keep away.
+        // A writer that ignores the lock.
         fs::write(&path, "somebody else's").unwrap();
         assert!(store.save("four").is_err());
         assert_eq!(store.load().unwrap().as_deref(), Some("somebody else's"));

@@ -1,14 +1,15 @@
-//! A lock on a file, held by the system for as long as the process lives: after a kill it is free.
+//! A lock on a file. The operating system holds it while the process lives, and releases it after a kill.
 //!
-//! `std` has file locks from Rust 1.89 on. Until then each system has its own way that needs no unsafe code: an abstract
-//! socket, which one process can bind at a time, or opening the lock file exclusively. On Linux it holds among processes of
-//! one network namespace; [`FileStore`](super::file::FileStore) finds out about a writer in another container by itself.
+//! `std` has file locks from Rust 1.89 on. Until then, each system uses another way without unsafe code: an abstract
+//! socket, which only one process can bind, or opening the lock file exclusively. On Linux the lock works between
+//! processes of one network namespace; [`FileStore`](super::file::FileStore) itself detects a writer in another
+//! container.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// The file is free again when this is dropped.
+/// Dropping it releases the file.
 #[derive(Debug)]
 pub(super) struct FileLock {
     _file: File,
@@ -17,13 +18,14 @@ pub(super) struct FileLock {
 }
 
 impl FileLock {
-    /// `None` if another process, or another agent of this one, has it.
+    /// `None` if another process, or another agent of this process, has the lock.
     ///
     /// # Errors
-    /// If the lock file cannot be made.
+    /// If the lock file cannot be created.
     pub(super) fn take(path: &Path) -> io::Result<Option<FileLock>> {
         let mut options = OpenOptions::new();
-        // Nothing is ever written into it, and it stays: to remove it would let two processes lock two files of one name.
+        // The file stays empty and is never removed: removing it would let two processes lock two files with one
+        // name.
         options.read(true).write(true).create(true).truncate(false);
         exclusive(&mut options);
         let file = match options.open(path) {
@@ -56,7 +58,7 @@ fn bind(file: &File) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{SocketAddr, UnixListener};
 
-    // By what the file is and not by its path, which differs with links and mounts.
+    // Identifies the file itself and not its path, which differs with links and mounts.
     let metadata = file.metadata()?;
     let name = format!("crustocean-state-{:x}-{:x}", metadata.dev(), metadata.ino());
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)
@@ -71,7 +73,7 @@ fn bind(file: &File) -> io::Result<std::os::unix::net::UnixListener> {
 ))]
 fn exclusive(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;
-    // O_EXLOCK and O_NONBLOCK, the same on all of these.
+    // O_EXLOCK and O_NONBLOCK, the same values on all of these systems.
     options.custom_flags(0x20 | 0x4);
 }
 

@@ -1,9 +1,11 @@
-//! What an agent remembers from one start to the next: what it has heard, and which questions are done.
+//! The memory of an agent across restarts: which messages it has heard, and which questions are done.
 //!
-//! [`place`] is one room of it, [`store`] where it is kept, [`file`] the one in a file, under a [`lock`].
+//! [`place`] is the memory of one room, [`store`] the interface to storage, [`file`] the storage in a file, protected
+//! by a [`lock`].
 //!
-//! What is promised: a question that is done is in the store before the same thread gets its next one. What else was heard
-//! is there a second later at most. A message that is not there comes again after the next start: at least once.
+//! The guarantee: a question that is done is in the store before the same thread gets its next one. Other messages
+//! are in the store at most a second later. A message that is not in the store comes again after the next start (at
+//! least once).
 
 mod file;
 mod lock;
@@ -26,17 +28,17 @@ use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
 use place::Place;
 
-/// The metadata key of the id of the message that a message answers.
+/// The metadata key with the id of the message that is answered.
 pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
-/// How often it is saved what was heard.
+/// The interval at which heard messages are saved.
 const EVERY: Duration = Duration::from_secs(1);
-/// So many questions are known to be answered already.
+/// The most questions whose answers are remembered.
 const MOST_ANSWERED: usize = 16_384;
-/// What the text in the store begins with.
+/// The first text in the store.
 const FORMAT: &str = "crustocean agent state";
 
-/// What one agent remembers.
+/// The memory of one agent.
 pub(crate) struct Memory {
     state: Mutex<State>,
     saver: Mutex<Saver>,
@@ -51,16 +53,16 @@ impl std::fmt::Debug for Memory {
 struct State {
     me: UserId,
     rooms: HashMap<AgencyId, Place>,
-    /// Questions that have been heard and are not done.
+    /// Questions that were heard and are not done.
     open: HashMap<MessageId, Open>,
-    /// Questions whose answer is in their room, found before they were handed out.
+    /// Questions whose answer was found in their room before they were handed out.
     answered: HashSet<MessageId>,
-    /// The same, oldest first.
+    /// The same ids, oldest first.
     answered_order: VecDeque<MessageId>,
-    /// Counts what changed, and up to where it is saved.
+    /// Counts the changes, and how many of them are saved.
     changes: u64,
     saved: u64,
-    /// When to save it, or to try again.
+    /// When to save, or to try again.
     due: Option<Instant>,
 }
 
@@ -68,16 +70,16 @@ struct State {
 struct Open {
     room: AgencyId,
     time: Option<u64>,
-    /// Who got it, if anybody has.
+    /// The thread that has the question, if one has.
     thread: Option<ThreadId>,
-    /// That thread has asked for its next one.
+    /// This thread has asked for its next question.
     passed: bool,
-    /// Nobody has it in hands any more.
+    /// The question was dropped.
     dropped: bool,
 }
 
 struct Saver {
-    /// `None` once the agent has ended.
+    /// `None` after the agent has ended.
     store: Option<Box<dyn StateStore>>,
     failing: bool,
 }
@@ -87,15 +89,15 @@ struct Saver {
 struct Saved<R> {
     format: String,
     version: u32,
-    /// Whose it is.
+    /// The agent that it belongs to.
     agent: UserId,
     rooms: R,
 }
 
-/// Where a room is taken up again.
+/// Where to continue in a room.
 pub(crate) struct Resume {
     pub(crate) dm: bool,
-    /// What is older is not of interest.
+    /// Older messages are ignored.
     pub(crate) since: Option<SystemTime>,
     pub(crate) settled: Vec<MessageId>,
 }
@@ -112,19 +114,19 @@ impl StateStore for Shared {
     }
 }
 
-/// A store that has been opened, and what was in it.
+/// An open store, and its content.
 pub(crate) struct Opened {
     store: Box<dyn StateStore>,
     text: Option<String>,
-    /// For errors.
+    /// The name in errors.
     name: String,
 }
 
 impl Opened {
-    /// Before the network is asked for anything: what is wrong here does not mend itself.
+    /// Called before any network access, because an error here does not go away by itself.
     ///
     /// # Errors
-    /// `Config`, which names the file.
+    /// `Config`. The error names the file.
     pub(crate) fn open(remember: &Remember) -> Result<Opened> {
         let (store, name): (Box<dyn StateStore>, _) = match remember {
             Remember::File(path) => (Box::new(file::FileStore::open(path)?), path.display().to_string()),
@@ -137,7 +139,7 @@ impl Opened {
     }
 
     /// # Errors
-    /// `Config` if the text is that of another agent, or of something else.
+    /// `Config` if the text belongs to another agent, or is not such a text.
     pub(crate) fn for_agent(self, me: &User, max_age: Duration) -> Result<Memory> {
         let mut rooms = match &self.text {
             Some(text) => read(text, me).map_err(|why| {
@@ -191,7 +193,7 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the room is taken up again, if anything is remembered of it.
+    /// Where to continue in the room, if it is remembered.
     pub(crate) fn resume(&self, room: &AgencyId) -> Option<Resume> {
         let state = self.lock();
         let place = state.rooms.get(room)?;
@@ -201,8 +203,8 @@ impl Memory {
         Some(Resume { dm: place.dm, since, settled })
     }
 
-    /// A room that nothing was remembered of begins now, behind the last page of its history, newest first. `whole`: there is
-    /// nothing before that.
+    /// Starts the memory of a new room after the last page of its history, newest first. `whole`: there is nothing
+    /// before that page.
     pub(crate) fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
         let mut state = self.lock();
         if state.rooms.contains_key(room) {
@@ -218,7 +220,7 @@ impl Memory {
         state.change();
     }
 
-    /// The agent has left the room.
+    /// Forgets a room that the agent has left.
     pub(crate) fn forget(&self, room: &AgencyId) {
         let mut state = self.lock();
         if state.rooms.remove(room).is_some() {
@@ -227,7 +229,7 @@ impl Memory {
         }
     }
 
-    /// Whether something of the room is missing, which then has to be looked for at the next start.
+    /// Sets whether the room has missing messages, which the next start must look for.
     pub(crate) fn pin(&self, room: &AgencyId, pinned: bool) {
         let mut state = self.lock();
         let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
@@ -236,7 +238,7 @@ impl Memory {
         }
     }
 
-    /// A message that was read or came live, before it is handed out: the answers among them are noted.
+    /// Notes an answer in a message, before it is handed out.
     pub(crate) fn note_answer(&self, message: &Message) {
         let mut state = self.lock();
         if message.sender_id != state.me {
@@ -245,7 +247,7 @@ impl Memory {
         let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
         let Some(question) = question.as_str().map(MessageId::from) else { return };
         let settled = state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&question));
-        // What this process has in hands, it knows more about than the room does.
+        // Questions that this process is handling are known better here.
         if settled || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
             return;
         }
@@ -257,7 +259,7 @@ impl Memory {
         }
     }
 
-    /// Whether the answer to the message was in the room before it was handed out here.
+    /// Whether the answer was in the room before the message was handed out here.
     pub(crate) fn is_answered(&self, id: &MessageId) -> bool {
         self.lock().answered.contains(id)
     }
@@ -279,7 +281,7 @@ impl Memory {
         state.settle(&message.agency_id, &message.id, time);
     }
 
-    /// This thread has got the question. `held`: its end is told by [`drop_held`](Memory::drop_held).
+    /// This thread has got the question. `held`: [`drop_held`](Memory::drop_held) reports its end.
     pub(crate) fn hand_out(&self, id: &MessageId, held: bool) {
         if let Some(open) = self.lock().open.get_mut(id) {
             open.thread = Some(thread::current().id());
@@ -287,8 +289,8 @@ impl Memory {
         }
     }
 
-    /// This thread asks for its next one: what it got before is done, unless it is still in somebody's hands. True if
-    /// anything is.
+    /// This thread asks for its next question. Its earlier question is done, unless somebody still holds it. Returns
+    /// `true` if a question is now done.
     pub(crate) fn pass(&self) -> bool {
         let mut state = self.lock();
         if state.open.is_empty() {
@@ -306,7 +308,7 @@ impl Memory {
         !done.is_empty()
     }
 
-    /// Nobody has the question in hands any more. True if it is done now.
+    /// The question was dropped. Returns `true` if it is now done.
     pub(crate) fn drop_held(&self, id: &MessageId) -> bool {
         let mut state = self.lock();
         let Some(open) = state.open.get_mut(id) else { return false };
@@ -323,17 +325,17 @@ impl Memory {
         self.lock().finish(id);
     }
 
-    /// When a thread that waits has to save.
+    /// When a waiting thread must save.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.lock().due
     }
 
-    /// Saves what has changed, if its time has come. What went wrong, the first time of several.
+    /// Saves the changes if it is time. Returns the first of several errors.
     pub(crate) fn save_if_due(&self) -> Option<Error> {
         if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
     }
 
-    /// Saves what has changed. What went wrong, the first time of several.
+    /// Saves the changes. Returns the first of several errors.
     pub(crate) fn save(&self) -> Option<Error> {
         let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, changes) = {
@@ -342,13 +344,13 @@ impl Memory {
                 state.due = None;
                 return None;
             }
-            // Whatever comes of it: not before a while.
+            // Not again before a while, whatever the result is.
             state.due = Some(deadline::after(EVERY));
             (state.text(), state.changes)
         };
         let store = saver.store.as_ref()?;
         let outcome = match text {
-            // Code of the program's.
+            // This calls the program's code.
             Ok(text) => catch_unwind(AssertUnwindSafe(|| store.save(&text)))
                 .unwrap_or_else(|_| Err("the state store panicked".into())),
             Err(error) => Err(error.into()),
@@ -378,7 +380,7 @@ impl Memory {
         }
     }
 
-    /// Saves for the last time, and lets the store go.
+    /// Saves for the last time, and releases the store.
     pub(crate) fn end(&self) {
         self.save();
         self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
@@ -394,7 +396,7 @@ impl State {
     fn settle(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
         let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
         let place = self.rooms.entry(room.clone()).or_insert_with(|| {
-            // Nobody could tell where its story begins: it does here.
+            // The start of the room's memory is not known, so it is now.
             Place { watermark: time.or_else(|| Some(millis(SystemTime::now()))), ..Place::default() }
         });
         if place.settle(id, time, open) {

@@ -1,4 +1,4 @@
-//! What is remembered of one room: up to where all is settled, and what is above that.
+//! The memory of one room: the time up to which all messages are settled, and the settled messages after it.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -6,36 +6,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::MessageId;
 
-/// A message may be stamped so much earlier than one that came before it: servers have several clocks.
+/// How much earlier than its predecessor a message may be stamped, because servers have several clocks.
 const MARGIN: u64 = 5 * 60 * 1000;
-/// The last messages heard: the earliest of their times counts, so that one clock that is ahead does no harm.
+/// The number of last messages whose earliest time is used, so that one fast clock does no harm.
 const LAST: usize = 8;
-/// So many settled messages are known by their ids at least, and at most.
+/// The least number of settled messages whose ids are stored.
 const LEAST: usize = 64;
 const MOST: usize = 4096;
 
-/// Times are milliseconds since 1970, of the server's clock.
+/// Times are in milliseconds since 1970, by the server's clock.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Whether its history is that of a direct conversation.
     #[serde(default)]
     pub(super) dm: bool,
-    /// All up to this is settled. `None`: all of the room's history is above it.
+    /// All messages up to this time are settled. `None`: the whole history is after it.
     #[serde(default)]
     pub(super) watermark: Option<u64>,
-    /// What is settled above it, in the order that it was.
+    /// The settled messages after it, in order.
     #[serde(default)]
     pub(super) settled: VecDeque<(MessageId, u64)>,
-    /// The same, to look them up.
+    /// The same ids, for lookups.
     #[serde(skip)]
     pub(super) ids: HashSet<MessageId>,
-    /// Something above the watermark could not be read: it stays until that was.
+    /// A message after the watermark could not be read, so the watermark stays.
     #[serde(default)]
     pub(super) pinned: bool,
 }
 
 impl Place {
-    /// Once it has been read from the store.
+    /// Call it after reading from the store.
     pub(super) fn index(&mut self) {
         self.ids = self.settled.iter().map(|(id, _)| id.clone()).collect();
     }
@@ -44,8 +44,8 @@ impl Place {
         self.ids.contains(id)
     }
 
-    /// `time`: when it was said, if that can be told. `open`: when the earliest question was said that is not done. False if
-    /// it was settled already.
+    /// `time` is the time of the message, if it is known; `open` that of the earliest question that is not done.
+    /// Returns `false` if it was settled already.
     pub(super) fn settle(&mut self, id: &MessageId, time: Option<u64>, open: Option<u64>) -> bool {
         if !self.ids.insert(id.clone()) {
             return false;
@@ -66,7 +66,7 @@ impl Place {
             if !below && self.settled.len() <= MOST {
                 return;
             }
-            // Beyond that many it comes once more after a start, rather than that something is lost.
+            // Beyond this number, a message may come once more after a start; none is lost.
             let watermark = below.then_some(*time);
             self.watermark = self.watermark.max(watermark);
             if let Some((id, _)) = self.settled.pop_front() {
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn the_watermark_follows_and_stays_below_what_is_open() {
         let mut place = Place::default();
-        // One a second.
+        // One per second.
         for n in 0..1000 {
             assert!(place.settle(&id(n), Some(n * 1000), None));
             assert!(!place.settle(&id(n), Some(n * 1000), None));

@@ -1,17 +1,17 @@
-//! Where an agent keeps what it remembers.
+//! The storage of an agent's memory.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Why a [`StateStore`] could not do its work.
+/// The error of a [`StateStore`].
 pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A place of your own for what an agent remembers: a row of a database, say. For
+/// Your own storage for an agent's memory, such as a row in a database. Passed to
 /// [`AgentBuilder::remember_in`](crate::agent::AgentBuilder::remember_in).
 ///
-/// It is called on the threads that take events, never by two at once, and may block. A store must keep the old text when
-/// it cannot write the new one, and must not be shared by two agents.
+/// It is called on the threads that take events, never on two at once, and may block. If it cannot write the new
+/// text, it must keep the old one. Two agents must not share a store.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -32,21 +32,21 @@ pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 /// # let _ = crustocean::Agent::builder().remember_in(Row(Mutex::default()));
 /// ```
 pub trait StateStore: Send + Sync + 'static {
-    /// What was saved last; `None` if nothing ever was.
+    /// Returns the text that was saved last; `None` if none was saved.
     ///
     /// # Errors
-    /// If it cannot be read: the agent does not connect then.
+    /// If it cannot be read. The agent does not connect then.
     fn load(&self) -> Result<Option<String>, StoreError>;
 
-    /// Keeps this text (JSON) instead of the last one.
+    /// Replaces the text (JSON).
     ///
     /// # Errors
-    /// If it cannot be written: the agent says so in [`Event::StateNotSaved`](crate::Event::StateNotSaved), goes on, and tries
-    /// again.
+    /// If it cannot be written. The agent reports [`Event::StateNotSaved`](crate::Event::StateNotSaved), continues,
+    /// and tries again.
     fn save(&self, state: &str) -> Result<(), StoreError>;
 }
 
-/// A [`StateStore`] that lives as long as the program: for tests. Clones share one text.
+/// A [`StateStore`] in memory, for tests. Clones share one text.
 ///
 /// ```
 /// use crustocean::{Agent, agent::MemoryStore};
@@ -59,7 +59,7 @@ pub trait StateStore: Send + Sync + 'static {
 pub struct MemoryStore(Arc<Mutex<Option<String>>>);
 
 impl MemoryStore {
-    /// What was saved last.
+    /// The text that was saved last.
     pub fn saved(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -76,7 +76,7 @@ impl StateStore for MemoryStore {
     }
 }
 
-/// Where the builder was told to remember.
+/// The storage that the builder has set.
 #[derive(Clone)]
 pub(crate) enum Remember {
     File(PathBuf),

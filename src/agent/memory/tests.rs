@@ -102,7 +102,7 @@ fn a_store_that_fails_is_told_once_and_tried_again() {
     full.0.store(false, std::sync::atomic::Ordering::Relaxed);
     assert!(memory.save().is_none() && memory.due().is_none());
     assert_eq!(settled(&full.1), ["m1"]);
-    // A year old is too old.
+    // A message of a year ago is too old.
     let aged = Opened::open(&Remember::Store(Arc::new(full.1.clone()))).unwrap();
     let aged = aged.for_agent(&me(), Duration::from_secs(60)).unwrap();
     assert!(aged.resume(&"a".into()).unwrap().since.is_some());

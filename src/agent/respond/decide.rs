@@ -36,10 +36,10 @@ pub enum Decision {
     /// The platform sent the message, or it is the result of the agent's own command. (A hook's post and a heartbeat
     /// are meant to prompt the agent: these are [`Respond`](Decision::Respond).)
     FromSystem,
-    /// The agent has answered it already, before it was started last. Only if it
+    /// The agent answered it before its last start. Only for an agent that
     /// [remembers](crate::agent::AgentBuilder::remember).
     Answered,
-    /// It was the answer that [`Mention::ask`](crate::Mention::ask) has returned.
+    /// [`Mention::ask`](crate::Mention::ask) has returned it as an answer.
     Taken,
 }
 

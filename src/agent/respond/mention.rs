@@ -13,15 +13,15 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Message, MessageId};
 
-/// A message that is for the agent to answer. From [`Mentions`](crate::Mentions).
+/// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions).
 ///
-/// It is a [`Message`] (it dereferences to one) that knows whom it was put to.
+/// It dereferences to its [`Message`].
 ///
-/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that took it from
-/// the iterator asks for the next one and nobody has this value any more, or earlier by [`done`](Mention::done). So a
-/// question that is moved to another thread is done when it is dropped there. What is not done when the process ends
-/// (a kill, a panic, a `?` that leaves the loop, a [`Stop`](crate::Stop) in the middle of the work) is handed out again after
-/// the next start.
+/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that
+/// took it asks for the next one and this value was dropped, or earlier by [`done`](Mention::done). So a question
+/// that is moved to another thread is done when it is dropped there. A question that is not done when the process
+/// ends (by a kill, a panic, a `?` that leaves the loop, or a [`Stop`](crate::Stop) during the work) is yielded again
+/// after the next start.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -39,7 +39,7 @@ pub struct Mention {
     ticket: Option<Arc<Ticket>>,
 }
 
-/// For an agent that remembers: says when nobody has the question in hands any more.
+/// For an agent that remembers: reports when the question was dropped.
 struct Ticket {
     inner: Arc<Inner>,
     id: MessageId,
@@ -104,19 +104,19 @@ impl Mention {
         Mention { message, agent: agent.clone(), ticket }
     }
 
-    /// Drops it without having looked at it: it is handed out again after the next start.
+    /// Drops it unread: it is yielded again after the next start.
     pub(super) fn leave_open(self) {
         if let Some(ticket) = &self.ticket {
             ticket.left_open.store(true, Ordering::Release);
         }
     }
 
-    /// The message alone. That counts as being dropped.
+    /// Returns the message. This counts as dropping the mention.
     pub fn into_message(self) -> Message {
         self.message
     }
 
-    /// The room that it was said in.
+    /// The room of the message.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -128,7 +128,7 @@ impl Mention {
         self.agent.room_of(&self.message)
     }
 
-    /// Answers it where it was said: [`Agent::reply`].
+    /// Answers the message in its room, like [`Agent::reply`].
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -137,13 +137,13 @@ impl Mention {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::send`].
+    /// The kinds of [`Agent::send`].
     pub fn reply(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.reply(&self.message, message)
     }
 
-    /// Asks back, and returns the same person's next message in this room. It needs no mention, and is not handed out by
-    /// [`mentions`](Agent::mentions) again; all other events go where they would have gone.
+    /// Asks a question and returns the same sender's next message in this room. That message needs no mention, and
+    /// [`mentions`](Agent::mentions) does not yield it again. Other events are not affected.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -156,8 +156,8 @@ impl Mention {
     /// ```
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if nothing is said within `limit`, [`Closed`](crate::ErrorKind::Closed) if the agent
-    /// ends; else the kinds of [`Room::post`].
+    /// [`Timeout`](crate::ErrorKind::Timeout) if no message comes within `limit`, [`Closed`](crate::ErrorKind::Closed)
+    /// if the agent ends; otherwise the kinds of [`Room::post`].
     pub fn ask(&self, question: impl Into<Outgoing>, limit: Duration) -> Result<Mention> {
         let until = deadline::after(limit);
         let events = self.agent.subscribe();
@@ -184,9 +184,9 @@ impl Mention {
         }
     }
 
-    /// The question is done, although this thread has not asked for its next one: it is not handed out again after the next
-    /// start. That is saved when this returns, if it can be
-    /// ([`Event::StateNotSaved`](crate::Event::StateNotSaved) tells if not). Without
+    /// Marks the question as done before this thread asks for the next one: it is not yielded again after the next
+    /// start. This is saved when the call returns; if saving fails,
+    /// [`Event::StateNotSaved`](crate::Event::StateNotSaved) reports it. Without
     /// [`remember`](crate::agent::AgentBuilder::remember) it does nothing.
     ///
     /// ```no_run

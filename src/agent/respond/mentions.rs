@@ -18,8 +18,8 @@ use crate::model::{Message, MessageId};
 /// were missed while the connection was down, and posts of hooks. A message whose mention was added by an edit is not
 /// included.
 ///
-/// All other events are left out. A loop over [`Agent::events`] may run beside it: each gets all it is for. To join new
-/// rooms as well, call [`Agent::follow_invites`] first.
+/// It yields no other events. A loop over [`Agent::events`] may run at the same time. To join new rooms as well, call
+/// [`Agent::follow_invites`] first.
 ///
 /// It ends like [`Events`]. Several threads may share it: all clones take from the same queue.
 ///
@@ -117,7 +117,7 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// As [`Events::recv_timeout`].
+    /// The errors of [`Events::recv_timeout`].
     pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
@@ -134,13 +134,13 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// As [`Events::try_recv`].
+    /// The errors of [`Events::try_recv`].
     pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
-        // What this thread got before is done.
+        // The question that this thread got before is done.
         self.agent.pass_questions();
         Ok(Mention::new(&self.agent, self.next_message(until)?))
     }

@@ -75,14 +75,14 @@ struct Pair {
     last_due: Option<Instant>,
 }
 
-/// What becomes of a message of another agent.
+/// The decision about a message of another agent.
 #[derive(Debug)]
 pub(crate) enum Admitted {
-    /// This is to be answered now, which may be another one.
+    /// This message should be answered now. It may be another message.
     Now(Message),
-    /// It waits for its time.
+    /// The message waits.
     Later,
-    /// It is not answered.
+    /// The message is not answered.
     Never(Message),
 }
 
@@ -108,7 +108,7 @@ impl Exchanges {
         Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
     }
 
-    /// A message of another agent has come.
+    /// Takes a message of another agent.
     pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
         let key = (message.agency_id.clone(), message.sender_id.clone());
         if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {

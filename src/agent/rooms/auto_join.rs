@@ -1,7 +1,7 @@
-//! Rooms that come by themselves: invitations, and conversations that others begin.
+//! Joins rooms automatically: after invitations, and conversations that other users start.
 //!
-//! Whoever takes events sees what is due, and starts a thread that lives as long as there is something to do: nobody who
-//! waits for an event waits for a room to be joined.
+//! A thread that takes events sees when work is due, and starts a short-lived thread for it. So no thread that waits
+//! for events waits for a join.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,20 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
 use crate::socket::note;
 
-/// Looking more often than this is no use to anybody.
+/// The shortest interval.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// When a look failed, or the connection is down.
+/// The pause after a failure or while the connection is down.
 const AGAIN: Duration = Duration::from_secs(15);
-/// So many invitations may wait to be accepted. What is beyond is found on the list of agencies.
+/// The most invitations that wait to be accepted. Further ones are found in the list of agencies.
 const MOST_INVITATIONS: usize = 64;
-/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+/// Small, because it runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// What is being followed.
+/// What the agent follows.
 #[derive(Debug, Default)]
 pub(crate) struct Following {
-    /// Whether anything is: every event asks.
+    /// Whether it follows anything. Every event checks this.
     active: AtomicBool,
     state: Mutex<State>,
 }
@@ -38,19 +38,19 @@ pub(crate) struct Following {
 struct State {
     invites: Option<Invites>,
     dms: Option<Conversations>,
-    /// Came as events, which are handed out once they have been accepted.
+    /// Invitations that are held back until they are accepted.
     waiting: VecDeque<Invitation>,
-    /// Dealt with, and about to be handed out.
+    /// Accepted invitations that are about to be handed out.
     dealt_with: Vec<AgencyId>,
-    /// A thread is at work.
+    /// A thread is working.
     busy: bool,
 }
 
 #[derive(Debug)]
 struct Invites {
-    /// The agencies that the agent was a member of to begin with, and those that it has been invited to since.
+    /// The agencies that the agent was a member of at first, and those that it was invited to since.
     known: Vec<AgencyId>,
-    /// When to compare the list: an invitation may have been missed.
+    /// When to compare the list, because an invitation may have been missed.
     due: Option<Instant>,
 }
 
@@ -60,7 +60,7 @@ struct Conversations {
     due: Instant,
 }
 
-/// What is to be done now.
+/// The next piece of work.
 #[derive(Debug)]
 enum Task {
     Accept(Invitation),
@@ -77,7 +77,7 @@ impl Following {
         self.active.load(Ordering::Acquire)
     }
 
-    /// The next task, which is then this thread's. An invitation stays on the list until it has been handed out.
+    /// The next task, which this thread must do. An invitation stays in the list until it was handed out.
     fn take(&self, now: Instant) -> Option<Task> {
         let mut state = self.lock();
         if let Some(invitation) = state.waiting.front() {
@@ -97,7 +97,7 @@ impl Following {
     fn next_due(&self) -> Option<Instant> {
         let state = self.lock();
         if state.busy {
-            // Whoever is at work wakes the others.
+            // The working thread wakes the others.
             return None;
         }
         if !state.waiting.is_empty() {
@@ -108,7 +108,7 @@ impl Following {
         earlier(invites, conversations)
     }
 
-    /// Everything is looked for at `due`.
+    /// Looks for everything at `due`.
     fn look(&self, due: Instant) {
         let mut state = self.lock();
         if let Some(invites) = &mut state.invites {
@@ -119,7 +119,7 @@ impl Following {
         }
     }
 
-    /// Puts an invitation aside until it has been accepted. False if nobody follows invitations.
+    /// Holds an invitation back until it is accepted. `false` if invitations are not followed.
     fn put_aside(&self, invitation: &Invitation) -> bool {
         let mut state = self.lock();
         if let Some(place) = state.dealt_with.iter().position(|id| *id == invitation.agency_id) {
@@ -137,7 +137,7 @@ impl Following {
         true
     }
 
-    /// False if it is not there any more.
+    /// `false` if it is no longer there.
     fn take_from_waiting(&self, id: &AgencyId) -> bool {
         let waiting = &mut self.lock().waiting;
         let place = waiting.iter().position(|invitation| invitation.agency_id == *id);
@@ -146,7 +146,7 @@ impl Following {
 }
 
 impl Invites {
-    /// False if it was known.
+    /// `false` if it was known.
     fn note(&mut self, id: &AgencyId) -> bool {
         let is_new = !self.known.contains(id);
         if is_new {
@@ -165,7 +165,7 @@ impl Drop for Rest<'_> {
 }
 
 impl Agent {
-    /// [`Agent::follow_invites`].
+    /// Implements [`Agent::follow_invites`].
     pub(crate) fn begin_to_follow_invites(&self) -> Result<()> {
         let following = &self.inner.following;
         if following.lock().invites.is_some() {
@@ -179,7 +179,7 @@ impl Agent {
         Ok(())
     }
 
-    /// [`Agent::follow_dms`].
+    /// Implements [`Agent::follow_dms`].
     pub(crate) fn begin_to_follow_dms(&self, every: Duration) -> Result<()> {
         self.join_dms()?;
         let every = every.clamp(SHORTEST, LONGEST);
@@ -188,13 +188,13 @@ impl Agent {
         Ok(())
     }
 
-    /// When a thread that waits for an event has to look up.
+    /// When a waiting thread must check again.
     pub(crate) fn next_look(&self) -> Option<Instant> {
         let following = &self.inner.following;
         following.is_active().then(|| following.next_due()).flatten()
     }
 
-    /// Something may have been missed.
+    /// Looks again, because something may have been missed.
     pub(crate) fn look_for_rooms(&self) {
         let following = &self.inner.following;
         if following.is_active() {
@@ -202,7 +202,7 @@ impl Agent {
         }
     }
 
-    /// Whether the event comes later, because it asks for something to be done first.
+    /// Whether the event is handed out later, after a join.
     pub(crate) fn puts_aside(&self, event: &Event) -> bool {
         let following = &self.inner.following;
         match event {
@@ -211,7 +211,7 @@ impl Agent {
         }
     }
 
-    /// Invitations that have not been accepted when the agent ends.
+    /// Hands out the invitations that were not accepted when the agent ends.
     pub(crate) fn end_following(&self) {
         let Inner { following, delivery, .. } = &*self.inner;
         following.active.store(false, Ordering::Release);
@@ -219,7 +219,7 @@ impl Agent {
         waiting.into_iter().for_each(|invitation| delivery.push(Event::AgencyInvited(invitation)));
     }
 
-    /// Starts a thread that does what is due, if anything is.
+    /// Starts a thread for the work that is due, if there is any.
     pub(crate) fn follow_rooms(&self) {
         let Inner { following, session, .. } = &*self.inner;
         if !following.is_active() || following.next_due().is_none_or(|due| due > Instant::now()) {
@@ -245,7 +245,7 @@ impl Agent {
 
     fn do_tasks(&self) {
         let Inner { following, session, .. } = &*self.inner;
-        // However it ends, the next thread may start.
+        // The next thread may start, whatever happens.
         let _rest = Rest(following);
         while let Some(task) = following.take(Instant::now()) {
             let done = match task {
@@ -259,7 +259,7 @@ impl Agent {
                     }
                     Ok(())
                 }
-                // There is a look after every reconnect.
+                // Every reconnect looks again.
                 _ if !session.is_up() => {
                     following.look(deadline::after(AGAIN));
                     Ok(())
@@ -282,13 +282,13 @@ impl Agent {
         self.tell(Event::AgencyInvited(invitation));
     }
 
-    /// Something that did not come from the session, to be handed out next.
+    /// Queues an event that is not from the session.
     pub(crate) fn tell(&self, event: Event) {
         self.inner.delivery.push(event);
         self.inner.session.nudge_reader();
     }
 
-    /// Joins the room. What is to be handed out if that fails.
+    /// Joins the room. Returns an event if that fails.
     fn accept(&self, invitation: &Invitation) -> Option<Event> {
         let id = &invitation.agency_id;
         if self.inner.rooms.contains(id) {
@@ -300,7 +300,7 @@ impl Agent {
             Err(error) if error.is_closed() => None,
             Err(error) => {
                 if error.kind() != ErrorKind::Rejected {
-                    // The connection's fault: it is found on the list again.
+                    // The connection has failed: the list shows the invitation again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
                         invites.known.retain(|known| known != id);
                         invites.due.get_or_insert(deadline::after(AGAIN));
@@ -311,7 +311,7 @@ impl Agent {
         }
     }
 
-    /// Compares the list of agencies with what is known.
+    /// Compares the list of agencies with the known ones.
     fn find_invites(&self) -> Result<()> {
         let Inner { client, following, rooms, .. } = &*self.inner;
         for agency in client.agencies().list()? {

@@ -1,4 +1,4 @@
-//! Getting into rooms, and out of them.
+//! Joining and leaving rooms.
 
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -15,7 +15,7 @@ use crate::model::{AgencyId, AgencyJoined, Conversation, List, Member, Message};
 use crate::socket::note;
 
 impl Agent {
-    /// [`Agent::join`].
+    /// Implements [`Agent::join`].
     pub(crate) fn join_room(&self, room: RoomRef) -> Result<Room> {
         let (id, about) = match room {
             RoomRef::Id(id) if id.as_str().trim().is_empty() => return Err(no_name()),
@@ -26,7 +26,7 @@ impl Agent {
         self.enter(&id, about)
     }
 
-    /// [`Agent::join_all`].
+    /// Implements [`Agent::join_all`].
     pub(crate) fn join_memberships(&self) -> Result<Vec<Room>> {
         self.enter_all(&|| {
             let agencies = self.inner.client.agencies().list()?;
@@ -35,25 +35,25 @@ impl Agent {
         })
     }
 
-    /// [`Agent::rooms`].
+    /// Implements [`Agent::rooms`].
     pub(crate) fn joined_rooms(&self) -> Vec<Room> {
         let rooms = self.inner.rooms.all_with_about().into_iter();
         rooms.map(|(id, about)| Room::new(self.clone(), id, about)).collect()
     }
 
-    /// [`Agent::room_of`].
+    /// Implements [`Agent::room_of`].
     pub(crate) fn room_said_in(&self, message: &Message) -> Room {
         let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
         about.dm |= message.dm;
         Room::new(self.clone(), message.agency_id.clone(), about)
     }
 
-    /// [`Agent::dms`].
+    /// Implements [`Agent::dms`].
     pub(crate) fn conversations(&self) -> Result<List<Conversation>> {
         self.inner.client.dms().list()
     }
 
-    /// [`Agent::join_dms`].
+    /// Implements [`Agent::join_dms`].
     pub(crate) fn join_conversations(&self) -> Result<Vec<Room>> {
         self.enter_all(&|| {
             let rooms = self.conversations()?.into_iter();
@@ -61,7 +61,7 @@ impl Agent {
         })
     }
 
-    /// [`Agent::open_dm`].
+    /// Implements [`Agent::open_dm`].
     pub(crate) fn open_conversation(&self, username: &str) -> Result<Room> {
         let username = username.trim();
         let username = username.strip_prefix('@').unwrap_or(username);
@@ -73,14 +73,14 @@ impl Agent {
         self.enter(&id, RoomInfo::dm(Some(&user.username)))
     }
 
-    /// The id of the agency that is meant, and what is known of it. The API wants ids only.
+    /// The agency's id and what is known about it. The API accepts only ids.
     fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<RoomInfo>)> {
         if slug_or_id.is_empty() {
             return Err(no_name());
         }
-        // As people write rooms.
+        // People write rooms with `#`.
         let slug_or_id = slug_or_id.strip_prefix('#').unwrap_or(slug_or_id);
-        // Direct-message rooms are in no list, and an id needs none.
+        // Direct-message rooms are in no list, and an id needs no lookup.
         if looks_like_an_id(slug_or_id) {
             return Ok((slug_or_id.into(), None));
         }
@@ -117,12 +117,12 @@ impl Agent {
         let joined = joined.unwrap_or_else(|| self.enter_socket(id, &about));
         about.members = joined.inspect_err(|_| self.forget_unjoined([id]))?;
         delivery.complete_baseline(&source, id, about.dm);
-        // By its id alone a conversation is known by where its history is.
+        // For a plain id, the place of its history tells whether it is a conversation.
         if !about.dm && delivery.position(id).1 {
             about.dm = true;
             rooms.add(id, about.clone());
         }
-        // Where a new room's story begins.
+        // The start of a new room's memory.
         self.inner.save_memory();
         Ok(Room::new(self.clone(), id.clone(), about))
     }
@@ -131,7 +131,7 @@ impl Agent {
     fn prepare(&self, id: &AgencyId, dm: bool) -> bool {
         let Inner { rooms, delivery, .. } = &*self.inner;
         if rooms.has_left(id) {
-            // What was said since then is not missed by anybody.
+            // The agent does not miss messages from before the join.
             delivery.forget(id);
             rooms.forget_left(id);
         }
@@ -150,19 +150,19 @@ impl Agent {
                     let about = RoomInfo { members: joined.members.into_vec().into(), ..about.clone() };
                     let members = Arc::clone(&about.members);
                     rooms.add(id, about);
-                    // From here on a new connection brings the agent into the room. One that came just before did not.
+                    // From now on a new connection joins the room. An earlier new connection did not.
                     if line.is_current() {
                         return Ok(members);
                     }
                 }
-                // The connection broke meanwhile. To join twice does no harm.
+                // The connection broke. Joining twice does no harm.
                 Err(error) if is_of_the_link(&error) && Instant::now() < deadline => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Joins the rooms on a list, all at once. Those that the agent is in already are not asked for again.
+    /// Joins the rooms of a list, all at once. Rooms that are already joined are not requested again.
     fn enter_all(&self, list: &dyn Fn() -> Result<Vec<(AgencyId, RoomInfo)>>) -> Result<Vec<Room>> {
         let Inner { session, client, rooms, delivery, .. } = &*self.inner;
         let source = Source { session, client };
@@ -212,13 +212,13 @@ impl Agent {
         Ok(entered)
     }
 
-    /// Rooms that were prepared for, and are not joined after all.
+    /// Forgets rooms that were prepared and could not be joined.
     fn forget_unjoined<'a>(&self, ids: impl IntoIterator<Item = &'a AgencyId>) {
         let Inner { rooms, delivery, .. } = &*self.inner;
         ids.into_iter().filter(|id| !rooms.contains(id)).for_each(|id| delivery.forget(id));
     }
 
-    /// Joins many rooms in one round trip. Returns what the server confirmed; the others are to be joined one by one.
+    /// Joins many rooms in one round trip. Returns the confirmed ones; the caller joins the others one by one.
     fn enter_socket_together(&self, missing: &[(AgencyId, RoomInfo)]) -> Result<Vec<AgencyJoined>> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         if missing.len() < 2 {
@@ -237,11 +237,11 @@ impl Agent {
                 rooms.add(id, about.clone());
             }
         }
-        // A new connection may have come before the rooms were on its list.
+        // The new connection may have been made before the rooms were in its list.
         Ok(if line.is_current() { confirmed } else { Vec::new() })
     }
 
-    /// Out of the room here, then out of the agency there.
+    /// Leaves the room here, and then ends the membership on the server.
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
         let Inner { rooms, delivery, client, thinking_indicators, .. } = &*self.inner;
         thinking_indicators.end(id);
@@ -254,7 +254,7 @@ impl Agent {
             return Ok(());
         }
         client.agencies().leave(id).or_else(|error| {
-            // A public room can be joined by who is no member: then there is no membership to end.
+            // The agent may have joined a public room without being a member: then there is no membership to end.
             if error.status() != Some(400) {
                 return Err(error);
             }
@@ -268,7 +268,7 @@ impl Agent {
         self.inner.rooms.has_left(id)
     }
 
-    /// A join that nobody waits for the outcome of has failed: what is to be handed out.
+    /// The event for a failed join that no caller waits for.
     pub(crate) fn failed_join(&self, id: &AgencyId, about: &RoomInfo, error: Error) -> Event {
         let Inner { rooms, delivery, session, .. } = &*self.inner;
         let name = about.name.as_deref().or(about.slug.as_deref()).unwrap_or_default();
@@ -285,12 +285,12 @@ fn no_name() -> Error {
     Error::invalid("name the room to join by its slug or id")
 }
 
-/// Whether another connection may do better.
+/// Whether another connection may work.
 fn is_of_the_link(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent)
 }
 
-/// Ids are UUIDs; a slug of this form would be a strange coincidence.
+/// Ids are UUIDs. A slug of this form is very unlikely.
 fn looks_like_an_id(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

@@ -1,6 +1,5 @@
-//! The rooms that the agent is in: [`registry`] knows them, [`join`] gets into them and out of them, [`restore`]
-//! joins them again on a new connection, [`auto_join`] joins those that come by themselves, [`baselines`] reads where
-//! their stories begin.
+//! The agent's rooms. [`registry`] stores them, [`join`] joins and leaves them, [`restore`] joins them again on a new
+//! connection, [`auto_join`] joins new ones automatically, [`baselines`] reads the start positions in their histories.
 
 mod auto_join;
 mod baselines;

@@ -1,17 +1,17 @@
-//! Which rooms the agent is in, and which it has left.
+//! The rooms that the agent is in, and those that it has left.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::model::{Agency, AgencyId, AgencyJoined, Member};
 
-/// What is known of a room besides its id.
+/// Information about a room besides its id.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoomInfo {
     pub(crate) slug: Option<Arc<str>>,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) dm: bool,
-    /// Who was in it when it was joined last.
+    /// The members at the last join.
     pub(crate) members: Arc<[Member]>,
 }
 
@@ -39,19 +39,19 @@ struct Joined {
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
     state: Mutex<State>,
-    /// Whether there is anything in `left`: most agents never leave, and every event asks.
+    /// Whether `left` is not empty. Most agents never leave a room, and every event checks this.
     any_left: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// In the order they were joined.
+    /// In the order of joining.
     joined: Vec<Joined>,
-    /// Left lately. The server may go on sending their events over the connection that was up then.
+    /// Rooms that were left recently. The server may still send their events over the current connection.
     left: Vec<AgencyId>,
 }
 
-/// What was left before that is old news to the server, too.
+/// The server sends no more events of rooms that were left earlier.
 const MOST_LEFT: usize = 256;
 
 impl State {
@@ -73,7 +73,7 @@ impl Rooms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joined, or joined again: keeps its place in the order, and what is known of it.
+    /// Adds a room, or updates it without changing its place in the order.
     pub(crate) fn add(&self, id: &AgencyId, about: RoomInfo) {
         self.forget_left(id);
         let mut state = self.lock();
@@ -84,7 +84,7 @@ impl Rooms {
         }
     }
 
-    /// Joined again.
+    /// Updates a room after a new join.
     pub(super) fn note_members(&self, joined: AgencyJoined) {
         let mut state = self.lock();
         let place = state.place(&joined.agency_id);
@@ -95,7 +95,7 @@ impl Rooms {
         }
     }
 
-    /// The agent is about to join the room again: events from there are handed out again.
+    /// The agent is about to join the room again: its events are handed out again.
     pub(crate) fn forget_left(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
             let mut state = self.lock();
@@ -104,12 +104,12 @@ impl Rooms {
         }
     }
 
-    /// The server does not let the agent in any more.
+    /// Removes a room that the server no longer lets the agent into.
     pub(crate) fn lose(&self, id: &AgencyId) {
         drop(self.lock().remove(id));
     }
 
-    /// The agent does not want to be in it any more. What is known of it, if it was.
+    /// Removes a room that the agent leaves. Returns the information about it, if the agent was in it.
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<RoomInfo> {
         let mut state = self.lock();
         let room = state.remove(id)?;
@@ -143,7 +143,7 @@ impl Rooms {
 }
 
 impl RoomInfo {
-    /// What this does not know, from before.
+    /// Fills in missing information from an earlier value.
     fn or(self, before: &RoomInfo) -> Self {
         RoomInfo {
             slug: self.slug.or_else(|| before.slug.clone()),

@@ -1,4 +1,4 @@
-//! Joining rooms on a connection, and joining them again on a new one.
+//! Joins rooms on a connection, and again on a new one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,13 +15,14 @@ use crate::model::{AgencyId, AgencyJoined};
 use crate::rest::AgentSession;
 use crate::socket::{ConnectionHandle, Host, Item};
 
-/// An `error` event does not say what it is about. If the join was good after all, its confirmation is not far behind.
-const COMPLAINT_GRACE: Duration = Duration::from_millis(250);
+/// An `error` event does not say what it is about. If it is about something else, the confirmation of the join
+/// follows soon.
+const ERROR_GRACE: Duration = Duration::from_millis(250);
 
-/// Joins a room on this connection and waits for the server's word.
+/// Joins a room on this connection and waits for the server's answer.
 ///
 /// # Errors
-/// `Rejected` with the server's words, `Timeout`, or what happened to the connection.
+/// `Rejected` with the server's text, `Timeout`, or the error of the connection.
 pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
@@ -40,7 +41,7 @@ pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duratio
         }
         if said.is_none() {
             said = Some(error_event_text(&event));
-            deadline = deadline.min(deadline::after(COMPLAINT_GRACE));
+            deadline = deadline.min(deadline::after(ERROR_GRACE));
         }
     }
     Err(match said {
@@ -52,18 +53,18 @@ pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duratio
     })
 }
 
-/// What the connection needs from the agent: its credentials, and its rooms put right.
+/// The session's host: it provides the credentials and restores the rooms.
 pub(crate) struct RoomsHost {
     pub(crate) session: Arc<AgentSession>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thinking_indicators: Arc<ThinkingIndicators>,
     pub(crate) join_timeout: Duration,
-    /// The rooms to whose join the server has said nothing at all, as often as that was so, one connection after the other.
+    /// The rooms whose join the server has not answered, once per connection without an answer.
     pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
-/// A server that is slow gets another chance, on another connection. One that never says a word about one room must not
-/// keep the agent out of all the others.
+/// A slow server gets another chance on another connection. A server that never answers about one room must not keep
+/// the agent out of all others.
 const CHANCES: usize = 3;
 
 impl RoomsHost {
@@ -84,7 +85,7 @@ impl RoomsHost {
     }
 }
 
-/// What the socket is opened with.
+/// The payload of CONNECT.
 #[derive(Serialize)]
 struct Auth<'a> {
     token: &'a str,
@@ -100,12 +101,12 @@ impl Host for RoomsHost {
         auth.map_err(|error| Error::protocol("the session's token is no text").with_source(error))
     }
 
-    /// Room membership does not survive a reconnect (every public bot joins again by hand).
+    /// Joins all rooms again. The server forgets them with the connection (all public bots join again).
     ///
-    /// All joins go out at once, so that many rooms cost one round trip. Those that are not confirmed together with the
-    /// others are tried again one by one, because only then can a error_text be told to be about them.
+    /// All joins are sent at once, so that many rooms cost one round trip. Those that were not confirmed are tried
+    /// again one by one, because only then an `error` event is known to be about that room.
     fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()> {
-        // The server has let us in with it.
+        // The server has accepted the session.
         self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
         let (joined, missing) = join_together(line, &rooms, self.join_timeout)?;
@@ -126,10 +127,10 @@ impl Host for RoomsHost {
     }
 }
 
-/// Joins them all at once. Returns what the server confirmed, and the rooms that it did not.
+/// Joins all rooms at once. Returns what the server confirmed, and the rooms that it did not confirm.
 ///
 /// # Errors
-/// What happened to the connection.
+/// The error of the connection.
 pub(crate) fn join_together(
     line: &ConnectionHandle<'_>,
     rooms: &[AgencyId],
@@ -152,8 +153,8 @@ pub(crate) fn join_together(
                     confirmed.push(joined);
                 }
             }
-            // At least one is refused: give the others a moment.
-            Err(_) => deadline = deadline.min(deadline::after(COMPLAINT_GRACE)),
+            // At least one room was refused: wait a moment for the others.
+            Err(_) => deadline = deadline.min(deadline::after(ERROR_GRACE)),
         }
     }
     if missing.is_empty() {
@@ -162,7 +163,7 @@ pub(crate) fn join_together(
     Ok((confirmed, missing))
 }
 
-/// Takes an id off a list. False if it is not on it.
+/// Removes an id from a list. `false` if it is not in the list.
 fn remove(list: &mut Vec<AgencyId>, id: &AgencyId) -> bool {
     let place = list.iter().position(|it| it == id);
     place.map(|at| list.remove(at)).is_some()

@@ -22,11 +22,11 @@ pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
 /// The metadata key of the [`LoopGuard`].
 const LOOP_GUARD: &str = "loop_guard";
 
-/// What is said in answer to a message carries this.
+/// The metadata of an answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Answering {
     pub(crate) guard: LoopGuard,
-    /// The message that is answered. `None` where only its guard is known.
+    /// The message that is answered. `None` if only its loop guard is known.
     pub(crate) to: Option<MessageId>,
 }
 
@@ -162,7 +162,7 @@ impl Outgoing {
         self.answering(Some(&Answering::of(message)))
     }
 
-    /// Carries the guard of the answer, and the id of the message that is answered, unless they were set by hand.
+    /// Adds the answer's loop guard and the id of the answered message, unless they were set before.
     pub(crate) fn answering(self, answering: Option<&Answering>) -> Self {
         let Some(Answering { guard, to }) = answering else { return self };
         let mut message = self.guarded(Some(guard));

@@ -1,4 +1,4 @@
-//! When to dial again.
+//! When to reconnect.
 
 use std::time::Duration;
 
@@ -6,33 +6,33 @@ const FIRST: Duration = Duration::from_millis(1000);
 const LONGEST: Duration = Duration::from_secs(5);
 /// After the server itself ended the session: a kick, a ban and a deploy all look like this.
 const AFTER_SERVER_DISCONNECT: Duration = Duration::from_secs(5);
-/// Trouble of the server's own: it may be over soon.
+/// For a temporary problem of the server, which may soon be over.
 const FIRST_AFTER_TROUBLE: Duration = Duration::from_secs(1);
 const LONGEST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
-/// Credentials refused although fresh: somebody has to act, so there is no hurry.
+/// For fresh credentials that were refused: somebody must act, so retries are slow.
 const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
-/// No server may silence us for longer by `Retry-After`.
+/// The longest `Retry-After` that is used.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-/// A connection that lived shorter does not prove that the trouble is over.
+/// A shorter connection does not prove that the problem is over.
 pub(crate) const STABLE: Duration = Duration::from_secs(10);
 
-/// Why the next try is due.
+/// Why a reconnect is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     Lost,
     ServerDisconnect,
-    /// Refused with credentials that had just been renewed.
+    /// Credentials that had just been renewed were refused.
     Refused,
-    /// Turned away for a reason that is not the credentials.
+    /// Refused for a reason other than the credentials.
     Trouble,
 }
 
-/// How long to wait before try number `attempt` (0 is the first) after a failure of this cause. Each cause has a counter
-/// of its own.
+/// How long to wait before attempt number `attempt` (0 is the first) after a failure of this cause. Each cause has
+/// its own counter.
 ///
-/// The jitter comes after the cap, so that a fleet spreads also when every bot waits the longest time, and the
-/// shift saturates: the official client's delay overflows to zero after a thousand tries.
+/// The jitter is added after the cap, so that many bots do not reconnect at the same time even with the longest
+/// pause. The shift saturates: the official client's delay overflows to zero after a thousand attempts.
 pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -> Duration {
     let (first, longest) = match cause {
         Cause::Lost => (FIRST, LONGEST),
@@ -48,12 +48,12 @@ pub(crate) fn delay(attempt: u32, cause: Cause, retry_after: Option<Duration>) -
     jittered.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
-/// The same for the first connection of all.
+/// The pause before a retry of the first connection.
 pub(crate) fn pause_before_retry(tries: u32, retry_after: Option<Duration>) -> Duration {
     delay(tries, Cause::Lost, retry_after)
 }
 
-/// Without a source of randomness the longest delay is the safe one.
+/// Without a random source, the longest delay is the safe one.
 fn random_below(limit: u32) -> u32 {
     match getrandom::u32() {
         Ok(number) => number % limit.max(1),

@@ -1,26 +1,26 @@
-//! When the sessions of earlier connections are certainly over, on the server's side as well.
+//! When the server has certainly ended the sessions of earlier connections.
 //!
-//! A connection that broke here may live on there: what was written before may still be under way, and is carried out
-//! when it arrives. It arrives at nobody once the server has ended the session.
+//! A connection that broke on this side may still exist on the server: data that was written before may still arrive
+//! and have an effect. After the server has ended the session, it has none.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
 
-/// Of more than these nobody asks.
+/// Older ones are not needed.
 const MOST: usize = 32;
-/// The server's clock starts a little later than ours.
+/// The server's clock starts a little later than this one.
 const MARGIN: Duration = Duration::from_secs(1);
-/// For a connection of which nothing is known: the silence that servers allow unless they are set up otherwise.
+/// For a connection without known values: the usual silence limit of servers.
 const USUAL_SILENCE: Duration = Duration::from_secs(45);
 
-/// The ends of the last connections, oldest first, each with the generation of its connection.
+/// The ends of the last connections, oldest first, each with its connection's generation.
 #[derive(Debug, Default)]
 pub(crate) struct Ended(VecDeque<(u64, Instant)>);
 
 impl Ended {
-    /// A connection is over. `told`: the server itself has ended its session. Otherwise it does so after `silence`.
+    /// A connection has ended. `told`: the server itself has ended its session. Otherwise it does so after `silence`.
     pub(crate) fn note(&mut self, generation: u64, told: bool, silence: Duration) {
         let wait = if told { Duration::ZERO } else { silence.saturating_add(MARGIN) };
         self.0.push_back((generation, deadline::after(wait)));
@@ -29,10 +29,10 @@ impl Ended {
         }
     }
 
-    /// From when on the session of that connection is certainly over.
+    /// When the session of that connection is certainly over.
     pub(crate) fn over_at(&self, generation: u64) -> Instant {
         let known = self.0.iter().find(|(ended, _)| *ended == generation);
-        // One that was forgotten ended before all that are known.
+        // A forgotten one ended before all known ones.
         let later = || self.0.iter().map(|(_, at)| *at).max().filter(|_| self.0.len() == MOST);
         known.map(|(_, at)| *at).or_else(later).unwrap_or_else(|| deadline::after(USUAL_SILENCE + MARGIN))
     }

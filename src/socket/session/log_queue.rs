@@ -1,6 +1,6 @@
-//! Log records of a session, handed to the logger by a thread that holds no lock and that nobody waits for.
+//! Log records of a session. A thread that holds no lock passes them to the logger, and nobody waits for it.
 //!
-//! A logger is code of the user's: it may call back into this crate, block, or panic.
+//! The logger is the user's code: it may call this crate, block, or panic.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,14 +9,14 @@ use log::Level;
 
 use crate::logging;
 
-/// More than these are dropped while a logger blocks.
+/// Further records are dropped while the logger blocks.
 const MOST_RECORDS: usize = 256;
 const TARGET: &str = "crustocean::socket";
 
 /// Takes records under any lock. A short-lived thread writes them.
 #[derive(Debug, Clone)]
 pub(crate) struct LogQueue {
-    /// Begins every record: the agent it is about.
+    /// The start of every record: the agent's name.
     name: Arc<str>,
     queue: Arc<Mutex<Queue>>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct LogQueue {
 #[derive(Debug, Default)]
 struct Queue {
     records: VecDeque<(Level, String)>,
-    /// A thread writes, and takes what comes meanwhile.
+    /// A thread is writing, and also writes records that are added meanwhile.
     writing: bool,
 }
 
@@ -33,9 +33,9 @@ impl LogQueue {
         LogQueue { name: name.into(), queue: Arc::default() }
     }
 
-    /// Adds a record. Runs no code of the logger's.
+    /// Adds a record without calling the logger.
     pub(crate) fn add(&self, level: Level, text: std::fmt::Arguments<'_>) {
-        // `log_enabled!` would ask the logger.
+        // `log_enabled!` would call the logger.
         if level > log::max_level() {
             return;
         }
@@ -52,12 +52,12 @@ impl LogQueue {
         let this = self.clone();
         let work: Box<dyn FnOnce() + Send> = Box::new(move || this.write_all());
         if std::thread::Builder::new().name("crustocean-log".to_owned()).spawn(work).is_err() {
-            // The next record tries again.
+            // The next record tries to start a thread again.
             self.lock().writing = false;
         }
     }
 
-    /// Writes what waits, on this thread, which must hold no lock. For the end of a program, which waits for no thread.
+    /// Writes the waiting records on this thread, which must hold no lock. Used at the end of the program.
     pub(crate) fn flush(&self) {
         while let Some((level, text)) = self.take() {
             logging::write(level, TARGET, format_args!("{text}"));
@@ -101,7 +101,7 @@ mod tests {
     fn keeps_the_order_and_is_bounded() {
         log::set_max_level(log::LevelFilter::Debug);
         let log = LogQueue::new("@larry");
-        // As if a logger blocked.
+        // As if the logger were blocking.
         log.lock().writing = true;
         note!(log, Trace, "too fine");
         for n in 0..1000 {

@@ -1,21 +1,21 @@
-//! What an agent does when its connection ends against its will.
+//! The agent's policies after the end of a connection.
 
-/// What an agent does when its connection is lost.
+/// Whether and how often an agent reconnects after a lost connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Reconnect {
-    /// Dials again for as long as it takes, ever more slowly (0.5 to 5 s apart). The default.
+    /// Reconnects without a limit, with growing pauses of 0.5 to 5 s. The default.
     #[default]
     Forever,
-    /// Gives up after this many failed tries in a row: the event loop ends with the last error. A connection that
-    /// lasted less than 10 s counts as a failed try.
+    /// Gives up after this many failed attempts in a row: the event loop ends with the last error. A connection that
+    /// lasted less than 10 s counts as a failed attempt.
     AtMost(u32),
-    /// Does not dial again: the event loop ends with an error.
+    /// Does not reconnect: the event loop ends with an error.
     Never,
 }
 
 impl Reconnect {
-    /// Whether try number `attempt` (0 is the first) may be made.
+    /// Whether attempt number `attempt` (0 is the first) is allowed.
     pub(crate) fn allows(self, attempt: u32) -> bool {
         match self {
             Reconnect::Forever => true,
@@ -25,23 +25,23 @@ impl Reconnect {
     }
 }
 
-/// What an agent does when the server itself sends it away.
+/// What an agent does when the server refuses it or ends its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DisconnectPolicy {
-    /// Comes back after a while, as far as [`Reconnect`] allows. The default: a deploy looks like this, too.
+    /// Reconnects after a pause, as far as [`Reconnect`] allows. The default, because a deploy looks the same.
     #[default]
     Reconnect,
-    /// Stays away: the event loop ends with the server's words.
+    /// Stops: the event loop ends with the server's error.
     Stop,
 }
 
-/// All of it.
+/// All policies.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Policy {
     pub(crate) reconnect: Reconnect,
-    /// Refused, although the credentials had just been renewed.
+    /// For a server that refuses credentials that were just renewed.
     pub(crate) refused: DisconnectPolicy,
-    /// The server has ended a session that was good.
+    /// For a server that ends a connection.
     pub(crate) disconnected: DisconnectPolicy,
 }

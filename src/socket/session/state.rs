@@ -1,4 +1,4 @@
-//! What all threads of a session share, under one short lock.
+//! The state that all threads of a session share, under one lock.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,76 +19,76 @@ use crate::socket::session::queue::{EventQueue, Item};
 use crate::socket::session::scheduled::Scheduled;
 use crate::socket::session::subscription::{Search, Subscriber};
 
-/// Where the session is.
+/// The phase of the session.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
-    /// Everybody may send.
+    /// Connected: everybody may send.
     Up(Arc<Connection>),
-    /// The connection is there, but rooms are still being joined again: only the background thread sends.
+    /// Connected, but rooms are being joined again: only the background thread sends.
     Restoring(Arc<Connection>),
-    /// Waiting for the next dial, or dialling.
+    /// Not connected: waiting for the next attempt, or connecting.
     Down,
-    /// The goodbye is out; the peer's is awaited.
+    /// The close was sent; waiting for the server's answer.
     Closing(Arc<Connection>),
     Closed,
 }
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
-    /// The agent is being stopped: nobody waits for anything any more. What is sent at once is still sent.
+    /// The agent is being stopped: nobody waits any more. Data that can be sent at once is still sent.
     pub(crate) stopped: bool,
-    /// Counts connections. What an older one still has to say is ignored.
+    /// Counts connections. Results of older ones are ignored.
     pub(crate) generation: u64,
-    /// Somebody holds the reader role.
+    /// A thread has the reader role.
     pub(crate) reading: bool,
     /// Counts how often the role was given up.
     pub(crate) turns: u64,
-    /// The background thread is up and about: it needs no waking.
+    /// The background thread is awake and needs no notification.
     pub(crate) background_awake: bool,
     pub(crate) background_gone: bool,
-    /// The background thread reads, and nothing but what comes from the connection brings it back.
+    /// The background thread is reading, and only data from the connection makes it return.
     pub(crate) background_blocked: bool,
-    /// What is sent without anybody asking again.
+    /// Events that are sent again automatically.
     pub(crate) standing: Scheduled,
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
-    /// Counts what came over connections.
+    /// Counts data from connections.
     pub(crate) heard: u64,
-    /// A consumer is to look elsewhere.
+    /// A consumer must check other queues.
     pub(crate) nudged: bool,
-    /// How many helpers are at work that will nudge.
+    /// The number of running helpers that will nudge.
     pub(crate) helpers: usize,
     pub(crate) queue: EventQueue,
-    /// The acks that somebody waits for, and those of them that have come.
+    /// The acks that threads wait for, and those of them that have arrived.
     pub(crate) acks: HashMap<u64, Option<AckArgs>>,
     pub(crate) watches: Vec<Subscriber>,
     pub(crate) next_id: u64,
-    /// A batch to decode into, kept between turns.
+    /// A batch for decoding, kept between reads.
     pub(crate) spare: Vec<Inbound>,
-    /// What ended the session, for the consumer to see once.
+    /// The error that ended the session, for one consumer.
     pub(crate) failure: Option<Error>,
     pub(crate) retry_at: Instant,
-    /// Tries since the last stable connection: the backoff grows with them.
+    /// Attempts since the last stable connection, for the backoff.
     pub(crate) attempt: u32,
-    /// Tries since the connection was lost: what the consumer is told.
+    /// Attempts since the connection was lost, for events.
     pub(crate) tries: u32,
-    /// Since when there is no connection.
+    /// When the connection was lost.
     pub(crate) down_since: Option<Instant>,
     /// What ended the session, if it was not `close`.
     ended_by: Option<String>,
     pub(crate) log: LogQueue,
     pub(crate) up_since: Instant,
-    /// Refusals, and answers that the server is in trouble, since the last stable connection.
+    /// Refusals and server errors since the last stable connection.
     refusals: u32,
     troubles: u32,
-    /// The last CONNECT was refused: dial with renewed credentials.
+    /// The last CONNECT was refused: connect with renewed credentials.
     pub(crate) refused: bool,
     policy: Policy,
-    /// The private id of the server's session, if it can be taken up again, and the offset of the last event in it.
+    /// The private id of the server's session, if it can be recovered, and the offset of its last event.
     pub(crate) pid: Option<Box<str>>,
     pub(crate) offset: Option<Box<str>>,
-    /// When the sessions of earlier connections are over.
+    /// When the sessions of earlier connections end.
     pub(crate) ended: Ended,
 }
 
@@ -101,7 +101,7 @@ impl std::fmt::Debug for SessionState {
     }
 }
 
-/// Who has to be told about what was filed.
+/// Which waiting threads must be notified.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Changes {
     pub(crate) events: usize,
@@ -150,12 +150,12 @@ impl SessionState {
         }
     }
 
-    /// What the server has to know to replay what was missed, if it does such a thing.
+    /// The data with which the server can replay missed events, if it supports this.
     pub(crate) fn recovery(&self) -> Option<Recovery> {
         Some(Recovery { pid: self.pid.clone()?, offset: self.offset.clone()? })
     }
 
-    /// The connection that may be read from.
+    /// The connection to read from.
     pub(crate) fn connection(&self) -> Option<&Arc<Connection>> {
         match &self.phase {
             Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
@@ -169,7 +169,7 @@ impl SessionState {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
     }
 
-    /// For what cannot be begun any more.
+    /// For an operation that cannot start any more.
     pub(crate) fn closed_error(&self) -> Error {
         match &self.ended_by {
             None => Error::closed(),
@@ -192,7 +192,7 @@ impl SessionState {
         self.next_id
     }
 
-    /// Puts everything of a batch where it belongs.
+    /// Stores all items of a batch.
     pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Changes {
         let mut filed = Changes::default();
         self.heard = self.heard.wrapping_add(batch.len() as u64);
@@ -224,7 +224,7 @@ impl SessionState {
                     }
                     _ => note!(self.log, Debug, "ignored an ack that nobody waits for"),
                 },
-                // Once connected these change nothing: the session goes on.
+                // After the connection is established these change nothing.
                 Inbound::Connected(_) | Inbound::Refused(_) => {
                     note!(self.log, Debug, "ignored a second answer to CONNECT");
                 }
@@ -233,7 +233,7 @@ impl SessionState {
         filed
     }
 
-    /// The connection of this generation is over: everybody who waits for it learns so.
+    /// The connection of this generation has ended: notifies everybody who waits for it.
     pub(crate) fn lose(&mut self, generation: u64, end: Disconnect) -> bool {
         let Some(connection) = self.connection().filter(|_| generation == self.generation).cloned() else {
             return false;
@@ -281,7 +281,7 @@ impl SessionState {
         true
     }
 
-    /// A try to connect failed; the next one is due after the returned time.
+    /// An attempt to connect failed. Schedules the next one.
     pub(crate) fn connect_failed(&mut self, error: Error, cause: Cause) {
         let attempt = self.tries;
         let stays_away = cause == Cause::Refused && self.policy.refused == DisconnectPolicy::Stop;
@@ -308,7 +308,7 @@ impl SessionState {
         retry_in
     }
 
-    /// Ends the session for good, with an error for the consumer.
+    /// Ends the session with an error for the consumer.
     pub(crate) fn fail(&mut self, error: Error) {
         if self.is_closed() {
             return;

@@ -1,4 +1,4 @@
-//! Waiting for certain events, beside the loop that consumes them all.
+//! Waiting for certain events, in addition to the loop that consumes all.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -10,21 +10,22 @@ use crate::socket::protocol::event::RawEvent;
 use crate::socket::session::reader::{SessionCore, Waiter};
 use crate::socket::session::state::{Phase, SessionState};
 
-/// Which events a [`Subscriber`] wants; the consumer gets them too. Runs under the lock: it must be quick.
+/// Selects the events of a [`Subscriber`]. Consumers get these events, too. It runs under the lock, so it must be
+/// fast.
 pub(crate) type Filter = Box<dyn FnMut(&RawEvent) -> bool + Send>;
 
-/// What an event of this name has to contain before a filter looks at it: many watches that wait for the same thing cost
-/// no more than one, as long as it does not come.
+/// A text that an event must contain before its filter is called: many subscriptions that wait for the same text cost
+/// no more than one.
 #[derive(Debug, Clone)]
 pub(crate) struct Needle {
     pub(crate) event: &'static str,
     pub(crate) text: Arc<str>,
 }
 
-/// Which needles are in one event.
+/// Searches one event for several texts.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
-    /// The last one that was looked for: most watches share one.
+    /// The last text and its result: most subscriptions share one text.
     last: Option<(Arc<str>, bool)>,
 }
 
@@ -44,11 +45,11 @@ impl Search {
     }
 }
 
-/// A watcher that never looks must not fill the memory.
+/// Bounds the memory of a subscription that is not read.
 const MOST_CAUGHT: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
 
-/// Somebody waits for certain events.
+/// A thread that waits for certain events.
 pub(crate) struct Subscriber {
     id: u64,
     needle: Option<Needle>,
@@ -58,7 +59,7 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    /// Keeps the event if it is wanted.
+    /// Stores the event if it is wanted.
     pub(crate) fn offer(&mut self, event: &RawEvent, search: &mut Search) -> bool {
         if self.needle.as_ref().is_some_and(|needle| !search.finds(needle, event)) || !(self.filter)(event) {
             return false;
@@ -78,13 +79,13 @@ impl Subscriber {
     }
 }
 
-/// Events are being collected for us, until this is dropped.
+/// Collects events until it is dropped.
 pub(crate) struct Subscription<S: Deref<Target = SessionCore>> {
     shared: S,
     id: u64,
-    /// The connection that they have to come over, if only one will do.
+    /// The connection that the events must come over, if it matters.
     generation: Option<u64>,
-    /// The connection that was there, or had been, when the watch began.
+    /// The current or last connection when the subscription began.
     born: u64,
 }
 
@@ -104,22 +105,23 @@ impl<S: Deref<Target = SessionCore>> Subscription<S> {
         Subscription { shared, id, generation, born }
     }
 
-    /// From now on it ends with the connection of this generation; without one, with the connection that it began on.
+    /// From now on the subscription ends with the connection of this generation, or with the connection that it began
+    /// on.
     pub(crate) fn bind(&mut self, generation: Option<u64>) {
         self.generation = generation.or(Some(self.born));
     }
 
-    /// The next event that the filter let through; `None` when `until` passes first.
+    /// The next event that the filter accepts. `None` if `until` passes first.
     ///
     /// # Errors
-    /// `Connect` when the one connection that was watched broke, `Closed`: what was waited for may have come to pass.
+    /// `Connect` if the connection that matters broke, `Closed`. The awaited event may have happened.
     pub(crate) fn next(&self, until: Instant) -> Result<Option<RawEvent>> {
         let wish = |state: &mut SessionState| {
             let watch = state.watches.iter_mut().find(|watch| watch.id == self.id)?;
             if let Some(event) = watch.take() {
                 return Some(Ok(event));
             }
-            // While the agent says goodbye the answer may still come.
+            // While the agent closes, the answer may still arrive.
             if matches!(state.phase, Phase::Closed) || state.stopped {
                 return Some(Err(state.interrupted("the agent ended before the answer came")));
             }
@@ -134,16 +136,16 @@ fn link_lost() -> Error {
     Error::new(ErrorKind::Connect, "the connection broke before the answer came")
 }
 
-/// What [`Subscription::next_or_new_link`] found.
+/// The result of [`Subscription::next_or_new_link`].
 pub(crate) enum Heard {
     Event(RawEvent),
-    /// Another connection than the one that was named is up.
+    /// Another connection than the given one is up.
     NewLink,
     Nothing,
 }
 
 impl Subscription<Arc<SessionCore>> {
-    /// As [`next`](Subscription::next), but also returns when another connection than `generation` is up.
+    /// Like [`next`](Subscription::next), but also returns when another connection than `generation` is up.
     ///
     /// # Errors
     /// `Closed`.
@@ -167,7 +169,7 @@ impl Subscription<Arc<SessionCore>> {
 
 impl<S: Deref<Target = SessionCore>> Drop for Subscription<S> {
     fn drop(&mut self) {
-        // In the child of a fork the lock may be held by a thread that is not there.
+        // In a forked child, a thread that does not exist there may hold the lock.
         if self.shared.check_process().is_err() {
             return;
         }

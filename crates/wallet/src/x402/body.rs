@@ -1,4 +1,4 @@
-//! Bodies that can be sent twice: without the payment, and with it.
+//! Bodies that can be sent twice: without and with the payment.
 
 use std::io::Read;
 
@@ -8,9 +8,9 @@ use ureq::{Body, SendBody};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// What a request may have, to be kept for the second time.
+/// The largest request body that is kept for the second request.
 const MAX_SENT: u64 = 10 * 1024 * 1024;
-/// What is read of an answer with status 402.
+/// How much of the body of a 402 response is read.
 const MAX_DEMAND: u64 = 256 * 1024;
 
 pub(crate) fn read_sent(body: SendBody<'_>) -> Result<Vec<u8>> {
@@ -25,7 +25,7 @@ pub(crate) fn read_sent(body: SendBody<'_>) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As far as it can be read: a server need not have one.
+/// Reads as much as possible: a response may have no body.
 pub(crate) fn read_demand(body: &mut Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     match body.as_reader().take(MAX_DEMAND + 1).read_to_end(&mut bytes) {
@@ -34,7 +34,7 @@ pub(crate) fn read_demand(body: &mut Body) -> Vec<u8> {
     }
 }
 
-/// Sends the request with this body, its length said in its head.
+/// Sends the request with this body and its length.
 pub(crate) fn send<T>(mut parts: Parts, mut body: &[u8], send: impl FnOnce(Request<SendBody<'_>>) -> T) -> T {
     if body.is_empty() && !matches!(parts.method, Method::POST | Method::PUT | Method::PATCH) {
         return send(Request::from_parts(parts, SendBody::none()));

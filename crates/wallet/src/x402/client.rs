@@ -1,4 +1,4 @@
-//! A client that pays for what it asks for, within limits.
+//! An HTTP client that pays within limits.
 
 use std::fmt;
 use std::path::Path;
@@ -26,15 +26,16 @@ use crate::x402::receipt::Receipt;
 const REQUEST: Duration = Duration::from_secs(60);
 const MAX_REDIRECTS: u32 = 10;
 
-/// A request that carries a payment: the middleware lets it pass.
+/// Marks a request with a payment: the middleware passes it on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paying;
 
-/// An HTTP client that pays what servers ask for with status 402, in USDC, within two limits. It has no way to pay without
-/// them: a server may name any price.
+/// An HTTP client that pays 402 responses in USDC, within two limits. Both limits are required, because a server may
+/// demand any price.
 ///
-/// Versions 1 and 2 of x402, scheme `exact` by EIP-3009: the wallet signs, and the server brings it to the chain. So the
-/// wallet needs no ether. One request is paid at most once, and over https only (or to this machine).
+/// It supports versions 1 and 2 of x402, scheme `exact` with EIP-3009: the wallet signs, and the server sends the
+/// transaction. So the wallet needs no ether. A request is paid at most once, and only over https (or to this
+/// machine).
 ///
 /// ```no_run
 /// use crustocean_wallet::{Chain, Key, Wallet, X402};
@@ -64,13 +65,13 @@ pub struct X402 {
     pub(crate) agent: ureq::Agent,
 }
 
-/// A server's answer.
+/// A server's response.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Answer {
-    /// The answer, whatever its status; its body is still to be read.
+    /// The response with any status. Its body is not read yet.
     pub response: Response<Body>,
-    /// What was paid for it. `None` if it was free.
+    /// The payment. `None` if the response was free.
     pub receipt: Option<Receipt>,
 }
 
@@ -80,25 +81,25 @@ impl X402 {
         X402 { wallet, at_most, per_day, ledger, agent: http::settings(REQUEST, None).build().new_agent() }
     }
 
-    /// Keeps the daily sum in a file, so that it survives a restart. Programs that share the file share the limit. Two more
-    /// files are made beside it, with `.lock` and `.new` added to the name. Defaults to memory alone.
+    /// Stores the daily sum in a file, so that it survives a restart. Programs that share the file share the limit.
+    /// Two more files with the endings `.lock` and `.new` are created beside it. Defaults to memory only.
     ///
     /// # Errors
-    /// [`Ledger`](ErrorKind::Ledger) if the file is there and cannot be read, or cannot be locked: it is never taken for
-    /// empty.
+    /// [`Ledger`](ErrorKind::Ledger) if the file exists and cannot be read or locked. An unreadable file never counts
+    /// as empty.
     pub fn ledger(mut self, path: impl AsRef<Path>) -> Result<Self> {
         self.ledger = Arc::new(Ledger::in_file(self.per_day, path.as_ref())?);
         Ok(self)
     }
 
-    /// Sends requests with this agent: its proxy, TLS and time limits. Its settings for redirects and for statuses as errors
-    /// do not count. Defaults to one of its own, with 60 s for a request.
+    /// Sets the ureq agent that sends requests, with its proxy, TLS and time limits. Its settings for redirects and
+    /// error statuses have no effect. Defaults to an agent with a limit of 60 s per request.
     pub fn agent(mut self, agent: ureq::Agent) -> Self {
         self.agent = agent;
         self
     }
 
-    /// What was spent in the last 24 hours.
+    /// The amount spent in the last 24 hours.
     ///
     /// # Errors
     /// [`Ledger`](ErrorKind::Ledger) if the file cannot be read.
@@ -106,27 +107,28 @@ impl X402 {
         self.ledger.sum()
     }
 
-    /// Asks for something, and pays for it if it has to be.
+    /// Sends a GET, and pays if the server demands it.
     ///
     /// # Errors
-    /// Each says what became of the money: see [`X402Error`]. An answer with any status but 402 is no error.
+    /// Each error says what happened to the money: see [`X402Error`]. A response with a status other than 402 is not
+    /// an error.
     pub fn get(&self, url: &str) -> Result<Answer, X402Error> {
         self.run(Request::get(url).body(Vec::new()).map_err(unusable)?)
     }
 
-    /// Posts something, and pays for it if it has to be.
+    /// Sends a POST, and pays if the server demands it.
     ///
     /// # Errors
-    /// Those of [`get`](X402::get).
+    /// The kinds of [`get`](X402::get).
     pub fn post(&self, url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Result<Answer, X402Error> {
         let request = Request::post(url).header("content-type", content_type);
         self.run(request.body(body.into()).map_err(unusable)?)
     }
 
-    /// Sends any request, and pays for it if it has to be.
+    /// Sends any request, and pays if the server demands it.
     ///
     /// # Errors
-    /// Those of [`get`](X402::get).
+    /// The kinds of [`get`](X402::get).
     pub fn run(&self, request: Request<Vec<u8>>) -> Result<Answer, X402Error> {
         let (parts, body) = request.into_parts();
         self.exchange(parts, &body, |request| {
@@ -140,15 +142,15 @@ impl X402 {
         })
     }
 
-    /// Whether a payment was collected, or cancelled: asks the chain, not the server.
+    /// Whether a payment was collected or cancelled. Asks the chain, not the server.
     ///
     /// # Errors
-    /// What keeps the node from answering.
+    /// The error of the node.
     pub fn is_collected(&self, receipt: &Receipt) -> Result<bool> {
         self.wallet.is_used(receipt.nonce)
     }
 
-    /// Sends the request once without a payment, by `first`, and once with it if that is asked for.
+    /// Sends the request once without a payment, with `first`, and once more with a payment if the server demands it.
     pub(crate) fn exchange(
         &self,
         parts: Parts,
@@ -165,7 +167,7 @@ impl X402 {
         let demand = body::read_demand(response.body_mut());
         let header = response.headers().get("payment-required").map(HeaderValue::as_bytes);
         let offer = Offer::choose(self.wallet.chain(), header, &demand)?;
-        // Its connection is free before the next one is made.
+        // Releases the connection before the next one is opened.
         drop(response);
         Ok(self.pay(paid_parts, uri, &origin, body, &offer)?)
     }
@@ -201,7 +203,7 @@ impl X402 {
         log::debug!("paying {origin} {} USDC", offer.price);
         let answer = body::send(parts, body, |request| {
             let request = self.agent.configure_request(request);
-            // A redirect is an answer: the payment goes nowhere else.
+            // A redirect is returned as the response: the payment is sent nowhere else.
             let request = request.http_status_as_error(false).max_redirects(0);
             self.agent.run(request.max_redirects_will_error(false).build())
         });
@@ -253,7 +255,7 @@ impl fmt::Debug for X402 {
 
 /// Why an exchange failed.
 pub(crate) enum Failure {
-    /// Before anything was asked for.
+    /// The error of the first request.
     First(ureq::Error),
     Payment(X402Error),
 }
@@ -270,14 +272,14 @@ impl From<X402Error> for Failure {
     }
 }
 
-/// What the caller asked for.
+/// The caller's request.
 struct Asked {
     method: Method,
     uri: Uri,
 }
 
 impl Asked {
-    /// Where the payment goes, when the demand for it came from `answered`.
+    /// The target of the payment, for a demand from `answered`.
     fn payable(&self, answered: &Uri) -> Result<(Uri, Origin)> {
         let (asked, origin) = (Origin::of(&self.uri)?, Origin::of(answered)?);
         if asked != origin {
@@ -288,7 +290,7 @@ impl Asked {
                 ),
             ));
         }
-        // After a redirect, ureq may have turned it into a GET.
+        // ureq may have turned the request into a GET after a redirect.
         if *answered != self.uri && !matches!(self.method, Method::GET | Method::HEAD) {
             return Err(Error::new(
                 ErrorKind::Offer,
@@ -312,6 +314,6 @@ fn reason(receipt: &Receipt, response: &mut Response<Body>) -> String {
 }
 
 fn unusable(_: ureq::http::Error) -> Error {
-    // The text is not repeated: nobody knows what is in it.
+    // The error does not contain the text, which may be anything.
     Error::invalid("the URL or a header of the request is unusable")
 }

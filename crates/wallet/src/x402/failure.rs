@@ -1,4 +1,4 @@
-//! How a request that was to be paid for fails.
+//! How a paid request fails.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,31 +6,31 @@ use std::fmt;
 use crate::error::Error;
 use crate::x402::receipt::Receipt;
 
-/// Why there is no answer, and what that means for the money.
+/// Why there is no response, and what happened to the money.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum X402Error {
-    /// Nothing was paid: a price above a limit, an offer that is not of this crate, a server that cannot be reached.
+    /// Nothing was paid: the price is above a limit, the crate cannot pay the offer, or the server cannot be reached.
     NotPaid(Error),
-    /// The payment was on its way when the connection failed. It may be collected until it is no longer valid:
+    /// The connection failed after the payment was sent. The server may collect the payment until it expires;
     /// [`X402::is_collected`](crate::X402::is_collected) tells.
     MaybePaid {
-        /// What was to be paid.
+        /// The payment.
         receipt: Box<Receipt>,
-        /// What went wrong.
+        /// The cause.
         cause: Error,
     },
-    /// The server was paid and asks for money all the same. It is not paid again.
+    /// The server got the payment and asks for money again. The crate does not pay twice.
     Refused {
-        /// What was paid. It may be collected even so, until it is no longer valid.
+        /// The payment. The server may still collect it until it expires.
         receipt: Box<Receipt>,
-        /// The server's own words.
+        /// The server's text.
         reason: String,
     },
 }
 
 impl X402Error {
-    /// What was paid or may have been.
+    /// The payment that was made, or may have been made.
     pub fn receipt(&self) -> Option<&Receipt> {
         match self {
             X402Error::NotPaid(_) => None,
@@ -40,7 +40,7 @@ impl X402Error {
 }
 
 impl From<Error> for X402Error {
-    /// Everything before the payment leaves is this.
+    /// Errors before the payment is sent have this kind.
     fn from(error: Error) -> Self {
         X402Error::NotPaid(error)
     }

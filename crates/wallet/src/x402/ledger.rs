@@ -1,4 +1,4 @@
-//! What was spent in the last 24 hours, in memory or in a file that several programs may share.
+//! The amount spent in the last 24 hours, in memory or in a file that several programs may share.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoKind, Write as _};
@@ -15,19 +15,20 @@ use crate::usdc::Usdc;
 
 const DAY: u64 = 24 * 60 * 60;
 const MINUTE: u64 = 60;
-/// A day of minutes is some 60 kB.
+/// A day of minutes has about 60 kB.
 const MAX_FILE: u64 = 1024 * 1024;
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// Spent in one minute: seconds since 1970 of its end, and how much. By the minute, so that it stays small.
+/// The amount spent in one minute, and the end of the minute in seconds since 1970. Grouping by minute keeps the file
+/// small.
 type Entry = (u64, u64);
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
     per_day: Usdc,
     file: Option<PathBuf>,
-    /// What is in the file, if there is one: then it is read again each time.
+    /// The content of the file, if there is one. It is read again each time.
     spent: Mutex<Vec<Entry>>,
 }
 
@@ -37,7 +38,7 @@ impl Ledger {
     }
 
     /// # Errors
-    /// `Ledger` if it is there and cannot be used. What cannot be read is never taken for nothing.
+    /// `Ledger` if the file exists and cannot be used. An unreadable file never counts as empty.
     pub(crate) fn in_file(per_day: Usdc, path: &Path) -> Result<Self> {
         let ledger = Ledger { per_day, file: Some(path.to_owned()), spent: Mutex::default() };
         ledger.change(|spent| spent)?;
@@ -47,7 +48,7 @@ impl Ledger {
     /// Notes a payment before it is made.
     ///
     /// # Errors
-    /// `Limit` if it would be above the daily limit, `Ledger` if it cannot be written. Then nothing may be paid.
+    /// `Limit` if it would exceed the daily limit, `Ledger` if the file cannot be written. Nothing may be paid then.
     pub(crate) fn reserve(&self, amount: Usdc) -> Result<()> {
         let now = now();
         self.try_change(|mut spent| {
@@ -71,7 +72,7 @@ impl Ledger {
         })
     }
 
-    /// Takes back what was certainly not paid.
+    /// Removes a payment that was certainly not made.
     pub(crate) fn release(&self, amount: Usdc) {
         let released = self.change(|mut spent| {
             let mut left = amount.units();
@@ -87,7 +88,7 @@ impl Ledger {
         }
     }
 
-    /// What was spent in the last 24 hours.
+    /// The amount spent in the last 24 hours.
     pub(crate) fn sum(&self) -> Result<Usdc> {
         let now = now();
         let mut sum = 0_u64;
@@ -109,7 +110,7 @@ impl Ledger {
             *spent = change(spent.clone())?;
             return Ok(());
         };
-        // A file of its own: the other one is replaced, and a lock would stay with the old one.
+        // A separate file, because the other one is replaced, and its lock would stay with the old one.
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(beside(path, "lock"));
         let mut lock = RwLock::new(lock.map_err(|cause| unusable(path, "cannot be locked", cause))?);
         let until = Instant::now() + LOCK_PATIENCE;
@@ -157,7 +158,7 @@ fn parse(text: &[u8]) -> Option<Vec<Entry>> {
     entries.iter().map(|entry| Some((entry.get("until")?.as_u64()?, entry.get("units")?.as_u64()?))).collect()
 }
 
-/// Into a new file that then takes the place of the old one: whatever happens, one of the two is whole.
+/// Writes a new file that then replaces the old one: one of the two is always complete.
 fn write(path: &Path, spent: &[Entry]) -> io::Result<()> {
     let entries: Vec<_> =
         spent.iter().map(|(until, units)| json!({ "until": until, "units": units })).collect();
@@ -166,7 +167,7 @@ fn write(path: &Path, spent: &[Entry]) -> io::Result<()> {
     file.write_all(json!({ "version": 1, "spent": entries }).to_string().as_bytes())?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    // The name as well; not every system can.
+    // Syncs the name as well. Not every system supports this.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Ok(directory) = File::open(directory) {
         let _ = directory.sync_all();
@@ -182,7 +183,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 fn forget_old(spent: &mut Vec<Entry>, now: u64) {
-    // What is said to be of the future stays: a clock that goes wrong must not make room.
+    // Entries in the future stay: a wrong clock must not free the limit.
     spent.retain(|(until, units)| until.saturating_add(DAY) > now && *units > 0);
 }
 
@@ -194,7 +195,7 @@ fn add(spent: &mut Vec<Entry>, now: u64, units: u64) {
     }
 }
 
-/// A clock before 1970 counts as 1970: then nothing is forgotten.
+/// A clock before 1970 counts as 1970: nothing is forgotten then.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -259,7 +260,7 @@ mod tests {
         assert_eq!(again.sum().unwrap(), units(7));
         assert_eq!(again.reserve(units(4)).unwrap_err().kind(), ErrorKind::Limit);
         again.reserve(units(3)).unwrap();
-        // What a crash left behind does not matter.
+        // A file from a crash has no effect.
         fs::write(directory.0.join("spent.json.new"), "{").unwrap();
         assert_eq!(Ledger::in_file(units(10), &directory.file()).unwrap().sum().unwrap(), units(10));
     }
@@ -277,7 +278,7 @@ mod tests {
             );
         }
         assert!(Ledger::in_file(units(10), &directory.0.join("nowhere/spent.json")).is_err());
-        // It breaks while the program runs.
+        // The file becomes invalid while the program runs.
         fs::remove_file(directory.file()).unwrap();
         let ledger = Ledger::in_file(units(10), &directory.file()).unwrap();
         fs::write(directory.file(), "{").unwrap();
@@ -292,7 +293,7 @@ mod tests {
             let users: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
-                        // As a program of its own.
+                        // Like another program.
                         let ledger = Ledger::in_file(units(10), &path).unwrap();
                         (0..5).filter(|_| ledger.reserve(units(1)).is_ok()).count()
                     })

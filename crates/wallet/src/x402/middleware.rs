@@ -1,4 +1,4 @@
-//! x402 for a ureq agent.
+//! x402 as a middleware for a ureq agent.
 
 use ureq::http::{Request, Response};
 use ureq::middleware::{Middleware, MiddlewareNext};
@@ -8,11 +8,11 @@ use crate::x402::body;
 use crate::x402::client::{Failure, Paying, X402};
 use crate::x402::failure::X402Error;
 
-/// Lets a ureq agent pay. The request goes out by that agent; the paid one, if there has to be one, by
-/// [`X402`]'s own ([`X402::agent`]), to the same origin.
+/// Lets a ureq agent pay. The agent sends the first request. [`X402`]'s own agent ([`X402::agent`]) sends the paid
+/// request to the same origin.
 ///
-/// The [`Receipt`](crate::Receipt) is in the extensions of the answer. An [`X402Error`] is within [`ureq::Error::Other`].
-/// A status is never an error: `http_status_as_error` does not count.
+/// The [`Receipt`](crate::Receipt) is in the extensions of the response. An [`X402Error`] is inside
+/// [`ureq::Error::Other`]. An HTTP status is never an error: `http_status_as_error` has no effect.
 ///
 /// ```no_run
 /// # fn demo(x402: crustocean_wallet::X402) -> Result<(), Box<dyn std::error::Error>> {
@@ -36,7 +36,7 @@ impl Middleware for X402 {
         let sent = body::read_sent(sent).map_err(|error| other(error.into()))?;
         let answer = self.exchange(parts, &sent, |request| match request.middleware_config() {
             Some(settings) => next.handle(settings.http_status_as_error(false).build()),
-            // Never, inside of a middleware.
+            // This cannot happen inside a middleware.
             None => Err(ureq::Error::ConnectionFailed),
         });
         match answer {

@@ -1,4 +1,4 @@
-//! What a server wants to be paid, and the header that pays it.
+//! A server's price, and the header that pays it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -13,11 +13,11 @@ use crate::http::short;
 use crate::signature::Signature;
 use crate::usdc::Usdc;
 
-/// More than any server would take as a header.
+/// Larger headers are refused by every server.
 const MAX_HEADER: usize = 16 * 1024;
-/// Of the offers of one answer.
+/// The most offers in one response.
 const MAX_OFFERS: usize = 64;
-/// How long the money may wait to be collected, in seconds. What a server asks for is kept within this.
+/// The limits for how long the payment may wait to be collected, in seconds. The server's value is moved into them.
 const SHORTEST: u64 = 10;
 const LONGEST: u64 = 600;
 const USUAL: u64 = 60;
@@ -30,7 +30,7 @@ pub(crate) enum Version {
 }
 
 impl Version {
-    /// The header that carries the payment.
+    /// The header with the payment.
     pub(crate) fn header(self) -> &'static str {
         match self {
             Version::One => "x-payment",
@@ -39,7 +39,7 @@ impl Version {
     }
 }
 
-/// An offer that can be paid.
+/// An offer that this crate can pay.
 #[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) version: Version,
@@ -47,16 +47,16 @@ pub(crate) struct Offer {
     pub(crate) pay_to: Address,
     /// In seconds.
     pub(crate) valid_for: u64,
-    /// As the server wrote it: version 2 wants it back.
+    /// The offer as the server wrote it, because version 2 requires it back.
     accepted: Value,
     resource: Option<Value>,
 }
 
 impl Offer {
-    /// The cheapest of those that can be paid on this chain. `header` is `PAYMENT-REQUIRED`, `body` that of the answer.
+    /// Selects the cheapest offer on this chain. `header` is `PAYMENT-REQUIRED`, `body` is the body of the response.
     ///
     /// # Errors
-    /// `Offer` says why none can be paid.
+    /// `Offer` with the reason if no offer can be paid.
     pub(crate) fn choose(chain: Chain, header: Option<&[u8]>, body: &[u8]) -> Result<Self> {
         let header = header.map(|header| {
             decode(header).ok_or_else(|| refusal("the header PAYMENT-REQUIRED is not JSON in base64"))
@@ -115,7 +115,7 @@ impl Offer {
         if let Some(flow) = extra("paymentFlow").filter(|flow| *flow != "authorization") {
             return Err(format!("payment flow {}, not \"authorization\"", short(&flow.to_string())));
         }
-        // What is signed is this crate's own; a server that expects something else could not collect it.
+        // The crate signs with its own values. A server that expects other values could not collect the payment.
         for (key, ours) in [("name", chain.usdc_name()), ("version", chain.usdc_version())] {
             if let Some(theirs) = extra(key).filter(|theirs| *theirs != ours) {
                 return Err(format!(
@@ -138,10 +138,10 @@ impl Offer {
         })
     }
 
-    /// What goes into the header.
+    /// The value of the header.
     ///
     /// # Errors
-    /// `Offer` if it would be too large, for what the server wants back in it.
+    /// `Offer` if the header would be too large, because of what the server requires back.
     pub(crate) fn payment(&self, authorization: &Authorization, signature: &Signature) -> Result<String> {
         let payload = json!({
             "signature": hex::encode(&signature.to_bytes()),
@@ -176,7 +176,7 @@ impl Offer {
     }
 }
 
-/// JSON in base64, as headers carry it: with or without padding, of either alphabet.
+/// Decodes JSON in base64, with or without padding, in either alphabet.
 pub(crate) fn decode(header: &[u8]) -> Option<Value> {
     let text = header.trim_ascii();
     let bare = text.trim_ascii_end().strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
@@ -184,7 +184,7 @@ pub(crate) fn decode(header: &[u8]) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// A price: digits alone, more than zero. `None` also for what no wallet holds.
+/// A price: only digits, more than zero. `None` also for more than any wallet holds.
 fn units(text: &str) -> Option<Usdc> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let units = digits.then(|| text.parse::<u64>().ok())??;
@@ -276,7 +276,7 @@ mod tests {
                 assert_eq!(error.kind(), ErrorKind::Offer);
             }
         }
-        // Of the other version.
+        // An offer of the other version.
         assert!(required(Version::Two, &json!([offer(Version::One)])).is_err());
         assert!(required(Version::Two, &json!([])).unwrap_err().to_string().contains("no way"));
         for body in ["", "null", "[]", "{}", r#"{"x402Version":3,"accepts":[]}"#, "<html>"] {

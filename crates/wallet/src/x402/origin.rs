@@ -1,4 +1,4 @@
-//! Where a request goes: payments stay there.
+//! The origin of a request. Payments are sent only there.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -28,7 +28,7 @@ impl Origin {
         Ok(Origin { is_https, host, port })
     }
 
-    /// Whoever is in between could name a price and a receiver of his own.
+    /// Without TLS, anybody on the network path could demand a price for their own address.
     pub(crate) fn check_secure(&self) -> Result<()> {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let is_this_machine = host == "localhost"

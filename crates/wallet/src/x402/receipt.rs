@@ -1,4 +1,4 @@
-//! What is known of a payment by x402.
+//! The receipt of an x402 payment.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::http::short;
 use crate::usdc::Usdc;
 use crate::x402::offer::decode;
 
-/// What was paid with a request: an authorization that its receiver may collect once, until it is no longer valid.
+/// A payment for a request: an authorization that the receiver may collect once, until it expires.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {
@@ -21,28 +21,28 @@ pub struct Receipt {
     pub origin: String,
     /// The chain.
     pub chain: Chain,
-    /// Who is paid.
+    /// The receiver.
     pub pay_to: Address,
-    /// How much.
+    /// The amount.
     pub amount: Usdc,
-    /// Until when it can be collected, in seconds since 1970.
+    /// The time of expiry, in seconds since 1970.
     pub valid_before: u64,
-    /// What makes it different from all others.
+    /// The random value that makes the payment unique.
     pub nonce: [u8; 32],
-    /// What the server says of having collected it. `None` if it says nothing; to know, ask
-    /// [`X402::is_collected`](crate::X402::is_collected).
+    /// The server's statement about collecting the payment. `None` if there is none.
+    /// [`X402::is_collected`](crate::X402::is_collected) asks the chain.
     pub collected: Option<Collected>,
 }
 
-/// What a server says of having collected a payment (`PAYMENT-RESPONSE`).
+/// A server's statement about collecting a payment (`PAYMENT-RESPONSE`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Collected {
-    /// Whether it has.
+    /// Whether the server has collected it.
     pub success: bool,
     /// The transaction.
     pub transaction: Option<TxHash>,
-    /// Why it has not.
+    /// Why the server has not collected it.
     pub reason: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Receipt {
         }
     }
 
-    /// Reads what the server says; of either version.
+    /// Reads the server's statement, in either version.
     pub(crate) fn read(&mut self, headers: &HeaderMap) {
         let header = headers.get("payment-response").or_else(|| headers.get("x-payment-response"));
         self.collected = header.and_then(|header| decode(header.as_bytes())).and_then(|answer| {
