@@ -211,6 +211,29 @@ impl Http {
         Ok(stream)
     }
 
+    /// Puts a new connection into the pool, unless `cancel` ends that.
+    pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
+        let Shared { dialer, url, pool, connect_timeout, .. } = &*self.0;
+        // A switch that lives only as long as the dial: what is in the pool hangs on that of all requests.
+        let dialling = cancel.child();
+        let deadline = deadline::after(*connect_timeout);
+        match dialer.dial_cancellable(url, deadline, &dialling) {
+            Ok(stream) => {
+                self.0.cancel.register(stream.wire());
+                pool.put_new(stream);
+                if self.is_closed() {
+                    pool.clear();
+                }
+            }
+            Err(error) => crate::logging::debug!("no connection ahead of its request: {error}"),
+        }
+    }
+
+    /// Ends with all requests, and what hangs on it with it.
+    pub(crate) fn cancel_token(&self) -> CancelToken {
+        self.0.cancel.child()
+    }
+
     fn encode(&self, request: &Request<'_>) -> Result<Encoded> {
         let mut encoded = ureq_proto::http::Request::builder()
             .method(request.method.name())

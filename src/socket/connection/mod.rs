@@ -5,7 +5,7 @@
 //! the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes have a time
 //! limit.
 
-mod arrivals;
+pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
 
@@ -258,6 +258,11 @@ impl Connection {
     /// The server has answered the event with this number.
     pub(crate) fn confirm(&self, number: u64) {
         self.arrivals.confirm(number);
+    }
+
+    /// Ends the connection, also one that nobody reads yet.
+    pub(crate) fn cutter(&self) -> &CancelToken {
+        &self.cutter
     }
 
     /// Writes a frame on the caller's thread. Returns its number.

@@ -131,6 +131,18 @@ impl RawEvent {
         self.frame = Utf8Bytes::from(self.frame.as_str());
     }
 
+    /// The same with other words of the server's, if they have to be changed.
+    pub(crate) fn reworded(&self, change: impl Fn(&str) -> String) -> Option<Self> {
+        let args = change(self.args());
+        if args == self.args() {
+            return None;
+        }
+        let args = if is_json(&format!("[{args}]")) { args } else { "\"…\"".to_owned() };
+        let frame = Utf8Bytes::from(format!("[{},{args}]", serde_json::Value::from(self.name())));
+        let event = RawEvent::new(&frame, frame.as_str(), None, Vec::new()).ok()?;
+        Some(RawEvent { rare: self.rare.clone().or(event.rare), generation: self.generation, ..event })
+    }
+
     pub(crate) fn frame_len(&self) -> usize {
         self.frame.len()
     }
@@ -425,6 +437,19 @@ impl AckArgs {
         Ok(AckArgs { json: json.into() })
     }
 
+    /// See [`RawEvent::reworded`].
+    pub(crate) fn reword(&mut self, change: impl Fn(&str) -> String) {
+        let json = change(&self.json);
+        if *json != *self.json {
+            self.json = if is_json(&json) { json.into() } else { "[\"…\"]".into() };
+        }
+    }
+
+    /// Whether it may be the words of a server that refuses something.
+    pub(crate) fn mentions_error(&self) -> bool {
+        self.json.contains("error")
+    }
+
     /// Decodes the first argument as `T`. A missing argument is decoded as `null`, half a character as U+FFFD.
     pub(crate) fn first<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         let read = |json: &str| {
@@ -456,6 +481,24 @@ mod tests {
         assert_eq!(event(r#"["m"]"#).first::<Option<u8>>().unwrap(), None);
         assert_eq!(event(r#"["m",7]"#).first::<u8>().unwrap(), 7);
         assert!(event(r#"["m",{} {}]"#).first::<serde_json::Value>().is_err());
+    }
+
+    #[test]
+    fn other_words_keep_the_event_what_it_is() {
+        let hide = |text: &str| text.replace("secret", "…");
+        assert!(event(r#"["error","no"]"#).reworded(hide).is_none());
+        let changed = event(r#"["error",{"message":"no secret"},1]"#).reworded(hide).unwrap();
+        assert_eq!((changed.name(), changed.args()), ("error", r#"{"message":"no …"},1"#));
+        let broken = event(r#"["error",12]"#).reworded(|text| text.replace('2', "…")).unwrap();
+        assert_eq!(broken.args(), r#""…""#, "what is no JSON any more is left out");
+        let frame = Utf8Bytes::from(r#"["error","secret"]"#);
+        let asks = RawEvent::new(&frame, frame.as_str(), Some(7), Vec::new()).unwrap();
+        let (changed, none) = (asks.reworded(hide).unwrap(), asks.reworded(str::to_owned));
+        assert!(changed.wants_answer() && none.is_none());
+        let mut ack = AckArgs::new(r#"[{"error":"the secret"}]"#).unwrap();
+        assert!(ack.mentions_error() && !AckArgs::new("[1]").unwrap().mentions_error());
+        ack.reword(hide);
+        assert_eq!(ack.first::<serde_json::Value>().unwrap(), serde_json::json!({"error": "the …"}));
     }
 
     #[test]
