@@ -138,7 +138,7 @@ impl Scene {
         let (host, policy) = (Arc::new(Rejoins), Policy::default());
         let stop = CancelToken::default();
         let stop = setup.stoppable.then_some(&stop);
-        let session = Session::open("", target, host, limits, policy, stop).unwrap();
+        let session = Session::open("", target, host, limits, policy, stop, None).unwrap();
         Scene { server, session: Arc::new(session), seen: Arc::default() }
     }
 
@@ -147,7 +147,7 @@ impl Scene {
         let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
         spawn(move || {
             loop {
-                match session.wait_for_items(None) {
+                match session.wait_for_items(None, &|| false) {
                     Waited::Items => take(&session, &seen),
                     Waited::Nothing => seen.add(|log| log.nudges += 1),
                     Waited::Ended => return seen.add(|log| log.ended += 1),
