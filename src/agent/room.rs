@@ -286,7 +286,8 @@ impl Room {
     #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
-        let mut messages = self.history().limit(page).iter().take(count).collect::<Result<Vec<_>>>()?;
+        let history = self.history().limit(page).iter().without_reading_ahead();
+        let mut messages = history.take(count).collect::<Result<Vec<_>>>()?;
         // The sort is stable: messages with the same time keep the server's order.
         messages.reverse();
         messages.sort_by(|one, other| one.created_at.cmp(&other.created_at));

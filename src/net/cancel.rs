@@ -40,6 +40,11 @@ impl CancelToken {
         self.0.cancel();
     }
 
+    /// Whether both are one switch.
+    pub(crate) fn is_same_as(&self, other: &CancelToken) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn is_cancelled(&self) -> bool {
         self.0.lock().cancelled
     }

@@ -51,9 +51,9 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection pool for one API. Cheap to clone.
+/// A connection pool for one API. Cheap to clone. The token ends what is sent through this clone.
 #[derive(Clone)]
-pub(crate) struct Http(Arc<Shared>);
+pub(crate) struct Http(Arc<Shared>, CancelToken);
 
 struct Shared {
     dialer: Dialer,
@@ -83,7 +83,8 @@ impl Http {
     ) -> Result<Self> {
         dialer.check(&url)?;
         let user_agent = checked_user_agent(&settings.user_agent)?.to_owned();
-        Ok(Http(Arc::new(Shared {
+        let cancel = stop.child();
+        let shared = Shared {
             dialer,
             url,
             user_agent,
@@ -91,10 +92,11 @@ impl Http {
             request_timeout: settings.request_timeout,
             policy: Policy { retries: settings.retries, max_wait: settings.max_retry_wait },
             pool: Pool::default(),
-            cancel: stop.child(),
+            cancel: cancel.clone(),
             secrets: Secrets::default(),
             pid: std::process::id(),
-        })))
+        };
+        Ok(Http(Arc::new(shared), cancel))
     }
 
     /// Ends all running requests of all clones, and refuses new ones.
@@ -163,7 +165,7 @@ impl Http {
                 return Err(error);
             };
             crate::logging::debug!("{}; once more in {pause:?}", failure.error);
-            self.0.cancel.wait(pause);
+            self.1.wait(pause);
         }
     }
 
@@ -183,7 +185,7 @@ impl Http {
             .map_err(|broken| failure::of_exchange(label, request.method, limit, broken))?;
         if keep_alive {
             self.0.pool.put(stream);
-            if self.is_closed() {
+            if self.0.cancel.is_cancelled() {
                 self.0.pool.clear();
             }
         }
@@ -202,13 +204,35 @@ impl Http {
     fn connection(&self, method: Method, left: Duration) -> Result<Stream> {
         let Shared { dialer, url, pool, cancel, .. } = &*self.0;
         let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
-            Some(stream) => stream,
+            Some(stream) => {
+                if self.is_of_its_own() {
+                    self.1.register(stream.wire());
+                }
+                stream
+            }
             None => {
-                dialer.dial_cancellable(url, deadline::after(left.min(self.0.connect_timeout)), cancel)?
+                let deadline = deadline::after(left.min(self.0.connect_timeout));
+                let stream = dialer.dial_cancellable(url, deadline, &self.1)?;
+                if self.is_of_its_own() {
+                    // Later requests may use the connection.
+                    cancel.register(stream.wire());
+                }
+                stream
             }
         };
         stream.wire_mut().set_deadline(Some(deadline::after(left)));
         Ok(stream)
+    }
+
+    /// The same pool for one request that can be cancelled by itself, with the token for that.
+    pub(crate) fn cancellable(&self) -> (Http, CancelToken) {
+        let cancel = self.0.cancel.child();
+        (Http(Arc::clone(&self.0), cancel.clone()), cancel)
+    }
+
+    /// Whether its requests can be cancelled by themselves.
+    fn is_of_its_own(&self) -> bool {
+        !self.1.is_same_as(&self.0.cancel)
     }
 
     /// Puts a new connection into the pool, unless `cancel` ends that.
@@ -221,7 +245,7 @@ impl Http {
             Ok(stream) => {
                 self.0.cancel.register(stream.wire());
                 pool.put_new(stream);
-                if self.is_closed() {
+                if self.0.cancel.is_cancelled() {
                     pool.clear();
                 }
             }
@@ -249,7 +273,7 @@ impl Http {
     }
 
     fn is_closed(&self) -> bool {
-        self.0.cancel.is_cancelled()
+        self.1.is_cancelled()
     }
 }
 

@@ -12,9 +12,11 @@ pub enum Tls {
     /// rustls if the feature `tls-rustls` is on, else native-tls. The default.
     #[default]
     Auto,
-    /// rustls with the Mozilla root certificates (feature `tls-rustls`).
+    /// rustls with the Mozilla root certificates (feature `tls-rustls`). A new connection resumes the TLS session of an
+    /// earlier one, for REST and the socket alike.
     Rustls,
-    /// The operating system's TLS library with its root certificates (feature `tls-native`).
+    /// The operating system's TLS library with its root certificates (feature `tls-native`). With OpenSSL every
+    /// connection makes a full handshake, because the crate `native-tls` cannot resume sessions.
     Native,
 }
 

@@ -1,14 +1,19 @@
 //! The history of a room, page by page.
 
 use std::collections::HashMap;
+use std::thread::{self, JoinHandle};
 use std::vec;
 
 use super::Client;
 use crate::error::{Error, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
+use crate::net::CancelToken;
 
 /// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
+
+/// The stack of a thread that fetches a page: small, because only this crate's code and TLS run on it.
+const STACK: usize = 512 << 10;
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
 const DEFAULT_LIMIT: u32 = 50;
@@ -76,8 +81,19 @@ impl<'a> Messages<'a> {
     }
 
     /// Reads all messages back to the first one, newest first, one page at a time.
+    ///
+    /// While you work on a page, a thread fetches the next one. It ends with the page, or when you drop the iterator.
     pub fn iter(self) -> History<'a> {
-        History { query: self, page: Vec::new().into_iter(), walk: Walk::default(), ended: false }
+        History {
+            query: self,
+            page: Vec::new().into_iter(),
+            walk: Walk::default(),
+            ended: false,
+            reads_ahead: true,
+            pages: 0,
+            length: 0,
+            ahead: None,
+        }
     }
 
     fn fetch(&self) -> Result<List<Message>> {
@@ -98,9 +114,64 @@ pub struct History<'a> {
     page: vec::IntoIter<Message>,
     walk: Walk,
     ended: bool,
+    reads_ahead: bool,
+    /// The pages so far, and how long the last one was.
+    pages: usize,
+    length: usize,
+    ahead: Option<Ahead>,
+}
+
+/// The next page, being fetched on another thread. Dropping it ends that.
+#[derive(Debug)]
+struct Ahead {
+    thread: Option<JoinHandle<Result<List<Message>>>>,
+    cancel: CancelToken,
+}
+
+impl Ahead {
+    /// `None` if there can be no thread.
+    fn start(query: &Messages<'_>) -> Option<Ahead> {
+        let Messages { client, path, limit, before, mentions } = query.clone();
+        let (client, cancel) = client.cancellable();
+        let fetch = move || Messages { client: &client, path, limit, before, mentions }.fetch();
+        let builder = thread::Builder::new().name("crustocean-page".to_owned()).stack_size(STACK);
+        let thread = Some(builder.spawn(fetch).ok()?);
+        Some(Ahead { thread, cancel })
+    }
+
+    /// Waits for the page. `None` if the thread panicked.
+    fn finish(mut self) -> Option<Result<List<Message>>> {
+        self.thread.take().and_then(|thread| thread.join().ok())
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.cancel.cancel();
+            let _ = thread.join();
+        }
+    }
 }
 
 impl History<'_> {
+    /// For a caller that needs a known number of messages.
+    pub(crate) fn without_reading_ahead(mut self) -> Self {
+        self.reads_ahead = false;
+        self
+    }
+
+    /// Fetches the next page while the caller works on this one. Of the first page half has to be taken: many callers need no
+    /// more than that.
+    fn read_ahead(&mut self) {
+        let taken = self.length - self.page.len();
+        let is_due = self.pages > 1 || taken > self.length / 2;
+        if self.reads_ahead && is_due && self.ahead.is_none() && !self.walk.has_ended() {
+            self.ahead = Ahead::start(&self.query);
+            self.reads_ahead = self.ahead.is_some();
+        }
+    }
+
     /// How many messages were skipped so far because they could not be decoded. A message on two pages counts twice.
     pub fn skipped(&self) -> usize {
         self.walk.skipped()
@@ -109,7 +180,8 @@ impl History<'_> {
     /// The next page that contains new messages. An empty page at the start of the history.
     fn next_page(&mut self) -> Result<Vec<Message>> {
         while !self.walk.has_ended() {
-            let page = match self.query.fetch() {
+            let ahead = self.ahead.take().and_then(Ahead::finish);
+            let page = match ahead.unwrap_or_else(|| self.query.fetch()) {
                 Err(error) if self.walk.forgives(&error) => List::default(),
                 other => other?,
             };
@@ -132,6 +204,7 @@ impl Iterator for History<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(message) = self.page.next() {
+            self.read_ahead();
             return Some(Ok(message));
         }
         if self.ended {
@@ -140,10 +213,16 @@ impl Iterator for History<'_> {
         let page = self.next_page();
         self.ended = page.as_ref().map_or(true, Vec::is_empty);
         match page {
-            Ok(page) => self.page = page.into_iter(),
+            Ok(page) => {
+                self.pages += 1;
+                self.length = page.len();
+                self.page = page.into_iter();
+            }
             Err(error) => return Some(Err(error)),
         }
-        self.page.next().map(Ok)
+        let first = self.page.next()?;
+        self.read_ahead();
+        Some(Ok(first))
     }
 }
 

@@ -109,6 +109,7 @@ struct Inner {
 }
 
 /// The credentials that requests are sent with.
+#[derive(Clone)]
 enum Credentials {
     Anonymous,
     User(UserToken),
@@ -233,6 +234,12 @@ impl Client {
     /// Ends with the client, and what hangs on it with it.
     pub(crate) fn cancel_token(&self) -> CancelToken {
         self.0.http.cancel_token()
+    }
+
+    /// The same client for requests that can be cancelled by themselves, with the token for that.
+    pub(crate) fn cancellable(&self) -> (Client, CancelToken) {
+        let (http, cancel) = self.0.http.cancellable();
+        (Client(Arc::new(Inner { http, credentials: self.0.credentials.clone() })), cancel)
     }
 
     /// Opens a connection that the next request finds there, unless `cancel` ends that. If it cannot be had, that request

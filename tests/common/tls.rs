@@ -113,6 +113,7 @@ struct Shared {
     /// One a connection; the last one serves all that follow.
     settings: Vec<Arc<ServerConfig>>,
     handshakes: AtomicUsize,
+    resumed: AtomicUsize,
     stopped: AtomicBool,
     /// Both ends of every connection, to be cut at the end.
     open: Mutex<Vec<TcpStream>>,
@@ -141,6 +142,7 @@ impl TlsRelay {
             to: SocketAddr::from(([127, 0, 0, 1], to)),
             settings: settings.into_iter().map(Arc::new).collect(),
             handshakes: AtomicUsize::new(0),
+            resumed: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
             open: Mutex::default(),
         });
@@ -173,14 +175,24 @@ impl TlsRelay {
     pub fn handshakes(&self) -> usize {
         self.shared.handshakes.load(Ordering::Acquire)
     }
+
+    /// Those among them that took the session of an earlier one up.
+    pub fn resumed(&self) -> usize {
+        self.shared.resumed.load(Ordering::Acquire)
+    }
+
+    /// Ends all connections.
+    pub fn cut(&self) {
+        for socket in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
 }
 
 impl Drop for TlsRelay {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
-        for socket in self.shared.open.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.cut();
         // Wakes the listener.
         let _ = TcpStream::connect(self.address);
     }
@@ -201,6 +213,9 @@ impl Shared {
             }
         }
         client.set_read_timeout(None)?;
+        if tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed) {
+            self.resumed.fetch_add(1, Ordering::AcqRel);
+        }
         self.handshakes.fetch_add(1, Ordering::AcqRel);
         let server = TcpStream::connect(self.to)?;
         for socket in [&client, &server] {

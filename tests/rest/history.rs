@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Request, Response, ScriptedServer, watchdog};
+use crate::common::{Request, Response, ScriptedServer, eventually, watchdog};
 use crustocean::Client;
 use serde_json::{Value, json};
 
@@ -110,4 +110,54 @@ fn the_end_costs_one_request() {
     assert_eq!(walk(&server).len(), 10);
     // Ten messages in pages of four, each with the last one of the page before: 4, 3, 3, 0.
     assert_eq!(server.requests().len(), 4);
+}
+
+/// A client of a server that has pages of ten, and lets `second` answer for the second one.
+fn two_pages(second: impl Fn() -> Response + Send + Sync + 'static) -> (ScriptedServer, Client) {
+    let (server, _) = server(&[1; 20], 10, Before::Older);
+    let all: Vec<Value> = (0..10)
+        .map(|n| json!({"id": format!("m{n}"), "agency_id": "ag-1", "content": "", "created_at": format!("2026-03-05T10:00:{:02}.000Z", 30 - n)}))
+        .collect();
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+        if request.query.contains("before=") { second() } else { Response::json(200, all.clone().into()) }
+    });
+    let client = Client::builder().api_url(server.url()).anonymous().unwrap();
+    (server, client)
+}
+
+#[test]
+fn the_next_page_is_fetched_while_the_caller_works_on_this_one() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let (server, client) = two_pages(|| Response::json(500, json!({"error": "no"})));
+    let agency = "ag-1".into();
+    let mut history = client.agencies().messages(&agency).iter();
+    let first: Vec<_> = history.by_ref().take(5).map(|message| message.unwrap().id.to_string()).collect();
+    assert_eq!(first, ["m0", "m1", "m2", "m3", "m4"]);
+    assert_eq!(server.requests().len(), 1, "who needs little asks for little");
+    assert_eq!(history.next().unwrap().unwrap().id, "m5");
+    eventually("the next page is asked for", || server.requests().len() > 1);
+    // What went wrong with it comes when it is its turn.
+    let rest: Vec<_> = history.by_ref().take(4).map(|message| message.unwrap().id.to_string()).collect();
+    assert_eq!(rest, ["m6", "m7", "m8", "m9"]);
+    assert_eq!(history.next().unwrap().unwrap_err().status(), Some(500));
+    assert!(history.next().is_none());
+}
+
+#[test]
+fn dropping_the_walk_ends_the_request_that_is_under_way() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let (server, client) = two_pages(move || {
+        let _ = released.lock().unwrap().recv();
+        Response::json(200, json!([]))
+    });
+    let agency = "ag-1".into();
+    let mut history = client.agencies().messages(&agency).iter();
+    assert_eq!(history.by_ref().take(6).count(), 6);
+    eventually("the next page is asked for", || server.requests().len() > 1);
+    // It is answered only after this.
+    drop(history);
+    drop(release);
+    assert_eq!(client.agencies().messages(&agency).send().unwrap().len(), 10, "the client goes on");
 }

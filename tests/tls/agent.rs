@@ -10,7 +10,7 @@ use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, co
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Those that are compiled in.
-fn backends() -> Vec<Tls> {
+pub(crate) fn backends() -> Vec<Tls> {
     let all = [
         (cfg!(feature = "tls-rustls"), Tls::Rustls),
         (cfg!(feature = "tls-native"), Tls::Native),

@@ -14,3 +14,4 @@ mod common;
 mod agent;
 mod options;
 mod proxy_tunnel;
+mod resumed;

@@ -1,0 +1,57 @@
+//! TLS sessions are resumed: what was agreed once need not be agreed again, for REST and the socket alike.
+
+use std::time::Duration;
+
+use crate::common::{Authority, Distance, Stage, TlsRelay, eventually, wait_for, watchdog};
+use crustocean::{Agent, Event, config::Tls};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The system's library is not among them: `native-tls` has no way to hand a session back to OpenSSL.
+#[test]
+fn a_new_connection_takes_the_session_of_an_earlier_one_up() {
+    if !cfg!(feature = "tls-rustls") {
+        return;
+    }
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    let builder = Agent::builder().api_url(relay.url()).tls(Tls::Rustls);
+    let builder = builder.add_root_certificate(authority.pem());
+    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    let events = agent.events();
+    // The two first ones may be under way at the same time.
+    let (full, resumed) = (relay.handshakes() - relay.resumed(), relay.resumed());
+    assert!((1..=2).contains(&full), "{full} full, {resumed} resumed");
+
+    relay.cut();
+    wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
+    agent.reconnect_now();
+    eventually("connected again", || agent.is_connected());
+    assert_eq!(relay.handshakes() - relay.resumed(), full, "the socket");
+    assert_eq!(relay.resumed(), resumed + 1, "the socket");
+
+    assert_eq!(agent.client().account().me().unwrap().username, "larry");
+    assert_eq!(relay.handshakes() - relay.resumed(), full, "REST");
+    assert!(relay.resumed() >= resumed + 2, "REST");
+}
+
+/// One round trip more than without TLS: that of the handshake, once, because both connections are made side by side.
+#[test]
+fn connecting_from_far_away_costs_one_round_trip_more() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let relay = TlsRelay::start(&authority.identity("127.0.0.1"), stage.sandbox.port());
+    for tls in crate::agent::backends() {
+        let distance = Distance::from(&format!("http://127.0.0.1:{}", relay.port()));
+        let url = distance.url().replace("http:", "https:");
+        let builder = Agent::builder().api_url(url).tls(tls).add_root_certificate(authority.pem());
+        let token = stage.agent_token(&format!("larry-{tls:?}").to_lowercase());
+        let (agent, trips) = distance.round_trips(|| builder.connect(token).unwrap());
+        assert!(trips <= 4, "{tls:?}: {trips}");
+        drop(agent);
+    }
+}
