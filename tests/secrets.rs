@@ -13,10 +13,9 @@ use std::fmt::Write as _;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{Response, ScriptedServer, Stage, watchdog};
+use common::{Response, ScriptedServer, Stage, TRANSPORTS, watchdog};
 use crustocean::{
     Agent, AgentToken, Client, Error, HookKey, PersonalAccessToken, SessionToken,
-    agent::Transport,
     rest::HookClient,
     webhook::{PromptReply, PromptRequest, WebhookEvent, WebhookSecret},
 };
@@ -113,7 +112,7 @@ fn a_server_that_quotes_secrets_does_not_get_them_printed() {
     for secret in [token, session] {
         for quote in quotes(secret) {
             let server = quoting(200, vec![quote.clone()]);
-            for transport in [Transport::WebSocket, Transport::Polling] {
+            for &transport in TRANSPORTS {
                 for _ in 0..3 {
                     let agent = Agent::builder().api_url(server.url()).transport(transport);
                     show(&mut out, &agent.connect(token.parse().unwrap()).unwrap_err());

@@ -816,6 +816,7 @@ impl Agent {
 /// Used by the other modules of the agent.
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
+        options.transport.check()?;
         let url = config.url()?;
         let opened = options.remember.as_ref().map(Opened::open).transpose()?;
         let dialer = config.dialer()?;

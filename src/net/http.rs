@@ -7,8 +7,9 @@
 //! No credential, password or query appears in an error or a log line.
 
 pub(crate) mod answer;
+#[cfg(feature = "polling")]
 pub(crate) mod cookies;
-mod decoder;
+pub(crate) mod decoder;
 pub(crate) mod encode;
 pub(crate) mod exchange;
 mod failure;
@@ -25,7 +26,6 @@ use std::time::{Duration, Instant};
 
 use ureq_proto::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 
-pub(crate) use self::decoder::Decoder;
 pub(crate) use self::encode::{Encoded, encode};
 use self::failure::Failure;
 pub(crate) use self::failure::{one_line, redirect};

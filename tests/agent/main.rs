@@ -31,10 +31,13 @@ mod long;
 mod loop_guard;
 mod mentions;
 mod no_limit;
+#[cfg(not(feature = "polling"))]
+mod no_polling;
 mod odd_history;
 mod outage;
 mod parallel;
 mod policy;
+#[cfg(feature = "polling")]
 mod polling;
 mod pool;
 mod post;

@@ -15,7 +15,7 @@ use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
 use crate::socket::protocol::socket_io::{self, ConnectReply, Recovery};
 use crate::socket::target::Target;
 use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_cure};
-use crate::socket::transport::polling::receive;
+use crate::socket::transport::polling;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
@@ -183,43 +183,53 @@ pub(crate) fn connect(
 fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
     let deadline = deadline::after(target.dial_timeout);
     match target.transport {
-        Transport::WebSocket => open_websocket(target, deadline, cancel).map_err(|(error, _)| error),
         Transport::Polling => open_polling(target, deadline, cancel),
-        Transport::Auto if memory.prefers_polling() => {
-            open_polling(target, deadline, cancel).inspect_err(|error| {
-                // The server answered and refused the WebSocket.
-                if error.status().is_some() {
-                    memory.forget();
-                }
-            })
+        Transport::Auto if cfg!(feature = "polling") => open_either(target, deadline, memory, cancel),
+        Transport::Auto | Transport::WebSocket => {
+            open_websocket(target, deadline, cancel).map_err(|(error, _)| error)
         }
-        Transport::Auto => {
-            let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
-            let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
-                Ok(connection) => {
-                    memory.forget();
-                    return Ok(connection);
-                }
-                Err(failure) => failure,
-            };
-            if !curable || cancel.is_cancelled() {
-                return Err(error);
+    }
+}
+
+/// A WebSocket, or polling where none can be had.
+fn open_either(
+    target: &Target,
+    deadline: Instant,
+    memory: &TransportMemory,
+    cancel: &CancelToken,
+) -> Result<Connection> {
+    if memory.prefers_polling() {
+        return open_polling(target, deadline, cancel).inspect_err(|error| {
+            // The server answered and refused it.
+            if error.status().is_some() {
+                memory.forget();
             }
-            crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
-            match open_polling(target, deadline, cancel) {
-                Ok(connection) => {
-                    memory.polling_works();
-                    Ok(connection)
-                }
-                // The server's own error, which a WebSocket upgrade does not always get.
-                Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
-                Err(other) if other.retry_after() > error.retry_after() => Err(other),
-                // Otherwise the first error is the interesting one.
-                Err(other) => {
-                    crate::logging::debug!("long-polling is no way either: {other}");
-                    Err(error)
-                }
-            }
+        });
+    }
+    let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
+    let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
+        Ok(connection) => {
+            memory.forget();
+            return Ok(connection);
+        }
+        Err(failure) => failure,
+    };
+    if !curable || cancel.is_cancelled() {
+        return Err(error);
+    }
+    crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
+    match open_polling(target, deadline, cancel) {
+        Ok(connection) => {
+            memory.polling_works();
+            Ok(connection)
+        }
+        // The server's own error, which a WebSocket upgrade does not always get.
+        Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
+        Err(other) if other.retry_after() > error.retry_after() => Err(other),
+        // Otherwise the first error is the interesting one.
+        Err(other) => {
+            crate::logging::debug!("long-polling is no way either: {other}");
+            Err(error)
         }
     }
 }
@@ -248,7 +258,7 @@ fn open_websocket(
 }
 
 fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Connection> {
-    Connection::polling(receive::open(target, deadline, cancel)?)
+    Connection::polling(polling::open(target, deadline, cancel)?)
 }
 
 fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {

@@ -46,7 +46,7 @@ struct AckRequest {
 
 /// The positions of all parts in a frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outline {
+struct Outline {
     name: Span,
     /// The whole array, and the part after the name.
     data: Span,
@@ -54,13 +54,6 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// The outline of an Engine.IO frame with a usual event: in the main namespace, without an ack.
-    pub(crate) fn of_plain(frame: &str) -> Option<Self> {
-        let data = frame.strip_prefix("42")?;
-        let (name, args) = socket_io::split_plain(data)?;
-        Some(Outline::of(frame, name, data, args))
-    }
-
     fn of(frame: &str, name: &str, data: &str, args: &str) -> Self {
         Outline { name: Span::of(frame, name), data: Span::of(frame, data), args: Span::of(frame, args) }
     }
@@ -108,12 +101,7 @@ impl RawEvent {
             Box::new(Rare { name: own_name, ack, attachments })
         });
         let outline = Outline::of(frame, name, data, split.args);
-        Ok(RawEvent { rare, ..RawEvent::plain(frame.clone(), outline) })
-    }
-
-    /// An event that has only a frame and its outline.
-    pub(crate) fn plain(frame: Utf8Bytes, outline: Outline) -> Self {
-        RawEvent { frame, outline, repaired: OnceLock::new(), rare: None, generation: 0 }
+        Ok(RawEvent { frame: frame.clone(), outline, repaired: OnceLock::new(), rare, generation: 0 })
     }
 
     /// The event's name.
