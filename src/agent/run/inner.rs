@@ -1,4 +1,4 @@
-//! The part of a run that speaks to the server: it can end the run also when its user does not.
+//! Reports a run to the server, and ends it even if the program does not.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, RunId, UserId};
 
-/// What all handles of a run share. It tells the server about the run, and ends it when no handle does.
+/// The state that all handles of a run share. It reports the run to the server, and ends it with the last handle.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(super) room: Room,
@@ -26,33 +26,33 @@ pub(crate) struct Core {
     begun: Condvar,
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug)]
 struct Life {
     stage: Stage,
-    /// Streams and tools that have not ended.
+    /// Streams and tools that are open.
     parts: usize,
-    /// Said already, and told when the last of these has ended.
+    /// The end was called; it is reported when the last stream or tool has ended.
     end: Option<End>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The server is being told that it begins.
+    /// The start of the run is being reported.
     Starting,
     Open,
-    /// Its user has ended it, or let it go.
+    /// The program has ended or dropped the run.
     Ended,
-    /// The agent has ended, and the run with it: nothing more may be told.
+    /// The agent has ended, and the run with it. Nothing more is reported.
     GivenUp,
 }
 
-/// What the room is told of a run that ends with its agent.
+/// The message of a run that ends with its agent.
 const CLOSED: &str = "the agent was closed";
-/// How long the end of the agent waits for a run that is just beginning.
+/// How long the end of the agent waits for a run that is being started.
 const BEGINNING: Duration = Duration::from_millis(50);
 
-/// What every event of a run begins with.
+/// The fields that every event of a run has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Payload<'a, T> {
@@ -65,7 +65,7 @@ struct Payload<'a, T> {
     more: T,
 }
 
-/// How a run ends, and with what words.
+/// The end of a run, with its text.
 #[derive(Debug)]
 pub(super) enum End {
     Complete(String),
@@ -110,12 +110,12 @@ impl Core {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The server has been told that the run begins, or could not be.
+    /// The start of the run was reported, or could not be.
     pub(super) fn has_begun(&self, outcome: &Result<()>) {
         let stage = {
             let mut life = self.life();
             if life.stage == Stage::Starting {
-                // Unless it may have arrived, nobody knows of it.
+                // If the start was not sent, the server does not know the run.
                 let unknown = outcome.as_ref().is_err_and(|error| !error.may_have_been_sent());
                 life.stage = if unknown { Stage::Ended } else { Stage::Open };
             }
@@ -123,21 +123,21 @@ impl Core {
         };
         self.begun.notify_all();
         if stage == Stage::GivenUp && outcome.is_ok() {
-            // The agent has ended meanwhile, and could not tell it.
+            // The agent has ended meanwhile and could not report the run's end.
             self.tell_end(&End::Error(CLOSED.to_owned()));
         }
     }
 
     /// # Errors
-    /// Why nothing more can be begun in it.
+    /// If the run has ended.
     pub(super) fn check_open(&self) -> Result<()> {
         self.life().check_open()
     }
 
-    /// One more stream or tool, which ends before the run does: [`part_ended`](Core::part_ended).
+    /// Counts a stream or a tool, which ends before the run does. Call [`part_ended`](Core::part_ended) afterwards.
     ///
     /// # Errors
-    /// As [`check_open`](Core::check_open).
+    /// If the run has ended.
     pub(super) fn begin_part(&self) -> Result<()> {
         let mut life = self.life();
         life.check_open()?;
@@ -157,10 +157,10 @@ impl Core {
         }
     }
 
-    /// The first end is the one that counts. What is still open in the run ends before it.
+    /// Ends the run. Only the first end counts. Open streams and tools end before it.
     ///
     /// # Errors
-    /// `Invalid` when it has ended, `Closed` when it did so with the agent, or why the end cannot be sent.
+    /// `Invalid` if the run has ended, `Closed` if it ended with the agent, or the error of the send.
     pub(super) fn end(&self, end: End) -> Result<()> {
         let end = {
             let mut life = self.life();
@@ -176,12 +176,12 @@ impl Core {
         self.stopped.end(false);
         let Some(end) = end else { return Ok(()) };
         let sent = self.send_end(&end, |name, ended| self.report_for_sure(name, ended));
-        // Not before: the next one in this room begins after this one has ended.
+        // Not earlier: the next run in this room starts after the end of this one.
         self.agent().inner.runs.remove(self);
         sent
     }
 
-    /// The last handle is gone: ends it as an error if it has not ended, without waiting for anything.
+    /// The last handle was dropped: ends the run as an error, without waiting.
     pub(super) fn let_go(&self, why: &str) {
         let was = {
             let mut life = self.life();
@@ -198,7 +198,7 @@ impl Core {
         self.agent().inner.runs.remove(self);
     }
 
-    /// The agent ends: so does the run, without waiting for anything.
+    /// The agent ends: ends the run without waiting.
     pub(super) fn give_up(&self) {
         let end = {
             let starting = |life: &mut Life| life.stage == Stage::Starting;
@@ -227,7 +227,7 @@ impl Core {
         }
     }
 
-    /// Sends the end, with as much of the transcript as the server takes.
+    /// Sends the end, with as much of the transcript as the server accepts.
     fn send_end(&self, end: &End, send: impl Fn(&'static str, &Ended<'_>) -> Result<()>) -> Result<()> {
         let (name, summary, error) = match end {
             End::Complete(summary) => ("agent-run-complete", Some(clip(summary)), None),
@@ -269,8 +269,8 @@ impl Core {
         self.emit(name, more, until).map(drop)
     }
 
-    /// As [`report`](Core::report), but if the connection is not back in time it is sent later nevertheless: for what
-    /// ends something that the room would see going on for ever.
+    /// Like [`report`](Core::report), but if the connection does not come back in time, the event is sent later. For
+    /// events that end something, which the room would otherwise show forever.
     pub(super) fn report_for_sure(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
             Err(error) if is_of_the_link(&error) => {
@@ -284,9 +284,10 @@ impl Core {
         }
     }
 
-    /// Returns the generation of the connection it went out on.
+    /// Returns the generation of the connection that it was sent on.
     ///
-    /// What broke off midway is sent again: all events of a run carry ids or the state as a whole, so twice is once.
+    /// If the connection breaks during the send, the event is sent again. All events of a run have ids or the whole
+    /// state, so a repeated event does no harm.
     pub(super) fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {
         self.check_told()?;
         let payload = self.payload(more);
@@ -298,12 +299,12 @@ impl Core {
         }
     }
 
-    /// After the end that the agent told, nothing may follow.
+    /// After the agent has reported the end, no event may follow.
     fn check_told(&self) -> Result<()> {
         if self.life().stage == Stage::GivenUp { Err(Error::closed()) } else { Ok(()) }
     }
 
-    /// Without waiting for anything: for destructors.
+    /// Does not wait: for destructors.
     pub(super) fn try_deliver(&self, name: &str, more: impl Serialize) -> Result<()> {
         self.check_told()?;
         self.agent().session().deliver(name, &self.payload(more)).map(drop)

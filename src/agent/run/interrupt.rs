@@ -1,4 +1,4 @@
-//! What members of the room call into a run.
+//! Interrupts of a run by members of the room.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,26 @@ use crate::socket::{RawEvent, Session, SessionSubscription};
 
 pub(crate) const INTERRUPT: &str = "agent-run-interrupt";
 
-/// Somebody in the room wants a run to stop or to change course.
+/// A request of a member of the room to stop a run or to change its course.
+///
+/// ```no_run
+/// use crustocean::model::InterruptAction;
+///
+/// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+/// while let Some(interrupt) = run.interrupt() {
+///     match interrupt.action {
+///         InterruptAction::Adjust => println!("new instruction: {:?}", interrupt.message),
+///         _ => return run.status("stopping"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interrupt {
-    /// What for.
+    /// The requested action.
     pub action: InterruptAction,
-    /// What was said along with it.
+    /// The member's message.
     pub message: Option<String>,
 }
 
@@ -29,18 +42,18 @@ pub struct Interrupt {
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 struct Wire {
-    /// Which run.
+    /// The run.
     #[serde(rename = "runId")]
     pub run_id: RunId,
-    /// What is asked for.
+    /// The requested action.
     pub action: String,
-    /// What to do instead.
+    /// The instruction.
     pub message: Option<String>,
 }
 
 lenient!(read Wire);
 
-/// The interrupt in an event, if it is one of this run.
+/// The interrupt in an event, if it is for this run.
 pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
@@ -49,7 +62,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
-/// Those of one run. They are noted when they come, whether somebody looks or not.
+/// The interrupts of a run. They are stored when they come.
 pub(super) struct Interrupts {
     watch: SessionSubscription,
 }
@@ -72,17 +85,37 @@ impl Interrupts {
 }
 
 impl Run {
-    /// The next interrupt that nobody has taken yet, if there is one: for looking between two steps. They come in
-    /// order.
+    /// Takes the next interrupt if there is one, in the order of arrival. Call it between two steps of the work.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// for page in 1..=10 {
+    ///     if run.interrupt().is_some() {
+    ///         break;
+    ///     }
+    ///     run.status(format!("reading page {page}"))?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     #[doc(alias = "onInterrupt")]
     pub fn interrupt(&self) -> Option<Interrupt> {
         self.wait_interrupt(Duration::ZERO).ok().flatten()
     }
 
-    /// Waits for an interrupt, `timeout` at most.
+    /// Waits at most `timeout` for an interrupt. Returns `None` if none came.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// run.status("starting in 10 s")?;
+    /// if let Some(interrupt) = run.wait_interrupt(Duration::from_secs(10))? {
+    ///     println!("not started: {:?}", interrupt.message);
+    /// }
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
+    /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
         let until = deadline::after(timeout);
         let event = self.handle.interrupts.watch.next(until)?;

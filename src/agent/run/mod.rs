@@ -1,4 +1,4 @@
-//! Runs: work on something that the room can watch, interrupt and read up on.
+//! Runs: work that a room can watch, interrupt and read later.
 
 mod inner;
 mod interrupt;
@@ -29,17 +29,33 @@ use inner::{Core, End, is_of_the_link};
 use interrupt::Interrupts;
 use transcript::{Step, clip};
 
-/// What set a run off: a message, or nothing in particular.
+/// The cause of a run: a message, or none.
 ///
-/// Made from the message itself, not from its id: what a run says in the room carries on the loop guard of the message
-/// that it answers.
+/// It is made from the message and not from its id, because the run's own messages carry the loop guard of the
+/// message that they answer.
+///
+/// ```no_run
+/// use crustocean::run::Trigger;
+///
+/// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+/// let run = room.start_run(Trigger::none())?;
+/// run.complete("The nightly report is ready.")?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Trigger {
     answering: Option<Answering>,
 }
 
 impl Trigger {
-    /// Nothing that somebody said.
+    /// No message.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let run = room.start_run(crustocean::run::Trigger::none())?;
+    /// run.complete("done")?;
+    /// # Ok(()) }
+    /// ```
     pub fn none() -> Self {
         Trigger::default()
     }
@@ -57,27 +73,41 @@ impl From<Option<&Message>> for Trigger {
     }
 }
 
-/// A run that is going on. From [`Room::start_run`].
+/// An open run. Returned by [`Room::start_run`].
 ///
-/// What it reports is shown live and kept here, for the transcript that [`complete`](Run::complete) or
-/// [`error`](Run::error) sends. Dropped without either (an early return, a `?`, a panic) it ends as an error, with its
-/// transcript; it never hangs in the room. So it does when the agent is [closed](crate::Agent::close) before it.
+/// The room sees its reports live. The run also records them for the transcript, which [`complete`](Run::complete) or
+/// [`error`](Run::error) sends. If it is dropped without either (by an early return, a `?` or a panic), it ends as an
+/// error with its transcript; it never stays open in the room. The same happens when the agent is
+/// [closed](crate::Agent::close) first.
 ///
-/// A lost connection does not end it. Reports wait for the connection as any message does; the room may miss some that
-/// were on their way when it broke, but not in the transcript. The server is not told again that the run has begun:
-/// each report says which run it belongs to, and a second beginning could reset it.
+/// A lost connection does not end the run. Reports wait for the connection like messages. The room may miss reports
+/// that were being sent when the connection broke; the transcript has all of them. The start of the run is not sent
+/// again: each report has the run's id, and a second start could reset the run.
 ///
-/// Text and JSON longer than 32 KiB are cut, with a note. A transcript of more than 640 KiB leaves out its oldest
-/// entries but for the first, and says how many in an entry `omitted`.
+/// Text and JSON over 32 KiB are cut, with a note. A transcript over 640 KiB omits its oldest entries except the
+/// first; an entry `omitted` has their number.
 ///
-/// Whatever a run says in the room carries on the loop guard of the message that set it off, so that two agents that
-/// answer each other by runs come to an end: its streams, its closing words, and all that is said through
-/// [`run.room()`](Run::room).
+/// All messages of a run carry the loop guard of the message that triggered it: its streams, its summary, and
+/// messages sent through [`run.room()`](Run::room). So two agents that answer each other with runs stop.
 ///
-/// It is a handle, cheap to clone, for one thread or several: all clones are the same run, and each [`Stream`] and
-/// [`ToolCall`] has one. The run ends as an error when the *last* of them is dropped. `complete` and `error` end it for
-/// all; whatever is called afterwards is an error that says so. Streams and tools that are open then still end as they
-/// like, and the room hears of the run's end after them.
+/// A `Run` is a handle, cheap to clone, for one or several threads. All clones, and the run's [`Stream`]s and
+/// [`ToolCall`]s, belong to the same run. The run ends as an error when the *last* of them is dropped. `complete` and
+/// `error` end it for all of them; later calls fail. Streams and tools that are open then can still end normally; the
+/// room sees the run's end after them.
+///
+/// ```no_run
+/// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+/// let run = room.start_run(msg)?;
+/// run.status("reading the price")?;
+/// let price = run.command("/price ETH")?;
+/// if run.request_permission("post_price", "Post the price here?")?.is_granted() {
+///     let mut answer = run.stream()?;
+///     answer.push(&price.output)?;
+///     answer.finish()?;
+/// }
+/// run.complete("Done.")?;
+/// # Ok(()) }
+/// ```
 #[must_use = "dropped, the run ends as an error: keep it, and call complete() or error()"]
 #[derive(Clone)]
 pub struct Run {
@@ -85,7 +115,7 @@ pub struct Run {
     handle: Arc<RunHandle>,
 }
 
-/// What all handles of the user's share. The last one ends the run.
+/// Shared by all handles of the program. Dropping the last one ends the run.
 struct RunHandle {
     core: Arc<Core>,
     interrupts: Interrupts,
@@ -109,10 +139,10 @@ struct Status<'a> {
 }
 
 impl Run {
-    /// `until`: how long to wait for a run that is open in this room; `None` for not at all.
+    /// `until`: how long to wait for another open run in this room; `None` means not at all.
     pub(crate) fn start(room: &Room, trigger: Trigger, until: Option<Instant>) -> Result<Run> {
         let agent = room.agent();
-        // A room handle that answers something stays one.
+        // A handle that answers a message keeps that message.
         let trigger_message_id = trigger.answering.as_ref().and_then(|answering| answering.to.clone());
         let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
@@ -133,20 +163,39 @@ impl Run {
     }
 
     /// The run's id.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run, client: &crustocean::Client) -> crustocean::Result<()> {
+    /// let record = client.runs().get(run.id())?;
+    /// println!("{} steps", record.transcript.len());
+    /// # Ok(()) }
+    /// ```
     pub fn id(&self) -> &RunId {
         &self.core.id
     }
 
-    /// The room it is in. What is said through this handle is part of the answer to the message that set the run off,
-    /// and carries its loop guard.
+    /// The run's room. Messages sent through this handle are part of the answer to the triggering message and carry
+    /// its loop guard.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// run.room().send("This takes a minute.")?;
+    /// # Ok(()) }
+    /// ```
     pub fn room(&self) -> &Room {
         &self.core.room
     }
 
-    /// Says what is being done right now, in a few words.
+    /// Shows what the agent is doing now, in a few words.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// run.status("searching the web")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`Room::send`]. The transcript has it in any case.
+    /// The kinds of [`Room::send`]. The transcript has the status in any case.
     #[doc(alias = "setStatus")]
     pub fn status(&self, status: impl AsRef<str>) -> Result<()> {
         self.core.check_open()?;
@@ -155,35 +204,64 @@ impl Run {
         self.core.report("agent-run-status", Status { status })
     }
 
-    /// Adds an entry of one's own to the transcript: a JSON object that says in `type` what it is. `ts`, the
-    /// milliseconds since the start of the run, is added.
+    /// Adds your own entry to the transcript: a JSON object whose `type` names its kind. The crate adds `ts`, the
+    /// milliseconds since the start of the run.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// run.record(&serde_json::json!({ "type": "model", "name": "small", "tokens": 512 }))?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for anything else, and for more than 64 KiB.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the entry is not such an object, or is larger than 64 KiB.
     pub fn record(&self, entry: &impl Serialize) -> Result<()> {
         self.core.check_open()?;
         self.core.transcript.record(entry)
     }
 
-    /// What has happened so far.
+    /// The transcript so far.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) {
+    /// for entry in run.transcript() {
+    ///     println!("{:?} {}", entry.at(), entry.kind());
+    /// }
+    /// # }
+    /// ```
     pub fn transcript(&self) -> Vec<TranscriptEntry> {
         self.core.transcript.typed()
     }
 
-    /// Ends the run well: the room gets the summary, the platform the transcript. If streams or tools are open, the room
-    /// hears of it when the last of them has ended.
+    /// Ends the run as completed. The room gets the summary, the platform gets the transcript. If streams or tools
+    /// are open, this is sent when the last of them has ended.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let run = room.start_run(msg)?;
+    /// run.complete("3 files changed")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) when it has ended before; else as [`Room::send`]. If it is because the connection is down ([`NotSent`](crate::ErrorKind::NotSent)), the end of the run
-    /// is sent nevertheless as soon as it is back.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the run has already ended; otherwise the kinds of [`Room::send`].
+    /// After [`NotSent`](crate::ErrorKind::NotSent) because of a lost connection, the end of the run is sent after
+    /// the reconnect.
     pub fn complete(&self, summary: impl AsRef<str>) -> Result<()> {
         self.core.end(End::Complete(summary.as_ref().to_owned()))
     }
 
-    /// Ends the run as failed: the room gets the message, the platform the transcript.
+    /// Ends the run as failed. The room gets the message, the platform gets the transcript.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let run = room.start_run(msg)?;
+    /// run.error("the language model did not answer")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`complete`](Run::complete).
+    /// The kinds of [`complete`](Run::complete).
     pub fn error(&self, message: impl AsRef<str>) -> Result<()> {
         self.core.end(End::Error(message.as_ref().to_owned()))
     }
@@ -207,7 +285,7 @@ impl Drop for RunHandle {
 fn new_uuid() -> String {
     let random = || {
         getrandom::u64().unwrap_or_else(|_| {
-            // Without randomness from the system the time has to do.
+            // Without a random source, the time is used.
             std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64)
         })
     };

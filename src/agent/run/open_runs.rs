@@ -1,4 +1,4 @@
-//! Which runs are open, and who waits for a room.
+//! The open runs, and the threads that wait for a room.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -8,7 +8,7 @@ use crate::agent::run::inner::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
 
-/// The open runs, one in a room at a time, and the threads that wait for their turn.
+/// The open runs, at most one per room, and the threads that wait.
 #[derive(Debug, Default)]
 pub(crate) struct OpenRuns {
     state: Mutex<State>,
@@ -18,7 +18,7 @@ pub(crate) struct OpenRuns {
 #[derive(Debug, Default)]
 struct State {
     open: Vec<(AgencyId, Weak<Core>)>,
-    /// Who comes first is first.
+    /// In the order of arrival.
     waiting: VecDeque<(AgencyId, u64)>,
     next: u64,
     /// The agent has ended.
@@ -41,10 +41,10 @@ impl OpenRuns {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the room of this run. Until when to wait for a run that is open there; `None` for not at all.
+    /// Reserves the room for this run. `until`: how long to wait for another open run there; `None` means not at all.
     ///
     /// # Errors
-    /// `Conflict` when there is one, `Timeout` when it does not end in time, `Closed`.
+    /// `Conflict` if there is an open run, `Timeout` if it does not end in time, `Closed`.
     pub(super) fn add(&self, core: &Arc<Core>, until: Option<Instant>) -> Result<()> {
         let room = core.room.id();
         let mut state = self.lock();
@@ -78,7 +78,7 @@ impl OpenRuns {
         };
         state.waiting.retain(|(_, waiting)| *waiting != ticket);
         drop(state);
-        // The next one in line may go, if this one did not.
+        // If this thread did not get the room, the next one may.
         self.changed.notify_all();
         taken
     }
@@ -88,18 +88,18 @@ impl OpenRuns {
         self.changed.notify_all();
     }
 
-    /// Nobody waits for a room any more.
+    /// Ends all waits for a room.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// The agent is about to be closed: no run may hang in its room because of that. Returns them, to be dropped when it
-    /// is: they may be the last handles of the agent.
+    /// Ends all runs before the agent is closed, so that none stays open in its room. Returns them; drop them after
+    /// closing, because they may be the last handles of the agent.
     pub(crate) fn end_all(&self) -> Vec<Arc<Core>> {
         self.close();
         let open: Vec<Arc<Core>> = self.lock().open.iter().filter_map(|(_, core)| core.upgrade()).collect();
-        // First all that waits here, then what takes a write.
+        // First ends the waits, then sends.
         open.iter().for_each(|core| core.stopped.end(true));
         open.iter().for_each(|core| core.give_up());
         open

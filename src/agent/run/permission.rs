@@ -1,4 +1,4 @@
-//! Asking the room before doing something.
+//! Permission requests to the room.
 
 use std::time::{Duration, Instant};
 
@@ -12,38 +12,58 @@ use crate::error::Result;
 use crate::model::{InterruptAction, RunId};
 use crate::socket::{Heard, RawEvent};
 
-/// What came of asking for permission. Only [`Granted`](Permission::Granted) is a yes.
+/// The result of a permission request. Only [`Granted`](Permission::Granted) permits the action.
+///
+/// ```no_run
+/// use crustocean::run::Permission;
+///
+/// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+/// match run.request_permission("deploy", "Deploy version 1.2?")? {
+///     Permission::Granted { .. } => println!("deploying"),
+///     Permission::Denied { message, .. } => println!("denied: {message:?}"),
+///     _ => println!("no answer"),
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "only Granted is a yes"]
 pub enum Permission {
-    /// Somebody approved.
+    /// A member approved the request.
     #[non_exhaustive]
     Granted {
-        /// What was said along with it.
+        /// The member's message.
         message: Option<String>,
     },
-    /// Somebody decided otherwise.
+    /// A member denied the request.
     #[non_exhaustive]
     Denied {
-        /// What was said along with it.
+        /// The member's message.
         message: Option<String>,
     },
     /// Nobody decided in time.
     TimedOut,
-    /// Somebody stopped the run instead, now or earlier.
+    /// A member stopped the run, before or during the request.
     Stopped,
-    /// The connection was lost and not back in time, or the agent was closed.
+    /// The connection did not come back in time, or the agent was closed.
     Disconnected,
 }
 
 impl Permission {
-    /// Whether it is a yes.
+    /// Whether the permission was granted.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// if run.request_permission("deploy", "Deploy version 1.2?")?.is_granted() {
+    ///     println!("deploying");
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn is_granted(&self) -> bool {
         matches!(self, Permission::Granted { .. })
     }
 
-    /// Decision and message, as the transcript has them.
+    /// The decision and message for the transcript.
     fn words(&self) -> (&'static str, Option<&str>) {
         match self {
             Permission::Granted { message } => (APPROVE, message.as_deref()),
@@ -71,15 +91,15 @@ struct Request<'a> {
 #[derive(Deserialize)]
 #[serde(remote = "Self")]
 struct Response {
-    /// Which run asked.
+    /// The run that requested the permission.
     #[serde(rename = "runId")]
     pub run_id: RunId,
-    /// For what.
+    /// The id of the request.
     #[serde(rename = "permissionId")]
     pub permission_id: String,
-    /// `approve`, or anything else.
+    /// `approve`; any other value denies the request.
     pub decision: Option<String>,
-    /// Why.
+    /// The reason.
     pub message: Option<String>,
 }
 
@@ -95,12 +115,19 @@ impl Response {
 }
 
 impl Run {
-    /// Asks the room whether something may be done and waits for the answer, two minutes at most. `action` names it for
-    /// programs (`create_pull_request`), `description` for people.
+    /// Asks the room for permission and waits at most 2 minutes for the answer. `action` names the action for
+    /// programs (`create_pull_request`), `description` describes it for people.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let answer = run.request_permission("create_pull_request", "Open a pull request with 3 changes?")?;
+    /// println!("{answer:?}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the request is larger than the server takes. All else that can happen
-    /// is a [`Permission`] that is not granted.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the request is too large for the server. All other failures are a
+    /// [`Permission`] that is not granted.
     #[doc(alias = "requestPermission")]
     pub fn request_permission(
         &self,
@@ -110,12 +137,20 @@ impl Run {
         self.request_permission_within(DEFAULT_TIMEOUT, action, description)
     }
 
-    /// As [`request_permission`](Run::request_permission), with a time limit of one's own. It holds for everything: a lost
-    /// connection that comes back within it costs nothing. The request is then made again, because the answer may
-    /// have gone past.
+    /// Like [`request_permission`](Run::request_permission), with your own time limit. If the connection is lost and
+    /// comes back within the limit, the request is sent again, because the answer may have been missed.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let limit = Duration::from_secs(3600);
+    /// let answer = run.request_permission_within(limit, "deploy", "Deploy version 1.2?")?;
+    /// println!("{answer:?}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`request_permission`](Run::request_permission).
+    /// The kinds of [`request_permission`](Run::request_permission).
     pub fn request_permission_within(
         &self,
         timeout: Duration,
@@ -140,7 +175,7 @@ impl Run {
 
     fn ask(&self, request: &Request<'_>, until: Instant) -> Result<Permission> {
         let (run, permission) = (self.core.id.clone(), request.permission_id.to_owned());
-        // Before the request goes out, so that no answer is too quick. A stop ends the wait, too.
+        // Subscribe before sending, so that no answer is missed. A stop ends the wait, too.
         let watch = self.core.agent().session().subscribe(Box::new(move |event| {
             Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));

@@ -1,21 +1,21 @@
-//! Whether a run is to stop.
+//! Whether a run should stop.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::run::Run;
 use crate::stop::Stop;
 
-/// Stopped when somebody in the room asks for it, or when the run is over.
+/// Stopped when a member of the room asks for it, or when the run ends.
 #[derive(Debug, Default)]
 pub(super) struct RunStop(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Somebody has asked for a stop, or the agent has ended.
+    /// A member asked for a stop, or the agent has ended.
     asked: bool,
-    /// The run is over, however.
+    /// The run has ended.
     over: bool,
-    /// Only if the program wants one.
+    /// Created when the program asks for it.
     switch: Option<Stop>,
 }
 
@@ -28,7 +28,7 @@ impl RunStop {
         self.lock().asked
     }
 
-    /// Somebody asks for a stop. Called under locks: what the program wants to be called has a thread of its own.
+    /// A member asks for a stop. Called under locks, so the program's callbacks run on another thread.
     pub(super) fn ask(&self) {
         let switch = {
             let mut state = self.lock();
@@ -43,7 +43,7 @@ impl RunStop {
         }
     }
 
-    /// The run is over. `by_agent`: it was not the program that ended it.
+    /// The run has ended. `by_agent`: not the program has ended it.
     pub(super) fn end(&self, by_agent: bool) {
         let switch = {
             let mut state = self.lock();
@@ -69,15 +69,26 @@ impl RunStop {
 }
 
 impl Run {
-    /// Whether the work is to stop: somebody in the room has asked for it, or the agent was closed or stopped. That stays
-    /// so, also when the interrupt has been taken.
+    /// Whether the work should stop: a member of the room asked for it, or the agent was closed or stopped. It stays
+    /// `true` after the interrupt was taken.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run, steps: &[&str]) -> crustocean::Result<()> {
+    /// for step in steps {
+    ///     if run.is_stopped() {
+    ///         break;
+    ///     }
+    ///     run.status(step)?;
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn is_stopped(&self) -> bool {
         self.core.stopped.is_asked()
     }
 
-    /// A switch that is stopped when somebody in the room asks for a stop, when the agent is closed or stopped, and when the
-    /// run ends. It wakes what waits: a [`reader`](Stop::reader) for the answer of a language model, a
-    /// [`wait`](Stop::wait), whatever [`on_stop`](Stop::on_stop) ends. Each call returns the same switch.
+    /// Returns a [`Stop`] that is stopped when a member of the room asks for a stop, when the agent is closed or
+    /// stopped, and when the run ends. It ends waits: a [`reader`](Stop::reader) for the response of a language
+    /// model, a [`wait`](Stop::wait), a callback of [`on_stop`](Stop::on_stop). All calls return the same `Stop`.
     ///
     /// ```no_run
     /// use std::io::{BufRead, BufReader, Read};

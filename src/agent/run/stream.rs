@@ -1,4 +1,4 @@
-//! A message that the room sees being written.
+//! A message that the room sees while it is written.
 
 use std::fmt;
 use std::io;
@@ -17,12 +17,12 @@ use crate::model::MessageId;
 
 const STREAM: &str = "agent-run-stream";
 
-/// Each event carries the whole text so far, so they must become rarer as it grows: one in this time at most,
+/// Each event contains the whole text, so events become rarer as it grows: at most one in this time,
 const SHORTEST_PAUSE: Duration = Duration::from_millis(150);
-/// and this many bytes of text in a second.
+/// and at most this many bytes of text per second.
 const BYTES_A_SECOND: u64 = 16 << 10;
 
-/// A frame with all of it has to stay well below the usual million bytes.
+/// An event with the whole text must be smaller than the usual limit of a million bytes.
 const LONGEST: usize = 256 << 10;
 
 #[derive(Serialize)]
@@ -45,10 +45,21 @@ struct Whole<'a> {
 }
 
 impl Run {
-    /// Begins a message that the room sees being written. Several may be written at once.
+    /// Starts a message that the room sees while it is written. A run may have several at once.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run, words: &[&str]) -> crustocean::Result<()> {
+    /// let mut answer = run.stream()?;
+    /// for word in words {
+    ///     answer.push(word)?;
+    /// }
+    /// answer.finish()?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the run has ended, [`Closed`](crate::ErrorKind::Closed) if the agent
+    /// was closed.
     #[doc(alias = "createStream")]
     pub fn stream(&self) -> Result<Stream> {
         self.core.agent().session().check_open()?;
@@ -67,17 +78,27 @@ impl Run {
     }
 }
 
-/// A message that is being written. From [`Run::stream`].
+/// A message that is being written. Returned by [`Run::stream`].
 ///
-/// Push what comes, however small: the room is shown the text several times a second at most, and more rarely as it
-/// grows, about 16 KiB a second. What is not shown yet follows with the next push, [`flush`](Stream::flush) or
-/// [`finish`](Stream::finish); the last one always shows the exact text. Dropped without it, the message ends with
-/// what is there.
+/// Push pieces of any size. The room sees the text several times a second at most, and more rarely as it grows (about
+/// 16 KiB per second). Text that is not shown yet is sent with a later push, with [`flush`](Stream::flush) or with
+/// [`finish`](Stream::finish), which always shows the exact text. If the stream is dropped without `finish`, the
+/// message ends with the current text.
 ///
-/// `write!` and [`std::io::copy`] work on it, too. A character whose bytes come in two writes is put together; bytes
-/// that are no UTF-8 become U+FFFD. A lost connection is no obstacle: what the room misses comes when it is back.
+/// `write!` and [`std::io::copy`] work, too. A character may be split between two writes; bytes that are not UTF-8
+/// become U+FFFD. After a lost connection the room gets the missing text.
 ///
-/// A stream takes 256 KiB. How the platform keeps messages of more than about 8,000 characters is not documented.
+/// A stream may have 256 KiB. The platform does not document how it stores messages over about 8,000 characters.
+///
+/// ```no_run
+/// use std::io::Write;
+///
+/// # fn demo(run: &crustocean::run::Run) -> std::io::Result<()> {
+/// let mut answer = run.stream().map_err(std::io::Error::other)?;
+/// writeln!(answer, "2 + 2 = {}", 2 + 2)?;
+/// answer.finish().map_err(std::io::Error::other)?;
+/// # Ok(()) }
+/// ```
 #[must_use = "dropped, the message ends with what is there"]
 pub struct Stream {
     run: Run,
@@ -85,9 +106,9 @@ pub struct Stream {
     text: String,
     /// How much of the text the room has seen.
     shown: usize,
-    /// The beginning of a character.
+    /// The first bytes of an incomplete character.
     half: Vec<u8>,
-    /// When the room may be shown more.
+    /// When the next event may be sent.
     next: Instant,
     over: bool,
 }
@@ -102,50 +123,90 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    /// The id that the message is to have.
+    /// The id of the message.
+    ///
+    /// ```no_run
+    /// # fn demo(stream: &crustocean::run::Stream) {
+    /// println!("writing message {}", stream.id());
+    /// # }
+    /// ```
     pub fn id(&self) -> &MessageId {
         &self.id
     }
 
     /// The text so far.
+    ///
+    /// ```no_run
+    /// # fn demo(stream: &crustocean::run::Stream) {
+    /// println!("{} bytes so far", stream.text().len());
+    /// # }
+    /// ```
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Adds to the text.
+    /// Appends to the text.
+    ///
+    /// ```no_run
+    /// # fn demo(stream: &mut crustocean::run::Stream) -> crustocean::Result<()> {
+    /// stream.push("Hello, ")?;
+    /// stream.push("world")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it would get longer than 256 KiB: then nothing is added.
-    /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text would be longer than 256 KiB; nothing is appended then.
+    /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn push(&mut self, delta: impl AsRef<str>) -> Result<()> {
         self.take_half();
         self.add(delta.as_ref())?;
         self.show_if_due()
     }
 
-    /// Shows what has not been shown yet, at once. Each time the whole text is sent: not for every word.
+    /// Shows the text that is not shown yet. Each call sends the whole text, so do not call it for every word.
+    ///
+    /// ```no_run
+    /// # fn demo(stream: &mut crustocean::run::Stream) -> crustocean::Result<()> {
+    /// stream.push("Searching …")?;
+    /// stream.flush()?; // the room sees it before the search starts
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send).
+    /// The kinds of [`Room::send`](crate::Room::send).
     pub fn flush(&mut self) -> Result<()> {
         if self.shown < self.text.len() { self.show(true) } else { Ok(()) }
     }
 
-    /// Ends the message with exactly this text.
+    /// Ends the message with the current text. Returns its id.
+    ///
+    /// ```no_run
+    /// # fn demo(stream: crustocean::run::Stream) -> crustocean::Result<()> {
+    /// let id = stream.finish()?;
+    /// println!("posted {id}");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send). If the connection is down, the message is ended nevertheless as soon as it
-    /// is back. If the server takes less than all of it ([`Invalid`](crate::ErrorKind::Invalid)), it ends with the
-    /// beginning.
+    /// The kinds of [`Room::send`](crate::Room::send). If the connection is down, the end is sent after the
+    /// reconnect. If the text is too large for the server ([`Invalid`](crate::ErrorKind::Invalid)), the message ends
+    /// with its beginning.
     pub fn finish(self) -> Result<MessageId> {
         self.finish_with("")
     }
 
-    /// Ends the message with metadata, and with another text if that is not empty:
-    /// `stream.finish_with(Outgoing::new("").with("skill", "prices"))`.
+    /// Ends the message with metadata. A text that is not empty replaces the current text.
+    ///
+    /// ```no_run
+    /// use crustocean::Outgoing;
+    ///
+    /// # fn demo(stream: crustocean::run::Stream) -> crustocean::Result<()> {
+    /// stream.finish_with(Outgoing::new("").skill("prices"))?; // keeps the text
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`finish`](Stream::finish).
+    /// The kinds of [`finish`](Stream::finish).
     pub fn finish_with(mut self, message: impl Into<Outgoing>) -> Result<MessageId> {
         let message = message.into();
         self.take_half();
@@ -166,16 +227,16 @@ impl Stream {
     fn send_whole(&self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         let message = message.answering(self.run.room().answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
-        // As JavaScript counts, like everybody else in the room.
+        // Counted in UTF-16 units, like other clients.
         let content_length = self.text.encode_utf16().count();
         self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
         let mut whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
         let sent = send(&self.run, &whole);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
-            // More than the server takes. Better the beginning of it than a message that never ends.
+            // Too large for the server: a message with only the beginning is better than one that never ends.
             let beginning = clip(&self.text);
             whole.content = &beginning;
-            // What is too large may be the metadata.
+            // The metadata may be too large.
             let least = message.extras().only(&ON_EVERY_PART);
             whole.metadata = Some(&least).filter(|metadata| !metadata.is_empty());
             send(&self.run, &whole)?;
@@ -196,7 +257,7 @@ impl Stream {
             return Ok(());
         }
         match self.show(false) {
-            // The next one has all of it.
+            // The next event contains the whole text.
             Err(error) if is_of_the_link(&error) => {
                 self.next = deadline::after(SHORTEST_PAUSE);
                 Ok(())
@@ -218,18 +279,18 @@ impl Stream {
         Ok(())
     }
 
-    /// Bytes, of which the last character may not be complete.
+    /// Appends bytes. The last character may be incomplete.
     fn add_bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.half.extend_from_slice(bytes);
         let bytes = std::mem::take(&mut self.half);
         let (text, half) = decode(&bytes);
-        // Nothing is taken of what is too much.
+        // If the text is too long, nothing is appended.
         self.add(&text)?;
         self.half = half.to_vec();
         self.show_if_due()
     }
 
-    /// What was to become a character does not.
+    /// Replaces an incomplete character.
     fn take_half(&mut self) {
         if !std::mem::take(&mut self.half).is_empty() {
             let _ = self.add("\u{fffd}");
@@ -237,12 +298,12 @@ impl Stream {
     }
 }
 
-/// How long to wait after so much was sent.
+/// The pause after an event with this many bytes.
 fn pause_after(bytes: usize) -> Duration {
     SHORTEST_PAUSE.max(Duration::from_millis(bytes as u64 * 1000 / BYTES_A_SECOND))
 }
 
-/// The text in the bytes, and the beginning of a character at their end.
+/// The text in the bytes, and the incomplete character at their end.
 fn decode(bytes: &[u8]) -> (String, &[u8]) {
     let mut text = String::new();
     let mut chunks = bytes.utf8_chunks().peekable();
@@ -252,7 +313,7 @@ fn decode(bytes: &[u8]) -> (String, &[u8]) {
         if invalid.is_empty() {
             continue;
         }
-        // Could it still become a character?
+        // More bytes may complete this character.
         let begun = std::str::from_utf8(invalid).is_err_and(|error| error.error_len().is_none());
         if chunks.peek().is_none() && begun {
             return (text, invalid);

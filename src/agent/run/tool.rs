@@ -1,4 +1,4 @@
-//! The tools that a run uses, as the room sees them.
+//! The tool calls of a run.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -34,37 +34,60 @@ struct Outcome<'a> {
     status: &'a str,
 }
 
-/// How a slash command ended that a run used as a tool.
+/// The result of a slash command that a run used as a tool.
+///
+/// ```no_run
+/// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+/// let outcome = run.command("/roll 2d6")?;
+/// println!("{} after {:?}: {}", outcome.ok, outcome.duration, outcome.output);
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ToolOutcome {
-    /// Whether it did what it should.
+    /// Whether the command succeeded.
     pub ok: bool,
-    /// What it said, or why it did not.
+    /// The output, or the error text.
     pub output: String,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// The server's answer, if there was one.
+    /// The server's reply, if there was one.
     pub reply: Option<CommandReply>,
 }
 
 impl Run {
-    /// Runs a slash command as a tool, silently: the room sees a tool call and its result. The tool is the text up to
-    /// the first white space, its input the rest.
+    /// Runs a slash command as a tool, silently: the room sees a tool call and its result. The tool's name is the
+    /// text up to the first white space, its input is the rest.
     ///
-    /// That it fails, or is not answered in time, is an outcome that is not [`ok`](ToolOutcome::ok).
+    /// A command that fails or gets no reply in time is an outcome whose [`ok`](ToolOutcome::ok) is `false`.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let price = run.command("/price ETH")?;
+    /// println!("{}", price.output);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is no command; as [`Room::send`](crate::Room::send) when the room cannot be told.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not a command; the kinds of
+    /// [`Room::send`](crate::Room::send) if the reports cannot be sent.
     #[doc(alias = "toolCall")]
     pub fn command(&self, command: impl AsRef<str>) -> Result<ToolOutcome> {
         self.execute(&self.room().command(command.as_ref()))
     }
 
-    /// As [`command`](Run::command), with settings of one's own: `run.execute(&room.command("/slow").timeout(limit))`.
+    /// Like [`command`](Run::command), with the settings of a [`Command`].
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let report = run.room().command("/report").timeout(Duration::from_secs(60));
+    /// println!("{}", run.execute(&report)?.output);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`command`](Run::command).
+    /// The kinds of [`command`](Run::command).
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
         self.core.check_open()?;
         let command = command.clone().guarded(self.room().guard());
@@ -85,19 +108,33 @@ impl Run {
         Ok(ToolOutcome { ok, output, duration, reply })
     }
 
-    /// Shows that a tool is being used. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows how it ended;
-    /// dropped without either it has failed.
+    /// Shows a tool call. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows its result. Dropping it
+    /// without either shows a failure.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let tool = run.tool("web_search", "rust sdk")?;
+    /// tool.done("12 results")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
+    /// The kinds of [`Room::send`](crate::Room::send). The transcript has the call in any case.
     pub fn tool(&self, tool: impl AsRef<str>, input: impl Into<Value>) -> Result<ToolCall> {
         self.tool_with_id(new_uuid(), tool, input)
     }
 
-    /// As [`tool`](Run::tool), under the id that a language model has given the call.
+    /// Like [`tool`](Run::tool), with the id that a language model gave the call.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+    /// let tool = run.tool_with_id("call_42", "web_search", "rust sdk")?;
+    /// tool.failed("no network")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`tool`](Run::tool).
+    /// The kinds of [`tool`](Run::tool).
     pub fn tool_with_id(
         &self,
         id: impl Into<String>,
@@ -108,11 +145,10 @@ impl Run {
         shown.map(|()| call)
     }
 
-    /// Also if the room cannot be told.
-    /// The tool, and whether the room sees it.
+    /// The tool call, and whether its report was sent.
     ///
     /// # Errors
-    /// When the run has ended.
+    /// If the run has ended.
     fn begin_tool(&self, id: String, tool: &str, input: Value) -> Result<(ToolCall, Result<()>)> {
         self.core.begin_part()?;
         let input = &clip_value(input);
@@ -125,11 +161,18 @@ impl Run {
         Ok((call, shown))
     }
 
-    /// Shows that a tool is being used while `step` runs, and what came of it. The value of `step` is returned as it
-    /// is. That the room cannot be told of it is not said here, but by the next report.
+    /// Shows a tool call while `step` runs, and then its result. Returns the value of `step`. If a report cannot be
+    /// sent, the next report returns the error.
+    ///
+    /// ```no_run
+    /// # fn demo(run: &crustocean::run::Run) -> std::io::Result<()> {
+    /// let text = run.tool_step("read_file", "README.md", || std::fs::read_to_string("README.md"))?;
+    /// println!("{} bytes", text.len());
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// That of `step`.
+    /// The error of `step`.
     pub fn tool_step<T: Serialize, E: fmt::Display>(
         &self,
         tool: impl AsRef<str>,
@@ -151,7 +194,17 @@ impl Run {
     }
 }
 
-/// A tool at work. From [`Run::tool`].
+/// A running tool call. Returned by [`Run::tool`].
+///
+/// ```no_run
+/// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
+/// let tool = run.tool("resize_image", serde_json::json!({ "width": 640 }))?;
+/// match std::fs::metadata("image.png") {
+///     Ok(file) => tool.done(format!("{} bytes", file.len()))?,
+///     Err(error) => tool.failed(error.to_string())?,
+/// }
+/// # Ok(()) }
+/// ```
 #[must_use = "dropped, the tool has failed: call done() or failed()"]
 pub struct ToolCall {
     run: Run,
@@ -169,22 +222,40 @@ impl fmt::Debug for ToolCall {
 
 impl ToolCall {
     /// The id of the call.
+    ///
+    /// ```no_run
+    /// # fn demo(tool: &crustocean::run::ToolCall) {
+    /// println!("call {}", tool.id());
+    /// # }
+    /// ```
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The tool did its work.
+    /// Shows that the tool succeeded.
+    ///
+    /// ```no_run
+    /// # fn demo(tool: crustocean::run::ToolCall) -> crustocean::Result<()> {
+    /// tool.done("12 results")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
+    /// The kinds of [`Room::send`](crate::Room::send). The transcript has the result in any case.
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), DONE, |run, outcome| run.core.report_for_sure(RESULT, &outcome))
     }
 
-    /// The tool did not do its work.
+    /// Shows that the tool failed.
+    ///
+    /// ```no_run
+    /// # fn demo(tool: crustocean::run::ToolCall) -> crustocean::Result<()> {
+    /// tool.failed("no network")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// As [`done`](ToolCall::done).
+    /// The kinds of [`done`](ToolCall::done).
     pub fn failed(mut self, output: impl Into<Value>) -> Result<()> {
         self.end(output.into(), FAILED, |run, outcome| run.core.report_for_sure(RESULT, &outcome))
     }

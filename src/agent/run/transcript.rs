@@ -1,4 +1,4 @@
-//! What happened in a run, as the platform wants to be told at its end.
+//! The transcript of a run, which the platform gets at its end.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::model::{MessageId, TranscriptEntry};
 
-/// What is longer is cut: a card with a megabyte of log helps nobody, and the transcript goes out as one event.
+/// Longer texts are cut: nobody reads a megabyte of log, and the transcript is one event.
 pub(crate) const LONGEST_TEXT: usize = 32 << 10;
-/// The largest entry of one's own.
+/// The largest entry of the program's own.
 const LARGEST_ENTRY: usize = 64 << 10;
-/// The usual server takes a million bytes an event.
+/// Servers usually accept a million bytes per event.
 const LARGEST: usize = 640 << 10;
 
-/// One entry, in the platform's words.
+/// An entry, in the platform's form.
 #[derive(Debug)]
 pub(crate) enum Step<'a> {
     Start { trigger_message_id: Option<&'a MessageId> },
@@ -112,7 +112,7 @@ impl Serialize for Stamped<'_> {
     }
 }
 
-/// What happened in a run, in order, as the server keeps it. Entries are JSON text, so their size is known.
+/// The transcript of a run, in order, as the server stores it. Entries are JSON text, so that their size is known.
 #[derive(Debug)]
 pub(crate) struct Transcript {
     started: Instant,
@@ -121,7 +121,7 @@ pub(crate) struct Transcript {
 
 #[derive(Debug, Default)]
 struct Entries {
-    /// The first, which is never left out.
+    /// The first entry, which is never omitted.
     start: Option<Box<RawValue>>,
     others: VecDeque<Box<RawValue>>,
     bytes: usize,
@@ -133,7 +133,7 @@ impl Transcript {
         Transcript { started: Instant::now(), entries: Mutex::default() }
     }
 
-    /// Never held while anything else is locked or sent.
+    /// No other lock is taken, and nothing is sent, while this is held.
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,16 +143,16 @@ impl Transcript {
     }
 
     pub(crate) fn push(&self, step: &Step<'_>) {
-        // Times go up, whoever pushes.
+        // Times increase, whichever thread adds an entry.
         let mut entries = self.entries();
-        // All of these are JSON.
+        // This cannot fail: all of these serialise to JSON.
         if let Ok(entry) = serde_json::value::to_raw_value(&Stamped { step, ts: self.now() }) {
             entries.push(entry);
         }
     }
 
     /// # Errors
-    /// `Invalid` unless it is an object with a `type`, of a reasonable size.
+    /// `Invalid` if the entry is not an object with a `type`, or is too large.
     pub(crate) fn record(&self, entry: &impl Serialize) -> Result<()> {
         let entry = serde_json::to_value(entry)
             .map_err(|error| Error::invalid("this entry does not serialise").with_source(error))?;
@@ -174,7 +174,7 @@ impl Transcript {
         Ok(())
     }
 
-    /// All of it. What had to be left out shows as an entry of its own, `omitted`.
+    /// All entries. An entry `omitted` stands for entries that were omitted.
     pub(crate) fn all(&self) -> Vec<Box<RawValue>> {
         let entries = self.entries();
         let omitted = (entries.left_out > 0).then(|| {
@@ -189,11 +189,11 @@ impl Transcript {
         self.all().iter().filter_map(|entry| json::from_str(entry.get()).ok()).collect()
     }
 
-    /// Leaves half of it out. False if there is nothing left to leave out.
+    /// Omits half of the entries. `false` if none is left to omit.
     pub(crate) fn halve(&self) -> bool {
         let mut entries = self.entries();
         let goal = entries.bytes / 2;
-        // The end stays.
+        // The last entry stays.
         let mut shorter = false;
         while entries.bytes > goal && entries.others.len() > 1 {
             entries.leave_out_oldest();
@@ -224,7 +224,7 @@ impl Entries {
     }
 }
 
-/// The text, or as much of it as is kept, with a note about the rest.
+/// The text, cut to the limit with a note.
 pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= LONGEST_TEXT {
         return text.into();
@@ -234,7 +234,7 @@ pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
     format!("{kept}… ({} bytes more)", rest.len()).into()
 }
 
-/// The same for any JSON. What is too large as it is becomes text.
+/// The same for JSON. A value that is too large becomes a text.
 pub(crate) fn clip_value(value: Value) -> Value {
     match value {
         Value::String(text) if text.len() > LONGEST_TEXT => clip(&text).into_owned().into(),
