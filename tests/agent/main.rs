@@ -18,6 +18,7 @@ mod close_rest;
 mod commands;
 mod connect;
 mod edit;
+mod everyday;
 mod follow;
 mod gaps;
 mod half_characters;

@@ -83,6 +83,8 @@ struct State {
     held_bytes: usize,
     stopped: bool,
     missed: bool,
+    /// How many gaps could not be filled.
+    not_filled: u64,
     log: LogQueue,
     /// What is remembered from one start to the next, if anything is.
     memory: Option<Arc<Memory>>,
@@ -122,6 +124,7 @@ impl Delivery {
             held_bytes: 0,
             stopped: false,
             missed: false,
+            not_filled: 0,
             log: log.clone(),
             memory: memory.clone(),
         };
@@ -232,6 +235,12 @@ impl Delivery {
     /// The room's story ends here.
     pub(crate) fn forget(&self, room: &AgencyId) {
         self.lock().close_room(room);
+    }
+
+    /// How many rooms have a gap, and how many gaps could not be filled.
+    pub(crate) fn gaps(&self) -> (usize, u64) {
+        let state = self.lock();
+        (state.rooms.values().filter(|room| room.gap.is_some()).count(), state.not_filled)
     }
 
     /// Something that did not come from the session, to be handed out next. Wakes nobody.
@@ -686,6 +695,7 @@ impl State {
     }
 
     fn report(&mut self, id: &AgencyId, error: Error) {
+        self.not_filled += 1;
         if let Some(memory) = &self.memory {
             // The next start looks for it once more.
             memory.pin(id, true);

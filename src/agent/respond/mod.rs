@@ -1,12 +1,14 @@
 //! Which messages the agent answers, and how often.
 
+mod commands;
 pub(crate) mod decide;
 mod handle;
 mod mention;
 mod mentions;
 mod rate_limit;
 
-pub use decide::Decision;
+pub use commands::Commands;
+pub use decide::{Decision, decide};
 pub use handle::is_mentioned;
 pub use mention::Mention;
 pub use mentions::Mentions;

@@ -51,6 +51,7 @@ mod reader;
 pub(crate) mod scheduled;
 pub(crate) mod sender;
 mod state;
+mod stats;
 pub(crate) mod subscription;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
