@@ -2,6 +2,7 @@
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example bridge [room]`, or `date | … bridge`; without a token on a sandbox, with
 //! somebody who answers every line.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 

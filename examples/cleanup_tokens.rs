@@ -1,6 +1,7 @@
 //! Revokes the personal access tokens that nobody has used for a while. Says what it would do unless told `--yes`.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example cleanup_tokens -- DAYS [--yes]`
+//! Needs crustocean.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,7 @@
 //! Makes an agent and verifies it: a personal access token in, an agent token out.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example create_agent mybot [role]`
+//! Needs crustocean.
 
 use crustocean::{Client, Result};
 

@@ -1,6 +1,7 @@
 //! A bot that answers when it is mentioned: the whole of it.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example echo_bot [room]`
+//! Needs crustocean.
 
 use std::time::Duration;
 
@@ -17,7 +18,10 @@ fn main() -> Result<()> {
         match event? {
             Event::Message(msg) if agent.should_respond(&msg) => {
                 println!("{}: {}", msg.sender_username, msg.content);
-                agent.reply(&msg, format!("You said: {}", msg.content))?;
+                // What happens when an answer fails is decided for each: the bot goes on.
+                if let Err(error) = agent.reply(&msg, format!("You said: {}", msg.content)) {
+                    eprintln!("not answered: {error}");
+                }
             }
             Event::Disconnected { reason, retry_in, .. } => {
                 eprintln!("lost the connection ({reason}), dialling again in {retry_in:?}");

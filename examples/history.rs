@@ -1,6 +1,7 @@
 //! Pages through a room, back to its first message, into a file of JSON lines (newest first).
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example history -- SLUG FILE`
+//! Needs crustocean, serde_json.
 
 use std::error::Error;
 use std::fs::File;

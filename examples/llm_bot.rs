@@ -4,13 +4,14 @@
 //! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example llm_bot`. Any endpoint that speaks OpenAI's protocol does,
 //! a local one, too: `OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2`. Without a token it runs on a
 //! sandbox, without a model on canned answers.
+//! Needs crustocean, crustocean-sandbox, serde_json, ureq, the folder support beside it.
 
 use std::env::var;
 use std::error::Error;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::time::Duration;
 
-use crustocean::{Agent, Message, Outgoing, agent::ExchangeLimit};
+use crustocean::{Agent, Message, Stop, agent::ExchangeLimit};
 use serde_json::{Value, json};
 
 mod support;
@@ -42,31 +43,27 @@ fn answer(agent: &Agent, model: &Model, question: &Message) -> Result<(), Box<dy
     let run = room.start_run(question)?;
     run.status("reading the room")?;
     let me = agent.user();
-    let persona =
-        format!("You are @{}, in a chat room. Answer the last message in a few sentences.", me.username);
+    let persona = format!("You are @{}, in a chat room. Answer the last message briefly.", me.username);
     let mut prompt = vec![json!({ "role": "system", "content": persona })];
-    for said in room.recent(15)? {
-        if said.is_system() || said.metadata.is_agent_log() {
-            continue;
-        }
-        prompt.push(match said.sender_id == me.id {
-            true => json!({ "role": "assistant", "content": said.content }),
-            false => {
-                json!({ "role": "user", "content": format!("@{}: {}", said.sender_username, said.content) })
-            }
-        });
+    let worth = |said: &Message| !said.is_system() && !said.metadata.is_agent_log();
+    for said in room.recent(15)?.into_iter().filter(worth) {
+        let (role, text) = match said.sender_id == me.id {
+            true => ("assistant", said.content),
+            false => ("user", format!("@{}: {}", said.sender_username, said.content)),
+        };
+        prompt.push(json!({ "role": role, "content": text }));
     }
     run.status("thinking")?;
     let mut text = run.stream()?;
-    for part in model.ask(&prompt)? {
+    // Ends at once when somebody in the room has heard enough, not with the next word.
+    for part in model.ask(&prompt, &run.stopped())? {
         text.push(part?)?;
-        if run.is_stopped() {
-            break; // somebody in the room has heard enough
-        }
     }
-    text.finish_with(Outgoing::new("").in_reply_to(question))?;
-    Ok(run.complete("answered")?)
+    text.finish()?;
+    Ok(run.complete(if run.is_stopped() { "stopped" } else { "answered" })?)
 }
+
+type Piece = io::Result<String>;
 
 struct Model {
     url: String,
@@ -81,19 +78,22 @@ impl Model {
         Ok(Model { url: format!("{}/chat/completions", support::model_url()?), key, name })
     }
 
-    /// The answer, piece by piece as it comes.
-    fn ask(&self, prompt: &[Value]) -> Result<impl Iterator<Item = std::io::Result<String>>, Box<dyn Error>> {
+    /// The answer, piece by piece as it comes, until `stop`.
+    fn ask(
+        &self,
+        prompt: &[Value],
+        stop: &Stop,
+    ) -> Result<impl Iterator<Item = Piece> + use<>, Box<dyn Error>> {
         let body = json!({ "model": self.name, "messages": prompt, "stream": true }).to_string();
         let request = ureq::post(&self.url).content_type("application/json");
         let request = request.header("authorization", format!("Bearer {}", self.key));
-        let lines = BufReader::new(request.send(body)?.into_body().into_reader()).lines();
-        Ok(lines.filter_map(|line| match line {
-            Ok(line) => {
-                // Anything but a piece of text (a comment, the end) is passed over.
-                let event: Value = serde_json::from_str(line.strip_prefix("data:")?).ok()?;
-                Some(Ok(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned()))
-            }
-            Err(error) => Some(Err(error)),
-        }))
+        let answer = stop.reader(request.send(body)?.into_body().into_reader())?;
+        // Anything but a piece of text (a comment, the end) is passed over.
+        let piece = |line: String| -> Option<String> {
+            let event: Value = serde_json::from_str(line.strip_prefix("data:")?).ok()?;
+            Some(event.pointer("/choices/0/delta/content")?.as_str()?.to_owned())
+        };
+        let lines = BufReader::new(answer).lines();
+        Ok(lines.filter_map(move |line| line.map(piece).transpose()))
     }
 }

@@ -1,6 +1,7 @@
 //! Makes an agency and everything in it: an invite, a skill, a slash command, a webhook subscription.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example manage_agency -- NAME COMMAND_URL EVENTS_URL`
+//! Needs crustocean.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! A bot and somebody to talk to, on a Crustocean of its own: nothing to sign up for.
 //!
 //! `cargo run --example quickstart`. With `CRUSTOCEAN_API_URL` set it talks to that server instead.
+//! Needs crustocean, crustocean-sandbox.
 
 use std::error::Error;
 
@@ -24,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             if let Event::Message(msg) = event?
                 && larry.should_respond(&msg)
             {
-                larry.reply(&msg, format!("Hello {}, this is Rust!", msg.sender_display_name))?;
+                let answer = format!("Hello {}, this is Rust!", msg.sender_display_name);
+                larry.reply(&msg, answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! editing it, and finishes.
 //!
 //! `HOOK_KEY=… cargo run --example slow_hook [127.0.0.1:8080]`, with the key of the hook that `/build` belongs to.
+//! Needs crustocean.
 
 use std::time::Duration;
 use std::{env, thread};

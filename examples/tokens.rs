@@ -1,6 +1,7 @@
 //! Personal access tokens: make one, list them, revoke one.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example tokens -- create NAME [30d|90d|1y|never] | list | revoke ID`
+//! Needs crustocean.
 
 use crustocean::{Client, Result};
 

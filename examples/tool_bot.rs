@@ -3,6 +3,7 @@
 //!
 //! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example tool_bot`; OPENAI_BASE_URL and OPENAI_MODEL as in `llm_bot`.
 //! Without a token it runs on a sandbox, without a model on canned answers.
+//! Needs crustocean, crustocean-sandbox, serde_json, ureq, the folder support beside it.
 #![allow(clippy::indexing_slicing, reason = "a key that is missing from JSON reads as null")]
 
 use std::env::var;
@@ -25,9 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     agent.join("lobby")?;
     for question in agent.mentions() {
         let question = question?;
-        if let Err(error) = work(&agent, &model, &question) {
-            eprintln!("no answer to {}: {error}", question.id); // the room has been told by the run's end
-        }
+        // The room has been told by the run's end.
+        work(&agent, &model, &question).unwrap_or_else(|error| eprintln!("{} failed: {error}", question.id));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example watch`. Without a token it runs on a sandbox. `docs/record.py` makes the
 //! README's picture with it.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 use std::sync::mpsc;

@@ -7,6 +7,8 @@
 //! - events: `client.webhooks(&agency).create("https://example.com/events", events).secret(secret)`
 //! - prompts: `client.agents().update_config(&agent).response_webhook_url("https://example.com/prompts")` and
 //!   `.response_webhook_secret(secret)`
+//!
+//! Needs crustocean.
 
 use std::env;
 

@@ -1,11 +1,12 @@
-//! Four questions at a time: threads that share one agent. Each question goes to exactly one of them.
+//! Four rooms at a time: threads that share one agent. The questions of one room come in order, one at a time.
 //!
 //! `AGENT_TOKEN=sk_… cargo run --example worker_pool`; without a token on a sandbox, with somebody who asks.
+//! Needs crustocean, crustocean-sandbox, serde_json, the folder support beside it.
 
 use std::error::Error;
 use std::time::Duration;
 
-use crustocean::{Mentions, Result, agent::ExchangeLimit};
+use crustocean::agent::ExchangeLimit;
 
 mod support;
 
@@ -18,27 +19,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     agent.join("lobby")?;
 
-    // Clones take from the same messages; other agents are answered so often, people always.
+    // Four rooms at once, and the questions of one room in order. Other agents are answered so often, people always.
     let mentions = agent.mentions().limited(ExchangeLimit::default().count(100).delays([]));
-    std::thread::scope(|scope| {
-        let work = |mentions: Mentions, name: usize| -> Result<()> {
-            for question in mentions {
-                let question = question?;
-                // The heartbeats are answered all the while, however long this takes.
-                std::thread::sleep(Duration::from_millis(200));
-                let letters = question.content.chars().count();
-                agent.reply(&question, format!("{letters} characters, counted by worker {name}"))?;
-            }
-            Ok(())
-        };
-        let workers: Vec<_> = (1..=4)
-            .map(|name| {
-                let mentions = mentions.clone();
-                scope.spawn(move || work(mentions, name))
-            })
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| "a worker panicked")?.map_err(Into::into))
-    })
+    mentions.in_parallel(4, |question| {
+        // The heartbeats are answered all the while, however long this takes.
+        std::thread::sleep(Duration::from_millis(200));
+        let letters = question.content.chars().count();
+        let worker = std::thread::current().id();
+        agent.reply(&question, format!("{letters} characters, counted by worker {worker:?}"))
+    })?;
+    Ok(())
 }

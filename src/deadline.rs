@@ -5,12 +5,19 @@
 
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::sync::now;
+
 /// Longer than any process runs, and within the range of every system's clock.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// The moment `limit` from now. A limit of more than 30 years counts as 30 years.
 pub(crate) fn after(limit: Duration) -> Instant {
-    later(Instant::now(), limit)
+    later(now(), limit)
+}
+
+/// How long ago that was.
+pub(crate) fn since(start: Instant) -> Duration {
+    now().saturating_duration_since(start)
 }
 
 /// The moment `limit` after `start`. A limit of more than 30 years counts as 30 years.
@@ -53,7 +60,7 @@ mod tests {
                 *files += 1;
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-                for sum in ["Instant::now() +", "Instant::now().checked_add"] {
+                for sum in ["Instant::now() +", "deadline::now() +", "now().checked_add"] {
                     assert!(!code.contains(sum), "{}: use crate::deadline", path.display());
                 }
             }

@@ -41,7 +41,7 @@ pub enum ErrorKind {
     Forbidden,
     /// It does not exist (HTTP 404, or an unknown agency).
     NotFound,
-    /// It conflicts with the current state, such as a name that is taken (HTTP 409).
+    /// It conflicts with the current state (HTTP 409), such as a name that is taken, or a run that is open in the room.
     Conflict,
     /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, if the server said so.
     RateLimited,
@@ -203,6 +203,13 @@ impl Error {
     pub(crate) fn reworded(mut self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = kind;
         self.0.message = message.into();
+        self
+    }
+
+    /// The same error with `clean` applied to what it says and to what the server said.
+    pub(crate) fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
+        self.0.message = clean(&self.0.message).into();
+        self.0.server_message = self.0.server_message.as_deref().map(clean);
         self
     }
 

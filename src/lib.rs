@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The scripted connection takes the place of much of the crate.
+#![cfg_attr(crustocean_model, allow(dead_code))]
 // This crate reads data from the network.
 #![forbid(unsafe_code)]
 
@@ -24,6 +26,7 @@ mod net;
 pub mod rest;
 mod socket;
 mod stop;
+mod sync;
 mod token;
 pub mod webhook;
 
@@ -42,5 +45,5 @@ pub use model::{
 #[doc(inline)]
 pub use rest::Client;
 pub use serde_json::{Map, Value};
-pub use stop::{OnStop, Stop};
+pub use stop::{OnStop, Stop, StopReader};
 pub use token::{AgentToken, HookKey, PersonalAccessToken, SessionToken};

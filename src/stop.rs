@@ -1,11 +1,15 @@
 //! The switch that ends what runs.
 
+mod reader;
+
 use std::fmt;
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::net::{Cancel, CancelToken};
+pub use reader::StopReader;
 
 /// A switch that ends agents, clients and webhook receivers from any thread: for Ctrl-C, for SIGTERM, for the end of a
 /// test. Clones are the same switch, and cheap. Once it is stopped it stays so.
@@ -40,7 +44,7 @@ use crate::net::{Cancel, CancelToken};
 ///     let agent = Agent::builder().stop(&stop).connect(AgentToken::from_env()?)?;
 ///     agent.join("lobby")?;
 ///     for question in agent.mentions() {
-///         if let Err(error) = agent.reply(&question?, "42") {
+///         if let Err(error) = question?.reply("42") {
 ///             eprintln!("no answer: {error}");
 ///         }
 ///     }
@@ -104,6 +108,31 @@ impl Stop {
         let target: Arc<dyn Cancel> = callback.clone();
         self.0.add(Arc::downgrade(&target));
         OnStop { callback }
+    }
+
+    /// A reader that ends when this is stopped, as at the end of a file, although the inner one still waits for its next
+    /// byte. For the answer of a language model: `BufReader::new(stop.reader(body)?).lines()`.
+    ///
+    /// The inner reader is read on a thread of its own, one chunk ahead of what is taken. When it is stopped, or the
+    /// returned reader is dropped, that thread ends with the next chunk, and the inner reader is dropped there.
+    ///
+    /// ```
+    /// use std::io::Read;
+    /// use crustocean::Stop;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let stop = Stop::new();
+    /// let mut reader = stop.reader(std::io::repeat(b'x'))?;
+    /// reader.read_exact(&mut [0; 1000])?;
+    /// stop.stop();
+    /// assert_eq!(reader.read(&mut [0; 1000])?, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn reader(&self, inner: impl Read + Send + 'static) -> io::Result<StopReader> {
+        StopReader::new(self, inner)
     }
 
     pub(crate) fn token(&self) -> &CancelToken {

@@ -77,6 +77,7 @@ fn several_loops_miss_nothing() {
 }
 
 #[test]
+#[cfg(feature = "polling")]
 fn several_loops_miss_nothing_over_polling() {
     storms(Scene { loops: 3, transport: Transport::Polling, ..CALM });
 }
@@ -94,6 +95,11 @@ fn a_history_in_another_order_hides_nothing() {
 #[test]
 fn closing_in_the_middle_of_it_is_the_end() {
     storms(Scene { loops: 3, closes: true, ..CALM });
+}
+
+#[test]
+#[cfg(feature = "polling")]
+fn closing_in_the_middle_of_polling_is_the_end() {
     storms(Scene { loops: 3, closes: true, transport: Transport::Polling, ..CALM });
 }
 

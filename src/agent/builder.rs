@@ -43,6 +43,7 @@ pub(crate) struct AgentOptions {
     pub(crate) send_timeout: Duration,
     pub(crate) join_timeout: Duration,
     pub(crate) post_timeout: Duration,
+    pub(crate) run_wait: Duration,
     pub(crate) long_messages: LongMessages,
     pub(crate) policy: Policy,
     pub(crate) first_connect: Reconnect,
@@ -61,6 +62,7 @@ impl Default for AgentOptions {
             send_timeout: Duration::from_secs(30),
             join_timeout: Duration::from_secs(15),
             post_timeout: Duration::from_secs(15),
+            run_wait: Duration::from_secs(300),
             long_messages: LongMessages::default(),
             policy: Policy::default(),
             first_connect: Reconnect::Never,
@@ -98,6 +100,13 @@ impl AgentBuilder {
     /// How long [`Agent::post`] waits until the room shows the message. Defaults to 15 s.
     pub fn post_timeout(mut self, limit: Duration) -> Self {
         self.options.post_timeout = limit;
+        self
+    }
+
+    /// How long [`Room::start_run`](crate::Room::start_run) waits for a run that is open in its room. Defaults to 5
+    /// minutes.
+    pub fn run_wait(mut self, limit: Duration) -> Self {
+        self.options.run_wait = limit;
         self
     }
 
@@ -199,7 +208,7 @@ impl AgentBuilder {
     ///     .connect_and_join(crustocean::AgentToken::from_env()?, "lobby")?;
     /// for mention in agent.mentions() {
     ///     // Also what was asked while the program was down.
-    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    ///     mention?.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```

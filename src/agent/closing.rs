@@ -18,8 +18,8 @@ pub(crate) struct Closing {
     changed: Condvar,
     /// By its switch: nobody waits for anything any more.
     stopped: AtomicBool,
-    /// What the switch ends. It lives as long as the agent.
-    target: OnceLock<Arc<StopTarget>>,
+    /// The switch, and what it ends: that lives as long as the agent.
+    switch: OnceLock<(Stop, Arc<StopTarget>)>,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +48,7 @@ fn stop(inner: Arc<Inner>) {
         return;
     }
     inner.session.stop_waits();
+    inner.runs.close();
     let closer = Arc::clone(&inner);
     let closing: Box<dyn FnOnce() + Send> = Box::new(move || {
         let limit = closer.options.close_timeout;
@@ -75,7 +76,8 @@ impl Closing {
 
     /// Makes the switch close the agent. If it is stopped already, it does so now.
     pub(crate) fn obey(&self, stop: &Stop, inner: &Arc<Inner>) {
-        let target = self.target.get_or_init(|| Arc::new(StopTarget(Arc::downgrade(inner))));
+        let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
+        let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
         let target: Arc<dyn Cancel> = target.clone();
         stop.add(Arc::downgrade(&target));
     }
@@ -83,6 +85,11 @@ impl Closing {
     /// Whether the switch has ended it.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
+    }
+
+    /// The same, for who has heard of the switch from elsewhere: it may be on its way to this agent.
+    pub(crate) fn is_about_to_stop(&self) -> bool {
+        self.is_stopped() || self.switch.get().is_some_and(|(stop, _)| stop.is_stopped())
     }
 
     /// Runs this unless another thread is closing: then waits for that one, `limit` at most, and returns what came of it.
@@ -124,7 +131,7 @@ impl Drop for Over<'_> {
 impl Inner {
     fn close_within(&self, limit: Duration) -> Result<()> {
         self.client.shutdown();
-        let ended = self.runs.end_all("the agent was closed");
+        let ended = self.runs.end_all();
         self.thinking_indicators.end_all();
         self.delivery.stop();
         self.save_memory();

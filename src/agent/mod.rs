@@ -4,6 +4,7 @@
 mod builder;
 mod closing;
 mod command;
+mod connecting;
 mod conversation;
 mod event;
 mod event_log;
@@ -51,7 +52,7 @@ pub use trace::Trace;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Conversation, List, Message, MessageEdited, User};
-use crate::rest::{AgentSession, Client};
+use crate::rest::Client;
 pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
@@ -86,7 +87,9 @@ use thinking::ThinkingIndicators;
 ///     for event in agent.events() {
 ///         if let Event::Message(msg) = event? {
 ///             if agent.should_respond(&msg) {
-///                 agent.reply(&msg, "Hello from Rust!")?;
+///                 if let Err(error) = agent.reply(&msg, "Hello from Rust!") {
+///                     eprintln!("not answered: {error}"); // and the bot goes on
+///                 }
 ///             }
 ///         }
 ///     }
@@ -427,7 +430,9 @@ impl Agent {
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for question in agent.mentions() {
-    ///     agent.reply(&question?, "42")?;
+    ///     if let Err(error) = question?.reply("42") {
+    ///         eprintln!("not answered: {error}"); // and the bot goes on
+    ///     }
     /// }
     /// # Ok(()) }
     /// ```
@@ -480,6 +485,23 @@ impl Agent {
     /// The kinds of [`send`](Agent::send), except for a missing home room.
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
         self.send_to(&to.agency_id, &message.into().in_reply_to(to))
+    }
+
+    /// Answers a message in the room that it came from and waits until the answer has been seen there: the confirmed form
+    /// of [`reply`](Agent::reply), as [`post`](Agent::post) is of [`send`](Agent::send). Returns the answer as the room has
+    /// it, with its id.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let answer = agent.post_reply(msg, "one moment")?.first;
+    /// agent.edit(&answer, "42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`post`](Agent::post).
+    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.post_to(&to.agency_id, message.into().in_reply_to(to))
     }
 
     /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
@@ -782,7 +804,7 @@ impl Agent {
     /// # }
     /// ```
     pub fn is_closed(&self) -> bool {
-        self.inner.session.is_over()
+        self.inner.closing.is_about_to_stop() || self.inner.session.is_over()
     }
 
     /// Waits at most `limit` until the agent has ended and everything is sent. [`Duration::MAX`] means no limit. Returns
@@ -801,12 +823,23 @@ impl Agent {
 /// Used by the other modules of the agent.
 impl Agent {
     pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
+        options.transport.check()?;
         let url = config.url()?;
         let opened = options.remember.as_ref().map(Opened::open).transpose()?;
         let dialer = config.dialer()?;
         let http = config.http_with(dialer.clone())?;
         let secrets = http.secrets().clone();
-        let account = AgentSession::exchange(http.clone(), token)?;
+        let target = Target {
+            dialer,
+            url,
+            user_agent: config.http.user_agent.clone(),
+            dial_timeout: options.handshake_timeout,
+            transport: options.transport,
+            secrets,
+        };
+        let stop = config.stop.as_ref();
+        let cancel = stop.map(crate::Stop::token);
+        let (account, connection) = connecting::exchange_and_open(http.clone(), token, &target, cancel)?;
         let me = account.user();
         let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
         let client = Client::for_agent(http, Arc::clone(&account));
@@ -819,19 +852,10 @@ impl Agent {
             join_timeout: options.join_timeout,
             unanswered: Mutex::default(),
         };
-        let target = Target {
-            dialer,
-            url,
-            user_agent: config.http.user_agent.clone(),
-            dial_timeout: options.handshake_timeout,
-            transport: options.transport,
-            secrets,
-        };
         let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
         let name = format!("@{}", me.username);
-        let stop = config.stop.as_ref();
-        let token = stop.map(crate::Stop::token);
-        let session = Session::open(&name, target, Arc::new(host), limits, options.policy, token)?;
+        let session =
+            Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
         let inner = Arc::new(Inner {
             delivery: Delivery::new(session.log().clone(), memory.clone()),
             session,
@@ -904,7 +928,9 @@ impl Agent {
 
     /// For an agent that remembers: this thread asks for its next event or question.
     pub(crate) fn pass_questions(&self) {
+        // What a stop has cut short is not done.
         if let Some(memory) = &self.inner.memory
+            && !self.inner.closing.is_about_to_stop()
             && memory.pass()
         {
             self.inner.save_memory();

@@ -7,6 +7,7 @@ use crate::agent::rooms::RoomInfo;
 use crate::agent::run::{Run, Trigger};
 use crate::agent::send::outgoing::Answering;
 use crate::agent::{Agent, Command, Editor, MessageRef, Outgoing, Posted, Thinking, Trace};
+use crate::deadline;
 use crate::error::Result;
 use crate::model::{AgencyId, List, LoopGuard, Member, Message, MessageEdited};
 use crate::rest::Messages;
@@ -92,6 +93,22 @@ impl Room {
     /// The kinds of [`Agent::send`].
     pub fn reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<()> {
         self.in_reply_to(to).send(message)
+    }
+
+    /// Answers a message here and waits until the answer has been seen: the confirmed form of [`reply`](Room::reply), as
+    /// [`post`](Room::post) is of [`send`](Room::send). Returns the answer as the room has it.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let answer = room.post_reply(msg, "one moment")?.first;
+    /// room.edit(&answer, "42")?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Agent::post`].
+    pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
+        self.in_reply_to(to).post(message)
     }
 
     /// Returns a handle to this room for an answer: all messages sent through it carry the loop guard of `message`,
@@ -208,7 +225,10 @@ impl Room {
     /// Starts a run: work that the members of this room can watch, interrupt, and read later (`client.runs()`).
     /// `trigger` is the message that asked for it, or [`Trigger::none`].
     ///
-    /// A room can have one open run at a time. Several rooms may each have one.
+    /// There is one run in a room at a time; several rooms may have one each. If one is open here, this waits until it has
+    /// ended, at most the [`run_wait`](crate::agent::AgentBuilder::run_wait) (5 minutes), and whoever waits longest comes
+    /// first. [`try_start_run`](Room::try_start_run) does not wait. (A thread that still has a run here waits for itself:
+    /// end the run first.)
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -223,10 +243,32 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if this room has an open run; otherwise the kinds of [`Room::send`].
+    /// [`Timeout`](crate::ErrorKind::Timeout) when this room has an open run that does not end in time,
+    /// [`Closed`](crate::ErrorKind::Closed) when the agent ends meanwhile; else as [`Room::send`].
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
-        Run::start(self, trigger.into())
+        let until = deadline::after(self.agent.options().run_wait);
+        Run::start(self, trigger.into(), Some(until))
+    }
+
+    /// As [`start_run`](Room::start_run), but says at once when a run is open in this room.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// use crustocean::ErrorKind;
+    ///
+    /// match room.try_start_run(msg) {
+    ///     Ok(run) => run.complete("that was quick")?,
+    ///     Err(error) if error.kind() == ErrorKind::Conflict => room.reply(msg, "one at a time, please")?,
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Conflict`](crate::ErrorKind::Conflict) when this room has an open run; else as [`Room::send`].
+    pub fn try_start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
+        Run::start(self, trigger.into(), None)
     }
 
     /// The last `count` messages, oldest first. Useful as the context for a language model.

@@ -1,4 +1,9 @@
 //! Timestamps in the server's notation.
+//!
+//! No library reads them: measured with a small program (release, stripped; what it adds to this file's own reader),
+//! `jiff` 0.2 without default features costs 0.21 MB and 12 s of a core's building time, `time` 0.3 0.02 MB, 6 s and five
+//! crates. The limits are 0.25 MB, 5 s and 50 crates in all. Neither has reached 1.0, so there is no conversion to its types:
+//! [`Timestamp::to_system_time`] is the way to them.
 
 use std::cmp::Ordering;
 use std::fmt;

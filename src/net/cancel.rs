@@ -66,9 +66,14 @@ impl CancelToken {
     /// A new token that this one also cancels, as long as somebody holds it.
     pub(crate) fn child(&self) -> CancelToken {
         let child = CancelToken::default();
+        self.adopt(&child);
+        child
+    }
+
+    /// Makes this one a [child](CancelToken::child).
+    pub(crate) fn adopt(&self, child: &CancelToken) {
         let switch: Arc<dyn Cancel> = child.0.clone();
         self.add(Arc::downgrade(&switch));
-        child
     }
 
     /// Sleeps for this time, or until the token is cancelled. Returns whether it is cancelled.

@@ -78,6 +78,14 @@ impl Dialer {
         Ok(())
     }
 
+    /// Whether connections to this URL go through a proxy.
+    ///
+    /// # Errors
+    /// `Config` when the environment names one that cannot be used.
+    pub(crate) fn has_proxy(&self, url: &ApiUrl) -> Result<bool> {
+        Ok(self.proxies.for_target(url)?.is_some())
+    }
+
     /// Opens a connection, including TLS. Its wire is in direct mode and still has `deadline`: set your own.
     ///
     /// # Errors

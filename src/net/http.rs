@@ -7,8 +7,9 @@
 //! No credential, password or query appears in an error or a log line.
 
 pub(crate) mod answer;
+#[cfg(feature = "polling")]
 pub(crate) mod cookies;
-mod decoder;
+pub(crate) mod decoder;
 pub(crate) mod encode;
 pub(crate) mod exchange;
 mod failure;
@@ -25,7 +26,6 @@ use std::time::{Duration, Instant};
 
 use ureq_proto::http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HOST, USER_AGENT};
 
-pub(crate) use self::decoder::Decoder;
 pub(crate) use self::encode::{Encoded, encode};
 use self::failure::Failure;
 pub(crate) use self::failure::{one_line, redirect};
@@ -209,6 +209,29 @@ impl Http {
         };
         stream.wire_mut().set_deadline(Some(deadline::after(left)));
         Ok(stream)
+    }
+
+    /// Puts a new connection into the pool, unless `cancel` ends that.
+    pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
+        let Shared { dialer, url, pool, connect_timeout, .. } = &*self.0;
+        // A switch that lives only as long as the dial: what is in the pool hangs on that of all requests.
+        let dialling = cancel.child();
+        let deadline = deadline::after(*connect_timeout);
+        match dialer.dial_cancellable(url, deadline, &dialling) {
+            Ok(stream) => {
+                self.0.cancel.register(stream.wire());
+                pool.put_new(stream);
+                if self.is_closed() {
+                    pool.clear();
+                }
+            }
+            Err(error) => crate::logging::debug!("no connection ahead of its request: {error}"),
+        }
+    }
+
+    /// Ends with all requests, and what hangs on it with it.
+    pub(crate) fn cancel_token(&self) -> CancelToken {
+        self.0.cancel.child()
     }
 
     fn encode(&self, request: &Request<'_>) -> Result<Encoded> {

@@ -100,6 +100,17 @@ fn is_hex(text: &str, digits: usize) -> bool {
     hex.len() == digits && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// What a hook says.
+///
+/// # Errors
+/// `Invalid` when that is nothing.
+pub(super) fn text(text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

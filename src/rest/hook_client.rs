@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::fields::Fields;
-use super::{Client, Credentials};
+use super::{Client, Credentials, check};
 use crate::config::{Config, connection_settings};
 use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member, MessageId, PostedMessage};
@@ -103,8 +103,10 @@ impl HookClient {
     /// it. Returns the message's id if the server sends it: the response is not documented.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there, [`Invalid`](crate::ErrorKind::Invalid) if
+    /// there is no text.
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
+        check::text(content)?;
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
         let call = self.0.post(["hooks", "messages"])?.body(&body)?;
         // The message was posted, even if the response cannot be read.
@@ -114,8 +116,10 @@ impl HookClient {
     /// Changes a message that the hook posted.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or if it is not the hook's.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or if it is not the hook's,
+    /// [`Invalid`](crate::ErrorKind::Invalid) if there is no text.
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
+        check::text(content)?;
         let body = Fields::default().with("content", content);
         self.0.patch(["hooks", "messages", message.as_str()])?.body(&body)?.done()
     }

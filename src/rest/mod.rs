@@ -74,6 +74,7 @@ pub use webhooks::{CreateSubscription, UpdateSubscription, Webhooks};
 
 use crate::error::Result;
 use crate::model::AgencyId;
+use crate::net::CancelToken;
 use crate::net::http::Http;
 use crate::token::{HookKey, PersonalAccessToken};
 
@@ -227,6 +228,17 @@ impl Client {
     /// Ends all running calls on all threads, and refuses new ones.
     pub(crate) fn shutdown(&self) {
         self.0.http.shutdown();
+    }
+
+    /// Ends with the client, and what hangs on it with it.
+    pub(crate) fn cancel_token(&self) -> CancelToken {
+        self.0.http.cancel_token()
+    }
+
+    /// Opens a connection that the next request finds there, unless `cancel` ends that. If it cannot be had, that request
+    /// will say why.
+    pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
+        self.0.http.connect_ahead(cancel);
     }
 
     fn with(http: Http, credentials: Credentials) -> Self {

@@ -21,7 +21,7 @@
 
 #[cfg(crustocean_bench)]
 pub(crate) mod bench;
-mod connection;
+pub(crate) mod connection;
 mod disconnect;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -33,6 +33,7 @@ mod transport;
 pub(crate) use protocol::event::AckArgs;
 pub use protocol::event::RawEvent;
 pub(crate) use session::backoff::pause_before_retry;
+pub(crate) use session::connection::connect::Opened;
 pub(crate) use session::log_queue::{LogQueue, note};
 pub(crate) use session::policy::Policy;
 pub use session::policy::{DisconnectPolicy, Reconnect};
@@ -43,3 +44,4 @@ pub(crate) use session::subscription::{Filter, Heard, Needle};
 pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionSubscription, Waited, Waker};
 pub(crate) use target::Target;
 pub use transport::choice::Transport;
+pub(crate) use transport::choice::TransportMemory;

@@ -122,8 +122,8 @@ fn one_run_in_a_room_and_several_rooms_at_once() {
     let elsewhere = agent.join("elsewhere").unwrap();
 
     let first = room.start_run(Trigger::none()).unwrap();
-    let error = room.start_run(Trigger::none()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let error = room.try_start_run(Trigger::none()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.to_string().contains("a run is open in this room"), "{error}");
     let second = elsewhere.start_run(Trigger::none()).unwrap();
     let ids = [first.id().to_string(), second.id().to_string()];

@@ -4,8 +4,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::runs::{assert_by_the_rules, lobby};
-use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, wait_for, watchdog};
-use crustocean::{Event, agent::Transport};
+use crate::common::{SOON, ScriptedServer, Stage, TRANSPORTS, eventually, scripted, wait_for, watchdog};
+use crustocean::Event;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -103,7 +103,7 @@ fn it_is_refreshed_while_the_handler_is_busy() {
 #[test]
 fn it_is_refreshed_while_somebody_waits_for_events() {
     let _watchdog = watchdog(LIMIT);
-    for transport in [Transport::WebSocket, Transport::Polling] {
+    for &transport in TRANSPORTS {
         let stage = Stage::new();
         let agent = stage.builder().transport(transport).connect(stage.agent_token("larry")).unwrap();
         let room = agent.join("lobby").unwrap();

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For how long nobody may have sent anything before the bytes under way arrive.
-const STILL: Duration = Duration::from_millis(40);
+/// For how long nobody may have sent anything before the bytes under way arrive. Long: on a busy machine a thread that is
+/// about to send may not get its turn sooner.
+const STILL: Duration = Duration::from_millis(200);
 
 /// A relay between an agent or a client and a server.
 #[derive(Debug)]

@@ -37,3 +37,12 @@ pub use stage::{SOON, Stage, eventually, scripted, wait_for, wait_for_message};
 pub use tls::{Authority, Identity, TlsRelay};
 pub use watchdog::{Watchdog, watchdog};
 pub use weather::{Dice, Weather};
+
+use crustocean::agent::Transport;
+
+/// What a connection can be carried by in this build.
+pub const TRANSPORTS: &[Transport] = &[
+    Transport::WebSocket,
+    #[cfg(feature = "polling")]
+    Transport::Polling,
+];

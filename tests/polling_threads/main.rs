@@ -1,5 +1,5 @@
 //! Threads and memory of this process: nothing else may run in it.
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", feature = "polling"))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

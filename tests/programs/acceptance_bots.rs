@@ -15,12 +15,10 @@ fn larry(agent: &Agent) -> Result<()> {
     for room in ["lobby", "the-den"] {
         agent.join(room)?;
     }
-    for question in agent.mentions() {
-        let question = question?;
+    agent.mentions().in_parallel(2, |question| {
         let context = agent.room_of(&question).recent(15)?;
-        agent.reply(&question, model(&context))?;
-    }
-    Ok(())
+        agent.reply(&question, model(&context))
+    })
 }
 
 /// Says what it was given.
@@ -37,20 +35,16 @@ fn clawdia(agent: &Agent, settings: &[&str]) -> Result<()> {
     agent.join_all()?;
     agent.follow_invites()?;
     agent.follow_dms(Duration::from_secs(1))?;
-    for question in agent.mentions() {
-        let question = question?;
-        agent.reply(&question, format!("{} yourself", question.content.replace("@clawdia", "@alice")))?;
-    }
-    Ok(())
+    agent.mentions().in_parallel(1, |question| {
+        agent.reply(&question, format!("{} yourself", question.content.replace("@clawdia", "@alice")))
+    })
 }
 
 /// Conch works with tools: what changes something needs a yes of the room.
 fn conch(agent: &Agent) -> Result<()> {
     agent.join("lobby")?;
-    for task in agent.mentions() {
-        let task = task?;
-        let room = agent.room_of(&task);
-        let run = room.start_run(&task)?;
+    agent.mentions().in_parallel(1, |task| {
+        let run = agent.room_of(&task).start_run(&task)?;
         let found = run.tool_step("read_file", "README.md", || Ok::<_, crustocean::Error>("42 lines"))?;
         let outcome = match open_pull_request(&run)? {
             true => format!("I read {found} and opened a pull request."),
@@ -59,9 +53,8 @@ fn conch(agent: &Agent) -> Result<()> {
         let mut text = run.stream()?;
         text.push(outcome)?;
         text.finish_with(Outgoing::new("").in_reply_to(&task))?;
-        run.complete("Done.")?;
-    }
-    Ok(())
+        run.complete("Done.")
+    })
 }
 
 fn open_pull_request(run: &Run) -> Result<bool> {

@@ -12,6 +12,9 @@
 mod common;
 
 mod acceptance_bots;
+mod copied_examples;
 mod examples;
 mod examples_agent;
+#[cfg(unix)]
+mod service;
 mod webhooks;

@@ -328,11 +328,15 @@ fn every_method_calls_the_endpoint_of_its_row() {
         hook: HookClient::builder().api_url(server.url()).build(key).unwrap(),
     };
 
+    // An agent opens its socket at the same time.
+    let api = || -> Vec<_> {
+        server.requests().into_iter().filter(|request| !request.path.starts_with("/socket.io")).collect()
+    };
     let mut called = Vec::new();
     for (method, call) in calls() {
-        let before = server.requests().len();
+        let before = api().len();
         let error = call(&doors);
-        let requests = server.requests();
+        let requests = api();
         assert_eq!(requests.len(), before + 1, "{method} makes one request: {error:?}");
         let path = requests[before].path.replace("%7B", "{").replace("%7D", "}");
         let path = path.replace("cru_claim_code", "{code}").replace("/CRUSTOCEAN_", "CRUSTOCEAN_");

@@ -169,11 +169,11 @@ fn a_bad_certificate_is_refused_and_named() {
             check("an agent", agent(&stage, &relay, tls, roots, &bot).unwrap_err());
             assert_eq!(stage.sandbox.requests().len(), 0, "nothing is said to a stranger");
 
-            // The socket by itself: what answers the token's exchange is good, and what comes then is not.
+            // Only one of the two connections that are made at the same time.
             if !roots.is_empty() {
                 let relay = TlsRelay::in_turn(&[&good, identity], stage.sandbox.port());
                 check("a socket", agent(&stage, &relay, tls, roots, &format!("{bot}-2")).unwrap_err());
-                assert_eq!(stage.sandbox.requests(), ["POST /api/auth/agent"]);
+                assert!(stage.sandbox.requests().iter().all(|request| request == "POST /api/auth/agent"));
                 assert_eq!(stage.sandbox.connections(), 0);
                 stage.sandbox.clear_records();
             }

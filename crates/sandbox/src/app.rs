@@ -52,6 +52,8 @@ pub(crate) struct Options {
     pub(crate) truncate_content: Option<usize>,
     /// How many messages a room keeps.
     pub(crate) max_messages: usize,
+    /// What may wait for one client that does not read, in bytes.
+    pub(crate) max_waiting: usize,
     pub(crate) access: Access,
 }
 

@@ -28,7 +28,7 @@ Usage: crustocean-sandbox [options]
   --rate-limits            with the documented rate limits
   --set <settings>         the platform's own limits, such as ping-interval=5s,session-ttl=1h. There are
                            ping-interval, ping-timeout, session-ttl, webhook-timeout, retry-delay, claim-ttl,
-                           metrics-secret, truncate-content, metadata-as-string
+                           metrics-secret, truncate-content, max-waiting, metadata-as-string
   --quiet                  no line for each request and event
   --host <address>         the address to listen on (default 127.0.0.1). With any other one, everybody who
                            reaches it may do everything

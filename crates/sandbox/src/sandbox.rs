@@ -343,6 +343,7 @@ impl Default for Builder {
                 metrics_secret: None,
                 truncate_content: None,
                 max_messages: 10_000,
+                max_waiting: 64 * 1024 * 1024,
                 access: Access::default(),
             },
             folder: None,
@@ -356,7 +357,7 @@ impl Builder {
     /// Settings by their names, such as `"ping-interval=5s,session-ttl=1h"`: what `--set` takes on the command line. They
     /// are called like the methods here, with hyphens: `ping-interval`, `ping-timeout`, `session-ttl`,
     /// `metadata-as-string`, `webhook-timeout`, `retry-delay`, `claim-ttl`, `rate-limits`, `metrics-secret`,
-    /// `truncate-content`, `max-messages`.
+    /// `truncate-content`, `max-messages`, `max-waiting`.
     ///
     /// # Errors
     /// If there is no such setting, or its value is none.
@@ -378,6 +379,7 @@ impl Builder {
                 "rate-limits" => self.rate_limits(on()?),
                 "metrics-secret" => self.metrics_secret(value),
                 "truncate-content" => self.truncate_content(number()?),
+                "max-waiting" => self.max_waiting(number()?),
                 "max-messages" => self.max_messages(number()?),
                 other => return Err(invalid(format!("there is no setting {other:?}"))),
             };
@@ -462,6 +464,12 @@ impl Builder {
     /// How many messages a room keeps; the oldest go. Defaults to 10,000. Besides, no room keeps more than 16 MiB.
     pub fn max_messages(mut self, count: usize) -> Self {
         self.0.options.max_messages = count;
+        self
+    }
+
+    /// How many bytes may wait for one client that does not read; with more, it is cut. Defaults to 64 MiB.
+    pub fn max_waiting(mut self, bytes: usize) -> Self {
+        self.0.options.max_waiting = bytes;
         self
     }
 

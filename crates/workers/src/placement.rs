@@ -29,7 +29,7 @@ use crate::store::Store;
 ///     let agent = crustocean::Agent::connect(std::env::var(format!("TOKEN_{name}"))?.parse()?)?;
 ///     term.close_at_end(&agent); // the loop ends when the agent moves
 ///     for question in agent.mentions() {
-///         agent.reply(&question?, "42")?;
+///         question?.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
 ///     }
 ///     Ok(())
 /// })?;

@@ -30,6 +30,9 @@ pub(crate) struct Cursor {
     /// The latest time of what is not remembered: said before the room was joined, or long ago.
     forgotten: Option<SystemTime>,
     begun: bool,
+    /// The first message of the page that the story began with that was handed out, by its place. Those behind it were
+    /// said after the room was joined.
+    first_heard: Option<u32>,
     /// Taken up from an earlier run of the program, and its gap is not filled yet: all above `forgotten` is to be read.
     resumed: bool,
     /// Whether it is a direct conversation: its history is elsewhere.
@@ -42,8 +45,10 @@ struct Known {
     time: Option<SystemTime>,
     /// The hash of the time it was edited at.
     edited: Option<u64>,
-    /// Handed out. If not, it is from before the room was joined, though it may still be about to come.
+    /// Handed out. If not, it is on the page that the room's story began with, though it may still be about to come.
     heard: bool,
+    /// Its place on that page, from 1 for the oldest.
+    place: u32,
 }
 
 /// From where on a message can be in a room's history.
@@ -108,6 +113,7 @@ impl Cursor {
             hasher: RandomState::new(),
             forgotten: None,
             begun: false,
+            first_heard: None,
             resumed: false,
             dm,
         }
@@ -121,14 +127,26 @@ impl Cursor {
         self.known.get(&self.hash(id.as_str()))
     }
 
-    /// The last page of the history, newest first, taken before the room was joined. `whole`: there is nothing before it.
+    /// The last page of the history, newest first, read before the room was joined or while it was being joined: what
+    /// has come live meanwhile stays as it is. `whole`: there is nothing before it.
     pub(crate) fn begin_after(&mut self, page: &[Message], whole: bool) {
         self.begun = true;
-        for message in page.iter().rev() {
-            self.remember(message, false);
-        }
-        if !whole {
-            self.forgotten = page.iter().filter_map(|message| message.created_at.to_system_time()).min();
+        self.forgotten = match whole {
+            true => None,
+            false => page.iter().filter_map(|message| message.created_at.to_system_time()).min(),
+        };
+        let arrived = self.order.front().map_or_else(|| self.age(), |(_, arrived)| *arrived);
+        for (message, place) in page.iter().zip((0..=page.len() as u32).rev()) {
+            let hash = self.hash(message.id.as_str());
+            if let Some(known) = self.known.get_mut(&hash) {
+                known.place = place;
+                if known.heard {
+                    self.first_heard = Some(place);
+                }
+                continue;
+            }
+            self.known.insert(hash, self.known_as(message, false, place));
+            self.order.push_front((hash, arrived));
         }
     }
 
@@ -139,7 +157,7 @@ impl Cursor {
         self.forgotten = since;
         for id in settled {
             let hash = self.hash(id.as_str());
-            if self.known.insert(hash, Known { time: None, edited: None, heard: false }).is_none() {
+            if self.known.insert(hash, Known { time: None, edited: None, heard: false, place: 0 }).is_none() {
                 self.order.push_back((hash, 0));
             }
         }
@@ -172,6 +190,9 @@ impl Cursor {
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
         let hash = self.hash(message.id.as_str());
         if let Some(known) = self.known.get_mut(&hash) {
+            if known.place > 0 {
+                self.first_heard = Some(self.first_heard.map_or(known.place, |first| first.min(known.place)));
+            }
             return !std::mem::replace(&mut known.heard, true);
         }
         if !self.begun {
@@ -179,7 +200,7 @@ impl Cursor {
             self.begun = true;
             self.forgotten = message.created_at.to_system_time();
         }
-        self.remember(message, true);
+        self.remember(message);
         true
     }
 
@@ -200,11 +221,20 @@ impl Cursor {
         self.get(id).is_some_and(|known| known.heard)
     }
 
-    fn remember(&mut self, message: &Message, heard: bool) {
-        let arrived = u32::try_from(self.created.elapsed().as_secs()).unwrap_or(u32::MAX);
-        let hash = self.hash(message.id.as_str());
+    /// The seconds since `created`.
+    fn age(&self) -> u32 {
+        u32::try_from(self.created.elapsed().as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn known_as(&self, message: &Message, heard: bool, place: u32) -> Known {
         let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
-        let known = Known { time: message.created_at.to_system_time(), edited, heard };
+        Known { time: message.created_at.to_system_time(), edited, heard, place }
+    }
+
+    fn remember(&mut self, message: &Message) {
+        let arrived = self.age();
+        let hash = self.hash(message.id.as_str());
+        let known = self.known_as(message, true, 0);
         if self.known.insert(hash, known).is_none() {
             self.order.push_back((hash, arrived));
         }
@@ -256,6 +286,9 @@ impl Cursor {
     pub(crate) fn classify(&self, message: &Message, time: Option<SystemTime>, lookback: &Lookback) -> Class {
         if let Some(known) = self.get(&message.id) {
             let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
+            if !known.heard && self.first_heard.is_some_and(|first| known.place > first) {
+                return Class::Missed;
+            }
             let is_new = known.heard && edited.is_some() && edited != known.edited;
             return if is_new { Class::Edited } else { Class::Heard };
         }
@@ -434,5 +467,26 @@ mod tests {
         assert!(cursor.hear(&at("later", 30_000)));
         assert_eq!((cursor.order.len(), cursor.known.len()), (LEAST, LEAST));
         assert!(cursor.known.capacity() < 4 * LEAST, "{}", cursor.known.capacity());
+    }
+
+    #[test]
+    fn a_page_that_is_read_while_the_room_is_joined_adds_to_what_came_live() {
+        let history: Vec<_> = (1..=6).map(|n| at(&format!("m{n}"), n)).collect();
+        let page: Vec<_> = history.iter().rev().cloned().collect();
+        // The join took effect behind m3. Then the connection was lost, before or after the page came.
+        for heard_first in [true, false] {
+            let mut cursor = Cursor::new(false);
+            if heard_first {
+                assert!(cursor.hear(&history[3]));
+            }
+            cursor.begin_after(&page, false);
+            assert_eq!(cursor.hear(&history[3]), !heard_first);
+            assert_eq!(missed(&cursor, &history), ["m5", "m6"], "heard first: {heard_first}");
+        }
+        // Nothing came live: what is on the page was said before the join was done.
+        let mut cursor = Cursor::new(false);
+        cursor.begin_after(&page, false);
+        let later = [history.as_slice(), &[at("m7", 7)]].concat();
+        assert_eq!(missed(&cursor, &later), ["m7"]);
     }
 }

@@ -54,6 +54,27 @@ impl Drop for Delivery {
     }
 }
 
+/// Counted among a room's readers.
+struct BaselineReader<'a> {
+    delivery: &'a Delivery,
+    session: &'a Session,
+    room: &'a AgencyId,
+}
+
+impl Drop for BaselineReader<'_> {
+    fn drop(&mut self) {
+        let mut state = self.delivery.lock();
+        let Some(room) = state.rooms.get_mut(self.room) else { return };
+        room.readers = room.readers.saturating_sub(1);
+        if room.gap.as_ref().is_some_and(|gap| gap.ended && !gap.filling) {
+            state.ask_for_helper(self.room);
+            drop(state);
+            // Whoever takes events starts the helper.
+            self.session.nudge_reader();
+        }
+    }
+}
+
 /// What consumers and helpers share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -94,6 +115,9 @@ struct State {
 struct Room {
     cursor: Cursor,
     gap: Option<Gap>,
+    /// Threads that read where its story begins, and whether one has found out. A gap is filled after that.
+    readers: usize,
+    has_baseline: bool,
 }
 
 /// A gap that a helper is to fill.
@@ -136,57 +160,67 @@ impl Delivery {
         self.0.lock()
     }
 
-    /// Notes where the room's story begins, before it is joined.
-    pub(crate) fn before_join(&self, client: &Client, room: &AgencyId, dm: bool) {
-        if self.lock().rooms.contains_key(room) {
-            return;
-        }
-        let mut cursor = Cursor::new(dm);
-        if let Some(resume) = self.1.as_ref().and_then(|memory| memory.resume(room)) {
-            // A gap since the program ended. It has its end when the room is joined.
-            cursor.dm |= resume.dm;
-            cursor.resume(&resume.settled, resume.since);
-            let mut state = self.lock();
-            let gap = state.new_gap();
-            state.rooms.entry(room.clone()).or_insert(Room { cursor, gap: Some(gap) });
-            return;
-        }
-        // A room whose history is closed can be joined all the same. It shows when there is a gap to fill.
-        if let Ok(page) = fetch::first_page(client, room, &mut cursor.dm) {
-            cursor.begin_after(&page.messages, page.is_whole);
-            if let Some(memory) = &self.1 {
-                memory.begin(room, &page.messages, page.is_whole, cursor.dm);
-            }
-        }
-        self.lock().rooms.entry(room.clone()).or_insert(Room { cursor, gap: None });
+    /// Whether more than this process is to know what was heard. Then a room's history has to be read before the room is
+    /// joined: what is on the page counts as done, and must not come live as well.
+    pub(crate) fn remembers(&self) -> bool {
+        self.1.is_some()
     }
 
-    /// The same once it is joined, for a room whose history only members may read.
-    pub(crate) fn after_join(&self, client: &Client, room: &AgencyId, dm: bool) {
+    /// Makes a place for a room that is about to be joined: from now on every gap counts. True if it has to be
+    /// [read](Delivery::read_baseline) where the room's story begins.
+    pub(crate) fn make_place(&self, room: &AgencyId, dm: bool) -> bool {
+        let resume = self.1.as_ref().and_then(|memory| memory.resume(room));
+        let mut state = self.lock();
+        let is_new = !state.rooms.contains_key(room);
+        if is_new && let Some(resume) = resume {
+            let mut cursor = Cursor::new(dm || resume.dm);
+            cursor.resume(&resume.settled, resume.since);
+            // A gap since the program ended. It has its end when the room is joined.
+            let gap = state.new_gap();
+            state.rooms.insert(room.clone(), Room { gap: Some(gap), ..Room::new(cursor) });
+            return false;
+        }
+        let entry = state.rooms.entry(room.clone()).or_insert_with(|| Room::new(Cursor::new(dm)));
+        let wanted = is_new || entry.readers > 0 && !entry.has_baseline;
+        entry.readers += usize::from(wanted);
+        wanted
+    }
+
+    /// Reads where the room's story begins. The join may be under way: what is on the page was said before this and the
+    /// join are done, or comes live.
+    ///
+    /// A room whose history is closed can be joined all the same. It shows when there is a gap to fill.
+    pub(crate) fn read_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
+        // However it ends, a gap waits for it no longer.
+        let _reader = BaselineReader { delivery: self, session: source.session, room };
+        let mut dm = dm;
+        let Ok(page) = fetch::first_page(source.client, room, &mut dm) else { return };
+        let mut state = self.lock();
+        let Some(known) = state.rooms.get_mut(room).filter(|room| !room.has_baseline) else { return };
+        known.has_baseline = true;
+        known.cursor.dm = dm;
+        known.cursor.begin_after(&page.messages, page.is_whole);
+        if let Some(memory) = &self.1 {
+            memory.begin(room, &page.messages, page.is_whole, dm);
+        }
+    }
+
+    /// Once the room is joined: reads it again if that was in vain, because some rooms' histories are for members only. Of
+    /// a room that is taken up from an earlier run of the program, the gap has its end now.
+    pub(crate) fn complete_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
         {
             let mut state = self.lock();
-            let about = state.rooms.get(room);
-            let waits =
-                |about: &Room| about.cursor.is_resumed() && about.gap.as_ref().is_some_and(|gap| !gap.ended);
-            if about.is_some_and(waits) {
+            let Some(known) = state.rooms.get_mut(room) else { return };
+            if known.cursor.is_resumed() && known.gap.as_ref().is_some_and(|gap| !gap.ended) {
                 state.open_gap(room, true);
                 return;
             }
-            if about.is_some_and(|room| room.cursor.has_begun()) {
+            if known.cursor.has_begun() {
                 return;
             }
+            known.readers += 1;
         }
-        let mut dm = dm;
-        let Ok(page) = fetch::first_page(client, room, &mut dm) else { return };
-        let mut state = self.lock();
-        let entry = state.rooms.entry(room.clone()).or_default();
-        entry.cursor.dm = dm;
-        if !entry.cursor.has_begun() {
-            entry.cursor.begin_after(&page.messages, page.is_whole);
-            if let Some(memory) = &self.1 {
-                memory.begin(room, &page.messages, page.is_whole, dm);
-            }
-        }
+        self.read_baseline(source, room, dm);
     }
 
     /// Notes that nothing was ever heard in a conversation that somebody else has begun, before it is joined. What comes
@@ -199,7 +233,7 @@ impl Delivery {
         cursor.begin_after(&[], true);
         let mut state = self.lock();
         let gap = state.new_gap();
-        state.rooms.entry(room.clone()).or_insert(Room { cursor, gap: Some(gap) });
+        state.rooms.entry(room.clone()).or_insert(Room { gap: Some(gap), ..Room::new(cursor) });
     }
 
     /// What was said in such a conversation before it was joined, to be handed out before anything newer: all of it up
@@ -534,11 +568,17 @@ impl State {
             gap.deadline = Some(deadline::after(BUDGET));
         } else {
             gap.deadline = Some(deadline::after(BUDGET));
-            if !self.jobs.contains(id) {
-                self.jobs.push_back(id.clone());
-            }
+            self.ask_for_helper(id);
         }
         self.find_deadline();
+    }
+
+    /// The room's gap is to be filled, once it is known where the room's story begins.
+    fn ask_for_helper(&mut self, id: &AgencyId) {
+        let waits = self.rooms.get(id).is_some_and(|room| room.readers > 0 && !room.has_baseline);
+        if !waits && !self.jobs.contains(id) {
+            self.jobs.push_back(id.clone());
+        }
     }
 
     fn find_deadline(&mut self) {
@@ -611,7 +651,7 @@ impl State {
     /// A part of the history, oldest first, with what came live and stands among it.
     fn hand_over(&mut self, id: &AgencyId, gap: u64, messages: Vec<Message>) -> Result<(), Late> {
         for mut message in messages {
-            let Room { cursor, gap } = self.filled(id, gap)?;
+            let Room { cursor, gap, .. } = self.filled(id, gap)?;
             let mut due = Vec::new();
             let (mut held, mut held_bytes) = (0, 0);
             if let Some(gap) = gap {
@@ -737,6 +777,10 @@ impl State {
 }
 
 impl Room {
+    fn new(cursor: Cursor) -> Self {
+        Room { cursor, ..Room::default() }
+    }
+
     /// Whether the edit is of a message of this room.
     fn contains(&self, edit: &MessageEdited) -> bool {
         let held = self.gap.as_ref().is_some_and(|gap| gap.held.contains(&edit.message_id));
@@ -788,7 +832,7 @@ mod tests {
         let delivery = Delivery::new(LogQueue::new("@test"), None);
         let mut cursor = Cursor::new(false);
         cursor.begin_after(&[], true);
-        delivery.lock().rooms.insert("a".into(), Room { cursor, gap: None });
+        delivery.lock().rooms.insert("a".into(), Room::new(cursor));
         delivery
     }
 
@@ -923,5 +967,23 @@ mod tests {
         assert!(state.held_bytes <= MOST_HELD_BYTES);
         let gap = state.rooms["a"].gap.as_ref().unwrap();
         assert!(gap.again, "the history is read to its end");
+    }
+
+    #[test]
+    fn a_gap_waits_until_it_is_known_where_the_story_begins() {
+        let delivery = delivery();
+        assert!(delivery.make_place(&"b".into(), false));
+        assert!(delivery.make_place(&"b".into(), false), "each of two that join at once has to know");
+        let mut queue: VecDeque<Item> = [connected(), Item::Restored].into();
+        assert!(take_all(&delivery, &mut queue).is_empty());
+        let mut state = delivery.lock();
+        assert_eq!(state.jobs, ["a"].map(AgencyId::from));
+        let room = state.rooms.get_mut("b").unwrap();
+        room.cursor.begin_after(&[], true);
+        room.has_baseline = true;
+        state.ask_for_helper(&"b".into());
+        assert_eq!(state.jobs, ["a", "b"].map(AgencyId::from));
+        drop(state);
+        assert!(!delivery.make_place(&"b".into(), false));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ use crate::model::{Message, MessageId, Request};
 /// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that took it from
 /// the iterator asks for the next one and nobody has this value any more, or earlier by [`done`](Mention::done). So a
 /// question that is moved to another thread is done when it is dropped there. What is not done when the process ends
-/// (a kill, a panic, a `?` that leaves the loop) is handed out again after the next start.
+/// (a kill, a panic, a `?` that leaves the loop, a [`Stop`](crate::Stop) in the middle of the work) is handed out again after
+/// the next start.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -44,11 +46,15 @@ pub struct Mention {
 struct Ticket {
     inner: Arc<Inner>,
     id: MessageId,
+    /// It is not done, whoever drops it.
+    left_open: AtomicBool,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if thread::panicking() {
+        // What a stop has cut short is not done.
+        let cut_short = self.inner.closing.is_about_to_stop();
+        if thread::panicking() || cut_short || self.left_open.load(Ordering::Acquire) {
             return;
         }
         if let Some(memory) = &self.inner.memory
@@ -95,7 +101,8 @@ impl Mention {
     pub(crate) fn new(agent: &Agent, message: Message) -> Mention {
         let ticket = agent.inner.memory.as_ref().map(|memory| {
             memory.hand_out(&message.id, true);
-            Arc::new(Ticket { inner: Arc::clone(&agent.inner), id: message.id.clone() })
+            let (inner, id) = (Arc::clone(&agent.inner), message.id.clone());
+            Arc::new(Ticket { inner, id, left_open: AtomicBool::new(false) })
         });
         Mention { message, agent: agent.clone(), ticket, prefix: None }
     }
@@ -132,6 +139,13 @@ impl Mention {
     /// ```
     pub fn request(&self) -> Request {
         Request::parse(&self.text())
+    }
+
+    /// Drops it without having looked at it: it is handed out again after the next start.
+    pub(super) fn leave_open(self) {
+        if let Some(ticket) = &self.ticket {
+            ticket.left_open.store(true, Ordering::Release);
+        }
     }
 
     /// The message alone. That counts as being dropped.

@@ -28,8 +28,9 @@ use crate::model::{Message, MessageId};
 /// let agent = crustocean::Agent::from_env()?;
 /// agent.join("lobby")?;
 /// for question in agent.mentions() {
-///     let question = question?;
-///     agent.reply(&question, "42")?;
+///     if let Err(error) = question?.reply("42") {
+///         eprintln!("not answered: {error}"); // and the bot goes on
+///     }
 /// }
 /// # Ok(()) }
 /// ```
@@ -76,7 +77,7 @@ impl Mentions {
     ///
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for msg in agent.mentions().limited(ExchangeLimit::default().count(3)) {
-    ///     agent.reply(&msg?, "hello")?;
+    ///     msg?.reply("hello").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```
@@ -242,6 +243,10 @@ impl Mentions {
         };
         let recheck = (Arc::strong_count(&self.shared) > 1).then(|| now + RECHECK_INTERVAL);
         earlier(due, recheck)
+    }
+
+    pub(super) fn agent(&self) -> &Agent {
+        &self.agent
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {

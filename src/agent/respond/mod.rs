@@ -5,6 +5,7 @@ pub(crate) mod decide;
 mod handle;
 mod mention;
 mod mentions;
+mod parallel;
 mod rate_limit;
 
 pub use commands::Commands;

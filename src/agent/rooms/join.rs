@@ -1,14 +1,17 @@
 //! Getting into rooms, and out of them.
 
 use std::sync::{Arc, PoisonError};
+use std::thread;
 use std::time::Instant;
 
+use crate::agent::history::Source;
 use crate::agent::rooms::RoomInfo;
+use crate::agent::rooms::baselines::Baselines;
 use crate::agent::rooms::restore::{join_on, join_together};
 use crate::agent::{Agent, Event, Inner, Room, RoomRef};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Conversation, List, Member, Message};
+use crate::model::{AgencyId, AgencyJoined, Conversation, List, Member, Message};
 use crate::socket::note;
 
 impl Agent {
@@ -25,9 +28,11 @@ impl Agent {
 
     /// [`Agent::join_all`].
     pub(crate) fn join_memberships(&self) -> Result<Vec<Room>> {
-        let agencies = self.inner.client.agencies().list()?;
-        let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
-        self.enter_all(mine.map(|agency| (agency.id.clone(), RoomInfo::from(agency))).collect())
+        self.enter_all(&|| {
+            let agencies = self.inner.client.agencies().list()?;
+            let mine = agencies.iter().filter(|agency| agency.is_member == Some(true));
+            Ok(mine.map(|agency| (agency.id.clone(), RoomInfo::from(agency))).collect())
+        })
     }
 
     /// [`Agent::rooms`].
@@ -50,8 +55,10 @@ impl Agent {
 
     /// [`Agent::join_dms`].
     pub(crate) fn join_conversations(&self) -> Result<Vec<Room>> {
-        let rooms = self.conversations()?.into_iter();
-        self.enter_all(rooms.map(|dm| (dm.agency_id, RoomInfo::dm(Some(&dm.participant.username)))).collect())
+        self.enter_all(&|| {
+            let rooms = self.conversations()?.into_iter();
+            Ok(rooms.map(|dm| (dm.agency_id, RoomInfo::dm(Some(&dm.participant.username)))).collect())
+        })
     }
 
     /// [`Agent::open_dm`].
@@ -94,16 +101,22 @@ impl Agent {
         }
     }
 
-    /// Joins one room.
+    /// Joins one room, while another thread reads where its story begins.
     pub(crate) fn enter(&self, id: &AgencyId, mut about: RoomInfo) -> Result<Room> {
-        let Inner { delivery, client, rooms, .. } = &*self.inner;
-        self.prepare(id, about.dm);
-        about.members = self.enter_socket(id, &about).inspect_err(|_| {
-            if !rooms.contains(id) {
-                delivery.forget(id);
-            }
-        })?;
-        delivery.after_join(client, id, about.dm);
+        let Inner { session, delivery, client, rooms, .. } = &*self.inner;
+        let source = Source { session, client };
+        let baselines = Baselines::new(delivery, &source);
+        let joined = thread::scope(|scope| {
+            let new = self.prepare(id, about.dm).then(|| (id.clone(), about.dm));
+            baselines.start_readers(scope, usize::from(new.is_some()));
+            baselines.add(new);
+            let joined = (!delivery.remembers()).then(|| self.enter_socket(id, &about));
+            baselines.read_all();
+            joined
+        });
+        let joined = joined.unwrap_or_else(|| self.enter_socket(id, &about));
+        about.members = joined.inspect_err(|_| self.forget_unjoined([id]))?;
+        delivery.complete_baseline(&source, id, about.dm);
         // By its id alone a conversation is known by where its history is.
         if !about.dm && delivery.position(id).1 {
             about.dm = true;
@@ -114,15 +127,15 @@ impl Agent {
         Ok(Room::new(self.clone(), id.clone(), about))
     }
 
-    fn prepare(&self, id: &AgencyId, dm: bool) {
-        let Inner { rooms, delivery, client, .. } = &*self.inner;
+    /// Before a room is joined. True if it has to be read where its story begins.
+    fn prepare(&self, id: &AgencyId, dm: bool) -> bool {
+        let Inner { rooms, delivery, .. } = &*self.inner;
         if rooms.has_left(id) {
             // What was said since then is not missed by anybody.
             delivery.forget(id);
             rooms.forget_left(id);
         }
-        // Read before the join, so that no message between the two is missed.
-        delivery.before_join(client, id, dm);
+        delivery.make_place(id, dm)
     }
 
     fn enter_socket(&self, id: &AgencyId, about: &RoomInfo) -> Result<Arc<[Member]>> {
@@ -149,42 +162,37 @@ impl Agent {
         }
     }
 
-    /// Joins many rooms in one round trip. Those that the agent is in already are not asked for again.
-    fn enter_all(&self, wanted: Vec<(AgencyId, RoomInfo)>) -> Result<Vec<Room>> {
-        let Inner { session, client, rooms, delivery, options, joining, .. } = &*self.inner;
-        let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).collect();
-        for (id, about) in &missing {
-            self.prepare(id, about.dm);
-        }
-        let ids: Vec<AgencyId> = missing.iter().map(|(id, _)| id.clone()).collect();
-        let mut confirmed = Vec::new();
-        if ids.len() > 1 {
-            let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = session.connection(deadline::after(options.join_timeout))?;
-            match join_together(&line, &ids, options.join_timeout) {
-                Ok((joined, _)) => confirmed = joined,
-                Err(error) if is_of_the_link(&error) => {}
-                Err(error) => return Err(error),
-            }
-            for (id, about) in &missing {
-                if confirmed.iter().any(|joined| joined.agency_id == *id) {
-                    rooms.add(id, about.clone());
-                }
-            }
-            if !line.is_current() {
-                // The new connection may have come before the rooms were on its list.
-                confirmed.clear();
-            }
-        }
+    /// Joins the rooms on a list, all at once. Those that the agent is in already are not asked for again.
+    fn enter_all(&self, list: &dyn Fn() -> Result<Vec<(AgencyId, RoomInfo)>>) -> Result<Vec<Room>> {
+        let Inner { session, client, rooms, delivery, .. } = &*self.inner;
+        let source = Source { session, client };
+        let baselines = Baselines::new(delivery, &source);
+        let joined: Result<_> = thread::scope(|scope| {
+            let _end = baselines.end_with_this();
+            baselines.connect_ahead(scope);
+            let wanted = list()?;
+            let missing: Vec<_> = wanted.iter().filter(|(id, _)| !rooms.contains(id)).cloned().collect();
+            let mut new: Vec<_> = missing.iter().map(|(id, about)| (id.clone(), about.dm)).collect();
+            new.retain(|(id, dm)| self.prepare(id, *dm));
+            baselines.start_readers(scope, new.len());
+            baselines.add(new);
+            let confirmed = (!delivery.remembers()).then(|| self.enter_socket_together(&missing));
+            baselines.read_all();
+            Ok((wanted, missing, confirmed))
+        });
+        let (wanted, missing, confirmed) = joined?;
+        let ids = || missing.iter().map(|(id, _)| id);
+        let confirmed = confirmed.unwrap_or_else(|| self.enter_socket_together(&missing));
+        let mut confirmed = confirmed.inspect_err(|_| self.forget_unjoined(ids()))?;
         let mut entered = Vec::new();
         for (id, about) in wanted.iter() {
             if let Some(at) = confirmed.iter().position(|joined| joined.agency_id == *id) {
-                delivery.after_join(client, id, about.dm);
+                delivery.complete_baseline(&source, id, about.dm);
                 let members = confirmed.swap_remove(at).members;
                 let about = RoomInfo { members: members.into_vec().into(), ..about.clone() };
                 rooms.add(id, about.clone());
                 entered.push(Room::new(self.clone(), id.clone(), about));
-            } else if !ids.contains(id) {
+            } else if !ids().any(|missing| missing == id) {
                 let about = rooms.about(id).unwrap_or_else(|| about.clone());
                 entered.push(Room::new(self.clone(), id.clone(), about));
             } else {
@@ -193,12 +201,44 @@ impl Agent {
                     Err(error) if error.kind() == ErrorKind::Rejected => {
                         self.tell(self.failed_join(id, about, error))
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => {
+                        self.forget_unjoined(ids());
+                        return Err(error);
+                    }
                 }
             }
         }
         self.inner.save_memory();
         Ok(entered)
+    }
+
+    /// Rooms that were prepared for, and are not joined after all.
+    fn forget_unjoined<'a>(&self, ids: impl IntoIterator<Item = &'a AgencyId>) {
+        let Inner { rooms, delivery, .. } = &*self.inner;
+        ids.into_iter().filter(|id| !rooms.contains(id)).for_each(|id| delivery.forget(id));
+    }
+
+    /// Joins many rooms in one round trip. Returns what the server confirmed; the others are to be joined one by one.
+    fn enter_socket_together(&self, missing: &[(AgencyId, RoomInfo)]) -> Result<Vec<AgencyJoined>> {
+        let Inner { session, rooms, options, joining, .. } = &*self.inner;
+        if missing.len() < 2 {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<AgencyId> = missing.iter().map(|(id, _)| id.clone()).collect();
+        let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = session.connection(deadline::after(options.join_timeout))?;
+        let confirmed = match join_together(&line, &ids, options.join_timeout) {
+            Ok((joined, _)) => joined,
+            Err(error) if is_of_the_link(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        for (id, about) in missing {
+            if confirmed.iter().any(|joined| joined.agency_id == *id) {
+                rooms.add(id, about.clone());
+            }
+        }
+        // A new connection may have come before the rooms were on its list.
+        Ok(if line.is_current() { confirmed } else { Vec::new() })
     }
 
     /// Out of the room here, then out of the agency there.

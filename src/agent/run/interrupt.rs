@@ -1,13 +1,13 @@
 //! What members of the room call into a run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::agent::run::Run;
-use crate::agent::run::transcript::{Step, Transcript, clip};
+use crate::agent::run::inner::Core;
+use crate::agent::run::transcript::{Step, clip};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{InterruptAction, RunId};
@@ -52,23 +52,22 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
 /// Those of one run. They are noted when they come, whether somebody looks or not.
 pub(super) struct Interrupts {
     watch: SessionSubscription,
-    stopped: Arc<AtomicBool>,
 }
 
 impl Interrupts {
-    pub(super) fn watch(session: &Session, run: &RunId, transcript: &Arc<Transcript>) -> Self {
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (flag, transcript, run) = (Arc::clone(&stopped), Arc::clone(transcript), run.clone());
+    pub(super) fn watch(session: &Session, core: &Core) -> Self {
+        let (stopped, transcript) = (Arc::clone(&core.stopped), Arc::clone(&core.transcript));
+        let run = core.id.clone();
         let watch = session.subscribe(Box::new(move |event| {
             let Some(interrupt) = read(event, &run) else { return false };
             if interrupt.action == InterruptAction::Stop {
-                flag.store(true, Ordering::Release);
+                stopped.ask();
             }
             let (action, message) = (clip(interrupt.action.as_str()), interrupt.message.as_deref().map(clip));
             transcript.push(&Step::Interrupt { action: &action, message: message.as_deref() });
             true
         }));
-        Interrupts { watch, stopped }
+        Interrupts { watch }
     }
 }
 
@@ -86,14 +85,9 @@ impl Run {
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     pub fn wait_interrupt(&self, timeout: Duration) -> Result<Option<Interrupt>> {
         let until = deadline::after(timeout);
-        let event = self.interrupts.watch.next(until)?;
+        let event = self.handle.interrupts.watch.next(until)?;
         event
             .map(|event| read(&event, &self.core.id).ok_or_else(|| Error::protocol("not an interrupt")))
             .transpose()
-    }
-
-    /// Whether somebody has asked for a stop. That stays so, also when the interrupt has been taken.
-    pub fn is_stopped(&self) -> bool {
-        self.interrupts.stopped.load(Ordering::Acquire)
     }
 }

@@ -2,18 +2,21 @@
 
 mod inner;
 mod interrupt;
+mod open_runs;
 mod permission;
+mod stopped;
 mod stream;
 mod tool;
 mod transcript;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
-pub(crate) use inner::OpenRuns;
 pub use interrupt::Interrupt;
+pub(crate) use open_runs::OpenRuns;
 pub use permission::Permission;
 pub use stream::Stream;
 pub use tool::{ToolCall, ToolOutcome};
@@ -71,9 +74,19 @@ impl From<Option<&Message>> for Trigger {
 /// answer each other by runs come to an end: its streams, its closing words, and all that is said through
 /// [`run.room()`](Run::room).
 ///
-/// Several threads may use it: it is `Send + Sync`.
+/// It is a handle, cheap to clone, for one thread or several: all clones are the same run, and each [`Stream`] and
+/// [`ToolCall`] has one. The run ends as an error when the *last* of them is dropped. `complete` and `error` end it for
+/// all; whatever is called afterwards is an error that says so. Streams and tools that are open then still end as they
+/// like, and the room hears of the run's end after them.
 #[must_use = "dropped, the run ends as an error: keep it, and call complete() or error()"]
+#[derive(Clone)]
 pub struct Run {
+    core: Arc<Core>,
+    handle: Arc<RunHandle>,
+}
+
+/// What all handles of the user's share. The last one ends the run.
+struct RunHandle {
     core: Arc<Core>,
     interrupts: Interrupts,
 }
@@ -96,24 +109,23 @@ struct Status<'a> {
 }
 
 impl Run {
-    pub(crate) fn start(room: &Room, trigger: Trigger) -> Result<Run> {
+    /// `until`: how long to wait for a run that is open in this room; `None` for not at all.
+    pub(crate) fn start(room: &Room, trigger: Trigger, until: Option<Instant>) -> Result<Run> {
         let agent = room.agent();
         // A room handle that answers something stays one.
         let trigger_message_id = trigger.answering.as_ref().and_then(|answering| answering.to.clone());
         let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
-        agent.inner.runs.add(&core)?;
-        let interrupts = Interrupts::watch(agent.session(), &core.id, &core.transcript);
-        let run = Run { core, interrupts };
+        agent.session().check_open()?;
+        agent.inner.runs.add(&core, until)?;
+        let interrupts = Interrupts::watch(agent.session(), &core);
+        let handle = Arc::new(RunHandle { core: Arc::clone(&core), interrupts });
+        let run = Run { core, handle };
         let trigger_message_id = trigger_message_id.as_ref();
         run.note(&Step::Start { trigger_message_id });
-        run.core.report("agent-run-start", Start { trigger_message_id }).inspect_err(|error| {
-            // Unless it may have arrived, nobody knows of it.
-            if !error.may_have_been_sent() {
-                run.core.forget();
-            }
-        })?;
-        Ok(run)
+        let told = run.core.report("agent-run-start", Start { trigger_message_id });
+        run.core.has_begun(&told);
+        told.map(|()| run)
     }
 
     fn note(&self, step: &Step<'_>) {
@@ -137,6 +149,7 @@ impl Run {
     /// As [`Room::send`]. The transcript has it in any case.
     #[doc(alias = "setStatus")]
     pub fn status(&self, status: impl AsRef<str>) -> Result<()> {
+        self.core.check_open()?;
         let status = &*clip(status.as_ref());
         self.note(&Step::Status { status });
         self.core.report("agent-run-status", Status { status })
@@ -148,6 +161,7 @@ impl Run {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for anything else, and for more than 64 KiB.
     pub fn record(&self, entry: &impl Serialize) -> Result<()> {
+        self.core.check_open()?;
         self.core.transcript.record(entry)
     }
 
@@ -156,28 +170,28 @@ impl Run {
         self.core.transcript.typed()
     }
 
-    /// Ends the run well: the room gets the summary, the platform the transcript.
+    /// Ends the run well: the room gets the summary, the platform the transcript. If streams or tools are open, the room
+    /// hears of it when the last of them has ended.
     ///
     /// # Errors
-    /// As [`Room::send`]. If it is because the connection is down ([`NotSent`](crate::ErrorKind::NotSent)), the end of the run
+    /// [`Invalid`](crate::ErrorKind::Invalid) when it has ended before; else as [`Room::send`]. If it is because the connection is down ([`NotSent`](crate::ErrorKind::NotSent)), the end of the run
     /// is sent nevertheless as soon as it is back.
-    pub fn complete(self, summary: impl AsRef<str>) -> Result<()> {
-        self.core.end(&End::Complete(summary.as_ref()))
+    pub fn complete(&self, summary: impl AsRef<str>) -> Result<()> {
+        self.core.end(End::Complete(summary.as_ref().to_owned()))
     }
 
     /// Ends the run as failed: the room gets the message, the platform the transcript.
     ///
     /// # Errors
     /// As [`complete`](Run::complete).
-    pub fn error(self, message: impl AsRef<str>) -> Result<()> {
-        self.core.end(&End::Error(message.as_ref()))
+    pub fn error(&self, message: impl AsRef<str>) -> Result<()> {
+        self.core.end(End::Error(message.as_ref().to_owned()))
     }
 }
 
-impl Drop for Run {
+impl Drop for RunHandle {
     fn drop(&mut self) {
-        let agent = self.core.agent();
-        if agent.session().is_foreign() {
+        if self.core.agent().session().is_foreign() {
             return;
         }
         let why = if std::thread::panicking() {
@@ -185,8 +199,7 @@ impl Drop for Run {
         } else {
             "the agent gave up without saying why"
         };
-        self.core.give_up(why);
-        agent.inner.runs.remove(self.core.room.id());
+        self.core.let_go(why);
     }
 }
 

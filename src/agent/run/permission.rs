@@ -122,6 +122,10 @@ impl Run {
         action: impl AsRef<str>,
         description: impl AsRef<str>,
     ) -> Result<Permission> {
+        match self.core.check_open() {
+            Err(error) if error.is_closed() => return Ok(Permission::Disconnected),
+            open => open?,
+        }
         let until = deadline::after(timeout);
         let (action, description) = (clip(action.as_ref()), clip(description.as_ref()));
         let permission_id = &*new_uuid();

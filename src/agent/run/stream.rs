@@ -50,12 +50,13 @@ impl Run {
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed) when the agent was closed.
     #[doc(alias = "createStream")]
-    pub fn stream(&self) -> Result<Stream<'_>> {
+    pub fn stream(&self) -> Result<Stream> {
         self.core.agent().session().check_open()?;
+        self.core.begin_part()?;
         let id = MessageId::from(new_uuid());
         self.note(&Step::StreamStart { message_id: &id });
         Ok(Stream {
-            run: self,
+            run: self.clone(),
             id,
             text: String::new(),
             shown: 0,
@@ -78,8 +79,8 @@ impl Run {
 ///
 /// A stream takes 256 KiB. How the platform keeps messages of more than about 8,000 characters is not documented.
 #[must_use = "dropped, the message ends with what is there"]
-pub struct Stream<'a> {
-    run: &'a Run,
+pub struct Stream {
+    run: Run,
     id: MessageId,
     text: String,
     /// How much of the text the room has seen.
@@ -91,7 +92,7 @@ pub struct Stream<'a> {
     over: bool,
 }
 
-impl fmt::Debug for Stream<'_> {
+impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
             .field("id", &self.id)
@@ -100,7 +101,7 @@ impl fmt::Debug for Stream<'_> {
     }
 }
 
-impl Stream<'_> {
+impl Stream {
     /// The id that the message is to have.
     pub fn id(&self) -> &MessageId {
         &self.id
@@ -157,13 +158,19 @@ impl Stream<'_> {
 
     fn end(&mut self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         self.over = true;
+        let sent = self.send_whole(message, send);
+        self.run.core.part_ended();
+        sent
+    }
+
+    fn send_whole(&self, message: Outgoing, send: impl Fn(&Run, &Whole<'_>) -> Result<()>) -> Result<()> {
         let message = message.answering(self.run.room().answered());
         let metadata = Some(message.extras()).filter(|metadata| !metadata.is_empty());
         // As JavaScript counts, like everybody else in the room.
         let content_length = self.text.encode_utf16().count();
         self.run.note(&Step::StreamEnd { message_id: &self.id, content_length });
         let mut whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
-        let sent = send(self.run, &whole);
+        let sent = send(&self.run, &whole);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
             // More than the server takes. Better the beginning of it than a message that never ends.
             let beginning = clip(&self.text);
@@ -171,7 +178,7 @@ impl Stream<'_> {
             // What is too large may be the metadata.
             let least = message.extras().only(&ON_EVERY_PART);
             whole.metadata = Some(&least).filter(|metadata| !metadata.is_empty());
-            send(self.run, &whole)?;
+            send(&self.run, &whole)?;
         }
         sent
     }
@@ -255,7 +262,7 @@ fn decode(bytes: &[u8]) -> (String, &[u8]) {
     (text, &[])
 }
 
-impl Drop for Stream<'_> {
+impl Drop for Stream {
     fn drop(&mut self) {
         if !self.over {
             self.take_half();
@@ -267,13 +274,13 @@ impl Drop for Stream<'_> {
     }
 }
 
-impl fmt::Write for Stream<'_> {
+impl fmt::Write for Stream {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.push(text).map_err(|_| fmt::Error)
     }
 }
 
-impl io::Write for Stream<'_> {
+impl io::Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.add_bytes(bytes).map_err(io::Error::other)?;
         Ok(bytes.len())

@@ -66,6 +66,7 @@ impl Run {
     /// # Errors
     /// As [`command`](Run::command).
     pub fn execute(&self, command: &Command<'_>) -> Result<ToolOutcome> {
+        self.core.check_open()?;
         let command = command.clone().guarded(self.room().guard());
         let text = command.checked_text()?;
         let (tool, input) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
@@ -89,7 +90,7 @@ impl Run {
     ///
     /// # Errors
     /// As [`Room::send`](crate::Room::send). The transcript has it in any case.
-    pub fn tool(&self, tool: impl AsRef<str>, input: impl Into<Value>) -> Result<ToolCall<'_>> {
+    pub fn tool(&self, tool: impl AsRef<str>, input: impl Into<Value>) -> Result<ToolCall> {
         self.tool_with_id(new_uuid(), tool, input)
     }
 
@@ -102,20 +103,26 @@ impl Run {
         id: impl Into<String>,
         tool: impl AsRef<str>,
         input: impl Into<Value>,
-    ) -> Result<ToolCall<'_>> {
-        let (call, shown) = self.begin_tool(id.into(), tool.as_ref(), input.into());
+    ) -> Result<ToolCall> {
+        let (call, shown) = self.begin_tool(id.into(), tool.as_ref(), input.into())?;
         shown.map(|()| call)
     }
 
     /// Also if the room cannot be told.
-    fn begin_tool(&self, id: String, tool: &str, input: Value) -> (ToolCall<'_>, Result<()>) {
+    /// The tool, and whether the room sees it.
+    ///
+    /// # Errors
+    /// When the run has ended.
+    fn begin_tool(&self, id: String, tool: &str, input: Value) -> Result<(ToolCall, Result<()>)> {
+        self.core.begin_part()?;
         let input = &clip_value(input);
-        let call = ToolCall { run: self, id, tool: tool.to_owned(), started: Instant::now(), over: false };
+        let call =
+            ToolCall { run: self.clone(), id, tool: tool.to_owned(), started: Instant::now(), over: false };
         let (tool_call_id, tool) = (&*call.id, &*call.tool);
         self.note(&Step::ToolCall { tool_call_id, tool, input });
         let shown = Call { tool_call_id, tool, input, status: "running" };
         let shown = self.core.report_for_sure("agent-run-tool-call", &shown);
-        (call, shown)
+        Ok((call, shown))
     }
 
     /// Shows that a tool is being used while `step` runs, and what came of it. The value of `step` is returned as it
@@ -129,13 +136,15 @@ impl Run {
         input: impl Into<Value>,
         step: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let (call, shown) = self.begin_tool(new_uuid(), tool.as_ref(), input.into());
+        let begun = self.begin_tool(new_uuid(), tool.as_ref(), input.into());
         let outcome = step();
-        let told = match &outcome {
-            Ok(value) => call.done(serde_json::to_value(value).unwrap_or_default()),
-            Err(error) => call.failed(error.to_string()),
-        };
-        if let Err(error) = shown.and(told) {
+        let told = begun.and_then(|(call, shown)| {
+            shown.and(match &outcome {
+                Ok(value) => call.done(serde_json::to_value(value).unwrap_or_default()),
+                Err(error) => call.failed(error.to_string()),
+            })
+        });
+        if let Err(error) = told {
             crate::logging::info!("the room does not see a tool: {error}");
         }
         outcome
@@ -144,21 +153,21 @@ impl Run {
 
 /// A tool at work. From [`Run::tool`].
 #[must_use = "dropped, the tool has failed: call done() or failed()"]
-pub struct ToolCall<'a> {
-    run: &'a Run,
+pub struct ToolCall {
+    run: Run,
     id: String,
     tool: String,
     started: Instant,
     over: bool,
 }
 
-impl fmt::Debug for ToolCall<'_> {
+impl fmt::Debug for ToolCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ToolCall").field("id", &self.id).field("tool", &self.tool).finish_non_exhaustive()
     }
 }
 
-impl ToolCall<'_> {
+impl ToolCall {
     /// The id of the call.
     pub fn id(&self) -> &str {
         &self.id
@@ -185,13 +194,15 @@ impl ToolCall<'_> {
         let duration = &format!("{}ms", self.started.elapsed().as_millis());
         let (tool_call_id, tool, output) = (&*self.id, &*self.tool, &clip_value(output));
         self.run.note(&Step::ToolResult { tool_call_id, tool, output, duration, status });
-        send(self.run, Outcome { tool_call_id, tool, output, duration, status })
+        let sent = send(&self.run, Outcome { tool_call_id, tool, output, duration, status });
+        self.run.core.part_ended();
+        sent
     }
 }
 
 const RESULT: &str = "agent-run-tool-result";
 
-impl Drop for ToolCall<'_> {
+impl Drop for ToolCall {
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };

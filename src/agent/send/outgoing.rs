@@ -226,6 +226,17 @@ impl Outgoing {
         Ok(messages)
     }
 
+    /// Before anything is done for it: nobody waits for a connection to be told of this.
+    ///
+    /// # Errors
+    /// `Invalid` when there is nothing to say.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.text().is_empty() {
+            return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
+        }
+        self.check_spans()
+    }
+
     fn check_spans(&self) -> Result<()> {
         if self.spans.is_empty() || joined(&self.spans) == self.text() {
             return Ok(());
@@ -242,14 +253,10 @@ impl Outgoing {
     /// # Errors
     /// `Invalid` if there is no text.
     pub(crate) fn payload<'a>(&'a self, agency: &'a AgencyId) -> Result<SendMessage<'a>> {
-        let content = self.text();
-        if content.is_empty() {
-            return Err(Error::invalid("the message has no text"));
-        }
-        self.check_spans()?;
+        self.check()?;
         Ok(SendMessage {
             agency_id: agency,
-            content,
+            content: self.text(),
             kind: self.kind.as_ref(),
             metadata: (!self.metadata.is_empty()).then_some(&self.metadata),
         })

@@ -54,6 +54,7 @@ impl Agent {
 
     /// Implements [`Agent::send_dm`].
     pub(crate) fn speak_in_conversation(&self, room: &AgencyId, message: Outgoing) -> Result<()> {
+        message.check()?;
         if !self.inner.rooms.contains(room) {
             self.enter(room, RoomInfo::dm(None))?;
         }

@@ -123,6 +123,7 @@ impl Error {
 
 impl Agent {
     pub(crate) fn post_to(&self, room: &AgencyId, message: Outgoing) -> Result<Posted> {
+        message.check()?;
         let parts = self.options().long_messages.apply(&message)?.unwrap_or_else(|| vec![message]);
         self.post_parts(Unsent::new(room, parts))
     }

@@ -55,6 +55,7 @@ impl Decoder {
     }
 
     /// Whether a response is incomplete.
+    #[cfg(any(feature = "polling", test))]
     pub(crate) fn is_partial(&self) -> bool {
         self.head.is_some() || !self.bytes.is_empty()
     }

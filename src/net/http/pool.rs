@@ -11,7 +11,7 @@ pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
 /// connections.
 pub(super) const MAX_IDLE_ONCE: Duration = Duration::from_secs(4);
 /// The most connections in the pool.
-pub(super) const MAX_CONNECTIONS: usize = 4;
+pub(super) const MAX_CONNECTIONS: usize = 8;
 
 /// The connection that was used last is at the end.
 #[derive(Default)]
@@ -42,6 +42,14 @@ impl Pool {
             idle.remove(0);
         }
         idle.push(Idle { stream, since: Instant::now() });
+    }
+
+    /// One that has carried nothing yet: those that have are taken first.
+    pub(super) fn put_new(&self, stream: Stream) {
+        let mut idle = self.lock();
+        if idle.len() < MAX_CONNECTIONS {
+            idle.insert(0, Idle { stream, since: Instant::now() });
+        }
     }
 
     /// Closes all connections.

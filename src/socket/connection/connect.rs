@@ -15,13 +15,15 @@ use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
 use crate::socket::protocol::socket_io::{self, ConnectReply, Recovery};
 use crate::socket::target::Target;
 use crate::socket::transport::choice::{Transport, TransportMemory, polling_may_cure};
-use crate::socket::transport::polling::receive;
+use crate::socket::transport::polling;
 use crate::socket::transport::refusal::{is_about_credentials, refused_connect};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::handshake::{rejected_after_upgrade, remaining, upgrade};
 
 /// The most time for a WebSocket before polling is tried.
 const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
+/// How long an opened connection may wait for its CONNECT.
+const FRESH: Duration = Duration::from_secs(5);
 /// The limit for data before the reply to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
 /// The limit if the server was asked to replay missed events, because it sends them before the reply.
@@ -87,11 +89,84 @@ impl From<Error> for ConnectFailure {
     }
 }
 
-/// Connects, upgrades, and joins the main namespace with `auth`, a JSON object. Another thread can end it with
-/// `cancel`.
+/// A connection on which nothing has been said yet: dialled and upgraded, its open packet read.
 ///
-/// `recovery` asks the server to recover a lost session. Ask only once per loss: the replay is limited here, and a
-/// replay that is too large would fail every time.
+/// Credentials go into CONNECT, so a connection can be opened while they are still being fetched.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    connection: Connection,
+    at: Instant,
+}
+
+impl Opened {
+    /// Dials and upgrades. `cancel` lets another thread end it.
+    ///
+    /// # Errors
+    /// Why there is no connection.
+    pub(crate) fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Self> {
+        let connection = open(target, memory, cancel)?;
+        Ok(Opened { connection, at: Instant::now() })
+    }
+
+    /// Whether the server still counts on it: it gives up whoever does not say CONNECT or does not answer its pings.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.at.elapsed() < FRESH.min(self.connection.handshake.silence() / 2)
+    }
+
+    /// From now on `cancel` ends it.
+    pub(crate) fn hang_on(&self, cancel: &CancelToken) {
+        cancel.adopt(self.connection.cutter());
+    }
+
+    pub(crate) fn is_polling(&self) -> bool {
+        self.connection.is_polling()
+    }
+
+    /// Ends the connection: it is not wanted.
+    pub(crate) fn discard(self) {
+        self.connection.cut();
+    }
+
+    /// Joins the main namespace with `auth`, a JSON object.
+    ///
+    /// `recovery` asks the server to take a lost session up again. Ask once a loss: what the server replays is bounded
+    /// here, and a replay that is too large fails every time.
+    pub(crate) fn join(
+        self,
+        target: &Target,
+        auth: &str,
+        recovery: Option<&Recovery>,
+    ) -> Result<Connected, ConnectFailure> {
+        let hello = socket_io::encode_connect(auth, recovery)?;
+        self.say(hello, target, recovery)
+    }
+
+    fn say(
+        self,
+        hello: String,
+        target: &Target,
+        recovery: Option<&Recovery>,
+    ) -> Result<Connected, ConnectFailure> {
+        let connection = self.connection;
+        connection.send(hello.into()).map_err(|failure| match failure {
+            SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
+                broke(end, &target.secrets)
+            }
+            SendFailure::Refused(error) => error,
+        })?;
+        let (reply, early) = await_reply(
+            &connection,
+            deadline::after(target.dial_timeout),
+            if recovery.is_some() { EARLY_REPLAY } else { EARLY },
+            &target.secrets,
+        )?;
+        connection.confirm(u64::MAX);
+        let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
+        Ok(Connected { connection, early, reply, recovered })
+    }
+}
+
+/// Connects, upgrades, and joins the main namespace: [`Opened::open`] and [`Opened::join`].
 pub(crate) fn connect(
     target: &Target,
     auth: &str,
@@ -99,67 +174,62 @@ pub(crate) fn connect(
     memory: &TransportMemory,
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
+    // First, because credentials that cannot be sent need no connection.
     let hello = socket_io::encode_connect(auth, recovery)?;
-    let connection = open(target, memory, cancel)?;
-
-    connection.send(hello.into()).map_err(|failure| match failure {
-        SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
-            broke(end, &target.secrets)
-        }
-        SendFailure::Refused(error) => error,
-    })?;
-    let (reply, early) = await_reply(
-        &connection,
-        deadline::after(target.dial_timeout),
-        if recovery.is_some() { EARLY_REPLAY } else { EARLY },
-        &target.secrets,
-    )?;
-    connection.confirm(u64::MAX);
-    let recovered = recovery.is_some_and(|recovery| reply.pid.as_ref() == Some(&recovery.pid));
-    Ok(Connected { connection, early, reply, recovered })
+    Opened::open(target, memory, cancel)?.say(hello, target, recovery)
 }
 
 /// Opens a connection over any transport that works.
 fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Result<Connection> {
     let deadline = deadline::after(target.dial_timeout);
     match target.transport {
-        Transport::WebSocket => open_websocket(target, deadline, cancel).map_err(|(error, _)| error),
         Transport::Polling => open_polling(target, deadline, cancel),
-        Transport::Auto if memory.prefers_polling() => {
-            open_polling(target, deadline, cancel).inspect_err(|error| {
-                // The server answered and refused the WebSocket.
-                if error.status().is_some() {
-                    memory.forget();
-                }
-            })
+        Transport::Auto if cfg!(feature = "polling") => open_either(target, deadline, memory, cancel),
+        Transport::Auto | Transport::WebSocket => {
+            open_websocket(target, deadline, cancel).map_err(|(error, _)| error)
         }
-        Transport::Auto => {
-            let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
-            let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
-                Ok(connection) => {
-                    memory.forget();
-                    return Ok(connection);
-                }
-                Err(failure) => failure,
-            };
-            if !curable || cancel.is_cancelled() {
-                return Err(error);
+    }
+}
+
+/// A WebSocket, or polling where none can be had.
+fn open_either(
+    target: &Target,
+    deadline: Instant,
+    memory: &TransportMemory,
+    cancel: &CancelToken,
+) -> Result<Connection> {
+    if memory.prefers_polling() {
+        return open_polling(target, deadline, cancel).inspect_err(|error| {
+            // The server answered and refused it.
+            if error.status().is_some() {
+                memory.forget();
             }
-            crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
-            match open_polling(target, deadline, cancel) {
-                Ok(connection) => {
-                    memory.polling_works();
-                    Ok(connection)
-                }
-                // The server's own error, which a WebSocket upgrade does not always get.
-                Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
-                Err(other) if other.retry_after() > error.retry_after() => Err(other),
-                // Otherwise the first error is the interesting one.
-                Err(other) => {
-                    crate::logging::debug!("long-polling is no way either: {other}");
-                    Err(error)
-                }
-            }
+        });
+    }
+    let share = WEBSOCKET_SHARE.min(target.dial_timeout.saturating_mul(2) / 3);
+    let (error, curable) = match open_websocket(target, deadline::after(share), cancel) {
+        Ok(connection) => {
+            memory.forget();
+            return Ok(connection);
+        }
+        Err(failure) => failure,
+    };
+    if !curable || cancel.is_cancelled() {
+        return Err(error);
+    }
+    crate::logging::info!("no WebSocket can be had ({error}), trying long-polling");
+    match open_polling(target, deadline, cancel) {
+        Ok(connection) => {
+            memory.polling_works();
+            Ok(connection)
+        }
+        // The server's own error, which a WebSocket upgrade does not always get.
+        Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
+        Err(other) if other.retry_after() > error.retry_after() => Err(other),
+        // Otherwise the first error is the interesting one.
+        Err(other) => {
+            crate::logging::debug!("long-polling is no way either: {other}");
+            Err(error)
         }
     }
 }
@@ -188,7 +258,7 @@ fn open_websocket(
 }
 
 fn open_polling(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<Connection> {
-    Connection::polling(receive::open(target, deadline, cancel)?)
+    Connection::polling(polling::open(target, deadline, cancel)?)
 }
 
 fn first_text(ws: &mut WebSocket<FrameScanner<Stream>>) -> Result<Utf8Bytes> {

@@ -13,10 +13,11 @@ use crate::socket::connection::arrivals::Arrivals;
 use crate::socket::connection::liveness::{Dead, FloodDetector, LONGEST_MESSAGE, Liveness, SleepDetector};
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::{self, EnginePacket};
-use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, Outline, RawEvent};
+use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
 use crate::socket::protocol::socket_io::{self, ConnectReply, PacketKind};
-use crate::socket::transport::packet_stream::{Incoming, PacketStream};
-use crate::socket::transport::polling::receive::PollReceiver;
+use crate::socket::transport::incoming::Incoming;
+use crate::socket::transport::packet_stream::PacketStream;
+use crate::socket::transport::polling::PollReceiver;
 
 /// A decoded packet from the server.
 #[derive(Debug)]
@@ -347,13 +348,6 @@ impl PacketDecoder {
     }
 
     fn accept_text(&mut self, text: Utf8Bytes, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        // The usual case.
-        if self.partial.is_none()
-            && let Some(outline) = Outline::of_plain(&text)
-        {
-            into.push(Inbound::Event(RawEvent::plain(text, outline)));
-            return Ok(());
-        }
         match engine_io::decode(&text) {
             Ok(EnginePacket::Message(packet)) => self.accept_packet(&text, packet, into),
             Ok(EnginePacket::Ping(_)) => {

@@ -5,7 +5,7 @@
 //! the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes have a time
 //! limit.
 
-mod arrivals;
+pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
 
@@ -27,12 +27,9 @@ use crate::socket::connection::decoder::{Inbound, PacketDecoder, unanswered_prob
 use crate::socket::connection::liveness::SleepDetector;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::{self, Handshake};
-
-use crate::socket::protocol::polling_payload::{Fit, PayloadBuilder};
 use crate::socket::protocol::socket_io;
 use crate::socket::transport::packet_stream::PacketStream;
-use crate::socket::transport::polling::receive::OpenedPoll;
-use crate::socket::transport::polling::send::PollSender;
+use crate::socket::transport::polling::{OpenedPoll, PollSender};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
@@ -263,6 +260,11 @@ impl Connection {
         self.arrivals.confirm(number);
     }
 
+    /// Ends the connection, also one that nobody reads yet.
+    pub(crate) fn cutter(&self) -> &CancelToken {
+        &self.cutter
+    }
+
     /// Writes a frame on the caller's thread. Returns its number.
     pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.send_packet(frame, &[])
@@ -351,22 +353,7 @@ impl Connection {
         header: &str,
         attachments: &[Bytes],
     ) -> Result<(), SendFailure> {
-        let max = self.handshake.max_payload;
-        let mut bodies = Vec::new();
-        let mut body = PayloadBuilder::new(max);
-        let mut add = |push: &dyn Fn(&mut PayloadBuilder) -> Fit| loop {
-            match push(&mut body) {
-                Fit::Taken => return Ok(()),
-                Fit::Full => bodies.push(std::mem::replace(&mut body, PayloadBuilder::new(max)).into_text()),
-                Fit::TooLarge => {
-                    return Err(SendFailure::Refused(Error::invalid("an attachment is too large")));
-                }
-            }
-        };
-        add(&|body| body.push_text(header))?;
-        attachments.iter().try_for_each(|bytes| add(&|body| body.push_binary(bytes)))?;
-        bodies.push(body.into_text());
-
+        let bodies = poster.bodies(header, attachments, self.handshake.max_payload)?;
         let mut line = poster.turn();
         if let Some(end) = self.channel().over() {
             return Err(SendFailure::NotSent(end));

@@ -95,6 +95,7 @@ impl Handshake {
 ///
 /// # Errors
 /// `Protocol` if the text is not a JSON object with a session id.
+#[cfg(feature = "polling")]
 pub(crate) fn session_id(json: &str) -> Result<Zeroizing<String>> {
     Handshake::parse(json)?;
     Ok(Open::parse(json)?.sid)

@@ -46,7 +46,7 @@ struct AckRequest {
 
 /// The positions of all parts in a frame.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Outline {
+struct Outline {
     name: Span,
     /// The whole array, and the part after the name.
     data: Span,
@@ -54,13 +54,6 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// The outline of an Engine.IO frame with a usual event: in the main namespace, without an ack.
-    pub(crate) fn of_plain(frame: &str) -> Option<Self> {
-        let data = frame.strip_prefix("42")?;
-        let (name, args) = socket_io::split_plain(data)?;
-        Some(Outline::of(frame, name, data, args))
-    }
-
     fn of(frame: &str, name: &str, data: &str, args: &str) -> Self {
         Outline { name: Span::of(frame, name), data: Span::of(frame, data), args: Span::of(frame, args) }
     }
@@ -108,12 +101,7 @@ impl RawEvent {
             Box::new(Rare { name: own_name, ack, attachments })
         });
         let outline = Outline::of(frame, name, data, split.args);
-        Ok(RawEvent { rare, ..RawEvent::plain(frame.clone(), outline) })
-    }
-
-    /// An event that has only a frame and its outline.
-    pub(crate) fn plain(frame: Utf8Bytes, outline: Outline) -> Self {
-        RawEvent { frame, outline, repaired: OnceLock::new(), rare: None, generation: 0 }
+        Ok(RawEvent { frame: frame.clone(), outline, repaired: OnceLock::new(), rare, generation: 0 })
     }
 
     /// The event's name.
@@ -141,6 +129,18 @@ impl RawEvent {
     /// Like [`on_its_own`](RawEvent::on_its_own), in place.
     pub(crate) fn detach(&mut self) {
         self.frame = Utf8Bytes::from(self.frame.as_str());
+    }
+
+    /// The same with other words of the server's, if they have to be changed.
+    pub(crate) fn reworded(&self, change: impl Fn(&str) -> String) -> Option<Self> {
+        let args = change(self.args());
+        if args == self.args() {
+            return None;
+        }
+        let args = if is_json(&format!("[{args}]")) { args } else { "\"…\"".to_owned() };
+        let frame = Utf8Bytes::from(format!("[{},{args}]", serde_json::Value::from(self.name())));
+        let event = RawEvent::new(&frame, frame.as_str(), None, Vec::new()).ok()?;
+        Some(RawEvent { rare: self.rare.clone().or(event.rare), generation: self.generation, ..event })
     }
 
     pub(crate) fn frame_len(&self) -> usize {
@@ -437,6 +437,19 @@ impl AckArgs {
         Ok(AckArgs { json: json.into() })
     }
 
+    /// See [`RawEvent::reworded`].
+    pub(crate) fn reword(&mut self, change: impl Fn(&str) -> String) {
+        let json = change(&self.json);
+        if *json != *self.json {
+            self.json = if is_json(&json) { json.into() } else { "[\"…\"]".into() };
+        }
+    }
+
+    /// Whether it may be the words of a server that refuses something.
+    pub(crate) fn mentions_error(&self) -> bool {
+        self.json.contains("error")
+    }
+
     /// Decodes the first argument as `T`. A missing argument is decoded as `null`, half a character as U+FFFD.
     pub(crate) fn first<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         let read = |json: &str| {
@@ -468,6 +481,24 @@ mod tests {
         assert_eq!(event(r#"["m"]"#).first::<Option<u8>>().unwrap(), None);
         assert_eq!(event(r#"["m",7]"#).first::<u8>().unwrap(), 7);
         assert!(event(r#"["m",{} {}]"#).first::<serde_json::Value>().is_err());
+    }
+
+    #[test]
+    fn other_words_keep_the_event_what_it_is() {
+        let hide = |text: &str| text.replace("secret", "…");
+        assert!(event(r#"["error","no"]"#).reworded(hide).is_none());
+        let changed = event(r#"["error",{"message":"no secret"},1]"#).reworded(hide).unwrap();
+        assert_eq!((changed.name(), changed.args()), ("error", r#"{"message":"no …"},1"#));
+        let broken = event(r#"["error",12]"#).reworded(|text| text.replace('2', "…")).unwrap();
+        assert_eq!(broken.args(), r#""…""#, "what is no JSON any more is left out");
+        let frame = Utf8Bytes::from(r#"["error","secret"]"#);
+        let asks = RawEvent::new(&frame, frame.as_str(), Some(7), Vec::new()).unwrap();
+        let (changed, none) = (asks.reworded(hide).unwrap(), asks.reworded(str::to_owned));
+        assert!(changed.wants_answer() && none.is_none());
+        let mut ack = AckArgs::new(r#"[{"error":"the secret"}]"#).unwrap();
+        assert!(ack.mentions_error() && !AckArgs::new("[1]").unwrap().mentions_error());
+        ack.reword(hide);
+        assert_eq!(ack.first::<serde_json::Value>().unwrap(), serde_json::json!({"error": "the …"}));
     }
 
     #[test]

@@ -2,5 +2,6 @@
 
 pub(crate) mod engine_io;
 pub(crate) mod event;
+#[cfg(feature = "polling")]
 pub(crate) mod polling_payload;
 pub(crate) mod socket_io;

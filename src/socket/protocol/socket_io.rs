@@ -61,7 +61,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
 
     let mut attachments = 0;
     if matches!(kind, PacketKind::BinaryEvent | PacketKind::BinaryAck) {
-        let (count, after) = rest.split_once('-').ok_or(malformed("illegal attachments"))?;
+        let (count, after) = rest.split_once('-').ok_or_else(|| malformed("illegal attachments"))?;
         // Two digits are enough for the limit: a longer number is refused without parsing it.
         if count.is_empty() || count.len() > 2 || !count.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(malformed("illegal attachments"));
@@ -85,7 +85,7 @@ pub(crate) fn decode(text: &str) -> Result<Packet<'_>> {
         None
     } else {
         let id = number.parse().ok().filter(|id| number.len() <= 16 && *id <= MAX_ID);
-        Some(id.ok_or(malformed("packet id out of range"))?)
+        Some(id.ok_or_else(|| malformed("packet id out of range"))?)
     };
 
     let first = data.as_bytes().first();
@@ -119,30 +119,20 @@ const RESERVED: [&str; 6] =
 /// # Errors
 /// `Protocol` if the array is empty, is not closed, or does not start with a name.
 pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
-    if let Some((name, args)) = split_plain(data) {
-        return Ok(NameAndArgs { name: name.into(), args });
-    }
     let inner = data
         .trim_end()
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
-        .ok_or(malformed("the event is not a JSON array"))?
+        .ok_or_else(|| malformed("the event is not a JSON array"))?
         .trim_start();
-    let (name, rest) = if inner.starts_with('"') {
-        let end = string_end(inner).ok_or(malformed("the event's name is not closed"))?;
-        let (quoted, rest) =
-            inner.split_at_checked(end).ok_or(malformed("the event's name is not closed"))?;
-        let plain = quoted.trim_matches('"');
-        let name: Cow<'_, str> = if quoted.contains('\\') || plain.len() + 2 != quoted.len() {
-            let name: serde_json::Result<String> = json::from_str(quoted);
-            name.map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?
-                .into()
-        } else if plain.bytes().any(|byte| byte < 0x20) {
-            return Err(malformed("the event's name is not a JSON string"));
-        } else {
-            plain.into()
-        };
-        (name, rest)
+    let (name, rest) = if let Some(inside) = inner.strip_prefix('"') {
+        let end =
+            inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(inside.len());
+        let (name, rest) = inside.split_at_checked(end).unwrap_or((inside, ""));
+        match rest.strip_prefix('"') {
+            Some(rest) => (name.into(), rest),
+            None => split_escaped(inner)?,
+        }
     } else {
         // The protocol allows a number as the name.
         let end = inner.find(',').unwrap_or(inner.len());
@@ -167,14 +157,14 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
     Ok(NameAndArgs { name, args })
 }
 
-/// A fast path for the usual form: no spaces, a name without escapes, and an argument.
-pub(crate) fn split_plain(data: &str) -> Option<(&str, &str)> {
-    let inside = data.strip_prefix("[\"")?.strip_suffix(']')?;
-    let end = inside.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
-    let (name, rest) = inside.split_at_checked(end)?;
-    let args = rest.strip_prefix("\",")?;
-    let plain = args.starts_with(['{', '[', '"']) && !RESERVED.contains(&name);
-    plain.then_some((name, args))
+/// A name in which something is escaped, and what follows.
+fn split_escaped(inner: &str) -> Result<(Cow<'_, str>, &str)> {
+    let not_closed = || malformed("the event's name is not closed");
+    let end = string_end(inner).ok_or_else(not_closed)?;
+    let (quoted, rest) = inner.split_at_checked(end).ok_or_else(not_closed)?;
+    let name: serde_json::Result<String> = json::from_str(quoted);
+    let name = name.map_err(|error| malformed("the event's name is not a JSON string").with_source(error))?;
+    Ok((name.into(), rest))
 }
 
 /// The end of the string at the start of `text`, including its quotes.

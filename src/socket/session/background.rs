@@ -5,18 +5,18 @@
 //! What is to be sent again and again ([`standing`](crate::socket::session::scheduled)) it sends when it is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::connection::Connection;
-use crate::socket::connection::connect::ConnectFailure;
 use crate::socket::session::backoff::Cause;
+use crate::socket::session::connection::Connection;
+use crate::socket::session::connection::connect::ConnectFailure;
 use crate::socket::session::reader::SessionCore;
 use crate::socket::session::sender::ConnectionHandle;
 use crate::socket::session::state::{Phase, SessionState};
+use crate::sync::{Builder, JoinHandle, MutexGuard};
 
 /// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
 /// pingTimeout.
@@ -43,7 +43,7 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
         state.background_gone = true;
         shared.tell_all(&mut state);
     });
-    std::thread::Builder::new()
+    Builder::new()
         .name("crustocean-io".to_owned())
         .stack_size(STACK)
         .spawn(work)
@@ -54,7 +54,7 @@ fn keep(shared: &SessionCore) {
     let mut state = shared.lock();
     loop {
         let due = state.standing.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
-        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
             drop(state);
             shared.send_due();
@@ -63,7 +63,7 @@ fn keep(shared: &SessionCore) {
         }
         state = match state.phase.clone() {
             Phase::Closed => return,
-            Phase::Down => match state.retry_at.checked_duration_since(Instant::now()) {
+            Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {
                 Some(left) if !left.is_zero() => sleep(shared, state, Some(left)),
                 _ => {
                     drop(state);
@@ -111,7 +111,7 @@ fn watch<'a>(
             && state.generation == generation
             && state.connection().is_some()
     };
-    if Instant::now() < until || state.turns != turns || !undisturbed(&state) {
+    if deadline::now() < until || state.turns != turns || !undisturbed(&state) {
         return state;
     }
     if !queued {
@@ -128,10 +128,10 @@ fn watch<'a>(
     // Behind what is queued here there may be a ping waiting in the socket: read until it is empty. When the queue
     // fills up, go slower, one read at a time: what stays in the socket holds the server back and is not lost.
     loop {
-        let before = Instant::now();
-        let until = before + Duration::from_millis(1);
+        let before = deadline::now();
+        let until = deadline::later(before, Duration::from_millis(1));
         state = shared.read(state, connection, Some(until));
-        if !undisturbed(&state) || state.queue.is_half_full() || Instant::now() >= until {
+        if !undisturbed(&state) || state.queue.is_half_full() || deadline::now() >= until {
             return state;
         }
     }
@@ -145,7 +145,7 @@ fn dial_again(shared: &SessionCore) {
         }
         state.refused
     };
-    match shared.dial(refused) {
+    match shared.dial(refused, None) {
         Ok(connected) => shared.install(connected, &|line| restore(shared, line)),
         Err(failure) => {
             let mut state = shared.lock();
@@ -156,7 +156,7 @@ fn dial_again(shared: &SessionCore) {
                 ConnectFailure::Refused(_) if !refused => {
                     // Most often the session token has run out: at once, once, with a new one.
                     state.refused = true;
-                    state.retry_at = Instant::now();
+                    state.retry_at = deadline::now();
                 }
                 ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
                 ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),

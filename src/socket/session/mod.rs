@@ -32,6 +32,8 @@
 //! No thread holds the state's lock together with one of a connection's. Code of the user's (loggers, `Serialize`,
 //! [`Host`]) runs without any of these.
 //!
+//! The scheme is checked by machine, in many schedules: `model` has the scenarios.
+//!
 //! # Who waits for whom
 //!
 //! | who | sleeps on | woken by |
@@ -45,6 +47,8 @@ mod background;
 pub(crate) mod backoff;
 mod ended;
 pub(crate) mod log_queue;
+#[cfg(crustocean_model)]
+mod model;
 pub(crate) mod policy;
 pub(crate) mod queue;
 mod reader;
@@ -54,8 +58,14 @@ mod state;
 mod stats;
 pub(crate) mod subscription;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(not(crustocean_model))]
+pub(crate) use crate::socket::connection;
+/// A scripted peer in the place of the network.
+#[cfg(crustocean_model)]
+pub(crate) use model::connection;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -64,11 +74,11 @@ use tungstenite::Utf8Bytes;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::{Cancel, CancelToken};
-use crate::socket::connection::Connection;
-use crate::socket::connection::connect::ConnectFailure;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::{AckArgs, RawEvent};
 use crate::socket::protocol::socket_io;
+use crate::socket::session::connection::Connection;
+use crate::socket::session::connection::connect::{ConnectFailure, Opened};
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::Item;
@@ -77,6 +87,7 @@ use crate::socket::session::sender::{ConnectionHandle, Unsent};
 use crate::socket::session::state::{Changes, Phase, SessionState};
 use crate::socket::session::subscription::{Filter, Subscription};
 use crate::socket::target::Target;
+use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
 /// What the layer above brings: who we are, and what has to be set right on a new connection.
 /// Runs on the thread that dials, never under a lock.
@@ -108,7 +119,7 @@ pub(crate) struct Session {
     closed: AtomicBool,
     /// See [`end`](Session::end).
     ended: AtomicBool,
-    background: Mutex<Option<std::thread::JoinHandle<()>>>,
+    background: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -123,7 +134,7 @@ pub(crate) struct SessionId(u64);
 
 impl SessionId {
     fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         SessionId(NEXT.fetch_add(1, Ordering::Relaxed))
     }
 }
@@ -148,6 +159,8 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 impl Session {
     /// Connects, on this thread. Returns when the server has said yes.
     ///
+    /// `opened`: the connection to do it on, or why there is none, if somebody has tried already.
+    ///
     /// # Errors
     /// Why it cannot; a refusal is tried once more with renewed credentials.
     pub(crate) fn open(
@@ -157,6 +170,7 @@ impl Session {
         limits: Limits,
         policy: Policy,
         stop: Option<&CancelToken>,
+        opened: Option<Result<Opened>>,
     ) -> Result<Self> {
         let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
         // Only until it is connected: after that the goodbye has to be said first.
@@ -164,8 +178,16 @@ impl Session {
         if let Some(stop) = stop {
             stop.add(Arc::downgrade(&dialling));
         }
-        let connected = match shared.dial(false) {
-            Err(ConnectFailure::Refused(_)) => shared.dial(true),
+        let opened = match opened {
+            // Fetching the credentials took long.
+            Some(Ok(opened)) if !opened.is_fresh() => {
+                opened.discard();
+                None
+            }
+            other => other,
+        };
+        let connected = match shared.dial(false, opened) {
+            Err(ConnectFailure::Refused(_)) => shared.dial(true, None),
             other => other,
         };
         shared.install(connected.map_err(ConnectFailure::into_error)?, &|_| Ok(()));
@@ -398,7 +420,7 @@ impl Session {
     pub(crate) fn reconnect_now(&self) {
         let mut state = self.shared.lock();
         if matches!(state.phase, Phase::Down) {
-            state.retry_at = Instant::now();
+            state.retry_at = deadline::now();
             self.shared.tell_all(&mut state);
         }
     }
@@ -519,7 +541,7 @@ impl Session {
     fn join_background(&self, deadline: Instant) {
         let gone = |state: &mut SessionState| state.background_gone.then_some(());
         if self.shared.wait(Waiter::Other, Some(deadline), gone).is_some() {
-            let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let background = self.background.lock().take();
             if let Some(background) = background {
                 let _ = background.join();
             }
@@ -602,5 +624,6 @@ impl Drop for Announced {
     }
 }
 
+#[cfg(not(crustocean_model))]
 #[cfg(test)]
 mod tests;

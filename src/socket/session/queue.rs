@@ -1,11 +1,11 @@
 //! The bounded queue between whoever reads and whoever consumes.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::socket::protocol::event::RawEvent;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What the consumer gets, in order.
 #[derive(Debug)]
@@ -151,7 +151,7 @@ const READY_SHARE: usize = 64;
 
 impl ReadyItems {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Item>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,14 +1,15 @@
 //! The reader role: who reads, who waits, who is woken. The [session](crate::socket::session) explains the scheme.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::CancelToken;
-use crate::socket::connection::Connection;
 use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::session::connection::Connection;
+use crate::socket::session::connection::decoder::Inbound;
 use crate::socket::session::log_queue::LogQueue;
 use crate::socket::session::policy::Policy;
 use crate::socket::session::queue::{EventQueue, ReadyItems};
@@ -16,6 +17,7 @@ use crate::socket::session::state::{Changes, Phase, SessionState};
 use crate::socket::session::{Host, Limits};
 use crate::socket::target::Target;
 use crate::socket::transport::choice::TransportMemory;
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;
@@ -101,8 +103,7 @@ impl SessionCore {
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, SessionState> {
-        // A panic in another thread must not spread: the state is consistent between any two statements of ours.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Lets the state go until somebody rings, or `limit` has passed.
@@ -113,8 +114,8 @@ impl SessionCore {
         limit: Option<Duration>,
     ) -> MutexGuard<'a, SessionState> {
         match limit {
-            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-            Some(limit) => bell.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0,
+            None => bell.wait(state),
+            Some(limit) => bell.wait_timeout(state, limit),
         }
     }
 
@@ -131,7 +132,7 @@ impl SessionCore {
         let mut state = self.lock();
         loop {
             let granted = wish(&mut state);
-            if granted.is_some() || until.is_some_and(|until| until <= Instant::now()) {
+            if granted.is_some() || until.is_some_and(|until| until <= deadline::now()) {
                 self.hand_over(&mut state);
                 return granted;
             }
@@ -181,6 +182,7 @@ impl SessionCore {
         let turn = catch_unwind(AssertUnwindSafe(|| connection.turn(until, &mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
         let end = end.map(|end| end.without(&self.target.secrets));
+        self.mask_errors(&mut batch);
         let mut state = self.lock();
         state.reading = false;
         state.turns = state.turns.wrapping_add(1);
@@ -202,6 +204,22 @@ impl SessionCore {
         state
     }
 
+    /// Takes secrets out of what a server says about an error: it may quote what it was sent.
+    pub(crate) fn mask_errors(&self, batch: &mut [Inbound]) {
+        let masked = |text: &str| self.target.secrets.remove_from(text);
+        for inbound in batch {
+            match inbound {
+                Inbound::Event(event) if event.name() == "error" => {
+                    if let Some(clean) = event.reworded(masked) {
+                        *event = clean;
+                    }
+                }
+                Inbound::Ack(_, args) if args.mentions_error() => args.reword(masked),
+                _ => {}
+            }
+        }
+    }
+
     fn sleep<'a>(
         &'a self,
         mut state: MutexGuard<'a, SessionState>,
@@ -213,7 +231,7 @@ impl SessionCore {
             Waiter::Other => (&self.others, |state| &mut state.others),
         };
         *count(&mut state) += 1;
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = until.map(|until| until.saturating_duration_since(deadline::now()));
         let mut state = self.wait_for(bell, state, left);
         *count(&mut state) -= 1;
         state

@@ -4,7 +4,7 @@
 //! ([`SessionCore::orders`]), which is taken before the state's and may be held while something is sent.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,13 +12,14 @@ use tungstenite::Utf8Bytes;
 
 use crate::deadline;
 use crate::error::{ErrorKind, Result};
-use crate::socket::connection::Connection;
 use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
+use crate::socket::session::connection::Connection;
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::reader::SessionCore;
 use crate::socket::session::sender::Unsent;
 use crate::socket::session::state::Phase;
+use crate::sync::MutexGuard;
 
 /// How much may wait for a connection that does not come back. The oldest goes first.
 const MOST_PENDING: usize = 1024;
@@ -51,14 +52,14 @@ impl Scheduled {
 
     /// A new connection knows nothing of what was sent over the last one.
     pub(crate) fn all_due(&mut self) {
-        let now = Instant::now();
+        let now = deadline::now();
         for repeat in &mut self.repeats {
             repeat.due = now;
         }
     }
 
     fn take_due(&mut self) -> Vec<Utf8Bytes> {
-        let now = Instant::now();
+        let now = deadline::now();
         let mut frames = Vec::new();
         for repeat in &mut self.repeats {
             if repeat.due <= now {
@@ -203,7 +204,7 @@ impl Drop for Repeating {
 
 impl SessionCore {
     fn orders(&self) -> MutexGuard<'_, ()> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.orders.lock()
     }
 
     fn link_if_up(&self) -> Result<Option<(Arc<Connection>, u64)>> {

@@ -2,23 +2,25 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
+use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::connection::Connection;
-use crate::socket::connection::connect::{ConnectFailure, Connected, connect};
 use crate::socket::disconnect::SendFailure;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::socket_io;
+use crate::socket::session::connection::Connection;
+use crate::socket::session::connection::connect::{ConnectFailure, Connected, Opened, connect};
 use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
 use crate::socket::session::state::{Changes, Phase};
 use crate::socket::session::subscription::{Filter, Needle, Subscription};
+use crate::sync::AtomicU64;
 
 /// One connection, to send and watch on. What is done on it never continues on another.
 #[derive(Debug)]
@@ -92,14 +94,28 @@ impl Unsent {
 }
 
 impl SessionCore {
-    /// One try to connect with the host's credentials.
-    pub(crate) fn dial(&self, refused: bool) -> Result<Connected, ConnectFailure> {
+    /// One try to connect with the host's credentials, on the connection that is there already if one is given.
+    pub(crate) fn dial(
+        &self,
+        refused: bool,
+        opened: Option<Result<Opened>>,
+    ) -> Result<Connected, ConnectFailure> {
         // A panic there (of a logger, say) is one failed try.
         let auth = catch_unwind(AssertUnwindSafe(|| self.host.credentials(refused)))
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "asking for a session token panicked")))
             .map_err(ConnectFailure::Failed)?;
         let recovery = self.lock().recovery();
-        let outcome = connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel);
+        let outcome = match opened {
+            Some(Ok(opened)) => {
+                opened.hang_on(&self.cancel);
+                if opened.is_polling() {
+                    self.memory.polling_works();
+                }
+                opened.join(&self.target, &auth, recovery.as_ref())
+            }
+            Some(Err(error)) => Err(error.into()),
+            None => connect(&self.target, &auth, recovery.as_ref(), &self.memory, &self.cancel),
+        };
         if let Err(failure) = &outcome
             && !failure.is_of_the_network()
         {
@@ -117,6 +133,7 @@ impl SessionCore {
     ) {
         let Connected { connection, mut early, reply, recovered } = connected;
         let connection = Arc::new(connection);
+        self.mask_errors(&mut early);
         let generation = {
             let mut state = self.lock();
             if state.is_closed() {
@@ -125,7 +142,7 @@ impl SessionCore {
             }
             state.generation += 1;
             state.phase = Phase::Restoring(Arc::clone(&connection));
-            state.up_since = Instant::now();
+            state.up_since = deadline::now();
             let attempt = state.tries;
             let again = state.generation > 1;
             state.queue.push(Item::Connected { attempt, recovered, again });
@@ -161,7 +178,7 @@ impl SessionCore {
                         self.log,
                         Info,
                         "connected again after {:.1?} (tries: {})",
-                        since.elapsed(),
+                        deadline::since(since),
                         state.tries
                     ),
                 }
@@ -233,7 +250,7 @@ impl SessionCore {
 
     /// Sends if that is possible without waiting for anything.
     pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
-        let (connection, generation) = self.link_when_up(Instant::now())?;
+        let (connection, generation) = self.link_when_up(deadline::now())?;
         let sent = connection.try_send(frame).map_err(|failure| self.unsent(generation, failure));
         sent.map(drop).map_err(Unsent::into_error)
     }

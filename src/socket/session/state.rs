@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind};
-use crate::socket::connection::Connection;
-use crate::socket::connection::decoder::Inbound;
 use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::event::AckArgs;
 use crate::socket::protocol::socket_io::Recovery;
 use crate::socket::session::backoff::{self, Cause};
+use crate::socket::session::connection::Connection;
+use crate::socket::session::connection::decoder::Inbound;
 use crate::socket::session::ended::Ended;
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
@@ -113,7 +113,7 @@ pub(crate) struct Changes {
 
 impl SessionState {
     pub(crate) fn new(queue: EventQueue, policy: Policy, log: LogQueue) -> Self {
-        let now = Instant::now();
+        let now = deadline::now();
         SessionState {
             phase: Phase::Down,
             stopped: false,
@@ -253,14 +253,14 @@ impl SessionState {
         self.phase = Phase::Down;
         self.refused = false;
         self.tries = 0;
-        self.down_since.get_or_insert_with(Instant::now);
+        self.down_since.get_or_insert_with(deadline::now);
         let unconfirmed = connection.unconfirmed();
         let doubt = if unconfirmed == 0 {
             String::new()
         } else {
             format!("; the last {unconfirmed} messages sent may not have arrived")
         };
-        if self.up_since.elapsed() >= backoff::STABLE {
+        if deadline::since(self.up_since) >= backoff::STABLE {
             self.attempt = 0;
             self.refusals = 0;
             self.troubles = 0;

@@ -62,7 +62,7 @@ fn session() -> Session {
         secrets: Default::default(),
     };
     let limits = Limits { events: 100, bytes: 1 << 20 };
-    Session::open("test", target, Arc::new(Anybody), limits, Policy::default(), None).unwrap()
+    Session::open("test", target, Arc::new(Anybody), limits, Policy::default(), None, None).unwrap()
 }
 
 fn ask(session: &Session) -> Result<usize> {

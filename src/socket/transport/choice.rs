@@ -2,19 +2,36 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The transport of an agent's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Transport {
-    /// WebSocket, or HTTP long-polling where a WebSocket does not get through. The default.
+    /// WebSocket, or HTTP long-polling where a WebSocket does not get through. The default. Without the feature
+    /// `polling` it is the same as [`WebSocket`](Transport::WebSocket).
     #[default]
     Auto,
     /// Only WebSocket.
     WebSocket,
-    /// Only HTTP long-polling. It is slower: every message is a separate request.
+    /// Only HTTP long-polling. It is slower: every message is a separate request. Without the feature `polling`,
+    /// connecting returns a `Config` error.
     Polling,
+}
+
+impl Transport {
+    /// # Errors
+    /// `Config` if the transport is not compiled in.
+    pub(crate) fn check(self) -> Result<()> {
+        if self == Transport::Polling && !cfg!(feature = "polling") {
+            return Err(not_compiled_in());
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn not_compiled_in() -> Error {
+    Error::config("long-polling is not compiled in: turn on the feature `polling` of crustocean")
 }
 
 /// With [`Transport::Auto`], while polling is used, every tenth connect tries a WebSocket again.

@@ -14,8 +14,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
-/// What may wait for one client that does not read, in bytes.
-pub(crate) const MAX_WAITING: usize = 64 * 1024 * 1024;
 /// Sessions that were cut and are remembered. A client comes back within seconds, or never.
 const MAX_DEAD: usize = 10_000;
 
@@ -78,12 +76,12 @@ impl Links {
         self.lock().waiting.remove(session);
     }
 
-    /// Notes what is sent to a session. False if too much waits for it already.
-    pub(crate) fn queue(&self, session: &str, bytes: usize) -> bool {
+    /// Notes what is sent to a session; gives what waits for it now, in bytes.
+    pub(crate) fn queue(&self, session: &str, bytes: usize) -> usize {
         let mut registry = self.lock();
-        let Some(waiting) = registry.waiting.get_mut(session) else { return true };
+        let Some(waiting) = registry.waiting.get_mut(session) else { return 0 };
         *waiting = waiting.saturating_add(bytes);
-        *waiting <= MAX_WAITING
+        *waiting
     }
 
     /// Bytes have gone out. What is around an event counts, too: it is little, and errs on the side of patience.

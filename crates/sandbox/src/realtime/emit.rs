@@ -50,8 +50,10 @@ fn emit_to(app: &App, sockets: Vec<SocketRef>, event: &str, payload: &impl Seria
     let bytes = event.len() + text.len();
     let Ok(payload) = RawValue::from_string(text) else { return };
     for socket in sockets {
-        let waits = app.links().queue(socket.id.as_str(), bytes);
-        if !waits || (socket.emit(event, &payload).is_err() && socket.connected()) {
+        let waiting = app.links().queue(socket.id.as_str(), bytes);
+        if waiting > app.options().max_waiting
+            || (socket.emit(event, &payload).is_err() && socket.connected())
+        {
             disconnect::cut_one(app, &socket);
         }
     }

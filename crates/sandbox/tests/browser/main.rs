@@ -89,6 +89,11 @@ fn people_talk_approve_and_break_things_on_the_page() {
         (&json!("@mybot what does ETH cost?"), &json!("demo"))
     );
 
+    bot.says("Let me look at ETH.", json!({}));
+    page.until(
+        "[...document.querySelectorAll('.text')].some(t => t.textContent.includes('Let me look at ETH.'))",
+    );
+
     // It shows what it does, and asks; the answer is a click.
     bot.tell("agent-run-start", json!({ "triggerMessageId": heard["id"] }));
     bot.tell(

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crustocean_wallet::{Address, Chain, Key, TxHash, Usdc, Wallet, WalletBuilder};
 use serde_json::{Value, json};
@@ -26,6 +27,8 @@ pub struct Anvil {
     /// Which chain it says that it is.
     pub chain: Chain,
     url: String,
+    /// Whether transactions get into a block by themselves.
+    automine: AtomicBool,
 }
 
 impl Anvil {
@@ -54,7 +57,12 @@ impl Anvil {
             .expect("anvil says where it listens");
         // It must not stop because nobody reads.
         std::thread::spawn(move || lines.for_each(drop));
-        let anvil = Anvil { child, chain, url: format!("http://{}", address.trim()) };
+        let anvil = Anvil {
+            child,
+            chain,
+            url: format!("http://{}", address.trim()),
+            automine: AtomicBool::new(true),
+        };
         anvil.call("anvil_setCode", json!([chain.usdc().to_string(), code()]));
         anvil
     }
@@ -83,7 +91,13 @@ impl Anvil {
         }
         let from = RICH.parse::<Key>().unwrap().address().to_string();
         let call = json!({ "from": from, "to": self.chain.usdc().to_string(), "data": data });
-        self.call("eth_sendTransaction", json!([call]));
+        let hash = self.call("eth_sendTransaction", json!([call]));
+        // On a busy machine the block comes after the answer.
+        while self.automine.load(Ordering::SeqCst)
+            && self.call("eth_getTransactionReceipt", json!([hash])).is_null()
+        {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Gives somebody USDC.
@@ -119,6 +133,7 @@ impl Anvil {
 
     /// Whether transactions get into a block by themselves.
     pub fn automine(&self, on: bool) {
+        self.automine.store(on, Ordering::SeqCst);
         self.call("evm_setAutomine", json!([on]));
     }
 

@@ -4,12 +4,14 @@ use std::io::ErrorKind as IoKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use tungstenite::Bytes;
+
 use crate::error::Error;
 use crate::net::http::answer::Answer;
 use crate::net::http::exchange::{Broken, exchange};
 use crate::net::{Secrets, Stream};
-use crate::socket::disconnect::SendFailure;
-use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::disconnect::{Disconnect, SendFailure, reason};
+use crate::socket::protocol::polling_payload::{Fit, PayloadBuilder};
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::refusal::refused;
 
@@ -50,6 +52,33 @@ impl PollSender {
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
+    }
+
+    /// A header and its attachments, in as few bodies as the server takes.
+    ///
+    /// # Errors
+    /// `Refused`: an attachment is larger than any body may be.
+    pub(crate) fn bodies(
+        &self,
+        header: &str,
+        attachments: &[Bytes],
+        max: Option<usize>,
+    ) -> Result<Vec<String>, SendFailure> {
+        let mut bodies = Vec::new();
+        let mut body = PayloadBuilder::new(max);
+        let mut add = |push: &dyn Fn(&mut PayloadBuilder) -> Fit| loop {
+            match push(&mut body) {
+                Fit::Taken => return Ok(()),
+                Fit::Full => bodies.push(std::mem::replace(&mut body, PayloadBuilder::new(max)).into_text()),
+                Fit::TooLarge => {
+                    return Err(SendFailure::Refused(Error::invalid("an attachment is too large")));
+                }
+            }
+        };
+        add(&|body| body.push_text(header))?;
+        attachments.iter().try_for_each(|bytes| add(&|body| body.push_binary(bytes)))?;
+        bodies.push(body.into_text());
+        Ok(bodies)
     }
 
     /// Sends a body.

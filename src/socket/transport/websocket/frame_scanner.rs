@@ -6,16 +6,17 @@
 //! Complete, simple text frames are taken out here, which is much faster. tungstenite gets all other frames, one at a
 //! time, so that it never buffers the start of another frame.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Cursor, ErrorKind, Read, Write};
 use std::ops::Range;
 
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::Stream;
 
 /// The longest frame header: two bytes, eight bytes length, four bytes mask.
 const LONGEST_HEADER: usize = 14;
-const CLOSE: u8 = 8;
 
 /// The chunk size for little data; it grows under load.
 const MIN_CHUNK: usize = 4 << 10;
@@ -226,17 +227,20 @@ impl ReadAhead {
     /// The payload of the next frame, if it is a complete, final and unmasked text frame.
     fn take_text(&mut self) -> Option<Utf8Bytes> {
         let unread = self.unread();
-        let (header, length) = match *unread {
-            [0x81, short @ 0..=125, ..] => (2, usize::from(short)),
-            [0x81, 126, high, low, ..] => (4, usize::from(u16::from_be_bytes([high, low]))),
-            _ => return None,
-        };
-        let payload = unread.get(header..header + length)?;
+        let mut cursor = Cursor::new(unread);
+        let (header, length) = FrameHeader::parse(&mut cursor).ok()??;
+        let plain = FrameHeader { opcode: OpCode::Data(Data::Text), ..FrameHeader::default() };
+        if header != plain {
+            return None;
+        }
+        let header = usize::try_from(cursor.position()).ok()?;
+        let end = header.checked_add(usize::try_from(length).ok()?)?;
+        let payload = unread.get(header..end)?;
         // A stored message must not keep a chunk of which it is a small part.
         let shared = self.end > self.chunk.len() / 2;
         let payload = if shared { self.chunk.slice_ref(payload) } else { Bytes::copy_from_slice(payload) };
         let text = Utf8Bytes::try_from(payload).ok()?;
-        self.start += header + length;
+        self.start += end;
         Some(text)
     }
 }
@@ -262,14 +266,32 @@ pub(crate) struct Traffic {
     pub(crate) controls: u32,
 }
 
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// Of a data message. True for its last frame.
+    Data(bool),
+    Close,
+    Control,
+}
+
+impl Kind {
+    fn of(header: &FrameHeader) -> Self {
+        match header.opcode {
+            OpCode::Data(_) => Kind::Data(header.is_final),
+            OpCode::Control(Control::Close) => Kind::Close,
+            OpCode::Control(_) => Kind::Control,
+        }
+    }
+}
+
 /// Counts the frames of a stream without looking at their content.
 #[derive(Debug, Default)]
 pub(crate) struct FrameCounter {
     /// The start of the current or last frame: the header and a little more.
     head: [u8; LONGEST_HEADER],
     have: usize,
-    /// How many payload bytes are missing. `None` while the header is incomplete.
-    left: Option<u64>,
+    /// The kind of the frame, and how many payload bytes are missing. `None` while the header is incomplete.
+    frame: Option<(Kind, u64)>,
     /// Between the first and the last frame of a data message.
     in_message: bool,
     seen: Traffic,
@@ -309,12 +331,12 @@ impl FrameCounter {
     fn observe_one(&mut self, bytes: &[u8]) -> usize {
         let mut done = 0;
         while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
-            done += match self.left {
+            done += match self.frame {
                 None => self.header(rest),
-                Some(left) => self.payload(left, rest),
+                Some((kind, left)) => self.payload(kind, left, rest),
             };
-            if self.left == Some(0) {
-                self.frame_ends();
+            if let Some((kind, 0)) = self.frame {
+                self.frame_ends(kind);
                 break;
             }
         }
@@ -334,19 +356,23 @@ impl FrameCounter {
         for byte in bytes {
             self.keep(*byte);
             taken += 1;
-            if let Some(length) = self.payload_length() {
-                self.left = Some(length);
-                self.in_message |= self.opcode() < CLOSE;
-                break;
-            }
+            let begin = self.head.get(..self.have).unwrap_or_default();
+            self.frame = match FrameHeader::parse(&mut Cursor::new(begin)) {
+                Ok(None) => continue,
+                Ok(Some((header, length))) => Some((Kind::of(&header), length)),
+                // Nothing can follow: tungstenite finds the same.
+                Err(_) => Some((Kind::Control, 0)),
+            };
+            self.in_message |= matches!(self.frame, Some((Kind::Data(_), _)));
+            break;
         }
         taken
     }
 
-    fn payload(&mut self, left: u64, bytes: &[u8]) -> usize {
+    fn payload(&mut self, kind: Kind, left: u64, bytes: &[u8]) -> usize {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        self.left = Some(left - taken as u64);
-        if self.opcode() < CLOSE {
+        self.frame = Some((kind, left - taken as u64));
+        if matches!(kind, Kind::Data(_)) {
             self.seen.bytes += taken;
         }
         for byte in bytes.iter().take(taken.min(LONGEST_HEADER - self.have)) {
@@ -362,39 +388,23 @@ impl FrameCounter {
         }
     }
 
-    /// The payload length in a complete header.
-    fn payload_length(&self) -> Option<u64> {
-        let [_, second, rest @ ..] = &self.head;
-        let mask = if second & 0x80 == 0 { 0 } else { 4 };
-        let (wide, length) = match second & 0x7f {
-            126 => (2, rest.first_chunk().map(|bytes| u64::from(u16::from_be_bytes(*bytes)))),
-            127 => (8, rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes))),
-            short => (0, Some(u64::from(short))),
-        };
-        length.filter(|_| self.have >= 2 + wide + mask)
-    }
-
-    fn opcode(&self) -> u8 {
-        let [first, ..] = self.head;
-        first & 0x0f
-    }
-
-    fn frame_ends(&mut self) {
-        let [first, second, high, low, ..] = self.head;
+    fn frame_ends(&mut self, kind: Kind) {
         self.http |= self.have >= 7 && self.head.starts_with(b"HTTP/1.");
-        if self.opcode() >= CLOSE {
-            self.seen.controls = self.seen.controls.saturating_add(1);
-            if self.opcode() == CLOSE {
-                let code = (second & 0x7f >= 2).then(|| u16::from_be_bytes([high, low]));
-                self.close.get_or_insert(code);
+        match kind {
+            Kind::Data(false) => {}
+            Kind::Data(true) => {
+                self.took_message(0);
+                self.in_message = false;
             }
-        } else if first & 0x80 != 0 {
-            self.seen.messages = self.seen.messages.saturating_add(1);
-            self.messages += 1;
-            self.in_message = false;
+            Kind::Close | Kind::Control => self.seen.controls = self.seen.controls.saturating_add(1),
+        }
+        if let Kind::Close = kind {
+            // A server masks nothing, so the code stands behind two bytes.
+            let code = self.head.get(2..self.have).and_then(<[u8]>::first_chunk);
+            self.close.get_or_insert(code.map(|code| u16::from_be_bytes(*code)));
         }
         self.have = 0;
-        self.left = None;
+        self.frame = None;
     }
 }
 

@@ -1,0 +1,245 @@
+//! The connection to the [`Server`] of the schedule: what the session needs of one, and asserts that it is used right.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tungstenite::Utf8Bytes;
+
+use super::server::{Packet, Server, Wire, World};
+use crate::deadline;
+use crate::socket::connection::arrivals::Arrivals;
+pub(crate) use crate::socket::connection::decoder;
+use crate::socket::connection::decoder::Inbound;
+use crate::socket::disconnect::{Disconnect, SendFailure, reason};
+use crate::socket::protocol::engine_io::Handshake;
+use crate::sync::MutexGuard;
+use crate::sync::modelled::below;
+
+/// As the real one.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    server: Arc<Server>,
+    number: usize,
+    arrivals: Arrivals,
+    pub(crate) handshake: Handshake,
+}
+
+impl Connection {
+    fn wire<'a>(&self, world: &'a mut World) -> &'a mut Wire {
+        &mut world.wires[self.number]
+    }
+
+    pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        let mut world = self.server.lock();
+        let wire = self.wire(&mut world);
+        assert!(!wire.reading, "two threads read one connection");
+        assert!(!wire.reported, "somebody reads a connection that is known to be dead");
+        wire.reading = true;
+        let (outcome, mut world) = self.read(world, until, into);
+        let wire = self.wire(&mut world);
+        wire.reading = false;
+        wire.reported = outcome.is_err();
+        let readable = Arc::clone(&wire.readable);
+        self.server.tell(&readable);
+        outcome
+    }
+
+    fn read<'a>(
+        &self,
+        mut world: MutexGuard<'a, World>,
+        until: Option<Instant>,
+        into: &mut Vec<Inbound>,
+    ) -> (Result<(), Disconnect>, MutexGuard<'a, World>) {
+        loop {
+            let wire = self.wire(&mut world);
+            if wire.cut {
+                return (Err(Disconnect::new(reason::TRANSPORT_ERROR, "cut off here")), world);
+            }
+            if !wire.to_client.is_empty() {
+                let outcome = self.decode(wire, into);
+                return (outcome, world);
+            }
+            if wire.ended {
+                return (Err(Disconnect::new(reason::TRANSPORT_CLOSE, "broken")), world);
+            }
+            let readable = Arc::clone(&wire.readable);
+            world = match until {
+                None => readable.wait(world),
+                Some(until) => {
+                    let left = until.saturating_duration_since(deadline::now());
+                    if left.is_zero() {
+                        return (Ok(()), world);
+                    }
+                    readable.wait_timeout(world, left)
+                }
+            };
+        }
+    }
+
+    /// Some of what is there, as the network likes.
+    fn decode(&self, wire: &mut Wire, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
+        let count = 1 + below(wire.to_client.len());
+        for packet in wire.to_client.drain(..count) {
+            match packet {
+                Packet::Ping => wire.pongs += 1,
+                Packet::Goodbye => {
+                    self.arrivals.confirm(u64::MAX);
+                    return Err(Disconnect::told(reason::CLIENT_DISCONNECT));
+                }
+                other => into.extend(other.into_inbound()),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
+        let mut world = self.server.lock();
+        let wire = self.wire(&mut world);
+        let broken = || Disconnect::new(reason::TRANSPORT_ERROR, "broken");
+        if wire.goodbye {
+            return Err(SendFailure::NotSent(Disconnect::new(reason::CLIENT_DISCONNECT, "")));
+        }
+        if wire.cut || wire.reported {
+            return Err(SendFailure::NotSent(broken()));
+        }
+        let readable = Arc::clone(&wire.readable);
+        if wire.ended {
+            // Nobody knows yet: a write may seem to work.
+            match below(3) {
+                0 => {}
+                1 => return Err(SendFailure::NotSent(broken())),
+                _ => {
+                    wire.cut = true;
+                    self.server.tell(&readable);
+                    return Err(SendFailure::MaybeSent(broken()));
+                }
+            }
+        } else {
+            self.server.take(wire, &frame);
+        }
+        self.server.tell(&readable);
+        Ok(self.arrivals.sent_one())
+    }
+
+    pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<u64, SendFailure> {
+        self.send(frame)
+    }
+
+    pub(crate) fn nudge(&self) {
+        let mut world = self.server.lock();
+        let wire = self.wire(&mut world);
+        if !wire.cut && !wire.ended && !wire.goodbye {
+            wire.to_client.push_back(Packet::Pong);
+            let readable = Arc::clone(&wire.readable);
+            self.server.tell(&readable);
+        }
+    }
+
+    pub(crate) fn say_goodbye(&self, _deadline: Instant) {
+        let mut world = self.server.lock();
+        let wire = self.wire(&mut world);
+        if wire.goodbye || wire.cut {
+            return;
+        }
+        wire.goodbye = true;
+        if !wire.ended && self.server.setup.answers_goodbye {
+            wire.to_client.push_back(Packet::Goodbye);
+        }
+        let readable = Arc::clone(&wire.readable);
+        self.server.tell(&readable);
+    }
+
+    pub(crate) fn cut(&self) {
+        let mut world = self.server.lock();
+        let wire = self.wire(&mut world);
+        wire.cut = true;
+        let readable = Arc::clone(&wire.readable);
+        self.server.tell(&readable);
+    }
+
+    pub(crate) fn is_polling(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        self.arrivals.unconfirmed()
+    }
+
+    pub(crate) fn confirm(&self, number: u64) {
+        self.arrivals.confirm(number);
+    }
+}
+
+pub(crate) mod connect {
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+    use crate::net::CancelToken;
+    pub(crate) use crate::socket::connection::connect::ConnectFailure;
+    use crate::socket::protocol::socket_io::{ConnectReply, Recovery};
+    use crate::socket::target::Target;
+    use crate::socket::transport::choice::TransportMemory;
+
+    #[derive(Debug)]
+    pub(crate) struct Connected {
+        pub(crate) connection: Connection,
+        pub(crate) early: Vec<Inbound>,
+        pub(crate) reply: ConnectReply,
+        pub(crate) recovered: bool,
+    }
+
+    /// A connection that somebody else opened before: not in these scenarios.
+    #[derive(Debug)]
+    pub(crate) enum Opened {}
+
+    impl Opened {
+        pub(crate) fn open(
+            _target: &Target,
+            _memory: &TransportMemory,
+            _cancel: &CancelToken,
+        ) -> crate::error::Result<Self> {
+            Err(Error::new(ErrorKind::Connect, "not in these scenarios"))
+        }
+
+        pub(crate) fn is_fresh(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn hang_on(&self, _cancel: &CancelToken) {
+            match *self {}
+        }
+
+        pub(crate) fn is_polling(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn discard(self) {
+            match self {}
+        }
+
+        pub(crate) fn join(
+            self,
+            _target: &Target,
+            _auth: &str,
+            _recovery: Option<&Recovery>,
+        ) -> Result<Connected, ConnectFailure> {
+            match self {}
+        }
+    }
+
+    pub(crate) fn connect(
+        _target: &Target,
+        _auth: &str,
+        _recovery: Option<&Recovery>,
+        _memory: &TransportMemory,
+        cancel: &CancelToken,
+    ) -> Result<Connected, ConnectFailure> {
+        if cancel.is_cancelled() {
+            return Err(ConnectFailure::Failed(Error::new(ErrorKind::Connect, "cancelled")));
+        }
+        let server = Server::current();
+        let number = server.accept()?;
+        let handshake = Handshake::parse(r#"{"sid":"model"}"#).expect("a good open packet");
+        let connection = Connection { server, number, arrivals: Arrivals::default(), handshake };
+        Ok(Connected { connection, early: Vec::new(), reply: ConnectReply::default(), recovered: false })
+    }
+}

@@ -1,0 +1,225 @@
+//! What happens to a session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::scene::{Time, check, forever, spawn, take};
+use super::server::{Packet, Setup};
+use crate::deadline;
+use crate::socket::session::Waited;
+use crate::sync::modelled::{FOREVER, below};
+
+#[test]
+fn several_consumers_an_ack_and_a_sender_each_get_theirs() {
+    check(Time::StandsStill, Setup::default(), |scene| {
+        let threads = vec![scene.consumer(), scene.consumer(), scene.consumer()];
+        let others = [scene.asks(7, false), scene.asks(8, false), scene.sends(9, false)];
+        (1..=5).for_each(|number| assert!(scene.server.send_event(number)));
+        scene.seen.until(|log| log.events.len() == 5);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        scene.close(threads);
+        assert_eq!(scene.seen.log.lock().ended, 3);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn events_reach_a_consumer_while_somebody_else_reads_in_vain() {
+    check(Time::StandsStill, Setup { answers: false, ..Setup::default() }, |scene| {
+        let threads = vec![scene.asks(7, true), scene.consumer(), scene.asks(8, true)];
+        for number in 1..=3 {
+            assert!(scene.server.send_event(number));
+            scene.seen.until(|log| log.events.last() == Some(&number));
+        }
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn a_connection_that_is_lost_while_somebody_reads_comes_back() {
+    let setup = Setup { failing_dials: 2, dial: Duration::from_millis(100), ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let threads = vec![scene.consumer(), scene.consumer(), scene.asks(7, true), scene.sends(9, true)];
+        scene.server.send_event(1);
+        if below(2) == 0 {
+            scene.server.send_event(2);
+        }
+        scene.server.break_connection();
+        let session = Arc::clone(&scene.session);
+        let hurries = spawn(move || session.reconnect_now());
+        scene.seen.until(|log| log.restored >= 1);
+        assert!(scene.server.send_event(100));
+        scene.seen.until(|log| log.events.last() == Some(&100));
+        hurries.join().unwrap();
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn close_ends_everybody_who_waits() {
+    let setup = Setup { answers: false, ..Setup::default() };
+    check(Time::StandsStill, setup, |scene| {
+        let mut threads = vec![scene.consumer(), scene.consumer(), scene.asks(7, true), scene.sends(9, true)];
+        let session = Arc::clone(&scene.session);
+        threads.push(spawn(move || {
+            let watch = session.subscribe(Box::new(|_| false));
+            watch.next(forever()).unwrap_err();
+        }));
+        let session = Arc::clone(&scene.session);
+        threads.push(spawn(move || drop(session.close(2 * FOREVER))));
+        scene.server.send_event(1);
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn a_stop_ends_all_waits_and_what_was_sent_is_still_confirmed() {
+    let setup = Setup { answers: false, stoppable: true, ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let mut threads = vec![scene.consumer(), scene.consumer(), scene.asks(7, true), scene.sends(9, true)];
+        let session = Arc::clone(&scene.session);
+        threads.push(spawn(move || {
+            let until = deadline::later(deadline::now(), FOREVER * 2);
+            assert!(session.wait_over(until));
+        }));
+        scene.server.send_event(1);
+        scene.session.stop_waits();
+        scene.seen.until(|log| log.ended == 2);
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
+    let setup = Setup {
+        answers: false,
+        answers_goodbye: false,
+        failing_dials: 2,
+        dial: Duration::from_secs(5),
+        ..Setup::default()
+    };
+    check(Time::Moves, setup, |scene| {
+        let threads = vec![scene.consumer(), scene.asks(7, true)];
+        if below(2) == 0 {
+            scene.server.break_connection();
+        }
+        // The checker decides how far the new connection has come by now.
+        let _ = scene.session.close(Duration::from_secs(2));
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn pings_are_answered_while_a_handler_is_busy() {
+    check(Time::Moves, Setup::default(), |scene| {
+        let (session, server, seen) =
+            (Arc::clone(&scene.session), Arc::clone(&scene.server), Arc::clone(&scene.seen));
+        let slow = spawn(move || {
+            loop {
+                match session.wait_for_items(None) {
+                    Waited::Items => take(&session, &seen),
+                    Waited::Nothing => {}
+                    Waited::Ended => return,
+                }
+                // The handler is busy until the server has its pong, which only somebody else can send.
+                if seen.log.lock().events.contains(&1) {
+                    server.send(Packet::Ping);
+                    server.until(|world| world.wires[0].pongs >= 1);
+                    return;
+                }
+            }
+        });
+        scene.server.send_event(1);
+        // Events queue up in front of the ping, or not.
+        (0..below(3)).for_each(|more| assert!(scene.server.send_event(2 + more as u64)));
+        slow.join().unwrap();
+        scene.asks(7, false).join().unwrap();
+        let threads = vec![scene.consumer()];
+        scene.server.send_event(100);
+        scene.seen.until(|log| log.events.last() == Some(&100));
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn a_nudge_reaches_a_consumer_whoever_reads() {
+    check(Time::StandsStill, Setup::default(), |scene| {
+        let mut threads = vec![scene.consumer()];
+        if below(2) == 0 {
+            threads.push(scene.asks(7, true));
+        }
+        scene.session.nudge_reader();
+        scene.seen.until(|log| log.nudges == 1);
+        scene.session.nudge_reader();
+        scene.seen.until(|log| log.nudges == 2);
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn a_helper_reaches_a_consumer_without_a_word_of_the_server() {
+    check(Time::Moves, Setup { answers: false, ..Setup::default() }, |scene| {
+        let waker = scene.session.waker();
+        let announced = waker.announce();
+        let helper = spawn(move || {
+            waker.nudge();
+            drop(announced);
+        });
+        let threads = vec![scene.consumer(), helper];
+        scene.seen.until(|log| log.nudges == 1);
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn a_time_limit_ends_a_wait_and_the_role_goes_on() {
+    check(Time::Moves, Setup::default(), |scene| {
+        let mut threads = vec![scene.consumer()];
+        for limit in [50, 3000] {
+            let session = Arc::clone(&scene.session);
+            threads.push(spawn(move || {
+                let until = deadline::after(Duration::from_millis(limit));
+                let watch = session.subscribe(Box::new(|_| false));
+                let caught = watch.next(until);
+                // Never before its time. It returns at all, or this is a deadlock.
+                assert!(deadline::now() >= until || caught.is_err());
+            }));
+        }
+        let session = Arc::clone(&scene.session);
+        let limited = spawn(move || {
+            let until = deadline::after(Duration::from_millis(70));
+            let waited = session.wait_for_items(Some(until));
+            assert!(waited != Waited::Nothing || deadline::now() >= until);
+        });
+        limited.join().unwrap();
+        scene.server.send_event(1);
+        scene.seen.until(|log| log.events == [1]);
+        scene.close(threads);
+    });
+}
+
+#[test]
+fn what_is_repeated_goes_out_on_time_whoever_reads() {
+    check(Time::Moves, Setup::default(), |scene| {
+        let threads = if below(2) == 0 { vec![scene.consumer()] } else { Vec::new() };
+        let second = Duration::from_secs(1);
+        let repeating = scene.session.repeat("typing", &1, &0, second).unwrap();
+        let times = |frame: &'static str, least| {
+            scene.server.until(move |world| {
+                let frames = world.wires.iter().flat_map(|wire| &wire.received);
+                frames.filter(|other| *other == frame).count() >= least
+            });
+        };
+        times("42[\"typing\",1]", 3);
+        if below(2) == 0 {
+            scene.server.break_connection();
+            times("42[\"join\",0]", 1);
+            times("42[\"typing\",1]", 5);
+        }
+        drop(repeating);
+        times("42[\"typing\",0]", 1);
+        scene.close(threads);
+    });
+}

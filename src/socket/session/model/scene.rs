@@ -1,0 +1,225 @@
+//! What the scenarios have in common.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::{Config as CheckerConfig, MaxSteps, Runner};
+
+use super::server::{Server, Setup};
+use crate::config::Config;
+use crate::deadline;
+use crate::error::{ErrorKind, Result};
+use crate::net::settings::ProxyChoice;
+use crate::net::{ApiUrl, CancelToken};
+use crate::socket::session::policy::Policy;
+use crate::socket::session::queue::Item;
+use crate::socket::session::sender::ConnectionHandle;
+use crate::socket::session::{Host, Limits, Session, Waited};
+use crate::socket::target::Target;
+use crate::socket::transport::choice::Transport;
+use crate::sync::modelled::{Clock, FOREVER};
+use crate::sync::{Condvar, JoinHandle, Mutex};
+
+/// Whether time moves in a scenario. Where it stands still, nothing may depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Time {
+    StandsStill,
+    Moves,
+}
+
+const SCHEDULES: &str = "CRUSTOCEAN_MODEL_SCHEDULES";
+
+/// Runs a scenario in as many schedules as are asked for: one half at random, one half with few changes of threads at
+/// places that are chosen well (PCT).
+pub(super) fn check(time: Time, setup: Setup, scenario: impl Fn(&Scene) + Send + Sync + 'static) {
+    let schedules = std::env::var(SCHEDULES).map_or(1000, |text| text.parse().expect(SCHEDULES));
+    let target = target();
+    let scenario = Arc::new(move || {
+        Clock::start(time == Time::Moves);
+        let scene = Scene::open(target.clone(), setup);
+        scenario(&scene);
+        drop(scene);
+        Clock::stop();
+    });
+    run(RandomScheduler::new(schedules / 2), Arc::clone(&scenario));
+    for depth in 2..=5 {
+        run(PctScheduler::new(depth, schedules / 8), Arc::clone(&scenario));
+    }
+}
+
+fn run(scheduler: impl Scheduler + 'static, scenario: Arc<impl Fn() + Send + Sync + 'static>) {
+    let mut config = CheckerConfig::default();
+    config.stack_size = 256 << 10;
+    config.max_steps = MaxSteps::FailAfter(200_000);
+    config.silence_warnings = true;
+    Runner::new(scheduler, config).run(move || scenario());
+}
+
+fn target() -> Target {
+    let config = Config { proxy: ProxyChoice::Direct, ..Config::default() };
+    Target {
+        dialer: config.dialer().unwrap(),
+        url: ApiUrl::parse("http://127.0.0.1:1").unwrap(),
+        user_agent: String::new(),
+        dial_timeout: Duration::from_secs(10),
+        transport: Transport::WebSocket,
+        secrets: Default::default(),
+    }
+}
+
+/// Joins a room again after a loss, as an agent does.
+struct Rejoins;
+
+impl Host for Rejoins {
+    fn credentials(&self, _refused: bool) -> Result<String> {
+        Ok("{}".to_owned())
+    }
+
+    fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()> {
+        let joined = line.subscribe(Box::new(|event| event.name() == "joined"));
+        line.emit("join", &0)?;
+        joined.next(forever())?.expect("no limit passes");
+        Ok(())
+    }
+}
+
+pub(super) fn forever() -> Instant {
+    deadline::after(2 * FOREVER)
+}
+
+pub(super) type Thread = JoinHandle<()>;
+
+/// One schedule: a session, and the server it is connected to.
+pub(super) struct Scene {
+    pub(super) server: Arc<Server>,
+    pub(super) session: Arc<Session>,
+    pub(super) seen: Arc<Seen>,
+}
+
+/// What the consumers have got, all of them together.
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) log: Mutex<Log>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) events: Vec<u64>,
+    /// Counts connections that were up again, with their rooms.
+    pub(super) restored: usize,
+    pub(super) nudges: usize,
+    pub(super) ended: usize,
+}
+
+impl Seen {
+    pub(super) fn until(&self, mut enough: impl FnMut(&Log) -> bool) {
+        let mut log = self.log.lock();
+        while !enough(&log) {
+            log = self.more.wait(log);
+        }
+    }
+
+    fn add(&self, change: impl FnOnce(&mut Log)) {
+        change(&mut self.log.lock());
+        self.more.notify_all();
+    }
+}
+
+pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> Thread {
+    shuttle::thread::spawn(work)
+}
+
+impl Scene {
+    fn open(target: Target, setup: Setup) -> Self {
+        let server = Server::start(setup);
+        let limits = Limits { events: 1000, bytes: 1 << 20 };
+        let (host, policy) = (Arc::new(Rejoins), Policy::default());
+        let stop = CancelToken::default();
+        let stop = setup.stoppable.then_some(&stop);
+        let session = Session::open("", target, host, limits, policy, stop).unwrap();
+        Scene { server, session: Arc::new(session), seen: Arc::default() }
+    }
+
+    /// A thread in a loop over events.
+    pub(super) fn consumer(&self) -> Thread {
+        let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
+        spawn(move || {
+            loop {
+                match session.wait_for_items(None) {
+                    Waited::Items => take(&session, &seen),
+                    Waited::Nothing => seen.add(|log| log.nudges += 1),
+                    Waited::Ended => return seen.add(|log| log.ended += 1),
+                }
+            }
+        })
+    }
+
+    /// A thread that asks the server something. Any answer has to be its own; an error has to be true.
+    pub(super) fn asks(&self, number: u64, may_fail: bool) -> Thread {
+        let (session, server) = (Arc::clone(&self.session), Arc::clone(&self.server));
+        spawn(move || match session.emit_with_ack("ask", &number, forever(), 2 * FOREVER) {
+            Ok(args) => assert_eq!(args.first::<u64>().unwrap(), number),
+            Err(error) => {
+                assert!(may_fail, "{error}");
+                assert!(matches!(error.kind(), ErrorKind::MaybeSent | ErrorKind::Closed), "{error:?}");
+                let asked = |frame: &String| frame.ends_with(&format!("[\"ask\",{number}]"));
+                let asked = server.lock().wires.iter().flat_map(|wire| &wire.received).any(asked);
+                let says_maybe = error.kind() == ErrorKind::MaybeSent || error.to_string().contains("may");
+                assert!(says_maybe || !asked, "{error}: but the server has got it");
+            }
+        })
+    }
+
+    /// A thread that sends something.
+    pub(super) fn sends(&self, number: u64, may_fail: bool) -> Thread {
+        let (session, server) = (Arc::clone(&self.session), Arc::clone(&self.server));
+        spawn(move || {
+            let outcome = session.emit("say", &number, forever());
+            let times = server.got(&format!("42[\"say\",{number}]"));
+            assert!(times <= 1, "sent {times} times");
+            match outcome {
+                Ok(()) => assert!(may_fail || times == 1),
+                Err(error) => {
+                    assert!(may_fail, "{error}");
+                    let says_maybe =
+                        error.kind() == ErrorKind::MaybeSent || error.to_string().contains("may");
+                    assert!(says_maybe || times == 0, "{error}: but it has arrived");
+                }
+            }
+        })
+    }
+
+    /// Closes, and looks whether all is over.
+    pub(super) fn close(&self, threads: Vec<Thread>) {
+        let _ = self.session.close(2 * FOREVER);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let state = self.session.shared().lock();
+        assert!(state.is_closed() && state.background_gone && !state.reading);
+        assert!(state.acks.is_empty() && state.consumers + state.others == 0);
+        drop(state);
+        assert!(self.server.lock().wires.iter().all(|wire| wire.cut && !wire.reading));
+    }
+
+    /// Consumers got the events in the order in which they came, none twice.
+    pub(super) fn is_in_order(&self) {
+        let log = self.seen.log.lock();
+        assert!(log.events.is_sorted_by(|a, b| a < b), "{:?}", *log);
+    }
+}
+
+/// Takes what is ready. The lock stands for the one under which an agent notes what it takes.
+pub(super) fn take(session: &Session, seen: &Seen) {
+    seen.add(|log| {
+        while let Some(item) = session.take() {
+            match item {
+                Item::Event(event) if event.name() == "event" => {
+                    log.events.push(event.args().parse().unwrap())
+                }
+                Item::Restored => log.restored += 1,
+                _ => {}
+            }
+        }
+    });
+}

@@ -1,0 +1,216 @@
+//! A server, and the network to it, in memory: what it does is up to the scenario, when is up to the checker.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tungstenite::Utf8Bytes;
+
+use crate::error::{Error, ErrorKind};
+use crate::socket::connection::connect::ConnectFailure;
+use crate::socket::protocol::event::{AckArgs, RawEvent};
+use crate::socket::session::connection::decoder::Inbound;
+use crate::sync::modelled::below;
+use crate::sync::{Condvar, Mutex, MutexGuard};
+
+/// What the server does with what it gets, and what kind of session it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) answers: bool,
+    /// The session can be [stopped](crate::socket::session::Session::stop_waits).
+    pub(super) stoppable: bool,
+    pub(super) answers_goodbye: bool,
+    /// How many dials after the first may fail.
+    pub(super) failing_dials: usize,
+    /// How long a dial after the first takes.
+    pub(super) dial: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Setup {
+            answers: true,
+            stoppable: false,
+            answers_goodbye: true,
+            failing_dials: 0,
+            dial: Duration::ZERO,
+        }
+    }
+}
+
+/// On its way to the client.
+#[derive(Debug)]
+pub(super) enum Packet {
+    Event(String),
+    Ack(u64, String),
+    Ping,
+    Pong,
+    /// The answer to the goodbye, which ends the connection.
+    Goodbye,
+}
+
+/// Both directions of one connection.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    pub(super) to_client: VecDeque<Packet>,
+    /// The frames of the client.
+    pub(super) received: Vec<String>,
+    pub(super) pongs: usize,
+    /// The server, or the network, has ended it.
+    pub(super) ended: bool,
+    /// The client has.
+    pub(super) cut: bool,
+    /// The client has said goodbye.
+    pub(super) goodbye: bool,
+    /// The client has been told that it is over.
+    pub(super) reported: bool,
+    /// Somebody reads.
+    pub(super) reading: bool,
+    pub(super) readable: Arc<Condvar>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) wires: Vec<Wire>,
+    pub(super) dialling: bool,
+    failed_dials: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) setup: Setup,
+    world: Mutex<World>,
+    /// For the scenario's threads.
+    changed: Condvar,
+}
+
+thread_local! {
+    static SERVER: RefCell<Option<Arc<Server>>> = const { RefCell::new(None) };
+}
+
+impl Server {
+    /// The one of this schedule: whoever connects gets there.
+    pub(super) fn start(setup: Setup) -> Arc<Self> {
+        let server = Arc::new(Server { setup, world: Mutex::default(), changed: Condvar::default() });
+        SERVER.set(Some(Arc::clone(&server)));
+        server
+    }
+
+    pub(super) fn current() -> Arc<Self> {
+        SERVER.with_borrow(|server| server.clone().expect("no server has been started"))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
+        self.world.lock()
+    }
+
+    /// Something has changed on the last connection.
+    pub(super) fn tell(&self, readable: &Condvar) {
+        readable.notify_all();
+        self.changed.notify_all();
+    }
+
+    /// Waits until what the scenario wants to see has happened.
+    pub(super) fn until(&self, mut seen: impl FnMut(&World) -> bool) {
+        let mut world = self.lock();
+        while !seen(&world) {
+            world = self.changed.wait(world);
+        }
+    }
+
+    /// Sends over the last connection. False if it is over.
+    pub(super) fn send(&self, packet: Packet) -> bool {
+        let mut world = self.lock();
+        let Some(wire) = world.wires.last_mut().filter(|wire| !wire.ended && !wire.cut) else { return false };
+        wire.to_client.push_back(packet);
+        let readable = Arc::clone(&wire.readable);
+        self.tell(&readable);
+        true
+    }
+
+    pub(super) fn send_event(&self, number: u64) -> bool {
+        self.send(Packet::Event(format!("[\"event\",{number}]")))
+    }
+
+    /// The last connection breaks.
+    pub(super) fn break_connection(&self) {
+        let mut world = self.lock();
+        if let Some(wire) = world.wires.last_mut() {
+            wire.ended = true;
+            let readable = Arc::clone(&wire.readable);
+            self.tell(&readable);
+        }
+    }
+
+    /// How often it got this frame, over all connections.
+    pub(super) fn got(&self, frame: &str) -> usize {
+        let world = self.lock();
+        world.wires.iter().flat_map(|wire| &wire.received).filter(|other| *other == frame).count()
+    }
+
+    /// Takes a new connection in, or not.
+    pub(super) fn accept(&self) -> Result<usize, ConnectFailure> {
+        let mut world = self.lock();
+        assert!(!world.dialling, "two threads dial at once");
+        let is_first = world.wires.is_empty();
+        if !is_first {
+            world.dialling = true;
+            let until = crate::deadline::after(self.setup.dial);
+            let mut left = self.setup.dial;
+            while !left.is_zero() {
+                world = self.changed.wait_timeout(world, left);
+                left = until.saturating_duration_since(crate::deadline::now());
+            }
+            world.dialling = false;
+            if world.failed_dials < self.setup.failing_dials && below(2) == 0 {
+                world.failed_dials += 1;
+                let error = |text| Error::new(ErrorKind::Connect, text);
+                return Err(match below(3) {
+                    0 => ConnectFailure::Failed(error("nobody listens")),
+                    1 => ConnectFailure::Trouble(error("busy")),
+                    _ => ConnectFailure::Refused(Error::new(ErrorKind::Unauthorized, "who are you?")),
+                });
+            }
+        }
+        if let Some(last) = world.wires.last() {
+            assert!(last.cut, "a new connection while the last one has not been given up");
+        }
+        world.wires.push(Wire::default());
+        self.changed.notify_all();
+        Ok(world.wires.len() - 1)
+    }
+
+    /// Takes a frame of the client's, and answers it.
+    pub(super) fn take(&self, wire: &mut Wire, frame: &str) {
+        wire.received.push(frame.to_owned());
+        let text = frame.strip_prefix("42").expect("the client sends events only");
+        let (id, args) = text.split_at(text.find('[').expect("an event is an array"));
+        if self.setup.answers {
+            if let Ok(id) = id.parse() {
+                let payload = args.trim_start_matches("[\"ask\",");
+                wire.to_client.push_back(Packet::Ack(id, format!("[{payload}")));
+            }
+            if args.starts_with("[\"join\"") {
+                wire.to_client.push_back(Packet::Event("[\"joined\",0]".to_owned()));
+            }
+        }
+    }
+}
+
+impl Packet {
+    /// What the session is to be told.
+    pub(super) fn into_inbound(self) -> Option<Inbound> {
+        match self {
+            Packet::Event(text) => {
+                let frame = Utf8Bytes::from(text);
+                let event = RawEvent::new(&frame, frame.as_str(), None, Vec::new());
+                Some(Inbound::Event(event.expect("the server sends good events")))
+            }
+            Packet::Ack(id, args) => {
+                Some(Inbound::Ack(id, AckArgs::new(&args).expect("the server sends good acks")))
+            }
+            Packet::Ping | Packet::Pong | Packet::Goodbye => None,
+        }
+    }
+}

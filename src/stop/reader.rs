@@ -1,0 +1,223 @@
+//! Reading that a switch ends.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use crate::stop::{OnStop, Stop};
+
+/// What one read of the inner reader may take.
+const CHUNK: usize = 16 << 10;
+
+/// A reader that ends when a [`Stop`] is stopped: [`Stop::reader`].
+pub struct StopReader {
+    shared: Arc<Shared>,
+    /// What was read and not taken.
+    chunk: Vec<u8>,
+    taken: usize,
+    _on_stop: OnStop,
+}
+
+/// Between the reader and the thread that reads for it.
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// At most one, so that nothing is read that nobody wants.
+    chunk: Option<io::Result<Vec<u8>>>,
+    /// Nothing more comes: the inner reader has ended.
+    ended: bool,
+    /// Nothing more is wanted: stopped, or dropped.
+    stopped: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.lock());
+        self.changed.notify_all();
+    }
+
+    /// Reads until the end, or until nobody wants more.
+    fn read_all(&self, mut inner: impl Read) {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = match inner.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    Ok(chunk)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let mut state = self.lock();
+            while state.chunk.is_some() && !state.stopped {
+                state = self.wait(state);
+            }
+            if state.stopped {
+                return;
+            }
+            state.chunk = Some(read);
+            self.changed.notify_all();
+        }
+    }
+}
+
+/// The inner reader has ended, if by a panic.
+struct Ended<'a>(&'a Shared);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let panicked = thread::panicking();
+        self.0.change(|state| {
+            state.ended = true;
+            if panicked {
+                state.chunk = Some(Err(io::Error::other("the reader panicked")));
+            }
+        });
+    }
+}
+
+impl StopReader {
+    pub(super) fn new(stop: &Stop, inner: impl Read + Send + 'static) -> io::Result<Self> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new() });
+        let on_stop = stop.on_stop({
+            let shared = Arc::clone(&shared);
+            move || shared.change(|state| state.stopped = true)
+        });
+        let reading = Arc::clone(&shared);
+        thread::Builder::new().name("crustocean-reader".to_owned()).spawn(move || {
+            let _ended = Ended(&reading);
+            reading.read_all(inner);
+        })?;
+        Ok(StopReader { shared, chunk: Vec::new(), taken: 0, _on_stop: on_stop })
+    }
+}
+
+impl Read for StopReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let mut state = self.shared.lock();
+        loop {
+            if state.stopped {
+                return Ok(0);
+            }
+            if self.taken < self.chunk.len() {
+                drop(state);
+                let mut rest = self.chunk.get(self.taken..).unwrap_or_default();
+                let count = rest.read(buffer)?;
+                self.taken += count;
+                return Ok(count);
+            }
+            if let Some(chunk) = state.chunk.take() {
+                self.shared.changed.notify_all();
+                self.chunk = chunk?;
+                self.taken = 0;
+            } else if state.ended {
+                return Ok(0);
+            } else {
+                state = self.shared.wait(state);
+            }
+        }
+    }
+}
+
+impl Drop for StopReader {
+    fn drop(&mut self) {
+        self.shared.change(|state| state.stopped = true);
+    }
+}
+
+impl fmt::Debug for StopReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StopReader").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Hands out what is sent to it.
+    struct Channel(mpsc::Receiver<io::Result<Vec<u8>>>);
+
+    impl Read for Channel {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.recv() {
+                Ok(bytes) => bytes?.as_slice().read(buffer),
+                Err(_) => Ok(0),
+            }
+        }
+    }
+
+    fn channel(stop: &Stop) -> (mpsc::Sender<io::Result<Vec<u8>>>, StopReader) {
+        let (send, receive) = mpsc::channel();
+        (send, stop.reader(Channel(receive)).unwrap())
+    }
+
+    #[test]
+    fn everything_comes_through_with_errors_and_the_end() {
+        let stop = Stop::new();
+        let long: Vec<u8> = (0..200_000u32).map(|n| n as u8).collect();
+        let mut all = Vec::new();
+        stop.reader(io::Cursor::new(long.clone())).unwrap().read_to_end(&mut all).unwrap();
+        assert!(all == long);
+
+        let (send, mut reader) = channel(&stop);
+        send.send(Ok(b"ab".to_vec())).unwrap();
+        send.send(Err(io::Error::other("broken"))).unwrap();
+        send.send(Ok(b"c".to_vec())).unwrap();
+        drop(send);
+        let mut two = [0; 2];
+        reader.read_exact(&mut two).unwrap();
+        assert_eq!(reader.read(&mut two).unwrap_err().to_string(), "broken");
+        assert_eq!(&two, b"ab");
+        assert_eq!(reader.read(&mut two).unwrap(), 1);
+        assert_eq!(reader.read(&mut two).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_stop_ends_a_read_that_waits() {
+        let stop = Stop::new();
+        let (send, mut reader) = channel(&stop);
+        let reading = thread::spawn(move || reader.read(&mut [0; 8]).unwrap());
+        let stopped = Instant::now();
+        stop.stop();
+        assert_eq!(reading.join().unwrap(), 0);
+        assert!(stopped.elapsed() < Duration::from_secs(5));
+        // The thread that was left behind ends with the next chunk.
+        while send.send(Ok(vec![1])).is_ok() {
+            thread::yield_now();
+        }
+        assert_eq!(stop.reader(io::repeat(1)).unwrap().read(&mut [0; 8]).unwrap(), 0, "it is too late");
+    }
+
+    #[test]
+    fn a_panic_is_an_error() {
+        struct Panics;
+        impl Read for Panics {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("of the user's")
+            }
+        }
+        let error = Stop::new().reader(Panics).unwrap().read(&mut [0; 8]).unwrap_err();
+        assert!(error.to_string().contains("panicked"), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The locks, condition variables, threads and the clock of a session.
+//!
+//! Normally these are the standard library's. Compiled with `--cfg crustocean_model` they are those of a model checker,
+//! which runs the session in thousands of schedules: `src/socket/session/model` has the scenarios.
+
+#[cfg(crustocean_model)]
+pub(crate) mod modelled;
+#[cfg(not(crustocean_model))]
+mod native;
+
+#[cfg(crustocean_model)]
+pub(crate) use modelled::{AtomicBool, AtomicU64, Builder, Condvar, JoinHandle, Mutex, MutexGuard, now};
+#[cfg(not(crustocean_model))]
+pub(crate) use native::{AtomicBool, AtomicU64, Builder, Condvar, JoinHandle, Mutex, MutexGuard, now};

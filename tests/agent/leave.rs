@@ -1,0 +1,56 @@
+//! Leaving a room that the agent is no member of, and what is known of a room by a message in it.
+
+use std::time::Duration;
+
+use crate::common::{Response, ScriptedServer, Stage, scripted, wait_for_message, watchdog};
+use serde_json::json;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn leaves(is_member: bool) -> crustocean::Result<()> {
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.accept_join();
+        conn.until_gone(LIMIT);
+    });
+    server.on("POST", "/api/agencies/ag-1/leave", |_| {
+        Response::json(400, json!({"error": "You are not a member"}))
+    });
+    server.on("GET", "/api/agencies", move |_| {
+        Response::json(200, json!([{"id": "ag-1", "slug": "lobby", "name": "Lobby", "isMember": is_member}]))
+    });
+    let agent = scripted(&server);
+    let room = agent.join("lobby").unwrap();
+    let outcome = room.leave();
+    assert!(agent.rooms().is_empty(), "it is left here, whatever the server says");
+    outcome
+}
+
+#[test]
+fn who_is_no_member_has_no_membership_to_end() {
+    let _watchdog = watchdog(LIMIT);
+    leaves(false).unwrap();
+}
+
+#[test]
+fn the_refusal_to_let_a_member_go_is_an_error() {
+    let _watchdog = watchdog(LIMIT);
+    let error = leaves(true).unwrap_err();
+    assert_eq!((error.status(), error.server_message()), (Some(400), Some("You are not a member")));
+}
+
+#[test]
+fn the_room_of_a_message_knows_its_members() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let larry = stage.in_lobby("larry");
+    let events = larry.events();
+    stage.alice_says("who is here?");
+    let message = wait_for_message(&events, "who is here?");
+    let room = larry.room_of(&message);
+    let mut names: Vec<&str> = room.members().iter().map(|member| member.username.as_str()).collect();
+    names.sort_unstable();
+    assert!(names.contains(&"alice") && names.contains(&"larry"), "{names:?}");
+    let joined = larry.rooms().remove(0);
+    assert_eq!(room.members().len(), joined.members().len());
+}

@@ -1,0 +1,24 @@
+//! Built without the feature `polling`.
+
+use crustocean::agent::Transport;
+use crustocean::{Agent, ErrorKind};
+
+use crate::common::{SOON, Stage, watchdog};
+
+#[test]
+fn asking_for_polling_says_which_feature_is_missing() {
+    // Nobody is there: it is said before anything is dialled.
+    let builder = Agent::builder().api_url("http://127.0.0.1:1").transport(Transport::Polling);
+    let error = builder.connect("sk_x".parse().unwrap()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.to_string().contains("feature `polling`"), "{error}");
+}
+
+#[test]
+fn whatever_works_is_a_websocket() {
+    let _watchdog = watchdog(SOON);
+    let stage = Stage::new();
+    let agent = stage.builder().transport(Transport::Auto).connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    agent.close().unwrap();
+}

@@ -1,0 +1,168 @@
+//! `in_parallel`: rooms side by side, each in order.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{SOON, Stage, eventually, watchdog};
+use crustocean::agent::{MemoryStore, Reconnect};
+use crustocean::{AgencyId, ErrorKind, Stop};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn ask(stage: &Stage, room: &str, text: &str) {
+    stage.sandbox.say(room, &stage.alice.id, &format!("@larry {text}"), Value::Null).unwrap();
+}
+
+#[test]
+fn rooms_go_side_by_side_and_each_in_order() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.connect("larry");
+    let rooms: Vec<String> = (0..4)
+        .map(|n| stage.sandbox.add_agency(&format!("Room {n}"), &stage.alice.id).unwrap())
+        .inspect(|room| drop(agent.join(AgencyId::from(room.as_str())).unwrap()))
+        .collect();
+    // All four are at work at once, or nobody comes through.
+    let all_at_work = Barrier::new(4);
+    let (at_work, heard) = (Mutex::new(HashMap::new()), Mutex::new(HashMap::<String, Vec<String>>::new()));
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            agent.mentions().in_parallel(4, |question| -> crustocean::Result<()> {
+                let room = question.agency_id.to_string();
+                let before = at_work.lock().unwrap().insert(room.clone(), ());
+                assert!(before.is_none(), "two at a time in one room");
+                if question.content.ends_with(" 0") {
+                    all_at_work.wait();
+                }
+                thread::sleep(Duration::from_millis(2));
+                heard.lock().unwrap().entry(room.clone()).or_default().push(question.content.clone());
+                at_work.lock().unwrap().remove(&room);
+                Ok(())
+            })
+        });
+        for n in 0..25 {
+            rooms.iter().for_each(|room| ask(&stage, room, &n.to_string()));
+        }
+        let count = || heard.lock().unwrap().values().map(Vec::len).sum::<usize>();
+        eventually("all are answered", || count() == 100);
+        agent.clone().close().unwrap();
+        working.join().unwrap().unwrap();
+    });
+    let expected: Vec<String> = (0..25).map(|n| format!("@larry {n}")).collect();
+    assert!(heard.into_inner().unwrap().into_values().all(|heard| heard == expected));
+}
+
+#[test]
+fn what_fails_costs_its_own_message_and_shows_in_the_room() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.connect("larry");
+    let lobby = agent.join("lobby").unwrap();
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            agent.mentions().in_parallel(2, |question| {
+                let run = agent.room_of(&question).start_run(&question)?;
+                match question.content.as_str() {
+                    "@larry fail" => return Err("as planned".into()),
+                    "@larry panic" => panic!("as planned"),
+                    _ => run.complete("well")?,
+                }
+                Ok::<(), Box<dyn std::error::Error>>(())
+            })
+        });
+        for text in ["fail", "panic", "go on"] {
+            ask(&stage, lobby.id().as_str(), text);
+        }
+        assert!(stage.sandbox.wait_for_event("agent-run-complete", SOON).is_some());
+        let errors = stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
+        assert_eq!(errors[1]["error"], "the agent panicked");
+        agent.clone().close().unwrap();
+        working.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_flood_waits_in_bounds_and_a_stop_ends_it() {
+    let _watchdog = watchdog(LIMIT);
+    let (stage, stop) = (Stage::new(), Stop::new());
+    let agent = stage.builder().stop(&stop).connect(stage.agent_token("larry")).unwrap();
+    let lobby = agent.join("lobby").unwrap();
+    for n in 0..1500 {
+        ask(&stage, lobby.id().as_str(), &n.to_string());
+    }
+    let handled = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let working = scope.spawn(|| {
+            agent.mentions().in_parallel(0, |_| -> crustocean::Result<()> {
+                handled.fetch_add(1, Ordering::SeqCst);
+                // Until the end, so that all others wait.
+                stop.wait(LIMIT);
+                Ok(())
+            })
+        });
+        eventually("one is at work", || handled.load(Ordering::SeqCst) == 1);
+        stop.stop();
+        working.join().unwrap().unwrap();
+    });
+    assert_eq!(handled.load(Ordering::SeqCst), 1, "what waited is not handled");
+}
+
+#[test]
+fn an_agent_that_fails_is_an_error() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.builder().reconnect(Reconnect::Never).connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    stage.sandbox.drop_links();
+    let error = agent.mentions().in_parallel(2, |_| Ok::<(), String>(())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+}
+
+#[test]
+fn what_a_stop_cuts_short_is_asked_again_after_the_next_start() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (token, store) = (stage.agent_token("larry"), MemoryStore::default());
+    let start = |stop: &Stop| {
+        let agent = stage.builder().stop(stop).remember_in(store.clone()).connect(token.clone()).unwrap();
+        agent.join("lobby").unwrap();
+        agent
+    };
+    let (stop, at_work) = (Stop::new(), AtomicUsize::new(0));
+    {
+        let agent = start(&stop);
+        for text in ["done", "cut short", "not begun"] {
+            ask(&stage, &stage.sandbox.lobby_id(), text);
+        }
+        thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                agent.mentions().in_parallel(2, |question| {
+                    if question.content != "@larry done" {
+                        at_work.fetch_add(1, Ordering::SeqCst);
+                        stop.wait(LIMIT);
+                    }
+                    agent.reply(&question, "here you are")
+                })
+            });
+            eventually("one is at work", || at_work.load(Ordering::SeqCst) == 1);
+            // The first one's answer is in the room by then.
+            eventually("one is answered", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 4);
+            stop.stop();
+            working.join().unwrap().unwrap();
+        });
+    }
+    // The handler that was cut short may have answered before the goodbye.
+    let answered = stage.sandbox.messages(&stage.sandbox.lobby_id()).len() - 4;
+    let agent = start(&Stop::new());
+    let mentions = agent.mentions();
+    let mut again: Vec<String> = Vec::new();
+    while again.last().is_none_or(|text| text != "@larry not begun") {
+        again.push(mentions.recv_timeout(SOON).unwrap().content.clone());
+    }
+    let expected = ["@larry cut short", "@larry not begun"];
+    assert_eq!(again, expected[answered.min(1)..]);
+}

@@ -1,0 +1,103 @@
+//! The README's bot is still there after answers that could not be given.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::common::{SOON, Stage, eventually, watchdog};
+use crustocean::{AgencyId, Agent, Event, Result};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// As in the README, with a model and a log.
+#[allow(clippy::collapsible_if, reason = "as in the README")]
+fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>) -> Result<()> {
+    for event in agent.events() {
+        if let Event::Message(msg) = event? {
+            if agent.should_respond(&msg) {
+                if let Err(error) = agent.reply(&msg, model(&msg.content)) {
+                    log.send(error.to_string()).unwrap();
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_empty_answer_and_a_lost_link_cost_one_answer_each() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (alice, builder) = (stage.alice.clone(), stage.builder().send_timeout(Duration::from_millis(100)));
+    let agent = builder.connect(stage.agent_token("larry")).unwrap();
+    agent.join("lobby").unwrap();
+    let (log, errors) = mpsc::channel();
+    let (asked, question) = mpsc::channel();
+    let (go, gate) = mpsc::channel::<()>();
+    let handle = agent.clone();
+    let running = thread::spawn(move || {
+        let model = |text: &str| match text {
+            "@larry nothing" => "  ".to_owned(),
+            "@larry slow" => {
+                asked.send(()).unwrap();
+                gate.recv().unwrap();
+                "too late".to_owned()
+            }
+            _ => "here I am".to_owned(),
+        };
+        bot(&handle, model, &log)
+    });
+    stage.alice_says("@larry nothing");
+    let error = errors.recv_timeout(SOON).unwrap();
+    assert!(error.contains("white space"), "{error}");
+    stage.alice_says("@larry slow");
+    question.recv_timeout(SOON).unwrap();
+    let state = stage.sandbox.suspend();
+    drop(stage);
+    eventually("the link is lost", || !agent.is_connected());
+    go.send(()).unwrap();
+    let error = errors.recv_timeout(SOON).unwrap();
+    assert!(error.contains("down"), "{error}");
+
+    let stage = Stage::resumed(state, alice);
+    agent.reconnect_now();
+    stage.alice_says("@larry still there?");
+    let lobby = stage.sandbox.lobby_id();
+    let said =
+        || -> Vec<_> { stage.sandbox.messages(&lobby).into_iter().map(|message| message.content).collect() };
+    eventually("it answers", || said().last().is_some_and(|text| text == "here I am"));
+    assert_eq!(said().len(), 4, "{:?}", said());
+    agent.close().unwrap();
+    running.join().unwrap().unwrap();
+}
+
+#[test]
+fn white_space_is_refused_before_anything_is_done_for_it() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agent = stage.in_lobby("larry");
+    let room = agent.home().unwrap();
+    stage.alice_says("@larry?");
+    let question = agent.mentions().next().unwrap().unwrap();
+    stage.sandbox.stop();
+    eventually("the link is lost", || !agent.is_connected());
+    stage.sandbox.clear_records();
+    for blank in ["", "  ", "\n\t\u{3000}"] {
+        let elsewhere = AgencyId::from("not-joined");
+        let errors = [
+            agent.reply(&question, blank).unwrap_err(),
+            agent.send(blank).unwrap_err(),
+            agent.try_send(blank).unwrap_err(),
+            agent.send_dm(&elsewhere, blank).unwrap_err(),
+            room.send(blank).unwrap_err(),
+            room.post(blank).unwrap_err(),
+            room.post_reply(&question, blank).unwrap_err(),
+            room.edit(&*question, blank).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), crustocean::ErrorKind::Invalid, "{error}");
+            assert!(error.unsent().is_none());
+        }
+    }
+    assert_eq!(stage.sandbox.requests(), Vec::<String>::new());
+}

@@ -1,0 +1,130 @@
+//! The service example as a real process that gets real signals.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{PROGRAMS, SOON, Stage, eventually, watchdog};
+
+/// It may have to be built first.
+const LIMIT: Duration = Duration::from_secs(900);
+/// It takes milliseconds; this is twice what is promised, for a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+/// Ends with the test.
+struct Service {
+    process: Child,
+    log: Receiver<String>,
+}
+
+impl Service {
+    fn start(url: &str, token: &str) -> Service {
+        let mut command = Command::new(&PROGRAMS["service"]);
+        command.env_clear().envs([("AGENT_TOKEN", token), ("CRUSTOCEAN_API_URL", url), ("NO_PROXY", "*")]);
+        let mut process = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let (tell, log) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Service { process, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + SOON;
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it still runs");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// It has to end well, and at once.
+    fn ends_by(&mut self, signal: &str) {
+        let signalled = Instant::now();
+        self.signal(signal);
+        let status = self.wait();
+        let took = signalled.elapsed();
+        let log: Vec<String> = self.log.try_iter().collect();
+        assert_eq!(status.code(), Some(0), "{signal}: {log:#?}");
+        assert!(took < AT_ONCE, "{signal}: {took:?}");
+    }
+
+    fn says(&self, text: &str) {
+        loop {
+            let line = self.log.recv_timeout(SOON).unwrap_or_else(|_| panic!("it does not say {text:?}"));
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn signals_end_it_in_the_middle_of_its_work() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let token = stage.agent_token("mybot");
+    for signal in ["TERM", "INT"] {
+        stage.sandbox.clear_records();
+        let mut service = Service::start(stage.sandbox.url(), token.expose());
+        stage.sandbox.wait_for_event("join-agency", SOON).expect("it joins");
+        stage.alice_says("@mybot tea in 600");
+        let begun = stage.sandbox.wait_for_event("agent-run-start", SOON).expect("it begins");
+        service.ends_by(signal);
+        let ended = stage.sandbox.wait_for_event("agent-run-error", SOON).expect("no run is left");
+        assert_eq!(ended["runId"], begun["runId"]);
+        let client = stage.client();
+        let record = client.runs().get(&begun["runId"].as_str().unwrap().into()).unwrap();
+        assert_ne!(record.info.status.as_deref(), Some("running"), "{signal}");
+    }
+    assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
+}
+
+#[test]
+fn it_waits_for_the_server_and_can_be_stopped_meanwhile() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (token, alice) = (stage.agent_token("mybot"), stage.alice.clone());
+    let url = stage.sandbox.url().to_owned();
+    let state = stage.sandbox.suspend();
+    drop(stage);
+    let mut impatient = Service::start(&url, token.expose());
+    impatient.says("cannot connect yet");
+    impatient.ends_by("TERM");
+
+    let mut service = Service::start(&url, token.expose());
+    service.says("cannot connect yet");
+    let stage = Stage::resumed(state, alice);
+    stage.sandbox.wait_for_event("join-agency", SOON).expect("it joins");
+    stage.alice_says("@mybot tea in 0");
+    eventually("it reminds", || {
+        let said = stage.sandbox.messages(&stage.sandbox.lobby_id());
+        said.iter().any(|message| message.content == "@alice it is time")
+    });
+    service.ends_by("INT");
+}
+
+#[test]
+fn its_exit_code_says_whether_to_start_it_again() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let code = |url: &str, token: &str| Service::start(url, token).wait().code();
+    assert_eq!(code(stage.sandbox.url(), "sk_nobody"), Some(77));
+    assert_eq!(code("ftp://nowhere", "sk_nobody"), Some(78));
+    assert_eq!(code(stage.sandbox.url(), ""), Some(78));
+}
