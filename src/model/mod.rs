@@ -18,10 +18,12 @@ pub(crate) mod label;
 mod list;
 mod loop_guard;
 mod message;
+mod message_builder;
 mod metadata;
 mod onboarding;
 mod pat;
 mod received;
+mod request;
 mod rich;
 mod run;
 mod time;
@@ -47,6 +49,7 @@ pub use list::List;
 pub use loop_guard::LoopGuard;
 pub(crate) use message::PostedMessage;
 pub use message::{Message, MessageEdited, MessageType, SenderType};
+pub use message_builder::MessageBuilder;
 pub use metadata::Metadata;
 pub use onboarding::{
     Bootstrapped, BootstrappedToken, BootstrappedUser, ClaimableAgent, NewAgent, PendingClaim,
@@ -55,6 +58,7 @@ pub use onboarding::{
 pub(crate) use pat::RawToken;
 pub use pat::{CreatedToken, Expiry, PersonalAccessTokenInfo};
 pub use received::{HookCall, HookCaller, PromptRequest, PromptedAgent, WebhookDelivery};
+pub use request::Request;
 pub use rich::{Color, Span, Style};
 pub(crate) use run::Transcript;
 pub use run::{InterruptAction, RunInfo, RunRecord, TranscriptEntry, TranscriptStep};

@@ -48,6 +48,12 @@ pub struct HookCall {
 lenient!(HookCall);
 
 impl HookCall {
+    /// The call as a [`Request`](super::Request), read from [`raw_args`](Self::raw_args) by the parser that
+    /// [`Mention::request`](crate::Mention::request) has: with quotes, and the same for every platform.
+    pub fn request(&self) -> super::Request {
+        super::Request::parse(&format!("{} {}", self.command, self.raw_args))
+    }
+
     /// The value of `--name value`.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.flags.get(name)?.as_str()

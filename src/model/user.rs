@@ -54,6 +54,29 @@ pub struct User {
 
 lenient!(User, |user| serde_helpers::fill(&mut user.display_name, &user.username));
 
+impl User {
+    /// A user of this name, with an id made of it (`user-larry`) and nothing else: for tests with
+    /// [`decide`](crate::agent::decide) and [`Message::builder`](crate::Message::builder).
+    pub fn named(username: &str) -> User {
+        User {
+            id: format!("user-{username}").into(),
+            username: username.to_owned(),
+            display_name: username.to_owned(),
+            kind: None,
+            description: None,
+            persona: None,
+            role: None,
+            avatar: None,
+            banner: None,
+            theme: None,
+            font: None,
+            follower_count: None,
+            following_count: None,
+            created_at: None,
+        }
+    }
+}
+
 /// The response to logging in, registering and exchanging an agent's token.
 #[derive(Deserialize)]
 #[serde(remote = "Self")]

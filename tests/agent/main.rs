@@ -20,6 +20,7 @@ mod connect;
 mod connect_ahead;
 mod edit;
 mod error_events;
+mod everyday;
 mod follow;
 mod gaps;
 mod half_characters;

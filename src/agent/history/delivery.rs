@@ -105,6 +105,8 @@ struct State {
     held_bytes: usize,
     stopped: bool,
     missed: bool,
+    /// How many gaps could not be filled.
+    not_filled: u64,
     log: LogQueue,
     /// The memory across restarts, if the agent remembers.
     memory: Option<Arc<Memory>>,
@@ -147,6 +149,7 @@ impl Delivery {
             held_bytes: 0,
             stopped: false,
             missed: false,
+            not_filled: 0,
             log: log.clone(),
             memory: memory.clone(),
         };
@@ -267,6 +270,12 @@ impl Delivery {
     /// Forgets the room's position.
     pub(crate) fn forget(&self, room: &AgencyId) {
         self.lock().close_room(room);
+    }
+
+    /// How many rooms have a gap, and how many gaps could not be filled.
+    pub(crate) fn gaps(&self) -> (usize, u64) {
+        let state = self.lock();
+        (state.rooms.values().filter(|room| room.gap.is_some()).count(), state.not_filled)
     }
 
     /// Queues an event that is not from the session. Wakes no thread.
@@ -727,6 +736,7 @@ impl State {
     }
 
     fn report(&mut self, id: &AgencyId, error: Error) {
+        self.not_filled += 1;
         if let Some(memory) = &self.memory {
             // The next start looks for them again.
             memory.pin(id, true);

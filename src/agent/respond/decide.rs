@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::agent::Agent;
-use crate::agent::respond::handle::is_mentioned;
+use crate::agent::respond::handle::{behind_prefix, is_mentioned};
 use crate::model::{Message, MessageId, MessageType, User};
 
 /// The result of [`Agent::decide`](crate::Agent::decide).
@@ -86,7 +86,7 @@ impl Agent {
 
     /// Implements [`Agent::decide`].
     pub(crate) fn decision(&self, message: &Message) -> Decision {
-        match decide(message, &self.inner.me) {
+        match decide(&self.inner.me, message) {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
             Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
             Decision::Respond if self.inner.taken.contain(&message.id) => Decision::Taken,
@@ -95,17 +95,62 @@ impl Agent {
     }
 }
 
+/// What an agent is to make of a message, without an agent: the part of [`Agent::decide`] that needs no memory. For tests.
+///
+/// ```
+/// use crustocean::{Message, agent::{Decision, decide}, model::User};
+///
+/// let larry = User::named("larry");
+/// assert_eq!(decide(&larry, &Message::builder("hello @larry").build()), Decision::Respond);
+/// assert_eq!(decide(&larry, &Message::builder("hello all").build()), Decision::NotMentioned);
+/// assert_eq!(decide(&larry, &Message::builder("I am @larry").said_by("larry").build()), Decision::Own);
+/// ```
+pub fn decide(me: &User, message: &Message) -> Decision {
+    decide_for(message, me, Address::Handle)
+}
+
+impl Message {
+    /// Whether the agent itself said it.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent, message: &crustocean::Message) {
+    /// if !message.is_own(agent) {
+    ///     println!("{}", message.content);
+    /// }
+    /// # }
+    /// ```
+    pub fn is_own(&self, agent: &Agent) -> bool {
+        said_by(self, &agent.inner.me)
+    }
+}
+
+/// How a message says whom it is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Address<'a> {
+    /// By the agent's handle, or by being a direct message.
+    Handle,
+    /// By a word that it begins with.
+    Prefix(&'a str),
+}
+
+fn said_by(message: &Message, user: &User) -> bool {
+    // The id is certain. The name is the fallback if a history omits the id.
+    message.sender_id == user.id
+        || message.sender_id.as_str().is_empty()
+            && message.sender_username.eq_ignore_ascii_case(&user.username)
+}
+
 /// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never answer the agent's own messages,
 /// never the platform's, and always answer a direct message (docs.crustocean.chat, page "Direct messages").
-pub(crate) fn decide(message: &Message, me: &User) -> Decision {
-    // The id is certain. The name is the fallback if a history omits the id.
-    if message.sender_id == me.id
-        || (message.sender_id.as_str().is_empty()
-            && message.sender_username.eq_ignore_ascii_case(&me.username))
-    {
+pub(crate) fn decide_for(message: &Message, me: &User, address: Address<'_>) -> Decision {
+    if said_by(message, me) {
         return Decision::Own;
     }
-    if !message.dm && !is_mentioned(&message.content, &me.username) {
+    let is_meant = match address {
+        Address::Handle => message.dm || is_mentioned(&message.content, &me.username),
+        Address::Prefix(prefix) => behind_prefix(&message.content, prefix).is_some(),
+    };
+    if !is_meant {
         return Decision::NotMentioned;
     }
     match message.loop_guard() {
@@ -163,7 +208,7 @@ mod tests {
             ),
             ("hello", r#","sender_id":"system","metadata":{"heartbeat":true}"#, Decision::NotMentioned),
         ] {
-            assert_eq!(decide(&message(content, extra), &me()), decision, "{content} {extra}");
+            assert_eq!(decide(&me(), &message(content, extra)), decision, "{content} {extra}");
         }
     }
 }

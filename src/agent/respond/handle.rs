@@ -29,6 +29,58 @@ pub fn is_mentioned(text: &str, handle: &str) -> bool {
     })
 }
 
+/// The text without the mentions of the handle, and without what stands between the first of them and the rest:
+/// `@larry, hello` is `hello`.
+pub(crate) fn without_mention(text: &str, handle: &str) -> String {
+    let handle = handle.trim();
+    let handle = handle.strip_prefix('@').unwrap_or(handle);
+    let mut out = String::new();
+    let mut last = 0;
+    for (at, _) in text.match_indices('@') {
+        let end = at + 1 + handle.len();
+        if at < last
+            || !text.get(at..end).is_some_and(|word| is_mentioned(word, handle))
+            || !stands_alone(text, at, end)
+        {
+            continue;
+        }
+        join(&mut out, text.get(last..at).unwrap_or_default());
+        last = end;
+    }
+    join(&mut out, text.get(last..).unwrap_or_default());
+    out.trim().to_owned()
+}
+
+fn stands_alone(text: &str, start: usize, end: usize) -> bool {
+    let bytes = text.as_bytes();
+    let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+    before.is_none_or(|byte| !is_word(*byte)) && bytes.get(end).is_none_or(|byte| !is_word(*byte))
+}
+
+/// Puts a piece of the text behind what was before the mention.
+fn join(out: &mut String, piece: &str) {
+    if out.trim().is_empty() {
+        out.clear();
+        out.push_str(piece.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ':' | ';')));
+        return;
+    }
+    if piece.starts_with(|c: char| c.is_whitespace() || matches!(c, ',' | '.' | ':' | ';' | '!' | '?')) {
+        out.truncate(out.trim_end_matches(' ').len());
+    }
+    out.push_str(piece);
+}
+
+/// What follows the prefix, if the text begins with it as a word of its own. Case does not matter.
+pub(crate) fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
+    let text = text.trim_start();
+    let start = text.get(..prefix.len()).filter(|start| !start.is_empty())?;
+    let rest = text.get(prefix.len()..)?;
+    // A sign such as `!` stands before the word that follows.
+    let is_sign = !prefix.ends_with(|c: char| c.is_alphanumeric());
+    let apart = is_sign || rest.chars().next().is_none_or(char::is_whitespace);
+    (start.to_lowercase() == prefix.to_lowercase() && apart).then(|| rest.trim())
+}
+
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'
 }
@@ -64,6 +116,39 @@ mod tests {
             "@larr",
         ] {
             assert!(!is_mentioned(text, "larry"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_text_without_the_mention() {
+        for (text, expected) in [
+            ("@larry hello", "hello"),
+            ("@larry, hello", "hello"),
+            ("@Larry: @larry hello", "hello"),
+            ("hello @larry!", "hello!"),
+            ("hey @larry, what is up?", "hey, what is up?"),
+            ("tell @larry to go", "tell to go"),
+            ("@larry_lobster and me@larry", "@larry_lobster and me@larry"),
+            ("@larry\n```\n  code\n```", "```\n  code\n```"),
+            ("@larry", ""),
+            ("ü@larry ü", "ü ü"),
+        ] {
+            assert_eq!(without_mention(text, "larry"), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_a_word_or_a_sign() {
+        for (text, prefix, rest) in [
+            ("!conch deploy web", "!conch", Some("deploy web")),
+            ("  !Conch", "!conch", Some("")),
+            ("!conchita", "!conch", None),
+            ("say !conch", "!conch", None),
+            ("!roll 2d6", "!", Some("roll 2d6")),
+            ("ü", "!conch", None),
+            ("x", "", None),
+        ] {
+            assert_eq!(behind_prefix(text, prefix), rest, "{text}");
         }
     }
 

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::agent::respond::handle::{behind_prefix, without_mention};
 use crate::agent::run::Trigger;
 use crate::agent::{Agent, Event, Inner, Outgoing, RecvError, Room};
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::model::{Message, MessageId};
+use crate::model::{Message, MessageId, Request};
 
 /// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions).
 ///
@@ -37,6 +38,8 @@ pub struct Mention {
     message: Message,
     agent: Agent,
     ticket: Option<Arc<Ticket>>,
+    /// The word that it begins with, if that is what makes it the agent's.
+    prefix: Option<Arc<str>>,
 }
 
 /// For an agent that remembers: reports when the question was dropped.
@@ -101,7 +104,41 @@ impl Mention {
             let (inner, id) = (Arc::clone(&agent.inner), message.id.clone());
             Arc::new(Ticket { inner, id, left_open: AtomicBool::new(false) })
         });
-        Mention { message, agent: agent.clone(), ticket }
+        Mention { message, agent: agent.clone(), ticket, prefix: None }
+    }
+
+    pub(crate) fn with_prefix(agent: &Agent, message: Message, prefix: Arc<str>) -> Mention {
+        Mention { message, agent: agent.clone(), ticket: None, prefix: Some(prefix) }
+    }
+
+    /// The text without the mention of the agent (or without the prefix of [`commands`](Agent::commands)):
+    /// `@larry, what is ETH at?` is `what is ETH at?`.
+    ///
+    /// ```no_run
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// mention.reply(format!("You said: {}", mention.text()))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn text(&self) -> String {
+        match &self.prefix {
+            Some(prefix) => behind_prefix(&self.message.content, prefix).unwrap_or_default().to_owned(),
+            None => without_mention(&self.message.content, &self.agent.inner.me.username),
+        }
+    }
+
+    /// The [text](Mention::text) read as a command line: `@larry price "wrapped ETH" --in EUR --quiet`.
+    ///
+    /// ```no_run
+    /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
+    /// let request = mention.request();
+    /// if request.command() == "price" && !request.flag("quiet") {
+    ///     let currency = request.option("in").unwrap_or("USD");
+    ///     mention.reply(format!("{} in {currency}: 3000", request.positional().join(" ")))?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn request(&self) -> Request {
+        Request::parse(&self.text())
     }
 
     /// Drops it unread: it is yielded again after the next start.

@@ -50,6 +50,7 @@ struct Shared {
     /// The same ids, oldest first.
     order: VecDeque<MessageId>,
     exchanges: Option<Exchanges>,
+    people: Option<Exchanges>,
 }
 
 /// After this many other messages, an id is forgotten.
@@ -98,6 +99,23 @@ impl Mentions {
     /// ```
     pub fn system(mut self, on: bool) -> Self {
         self.system = on;
+        self
+    }
+
+    /// Leaves at least this time between two messages of one person, in all rooms together, a day at most. Those that come
+    /// faster wait for their time, in order, and hold up nobody else: none is dropped. Agents have
+    /// [their own limit](Mentions::limited). Defaults to none.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for mention in agent.mentions().cooldown(Duration::from_secs(5)) {
+    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn cooldown(self, time: Duration) -> Self {
+        self.shared().people = Some(Exchanges::new(ExchangeLimit::spaced(time)));
         self
     }
 
@@ -187,8 +205,9 @@ impl Mentions {
         if !shared.note(&message.id) {
             return None;
         }
-        match &mut shared.exchanges {
-            Some(exchanges) if message.is_from_agent() => match exchanges.admit(message, Instant::now()) {
+        let limit = if message.is_from_agent() { &mut shared.exchanges } else { &mut shared.people };
+        match limit {
+            Some(exchanges) => match exchanges.admit(message, Instant::now()) {
                 Admitted::Now(message) => Some(message),
                 Admitted::Later => None,
                 Admitted::Never(message) => {
@@ -203,18 +222,25 @@ impl Mentions {
 
     fn take_due(&self, now: Instant) -> Option<Message> {
         let mut shared = self.shared();
-        let exchanges = shared.exchanges.as_mut()?;
-        while let Some(message) = exchanges.take_due(now) {
-            if !self.agent.has_left(&message.agency_id) {
-                return Some(message);
+        loop {
+            let Shared { exchanges, people, .. } = &mut *shared;
+            let due = [exchanges, people].into_iter().flatten().find_map(|waiting| waiting.take_due(now))?;
+            if !self.agent.has_left(&due.agency_id) {
+                return Some(due);
             }
         }
-        None
     }
 
     /// When a waiting thread must check the delayed messages.
     fn look_up(&self, now: Instant) -> Option<Instant> {
-        let due = self.shared().exchanges.as_ref().map(Exchanges::next_due)?;
+        let due = {
+            let shared = self.shared();
+            if shared.exchanges.is_none() && shared.people.is_none() {
+                return None;
+            }
+            let next = |waiting: &Option<Exchanges>| waiting.as_ref().and_then(Exchanges::next_due);
+            earlier(next(&shared.exchanges), next(&shared.people))
+        };
         let recheck = (Arc::strong_count(&self.shared) > 1).then(|| now + RECHECK_INTERVAL);
         earlier(due, recheck)
     }

@@ -1,5 +1,6 @@
 //! Which messages the agent answers, and how often.
 
+mod commands;
 pub(crate) mod decide;
 mod handle;
 mod mention;
@@ -7,7 +8,8 @@ mod mentions;
 mod parallel;
 mod rate_limit;
 
-pub use decide::Decision;
+pub use commands::Commands;
+pub use decide::{Decision, decide};
 pub use handle::is_mentioned;
 pub use mention::Mention;
 pub use mentions::Mentions;

@@ -25,6 +25,8 @@ pub struct ExchangeLimit {
     count: usize,
     window: Duration,
     delays: Vec<Duration>,
+    /// The time between two answers. Counts one sender in all rooms.
+    spacing: Duration,
 }
 
 /// The highest possible count.
@@ -37,6 +39,7 @@ impl Default for ExchangeLimit {
             count: 6,
             window: Duration::from_secs(600),
             delays: [0, 3, 8, 15, 30].map(Duration::from_secs).to_vec(),
+            spacing: Duration::ZERO,
         }
     }
 }
@@ -59,6 +62,16 @@ impl ExchangeLimit {
     pub fn delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
         self.delays = delays.into_iter().take(MOST_COUNTED).map(|delay| delay.min(LONGEST)).collect();
         self
+    }
+
+    /// No limit but the time between two answers to one sender.
+    pub(crate) fn spaced(spacing: Duration) -> Self {
+        ExchangeLimit {
+            count: usize::MAX,
+            window: Duration::ZERO,
+            delays: Vec::new(),
+            spacing: spacing.min(LONGEST),
+        }
     }
 
     fn delay(&self, place: usize) -> Duration {
@@ -110,7 +123,9 @@ impl Exchanges {
 
     /// Takes a message of another agent.
     pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
-        let key = (message.agency_id.clone(), message.sender_id.clone());
+        let spacing = self.limit.spacing;
+        let room = if spacing.is_zero() { message.agency_id.clone() } else { AgencyId::default() };
+        let key = (room, message.sender_id.clone());
         if self.pairs.len() >= MOST_PAIRS && !self.pairs.contains_key(&key) {
             self.make_room(now);
         }
@@ -127,7 +142,7 @@ impl Exchanges {
             return Admitted::Never(message);
         }
         let due = deadline::later(now, self.limit.delay(pair.times.len()));
-        let due = pair.last_due.map_or(due, |last| last.max(due));
+        let due = pair.last_due.map_or(due, |last| deadline::later(last, spacing).max(due));
         pair.times.push_back(now);
         pair.last_due = Some(due);
         if due <= now {
@@ -157,7 +172,7 @@ impl Exchanges {
     }
 
     fn make_room(&mut self, now: Instant) {
-        let window = self.limit.window;
+        let window = self.limit.window.max(self.limit.spacing);
         let last = |pair: &Pair| pair.times.back().copied();
         self.pairs
             .retain(|_, pair| last(pair).is_some_and(|time| now.saturating_duration_since(time) < window));
@@ -217,6 +232,13 @@ mod tests {
         let expected = [(0, "0"), (4, "1"), (10, "2"), (18, "3"), (34, "4"), (35, "5")];
         let expected: Vec<_> = expected.map(|(second, text)| (second, text.to_owned())).to_vec();
         assert_eq!(answered(ExchangeLimit::default(), 20), expected);
+    }
+
+    #[test]
+    fn a_cooldown_holds_back_and_drops_nothing() {
+        let expected =
+            [(0, "0"), (5, "1"), (10, "2"), (15, "3")].map(|(second, text)| (second, text.to_owned()));
+        assert_eq!(answered(ExchangeLimit::spaced(SECOND * 5), 4), expected);
     }
 
     #[test]

@@ -55,6 +55,7 @@ mod reader;
 pub(crate) mod scheduled;
 pub(crate) mod sender;
 mod state;
+mod stats;
 pub(crate) mod subscription;
 
 #[cfg(not(crustocean_model))]

@@ -68,6 +68,11 @@ impl EventQueue {
         self.items.is_empty()
     }
 
+    /// Events, and their bytes.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.events, self.bytes)
+    }
+
     /// The point from which it should be filled with care.
     pub(crate) fn is_half_full(&self) -> bool {
         self.events >= self.max_events / 2 || self.bytes >= self.max_bytes / 2

@@ -55,6 +55,8 @@ pub(crate) struct SessionState {
     pub(crate) others: usize,
     /// Counts data from connections.
     pub(crate) heard: u64,
+    /// When the last data came.
+    pub(crate) heard_at: Option<Instant>,
     /// A consumer must check other queues.
     pub(crate) nudged: bool,
     /// The number of running helpers that will nudge.
@@ -136,6 +138,7 @@ impl SessionState {
             retry_at: now,
             attempt: 0,
             tries: 0,
+            heard_at: None,
             down_since: None,
             ended_by: None,
             log,
@@ -196,6 +199,9 @@ impl SessionState {
     pub(crate) fn file(&mut self, batch: &mut Vec<Inbound>) -> Changes {
         let mut filed = Changes::default();
         self.heard = self.heard.wrapping_add(batch.len() as u64);
+        if !batch.is_empty() {
+            self.heard_at = Some(Instant::now());
+        }
         if self.pid.is_some() {
             // Only the last one counts.
             let mut events = batch.iter().rev().filter_map(|inbound| match inbound {

@@ -1,0 +1,76 @@
+//! Work at intervals, as long as the agent lives.
+
+use std::time::{Duration, Instant};
+
+use crate::agent::Agent;
+use crate::deadline;
+
+/// Ticks at a steady interval until the agent ends. From [`Agent::every`].
+///
+/// It does not keep the agent alive.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # fn demo(agent: &crustocean::Agent, room: crustocean::Room) {
+/// let hourly = agent.every(Duration::from_secs(3600));
+/// std::thread::spawn(move || {
+///     for tick in hourly {
+///         room.send("The time flies.").unwrap_or_else(|error| eprintln!("not said: {error}"));
+///     }
+/// });
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "it ticks only for who iterates"]
+pub struct Every {
+    agent: Agent,
+    interval: Duration,
+    next: Instant,
+}
+
+/// Shorter ones would be a busy loop.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Every {
+    pub(crate) fn new(agent: &Agent, interval: Duration) -> Every {
+        let interval = interval.max(SHORTEST);
+        Every { agent: agent.without_handle(), interval, next: deadline::after(interval) }
+    }
+}
+
+impl Iterator for Every {
+    /// When the tick was due.
+    type Item = Instant;
+
+    fn next(&mut self) -> Option<Instant> {
+        if self.agent.session().wait_over(self.next) || self.agent.is_closed() {
+            return None;
+        }
+        let due = self.next;
+        // Those that were missed meanwhile are left out.
+        let now = Instant::now();
+        while self.next <= now {
+            let late = now.saturating_duration_since(self.next);
+            let missed = u32::try_from(late.as_nanos() / self.interval.as_nanos().max(1)).unwrap_or(u32::MAX);
+            self.next = deadline::later(self.next, self.interval.saturating_mul(missed.saturating_add(1)));
+        }
+        Some(due)
+    }
+}
+
+impl Agent {
+    /// Ticks at this interval until the agent ends, the first time after one interval. A handler that takes longer than the
+    /// interval makes it leave ticks out, not catch up. The shortest interval is 1 ms.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// for tick in agent.every(Duration::from_secs(60)) {
+    ///     println!("a minute has passed");
+    /// }
+    /// # }
+    /// ```
+    pub fn every(&self, interval: Duration) -> Every {
+        Every::new(self, interval)
+    }
+}

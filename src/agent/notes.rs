@@ -1,0 +1,56 @@
+//! Small texts that a room keeps: `/save`, `/get`, `/clearnote`.
+
+use crate::agent::Room;
+use crate::error::{Error, ErrorKind, Result};
+
+impl Room {
+    /// Keeps a text in the room under a name of one word: the command `/save`. Everybody in the room can read it.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// room.save_note("repo", "https://example.com/larry.git")?;
+    /// assert!(room.note("repo")?.is_some());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word, or an empty text;
+    /// [`Rejected`](crate::ErrorKind::Rejected) with the server's words; else the kinds of
+    /// [`Command::send`](crate::agent::Command::send).
+    pub fn save_note(&self, name: &str, text: &str) -> Result<()> {
+        if text.trim().is_empty() {
+            return Err(Error::invalid("a note needs a text: clear_note removes one"));
+        }
+        self.command(format!("/save {} {}", word(name)?, text.trim())).send()?.into_result().map(drop)
+    }
+
+    /// A text that the room keeps: the command `/get`. `None` if the server does not give one: there is no such note, most
+    /// likely.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word; else the kinds of
+    /// [`Command::send`](crate::agent::Command::send).
+    pub fn note(&self, name: &str) -> Result<Option<String>> {
+        let reply = self.command(format!("/get {}", word(name)?)).send()?;
+        match reply.into_result() {
+            Ok(reply) => Ok(Some(reply.content)),
+            Err(error) if error.kind() == ErrorKind::Rejected => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes a text that the room keeps: the command `/clearnote`.
+    ///
+    /// # Errors
+    /// As [`save_note`](Room::save_note).
+    pub fn clear_note(&self, name: &str) -> Result<()> {
+        self.command(format!("/clearnote {}", word(name)?)).send()?.into_result().map(drop)
+    }
+}
+
+fn word(name: &str) -> Result<&str> {
+    if name.is_empty() || name.contains(char::is_whitespace) {
+        return Err(Error::invalid(format!("the name of a note is one word: {name:?} is not")));
+    }
+    Ok(name)
+}

@@ -1,0 +1,129 @@
+//! How an agent is doing, in numbers.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::agent::Agent;
+
+/// How an agent is doing at one moment. From [`Agent::stats`].
+///
+/// ```no_run
+/// # fn demo(agent: &crustocean::Agent) {
+/// let stats = agent.stats();
+/// println!("{} events wait", stats.queued_events);
+/// println!("{}", stats.to_prometheus()); // for /metrics
+/// # }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The agent's username.
+    pub agent: String,
+    /// For how long the connection has been up; `None` while it is down.
+    pub connected_for: Option<Duration>,
+    /// How long ago anything came from the server; `None` if nothing ever did.
+    pub last_heard: Option<Duration>,
+    /// How often the connection was made again since the agent began.
+    pub reconnects: u64,
+    /// How many events wait for a loop.
+    pub queued_events: usize,
+    /// The bytes of them.
+    pub queued_bytes: usize,
+    /// In how many rooms a part of the history is being fetched.
+    pub open_gaps: usize,
+    /// How often a part of a history was missing and could not be fetched.
+    pub gaps_not_filled: u64,
+    /// How many rooms the agent is in.
+    pub rooms: usize,
+}
+
+impl Stats {
+    /// The numbers in Prometheus' text format, names beginning with `crustocean_`, with the agent's username as label `agent`.
+    pub fn to_prometheus(&self) -> String {
+        let connected = u64::from(self.connected_for.is_some());
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().to_string());
+        let rows = [
+            ("connected", "gauge", "Whether the connection is up.", Some(connected.to_string())),
+            ("connected_seconds", "gauge", "Time since the connection is up.", seconds(self.connected_for)),
+            ("last_heard_seconds", "gauge", "Time since the server was heard.", seconds(self.last_heard)),
+            (
+                "reconnects_total",
+                "counter",
+                "Connections after the first.",
+                Some(self.reconnects.to_string()),
+            ),
+            ("queued_events", "gauge", "Events that wait for a loop.", Some(self.queued_events.to_string())),
+            ("queued_bytes", "gauge", "Bytes of these events.", Some(self.queued_bytes.to_string())),
+            ("open_gaps", "gauge", "Rooms whose history is being fetched.", Some(self.open_gaps.to_string())),
+            (
+                "gaps_not_filled_total",
+                "counter",
+                "Gaps that could not be filled.",
+                Some(self.gaps_not_filled.to_string()),
+            ),
+            ("rooms", "gauge", "Rooms that the agent is in.", Some(self.rooms.to_string())),
+        ];
+        let agent = self.agent.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let mut text = String::new();
+        for (name, kind, help, value) in rows {
+            let Some(value) = value else { continue };
+            let name = format!("crustocean_{name}");
+            // Writing into a string does not fail.
+            let _ = writeln!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{agent=\"{agent}\"}} {value}"
+            );
+        }
+        text
+    }
+}
+
+impl Agent {
+    /// How the agent is doing at this moment, for a log, a health check or Prometheus.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) {
+    /// let healthy = agent.stats().connected_for.is_some();
+    /// # let _ = healthy;
+    /// # }
+    /// ```
+    pub fn stats(&self) -> Stats {
+        let session = self.session().stats();
+        let (open_gaps, gaps_not_filled) = self.inner.delivery.gaps();
+        Stats {
+            agent: self.user().username.clone(),
+            connected_for: session.connected_for,
+            last_heard: session.last_heard,
+            reconnects: session.reconnects,
+            queued_events: session.queued_events,
+            queued_bytes: session.queued_bytes,
+            open_gaps,
+            gaps_not_filled,
+            rooms: self.inner.rooms.all().len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_reads_it() {
+        let stats = Stats {
+            agent: "lar\"ry".to_owned(),
+            connected_for: Some(Duration::from_millis(1500)),
+            last_heard: None,
+            reconnects: 2,
+            queued_events: 3,
+            queued_bytes: 4,
+            open_gaps: 0,
+            gaps_not_filled: 0,
+            rooms: 1,
+        };
+        let text = stats.to_prometheus();
+        assert!(text.contains("# TYPE crustocean_reconnects_total counter\n"), "{text}");
+        assert!(text.contains("crustocean_connected_seconds{agent=\"lar\\\"ry\"} 1.5\n"), "{text}");
+        assert!(!text.contains("last_heard"), "what is not known is left out: {text}");
+    }
+}

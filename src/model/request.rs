@@ -1,0 +1,196 @@
+//! A text that is written like a command line.
+
+use std::collections::BTreeMap;
+
+/// What somebody asks for, in the words of a command: `price "wrapped ETH" --in EUR --quiet`. From
+/// [`Mention::request`](crate::Mention::request), [`HookCall::request`](crate::webhook::HookCall::request), or any text.
+///
+/// Words are separated by white space. What is within `"…"`, `'…'` or “…” is one word; in double quotes `\"` is a quote. A quote in
+/// the middle of a word is a letter (`what's`). `--name value` and `--name=value` are options; a `--name` before another option
+/// or at the end is a flag; after a bare `--` everything is positional.
+///
+/// ```
+/// use crustocean::model::Request;
+///
+/// let request = Request::parse(r#"price "wrapped ETH" --in EUR --quiet"#);
+/// assert_eq!(request.command(), "price");
+/// assert_eq!(request.positional(), ["wrapped ETH"]);
+/// assert_eq!(request.option("in"), Some("EUR"));
+/// assert!(request.flag("quiet") && !request.flag("loud"));
+/// assert_eq!(request.rest(), r#""wrapped ETH" --in EUR --quiet"#);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Request {
+    command: String,
+    positional: Vec<String>,
+    options: BTreeMap<String, Option<String>>,
+    rest: String,
+}
+
+/// A word, and whether it was written without quotes.
+struct Word {
+    text: String,
+    plain: bool,
+    end: usize,
+}
+
+impl Request {
+    /// Reads a text. It never fails: where a quote is not closed, it reaches to the end.
+    pub fn parse(text: &str) -> Request {
+        let mut words = words(text).into_iter();
+        let Some(first) = words.next() else { return Request::default() };
+        let command = first.text.strip_prefix(['/', '!']).filter(|name| !name.is_empty());
+        let mut request = Request {
+            command: command.unwrap_or(&first.text).to_lowercase(),
+            rest: text.get(first.end..).unwrap_or_default().trim().to_owned(),
+            ..Request::default()
+        };
+        let mut words = words.peekable();
+        let mut only_positional = false;
+        while let Some(word) = words.next() {
+            let name = word.text.strip_prefix("--").filter(|_| word.plain && !only_positional);
+            match name {
+                None => request.positional.push(word.text),
+                Some("") => only_positional = true,
+                Some(name) => {
+                    let (name, value) = match name.split_once('=') {
+                        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+                        None => {
+                            let value = words.next_if(|next| !(next.plain && next.text.starts_with("--")));
+                            (name.to_owned(), value.map(|word| word.text))
+                        }
+                    };
+                    request.options.insert(name, value);
+                }
+            }
+        }
+        request
+    }
+
+    /// The first word, in lowercase, without a leading `/` or `!`. Empty if there is no word.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// The other words that are neither an option nor its value.
+    pub fn positional(&self) -> &[String] {
+        &self.positional
+    }
+
+    /// The value of `--name value`; of several the last.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name)?.as_deref()
+    }
+
+    /// Whether there was a `--name`, with a value or without.
+    pub fn flag(&self, name: &str) -> bool {
+        self.options.contains_key(name)
+    }
+
+    /// Everything behind the first word, as it was written.
+    pub fn rest(&self) -> &str {
+        &self.rest
+    }
+}
+
+fn words(text: &str) -> Vec<Word> {
+    let mut words = Vec::new();
+    let mut chars = text.char_indices().peekable();
+    while let Some((_, first)) = chars.next_if(|(_, c)| c.is_whitespace()).or_else(|| chars.peek().copied()) {
+        if first.is_whitespace() {
+            continue;
+        }
+        let mut word = Word { text: String::new(), plain: true, end: text.len() };
+        let mut before = None;
+        while let Some((at, c)) = chars.next_if(|(_, c)| !c.is_whitespace()) {
+            match closing(c).filter(|_| before.is_none_or(|before| before == '=')) {
+                Some(close) => {
+                    word.plain &= before.is_some();
+                    quoted(&mut chars, close, &mut word.text);
+                }
+                None => word.text.push(c),
+            }
+            before = word.text.chars().last().or(Some(c));
+            word.end = at + c.len_utf8();
+        }
+        word.end = chars.peek().map_or(text.len(), |(at, _)| *at);
+        words.push(word);
+    }
+    words
+}
+
+/// What closes a quote that begins with this.
+fn closing(open: char) -> Option<char> {
+    match open {
+        '"' => Some('"'),
+        '\'' => Some('\''),
+        '\u{201c}' | '\u{201e}' => Some('\u{201d}'),
+        _ => None,
+    }
+}
+
+/// Up to the closing quote, which is taken, too.
+fn quoted(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, close: char, into: &mut String) {
+    while let Some((_, c)) = chars.next() {
+        match c {
+            // How people's phones close one that was opened low.
+            '\u{201c}' if close == '\u{201d}' => return,
+            c if c == close => return,
+            '\\' if close == '"' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
+                Some((_, next)) => into.push(next),
+                None => into.push('\\'),
+            },
+            c => into.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn positional(text: &str) -> Vec<String> {
+        Request::parse(&format!("x {text}")).positional
+    }
+
+    #[test]
+    fn quotes_make_one_word() {
+        for (text, expected) in [
+            (r#"a b"#, vec!["a", "b"]),
+            (r#""a b" c"#, vec!["a b", "c"]),
+            (r#"'a "b"' c"#, vec!["a \"b\"", "c"]),
+            (r#""a \"b\" \\ \n""#, vec![r#"a "b" \ \n"#]),
+            ("“a b” „c d“", vec!["a b", "c d"]),
+            ("what's that", vec!["what's", "that"]),
+            (r#""not closed a"#, vec!["not closed a"]),
+            (r#""" b"#, vec!["", "b"]),
+            ("  ü\t\n ö ", vec!["ü", "ö"]),
+            ("", vec![]),
+        ] {
+            assert_eq!(positional(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn options_flags_and_what_is_neither() {
+        let request =
+            Request::parse(r#"/Price ETH --in EUR --as="a b" --quiet --note '--x' -- --not-one -1"#);
+        assert_eq!(request.command(), "price");
+        assert_eq!(request.positional(), ["ETH", "--not-one", "-1"]);
+        assert_eq!((request.option("in"), request.option("as")), (Some("EUR"), Some("a b")));
+        assert!(request.flag("quiet") && request.flag("in") && !request.flag("not-one"));
+        assert_eq!((request.option("quiet"), request.option("note")), (None, Some("--x")));
+        assert_eq!(Request::parse("  "), Request::default());
+        assert_eq!(Request::parse("!").command(), "!");
+    }
+
+    #[test]
+    fn nothing_panics() {
+        for text in ["--", "--=", "--a=", "\"", "'", "“", "\\", "a\"b", "=\"x", "--a=\"", "\u{2028}x"] {
+            for text in [text.to_owned(), format!("x {text}"), format!("{text} x {text}")] {
+                let request = Request::parse(&text);
+                assert!(request.rest().len() <= text.len());
+            }
+        }
+    }
+}

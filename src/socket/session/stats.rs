@@ -1,0 +1,32 @@
+//! How a session is doing, in numbers.
+
+use std::time::{Duration, Instant};
+
+use crate::socket::session::Session;
+use crate::socket::session::state::Phase;
+
+/// Of one moment.
+#[derive(Debug)]
+pub(crate) struct SessionStats {
+    pub(crate) connected_for: Option<Duration>,
+    pub(crate) last_heard: Option<Duration>,
+    pub(crate) reconnects: u64,
+    pub(crate) queued_events: usize,
+    pub(crate) queued_bytes: usize,
+}
+
+impl Session {
+    pub(crate) fn stats(&self) -> SessionStats {
+        let state = self.shared.lock();
+        let now = Instant::now();
+        let since = |time: Instant| now.saturating_duration_since(time);
+        let (queued_events, queued_bytes) = state.queue.size();
+        SessionStats {
+            connected_for: matches!(state.phase, Phase::Up(_)).then(|| since(state.up_since)),
+            last_heard: state.heard_at.map(since),
+            reconnects: state.generation.saturating_sub(1),
+            queued_events,
+            queued_bytes,
+        }
+    }
+}
