@@ -117,7 +117,7 @@ fn pings_are_answered_while_a_handler_is_busy() {
             (Arc::clone(&scene.session), Arc::clone(&scene.server), Arc::clone(&scene.seen));
         let slow = spawn(move || {
             loop {
-                match session.wait_for_items(None) {
+                match session.wait_for_items(None, &|| false) {
                     Waited::Items => take(&session, &seen),
                     Waited::Nothing => {}
                     Waited::Ended => return,
@@ -190,7 +190,7 @@ fn a_time_limit_ends_a_wait_and_the_role_goes_on() {
         let session = Arc::clone(&scene.session);
         let limited = spawn(move || {
             let until = deadline::after(Duration::from_millis(70));
-            let waited = session.wait_for_items(Some(until));
+            let waited = session.wait_for_items(Some(until), &|| false);
             assert!(waited != Waited::Nothing || deadline::now() >= until);
         });
         limited.join().unwrap();

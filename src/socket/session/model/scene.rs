@@ -147,7 +147,7 @@ impl Scene {
         let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
         spawn(move || {
             loop {
-                match session.wait_for_items(None) {
+                match session.wait_for_items(None, &|| false) {
                     Waited::Items => take(&session, &seen),
                     Waited::Nothing => seen.add(|log| log.nudges += 1),
                     Waited::Ended => return seen.add(|log| log.ended += 1),
