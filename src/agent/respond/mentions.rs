@@ -110,7 +110,7 @@ impl Mentions {
     /// # use std::time::Duration;
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
     /// for mention in agent.mentions().cooldown(Duration::from_secs(5)) {
-    ///     agent.reply(&mention?, "42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
+    ///     mention?.reply("42").unwrap_or_else(|error| eprintln!("not answered: {error}"));
     /// }
     /// # Ok(()) }
     /// ```
