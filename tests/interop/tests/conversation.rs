@@ -141,11 +141,13 @@ fn a_reply_goes_to_the_room_of_the_question_one_hop_on() {
         let events = agent.events();
 
         server.alice_says(LOBBY, "@mybot hello");
-        agent.reply(&next_message(&events, "@mybot hello"), "hello alice").unwrap();
+        let question = next_message(&events, "@mybot hello");
+        agent.reply(&question, "hello alice").unwrap();
         let guard = json!({"interaction_id": "lg_x_y", "hop": 4, "max_hops": 9, "status": "active"});
         server.alice(json!({"agency": LOBBY, "content": "@mybot go on", "metadata": {"loop_guard": guard}}));
         let reply = Outgoing::new("going on").with("skill", "talk");
-        agent.reply(&next_message(&events, "@mybot go on"), reply).unwrap();
+        let more = next_message(&events, "@mybot go on");
+        agent.reply(&more, reply).unwrap();
 
         let sent = server.wait_events(SOON, 2, "send-message");
         let first = sent[0].payload();
@@ -154,12 +156,19 @@ fn a_reply_goes_to_the_room_of_the_question_one_hop_on() {
         assert!(id.starts_with("lg_"), "{id}");
         assert_eq!(
             first["metadata"],
-            json!({"loop_guard": {"interaction_id": id, "hop": 1, "max_hops": 20, "status": "active"}})
+            json!({
+                "in_reply_to": question.id,
+                "loop_guard": {"interaction_id": id, "hop": 1, "max_hops": 20, "status": "active"},
+            })
         );
         let next = json!({"interaction_id": "lg_x_y", "hop": 5, "max_hops": 9, "status": "active"});
         assert_eq!(
             sent[1].payload(),
-            &json!({"agencyId": LOBBY, "content": "going on", "metadata": {"skill": "talk", "loop_guard": next}}),
+            &json!({
+                "agencyId": LOBBY,
+                "content": "going on",
+                "metadata": {"skill": "talk", "in_reply_to": more.id, "loop_guard": next},
+            }),
             "as {shape}"
         );
     }
