@@ -179,6 +179,9 @@ impl Run {
         let watch = self.core.agent().session().subscribe(Box::new(move |event| {
             Response::read(event, &run, &permission).is_some() || is_stop(event, &run)
         }));
+        if self.core.stopped.is_by_agent() {
+            return Ok(Permission::Disconnected);
+        }
         if self.is_stopped() {
             return Ok(Permission::Stopped);
         }

@@ -13,6 +13,8 @@ pub(super) struct RunStop(Mutex<State>);
 struct State {
     /// A member asked for a stop, or the agent has ended.
     asked: bool,
+    /// The agent has ended.
+    by_agent: bool,
     /// The run has ended.
     over: bool,
     /// Created when the program asks for it.
@@ -26,6 +28,11 @@ impl RunStop {
 
     pub(super) fn is_asked(&self) -> bool {
         self.lock().asked
+    }
+
+    /// Whether the end of the agent stops the run, not a member.
+    pub(super) fn is_by_agent(&self) -> bool {
+        self.lock().by_agent
     }
 
     /// A member asks for a stop. Called under locks, so the program's callbacks run on another thread.
@@ -49,6 +56,7 @@ impl RunStop {
             let mut state = self.lock();
             state.over = true;
             state.asked |= by_agent;
+            state.by_agent |= by_agent;
             state.switch.clone()
         };
         if let Some(switch) = switch {
