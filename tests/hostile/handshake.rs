@@ -298,7 +298,7 @@ fn b22_b23_wild_numbers_in_the_open_packet() {
                 std::thread::sleep(Duration::from_millis(200));
                 conn.heartbeat();
             }
-            conn.send_text(r#"42["beaten"]"#.to_owned());
+            conn.send_text(r#"42["beaten"]"#);
             conn.expect_event("done");
             linger(conn, SOON);
         });
