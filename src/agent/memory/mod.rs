@@ -36,6 +36,8 @@ const EVERY: Duration = Duration::from_secs(1);
 /// The most questions whose answers are remembered.
 const MOST_ANSWERED: usize = 16_384;
 /// The first text in the store.
+/// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
+const MOST_OPEN: usize = 16_384;
 const FORMAT: &str = "crustocean agent state";
 
 /// The memory of one agent.
@@ -271,6 +273,13 @@ impl Memory {
         if is_question {
             let settled =
                 state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&message.id));
+            if !settled && state.open.len() >= MOST_OPEN && !state.open.contains_key(&message.id) {
+                // It is not followed. The room's watermark stays below it, so that it comes again after the next start.
+                if let Some(place) = state.rooms.get_mut(&message.agency_id) {
+                    place.pinned = true;
+                }
+                return;
+            }
             if !settled {
                 let room = message.agency_id.clone();
                 let open = Open { room, time, thread: None, passed: false, dropped: false };

@@ -45,6 +45,23 @@ fn a_question_is_done_when_its_thread_asks_for_the_next() {
 }
 
 #[test]
+fn a_flood_of_questions_that_nobody_takes_is_bounded_and_comes_again() {
+    let store = MemoryStore::default();
+    let memory = memory(&store).unwrap();
+    memory.begin(&"a".into(), &[], true, false);
+    for n in 0..MOST_OPEN + 10 {
+        memory.hear(&message(&format!("q{n}"), "u-alice", "{}"), true);
+    }
+    let followed = memory.lock().open.len();
+    assert_eq!(followed, MOST_OPEN);
+    // Nothing moves past those that are not followed, however much is done.
+    for n in 0..1000 {
+        memory.done(&format!("q{n}").into());
+    }
+    assert_eq!(memory.resume(&"a".into()).unwrap().since, None);
+}
+
+#[test]
 fn answers_of_an_earlier_run_are_known_and_those_of_this_one_are_not_asked_for() {
     let store = MemoryStore::default();
     let memory = memory(&store).unwrap();
