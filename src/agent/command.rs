@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::agent::backfill;
 use crate::agent::event::error_event_text;
+use crate::agent::fetch;
 use crate::agent::send::outgoing::{SendCommand, only_guard};
 use crate::agent::{Agent, Room};
 use crate::deadline;
@@ -182,7 +182,7 @@ impl Command<'_> {
 
     fn look_it_up(&self, id: &MessageId) -> Option<MessageEdited> {
         let mut dm = self.agent.position(self.room).1;
-        let found = backfill::recent(self.agent.client(), self.room, &mut dm, id);
+        let found = fetch::recent(self.agent.client(), self.room, &mut dm, id);
         Some(MessageEdited::of(&found.ok()??))
     }
 }

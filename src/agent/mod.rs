@@ -57,8 +57,8 @@ pub use crate::socket::RawEvent;
 use crate::socket::{Limits, Session, Target};
 use crate::token::AgentToken;
 use closing::Closing;
-pub(crate) use history::fetch as backfill;
-use history::{Delivery, Since, Source};
+pub(crate) use history::fetch;
+use history::{Delivery, HistoryPosition, Source};
 use listeners::{Kind, Listeners};
 use memory::{Memory, Opened};
 use respond::decide::RecentIds;
@@ -900,7 +900,7 @@ impl Agent {
     }
 
     /// The position after which a room's messages are new, and whether the room is a direct conversation.
-    pub(crate) fn position(&self, room: &AgencyId) -> (Since, bool) {
+    pub(crate) fn position(&self, room: &AgencyId) -> (HistoryPosition, bool) {
         self.inner.delivery.position(room)
     }
 

@@ -54,7 +54,7 @@ struct Known {
 
 /// The position in a room's history after which a message can be.
 #[derive(Debug, Clone)]
-pub(crate) enum Since {
+pub(crate) enum HistoryPosition {
     Time(SystemTime),
     /// Anywhere in the history.
     Beginning,
@@ -179,11 +179,11 @@ impl Cursor {
     }
 
     /// The position after which a message that is sent now can be.
-    pub(crate) fn since(&self) -> Since {
+    pub(crate) fn since(&self) -> HistoryPosition {
         match self.lookback().bound {
-            Some(time) => Since::Time(time),
-            None if self.begun && self.order.is_empty() => Since::Beginning,
-            None => Since::Unknown,
+            Some(time) => HistoryPosition::Time(time),
+            None if self.begun && self.order.is_empty() => HistoryPosition::Beginning,
+            None => HistoryPosition::Unknown,
         }
     }
 
@@ -304,7 +304,7 @@ impl Cursor {
     }
 
     /// Keeps the missed and edited messages of a page of the history, newest first.
-    pub(crate) fn sort_out(&self, page: Vec<Message>, lookback: &Lookback) -> (Vec<Message>, Progress) {
+    pub(crate) fn classify_page(&self, page: Vec<Message>, lookback: &Lookback) -> (Vec<Message>, Progress) {
         let mut progress = Progress::default();
         let mut time = None;
         let mut times = Vec::with_capacity(page.len());
@@ -359,7 +359,7 @@ mod tests {
     /// The missed messages of a history, which is given oldest first.
     fn missed(cursor: &Cursor, history: &[Message]) -> Vec<String> {
         let page: Vec<_> = history.iter().rev().cloned().collect();
-        let (mut kept, _) = cursor.sort_out(page, &cursor.lookback());
+        let (mut kept, _) = cursor.classify_page(page, &cursor.lookback());
         kept.reverse();
         kept.into_iter().map(|message| message.id.to_string()).collect()
     }
@@ -401,7 +401,7 @@ mod tests {
         assert!(!cursor.hear(&at("m2", 2)));
         // If the earlier history is not known, it starts with the first heard message.
         let mut cursor = Cursor::default();
-        assert!(matches!(cursor.since(), Since::Unknown) && cursor.hear(&at("m2", 2)));
+        assert!(matches!(cursor.since(), HistoryPosition::Unknown) && cursor.hear(&at("m2", 2)));
         assert_eq!(missed(&cursor, &history), ["m3"]);
     }
 
@@ -416,11 +416,11 @@ mod tests {
         let page = |range: std::ops::Range<i64>| -> Vec<_> {
             range.rev().map(|n| at(&format!("m{n}"), n)).collect()
         };
-        assert!(!cursor.sort_out(page(800..900), &lookback).1.enough, "within the margin");
-        assert!(cursor.sort_out(page(500..600), &lookback).1.enough);
+        assert!(!cursor.classify_page(page(800..900), &lookback).1.enough, "within the margin");
+        assert!(cursor.classify_page(page(500..600), &lookback).1.enough);
         let mut below = page(500..600);
         below.insert(90, at("missed", 400));
-        assert!(!cursor.sort_out(below, &lookback).1.enough, "there may be more");
+        assert!(!cursor.classify_page(below, &lookback).1.enough, "there may be more");
     }
 
     #[test]
@@ -432,7 +432,7 @@ mod tests {
             assert!(cursor.hear(&at(&format!("m{n}"), n / 100 + n % 2 * 60)));
         }
         let page = vec![at("m8999", 149), at("x", 55), at("m1", 60), at("y", 1)];
-        let (kept, progress) = cursor.sort_out(page, &cursor.lookback());
+        let (kept, progress) = cursor.classify_page(page, &cursor.lookback());
         assert!(kept.is_empty());
         assert_eq!(progress.unsure, 2, "heard and forgotten, or not heard");
     }

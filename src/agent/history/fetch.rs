@@ -73,11 +73,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The last error.
-pub(crate) fn patiently<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
+pub(crate) fn with_retries<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
         match fetch() {
-            Err(error) if is_passing(&error) && session.is_up() => {
+            Err(error) if is_temporary(&error) && session.is_up() => {
                 session.pause(error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE));
                 pause *= 2;
             }
@@ -88,7 +88,7 @@ pub(crate) fn patiently<T>(session: &Session, mut fetch: impl FnMut() -> Result<
 }
 
 /// Whether a retry may work soon.
-pub(crate) fn is_passing(error: &Error) -> bool {
+pub(crate) fn is_temporary(error: &Error) -> bool {
     error.is_timeout() || error.is_retryable()
 }
 

@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::agent::history::cursor::Lookback;
-use crate::agent::history::delivery::{BUDGET, Job, Late, Shared};
-use crate::agent::history::fetch::{self, MOST, PAGE, is_passing};
+use crate::agent::history::fetch::{self, MOST, PAGE, is_temporary};
 use crate::agent::history::gap::size_of_message;
+use crate::agent::history::shared::Shared;
+use crate::agent::history::state::{BUDGET, GapClosed, Job};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
@@ -47,7 +48,7 @@ fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced)
         let Some(job) = &helper.job else { break };
         let mut fill = Fill { delivery, client, waker, job, dm: job.dm, missed: 0 };
         let error = match fill.run() {
-            Ok(()) | Err(Stop::Late) => None,
+            Ok(()) | Err(Stop::GapClosed) => None,
             Err(Stop::Failed(error)) => Some(error),
         };
         let missed = fill.missed;
@@ -100,13 +101,13 @@ struct Fill<'a> {
 }
 
 enum Stop {
-    Late,
+    GapClosed,
     Failed(Error),
 }
 
-impl From<Late> for Stop {
-    fn from(Late: Late) -> Self {
-        Stop::Late
+impl From<GapClosed> for Stop {
+    fn from(GapClosed: GapClosed) -> Self {
+        Stop::GapClosed
     }
 }
 
@@ -136,7 +137,7 @@ impl Fill<'_> {
                 None => self.find_again(&page, &lookback)?,
             };
             self.missed += missed.len();
-            self.delivery.hand_over(self.job, missed.into_iter().rev().collect())?;
+            self.delivery.merge(self.job, missed.into_iter().rev().collect())?;
             self.waker.nudge();
         }
         Ok(())
@@ -158,7 +159,7 @@ impl Fill<'_> {
             let (length, bytes) = (page.len(), page.iter().map(size_of_message).sum::<usize>());
             let Some(new) = walk.take(page) else { break };
             let oldest = new.last().map(|message| message.id.clone());
-            let (missed, progress) = self.delivery.sort_out(self.job, new, lookback)?;
+            let (missed, progress) = self.delivery.classify_page(self.job, new, lookback)?;
             unsure += progress.unsure;
             count += missed.len();
             let size = missed.iter().map(size_of_message).sum();
@@ -209,7 +210,7 @@ impl Fill<'_> {
             let fetched = self.fetch(before.as_ref(), &mut limit, &walk)?;
             let there = fetched.iter().any(|message| Some(&message.id) == page.oldest.as_ref());
             let Some(new) = walk.take(fetched) else { return Ok(missed) };
-            let (found, progress) = self.delivery.sort_out(self.job, new, lookback)?;
+            let (found, progress) = self.delivery.classify_page(self.job, new, lookback)?;
             missed.extend(found);
             if there || progress.enough {
                 return Ok(missed);
@@ -231,7 +232,7 @@ impl Fill<'_> {
             match fetch::smaller_page(self.client, &self.job.room, &mut dm, before, limit) {
                 Ok(page) => break page,
                 Err(error) if walk.forgives(&error) => break List::default(),
-                Err(error) if is_passing(&error) => {
+                Err(error) if is_temporary(&error) => {
                     let wait = error.retry_after().unwrap_or(pause);
                     if wait > BUDGET || !self.delivery.pause(self.job, wait) {
                         return Err(Stop::Failed(error));
@@ -243,7 +244,7 @@ impl Fill<'_> {
         };
         if dm != self.dm {
             self.dm = dm;
-            self.delivery.learn_place(self.job, dm);
+            self.delivery.set_dm(self.job, dm);
         }
         Ok(page)
     }

@@ -335,11 +335,11 @@ impl Agent {
             if rooms.contains(id) || rooms.has_left(id) {
                 continue;
             }
-            delivery.expect_from_the_beginning(id);
+            delivery.add_new_conversation(id);
             let about = RoomInfo::dm(Some(&dm.participant.username));
             match self.enter(id, about.clone()) {
                 Ok(_) => {
-                    delivery.begin(client, id, &me.id);
+                    delivery.hand_out_first_page(client, id, &me.id);
                     self.inner.session.nudge_reader();
                 }
                 Err(error) if error.kind() == ErrorKind::Rejected => {

@@ -135,7 +135,7 @@ impl Agent {
             delivery.forget(id);
             rooms.forget_left(id);
         }
-        delivery.make_place(id, dm)
+        delivery.add_room(id, dm)
     }
 
     fn enter_socket(&self, id: &AgencyId, about: &RoomInfo) -> Result<Arc<[Member]>> {

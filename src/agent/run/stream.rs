@@ -266,10 +266,10 @@ impl Stream {
         }
     }
 
-    fn show(&mut self, patiently: bool) -> Result<()> {
+    fn show(&mut self, with_retries: bool) -> Result<()> {
         let delta = self.text.get(self.shown..).unwrap_or_default();
         let part = Part { message_id: &self.id, delta, content: &self.text, done: false };
-        if patiently {
+        if with_retries {
             self.run.core.report(STREAM, part)?;
         } else {
             self.run.core.emit(STREAM, part, Instant::now())?;

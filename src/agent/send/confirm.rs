@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use crate::agent::backfill;
 use crate::agent::event::error_event_text;
-use crate::agent::history::Since;
+use crate::agent::fetch;
+use crate::agent::history::HistoryPosition;
 use crate::agent::send::outgoing::{Outgoing, POST_ID};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,7 +26,7 @@ pub(crate) struct Post<'a> {
     /// The value that identifies this message.
     pub(crate) post_id: &'a str,
     /// The position in the room's history after which the message can be.
-    pub(crate) since: Since,
+    pub(crate) since: HistoryPosition,
     pub(crate) dm: bool,
     pub(crate) metadata_support: &'a MetadataSupport,
     pub(crate) send_timeout: Duration,
@@ -38,7 +38,7 @@ pub(crate) struct Post<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Doubt {
     /// The position in the room's history after which the message can be.
-    since: Since,
+    since: HistoryPosition,
     /// When the message can no longer arrive, if it was sent over a connection that is gone.
     over_at: Option<Instant>,
     /// The session and the connection that it was sent over.
@@ -257,8 +257,10 @@ impl Post<'_> {
     fn look(&mut self, back_by: Instant) -> Result<Option<Message>> {
         let (me, post_id, text) = (self.me.id.as_str(), self.post_id, self.message.text());
         let old = |message: &Message| match &self.since {
-            Since::Time(bound) => message.created_at.to_system_time().is_some_and(|time| time < *bound),
-            Since::Beginning | Since::Unknown => false,
+            HistoryPosition::Time(bound) => {
+                message.created_at.to_system_time().is_some_and(|time| time < *bound)
+            }
+            HistoryPosition::Beginning | HistoryPosition::Unknown => false,
         };
         let same = |message: &Message| is_it(message, me, post_id, text) == Some(Likeness::Same);
         let by_words = !self.metadata_support.is(MetadataSupport::KEPT);
@@ -270,13 +272,13 @@ impl Post<'_> {
         let history = loop {
             // Without a connection the history most likely cannot be read either.
             self.session.connection(back_by).map_err(cannot_be_told)?;
-            let fetched = backfill::patiently(self.session, || {
-                backfill::walk_back(self.client, self.room, &mut self.dm, |message| {
+            let fetched = fetch::with_retries(self.session, || {
+                fetch::walk_back(self.client, self.room, &mut self.dm, |message| {
                     old(message) || same(message)
                 })
             });
             match fetched {
-                Err(error) if backfill::is_passing(&error) && Instant::now() < back_by => {}
+                Err(error) if fetch::is_temporary(&error) && Instant::now() < back_by => {}
                 other => break other.map_err(cannot_be_told)?,
             }
         };

@@ -1,0 +1,133 @@
+//! The baseline of a room: the position in its history from which the agent listens.
+
+use crate::agent::history::cursor::Cursor;
+use crate::agent::history::delivery::{Delivery, Source};
+use crate::agent::history::fetch;
+use crate::agent::history::room::Room;
+use crate::agent::history::state::State;
+use crate::model::{AgencyId, UserId};
+use crate::rest::Client;
+use crate::socket::Session;
+
+impl Delivery {
+    /// Adds a room that is about to be joined: from now on every gap counts. Returns `true` if the start position in its
+    /// history must be [read](Delivery::read_baseline).
+    pub(crate) fn add_room(&self, room: &AgencyId, dm: bool) -> bool {
+        let resume = self.shared.memory.as_ref().and_then(|memory| memory.resume(room));
+        let mut state = self.lock();
+        let is_new = !state.rooms.contains_key(room);
+        if is_new && let Some(resume) = resume {
+            let mut cursor = Cursor::new(dm || resume.dm);
+            cursor.resume(&resume.settled, resume.since);
+            // The gap since the program ended. The join ends it.
+            let gap = state.new_gap();
+            state.rooms.insert(room.clone(), Room::with_gap(cursor, gap));
+            return false;
+        }
+        let entry = state.rooms.entry(room.clone()).or_insert_with(|| Room::new(Cursor::new(dm)));
+        let wanted = is_new || entry.waits_for_baseline();
+        entry.readers += usize::from(wanted);
+        wanted
+    }
+
+    /// Reads the start position in the room's history, before or during the join. A message on the page is from before the
+    /// end of both, or it also arrives live.
+    ///
+    /// A room with an unreadable history can still be joined. An error is reported when there is a gap to fill.
+    pub(crate) fn read_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
+        // Dropped in any case, so that no gap waits for this reader.
+        let _reader = BaselineReader { delivery: self, session: source.session, room };
+        let mut dm = dm;
+        let Ok(page) = fetch::first_page(source.client, room, &mut dm) else { return };
+        let mut state = self.lock();
+        let Some(known) = state.rooms.get_mut(room).filter(|room| !room.has_baseline) else { return };
+        known.has_baseline = true;
+        known.cursor.dm = dm;
+        known.cursor.begin_after(&page.messages, page.is_whole);
+        if let Some(memory) = &self.shared.memory {
+            memory.begin(room, &page.messages, page.is_whole, dm);
+        }
+    }
+
+    /// After the join: reads the start position if that failed before, because some histories are only for members. Ends
+    /// the gap of a room that continues from an earlier run of the program.
+    pub(crate) fn complete_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
+        {
+            let mut state = self.lock();
+            let Some(known) = state.rooms.get_mut(room) else { return };
+            if known.cursor.is_resumed() && known.gap.as_ref().is_some_and(|gap| !gap.ended) {
+                state.open_gap(room, true);
+                return;
+            }
+            if known.cursor.has_begun() {
+                return;
+            }
+            known.readers += 1;
+        }
+        self.read_baseline(source, room, dm);
+    }
+
+    /// Notes that nothing was heard in a conversation that another user has started, before it is joined. Live
+    /// messages are held until [`hand_out_first_page`](Delivery::hand_out_first_page).
+    pub(crate) fn add_new_conversation(&self, room: &AgencyId) {
+        if self.shared.memory.as_ref().is_some_and(|memory| memory.resume(room).is_some()) {
+            return;
+        }
+        let mut cursor = Cursor::new(true);
+        cursor.begin_after(&[], true);
+        let mut state = self.lock();
+        let gap = state.new_gap();
+        state.rooms.entry(room.clone()).or_insert(Room::with_gap(cursor, gap));
+    }
+
+    /// Hands out the messages of such a conversation from before the join: those on the last page that are newer than
+    /// the agent's own last message.
+    pub(crate) fn hand_out_first_page(&self, client: &Client, room: &AgencyId, me: &UserId) {
+        let gap = |state: &State| {
+            let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;
+            room.gap.as_ref().map(|gap| gap.id)
+        };
+        let Some(gap) = gap(&self.lock()) else { return };
+        let mut dm = true;
+        let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
+            let mut messages = page.messages;
+            let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
+            let before = messages.split_off(unheard);
+            messages.reverse();
+            if let Some(memory) = &self.shared.memory {
+                memory.begin(room, &before, page.is_whole, dm);
+            }
+            let mut state = self.lock();
+            if let Some(room) = state.rooms.get_mut(room) {
+                room.cursor.begin_after(&before, page.is_whole);
+            }
+            state.merge(room, gap, messages).is_ok()
+        });
+        let mut state = self.lock();
+        if let Some(Room { gap: Some(gap), .. }) = state.rooms.get_mut(room) {
+            gap.ended = true;
+        }
+        state.finish(room, gap, outcome.err());
+    }
+}
+
+/// Counts a reader of a room's start position.
+struct BaselineReader<'a> {
+    delivery: &'a Delivery,
+    session: &'a Session,
+    room: &'a AgencyId,
+}
+
+impl Drop for BaselineReader<'_> {
+    fn drop(&mut self) {
+        let mut state = self.delivery.lock();
+        let Some(room) = state.rooms.get_mut(self.room) else { return };
+        room.readers = room.readers.saturating_sub(1);
+        if room.gap.as_ref().is_some_and(|gap| gap.ended && !gap.filling) {
+            state.ask_for_helper(self.room);
+            drop(state);
+            // A thread that takes events starts the helper.
+            self.session.nudge_reader();
+        }
+    }
+}

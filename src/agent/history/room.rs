@@ -1,0 +1,38 @@
+//! What is known of one room's messages.
+
+use crate::agent::history::cursor::Cursor;
+use crate::agent::history::gap::Gap;
+use crate::model::MessageEdited;
+
+/// A room: its cursor, and its gap if messages may be missing.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) cursor: Cursor,
+    pub(super) gap: Option<Gap>,
+    /// The threads that read the room's baseline.
+    pub(super) readers: usize,
+    /// Whether the baseline was read. A gap is filled after that.
+    pub(super) has_baseline: bool,
+}
+
+impl Room {
+    pub(super) fn new(cursor: Cursor) -> Self {
+        Room { cursor, ..Room::default() }
+    }
+
+    /// A room whose messages are held until its gap ends.
+    pub(super) fn with_gap(cursor: Cursor, gap: Gap) -> Self {
+        Room { gap: Some(gap), ..Room::new(cursor) }
+    }
+
+    /// Whether the baseline is still being read.
+    pub(super) fn waits_for_baseline(&self) -> bool {
+        self.readers > 0 && !self.has_baseline
+    }
+
+    /// Whether the edit is of a message in this room.
+    pub(super) fn contains(&self, edit: &MessageEdited) -> bool {
+        let held = self.gap.as_ref().is_some_and(|gap| gap.held.contains(&edit.message_id));
+        held || self.cursor.knows(&edit.message_id)
+    }
+}

@@ -1,0 +1,150 @@
+//! The state of a delivery behind its lock, with the calls of the [helpers](super::fill) that fill gaps.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::agent::history::cursor::{Lookback, Progress};
+use crate::agent::history::state::{BUDGET, GapClosed, Job, State};
+use crate::agent::memory::Memory;
+use crate::deadline;
+use crate::error::{Error, Result};
+use crate::model::Message;
+use crate::socket::LogQueue;
+
+/// Beyond this, helpers wait for the consumers.
+const MOST_READY_BYTES: usize = 4 << 20;
+
+/// The state that consumers and helpers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) log: LogQueue,
+    /// The memory across restarts, if the agent remembers.
+    pub(super) memory: Option<Arc<Memory>>,
+    /// Notified when `ready` has space, and when the helpers must stop.
+    space: Condvar,
+    /// Something was missed, which may be more than messages.
+    missed: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
+        let state = Mutex::new(State::new(log.clone(), memory.clone()));
+        Shared { state, log, memory, space: Condvar::new(), missed: AtomicBool::new(false) }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next gap to fill. `None` ends the helper.
+    pub(super) fn next_job(&self) -> Option<Job> {
+        let mut state = self.lock();
+        let job = state.next_job();
+        if job.is_none() {
+            state.helpers -= 1;
+        }
+        job
+    }
+
+    /// The missed and edited messages of a page of the room's history, newest first.
+    pub(super) fn classify_page(
+        &self,
+        job: &Job,
+        page: Vec<Message>,
+        lookback: &Lookback,
+    ) -> Result<(Vec<Message>, Progress), GapClosed> {
+        let mut state = self.lock();
+        if let Some(memory) = &state.memory {
+            // Newest first: an answer is noted before its question is handed out.
+            page.iter().for_each(|message| memory.note_answer(message));
+        }
+        let room = state.room_with_gap(&job.room, job.gap)?;
+        Ok(room.cursor.classify_page(page, lookback))
+    }
+
+    /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.
+    pub(super) fn merge(&self, job: &Job, messages: Vec<Message>) -> Result<(), GapClosed> {
+        let mut state = self.lock();
+        while state.ready_bytes > MOST_READY_BYTES {
+            state.room_with_gap(&job.room, job.gap)?;
+            state.extend(&job.room);
+            state = self.wait(state, BUDGET / 4);
+        }
+        state.merge(&job.room, job.gap, messages)?;
+        state.extend(&job.room);
+        Ok(())
+    }
+
+    /// Reports a missing part to the consumers before the remaining messages.
+    pub(super) fn report(&self, job: &Job, error: Error) -> Result<(), GapClosed> {
+        let mut state = self.lock();
+        state.room_with_gap(&job.room, job.gap)?;
+        state.report(&job.room, error);
+        Ok(())
+    }
+
+    pub(super) fn set_dm(&self, job: &Job, dm: bool) {
+        if let Some(room) = self.lock().rooms.get_mut(&job.room) {
+            room.cursor.dm = dm;
+        }
+    }
+
+    /// The helper has finished this gap.
+    pub(super) fn finish(&self, job: &Job, error: Option<Error>) {
+        let mut state = self.lock();
+        match state.room_with_gap(&job.room, job.gap) {
+            Ok(_) => state.finish(&job.room, job.gap, error),
+            Err(GapClosed) => state.abandoned = state.abandoned.saturating_sub(1),
+        }
+    }
+
+    /// A helper has ended without asking for its next job.
+    pub(super) fn helper_is_gone(&self) {
+        self.lock().helpers -= 1;
+    }
+
+    /// Pauses, unless the helpers must stop. `false` if continuing is useless.
+    pub(super) fn pause(&self, job: &Job, time: Duration) -> bool {
+        let end = deadline::after(time);
+        let mut state = self.lock();
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(room) = state.room_with_gap(&job.room, job.gap) else { return false };
+            let deadline = room.gap.as_ref().and_then(|gap| gap.deadline);
+            if left.is_zero() {
+                return true;
+            }
+            if deadline.is_some_and(|deadline| deadline <= end) {
+                return false;
+            }
+            state = self.wait(state, left);
+        }
+    }
+
+    /// Notes that something was missed, which may be more than messages.
+    pub(super) fn set_missed(&self) {
+        self.missed.store(true, Ordering::Release);
+    }
+
+    /// Whether something was missed since the last call.
+    pub(super) fn take_missed(&self) -> bool {
+        self.missed.load(Ordering::Acquire) && self.missed.swap(false, Ordering::AcqRel)
+    }
+
+    /// Tells waiting helpers that there is space again, or that they must stop.
+    pub(super) fn notify_helpers(&self) {
+        self.space.notify_all();
+    }
+
+    /// Stops the helpers when their requests end.
+    pub(super) fn stop(&self) {
+        self.lock().stopped = true;
+        self.space.notify_all();
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.space.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,445 @@
+//! The state of a [delivery](super::delivery): what is ready, the rooms' cursors and their gaps.
+//!
+//! The state changes under one lock. It sends no request and calls no code of the program.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::agent::event::Event;
+use crate::agent::history::cursor::{Class, Cursor, Lookback};
+use crate::agent::history::gap::{Gap, size_of_message};
+use crate::agent::history::room::Room;
+use crate::agent::memory::Memory;
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, Message, MessageEdited};
+use crate::socket::{Item, LogQueue, note};
+
+/// How long reading a history may take before the held messages are released without it. Each page restarts the time.
+pub(super) const BUDGET: Duration = Duration::from_secs(10);
+/// The most histories that are read at once.
+const MOST_AT_ONCE: usize = 8;
+/// The most threads, including those whose requests have lasted longer than the budget.
+const MOST_THREADS: usize = 32;
+/// The most messages that all rooms together may hold.
+pub(super) const MOST_HELD: usize = 20_000;
+pub(super) const MOST_HELD_BYTES: usize = 16 << 20;
+/// A room whose queue is full again and again during filling is released after this many rounds.
+const MOST_ROUNDS: u32 = 4;
+
+/// The events that are ready, the rooms, and the work of the helpers.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Events to hand out before those in the queue.
+    pub(super) ready: VecDeque<(Event, usize)>,
+    pub(super) ready_bytes: usize,
+    pub(super) rooms: HashMap<AgencyId, Room>,
+    /// Rooms whose gaps wait for a helper.
+    pub(super) jobs: VecDeque<AgencyId>,
+    /// The running helpers, and those of them whose gap was closed meanwhile.
+    pub(super) helpers: usize,
+    pub(super) abandoned: usize,
+    /// The earliest deadline of a gap.
+    pub(super) deadline: Option<Instant>,
+    pub(super) next_gap: u64,
+    pub(super) held: usize,
+    pub(super) held_bytes: usize,
+    pub(super) stopped: bool,
+    pub(super) missed: bool,
+    /// How many gaps could not be filled.
+    pub(super) not_filled: u64,
+    pub(super) log: LogQueue,
+    /// The memory across restarts, if the agent remembers.
+    pub(super) memory: Option<Arc<Memory>>,
+}
+
+/// A gap for a helper to fill.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) room: AgencyId,
+    pub(super) gap: u64,
+    pub(super) dm: bool,
+    pub(super) lookback: Result<Lookback>,
+}
+
+/// The gap was closed meanwhile: the helper's result is not needed.
+#[derive(Debug)]
+pub(super) struct GapClosed;
+
+impl State {
+    pub(super) fn new(log: LogQueue, memory: Option<Arc<Memory>>) -> Self {
+        State {
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            rooms: HashMap::new(),
+            jobs: VecDeque::new(),
+            helpers: 0,
+            abandoned: 0,
+            deadline: None,
+            next_gap: 0,
+            held: 0,
+            held_bytes: 0,
+            stopped: false,
+            missed: false,
+            not_filled: 0,
+            log,
+            memory,
+        }
+    }
+
+    /// `take` returns the next item of the queue. `broken` is called for an event that is not JSON.
+    pub(super) fn next(
+        &mut self,
+        take: &mut dyn FnMut() -> Option<Item>,
+        broken: &mut dyn FnMut(u64),
+    ) -> Option<Event> {
+        loop {
+            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.expire();
+            }
+            if let Some((event, size)) = self.ready.pop_front() {
+                self.ready_bytes -= size;
+                return Some(event);
+            }
+            let item = take()?;
+            let event = match item {
+                Item::Event(raw) => {
+                    let (generation, size) = (raw.generation, raw.size());
+                    match Event::from_raw(raw) {
+                        Some(event) => self.deliver_or_hold(event, size),
+                        None => {
+                            // The server is broken; the connection is closed.
+                            broken(generation);
+                            None
+                        }
+                    }
+                }
+                item => self.note_item(item),
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    /// An event in the order of arrival: it is handed out, held, or known already.
+    fn deliver_or_hold(&mut self, event: Event, size: usize) -> Option<Event> {
+        let room = match &event {
+            Event::Message(message) => self.rooms.get_mut(&message.agency_id),
+            Event::MessageEdited(edit) => match &edit.agency_id {
+                Some(room) => self.rooms.get_mut(room),
+                None => self.rooms.values_mut().find(|room| room.contains(edit)),
+            },
+            _ => None,
+        };
+        // The room was not joined: it has no gap, and a server could invent any number of rooms.
+        let Some(room) = room else { return Some(event) };
+        let Some(gap) = &mut room.gap else { return is_new(&mut room.cursor, &event).then_some(event) };
+        if matches!(&event, Event::Message(message) if room.cursor.has_heard(&message.id)) {
+            return None;
+        }
+        let (held, bytes) = (gap.held.len(), gap.held.bytes());
+        gap.held.push(event, size);
+        self.held += gap.held.len() - held;
+        self.held_bytes += gap.held.bytes() - bytes;
+        self.drop_excess();
+        None
+    }
+
+    /// Drops held messages beyond the limit. They are in the history, which must be read to its end again.
+    fn drop_excess(&mut self) {
+        while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
+            let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
+            let Some(largest) = gaps.max_by_key(|gap| (gap.held.bytes(), gap.held.len())) else { return };
+            let Some((_, size)) = largest.held.pop() else { return };
+            largest.again = true;
+            self.held -= 1;
+            self.held_bytes -= size;
+        }
+    }
+
+    /// An item that is not a server event.
+    fn note_item(&mut self, item: Item) -> Option<Event> {
+        self.missed |= matches!(item, Item::Restored | Item::Lagged { .. });
+        match &item {
+            Item::Connected { again: true, .. } => {
+                for room in self.all_rooms() {
+                    self.open_gap(&room, false);
+                }
+            }
+            Item::Restored => {
+                for room in self.rooms_with_gaps() {
+                    self.open_gap(&room, true);
+                }
+            }
+            Item::Lagged { .. } => {
+                for room in self.all_rooms() {
+                    let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
+                    // The end of that gap is still to come.
+                    if waits.is_none_or(|gap| gap.ended) {
+                        self.open_gap(&room, true);
+                    }
+                }
+            }
+            Item::NotRestored { what, .. } => {
+                let room = AgencyId::from(what.as_str());
+                self.release(&room);
+                self.close_room(&room);
+                if let Some(event) = Event::decode(item) {
+                    self.push(event, 0);
+                }
+                return None;
+            }
+            _ => {}
+        }
+        Event::decode(item)
+    }
+
+    fn all_rooms(&self) -> Vec<AgencyId> {
+        self.rooms.keys().cloned().collect()
+    }
+
+    pub(super) fn rooms_with_gaps(&self) -> Vec<AgencyId> {
+        let gaps = self.rooms.iter().filter(|(_, room)| room.gap.is_some());
+        gaps.map(|(id, _)| id.clone()).collect()
+    }
+
+    pub(super) fn new_gap(&mut self) -> Gap {
+        self.next_gap += 1;
+        Gap::new(self.next_gap)
+    }
+
+    /// Messages were missed in the room. `ended`: no more will be, so the history can be read.
+    pub(super) fn open_gap(&mut self, id: &AgencyId, ended: bool) {
+        let new = self.new_gap();
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let gap = room.gap.get_or_insert(new);
+        gap.ended = ended;
+        if !ended {
+            gap.deadline = None;
+            gap.again |= gap.filling;
+        } else if gap.filling {
+            gap.again = true;
+            gap.deadline = Some(deadline::after(BUDGET));
+        } else {
+            gap.deadline = Some(deadline::after(BUDGET));
+            self.ask_for_helper(id);
+        }
+        self.find_deadline();
+    }
+
+    /// The room's gap is to be filled, once it is known where the room's story begins.
+    pub(super) fn ask_for_helper(&mut self, id: &AgencyId) {
+        let waits = self.rooms.get(id).is_some_and(Room::waits_for_baseline);
+        if !waits && !self.jobs.contains(id) {
+            self.jobs.push_back(id.clone());
+        }
+    }
+
+    pub(super) fn find_deadline(&mut self) {
+        let gaps = self.rooms.values().filter_map(|room| room.gap.as_ref());
+        self.deadline = gaps.filter_map(|gap| gap.deadline).min();
+    }
+
+    /// How many helpers to start. They count as running.
+    pub(super) fn helpers_wanted(&mut self) -> usize {
+        if self.jobs.is_empty() || self.stopped {
+            return 0;
+        }
+        let at_work = self.helpers.saturating_sub(self.abandoned);
+        let free = MOST_AT_ONCE.saturating_sub(at_work).min(MOST_THREADS.saturating_sub(self.helpers));
+        // A running helper takes another job when it is done, so only waiting jobs count.
+        let wanted = free.min(self.jobs.len());
+        self.helpers += wanted;
+        wanted
+    }
+
+    pub(super) fn next_job(&mut self) -> Option<Job> {
+        if self.stopped {
+            return None;
+        }
+        loop {
+            let id = self.jobs.pop_front()?;
+            let Some(room) = self.rooms.get_mut(&id) else { continue };
+            let Some(gap) = room.gap.as_mut().filter(|gap| gap.ended && !gap.filling) else { continue };
+            gap.filling = true;
+            gap.again = false;
+            gap.rounds += 1;
+            let lookback = if room.cursor.has_begun() {
+                Ok(room.cursor.lookback())
+            } else {
+                let text = "the room's history could not be read when it was joined";
+                Err(Error::new(ErrorKind::Forbidden, text))
+            };
+            return Some(Job { gap: gap.id, dm: room.cursor.dm, room: id, lookback });
+        }
+    }
+
+    pub(super) fn give_up_jobs(&mut self, error: &std::io::Error) {
+        while self.helpers == 0
+            && let Some(room) = self.jobs.pop_front()
+        {
+            let text = format!("cannot start a thread to read the room's history: {error}");
+            self.close_gap(&room, Some(Error::new(ErrorKind::Connect, text)));
+        }
+    }
+
+    /// The room, if this gap is still open.
+    pub(super) fn room_with_gap(&mut self, id: &AgencyId, gap: u64) -> Result<&mut Room, GapClosed> {
+        if self.stopped {
+            return Err(GapClosed);
+        }
+        let room = self.rooms.get_mut(id).ok_or(GapClosed)?;
+        if room.gap.as_ref().is_some_and(|open| open.id == gap) { Ok(room) } else { Err(GapClosed) }
+    }
+
+    /// There was progress: the history gets more time.
+    pub(super) fn extend(&mut self, id: &AgencyId) {
+        if let Some(Room { gap: Some(gap), .. }) = self.rooms.get_mut(id)
+            && gap.ended
+        {
+            gap.deadline = Some(deadline::after(BUDGET));
+        }
+        self.find_deadline();
+    }
+
+    /// Hands over a part of the history, oldest first, merged with held live messages.
+    pub(super) fn merge(&mut self, id: &AgencyId, gap: u64, messages: Vec<Message>) -> Result<(), GapClosed> {
+        for mut message in messages {
+            let Room { cursor, gap, .. } = self.room_with_gap(id, gap)?;
+            let mut due = Vec::new();
+            let (mut held, mut held_bytes) = (0, 0);
+            if let Some(gap) = gap {
+                while gap.held.contains(&message.id)
+                    && let Some((event, size)) = gap.held.pop()
+                {
+                    held += 1;
+                    held_bytes += size;
+                    if is_new(cursor, &event) {
+                        due.push((event, size));
+                    }
+                }
+            }
+            let size = size_of_message(&message);
+            match cursor.classify(&message, None, &Lookback::default()) {
+                Class::Missed => {
+                    message.replayed = true;
+                    // Live messages have this field; it is not known whether messages of a history have it.
+                    message.dm |= cursor.dm;
+                    cursor.hear(&message);
+                    due.push((Event::Message(message), size));
+                }
+                Class::Edited => {
+                    let edit = MessageEdited::of(&message);
+                    cursor.hear_edit(&edit);
+                    due.push((Event::MessageEdited(edit), size));
+                }
+                Class::Heard | Class::Old | Class::Unsure => {}
+            }
+            self.held -= held;
+            self.held_bytes -= held_bytes;
+            for (event, size) in due {
+                self.push(event, size);
+            }
+        }
+        Ok(())
+    }
+
+    /// The history was read, or cannot be read.
+    pub(super) fn finish(&mut self, id: &AgencyId, gap: u64, error: Option<Error>) {
+        let Ok(room) = self.room_with_gap(id, gap) else { return };
+        let Some(gap) = &mut room.gap else { return };
+        gap.filling = false;
+        if !gap.ended {
+            // The connection was lost again: the missing messages are read after the reconnect.
+            return;
+        }
+        if gap.again && gap.rounds < MOST_ROUNDS && error.is_none() {
+            self.open_gap(id, true);
+            return;
+        }
+        let error = error.or_else(|| {
+            gap.again.then(|| Error::new(ErrorKind::Server, "more is said in the room than can be read"))
+        });
+        self.close_gap(id, error);
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        for id in self.rooms_with_gaps() {
+            let gap = self.rooms.get(&id).and_then(|room| room.gap.as_ref());
+            if gap.and_then(|gap| gap.deadline).is_some_and(|deadline| deadline <= now) {
+                let text = format!("the room's history did not come within {BUDGET:?}");
+                self.close_gap(&id, Some(Error::timeout(text)));
+            }
+        }
+        self.find_deadline();
+    }
+
+    /// Releases the held messages, after a report about missing ones if there are any.
+    pub(super) fn close_gap(&mut self, id: &AgencyId, error: Option<Error>) {
+        let is_filled = error.is_none();
+        if let Some(error) = error {
+            self.report(id, error);
+        }
+        if is_filled && let Some(memory) = &self.memory {
+            memory.pin(id, false);
+        }
+        self.release(id);
+        self.find_deadline();
+    }
+
+    pub(super) fn report(&mut self, id: &AgencyId, error: Error) {
+        self.not_filled += 1;
+        if let Some(memory) = &self.memory {
+            // The next start looks for them again.
+            memory.pin(id, true);
+        }
+        if !error.is_closed() {
+            note!(self.log, Warn, "cannot fill the gap in {id}: {error}");
+        }
+        self.push(Event::GapNotFilled { agency_id: id.clone(), error: Arc::new(error) }, 0);
+    }
+
+    fn release(&mut self, id: &AgencyId) {
+        let Some(room) = self.rooms.get_mut(id) else { return };
+        let Some(mut gap) = room.gap.take() else { return };
+        room.cursor.end_resume();
+        self.abandoned += usize::from(gap.filling);
+        self.held -= gap.held.len();
+        self.held_bytes -= gap.held.bytes();
+        while let Some((event, size)) = gap.held.pop() {
+            if is_new(&mut room.cursor, &event) {
+                self.ready_bytes += size;
+                self.ready.push_back((event, size));
+            }
+        }
+    }
+
+    pub(super) fn close_room(&mut self, id: &AgencyId) {
+        if let Some(Room { gap: Some(gap), .. }) = self.rooms.remove(id) {
+            self.abandoned += usize::from(gap.filling);
+            self.held -= gap.held.len();
+            self.held_bytes -= gap.held.bytes();
+            self.find_deadline();
+        }
+    }
+
+    pub(super) fn push(&mut self, event: Event, size: usize) {
+        self.ready_bytes += size;
+        self.ready.push_back((event, size));
+    }
+}
+
+/// Notes an event that is about to be handed out. `false` if it was handed out before.
+fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
+    match event {
+        Event::Message(message) => cursor.hear(message),
+        Event::MessageEdited(edit) => {
+            cursor.hear_edit(edit);
+            true
+        }
+        _ => true,
+    }
+}
