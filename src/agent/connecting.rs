@@ -1,13 +1,25 @@
 //! The first connection: the agent's token is exchanged while the socket is being opened. Neither needs the other
 //! before CONNECT, so a server far away is waited for once.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
+use crate::Stop;
+use crate::agent::closing::Closing;
+use crate::agent::history::Delivery;
+use crate::agent::listeners::Listeners;
+use crate::agent::respond::decide::RecentIds;
+use crate::agent::rooms::{Following, Rooms, RoomsHost};
+use crate::agent::run::OpenRuns;
+use crate::agent::send::confirm::MetadataSupport;
+use crate::agent::send::long::LongSendLock;
+use crate::agent::thinking::ThinkingIndicators;
+use crate::agent::{Agent, AgentOptions, Handle, Inner, memory};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::net::{CancelToken, Http};
-use crate::rest::AgentSession;
-use crate::socket::{Opened, Target, TransportMemory};
+use crate::rest::{AgentSession, Client};
+use crate::socket::{Limits, Opened, Session, Target, TransportMemory};
 use crate::token::AgentToken;
 
 /// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
@@ -18,7 +30,7 @@ const STACK: usize = 256 << 10;
 ///
 /// # Errors
 /// Those of the exchange, at once: the connection is not waited for, and ended.
-pub(super) fn exchange_and_open(
+fn exchange_and_open(
     http: Http,
     token: AgentToken,
     target: &Target,
@@ -49,4 +61,70 @@ pub(super) fn exchange_and_open(
             }
         }
     })
+}
+
+impl Agent {
+    pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
+        options.transport.check()?;
+        let url = config.url()?;
+        let opened = options.remember.as_ref().map(memory::Opened::open).transpose()?;
+        let dialer = config.dialer()?;
+        let http = config.http_with(dialer.clone())?;
+        let secrets = http.secrets().clone();
+        let target = Target {
+            dialer,
+            url,
+            user_agent: config.http.user_agent.clone(),
+            dial_timeout: options.handshake_timeout,
+            transport: options.transport,
+            secrets,
+        };
+        let stop = config.stop.as_ref();
+        let cancel = stop.map(Stop::token);
+        let (account, connection) = exchange_and_open(http.clone(), token, &target, cancel)?;
+        let me = account.user();
+        let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
+        let client = Client::for_agent(http, Arc::clone(&account));
+        let rooms = Arc::new(Rooms::default());
+        let thinking_indicators = Arc::new(ThinkingIndicators::default());
+        let host = RoomsHost {
+            session: account,
+            rooms: Arc::clone(&rooms),
+            thinking_indicators: Arc::clone(&thinking_indicators),
+            join_timeout: options.join_timeout,
+            unanswered: Mutex::default(),
+        };
+        let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
+        let name = format!("@{}", me.username);
+        let session =
+            Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
+        let inner = Arc::new(Inner {
+            delivery: Delivery::new(session.log().clone(), memory.clone()),
+            session,
+            client,
+            me,
+            rooms,
+            following: Following::default(),
+            joining: Mutex::new(()),
+            metadata_support: MetadataSupport::default(),
+            long_send_lock: LongSendLock::default(),
+            runs: OpenRuns::default(),
+            thinking_indicators,
+            own_results: RecentIds::default(),
+            taken: RecentIds::default(),
+            closing: Closing::default(),
+            listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),
+            home: OnceLock::new(),
+            memory,
+            options,
+        });
+        let handle = Arc::new(Handle(Arc::clone(&inner)));
+        if let Some(stop) = stop {
+            inner.closing.obey(stop, &inner);
+            if stop.is_stopped() {
+                return Err(Error::closed());
+            }
+        }
+        Ok(Agent { inner, _handle: Some(handle) })
+    }
 }

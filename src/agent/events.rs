@@ -4,9 +4,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
-use crate::agent::history::size_of_message;
+use crate::agent::history::{self, size_of_message};
 use crate::agent::listeners::{Kind, Listener, Source};
-use crate::agent::{Agent, Decision};
+use crate::agent::{Agent, Decision, Inner};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::socket::Waited;
@@ -130,19 +130,18 @@ impl Events {
             if let Some(event) = self.next_event() {
                 return Ok(event);
             }
-            let look_up = earlier(agent.next_look(), agent.delivery_deadline());
-            let look_up = earlier(look_up, agent.next_save());
-            // The thread that reads may not hear of what another loop has left for this one.
-            let glance = self.listener.is_shared().then(|| deadline::after(GLANCE));
-            let until_then = earlier(earlier(until, look_up), glance);
+            // A thread that reads the socket does not notice that another loop has queued an event for this one.
+            let recheck = self.listener.is_shared().then(|| deadline::after(RECHECK_INTERVAL));
+            let due = [agent.next_look(), agent.inner.delivery.deadline(), agent.next_save(), recheck];
+            let wake = due.into_iter().fold(until, earlier);
             let waiting = self.listener.signal.wait();
-            let waited = agent.session().wait_for_items(until_then, &|| self.listener.signal.has_some());
+            let waited = agent.session().wait_for_items(wake, &|| self.listener.signal.has_some());
             drop(waiting);
             match waited {
                 Waited::Items => {}
                 Waited::Ended => {
                     agent.end_following();
-                    agent.end_delivery();
+                    agent.inner.delivery.end();
                     agent.inner.save_memory();
                     return match self.next_event() {
                         Some(event) => Ok(event),
@@ -177,8 +176,23 @@ impl Events {
 
 impl Source for Agent {
     fn pull(&self) -> Option<Event> {
+        let Inner { session, client, delivery, memory, .. } = &*self.inner;
+        let source = history::Source { session, client };
         loop {
-            let event = self.next_event()?;
+            let event = delivery.take(&source);
+            if delivery.take_missed() {
+                self.look_for_rooms();
+            }
+            let event = event?;
+            if event.room().is_some_and(|room| self.has_left(room)) {
+                continue;
+            }
+            if let (Event::Message(message), Some(memory)) = (&event, memory) {
+                memory.note_answer(message);
+                if self.decision(message) == Decision::Respond {
+                    memory.hear(message, true);
+                }
+            }
             if !self.puts_aside(&event) {
                 return Some(event);
             }
@@ -206,17 +220,17 @@ impl Source for Agent {
     fn size(&self, event: &Event) -> usize {
         match event {
             Event::Message(message) => size_of_message(message),
-            Event::MessageEdited(edit) => OF_OTHERS + edit.content.len() + edit.metadata.raw().len(),
+            Event::MessageEdited(edit) => SMALL_EVENT + edit.content.len() + edit.metadata.raw().len(),
             Event::Other(raw) => raw.size(),
-            _ => OF_OTHERS,
+            _ => SMALL_EVENT,
         }
     }
 }
 
 /// The approximate memory of a small event.
-const OF_OTHERS: usize = 512;
+const SMALL_EVENT: usize = 512;
 /// How often a waiting loop checks whether another one has queued an event for it.
-const GLANCE: Duration = Duration::from_millis(500);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Iterator for Events {
     type Item = Result<Event>;

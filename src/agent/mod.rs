@@ -15,6 +15,7 @@ mod listeners;
 mod memory;
 mod notes;
 mod presence;
+mod questions;
 mod raw;
 mod refs;
 mod respond;
@@ -49,20 +50,19 @@ pub use stats::Stats;
 pub use thinking::Thinking;
 pub use trace::Trace;
 
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Conversation, List, Message, MessageEdited, User};
 use crate::rest::Client;
 pub use crate::socket::RawEvent;
-use crate::socket::{Limits, Session, Target};
+use crate::socket::Session;
 use crate::token::AgentToken;
 use closing::Closing;
 pub(crate) use history::fetch;
-use history::{Delivery, HistoryPosition, Source};
+use history::{Delivery, HistoryPosition};
 use listeners::{Kind, Listeners};
-use memory::{Memory, Opened};
+use memory::Memory;
 use respond::decide::RecentIds;
-use rooms::{Following, Rooms, RoomsHost};
+use rooms::{Following, Rooms};
 use run::OpenRuns;
 use send::confirm::MetadataSupport;
 use send::long::LongSendLock;
@@ -136,22 +136,6 @@ struct Inner {
     /// From one start to the next, if anything is.
     memory: Option<Arc<Memory>>,
     options: AgentOptions,
-}
-
-impl Inner {
-    /// Saves the agent's memory if it has changed.
-    fn save_memory(&self) {
-        if let Some(memory) = &self.memory
-            && let Some(error) = memory.save()
-        {
-            self.tell_not_saved(error);
-        }
-    }
-
-    fn tell_not_saved(&self, error: Error) {
-        self.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
-        self.session.nudge();
-    }
 }
 
 impl fmt::Debug for Agent {
@@ -822,70 +806,6 @@ impl Agent {
 
 /// Used by the other modules of the agent.
 impl Agent {
-    pub(crate) fn open(config: &Config, options: AgentOptions, token: AgentToken) -> Result<Self> {
-        options.transport.check()?;
-        let url = config.url()?;
-        let opened = options.remember.as_ref().map(Opened::open).transpose()?;
-        let dialer = config.dialer()?;
-        let http = config.http_with(dialer.clone())?;
-        let secrets = http.secrets().clone();
-        let target = Target {
-            dialer,
-            url,
-            user_agent: config.http.user_agent.clone(),
-            dial_timeout: options.handshake_timeout,
-            transport: options.transport,
-            secrets,
-        };
-        let stop = config.stop.as_ref();
-        let cancel = stop.map(crate::Stop::token);
-        let (account, connection) = connecting::exchange_and_open(http.clone(), token, &target, cancel)?;
-        let me = account.user();
-        let memory = opened.map(|opened| opened.for_agent(&me, options.max_age)).transpose()?.map(Arc::new);
-        let client = Client::for_agent(http, Arc::clone(&account));
-        let rooms = Arc::new(Rooms::default());
-        let thinking_indicators = Arc::new(ThinkingIndicators::default());
-        let host = RoomsHost {
-            session: account,
-            rooms: Arc::clone(&rooms),
-            thinking_indicators: Arc::clone(&thinking_indicators),
-            join_timeout: options.join_timeout,
-            unanswered: Mutex::default(),
-        };
-        let limits = Limits { events: options.max_queued_events, bytes: options.max_queued_bytes };
-        let name = format!("@{}", me.username);
-        let session =
-            Session::open(&name, target, Arc::new(host), limits, options.policy, cancel, connection)?;
-        let inner = Arc::new(Inner {
-            delivery: Delivery::new(session.log().clone(), memory.clone()),
-            session,
-            client,
-            me,
-            rooms,
-            following: Following::default(),
-            joining: Mutex::new(()),
-            metadata_support: MetadataSupport::default(),
-            long_send_lock: LongSendLock::default(),
-            runs: OpenRuns::default(),
-            thinking_indicators,
-            own_results: RecentIds::default(),
-            taken: RecentIds::default(),
-            closing: Closing::default(),
-            listeners: Arc::new(Listeners::new(options.max_queued_events, options.max_queued_bytes)),
-            home: OnceLock::new(),
-            memory,
-            options,
-        });
-        let handle = Arc::new(Handle(Arc::clone(&inner)));
-        if let Some(stop) = stop {
-            inner.closing.obey(stop, &inner);
-            if stop.is_stopped() {
-                return Err(Error::closed());
-            }
-        }
-        Ok(Agent { inner, _handle: Some(handle) })
-    }
-
     /// A handle for the agent's own threads. It does not keep the agent alive.
     pub(crate) fn without_handle(&self) -> Agent {
         Agent { inner: Arc::clone(&self.inner), _handle: None }
@@ -902,67 +822,5 @@ impl Agent {
     /// The position after which a room's messages are new, and whether the room is a direct conversation.
     pub(crate) fn position(&self, room: &AgencyId) -> (HistoryPosition, bool) {
         self.inner.delivery.position(room)
-    }
-
-    /// The next event that is ready, if there is one.
-    pub(crate) fn next_event(&self) -> Option<Event> {
-        let Inner { session, client, rooms, delivery, .. } = &*self.inner;
-        let source = Source { session, client };
-        let unwanted = |event: &Event| event.room().is_some_and(|room| rooms.has_left(room));
-        loop {
-            let event = delivery.take(&source);
-            if delivery.take_missed() {
-                self.look_for_rooms();
-            }
-            if !event.as_ref().is_some_and(unwanted) {
-                if let (Some(Event::Message(message)), Some(memory)) = (&event, &self.inner.memory) {
-                    memory.note_answer(message);
-                    if self.decision(message) == Decision::Respond {
-                        memory.hear(message, true);
-                    }
-                }
-                return event;
-            }
-        }
-    }
-
-    /// For an agent that remembers: this thread asks for its next event or question.
-    pub(crate) fn pass_questions(&self) {
-        // What a stop has cut short is not done.
-        if let Some(memory) = &self.inner.memory
-            && !self.inner.closing.is_about_to_stop()
-            && memory.pass()
-        {
-            self.inner.save_memory();
-        }
-    }
-
-    /// The question is not handed out.
-    pub(crate) fn drop_question(&self, id: &crate::MessageId) {
-        if let Some(memory) = &self.inner.memory {
-            memory.done(id);
-        }
-    }
-
-    pub(crate) fn next_save(&self) -> Option<std::time::Instant> {
-        self.inner.memory.as_ref()?.due()
-    }
-
-    pub(crate) fn save_if_due(&self) {
-        if let Some(memory) = &self.inner.memory
-            && let Some(error) = memory.save_if_due()
-        {
-            self.inner.tell_not_saved(error);
-        }
-    }
-
-    /// When a waiting consumer must check again.
-    pub(crate) fn delivery_deadline(&self) -> Option<std::time::Instant> {
-        self.inner.delivery.deadline()
-    }
-
-    /// No more events will come.
-    pub(crate) fn end_delivery(&self) {
-        self.inner.delivery.end();
     }
 }

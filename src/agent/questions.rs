@@ -1,0 +1,58 @@
+//! What an agent with a memory does with its questions: marks them as done, and saves the memory.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::agent::{Agent, Event, Inner};
+use crate::error::Error;
+use crate::model::MessageId;
+
+impl Inner {
+    /// Saves the agent's memory if it has changed.
+    pub(crate) fn save_memory(&self) {
+        if let Some(memory) = &self.memory
+            && let Some(error) = memory.save()
+        {
+            self.tell_not_saved(error);
+        }
+    }
+
+    fn tell_not_saved(&self, error: Error) {
+        self.delivery.push(Event::StateNotSaved { error: Arc::new(error) });
+        self.session.nudge();
+    }
+}
+
+impl Agent {
+    /// For an agent that remembers: this thread asks for its next event or question.
+    pub(crate) fn pass_questions(&self) {
+        // What a stop has cut short is not done.
+        if let Some(memory) = &self.inner.memory
+            && !self.inner.closing.is_about_to_stop()
+            && memory.pass()
+        {
+            self.inner.save_memory();
+        }
+    }
+
+    /// The question is not handed out.
+    pub(crate) fn drop_question(&self, id: &MessageId) {
+        if let Some(memory) = &self.inner.memory {
+            memory.done(id);
+        }
+    }
+
+    /// When a waiting thread must save the memory.
+    pub(crate) fn next_save(&self) -> Option<Instant> {
+        self.inner.memory.as_ref()?.due()
+    }
+
+    /// Saves the memory if it is time.
+    pub(crate) fn save_if_due(&self) {
+        if let Some(memory) = &self.inner.memory
+            && let Some(error) = memory.save_if_due()
+        {
+            self.inner.tell_not_saved(error);
+        }
+    }
+}
