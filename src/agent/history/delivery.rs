@@ -95,6 +95,8 @@ impl Delivery {
         if std::mem::take(&mut state.missed) {
             self.shared.set_missed();
         }
+        // A notification is a system call, even if nobody waits.
+        let notify = state.waiting > 0;
         let more = event.is_some() && !state.ready.is_empty();
         for _ in 0..state.helpers_wanted() {
             let helper = fill::start(Arc::clone(&self.shared), source.client.clone(), source.session.waker());
@@ -104,7 +106,9 @@ impl Delivery {
             }
         }
         drop(state);
-        self.shared.notify_helpers();
+        if notify {
+            self.shared.notify_helpers();
+        }
         if more {
             // The other events are for other threads: this thread may handle its event for minutes.
             source.session.nudge();

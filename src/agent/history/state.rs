@@ -40,6 +40,8 @@ pub(super) struct State {
     /// The running helpers, and those of them whose gap was closed meanwhile.
     pub(super) helpers: usize,
     pub(super) abandoned: usize,
+    /// The helpers that wait for space.
+    pub(super) waiting: usize,
     /// The earliest deadline of a gap.
     pub(super) deadline: Option<Instant>,
     pub(super) next_gap: u64,
@@ -76,6 +78,7 @@ impl State {
             jobs: VecDeque::new(),
             helpers: 0,
             abandoned: 0,
+            waiting: 0,
             deadline: None,
             next_gap: 0,
             held: 0,
