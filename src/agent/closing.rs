@@ -76,7 +76,7 @@ impl Closing {
     }
 
     /// Makes the `Stop` close the agent; at once if it is already stopped.
-    pub(crate) fn obey(&self, stop: &Stop, inner: &Arc<Inner>) {
+    pub(crate) fn close_on(&self, stop: &Stop, inner: &Arc<Inner>) {
         let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
         let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
         let target: Arc<dyn Cancel> = target.clone();
@@ -143,7 +143,7 @@ impl Inner {
     }
 
     /// Ends the agent after its last handle was dropped.
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn release(&self) {
         self.delivery.stop();
         if self.closing.is_stopped() && !self.session.is_foreign() && !thread::panicking() {
             // The agent's own time limit applies, not the short one for a dropped handle.

@@ -169,8 +169,8 @@ impl Command<'_> {
                 // The edit may have come while the connection was down. Then it is in the history, if the room can
                 // see it.
                 Err(error) if !error.is_closed() => {
-                    let Ok(line) = session.connection(deadline) else { return };
-                    watching.bind(Some(line.generation));
+                    let Ok(connection) = session.connection(deadline) else { return };
+                    watching.bind(Some(connection.generation));
                     if let Some(edit) = self.look_it_up(&id) {
                         reply.complete(edit);
                     }
@@ -217,9 +217,9 @@ fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
 fn explained(error: Error, watching: &SessionSubscription) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {
-            let said = error_event_text(&event);
-            let text = format!("{error}; meanwhile the server said: {said}");
-            return error.reworded(ErrorKind::Timeout, text).with_server_message(said);
+            let server_error = error_event_text(&event);
+            let text = format!("{error}; meanwhile the server said: {server_error}");
+            return error.reworded(ErrorKind::Timeout, text).with_server_message(server_error);
         }
     }
     error

@@ -12,7 +12,7 @@ use crate::agent::respond::decide::RecentIds;
 use crate::agent::rooms::{Following, Rooms, RoomsHost};
 use crate::agent::run::OpenRuns;
 use crate::agent::send::confirm::MetadataSupport;
-use crate::agent::send::long::LongSendLock;
+use crate::agent::send::parts::LongSendLock;
 use crate::agent::thinking::ThinkingIndicators;
 use crate::agent::{Agent, AgentOptions, Handle, Inner, memory};
 use crate::config::Config;
@@ -120,7 +120,7 @@ impl Agent {
         });
         let handle = Arc::new(Handle(Arc::clone(&inner)));
         if let Some(stop) = stop {
-            inner.closing.obey(stop, &inner);
+            inner.closing.close_on(stop, &inner);
             if stop.is_stopped() {
                 return Err(Error::closed());
             }

@@ -69,7 +69,7 @@ impl<'a> ConversationReader<'a> {
         self
     }
 
-    /// Whether the tools of the agent's past runs are told in front of what the run said: a line each, with input and
+    /// Whether the tools of the agent's past runs are told in front of what the run entries: a line each, with input and
     /// output, the first 500 characters of them. It costs a request for each run. Defaults to false.
     pub fn tools(mut self, on: bool) -> Self {
         self.tools = on;
@@ -90,8 +90,8 @@ impl<'a> ConversationReader<'a> {
     /// # Errors
     /// What the server says to the request for the history.
     pub fn turns(&self) -> Result<Vec<Turn>> {
-        let mut said = vec![self.said(self.to)];
-        let mut left = self.characters.saturating_sub(length(&said));
+        let mut entries = vec![self.entry(self.to)];
+        let mut left = self.characters.saturating_sub(length(&entries));
         let mut reached = false;
         for message in self.room.history().iter() {
             let message = message?;
@@ -106,22 +106,22 @@ impl<'a> ConversationReader<'a> {
             if !reached || unwanted {
                 continue;
             }
-            if said.len() >= self.messages {
+            if entries.len() >= self.messages {
                 break;
             }
-            let one = self.said(&message);
+            let one = self.entry(&message);
             let size = one.2.chars().count();
             if size > left {
                 break;
             }
             left -= size;
-            said.push(one);
+            entries.push(one);
         }
-        said.reverse();
-        Ok(merged(said))
+        entries.reverse();
+        Ok(merged(entries))
     }
 
-    fn said(&self, message: &Message) -> (Role, String, String) {
+    fn entry(&self, message: &Message) -> (Role, String, String) {
         let role = if message.is_own(self.room.agent()) { Role::Assistant } else { Role::User };
         let mut text = message.content.trim().to_owned();
         if self.tools && role == Role::Assistant {
@@ -165,8 +165,8 @@ impl Room {
     }
 }
 
-fn length(said: &[(Role, String, String)]) -> usize {
-    said.iter().map(|(_, _, text)| text.chars().count()).sum()
+fn length(entries: &[(Role, String, String)]) -> usize {
+    entries.iter().map(|(_, _, text)| text.chars().count()).sum()
 }
 
 fn short(value: &Value) -> String {
@@ -180,9 +180,9 @@ fn short(value: &Value) -> String {
     }
 }
 
-fn merged(said: Vec<(Role, String, String)>) -> Vec<Turn> {
+fn merged(entries: Vec<(Role, String, String)>) -> Vec<Turn> {
     let mut turns = Vec::new();
-    for group in said.chunk_by(|one, next| one.0 == next.0) {
+    for group in entries.chunk_by(|one, next| one.0 == next.0) {
         let Some((role, first, _)) = group.first() else { continue };
         let mut names: Vec<&str> = Vec::new();
         for (_, name, _) in group {

@@ -186,8 +186,8 @@ pub enum Event {
 
 /// The text of an `error` event.
 pub(crate) fn error_event_text(event: &RawEvent) -> String {
-    let said = event.first().ok().and_then(|value| error_text::in_value(&value));
-    said.or_else(|| error_text::in_arguments(event.args()))
+    let text = event.first().ok().and_then(|value| error_text::in_value(&value));
+    text.or_else(|| error_text::in_arguments(event.args()))
         .unwrap_or_else(|| "the server gave no reason".to_owned())
 }
 

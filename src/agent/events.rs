@@ -125,14 +125,14 @@ impl Events {
             if agent.inner.closing.is_stopped() {
                 return Err(RecvError::Closed);
             }
-            agent.follow_rooms();
+            agent.start_room_tasks();
             agent.save_if_due();
             if let Some(event) = self.next_event() {
                 return Ok(event);
             }
             // A thread that reads the socket does not notice that another loop has queued an event for this one.
             let recheck = self.listener.is_shared().then(|| deadline::after(RECHECK_INTERVAL));
-            let due = [agent.next_look(), agent.inner.delivery.deadline(), agent.next_save(), recheck];
+            let due = [agent.next_room_check(), agent.inner.delivery.deadline(), agent.next_save(), recheck];
             let wake = due.into_iter().fold(until, earlier);
             let waiting = self.listener.signal.wait();
             let waited = agent.session().wait_for_items(wake, &|| self.listener.signal.has_some());
@@ -140,7 +140,7 @@ impl Events {
             match waited {
                 Waited::Items => {}
                 Waited::Ended => {
-                    agent.end_following();
+                    agent.stop_following();
                     agent.inner.delivery.end();
                     agent.inner.save_memory();
                     return match self.next_event() {
@@ -181,7 +181,7 @@ impl Source for Agent {
         loop {
             let event = delivery.take(&source);
             if delivery.take_missed() {
-                self.look_for_rooms();
+                self.check_rooms_now();
             }
             let event = event?;
             if event.room().is_some_and(|room| self.has_left(room)) {
@@ -193,10 +193,10 @@ impl Source for Agent {
                     memory.hear(message, true);
                 }
             }
-            if !self.puts_aside(&event) {
+            if !self.holds_invitation(&event) {
                 return Some(event);
             }
-            self.follow_rooms();
+            self.start_room_tasks();
         }
     }
 

@@ -65,8 +65,8 @@ use respond::decide::RecentIds;
 use rooms::{Following, Rooms};
 use run::OpenRuns;
 use send::confirm::MetadataSupport;
-use send::long::LongSendLock;
 pub(crate) use send::metadata::JsonObject;
+use send::parts::LongSendLock;
 use thinking::ThinkingIndicators;
 
 /// An agent's connection to its rooms. It answers heartbeats, reconnects after a lost connection and joins its rooms
@@ -109,7 +109,7 @@ struct Handle(Arc<Inner>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.let_go();
+        self.0.release();
     }
 }
 
@@ -327,7 +327,7 @@ impl Agent {
     /// # Ok(()) }
     /// ```
     pub fn room_of(&self, message: &Message) -> Room {
-        self.room_said_in(message)
+        self.room_of_message(message)
     }
 
     /// The room that [`send`](Agent::send) sends to: the room of [`connect_and_join`](Agent::connect_and_join), or of
@@ -551,7 +551,7 @@ impl Agent {
     /// - [`Timeout`](crate::ErrorKind::Timeout): the message was sent, but the room did not show it within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If that happened during the call, the message
-    ///   may have arrived ([`Unsent::is_in_doubt`](crate::agent::Unsent::is_in_doubt)).
+    ///   may have arrived ([`Unsent::may_have_been_sent`](crate::agent::Unsent::may_have_been_sent)).
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.post_to(self.home_room()?, message.into())
     }
@@ -715,7 +715,7 @@ impl Agent {
     /// The kinds of [`send`](Agent::send) and [`join`](Agent::join).
     #[doc(alias = "sendDM")]
     pub fn send_dm(&self, room: &AgencyId, message: impl Into<Outgoing>) -> Result<()> {
-        self.speak_in_conversation(room, message.into())
+        self.send_to_conversation(room, message.into())
     }
 
     /// A REST client that acts as this agent, with an agent's permissions. It renews its session when it expires.

@@ -112,9 +112,9 @@ impl Thinking {
         let id = state.next;
         let shown = match state.of(room.id()) {
             Some(shown) => {
-                let told = shown.tell(&agent, room.id(), &status);
+                let sent = shown.send_status(&agent, room.id(), &status);
                 shown.guards.push((id, status));
-                told
+                sent
             }
             None => {
                 let on = payload(&agent, room.id(), Some(&status));
@@ -138,7 +138,7 @@ impl Thinking {
         let mut state = self.agent.inner.thinking_indicators.lock();
         let Some(shown) = state.of(&self.room) else { return };
         let on_top = shown.guards.last().is_some_and(|(id, _)| *id == self.id);
-        if on_top && let Err(error) = shown.tell(&self.agent, &self.room, &status) {
+        if on_top && let Err(error) = shown.send_status(&self.agent, &self.room, &status) {
             crate::logging::info!("the room does not see what the agent is thinking: {error}");
         }
         if let Some(guard) = shown.guards.iter_mut().find(|(id, _)| *id == self.id) {
@@ -148,7 +148,7 @@ impl Thinking {
 }
 
 impl Shown {
-    fn tell(&self, agent: &Agent, room: &AgencyId, status: &str) -> Result<()> {
+    fn send_status(&self, agent: &Agent, room: &AgencyId, status: &str) -> Result<()> {
         self.repeating.set(THINKING, &payload(agent, room, Some(status)))
     }
 }
@@ -168,7 +168,7 @@ impl Drop for Thinking {
                 drop(state.remove(&self.room));
             }
             Some((_, before)) if on_top => {
-                if let Err(error) = shown.tell(&self.agent, &self.room, before) {
+                if let Err(error) = shown.send_status(&self.agent, &self.room, before) {
                     crate::logging::info!("the room does not see what the agent is thinking: {error}");
                 }
             }

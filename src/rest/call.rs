@@ -127,11 +127,11 @@ fn failure_in(body: &[u8]) -> Option<String> {
     Some(error_text::in_value(&answer).unwrap_or_else(|| "it gave no reason".to_owned()))
 }
 
-fn refused(label: &Label, said: &str) -> Error {
-    let said = one_line(said, MAX_MESSAGE);
-    Error::new(ErrorKind::Server, format!("{label}: the server says that it failed: {said}"))
+fn refused(label: &Label, message: &str) -> Error {
+    let message = one_line(message, MAX_MESSAGE);
+    Error::new(ErrorKind::Server, format!("{label}: the server says that it failed: {message}"))
         .with_status(200)
-        .with_server_message(said)
+        .with_server_message(message)
 }
 
 /// The error for an agent whose new session was refused, too.
@@ -200,7 +200,7 @@ impl<'a> Call<'a> {
             let error = unreadable(&label, &error.to_string());
             // The response has an unexpected form. It may contain an error text of the server.
             match error_text::in_json(&json).filter(|_| json.trim_start().starts_with('{')) {
-                Some(said) => refused(&label, &secrets.remove_from(&said)).with_source(error),
+                Some(message) => refused(&label, &secrets.remove_from(&message)).with_source(error),
                 None => error,
             }
         })
@@ -228,9 +228,9 @@ impl<'a> Call<'a> {
             body: self.body.as_ref().map(|body| body.as_slice()),
         })?;
         let body = Zeroizing::new(answer.body);
-        if let Some(said) = failure_in(&body) {
+        if let Some(message) = failure_in(&body) {
             let label = Label::new(self.method, &self.path);
-            return Err(refused(&label, &self.client.0.http.secrets().remove_from(&said)));
+            return Err(refused(&label, &self.client.0.http.secrets().remove_from(&message)));
         }
         Ok(body)
     }

@@ -216,7 +216,7 @@ fn when_the_link_breaks_the_history_settles_it() {
     for (arrived, readable) in [(false, true), (true, false)] {
         let error = breaking(arrived, readable, true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MaybeSent);
-        assert!(!error.is_retryable() && error.unsent().unwrap().is_in_doubt(), "{error}");
+        assert!(!error.is_retryable() && error.unsent().unwrap().may_have_been_sent(), "{error}");
     }
 }
 

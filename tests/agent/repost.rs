@@ -56,7 +56,7 @@ impl Scene {
 fn in_doubt(outcome: crustocean::Result<String>) -> Error {
     let error = outcome.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    assert!(!error.is_retryable() && error.unsent().unwrap().is_in_doubt(), "{error}");
+    assert!(!error.is_retryable() && error.unsent().unwrap().may_have_been_sent(), "{error}");
     error
 }
 
@@ -109,7 +109,7 @@ fn with_patience_the_end_of_the_old_session_settles_it() {
     let scene = scene(SOON);
     let error = scene.post_into_the_break("lost").join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
-    assert!(error.is_retryable() && !error.unsent().unwrap().is_in_doubt());
+    assert!(error.is_retryable() && !error.unsent().unwrap().may_have_been_sent());
     scene.path.release();
     scene.agent.post("after it").unwrap();
     assert_eq!(scene.count("lost"), 0);
@@ -145,7 +145,7 @@ fn a_post_that_timed_out_before_the_break_is_not_said_twice_either() {
     let scene = scene(Duration::from_millis(50));
     scene.path.hold();
     let error = scene.agent.post("held").unwrap_err();
-    assert!(error.is_timeout() && error.unsent().unwrap().is_in_doubt(), "{error}");
+    assert!(error.is_timeout() && error.unsent().unwrap().may_have_been_sent(), "{error}");
     scene.path.cut();
     eventually("the loss is noticed", || !scene.agent.is_connected());
     let posted = thread::scope(|scope| {
@@ -196,7 +196,7 @@ fn a_post_that_is_cut_off_by_close_says_so_and_another_agent_can_go_on() {
     let error = post.join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     assert!(
-        error.is_closed() && error.may_have_been_sent() && error.unsent().unwrap().is_in_doubt(),
+        error.is_closed() && error.may_have_been_sent() && error.unsent().unwrap().may_have_been_sent(),
         "{error}"
     );
     // What was held arrives, and the next agent of that name finds it there.
@@ -207,7 +207,7 @@ fn a_post_that_is_cut_off_by_close_says_so_and_another_agent_can_go_on() {
     assert_eq!(scene.count("cut off"), 1);
     // Before it was sent there is no doubt.
     let error = scene.agent.post("too late").unwrap_err();
-    assert!(error.is_closed() && !error.unsent().unwrap().is_in_doubt(), "{error}");
+    assert!(error.is_closed() && !error.unsent().unwrap().may_have_been_sent(), "{error}");
 }
 
 #[test]

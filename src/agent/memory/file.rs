@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// How long to wait for a process that is being replaced to release the file.
 const PATIENCE: Duration = Duration::from_secs(1);
-const GLANCE: Duration = Duration::from_millis(20);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A file that is replaced as a whole: whenever the process or the machine stops, the file has the old or the new
 /// text.
@@ -44,7 +44,7 @@ impl FileStore {
         let until = deadline::after(PATIENCE);
         let mut lock = FileLock::take(&beside(path, ".lock")).map_err(failed)?;
         while lock.is_none() && Instant::now() < until {
-            thread::sleep(GLANCE);
+            thread::sleep(RETRY_INTERVAL);
             lock = FileLock::take(&beside(path, ".lock")).map_err(failed)?;
         }
         let Some(lock) = lock else {

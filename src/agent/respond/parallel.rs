@@ -16,7 +16,7 @@ use crate::model::AgencyId;
 const MOST_WAITING: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
 /// How soon it is noticed that the agent has ended while every thread is busy.
-const GLANCE: Duration = Duration::from_millis(50);
+const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Mentions {
     /// Hands every message to `handler`, on so many threads (at least one): several rooms at once, but the messages of one
@@ -124,7 +124,8 @@ impl Desk {
                 question.leave_open();
                 return false;
             }
-            state = self.space.wait_timeout(state, GLANCE).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.space.wait_timeout(state, RECHECK_INTERVAL).unwrap_or_else(PoisonError::into_inner).0;
         }
         state.put(question);
         drop(state);
@@ -153,7 +154,7 @@ impl Desk {
                 }
                 Ok(Err(error)) => crate::logging::warn!("message {id} is not answered: {error}"),
                 Err(panic) => {
-                    crate::logging::warn!("the handler of message {id} panicked: {}", said(&*panic));
+                    crate::logging::warn!("the handler of message {id} panicked: {}", panic_text(&*panic));
                 }
             }
             self.lock().free(&room);
@@ -212,7 +213,7 @@ impl State {
 }
 
 /// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     match panic.downcast_ref::<&str>() {
         Some(text) => text,
         None => panic.downcast_ref::<String>().map_or("without words", String::as_str),

@@ -20,7 +20,7 @@ use crate::socket::note;
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The pause after a failure or while the connection is down.
-const AGAIN: Duration = Duration::from_secs(15);
+const RETRY_DELAY: Duration = Duration::from_secs(15);
 /// The most invitations that wait to be accepted. Further ones are found in the list of agencies.
 const MOST_INVITATIONS: usize = 64;
 /// Small, because it runs only this crate's code and TLS handshakes.
@@ -41,7 +41,7 @@ struct State {
     /// Invitations that are held back until they are accepted.
     waiting: VecDeque<Invitation>,
     /// Accepted invitations that are about to be handed out.
-    dealt_with: Vec<AgencyId>,
+    accepted: Vec<AgencyId>,
     /// A thread is working.
     busy: bool,
 }
@@ -109,7 +109,7 @@ impl Following {
     }
 
     /// Looks for everything at `due`.
-    fn look(&self, due: Instant) {
+    fn schedule(&self, due: Instant) {
         let mut state = self.lock();
         if let Some(invites) = &mut state.invites {
             invites.due = Some(due);
@@ -120,10 +120,10 @@ impl Following {
     }
 
     /// Holds an invitation back until it is accepted. `false` if invitations are not followed.
-    fn put_aside(&self, invitation: &Invitation) -> bool {
+    fn hold(&self, invitation: &Invitation) -> bool {
         let mut state = self.lock();
-        if let Some(place) = state.dealt_with.iter().position(|id| *id == invitation.agency_id) {
-            state.dealt_with.swap_remove(place);
+        if let Some(place) = state.accepted.iter().position(|id| *id == invitation.agency_id) {
+            state.accepted.swap_remove(place);
             return false;
         }
         let too_many = state.waiting.len() >= MOST_INVITATIONS;
@@ -156,9 +156,9 @@ impl Invites {
     }
 }
 
-struct Rest<'a>(&'a Following);
+struct BusyGuard<'a>(&'a Following);
 
-impl Drop for Rest<'_> {
+impl Drop for BusyGuard<'_> {
     fn drop(&mut self) {
         self.0.lock().busy = false;
     }
@@ -189,30 +189,30 @@ impl Agent {
     }
 
     /// When a waiting thread must check again.
-    pub(crate) fn next_look(&self) -> Option<Instant> {
+    pub(crate) fn next_room_check(&self) -> Option<Instant> {
         let following = &self.inner.following;
         following.is_active().then(|| following.next_due()).flatten()
     }
 
     /// Looks again, because something may have been missed.
-    pub(crate) fn look_for_rooms(&self) {
+    pub(crate) fn check_rooms_now(&self) {
         let following = &self.inner.following;
         if following.is_active() {
-            following.look(Instant::now());
+            following.schedule(Instant::now());
         }
     }
 
     /// Whether the event is handed out later, after a join.
-    pub(crate) fn puts_aside(&self, event: &Event) -> bool {
+    pub(crate) fn holds_invitation(&self, event: &Event) -> bool {
         let following = &self.inner.following;
         match event {
-            Event::AgencyInvited(invitation) if following.is_active() => following.put_aside(invitation),
+            Event::AgencyInvited(invitation) if following.is_active() => following.hold(invitation),
             _ => false,
         }
     }
 
     /// Hands out the invitations that were not accepted when the agent ends.
-    pub(crate) fn end_following(&self) {
+    pub(crate) fn stop_following(&self) {
         let Inner { following, delivery, .. } = &*self.inner;
         following.active.store(false, Ordering::Release);
         let waiting = std::mem::take(&mut following.lock().waiting);
@@ -220,7 +220,7 @@ impl Agent {
     }
 
     /// Starts a thread for the work that is due, if there is any.
-    pub(crate) fn follow_rooms(&self) {
+    pub(crate) fn start_room_tasks(&self) {
         let Inner { following, session, .. } = &*self.inner;
         if !following.is_active() || following.next_due().is_none_or(|due| due > Instant::now()) {
             return;
@@ -238,7 +238,7 @@ impl Agent {
         let thread = std::thread::Builder::new().name("crustocean-rooms".to_owned()).stack_size(STACK);
         if let Err(error) = thread.spawn(work) {
             note!(session.log(), Warn, "cannot start a thread to look for rooms: {error}");
-            following.look(deadline::after(AGAIN));
+            following.schedule(deadline::after(RETRY_DELAY));
             following.lock().busy = false;
         }
     }
@@ -246,7 +246,7 @@ impl Agent {
     fn do_tasks(&self) {
         let Inner { following, session, .. } = &*self.inner;
         // The next thread may start, whatever happens.
-        let _rest = Rest(following);
+        let _busy = BusyGuard(following);
         while let Some(task) = following.take(Instant::now()) {
             let done = match task {
                 Task::Accept(invitation) => {
@@ -255,13 +255,13 @@ impl Agent {
                         self.hand_out(invitation);
                     }
                     if let Some(failed) = failed {
-                        self.tell(failed);
+                        self.queue_event(failed);
                     }
                     Ok(())
                 }
                 // Every reconnect looks again.
                 _ if !session.is_up() => {
-                    following.look(deadline::after(AGAIN));
+                    following.schedule(deadline::after(RETRY_DELAY));
                     Ok(())
                 }
                 Task::FindInvites => self.find_invites(),
@@ -271,19 +271,19 @@ impl Agent {
                 if !error.is_closed() {
                     note!(session.log(), Warn, "cannot look for new rooms: {error}");
                 }
-                let wait = error.retry_after().unwrap_or(AGAIN).clamp(SHORTEST, LONGEST);
-                following.look(deadline::after(wait));
+                let wait = error.retry_after().unwrap_or(RETRY_DELAY).clamp(SHORTEST, LONGEST);
+                following.schedule(deadline::after(wait));
             }
         }
     }
 
     fn hand_out(&self, invitation: Invitation) {
-        self.inner.following.lock().dealt_with.push(invitation.agency_id.clone());
-        self.tell(Event::AgencyInvited(invitation));
+        self.inner.following.lock().accepted.push(invitation.agency_id.clone());
+        self.queue_event(Event::AgencyInvited(invitation));
     }
 
     /// Queues an event that is not from the session.
-    pub(crate) fn tell(&self, event: Event) {
+    pub(crate) fn queue_event(&self, event: Event) {
         self.inner.delivery.push(event);
         self.inner.session.nudge_reader();
     }
@@ -303,7 +303,7 @@ impl Agent {
                     // The connection has failed: the list shows the invitation again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
                         invites.known.retain(|known| known != id);
-                        invites.due.get_or_insert(deadline::after(AGAIN));
+                        invites.due.get_or_insert(deadline::after(RETRY_DELAY));
                     }
                 }
                 Some(self.failed_join(id, &about, error))
@@ -320,7 +320,7 @@ impl Agent {
             if wanted && !rooms.has_left(&agency.id) && is_new(&agency.id) {
                 let invitation = Invitation { agency_id: agency.id.clone(), agency: Some(agency) };
                 match self.accept(&invitation) {
-                    Some(failed) => self.tell(failed),
+                    Some(failed) => self.queue_event(failed),
                     None => self.hand_out(invitation),
                 }
             }
@@ -343,7 +343,7 @@ impl Agent {
                     self.inner.session.nudge_reader();
                 }
                 Err(error) if error.kind() == ErrorKind::Rejected => {
-                    self.tell(self.failed_join(id, &about, error));
+                    self.queue_event(self.failed_join(id, &about, error));
                 }
                 Err(error) => return Err(error),
             }

@@ -42,7 +42,7 @@ impl Agent {
     }
 
     /// Implements [`Agent::room_of`].
-    pub(crate) fn room_said_in(&self, message: &Message) -> Room {
+    pub(crate) fn room_of_message(&self, message: &Message) -> Room {
         let mut about = self.inner.rooms.about(&message.agency_id).unwrap_or_default();
         about.dm |= message.dm;
         Room::new(self.clone(), message.agency_id.clone(), about)
@@ -144,19 +144,19 @@ impl Agent {
         let deadline = deadline::after(limit);
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let line = session.connection(deadline)?;
-            match join_on(&line, id, limit) {
+            let connection = session.connection(deadline)?;
+            match join_on(&connection, id, limit) {
                 Ok(joined) => {
                     let about = RoomInfo { members: joined.members.into_vec().into(), ..about.clone() };
                     let members = Arc::clone(&about.members);
                     rooms.add(id, about);
                     // From now on a new connection joins the room. An earlier new connection did not.
-                    if line.is_current() {
+                    if connection.is_current() {
                         return Ok(members);
                     }
                 }
                 // The connection broke. Joining twice does no harm.
-                Err(error) if is_of_the_link(&error) && Instant::now() < deadline => {}
+                Err(error) if is_connection_error(&error) && Instant::now() < deadline => {}
                 Err(error) => return Err(error),
             }
         }
@@ -199,7 +199,7 @@ impl Agent {
                 match self.enter(id, about.clone()) {
                     Ok(room) => entered.push(room),
                     Err(error) if error.kind() == ErrorKind::Rejected => {
-                        self.tell(self.failed_join(id, about, error))
+                        self.queue_event(self.failed_join(id, about, error))
                     }
                     Err(error) => {
                         self.forget_unjoined(ids());
@@ -226,10 +226,10 @@ impl Agent {
         }
         let ids: Vec<AgencyId> = missing.iter().map(|(id, _)| id.clone()).collect();
         let _one_at_a_time = joining.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = session.connection(deadline::after(options.join_timeout))?;
-        let confirmed = match join_together(&line, &ids, options.join_timeout) {
+        let connection = session.connection(deadline::after(options.join_timeout))?;
+        let confirmed = match join_together(&connection, &ids, options.join_timeout) {
             Ok((joined, _)) => joined,
-            Err(error) if is_of_the_link(&error) => Vec::new(),
+            Err(error) if is_connection_error(&error) => Vec::new(),
             Err(error) => return Err(error),
         };
         for (id, about) in missing {
@@ -238,7 +238,7 @@ impl Agent {
             }
         }
         // The new connection may have been made before the rooms were in its list.
-        Ok(if line.is_current() { confirmed } else { Vec::new() })
+        Ok(if connection.is_current() { confirmed } else { Vec::new() })
     }
 
     /// Leaves the room here, and then ends the membership on the server.
@@ -286,7 +286,7 @@ fn no_name() -> Error {
 }
 
 /// Whether another connection may work.
-fn is_of_the_link(error: &Error) -> bool {
+fn is_connection_error(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent)
 }
 

@@ -23,28 +23,32 @@ const ERROR_GRACE: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// `Rejected` with the server's text, `Timeout`, or the error of the connection.
-pub(crate) fn join_on(line: &ConnectionHandle<'_>, id: &AgencyId, limit: Duration) -> Result<AgencyJoined> {
+pub(crate) fn join_on(
+    connection: &ConnectionHandle<'_>,
+    id: &AgencyId,
+    limit: Duration,
+) -> Result<AgencyJoined> {
     let mut deadline = deadline::after(limit);
     let wanted = id.clone();
-    let watching = line.subscribe(Box::new(move |event| match event.name() {
+    let subscription = connection.subscribe(Box::new(move |event| match event.name() {
         "agency-joined" => event.first().is_ok_and(|joined: AgencyJoined| joined.agency_id == wanted),
         name => name == "error",
     }));
-    line.emit("join-agency", &JoinAgency { agency_id: id })?;
-    let mut said = None;
-    while let Some(event) = watching.next(deadline)? {
+    connection.emit("join-agency", &JoinAgency { agency_id: id })?;
+    let mut server_error = None;
+    while let Some(event) = subscription.next(deadline)? {
         if event.name() != "error" {
-            line.confirm();
+            connection.confirm();
             return event.first().map_err(|error| {
                 Error::protocol("cannot read the server's agency-joined").with_source(error)
             });
         }
-        if said.is_none() {
-            said = Some(error_event_text(&event));
+        if server_error.is_none() {
+            server_error = Some(error_event_text(&event));
             deadline = deadline.min(deadline::after(ERROR_GRACE));
         }
     }
-    Err(match said {
+    Err(match server_error {
         Some(said) => {
             let text = format!("the server does not let the agent into {id}: {said}");
             Error::new(ErrorKind::Rejected, text).with_server_message(said)
@@ -105,19 +109,19 @@ impl Host for RoomsHost {
     ///
     /// All joins are sent at once, so that many rooms cost one round trip. Those that were not confirmed are tried
     /// again one by one, because only then an `error` event is known to be about that room.
-    fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()> {
+    fn restore(&self, connection: &ConnectionHandle<'_>) -> Result<()> {
         // The server has accepted the session.
         self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
-        let (joined, missing) = join_together(line, &rooms, self.join_timeout)?;
+        let (joined, missing) = join_together(connection, &rooms, self.join_timeout)?;
         joined.into_iter().for_each(|joined| self.rooms.note_members(joined));
         for id in missing {
-            match join_on(line, &id, self.join_timeout) {
+            match join_on(connection, &id, self.join_timeout) {
                 Ok(joined) => self.rooms.note_members(joined),
                 Err(error) if self.is_hopeless(&id, &error) => {
                     self.rooms.lose(&id);
                     self.thinking_indicators.lose(&id);
-                    line.push(Item::NotRestored { what: id.to_string(), error });
+                    connection.push(Item::NotRestored { what: id.to_string(), error });
                 }
                 Err(error) => return Err(error),
             }
@@ -132,7 +136,7 @@ impl Host for RoomsHost {
 /// # Errors
 /// The error of the connection.
 pub(crate) fn join_together(
-    line: &ConnectionHandle<'_>,
+    connection: &ConnectionHandle<'_>,
     rooms: &[AgencyId],
     limit: Duration,
 ) -> Result<(Vec<AgencyJoined>, Vec<AgencyId>)> {
@@ -140,13 +144,14 @@ pub(crate) fn join_together(
     if missing.len() < 2 {
         return Ok((confirmed, missing));
     }
-    let watching = line.subscribe(Box::new(|event| matches!(event.name(), "agency-joined" | "error")));
+    let subscription =
+        connection.subscribe(Box::new(|event| matches!(event.name(), "agency-joined" | "error")));
     for id in rooms {
-        line.emit("join-agency", &JoinAgency { agency_id: id })?;
+        connection.emit("join-agency", &JoinAgency { agency_id: id })?;
     }
     let mut deadline = deadline::after(limit);
     while !missing.is_empty() {
-        let Some(event) = watching.next(deadline)? else { break };
+        let Some(event) = subscription.next(deadline)? else { break };
         match event.first::<AgencyJoined>() {
             Ok(joined) => {
                 if remove(&mut missing, &joined.agency_id) {
@@ -158,7 +163,7 @@ pub(crate) fn join_together(
         }
     }
     if missing.is_empty() {
-        line.confirm();
+        connection.confirm();
     }
     Ok((confirmed, missing))
 }

@@ -124,7 +124,7 @@ impl Core {
         self.begun.notify_all();
         if stage == Stage::GivenUp && outcome.is_ok() {
             // The agent has ended meanwhile and could not report the run's end.
-            self.tell_end(&End::Error(CLOSED.to_owned()));
+            self.report_end(&End::Error(CLOSED.to_owned()));
         }
     }
 
@@ -152,7 +152,7 @@ impl Core {
             if life.parts == 0 { life.end.take() } else { None }
         };
         if let Some(end) = end {
-            self.tell_end(&end);
+            self.report_end(&end);
             self.agent().inner.runs.remove(self);
         }
     }
@@ -175,14 +175,14 @@ impl Core {
         };
         self.stopped.end(false);
         let Some(end) = end else { return Ok(()) };
-        let sent = self.send_end(&end, |name, ended| self.report_for_sure(name, ended));
+        let sent = self.send_end(&end, |name, ended| self.report_reliably(name, ended));
         // Not earlier: the next run in this room starts after the end of this one.
         self.agent().inner.runs.remove(self);
         sent
     }
 
     /// The last handle was dropped: ends the run as an error, without waiting.
-    pub(super) fn let_go(&self, why: &str) {
+    pub(super) fn release(&self, why: &str) {
         let was = {
             let mut life = self.life();
             let was = life.stage;
@@ -193,7 +193,7 @@ impl Core {
         };
         if matches!(was, Stage::Starting | Stage::Open) {
             self.stopped.end(false);
-            self.tell_end(&End::Error(why.to_owned()));
+            self.report_end(&End::Error(why.to_owned()));
         }
         self.agent().inner.runs.remove(self);
     }
@@ -214,15 +214,15 @@ impl Core {
             }
         };
         if let Some(end) = end {
-            self.tell_end(&end);
+            self.report_end(&end);
         }
     }
 
-    fn tell_end(&self, end: &End) {
-        let tell = |name: &'static str, ended: &Ended<'_>| {
+    fn report_end(&self, end: &End) {
+        let send = |name: &'static str, ended: &Ended<'_>| {
             self.agent().session().deliver(name, &self.payload(ended)).map(drop)
         };
-        if let Err(error) = self.send_end(end, tell) {
+        if let Err(error) = self.send_end(end, send) {
             crate::logging::info!("the end of run {} is not sent: {error}", self.id);
         }
     }
@@ -271,9 +271,9 @@ impl Core {
 
     /// Like [`report`](Core::report), but if the connection does not come back in time, the event is sent later. For
     /// events that end something, which the room would otherwise show forever.
-    pub(super) fn report_for_sure(&self, name: &str, more: &impl Serialize) -> Result<()> {
+    pub(super) fn report_reliably(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
-            Err(error) if is_of_the_link(&error) => {
+            Err(error) if is_connection_error(&error) => {
                 if self.agent().session().deliver(name, &self.payload(more))? {
                     return Ok(());
                 }
@@ -289,7 +289,7 @@ impl Core {
     /// If the connection breaks during the send, the event is sent again. All events of a run have ids or the whole
     /// state, so a repeated event does no harm.
     pub(super) fn emit(&self, name: &str, more: impl Serialize, until: Instant) -> Result<u64> {
-        self.check_told()?;
+        self.check_not_given_up()?;
         let payload = self.payload(more);
         loop {
             match self.agent().session().emit_on_any(name, &payload, until) {
@@ -300,17 +300,17 @@ impl Core {
     }
 
     /// After the agent has reported the end, no event may follow.
-    fn check_told(&self) -> Result<()> {
+    fn check_not_given_up(&self) -> Result<()> {
         if self.life().stage == Stage::GivenUp { Err(Error::closed()) } else { Ok(()) }
     }
 
     /// Does not wait: for destructors.
     pub(super) fn try_deliver(&self, name: &str, more: impl Serialize) -> Result<()> {
-        self.check_told()?;
+        self.check_not_given_up()?;
         self.agent().session().deliver(name, &self.payload(more)).map(drop)
     }
 }
 
-pub(super) fn is_of_the_link(error: &Error) -> bool {
+pub(super) fn is_connection_error(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent)
 }

@@ -25,7 +25,7 @@ use crate::agent::Room;
 use crate::agent::send::outgoing::Answering;
 use crate::error::Result;
 use crate::model::{Message, MessageId, RunId, TranscriptEntry};
-use inner::{Core, End, is_of_the_link};
+use inner::{Core, End, is_connection_error};
 use interrupt::Interrupts;
 use transcript::{Step, clip};
 
@@ -153,9 +153,9 @@ impl Run {
         let run = Run { core, handle };
         let trigger_message_id = trigger_message_id.as_ref();
         run.note(&Step::Start { trigger_message_id });
-        let told = run.core.report("agent-run-start", Start { trigger_message_id });
-        run.core.has_begun(&told);
-        told.map(|()| run)
+        let reported = run.core.report("agent-run-start", Start { trigger_message_id });
+        run.core.has_begun(&reported);
+        reported.map(|()| run)
     }
 
     fn note(&self, step: &Step<'_>) {
@@ -277,7 +277,7 @@ impl Drop for RunHandle {
         } else {
             "the agent gave up without saying why"
         };
-        self.core.let_go(why);
+        self.core.release(why);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::run::interrupt;
 use crate::agent::run::transcript::{Step, clip};
-use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::agent::run::{Run, is_connection_error, new_uuid};
 use crate::deadline;
 use crate::error::Result;
 use crate::model::{InterruptAction, RunId};
@@ -188,7 +188,7 @@ impl Run {
         loop {
             let generation = match self.core.emit("agent-run-permission", request, until) {
                 Ok(generation) => generation,
-                Err(error) if error.is_closed() || is_of_the_link(&error) => {
+                Err(error) if error.is_closed() || is_connection_error(&error) => {
                     return Ok(Permission::Disconnected);
                 }
                 Err(error) => return Err(error),

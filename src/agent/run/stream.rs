@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::agent::Outgoing;
 use crate::agent::run::transcript::{Step, clip};
-use crate::agent::run::{Run, is_of_the_link, new_uuid};
+use crate::agent::run::{Run, is_connection_error, new_uuid};
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::outgoing::ON_EVERY_PART;
 use crate::deadline;
@@ -213,7 +213,7 @@ impl Stream {
         if !message.text().is_empty() {
             self.text = message.text().to_owned();
         }
-        self.end(message, |run, whole| run.core.report_for_sure(STREAM, whole))?;
+        self.end(message, |run, whole| run.core.report_reliably(STREAM, whole))?;
         Ok(self.id.clone())
     }
 
@@ -258,7 +258,7 @@ impl Stream {
         }
         match self.show(false) {
             // The next event contains the whole text.
-            Err(error) if is_of_the_link(&error) => {
+            Err(error) if is_connection_error(&error) => {
                 self.next = deadline::after(SHORTEST_PAUSE);
                 Ok(())
             }

@@ -157,7 +157,7 @@ impl Run {
         let (tool_call_id, tool) = (&*call.id, &*call.tool);
         self.note(&Step::ToolCall { tool_call_id, tool, input });
         let shown = Call { tool_call_id, tool, input, status: "running" };
-        let shown = self.core.report_for_sure("agent-run-tool-call", &shown);
+        let shown = self.core.report_reliably("agent-run-tool-call", &shown);
         Ok((call, shown))
     }
 
@@ -181,13 +181,13 @@ impl Run {
     ) -> Result<T, E> {
         let begun = self.begin_tool(new_uuid(), tool.as_ref(), input.into());
         let outcome = step();
-        let told = begun.and_then(|(call, shown)| {
+        let reported = begun.and_then(|(call, shown)| {
             shown.and(match &outcome {
                 Ok(value) => call.done(serde_json::to_value(value).unwrap_or_default()),
                 Err(error) => call.failed(error.to_string()),
             })
         });
-        if let Err(error) = told {
+        if let Err(error) = reported {
             crate::logging::info!("the room does not see a tool: {error}");
         }
         outcome
@@ -243,7 +243,7 @@ impl ToolCall {
     /// # Errors
     /// The kinds of [`Room::send`](crate::Room::send). The transcript has the result in any case.
     pub fn done(mut self, output: impl Into<Value>) -> Result<()> {
-        self.end(output.into(), DONE, |run, outcome| run.core.report_for_sure(RESULT, &outcome))
+        self.end(output.into(), DONE, |run, outcome| run.core.report_reliably(RESULT, &outcome))
     }
 
     /// Shows that the tool failed.
@@ -257,7 +257,7 @@ impl ToolCall {
     /// # Errors
     /// The kinds of [`done`](ToolCall::done).
     pub fn failed(mut self, output: impl Into<Value>) -> Result<()> {
-        self.end(output.into(), FAILED, |run, outcome| run.core.report_for_sure(RESULT, &outcome))
+        self.end(output.into(), FAILED, |run, outcome| run.core.report_reliably(RESULT, &outcome))
     }
 
     fn end<R>(&mut self, output: Value, status: &str, send: impl FnOnce(&Run, Outcome<'_>) -> R) -> R {
@@ -277,8 +277,9 @@ impl Drop for ToolCall {
     fn drop(&mut self) {
         if !self.over {
             let why = if std::thread::panicking() { "the agent panicked" } else { "given up" };
-            let told = self.end(why.into(), FAILED, |run, outcome| run.core.try_deliver(RESULT, &outcome));
-            if let Err(error) = told {
+            let reported =
+                self.end(why.into(), FAILED, |run, outcome| run.core.try_deliver(RESULT, &outcome));
+            if let Err(error) = reported {
                 crate::logging::info!("the result of tool {} is not sent: {error}", self.id);
             }
         }

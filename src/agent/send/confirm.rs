@@ -34,9 +34,9 @@ pub(crate) struct Post<'a> {
     pub(crate) echo_timeout: Duration,
 }
 
-/// What must be settled before the message may be sent again: it may be in the room or still arrive there.
+/// A message that may be in the room or still arrive there. Before it is sent again, this must be known.
 #[derive(Debug, Clone)]
-pub(crate) struct Doubt {
+pub(crate) struct MaybeSent {
     /// The position in the room's history after which the message can be.
     since: HistoryPosition,
     /// When the message can no longer arrive, if it was sent over a connection that is gone.
@@ -49,17 +49,17 @@ pub(crate) struct Doubt {
 pub(crate) struct Failed {
     pub(crate) error: Error,
     /// Set if the message may be in the room nevertheless.
-    pub(crate) doubt: Option<Doubt>,
+    pub(crate) maybe_sent: Option<MaybeSent>,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        Failed { error, doubt: None }
+        Failed { error, maybe_sent: None }
     }
 }
 
 /// An `error` event does not say what it is about. If it is about another message, the echo follows soon.
-const DOUBT: Duration = Duration::from_millis(500);
+const ERROR_GRACE: Duration = Duration::from_millis(500);
 /// The longest wait before a message is sent again, whatever times the server has announced.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
@@ -74,69 +74,71 @@ impl Post<'_> {
     pub(crate) fn run(mut self) -> Result<Message, Failed> {
         let payload = self.message.payload(self.room)?;
         let until = deadline::after(self.send_timeout);
-        let (up, watching) = loop {
-            let up = self.session.connection(until)?;
-            let watching = up.subscribe_to(self.needle(), self.echo_filter());
-            match up.emit("send-message", &payload) {
-                Ok(()) => break (up, watching),
+        let (connection, subscription) = loop {
+            let connection = self.session.connection(until)?;
+            let subscription = connection.subscribe_to(self.needle(), self.echo_filter());
+            match connection.emit("send-message", &payload) {
+                Ok(()) => break (connection, subscription),
                 // The connection was lost before the send. The next connection may be used.
                 Err(error) if error.kind() == ErrorKind::NotSent && Instant::now() < until => {}
                 Err(error) if error.kind() == ErrorKind::MaybeSent => {
-                    drop(watching);
-                    return self.settle(up.generation);
+                    drop(subscription);
+                    return self.recover(connection.generation);
                 }
-                Err(error) if error.may_have_been_sent() => return Err(self.in_doubt(up.generation, error)),
+                Err(error) if error.may_have_been_sent() => {
+                    return Err(self.may_have_been_sent(connection.generation, error));
+                }
                 Err(error) => return Err(error.into()),
             }
         };
-        let generation = up.generation;
+        let generation = connection.generation;
         let mut deadline = deadline::after(self.echo_timeout);
-        let mut said = None;
-        let mut alike: Option<Message> = None;
+        let mut server_error = None;
+        let mut same_text: Option<Message> = None;
         loop {
-            match watching.next(deadline) {
+            match subscription.next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
-                    if said.is_none() {
-                        said = Some(error_event_text(&event));
-                        deadline = deadline.min(deadline::after(DOUBT));
+                    if server_error.is_none() {
+                        server_error = Some(error_event_text(&event));
+                        deadline = deadline.min(deadline::after(ERROR_GRACE));
                     }
                 }
                 Ok(Some(event)) => {
                     let message: Message = read(&event)?;
-                    match self.is_it(&message) {
-                        Some(Likeness::Same) => {
-                            up.confirm();
+                    match self.compare(&message) {
+                        Some(Match::Id) => {
+                            connection.confirm();
                             self.metadata_support.learn(MetadataSupport::KEPT);
                             return Ok(message);
                         }
                         // Another thread of this agent may have sent the same text. Then the echo of this message
                         // follows.
-                        Some(Likeness::Alike) if !self.metadata_support.is(MetadataSupport::KEPT) => {
+                        Some(Match::Text) if !self.metadata_support.is(MetadataSupport::KEPT) => {
                             if self.metadata_support.is(MetadataSupport::DROPPED) {
                                 return Ok(message);
                             }
-                            deadline = deadline.min(deadline::after(DOUBT));
-                            alike.get_or_insert(message);
+                            deadline = deadline.min(deadline::after(ERROR_GRACE));
+                            same_text.get_or_insert(message);
                         }
-                        Some(Likeness::Alike) | None => {}
+                        Some(Match::Text) | None => {}
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    drop(watching);
+                    drop(subscription);
                     return if error.is_closed() {
-                        Err(self.in_doubt(generation, Error::cut_off_by_close()))
+                        Err(self.may_have_been_sent(generation, Error::cut_off_by_close()))
                     } else {
-                        self.settle(generation)
+                        self.recover(generation)
                     };
                 }
             }
         }
-        if let Some(message) = alike {
+        if let Some(message) = same_text {
             self.metadata_support.learn(MetadataSupport::DROPPED);
             return Ok(message);
         }
-        Err(match said {
+        Err(match server_error {
             Some(said) => {
                 let text = format!("the server does not take the message: {said}");
                 Error::new(ErrorKind::Rejected, text).with_server_message(said).into()
@@ -146,7 +148,7 @@ impl Post<'_> {
                 let text = format!(
                     "the message was sent, but not seen in the room within {limit:?}: it may still come"
                 );
-                self.in_doubt(generation, Error::timeout(text))
+                self.may_have_been_sent(generation, Error::timeout(text))
             }
         })
     }
@@ -156,31 +158,31 @@ impl Post<'_> {
         Needle { event: "message", text: self.me.id.as_str().into() }
     }
 
-    /// Continues a post that ended in doubt: looks for the message, waits until it cannot arrive any more, looks
+    /// Continues a post that may have been sent: looks for the message, waits until it cannot arrive any more, looks
     /// again, and sends it again if it is not there.
     ///
     /// # Errors
     /// As [`run`](Post::run).
-    pub(crate) fn resume(mut self, doubt: &Doubt) -> Result<Message, Failed> {
-        self.since = doubt.since.clone();
-        let (session, generation) = doubt.sent_on;
+    pub(crate) fn resume(mut self, maybe_sent: &MaybeSent) -> Result<Message, Failed> {
+        self.since = maybe_sent.since.clone();
+        let (session, generation) = maybe_sent.sent_on;
         // The connection may have broken since the post ended.
         let since_then = || self.session.over_at(generation).filter(|_| session == self.session.id());
-        let over_at = doubt.over_at.or_else(since_then).unwrap_or_else(Instant::now);
+        let over_at = maybe_sent.over_at.or_else(since_then).unwrap_or_else(Instant::now);
         let patience = over_at.min(deadline::after(LONGEST_WAIT));
-        match self.look_until_over(over_at, patience) {
+        match self.find_until_over(over_at, patience) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => self.run(),
-            Err(error) => Err(Failed { error, doubt: Some(doubt.clone()) }),
+            Err(error) => Err(Failed { error, maybe_sent: Some(maybe_sent.clone()) }),
         }
     }
 
     /// The connection broke after the send. Looks for the message in the room over the next connection.
-    fn settle(&mut self, generation: u64) -> Result<Message, Failed> {
+    fn recover(&mut self, generation: u64) -> Result<Message, Failed> {
         // A connection that is being closed still counts.
         let over_at = self.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
         let patience = over_at.min(deadline::after(self.echo_timeout));
-        match self.look_until_over(over_at, patience) {
+        match self.find_until_over(over_at, patience) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(Failed::from(Error::new(
                 ErrorKind::NotSent,
@@ -188,8 +190,8 @@ impl Post<'_> {
             ))),
             Err(error) => {
                 let sent_on = (self.session.id(), generation);
-                let doubt = Doubt { since: self.since.clone(), over_at: Some(over_at), sent_on };
-                Err(Failed { error, doubt: Some(doubt) })
+                let maybe_sent = MaybeSent { since: self.since.clone(), over_at: Some(over_at), sent_on };
+                Err(Failed { error, maybe_sent: Some(maybe_sent) })
             }
         }
     }
@@ -199,19 +201,19 @@ impl Post<'_> {
     ///
     /// # Errors
     /// `MaybeSent` if the room cannot be read, or not before `patience` ends; `Closed`.
-    fn look_until_over(&mut self, over_at: Instant, patience: Instant) -> Result<Option<Message>> {
+    fn find_until_over(&mut self, over_at: Instant, patience: Instant) -> Result<Option<Message>> {
         // Subscribe before the first look, so that an echo that comes late is seen.
-        let watching = self.session.subscribe(self.echo_filter());
+        let subscription = self.session.subscribe(self.echo_filter());
         let back_by = deadline::after(self.send_timeout);
         loop {
             let is_over = Instant::now() >= over_at;
-            if let Some(message) = self.look(back_by)? {
+            if let Some(message) = self.find_in_history(back_by)? {
                 return Ok(Some(message));
             }
             if is_over {
                 return Ok(None);
             }
-            if let Some(message) = self.listen(&watching, patience)? {
+            if let Some(message) = self.wait_for_echo(&subscription, patience)? {
                 return Ok(Some(message));
             }
             if Instant::now() >= patience && patience < over_at {
@@ -228,24 +230,24 @@ impl Post<'_> {
     ///
     /// # Errors
     /// `Closed`.
-    fn listen(&self, watching: &SessionSubscription, until: Instant) -> Result<Option<Message>> {
+    fn wait_for_echo(&self, subscription: &SessionSubscription, until: Instant) -> Result<Option<Message>> {
         loop {
-            match watching.next(until) {
+            match subscription.next(until) {
                 Ok(Some(event)) if event.name() == "error" => {}
                 Ok(Some(event)) => {
                     let Ok(message) = read::<Message>(&event) else { continue };
-                    match self.is_it(&message) {
-                        Some(Likeness::Same) => return Ok(Some(message)),
+                    match self.compare(&message) {
+                        Some(Match::Id) => return Ok(Some(message)),
                         // The history shows more reliably whether this is the same message.
-                        Some(Likeness::Alike) if !self.metadata_support.is(MetadataSupport::KEPT) => {
+                        Some(Match::Text) if !self.metadata_support.is(MetadataSupport::KEPT) => {
                             return Ok(None);
                         }
-                        Some(Likeness::Alike) | None => {}
+                        Some(Match::Text) | None => {}
                     }
                 }
                 Ok(None) => return Ok(None),
                 Err(error) if error.is_closed() => return Err(Error::cut_off_by_close()),
-                Err(error) => return Err(cannot_be_told(error)),
+                Err(error) => return Err(unknown_outcome(error)),
             }
         }
     }
@@ -254,7 +256,7 @@ impl Post<'_> {
     ///
     /// # Errors
     /// `MaybeSent` if the history cannot be read; `Closed`.
-    fn look(&mut self, back_by: Instant) -> Result<Option<Message>> {
+    fn find_in_history(&mut self, back_by: Instant) -> Result<Option<Message>> {
         let (me, post_id, text) = (self.me.id.as_str(), self.post_id, self.message.text());
         let old = |message: &Message| match &self.since {
             HistoryPosition::Time(bound) => {
@@ -262,16 +264,16 @@ impl Post<'_> {
             }
             HistoryPosition::Beginning | HistoryPosition::Unknown => false,
         };
-        let same = |message: &Message| is_it(message, me, post_id, text) == Some(Likeness::Same);
-        let by_words = !self.metadata_support.is(MetadataSupport::KEPT);
-        let found = |message: &Message| match is_it(message, me, post_id, text) {
-            Some(Likeness::Same) => true,
-            Some(Likeness::Alike) => by_words && !old(message),
+        let same = |message: &Message| compare(message, me, post_id, text) == Some(Match::Id);
+        let by_text = !self.metadata_support.is(MetadataSupport::KEPT);
+        let found = |message: &Message| match compare(message, me, post_id, text) {
+            Some(Match::Id) => true,
+            Some(Match::Text) => by_text && !old(message),
             None => false,
         };
         let history = loop {
             // Without a connection the history most likely cannot be read either.
-            self.session.connection(back_by).map_err(cannot_be_told)?;
+            self.session.connection(back_by).map_err(unknown_outcome)?;
             let fetched = fetch::with_retries(self.session, || {
                 fetch::walk_back(self.client, self.room, &mut self.dm, |message| {
                     old(message) || same(message)
@@ -279,21 +281,22 @@ impl Post<'_> {
             });
             match fetched {
                 Err(error) if fetch::is_temporary(&error) && Instant::now() < back_by => {}
-                other => break other.map_err(cannot_be_told)?,
+                other => break other.map_err(unknown_outcome)?,
             }
         };
         let place = history.iter().rposition(same).or_else(|| history.iter().rposition(found));
         Ok(place.and_then(|place| history.into_iter().nth(place)))
     }
 
-    fn in_doubt(&self, generation: u64, error: Error) -> Failed {
+    fn may_have_been_sent(&self, generation: u64, error: Error) -> Failed {
         let over_at = self.session.over_at(generation);
-        let doubt = Doubt { since: self.since.clone(), over_at, sent_on: (self.session.id(), generation) };
-        Failed { error, doubt: Some(doubt) }
+        let maybe_sent =
+            MaybeSent { since: self.since.clone(), over_at, sent_on: (self.session.id(), generation) };
+        Failed { error, maybe_sent: Some(maybe_sent) }
     }
 
-    fn is_it(&self, message: &Message) -> Option<Likeness> {
-        is_it(message, self.me.id.as_str(), self.post_id, self.message.text())
+    fn compare(&self, message: &Message) -> Option<Match> {
+        compare(message, self.me.id.as_str(), self.post_id, self.message.text())
     }
 
     /// Passes the echo and `error` events.
@@ -310,7 +313,7 @@ impl Post<'_> {
                 false
             }
             "message" => event.first().is_ok_and(|message: Message| {
-                message.agency_id == room && is_it(&message, me.as_str(), &post_id, &text).is_some()
+                message.agency_id == room && compare(&message, me.as_str(), &post_id, &text).is_some()
             }),
             name => name == "error",
         })
@@ -318,7 +321,7 @@ impl Post<'_> {
 }
 
 /// The error for a history that cannot be read.
-fn cannot_be_told(why: Error) -> Error {
+fn unknown_outcome(why: Error) -> Error {
     if why.is_closed() {
         return Error::cut_off_by_close();
     }
@@ -357,23 +360,23 @@ impl MetadataSupport {
     }
 }
 
-/// How similar a message is to the one that was sent.
+/// How a message matches the one that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Likeness {
+enum Match {
     /// It has the same post id.
-    Same,
+    Id,
     /// It has no post id and the same text.
-    Alike,
+    Text,
 }
 
 /// Compares a message with the one that was sent: by post id, or by text if the server drops unknown metadata.
-fn is_it(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Likeness> {
+fn compare(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Match> {
     if message.sender_id != me {
         return None;
     }
     match message.metadata.get(POST_ID) {
-        Some(found) => (found == post_id).then_some(Likeness::Same),
-        None => same_words(&message.content, text, SHORTEST_CUT).then_some(Likeness::Alike),
+        Some(found) => (found == post_id).then_some(Match::Id),
+        None => is_same_text(&message.content, text, SHORTEST_CUT).then_some(Match::Text),
     }
 }
 
@@ -382,7 +385,7 @@ const SHORTEST_CUT: usize = 100;
 
 /// Whether a text is the sent text as a server may show it: with other white space, or cut off after at least
 /// `shortest` bytes.
-pub(crate) fn same_words(seen: &str, sent: &str, shortest: usize) -> bool {
+pub(crate) fn is_same_text(seen: &str, sent: &str, shortest: usize) -> bool {
     if seen == sent || seen.split_whitespace().eq(sent.split_whitespace()) {
         return true;
     }
@@ -401,15 +404,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_words_again() {
+    fn a_text_is_recognised_as_the_server_shows_it() {
         let long = "word ".repeat(100);
         let cut = |end: &str| format!("{}{end}", long.split_at(203).0);
-        assert!(same_words("a b", "a b", 100) && same_words("a\nb", "a  b", 100));
+        assert!(is_same_text("a b", "a b", 100) && is_same_text("a\nb", "a  b", 100));
         for end in ["", "…", "...", " …(truncated)"] {
-            assert!(same_words(&cut(end), &long, 100), "{end}");
+            assert!(is_same_text(&cut(end), &long, 100), "{end}");
         }
-        assert!(!same_words("word", &long, 100) && same_words("word…", &long, 1));
-        assert!(!same_words("", "a", 1) && !same_words("…", "a", 0) && !same_words("b", "a", 0));
-        assert!(!same_words("word word", "word", 0), "longer is another");
+        assert!(!is_same_text("word", &long, 100) && is_same_text("word…", &long, 1));
+        assert!(!is_same_text("", "a", 1) && !is_same_text("…", "a", 0) && !is_same_text("b", "a", 0));
+        assert!(!is_same_text("word word", "word", 0), "longer is another");
     }
 }

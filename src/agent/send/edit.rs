@@ -1,10 +1,10 @@
-//! The confirmed edit.
+//! Edits of messages: with and without waiting until the room shows them.
 
 use std::time::{Duration, Instant};
 
 use crate::agent::Agent;
 use crate::agent::event::error_event_text;
-use crate::agent::send::confirm::same_words;
+use crate::agent::send::confirm::is_same_text;
 use crate::agent::send::outgoing::EditMessage;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,12 +12,17 @@ use crate::model::{AgencyId, MessageEdited, MessageId};
 use crate::socket::RawEvent;
 
 /// An `error` event does not say what it is about. If it is about another message, the echo follows soon.
-const DOUBT: Duration = Duration::from_millis(500);
+const ERROR_GRACE: Duration = Duration::from_millis(500);
 /// After an edit with another text: another thread made it and this edit's echo follows, or the server changed this
 /// edit's text.
-const LONG_DOUBT: Duration = Duration::from_secs(5);
+const OTHER_TEXT_GRACE: Duration = Duration::from_secs(5);
 
 impl Agent {
+    pub(crate) fn edit_in(&self, room: &AgencyId, message: &MessageId, text: &str) -> Result<()> {
+        let content = self.checked_edit(text)?;
+        self.emit("edit-message", &EditMessage { agency_id: room, message_id: message, content })
+    }
+
     pub(crate) fn post_edit_in(
         &self,
         room: &AgencyId,
@@ -29,7 +34,7 @@ impl Agent {
         let until = deadline::after(self.options().send_timeout);
         let mut tried = false;
         loop {
-            let line = self.session().connection(until).map_err(|error| match error.kind() {
+            let connection = self.session().connection(until).map_err(|error| match error.kind() {
                 ErrorKind::NotSent if tried => {
                     let text = "the connection broke before the edit was seen, and did not come back in time";
                     Error::new(ErrorKind::MaybeSent, text)
@@ -37,9 +42,9 @@ impl Agent {
                 ErrorKind::Closed if tried => Error::cut_off_by_close(),
                 _ => error,
             })?;
-            let watching =
-                line.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
-            match line.emit("edit-message", &payload) {
+            let subscription =
+                connection.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
+            match connection.emit("edit-message", &payload) {
                 Ok(()) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::NotSent | ErrorKind::MaybeSent) => {
                     tried |= error.kind() == ErrorKind::MaybeSent;
@@ -48,9 +53,9 @@ impl Agent {
                 Err(error) => return Err(error),
             }
             tried = true;
-            if let Some(outcome) = self.echo(message, content, |deadline| watching.next(deadline)) {
+            if let Some(outcome) = self.echo(message, content, |deadline| subscription.next(deadline)) {
                 if outcome.is_ok() {
-                    line.confirm();
+                    connection.confirm();
                 }
                 return outcome;
             }
@@ -66,20 +71,24 @@ impl Agent {
     ) -> Option<Result<MessageEdited>> {
         let limit = self.options().post_timeout;
         let mut deadline = deadline::after(limit);
-        let mut said = None;
+        let mut server_error = None;
         let mut other = None;
         loop {
             match next(deadline) {
                 Ok(Some(event)) if event.name() == "error" => {
-                    said.get_or_insert_with(|| error_event_text(&event));
-                    deadline = deadline.min(deadline::after(DOUBT));
+                    server_error.get_or_insert_with(|| error_event_text(&event));
+                    deadline = deadline.min(deadline::after(ERROR_GRACE));
                 }
                 Ok(Some(event)) => match event.first::<MessageEdited>() {
                     Ok(edit) if edit.message_id != *message => {}
-                    Ok(edit) if same_words(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
+                    Ok(edit) if is_same_text(&edit.content, text, usize::MAX) => return Some(Ok(edit)),
                     Ok(edit) => {
-                        let cut_off = same_words(&edit.content, text, 1);
-                        deadline = deadline.min(deadline::after(if cut_off { DOUBT } else { LONG_DOUBT }));
+                        let cut_off = is_same_text(&edit.content, text, 1);
+                        deadline = deadline.min(deadline::after(if cut_off {
+                            ERROR_GRACE
+                        } else {
+                            OTHER_TEXT_GRACE
+                        }));
                         other = Some(edit);
                     }
                     Err(_) => {}
@@ -89,7 +98,7 @@ impl Agent {
                 Err(_) => return None,
             }
         }
-        Some(match (other, said) {
+        Some(match (other, server_error) {
             (_, Some(said)) => {
                 let text = format!("the server does not take the edit: {said}");
                 Err(Error::new(ErrorKind::Rejected, text).with_server_message(said))

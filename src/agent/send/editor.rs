@@ -23,12 +23,12 @@ const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
 /// # let room = crustocean::Agent::from_env()?.join("lobby")?;
-/// let mut line = room.editor("working…")?;
+/// let mut progress = room.editor("working…")?;
 /// for percent in 0..100 {
 ///     // … a piece of work …
-///     line.set(format!("{percent} %"))?;
+///     progress.set(format!("{percent} %"))?;
 /// }
-/// line.finish("done")?;
+/// progress.finish("done")?;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
@@ -113,15 +113,15 @@ impl Editor {
         if self.pending.is_none() && self.sent_on.is_none() {
             return Ok(());
         }
-        let line = self.room.agent().session().connection(until)?;
-        if self.pending.is_none() && self.sent_on == Some(line.generation) {
+        let connection = self.room.agent().session().connection(until)?;
+        if self.pending.is_none() && self.sent_on == Some(connection.generation) {
             return Ok(());
         }
         let content = self.pending.as_deref().unwrap_or(&self.shown);
         let payload = EditMessage { agency_id: self.room.id(), message_id: &self.message.id, content };
         self.changed = Instant::now();
-        self.sent_on = Some(line.generation);
-        line.emit("edit-message", &payload)?;
+        self.sent_on = Some(connection.generation);
+        connection.emit("edit-message", &payload)?;
         if let Some(text) = self.pending.take() {
             self.shown = text;
         }

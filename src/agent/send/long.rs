@@ -1,12 +1,10 @@
 //! Messages that are too long for one message.
 
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::agent::Outgoing;
 use crate::agent::send::split;
-use crate::agent::{Agent, Outgoing};
-use crate::deadline;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// How a text over the size limit is handled. Set with
 /// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
@@ -30,18 +28,18 @@ pub enum LongMessages {
     /// White space at a split is removed; inside code only a part of nothing but blank lines is removed. A later part
     /// that would start with a slash starts with `… ` instead, because the platform would run it as a command.
     ///
-    /// A text of more than 50 messages is [`ErrorKind::Invalid`].
+    /// A text of more than 50 messages is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     ///
     /// Two long messages of one agent are never mixed, whichever threads send them. Short messages of other threads
     /// may appear between the parts.
     Split {
         /// The most characters in one message. A value under 200 counts as 200.
         limit: usize,
-        /// The pause between two messages; [`Agent::try_send`] makes no pause. Many messages at once may exceed
+        /// The pause between two messages; [`Agent::try_send`](crate::Agent::try_send) makes no pause. Many messages at once may exceed
         /// undocumented limits, and messages of the same millisecond have no order in a history.
         pause: Duration,
     },
-    /// Refuses the text with [`ErrorKind::Invalid`].
+    /// Refuses the text with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     Refuse {
         /// The most characters in one message.
         limit: usize,
@@ -122,84 +120,4 @@ impl Default for LongMessages {
 
 fn too_long(what: &str, count: usize, limit: usize) -> Error {
     Error::invalid(format!("{what} has {count} characters, and {limit} are the most: see `long_messages`"))
-}
-
-impl Agent {
-    /// Sends the parts of a long message one by one with `say`.
-    ///
-    /// # Errors
-    /// The first error; as `MaybeSent` if an earlier part was sent.
-    pub(crate) fn say_in_parts(
-        &self,
-        parts: Vec<Outgoing>,
-        say: &mut dyn FnMut(Outgoing) -> Result<()>,
-    ) -> Result<()> {
-        let _guard = self.lock_long_sends()?;
-        let pause = self.options().long_messages.pause();
-        self.say_parts(parts, pause, say)
-    }
-
-    /// Waits until no other long message of this agent is being sent.
-    ///
-    /// # Errors
-    /// `NotSent` if that takes too long.
-    pub(crate) fn lock_long_sends(&self) -> Result<LongSendGuard<'_>> {
-        let until = deadline::after(self.options().send_timeout);
-        self.inner.long_send_lock.take(until).ok_or_else(|| {
-            Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
-        })
-    }
-
-    /// Like [`say_in_parts`](Agent::say_in_parts), without waiting for other long messages.
-    pub(crate) fn say_parts(
-        &self,
-        parts: Vec<Outgoing>,
-        pause: Duration,
-        say: &mut dyn FnMut(Outgoing) -> Result<()>,
-    ) -> Result<()> {
-        let count = parts.len();
-        for (said, part) in parts.into_iter().enumerate() {
-            if said > 0 && !pause.is_zero() {
-                self.session().pause(pause);
-            }
-            match say(part) {
-                Ok(()) => {}
-                Err(error) if said == 0 => return Err(error),
-                Err(error) => {
-                    let text = format!("{said} of {count} parts of the message were sent, then: {error}");
-                    return Err(error.sent_in_part(text));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Allows one long message at a time.
-#[derive(Debug, Default)]
-pub(crate) struct LongSendLock {
-    taken: Mutex<bool>,
-    free: Condvar,
-}
-
-impl LongSendLock {
-    fn take(&self, until: Instant) -> Option<LongSendGuard<'_>> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = until.saturating_duration_since(Instant::now());
-        let (mut taken, _) =
-            self.free.wait_timeout_while(taken, wait, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
-        let free = !*taken;
-        *taken = true;
-        free.then_some(LongSendGuard(self))
-    }
-}
-
-/// No other long message is sent until this guard is dropped.
-pub(crate) struct LongSendGuard<'a>(&'a LongSendLock);
-
-impl Drop for LongSendGuard<'_> {
-    fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
-        self.0.free.notify_one();
-    }
 }

@@ -6,8 +6,8 @@ mod editor;
 pub(crate) mod long;
 pub(crate) mod metadata;
 pub(crate) mod outgoing;
+pub(crate) mod parts;
 mod split;
-mod unconfirmed;
 mod unsent;
 
 pub use editor::Editor;

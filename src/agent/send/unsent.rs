@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::agent::send::confirm::{Doubt, Failed, Post, new_post_id};
+use crate::agent::send::confirm::{Failed, MaybeSent, Post, new_post_id};
 use crate::agent::{Agent, Inner, Outgoing};
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message};
@@ -71,14 +71,14 @@ struct Part {
     message: Outgoing,
     post_id: String,
     /// Set if the part may be in the room nevertheless.
-    doubt: Option<Doubt>,
+    maybe_sent: Option<MaybeSent>,
 }
 
 impl Unsent {
     fn new(room: &AgencyId, messages: Vec<Outgoing>) -> Self {
         let parts = messages.into_iter().map(|message| {
             let post_id = new_post_id();
-            Part { message: message.with_post_id(&post_id), post_id, doubt: None }
+            Part { message: message.with_post_id(&post_id), post_id, maybe_sent: None }
         });
         Unsent { room: room.clone(), posted: Vec::new(), parts: parts.collect() }
     }
@@ -94,18 +94,18 @@ impl Unsent {
     }
 
     /// Whether a part that was not seen may be in the room, or may still arrive.
-    pub fn is_in_doubt(&self) -> bool {
-        self.parts.front().is_some_and(|part| part.doubt.is_some())
+    pub fn may_have_been_sent(&self) -> bool {
+        self.parts.front().is_some_and(|part| part.maybe_sent.is_some())
     }
 
     /// The error of the next part, with what is left to send.
     fn into_error(self, error: Error) -> Error {
-        let said = self.posted.len();
-        let error = match said {
+        let posted = self.posted.len();
+        let error = match posted {
             0 => error,
             _ => {
-                let count = said + self.parts.len();
-                let text = format!("{said} of {count} parts of the message are in the room, then: {error}");
+                let count = posted + self.parts.len();
+                let text = format!("{posted} of {count} parts of the message are in the room, then: {error}");
                 error.sent_in_part(text)
             }
         };
@@ -133,7 +133,7 @@ impl Agent {
         let _guard = match unsent.parts.len() {
             0 | 1 => None,
             _ => match self.lock_long_sends() {
-                Ok(turn) => Some(turn),
+                Ok(guard) => Some(guard),
                 Err(error) => return Err(unsent.into_error(error)),
             },
         };
@@ -147,8 +147,8 @@ impl Agent {
                     unsent.posted.push(message);
                     unsent.parts.pop_front();
                 }
-                Err(Failed { error, doubt }) => {
-                    part.doubt = doubt;
+                Err(Failed { error, maybe_sent }) => {
+                    part.maybe_sent = maybe_sent;
                     return Err(unsent.into_error(error));
                 }
             }
@@ -174,8 +174,8 @@ impl Agent {
             send_timeout: options.send_timeout,
             echo_timeout: options.post_timeout,
         };
-        match &part.doubt {
-            Some(doubt) => post.resume(doubt),
+        match &part.maybe_sent {
+            Some(maybe_sent) => post.resume(maybe_sent),
             None => post.run(),
         }
     }

@@ -1,0 +1,128 @@
+//! Sends a message, in several parts if it is long, without waiting until the room shows it.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::agent::rooms::RoomInfo;
+use crate::agent::{Agent, Outgoing};
+use crate::deadline;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::AgencyId;
+
+impl Agent {
+    pub(crate) fn try_send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let send = |part: &Outgoing| self.inner.session.try_emit("send-message", &part.payload(room)?);
+        match self.options().long_messages.apply(message)? {
+            None => send(message),
+            Some(parts) => self.send_parts(parts, Duration::ZERO, send),
+        }
+    }
+
+    pub(crate) fn home_room(&self) -> Result<&AgencyId> {
+        let home = self.inner.home.get().ok_or_else(|| {
+            Error::invalid(
+                "the agent has no home room to speak in: use the room that join(..) returns, or make it the home with \
+                 agent.set_home(&room)",
+            )
+        })?;
+        if self.inner.rooms.has_left(home) {
+            return Err(Error::invalid("the agent has left its home room"));
+        }
+        Ok(home)
+    }
+
+    pub(crate) fn send_to(&self, room: &AgencyId, message: &Outgoing) -> Result<()> {
+        let send = |part: &Outgoing| self.emit("send-message", &part.payload(room)?);
+        match self.options().long_messages.apply(message)? {
+            None => send(message),
+            Some(parts) => {
+                let _guard = self.lock_long_sends()?;
+                self.send_parts(parts, self.options().long_messages.pause(), send)
+            }
+        }
+    }
+
+    /// Emits an event. Waits for the connection up to the `send_timeout`.
+    pub(super) fn emit(&self, name: &str, payload: &impl Serialize) -> Result<()> {
+        let until = deadline::after(self.options().send_timeout);
+        self.session().emit(name, payload, until)
+    }
+
+    /// Implements [`Agent::send_dm`].
+    pub(crate) fn send_to_conversation(&self, room: &AgencyId, message: Outgoing) -> Result<()> {
+        message.check()?;
+        if !self.inner.rooms.contains(room) {
+            self.enter(room, RoomInfo::dm(None))?;
+        }
+        self.send_to(room, &message)
+    }
+
+    /// Waits until no other long message of this agent is being sent.
+    ///
+    /// # Errors
+    /// `NotSent` if that takes too long.
+    pub(crate) fn lock_long_sends(&self) -> Result<LongSendGuard<'_>> {
+        let until = deadline::after(self.options().send_timeout);
+        self.inner.long_send_lock.take(until).ok_or_else(|| {
+            Error::new(ErrorKind::NotSent, "another long message is still on its way: this one was not sent")
+        })
+    }
+
+    /// Sends the parts of a message one by one.
+    ///
+    /// # Errors
+    /// The first error; as `MaybeSent` if an earlier part was sent.
+    fn send_parts(
+        &self,
+        parts: Vec<Outgoing>,
+        pause: Duration,
+        send: impl Fn(&Outgoing) -> Result<()>,
+    ) -> Result<()> {
+        let count = parts.len();
+        for (sent, part) in parts.into_iter().enumerate() {
+            if sent > 0 && !pause.is_zero() {
+                self.session().pause(pause);
+            }
+            match send(&part) {
+                Ok(()) => {}
+                Err(error) if sent == 0 => return Err(error),
+                Err(error) => {
+                    let text = format!("{sent} of {count} parts of the message were sent, then: {error}");
+                    return Err(error.sent_in_part(text));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Allows one long message at a time.
+#[derive(Debug, Default)]
+pub(crate) struct LongSendLock {
+    taken: Mutex<bool>,
+    free: Condvar,
+}
+
+impl LongSendLock {
+    fn take(&self, until: Instant) -> Option<LongSendGuard<'_>> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let wait = until.saturating_duration_since(Instant::now());
+        let (mut taken, _) =
+            self.free.wait_timeout_while(taken, wait, |taken| *taken).unwrap_or_else(PoisonError::into_inner);
+        let free = !*taken;
+        *taken = true;
+        free.then_some(LongSendGuard(self))
+    }
+}
+
+/// No other long message is sent until this guard is dropped.
+pub(crate) struct LongSendGuard<'a>(&'a LongSendLock);
+
+impl Drop for LongSendGuard<'_> {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.free.notify_one();
+    }
+}
