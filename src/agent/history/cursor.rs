@@ -12,8 +12,8 @@ use crate::model::{Message, MessageEdited, MessageId};
 /// How many messages of a room are remembered: those of the last minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const LEAST: usize = 256;
-/// As many as a hash table of 8,192 places takes.
-const MOST: usize = 7168;
+/// Fewer than half of what the hash table has place for (14,336): then it cleans up after removals in place, and does not grow.
+const MOST: usize = 7000;
 /// How much earlier than the last heard messages a new one may be stamped.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The number of last messages whose earliest time is used, so that one fast clock does no harm.
@@ -253,16 +253,16 @@ impl Cursor {
 
     fn remember(&mut self, hash: u64, message: &Message) {
         let arrived = self.age();
-        let known = self.known_as(message, true, 0);
-        if self.known.insert(hash, known).is_none() {
-            self.order.push_back((hash, arrived));
-        }
         while let Some(&(oldest, then)) = self.order.front()
-            && self.order.len() > LEAST
-            && (self.order.len() > MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
+            && self.order.len() >= LEAST
+            && (self.order.len() >= MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
         {
             self.order.pop_front();
             self.forget(oldest);
+        }
+        let known = self.known_as(message, true, 0);
+        if self.known.insert(hash, known).is_none() {
+            self.order.push_back((hash, arrived));
         }
     }
 
