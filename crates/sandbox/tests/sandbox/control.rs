@@ -181,7 +181,7 @@ fn faults_are_set_by_name() {
     sandbox.fault("drop-links-every=50ms").unwrap();
     for _ in 0..2 {
         while socket.packet().is_some() {}
-        socket = Socket::dial(&sandbox, &alice.token);
+        socket = Socket::open(&sandbox, &alice.token);
     }
     sandbox.fault("off").unwrap();
 

@@ -99,7 +99,7 @@ fn expired_tokens_are_refused_over_http_and_on_connect() {
 
     let session = agent_session(&sandbox, &bot.token);
     sandbox.expire_sessions();
-    let refusal = Socket::dial(&sandbox, &session).packet().unwrap();
+    let refusal = Socket::open(&sandbox, &session).packet().unwrap();
     assert!(refusal.starts_with("44{\"message\":"), "{refusal}");
 
     Socket::connect(&sandbox, &owner.token);
