@@ -4,7 +4,7 @@
 //! clocks, and store messages in another order than they show them.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::model::{Message, MessageEdited, MessageId};
@@ -12,7 +12,8 @@ use crate::model::{Message, MessageEdited, MessageId};
 /// How many messages of a room are remembered: those of the last minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const LEAST: usize = 256;
-const MOST: usize = 8192;
+/// Fewer than half of what the hash table has place for (14,336): then it cleans up after removals in place, and does not grow.
+const MOST: usize = 7000;
 /// How much earlier than the last heard messages a new one may be stamped.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The number of last messages whose earliest time is used, so that one fast clock does no harm.
@@ -22,7 +23,7 @@ const LAST: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Cursor {
     /// By the hash of the id: storing hundreds of ids would cost a long-lived allocation per message.
-    known: HashMap<u64, Known>,
+    known: HashMap<u64, Known, BuildHasherDefault<AlreadyHashed>>,
     /// The same in the order of arrival, with the seconds from `created` to the arrival.
     order: VecDeque<(u64, u32)>,
     created: Instant,
@@ -38,6 +39,24 @@ pub(crate) struct Cursor {
     resumed: bool,
     /// Whether it is a direct conversation, whose history has another endpoint.
     pub(crate) dm: bool,
+}
+
+/// The keys are hashes with a secret already.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 #[derive(Debug)]
@@ -108,7 +127,7 @@ impl Default for Cursor {
 impl Cursor {
     pub(crate) fn new(dm: bool) -> Self {
         Cursor {
-            known: HashMap::new(),
+            known: HashMap::default(),
             order: VecDeque::new(),
             created: Instant::now(),
             hasher: RandomState::new(),
@@ -201,7 +220,7 @@ impl Cursor {
             self.begun = true;
             self.forgotten = message.created_at.to_system_time();
         }
-        self.remember(message);
+        self.remember(hash, message);
         true
     }
 
@@ -232,19 +251,18 @@ impl Cursor {
         Known { time: message.created_at.to_system_time(), edited, heard, place }
     }
 
-    fn remember(&mut self, message: &Message) {
+    fn remember(&mut self, hash: u64, message: &Message) {
         let arrived = self.age();
-        let hash = self.hash(message.id.as_str());
-        let known = self.known_as(message, true, 0);
-        if self.known.insert(hash, known).is_none() {
-            self.order.push_back((hash, arrived));
-        }
         while let Some(&(oldest, then)) = self.order.front()
-            && self.order.len() > LEAST
-            && (self.order.len() > MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
+            && self.order.len() >= LEAST
+            && (self.order.len() >= MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
         {
             self.order.pop_front();
             self.forget(oldest);
+        }
+        let known = self.known_as(message, true, 0);
+        if self.known.insert(hash, known).is_none() {
+            self.order.push_back((hash, arrived));
         }
     }
 
