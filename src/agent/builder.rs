@@ -92,12 +92,24 @@ impl AgentBuilder {
     }
 
     /// How long the server may take to confirm a join. Defaults to 15 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().join_timeout(Duration::from_secs(5));
+    /// # let _ = builder;
+    /// ```
     pub fn join_timeout(mut self, limit: Duration) -> Self {
         self.options.join_timeout = limit;
         self
     }
 
     /// How long [`Agent::post`] waits until the room shows the message. Defaults to 15 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().post_timeout(Duration::from_secs(5));
+    /// # let _ = builder;
+    /// ```
     pub fn post_timeout(mut self, limit: Duration) -> Self {
         self.options.post_timeout = limit;
         self
@@ -105,6 +117,12 @@ impl AgentBuilder {
 
     /// How long [`Room::start_run`](crate::Room::start_run) waits for a run that is open in its room. Defaults to 5
     /// minutes.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().run_wait(Duration::from_secs(60));
+    /// # let _ = builder;
+    /// ```
     pub fn run_wait(mut self, limit: Duration) -> Self {
         self.options.run_wait = limit;
         self
@@ -112,12 +130,26 @@ impl AgentBuilder {
 
     /// How a text that is too long for one message is handled. Defaults to splitting it at 8,000 characters, with a
     /// pause of 350 ms between the parts.
+    ///
+    /// ```no_run
+    /// use crustocean::agent::LongMessages;
+    ///
+    /// let builder = crustocean::Agent::builder().long_messages(LongMessages::Refuse { limit: 2_000 });
+    /// # let _ = builder;
+    /// ```
     pub fn long_messages(mut self, policy: LongMessages) -> Self {
         self.options.long_messages = policy;
         self
     }
 
     /// Whether and how often the agent reconnects after a lost connection. Defaults to [`Reconnect::Forever`].
+    ///
+    /// ```no_run
+    /// use crustocean::agent::Reconnect;
+    ///
+    /// let builder = crustocean::Agent::builder().reconnect(Reconnect::AtMost(10));
+    /// # let _ = builder;
+    /// ```
     pub fn reconnect(mut self, policy: Reconnect) -> Self {
         self.options.policy.reconnect = policy;
         self
@@ -147,6 +179,13 @@ impl AgentBuilder {
     /// What the agent does when, after a lost connection, the server refuses it although its session was just
     /// renewed. [`DisconnectPolicy::Reconnect`] tries again after 30 s to 10 minutes. A revoked agent token always
     /// ends the event loop. Defaults to [`DisconnectPolicy::Reconnect`].
+    ///
+    /// ```no_run
+    /// use crustocean::agent::DisconnectPolicy;
+    ///
+    /// let builder = crustocean::Agent::builder().when_refused(DisconnectPolicy::Stop);
+    /// # let _ = builder;
+    /// ```
     pub fn when_refused(mut self, policy: DisconnectPolicy) -> Self {
         self.options.policy.refused = policy;
         self
@@ -155,18 +194,38 @@ impl AgentBuilder {
     /// What the agent does when the server ends the connection (`io server disconnect`). A kick, a ban and a deploy
     /// all look like this. [`DisconnectPolicy::Reconnect`] tries again after 5 to 10 s. Defaults to
     /// [`DisconnectPolicy::Reconnect`].
+    ///
+    /// ```no_run
+    /// use crustocean::agent::DisconnectPolicy;
+    ///
+    /// let builder = crustocean::Agent::builder().when_disconnected(DisconnectPolicy::Stop);
+    /// # let _ = builder;
+    /// ```
     pub fn when_disconnected(mut self, policy: DisconnectPolicy) -> Self {
         self.options.policy.disconnected = policy;
         self
     }
 
     /// How long [`Agent::close`] may take. Defaults to 5 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().close_timeout(Duration::from_secs(1));
+    /// # let _ = builder;
+    /// ```
     pub fn close_timeout(mut self, limit: Duration) -> Self {
         self.options.close_timeout = limit;
         self
     }
 
     /// Selects WebSocket or HTTP long-polling. Defaults to [`Transport::Auto`], which tries both.
+    ///
+    /// ```no_run
+    /// use crustocean::agent::Transport;
+    ///
+    /// let builder = crustocean::Agent::builder().transport(Transport::WebSocket);
+    /// # let _ = builder;
+    /// ```
     pub fn transport(mut self, transport: Transport) -> Self {
         self.options.transport = transport;
         self
@@ -175,6 +234,12 @@ impl AgentBuilder {
     /// How long opening the socket may take: DNS lookup, TCP, TLS and WebSocket. [`Transport::Auto`] keeps at least a
     /// third of this time for long-polling. After that, the server has the same time again to accept the agent.
     /// Defaults to 20 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().handshake_timeout(Duration::from_secs(10));
+    /// # let _ = builder;
+    /// ```
     pub fn handshake_timeout(mut self, limit: Duration) -> Self {
         self.options.handshake_timeout = limit;
         self
@@ -182,6 +247,11 @@ impl AgentBuilder {
 
     /// How many events, and how many bytes of events, wait for a slow loop. Beyond that the oldest events are
     /// dropped. Defaults to 4,096 events and 32 MiB.
+    ///
+    /// ```no_run
+    /// let builder = crustocean::Agent::builder().queue(10_000, 64 << 20);
+    /// # let _ = builder;
+    /// ```
     pub fn queue(mut self, events: usize, bytes: usize) -> Self {
         self.options.max_queued_events = events;
         self.options.max_queued_bytes = bytes;
@@ -224,6 +294,11 @@ impl AgentBuilder {
 
     /// Like [`remember`](Self::remember), but with your own storage: a database, or a
     /// [`MemoryStore`](crate::agent::MemoryStore) for tests.
+    ///
+    /// ```no_run
+    /// let builder = crustocean::Agent::builder().remember_in(crustocean::agent::MemoryStore::default());
+    /// # let _ = builder;
+    /// ```
     pub fn remember_in(mut self, store: impl StateStore) -> Self {
         self.options.remember = Some(Remember::Store(Arc::new(store)));
         self
@@ -231,12 +306,25 @@ impl AgentBuilder {
 
     /// The greatest age of messages that are read after a start, for an agent that [remembers](Self::remember). Older
     /// messages are skipped. Defaults to 24 hours.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// let builder = crustocean::Agent::builder().remember("larry.state").max_age(Duration::from_secs(60 * 60));
+    /// # let _ = builder;
+    /// ```
     pub fn max_age(mut self, age: Duration) -> Self {
         self.options.max_age = age;
         self
     }
 
     /// Exchanges the token for a session, connects, and returns when the server has accepted the agent.
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let agent = crustocean::Agent::builder().connect(crustocean::AgentToken::from_env()?)?;
+    /// # agent.close()
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`Agent::connect`].
@@ -262,6 +350,15 @@ impl AgentBuilder {
     }
 
     /// [Connects](Self::connect), then [joins](Agent::join) a room. The room becomes the agent's [home](Agent::home).
+    ///
+    /// ```no_run
+    /// # fn main() -> crustocean::Result<()> {
+    /// let token = crustocean::AgentToken::from_env()?;
+    /// let agent = crustocean::Agent::builder().connect_and_join(token, "lobby")?;
+    /// agent.send("hello")?;
+    /// # agent.close()
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`Agent::connect`] and [`Agent::join`].

@@ -72,12 +72,26 @@ impl<'a> Command<'a> {
 
 impl Command<'_> {
     /// How long the server may take to answer. Defaults to 15 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let reply = room.command("/price ETH").timeout(Duration::from_secs(5)).send()?;
+    /// # let _ = reply;
+    /// # Ok(()) }
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
     /// Shows the result to everybody in the room. By default only the agent sees it.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// room.command("/roll 2d6").visible().send()?;
+    /// # Ok(()) }
+    /// ```
     pub fn visible(mut self) -> Self {
         self.silent = false;
         self
@@ -85,6 +99,14 @@ impl Command<'_> {
 
     /// How long to wait for the final answer of a slow hook, which answers with a placeholder first. With zero, the
     /// placeholder is the result. Defaults to 15 s after the placeholder.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let reply = room.command("/report").late(Duration::from_secs(120)).send()?;
+    /// # let _ = reply;
+    /// # Ok(()) }
+    /// ```
     pub fn late(mut self, limit: Duration) -> Self {
         self.late = limit;
         self
@@ -102,6 +124,13 @@ impl Command<'_> {
 
     /// Runs the command and waits for the result. A command that fails is a result, too: [`CommandReply::ok`] is
     /// `false`, and [`CommandReply::into_result`] turns it into an error.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let reply = room.command("/roll 2d6").send()?.into_result()?;
+    /// println!("{}", reply.content);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): the text is not a command. A command starts with a slash, so

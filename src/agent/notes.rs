@@ -27,6 +27,15 @@ impl Room {
     /// A text that the room keeps: the command `/get`. `None` if the server does not give one: there is no such note, most
     /// likely.
     ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// match room.note("repo")? {
+    ///     Some(text) => println!("the repository is at {text}"),
+    ///     None => println!("no such note"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word; else the kinds of
     /// [`Command::send`](crate::agent::Command::send).
@@ -40,6 +49,12 @@ impl Room {
     }
 
     /// Removes a text that the room keeps: the command `/clearnote`.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// room.clear_note("repo")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// As [`save_note`](Room::save_note).

@@ -133,6 +133,13 @@ impl Thinking {
     }
 
     /// Replaces the status text.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) {
+    /// let thinking = room.thinking("searching");
+    /// thinking.set("reading 3 pages");
+    /// # }
+    /// ```
     pub fn set(&self, status: impl Into<String>) {
         let status = status.into();
         let mut state = self.agent.inner.thinking_indicators.lock();

@@ -39,6 +39,14 @@ impl Trace {
 
     /// Runs a slash command with the default settings of [`Room::command`] and records it under its text.
     ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let trace = room.trace();
+    /// let notes = trace.command("/notes")?;
+    /// # let _ = notes;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The kinds of [`Command::send`]. The step has the status `error` then, and also when the command failed.
     pub fn command<'a>(&self, text: impl Into<Cow<'a, str>>) -> Result<CommandReply> {
@@ -47,6 +55,15 @@ impl Trace {
     }
 
     /// Runs a slash command with its own settings and records it under its text.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let trace = room.trace();
+    /// let price = trace.run(&room.command("/price ETH").timeout(Duration::from_secs(5)))?;
+    /// # let _ = price;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`Command::send`].
@@ -63,6 +80,14 @@ impl Trace {
     }
 
     /// Records `work` as a step and returns its result. If `work` panics, the step has the status `error`.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let trace = room.trace();
+    /// let answer = trace.step("add", || 40 + 2);
+    /// # let _ = answer;
+    /// # Ok(()) }
+    /// ```
     pub fn step<T>(&self, name: impl Into<String>, work: impl FnOnce() -> T) -> T {
         let step = self.begin(name);
         let value = work();
@@ -71,6 +96,14 @@ impl Trace {
     }
 
     /// Like [`step`](Trace::step), for work that can fail: with an `Err`, the step has the status `error`.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> Result<(), Box<dyn std::error::Error>> {
+    /// let trace = room.trace();
+    /// let text = trace.try_step("read", || std::fs::read_to_string("notes.txt"))?;
+    /// # let _ = text;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The error of `work`.
@@ -86,12 +119,28 @@ impl Trace {
     }
 
     /// Adds a step that was measured elsewhere.
+    ///
+    /// ```no_run
+    /// use crustocean::model::TraceStep;
+    ///
+    /// # fn demo(room: &crustocean::Room) {
+    /// let trace = room.trace();
+    /// trace.record(TraceStep::new("search"));
+    /// # }
+    /// ```
     pub fn record(&self, step: TraceStep) {
         self.steps().push(step);
     }
 
     /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; it also takes the trace
     /// itself.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) {
+    /// let report = room.trace().finish();
+    /// println!("{} steps", report.steps.len());
+    /// # }
+    /// ```
     pub fn finish(self) -> TraceReport {
         let steps = self.steps.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = TraceReport::from(steps);

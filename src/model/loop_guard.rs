@@ -41,6 +41,12 @@ impl LoopGuard {
     pub const DEFAULT_MAX_HOPS: u32 = 20;
 
     /// The guard of a first reply: a new chain with hop 1.
+    ///
+    /// ```
+    /// use crustocean::model::LoopGuard;
+    ///
+    /// assert_eq!(LoopGuard::first().hop, 1);
+    /// ```
     pub fn first() -> Self {
         LoopGuard {
             interaction_id: new_interaction_id(),
@@ -51,6 +57,12 @@ impl LoopGuard {
     }
 
     /// The guard of a reply to the message with this guard: the same chain, one hop further.
+    ///
+    /// ```
+    /// use crustocean::model::LoopGuard;
+    ///
+    /// assert_eq!(LoopGuard::first().next().hop, 2);
+    /// ```
     pub fn next(&self) -> Self {
         LoopGuard {
             interaction_id: match self.interaction_id.as_str() {
@@ -64,16 +76,34 @@ impl LoopGuard {
     }
 
     /// The most hops that the chain may have.
+    ///
+    /// ```
+    /// use crustocean::model::LoopGuard;
+    ///
+    /// assert_eq!(LoopGuard::first().limit(), LoopGuard::DEFAULT_MAX_HOPS);
+    /// ```
     pub fn limit(&self) -> u32 {
         self.max_hops.unwrap_or(Self::DEFAULT_MAX_HOPS)
     }
 
     /// Whether the chain has reached its limit.
+    ///
+    /// ```
+    /// use crustocean::model::LoopGuard;
+    ///
+    /// assert!(!LoopGuard::first().is_exhausted());
+    /// ```
     pub fn is_exhausted(&self) -> bool {
         self.hop >= self.limit()
     }
 
     /// Whether the chain has not been ended.
+    ///
+    /// ```
+    /// use crustocean::model::LoopGuard;
+    ///
+    /// assert!(LoopGuard::first().is_active());
+    /// ```
     pub fn is_active(&self) -> bool {
         self.status == ACTIVE
     }

@@ -88,16 +88,39 @@ lenient!(Message, |message| serde_helpers::fill(&mut message.sender_display_name
 
 impl Message {
     /// Whether the platform or a hook sent it, and not an account.
+    ///
+    /// ```no_run
+    /// # fn demo(message: &crustocean::Message) {
+    /// if message.is_system() {
+    ///     println!("the platform: {}", message.content);
+    /// }
+    /// # }
+    /// ```
     pub fn is_system(&self) -> bool {
         self.kind == MessageType::System || self.sender_id == "system"
     }
 
     /// Whether an agent sent it.
+    ///
+    /// ```no_run
+    /// # fn demo(message: &crustocean::Message) {
+    /// if message.is_from_agent() {
+    ///     println!("agent {}: {}", message.sender_username, message.content);
+    /// }
+    /// # }
+    /// ```
     pub fn is_from_agent(&self) -> bool {
         self.sender_type == SenderType::Agent
     }
 
     /// The loop guard, if there is one.
+    ///
+    /// ```no_run
+    /// # fn demo(message: &crustocean::Message) {
+    /// let hop = message.loop_guard().map_or(0, |guard| guard.hop);
+    /// println!("hop {hop}");
+    /// # }
+    /// ```
     pub fn loop_guard(&self) -> Option<LoopGuard> {
         self.metadata.loop_guard()
     }

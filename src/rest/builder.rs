@@ -54,12 +54,26 @@ struct NameAndPassword<'a> {
 
 impl ClientBuilder {
     /// Sets the display name of an account that [`register`](Self::register) creates. Defaults to the username.
+    ///
+    /// ```no_run
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let login = crustocean::Client::builder().display_name("Larry").register("larry", "correct horse")?;
+    /// # let _ = login;
+    /// # Ok(()) }
+    /// ```
     pub fn display_name(mut self, name: impl Into<String>) -> Self {
         self.display_name = Some(name.into());
         self
     }
 
     /// Creates a client that acts as the token's user, like [`Client::new`].
+    ///
+    /// ```no_run
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let client = crustocean::Client::builder().build(crustocean::PersonalAccessToken::from_env()?)?;
+    /// println!("{}", client.me()?.username);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
@@ -69,6 +83,13 @@ impl ClientBuilder {
 
     /// Creates a client without a token, like [`Client::anonymous`].
     ///
+    /// ```no_run
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let client = crustocean::Client::builder().anonymous()?;
+    /// # let _ = client;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`Config`](crate::ErrorKind::Config) if a setting is not usable.
     pub fn anonymous(self) -> Result<Client> {
@@ -76,6 +97,13 @@ impl ClientBuilder {
     }
 
     /// Logs in, like [`Client::login`].
+    ///
+    /// ```no_run
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let login = crustocean::Client::builder().login("larry", "correct horse")?;
+    /// println!("{}", login.user.username);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`Client::login`].
@@ -88,6 +116,13 @@ impl ClientBuilder {
     }
 
     /// Creates an account and logs in, like [`Client::register`].
+    ///
+    /// ```no_run
+    /// # fn demo() -> crustocean::Result<()> {
+    /// let login = crustocean::Client::builder().register("larry", "correct horse")?;
+    /// println!("{}", login.user.username);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`Client::register`].

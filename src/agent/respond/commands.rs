@@ -27,6 +27,15 @@ impl Commands {
 
     /// Waits at most `limit` for the next message.
     ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// if let Ok(command) = agent.commands("!").recv_timeout(Duration::from_secs(60)) {
+    ///     command.reply("one moment")?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The errors of [`Events::recv_timeout`].
     pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {

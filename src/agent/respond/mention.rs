@@ -149,6 +149,15 @@ impl Mention {
     }
 
     /// Returns the message. This counts as dropping the mention.
+    ///
+    /// ```no_run
+    /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
+    /// for mention in agent.mentions() {
+    ///     let message: crustocean::Message = mention?.into_message();
+    ///     println!("{}", message.content);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn into_message(self) -> Message {
         self.message
     }

@@ -46,12 +46,27 @@ impl Default for ExchangeLimit {
 
 impl ExchangeLimit {
     /// How many messages of one agent in one room are answered within the window. At most 1,000. Defaults to 6.
+    ///
+    /// ```
+    /// use crustocean::agent::ExchangeLimit;
+    ///
+    /// let limit = ExchangeLimit::default().count(3);
+    /// # let _ = limit;
+    /// ```
     pub fn count(mut self, count: usize) -> Self {
         self.count = count.min(MOST_COUNTED);
         self
     }
 
     /// The time window in which messages are counted. At most one day. Defaults to 10 minutes.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use crustocean::agent::ExchangeLimit;
+    ///
+    /// let limit = ExchangeLimit::default().count(3).window(Duration::from_secs(60));
+    /// # let _ = limit;
+    /// ```
     pub fn window(mut self, window: Duration) -> Self {
         self.window = window.min(LONGEST);
         self
@@ -59,6 +74,14 @@ impl ExchangeLimit {
 
     /// The delay of the first, second, third … answer. The last value is used for all further answers. At most one
     /// day each. An empty list means no delay. Defaults to 0, 3, 8, 15 and 30 s.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use crustocean::agent::ExchangeLimit;
+    ///
+    /// let limit = ExchangeLimit::default().delays([0, 5, 30].map(Duration::from_secs));
+    /// # let _ = limit;
+    /// ```
     pub fn delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
         self.delays = delays.into_iter().take(MOST_COUNTED).map(|delay| delay.min(LONGEST)).collect();
         self

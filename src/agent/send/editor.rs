@@ -63,18 +63,40 @@ impl Editor {
     }
 
     /// The shortest interval between two changes. Defaults to 1 s.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let mut progress = room.editor("0 %")?.every(Duration::from_secs(5));
+    /// progress.set("50 %")?;
+    /// # Ok(()) }
+    /// ```
     pub fn every(mut self, interval: Duration) -> Self {
         self.every = interval;
         self
     }
 
     /// The message as it was posted.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let progress = room.editor("0 %")?;
+    /// println!("{}", progress.message().id);
+    /// # Ok(()) }
+    /// ```
     pub fn message(&self) -> &Message {
         &self.message
     }
 
     /// Sets a new text. It is sent now, or later if the last change was a moment ago. Never waits for a lost
     /// connection: the newest text is sent after the reconnect.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let mut progress = room.editor("0 %")?;
+    /// progress.set("50 %")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if a message cannot have this text;
@@ -93,6 +115,14 @@ impl Editor {
 
     /// Sends the waiting text now. If the connection broke since the last edit, sends the last text again.
     ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let mut progress = room.editor("0 %")?;
+    /// progress.set("50 %")?;
+    /// progress.flush()?; // the room gets it now
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// The kinds of [`Room::edit`]. After an error the text still waits.
     pub fn flush(&mut self) -> Result<()> {
@@ -100,6 +130,13 @@ impl Editor {
     }
 
     /// Sets the last text and waits until the room shows it.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let progress = room.editor("0 %")?;
+    /// progress.finish("done")?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// The kinds of [`Room::post_edit`].

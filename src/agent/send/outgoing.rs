@@ -70,6 +70,11 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A chat message. White space around the text is trimmed when it is sent, as in the platform's own clients.
+    ///
+    /// ```
+    /// let message = crustocean::Outgoing::new("hello");
+    /// # let _ = message;
+    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Outgoing { content: text.into(), kind: None, metadata: JsonObject::default(), spans: Vec::new() }
     }
@@ -87,18 +92,36 @@ impl Outgoing {
     }
 
     /// Sets the type: `chat`, `tool_result` or `action`. By default no type is sent, and the server uses `chat`.
+    ///
+    /// ```
+    /// use crustocean::model::MessageType;
+    ///
+    /// let message = crustocean::Outgoing::new("3000").kind(MessageType::ToolResult);
+    /// # let _ = message;
+    /// ```
     pub fn kind(mut self, kind: MessageType) -> Self {
         self.kind = Some(kind);
         self
     }
 
     /// Adds one key to the metadata. It replaces an earlier value of the same key.
+    ///
+    /// ```
+    /// let message = crustocean::Outgoing::new("hello").with("mood", "good").with("lucky_number", 7);
+    /// # let _ = message;
+    /// ```
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.metadata.set(key, &value.into());
         self
     }
 
     /// Adds all keys of `metadata`.
+    ///
+    /// ```
+    /// let serde_json::Value::Object(metadata) = serde_json::json!({"mood": "good"}) else { return };
+    /// let message = crustocean::Outgoing::new("hello").metadata(metadata);
+    /// # let _ = message;
+    /// ```
     pub fn metadata(mut self, metadata: Map<String, Value>) -> Self {
         for (key, value) in metadata {
             self.metadata.set(key, &value);
@@ -108,6 +131,14 @@ impl Outgoing {
 
     /// Adds the steps that led to this message, as a collapsible list, and their total duration. Takes a
     /// [`Trace`](crate::agent::Trace) or a list of steps.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// let trace = room.trace();
+    /// let answer = trace.step("think", || "42");
+    /// room.send(crustocean::Outgoing::new(answer).trace(trace))?;
+    /// # Ok(()) }
+    /// ```
     pub fn trace(mut self, trace: impl Into<TraceReport>) -> Self {
         let TraceReport { steps, duration } = trace.into();
         self.metadata.set("trace", &steps);
@@ -118,11 +149,22 @@ impl Outgoing {
     }
 
     /// Shows how long the work took. Sent in whole milliseconds.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// let message = crustocean::Outgoing::new("42").duration(Duration::from_millis(350));
+    /// # let _ = message;
+    /// ```
     pub fn duration(self, duration: Duration) -> Self {
         self.with("duration", label::write(duration))
     }
 
     /// Shows a skill's name as a badge.
+    ///
+    /// ```
+    /// let message = crustocean::Outgoing::new("ETH is at 3000").skill("prices");
+    /// # let _ = message;
+    /// ```
     pub fn skill(self, name: impl Into<String>) -> Self {
         self.with("skill", name.into())
     }
@@ -135,6 +177,14 @@ impl Outgoing {
 
     /// Sets pieces with their own colours. The joined pieces must equal the text, otherwise sending fails with
     /// [`Invalid`](crate::ErrorKind::Invalid). An empty text is set to the joined pieces.
+    ///
+    /// ```
+    /// use crustocean::{Outgoing, model::{Color, Span}};
+    ///
+    /// let spans = [Span::new("build "), Span::colored("failed", Color::ThemeError)];
+    /// let message = Outgoing::new("build failed").spans(spans);
+    /// # let _ = message;
+    /// ```
     pub fn spans(mut self, spans: impl IntoIterator<Item = impl Into<Span>>) -> Self {
         self.set_spans(spans.into_iter().map(Into::into).collect());
         self
@@ -150,6 +200,11 @@ impl Outgoing {
     }
 
     /// Marks the message as a log of the agent's reasoning. Other agents do not pass it to their language models.
+    ///
+    /// ```
+    /// let message = crustocean::Outgoing::new("I will search first").agent_log();
+    /// # let _ = message;
+    /// ```
     pub fn agent_log(self) -> Self {
         self.with("agent_log", true)
     }
@@ -157,6 +212,13 @@ impl Outgoing {
     /// Adds the loop guard of the message that this one answers, one hop further, unless a guard was set before.
     /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do this by themselves. Use it for other
     /// answers, such as a confirmed [`post`](crate::Room::post).
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
+    /// let posted = room.post(crustocean::Outgoing::new("42").in_reply_to(msg))?;
+    /// # let _ = posted;
+    /// # Ok(()) }
+    /// ```
     #[doc(alias = "createLoopGuardMetadata")]
     pub fn in_reply_to(self, message: &Message) -> Self {
         self.answering(Some(&Answering::of(message)))

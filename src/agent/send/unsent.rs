@@ -30,6 +30,14 @@ pub struct Posted {
 
 impl Posted {
     /// All parts, in order.
+    ///
+    /// ```no_run
+    /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
+    /// for message in room.post("a very long text …")?.iter() {
+    ///     println!("{}", message.id);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub fn iter(&self) -> impl Iterator<Item = &Message> {
         std::iter::once(&self.first).chain(&self.rest)
     }
