@@ -71,7 +71,7 @@ impl ClientBuilder {
     /// ```no_run
     /// # fn demo() -> crustocean::Result<()> {
     /// let client = crustocean::Client::builder().build(crustocean::PersonalAccessToken::from_env()?)?;
-    /// println!("{}", client.me()?.username);
+    /// println!("{} agencies", client.agencies().list()?.len());
     /// # Ok(()) }
     /// ```
     ///
