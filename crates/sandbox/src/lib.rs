@@ -12,7 +12,8 @@
 //! can look at what clients sent ([`Sandbox::events`]), speak as the server ([`Sandbox::emit_to_agency`]) and make it
 //! misbehave: cut every link ([`Sandbox::drop_links`]), refuse or delay requests ([`Sandbox::fail_next`],
 //! [`Sandbox::delay_next`]), stand still ([`Sandbox::freeze`]), answer commands late ([`Sandbox::slow_hooks`]), end
-//! sessions ([`Sandbox::expire_sessions`]), close a history ([`Sandbox::history_forbidden`]), or be killed and started
+//! sessions ([`Sandbox::expire_sessions`]), close a history ([`Sandbox::history_forbidden`]) or
+//! put something odd into it ([`Sandbox::alter_in_history`]), or be killed and started
 //! again with all its data ([`Sandbox::suspend`], [`Builder::resume`]).
 //!
 //! It calls the webhooks that it is told of, over plain HTTP: those of custom commands, of event subscriptions and of

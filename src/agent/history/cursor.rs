@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::model::{Message, MessageEdited, MessageId};
+use crate::agent::history::unreadable::{self, Reported, Unreadable};
+use crate::model::{List, Message, MessageEdited, MessageId};
 
 /// How many messages of a room are remembered: those of the last minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
@@ -36,6 +37,8 @@ pub(crate) struct Cursor {
     /// Continued from an earlier run of the program, and the gap is not filled yet: all messages after `forgotten`
     /// must be read.
     resumed: bool,
+    /// The unreadable elements of the history that need no report any more.
+    reported: Reported,
     /// Whether it is a direct conversation, whose history has another endpoint.
     pub(crate) dm: bool,
 }
@@ -116,6 +119,7 @@ impl Cursor {
             begun: false,
             first_heard: None,
             resumed: false,
+            reported: Reported::default(),
             dm,
         }
     }
@@ -300,6 +304,30 @@ impl Cursor {
                 _ => Class::Old,
             },
             _ => Class::Missed,
+        }
+    }
+
+    /// The unreadable elements of a page, newest first, that may be missed messages and were not reported.
+    pub(crate) fn unreadable(&self, page: &List<Message>, lookback: &Lookback) -> Vec<Unreadable> {
+        let is_old = |element: &Unreadable| {
+            let newer = element.place.checked_sub(1).and_then(|place| page.get(place));
+            newer.and_then(|newer| newer.created_at.to_system_time()).is_some_and(|time| {
+                lookback.forgotten.is_some_and(|forgotten| time <= forgotten)
+                    && lookback.unsure_from.is_none_or(|from| time <= from)
+            })
+        };
+        let mut found = unreadable::on_page(page, &self.hasher);
+        found.retain(|element| {
+            let heard = element.id.as_ref().is_some_and(|id| self.has_heard(id));
+            !heard && !is_old(element) && !self.reported.contains(element)
+        });
+        found
+    }
+
+    /// The elements are reported, or need no report.
+    pub(crate) fn note_reported<'a>(&mut self, elements: impl IntoIterator<Item = &'a Unreadable>) {
+        for element in elements {
+            self.reported.insert(element);
         }
     }
 

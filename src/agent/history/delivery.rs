@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 use crate::agent::event::Event;
 use crate::agent::history::cursor::{Class, Cursor, Lookback, Progress, Since};
 use crate::agent::history::gap::{Gap, size_of_message};
+use crate::agent::history::unreadable::Unreadable;
 use crate::agent::history::{fetch, fill};
 use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, MessageEdited, UserId};
+use crate::model::{AgencyId, List, Message, MessageEdited, UserId};
 use crate::rest::Client;
 use crate::socket::{Item, LogQueue, Session, note};
 
@@ -201,6 +202,8 @@ impl Delivery {
         known.has_baseline = true;
         known.cursor.dm = dm;
         known.cursor.begin_after(&page.messages, page.is_whole);
+        let from_before = known.cursor.unreadable(&page.messages, &Lookback::default());
+        known.cursor.note_reported(&from_before);
         if let Some(memory) = &self.1 {
             memory.begin(room, &page.messages, page.is_whole, dm);
         }
@@ -247,8 +250,16 @@ impl Delivery {
         let Some(gap) = gap(&self.lock()) else { return };
         let mut dm = true;
         let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
-            let mut messages = page.messages;
-            let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unheard = page.messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unreadable = {
+                let mut state = self.lock();
+                let Some(room) = state.rooms.get_mut(room) else { return false };
+                let mut unreadable = room.cursor.unreadable(&page.messages, &Lookback::default());
+                room.cursor.note_reported(&unreadable);
+                unreadable.retain(|element| element.place <= unheard);
+                unreadable.len()
+            };
+            let mut messages = page.messages.into_vec();
             let before = messages.split_off(unheard);
             messages.reverse();
             if let Some(memory) = &self.1 {
@@ -257,6 +268,9 @@ impl Delivery {
             let mut state = self.lock();
             if let Some(room) = state.rooms.get_mut(room) {
                 room.cursor.begin_after(&before, page.is_whole);
+            }
+            if unreadable > 0 {
+                state.report(room, cannot_be_read(unreadable));
             }
             state.hand_over(room, gap, messages).is_ok()
         });
@@ -370,6 +384,25 @@ impl Shared {
         }
         let room = state.filled(&job.room, job.gap)?;
         Ok(room.cursor.sort_out(page, lookback))
+    }
+
+    /// The unreadable elements of a page of the room's history that were not reported.
+    pub(super) fn unreadable(
+        &self,
+        job: &Job,
+        page: &List<Message>,
+        lookback: &Lookback,
+    ) -> Result<Vec<Unreadable>, Late> {
+        if page.skipped() == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.lock().filled(&job.room, job.gap)?.cursor.unreadable(page, lookback))
+    }
+
+    /// The elements are going to be reported.
+    pub(super) fn note_reported(&self, job: &Job, elements: &[Unreadable]) -> Result<(), Late> {
+        self.lock().filled(&job.room, job.gap)?.cursor.note_reported(elements);
+        Ok(())
     }
 
     /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.
@@ -787,6 +820,12 @@ impl Room {
         let held = self.gap.as_ref().is_some_and(|gap| gap.held.contains(&edit.message_id));
         held || self.cursor.knows(&edit.message_id)
     }
+}
+
+/// Some messages of a history cannot be decoded.
+pub(super) fn cannot_be_read(count: usize) -> Error {
+    let messages = if count == 1 { "message" } else { "messages" };
+    Error::new(ErrorKind::Protocol, format!("{count} {messages} of the room's history cannot be read"))
 }
 
 /// Notes an event that is about to be handed out. `false` if it was handed out before.
