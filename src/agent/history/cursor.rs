@@ -307,8 +307,14 @@ impl Cursor {
         }
     }
 
-    /// The unreadable elements of a page, newest first, that may be missed messages and were not reported.
-    pub(crate) fn unreadable(&self, page: &List<Message>, lookback: &Lookback) -> Vec<Unreadable> {
+    /// The unreadable elements of a page, newest first, that may be missed messages and were not reported. `above`: the
+    /// message directly before the page.
+    pub(crate) fn unreadable(
+        &mut self,
+        page: &List<Message>,
+        above: Option<&MessageId>,
+        lookback: &Lookback,
+    ) -> Vec<Unreadable> {
         let is_old = |element: &Unreadable| {
             let newer = element.place.checked_sub(1).and_then(|place| page.get(place));
             newer.and_then(|newer| newer.created_at.to_system_time()).is_some_and(|time| {
@@ -316,7 +322,13 @@ impl Cursor {
                     && lookback.unsure_from.is_none_or(|from| time <= from)
             })
         };
-        let mut found = unreadable::on_page(page, &self.hasher);
+        let mut found = unreadable::on_page(page, above, &self.hasher);
+        for element in &found {
+            if self.reported.contains(element) {
+                // From now on it is recognized by this page's neighbours, too.
+                self.reported.insert(element);
+            }
+        }
         found.retain(|element| {
             let heard = element.id.as_ref().is_some_and(|id| self.has_heard(id));
             !heard && !is_old(element) && !self.reported.contains(element)

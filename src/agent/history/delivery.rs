@@ -22,7 +22,7 @@ use crate::agent::history::{fetch, fill};
 use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, List, Message, MessageEdited, UserId};
+use crate::model::{AgencyId, List, Message, MessageEdited, MessageId, UserId};
 use crate::rest::Client;
 use crate::socket::{Item, LogQueue, Session, note};
 
@@ -202,7 +202,7 @@ impl Delivery {
         known.has_baseline = true;
         known.cursor.dm = dm;
         known.cursor.begin_after(&page.messages, page.is_whole);
-        let from_before = known.cursor.unreadable(&page.messages, &Lookback::default());
+        let from_before = known.cursor.unreadable(&page.messages, None, &Lookback::default());
         known.cursor.note_reported(&from_before);
         if let Some(memory) = &self.1 {
             memory.begin(room, &page.messages, page.is_whole, dm);
@@ -254,7 +254,7 @@ impl Delivery {
             let unreadable = {
                 let mut state = self.lock();
                 let Some(room) = state.rooms.get_mut(room) else { return false };
-                let mut unreadable = room.cursor.unreadable(&page.messages, &Lookback::default());
+                let mut unreadable = room.cursor.unreadable(&page.messages, None, &Lookback::default());
                 room.cursor.note_reported(&unreadable);
                 unreadable.retain(|element| element.place <= unheard);
                 unreadable.len()
@@ -383,6 +383,9 @@ impl Shared {
             page.iter().for_each(|message| memory.note_answer(message));
         }
         let room = state.filled(&job.room, job.gap)?;
+        if let Some(gap) = &mut room.gap {
+            gap.held.note_page(&page);
+        }
         Ok(room.cursor.sort_out(page, lookback))
     }
 
@@ -391,12 +394,13 @@ impl Shared {
         &self,
         job: &Job,
         page: &List<Message>,
+        above: Option<&MessageId>,
         lookback: &Lookback,
     ) -> Result<Vec<Unreadable>, Late> {
         if page.skipped() == 0 {
             return Ok(Vec::new());
         }
-        Ok(self.lock().filled(&job.room, job.gap)?.cursor.unreadable(page, lookback))
+        Ok(self.lock().filled(&job.room, job.gap)?.cursor.unreadable(page, above, lookback))
     }
 
     /// The elements are going to be reported.
@@ -594,6 +598,7 @@ impl State {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let gap = room.gap.get_or_insert(new);
         gap.ended = ended;
+        gap.held.note_loss();
         if !ended {
             gap.deadline = None;
             gap.again |= gap.filling;
@@ -689,7 +694,7 @@ impl State {
             let mut due = Vec::new();
             let (mut held, mut held_bytes) = (0, 0);
             if let Some(gap) = gap {
-                while gap.held.contains(&message.id)
+                while (gap.held.contains(&message.id) || gap.held.is_due_before(&message))
                     && let Some((event, size)) = gap.held.pop()
                 {
                     held += 1;
@@ -957,6 +962,40 @@ mod tests {
             let state = delivery.lock();
             assert_eq!((state.held, state.held_bytes, state.ready_bytes), (0, 0, 0));
         }
+    }
+
+    /// It came live between two losses, and then it was deleted, or cannot be read in the history.
+    #[test]
+    fn a_held_message_without_a_place_in_the_history_keeps_its_place() {
+        let at = |id: &str, second: u32| {
+            let mut json = json(id);
+            json["created_at"] = format!("2026-01-01T12:00:{second:02}.000Z").into();
+            json
+        };
+        let live = |id: &str, second| {
+            let frame = tungstenite::Utf8Bytes::from(format!("[\"message\",{}]", at(id, second)));
+            Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+        };
+        let delivery = delivery();
+        let mut queue: VecDeque<Item> = [
+            connected(),
+            Item::Restored,
+            live("m2", 2),
+            connected(),
+            Item::Restored,
+            // Behind the history, by a clock that is slow.
+            live("m4", 0),
+        ]
+        .into();
+        assert!(take_all(&delivery, &mut queue).is_empty());
+        delivery.lock().helpers = 1;
+        let job = delivery.0.next_job().unwrap();
+        let lookback = job.lookback.as_ref().unwrap().clone();
+        let page = [at("m3", 3), at("m1", 1)].map(|json| serde_json::from_value(json).unwrap()).to_vec();
+        let (missed, _) = delivery.0.sort_out(&job, page, &lookback).unwrap();
+        delivery.0.hand_over(&job, missed.into_iter().rev().collect()).unwrap();
+        delivery.0.finish(&job, None);
+        assert_eq!(take_all(&delivery, &mut VecDeque::new()), ["m1", "m2", "m3", "m4"]);
     }
 
     #[test]

@@ -150,7 +150,7 @@ impl Fill<'_> {
         let mut pages: Vec<Page> = Vec::new();
         let (mut count, mut kept, mut unsure) = (0, 0, 0);
         // Pages overlap.
-        let (mut unreadable, mut found) = (Vec::new(), Reported::default());
+        let (mut unreadable, mut found, mut elements) = (0, Reported::default(), Vec::new());
         // A page without a message does not say where the next one starts, so a larger one is tried, once.
         let mut widened = false;
         let cut_off = loop {
@@ -167,8 +167,10 @@ impl Fill<'_> {
                 continue;
             }
             let (length, bytes) = (page.len(), page.iter().map(size_of_message).sum::<usize>());
-            let new = self.delivery.unreadable(self.job, &page, lookback)?;
-            unreadable.extend(new.into_iter().filter(|element| found.insert(element)));
+            let above = walk.directly_before_page().cloned();
+            let new = self.delivery.unreadable(self.job, &page, above.as_ref(), lookback)?;
+            unreadable += new.iter().filter(|element| found.insert(element)).count();
+            elements.extend(new);
             let Some(new) = walk.take(page) else { break nothing_readable };
             let oldest = new.last().map(|message| message.id.clone());
             let (missed, progress) = self.delivery.sort_out(self.job, new, lookback)?;
@@ -198,8 +200,8 @@ impl Fill<'_> {
             limit = u32::try_from(fits).unwrap_or(PAGE).clamp(1, PAGE);
             walk.resized();
         };
-        self.delivery.note_reported(self.job, &unreadable)?;
-        let unreadable = (!unreadable.is_empty()).then(|| cannot_be_read(unreadable.len()));
+        self.delivery.note_reported(self.job, &elements)?;
+        let unreadable = (unreadable > 0).then(|| cannot_be_read(unreadable));
         let blind = (cut_off && unreadable.is_some()).then(|| {
             let text = "a whole page of the room's history cannot be read: messages before it may be missing";
             Error::new(ErrorKind::Protocol, text)

@@ -19,8 +19,12 @@ pub(crate) struct Unreadable {
     marks: Vec<u64>,
 }
 
-/// The elements of a page, newest first, that cannot be decoded.
-pub(super) fn on_page(page: &List<Message>, hasher: &impl BuildHasher) -> Vec<Unreadable> {
+/// The elements of a page, newest first, that cannot be decoded. `above`: the message directly before the page.
+pub(super) fn on_page(
+    page: &List<Message>,
+    above: Option<&MessageId>,
+    hasher: &impl BuildHasher,
+) -> Vec<Unreadable> {
     let skipped = page.skipped_elements();
     let mark = |at: usize| {
         let Some(element) = skipped.get(at) else { return Vec::new() };
@@ -29,8 +33,11 @@ pub(super) fn on_page(page: &List<Message>, hasher: &impl BuildHasher) -> Vec<Un
         }
         // Several with the same text in one place are counted.
         let alike = |others: &[_]| others.iter().filter(|other| *other == element).count();
-        let newer = element.place.checked_sub(1).and_then(|place| page.get(place));
-        let newer = newer.map(|newer| ("newer", &newer.id, alike(skipped.get(..at).unwrap_or_default())));
+        let newer = match element.place.checked_sub(1) {
+            Some(place) => page.get(place).map(|newer| &newer.id),
+            None => above,
+        };
+        let newer = newer.map(|newer| ("newer", newer, alike(skipped.get(..at).unwrap_or_default())));
         let older = page.get(element.place);
         let older = older.map(|older| ("older", &older.id, alike(skipped.get(at + 1..).unwrap_or_default())));
         let marks: Vec<u64> = [newer, older]
@@ -115,14 +122,27 @@ mod tests {
         ] {
             let hasher = RandomState::new();
             let mut reported = Reported::default();
-            for element in on_page(&page(first), &hasher) {
+            for element in on_page(&page(first), None, &hasher) {
                 assert!(reported.insert(&element), "{first:?}");
             }
-            let again = on_page(&page(then), &hasher);
+            let again = on_page(&page(then), None, &hasher);
             let count = again.iter().filter(|element| reported.insert(element)).count();
             assert_eq!(count, new, "{first:?}, then {then:?}");
             assert!(again.iter().all(|element| reported.contains(element)));
         }
+    }
+
+    #[test]
+    fn an_element_is_recognized_behind_the_end_of_a_page() {
+        let hasher = RandomState::new();
+        let mut reported = Reported::default();
+        // The next page is asked for by the id of the last message.
+        let above = MessageId::from("m2");
+        let (first, next) = (page(&["m3", "m2", "null"]), page(&["null", "m1"]));
+        assert!(reported.insert(&on_page(&first, None, &hasher)[0]));
+        assert!(!reported.insert(&on_page(&next, Some(&above), &hasher)[0]));
+        // Each time it is met, all that it is recognized by is learned.
+        assert!(!reported.insert(&on_page(&next, None, &hasher)[0]));
     }
 
     #[test]
@@ -140,7 +160,7 @@ mod tests {
         let hasher = RandomState::new();
         let mut reported = Reported::default();
         for n in 0..3 * MOST {
-            let element = on_page(&page(&[&format!("id:{n}")]), &hasher);
+            let element = on_page(&page(&[&format!("id:{n}")]), None, &hasher);
             assert!(reported.insert(&element[0]));
         }
         assert_eq!((reported.marks.len(), reported.order.len()), (MOST, MOST));
