@@ -1,4 +1,4 @@
-//! `Stop` ends whatever waits, at once, and lets what was said arrive.
+//! `Stop` ends all waits at once, and lets sent messages arrive.
 
 use std::io;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use crustocean::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// What a stop may take to end whatever waits.
+/// How long a stop may take to end all waits.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
 fn stoppable(stage: &Stage, name: &str, stop: &Stop) -> Agent {
@@ -22,9 +22,9 @@ fn stoppable(stage: &Stage, name: &str, stop: &Stop) -> Agent {
 }
 
 #[test]
-fn a_connect_under_way_ends_and_a_later_one_does_not_begin() {
+fn a_stop_ends_a_connect_and_prevents_later_ones() {
     let _watchdog = watchdog(LIMIT);
-    // It takes the connection and says nothing.
+    // The server accepts the connection and does not answer.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     promptly(AT_ONCE, "a connect under way", || {
@@ -52,8 +52,8 @@ fn a_connect_under_way_ends_and_a_later_one_does_not_begin() {
     });
 }
 
-/// Everything that an agent and a client can wait for, with a server that answers nothing. Returns how long it takes
-/// until all of it has ended after the stop.
+/// Starts every wait of an agent and a client, on a server that does not answer, and stops them. Returns the time from
+/// the stop until the last wait has ended.
 fn stop_everything(stage: &Stage, stop: &Stop, agent: &Agent) -> Duration {
     let room = agent.join("lobby").unwrap();
     let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
@@ -91,7 +91,7 @@ fn stop_everything(stage: &Stage, stop: &Stop, agent: &Agent) -> Duration {
                 }
             }
         });
-        // A server that answers nothing does not tell when all of them wait. One that has not begun by now ends, too.
+        // A frozen server does not tell when all threads wait. A call that has not begun by now must end, too.
         thread::sleep(Duration::from_millis(200));
         let stopped = Instant::now();
         stop.stop();
@@ -109,7 +109,7 @@ fn stop_everything(stage: &Stage, stop: &Stop, agent: &Agent) -> Duration {
     took
 }
 
-/// It has nothing to say, and does not end.
+/// A reader that blocks.
 struct Silent;
 
 impl io::Read for Silent {
@@ -120,7 +120,7 @@ impl io::Read for Silent {
 }
 
 #[test]
-fn every_wait_ends_although_the_server_stands_still() {
+fn every_wait_ends_while_the_server_is_frozen() {
     let _watchdog = watchdog(LIMIT);
     let mut number = 0;
     promptly(AT_ONCE, "every wait", || {
@@ -162,7 +162,7 @@ fn waiting_for_a_lost_connection_ends() {
 }
 
 #[test]
-fn open_runs_end_as_errors_and_what_was_said_arrives() {
+fn open_runs_end_as_errors_and_sent_messages_arrive() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let (larry, ben) = (stoppable(&stage, "larry", &stop), stoppable(&stage, "ben", &stop));
@@ -171,13 +171,13 @@ fn open_runs_end_as_errors_and_what_was_said_arrives() {
     for n in 0..100 {
         runs[n % 2].room().send(format!("number {n}")).unwrap();
     }
-    // They are queued, and nobody has taken them.
+    // The messages are queued, and no loop has taken them.
     eventually("alice is heard", || larry.is_connected());
     stop.stop();
     assert!(larry.events().next().is_none(), "queued events are not handed out any more");
     larry.close().unwrap();
     ben.close().unwrap();
-    // All of it, and before the goodbye.
+    // Everything arrives, before the disconnect.
     let ended = stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
     let mut ids: Vec<_> = ended.iter().map(|end| end["runId"].as_str().unwrap()).collect();
     let mut expected: Vec<_> = runs.iter().map(|run| run.id().as_str()).collect();
@@ -188,7 +188,7 @@ fn open_runs_end_as_errors_and_what_was_said_arrives() {
 }
 
 #[test]
-fn dropping_the_last_handle_waits_for_the_goodbye() {
+fn dropping_the_last_handle_waits_for_the_disconnect() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stoppable(&stage, "larry", &stop);
@@ -204,7 +204,7 @@ fn dropping_the_last_handle_waits_for_the_goodbye() {
 }
 
 #[test]
-fn a_switch_that_is_not_stopped_ends_nothing_and_keeps_nothing() {
+fn an_unused_stop_ends_nothing_and_keeps_nothing_alive() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stoppable(&stage, "larry", &stop);
@@ -219,7 +219,7 @@ fn a_switch_that_is_not_stopped_ends_nothing_and_keeps_nothing() {
 }
 
 #[test]
-fn the_first_connection_is_made_when_the_server_is_there() {
+fn the_first_connection_waits_for_the_server() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (token, alice) = (stage.agent_token("larry"), stage.alice.clone());
@@ -228,12 +228,12 @@ fn the_first_connection_is_made_when_the_server_is_there() {
     let state = stage.sandbox.suspend();
     drop(stage);
 
-    // Without a policy, and with one that has an end.
+    // Without a policy, and with a limited one.
     assert_eq!(builder.clone().connect(token.clone()).unwrap_err().kind(), ErrorKind::Connect);
     let once = builder.clone().first_connect(Reconnect::AtMost(1)).connect(token.clone()).unwrap_err();
     assert_eq!(once.kind(), ErrorKind::Connect, "{once}");
 
-    // Its switch ends the wait.
+    // The `Stop` ends the wait.
     let patient = builder.clone().first_connect(Reconnect::Forever);
     promptly(AT_ONCE, "a first connect that is tried again", || {
         let stop = Stop::new();
@@ -258,7 +258,7 @@ fn the_first_connection_is_made_when_the_server_is_there() {
         agent.join("lobby").unwrap().post("at last").unwrap();
         stage
     });
-    // A server in trouble is waited for, a wrong token is not.
+    // The crate waits for a failing server, but not for a wrong token.
     stage.sandbox.fail_next(3, 503, None);
     patient.clone().retries(0).connect(token).unwrap();
     let wrong = patient.connect("sk_wrong".parse().unwrap()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Killed at any moment, every question is answered once: also on a disk that is full.
+//! A program that is killed at any moment answers every question once, also with a full disk.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -11,10 +11,10 @@ use super::stores::Folder;
 use crate::common::{Dice, SOON, eventually, watchdog};
 use crustocean::{Agent, AgentToken, Event};
 
-/// How long answers may take after a start: the program is a process of its own.
+/// How long to wait for the next answer. The program is a separate process.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program that is killed: the tests below start this test program with this test alone.
+/// The program that is killed: the tests below start this test program with only this test.
 #[test]
 fn as_a_program() {
     let Ok(url) = std::env::var("REMEMBER_TEST_URL") else { return };
@@ -34,18 +34,18 @@ fn as_a_program() {
     agent.join("lobby").unwrap();
     for mention in agent.mentions() {
         let Ok(mention) = mention else { return };
-        // A handler is slow now and then: it is killed in the middle of that, too.
+        // A handler is sometimes slow, so that it is killed while it runs, too.
         std::thread::sleep(Duration::from_millis(u64::from(mention.id.as_str().as_bytes()[0] % 8)));
         let answer = format!("answer to {}", mention.text());
         mention.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
     }
 }
 
-/// Larry as a program with a file, which is killed when this is dropped.
+/// The running program. Dropping this kills it.
 struct Program(Child);
 
 impl Program {
-    /// `before`: what a shell does first.
+    /// `before`: shell commands to run first.
     fn start(larry: &Larry, folder: &Folder, before: Option<&str>) -> Program {
         let me = std::env::current_exe().unwrap();
         let mut command = match before {
@@ -72,7 +72,7 @@ impl Drop for Program {
     }
 }
 
-/// The questions of a test, and who answers them.
+/// The questions of a test.
 struct Trial<'a> {
     larry: &'a Larry,
     asked: usize,
@@ -86,7 +86,7 @@ impl Trial<'_> {
         }
     }
 
-    /// How many answers each question has.
+    /// The number of answers to each question.
     fn answers(&self) -> HashMap<usize, usize> {
         let sandbox = &self.larry.stage.sandbox;
         let mut count = HashMap::new();
@@ -116,20 +116,20 @@ impl Trial<'_> {
     }
 }
 
-/// `before`: what a shell does before every start but the first and the last.
+/// `before`: shell commands to run before every start but the first and the last.
 fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: Option<&str>) {
     let _watchdog = watchdog(PATIENCE + Duration::from_millis((questions * 100 + kills * 3_000) as u64));
     let larry = Larry::new();
     let mut trial = Trial { larry: &larry, asked: 0 };
     let mut dice = Dice::new(17);
     let mut program = Program::start(&larry, folder, None);
-    // The first run begins when it has joined.
+    // The first run begins after it has joined.
     larry.stage.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
     eventually("it is in the room", || folder.file().exists());
     for life in 1..=kills {
         let answered = trial.answers().len();
         trial.ask(questions * life / kills - trial.asked);
-        // Any moment: before it has joined, while it fetches what it has missed, in a handler, after an answer.
+        // Any moment: before the join, while it reads the history, in a handler, after an answer.
         let open = trial.asked - answered;
         trial.wait_for(answered + dice.below(open as u64 + 1) as usize);
         std::thread::sleep(Duration::from_micros(dice.below(5_000)));
@@ -138,7 +138,7 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: 
     }
     trial.wait_for(trial.asked);
     drop(program);
-    // A last start asks nothing again: what is asked now comes after all that.
+    // A last start repeats no question: a repeated one would be answered before the new one.
     let _program = Program::start(&larry, folder, None);
     trial.ask(1);
     trial.wait_for(trial.asked);
@@ -155,15 +155,14 @@ fn at_any_moment_every_question_is_answered_once() {
     assert!(!folder.file().with_extension("told").exists(), "everything could be saved");
 }
 
-/// A file may have so many bytes and no more: as on a disk that is full. Every save of all lives but the first and the
-/// last fails.
+/// Limits the size of files, like a full disk, in all runs of the program but the first and the last.
 #[cfg(unix)]
 #[test]
 fn with_a_full_disk_every_question_is_answered_once() {
     let folder = Folder::new("full");
     questions_and_kills(100, 4, &folder, Some("trap '' XFSZ; ulimit -f 2"));
     let told = std::fs::read_to_string(folder.file().with_extension("told")).unwrap();
-    assert!(told.lines().count() >= 2 && told.contains("cannot be saved"), "it is told in each life: {told}");
+    assert!(told.lines().count() >= 2 && told.contains("cannot be saved"), "each run reports it: {told}");
     let saved = std::fs::metadata(folder.file()).unwrap().len();
-    assert!(saved > 1024, "there is room again, and it is saved: {saved}");
+    assert!(saved > 1024, "the last run can save again: {saved}");
 }

@@ -1,4 +1,4 @@
-//! What was asked while the program was down, and what was not finished when it ended.
+//! Questions asked while the program was not running, and questions not finished when it ended.
 
 mod commands;
 mod killed;
@@ -57,7 +57,7 @@ fn texts(mentions: &Mentions, count: usize) -> Vec<String> {
     asked(mentions, count).into_iter().map(|(text, _)| text).collect()
 }
 
-/// A handler that fails in the worst way.
+/// A handler that panics.
 fn panic_with(mention: Mention) {
     let panics = std::thread::spawn(move || {
         let _mention = mention;
@@ -67,7 +67,7 @@ fn panic_with(mention: Mention) {
 }
 
 #[test]
-fn what_was_asked_meanwhile_comes_first_and_what_was_done_does_not_come_again() {
+fn missed_questions_come_first_and_done_ones_do_not_come_again() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     larry.stage.alice_says("@larry before the first start");
@@ -93,7 +93,7 @@ fn what_was_asked_meanwhile_comes_first_and_what_was_done_does_not_come_again() 
         assert_eq!((got[2].0.as_str(), got[3].0.as_str()), ("@larry four", "@larry five"));
         assert!(mentions.try_recv().is_err());
     }
-    // All are done, and a loop over events sees what it has not seen.
+    // All are done, and a loop over events gets the events that it has not had.
     larry.stage.alice_says("hello");
     let agent = larry.start();
     let message = wait_for(&agent.events(), "a message", |event| match event {
@@ -104,7 +104,7 @@ fn what_was_asked_meanwhile_comes_first_and_what_was_done_does_not_come_again() 
 }
 
 #[test]
-fn done_is_done_at_once_and_a_question_in_other_hands_when_those_let_it_go() {
+fn done_takes_effect_at_once_or_when_the_last_clone_is_dropped() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     let agent = larry.start();
@@ -120,7 +120,7 @@ fn done_is_done_at_once_and_a_question_in_other_hands_when_those_let_it_go() {
     let id = one.id.clone();
     std::thread::spawn(move || drop(one)).join().unwrap();
     assert!(larry.has_saved(id.as_str()));
-    // Whoever panics has not done it.
+    // A question whose handler panics is not done.
     let three = mentions.recv_timeout(SOON).unwrap();
     let id = three.id.clone();
     assert!(mentions.try_recv().is_err());
@@ -130,7 +130,7 @@ fn done_is_done_at_once_and_a_question_in_other_hands_when_those_let_it_go() {
 }
 
 #[test]
-fn what_is_answered_in_the_room_is_not_asked_again() {
+fn a_question_answered_in_the_room_is_not_asked_again() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     {
@@ -147,7 +147,7 @@ fn what_is_answered_in_the_room_is_not_asked_again() {
 }
 
 #[test]
-fn what_is_too_old_is_left_out() {
+fn questions_that_are_too_old_are_left_out() {
     let _watchdog = watchdog(LIMIT);
     let larry = Larry::new();
     drop(larry.start());

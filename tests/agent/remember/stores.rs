@@ -1,4 +1,4 @@
-//! Where it is kept: files that are torn, foreign, locked or on a full disk, and stores of the program's own.
+//! State files that are torn, locked, of another agent or on a full disk, and stores of the program.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use crate::common::{SOON, Stage, wait_for, watchdog};
 use crustocean::agent::{MemoryStore, StateStore, StoreError};
 use crustocean::{ErrorKind, Event};
 
-/// A folder of the test's own, gone when this is dropped.
+/// A folder that is deleted when this is dropped.
 pub(super) struct Folder(pub(super) PathBuf);
 
 impl Folder {
@@ -32,7 +32,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn one_file_is_for_one_agent_at_a_time() {
+fn one_file_serves_one_agent_at_a_time() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let folder = Folder::new("shared");
@@ -45,7 +45,7 @@ fn one_file_is_for_one_agent_at_a_time() {
     drop(agent);
     let error = stage.builder().remember(folder.file()).connect(stage.agent_token("ben")).unwrap_err();
     assert!(error.to_string().contains("another agent"), "{error}");
-    // Torn.
+    // A torn write.
     let text = std::fs::read(folder.file()).unwrap();
     std::fs::write(folder.file(), &text[..text.len() / 2]).unwrap();
     let error = stage.builder().remember(folder.file()).connect(larry).unwrap_err();
@@ -54,7 +54,7 @@ fn one_file_is_for_one_agent_at_a_time() {
 }
 
 #[test]
-fn a_store_that_is_full_is_told_and_costs_nothing_else() {
+fn a_full_disk_is_reported_and_the_agent_goes_on() {
     struct Full(AtomicBool, MemoryStore);
     impl StateStore for &'static Full {
         fn load(&self) -> Result<Option<String>, StoreError> {
@@ -79,7 +79,7 @@ fn a_store_that_is_full_is_told_and_costs_nothing_else() {
         _ => None,
     });
     assert!(error.to_string().contains("no space left"), "{error}");
-    // It goes on, and is saved once it can be.
+    // The agent goes on, and saves as soon as that is possible.
     stage.alice_says("@larry one");
     wait_for(&events, "the question", |event| matches!(event, Event::Message(_)).then_some(()));
     stage.alice_says("@larry two");
