@@ -1,4 +1,4 @@
-//! The agent in the room: one file a behaviour.
+//! The agent in its rooms: one file per behaviour.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

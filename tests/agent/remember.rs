@@ -1,4 +1,4 @@
-//! What was asked while the program was down, and what was not finished when it ended.
+//! Questions asked while the program was not running, and questions not finished when it ended.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crustocean::{Agent, AgentToken, Event, Mention, Outgoing};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A folder of the test's own, gone when this is dropped.
+/// A folder that is deleted when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -45,7 +45,7 @@ fn texts(mentions: &crustocean::Mentions, count: usize) -> Vec<String> {
 }
 
 #[test]
-fn what_was_asked_meanwhile_comes_first_and_what_was_done_does_not_come_again() {
+fn missed_questions_come_first_and_done_ones_do_not_come_again() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.sandbox.agent("larry").unwrap();
@@ -79,7 +79,7 @@ fn what_was_asked_meanwhile_comes_first_and_what_was_done_does_not_come_again() 
         let mention = mentions.recv_timeout(Duration::from_millis(50));
         assert!(mention.is_err(), "{mention:?}");
     }
-    // All are done, and a loop over events sees what it has not seen.
+    // All are done, and a loop over events gets the events that it has not had.
     stage.alice_says("hello");
     let agent = run();
     let message = wait_for(&agent.events(), "a message", |event| match event {
@@ -90,7 +90,7 @@ fn what_was_asked_meanwhile_comes_first_and_what_was_done_does_not_come_again() 
 }
 
 #[test]
-fn done_is_done_at_once_and_a_question_in_other_hands_when_those_let_it_go() {
+fn done_takes_effect_at_once_or_when_the_last_clone_is_dropped() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.sandbox.agent("larry").unwrap();
@@ -109,7 +109,7 @@ fn done_is_done_at_once_and_a_question_in_other_hands_when_those_let_it_go() {
     let id = one.id.clone();
     std::thread::spawn(move || drop(one)).join().unwrap();
     assert!(store.saved().unwrap().contains(id.as_str()));
-    // Whoever panics has not done it.
+    // A question whose handler panics is not done.
     let three = mentions.recv_timeout(SOON).unwrap();
     let id = three.id.clone();
     assert!(mentions.try_recv().is_err());
@@ -123,7 +123,7 @@ fn done_is_done_at_once_and_a_question_in_other_hands_when_those_let_it_go() {
 }
 
 #[test]
-fn what_is_answered_in_the_room_is_not_asked_again() {
+fn a_question_answered_in_the_room_is_not_asked_again() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.sandbox.agent("larry").unwrap();
@@ -147,7 +147,7 @@ fn what_is_answered_in_the_room_is_not_asked_again() {
 }
 
 #[test]
-fn one_file_is_for_one_agent_at_a_time() {
+fn one_file_serves_one_agent_at_a_time() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let folder = Folder::new("shared");
@@ -160,7 +160,7 @@ fn one_file_is_for_one_agent_at_a_time() {
     drop(agent);
     let error = stage.builder().remember(folder.file()).connect(stage.agent_token("ben")).unwrap_err();
     assert!(error.to_string().contains("another agent"), "{error}");
-    // Torn.
+    // A torn write.
     let text = std::fs::read(folder.file()).unwrap();
     std::fs::write(folder.file(), &text[..text.len() / 2]).unwrap();
     let error = stage.builder().remember(folder.file()).connect(larry).unwrap_err();
@@ -169,7 +169,7 @@ fn one_file_is_for_one_agent_at_a_time() {
 }
 
 #[test]
-fn what_is_too_old_is_left_out() {
+fn questions_that_are_too_old_are_left_out() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.sandbox.agent("larry").unwrap();
@@ -184,7 +184,7 @@ fn what_is_too_old_is_left_out() {
 }
 
 #[test]
-fn a_store_that_is_full_is_told_and_costs_nothing_else() {
+fn a_full_disk_is_reported_and_the_agent_goes_on() {
     struct Full(AtomicBool, MemoryStore);
     impl StateStore for &'static Full {
         fn load(&self) -> Result<Option<String>, StoreError> {
@@ -209,7 +209,7 @@ fn a_store_that_is_full_is_told_and_costs_nothing_else() {
         _ => None,
     });
     assert!(error.to_string().contains("no space left"), "{error}");
-    // It goes on, and is saved once it can be.
+    // The agent goes on, and saves as soon as that is possible.
     stage.alice_says("@larry one");
     wait_for(&events, "the question", |event| matches!(event, Event::Message(_)).then_some(()));
     stage.alice_says("@larry two");
@@ -222,7 +222,7 @@ fn a_store_that_is_full_is_told_and_costs_nothing_else() {
     }
 }
 
-/// The program that is killed: the test below starts this test program with this test alone.
+/// The program that is killed: the tests below start this test program with only this test.
 #[test]
 fn as_a_program() {
     let Ok(url) = std::env::var("REMEMBER_TEST_URL") else { return };
@@ -232,7 +232,7 @@ fn as_a_program() {
     agent.join("lobby").unwrap();
     for mention in agent.mentions() {
         let Ok(mention) = mention else { return };
-        // A handler is slow now and then: it is killed in the middle of that, too.
+        // A handler is sometimes slow, so that it is killed while it runs, too.
         std::thread::sleep(Duration::from_millis(u64::from(mention.id.as_str().as_bytes()[0] % 8)));
         let answer = format!("answer to {}", mention.content.trim_start_matches("@larry "));
         mention.reply(answer).unwrap_or_else(|error| eprintln!("not answered: {error}"));
@@ -255,7 +255,7 @@ fn program(stage: &Stage, token: &str, file: &Path, shell: Option<&str>) -> Chil
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// How many answers each question has.
+/// The number of answers to each question.
 fn answers(stage: &Stage) -> HashMap<usize, usize> {
     let mut count = HashMap::new();
     for message in stage.sandbox.messages(&stage.sandbox.lobby_id()) {
@@ -272,7 +272,7 @@ fn questions_and_kills(questions: usize, kills: u64, shell: Option<&str>) {
     let larry = stage.sandbox.agent("larry").unwrap();
     let mut dice = Dice::new(17);
     let mut child = program(&stage, &larry.token, &folder.file(), None);
-    // The first run begins when it has joined.
+    // The first run begins after it has joined.
     stage.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
     eventually("it is in the room", || folder.file().exists());
     let mut killed = 0;
@@ -292,7 +292,7 @@ fn questions_and_kills(questions: usize, kills: u64, shell: Option<&str>) {
         assert!(Instant::now() < until, "only {} of {questions} are answered", answers(&stage).len());
         std::thread::sleep(Duration::from_millis(50));
     }
-    // A last start asks nothing again.
+    // A last start repeats no question.
     std::thread::sleep(Duration::from_millis(300));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -313,7 +313,7 @@ fn killed_at_any_moment_every_question_is_answered_once() {
     questions_and_kills(number("REMEMBER_QUESTIONS", 200), number("REMEMBER_KILLS", 8) as u64, None);
 }
 
-/// A file may have so many bytes and no more: as on a disk that is full.
+/// Limits the size of files, like a full disk.
 #[cfg(unix)]
 #[test]
 fn killed_with_a_full_disk_every_question_is_answered_once() {

@@ -1,4 +1,4 @@
-//! `Stop` ends whatever waits, at once, and lets what was said arrive.
+//! `Stop` ends all waits at once, and lets sent messages arrive.
 
 use std::net::TcpListener;
 use std::sync::mpsc;
@@ -13,8 +13,8 @@ use crustocean::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// It takes milliseconds where nothing else runs. What it must not take is one of the time limits of what is stopped,
-/// the shortest of which is 5 s.
+/// On an idle machine a stop takes milliseconds. It must not take as long as the shortest time limit of the stopped calls,
+/// which is 5 s.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn stoppable(stage: &Stage, name: &str, stop: &Stop) -> Agent {
@@ -27,9 +27,9 @@ fn assert_at_once(since: Instant) {
 }
 
 #[test]
-fn a_connect_under_way_ends_and_a_later_one_does_not_begin() {
+fn a_stop_ends_a_connect_and_prevents_later_ones() {
     let _watchdog = watchdog(LIMIT);
-    // It takes the connection and says nothing.
+    // The server accepts the connection and does not answer.
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let stop = Stop::new();
@@ -49,7 +49,7 @@ fn a_connect_under_way_ends_and_a_later_one_does_not_begin() {
 }
 
 #[test]
-fn every_wait_ends_although_the_server_stands_still() {
+fn every_wait_ends_while_the_server_is_frozen() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stoppable(&stage, "larry", &stop);
@@ -121,7 +121,7 @@ fn waiting_for_a_lost_connection_ends() {
 }
 
 #[test]
-fn open_runs_end_as_errors_and_what_was_said_arrives() {
+fn open_runs_end_as_errors_and_sent_messages_arrive() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let (larry, ben) = (stoppable(&stage, "larry", &stop), stoppable(&stage, "ben", &stop));
@@ -130,13 +130,13 @@ fn open_runs_end_as_errors_and_what_was_said_arrives() {
     for n in 0..100 {
         runs[n % 2].room().send(format!("number {n}")).unwrap();
     }
-    // They are queued, and nobody has taken them.
+    // The messages are queued, and no loop has taken them.
     eventually("alice is heard", || larry.is_connected());
     stop.stop();
     assert!(larry.events().next().is_none(), "queued events are not handed out any more");
     larry.close().unwrap();
     ben.close().unwrap();
-    // All of it, and before the goodbye.
+    // Everything arrives, before the disconnect.
     let ended = stage.sandbox.wait_for_events("agent-run-error", 2, SOON);
     let mut ids: Vec<_> = ended.iter().map(|end| end["runId"].as_str().unwrap()).collect();
     let mut expected: Vec<_> = runs.iter().map(|run| run.id().as_str()).collect();
@@ -147,7 +147,7 @@ fn open_runs_end_as_errors_and_what_was_said_arrives() {
 }
 
 #[test]
-fn dropping_the_last_handle_waits_for_the_goodbye() {
+fn dropping_the_last_handle_waits_for_the_disconnect() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stoppable(&stage, "larry", &stop);
@@ -163,7 +163,7 @@ fn dropping_the_last_handle_waits_for_the_goodbye() {
 }
 
 #[test]
-fn a_switch_that_is_not_stopped_ends_nothing_and_keeps_nothing() {
+fn an_unused_stop_ends_nothing_and_keeps_nothing_alive() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stoppable(&stage, "larry", &stop);
@@ -178,7 +178,7 @@ fn a_switch_that_is_not_stopped_ends_nothing_and_keeps_nothing() {
 }
 
 #[test]
-fn the_first_connection_is_made_when_the_server_is_there() {
+fn the_first_connection_waits_for_the_server() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (token, alice) = (stage.agent_token("larry"), stage.alice.clone());
@@ -187,12 +187,12 @@ fn the_first_connection_is_made_when_the_server_is_there() {
     let state = stage.sandbox.suspend();
     drop(stage);
 
-    // Without a policy, and with one that has an end.
+    // Without a policy, and with a limited one.
     assert_eq!(builder.clone().connect(token.clone()).unwrap_err().kind(), ErrorKind::Connect);
     let once = builder.clone().first_connect(Reconnect::AtMost(1)).connect(token.clone()).unwrap_err();
     assert_eq!(once.kind(), ErrorKind::Connect, "{once}");
 
-    // Its switch ends the wait.
+    // The `Stop` ends the wait.
     let stop = Stop::new();
     let patient = builder.clone().first_connect(Reconnect::Forever);
     let (done, ended) = mpsc::channel();
@@ -214,7 +214,7 @@ fn the_first_connection_is_made_when_the_server_is_there() {
         agent.join("lobby").unwrap().post("at last").unwrap();
         stage
     });
-    // A server in trouble is waited for, a wrong token is not.
+    // The crate waits for a failing server, but not for a wrong token.
     stage.sandbox.fail_next(3, 503, None);
     patient.clone().retries(0).connect(token).unwrap();
     let wrong = patient.connect("sk_wrong".parse().unwrap()).unwrap_err();
