@@ -6,10 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tungstenite::Utf8Bytes;
 
 use crate::socket::connection::arrivals::Arrivals;
-use crate::socket::protocol::polling_payload::{Fit, PayloadBuilder};
 
 /// The most that waits. One message is always taken.
 const MOST_BYTES: usize = 64 << 10;
+
+/// Between the packets of a body.
+const SEPARATOR: char = '\x1e';
 
 #[derive(Debug, Default)]
 pub(super) struct Outbox(Mutex<Waiting>);
@@ -51,17 +53,20 @@ impl Outbox {
     /// The next body to post, and the number of its last message.
     pub(super) fn next_body(&self, max: Option<usize>) -> Option<(String, u64)> {
         let mut waiting = self.lock();
-        let mut body = PayloadBuilder::new(max);
-        let mut last = None;
-        while let Some((frame, number)) = waiting.frames.pop_front() {
-            if body.push_text(&frame) == Fit::Full {
-                waiting.frames.push_front((frame, number));
-                break;
-            }
-            waiting.bytes -= frame.len();
-            last = Some(number);
+        let (frame, mut last) = waiting.frames.pop_front()?;
+        let mut body = frame.as_str().to_owned();
+        let fits = |body: &String, frame: &Utf8Bytes| {
+            max.is_none_or(|max| body.len() + SEPARATOR.len_utf8() + frame.len() <= max)
+        };
+        while waiting.frames.front().is_some_and(|(frame, _)| fits(&body, frame))
+            && let Some((frame, number)) = waiting.frames.pop_front()
+        {
+            body.push(SEPARATOR);
+            body.push_str(&frame);
+            last = number;
         }
-        last.map(|last| (body.into_text(), last))
+        waiting.bytes = waiting.frames.iter().map(|(frame, _)| frame.len()).sum();
+        Some((body, last))
     }
 
     /// Counts a message that is posted directly. `None` if others wait that must be posted before it.
