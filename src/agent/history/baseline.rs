@@ -1,10 +1,10 @@
 //! The baseline of a room: the position in its history from which the agent listens.
 
-use crate::agent::history::cursor::Cursor;
+use crate::agent::history::cursor::{Cursor, Lookback};
 use crate::agent::history::delivery::{Delivery, Source};
 use crate::agent::history::fetch;
 use crate::agent::history::room::Room;
-use crate::agent::history::state::State;
+use crate::agent::history::state::{State, cannot_be_read};
 use crate::model::{AgencyId, UserId};
 use crate::rest::Client;
 use crate::socket::Session;
@@ -44,6 +44,8 @@ impl Delivery {
         known.has_baseline = true;
         known.cursor.dm = dm;
         known.cursor.begin_after(&page.messages, page.is_whole);
+        let from_before = known.cursor.unreadable(&page.messages, None, &Lookback::default());
+        known.cursor.note_reported(&from_before);
         if let Some(memory) = &self.shared.memory {
             memory.begin(room, &page.messages, page.is_whole, dm);
         }
@@ -90,8 +92,16 @@ impl Delivery {
         let Some(gap) = gap(&self.lock()) else { return };
         let mut dm = true;
         let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
-            let mut messages = page.messages;
-            let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unheard = page.messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unreadable = {
+                let mut state = self.lock();
+                let Some(room) = state.rooms.get_mut(room) else { return false };
+                let mut unreadable = room.cursor.unreadable(&page.messages, None, &Lookback::default());
+                room.cursor.note_reported(&unreadable);
+                unreadable.retain(|element| element.place <= unheard);
+                unreadable.len()
+            };
+            let mut messages = page.messages.into_vec();
             let before = messages.split_off(unheard);
             messages.reverse();
             if let Some(memory) = &self.shared.memory {
@@ -100,6 +110,9 @@ impl Delivery {
             let mut state = self.lock();
             if let Some(room) = state.rooms.get_mut(room) {
                 room.cursor.begin_after(&before, page.is_whole);
+            }
+            if unreadable > 0 {
+                state.report(room, cannot_be_read(unreadable));
             }
             state.merge(room, gap, messages).is_ok()
         });

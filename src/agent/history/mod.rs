@@ -1,7 +1,8 @@
 //! The messages of the rooms, in order and without gaps.
 //!
 //! [`delivery`] is between the session's queue and the loops. [`cursor`] knows which messages of a room were heard,
-//! [`gap`] holds live messages after a gap, [`fill`] reads the history page by page ([`fetch`]) to close it.
+//! [`gap`] holds live messages after a gap, [`fill`] reads the history page by page ([`fetch`]) to close it. What cannot be
+//! decoded there is [`unreadable`].
 
 mod baseline;
 mod cursor;
@@ -12,6 +13,7 @@ mod gap;
 mod room;
 mod shared;
 mod state;
+mod unreadable;
 
 pub(crate) use cursor::HistoryPosition;
 pub(crate) use delivery::{Delivery, Source};

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use crate::agent::history::cursor::{Lookback, Progress};
 use crate::agent::history::state::{BUDGET, GapClosed, Job, State};
+use crate::agent::history::unreadable::Unreadable;
 use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, Result};
-use crate::model::Message;
+use crate::model::{List, Message, MessageId};
 use crate::socket::LogQueue;
 
 /// Beyond this, helpers wait for the consumers.
@@ -61,7 +62,30 @@ impl Shared {
             page.iter().for_each(|message| memory.note_answer(message));
         }
         let room = state.room_with_gap(&job.room, job.gap)?;
+        if let Some(gap) = &mut room.gap {
+            gap.held.note_page(&page);
+        }
         Ok(room.cursor.classify_page(page, lookback))
+    }
+
+    /// The unreadable elements of a page of the room's history that were not reported.
+    pub(super) fn unreadable(
+        &self,
+        job: &Job,
+        page: &List<Message>,
+        above: Option<&MessageId>,
+        lookback: &Lookback,
+    ) -> Result<Vec<Unreadable>, GapClosed> {
+        if page.skipped() == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.lock().room_with_gap(&job.room, job.gap)?.cursor.unreadable(page, above, lookback))
+    }
+
+    /// Notes that the elements are about to be reported.
+    pub(super) fn note_reported(&self, job: &Job, elements: &[Unreadable]) -> Result<(), GapClosed> {
+        self.lock().room_with_gap(&job.room, job.gap)?.cursor.note_reported(elements);
+        Ok(())
     }
 
     /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.

@@ -219,6 +219,7 @@ impl State {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let gap = room.gap.get_or_insert(new);
         gap.ended = ended;
+        gap.held.note_loss();
         if !ended {
             gap.deadline = None;
             gap.again |= gap.filling;
@@ -314,7 +315,7 @@ impl State {
             let mut due = Vec::new();
             let (mut held, mut held_bytes) = (0, 0);
             if let Some(gap) = gap {
-                while gap.held.contains(&message.id)
+                while (gap.held.contains(&message.id) || gap.held.is_due_before(&message))
                     && let Some((event, size)) = gap.held.pop()
                 {
                     held += 1;
@@ -433,6 +434,12 @@ impl State {
         self.ready_bytes += size;
         self.ready.push_back((event, size));
     }
+}
+
+/// Some messages of a history cannot be decoded.
+pub(super) fn cannot_be_read(count: usize) -> Error {
+    let messages = if count == 1 { "message" } else { "messages" };
+    Error::new(ErrorKind::Protocol, format!("{count} {messages} of the room's history cannot be read"))
 }
 
 /// Notes an event that is about to be handed out. `false` if it was handed out before.

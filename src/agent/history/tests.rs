@@ -122,6 +122,40 @@ fn a_history_and_what_came_live_make_one_story() {
     }
 }
 
+/// It came live between two losses, and then it was deleted, or cannot be read in the history.
+#[test]
+fn a_held_message_without_a_place_in_the_history_keeps_its_place() {
+    let at = |id: &str, second: u32| {
+        let mut json = json(id);
+        json["created_at"] = format!("2026-01-01T12:00:{second:02}.000Z").into();
+        json
+    };
+    let live = |id: &str, second| {
+        let frame = tungstenite::Utf8Bytes::from(format!("[\"message\",{}]", at(id, second)));
+        Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+    };
+    let delivery = delivery();
+    let mut queue: VecDeque<Item> = [
+        connected(),
+        Item::Restored,
+        live("m2", 2),
+        connected(),
+        Item::Restored,
+        // Behind the history, by a clock that is slow.
+        live("m4", 0),
+    ]
+    .into();
+    assert!(take_all(&delivery, &mut queue).is_empty());
+    delivery.lock().helpers = 1;
+    let job = delivery.shared.next_job().unwrap();
+    let lookback = job.lookback.as_ref().unwrap().clone();
+    let page = [at("m3", 3), at("m1", 1)].map(|json| serde_json::from_value(json).unwrap()).to_vec();
+    let (missed, _) = delivery.shared.classify_page(&job, page, &lookback).unwrap();
+    delivery.shared.merge(&job, missed.into_iter().rev().collect()).unwrap();
+    delivery.shared.finish(&job, None);
+    assert_eq!(take_all(&delivery, &mut VecDeque::new()), ["m1", "m2", "m3", "m4"]);
+}
+
 #[test]
 fn a_gap_that_takes_too_long_is_reported_and_its_room_released() {
     let delivery = delivery();
