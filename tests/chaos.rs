@@ -1,9 +1,9 @@
-//! Three rooms and a direct conversation, thousands of messages, and a network that breaks all the time: every message
-//! that the server holds is heard once and in order, by one loop or by several, and every `post` ends in the truth. Where
-//! that cannot be, it is said.
+//! Three rooms, a direct conversation, thousands of messages, and a network that keeps failing. One loop or several get every
+//! message of the server once and in order, and every `post` returns a true result. Where that is not possible, the agent
+//! reports it.
 //!
-//! `CHAOS_SEEDS=20 cargo test --release --test chaos` tries more weather, `CHAOS_FIRST` says where to begin. Each seed is
-//! one storm.
+//! `CHAOS_SEEDS=20 cargo test --release --test chaos` runs more seeds, and `CHAOS_FIRST` sets the first one. Each seed is one
+//! series of failures.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -17,102 +17,102 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use common::{Dice, Stage, Weather, wait_for, wait_for_message, watchdog};
+use common::{FaultyProxy, Random, Stage, wait_for, wait_for_message, watchdog};
 use crustocean::agent::{RecvError, Transport};
 use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId};
 use serde_json::Value;
 
-/// Said by others, in all rooms together.
+/// How many messages others post, in all rooms together.
 const INCOMING: usize = 12_000;
-/// Posted by the agent.
+/// How many messages the agent posts.
 const POSTS: usize = 1_200;
 const POSTERS: usize = 4;
-const STORM: Duration = Duration::from_secs(10);
+const FAILURES_FOR: Duration = Duration::from_secs(10);
 
-/// What a storm meets.
+/// The settings of one run.
 #[derive(Debug, Clone, Copy)]
-struct Scene {
+struct Setup {
     /// How many threads take events.
     loops: usize,
     transport: Transport,
     clocks: Clocks,
-    /// The agent is closed in the middle of it.
+    /// Whether the agent is closed during the failures.
     closes: bool,
 }
 
-/// How messages are stamped.
+/// The clocks that stamp the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clocks {
     One,
-    /// By several, minutes apart. The history keeps them as they came.
+    /// Several clocks, minutes apart. The history is in the order of arrival.
     Several,
-    /// The same, and the history is sorted by time.
+    /// The same, with a history sorted by time.
     Sorted,
 }
 
-const CALM: Scene = Scene { loops: 1, transport: Transport::WebSocket, clocks: Clocks::One, closes: false };
+const SIMPLE: Setup = Setup { loops: 1, transport: Transport::WebSocket, clocks: Clocks::One, closes: false };
 
 fn number(variable: &str) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
-fn storms(scene: Scene) {
+fn run_seeds(setup: Setup) {
     let (seeds, first) = (number("CHAOS_SEEDS"), number("CHAOS_FIRST"));
     for seed in first..first + seeds {
         let _watchdog = watchdog(Duration::from_secs(300));
         let started = Instant::now();
-        let cuts = storm(seed, scene);
-        println!("seed {seed}, {scene:?}: {cuts} cuts, {:?}", started.elapsed());
+        let cuts = run(seed, setup);
+        println!("seed {seed}, {setup:?}: {cuts} cuts, {:?}", started.elapsed());
     }
 }
 
 #[test]
-fn every_message_once_in_order_and_every_post_the_truth() {
-    storms(CALM);
+fn every_message_arrives_once_in_order_and_every_post_result_is_true() {
+    run_seeds(SIMPLE);
 }
 
 #[test]
 fn several_loops_miss_nothing() {
-    storms(Scene { loops: 3, ..CALM });
+    run_seeds(Setup { loops: 3, ..SIMPLE });
 }
 
 #[test]
 #[cfg(feature = "polling")]
 fn several_loops_miss_nothing_over_polling() {
-    storms(Scene { loops: 3, transport: Transport::Polling, ..CALM });
+    run_seeds(Setup { loops: 3, transport: Transport::Polling, ..SIMPLE });
 }
 
 #[test]
-fn clocks_that_differ_hide_nothing() {
-    storms(Scene { loops: 2, clocks: Clocks::Several, ..CALM });
+fn different_clocks_hide_no_message() {
+    run_seeds(Setup { loops: 2, clocks: Clocks::Several, ..SIMPLE });
 }
 
 #[test]
-fn a_history_in_another_order_hides_nothing() {
-    storms(Scene { loops: 2, clocks: Clocks::Sorted, ..CALM });
+fn a_history_sorted_by_time_hides_no_message() {
+    run_seeds(Setup { loops: 2, clocks: Clocks::Sorted, ..SIMPLE });
 }
 
 #[test]
-fn closing_in_the_middle_of_it_is_the_end() {
-    storms(Scene { loops: 3, closes: true, ..CALM });
+fn closing_during_failures_ends_everything() {
+    run_seeds(Setup { loops: 3, closes: true, ..SIMPLE });
 }
 
 #[test]
 #[cfg(feature = "polling")]
-fn closing_in_the_middle_of_polling_is_the_end() {
-    storms(Scene { loops: 3, closes: true, transport: Transport::Polling, ..CALM });
+fn closing_during_failures_with_polling_ends_everything() {
+    run_seeds(Setup { loops: 3, closes: true, transport: Transport::Polling, ..SIMPLE });
 }
 
-/// The storm's resets are what they say.
+/// A reset of the proxy really resets the connection.
 #[test]
-fn a_reset_connection_comes_back() {
+fn the_agent_reconnects_after_a_reset() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let stage = Stage::new();
-    let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
-    let agent = Agent::builder().api_url(weather.url()).connect(stage.agent_token("larry")).unwrap();
+    let proxy = FaultyProxy::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let agent = Agent::builder().api_url(proxy.url()).connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
-    weather.reset();
+    proxy.reset();
     let (reason, detail) = wait_for(&events, "the end of the link", |event| match event {
         Event::Disconnected { reason, detail, .. } => Some((reason, detail)),
         _ => None,
@@ -129,27 +129,27 @@ struct Heard {
     times: HashMap<MessageId, usize>,
     /// Rooms in which something may be missing, as the agent has said.
     gaps: HashMap<AgencyId, String>,
-    /// What happened to the connection.
+    /// The events of the connection.
     story: Vec<String>,
     total: usize,
 }
 
-/// What one loop has heard, room by room, in order; and whether it came live.
+/// The messages that one loop has got, by room, in order, and whether they were live.
 type Story = HashMap<AgencyId, Vec<(MessageId, bool)>>;
 
-fn storm(seed: u64, scene: Scene) -> usize {
+fn run(seed: u64, setup: Setup) -> usize {
     let heartbeat = Duration::from_millis(1000);
     let stage =
         Stage::with(crustocean_sandbox::Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
     let address = stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
-    let weather = Weather::new(address);
-    if scene.clocks != Clocks::One {
+    let proxy = FaultyProxy::new(address);
+    if setup.clocks != Clocks::One {
         let offsets = [0, -90_000, 0, 3, 45_000, -2, 0, -150_000, 7, 0, 60_000];
-        stage.sandbox.skew_clocks(&offsets, scene.clocks == Clocks::Sorted);
+        stage.sandbox.skew_clocks(&offsets, setup.clocks == Clocks::Sorted);
     }
     let agent = Agent::builder()
-        .api_url(weather.url())
-        .transport(scene.transport)
+        .api_url(proxy.url())
+        .transport(setup.transport)
         .request_timeout(Duration::from_secs(5))
         .handshake_timeout(Duration::from_secs(3))
         .connect(stage.agent_token("larry"))
@@ -164,12 +164,12 @@ fn storm(seed: u64, scene: Scene) -> usize {
     rooms.push(dm);
 
     let heard: Mutex<Heard> = Mutex::default();
-    let (mut dice, mut others) = (Dice::new(seed), Dice::new(seed + 1000));
+    let (mut random, mut others) = (Random::new(seed), Random::new(seed + 1000));
     let (posted, denied, unsure, stories) = std::thread::scope(|scope| {
-        let loops: Vec<_> = (0..scene.loops)
+        let loops: Vec<_> = (0..setup.loops)
             .map(|number| {
                 let (agent, heard) = (agent.clone(), &heard);
-                scope.spawn(move || listen(&agent, heard, Dice::new(seed * 10 + number as u64)))
+                scope.spawn(move || listen(&agent, heard, Random::new(seed * 10 + number as u64)))
             })
             .collect();
         let posters: Vec<_> = (0..POSTERS)
@@ -193,12 +193,12 @@ fn storm(seed: u64, scene: Scene) -> usize {
                 }
             })
         };
-        if scene.closes {
-            weather.storm(&mut dice, dice_millis(seed));
-            // Whether all has arrived is another test's question.
+        if setup.closes {
+            proxy.disturb(&mut random, closing_time(seed));
+            // Another test checks that everything arrives.
             let _ = agent.clone().close();
         } else {
-            weather.storm(&mut dice, STORM);
+            proxy.disturb(&mut random, FAILURES_FOR);
         }
         talk.join().unwrap();
         let (mut posted, mut denied, mut unsure) = (HashSet::new(), HashSet::new(), 0);
@@ -208,8 +208,8 @@ fn storm(seed: u64, scene: Scene) -> usize {
             denied.extend(not_sent);
             unsure += maybe;
         }
-        if !scene.closes {
-            // The weather is fine; what is still missing comes now.
+        if !setup.closes {
+            // The failures have ended, so missing messages arrive now.
             let total = || rooms.iter().map(|room| held(&stage, room).len()).sum::<usize>();
             let end = Instant::now() + Duration::from_secs(60);
             let is_whole = || {
@@ -218,7 +218,7 @@ fn storm(seed: u64, scene: Scene) -> usize {
             };
             while !is_whole() && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(20));
-                // What has been said to be missing does not come any more.
+                // Messages reported as missing do not arrive any more.
                 let heard = heard.lock().unwrap();
                 if !heard.gaps.is_empty() && Instant::now() + Duration::from_secs(50) > end {
                     break;
@@ -233,7 +233,7 @@ fn storm(seed: u64, scene: Scene) -> usize {
     let heard = heard.into_inner().unwrap();
     let context = || {
         let gaps: Vec<_> = heard.gaps.iter().collect();
-        format!("seed {seed}, {scene:?}: gaps {gaps:?}, {:#?}", heard.story)
+        format!("seed {seed}, {setup:?}: gaps {gaps:?}, {:#?}", heard.story)
     };
     let twice: Vec<_> = heard.times.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "heard twice: {twice:?}; {}", context());
@@ -246,11 +246,11 @@ fn storm(seed: u64, scene: Scene) -> usize {
         for (number, story) in stories.iter().enumerate() {
             let heard = story.get(room).into_iter().flatten();
             let ordered: Vec<(usize, bool)> = heard
-                // With several clocks there is no one order, but that of one clock is kept.
+                // With several clocks there is no common order, but each clock's order is kept.
                 .map(|(id, live)| (places[id], *live))
                 .collect();
-            if scene.clocks == Clocks::One {
-                // After `GapNotFilled` the room goes on, and what a later look finds of the gap comes late.
+            if setup.clocks == Clocks::One {
+                // After `GapNotFilled` the room goes on, and messages of the gap that are found later arrive late.
                 let late = |live: bool| !live && gap_is_said;
                 let wrong = ordered.windows(2).find(|pair| pair[0].0 >= pair[1].0 && !late(pair[1].1));
                 assert!(wrong.is_none(), "loop {number}, room {room}: {wrong:?} out of order; {}", context());
@@ -258,19 +258,19 @@ fn storm(seed: u64, scene: Scene) -> usize {
         }
         let missing = server.iter().filter(|(id, _)| !heard.times.contains_key(id));
         let missing: Vec<usize> = missing.map(|(id, _)| places[id]).collect();
-        // After the end nothing comes any more; before it there is no hole.
+        // No message arrives after the end, and none is missing before it.
         let last = server.iter().rposition(|(id, _)| heard.times.contains_key(id)).unwrap_or_default();
         let holes =
-            if scene.closes { missing.iter().filter(|place| **place < last).count() } else { missing.len() };
+            if setup.closes { missing.iter().filter(|place| **place < last).count() } else { missing.len() };
         assert!(
-            holes == 0 || gap_is_said || scene.clocks != Clocks::One && scene.closes,
+            holes == 0 || gap_is_said || setup.clocks != Clocks::One && setup.closes,
             "room {room}: {holes} of {} are missing and nobody said so: {missing:?}; {}",
             server.len(),
             context()
         );
         if holes > 0 {
             println!(
-                "seed {seed}, {scene:?}: {holes} of {} missing, as was said: {:?}",
+                "seed {seed}, {setup:?}: {holes} of {} missing, as was said: {:?}",
                 server.len(),
                 heard.gaps
             );
@@ -284,30 +284,30 @@ fn storm(seed: u64, scene: Scene) -> usize {
     }
     assert_eq!(posted.len() + denied.len() + unsure, POSTS);
     println!("seed {seed}: {} posted, {} not sent, {unsure} unsure", posted.len(), denied.len());
-    weather.cuts()
+    proxy.cuts()
 }
 
-/// When the agent is closed.
-fn dice_millis(seed: u64) -> Duration {
-    Dice::new(seed + 77).millis(1000, 9000)
+/// How long after the start the agent is closed.
+fn closing_time(seed: u64) -> Duration {
+    Random::new(seed + 77).millis(1000, 9000)
 }
 
-fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Dice) -> Story {
+fn listen(agent: &Agent, heard: &Mutex<Heard>, mut random: Random) -> Story {
     let events = agent.events();
     let mut story = Story::new();
     loop {
         match events.recv_timeout(Duration::from_secs(120)) {
             Ok(Event::Message(message)) => {
-                if dice.below(64) == 0 {
+                if random.below(64) == 0 {
                     // Some threads are slower than others.
-                    std::thread::sleep(dice.millis(1, 10));
+                    std::thread::sleep(random.millis(1, 10));
                 }
                 story.entry(message.agency_id).or_default().push((message.id.clone(), !message.replayed));
                 let mut heard = heard.lock().unwrap();
                 heard.total += 1;
                 *heard.times.entry(message.id).or_default() += 1;
             }
-            // The storm is over sooner than the politeness between two tries.
+            // The failures end before the longest reconnect delay has passed.
             Ok(event @ (Event::Disconnected { .. } | Event::ConnectFailed { .. })) => {
                 heard.lock().unwrap().story.push(format!("{event:?}"));
                 std::thread::sleep(Duration::from_millis(50));
@@ -324,12 +324,12 @@ fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Dice) -> Story {
     }
 }
 
-/// What became of the posts: there, certainly not there, unsure.
+/// The results of the posts: arrived, certainly not arrived, and how many are uncertain.
 fn post(agent: &Agent, room: &AgencyId, poster: usize) -> (Vec<MessageId>, Vec<String>, usize) {
     let room = agent.rooms().into_iter().find(|joined| joined.id() == room).unwrap();
     let (mut posted, mut denied, mut unsure) = (Vec::new(), Vec::new(), 0);
     for n in 0..POSTS / POSTERS {
-        // Spread over the whole storm.
+        // Spread over the whole time of the failures.
         std::thread::sleep(Duration::from_millis(15));
         let text = format!("post {n} of {poster}");
         match room.post(text.as_str()) {
@@ -347,7 +347,7 @@ fn post(agent: &Agent, room: &AgencyId, poster: usize) -> (Vec<MessageId>, Vec<S
     (posted, denied, unsure)
 }
 
-/// What the server holds, oldest first.
+/// The messages on the server, oldest first.
 fn held(stage: &Stage, room: &AgencyId) -> Vec<(MessageId, String)> {
     stage
         .sandbox

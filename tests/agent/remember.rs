@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::common::{Dice, SOON, Stage, eventually, wait_for, watchdog};
+use crate::common::{Random, SOON, Stage, eventually, wait_for, watchdog};
 use crustocean::agent::{AgentBuilder, MemoryStore, StateStore, StoreError};
 use crustocean::{Agent, AgentToken, Event, Mention, Outgoing};
 
@@ -270,7 +270,7 @@ fn questions_and_kills(questions: usize, kills: u64, shell: Option<&str>) {
     let stage = Stage::new();
     let folder = Folder::new(if shell.is_some() { "full" } else { "kill" });
     let larry = stage.sandbox.agent("larry").unwrap();
-    let mut dice = Dice::new(17);
+    let mut random = Random::new(17);
     let mut child = program(&stage, &larry.token, &folder.file(), None);
     // The first run begins after it has joined.
     stage.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
@@ -280,7 +280,7 @@ fn questions_and_kills(questions: usize, kills: u64, shell: Option<&str>) {
         stage.alice_says(&format!("@larry {number}"));
         std::thread::sleep(Duration::from_millis(3));
         if number as u64 * kills / questions as u64 > killed || number + 1 == questions {
-            std::thread::sleep(Duration::from_millis(dice.below(120)));
+            std::thread::sleep(Duration::from_millis(random.below(120)));
             child.kill().unwrap();
             child.wait().unwrap();
             killed += 1;
