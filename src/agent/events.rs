@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
 use crate::agent::history::size_of_message;
+#[cfg(feature = "agents")]
+use crate::agent::listeners::AlwaysWaits;
 use crate::agent::listeners::{Kind, Listener, Source};
 use crate::agent::{Agent, Decision};
 use crate::deadline;
@@ -159,6 +161,26 @@ impl Events {
                 Waited::Nothing => {}
             }
         }
+    }
+
+    /// For a set: the agent whose events these are.
+    #[cfg(feature = "agents")]
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// For a set, which asks after it got an event: whether there is more, and when it must look otherwise.
+    #[cfg(feature = "agents")]
+    pub(crate) fn look_ahead(&self) -> (bool, Option<Instant>) {
+        let agent = &self.agent;
+        let has_more = self.listener.signal.has_some() || agent.session().has_more();
+        (has_more, earlier(agent.next_look(), earlier(agent.delivery_deadline(), agent.next_save())))
+    }
+
+    /// For a set: waits for events until the returned guard is dropped, so that other loops tell it what they leave.
+    #[cfg(feature = "agents")]
+    pub(crate) fn always_waits(&self) -> AlwaysWaits {
+        AlwaysWaits::new(&self.listener.signal)
     }
 
     fn next_event(&self) -> Option<Event> {

@@ -459,6 +459,12 @@ impl ReadBuffer {
         }
     }
 
+    /// Whether the last read filled it, so that there may be more. Before the bytes are fed.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn is_full(&self) -> bool {
+        self.chunk.end >= self.chunk.bytes.len()
+    }
+
     /// Bytes that were read and not fed yet.
     #[cfg(test)]
     pub(crate) fn filled(&self) -> &[u8] {

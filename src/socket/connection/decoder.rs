@@ -177,7 +177,7 @@ impl PacketDecoder {
         written.map(|()| self.has_overflow())
     }
 
-    fn set_patient(&mut self, patient: bool) {
+    pub(crate) fn set_patient(&mut self, patient: bool) {
         if let Some(wire) = self.pipe.wire_mut() {
             wire.set_patient(patient);
         }

@@ -10,6 +10,8 @@ pub(crate) mod connect;
 pub(crate) mod decoder;
 
 pub(crate) mod liveness;
+#[cfg(any(feature = "agents", crustocean_model))]
+pub(crate) mod step;
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
@@ -459,6 +461,12 @@ impl Connection {
     /// Ends the connection at once. Blocked reads and writes return.
     pub(crate) fn cut(&self) {
         self.cutter.cancel();
+    }
+
+    /// The socket, to watch it. With long-polling it changes.
+    #[cfg(feature = "agents")]
+    pub(crate) fn with_socket<T>(&self, watch: impl FnOnce(&TcpStream) -> T) -> T {
+        watch(&self.reader.lock().unwrap_or_else(PoisonError::into_inner).socket)
     }
 }
 
