@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Records run.svg, the README's picture: a run in a room, as `examples/watch.rs` prints it.
+"""Draws docs/run.svg, the README's picture: a run in a room, as `examples/watch.rs` prints it.
 
-`python3 docs/record.py` in the repository. It starts the sandbox, `tool_bot` with its canned model and `watch`, lets a
-person ask for something and grant a permission, and draws what `watch` printed with the pauses between the lines.
-Needs Python 3.9 and nothing else.
+Run `python3 docs/record.py` in the repository. It starts the sandbox, `tool_bot` with its fixed answers, and `watch`. A user
+asks for something and grants a permission. The picture shows the lines of `watch` with the pauses between them.
+Needs only Python 3.9 and Rust.
 """
 
 import html
@@ -28,7 +28,7 @@ def build():
 
 
 def start(program, **environment):
-    """A program whose lines are collected with the time at which they came."""
+    """Starts a program and collects its lines, each with its time."""
     process = subprocess.Popen(
         [os.path.join(TARGET, "debug", program[0]), *program[1:]],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, **environment},
@@ -92,7 +92,7 @@ def wait_until_joined(url, count):
 
 
 def spans(line):
-    """The line's parts as SVG, its ANSI colours as classes."""
+    """The parts of a line as SVG, with its ANSI colours as classes."""
     style, parts = "", []
     for part in re.split(r"(\x1b\[\d+m)", line):
         if code := re.fullmatch(r"\x1b\[(\d+)m", part):
@@ -104,7 +104,7 @@ def spans(line):
 
 
 def draw(lines):
-    # As it was, but no line before a reader has read the one above it.
+    # The recorded times, but each line stays long enough to be read.
     at, shown = 0.3, []
     for when, line in lines:
         at = max(at + 0.45, min(when, at + 1.6))

@@ -1,19 +1,19 @@
-//! The limit: one thread, tungstenite over plain TCP, the packet's prefix taken off, serde_json into the crate's own
+//! The limit: one thread, tungstenite over TCP or TLS, the packet's prefix taken off, serde_json into the crate's own
 //! message. No session, no reconnecting, no second thread, no check that a tidy loop could leave out.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 
 use crustocean::Message;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{Message as Frame, WebSocket};
 
+use crate::stream::{Stream, address};
 use crate::{ROOM, TOKEN};
 
 /// A connection that has joined the room.
 #[derive(Debug)]
 pub struct Bare {
-    ws: WebSocket<TcpStream>,
+    ws: WebSocket<Stream>,
     next_id: u64,
 }
 
@@ -29,9 +29,9 @@ impl Bare {
     }
 
     fn join_with(url: &str, config: WebSocketConfig) -> Self {
-        let address = url.trim_start_matches("http://");
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_nodelay(true).expect("nodelay");
+        let stream = Stream::connect(url);
+        // Its scheme is of no use to tungstenite, which gets a stream that is ready.
+        let address = address(url);
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (ws, _) = tungstenite::client::client_with_config(url, stream, Some(config)).expect("an upgrade");
         let mut bare = Bare { ws, next_id: 0 };
@@ -95,17 +95,14 @@ impl Bare {
 /// The REST calls that an agent makes before it joins, by hand over one connection that is kept.
 #[derive(Debug)]
 pub struct BareHttp {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
     host: String,
 }
 
 impl BareHttp {
     /// Dials.
     pub fn new(url: &str) -> Self {
-        let host = url.trim_start_matches("http://").to_owned();
-        let stream = TcpStream::connect(&host).expect("a connection");
-        stream.set_nodelay(true).expect("nodelay");
-        BareHttp { stream: BufReader::new(stream), host }
+        BareHttp { stream: BufReader::new(Stream::connect(url)), host: address(url).to_owned() }
     }
 
     /// A request and the body of its answer.

@@ -11,9 +11,21 @@
 pub mod bare;
 pub mod distance;
 pub mod load;
+pub mod paging;
 pub mod process;
 pub mod replay;
 pub mod steps;
+pub mod stream;
+// The tests' own authority and relay.
+#[path = "../../tests/common/tls.rs"]
+#[allow(
+    dead_code,
+    missing_docs,
+    missing_debug_implementations,
+    clippy::new_without_default,
+    reason = "made for the tests"
+)]
+pub mod tls;
 
 /// The token that the replay server takes for an agent's.
 pub const TOKEN: &str = "sk_bench";

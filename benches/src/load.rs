@@ -9,7 +9,7 @@ pub const DISTINCT: usize = 1000;
 /// What the id of a message begins with.
 const ID_START: &str = "7b1d3c52";
 /// The messages of the room's history are older than those that are sent live.
-pub const HISTORY: usize = 10_000;
+pub const HISTORY: usize = 100_000;
 
 /// The time of message number `n`, a millisecond after the one before.
 pub fn created_at(n: usize) -> String {

@@ -3,36 +3,53 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde::Deserialize;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::ROOM;
 use crate::load::{self, DISTINCT, Flood, HISTORY};
+use crate::tls::Identity;
 
 /// A connection's thread needs little, and there may be thousands.
 const STACK: usize = 128 << 10;
 
 /// Starts the server in this process. Its URL.
 pub fn start() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("an address"));
-    thread::Builder::new().spawn(move || serve(&listener)).expect("a thread");
-    url
+    format!("http://127.0.0.1:{}", launch(None))
 }
 
-/// Serves for ever.
-pub fn serve(listener: &TcpListener) {
+/// Starts a server that speaks TLS, in this process. Its URL.
+pub fn start_tls(identity: &Identity) -> String {
+    format!("https://localhost:{}", launch(Some(Arc::new(identity.server_config()))))
+}
+
+fn launch(tls: Option<Arc<ServerConfig>>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::Builder::new().spawn(move || serve(&listener, tls)).expect("a thread");
+    port
+}
+
+fn serve(listener: &TcpListener, tls: Option<Arc<ServerConfig>>) {
     let shared = Arc::new(Replay::default());
     for stream in listener.incoming().flatten() {
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), tls.clone());
         let serve = move || {
+            stream.set_nodelay(true).expect("nodelay");
             // A client that leaves is no error.
-            let _ = shared.connection(stream);
+            let _ = match tls {
+                None => shared.connection(stream),
+                Some(tls) => {
+                    let tls = ServerConnection::new(tls).expect("TLS");
+                    shared.connection(StreamOwned::new(tls, stream))
+                }
+            };
         };
         thread::Builder::new().stack_size(STACK).spawn(serve).expect("a thread");
     }
@@ -63,9 +80,7 @@ struct Wanted {
 }
 
 impl Replay {
-    fn connection(&self, stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let mut writer = stream.try_clone()?;
+    fn connection(&self, stream: impl Read + Write) -> io::Result<()> {
         let mut reader = BufReader::with_capacity(4096, stream);
         loop {
             let mut path = String::new();
@@ -94,11 +109,11 @@ impl Replay {
             if let Some(key) = key {
                 let accept = derive_accept_key(key.as_bytes());
                 write!(
-                    writer,
+                    reader.get_mut(),
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                      Sec-WebSocket-Accept: {accept}\r\n\r\n"
                 )?;
-                return self.socket(reader, writer);
+                return self.socket(reader);
             }
             io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
             let body = self.answer(&path);
@@ -106,7 +121,7 @@ impl Replay {
                 "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
                 body.len()
             );
-            writer.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+            reader.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
         }
     }
 
@@ -168,10 +183,10 @@ impl Replay {
     }
 
     /// Reads a client's frames, which are small and masked, and does what they say.
-    fn socket(&self, mut reader: impl Read, mut writer: TcpStream) -> io::Result<()> {
+    fn socket(&self, mut reader: BufReader<impl Read + Write>) -> io::Result<()> {
         let open =
             r#"0{"sid":"x","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}"#;
-        writer.write_all(&load::frame(open))?;
+        reader.get_mut().write_all(&load::frame(open))?;
         let mut payload = Vec::new();
         loop {
             let mut head = [0; 2];
@@ -191,9 +206,10 @@ impl Replay {
             reader.read_exact(&mut payload)?;
             payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
             if head[0] & 0x0f == 8 {
-                let _ = writer.write_all(&[0x88, 0]);
+                let _ = reader.get_mut().write_all(&[0x88, 0]);
                 return Ok(());
             }
+            let writer = reader.get_mut();
             let text = std::str::from_utf8(&payload).map_err(|_| io::ErrorKind::InvalidData)?;
             if text.starts_with("40") {
                 writer.write_all(&load::frame(r#"40{"sid":"y"}"#))?;

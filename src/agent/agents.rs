@@ -384,13 +384,13 @@ impl AgentsEvents {
             let agent = member.events.agent();
             match taken {
                 Ok(event) => {
-                    self.look_ahead(id, &member);
+                    self.look_ahead(id, &member, true);
                     if agent.inner.memory.is_some() {
                         *self.last() = Some(agent.clone());
                     }
                     return Ok((agent.clone(), Ok(event)));
                 }
-                Err(RecvError::Empty | RecvError::Timeout) => self.look_ahead(id, &member),
+                Err(RecvError::Empty | RecvError::Timeout) => self.look_ahead(id, &member, false),
                 Err(RecvError::Closed) => drop(inner.take(id)),
                 Err(RecvError::Failed(error)) => {
                     inner.take(id);
@@ -400,11 +400,12 @@ impl AgentsEvents {
         }
     }
 
-    /// Puts an agent that has more at the end of the line, and plans when to look at it otherwise.
-    fn look_ahead(&self, id: SessionId, member: &Member) {
+    /// Puts an agent that has more at the end of the line, and plans when to look at it otherwise. `took`: something was
+    /// taken. If not, what it has is not ready yet, and whoever makes it ready says so.
+    fn look_ahead(&self, id: SessionId, member: &Member, took: bool) {
         let set = &self.agents.inner.set;
         let (has_more, look_at) = member.events.look_ahead();
-        if has_more {
+        if has_more && took {
             set.make_ready(id);
         }
         if let Some(at) = look_at {

@@ -1,6 +1,6 @@
 //! Functions of the codecs for the fuzzers. Each accepts any input and panics if a result is wrong.
-#![allow(missing_docs, reason = "not for people")]
-#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a failure is a finding")]
+#![allow(missing_docs, reason = "only for the fuzzers")]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a finding")]
 
 use std::io::{Cursor, Read, Write};
 
@@ -17,7 +17,7 @@ use crate::socket::protocol::socket_io::{self, ConnectReply, MAX_ATTACHMENTS, Pa
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, Source};
 use crate::socket::transport::websocket::handshake;
 
-/// Engine.IO: a text frame, and the handshake.
+/// Decodes a text frame of Engine.IO, and its handshake.
 pub fn engine(text: &str) {
     let _ = engine_io::decode(text);
     if let Ok(handshake) = Handshake::parse(text) {
@@ -29,7 +29,7 @@ pub fn engine(text: &str) {
     }
 }
 
-/// Socket.IO: a packet, its event, its arguments.
+/// Decodes a Socket.IO packet, its event and its arguments.
 pub fn packet(text: &str) {
     repair(text);
     let frame = Utf8Bytes::from(format!("4{text}"));
@@ -63,7 +63,7 @@ pub fn packet(text: &str) {
 fn check_event(event: &RawEvent, data: &str) {
     let first = event.first::<Value>();
     let Ok(tree) = serde_json::from_str::<Value>(data) else {
-        // Everything that passes must be JSON, but it may be JSON that serde_json cannot decode.
+        // An accepted event is JSON, but possibly JSON that serde_json cannot decode.
         let _ = (event.is_json(), event.offset());
         return;
     };
@@ -94,8 +94,8 @@ fn repair(text: &str) {
     let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
     match json::repair(text) {
         Some(repaired) => {
-            assert_eq!(json::repair(&repaired), None, "once is enough");
-            assert!(serde_json::from_str::<Value>(text).is_err(), "nothing was wrong with it");
+            assert_eq!(json::repair(&repaired), None, "a repaired text needs no second repair");
+            assert!(serde_json::from_str::<Value>(text).is_err(), "the text needed no repair");
             assert_eq!(is_json(text), is_json(&repaired));
         }
         None if is_json(text) => {
@@ -107,13 +107,13 @@ fn repair(text: &str) {
     }
 }
 
-/// Engine.IO over HTTP.
+/// Decodes a payload of Engine.IO over HTTP.
 pub fn payload(body: &str) {
     let mut max = body.len();
     let mut failed = false;
     let mut written = PayloadBuilder::new(None);
     for part in polling_payload::decode(body) {
-        assert!(!failed, "something after the error");
+        assert!(!failed, "a part after the error");
         match part {
             Ok(PayloadPart::Text(text)) => assert_eq!(written.push_text(text), Fit::Taken),
             Ok(PayloadPart::Binary(bytes)) => {
@@ -133,7 +133,7 @@ pub fn payload(body: &str) {
     }
 }
 
-/// WebSocket frames in pieces: the scanner must find the same frames as tungstenite.
+/// Reads WebSocket frames in pieces. The scanner must find the same frames as tungstenite.
 pub fn frames(bytes: &[u8]) {
     struct Peer(Cursor<Vec<u8>>, usize);
     impl Read for Peer {

@@ -1,8 +1,8 @@
-//! Those of the model checker [shuttle](https://docs.rs/shuttle), which decides at every step which thread runs.
+//! The types of the model checker [shuttle](https://docs.rs/shuttle), which decides at every step which thread runs.
 //!
-//! It knows no time, so the clock is one of ours. It stands still, or a thread of its own moves it to the next moment for
-//! which somebody waits, at any step: whatever a thread does may take that long. A wait of [`FOREVER`] or more never ends
-//! by time. So a wake-up that is lost ends in a deadlock, which the checker reports.
+//! shuttle has no time, so this module has a clock of its own. The clock stands still, or a separate thread moves it to the
+//! next moment for which a thread waits. This can happen at any step, because any step may take that long. A wait of
+//! [`FOREVER`] or more never times out, so a lost wake-up becomes a deadlock, which shuttle reports.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -62,7 +62,7 @@ struct Wait {
 }
 
 impl Wait {
-    /// True if it had not ended yet.
+    /// Ends the wait. True if it had not ended before.
     fn end(&self, how: u8) -> bool {
         self.state.compare_exchange(WAITS, how, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
@@ -72,9 +72,10 @@ impl Wait {
     }
 }
 
-/// Never wakes a thread without a reason, and any of those who wait: what relies on more is found out.
+/// Wakes any one of the waiting threads, and never wakes one without a notification, so that code which relies on another
+/// order fails.
 ///
-/// The list is an ordinary lock's: it is never held while another thread may run.
+/// The list has an ordinary lock, which is never held while another thread may run.
 #[derive(Debug, Default)]
 pub(crate) struct Condvar(std::sync::Mutex<Vec<Arc<Wait>>>);
 
@@ -95,11 +96,11 @@ impl Condvar {
         let wait = Arc::new(Wait { thread: shuttle::thread::current(), state: AtomicU8::new(WAITS) });
         let until = (limit < FOREVER).then(|| now() + limit);
         let MutexGuard { guard, mutex } = guard;
-        // The checker switches before it lets go and not after: nobody runs until `park`.
+        // shuttle may switch threads before it releases the lock but not after, so no other thread runs until `park`.
         drop(guard);
         self.waits().push(Arc::clone(&wait));
         if let Some(until) = until {
-            Clock::ring_at(until, &wait);
+            Clock::wake_at(until, &wait);
         }
         while !wait.is_over() {
             shuttle::thread::park();
@@ -127,7 +128,7 @@ impl Condvar {
     pub(crate) fn notify_all(&self) {
         switch();
         let waits = std::mem::take(&mut *self.waits());
-        // All at once, before any of them runs.
+        // Ends all waits before any of the threads runs.
         let ended: Vec<_> = waits.into_iter().filter(|wait| wait.end(NOTIFIED)).collect();
         ended.iter().for_each(|wait| wait.thread.unpark());
     }
@@ -143,10 +144,10 @@ pub(crate) fn below(limit: usize) -> usize {
     shuttle::rand::thread_rng().next_u32() as usize % limit.max(1)
 }
 
-/// The time of one schedule. All its threads are coroutines of one thread of the system's.
+/// The clock of one schedule. All threads of the schedule are coroutines of one thread of the operating system.
 pub(crate) struct Clock {
     now: Instant,
-    /// The thread that moves it, if it moves.
+    /// The thread that moves the clock, if it moves.
     mover: Option<Thread>,
     stopped: bool,
     alarms: Vec<(Instant, Arc<Wait>)>,
@@ -162,7 +163,7 @@ pub(crate) fn now() -> Instant {
 }
 
 impl Clock {
-    /// Begins a schedule: time moves only if `runs`.
+    /// Starts a schedule. The clock moves only if `runs`.
     pub(crate) fn start(runs: bool) {
         CLOCK.with_borrow_mut(|clock| {
             clock.alarms.clear();
@@ -175,7 +176,7 @@ impl Clock {
         }
     }
 
-    /// Time stands still from now on, and its thread ends.
+    /// Stops the clock and ends its thread.
     pub(crate) fn stop() {
         let mover = CLOCK.with_borrow_mut(|clock| {
             clock.stopped = true;
@@ -186,7 +187,7 @@ impl Clock {
         }
     }
 
-    fn ring_at(until: Instant, wait: &Arc<Wait>) {
+    fn wake_at(until: Instant, wait: &Arc<Wait>) {
         let mover = CLOCK.with_borrow_mut(|clock| {
             clock.alarms.push((until, Arc::clone(wait)));
             clock.mover.clone()
@@ -199,23 +200,23 @@ impl Clock {
     fn run() {
         loop {
             shuttle::thread::yield_now();
-            let mut rung = Vec::new();
-            let goes_on = CLOCK.with_borrow_mut(|clock| {
+            let mut due = Vec::new();
+            let continues = CLOCK.with_borrow_mut(|clock| {
                 clock.alarms.retain(|(_, wait)| !wait.is_over());
                 if let Some(next) = clock.alarms.iter().map(|(at, _)| *at).min() {
                     clock.now = clock.now.max(next);
                     let now = clock.now;
-                    rung.extend(clock.alarms.extract_if(.., |(at, _)| *at <= now).map(|(_, wait)| wait));
+                    due.extend(clock.alarms.extract_if(.., |(at, _)| *at <= now).map(|(_, wait)| wait));
                 }
                 !clock.stopped
             });
-            if !goes_on {
+            if !continues {
                 return;
             }
-            if rung.is_empty() {
+            if due.is_empty() {
                 shuttle::thread::park();
             }
-            for wait in rung {
+            for wait in due {
                 if wait.end(TIMED_OUT) {
                     wait.thread.unpark();
                 }

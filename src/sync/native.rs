@@ -1,4 +1,4 @@
-//! The standard library's, without poisoning.
+//! The standard library's types, without poisoning.
 
 pub(crate) use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -6,8 +6,8 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64};
 pub(crate) use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A lock. A panic of a thread that holds it does not spread to the others: what it guards is consistent between any two
-/// statements of ours.
+/// A lock. If a thread panics while it holds the lock, other threads go on: our code leaves the data consistent after every
+/// statement.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(std::sync::Mutex<T>);
 
@@ -30,12 +30,12 @@ impl Condvar {
         Condvar::default()
     }
 
-    /// Lets the lock go until somebody notifies; may return earlier.
+    /// Releases the lock and waits for a notification. May return earlier.
     pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
         self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same, but not for longer than `limit`.
+    /// As [`wait`](Condvar::wait), for `limit` at most.
     pub(crate) fn wait_timeout<'a, T>(&self, guard: MutexGuard<'a, T>, limit: Duration) -> MutexGuard<'a, T> {
         self.0.wait_timeout(guard, limit).unwrap_or_else(PoisonError::into_inner).0
     }

@@ -1,4 +1,4 @@
-//! Acks, both ways: asked for by the agent, and by the server.
+//! Acks in both directions: requested by the agent, and by the server.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ fn a_call_inside_a_handler_gets_its_answer() {
 }
 
 #[test]
-fn every_call_ends_once_and_in_time() {
+fn every_call_returns_exactly_once_within_its_limit() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -37,7 +37,7 @@ fn every_call_ends_once_and_in_time() {
             conn.recv(SOON);
             return;
         }
-        // Ids count up from 1 and are never used again.
+        // Ids count up from 1 and are never reused.
         conn.expect_text(r#"421["q",1]"#);
         conn.send_text(r#"431["one",2,3]"#);
         conn.send_text(r#"431["again"]"#);
@@ -52,7 +52,7 @@ fn every_call_ends_once_and_in_time() {
         conn.expect_text(r#"426["q",6]"#);
         conn.send_text("435[\"too late\"]");
         conn.send_text("4399[\"nobody asked\"]");
-        // The link breaks before the answer.
+        // The connection breaks before the answer.
     });
     let agent = scripted(&server);
     let ask = |n: u32, limit| agent.raw().call("q", &n, limit);
@@ -95,7 +95,7 @@ fn many_threads_each_get_their_own_answer() {
 }
 
 #[test]
-fn the_server_gets_one_answer_and_only_on_the_link_it_asked_on() {
+fn the_server_gets_one_answer_on_the_connection_it_asked_on() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

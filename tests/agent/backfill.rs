@@ -1,5 +1,4 @@
-//! What was said while the connection was down, or while the loop was too slow, is heard all the same: in order, once,
-//! marked as replayed.
+//! Messages sent during an outage, or missed by a slow loop, arrive afterwards: in order, once, marked as replayed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// All messages up to the one that says `last`.
+/// All messages up to the one with the text `last`.
 fn until(events: &Events, last: &str) -> Vec<Message> {
     let mut messages = Vec::new();
     wait_for(events, last, |event| {
@@ -31,7 +30,7 @@ fn texts(messages: &[Message]) -> Vec<&str> {
 }
 
 #[test]
-fn what_was_said_meanwhile_comes_before_what_is_said_now() {
+fn missed_messages_come_before_new_ones() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -51,7 +50,7 @@ fn what_was_said_meanwhile_comes_before_what_is_said_now() {
 }
 
 #[test]
-fn rooms_that_were_silent_are_filled_too_and_direct_messages() {
+fn quiet_rooms_and_direct_conversations_are_filled_too() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let quiet = stage.sandbox.add_agency("Quiet", &stage.alice.id).unwrap();
@@ -72,7 +71,7 @@ fn rooms_that_were_silent_are_filled_too_and_direct_messages() {
     eventually("the link is lost", || !larry.is_connected());
     eventually("the link is back", || larry.is_connected());
     stage.alice_says("after");
-    // Each room in its own time.
+    // Each room has its own clock.
     let mut heard = Vec::new();
     while heard.len() < 4 {
         heard.push(wait_for_message(&events, ""));
@@ -86,7 +85,7 @@ fn rooms_that_were_silent_are_filled_too_and_direct_messages() {
 }
 
 #[test]
-fn more_than_one_page_of_it() {
+fn a_gap_of_several_pages_is_filled() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -94,7 +93,7 @@ fn more_than_one_page_of_it() {
     stage.alice_says("before");
     wait_for_message(&events, "before");
     stage.sandbox.drop_links();
-    // Said as fast as can be: many have the same time.
+    // Sent as fast as possible, so many have the same time.
     for n in 0..450 {
         stage.alice_says(&format!("number {n}"));
     }
@@ -105,7 +104,7 @@ fn more_than_one_page_of_it() {
 }
 
 #[test]
-fn what_was_edited_meanwhile_has_its_new_text() {
+fn a_message_edited_during_the_gap_has_its_new_text() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
@@ -117,7 +116,7 @@ fn what_was_edited_meanwhile_has_its_new_text() {
     stage.sandbox.drop_links();
     stage.alice_says("meanwhile");
     eventually("both links are lost", || !larry.is_connected() && !ben.is_connected());
-    // Ben is back first or last, it does not matter: the edit falls into Larry's gap or comes live.
+    // Ben may reconnect before or after Larry: the edit is in Larry's gap, or arrives live.
     ben.edit(&heard, "heard, and changed").unwrap();
     let edit = wait_for(&events, "the edit", |event| match event {
         Event::MessageEdited(edit) => Some(edit),
@@ -127,7 +126,7 @@ fn what_was_edited_meanwhile_has_its_new_text() {
 }
 
 #[test]
-fn a_loop_that_was_too_slow_gets_what_it_missed() {
+fn a_slow_loop_gets_the_messages_it_missed() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.builder().queue(50, usize::MAX).connect(stage.agent_token("larry")).unwrap();
@@ -138,7 +137,7 @@ fn a_loop_that_was_too_slow_gets_what_it_missed() {
     for n in 0..300 {
         stage.alice_says(&format!("number {n}"));
     }
-    // The handler is busy until all of it is in the queue, or was.
+    // The handler is busy until all messages have reached the queue.
     let ben = stage.in_lobby("ben");
     ben.post("everything is said").unwrap();
     std::thread::sleep(Duration::from_millis(1500));
@@ -163,7 +162,7 @@ fn a_loop_that_was_too_slow_gets_what_it_missed() {
 }
 
 #[test]
-fn a_room_whose_history_is_closed_says_so_and_goes_on() {
+fn a_room_with_a_forbidden_history_reports_the_gap_and_goes_on() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -192,7 +191,7 @@ fn a_room_whose_history_is_closed_says_so_and_goes_on() {
 }
 
 #[test]
-fn messages_of_one_moment_are_told_apart() {
+fn messages_with_the_same_time_are_distinguished() {
     let _watchdog = watchdog(LIMIT);
     static GAP: AtomicBool = AtomicBool::new(false);
     let message =
@@ -206,7 +205,7 @@ fn messages_of_one_moment_are_told_apart() {
             GAP.store(true, Ordering::SeqCst);
             return;
         }
-        // Comes live although the history has it too.
+        // Arrives live although the history has it, too.
         conn.send_event("message", message("m4", "2026-01-01T00:00:02.000Z"));
         conn.send_event("message", message("m5", "2026-01-01T00:00:02.000Z"));
         conn.recv(SOON);

@@ -1,4 +1,4 @@
-//! What `close` reports is true: everything arrived, or it says what may not have.
+//! What `close` reports is true: everything arrived, or it reports what may not have arrived.
 
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server that stands still for `pause` after the first texts, then reads to the end and tells how many came.
+/// A server that stops reading for `pause` after the first texts, then reads to the end and reports how many it got.
 fn slow(pause: Duration, first: usize) -> (ScriptedServer, mpsc::Receiver<usize>) {
     let (count, counted) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -25,7 +25,7 @@ fn slow(pause: Duration, first: usize) -> (ScriptedServer, mpsc::Receiver<usize>
 }
 
 #[test]
-fn it_waits_until_the_server_has_taken_everything() {
+fn close_waits_until_the_server_has_read_everything() {
     let _watchdog = watchdog(LIMIT);
     for messages in [300, 1500] {
         let (server, counted) = slow(Duration::from_secs(3), 100);
@@ -53,7 +53,7 @@ fn impatient(server: &ScriptedServer, limit: Duration) -> Agent {
 }
 
 #[test]
-fn it_says_how_much_may_not_have_arrived() {
+fn close_reports_how_much_may_not_have_arrived() {
     let _watchdog = watchdog(LIMIT);
     let (server, _hold) = silent();
     let agent = impatient(&server, Duration::from_millis(700));
@@ -66,11 +66,11 @@ fn it_says_how_much_may_not_have_arrived() {
 }
 
 #[test]
-fn what_was_answered_is_known_to_have_arrived() {
+fn answered_messages_count_as_arrived() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
-        // Answers the first question, and reads nothing more.
+        // Answers the first question, then stops reading.
         let question = conn.recv_text(SOON).unwrap();
         let id: String = question.chars().skip(2).take_while(char::is_ascii_digit).collect();
         conn.send_text(format!("43{id}[]"));
@@ -114,11 +114,11 @@ fn a_ping_of_the_server_shows_that_the_last_pong_arrived() {
 }
 
 #[test]
-fn a_connection_that_ends_without_an_answer_has_confirmed_nothing() {
+fn a_connection_that_ends_without_an_answer_confirms_nothing() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
-        // Dies with everything unread.
+        // Closes with everything unread.
         let _ = conn.recv_text(SOON);
         std::thread::sleep(Duration::from_millis(500));
     });
@@ -129,7 +129,7 @@ fn a_connection_that_ends_without_an_answer_has_confirmed_nothing() {
 }
 
 #[test]
-fn what_close_cuts_off_says_so() {
+fn calls_interrupted_by_close_return_an_error() {
     let _watchdog = watchdog(LIMIT);
     type Call = fn(&Agent, &Room) -> Error;
     let calls: [(&str, Call); 5] = [
@@ -161,7 +161,7 @@ fn what_close_cuts_off_says_so() {
         assert_eq!(agent.close().unwrap_err().kind(), ErrorKind::MaybeSent, "{name}");
         let error = calling.join().unwrap();
         assert!(error.is_closed(), "{name}: {error:?}");
-        // One of many sends may have found the connection closed before it began.
+        // One of the many sends may have started after the connection was closed.
         assert!(error.may_have_been_sent() || name == "send", "{name}: {error:?}");
         assert!(error.to_string().contains("closed here"), "{name}: {error}");
         drop(hold);
@@ -169,7 +169,7 @@ fn what_close_cuts_off_says_so() {
 }
 
 #[test]
-fn what_was_not_begun_is_closed_and_not_sent() {
+fn calls_that_had_not_started_are_closed_and_not_sent() {
     let _watchdog = watchdog(LIMIT);
     let (server, hold) = silent();
     let agent = scripted(&server);
@@ -182,7 +182,7 @@ fn what_was_not_begun_is_closed_and_not_sent() {
 }
 
 #[test]
-fn a_second_loss_counts_its_tries_anew() {
+fn a_second_connection_loss_counts_its_attempts_from_one() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

@@ -1,4 +1,4 @@
-//! Closing an agent ends its calls to REST, wherever they hang.
+//! Closing an agent ends its REST calls, at any stage.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crustocean::{AgencyId, ErrorKind};
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn calls_that_hang_end_when_the_agent_is_closed() {
+fn hanging_calls_end_when_the_agent_is_closed() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

@@ -1,4 +1,4 @@
-//! Slash commands and what comes of them.
+//! Slash commands and their results.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ fn a_command_is_silent_unless_asked_otherwise() {
 }
 
 #[test]
-fn a_command_that_fails_has_a_result_too() {
+fn a_failed_command_has_a_result_too() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let room = stage.in_lobby("larry").rooms().remove(0);
@@ -46,7 +46,7 @@ fn a_command_that_fails_has_a_result_too() {
 }
 
 #[test]
-fn what_is_no_command_is_not_sent() {
+fn text_that_is_not_a_command_is_not_sent() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let room = stage.in_lobby("larry").rooms().remove(0);
@@ -72,19 +72,19 @@ fn the_late_answer_of_a_slow_command_is_waited_for() {
         assert_eq!((reply.content.as_str(), reply.pending), ("done at last", false));
         assert!(reply.message_id.is_some());
     }
-    // Who does not want to wait gets the placeholder.
+    // A caller that does not wait gets the placeholder.
     for late in [Duration::ZERO, Duration::from_millis(50)] {
         let reply = room.command("/slow 20000 never mind").late(late).send().unwrap();
         assert!(reply.ok && reply.pending && reply.content.starts_with("[spinner"), "{reply:?}");
     }
-    // The loop sees what it always sees.
+    // The loop gets the same events as always.
     let events = agent.events();
     let edits =
         std::iter::from_fn(|| events.try_recv().ok()).filter(|e| matches!(e, Event::MessageEdited(_)));
     assert_eq!(edits.count(), 2);
 }
 
-/// The next command: its ack id and its payload.
+/// The ack id and the payload of the next command.
 fn next_command(conn: &mut Conn) -> (String, Value) {
     let text = conn.next_text("a command");
     let (id, json) = text.split_at(text.find('[').unwrap());
@@ -109,13 +109,13 @@ fn in_room(server: &ScriptedServer) -> Room {
 }
 
 #[test]
-fn the_edit_is_found_whenever_it_comes() {
+fn the_edit_is_found_before_and_after_the_answer() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.accept_join();
         let slow = |id: &str| json!({"ok": true, "command": "/x", "content": "<spinner>1</spinner>", "messageId": id});
-        // Before the answer, in one piece with it, and after others.
+        // The edit comes before the answer, together with it, or after other messages.
         let (id, _) = next_command(conn);
         edit(conn, "m1", "one");
         answer(conn, &id, slow("m1"));
@@ -132,7 +132,7 @@ fn the_edit_is_found_whenever_it_comes() {
         edit(conn, "m3", "[spinner:half way]");
         edit(conn, "m3", "three");
         edit(conn, "m3", "three, corrected");
-        // No id, no edit.
+        // Without an id no edit can follow.
         let (id, _) = next_command(conn);
         answer(conn, &id, json!({"ok": true, "content": "[spinner]"}));
         conn.recv(SOON);
@@ -149,7 +149,7 @@ fn the_edit_is_found_whenever_it_comes() {
 }
 
 #[test]
-fn a_queued_command_says_so() {
+fn a_queued_command_reports_that_it_is_queued() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -168,7 +168,7 @@ fn a_queued_command_says_so() {
 }
 
 #[test]
-fn an_answer_in_another_form_is_an_answer() {
+fn an_answer_in_an_unusual_form_is_accepted() {
     let _watchdog = watchdog(LIMIT);
     let answers = [
         json!("done"),
@@ -194,7 +194,7 @@ fn an_answer_in_another_form_is_an_answer() {
 }
 
 #[test]
-fn no_answer_is_a_timeout_with_what_the_server_complained_about() {
+fn a_missing_answer_is_a_timeout_with_the_servers_error_event() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let room = stage.in_lobby("larry").rooms().remove(0);
@@ -209,14 +209,14 @@ fn no_answer_is_a_timeout_with_what_the_server_complained_about() {
         conn.send_event("error", json!({"message": "Slow down"}));
         conn.recv(SOON);
     });
-    // Time enough for the complaint to come.
+    // Long enough for the error event to arrive.
     let limit = Duration::from_secs(2);
     let error = in_room(&server).command("/x").timeout(limit).send().unwrap_err();
     assert_eq!((error.is_timeout(), error.server_message()), (true, Some("Slow down")));
 }
 
 #[test]
-fn a_command_does_not_outlive_its_connection_and_is_not_repeated() {
+fn a_command_ends_with_its_connection_and_is_not_repeated() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -236,7 +236,7 @@ fn a_command_does_not_outlive_its_connection_and_is_not_repeated() {
 }
 
 #[test]
-fn an_edit_that_came_while_the_link_was_down_is_in_the_history() {
+fn an_edit_during_an_outage_is_found_in_the_history() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

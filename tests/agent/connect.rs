@@ -1,4 +1,4 @@
-//! Coming in: what a good token does, and what each bad one is told.
+//! Connecting with good and bad tokens.
 
 use std::net::TcpListener;
 use std::sync::{Mutex, mpsc};
@@ -25,7 +25,7 @@ fn a_good_token_connects() {
 }
 
 #[test]
-fn an_unverified_agent_is_told_what_to_do() {
+fn an_unverified_agent_gets_an_error_that_says_what_to_do() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let created = stage.client().agents().create("fresh").send().unwrap();
@@ -38,7 +38,7 @@ fn an_unverified_agent_is_told_what_to_do() {
 }
 
 #[test]
-fn an_unknown_token_is_told_apart() {
+fn an_unknown_token_has_its_own_error() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let error = stage.builder().connect(token("sk_nobody")).unwrap_err();
@@ -59,7 +59,7 @@ fn a_rate_limit_says_how_long_to_wait() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_a_connect_error() {
+fn an_unreachable_server_is_a_connect_error() {
     let _watchdog = watchdog(LIMIT);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let error = Agent::builder().api_url(format!("http://{free}")).connect(token("sk_x")).unwrap_err();
@@ -68,7 +68,7 @@ fn a_server_that_is_not_there_is_a_connect_error() {
 }
 
 #[test]
-fn a_refusal_of_the_socket_is_tried_once_more_with_a_new_session() {
+fn a_refused_socket_is_retried_once_with_a_new_session() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
@@ -84,7 +84,7 @@ fn a_refusal_of_the_socket_is_tried_once_more_with_a_new_session() {
 }
 
 #[test]
-fn a_server_that_never_answers_the_upgrade_costs_the_handshake_timeout_only() {
+fn a_server_that_never_answers_the_upgrade_takes_only_the_handshake_timeout() {
     let _watchdog = watchdog(LIMIT);
     let (hold, held) = mpsc::channel::<()>();
     let held = Mutex::new(held);
@@ -103,7 +103,7 @@ fn a_server_that_never_answers_the_upgrade_costs_the_handshake_timeout_only() {
 }
 
 #[test]
-fn an_older_socket_io_is_named() {
+fn an_older_socket_io_is_named_in_the_error() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
@@ -117,7 +117,7 @@ fn an_older_socket_io_is_named() {
 }
 
 #[test]
-fn a_redirect_is_named_and_not_followed() {
+fn a_redirect_is_named_in_the_error_and_not_followed() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|_| {});
     server.on("POST", "/api/auth/agent", |_| {

@@ -1,4 +1,4 @@
-//! The socket is opened while the agent's token is exchanged: what happens to it when the exchange fails, or is slow.
+//! The crate opens the socket while it exchanges the agent's token. The tests let the exchange fail or be slow.
 
 use std::io::Read as _;
 use std::sync::mpsc;
@@ -37,10 +37,10 @@ fn the_half_open_socket_of_an_unverified_agent_is_dropped_at_once() {
 }
 
 #[test]
-fn an_exchange_that_fails_does_not_wait_for_the_socket() {
+fn a_failed_exchange_does_not_wait_for_the_socket() {
     let _watchdog = watchdog(LIMIT);
     let (dropped, is_dropped) = mpsc::channel();
-    // It takes the upgrade's request and says nothing.
+    // The server reads the upgrade request and does not answer.
     let server = ScriptedServer::start_before_upgrade(move |conn| {
         let _ = conn.stream().read_to_end(&mut Vec::new());
         dropped.send(()).unwrap();
@@ -54,10 +54,10 @@ fn an_exchange_that_fails_does_not_wait_for_the_socket() {
 }
 
 #[test]
-fn a_socket_that_had_to_wait_too_long_is_opened_anew() {
+fn a_socket_that_waited_too_long_is_opened_again() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
-        // Who does not answer pings for two seconds is given up.
+        // The server drops clients that do not answer pings for two seconds.
         conn.open(Duration::from_secs(1), Duration::from_secs(1));
         if conn.index == 1 {
             conn.accept_connect();

@@ -1,4 +1,4 @@
-//! Edits that are confirmed, and messages that are edited all the time.
+//! Confirmed edits, and messages that are edited continuously.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, mpsc};
@@ -17,7 +17,7 @@ fn room_of(agent: &Agent) -> Room {
     agent.rooms().remove(0)
 }
 
-/// The text of a message as the room's history has it.
+/// The text of a message in the room's history.
 fn content(stage: &Stage, message: &crustocean::MessageId) -> String {
     let history = stage.client().agencies().messages(&stage.sandbox.lobby_id().into()).send().unwrap();
     history.into_iter().find(|one| one.id == *message).unwrap().content
@@ -36,7 +36,7 @@ fn a_confirmed_edit_is_in_the_room_when_it_returns() {
     let larry = stage.in_lobby("larry");
     let room = room_of(&larry);
     let mine = room.post(Outgoing::new("draft").skill("writing")).unwrap().first;
-    // Whichever room is the current one.
+    // Independent of the home room.
     larry.join("elsewhere").unwrap();
     let edited = room.post_edit(&mine.id, " final\n").unwrap();
     assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
@@ -73,7 +73,7 @@ fn edits_of_several_threads_each_get_their_own_echo() {
 }
 
 #[test]
-fn a_server_that_changes_the_text_confirms_it_all_the_same() {
+fn an_edit_whose_text_the_server_changes_is_confirmed() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::with(Sandbox::builder().truncate_content(10));
     let room = room_of(&stage.in_lobby("larry"));
@@ -81,7 +81,7 @@ fn a_server_that_changes_the_text_confirms_it_all_the_same() {
     assert_eq!(room.post_edit(&mine.id, "a text that is too long").unwrap().content, "a text tha");
 }
 
-/// Joins, and answers the post of a message `m1`.
+/// Accepts the join, and answers the post of a message with the id `m1`.
 fn post(conn: &mut Conn) {
     conn.handshake();
     conn.accept_join();
@@ -96,7 +96,7 @@ fn echo(conn: &mut Conn, id: &str, edit: &Value) {
 }
 
 #[test]
-fn an_edit_that_a_broken_link_swallowed_is_sent_again() {
+fn an_edit_lost_with_the_connection_is_sent_again() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         if conn.index == 0 {
@@ -121,7 +121,7 @@ fn an_edit_that_a_broken_link_swallowed_is_sent_again() {
     let room = agent.join("lobby").unwrap();
     let mine = room.post("old").unwrap().first;
     assert_eq!(room.post_edit(&mine.id, "new").unwrap().content, "new");
-    // What the server makes of a text is what the room shows.
+    // The room shows the text as the server changed it.
     assert_eq!(room.post_edit(&mine.id, "a rude word").unwrap().content, "****");
     assert!(room.post_edit(&mine.id, "silence").unwrap_err().is_timeout());
 }
@@ -152,7 +152,7 @@ fn an_editor_keeps_to_its_rate_and_ends_with_the_last_text() {
 }
 
 #[test]
-fn what_waits_goes_out_when_it_is_asked_to_or_the_editor_is_dropped() {
+fn waiting_text_is_sent_by_flush_or_when_the_editor_is_dropped() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let room = room_of(&stage.in_lobby("larry"));
@@ -164,7 +164,7 @@ fn what_waits_goes_out_when_it_is_asked_to_or_the_editor_is_dropped() {
     line.flush().unwrap();
     eventually("the flushed text", || content(&stage, &id) == "two");
     line.set("three").unwrap();
-    line.set("two").unwrap(); // nothing to change after all
+    line.set("two").unwrap(); // the same text again: nothing to send
     line.flush().unwrap();
     line.set("four").unwrap();
     line.set("five").unwrap();
@@ -172,7 +172,7 @@ fn what_waits_goes_out_when_it_is_asked_to_or_the_editor_is_dropped() {
     eventually("the last text", || content(&stage, &id) == "five");
     assert_eq!(edits(&stage), ["two", "five"]);
 
-    // One that is dropped because something failed.
+    // An editor that is dropped after an error.
     let failed = catch_unwind(AssertUnwindSafe(|| {
         let mut line = room.editor("begun").unwrap();
         line.set("half way").unwrap();
@@ -215,7 +215,7 @@ fn an_editor_never_waits_for_a_lost_connection_and_goes_on_after_it() {
 }
 
 #[test]
-fn what_a_broken_link_may_have_swallowed_is_sent_again_in_the_end() {
+fn text_that_may_be_lost_with_the_connection_is_sent_again_at_the_end() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         if conn.index == 0 {
@@ -226,7 +226,7 @@ fn what_a_broken_link_may_have_swallowed_is_sent_again_in_the_end() {
         conn.handshake();
         conn.accept_join();
         assert_eq!(conn.expect_event("edit-message")["content"], "one");
-        // Once is enough.
+        // It is sent only once.
         assert_eq!(conn.expect_event("send-message")["content"], "over");
     });
     let agent = scripted(&server);

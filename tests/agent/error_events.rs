@@ -1,4 +1,4 @@
-//! What a server says in its `error` event.
+//! The server's `error` events.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn secrets_that_a_server_quotes_in_its_words_are_masked() {
+fn secrets_in_a_servers_error_events_are_masked() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

@@ -1,5 +1,5 @@
-//! What every bot needs: the text without the mention, commands, the conversation for a language model, cooldowns, a
-//! schedule, statistics, notes.
+//! Functions for every bot: the text without the mention, commands, the conversation for a language model, cooldowns, a
+//! timer, statistics, notes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_mention_is_read_like_a_command_line() {
+fn a_mention_is_parsed_like_a_command_line() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -27,7 +27,7 @@ fn a_mention_is_read_like_a_command_line() {
 }
 
 #[test]
-fn prefix_commands_come_without_the_agents_own_words() {
+fn prefix_commands_skip_the_agents_own_messages() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let conch = stage.in_lobby("conch");
@@ -46,7 +46,7 @@ fn prefix_commands_come_without_the_agents_own_words() {
 }
 
 #[test]
-fn the_conversation_is_what_a_language_model_wants() {
+fn the_conversation_has_the_form_for_a_language_model() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -70,7 +70,7 @@ fn the_conversation_is_what_a_language_model_wants() {
         (Role::User, "alice", "@larry what now?"),
     ];
     assert_eq!(seen, expected);
-    // The question is there however little fits.
+    // The question is always included, even if nothing else fits.
     let turns = home.conversation(&mention).characters(20).turns().unwrap();
     assert_eq!(turns.len(), 1);
     assert_eq!(home.conversation(&mention).characters(30).turns().unwrap().len(), 2);
@@ -78,7 +78,7 @@ fn the_conversation_is_what_a_language_model_wants() {
 }
 
 #[test]
-fn tools_of_past_runs_are_told_on_demand() {
+fn the_conversation_can_include_tools_of_past_runs() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -104,7 +104,7 @@ fn tools_of_past_runs_are_told_on_demand() {
 }
 
 #[test]
-fn a_person_who_asks_too_fast_waits_and_nobody_else_does() {
+fn a_cooldown_delays_only_the_user_who_asks_too_fast() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -131,14 +131,14 @@ fn a_schedule_ends_with_the_agent() {
     assert!(start.elapsed() >= Duration::from_millis(90));
     let hourly = larry.every(Duration::from_secs(3600));
     let hourly = thread::spawn(move || hourly.count());
-    // It does not keep the agent alive: the last handle does.
+    // The timer does not keep the agent alive; only handles do.
     drop(larry);
     assert_eq!(hourly.join().unwrap(), 0);
     assert!(scheduler.join().unwrap() >= 1);
 }
 
 #[test]
-fn statistics_tell_how_it_is() {
+fn statistics_show_the_state_of_the_agent() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -157,7 +157,7 @@ fn statistics_tell_how_it_is() {
 }
 
 #[test]
-fn a_room_keeps_notes() {
+fn a_room_stores_notes() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let room = stage.in_lobby("larry").home().unwrap();

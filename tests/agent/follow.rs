@@ -1,4 +1,4 @@
-//! Rooms that come by themselves: invitations, and conversations that others begin.
+//! Rooms that the agent joins automatically: invitations, and direct conversations that others start.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Alice makes an agency and adds larry.
+/// Alice creates an agency and adds larry.
 fn invite(stage: &Stage, name: &str) -> Agency {
     let client = stage.client();
     let agency = client.agencies().create(name).private(true).send().unwrap();
@@ -43,7 +43,7 @@ fn an_invitation_is_followed() {
     larry.follow_invites().unwrap();
     let new = invite(&stage, "New");
     assert_eq!(invited(&events), "new");
-    // It has been joined when it is handed out.
+    // The room is joined before the event is delivered.
     let room = larry.rooms().into_iter().find(|room| room.id() == &new.id).unwrap();
     assert_eq!(room.slug(), Some("new"));
     say(&stage, &new, "welcome @larry");
@@ -53,7 +53,7 @@ fn an_invitation_is_followed() {
     assert_eq!(wait_for_message(&events, "still").agency_id.as_str(), stage.sandbox.lobby_id());
     assert!(!larry.rooms().iter().any(|room| room.id() == &old.id));
 
-    // What was left is joined again when somebody asks for it.
+    // A left room can be joined again explicitly.
     room.leave().unwrap();
     assert_eq!(larry.rooms().len(), 1);
     stage.client().agencies().add_agent(&new.id, "larry").unwrap();
@@ -63,7 +63,7 @@ fn an_invitation_is_followed() {
 }
 
 #[test]
-fn an_invitation_that_was_missed_is_found() {
+fn a_missed_invitation_is_found() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -71,7 +71,7 @@ fn an_invitation_that_was_missed_is_found() {
     larry.follow_invites().unwrap();
     let events = larry.events();
     assert_eq!(invited(&events), "left");
-    // The membership stays, as on a server that lets only people end theirs.
+    // The membership stays, as on a server where only users can end theirs.
     stage.sandbox.fail_next(1, 403, None);
     left.leave().unwrap_err();
 
@@ -87,7 +87,7 @@ fn an_invitation_that_was_missed_is_found() {
 }
 
 #[test]
-fn an_invitation_that_leads_nowhere_is_no_more_than_an_event() {
+fn an_invitation_to_a_room_that_cannot_be_joined_is_only_an_event() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -106,7 +106,7 @@ fn an_invitation_that_leads_nowhere_is_no_more_than_an_event() {
     agent.join("lobby").unwrap();
     agent.follow_invites().unwrap();
     let events = agent.events();
-    // Nobody waits for the join: what is said meanwhile may come first.
+    // Messages may arrive before the join has finished.
     let (mut order, mut heard) = (Vec::new(), false);
     let mut failed = None;
     let (room, slug, why) = wait_for(&events, "failed join and message", |event| {
@@ -129,7 +129,7 @@ fn an_invitation_that_leads_nowhere_is_no_more_than_an_event() {
 }
 
 #[test]
-fn a_conversation_that_somebody_begins_is_found_with_its_first_words() {
+fn a_new_direct_conversation_is_found_with_its_first_message() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -153,18 +153,18 @@ fn a_conversation_that_somebody_begins_is_found_with_its_first_words() {
     }
     let room = larry.rooms().into_iter().find(|room| room.id() == &new).unwrap();
     assert_eq!((room.name(), room.is_dm()), (Some("bob"), true));
-    // From now on they come live, and none twice.
+    // From now on messages arrive live, and none twice.
     stage.sandbox.say(new.as_str(), &bob.id, "good", Value::Null).unwrap();
     let heard = mentions.recv_timeout(SOON).unwrap();
     assert_eq!((heard.content.as_str(), heard.replayed), ("good", false));
 }
 
 #[test]
-fn a_conversation_that_was_begun_during_an_outage_is_found() {
+fn a_direct_conversation_started_during_an_outage_is_found() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
-    // So seldom that only the reconnect can be why.
+    // The interval is so long that only the reconnect can find it.
     larry.follow_dms(Duration::from_secs(3600)).unwrap();
     let events = larry.events();
     stage.sandbox.drop_links();

@@ -1,4 +1,4 @@
-//! What was missed is told by the ids; a gap holds up neither other rooms nor whoever asks for an event.
+//! Ids decide which messages were missed. A gap delays neither other rooms nor calls that ask for an event.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +17,8 @@ fn message(id: &str, time: &str) -> Value {
     json!({"id": id, "agency_id": "ag-1", "content": id, "created_at": time})
 }
 
-/// What a loop gets that has heard `live`, when the link is lost and the history (newest first) is then this one. Before
-/// the join it was `before`. The texts, and whether something was said to be missing.
+/// What a loop gets after it has received `live` and lost the connection. `history` is the room's history afterwards (newest
+/// first), `before` the one before the join. Returns the texts, and whether the gap was reported as not filled.
 fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool) {
     let lost = Arc::new(AtomicBool::new(false));
     let is_lost = Arc::clone(&lost);
@@ -40,14 +40,14 @@ fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool
         if !lost.load(Ordering::SeqCst) {
             return Response::json(200, before.clone());
         }
-        // It is all on one page.
+        // Everything is on one page.
         let is_first = !request.query.contains("before=");
         Response::json(200, if is_first { history.clone() } else { json!([]) })
     });
     let agent = scripted(&server);
     let room = agent.join("lobby").unwrap();
     let events = agent.events();
-    // Behind all that came live.
+    // After all live messages.
     room.send("go on").unwrap();
     let (mut texts, mut gap) = (Vec::new(), false);
     wait_for(&events, "the end", |event| match event {
@@ -66,10 +66,10 @@ fn missed(before: Value, live: Vec<Value>, history: Value) -> (Vec<String>, bool
 }
 
 #[test]
-fn what_was_heard_is_told_by_the_id() {
+fn received_messages_are_recognized_by_their_ids() {
     let _watchdog = watchdog(LIMIT);
     let at = |time: &str| format!("2026-01-01T12:00:{time}Z");
-    // Before it, at the same time, after it, from another day, without a time.
+    // Before the live message, at the same time, after it, on another day, and without a time.
     for time in [&*at("59.999"), &at("60.000"), &at("61"), "2025-12-31T00:00:00Z", "soon", ""] {
         let heard = message("m1", &at("60.000"));
         let history = json!([heard, message("m2", time)]);
@@ -82,7 +82,7 @@ fn what_was_heard_is_told_by_the_id() {
 }
 
 #[test]
-fn a_message_from_the_future_hides_nothing() {
+fn a_message_from_the_future_hides_no_other_message() {
     let _watchdog = watchdog(LIMIT);
     let ahead = message("m1", "2036-01-01T00:00:00Z");
     let history = json!([
@@ -97,7 +97,7 @@ fn a_message_from_the_future_hides_nothing() {
 }
 
 #[test]
-fn a_time_that_cannot_be_read_hides_nothing() {
+fn an_undecodable_time_hides_no_other_message() {
     let _watchdog = watchdog(LIMIT);
     let odd = message("m1", "yesterday");
     let history = json!([message("m2", "2026-01-01T12:00:02Z"), odd, message("m0", "2026-01-01T12:00:00Z")]);
@@ -106,7 +106,7 @@ fn a_time_that_cannot_be_read_hides_nothing() {
 }
 
 #[test]
-fn a_message_that_comes_twice_is_handed_out_once() {
+fn a_message_received_twice_is_delivered_once() {
     let _watchdog = watchdog(LIMIT);
     let (one, two) = (message("m1", "2026-01-01T12:00:01Z"), message("m2", "2026-01-01T12:00:02Z"));
     let live = vec![one.clone(), two.clone(), one.clone(), two.clone(), one.clone()];
@@ -114,13 +114,13 @@ fn a_message_that_comes_twice_is_handed_out_once() {
     assert_eq!(texts, ["m1", "m2"]);
 }
 
-/// Alice speaks in a room.
+/// Posts a message of alice to a room.
 fn say(stage: &Stage, room: &str, text: &str) {
     stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
 }
 
 #[test]
-fn a_history_that_hangs_holds_up_nothing_but_its_room_and_that_not_for_long() {
+fn a_hanging_history_delays_only_its_room_and_only_briefly() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let quiet = stage.sandbox.add_agency("Quiet", &stage.alice.id).unwrap();
@@ -156,7 +156,7 @@ fn wait_for_within<T>(events: &Events, limit: Duration, mut wanted: impl FnMut(E
 }
 
 #[test]
-fn no_call_outlasts_its_own_limit_while_a_history_hangs() {
+fn calls_keep_their_time_limits_while_a_history_hangs() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -167,7 +167,7 @@ fn no_call_outlasts_its_own_limit_while_a_history_hangs() {
     wait_for(&events, "the link is back", |event| matches!(event, Event::Connected { .. }).then_some(()));
     eventually("the room is joined again", || larry.is_connected());
     stage.alice_says("held");
-    // Whoever asks next finds that there is a history to read.
+    // The next call finds that a history has to be read.
     wait_for(&events, "the room", |event| matches!(event, Event::AgencyJoined(_)).then_some(()));
     let slow = Duration::from_secs(2);
     let begun = Instant::now();

@@ -1,12 +1,12 @@
-//! Half a character (a lone surrogate, `\ud83d`) is U+FFFD wherever JSON comes in: it costs neither the message, the page
-//! nor the connection. JavaScript makes such text when it cuts an emoji in two, and any user can post it.
+//! A lone surrogate (`\ud83d`, half a character) becomes U+FFFD in all incoming JSON. It never loses the message, the page or
+//! the connection. JavaScript creates such text when it cuts an emoji, and any user can post it.
 
 use crate::common::{Response, SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::Event;
 use crustocean::model::{CommandReply, List, Message};
 use crustocean::webhook::{HookCall, PromptRequest, WebhookDelivery, WebhookSecret};
 
-/// As it is in JSON, and as it is read.
+/// The text in JSON, and the decoded text.
 const HALF: &str = r"\ud83d";
 const READ: &str = "\u{fffd}";
 
@@ -21,7 +21,7 @@ fn check(message: &Message) {
     assert_eq!((message.content.as_str(), message.sender_display_name.as_str()), ("cut \u{fffd}", READ));
     assert_eq!(message.metadata.get("mood"), Some(READ.into()));
     assert_eq!(message.metadata.to_map().unwrap()[READ], serde_json::json!([READ]));
-    // What is written can be read by everybody.
+    // The written text is valid for every reader.
     let written = serde_json::to_string(message).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&written).is_ok(), "{written}");
 }
@@ -31,7 +31,7 @@ fn json(text: String) -> Response {
 }
 
 #[test]
-fn over_the_socket_and_in_answers() {
+fn lone_surrogates_over_the_socket_and_in_responses() {
     let _watchdog = watchdog(SOON * 3);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -107,7 +107,7 @@ fn over_the_socket_and_in_answers() {
 }
 
 #[test]
-fn in_what_is_posted_to_webhooks() {
+fn lone_surrogates_in_webhook_requests() {
     let call = format!(
         r#"{{"agencyId":"ag-1","command":"say","rawArgs":"{HALF}","positional":["{HALF}"],"flags":{{"{HALF}":"{HALF}"}},
         "sender":{{"username":"bob","displayName":"{HALF}"}}}}"#
@@ -135,7 +135,7 @@ fn in_what_is_posted_to_webhooks() {
 }
 
 #[test]
-fn in_what_a_program_reads_itself() {
+fn lone_surrogates_in_what_a_program_decodes_itself() {
     check(&serde_json::from_str(&message("m")).unwrap());
     check(&serde_json::from_slice(message("m").as_bytes()).unwrap());
     check(&serde_json::from_reader(message("m").as_bytes()).unwrap());

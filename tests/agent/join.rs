@@ -1,4 +1,4 @@
-//! Getting into rooms.
+//! Joining rooms.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn by_slug_or_by_id() {
+fn a_room_is_joined_by_slug_or_by_id() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let id = stage.sandbox.add_agency("My Team", &stage.alice.id).unwrap();
@@ -27,18 +27,18 @@ fn by_slug_or_by_id() {
 }
 
 #[test]
-fn connect_and_join_is_one_line() {
+fn connect_and_join_does_both() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let token = stage.agent_token("larry");
-    // The one-liner reads the URL from the environment; here it is given, so the two steps are spelled out once.
+    // `connect_and_join` reads the URL from the environment. Here the URL is given, so the test makes the two steps.
     let agent = stage.builder().connect(token).unwrap();
     agent.join("Lobby").unwrap();
     assert_eq!(agent.rooms().len(), 1);
 }
 
 #[test]
-fn an_agency_that_nobody_knows_is_not_found() {
+fn an_unknown_agency_is_not_found() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.connect("larry");
@@ -46,7 +46,7 @@ fn an_agency_that_nobody_knows_is_not_found() {
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("atlantis"), "{error}");
     assert_eq!(agent.join("").unwrap_err().kind(), ErrorKind::Invalid);
-    // An id is taken at its word, and the server says no.
+    // An id is sent unchecked, and the server refuses it.
     let error = agent.join("00000000-0000-4000-8000-000000000000").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Rejected);
     assert!(error.server_message().is_some(), "{error}");
@@ -69,7 +69,7 @@ fn a_private_agency_lets_in_only_members() {
 }
 
 #[test]
-fn the_answer_to_another_join_is_not_taken_for_this_one() {
+fn the_answer_to_another_join_is_ignored() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -81,7 +81,7 @@ fn the_answer_to_another_join_is_not_taken_for_this_one() {
     });
     let agent = scripted(&server);
     assert_eq!(agent.join("lobby").unwrap().id().as_str(), "ag-1");
-    // The complaint was about something else. The loop sees it, as it sees every event.
+    // The error event was about something else. The loop gets it like every event.
     let said = wait_for(&agent.events(), "error", |event| match event {
         Event::ServerError { message, .. } => Some(message),
         _ => None,
@@ -90,7 +90,7 @@ fn the_answer_to_another_join_is_not_taken_for_this_one() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_costs_the_join_timeout_only() {
+fn a_server_that_does_not_answer_takes_only_the_join_timeout() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

@@ -1,4 +1,4 @@
-//! Leaving a room that the agent is no member of, and what is known of a room by a message in it.
+//! Leaving a room without being a member, and the room of a message.
 
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ fn leaves(is_member: bool) -> crustocean::Result<()> {
 }
 
 #[test]
-fn who_is_no_member_has_no_membership_to_end() {
+fn leaving_without_a_membership_is_not_an_error() {
     let _watchdog = watchdog(LIMIT);
     leaves(false).unwrap();
 }
 
 #[test]
-fn the_refusal_to_let_a_member_go_is_an_error() {
+fn a_refused_leave_of_a_member_is_an_error() {
     let _watchdog = watchdog(LIMIT);
     let error = leaves(true).unwrap_err();
     assert_eq!((error.status(), error.server_message()), (Some(400), Some("You are not a member")));

@@ -1,4 +1,4 @@
-//! The end of an agent's life: closed or dropped, in whatever it is doing, it ends in time and leaves nothing behind.
+//! The end of an agent: closed or dropped at any moment, it ends in time and leaves nothing behind.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crustocean::{ErrorKind, Event, agent::RecvError};
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn close_says_goodbye() {
+fn close_sends_a_disconnect() {
     let _watchdog = watchdog(LIMIT);
     let (seen, said) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -24,7 +24,7 @@ fn close_says_goodbye() {
     let (first, second) = said.recv_timeout(Duration::from_secs(5)).unwrap();
     assert_eq!(format!("{first:?}"), r#"Text("41")"#);
     assert_eq!(format!("{second:?}"), "Close(Some(1000))");
-    // What was queued is still there, then the end, for ever.
+    // Queued events are still delivered, then the end, every time.
     assert!(matches!(events.try_recv(), Ok(Event::Connected { .. })));
     for _ in 0..3 {
         assert!(matches!(events.try_recv(), Err(RecvError::Closed)));
@@ -32,7 +32,7 @@ fn close_says_goodbye() {
 }
 
 #[test]
-fn a_server_that_does_not_say_goodbye_is_left_after_a_second() {
+fn a_server_that_does_not_close_is_left_after_a_second() {
     let _watchdog = watchdog(LIMIT);
     let (hold, held) = mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);
@@ -89,13 +89,13 @@ fn dropping_the_last_handle_closes() {
 #[test]
 fn closing_while_others_send_loses_nothing_that_was_confirmed() {
     let _watchdog = watchdog(3 * LIMIT);
-    // Once is not enough to meet a sender between its look at the connection and its write.
+    // Repeated, to hit a sender between its check of the connection and its write.
     (0..20).for_each(|_| close_while_others_send());
 }
 
 fn close_while_others_send() {
     let stage = Stage::new();
-    // On a busy machine the sandbox needs its time for what was sent.
+    // On a busy machine the sandbox needs time to process the messages.
     let agent = stage.builder().close_timeout(LIMIT).connect(stage.agent_token("larry")).unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let senders: Vec<_> = (0..4)
@@ -108,7 +108,7 @@ fn close_while_others_send() {
                         Ok(()) => sent += 1,
                         Err(error) => return (sent, error.kind()),
                     }
-                    // Not more than the sandbox can work off.
+                    // Not more than the sandbox can process in time.
                     std::thread::sleep(Duration::from_micros(200));
                 }
             })
@@ -131,7 +131,7 @@ fn close_while_others_send() {
 }
 
 #[test]
-fn a_server_that_is_still_at_work_gets_the_time_for_it() {
+fn a_busy_server_gets_time_to_read_everything() {
     let _watchdog = watchdog(LIMIT);
     let (counts, counted) = mpsc::channel();
     let (sent, all_sent) = mpsc::channel();
@@ -139,11 +139,11 @@ fn a_server_that_is_still_at_work_gets_the_time_for_it() {
     let server = ScriptedServer::start(move |conn| {
         conn.handshake();
         all_sent.lock().unwrap().recv_timeout(Duration::from_secs(20)).unwrap();
-        // It talks, but has not come to read yet, for longer than the closing handshake may take.
+        // The server sends, but does not read for longer than the closing handshake may take.
         let until = Instant::now() + Duration::from_secs(2);
         while Instant::now() < until {
             if !conn.send_event("member-presence", serde_json::json!({})) {
-                // As servers do: whom they cannot write to they do not read from either.
+                // Like real servers, it does not read from a client to which it cannot write.
                 let _ = counts.send(0);
                 return;
             }
@@ -161,7 +161,7 @@ fn a_server_that_is_still_at_work_gets_the_time_for_it() {
     }
     sent.send(()).unwrap();
     agent.close().unwrap();
-    // The goodbye is one more.
+    // The disconnect is one more packet.
     assert_eq!(counted.recv_timeout(Duration::from_secs(10)).unwrap(), 101);
 }
 
@@ -181,14 +181,14 @@ fn hanging() -> (ScriptedServer, mpsc::Sender<()>) {
 }
 
 #[test]
-fn closing_while_dialling() {
+fn closing_while_connecting() {
     let _watchdog = watchdog(LIMIT);
     let (server, hold) = hanging();
     let agent = scripted(&server);
     let mut events = agent.events();
     assert!(events.any(|event| matches!(event, Ok(Event::Disconnected { .. }))));
     drop(events);
-    // Somebody waits for the link, to send; the end ends that, too.
+    // A thread waits for the connection to send. The end of the agent ends its wait, too.
     let sender = agent.clone();
     let sending = std::thread::spawn(move || sender.raw().emit("anything", &1).unwrap_err().kind());
     server.wait_connections(2, Duration::from_secs(10));
@@ -200,7 +200,7 @@ fn closing_while_dialling() {
 }
 
 #[test]
-fn dropping_while_dialling() {
+fn dropping_while_connecting() {
     let _watchdog = watchdog(LIMIT);
     let (server, hold) = hanging();
     let agent = scripted(&server);

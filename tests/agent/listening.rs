@@ -1,4 +1,4 @@
-//! More than one may listen: loops over events and mentions side by side, subscriptions, and waits in a handler.
+//! Several readers: loops over events and mentions at the same time, subscriptions, and waits in a handler.
 
 use std::sync::mpsc;
 use std::thread;
@@ -21,7 +21,7 @@ fn text(event: Event) -> Option<String> {
 }
 
 #[test]
-fn events_and_mentions_at_the_same_time_each_get_what_they_are_for() {
+fn loops_over_events_and_mentions_each_get_all_their_items() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = agent(&stage);
@@ -59,7 +59,7 @@ fn events_and_mentions_at_the_same_time_each_get_what_they_are_for() {
 }
 
 #[test]
-fn what_a_wait_takes_is_not_lost_for_the_loop_that_begins_later() {
+fn a_loop_that_starts_after_a_wait_gets_the_same_events() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = agent(&stage);
@@ -68,7 +68,7 @@ fn what_a_wait_takes_is_not_lost_for_the_loop_that_begins_later() {
         let waits = scope.spawn(|| {
             room.wait_for(SOON, |event| matches!(event, Event::Message(message) if message.content == "go"))
         });
-        // Until the wait has begun it hears nothing.
+        // The wait gets only events after its start.
         eventually("it is heard", || {
             stage.alice_says("@larry before");
             stage.alice_says("go");
@@ -84,7 +84,7 @@ fn what_a_wait_takes_is_not_lost_for_the_loop_that_begins_later() {
 }
 
 #[test]
-fn a_handler_asks_back_and_nobody_loses_anything() {
+fn a_handler_can_ask_a_question_without_losing_events() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = agent(&stage);
@@ -110,7 +110,7 @@ fn a_handler_asks_back_and_nobody_loses_anything() {
     lobby.wait_for_message(SOON, |message| message.content == "Are you sure?").unwrap();
     lobby.say("bob", "@larry and me?").unwrap();
     lobby.say("bob", "no").unwrap();
-    // It mentions the agent as well, and is not asked a second time for that.
+    // The answer mentions the agent, too, but is not yielded a second time.
     lobby.say("alice", "@larry yes").unwrap();
     lobby.wait_for_message(SOON, |message| message.content == "You said @larry yes").unwrap();
     eventually("bob is answered", || lobby.messages().iter().any(|message| message.content == "ok"));
@@ -121,7 +121,7 @@ fn a_handler_asks_back_and_nobody_loses_anything() {
 }
 
 #[test]
-fn a_subscription_that_nobody_reads_is_bounded_and_says_so() {
+fn an_unread_subscription_is_bounded_and_reports_dropped_events() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.builder().queue(10, 1 << 20).connect(stage.agent_token("larry")).unwrap();

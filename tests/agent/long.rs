@@ -1,4 +1,4 @@
-//! Texts that are too long for one message.
+//! Texts that do not fit into one message.
 
 use std::time::{Duration, Instant};
 
@@ -38,12 +38,12 @@ fn words(letter: char, count: usize) -> String {
 }
 
 #[test]
-fn eight_thousand_characters_are_one_message_and_one_more_are_two() {
+fn a_text_of_eight_thousand_characters_is_one_message_and_a_longer_one_two() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
     let events = ben.events();
-    // Characters, not bytes.
+    // The limit counts characters, not bytes.
     let full = "\u{e9}".repeat(8_000);
     larry.send(&full).unwrap();
     assert_eq!(next_messages(&events, 1)[0].content, full);
@@ -85,7 +85,7 @@ fn the_first_part_has_the_metadata_and_every_part_the_guard() {
 }
 
 #[test]
-fn colours_stay_with_their_words() {
+fn colours_stay_with_their_text() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = in_lobby(&stage, "larry", split_at_300());
@@ -150,7 +150,7 @@ fn long_messages_of_several_threads_do_not_get_mixed_up() {
 }
 
 #[test]
-fn the_policy_may_be_to_refuse_or_to_send_as_it_is() {
+fn the_policy_can_refuse_long_texts_or_send_them_whole() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let strict = in_lobby(&stage, "strict", LongMessages::Refuse { limit: 10 });
@@ -165,7 +165,7 @@ fn the_policy_may_be_to_refuse_or_to_send_as_it_is() {
     let bold = in_lobby(&stage, "bold", LongMessages::Send);
     let long = words('a', 3_000);
     assert_eq!(bold.post(&long).unwrap().first.content, long);
-    // A command is one message, however long.
+    // A command is always one message.
     let larry = in_lobby(&stage, "larry", split_at_300());
     let reply = larry.rooms()[0].command(format!("/echo {long}")).send().unwrap();
     assert_eq!(reply.content, long);
@@ -186,7 +186,7 @@ fn an_edit_is_one_message() {
 }
 
 #[test]
-fn a_message_that_is_there_in_part_is_not_said_to_be_not_sent() {
+fn a_partly_sent_message_is_not_reported_as_not_sent() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();

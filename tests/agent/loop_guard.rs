@@ -1,4 +1,4 @@
-//! Whatever answers a message carries its loop guard on, so that two agents that answer each other come to an end.
+//! Every answer to a message carries its loop guard on, so that two agents that answer each other stop.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A bot as the documentation of `start_run` shows it: its answer is a stream.
+/// Answers by a stream, as in the documentation of `start_run`.
 fn answer_by_run(room: &Room, message: &Message, text: &str) -> crustocean::Result<()> {
     let run = room.start_run(message)?;
     run.status("looking it up")?;
@@ -19,13 +19,13 @@ fn answer_by_run(room: &Room, message: &Message, text: &str) -> crustocean::Resu
     run.complete("Done.")
 }
 
-/// The same, but neither the stream nor the run is ended by hand.
+/// The same, but the stream and the run end when they are dropped.
 fn answer_and_let_go(room: &Room, message: &Message, text: &str) -> crustocean::Result<()> {
     let run = room.start_run(message)?;
     run.stream()?.push(text)
 }
 
-/// The same, with an ordinary message.
+/// The same, with an ordinary message instead of a stream.
 fn answer_within_run(room: &Room, message: &Message, text: &str) -> crustocean::Result<()> {
     let run = room.start_run(message)?;
     run.room().post(text)?;
@@ -35,7 +35,7 @@ fn answer_within_run(room: &Room, message: &Message, text: &str) -> crustocean::
 type Answer = fn(&Room, &Message, &str) -> crustocean::Result<()>;
 
 #[test]
-fn two_agents_that_answer_by_runs_come_to_an_end() {
+fn two_agents_that_answer_by_runs_stop() {
     let _watchdog = watchdog(LIMIT);
     for answer in [answer_by_run, answer_and_let_go, answer_within_run] as [Answer; 3] {
         let stage = Stage::new();
@@ -45,7 +45,7 @@ fn two_agents_that_answer_by_runs_come_to_an_end() {
             std::thread::spawn(move || {
                 for question in me.mentions() {
                     let question = question.unwrap();
-                    // The last answer is there before its run has ended, and then the agent is closed.
+                    // The last answer arrives before its run has ended. Then the agent is closed.
                     match answer(&me.room_of(&question), &question, &format!("@{other} and you?")) {
                         Err(error) if error.is_closed() => {}
                         answered => answered.unwrap(),
@@ -55,7 +55,7 @@ fn two_agents_that_answer_by_runs_come_to_an_end() {
         };
         let bots = [bot(&larry, "ben"), bot(&ben, "larry")];
         stage.alice_says("@larry hello");
-        // One hop an answer, and twenty hops.
+        // One hop per answer, and twenty hops.
         let said = || stage.sandbox.messages(&stage.sandbox.lobby_id()).len();
         eventually("the last answer", || said() == 21);
         larry.close().unwrap();
@@ -65,7 +65,7 @@ fn two_agents_that_answer_by_runs_come_to_an_end() {
     }
 }
 
-/// What an agent sends in answer to a message of hop 3, up to the event `last`.
+/// What an agent sends in answer to a message with hop 3, up to the event `last`.
 fn sent_by(act: impl FnOnce(&Room, &Message), last: &'static str) -> Vec<(String, Value)> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -121,7 +121,7 @@ fn guards(sent: &[(String, Value)], name: &str) -> Vec<Value> {
 }
 
 #[test]
-fn everything_that_a_run_says_is_one_hop_further() {
+fn every_message_of_a_run_is_one_hop_further() {
     let _watchdog = watchdog(LIMIT);
     let sent = sent_by(
         |room, message| {
@@ -131,7 +131,7 @@ fn everything_that_a_run_says_is_one_hop_further() {
             stream.finish().unwrap();
             run.stream().unwrap().finish_with(Outgoing::new("two").with("skill", "x")).unwrap();
             drop(run.stream().unwrap());
-            // More than the server takes: the beginning carries the guard, too.
+            // Longer than the server allows. The first part carries the guard, too.
             let mut long = run.stream().unwrap();
             long.push("\u{1}".repeat(250 * 1024)).unwrap_err();
             drop(long);
@@ -151,7 +151,7 @@ fn everything_that_a_run_says_is_one_hop_further() {
 }
 
 #[test]
-fn what_answers_nothing_carries_nothing() {
+fn a_message_that_answers_nothing_has_no_loop_guard() {
     let _watchdog = watchdog(LIMIT);
     let sent = sent_by(
         |room, message| {
@@ -169,7 +169,7 @@ fn what_answers_nothing_carries_nothing() {
     assert_eq!(guards(&sent, "agent-run-stream"), [Value::Null]);
     assert_eq!(guards(&sent, "agent-run-complete"), [Value::Null]);
 
-    // A guard that was set by hand stays.
+    // An explicitly set guard is kept.
     let sent = sent_by(
         |room, message| room.in_reply_to(message).send(Outgoing::new("x").with("loop_guard", 7)).unwrap(),
         "send-message",

@@ -1,4 +1,4 @@
-//! The agent in the room: one file a behaviour.
+//! The agent in its rooms: one file per behaviour.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -53,6 +53,7 @@ mod run_gate;
 mod run_handles;
 mod run_stream;
 mod slow_handler;
+mod slow_listener;
 mod stop;
 mod survives;
 mod talk;

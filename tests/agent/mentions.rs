@@ -1,4 +1,4 @@
-//! The loop over what the agent is asked, and the limit among agents.
+//! The loop over the messages to answer, and the limit between agents.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The texts of the messages to answer, up to one that is called `last`.
+/// The texts of the messages to answer, up to the text `last`.
 fn until(mentions: &Mentions, last: &str) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.last().is_none_or(|text: &String| !text.contains(last)) {
@@ -25,7 +25,7 @@ fn until(mentions: &Mentions, last: &str) -> Vec<String> {
 }
 
 #[test]
-fn only_what_is_to_be_answered_comes() {
+fn mentions_yields_only_messages_to_answer() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -61,14 +61,14 @@ fn only_what_is_to_be_answered_comes() {
     assert!(matches!(mentions.recv_timeout(Duration::from_millis(50)), Err(RecvError::Timeout)));
     assert!(started.elapsed() >= Duration::from_millis(50));
 
-    // The end is the end of the agent.
+    // The loop ends with the agent.
     larry.close().unwrap();
     assert!(matches!(mentions.try_recv(), Err(RecvError::Closed)));
     assert!(mentions.into_iter().next().is_none());
 }
 
 #[test]
-fn what_a_hook_posts_is_answered_and_what_the_platform_says_is_not() {
+fn messages_of_hooks_are_answered_and_messages_of_the_platform_are_not() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.connect("larry");
@@ -87,14 +87,14 @@ fn what_a_hook_posts_is_answered_and_what_the_platform_says_is_not() {
     hook.post(&agency, "@larry last").unwrap();
     assert_eq!(until(&mentions, "last"), ["@larry your build is broken", "@larry last"]);
 
-    // Who wants the platform's words as well can have them.
+    // The platform's messages can be included, too.
     let mentions = larry.mentions().system(true);
     room.command("/echo @larry last").visible().send().unwrap();
     assert_eq!(until(&mentions, "last"), ["@larry last"]);
 }
 
 #[test]
-fn the_result_of_ones_own_command_is_nothing_to_answer() {
+fn the_result_of_the_agents_own_command_is_not_answered() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -112,7 +112,7 @@ fn the_result_of_ones_own_command_is_nothing_to_answer() {
 }
 
 #[test]
-fn what_comes_again_is_asked_once() {
+fn a_repeated_message_is_yielded_once() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -127,14 +127,14 @@ fn what_comes_again_is_asked_once() {
     };
     say("m-1", "the build of nobody is broken");
     say("m-2", "@larry your build is broken");
-    // The same again, as a server may send it that replays: once is enough.
+    // The same message again, as a server may send it: it is yielded only once.
     say("m-2", "@larry your build is broken");
     say("m-3", "@larry last");
     assert_eq!(until(&mentions, "last"), ["@larry your build is broken", "@larry last"]);
 }
 
 #[test]
-fn what_was_missed_comes_once() {
+fn a_missed_message_is_yielded_once() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -153,7 +153,7 @@ fn what_was_missed_comes_once() {
 }
 
 #[test]
-fn an_agent_that_asks_too_much_waits_and_holds_up_nobody() {
+fn a_limited_agent_waits_without_delaying_others() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -170,13 +170,13 @@ fn an_agent_that_asks_too_much_waits_and_holds_up_nobody() {
     assert!(matches!(mentions.try_recv(), Err(RecvError::Empty)), "the others wait");
     assert_eq!(until(&mentions, "ben 3"), ["@larry ben 2", "@larry ben 3"]);
     assert!(asked.elapsed() >= wait, "{:?}", asked.elapsed());
-    // Four and five were too many: what comes next is something else.
+    // Four and five exceeded the limit, so another message comes next.
     stage.alice_says("@larry last");
     assert_eq!(until(&mentions, "last"), ["@larry last"]);
 }
 
 #[test]
-fn a_thread_that_waits_takes_what_another_one_has_put_aside() {
+fn a_waiting_thread_takes_a_message_that_another_has_put_aside() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -186,14 +186,14 @@ fn a_thread_that_waits_takes_what_another_one_has_put_aside() {
     let (first, second) = (mentions.clone(), mentions);
     ben.post("@larry ben").unwrap();
     stage.alice_says("@larry alice");
-    // The first thread puts ben's message aside on its way to alice's, and is busy with that from then on.
+    // The first thread sets ben's message aside, takes alice's, and is then busy with it.
     assert_eq!(until(&first, "alice"), ["@larry alice"]);
     let waiting = std::thread::spawn(move || until(&second, "ben"));
     assert_eq!(waiting.join().unwrap(), ["@larry ben"]);
 }
 
 #[test]
-fn two_polite_agents_come_to_an_end() {
+fn two_agents_that_always_reply_stop() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
@@ -211,7 +211,7 @@ fn two_polite_agents_come_to_an_end() {
     };
     let (of_larry, of_ben) = (polite(&larry, "ben"), polite(&ben, "larry"));
     stage.alice_says("@larry say hello to @ben");
-    // Both were asked by alice, so there are two chains; six answers of each to the other, and one to her.
+    // Alice asked both, so there are two chains: each agent answers the other six times, and her once.
     let said = || stage.sandbox.messages(&stage.sandbox.lobby_id()).len();
     eventually("they have said all", || said() == 1 + 2 * 7);
     larry.close().unwrap();

@@ -1,4 +1,4 @@
-//! `Duration::MAX` is "no limit", wherever a time is asked for.
+//! `Duration::MAX` means "no limit" in every setting and call.
 
 use std::time::Duration;
 
@@ -89,7 +89,7 @@ fn a_call_without_a_limit_gets_its_ack() {
 }
 
 #[test]
-fn a_long_message_without_a_limit_goes_out_in_parts() {
+fn a_long_message_without_a_limit_is_sent_in_parts() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let long = LongMessages::Split { limit: 200, pause: Duration::ZERO };

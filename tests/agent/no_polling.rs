@@ -1,4 +1,4 @@
-//! Built without the feature `polling`.
+//! A build without the feature `polling`.
 
 use crustocean::agent::Transport;
 use crustocean::{Agent, ErrorKind};
@@ -6,8 +6,8 @@ use crustocean::{Agent, ErrorKind};
 use crate::common::{SOON, Stage, watchdog};
 
 #[test]
-fn asking_for_polling_says_which_feature_is_missing() {
-    // Nobody is there: it is said before anything is dialled.
+fn requesting_polling_names_the_missing_feature() {
+    // No server listens there: the error comes before any connection attempt.
     let builder = Agent::builder().api_url("http://127.0.0.1:1").transport(Transport::Polling);
     let error = builder.connect("sk_x".parse().unwrap()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
@@ -15,7 +15,7 @@ fn asking_for_polling_says_which_feature_is_missing() {
 }
 
 #[test]
-fn whatever_works_is_a_websocket() {
+fn without_polling_the_transport_is_a_websocket() {
     let _watchdog = watchdog(SOON);
     let stage = Stage::new();
     let agent = stage.builder().transport(Transport::Auto).connect(stage.agent_token("larry")).unwrap();

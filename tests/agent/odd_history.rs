@@ -1,5 +1,5 @@
-//! A message of the history that cannot be read costs itself only: the others of its page are heard, and the gap says that
-//! it is not filled whole.
+//! An undecodable message in a history loses only itself. The others on its page arrive, and the gap is reported as not
+//! completely filled.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ fn message(id: &str, second: u32) -> Value {
 }
 
 #[test]
-fn the_others_are_heard_and_the_gap_says_so() {
+fn an_undecodable_message_loses_only_itself_and_is_reported() {
     static GAP: AtomicBool = AtomicBool::new(false);
     let _watchdog = watchdog(SOON * 3);
     let server = ScriptedServer::start(move |conn| {

@@ -1,4 +1,4 @@
-//! The server is gone for a while, or only seems to be there.
+//! The server is unreachable for a while, or only seems to be connected.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crustocean_sandbox::Sandbox;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-fn behind_weather(stage: &Stage) -> (Weather, Agent) {
+fn behind_faulty_proxy(stage: &Stage) -> (Weather, Agent) {
     let address = stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
     let weather = Weather::new(address);
     let agent = Agent::builder().api_url(weather.url()).connect(stage.agent_token("larry")).unwrap();
@@ -16,10 +16,10 @@ fn behind_weather(stage: &Stage) -> (Weather, Agent) {
 }
 
 #[test]
-fn back_after_an_outage_with_the_session_expired_meanwhile() {
+fn the_agent_reconnects_after_an_outage_with_an_expired_session() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let (weather, agent) = behind_weather(&stage);
+    let (weather, agent) = behind_faulty_proxy(&stage);
     stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
     agent.set_home(&agent.join("elsewhere").unwrap()).unwrap();
     agent.join("lobby").unwrap();
@@ -29,7 +29,7 @@ fn back_after_an_outage_with_the_session_expired_meanwhile() {
         scope.spawn(|| weather.outage(Duration::from_secs(3)));
         wait_for(&events, "disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
         stage.alice_says("meanwhile");
-        // Nobody but the agent itself brings it back.
+        // Only the agent itself can reconnect.
         let heard = wait_for_message(&events, "meanwhile");
         assert!(heard.replayed);
     });
@@ -44,16 +44,16 @@ fn wait_for_next(stage: &Stage, events: &crustocean::Events) -> crustocean::Mess
 }
 
 #[test]
-fn a_half_open_link_is_noticed_and_nothing_said_into_it_is_called_sent() {
+fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent() {
     let _watchdog = watchdog(LIMIT);
     let heartbeat = Duration::from_secs(1);
     let stage = Stage::with(Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
-    let (weather, agent) = behind_weather(&stage);
+    let (weather, agent) = behind_faulty_proxy(&stage);
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
     weather.freeze(Duration::from_secs(20));
     let frozen = Instant::now();
-    // Said into the void: the operating system takes it, and that is all.
+    // Only the operating system takes this message; no server gets it.
     let poster = {
         let agent = agent.clone();
         std::thread::spawn(move || agent.post("into the void"))
@@ -63,9 +63,9 @@ fn a_half_open_link_is_noticed_and_nothing_said_into_it_is_called_sent() {
         _ => None,
     });
     assert_eq!(reason, "ping timeout");
-    // pingInterval and pingTimeout together, and what a busy machine needs.
+    // pingInterval plus pingTimeout, plus time for a busy machine.
     assert!(frozen.elapsed() < Duration::from_secs(4), "{:?}", frozen.elapsed());
-    // The frozen peer is gone for good, with all that it had not read.
+    // The frozen server is gone, with everything that it had not read.
     weather.outage(Duration::from_millis(500));
     weather.freeze(Duration::ZERO);
     match poster.join().unwrap() {

@@ -1,4 +1,4 @@
-//! `in_parallel`: rooms side by side, each in order.
+//! `in_parallel`: several rooms at the same time, each in order.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,7 +18,7 @@ fn ask(stage: &Stage, room: &str, text: &str) {
 }
 
 #[test]
-fn rooms_go_side_by_side_and_each_in_order() {
+fn rooms_are_handled_in_parallel_and_each_in_order() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.connect("larry");
@@ -26,7 +26,7 @@ fn rooms_go_side_by_side_and_each_in_order() {
         .map(|n| stage.sandbox.add_agency(&format!("Room {n}"), &stage.alice.id).unwrap())
         .inspect(|room| drop(agent.join(AgencyId::from(room.as_str())).unwrap()))
         .collect();
-    // All four are at work at once, or nobody comes through.
+    // All four handlers must run at the same time to pass this point.
     let all_at_work = Barrier::new(4);
     let (at_work, heard) = (Mutex::new(HashMap::new()), Mutex::new(HashMap::<String, Vec<String>>::new()));
     thread::scope(|scope| {
@@ -57,7 +57,7 @@ fn rooms_go_side_by_side_and_each_in_order() {
 }
 
 #[test]
-fn what_fails_costs_its_own_message_and_shows_in_the_room() {
+fn a_failing_handler_loses_only_its_message_and_shows_it_in_the_room() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.connect("larry");
@@ -86,7 +86,7 @@ fn what_fails_costs_its_own_message_and_shows_in_the_room() {
 }
 
 #[test]
-fn a_flood_waits_in_bounds_and_a_stop_ends_it() {
+fn a_flood_of_questions_is_bounded_and_a_stop_ends_it() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stage.builder().stop(&stop).connect(stage.agent_token("larry")).unwrap();
@@ -99,7 +99,7 @@ fn a_flood_waits_in_bounds_and_a_stop_ends_it() {
         let working = scope.spawn(|| {
             agent.mentions().in_parallel(0, |_| -> crustocean::Result<()> {
                 handled.fetch_add(1, Ordering::SeqCst);
-                // Until the end, so that all others wait.
+                // Blocks until the end, so that all others wait.
                 stop.wait(LIMIT);
                 Ok(())
             })
@@ -123,7 +123,7 @@ fn an_agent_that_fails_is_an_error() {
 }
 
 #[test]
-fn what_a_stop_cuts_short_is_asked_again_after_the_next_start() {
+fn a_question_interrupted_by_a_stop_is_asked_again_after_the_next_start() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (token, store) = (stage.agent_token("larry"), MemoryStore::default());
@@ -149,13 +149,13 @@ fn what_a_stop_cuts_short_is_asked_again_after_the_next_start() {
                 })
             });
             eventually("one is at work", || at_work.load(Ordering::SeqCst) == 1);
-            // The first one's answer is in the room by then.
+            // The first answer is in the room by now.
             eventually("one is answered", || stage.sandbox.messages(&stage.sandbox.lobby_id()).len() == 4);
             stop.stop();
             working.join().unwrap().unwrap();
         });
     }
-    // The handler that was cut short may have answered before the goodbye.
+    // The interrupted handler may have answered before the disconnect.
     let answered = stage.sandbox.messages(&stage.sandbox.lobby_id()).len() - 4;
     let agent = start(&Stop::new());
     let mentions = agent.mentions();

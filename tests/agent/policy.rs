@@ -1,4 +1,4 @@
-//! How long an agent goes on trying, when it is told to stop, and when it is told to hurry.
+//! Reconnect policies: how long an agent retries, when it stops, and `reconnect` during a pause.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n";
 const LATER: Duration = Duration::from_secs(60);
 
-/// Lets the agent in, and keeps it until the test is over.
+/// Accepts the agent, and keeps the connection until the test ends.
 fn keep(conn: &mut Conn) {
     conn.accept();
     conn.handshake();
@@ -47,7 +47,7 @@ fn next_failure(events: &Events) -> (u32, Duration, Arc<Error>) {
     })
 }
 
-/// Everything up to the end of the loop, which has to be an error, and to stay the end.
+/// All events up to the end of the loop, which must be an error and stay the end.
 fn the_end(agent: &Agent, mut events: Events) -> (Vec<Event>, Error) {
     let mut before = Vec::new();
     let error = loop {
@@ -67,7 +67,7 @@ fn the_end(agent: &Agent, mut events: Events) -> (Vec<Event>, Error) {
 }
 
 #[test]
-fn t102_it_gives_up_after_so_many_tries() {
+fn t102_it_gives_up_after_the_configured_attempts() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start_before_upgrade(|conn| {
         if conn.index == 0 {
@@ -88,7 +88,7 @@ fn t102_it_gives_up_after_so_many_tries() {
 }
 
 #[test]
-fn t102_a_connection_that_lasts_a_moment_counts_as_a_failure() {
+fn t102_a_very_short_connection_counts_as_a_failure() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -105,7 +105,7 @@ fn t102_a_connection_that_lasts_a_moment_counts_as_a_failure() {
 }
 
 #[test]
-fn t106_it_does_not_dial_again_when_told_so() {
+fn t106_it_does_not_reconnect_with_the_policy_never() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -118,7 +118,7 @@ fn t106_it_does_not_dial_again_when_told_so() {
 }
 
 #[test]
-fn t101_retry_after_is_honoured_unless_somebody_is_in_a_hurry() {
+fn t101_retry_after_is_respected_unless_reconnect_is_called() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start_before_upgrade(|conn| match conn.index {
         0 => {
@@ -133,7 +133,7 @@ fn t101_retry_after_is_honoured_unless_somebody_is_in_a_hurry() {
     let (agent, events) = connect(builder(&server));
     let (attempt, retry_in, error) = next_failure(&events);
     assert_eq!((attempt, retry_in, error.retry_after()), (1, LATER, Some(LATER)));
-    // By hand; that fails as well, and the next one is due by itself.
+    // An explicit attempt fails, too, and the next automatic one follows.
     agent.reconnect_now();
     let (attempt, retry_in, _) = next_failure(&events);
     assert_eq!((attempt, retry_in), (2, LATER));
@@ -144,7 +144,7 @@ fn t101_retry_after_is_honoured_unless_somebody_is_in_a_hurry() {
 }
 
 #[test]
-fn t105_a_wait_that_was_cut_short_leads_to_no_second_connection() {
+fn t105_an_interrupted_wait_makes_no_second_connection() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start_before_upgrade(|conn| {
         if conn.index == 0 {
@@ -158,7 +158,7 @@ fn t105_a_wait_that_was_cut_short_leads_to_no_second_connection() {
     wait_for(&events, "Disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
     agent.reconnect_now();
     assert_eq!(next_connect(&events), 1);
-    // Longer than the wait that was announced. And with the connection up, hurrying is nothing.
+    // Longer than the announced pause. While connected, `reconnect` does nothing.
     for _ in 0..4 {
         agent.reconnect_now();
         assert!(events.recv_timeout(Duration::from_millis(400)).is_err());
@@ -167,7 +167,7 @@ fn t105_a_wait_that_was_cut_short_leads_to_no_second_connection() {
     assert_eq!(server.connections().len(), 2);
 }
 
-/// Lets the agent in at first, and then refuses it as often as it is told. The tokens it was shown come along.
+/// Accepts the agent at first, then refuses it `times` times. Also returns the credentials that it got.
 fn refusing(times: usize) -> (ScriptedServer, Arc<std::sync::Mutex<Vec<Value>>>) {
     let left = AtomicUsize::new(times);
     let tokens = Arc::<std::sync::Mutex<Vec<Value>>>::default();
@@ -192,7 +192,7 @@ fn refusing(times: usize) -> (ScriptedServer, Arc<std::sync::Mutex<Vec<Value>>>)
 }
 
 #[test]
-fn t59_a_refusal_is_final_when_told_so() {
+fn t59_a_refusal_is_final_with_that_policy() {
     let _watchdog = watchdog(LIMIT);
     let (server, tokens) = refusing(usize::MAX);
     let (agent, events) = connect(builder(&server).when_refused(DisconnectPolicy::Stop));
@@ -200,14 +200,14 @@ fn t59_a_refusal_is_final_when_told_so() {
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
     assert_eq!(error.server_message(), Some("You are banned"));
     assert!(matches!(before[..], [Event::Disconnected { .. }]), "{before:?}");
-    // The session of before, and once a new one.
+    // The old session, and once a new one.
     let tokens = tokens.lock().unwrap();
     assert_eq!((tokens.len(), server.connections().len()), (3, 3));
     assert!(tokens[0] == tokens[1] && tokens[1] != tokens[2], "{tokens:?}");
 }
 
 #[test]
-fn t59_after_a_refusal_it_comes_back_slowly() {
+fn t59_after_a_refusal_it_retries_slowly() {
     let _watchdog = watchdog(LIMIT);
     let (server, tokens) = refusing(3);
     let (agent, events) = connect(builder(&server));
@@ -224,7 +224,7 @@ fn t59_after_a_refusal_it_comes_back_slowly() {
     assert_eq!(tokens.lock().unwrap().len(), 5);
 }
 
-/// Refuses every CONNECT but the first with these words.
+/// Refuses every CONNECT except the first with this text.
 fn in_trouble(words: &'static str, from: usize) -> ScriptedServer {
     ScriptedServer::start(move |conn| {
         if conn.index < from {
@@ -243,7 +243,7 @@ fn exchanges(server: &ScriptedServer) -> usize {
 }
 
 #[test]
-fn trouble_of_the_server_is_no_matter_of_the_token() {
+fn a_server_error_does_not_renew_the_token() {
     let _watchdog = watchdog(LIMIT);
     let server = in_trouble("Try later", 0);
     let error = builder(&server).connect("sk_x".parse().unwrap()).unwrap_err();
@@ -253,7 +253,7 @@ fn trouble_of_the_server_is_no_matter_of_the_token() {
 }
 
 #[test]
-fn trouble_of_the_server_is_tried_again_soon() {
+fn a_server_error_is_retried_soon() {
     let _watchdog = watchdog(LIMIT);
     let server = in_trouble("Server is full", 1);
     let (agent, events) = connect(builder(&server).when_refused(DisconnectPolicy::Stop));
@@ -271,7 +271,7 @@ fn trouble_of_the_server_is_tried_again_soon() {
 }
 
 #[test]
-fn a_session_that_was_just_issued_is_not_exchanged_each_time() {
+fn a_new_session_is_not_exchanged_after_every_refusal() {
     let _watchdog = watchdog(LIMIT);
     let server = in_trouble("Invalid session", 1);
     let (agent, events) = connect(builder(&server));
@@ -280,12 +280,12 @@ fn a_session_that_was_just_issued_is_not_exchanged_each_time() {
         assert_eq!(error.kind(), ErrorKind::Unauthorized);
         agent.reconnect_now();
     }
-    // When it connected, and once after the first refusal.
+    // Once for the connect, and once after the first refusal.
     assert_eq!(exchanges(&server), 2);
 }
 
 #[test]
-fn an_endpoint_that_refuses_every_session_is_believed() {
+fn an_endpoint_that_refuses_every_session_does_not_renew_it_again_and_again() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -297,11 +297,11 @@ fn an_endpoint_that_refuses_every_session_is_believed() {
     for _ in 0..12 {
         let error = agent.client().runs().get(&"run-1".into()).unwrap_err();
         assert_eq!((error.kind(), error.status()), (ErrorKind::Unauthorized, Some(401)), "{error}");
-        // The session is good for others, so it may have ended each time.
+        // Other endpoints accept the session, so it may have expired each time.
         agent.client().account().me().unwrap();
     }
     assert_eq!(exchanges(&server), 2);
-    // Many of them do not use up what a reconnect needs, either.
+    // Many refusals do not use up the renewals that a reconnect needs, either.
     for number in 0..20 {
         let path = format!("/api/runs/other-{number}");
         server.on("GET", &path, |_| Response::json(401, json!({"error": "No."})));
@@ -312,12 +312,12 @@ fn an_endpoint_that_refuses_every_session_is_believed() {
 }
 
 #[test]
-fn the_end_by_the_server_is_final_when_told_so() {
+fn a_disconnect_by_the_server_is_final_with_that_policy() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.send_text("41");
-        // Nobody needs the connection any more.
+        // The connection is no longer needed.
         conn.until_gone(SOON);
     });
     let (agent, events) = connect(builder(&server).when_disconnected(DisconnectPolicy::Stop));

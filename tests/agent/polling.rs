@@ -1,4 +1,4 @@
-//! HTTP long-polling: everything that works over a WebSocket, where there is none.
+//! HTTP long-polling: everything that works over a WebSocket works without one.
 
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ fn everything_that_an_agent_does_works_over_polling() {
         Event::MessageEdited(edit) if edit.content == "the final text" => Some(()),
         _ => None,
     });
-    // Larger than a message is by itself.
+    // Larger than one message.
     let large = json!({"agencyId": stage.sandbox.lobby_id(), "content": "x".repeat(20_000)});
     larry.raw().emit("send-message", &large).unwrap();
     wait_for_message(&bens, &"x".repeat(20_000));
@@ -75,7 +75,7 @@ fn many_threads_send_and_one_reads() {
 }
 
 #[test]
-fn a_handler_that_blocks_does_not_cost_the_session() {
+fn a_blocking_handler_keeps_the_polling_session() {
     let _watchdog = watchdog(LIMIT);
     let sandbox =
         Sandbox::builder().ping_interval(Duration::from_millis(500)).ping_timeout(Duration::from_millis(900));
@@ -84,7 +84,7 @@ fn a_handler_that_blocks_does_not_cost_the_session() {
     let events = agent.events();
     stage.alice_says("think about it");
     wait_for_message(&events, "think");
-    // The handler: several times the server's patience. The time itself is the point.
+    // The handler takes several times the server's time limit. The test needs this time.
     std::thread::sleep(Duration::from_secs(6));
     stage.alice_says("and?");
     agent.send("I have thought").unwrap();
@@ -94,7 +94,7 @@ fn a_handler_that_blocks_does_not_cost_the_session() {
 }
 
 #[test]
-fn a_short_wait_gives_the_reading_up_and_not_the_poll() {
+fn a_short_wait_ends_without_losing_the_poll() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = polling(&stage, "larry");
@@ -111,7 +111,7 @@ fn a_short_wait_gives_the_reading_up_and_not_the_poll() {
 }
 
 #[test]
-fn a_dropped_session_comes_back_with_its_rooms() {
+fn a_dropped_session_is_replaced_and_its_rooms_joined_again() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = polling(&stage, "larry");
@@ -123,7 +123,7 @@ fn a_dropped_session_comes_back_with_its_rooms() {
 }
 
 #[test]
-fn an_answer_that_is_lost_on_the_way_is_made_up_for() {
+fn a_lost_poll_response_is_recovered() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
@@ -133,7 +133,7 @@ fn an_answer_that_is_lost_on_the_way_is_made_up_for() {
     let events = agent.events();
     stage.alice_says("heard");
     wait_for_message(&events, "heard");
-    // The server answers the poll, and thinks no more of it. The answer gets as far as the proxy.
+    // The server answers the poll and forgets it. The response gets only to the proxy.
     weather.freeze(Duration::from_millis(600));
     stage.alice_says("lost");
     std::thread::sleep(Duration::from_millis(300));
@@ -144,7 +144,7 @@ fn an_answer_that_is_lost_on_the_way_is_made_up_for() {
 }
 
 #[test]
-fn auto_falls_back_and_the_others_do_not() {
+fn auto_falls_back_to_polling_and_the_others_do_not() {
     let _watchdog = watchdog(LIMIT);
     let answers = [
         Upgrades::Answer("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
@@ -164,7 +164,7 @@ fn auto_falls_back_and_the_others_do_not() {
         let agent = builder().connect(stage.agent_token("larry")).unwrap();
         agent.set_home(&agent.join("lobby").unwrap()).unwrap();
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
-        // It remembers what worked.
+        // It remembers the working transport.
         let events = agent.events();
         stage.sandbox.drop_links();
         eventually("the loss is noticed", || !agent.is_connected());
@@ -176,13 +176,13 @@ fn auto_falls_back_and_the_others_do_not() {
         assert_eq!(gate.upgrades(), 1, "{upgrades:?}");
         let error =
             builder().transport(Transport::WebSocket).connect(stage.agent_token("conch")).unwrap_err();
-        // After a 403 once more, with a new session.
+        // After a 403 once again, with a new session.
         assert!(gate.upgrades() > 1, "{upgrades:?}: {error}");
     });
 }
 
 #[test]
-fn what_the_server_itself_refuses_is_not_tried_by_polling() {
+fn a_refusal_by_the_server_is_not_retried_by_polling() {
     let _watchdog = watchdog(LIMIT);
     for (status, answer) in [
         (401, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"),
@@ -224,12 +224,12 @@ fn alive(server: &PollServer, agent: &Agent, events: &Events) {
 }
 
 #[test]
-fn the_requests_are_what_engine_io_wants() {
+fn the_requests_follow_engine_io() {
     let _watchdog = watchdog(LIMIT);
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    // A header with its attachment, a ping, and text that needs more than ASCII, in one answer.
+    // A header with its attachment, a ping, and text beyond ASCII, in one response.
     server.say(
         "2\u{1e}451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQID\u{1e}42[\"word\",\"ü\"]\u{1e}6",
     );
@@ -265,7 +265,7 @@ fn the_requests_are_what_engine_io_wants() {
     }
     assert_eq!(server.most_in_flight(), 1, "one poll at a time");
 
-    // The end: 41, then 1.
+    // The end: a disconnect (41), then a close (1).
     let started = Instant::now();
     agent.close().unwrap();
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
@@ -294,9 +294,9 @@ fn acks_work_both_ways() {
     assert_eq!(server.posts(2)[1], r#"4317["yes"]"#);
 }
 
-/// B46, B47, B49, B51: each ends the session, and the agent comes back with another.
+/// B46, B47, B49, B51: each ends the session, and the agent reconnects with a new one.
 #[test]
-fn t56_a_first_poll_that_is_never_answered() {
+fn t56_a_first_poll_without_an_answer_times_out() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|_| {});
     let (end, over) = mpsc::channel::<()>();
@@ -315,7 +315,7 @@ fn t56_a_first_poll_that_is_never_answered() {
 }
 
 #[test]
-fn b46_b47_b49_b51_bad_answers_cost_the_session_only() {
+fn b46_b47_b49_b51_bad_responses_end_only_the_session() {
     let _watchdog = watchdog(LIMIT);
     let open = r#"0{"sid":"another","upgrades":[],"pingInterval":25000,"pingTimeout":20000}"#;
     let cases = [
@@ -354,12 +354,12 @@ fn b46_b47_b49_b51_bad_answers_cost_the_session_only() {
 }
 
 #[test]
-fn b47_b49_what_is_odd_but_right() {
+fn b47_b49_unusual_but_valid_responses_are_accepted() {
     let _watchdog = watchdog(LIMIT);
     let server = PollServer::start();
     let agent = connect(&server);
     let events = agent.events();
-    // Base64 without padding, an answer without anything, and one with a status that forbids a body.
+    // Base64 without padding, an empty response, and one with a status that forbids a body.
     server.say("451-[\"bytes\",{\"_placeholder\":true,\"num\":0}]\u{1e}bAQ");
     server.say("");
     server.answer(Response::text(204, ""));
@@ -368,7 +368,7 @@ fn b47_b49_what_is_odd_but_right() {
 }
 
 #[test]
-fn b48_only_the_status_of_a_post_decides() {
+fn b48_only_the_status_of_a_post_counts() {
     let _watchdog = watchdog(LIMIT);
     let server = PollServer::start();
     let agent = connect(&server);
@@ -382,11 +382,11 @@ fn b48_only_the_status_of_a_post_decides() {
     assert_eq!(error.kind(), ErrorKind::Invalid, "the server's maxPayload: {error}");
     assert_eq!((server.sessions(), server.posts(3).len()), (1, 3));
 
-    // Whether it arrived nobody knows, and it is not repeated.
+    // It is unknown whether it arrived, so it is not repeated.
     server.answer_post(Response::text(502, "a gateway's"));
     let error = agent.raw().emit("e", &5).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
-    // The server says that it did not look: the next session takes it.
+    // The server says that it did not process it, so the next session sends it.
     server.answer_post(Response::json(400, json!({"code": 1, "message": "Session ID unknown"})));
     agent.raw().emit("f", &6).unwrap();
     let posts = server.posts(6);
@@ -396,7 +396,7 @@ fn b48_only_the_status_of_a_post_decides() {
 }
 
 #[test]
-fn b50_empty_answers_are_not_a_race() {
+fn b50_empty_responses_do_not_cause_a_busy_loop() {
     let _watchdog = watchdog(LIMIT);
     let server = PollServer::start();
     let agent = connect(&server);
@@ -406,7 +406,7 @@ fn b50_empty_answers_are_not_a_race() {
         server.say(if turn % 2 == 0 { "6" } else { "" });
     }
     eventually("all have been taken", || server.polls().len() - before >= 60);
-    // Ten at once, then 50 ms each: 2.5 s. A machine that is busy makes pauses itself, and each spares up to ten.
+    // Ten at once, then one every 50 ms: 2.5 s. A busy machine pauses by itself, and each pause saves up to ten.
     assert!(started.elapsed() > Duration::from_millis(400), "60 polls in {:?}", started.elapsed());
     let mut seen = std::iter::from_fn(|| events.try_recv().ok());
     assert!(seen.all(|event| !matches!(event, Event::Disconnected { .. })));

@@ -1,5 +1,5 @@
-//! Several threads iterate over one agent's events: each event goes to one of them, none is lost at a reconnect, and no
-//! thread idles while another sits on what could be done.
+//! Several threads iterate over one agent's events. Each event goes to one thread, none is lost at a reconnect, and no thread
+//! idles while another one holds events back.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crustocean::{Agent, Event};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Ends the loops, also when the test fails.
+/// Ends the loops, even if the test fails.
 struct Closing(Agent);
 
 impl Drop for Closing {
@@ -20,7 +20,7 @@ impl Drop for Closing {
     }
 }
 
-/// Runs as many threads over the agent's events, until `meanwhile` is over.
+/// Runs this number of threads over the agent's events until `meanwhile` returns.
 fn pool(agent: &Agent, threads: usize, handle: impl Fn(Event) + Sync, meanwhile: impl FnOnce()) {
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -32,7 +32,7 @@ fn pool(agent: &Agent, threads: usize, handle: impl Fn(Event) + Sync, meanwhile:
 }
 
 #[test]
-fn nothing_is_lost_or_doubled_when_the_connection_breaks_again_and_again() {
+fn no_event_is_lost_or_doubled_over_many_reconnects() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.in_lobby("larry");
@@ -44,7 +44,7 @@ fn nothing_is_lost_or_doubled_when_the_connection_breaks_again_and_again() {
             count.fetch_add(1, Ordering::SeqCst);
         }
         Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
-        // The test closes the agent as soon as it has all messages, and that may cut off the look at the last gap.
+        // The test closes the agent as soon as it has all messages, which may interrupt the reading of the last gap.
         Event::GapNotFilled { error, .. } if !error.is_closed() => panic!("{error}"),
         _ => {}
     };
@@ -68,11 +68,11 @@ fn nothing_is_lost_or_doubled_when_the_connection_breaks_again_and_again() {
 }
 
 #[test]
-fn what_was_missed_is_shared_out_too() {
+fn missed_events_are_distributed_too() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.in_lobby("larry");
-    // Two messages being handled at the same time.
+    // Two messages are handled at the same time.
     let (busy, bell) = (Mutex::new(0), Condvar::new());
     let handle = |event| {
         let Event::Message(message) = event else { return };

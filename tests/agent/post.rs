@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn returns_the_message_as_the_room_has_it() {
+fn post_returns_the_message_as_the_room_has_it() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (larry, ben) = (stage.in_lobby("larry"), stage.in_lobby("ben"));
@@ -23,7 +23,7 @@ fn returns_the_message_as_the_room_has_it() {
     let history = stage.client().agencies().messages(room.id()).send().unwrap();
     assert!(history.iter().any(|message| message.id == posted.id));
 
-    // Everybody says the same at the same time: each gets his own.
+    // All agents send the same text at the same time. Each gets its own message.
     let ids: Vec<_> = std::thread::scope(|scope| {
         let posts: Vec<_> = (0..8)
             .map(|n| {
@@ -56,7 +56,7 @@ fn in_room(server: &ScriptedServer) -> Agent {
 }
 
 #[test]
-fn is_not_deceived_by_the_same_text_from_others_and_knows_its_own_when_changed() {
+fn the_confirmation_is_the_agents_own_message_even_with_changed_text() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -74,7 +74,7 @@ fn is_not_deceived_by_the_same_text_from_others_and_knows_its_own_when_changed()
 }
 
 #[test]
-fn a_server_without_metadata_is_understood_by_the_text() {
+fn without_metadata_the_confirmation_is_found_by_the_text() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -89,13 +89,13 @@ fn a_server_without_metadata_is_understood_by_the_text() {
 }
 
 #[test]
-fn a_server_that_cuts_texts_off_is_understood_too() {
+fn the_confirmation_of_a_truncated_text_is_found() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::with(Sandbox::builder().truncate_content(10));
     let posted = stage.in_lobby("larry").post("a text that is too long").unwrap().first;
     assert_eq!(posted.content, "a text tha");
 
-    // Also without metadata to go by; and once that is known, without waiting for a better match.
+    // Also without metadata. Once that is known, without waiting for a better match.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.accept_join();
@@ -115,7 +115,7 @@ fn a_server_that_cuts_texts_off_is_understood_too() {
 }
 
 #[test]
-fn is_not_deceived_by_the_same_text_of_another_thread() {
+fn the_same_text_of_another_thread_is_not_the_confirmation() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -139,7 +139,7 @@ fn is_not_deceived_by_the_same_text_of_another_thread() {
 }
 
 #[test]
-fn a_complaint_of_the_server_is_the_answer() {
+fn an_error_event_of_the_server_is_the_result() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -153,7 +153,7 @@ fn a_complaint_of_the_server_is_the_answer() {
 }
 
 #[test]
-fn silence_is_a_timeout() {
+fn no_confirmation_is_a_timeout() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -170,8 +170,8 @@ fn silence_is_a_timeout() {
     assert!(agent.post("hello").unwrap_err().is_timeout());
 }
 
-/// The link breaks right after the message was read. Whether it is in the history is up to `arrived`, whether with its
-/// metadata up to `marked`.
+/// The connection breaks right after the server has read the message. `arrived`: the history has the message; `marked`: with
+/// its metadata.
 fn breaking(arrived: bool, readable: bool, marked: bool) -> crustocean::Result<crustocean::Message> {
     let history: Arc<Mutex<Vec<Value>>> = Arc::default();
     let kept = Arc::clone(&history);
@@ -208,11 +208,11 @@ fn breaking(arrived: bool, readable: bool, marked: bool) -> crustocean::Result<c
 }
 
 #[test]
-fn when_the_link_breaks_the_history_settles_it() {
+fn after_a_connection_loss_the_history_decides() {
     let _watchdog = watchdog(LIMIT);
     assert_eq!(breaking(true, true, true).unwrap().id.as_str(), "m1");
     assert_eq!(breaking(true, true, false).unwrap().id.as_str(), "m1", "by its words");
-    // Not there yet, or no way to see: both may be.
+    // Not in the history yet, or the history cannot be read: the result is uncertain.
     for (arrived, readable) in [(false, true), (true, false)] {
         let error = breaking(arrived, readable, true).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::MaybeSent);

@@ -1,4 +1,4 @@
-//! When the connection is lost it comes back by itself, with the rooms.
+//! After a lost connection the agent reconnects automatically, and joins its rooms again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -17,7 +17,7 @@ fn is_connected(event: Event) -> Option<()> {
 }
 
 #[test]
-fn a_cut_link_comes_back_with_its_rooms_and_its_home() {
+fn after_a_connection_loss_the_rooms_are_joined_again() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     stage.sandbox.add_agency("First", &stage.alice.id).unwrap();
@@ -36,7 +36,7 @@ fn a_cut_link_comes_back_with_its_rooms_and_its_home() {
     assert_eq!(reason.0, "transport close");
     assert!(reason.1 >= Duration::from_millis(500) && reason.1 <= Duration::from_secs(1), "{reason:?}");
     wait_for(&events, "the second link", is_connected);
-    // Sent without a look at the connection: it waits until the rooms are joined again.
+    // Sent without checking the connection: it waits until the rooms are joined again.
     agent.send("back").unwrap();
     assert_eq!(&wait_for_message(&events, "back").agency_id, first.id());
     let joins = stage.sandbox.events().iter().filter(|(name, _)| name == "join-agency").count();
@@ -44,7 +44,7 @@ fn a_cut_link_comes_back_with_its_rooms_and_its_home() {
 }
 
 #[test]
-fn sending_while_the_link_is_down_waits_for_it() {
+fn sending_while_disconnected_waits_for_the_connection() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.in_lobby("larry");
@@ -84,12 +84,12 @@ fn an_expired_session_is_renewed() {
     wait_for(&events, "the second link", is_connected);
     agent.send("still me").unwrap();
     wait_for_message(&events, "still me");
-    // REST has the new session too.
+    // REST uses the new session, too.
     assert!(!agent.client().agencies().list().unwrap().is_empty());
 }
 
 #[test]
-fn rest_renews_an_expired_session_by_itself() {
+fn rest_renews_an_expired_session_automatically() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.connect("larry");
@@ -98,7 +98,7 @@ fn rest_renews_an_expired_session_by_itself() {
 }
 
 #[test]
-fn a_token_that_dies_while_connected_is_an_error_at_the_end_of_the_loop() {
+fn a_token_revoked_while_connected_is_an_error_at_the_end_of_the_loop() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         if conn.index == 0 {
@@ -127,7 +127,7 @@ fn a_token_that_dies_while_connected_is_an_error_at_the_end_of_the_loop() {
 }
 
 #[test]
-fn a_room_that_does_not_let_the_agent_in_again_is_reported_and_left() {
+fn a_room_that_refuses_to_be_joined_again_is_reported_and_left() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -152,7 +152,7 @@ fn a_room_that_does_not_let_the_agent_in_again_is_reported_and_left() {
 }
 
 #[test]
-fn a_room_that_the_server_says_nothing_about_does_not_keep_the_others_away() {
+fn a_room_without_an_answer_does_not_block_the_others() {
     let _watchdog = watchdog(LIMIT);
     let silent = "00000000-0000-4000-8000-000000000001";
     let server = ScriptedServer::start(move |conn| {
@@ -180,15 +180,15 @@ fn a_room_that_the_server_says_nothing_about_does_not_keep_the_others_away() {
     eventually("the agent is connected", || agent.is_connected());
     let rooms: Vec<String> = agent.rooms().iter().map(|room| room.id().to_string()).collect();
     assert_eq!(rooms, ["ag-1"]);
-    // It was asked more than once.
+    // The room was asked more than once.
     assert_eq!(server.connections().len(), 4);
 }
 
 #[test]
-fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
+fn a_server_that_closes_at_once_is_retried_with_growing_delays() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
-        // The fourth is cut by the end of the test.
+        // The fourth connection ends with the test.
         if conn.index < 3 {
             conn.handshake();
         }
@@ -196,7 +196,7 @@ fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
     let agent = scripted(&server);
     let times = server.wait_connections(4, Duration::from_secs(20));
     let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    // 0.5-1 s, 1-2 s, 2-4 s: a link that lives for a moment resets nothing.
+    // 0.5-1 s, 1-2 s, 2-4 s: a very short connection does not reset the delay.
     assert!(gaps[0] >= Duration::from_millis(500), "{gaps:?}");
     assert!(gaps[1] >= Duration::from_millis(1000), "{gaps:?}");
     assert!(gaps[2] >= Duration::from_millis(2000), "{gaps:?}");
@@ -204,19 +204,19 @@ fn a_server_that_hangs_up_at_once_is_dialled_ever_more_slowly() {
 }
 
 #[test]
-fn a_link_that_breaks_behind_the_join_does_not_lose_the_room() {
+fn a_connection_lost_after_the_join_does_not_lose_the_room() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
-        // The first link is over as soon as the agent is in.
+        // The first connection ends as soon as the agent has joined.
         conn.accept_join();
         if conn.index > 0 {
             conn.recv(Duration::from_secs(20));
         }
     });
     let agent = scripted(&server);
-    // The first look at the history is refused, so there is a second one behind the join. It takes until there is
-    // another link.
+    // The first history request is refused, so a second one follows the join. It takes until there is
+    // another connection.
     let looks = AtomicUsize::new(0);
     let (next, there) = mpsc::channel::<()>();
     let there = Mutex::new(there);
@@ -234,15 +234,15 @@ fn a_link_that_breaks_behind_the_join_does_not_lose_the_room() {
         joining.join().unwrap();
     });
     assert_eq!(agent.rooms().len(), 1);
-    // The second link was asked for the room.
+    // The room was joined on the second connection.
     agent.close().unwrap();
     server.finish(SOON);
 }
 
 #[test]
-fn a_message_that_waited_for_the_rooms_goes_out_as_soon_as_they_are_joined() {
+fn a_message_that_waited_for_the_rooms_is_sent_as_soon_as_they_are_joined() {
     let _watchdog = watchdog(LIMIT);
-    // The sender may be the very thread that reads while the rooms are joined again. Many rounds, because it is a race.
+    // The sender may be the thread that reads while the rooms are joined again. Many rounds, because this is a race.
     for _ in 0..5 {
         let stage = Stage::new();
         let agent = stage.in_lobby("larry");

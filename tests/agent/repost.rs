@@ -1,4 +1,4 @@
-//! Posts whose connection broke: what is said about them is true, and to post what is left says nothing twice.
+//! Posts whose connection broke: their results are true, and `repost` sends nothing twice.
 
 use std::thread;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use crustocean_sandbox::Sandbox;
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Long enough for the connection to be cut meanwhile, and less than the server's session needs to end.
+/// Long enough for the connection to be closed meanwhile, and shorter than the end of the server's session.
 const SHORT: Duration = Duration::from_millis(1_500);
 
-struct Scene {
+struct Setup {
     stage: Stage,
     path: HeldPath,
     agent: Agent,
     token: AgentToken,
 }
 
-/// An agent in the lobby, over a path that can be held. The server ends sessions after two seconds of silence.
-fn scene(post_timeout: Duration) -> Scene {
+/// An agent in the lobby, over a relay that can hold data back. The server ends sessions after two seconds of silence.
+fn setup(post_timeout: Duration) -> Setup {
     let second = Duration::from_secs(1);
     let stage = Stage::with(Sandbox::builder().ping_interval(second).ping_timeout(second));
     let token = stage.agent_token("larry");
@@ -32,17 +32,17 @@ fn scene(post_timeout: Duration) -> Scene {
         .connect(token.clone())
         .unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
-    Scene { stage, path, agent, token }
+    Setup { stage, path, agent, token }
 }
 
-impl Scene {
-    /// How often the room has this text.
+impl Setup {
+    /// How many messages of the room have this text.
     fn count(&self, text: &str) -> usize {
         let said = self.stage.sandbox.messages(&self.stage.sandbox.lobby_id());
         said.iter().filter(|message| message.content == text).count()
     }
 
-    /// Posts over a connection that takes the message, holds it, and breaks.
+    /// Posts over a connection that takes the message, holds it back, and breaks.
     fn post_into_the_break(&self, text: &str) -> thread::JoinHandle<crustocean::Result<String>> {
         self.path.hold();
         let (agent, text) = (self.agent.clone(), text.to_owned());
@@ -61,9 +61,9 @@ fn in_doubt(outcome: crustocean::Result<String>) -> Error {
 }
 
 #[test]
-fn what_comes_late_has_come() {
+fn a_message_that_arrives_late_is_not_sent_again() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(SOON);
+    let scene = setup(SOON);
     let post = scene.post_into_the_break("late");
     eventually("the link is back", || scene.agent.is_connected());
     scene.path.release();
@@ -72,9 +72,9 @@ fn what_comes_late_has_come() {
 }
 
 #[test]
-fn what_may_still_come_is_not_said_to_be_not_sent_and_not_said_twice() {
+fn a_message_that_may_still_arrive_is_neither_not_sent_nor_sent_twice() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(SHORT);
+    let scene = setup(SHORT);
     let error = in_doubt(scene.post_into_the_break("late").join().unwrap());
     assert_eq!(scene.count("late"), 0, "not yet");
     let unsent = error.unsent().unwrap();
@@ -85,28 +85,28 @@ fn what_may_still_come_is_not_said_to_be_not_sent_and_not_said_twice() {
     });
     assert_eq!((posted.first.content.as_str(), posted.rest.len()), ("late", 0));
     assert_eq!(scene.count("late"), 1);
-    // Once more: it is there.
+    // The second attempt finds the message.
     assert_eq!(scene.agent.repost(unsent).unwrap().first.id, posted.first.id);
     assert_eq!(scene.count("late"), 1);
 }
 
 #[test]
-fn what_cannot_come_any_more_is_sent_again() {
+fn a_message_that_cannot_arrive_any_more_is_sent_again() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(SHORT);
+    let scene = setup(SHORT);
     let error = in_doubt(scene.post_into_the_break("lost").join().unwrap());
     scene.agent.repost(error.unsent().unwrap()).unwrap();
     assert_eq!(scene.count("lost"), 1);
-    // The server has ended that session long since.
+    // The server has ended that session already.
     scene.path.release();
     scene.agent.post("after it").unwrap();
     assert_eq!((scene.count("lost"), scene.count("after it")), (1, 1));
 }
 
 #[test]
-fn with_patience_the_end_of_the_old_session_settles_it() {
+fn with_a_long_timeout_the_end_of_the_old_session_decides() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(SOON);
+    let scene = setup(SOON);
     let error = scene.post_into_the_break("lost").join().unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotSent, "{error}");
     assert!(error.is_retryable() && !error.unsent().unwrap().is_in_doubt());
@@ -116,9 +116,9 @@ fn with_patience_the_end_of_the_old_session_settles_it() {
 }
 
 #[test]
-fn the_parts_that_are_there_are_not_said_again() {
+fn the_parts_that_have_arrived_are_not_sent_again() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(SHORT);
+    let scene = setup(SHORT);
     let parts: Vec<String> = ["a", "b", "c"].map(|part| part.repeat(250)).to_vec();
     let error = thread::scope(|scope| {
         let post = scope.spawn(|| scene.agent.post(parts.join("\n\n")));
@@ -140,9 +140,9 @@ fn the_parts_that_are_there_are_not_said_again() {
 }
 
 #[test]
-fn a_post_that_timed_out_before_the_break_is_not_said_twice_either() {
+fn a_post_that_timed_out_before_the_loss_is_not_sent_twice_either() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(Duration::from_millis(50));
+    let scene = setup(Duration::from_millis(50));
     scene.path.hold();
     let error = scene.agent.post("held").unwrap_err();
     assert!(error.is_timeout() && error.unsent().unwrap().is_in_doubt(), "{error}");
@@ -158,7 +158,7 @@ fn a_post_that_timed_out_before_the_break_is_not_said_twice_either() {
 }
 
 #[test]
-fn a_server_that_ends_the_session_has_not_got_it() {
+fn a_server_that_ends_the_session_has_not_read_the_message() {
     let _watchdog = watchdog(LIMIT);
     for goodbye in ["41", "1"] {
         let server = ScriptedServer::start(move |conn| {
@@ -176,7 +176,7 @@ fn a_server_that_ends_the_session_has_not_got_it() {
             let agent = agent.clone();
             move || agent.post("hello")
         });
-        // A server that sends the agent away is given some seconds.
+        // After a disconnect by the server, the agent waits some seconds.
         eventually("the end is seen", || !agent.is_connected());
         agent.reconnect_now();
         let error = post.join().unwrap().unwrap_err();
@@ -185,9 +185,9 @@ fn a_server_that_ends_the_session_has_not_got_it() {
 }
 
 #[test]
-fn a_post_that_is_cut_off_by_close_says_so_and_another_agent_can_go_on() {
+fn a_post_interrupted_by_close_can_be_finished_by_another_agent() {
     let _watchdog = watchdog(LIMIT);
-    let scene = scene(SOON);
+    let scene = setup(SOON);
     scene.path.hold();
     let (agent, other) = (scene.agent.clone(), scene.agent.clone());
     let post = thread::spawn(move || agent.post("cut off"));
@@ -199,13 +199,13 @@ fn a_post_that_is_cut_off_by_close_says_so_and_another_agent_can_go_on() {
         error.is_closed() && error.may_have_been_sent() && error.unsent().unwrap().is_in_doubt(),
         "{error}"
     );
-    // What was held arrives, and the next agent of that name finds it there.
+    // The held message arrives, and the next agent of that name finds it.
     scene.path.release();
     let next = scene.stage.builder().connect(scene.token.clone()).unwrap();
     next.join("lobby").unwrap();
     assert_eq!(next.repost(error.unsent().unwrap()).unwrap().first.content, "cut off");
     assert_eq!(scene.count("cut off"), 1);
-    // Before it was sent there is no doubt.
+    // Before sending the result is certain.
     let error = scene.agent.post("too late").unwrap_err();
     assert!(error.is_closed() && !error.unsent().unwrap().is_in_doubt(), "{error}");
 }

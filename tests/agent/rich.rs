@@ -1,4 +1,4 @@
-//! Messages with more than a text, and the record of how they came about.
+//! Messages with more than text, and traces.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_rich_message_is_read_as_it_was_written() {
+fn a_rich_message_is_decoded_as_it_was_sent() {
     let _watchdog = watchdog(LIMIT);
     for as_string in [false, true] {
         let stage = Stage::with(Sandbox::builder().metadata_as_string(as_string));
@@ -57,7 +57,7 @@ fn a_rich_message_is_read_as_it_was_written() {
 }
 
 #[test]
-fn spans_that_are_not_the_text_are_not_sent() {
+fn spans_that_differ_from_the_text_are_not_sent() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -117,7 +117,7 @@ fn a_trace_records_commands_and_anything_else() {
     assert!(steps[3].duration >= Some(limit) && steps[5].duration >= Some(Duration::from_millis(20)));
     assert!(heard.metadata.duration() >= Some(limit + Duration::from_millis(20)));
     assert!(steps[1].is_error() && steps[0].status == Some(TraceStatus::Done));
-    // Silent, as commands are.
+    // Silent, like all commands.
     let sent = stage.sandbox.wait_for_events("send-message", 4, SOON);
     assert!(sent.iter().all(|command| command["silent"] == true), "{sent:?}");
 }

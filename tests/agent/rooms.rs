@@ -1,4 +1,4 @@
-//! Rooms: all at once, by the name of who is in them, out again; and what is known of who is there.
+//! Rooms: joining all at once, opening direct conversations, leaving, and presence.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn all_member_agencies_are_joined_at_once() {
     let joins = stage.sandbox.events().into_iter().filter(|(name, _)| name == "join-agency").count();
     assert_eq!(joins, 3, "the lobby is joined already");
 
-    // `send` speaks where it did, every room is heard, and all of it again after a reconnect.
+    // `send` still uses the home room, all rooms send events, also after a reconnect.
     larry.send("in the lobby").unwrap();
     let events = larry.events();
     assert_eq!(wait_for_message(&events, "in the lobby").agency_id.as_str(), stage.sandbox.lobby_id());
@@ -53,11 +53,11 @@ fn all_member_agencies_are_joined_at_once() {
 }
 
 #[test]
-fn a_room_that_cannot_be_joined_does_not_cost_the_others() {
+fn a_room_that_cannot_be_joined_does_not_affect_the_others() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
-        // All three at once; the one that is refused once more alone, because only then it is certain whom it is about.
+        // All three at once. The refused one is tried again alone, because only then the error certainly belongs to it.
         for expected in ["ag-1", "ag-2", "ag-3", "ag-2"] {
             let joined = conn.expect_event("join-agency");
             assert_eq!(joined["agencyId"], expected);
@@ -82,12 +82,12 @@ fn a_room_that_cannot_be_joined_does_not_cost_the_others() {
         _ => None,
     });
     assert_eq!((room.as_str(), why.server_message()), ("ag-2", Some("No room for you")));
-    // Nobody has chosen a room to speak in.
+    // No home room is set.
     assert_eq!(agent.send("hello?").unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 #[test]
-fn a_room_that_was_left_is_not_heard_any_more() {
+fn a_left_room_sends_no_more_events() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let id = stage.sandbox.add_agency("Noisy", &stage.alice.id).unwrap();
@@ -98,7 +98,7 @@ fn a_room_that_was_left_is_not_heard_any_more() {
     let say = |room: &str, text: &str| stage.sandbox.say(room, &stage.alice.id, text, Value::Null).unwrap();
     say(&id, "before");
     wait_for_message(&events, "before");
-    // In the queue when the room is left: not handed out either.
+    // A message in the queue when the room is left is not delivered either.
     say(&id, "too late");
     noisy.leave().unwrap();
     assert!(
@@ -122,14 +122,14 @@ fn a_room_that_was_left_is_not_heard_any_more() {
         eventually("the link is back", || larry.is_connected());
     }
 
-    // Back in: it is heard again, but not what was said meanwhile.
+    // After joining again, new messages arrive, but not those sent meanwhile.
     larry.join("noisy").unwrap();
     say(&id, "welcome back");
     assert_eq!(wait_for_message(&events, "").content, "welcome back");
 }
 
 #[test]
-fn a_server_that_does_not_let_go_is_not_listened_to() {
+fn messages_of_a_left_room_are_ignored_if_the_server_still_sends_them() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -138,7 +138,7 @@ fn a_server_that_does_not_let_go_is_not_listened_to() {
     let lobby = larry.rooms().remove(0);
     assert_eq!(lobby.slug(), Some("lobby"));
     let events = larry.events();
-    // Nobody leaves the Lobby: the server says no, and goes on sending.
+    // Nobody can leave the Lobby: the server refuses, and goes on sending.
     assert_eq!(lobby.leave().unwrap_err().kind(), ErrorKind::Forbidden);
     stage.alice_says("anybody?");
     stage.sandbox.say(&other, &stage.alice.id, "here", Value::Null).unwrap();
@@ -168,7 +168,7 @@ fn a_conversation_is_opened_by_name() {
 }
 
 #[test]
-fn a_conversation_is_known_by_where_its_history_is() {
+fn a_direct_conversation_is_recognized_by_the_path_of_its_history() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
@@ -182,7 +182,7 @@ fn a_conversation_is_known_by_where_its_history_is() {
             json!({"id": "m-1", "agency_id": "x", "content": "psst", "created_at": "2026-01-01T00:00:00Z"});
         crate::common::Response::json(200, json!([message]))
     });
-    // Asked for by its id, which says nothing of what it is.
+    // Joined by its id, which does not show the kind of room.
     let room = agent.join(id).unwrap();
     assert!(room.is_dm() && agent.rooms()[0].is_dm());
     assert_eq!(room.history().limit(1).send().unwrap()[0].content, "psst");
@@ -201,14 +201,14 @@ fn the_last_messages_come_oldest_first() {
         |count| room.recent(count).unwrap().into_iter().map(|message| message.content).collect::<Vec<_>>();
     assert_eq!(texts(3), ["117", "118", "119"]);
     assert!(texts(0).is_empty());
-    // One page does not hold all.
+    // They do not fit on one page.
     let all = texts(usize::MAX);
     assert!(all.len() > 100 && all[all.len() - 1] == "119", "{}", all.len());
     assert_eq!(room.history().limit(1).send().unwrap()[0].content, "119");
 }
 
 #[test]
-fn who_is_there_is_typed_as_far_as_it_is_known() {
+fn presence_events_are_typed_as_far_as_documented() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -228,7 +228,7 @@ fn who_is_there_is_typed_as_far_as_it_is_known() {
     });
     assert_eq!(changed.agency_id.unwrap().as_str(), lobby);
 
-    // Their payloads are not documented: whatever comes is an event.
+    // The payloads are not documented, so every payload must become an event.
     for payload in ["{}", "null", "[7]", r#"{"status":{"mood":"good"},"agencyId":7,"x":{"\ud800":1}}"#] {
         stage.sandbox.emit_raw_to_agency(&lobby, "agent-status", payload).unwrap();
         let raw = wait_for(&events, "agent-status", |event| match event {

@@ -1,5 +1,5 @@
-//! How many round trips each step waits for. A server is 20 to 200 ms away: this is what a user feels.
-//! Who makes one of these counts smaller lowers it here.
+//! How many round trips each step takes. Users notice them, because a server is 20 to 200 ms away. When a change makes a count
+//! smaller, lower it here.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ impl Distance {
     }
 }
 
-/// Makes larry a member of so many more.
+/// Makes larry a member of this many more rooms.
 fn add_rooms(stage: &Stage, count: usize) {
     for n in 0..count {
         let room = stage.sandbox.add_agency(&format!("Room {n}"), &stage.alice.id).unwrap();
@@ -66,7 +66,7 @@ fn joining_five_more_rooms() {
 }
 
 #[test]
-fn reading_what_was_said() {
+fn reading_a_history() {
     let _watchdog = watchdog(LIMIT);
     let (stage, distance) = far_away();
     let agent = distance.connect(&stage, "larry");
@@ -96,7 +96,7 @@ fn a_confirmed_message_and_a_command() {
 }
 
 #[test]
-fn back_after_a_lost_connection() {
+fn reconnecting() {
     let _watchdog = watchdog(LIMIT);
     let (stage, distance) = far_away();
     let agent = distance.connect(&stage, "larry");

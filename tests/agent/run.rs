@@ -1,4 +1,4 @@
-//! Runs: what the room is told, and what stays of it.
+//! Runs: their events in the room, and their transcripts.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_run_with_everything_in_it_is_told_as_documented() {
+fn a_complete_run_sends_the_documented_events() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (agent, room) = lobby(&stage, "larry");
@@ -106,7 +106,7 @@ fn a_run_with_everything_in_it_is_told_as_documented() {
     assert_eq!(end, whole);
     assert_by_the_rules(&stage);
 
-    // And it can be read up on.
+    // The transcript can be read.
     let record = stage.client().runs().get(&id.as_str().into()).unwrap();
     assert_eq!((record.info.summary.as_deref(), record.transcript.len()), (Some("Done."), 17));
     let mine = agent.client().agencies().messages(room.id()).send().unwrap();
@@ -153,7 +153,7 @@ fn one_run_in_a_room_and_several_rooms_at_once() {
 }
 
 #[test]
-fn a_run_that_is_dropped_ends_as_an_error() {
+fn a_dropped_run_ends_as_an_error() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
@@ -214,7 +214,7 @@ fn a_run_survives_the_connection() {
 
     stage.sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
-    // Does not wait.
+    // This does not wait.
     write!(stream, " and between").unwrap();
     agent.reconnect_now();
     run.status("after").unwrap();
@@ -273,7 +273,7 @@ fn an_end_waits_for_the_connection() {
 }
 
 #[test]
-fn what_is_too_large_is_cut_and_the_end_still_arrives() {
+fn too_large_texts_are_cut_and_the_end_still_arrives() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
@@ -298,7 +298,7 @@ fn what_is_too_large_is_cut_and_the_end_still_arrives() {
 }
 
 #[test]
-fn a_step_of_ones_own_is_a_tool_call() {
+fn a_custom_step_is_a_tool_call() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");

@@ -1,4 +1,4 @@
-//! What the room calls into a run: interrupts, and answers to requests for permission.
+//! Input from the room to a run: interrupts, and answers to permission requests.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Asks, and lets `answer` say something when the room has seen the `nth` request, counted from 1.
+/// Requests permission, and calls `answer` when the room has seen the `nth` request, counted from 1.
 fn ask(stage: &Stage, run: &Run, nth: usize, answer: impl FnOnce(&str, &str) + Send) -> Permission {
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -25,7 +25,7 @@ fn ask(stage: &Stage, run: &Run, nth: usize, answer: impl FnOnce(&str, &str) + S
 }
 
 #[test]
-fn only_approve_is_a_yes() {
+fn only_approve_grants_permission() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
@@ -34,7 +34,7 @@ fn only_approve_is_a_yes() {
     let sandbox = &stage.sandbox;
 
     let yes = ask(&stage, &run, 1, |run, id| {
-        // Of another run, and of another request.
+        // Answers for another run, and for another request.
         sandbox.emit_to_agency(
             &sandbox.lobby_id(),
             "agent-run-permission-response",
@@ -93,7 +93,7 @@ fn a_lost_connection_is_not_an_answer() {
     let (agent, room) = lobby(&stage, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
 
-    // Back in time: asked again, under the same id, and answered.
+    // Reconnected in time: requested again with the same id, and answered.
     let sandbox = &stage.sandbox;
     let granted = ask(&stage, &run, 1, |run, id| {
         sandbox.drop_links();
@@ -108,7 +108,7 @@ fn a_lost_connection_is_not_an_answer() {
     let asked = kinds(&run).iter().filter(|kind| *kind == "permission-request").count();
     assert_eq!(asked, 1, "it is one request");
 
-    // Not back in time.
+    // Not reconnected in time.
     let started = Instant::now();
     let lost = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -120,7 +120,7 @@ fn a_lost_connection_is_not_an_answer() {
     assert_eq!(lost, Permission::Disconnected);
     assert!(started.elapsed() >= Duration::from_secs(3), "it might have come back");
 
-    // Closed: nobody waits for anything any more.
+    // Closed: no wait goes on.
     let limit = Duration::from_secs(3600);
     let closed = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| run.request_permission_within(limit, "deploy", "Deploy it").unwrap());
@@ -140,16 +140,16 @@ fn a_stop_ends_the_wait_for_permission() {
     let run = room.start_run(Trigger::none()).unwrap();
     let sandbox = &stage.sandbox;
     let stopped = ask(&stage, &run, 1, |run, _| {
-        // Not this.
+        // This is not a stop.
         sandbox.interrupt_run(run, "adjust", Some("hurry up"));
         sandbox.interrupt_run(run, "stop", None);
     });
     assert_eq!(stopped, Permission::Stopped);
-    // And there is no more asking.
+    // No further request is possible.
     let again = run.request_permission_within(SOON, "deploy", "Deploy it").unwrap();
     assert_eq!(again, Permission::Stopped);
     assert_eq!(sandbox.events().iter().filter(|(name, _)| name == "agent-run-permission").count(), 1);
-    // The interrupts themselves are still there to be read.
+    // The interrupts can still be read.
     assert_eq!(run.interrupt().unwrap().action, InterruptAction::Adjust);
     assert_eq!(run.interrupt().unwrap().action, InterruptAction::Stop);
     assert_eq!(run.interrupt(), None);
@@ -169,7 +169,7 @@ fn interrupts_are_seen_in_order_and_a_stop_stays() {
     assert_eq!((run.interrupt(), run.is_stopped()), (None, false));
     assert_eq!(run.wait_interrupt(Duration::from_millis(50)).unwrap(), None);
 
-    // While nobody iterates: the connection is read all the same.
+    // The connection is read although no loop iterates.
     sandbox.interrupt_run(id, "adjust", Some("use EUR"));
     sandbox.interrupt_run(id, "adjust", Some("no, USD"));
     sandbox.interrupt_run(id, "pause", None);
@@ -184,7 +184,7 @@ fn interrupts_are_seen_in_order_and_a_stop_stays() {
     assert!(run.is_stopped() && !other.is_stopped());
     assert_eq!(other.interrupt(), None);
 
-    // Broken ones are nobody's.
+    // Malformed interrupts are ignored.
     for broken in [json!(null), json!({"runId": id}), json!({"runId": 7, "action": []}), json!(["stop"])] {
         sandbox.emit_to_user(agent.user().id.as_str(), "agent-run-interrupt", broken);
     }
@@ -219,7 +219,7 @@ fn a_flood_of_interrupts_does_not_fill_the_memory() {
     });
     let agent = scripted(&server);
     let room = agent.join("ag-1").unwrap();
-    // Else the server would be held back.
+    // Otherwise the server could not send on.
     let events = agent.events();
     let consumer = std::thread::spawn(move || events.count());
     let run = room.start_run(Trigger::none()).unwrap();
@@ -244,7 +244,7 @@ fn a_stop_is_seen_by_a_loop_that_only_writes() {
             let part = sandbox.wait_for_event("agent-run-stream", SOON).unwrap();
             sandbox.interrupt_run(part["runId"].as_str().unwrap(), "stop", None);
         });
-        // As a model writes that does not come to an end by itself.
+        // Like a model whose answer never ends.
         let mut stream = run.stream().unwrap();
         while !run.is_stopped() {
             stream.push("on and ").unwrap();

@@ -1,4 +1,4 @@
-//! A run as a handle that goes from thread to thread, whose streams own it, and that can be waited for.
+//! Handles of a run: moved between threads, owned by its streams, and waited for.
 
 use std::io::{self, Read};
 use std::sync::mpsc;
@@ -14,7 +14,7 @@ use crustocean::{
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A language model that thinks for ever.
+/// A language model whose answer never ends.
 struct Silent(mpsc::Receiver<()>);
 
 impl Read for Silent {
@@ -52,13 +52,13 @@ fn the_last_handle_ends_the_run_wherever_it_is() {
 }
 
 #[test]
-fn a_run_that_has_ended_says_so() {
+fn an_ended_run_reports_that_it_has_ended() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (agent, room) = lobby(&stage, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
     run.complete("done").unwrap();
-    // The room is free although there are handles.
+    // The room is free although handles still exist.
     let next = room.try_start_run(Trigger::none()).unwrap();
     type Call = fn(&Run) -> crustocean::Error;
     let calls: [Call; 7] = [
@@ -86,7 +86,7 @@ fn a_run_that_has_ended_says_so() {
 }
 
 #[test]
-fn what_is_open_ends_before_the_run_does() {
+fn open_streams_and_tools_end_before_the_run() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
@@ -110,7 +110,7 @@ fn what_is_open_ends_before_the_run_does() {
 }
 
 #[test]
-fn a_stop_of_the_room_cuts_a_model_off() {
+fn a_stop_from_the_room_ends_a_model() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
@@ -134,7 +134,7 @@ fn a_stop_of_the_room_cuts_a_model_off() {
 }
 
 #[test]
-fn the_end_of_the_agent_cuts_a_model_off() {
+fn the_end_of_the_agent_ends_a_model() {
     let _watchdog = watchdog(LIMIT);
     let (stage, stop) = (Stage::new(), Stop::new());
     let agent = stage.builder().stop(&stop).connect(stage.agent_token("larry")).unwrap();

@@ -1,4 +1,4 @@
-//! Streams of a run: the text grows before the eyes of the room, and what is sent for it does not grow with its square.
+//! Streams of a run: the room sees the text grow, and the sent bytes do not grow with the square of its length.
 
 use std::fmt::Write as _;
 use std::sync::mpsc;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server that hands on the stream's events with their sizes.
+/// A server that passes on the stream's events with their sizes.
 fn measured() -> (ScriptedServer, mpsc::Receiver<(usize, Value)>, Agent, Room) {
     let (parts, seen) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -30,7 +30,7 @@ fn measured() -> (ScriptedServer, mpsc::Receiver<(usize, Value)>, Agent, Room) {
     (server, seen, agent, room)
 }
 
-/// Bytes sent, and the last part.
+/// The number of frames and bytes, and the last part.
 fn collect(seen: &mpsc::Receiver<(usize, Value)>) -> (usize, usize, Value) {
     let (mut bytes, mut count, mut so_far) = (0, 0, String::new());
     loop {
@@ -48,14 +48,14 @@ fn collect(seen: &mpsc::Receiver<(usize, Value)>) -> (usize, usize, Value) {
 }
 
 #[test]
-fn a_token_a_push_is_not_a_frame_a_push() {
+fn pushes_of_single_tokens_share_frames() {
     let _watchdog = watchdog(LIMIT);
     let (_server, seen, agent, room) = measured();
     let run = room.start_run(Trigger::none()).unwrap();
     let tokens: Vec<String> = (0..2_000).map(|n| format!("token{n} ")).collect();
     let text = tokens.concat();
 
-    // As fast as it goes.
+    // As fast as possible.
     let mut stream = run.stream().unwrap();
     for token in &tokens {
         stream.push(token).unwrap();
@@ -64,10 +64,10 @@ fn a_token_a_push_is_not_a_frame_a_push() {
     stream.finish().unwrap();
     let (bytes, _, last) = collect(&seen);
     assert_eq!(last["content"].as_str(), Some(&*text));
-    // A frame a token would be 19 MB. The bound is the pace, so allow for a machine that has other things to do.
+    // One frame per token would be 19 MB. The result depends on the pace, so the limit allows for a busy machine.
     assert!(bytes < 30 * text.len(), "{bytes} bytes for {}", text.len());
 
-    // As a model does it, over three seconds.
+    // At the speed of a model, over three seconds.
     let mut stream = run.stream().unwrap();
     for token in &tokens {
         stream.push(token).unwrap();
@@ -94,18 +94,18 @@ fn a_stream_can_be_written_to() {
     let mut stream = run.stream().unwrap();
     write!(stream, "{text}").unwrap();
     let first = stream.finish().unwrap();
-    // Two bytes at a time, so that characters are cut.
+    // Two bytes at a time, which splits characters.
     let mut stream = run.stream().unwrap();
     for bytes in text.as_bytes().chunks(2) {
         std::io::Write::write_all(&mut stream, bytes).unwrap();
     }
     std::io::Write::flush(&mut stream).unwrap();
     let second = stream.finish().unwrap();
-    // Half a character, and no more.
+    // Half a character, and then nothing.
     let mut stream = run.stream().unwrap();
     std::io::copy(&mut &"a🦀".as_bytes()[..3], &mut stream).unwrap();
     let third = stream.finish().unwrap();
-    // Nothing at all, but another text at its end.
+    // An empty stream with another text at its end.
     let fourth =
         run.stream().unwrap().finish_with(Outgoing::new("corrected").with("agent_log", true)).unwrap();
     run.complete("").unwrap();
@@ -124,7 +124,7 @@ fn a_stream_can_be_written_to() {
 }
 
 #[test]
-fn what_is_shown_can_be_asked_for() {
+fn the_shown_text_can_be_read() {
     let _watchdog = watchdog(LIMIT);
     let (_server, seen, agent, room) = measured();
     let run = room.start_run(Trigger::none()).unwrap();
@@ -148,7 +148,7 @@ fn what_is_shown_can_be_asked_for() {
 }
 
 #[test]
-fn a_stream_has_an_end() {
+fn an_ended_stream_refuses_more_text() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
@@ -178,7 +178,7 @@ fn a_stream_ends_even_if_the_server_does_not_take_all_of_it() {
     let stage = Stage::new();
     let (_agent, room) = lobby(&stage, "larry");
     let run = room.start_run(Trigger::none()).unwrap();
-    // Six bytes each on the wire, and more than a million in all.
+    // Each character takes six bytes, together more than a million.
     let noise = "\u{1}".repeat(250 * 1024);
     let mut stream = run.stream().unwrap();
     stream.push(&noise).unwrap_err();

@@ -1,4 +1,4 @@
-//! Handlers that take their time, and several of them at once.
+//! Slow handlers, and several of them at the same time.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Barrier, Mutex, mpsc};
@@ -12,9 +12,9 @@ use serde_json::json;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn a_handler_that_blocks_does_not_cost_the_connection() {
+fn a_blocking_handler_keeps_the_connection() {
     let _watchdog = watchdog(LIMIT);
-    // Half a second without a pong and the server hangs up.
+    // After half a second without a pong the server closes the connection.
     let sandbox =
         Sandbox::builder().ping_interval(Duration::from_millis(300)).ping_timeout(Duration::from_millis(200));
     let stage = Stage::with(sandbox);
@@ -22,7 +22,7 @@ fn a_handler_that_blocks_does_not_cost_the_connection() {
     let events = agent.events();
     stage.alice_says("think about it");
     wait_for_message(&events, "think");
-    // The handler: ten times the server's patience. Nothing to await here, the time itself is the point.
+    // The handler takes ten times the server's time limit. The test needs this time.
     std::thread::sleep(Duration::from_secs(5));
     stage.alice_says("and?");
     agent.send("I have thought").unwrap();
@@ -34,12 +34,12 @@ fn a_handler_that_blocks_does_not_cost_the_connection() {
 }
 
 #[test]
-fn whoever_waits_reads_on_after_a_heartbeat_that_was_read_for_him() {
+fn a_waiting_thread_reads_on_after_another_thread_read_a_heartbeat() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.expect_event("waiting");
-        // By now he waits, and somebody else reads.
+        // By now this thread waits, and another one reads.
         conn.recv(Duration::from_millis(200));
         for _ in 0..3 {
             conn.heartbeat();
@@ -50,7 +50,7 @@ fn whoever_waits_reads_on_after_a_heartbeat_that_was_read_for_him() {
     let agent = scripted(&server);
     let events = agent.events();
     while events.try_recv().is_ok() {}
-    // The handler: long enough for the reading to go on without it.
+    // The handler takes so long that the reading goes on without it.
     std::thread::sleep(Duration::from_millis(300));
     agent.raw().emit("waiting", &1).unwrap();
     assert!(matches!(events.recv_timeout(SOON), Ok(Event::Other(raw)) if raw.name() == "done"));
@@ -62,7 +62,7 @@ fn an_agent_that_only_sends_answers_heartbeats() {
     let (finished, done) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
         conn.handshake();
-        // Nobody iterates on the other side.
+        // The other agent has no loop.
         for _ in 0..5 {
             conn.heartbeat();
         }
@@ -137,7 +137,7 @@ fn slow_handlers_in_several_threads_work_side_by_side() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.in_lobby("larry");
-    // Both handlers must be at work at once, or neither gets past the barrier.
+    // Both handlers must run at the same time to pass the barrier.
     let together = Arc::new(Barrier::new(2));
     let workers: Vec<_> = (0..2)
         .map(|_| {
@@ -173,7 +173,7 @@ fn threads_send_while_another_waits_for_events() {
 }
 
 #[test]
-fn a_loop_that_is_too_slow_is_told_how_much_it_missed() {
+fn a_loop_that_is_too_slow_learns_how_much_it_missed() {
     let _watchdog = watchdog(LIMIT);
     let (finished, done) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -182,7 +182,7 @@ fn a_loop_that_is_too_slow_is_told_how_much_it_missed() {
             conn.send_event("tick", json!(n));
         }
         conn.send_event("last", json!(null));
-        // The first pong leaves while the events before it are being decoded; the second, when all are in the queue.
+        // The first pong is sent while the events before it are decoded, the second when all are in the queue.
         conn.heartbeat();
         conn.heartbeat();
         finished.send(()).unwrap();
@@ -193,7 +193,7 @@ fn a_loop_that_is_too_slow_is_told_how_much_it_missed() {
         .queue(100, usize::MAX)
         .connect("sk_x".parse().unwrap())
         .unwrap();
-    // Nobody takes anything until the server has said all.
+    // No event is taken until the server has sent all.
     done.recv_timeout(SOON).unwrap();
     let (mut ticks, mut missed, mut marks) = (Vec::new(), 0, 0);
     for event in agent.events() {

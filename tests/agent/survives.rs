@@ -1,4 +1,4 @@
-//! The README's bot is still there after answers that could not be given.
+//! The README's bot goes on after answers that could not be sent.
 
 use std::sync::mpsc;
 use std::thread;
@@ -9,7 +9,7 @@ use crustocean::{AgencyId, Agent, Event, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// As in the README, with a model and a log.
+/// The bot of the README, with a model and a log.
 #[allow(clippy::collapsible_if, reason = "as in the README")]
 fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>) -> Result<()> {
     for event in agent.events() {
@@ -25,7 +25,7 @@ fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>
 }
 
 #[test]
-fn an_empty_answer_and_a_lost_link_cost_one_answer_each() {
+fn an_empty_answer_and_a_lost_connection_lose_one_answer_each() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (alice, builder) = (stage.alice.clone(), stage.builder().send_timeout(Duration::from_millis(100)));

@@ -1,4 +1,4 @@
-//! Saying and hearing things: messages both ways, replies, edits, direct messages, invitations.
+//! Messages in both directions, replies, edits, direct messages, invitations.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ fn messages_go_both_ways_with_metadata() {
         stage.alice_says("hello @larry");
         let heard = wait_for_message(&larry.events(), "hello");
         assert!(larry.should_respond(&heard) && !ben.should_respond(&heard));
-        // One's own message comes too, and is never one to answer.
+        // The agent gets its own message, too, which is never to be answered.
         let own = wait_for(&ben.events(), "ben's copy", |event| match event {
             Event::Message(message) if message.content.contains("hello") => Some(message),
             _ => None,
@@ -41,7 +41,7 @@ fn messages_go_both_ways_with_metadata() {
 }
 
 #[test]
-fn a_reply_goes_where_the_message_came_from_and_counts_hops() {
+fn a_reply_goes_to_the_messages_room_and_counts_hops() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let elsewhere = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
@@ -62,7 +62,7 @@ fn a_reply_goes_where_the_message_came_from_and_counts_hops() {
     let next = second.loop_guard().unwrap();
     assert_eq!((next.hop, &next.interaction_id), (2, &guard.interaction_id));
 
-    // The twentieth hop is the last.
+    // The twentieth hop is the last one.
     let used_up =
         json!({"loop_guard": {"interaction_id": "lg_x", "hop": 20, "max_hops": 20, "status": "active"}});
     let lobby = stage.sandbox.lobby_id();
@@ -86,7 +86,7 @@ fn a_message_can_be_edited() {
     });
     assert_eq!((&edited.message_id, edited.content.as_str()), (&mine.id, "final"));
 
-    // Somebody else's cannot: the server says so, later.
+    // Another account's message cannot be edited: the server reports that later.
     stage.alice_says("hers");
     let hers = wait_for_message(&larry.events(), "hers");
     larry.edit(&hers, "his").unwrap();
@@ -114,14 +114,14 @@ fn direct_messages_go_both_ways() {
     crate::common::eventually("the answers arrive", || history().len() == 3);
     assert_eq!(history()[0].content, "and talking");
 
-    // Direct messages do not change where `send` speaks.
+    // Direct messages do not change the home room.
     larry.send("in the open").unwrap();
     let open = wait_for_message(&larry.events(), "in the open");
     assert!(!open.dm);
 }
 
 #[test]
-fn a_direct_room_is_joined_when_it_is_first_spoken_in() {
+fn a_direct_room_is_joined_at_its_first_message() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.connect("larry");
@@ -150,7 +150,7 @@ fn an_invitation_can_be_followed() {
 }
 
 #[test]
-fn what_cannot_be_said_is_refused_before_it_is_sent() {
+fn an_invalid_message_is_refused_before_it_is_sent() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.connect("larry");
@@ -160,14 +160,14 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
     // A long text is split; metadata cannot be.
     let error = larry.send(Outgoing::new("hi").with("blob", "x".repeat(2_000_000))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
-    // None of this cost the connection.
+    // The connection survived all of this.
     larry.send("still here").unwrap();
     wait_for_message(&larry.events(), "still here");
     assert_eq!(stage.sandbox.connections(), 1);
 }
 
 #[test]
-fn events_nobody_knows_arrive_as_they_came() {
+fn unknown_events_arrive_unchanged() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -180,7 +180,7 @@ fn events_nobody_knows_arrive_as_they_came() {
 }
 
 #[test]
-fn an_event_that_cannot_be_decoded_costs_nothing_but_itself() {
+fn an_undecodable_event_loses_only_itself() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let larry = stage.in_lobby("larry");
@@ -198,7 +198,7 @@ fn an_event_that_cannot_be_decoded_costs_nothing_but_itself() {
 }
 
 #[test]
-fn an_agent_speaks_at_home_whatever_it_joins() {
+fn send_uses_the_home_room_whatever_the_agent_joins() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
@@ -211,12 +211,12 @@ fn an_agent_speaks_at_home_whatever_it_joins() {
     elsewhere.try_send("there, too").unwrap();
     let there = wait_for_message(&larry.events(), "there, too");
     assert_eq!(there.agency_id, *elsewhere.id());
-    // An answer may be given in another room than the message was said in, and is one hop further all the same.
+    // An answer may go to another room than its message. It is one hop further, too.
     home.reply(&there, "answered at home").unwrap();
     let answer = wait_for_message(&larry.events(), "answered at home");
     assert_eq!((&answer.agency_id, answer.loop_guard().unwrap().hop), (home.id(), 1));
 
-    // Once and for all.
+    // The setting is permanent.
     larry.set_home(&home).unwrap();
     assert_eq!(larry.set_home(&elsewhere).unwrap_err().kind(), ErrorKind::Invalid);
     let ben = stage.connect("ben");

@@ -1,4 +1,4 @@
-//! The indicator that an agent is at work: on, refreshed, and off.
+//! The thinking indicator: on, refreshed, and off.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What the room has been shown: status, or `off`.
+/// What the room was shown: each status, or `off`.
 fn shown(stage: &Stage) -> Vec<String> {
     let events = stage.sandbox.events().into_iter().filter(|(name, _)| name == "agent-thinking");
     events
@@ -22,7 +22,7 @@ fn shown(stage: &Stage) -> Vec<String> {
 }
 
 #[test]
-fn it_shows_until_it_is_dropped() {
+fn the_indicator_shows_until_it_is_dropped() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (agent, room) = lobby(&stage, "larry");
@@ -45,7 +45,7 @@ fn it_shows_until_it_is_dropped() {
 }
 
 #[test]
-fn of_several_the_newest_shows() {
+fn the_newest_of_several_indicators_shows() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (agent, room) = lobby(&stage, "larry");
@@ -67,9 +67,9 @@ fn of_several_the_newest_shows() {
     assert_eq!((&events[6]["agencyId"], &events[7]["agencyId"]), (&json!(room.id()), &json!(elsewhere.id())));
 }
 
-/// Several seconds between two signs, and nothing else comes from the server meanwhile.
+/// Several seconds between two refreshes, while the server sends nothing else.
 #[test]
-fn it_is_refreshed_while_the_handler_is_busy() {
+fn the_indicator_is_refreshed_while_the_handler_is_busy() {
     let _watchdog = watchdog(LIMIT);
     let (signs, seen) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -88,7 +88,7 @@ fn it_is_refreshed_while_the_handler_is_busy() {
     let room = agent.join("ag-1").unwrap();
     let events = agent.events();
     while events.try_recv().is_ok() {}
-    // By now somebody else reads, and for long: the handler is slow, and nothing is queued.
+    // By now another thread reads for a long time: the handler is slow, and nothing is queued.
     std::thread::sleep(Duration::from_millis(300));
     let thinking = room.thinking("slowly");
     for _ in 0..3 {
@@ -101,7 +101,7 @@ fn it_is_refreshed_while_the_handler_is_busy() {
 }
 
 #[test]
-fn it_is_refreshed_while_somebody_waits_for_events() {
+fn the_indicator_is_refreshed_while_a_thread_waits_for_events() {
     let _watchdog = watchdog(LIMIT);
     for &transport in TRANSPORTS {
         let stage = Stage::new();
@@ -119,7 +119,7 @@ fn it_is_refreshed_while_somebody_waits_for_events() {
 }
 
 #[test]
-fn a_new_connection_is_told() {
+fn a_new_connection_gets_the_indicator() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (agent, room) = lobby(&stage, "larry");
@@ -133,7 +133,7 @@ fn a_new_connection_is_told() {
     agent.reconnect_now();
     assert_eq!(stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap()["status"], "still");
 
-    // Ended while nobody could be told.
+    // Ended while disconnected.
     let state = stage.sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
     drop(thinking);
@@ -146,7 +146,7 @@ fn a_new_connection_is_told() {
 }
 
 #[test]
-fn a_new_connection_is_told_at_once() {
+fn a_new_connection_gets_the_indicator_at_once() {
     let _watchdog = watchdog(LIMIT);
     let (told, seen) = mpsc::channel();
     let server = ScriptedServer::start(move |conn| {
@@ -156,7 +156,7 @@ fn a_new_connection_is_told_at_once() {
             conn.expect_event("agent-thinking");
             return;
         }
-        // Well before it is due again.
+        // Long before the next refresh.
         let text = conn.recv_text(Duration::from_secs(3)).expect("a refresh");
         assert!(text.contains("agent-thinking") && text.contains("true"), "{text}");
         told.send(()).unwrap();
@@ -174,7 +174,7 @@ fn a_new_connection_is_told_at_once() {
 }
 
 #[test]
-fn a_room_that_was_left_is_told_no_more() {
+fn a_left_room_gets_no_more_indicators() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agency = stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
@@ -185,7 +185,7 @@ fn a_room_that_was_left_is_told_no_more() {
     eventually("on and off", || shown(&stage) == ["goodbye", "off"]);
     drop(in_left);
 
-    // Closed while the agent is away.
+    // Closed while disconnected.
     let in_lost = lost.thinking("hello?");
     eventually("shown", || shown(&stage).len() == 3);
     let state = stage.sandbox.suspend();
@@ -202,7 +202,7 @@ fn a_room_that_was_left_is_told_no_more() {
 }
 
 #[test]
-fn it_neither_fails_nor_waits() {
+fn the_indicator_neither_fails_nor_waits() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (agent, room) = lobby(&stage, "larry");

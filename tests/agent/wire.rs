@@ -1,4 +1,4 @@
-//! What an agent sends, byte for byte, against the reference of the platform's own clients.
+//! Compares every sent byte with what the platform's own clients send.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 fn every_frame_is_what_the_official_client_sends() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
-        // Engine.IO 4 over WebSocket: path, query, and no extension offered.
+        // Engine.IO 4 over WebSocket: the path, the query, and no offered extension.
         let request = conn.request.clone();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/socket.io/"));
         assert_eq!(request.query, "EIO=4&transport=websocket");
@@ -21,7 +21,7 @@ fn every_frame_is_what_the_official_client_sends() {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
 
         conn.expect_text(r#"40{"token":"session-1"}"#);
-        // Pings are answered in every state; here nothing else can come in between.
+        // Pings are answered in every state. Here no other packet can come between.
         conn.send_text("2");
         conn.expect_text("3");
         conn.send_text(r#"40{"sid":"abc"}"#);
@@ -75,7 +75,7 @@ fn every_frame_is_what_the_official_client_sends() {
     agent.close().unwrap();
 
     let requests = server.requests();
-    // The upgrade goes out at the same time.
+    // The upgrade request is sent at the same time.
     let exchange = requests.iter().find(|request| !request.path.starts_with("/socket.io")).unwrap();
     assert_eq!((exchange.method.as_str(), exchange.path.as_str()), ("POST", "/api/auth/agent"));
     assert_eq!(exchange.json(), json!({"agentToken": "sk_x"}));

@@ -39,6 +39,11 @@ impl Identity {
         (self.certificate.pem() + &self.key.serialize_pem()).into_bytes()
     }
 
+    /// For a server that asks its clients for no certificate.
+    pub fn server_config(&self) -> ServerConfig {
+        settings(self, None)
+    }
+
     fn key(&self) -> PrivateKeyDer<'static> {
         PrivateKeyDer::try_from(self.key.serialize_der()).expect("a key")
     }
@@ -127,7 +132,7 @@ impl TlsRelay {
 
     /// With the first certificate for the first connection and so on; the last one serves all that follow.
     pub fn in_turn(identities: &[&Identity], to: u16) -> TlsRelay {
-        TlsRelay::launch(identities.iter().map(|identity| settings(identity, None)).collect(), to)
+        TlsRelay::launch(identities.iter().map(|identity| identity.server_config()).collect(), to)
     }
 
     /// Only for clients with a certificate of this authority.

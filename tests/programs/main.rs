@@ -15,6 +15,7 @@ mod acceptance_bots;
 mod copied_examples;
 mod examples;
 mod examples_agent;
+mod pages;
 #[cfg(unix)]
 mod service;
 mod webhooks;

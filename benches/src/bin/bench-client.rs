@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crustocean::config::Tls;
 use crustocean::{Agent, Agents, Event};
 use crustocean_bench::bare::{Bare, BareHttp};
-use crustocean_bench::{TOKEN, process};
+use crustocean_bench::{TOKEN, paging, process, stream};
 use serde_json::json;
 
 /// Before the measured calls.
@@ -57,6 +58,8 @@ fn main() {
             crustocean_bench::steps::run(url, &args[3], &args[4], &args[5], ca);
         }
         ("crate", "set") => set(url, number(3), number(4), number(5)),
+        ("crate", "history") => history(paging::with_crate, url, number(3), number(4)),
+        ("bare", "history") => history(paging::bare, url, number(3), number(4)),
         ("crate", "slow") => slow(url, number(3), number(4)),
         _ => panic!("no such measurement: {args:?}"),
     }
@@ -66,7 +69,12 @@ fn main() {
 
 fn join(url: &str) -> Agent {
     let token = TOKEN.parse().expect("a token");
-    let agent = Agent::builder().api_url(url).connect(token).expect("connects");
+    let mut builder = Agent::builder().api_url(url);
+    if let Some((tls, root)) = stream::wanted_tls() {
+        builder = builder.add_root_certificate(root);
+        builder = builder.tls(if tls == "native" { Tls::Native } else { Tls::Rustls });
+    }
+    let agent = builder.connect(token).expect("connects");
     agent.set_home(&agent.join("lobby").expect("joins")).expect("joins");
     agent
 }
@@ -251,6 +259,12 @@ fn set(url: &str, count: usize, seconds: usize, threads: usize) {
             agent.raw().emit("pace", &pace).expect("a send");
         }
     });
+}
+
+/// The seconds that a history of `count` messages takes, with `work` milliseconds a page of the caller's own.
+fn history(read: fn(&str, usize, Duration) -> Duration, url: &str, count: usize, work: usize) {
+    let took = read(url, count, Duration::from_millis(work as u64));
+    println!("secs={}", took.as_secs_f64());
 }
 
 /// A handler that takes `micros` a message, and what the process needs at most.

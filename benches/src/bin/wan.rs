@@ -8,21 +8,16 @@
     reason = "a bench that fails should stop"
 )]
 
-// The relay that ends TLS is the tests' own.
-#[path = "../../../tests/common/tls.rs"]
-#[allow(dead_code, unreachable_pub, missing_debug_implementations, reason = "made for the tests")]
-mod tls;
-
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crustocean::{Client, PersonalAccessToken};
 use crustocean_bench::distance;
 use crustocean_bench::steps::STEPS;
+use crustocean_bench::tls::{Authority, TlsRelay};
 use crustocean_sandbox::Sandbox;
-use tls::{Authority, TlsRelay};
 
 /// Messages in the history of the room that is read back from.
 const HISTORY: usize = 150;
@@ -40,34 +35,27 @@ fn main() {
         |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let rounds: usize = number("ROUNDS", if smoke { 1 } else { 3 });
     let distances: &[u64] = if smoke { &[20] } else { &[20, 80, 200] };
-    for contender in &contenders(smoke) {
-        for tls in contender.tls {
-            println!("| {}, {tls} | {} |", contender.name, distances.map_text(|ms| format!("{ms} ms")));
-            println!("|---|{}", "---|".repeat(distances.len()));
-            let columns: Vec<Vec<f64>> =
-                distances.iter().map(|ms| measure(contender, tls, *ms, rounds)).collect();
-            for (step, name) in STEPS.iter().enumerate() {
-                let cells: Vec<String> = columns
-                    .iter()
-                    .map(|column| {
-                        column.get(step).map_or_else(|| "-".to_owned(), |trips| format!("{trips:.1}"))
-                    })
-                    .collect();
-                println!("| {name} | {} |", cells.join(" | "));
-            }
-            println!();
+    let contenders = contenders(smoke);
+    let columns: Vec<(&Contender, &str)> =
+        contenders.iter().flat_map(|it| it.tls.iter().map(move |tls| (it, *tls))).collect();
+    let started = Instant::now();
+    for millis in distances {
+        let names: Vec<String> = columns.iter().map(|(who, tls)| format!("{}, {tls}", who.name)).collect();
+        println!("| {millis} ms | {} |", names.join(" | "));
+        println!("|---|{}", "---|".repeat(columns.len()));
+        let trips: Vec<Vec<f64>> =
+            columns.iter().map(|(who, tls)| measure(who, tls, *millis, rounds)).collect();
+        for (step, name) in STEPS.iter().enumerate() {
+            let cell =
+                |trips: &Vec<f64>| trips.get(step).map_or("-".to_owned(), |trips| format!("{trips:.1}"));
+            println!("| {name} | {} |", trips.iter().map(cell).collect::<Vec<_>>().join(" | "));
         }
+        println!();
     }
-}
-
-trait MapText {
-    fn map_text(&self, text: impl Fn(&u64) -> String) -> String;
-}
-
-impl MapText for [u64] {
-    fn map_text(&self, text: impl Fn(&u64) -> String) -> String {
-        self.iter().map(text).collect::<Vec<_>>().join(" | ")
-    }
+    println!(
+        "Round trips: medians of {rounds} rounds, measured in {:.0} s.",
+        started.elapsed().as_secs_f64()
+    );
 }
 
 fn contenders(smoke: bool) -> Vec<Contender> {

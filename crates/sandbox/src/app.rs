@@ -1,11 +1,11 @@
-//! What the server knows, and the handle by which every handler reaches it.
+//! The state of the server, and the handle through which all handlers use it.
 
 pub(crate) mod access;
 pub(crate) mod faults;
 pub(crate) mod freeze;
-pub(crate) mod heard;
 pub(crate) mod limits;
 pub(crate) mod links;
+pub(crate) mod message_signal;
 pub(crate) mod metrics;
 pub(crate) mod outbox;
 pub(crate) mod recorder;
@@ -24,9 +24,9 @@ use tokio::runtime::Handle;
 use crate::app::access::Access;
 use crate::app::faults::Faults;
 use crate::app::freeze::Freeze;
-use crate::app::heard::Heard;
 use crate::app::limits::RateLimits;
 use crate::app::links::Links;
+use crate::app::message_signal::MessageSignal;
 use crate::app::metrics::Metrics;
 use crate::app::outbox::Outbox;
 use crate::app::recorder::Recorder;
@@ -43,32 +43,32 @@ pub(crate) struct Options {
     pub(crate) metadata_as_string: bool,
     /// How long a webhook may take to answer.
     pub(crate) webhook_timeout: Duration,
-    /// The pause before the first new attempt at a delivery; it doubles with each.
+    /// The pause before the first retry of a delivery. It doubles with each retry.
     pub(crate) retry_delay: Duration,
     pub(crate) claim_ttl: Duration,
     pub(crate) rate_limits: bool,
     pub(crate) metrics_secret: Option<String>,
-    /// How many characters of a message are kept.
+    /// Messages are cut to this many characters.
     pub(crate) truncate_content: Option<usize>,
     /// How many messages a room keeps.
     pub(crate) max_messages: usize,
-    /// What may wait for one client that does not read, in bytes.
+    /// How many bytes may wait for one client that does not read.
     pub(crate) max_waiting: usize,
     pub(crate) access: Access,
 }
 
 struct Inner {
     data: SharedData,
-    /// Taken out when the server ends.
+    /// `None` after the server has ended.
     journal: Mutex<Option<Journal>>,
     remembers: bool,
-    /// The runtime that serves bots. What controls the sandbox has one of its own.
+    /// The runtime that serves bots. The control connections have a runtime of their own.
     runtime: OnceLock<Handle>,
     freeze: Freeze,
     posting: Mutex<()>,
     recorder: Recorder,
     wire: Wire,
-    heard: Heard,
+    message_signal: MessageSignal,
     recordings: Recordings,
     demo: Option<DemoTokens>,
     faults: Faults,
@@ -113,7 +113,7 @@ impl Drop for DataGuard<'_> {
     }
 }
 
-/// A cheap handle on the state of one server.
+/// The state of one server. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
 
@@ -133,7 +133,7 @@ impl App {
             posting: Mutex::new(()),
             recorder: Recorder::default(),
             wire: Wire::new(options.log),
-            heard: Heard::default(),
+            message_signal: MessageSignal::default(),
             recordings: Recordings::default(),
             demo,
             faults: Faults::default(),
@@ -147,13 +147,13 @@ impl App {
         }))
     }
 
-    /// The lock is never held while something is sent or awaited. What has been changed is saved when it is given back.
+    /// Locks the data. Never hold the lock while sending or awaiting. Dropping the guard saves the changes.
     pub(crate) fn data(&self) -> DataGuard<'_> {
         let data = self.0.data.lock().unwrap_or_else(PoisonError::into_inner);
         DataGuard { data, changed: false, journal: &self.0.journal }
     }
 
-    /// The account behind a token that is valid now.
+    /// The account of a token, if the token is valid now.
     pub(crate) fn account_of(&self, token_hash: &str) -> Option<String> {
         let mut data = self.data();
         let account = data.tokens.resolve(token_hash)?;
@@ -167,15 +167,15 @@ impl App {
         self.0.data.clone()
     }
 
-    /// Held from the moment a message gets its place in the history until it is on its way to all sockets, so that it
-    /// is heard in that order. Taken before the data.
+    /// Held from when a message gets its place in the history until it is queued for all sockets, so that sockets get messages
+    /// in the order of the history. Lock it before the data.
     pub(crate) fn posting(&self) -> MutexGuard<'_, ()> {
         self.0.posting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes those who wait for a message.
-    pub(crate) fn heard(&self) -> &Heard {
-        &self.0.heard
+    /// Wakes threads that wait for a message.
+    pub(crate) fn message_signal(&self) -> &MessageSignal {
+        &self.0.message_signal
     }
 
     pub(crate) fn recordings(&self) -> &Recordings {
@@ -191,12 +191,12 @@ impl App {
         self.0.demo.as_ref()
     }
 
-    /// Whether the data are kept on disk.
+    /// Whether the data is saved on disk.
     pub(crate) fn remembers(&self) -> bool {
         self.0.remembers
     }
 
-    /// Nothing is saved from now on, and another server may have the folder.
+    /// Stops saving and releases the folder for another server.
     pub(crate) fn close_journal(&self) {
         self.0.journal.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -241,8 +241,8 @@ impl App {
         &self.0.options
     }
 
-    /// The Socket.IO server, while there is one. Its handlers hold this state and this state holds it: only by taking
-    /// it out again at the end is either ever freed.
+    /// Sets the Socket.IO server, or `None` at the end. Its handlers hold this state and this state holds the server, so the
+    /// cycle must be broken to free both.
     pub(crate) fn set_io(&self, io: Option<SocketIo>) {
         *self.0.io.lock().unwrap_or_else(PoisonError::into_inner) = io;
     }
@@ -251,7 +251,7 @@ impl App {
         self.0.io.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All live sockets; those that are just being taken down are still on the server's list.
+    /// All connected sockets. The server's list also has sockets that are closing, which are left out.
     pub(crate) fn sockets(&self) -> Vec<SocketRef> {
         let sockets = self.io().map_or_else(Vec::new, |io| io.sockets());
         sockets.into_iter().filter(|socket| socket.connected()).collect()

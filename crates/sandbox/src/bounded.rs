@@ -1,8 +1,8 @@
-//! A queue that forgets its oldest entries.
+//! A queue that drops its oldest entries.
 
 use std::collections::VecDeque;
 
-/// Bounded in entries and in bytes, whichever is reached first. The newest entry always stays.
+/// A queue with a limit on entries and on bytes. The newest entry always stays.
 #[derive(Debug)]
 pub(crate) struct Bounded<T> {
     entries: VecDeque<(usize, T)>,

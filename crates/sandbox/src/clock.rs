@@ -23,7 +23,7 @@ pub(crate) fn iso(ms: u64) -> String {
 
 /// Year, month and day of a number of days since 1970, in the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
-    // Counted from 1 March of year 0, the leap day is the last day of a year and the months follow one formula.
+    // Years start on 1 March here, so that the leap day is the last day of a year and one formula gives the months.
     let days = days + 719_468;
     let era_day = days % 146_097;
     let era_year = (era_day - era_day / 1_460 + era_day / 36_524 - era_day / 146_096) / 365;
@@ -49,7 +49,7 @@ pub(crate) fn span(text: &str) -> Option<Duration> {
         "y" => 365 * 86_400,
         _ => return None,
     };
-    // A century is the longest: no later sum of times can overflow.
+    // At most 100 years, so that no sum of times overflows.
     count.checked_mul(unit).filter(|seconds| *seconds <= 100 * 365 * 86_400).map(Duration::from_secs)
 }
 

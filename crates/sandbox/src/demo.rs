@@ -1,4 +1,4 @@
-//! Somebody to talk to and somebody to talk as, for a start without a single request.
+//! The user and the agent of the demo, so that a bot can be tried without any request.
 
 use crate::app::App;
 use crate::error::ApiResult;
@@ -8,10 +8,10 @@ use crate::store::signup::{create_agent, create_user};
 
 /// The user `demo` and the agent `mybot`.
 pub(crate) const USER: &str = "demo";
-/// The password of every user that is made without one.
+/// The password of users that are created without one.
 pub(crate) const PASSWORD: &str = "crustocean";
 pub(crate) const AGENT: &str = "mybot";
-/// Makes the two if they are not there, and gives them their tokens; does nothing without a demo.
+/// Creates the user and the agent if they are missing, and restores their tokens. Does nothing without a demo.
 pub(crate) fn restore(app: &App) -> ApiResult<()> {
     let Some(tokens) = app.demo() else { return Ok(()) };
     {

@@ -1,4 +1,4 @@
-//! The tokens of the demo, which stay the same over restarts.
+//! The tokens of the demo, which stay the same across restarts.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use crate::ids;
 
 const FILE: &str = "demo.json";
 
-/// Their tokens. Only hashes of tokens are in the data, so these are kept besides.
+/// The tokens of the demo's user and agent. The data has only hashes of tokens, so these are stored separately.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct DemoTokens {
     pub(crate) user: String,
@@ -23,7 +23,7 @@ impl DemoTokens {
         DemoTokens { user: format!("cru_{}", secret()), agent: format!("sk_{}", secret()) }
     }
 
-    /// Those of last time, if a folder remembers them.
+    /// Loads the tokens from the folder, or creates new ones.
     pub(crate) fn load(folder: Option<&Path>) -> io::Result<Self> {
         let Some(path) = folder.map(|folder| folder.join(FILE)) else { return Ok(Self::new()) };
         match fs::read(&path) {
@@ -41,7 +41,7 @@ impl DemoTokens {
     }
 }
 
-/// Readable by its owner alone, where there are owners.
+/// Writes a file that only its owner can read, on systems with file permissions.
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

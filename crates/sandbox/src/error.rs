@@ -1,11 +1,11 @@
-//! What a refused request answers: a status and `{"error": "..."}`.
+//! The response to a refused request: a status and `{"error": "..."}`.
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A refusal. Crustocean has no error codes, only a status and a sentence.
+/// The reason why a request is refused. Crustocean has no error codes, only a status and a text.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Random bytes of the operating system.
+/// Random bytes from the operating system.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0u8; N];
     if getrandom::fill(&mut bytes).is_err() {
-        // No entropy source: a sandbox guards nothing, so a value that is merely unique will do.
+        // Without a random source a unique value is enough: the sandbox protects nothing.
         let unique = Sha256::digest(format!("{:?}", std::time::Instant::now()));
         for (byte, filler) in bytes.iter_mut().zip(unique) {
             *byte = filler;
@@ -38,7 +38,7 @@ pub(crate) fn sha256(text: &str) -> String {
     hex(&Sha256::digest(text))
 }
 
-/// HMAC-SHA256 (RFC 2104) in hex: what `X-Crustocean-Signature` carries.
+/// HMAC-SHA256 (RFC 2104) in hexadecimal, as in `X-Crustocean-Signature`.
 pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     const BLOCK: usize = 64;
     let hashed = Sha256::digest(key);
@@ -51,7 +51,7 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     hex(&Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize())
 }
 
-/// A salted hash of a password. One round is enough: it lives in the memory of a test server.
+/// A salted hash of a password. One round is enough for a test server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PasswordHash {
     salt: String,

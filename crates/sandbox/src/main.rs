@@ -12,41 +12,41 @@ use lexopt::Arg::{Long, Short, Value as Word};
 use serde_json::Value;
 
 const HELP: &str = "\
-A local Crustocean: the documented REST API and real-time events, on your own machine.
+A local Crustocean server with the documented REST API and real-time events.
 
 Usage: crustocean-sandbox [options]
        crustocean-sandbox run <script> --bot <name> [--url <url>] [--pace <number>]
 
   --port <port>            the port (default 7777; 0 for any free one)
-  --demo                   with a user and a verified agent; prints the settings for a client. What is
-                           typed then, the user says in the Lobby
-  --data <folder>          remember accounts, tokens, rooms and messages over restarts
-  --fault <faults>         misbehave from the start, such as drop-links-every=30s,latency=80ms
+  --demo                   create a user and a verified agent, and print the settings for a client. Each line
+                           that you type is posted to the Lobby as this user
+  --data <folder>          keep accounts, tokens, rooms and messages across restarts
+  --fault <faults>         faults from the start on, such as drop-links-every=30s,latency=80ms
                            (--fault help lists them)
-  --record <file>          write what is said into a script
+  --record <file>          record messages into a script
   --max-messages <number>  how many messages a room keeps (default 10000)
-  --rate-limits            with the documented rate limits
-  --set <settings>         the platform's own limits, such as ping-interval=5s,session-ttl=1h. There are
+  --rate-limits            apply the documented rate limits
+  --set <settings>         limits of the server, such as ping-interval=5s,session-ttl=1h. Names:
                            ping-interval, ping-timeout, session-ttl, webhook-timeout, retry-delay, claim-ttl,
                            metrics-secret, truncate-content, max-waiting, metadata-as-string
-  --quiet                  no line for each request and event
-  --host <address>         the address to listen on (default 127.0.0.1). With any other one, everybody who
-                           reaches it may do everything
-  --allow-host <name>      a further name by which this server is called, such as that of its container
+  --quiet                  do not print a line for each request and event
+  --host <address>         the address to listen on (default 127.0.0.1). With another address, everyone who
+                           can reach it has full control
+  --allow-host <name>      another host name of this server, such as that of its container
   --allow-webhooks-to <host>
-                           a host outside this machine that webhooks may be on; * for all
+                           a host outside this machine to which webhooks may go; * for all
   --version, --help
 
-`run` plays what people say in a script to a bot that is connected to a sandbox, and compares its answers.
-It ends with 0 if all are as expected, with 1 if not, with 2 if the script cannot be played.
-  --pace <number>          how much of the pauses is kept (default 0; 1 is the talk as it was)
+`run` sends the people's lines of a script to a bot that is connected to a sandbox, and compares the answers.
+The exit code is 0 if all answers are as expected, 1 if not, 2 if the script cannot be run.
+  --pace <number>          factor for the pauses between lines (default 0; 1 keeps the recorded pauses)
 
 The page is at http://127.0.0.1:7777/_sandbox. Point a client at the sandbox with CRUSTOCEAN_API_URL.
-Ctrl-C ends it, and without --data all it knows.";
+Ctrl-C ends the sandbox. Without --data all its data is lost.";
 
 const DEFAULT_PORT: u16 = 7777;
 
-/// What the command line asks for.
+/// The command line, parsed.
 enum Command {
     Help,
     Version,
@@ -138,7 +138,7 @@ fn command(mut args: lexopt::Parser) -> Result<Command, String> {
     }
 }
 
-/// What is typed, the demo's user says in the Lobby.
+/// Posts each line of standard input to the Lobby, as the demo's user.
 fn demo(sandbox: &Sandbox) {
     let Some((user, agent)) = sandbox.demo() else { return };
     println!("export CRUSTOCEAN_API_URL={}", sandbox.url());

@@ -1,4 +1,4 @@
-//! The handle on a running sandbox.
+//! A running sandbox and its settings.
 
 use std::fmt;
 use std::io;
@@ -12,32 +12,31 @@ use serde_json::value::RawValue;
 use crate::app::access::Access;
 use crate::app::{App, Options};
 use crate::control::fault::{self, Fault};
-use crate::realtime::{disconnect, emit, steer};
+use crate::realtime::{disconnect, emit, run_control};
 use crate::routes::agents::HOSTED;
 use crate::routes::claims;
 use crate::server::{Config, Server};
 use crate::store::claims::ClaimMail;
 use crate::suspended::Suspended;
 
-/// A Crustocean on this machine. Stops when dropped.
+/// A local Crustocean server. Dropping it stops the server.
 ///
-/// The server runs on a thread of its own; every method may be called from any thread and none of them needs an
-/// async runtime.
+/// The server runs on threads of its own. Call its methods from any thread; none of them needs an async runtime.
 pub struct Sandbox {
     pub(crate) server: Server,
     url: String,
 }
 
 impl Sandbox {
-    /// Starts on a free port of 127.0.0.1.
+    /// Starts a server on a free port of 127.0.0.1.
     ///
     /// # Errors
-    /// If no port can be had or no thread be started.
+    /// If it cannot listen on a port or start a thread.
     pub fn start() -> io::Result<Sandbox> {
         Sandbox::builder().start()
     }
 
-    /// For a sandbox with other settings than the defaults.
+    /// Returns a builder with all settings.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -48,8 +47,8 @@ impl Sandbox {
         &self.url
     }
 
-    /// What `CRUSTOCEAN_CONFIG_URL` is for agents that the platform hosts. What is served there are the keys `soul_md`,
-    /// `config_yaml` and `skills` of the agent's configuration.
+    /// The value of `CRUSTOCEAN_CONFIG_URL` for agents that the platform hosts. The server returns the keys `soul_md`,
+    /// `config_yaml` and `skills` of the agent's configuration there.
     #[must_use]
     pub fn hosted_config_url(&self) -> String {
         format!("{}{}", self.url, HOSTED)
@@ -61,13 +60,13 @@ impl Sandbox {
         self.server.address.port()
     }
 
-    /// Ends every connection and frees the port. What was recorded stays readable.
+    /// Closes all connections and frees the port. The recorded events and requests stay readable.
     pub fn stop(&self) {
         self.server.stop();
     }
 
-    /// As [`Sandbox::stop`], and hands out the data so that another server can go on with them: as a server that is killed
-    /// and started again. Deliveries that are under way are lost.
+    /// Stops the server and returns its data, for another server to go on with, like a server that is killed and restarted.
+    /// Webhook deliveries that are being made are lost.
     ///
     /// ```
     /// use crustocean_sandbox::Sandbox;
@@ -84,19 +83,19 @@ impl Sandbox {
         Suspended::new(self.server.app.shared_data(), self.port())
     }
 
-    /// Blocks for as long as the server runs.
+    /// Blocks until the server ends.
     pub fn wait(&self) {
         self.server.wait();
     }
 
-    /// Cuts every Socket.IO connection without a goodbye, as a failing network does.
+    /// Closes all Socket.IO connections without a disconnect packet, like a failing network.
     pub fn drop_links(&self) {
         let _runtime = self.server.runtime.enter();
         disconnect::cut_all(&self.server.app);
     }
 
-    /// The whole server stands still for this long: it accepts, reads and answers nothing, and no connection ends. Returns
-    /// when it has begun. A client that lets the heartbeats of a longer freeze go by is dropped afterwards.
+    /// Freezes the whole server for this time: it accepts, reads and answers nothing, and closes no connection. Returns when
+    /// the freeze has begun. After a freeze longer than the heartbeat interval, clients that missed heartbeats are dropped.
     pub fn freeze(&self, time: Duration) {
         self.server.freeze(time);
     }
@@ -106,106 +105,106 @@ impl Sandbox {
         self.server.thaw();
     }
 
-    /// All session tokens are refused from now on, with 401 and on CONNECT. Live sockets stay.
+    /// Expires all session tokens: REST requests with them get 401, and CONNECT is refused. Connected sockets stay.
     pub fn expire_sessions(&self) {
         self.server.app.data().tokens.expire_sessions();
     }
 
-    /// All personal access tokens are refused from now on, with 401 and on CONNECT.
+    /// Expires all personal access tokens: REST requests with them get 401, and CONNECT is refused.
     pub fn expire_personal_access_tokens(&self) {
         self.server.app.data().tokens.expire_personal();
     }
 
-    /// The next `count` REST requests are answered with `status`, and with `Retry-After` if that is given.
+    /// Answers the next `count` REST requests with `status`, and with `Retry-After` if that is given.
     pub fn fail_next(&self, count: usize, status: u16, retry_after: Option<Duration>) {
         self.server.app.faults().fail_next(count, status, retry_after);
     }
 
-    /// The next `count` REST requests are answered later, by `delay`.
+    /// Delays the answers to the next `count` REST requests by `delay`.
     pub fn delay_next(&self, count: usize, delay: Duration) {
         self.server.app.faults().delay_next(count, delay);
     }
 
-    /// While on, `GET /api/agencies/{id}/messages` of this room, and its twin for direct messages, answer 403.
+    /// Sets whether the history of a room answers 403: `GET /api/agencies/{id}/messages`, and the same for direct messages.
     pub fn history_forbidden(&self, agency_id: &str, on: bool) {
         self.server.app.faults().forbid_history(agency_id, on);
     }
 
-    /// Messages are stamped by several clocks in turn, each so many milliseconds off. They are shown as they come; the
-    /// history keeps them in that order, or if it is `sorted`, by their times. No offsets: one clock again.
+    /// Stamps messages by several clocks in turn, each wrong by one of these offsets in milliseconds. Sockets get the messages
+    /// in the order of arrival. The history has the same order, or the order of the times if `sorted`. An empty list of
+    /// offsets ends the fault.
     pub fn skew_clocks(&self, offsets_ms: &[i64], sorted: bool) {
         self.server.app.faults().set_clocks(offsets_ms, sorted);
     }
 
-    /// Custom commands answer late: the ack holds a placeholder (`[spinner…`) and a `messageId`, and the text follows as
-    /// `message-edited` after `delay`. [`Duration::ZERO`] ends it.
+    /// Makes custom commands answer late: the ack has a placeholder (`[spinner…`) and a `messageId`, and the text follows as
+    /// `message-edited` after `delay`. [`Duration::ZERO`] ends the fault.
     pub fn slow_hooks(&self, delay: Duration) {
         self.server.app.faults().set_slow_hooks(delay);
     }
 
-    /// The mails that were to go to people who want to claim an agent, oldest first.
+    /// The mails to people who want to claim an agent, oldest first. The sandbox does not send them.
     #[must_use]
     pub fn claims(&self) -> Vec<ClaimMail> {
         self.server.app.data().claims.mails.clone()
     }
 
-    /// Opens the link in a claim mail, as its reader does, and gives the username of the agent that is claimed by it.
+    /// Opens the link in a claim mail. Returns the username of the claimed agent.
     ///
     /// # Errors
-    /// If the link is `expired`, `invalid`, or its agent `already_claimed`.
+    /// If the link is `expired` or `invalid`, or the agent is `already_claimed`.
     pub fn confirm_claim(&self, mail: &ClaimMail) -> io::Result<String> {
         claims::complete(&self.server.app, &mail.token)
             .map_err(|reason| io::Error::new(io::ErrorKind::InvalidInput, reason))
     }
 
-    /// The links in all claim mails so far are too old from now on.
+    /// Expires the links in all claim mails so far.
     pub fn expire_claims(&self) {
         self.server.app.data().claims.expire();
     }
 
-    /// Whether `metadata` goes over the socket as a JSON string instead of as it was sent. Histories always have strings.
+    /// Sets whether sockets get `metadata` as a JSON string instead of in the form it was sent. Histories always have strings.
     pub fn metadata_as_string(&self, on: bool) {
         self.server.app.set_metadata_as_string(on);
     }
 
-    /// The number of live sockets.
+    /// The number of connected sockets.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.server.app.sockets().len()
     }
 
-    /// The events that clients have sent, name and payload, oldest first. The last 10,000 are kept, and at most
-    /// 16 MiB of them.
+    /// The names and payloads of the events that clients have sent, oldest first. The sandbox keeps the last 10,000, up to
+    /// 16 MiB.
     #[must_use]
     pub fn events(&self) -> Vec<(String, Value)> {
         self.server.app.recorder().events()
     }
 
-    /// The `auth` payloads of all Socket.IO CONNECTs, refused ones, too.
+    /// The `auth` payloads of all Socket.IO CONNECT packets, including refused ones.
     #[must_use]
     pub fn handshakes(&self) -> Vec<Value> {
         self.server.app.recorder().handshakes()
     }
 
-    /// The REST requests so far, as `"GET /api/agencies"`; failed and delayed ones, too.
+    /// The REST requests so far, as `"GET /api/agencies"`, including failed and delayed ones.
     #[must_use]
     pub fn requests(&self) -> Vec<String> {
         self.server.app.recorder().requests()
     }
 
-    /// Forgets all recorded events, handshakes and requests.
+    /// Deletes all recorded events, handshakes and requests.
     pub fn clear_records(&self) {
         self.server.app.recorder().clear();
     }
 
-    /// The payload of the next event with this name that this has not returned before; waits for it if there is none
-    /// yet.
+    /// The payload of the first event with this name that this method has not returned before. Waits for it if necessary.
     #[must_use]
     pub fn wait_for_event(&self, name: &str, timeout: Duration) -> Option<Value> {
         self.server.app.recorder().next(name, timeout)
     }
 
-    /// The payloads of the first `count` recorded events with this name; fewer if they do not come in time.
+    /// The payloads of the first `count` recorded events with this name. Waits for them, and returns fewer at the time limit.
     #[must_use]
     pub fn wait_for_events(&self, name: &str, count: usize, timeout: Duration) -> Vec<Value> {
         self.server.app.recorder().wait(name, count, timeout)
@@ -216,23 +215,24 @@ impl Sandbox {
         emit::emit_to_room(&self.server.app, agency_id, event, &payload);
     }
 
-    /// As [`Sandbox::emit_to_agency`], with JSON text that goes out as it is. For payloads that the platform relays and
-    /// a strict parser refuses, such as half a surrogate pair or hundreds of levels.
+    /// Sends an event to every socket that has joined an agency, with JSON text that is sent unchanged. Use it for payloads
+    /// that the platform relays but a strict parser refuses, such as half a surrogate pair or hundreds of levels.
     ///
     /// # Errors
-    /// If the text is no JSON at all.
+    /// If the text is not JSON.
     pub fn emit_raw_to_agency(&self, agency_id: &str, event: &str, json: &str) -> io::Result<()> {
         let payload = RawValue::from_string(json.to_owned())?;
         emit::emit_to_room(&self.server.app, agency_id, event, &payload);
         Ok(())
     }
 
-    /// Somebody in the room interrupts a run: `stop`, or `adjust` with a message. Nothing happens if there is no such run.
+    /// Interrupts a run as a member of the room: `stop`, or `adjust` with a message. Does nothing if there is no such run.
     pub fn interrupt_run(&self, run_id: &str, action: &str, message: Option<&str>) {
-        steer::interrupt(&self.server.app, run_id, action, message);
+        run_control::interrupt(&self.server.app, run_id, action, message);
     }
 
-    /// Somebody in the room answers what a run has asked: `approve` is a yes. Nothing happens if there is no such run.
+    /// Answers a permission request of a run as a member of the room. Only `approve` grants it. Does nothing if there is no
+    /// such run.
     pub fn respond_permission(
         &self,
         run_id: &str,
@@ -240,17 +240,17 @@ impl Sandbox {
         decision: &str,
         message: Option<&str>,
     ) {
-        steer::answer(&self.server.app, run_id, permission_id, decision, message);
+        run_control::answer(&self.server.app, run_id, permission_id, decision, message);
     }
 
-    /// The faults that there are, one a line.
+    /// The list of all faults, one per line.
     pub const FAULTS: &'static str = fault::HELP;
 
-    /// Makes the sandbox misbehave, as `--fault` and `POST /_sandbox/fault` do: one or several faults such as
-    /// `"latency=80ms,drop-links-every=30s"`; `"off"` ends them all. The README lists them.
+    /// Sets one or several faults, such as `"latency=80ms,drop-links-every=30s"`. `"off"` ends all faults. Does the same as
+    /// `--fault` and `POST /_sandbox/fault`. The README lists all faults.
     ///
     /// # Errors
-    /// If there is no such fault or its value is none; the error says what there is.
+    /// If there is no such fault, or its value is not valid. The error lists what is allowed.
     pub fn fault(&self, faults: &str) -> io::Result<()> {
         let invalid = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
         let _runtime = self.server.runtime.enter();
@@ -260,9 +260,9 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Writes what people and agents say from now on into a file, as a [`Script`](crate::Script): people's lines to be
-    /// played again, agents' lines as what is expected. Ends when the recording is dropped; the file is up to date at
-    /// every moment.
+    /// Records the messages from now on into a file, as a [`Script`](crate::Script). Users' messages become lines to replay,
+    /// agents' messages become expectations. The recording ends when the returned value is dropped. The file is always up to
+    /// date.
     ///
     /// # Errors
     /// If the file cannot be written.
@@ -277,7 +277,7 @@ impl Sandbox {
         Ok(Recording { app: self.server.app.clone(), number })
     }
 
-    /// What agents have told of their runs, and of thinking, against the documented form or order. The last 1,000.
+    /// The run and thinking events of agents that break the documented form or order. The last 1,000.
     #[must_use]
     pub fn run_violations(&self) -> Vec<String> {
         self.server.app.data().run_rules.violations()
@@ -289,7 +289,7 @@ impl Sandbox {
     }
 }
 
-/// A script that is being written: see [`Sandbox::record`].
+/// A script that is being recorded. From [`Sandbox::record`].
 #[must_use = "the recording ends when this is dropped"]
 pub struct Recording {
     app: App,
@@ -354,13 +354,13 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// Settings by their names, such as `"ping-interval=5s,session-ttl=1h"`: what `--set` takes on the command line. They
-    /// are called like the methods here, with hyphens: `ping-interval`, `ping-timeout`, `session-ttl`,
+    /// Changes settings by name, such as `"ping-interval=5s,session-ttl=1h"`, like `--set` on the command line. The names are
+    /// those of the methods here, with hyphens: `ping-interval`, `ping-timeout`, `session-ttl`,
     /// `metadata-as-string`, `webhook-timeout`, `retry-delay`, `claim-ttl`, `rate-limits`, `metrics-secret`,
     /// `truncate-content`, `max-messages`, `max-waiting`.
     ///
     /// # Errors
-    /// If there is no such setting, or its value is none.
+    /// If there is no such setting, or its value is not valid.
     pub fn set(mut self, settings: &str) -> io::Result<Self> {
         let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
         for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
@@ -387,131 +387,131 @@ impl Builder {
         Ok(self)
     }
 
-    /// The port on 127.0.0.1. Defaults to 0: any free one.
+    /// Sets the port. Defaults to 0, which means any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.0.port = port;
         self
     }
 
-    /// The time between two heartbeats. Defaults to 25 s.
+    /// Sets the time between two heartbeats. Defaults to 25 s.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.0.ping_interval = interval;
         self
     }
 
-    /// How long a client may take to answer a heartbeat. Defaults to 20 s.
+    /// Sets how long a client may take to answer a heartbeat. Defaults to 20 s.
     pub fn ping_timeout(mut self, timeout: Duration) -> Self {
         self.0.ping_timeout = timeout;
         self
     }
 
-    /// The lifetime of session tokens. Defaults to 7 days.
+    /// Sets the lifetime of session tokens. Defaults to 7 days.
     pub fn session_ttl(mut self, ttl: Duration) -> Self {
         self.0.options.session_ttl = ttl;
         self
     }
 
-    /// One line on stderr for each request and event, never with a token or a password. Off by default.
+    /// Sets whether each request and event is logged as a line on stderr, without tokens and passwords. Off by default.
     pub fn log(mut self, on: bool) -> Self {
         self.0.options.log = on;
         self
     }
 
-    /// Whether `metadata` goes over the socket as a JSON string. Off by default: it goes as it was sent.
+    /// Sets whether sockets get `metadata` as a JSON string instead of in the form it was sent. Off by default.
     pub fn metadata_as_string(mut self, on: bool) -> Self {
         self.0.options.metadata_as_string = on;
         self
     }
 
-    /// How long a webhook may take to answer. Defaults to 15 s.
+    /// Sets how long a webhook may take to answer. Defaults to 15 s.
     pub fn webhook_timeout(mut self, timeout: Duration) -> Self {
         self.0.options.webhook_timeout = timeout;
         self
     }
 
-    /// The pause before a failed delivery to a webhook subscription is tried again; it doubles with each of the 3 new
-    /// attempts. Defaults to 1 s.
+    /// Sets the pause before the first retry of a failed delivery to a webhook subscription. It doubles with each of the 3
+    /// retries. Defaults to 1 s.
     pub fn retry_delay(mut self, delay: Duration) -> Self {
         self.0.options.retry_delay = delay;
         self
     }
 
-    /// How long the link in a claim mail is good. Defaults to an hour.
+    /// Sets how long the link in a claim mail is valid. Defaults to 1 hour.
     pub fn claim_ttl(mut self, ttl: Duration) -> Self {
         self.0.options.claim_ttl = ttl;
         self
     }
 
-    /// Whether register, login, bootstrap and agent registration are limited to 10 requests a minute each, as on the
+    /// Sets whether register, login, bootstrap and agent registration are limited to 10 requests per minute each, as on the
     /// platform. Off by default.
     pub fn rate_limits(mut self, on: bool) -> Self {
         self.0.options.rate_limits = on;
         self
     }
 
-    /// What `/metrics` asks for, as `?key=` or `X-Metrics-Key`. By default it is open.
+    /// Sets the secret for `/metrics`, which clients send as `?key=` or `X-Metrics-Key`. By default `/metrics` needs none.
     pub fn metrics_secret(mut self, secret: impl Into<String>) -> Self {
         self.0.options.metrics_secret = Some(secret.into());
         self
     }
 
-    /// Messages and edits of clients are cut after so many characters, without a word. By default they are kept whole.
+    /// Cuts messages and edits of clients to this many characters, without an error. By default they are not cut.
     pub fn truncate_content(mut self, characters: usize) -> Self {
         self.0.options.truncate_content = Some(characters);
         self
     }
 
-    /// How many messages a room keeps; the oldest go. Defaults to 10,000. Besides, no room keeps more than 16 MiB.
+    /// Sets how many messages a room keeps; the oldest are deleted. Defaults to 10,000. A room never keeps more than 16 MiB.
     pub fn max_messages(mut self, count: usize) -> Self {
         self.0.options.max_messages = count;
         self
     }
 
-    /// How many bytes may wait for one client that does not read; with more, it is cut. Defaults to 64 MiB.
+    /// Sets how many bytes may wait for a client that does not read. Above that its connection is closed. Defaults to 64 MiB.
     pub fn max_waiting(mut self, bytes: usize) -> Self {
         self.0.options.max_waiting = bytes;
         self
     }
 
-    /// The address to listen on. Defaults to 127.0.0.1. With any other one, everybody who reaches it may do everything.
+    /// Sets the address to listen on. Defaults to 127.0.0.1. With another address, everyone who can reach it has full control.
     pub fn host(mut self, address: IpAddr) -> Self {
         self.0.host = address;
         self
     }
 
-    /// A further name by which this server may be called, such as that of its container. Requests for other names are
-    /// refused with 403: they come from a web page that has pointed its own name at this machine. `localhost`, IP
-    /// addresses and names under `.localhost` and `.test` are allowed anyway.
+    /// Allows another host name for this server, such as that of its container. `localhost`, IP addresses and names under
+    /// `.localhost` and `.test` are always allowed. Requests with other names get 403: they may come from a web page whose
+    /// own name points to this machine.
     pub fn allow_host(mut self, name: impl Into<String>) -> Self {
         self.0.options.access.hosts.push(name.into());
         self
     }
 
-    /// A host outside this machine that webhooks may be on; `*` stands for all. By default only loopback addresses are
-    /// called.
+    /// Allows webhooks on a host outside this machine; `*` allows all hosts. By default only loopback addresses are allowed.
     pub fn allow_webhooks_to(mut self, host: impl Into<String>) -> Self {
         self.0.options.access.webhook_hosts.push(host.into());
         self
     }
 
-    /// Begins with a user `demo` and a verified agent `mybot`, whose tokens [`Sandbox::demo`] gives. Off by default.
+    /// Sets whether the sandbox starts with a user `demo` and a verified agent `mybot`. [`Sandbox::demo`] returns their tokens.
+    /// Off by default.
     pub fn demo(mut self, on: bool) -> Self {
         self.0.demo = on;
         self
     }
 
-    /// A folder that keeps accounts, tokens, rooms, messages and runs: the next sandbox with this folder begins with
-    /// them, also when this one was killed. It is made if need be. By default everything is in memory only.
+    /// Sets a folder for accounts, tokens, rooms, messages and runs. The next sandbox with this folder starts with them, even if
+    /// this one was killed. The folder is created if necessary. By default the data is only in memory.
     ///
-    /// Two sandboxes cannot share a folder: the second one does not start.
+    /// Two sandboxes cannot use the same folder at the same time: the second one does not start.
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.0.folder = Some(folder.into());
         self.0.resumed = None;
         self
     }
 
-    /// Goes on with the data of a suspended sandbox, on its port unless [`port`](Builder::port) is called after this. What
-    /// clients sent to the old one stays on its own record.
+    /// Uses the data of a suspended sandbox, and its port unless [`port`](Builder::port) is called afterwards. The recorded
+    /// events and requests stay with the old sandbox.
     pub fn resume(mut self, state: Suspended) -> Self {
         self.0.port = state.port();
         self.0.resumed = Some(state);
@@ -519,16 +519,16 @@ impl Builder {
         self
     }
 
-    /// Starts the server; it listens when this returns.
+    /// Starts the server. It is listening when this returns.
     ///
     /// # Errors
-    /// If the port is taken, no thread can be started, or the folder of [`data`](Builder::data) cannot be used: the error
-    /// names the file and the line.
+    /// If the port is taken, a thread cannot be started, or the folder of [`data`](Builder::data) cannot be used. In the last
+    /// case the error names the file and the line.
     pub fn start(self) -> io::Result<Sandbox> {
         let server = Server::start(self.0)?;
         let mut address = server.address;
         if address.ip().is_unspecified() {
-            // Listens everywhere: this is how it is reached from here.
+            // It listens on all addresses: use the loopback address to reach it.
             address.set_ip(match address.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
                 IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),

@@ -1,4 +1,4 @@
-//! Playing what people said against a live bot, and comparing its answers.
+//! Runs a script against a live bot and compares the bot's answers.
 
 use std::fmt;
 use std::fs;
@@ -15,13 +15,13 @@ use crate::sandbox::Sandbox;
 use crate::script_lines::{Expect, Line, Matcher, Say};
 
 const DEFAULT_WITHIN: Duration = Duration::from_secs(10);
-/// How often the room is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How often the room's messages are read.
+const POLL_INTERVAL: Duration = Duration::from_millis(25);
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A talk to be played again: what people say, and what the bot is expected to answer.
+/// A conversation to replay: users' messages, and the expected answers of the bot.
 ///
-/// A script is a text file, one JSON object a line; empty lines and lines that begin with `#` or `//` are comments.
+/// A script is a text file with one JSON object per line. Lines that are empty or begin with `#` or `//` are ignored.
 ///
 /// ```text
 /// {"say":"@mybot hello","as":"alice"}
@@ -33,10 +33,10 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// {"expect":{"any":true},"room":"@alice,@mybot"}
 /// ```
 ///
-/// In `exact`, `{id}`, `{time}`, `{number}` and `{any}` stand for what is different each time. Every answer counts
-/// once: the first expectation in a room is compared with the first answer there, the second with the second.
+/// In `exact`, `{id}`, `{time}`, `{number}` and `{any}` are placeholders for text that differs each time. Expectations and
+/// answers are compared in order: the first expectation in a room with the first answer there, and so on.
 ///
-/// [`Sandbox::record`] and the page write such files.
+/// [`Sandbox::record`] and the page create such files.
 ///
 /// ```no_run
 /// use crustocean_sandbox::{Sandbox, Script};
@@ -48,18 +48,18 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Script {
-    /// With their numbers in the file.
+    /// The lines, with their line numbers.
     lines: Vec<(usize, Line)>,
     pace: f64,
 }
 
-/// What became of a script that went as expected.
+/// The result of a script whose answers were as expected.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// What people said.
+    /// How many messages were said.
     pub said: usize,
-    /// Answers that were as expected.
+    /// How many answers were as expected.
     pub answered: usize,
 }
 
@@ -69,24 +69,24 @@ impl fmt::Display for Report {
     }
 }
 
-/// Why a script did not run to a good end.
+/// Why a script failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ScriptError {
     /// The file cannot be read, or the sandbox cannot be reached.
     Io(io::Error),
-    /// A line of the file is not a line of a script, or the sandbox refused it.
+    /// A line of the file is not valid, or the sandbox refused it.
     Line {
-        /// Its number, from 1.
+        /// The line number, from 1 on.
         line: usize,
         /// What is wrong with it.
         what: String,
     },
-    /// The bot answered something else, or nothing. One entry for each, in the words of [`Display`](fmt::Display).
+    /// Some answers were different, or missing.
     Different {
-        /// What was as expected.
+        /// The answers that were as expected.
         report: Report,
-        /// What was not.
+        /// One text per difference, as [`Display`](fmt::Display) prints it.
         differences: Vec<String>,
     },
 }
@@ -125,7 +125,7 @@ impl Script {
     /// Reads a script from a file.
     ///
     /// # Errors
-    /// [`ScriptError::Io`] if the file cannot be read, [`ScriptError::Line`] if it is no script.
+    /// [`ScriptError::Io`] if the file cannot be read, [`ScriptError::Line`] if a line is not valid.
     pub fn load(path: impl AsRef<Path>) -> Result<Script, ScriptError> {
         let path = path.as_ref();
         let text = fs::read_to_string(path);
@@ -137,7 +137,7 @@ impl Script {
     /// Reads a script from text.
     ///
     /// # Errors
-    /// [`ScriptError::Line`] if it is no script.
+    /// [`ScriptError::Line`] if a line is not valid.
     pub fn parse(text: &str) -> Result<Script, ScriptError> {
         let mut lines = Vec::new();
         for (number, text) in (1..).zip(text.lines()) {
@@ -164,24 +164,24 @@ impl Script {
         Ok(Script { lines, pace: 0.0 })
     }
 
-    /// How much of the pauses between lines is kept: 1 is the talk as it was, 0.1 ten times as fast. Defaults to 0: what
-    /// people say comes as soon as the answers before it are there.
+    /// Sets the factor for the pauses between lines: 1 keeps the recorded pauses, 0.1 is ten times as fast. Defaults to 0: each
+    /// message is said as soon as the expected answers before it have arrived.
     #[must_use]
     pub fn pace(mut self, pace: f64) -> Self {
         self.pace = if pace.is_finite() { pace.clamp(0.0, 1_000.0) } else { 0.0 };
         self
     }
 
-    /// Plays the people's lines against a bot that is connected to this sandbox. Blocks until all is said and answered.
+    /// Runs the script against a bot that is connected to this sandbox. Blocks until the end of the script.
     ///
     /// # Errors
-    /// [`ScriptError::Different`] if the bot answered something else or nothing in time. It goes on to the end all the
-    /// same, so the error holds all differences.
+    /// [`ScriptError::Different`] if an answer was different or did not arrive in time. The script runs to its end
+    /// nevertheless, so the error has all differences.
     pub fn run(&self, sandbox: &Sandbox, bot: &str) -> Result<Report, ScriptError> {
         self.run_at(sandbox.url(), bot)
     }
 
-    /// As [`run`](Script::run), against the sandbox at a URL: one that runs as a program.
+    /// Runs the script against the sandbox at a URL, such as one that runs as a program.
     ///
     /// # Errors
     /// As [`run`](Script::run).
@@ -208,11 +208,11 @@ impl Script {
     }
 }
 
-/// A script under way.
+/// A running script.
 struct Play<'a> {
     url: &'a str,
     bot: &'a str,
-    /// What has been heard in a room: its name and the number of the last message that was taken.
+    /// The name of each room, and the number of the last message that was compared there.
     rooms: Vec<(String, u64)>,
     report: Report,
     differences: Vec<String>,
@@ -223,7 +223,7 @@ impl Play<'_> {
         room.unwrap_or("lobby").to_owned()
     }
 
-    /// The place in a room behind which answers count. The first time, what is there already does not.
+    /// The number of the message after which answers count in a room. At the first call: the newest message.
     fn place(&mut self, room: &str) -> io::Result<&mut u64> {
         let known = self.rooms.iter().position(|(name, _)| name == room);
         let place = match known {
@@ -243,7 +243,7 @@ impl Play<'_> {
         }
     }
 
-    /// What is in a room behind a number; nothing if the conversation has not begun.
+    /// The messages of a room after a number. Empty if the direct conversation does not exist yet.
     fn messages(&self, room: &str, after: u64) -> io::Result<Vec<Value>> {
         let room: String = serde_urlencoded::to_string([("room", room)]).unwrap_or_default();
         match http(self.url, "GET", &format!("/_sandbox/messages?{room}&limit=1000&after={after}"), "")? {
@@ -293,14 +293,14 @@ impl Play<'_> {
                         .push(format!("{head} said nothing within {within:?}\n  expected  {wanted}"));
                     return Ok(());
                 }
-                thread::sleep(LOOK_EVERY);
+                thread::sleep(POLL_INTERVAL);
                 continue;
             };
             let text = answer["content"].as_str().unwrap_or_default();
             let why = expect.expect.refuse(text).map_err(io::Error::other)?;
-            // A bot may edit its answer until it is right.
+            // The bot may still be editing its answer.
             if why.is_some() && !last_chance && is_still_written(answer) {
-                thread::sleep(LOOK_EVERY);
+                thread::sleep(POLL_INTERVAL);
                 continue;
             }
             match why {
@@ -320,7 +320,7 @@ impl Play<'_> {
     }
 }
 
-/// A message of the last moment may be a placeholder that is edited soon.
+/// Whether a message is so recent that it may be a placeholder which the bot will edit.
 fn is_still_written(message: &Value) -> bool {
     const MOMENT: u64 = 1_500;
     message["age_ms"].as_u64().is_some_and(|age| age < MOMENT)
@@ -331,12 +331,12 @@ fn refused(status: u16, body: &Value) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
-/// One request to a sandbox on this machine.
+/// Makes one request to a sandbox on this machine.
 fn http(url: &str, method: &str, path: &str, body: &str) -> io::Result<(u16, Value)> {
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
     let uri: Uri = url.parse().map_err(|error| invalid(format!("{url}: {error}")))?;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("http"));
-    let host = host.ok_or_else(|| invalid(format!("{url} is no http:// URL")))?;
+    let host = host.ok_or_else(|| invalid(format!("{url} is not an http:// URL")))?;
     let port = uri.port_u16().unwrap_or(80);
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let unreachable =

@@ -1,4 +1,4 @@
-//! The lines of a script: what people say, and what a bot is expected to answer.
+//! The lines of a script: users' messages, and the expected answers of a bot.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,32 +12,32 @@ pub(crate) enum Line {
     Expect(Expect),
 }
 
-/// Somebody says something.
+/// A user's message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Say {
     pub(crate) say: String,
     #[serde(rename = "as", default, skip_serializing_if = "Option::is_none")]
     pub(crate) who: Option<String>,
-    /// A slug, or `@one,@other` for a direct conversation. The Lobby if left out.
+    /// A slug, or `@one,@other` for a direct conversation. Defaults to the Lobby.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) room: Option<String>,
-    /// Milliseconds since the line before.
+    /// The pause after the previous line, in ms.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) after_ms: u64,
 }
 
-/// The bot answers.
+/// An expected answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expect {
     pub(crate) expect: Matcher,
-    /// Who answers; the bot of the run if left out.
+    /// Who answers. Defaults to the bot of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) room: Option<String>,
-    /// How long it may take; 10 s if left out.
+    /// How long the answer may take. Defaults to 10 s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) within_ms: Option<u64>,
 }
@@ -46,12 +46,12 @@ pub(crate) struct Expect {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Matcher {
-    /// The whole text; `{id}`, `{time}`, `{number}` and `{any}` stand for what is different each time.
+    /// The whole text, with the placeholders `{id}`, `{time}`, `{number}` and `{any}`.
     Exact(String),
     Contains(String),
     /// A regular expression.
     Matches(String),
-    /// Whatever it says.
+    /// Any text.
     Any(bool),
 }
 
@@ -60,7 +60,7 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Placeholders and the expressions that they stand for.
+/// The placeholders and their regular expressions.
 pub(crate) const PLACEHOLDERS: [(&str, &str); 4] = [
     ("{id}", "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"),
     ("{time}", r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?"),
@@ -69,7 +69,7 @@ pub(crate) const PLACEHOLDERS: [(&str, &str); 4] = [
 ];
 
 impl Line {
-    /// Takes over the text of a line about the same message, which was edited.
+    /// Takes the text of a newer line about the same message, which was edited.
     pub(crate) fn replace_text(&mut self, other: Line) {
         match (self, other) {
             (Line::Say(mine), Line::Say(other)) => mine.say = other.say,
@@ -79,7 +79,7 @@ impl Line {
     }
 }
 
-/// A message as a line: people say, agents are expected to. What the server itself says is not recorded.
+/// The line for a message: a user's message or an expected answer. `None` for messages of the server itself.
 pub(crate) fn line_of(message: &Message, room: &str, pause: u64) -> Option<Line> {
     let room = Some(room.to_owned());
     match message.sender_kind() {
@@ -99,7 +99,7 @@ pub(crate) fn line_of(message: &Message, room: &str, pause: u64) -> Option<Line>
     }
 }
 
-/// Ids and times of this one talk become placeholders.
+/// Replaces ids and times by placeholders.
 fn generalised(text: &str) -> String {
     let mut text = text.to_owned();
     for (name, pattern) in PLACEHOLDERS.iter().take(2) {
@@ -111,12 +111,12 @@ fn generalised(text: &str) -> String {
 }
 
 pub(crate) fn text_of<'l>(lines: impl Iterator<Item = &'l Line>) -> String {
-    // Lines are made of text and numbers: they are always JSON.
+    // Lines have only text and numbers, so they can always be written as JSON.
     lines.filter_map(|line| serde_json::to_string(line).ok()).map(|line| line + "\n").collect()
 }
 
 impl Matcher {
-    /// Why a text does not fit; `None` if it does.
+    /// Why a text does not match. `None` if it matches.
     pub(crate) fn refuse(&self, text: &str) -> Result<Option<String>, String> {
         Ok(match self {
             Matcher::Any(_) => None,
@@ -146,7 +146,7 @@ fn with_placeholders(wanted: &str) -> String {
     format!("^{pattern}$")
 }
 
-/// Both texts, with a mark where they part.
+/// Both texts, with a mark at the first difference.
 fn difference(wanted: &str, got: &str) -> String {
     let same = wanted.chars().zip(got.chars()).take_while(|(one, other)| one == other).count();
     let from = same.saturating_sub(30);

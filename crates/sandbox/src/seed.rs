@@ -1,4 +1,4 @@
-//! Accounts, rooms and messages for a test to begin with, without a single request.
+//! Creates accounts, rooms and messages for a test, without requests.
 
 use std::fmt;
 use std::io;
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use crate::demo;
 use crate::error::ApiError;
 use crate::realtime::{emit, notify, post};
+use crate::room::Message;
 use crate::sandbox::Sandbox;
 use crate::store::agencies::{Agency, ROLES};
 use crate::store::signup::{create_agent, create_user};
-use crate::talk::Message;
 
-/// Who an account is and how it comes in.
+/// The id and the token of an account.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Credentials {
-    /// Id of the account.
+    /// The account's id.
     pub id: String,
     /// A user's personal access token, or an agent's agent token.
     pub token: String,
@@ -34,7 +34,7 @@ fn refused(error: ApiError) -> io::Error {
 }
 
 impl Sandbox {
-    /// The tokens of a [demo](crate::Builder::demo): those of the user `demo` and of the agent `mybot`.
+    /// The tokens of the user `demo` and of the agent `mybot`, if this sandbox has a [demo](crate::Builder::demo).
     #[must_use]
     pub fn demo(&self) -> Option<(Credentials, Credentials)> {
         let tokens = self.server.app.demo()?;
@@ -47,10 +47,10 @@ impl Sandbox {
     /// The password of every user made by [`Sandbox::add_user`].
     pub const PASSWORD: &'static str = demo::PASSWORD;
 
-    /// Makes a user. The token is a personal access token that never expires.
+    /// Creates a user. The token is a personal access token that never expires.
     ///
     /// # Errors
-    /// If the username is taken or not a username.
+    /// If the username is taken or not valid.
     pub fn add_user(&self, username: &str) -> io::Result<Credentials> {
         let made = {
             let mut data = self.server.app.data();
@@ -62,7 +62,7 @@ impl Sandbox {
         Ok(made)
     }
 
-    /// Makes a verified agent that belongs to a user. The token is its agent token.
+    /// Creates a verified agent that belongs to a user. The token is its agent token.
     ///
     /// # Errors
     /// If the name is taken or there is no such owner.
@@ -77,7 +77,7 @@ impl Sandbox {
         Ok(made)
     }
 
-    /// Makes a public agency that belongs to a user, and gives its id.
+    /// Creates a public agency that belongs to a user. Returns its id.
     ///
     /// # Errors
     /// If there is no such owner.
@@ -93,8 +93,8 @@ impl Sandbox {
         Ok(agency.id.clone())
     }
 
-    /// Gives a member of an agency a role: `owner`, `admin`, `moderator` or `member`. An owner besides the owner is one by
-    /// name only.
+    /// Sets the role of a member: `owner`, `admin`, `moderator` or `member`. A second `owner` has the name of the role only, not
+    /// its rights.
     ///
     /// # Errors
     /// If there is no such agency, member or role.
@@ -109,7 +109,7 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Deletes a message, as its author does in the web client; no request for it is documented.
+    /// Deletes a message, as its author does in the web client. No request for this is documented.
     ///
     /// # Errors
     /// If there is no such agency or message.
@@ -130,8 +130,8 @@ impl Sandbox {
         self.server.app.data().agencies.lobby_id().to_owned()
     }
 
-    /// Posts a chat message as an account, which need not be connected, and gives its id.
-    /// `metadata` may be `null`; with a string the message carries just that string.
+    /// Posts a chat message as an account, which need not be connected. Returns the message's id. `metadata` may be `null`, an
+    /// object, or a string that is passed on unchanged.
     ///
     /// # Errors
     /// If there is no such agency or account.
@@ -147,7 +147,7 @@ impl Sandbox {
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))
     }
 
-    /// All messages of a room, oldest first, with who said them. Empty if there is no such room.
+    /// All messages of a room, oldest first. Empty if there is no such room.
     #[must_use]
     pub fn messages(&self, agency_id: &str) -> Vec<Message> {
         let data = self.server.app.data();

@@ -1,4 +1,4 @@
-//! One running server: its thread, its runtime, its routes.
+//! A running server: its threads, runtimes and routes.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,19 +15,19 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::oneshot;
 
+use crate::acceptor::{self, Acceptor, CutListener};
 use crate::app::links::LinkId;
 use crate::app::{App, Options};
 use crate::demo_tokens::DemoTokens;
-use crate::front::{self, CutListener, Front};
 use crate::realtime::{deliver, disconnect, namespace};
 use crate::routes::{access, guard, metrics};
 use crate::store::journal::Journal;
 use crate::suspended::Suspended;
 use crate::{control, demo, routes};
 
-/// The Node server's default for the size of an incoming message.
+/// The size limit of an incoming message, which is the Node server's default.
 const MAX_PAYLOAD: u64 = 1_000_000;
-/// Events that may wait for a client that does not read.
+/// How many events may wait for a client that does not read.
 const MAX_WAITING: usize = 65_536;
 const CLEAN_UP: Duration = Duration::from_millis(2);
 
@@ -39,13 +39,13 @@ pub(crate) struct Config {
     pub(crate) ping_timeout: Duration,
     pub(crate) options: Options,
     pub(crate) demo: bool,
-    /// Where the data are kept.
+    /// Where the data is saved.
     pub(crate) folder: Option<PathBuf>,
-    /// The data of a server that has ended; without them a new one starts empty.
+    /// The data of an ended server. `None` starts empty.
     pub(crate) resumed: Option<Suspended>,
 }
 
-/// A server that listens until it is told to stop.
+/// A server that listens until it is stopped.
 pub(crate) struct Server {
     pub(crate) app: App,
     pub(crate) address: SocketAddr,
@@ -91,9 +91,9 @@ impl Server {
         Ok(Server { app, address, runtime, running: Mutex::new(Some((stop, thread))) })
     }
 
-    /// Nothing is answered for this long: the server's only thread stands still. Returns when it does.
+    /// Blocks the server's only thread for this time. Returns when the freeze has begun.
     pub(crate) fn freeze(&self, time: Duration) {
-        // An error means that there is no server any more.
+        // An error means that the server has ended.
         let _ = self.app.freeze().begin(self.app.runtime(), time, Duration::ZERO).recv();
     }
 
@@ -101,7 +101,7 @@ impl Server {
         self.app.freeze().end();
     }
 
-    /// Returns when the port is free. Doing it twice does nothing.
+    /// Stops the server. Returns when the port is free. A second call does nothing.
     pub(crate) fn stop(&self) {
         self.thaw();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -121,7 +121,7 @@ impl Server {
     }
 }
 
-/// Cuts links and ends sessions as often as was asked for.
+/// Closes connections and expires sessions at the configured intervals.
 async fn repeat_faults(app: App) {
     loop {
         let (drop_links, expire_sessions) = app.faults().due().await;
@@ -145,9 +145,9 @@ fn prepare(config: &Config) -> io::Result<(Runtime, std::net::TcpListener, Socke
     Ok((runtime, listener, address))
 }
 
-/// Serves what controls the sandbox, and takes in connections for all else, until `stopped`.
+/// Serves the control connections, and accepts all other connections, until `stopped`.
 fn serve_control(
-    front: Front,
+    acceptor: Acceptor,
     listener: CutListener,
     router: IntoMakeServiceWithConnectInfo<Router, LinkId>,
     stopped: oneshot::Receiver<()>,
@@ -158,7 +158,7 @@ fn serve_control(
         // Dropping the runtime frees the port.
         runtime.block_on(async {
             tokio::spawn(axum::serve(listener, router).into_future());
-            tokio::spawn(front.run());
+            tokio::spawn(acceptor.run());
             let _ = stopped.await;
         });
     })
@@ -177,7 +177,7 @@ async fn serve(
         .max_payload(MAX_PAYLOAD)
         .max_buffer_size(MAX_WAITING)
         .build_layer();
-    // The namespace first: asking a server without one for its sockets is a panic.
+    // Before anything else: asking a server without a namespace for its sockets panics.
     namespace::serve(&io, &app);
     app.set_io(Some(io));
     tokio::spawn(deliver::run(app.clone(), app.outbox().open()));
@@ -185,19 +185,19 @@ async fn serve(
     let router = routes::routes()
         .layer(from_fn_with_state(app.clone(), guard::guard))
         .layer(from_fn_with_state(app.clone(), metrics::measure))
-        // What controls the sandbox is neither recorded nor subject to faults.
+        // Control requests are not recorded, and faults do not affect them.
         .merge(control::routes(&app))
         .layer(sockets)
         .layer(from_fn_with_state(app.clone(), disconnect::guard))
         .layer(from_fn_with_state(app.clone(), access::check))
         .with_state(app.clone());
     let service = router.into_make_service_with_connect_info::<LinkId>();
-    let (front, for_control, for_others) = front::open(listener, app.links())?;
+    let (acceptor, for_control, for_others) = acceptor::open(listener, app.links())?;
     let (stop_control, control_stopped) = oneshot::channel();
-    let control = serve_control(front, for_control, service.clone(), control_stopped)?;
+    let control = serve_control(acceptor, for_control, service.clone(), control_stopped)?;
     let server = tokio::spawn(axum::serve(for_others, service).into_future());
     ready();
-    // An error means that the handle is gone: the same as being told to stop.
+    // An error means that the handle was dropped, which also stops the server.
     let _ = stopped.await;
     let _ = stop_control.send(());
     let _ = control.join();
@@ -205,7 +205,7 @@ async fn serve(
     disconnect::cut_all(&app);
     app.set_io(None);
     app.outbox().close();
-    // A moment for the connections' tasks to see their end and to clean up behind them.
+    // Gives the tasks of the connections time to end and clean up.
     tokio::time::sleep(CLEAN_UP).await;
     Ok(())
 }

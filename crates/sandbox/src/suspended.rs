@@ -1,11 +1,11 @@
-//! What is left of a server that has ended.
+//! The data of a server that has ended.
 
 use std::fmt;
 
 use crate::store::SharedData;
 
-/// The data of a sandbox that has been suspended: accounts, tokens, sessions, agencies, messages, everything that the
-/// platform keeps in its database. [`Builder::resume`](crate::Builder::resume) starts a server with them.
+/// The data of a suspended sandbox: accounts, tokens, sessions, agencies, messages, everything that the platform keeps in its
+/// database. [`Builder::resume`](crate::Builder::resume) starts a server with it.
 #[derive(Clone)]
 pub struct Suspended {
     data: SharedData,
@@ -21,7 +21,7 @@ impl Suspended {
         self.data.clone()
     }
 
-    /// The port that the sandbox had.
+    /// The port of the suspended sandbox.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port

@@ -1,4 +1,4 @@
-//! Calling a webhook: one POST over plain HTTP. Webhooks under test are on this machine, so there is no TLS.
+//! Calls a webhook: one POST over plain HTTP. Webhooks under test are on this machine, so TLS is not needed.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::ids;
 
 const MAX_ANSWER: usize = 1_000_000;
 
-/// A URL that a webhook may have: `http` or `https`, with a host.
+/// Whether a webhook may have this URL: `http` or `https`, with a host.
 pub(crate) fn is_url(text: &str) -> bool {
     text.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     })
 }
 
-/// Status and JSON body of the answer; `null` if the body is something else. Signed if there is a secret.
+/// Posts a body, signed if there is a secret. Returns the status and the JSON body of the response; `null` if it is not JSON.
 pub(crate) async fn post(
     access: &Access,
     url: &str,
@@ -34,7 +34,7 @@ pub(crate) async fn post(
     }
 }
 
-/// The address to connect to. What was looked up is what is called: a name cannot change its mind in between.
+/// The address to connect to. The checked address is the one that is called, so a second lookup cannot return another one.
 async fn resolve(access: &Access, host: &str, port: u16) -> Result<SocketAddr, String> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let found = lookup_host((bare, port)).await.map_err(|error| format!("{host}: {error}"))?;
@@ -61,14 +61,14 @@ async fn exchange(
     let host = uri.host().filter(|host| !host.is_empty()).ok_or("the URL has no host")?;
     let port = uri.port_u16().unwrap_or(80);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    // Only `?query` behind the host, without a path.
+    // A URL may have a query without a path.
     let slash = if path.starts_with('/') { "" } else { "/" };
     let address = resolve(access, host, port).await?;
     let signature = secret.map_or_else(String::new, |secret| {
         let signature = ids::hmac_sha256(secret.as_bytes(), body.as_bytes());
         format!("X-Crustocean-Signature: {signature}\r\n")
     });
-    // HTTP/1.0: the answer is not chunked.
+    // HTTP/1.0, so that the response is not chunked.
     let request = format!(
         "POST {slash}{path} HTTP/1.0\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\nConnection: close\r\n{signature}\r\n{body}",
@@ -87,14 +87,14 @@ async fn exchange(
     parse(&answer).ok_or_else(|| "the answer is not HTTP".to_owned())
 }
 
-/// Head and body.
+/// Splits a response into head and body.
 fn split(answer: &[u8]) -> Option<(&str, &[u8])> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let (head, body) = answer.split_at(end);
     Some((std::str::from_utf8(head).ok()?, body.get(4..)?))
 }
 
-/// Whether all that was announced is there: not every server closes the connection behind its answer.
+/// Whether the response is complete by its length. Not every server closes the connection after its response.
 fn is_whole(answer: &[u8]) -> bool {
     let Some((head, body)) = split(answer) else { return false };
     let length = head.lines().filter_map(|line| line.split_once(':')).find_map(|(name, value)| {

@@ -1,7 +1,7 @@
-//! Pays somebody on Crustocean in USDC, and says what became of the money.
+//! Pays a Crustocean user in USDC, and prints what happened to the money.
 //!
 //! ```sh
-//! CRUSTOCEAN_WALLET_KEY=0x… cargo run --example pay -- @bob 0.25            # on Base Sepolia, whose money is worth nothing
+//! CRUSTOCEAN_WALLET_KEY=0x… cargo run --example pay -- @bob 0.25            # on Base Sepolia, whose money has no value
 //! CRUSTOCEAN_WALLET_KEY=0x… cargo run --example pay -- @bob 0.25 base       # on Base
 //! ```
 

@@ -1,4 +1,4 @@
-//! Gets a page that costs money: at most 0.01 USDC, and 1 USDC in 24 hours, also over restarts.
+//! Requests a page that costs money. Pays at most 0.01 USDC per request and 1 USDC in 24 hours, also across restarts.
 //!
 //! ```sh
 //! CRUSTOCEAN_WALLET_KEY=0x… cargo run --example x402 -- https://api.example.com/weather

@@ -1,4 +1,4 @@
-// viem as the judge: a line of JSON in, a line of JSON out.
+// Computes the reference results with viem: reads lines of JSON and writes lines of JSON.
 import { createInterface } from "node:readline";
 import { keccak256 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";

@@ -23,7 +23,7 @@ const asset =
 const domain = { name: name === "base" ? "USD Coin" : "USDC", version: "2" };
 const payTo = "0x0000000000000000000000000000000000000402";
 
-// The first account of anvil brings the payments to the chain.
+// The first account of anvil sends the payments to the chain.
 const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
 const client = createWalletClient({ account, chain, transport: http(rpc) }).extend(publicActions);
 const signer = toFacilitatorEvmSigner({
@@ -44,7 +44,7 @@ const facilitatorClient = {
   getSupported: async () => facilitator.getSupported(),
 };
 
-// It ends with the test.
+// Ends when the test closes its input.
 process.stdin.resume().on("end", () => process.exit());
 
 const app = express();
@@ -65,7 +65,7 @@ app.get("/two/{*path}", (_, response) => response.send("paid"));
 app.post("/two/echo", (request, response) => response.send(request.body));
 app.get("/free", (_, response) => response.send("free"));
 
-// Version 1 has no server in these packages, but its facilitator is there: it checks and collects.
+// These packages have no server for version 1, but a facilitator that verifies and collects.
 app.get("/one/:units", async (request, response) => {
   const requirements = {
     scheme: "exact",

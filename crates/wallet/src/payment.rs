@@ -67,7 +67,7 @@ pub enum Settlement {
 /// match wallet.send(to, "5".parse()?) {
 ///     Ok(sent) => println!("{}", sent.explorer_url),
 ///     Err(PaymentError::NotSent(error)) => println!("nothing happened, try again later: {error}"),
-///     // Before it is paid again, look what became of it.
+///     // Find out what happened before you pay again.
 ///     Err(PaymentError::MaybeSent { hash, .. }) => println!("{:?}", wallet.settle(hash)?),
 ///     Err(error) => println!("{error}"),
 /// }

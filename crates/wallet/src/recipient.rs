@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// # fn demo(wallet: &crustocean_wallet::Wallet) -> Result<(), Box<dyn std::error::Error>> {
 /// let bob = wallet.recipient("@bob")?;
 /// println!("{bob}"); // @bob (0x…)
-/// // The address is known from last time: another one now is an error.
+/// // The address is known from the last payment: a different one is an error.
 /// let bob = bob.pinned_to("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed".parse()?)?;
 /// wallet.send(bob, "5".parse()?)?;
 /// # Ok(()) }

@@ -19,11 +19,11 @@ const NONCE_PAUSE: Duration = Duration::from_millis(100);
 const FIRST_POLL: Duration = Duration::from_millis(50);
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
 /// One in this many checks is a thorough one.
-const LOOKS_BETWEEN_THOROUGH: u32 = 4;
+const THOROUGH_CHECK_EVERY: u32 = 4;
 /// How many blocks must follow the block in which another transaction used the nonce,
 const REPLACED_DEPTH: u64 = 2;
 /// and how often this must have been seen: nodes behind one URL may differ.
-const REPLACED_LOOKS: u32 = 2;
+const REPLACED_CHECKS: u32 = 2;
 const TRANSFER_OF_NOTHING_GAS: u64 = 21_000;
 
 pub(crate) struct Settings {
@@ -45,7 +45,7 @@ pub(crate) struct Sender {
 
 /// The result of a transaction.
 #[derive(Debug)]
-pub(crate) enum Fate {
+pub(crate) enum Outcome {
     /// This version of it is in a block.
     Mined {
         hash: TxHash,
@@ -74,16 +74,16 @@ impl Sender {
     pub(crate) fn call(&self, to: Address, data: Vec<u8>) -> Result<(TxHash, Mined), PaymentError> {
         let quote = self.quote(to, data).map_err(PaymentError::NotSent)?;
         let (hash, trouble) = self.broadcast(&quote).map_err(PaymentError::NotSent)?;
-        let (fate, later_trouble) = self.wait(hash);
-        match fate {
+        let (outcome, later_trouble) = self.wait(hash);
+        match outcome {
             // Another thread has cancelled it.
-            Fate::Mined { hash: mined, .. } if self.is_cancellation(mined) => {
+            Outcome::Mined { hash: mined, .. } if self.is_cancellation(mined) => {
                 Err(PaymentError::Replaced { hash })
             }
-            Fate::Mined { hash, mined } if !mined.succeeded => Err(PaymentError::Reverted { hash }),
-            Fate::Mined { hash, mined } => Ok((hash, mined)),
-            Fate::Replaced => Err(PaymentError::Replaced { hash }),
-            Fate::Pending | Fate::Unknown => {
+            Outcome::Mined { hash, mined } if !mined.succeeded => Err(PaymentError::Reverted { hash }),
+            Outcome::Mined { hash, mined } => Ok((hash, mined)),
+            Outcome::Replaced => Err(PaymentError::Replaced { hash }),
+            Outcome::Pending | Outcome::Unknown => {
                 let cause = later_trouble.or(trouble).unwrap_or_else(|| self.too_slow());
                 Err(PaymentError::MaybeSent { hash, cause })
             }
@@ -100,7 +100,7 @@ impl Sender {
             }
             _ => error,
         })?;
-        let (gas, fees) = unlike_any_other(gas, fees)?;
+        let (gas, fees) = with_random_parts(gas, fees)?;
         let fee = self.affordable(gas, fees)?;
         let ether = self.node.ether(from)?;
         if ether < fee {
@@ -200,25 +200,25 @@ impl Sender {
     }
 
     /// Waits until the transaction has a definite result or the time limit passes. Also returns the last error.
-    pub(crate) fn wait(&self, hash: TxHash) -> (Fate, Option<Error>) {
+    pub(crate) fn wait(&self, hash: TxHash) -> (Outcome, Option<Error>) {
         let until = Instant::now() + self.settings.confirm_timeout;
         let (mut pause, mut replaced) = (FIRST_POLL, 0);
-        let (mut fate, mut trouble) = (Fate::Unknown, None);
-        for look in 0_u32.. {
+        let (mut outcome, mut trouble) = (Outcome::Unknown, None);
+        for checks in 0_u32.. {
             // Most checks request only the receipt, because public nodes limit the rate.
-            let is_thorough = look % LOOKS_BETWEEN_THOROUGH == 0;
-            match self.look(hash, is_thorough) {
-                Ok(Some(mined @ Fate::Mined { .. })) => return (mined, None),
-                Ok(Some(Fate::Replaced)) => {
+            let is_thorough = checks % THOROUGH_CHECK_EVERY == 0;
+            match self.check(hash, is_thorough) {
+                Ok(Some(mined @ Outcome::Mined { .. })) => return (mined, None),
+                Ok(Some(Outcome::Replaced)) => {
                     replaced += 1;
-                    if replaced == REPLACED_LOOKS {
-                        return (Fate::Replaced, None);
+                    if replaced == REPLACED_CHECKS {
+                        return (Outcome::Replaced, None);
                     }
-                    (fate, trouble) = (Fate::Pending, None);
+                    (outcome, trouble) = (Outcome::Pending, None);
                 }
                 Ok(Some(seen)) => {
                     replaced = 0;
-                    (fate, trouble) = (seen, None);
+                    (outcome, trouble) = (seen, None);
                 }
                 Ok(None) => trouble = None,
                 Err(error) => trouble = Some(error),
@@ -233,11 +233,11 @@ impl Sender {
             thread::sleep(pause);
             pause = (pause * 3 / 2).min(SLOWEST_POLL);
         }
-        (fate, trouble)
+        (outcome, trouble)
     }
 
     /// Checks once what the node knows. `None`: it has no receipt, and nothing else was requested.
-    fn look(&self, hash: TxHash, is_thorough: bool) -> Result<Option<Fate>> {
+    fn check(&self, hash: TxHash, is_thorough: bool) -> Result<Option<Outcome>> {
         let (node, from) = (&self.watched, self.signer.address());
         let versions = self.outbox().versions(hash).unwrap_or_default();
         let nonce = versions.first().map(|version| version.transaction.nonce);
@@ -245,26 +245,30 @@ impl Sender {
         if hashes.is_empty() {
             hashes.push(hash);
         }
-        // Before the receipts: otherwise a transaction that gets into a block in between would look replaced.
+        // Before the receipts: otherwise a transaction that gets into a block in between would seem replaced.
         let is_number_used = is_thorough && nonce.map_or(Ok(false), |nonce| self.is_number_used(nonce))?;
         for hash in &hashes {
             if let Some(mined) = node.mined(*hash, from)? {
                 let is_final = self.is_deep_enough(*hash, &mined)?;
-                return Ok(Some(if is_final { Fate::Mined { hash: *hash, mined } } else { Fate::Pending }));
+                return Ok(Some(if is_final {
+                    Outcome::Mined { hash: *hash, mined }
+                } else {
+                    Outcome::Pending
+                }));
             }
         }
         if is_number_used {
-            return Ok(Some(Fate::Replaced));
+            return Ok(Some(Outcome::Replaced));
         }
         if !is_thorough {
             return Ok(None);
         }
         for hash in hashes {
             if node.knows(hash)? {
-                return Ok(Some(Fate::Pending));
+                return Ok(Some(Outcome::Pending));
             }
         }
-        Ok(Some(Fate::Unknown))
+        Ok(Some(Outcome::Unknown))
     }
 
     /// Whether a transaction with this nonce is deep enough in the chain.
@@ -297,7 +301,7 @@ impl Sender {
     }
 
     /// Sends the same payment with a higher fee, or an empty transaction in its place, and waits for either of them.
-    pub(crate) fn replace(&self, hash: TxHash, is_cancellation: bool) -> Result<Fate> {
+    pub(crate) fn replace(&self, hash: TxHash, is_cancellation: bool) -> Result<Outcome> {
         let fees = self.node.fees()?;
         {
             let mut outbox = self.outbox();
@@ -329,10 +333,10 @@ impl Sender {
                 Accepted::No(error) | Accepted::NotDelivered(error) => return Err(error),
             }
         }
-        let (fate, trouble) = self.wait(hash);
-        match (fate, trouble) {
-            (Fate::Unknown, Some(error)) => Err(error),
-            (fate, _) => Ok(fate),
+        let (outcome, trouble) = self.wait(hash);
+        match (outcome, trouble) {
+            (Outcome::Unknown, Some(error)) => Err(error),
+            (outcome, _) => Ok(outcome),
         }
     }
 
@@ -355,7 +359,7 @@ impl Sender {
 /// Signatures are deterministic: two programs with one key that make the same payment at the same time would create
 /// one transaction, and both would count it as theirs. Random values in the unused part of fee and gas make them
 /// different.
-fn unlike_any_other(gas: u64, fees: Fees) -> Result<(u64, Fees)> {
+fn with_random_parts(gas: u64, fees: Fees) -> Result<(u64, Fees)> {
     let mut chance = [0; 4];
     getrandom::fill(&mut chance)
         .map_err(|cause| Error::new(ErrorKind::Config, format!("the system gives no randomness: {cause}")))?;

@@ -1,4 +1,4 @@
-//! Which TLS there is, and which authorities it trusts: all of the crate's `cfg`s for that.
+//! The TLS library and the certificate authorities it trusts. All `cfg`s for TLS are in this file.
 
 pub(crate) use choice::{Roots, choose, roots};
 
@@ -14,13 +14,13 @@ mod choice {
 
     pub(crate) type Roots = RootCerts;
 
-    /// The TLS that is compiled in; with these authorities, or the usual ones.
+    /// The settings for the compiled-in TLS library, with the given authorities or the usual ones.
     pub(crate) fn choose(
         settings: ConfigBuilder<AgentScope>,
         roots: Option<Roots>,
     ) -> ConfigBuilder<AgentScope> {
         let tls = TlsConfig::builder();
-        // ureq never picks the system's library by its feature alone.
+        // ureq does not select the system's library by its feature alone.
         #[cfg(not(feature = "tls-rustls"))]
         let tls = tls.provider(ureq::tls::TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier);
         let tls = match roots {
@@ -30,7 +30,7 @@ mod choice {
         settings.tls_config(tls.build())
     }
 
-    /// The certificates in a text of PEM.
+    /// The certificates in a PEM text.
     pub(crate) fn roots(pem: &[u8]) -> Result<Roots> {
         let unusable = || Error::config("root_certificate: this is no certificate in PEM");
         let mut roots = Vec::new();
@@ -50,7 +50,7 @@ mod choice {
 
     use crate::error::{Error, Result};
 
-    /// There are none.
+    /// Without TLS there are no certificates.
     #[derive(Debug)]
     pub(crate) enum Roots {}
 

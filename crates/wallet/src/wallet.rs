@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::node::{Mined, call_data};
 use crate::payment::{Confirmed, PaymentError, Sent, Settlement};
 use crate::recipient::Recipient;
-use crate::sender::{Fate, Sender};
+use crate::sender::{Outcome, Sender};
 use crate::signer::Signer;
 use crate::usdc::Usdc;
 use crate::wei::Wei;
@@ -162,8 +162,8 @@ impl Wallet {
     /// The error of the node.
     pub fn settle(&self, hash: TxHash) -> Result<Settlement> {
         match self.0.sender.wait(hash) {
-            (Fate::Unknown, Some(error)) => Err(error),
-            (fate, _) => Ok(self.settlement(fate)),
+            (Outcome::Unknown, Some(error)) => Err(error),
+            (outcome, _) => Ok(self.settlement(outcome)),
         }
     }
 
@@ -174,7 +174,7 @@ impl Wallet {
     /// [`Invalid`](ErrorKind::Invalid) if this `Wallet` has not sent it, [`Fee`](ErrorKind::Fee) if the fee would
     /// exceed the limit, otherwise the error of the node. The transaction is still pending then.
     pub fn speed_up(&self, hash: TxHash) -> Result<Settlement> {
-        self.0.sender.replace(hash, false).map(|fate| self.settlement(fate))
+        self.0.sender.replace(hash, false).map(|outcome| self.settlement(outcome))
     }
 
     /// Cancels a pending transaction: sends an empty transaction with the same nonce and a higher fee. Only one of
@@ -184,7 +184,7 @@ impl Wallet {
     /// # Errors
     /// The kinds of [`speed_up`](Wallet::speed_up).
     pub fn cancel(&self, hash: TxHash) -> Result<Settlement> {
-        self.0.sender.replace(hash, true).map(|fate| self.settlement(fate))
+        self.0.sender.replace(hash, true).map(|outcome| self.settlement(outcome))
     }
 
     /// Registers this address with the platform as yours.
@@ -210,17 +210,17 @@ impl Wallet {
         self.0.sender.node.is_used(self.address(), nonce)
     }
 
-    fn settlement(&self, fate: Fate) -> Settlement {
-        match fate {
-            Fate::Mined { mined, .. } if !mined.succeeded => Settlement::Reverted,
-            Fate::Mined { hash, .. } if self.0.sender.is_cancellation(hash) => Settlement::Replaced,
-            Fate::Mined { hash, mined } => match mined.transfers.first() {
+    fn settlement(&self, outcome: Outcome) -> Settlement {
+        match outcome {
+            Outcome::Mined { mined, .. } if !mined.succeeded => Settlement::Reverted,
+            Outcome::Mined { hash, .. } if self.0.sender.is_cancellation(hash) => Settlement::Replaced,
+            Outcome::Mined { hash, mined } => match mined.transfers.first() {
                 Some((to, amount)) => Settlement::Sent(self.sent(hash, &mined, *to, *amount)),
                 None => Settlement::Confirmed(self.confirmed(hash, &mined)),
             },
-            Fate::Replaced => Settlement::Replaced,
-            Fate::Pending => Settlement::Pending,
-            Fate::Unknown => Settlement::Unknown,
+            Outcome::Replaced => Settlement::Replaced,
+            Outcome::Pending => Settlement::Pending,
+            Outcome::Unknown => Settlement::Unknown,
         }
     }
 

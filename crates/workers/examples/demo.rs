@@ -1,7 +1,7 @@
-//! All of it on this machine: Redis, a local Crustocean, an intake and another one that waits, three workers. 200
-//! questions are asked, the holder and a worker are killed meanwhile, and the answers are counted.
+//! Runs everything on this machine: Redis, a local Crustocean, two intakes and three workers. Asks 200 questions, kills
+//! the connected intake and a worker meanwhile, and counts the answers.
 //!
-//! `cargo run -p crustocean-workers --example demo`; it needs `redis-server` (`apt-get install redis-server`).
+//! `cargo run -p crustocean-workers --example demo`. Needs `redis-server` (`apt-get install redis-server`).
 
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// As [`Agent::from_env`], for both kinds of process.
+/// Connects as [`Agent::from_env`] does, in both kinds of process.
 fn connect(builder: AgentBuilder) -> crustocean::Result<Agent> {
     builder.connect(AgentToken::from_env()?)
 }
@@ -48,7 +48,7 @@ fn worker() -> Result<()> {
     Ok(())
 }
 
-/// Ends with the demo.
+/// A process that ends with the demo.
 struct Process(Child);
 
 impl Drop for Process {
@@ -71,7 +71,7 @@ fn wait(what: &str, mut until: impl FnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !until() {
         if Instant::now() > deadline {
-            return Err(format!("waited in vain: {what}").into());
+            return Err(format!("timed out: {what}").into());
         }
         sleep(Duration::from_millis(10));
     }
@@ -105,9 +105,9 @@ fn demo() -> Result<()> {
             && !status.shards.is_empty()
             && status.shards.iter().all(|shard| shard.owner.is_some())
     };
-    wait("all of it runs", || status().is_ok_and(is_up))?;
-    // The holder reads the rooms before anything else; what is asked before that does not count.
-    wait("the holder hears the rooms", || {
+    wait("all processes run", || status().is_ok_and(is_up))?;
+    // A new intake ignores questions that were asked before it joined their rooms.
+    wait("the holder has joined the rooms", || {
         sandbox.connections() > 0 && rooms.iter().all(|room| is_joined(&sandbox, room))
     })?;
     sleep(Duration::from_millis(500));
@@ -137,11 +137,11 @@ fn demo() -> Result<()> {
     let expected: Vec<String> = (1..=QUESTIONS / ROOMS).map(|n| format!("answer {n}")).collect();
     wait("all answers", || rooms.iter().all(|room| answers(room).len() >= expected.len()))?;
     println!("all answers after {:.1} s", started.elapsed().as_secs_f64());
-    // Long enough for a second answer to come.
+    // Long enough for a second answer to arrive, if a worker posted one.
     sleep(TTL * 2);
     for room in &rooms {
         if answers(room) != expected {
-            return Err(format!("lost, doubled or out of order: {:?}", answers(room)).into());
+            return Err(format!("answers are missing, doubled or out of order: {:?}", answers(room)).into());
         }
     }
     println!("{}", status()?);
@@ -153,7 +153,7 @@ fn is_joined(sandbox: &Sandbox, room: &str) -> bool {
     sandbox.events().iter().any(|(name, payload)| name == "join-agency" && payload["agencyId"] == room)
 }
 
-/// Names end with the number of the process.
+/// Kills the process with this name. Names end with the process id.
 fn kill(processes: &mut Vec<Process>, name: &str) {
     processes.retain(|process| !name.ends_with(&format!(":{}", process.0.id())));
 }

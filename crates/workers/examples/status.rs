@@ -1,4 +1,4 @@
-//! Who holds what, and what waits.
+//! Prints who holds the leases of an agent, and what waits.
 //!
 //! `REDIS_URL=redis://… cargo run -p crustocean-workers --example status -- larry [--prometheus | --dead]`
 

@@ -1,6 +1,6 @@
-//! Messages a second through workers and an intake, beside what `redis-benchmark` does with the bare commands.
+//! Measures messages per second through workers and through an intake, beside `redis-benchmark` with the bare commands.
 //!
-//! `cargo run --release -p crustocean-workers --example throughput`; it needs `redis-server`.
+//! `cargo run --release -p crustocean-workers --example throughput`. Needs `redis-server`.
 
 use std::error::Error;
 use std::net::TcpListener;
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
     intake(&store)
 }
 
-/// Streams that are full already, and handlers that do nothing.
+/// Measures workers that read full streams and whose handlers do nothing.
 fn workers(port: u16, store: &Store) -> Result<()> {
     run("redis-cli", port, &["SET", "crustocean:{agent:full}:shards", &SHARDS.to_string()])?;
     let fill = "for n = 1, ARGV[2] do for _, key in ipairs(KEYS) do \
@@ -90,7 +90,7 @@ fn workers(port: u16, store: &Store) -> Result<()> {
     })
 }
 
-/// From the moment that the first is said until the last is in its stream; the sandbox has its part in it.
+/// Measures from the first message until the last one is in its stream. Includes the time of the sandbox.
 fn intake(store: &Store) -> Result<()> {
     let sandbox = Sandbox::start()?;
     let alice = sandbox.add_user("alice")?;

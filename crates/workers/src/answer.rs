@@ -1,17 +1,17 @@
-//! What a handler answers with.
+//! The answers of handlers.
 
 use crustocean::model::{MessageType, TraceReport};
 use crustocean::{Message, Outgoing};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The key of an answer's metadata that names the question.
+/// The metadata key of an answer that holds the question's id.
 pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
-/// What a handler answers a question with: a text with metadata, or nothing.
+/// A handler's answer to a question: a text with metadata, or nothing.
 ///
-/// It goes to the room that the question came from, with `metadata.in_reply_to` (the id of the question) and the loop
-/// guard carried on.
+/// The crate posts it to the question's room, with the question's id in `metadata.in_reply_to` and with the question's loop
+/// guard, one hop further.
 ///
 /// ```
 /// use crustocean_workers::Answer;
@@ -29,18 +29,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// A text.
+    /// An answer with this text.
     pub fn new(text: impl Into<String>) -> Self {
         Answer { text: Some(text.into()), ..Answer::default() }
     }
 
-    /// No answer, or one that the handler has given by itself: at the end of a run's stream, say. The question is done
-    /// with.
+    /// Posts nothing and marks the question as done: there is no answer, or the handler has posted it itself, for example
+    /// at the end of a run's stream.
     pub fn nothing() -> Self {
         Answer::default()
     }
 
-    /// The type: `chat`, `tool_result` or `action`. Defaults to leaving it to the server, which makes it `chat`.
+    /// Sets the message type: `chat`, `tool_result` or `action`. Defaults to the server's default, which is `chat`.
     pub fn kind(mut self, kind: &MessageType) -> Self {
         self.kind = Some(kind.as_str().to_owned());
         self
@@ -52,7 +52,7 @@ impl Answer {
         self
     }
 
-    /// Shows the steps that led to it, and how long they took.
+    /// Adds the steps that led to the answer, and how long they took.
     pub fn trace(self, report: impl Into<TraceReport>) -> Self {
         let TraceReport { steps, duration, .. } = report.into();
         let answer = self.with("trace", serde_json::to_value(steps).unwrap_or_default());
@@ -62,7 +62,7 @@ impl Answer {
         }
     }
 
-    /// As it is sent; `None` if there is nothing to send.
+    /// The message to post; `None` if there is nothing to post.
     pub(crate) fn outgoing(&self, question: &Message) -> Option<Outgoing> {
         let mut outgoing = Outgoing::new(self.text.clone()?).metadata(self.metadata.clone());
         if let Some(kind) = &self.kind {
@@ -70,6 +70,13 @@ impl Answer {
         }
         Some(outgoing.in_reply_to(question).with(IN_REPLY_TO, question.id.as_str()))
     }
+}
+
+/// An entry of the stream of answers: what a worker without a connection hands to the holder.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct HandedOver {
+    pub(crate) question: Message,
+    pub(crate) answer: Answer,
 }
 
 impl From<&str> for Answer {

@@ -1,8 +1,8 @@
-//! Pauses that grow.
+//! Growing pauses between attempts.
 
 use std::time::Duration;
 
-/// Doubles from one pause to the next, up to a limit.
+/// Doubles the pause after each attempt, up to a limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     first: Duration,
@@ -25,7 +25,7 @@ impl Backoff {
         self.next = self.first;
     }
 
-    /// The pause after so many attempts.
+    /// The pause after this many attempts.
     pub(crate) fn after(&self, attempts: u64) -> Duration {
         let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX).min(20);
         self.first.saturating_mul(1 << doublings).min(self.most)

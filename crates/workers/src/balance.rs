@@ -1,4 +1,4 @@
-//! Spreads things that have a lease each evenly over the processes that are there.
+//! Spreads leases evenly over the running processes.
 
 use std::collections::HashMap;
 use std::thread::{Scope, ScopedJoinHandle};
@@ -7,60 +7,62 @@ use std::time::Duration;
 use crustocean::Stop;
 use redis::Script;
 
+use crate::connection::RedisConnection;
 use crate::error::{Error, Result};
 use crate::keys::shard_of;
-use crate::lease::{Attempt, Ender, Lease, Term, millis};
-use crate::store::{Link, Store};
+use crate::lease::{Attempt, EndHandle, Lease, Term};
+use crate::moment::as_millis;
+use crate::store::Store;
 
-/// One process's part in it.
+/// One of the processes that share the leases.
 pub(crate) struct Balance<'b> {
     pub(crate) store: &'b Store,
-    /// A sorted set of all processes.
+    /// The key of a sorted set of all processes.
     pub(crate) members: String,
-    /// This one's name.
+    /// This process's name.
     pub(crate) name: &'b str,
-    /// How long a process counts after its last sign of life.
+    /// How long a process counts as running after it registered last.
     pub(crate) ttl: Duration,
 }
 
 struct Running<'scope> {
-    ender: Ender,
+    end_handle: EndHandle,
     ending: bool,
     thread: ScopedJoinHandle<'scope, Result<()>>,
 }
 
 impl Balance<'_> {
-    /// Runs `work` on a thread for each thing that this process holds, until it is stopped. When processes come or go,
-    /// things move: their terms are asked to end, and are given up when `work` returns.
+    /// Runs `work` on a thread of its own for each lease that this process holds, until `stop` is stopped. When processes
+    /// start or end, leases move: this process requests the end of a term, and gives it up when `work` returns.
     ///
     /// # Errors
-    /// The first error of `work`'s, and what waiting does not change about Redis.
+    /// The first error of `work`, or an error of Redis that waiting does not cure.
     pub(crate) fn run(
         &self,
         stop: &Stop,
-        things: impl Fn() -> Result<Vec<Lease>>,
+        list: impl Fn() -> Result<Vec<Lease>>,
         work: impl Fn(&Term, &str) -> Result<()> + Sync,
     ) -> Result<()> {
         let tick = (self.ttl / 10).clamp(Duration::from_millis(20), Duration::from_secs(1));
-        let mut link = self.store.link_within(self.ttl / 4);
+        let mut redis = self.store.connection_within(self.ttl / 4);
         std::thread::scope(|scope| {
             let mut running: HashMap<String, Running<'_>> = HashMap::new();
             let mut result = Ok(());
             while !stop.is_stopped() && result.is_ok() {
-                result = self.turn(&mut link, &things, &mut running, scope, &work);
+                result = self.rebalance(&mut redis, &list, &mut running, scope, &work);
                 if let Err(error) = &result
                     && error.is_retryable()
                 {
                     log::warn!("waiting for Redis: {error}");
-                    result = reap(&mut running);
+                    result = join_ended(&mut running);
                 }
                 stop.wait(tick);
             }
-            // The others see that their share is larger now, and take what is given up one by one.
-            if let Err(error) = self.sign(&mut link, Duration::ZERO) {
-                log::warn!("the others will miss this process only after a while: {error}");
+            // The other processes learn that their share has grown, and take the leases that are given up.
+            if let Err(error) = self.register(&mut redis, Duration::ZERO) {
+                log::warn!("the other processes take over only after the term of this one: {error}");
             }
-            running.values().for_each(|running| running.ender.end());
+            running.values().for_each(|running| running.end_handle.request_end());
             for (name, running) in running {
                 result = result.and(join(&name, running));
             }
@@ -68,68 +70,70 @@ impl Balance<'_> {
         })
     }
 
-    fn turn<'scope, 'env>(
+    /// Registers this process, gives up leases beyond its share, and takes free ones up to its share.
+    fn rebalance<'scope, 'env>(
         &self,
-        link: &mut Link,
-        things: impl Fn() -> Result<Vec<Lease>>,
+        redis: &mut RedisConnection,
+        list: impl Fn() -> Result<Vec<Lease>>,
         running: &mut HashMap<String, Running<'scope>>,
         scope: &'scope Scope<'scope, 'env>,
         work: &'env (impl Fn(&Term, &str) -> Result<()> + Sync),
     ) -> Result<()> {
-        reap(running)?;
-        let members = self.sign(link, self.ttl)?;
-        let mut things = things()?;
+        join_ended(running)?;
+        let members = self.register(redis, self.ttl)?;
+        let mut leases = list()?;
         for (name, running) in
-            running.iter_mut().filter(|(name, _)| things.iter().all(|thing| thing.name() != *name))
+            running.iter_mut().filter(|(name, _)| leases.iter().all(|lease| lease.name() != *name))
         {
-            log::info!("{name} is not there any more");
-            running.end();
+            log::info!("{name} is no longer in the list");
+            running.request_end();
         }
         let rank = members.iter().position(|member| member == self.name).unwrap_or(0);
-        let (share, more) = (things.len() / members.len().max(1), things.len() % members.len().max(1));
+        let (share, more) = (leases.len() / members.len().max(1), leases.len() % members.len().max(1));
         let share = share + usize::from(rank < more);
         let held = running.values().filter(|running| !running.ending).count();
         for running in running.values_mut().filter(|running| !running.ending).take(held.saturating_sub(share))
         {
-            running.end();
+            running.request_end();
         }
-        // Each process begins somewhere else.
-        let start = shard_of(self.name, things.len().max(1));
-        things.rotate_left(start);
+        // Each process starts at another lease, so that they do not all try the same one first.
+        let start = shard_of(self.name, leases.len().max(1));
+        leases.rotate_left(start);
         let mut wanted = share.saturating_sub(held);
-        let free = self.free(link, &things)?;
-        for (thing, _) in things.iter().zip(free).filter(|(_, free)| *free) {
+        let free = self.which_are_free(redis, &leases)?;
+        for (lease, _) in leases.iter().zip(free).filter(|(_, free)| *free) {
             if wanted == 0 {
                 break;
             }
-            if running.contains_key(thing.name()) {
+            if running.contains_key(lease.name()) {
                 continue;
             }
-            if let Attempt::Taken(term) = thing.attempt(link)? {
+            if let Attempt::Taken(term) = lease.attempt(redis)? {
                 wanted -= 1;
-                let (ender, name) = (term.ender(), thing.name().to_owned());
+                let (end_handle, name) = (term.end_handle(), lease.name().to_owned());
                 let thread = scope.spawn(move || work(&term, &name));
-                running.insert(thing.name().to_owned(), Running { ender, ending: false, thread });
+                running.insert(lease.name().to_owned(), Running { end_handle, ending: false, thread });
             }
         }
         Ok(())
     }
 
-    fn sign(&self, link: &mut Link, ttl: Duration) -> Result<Vec<String>> {
-        link.run(|connection| {
-            let script = Script::new(include_str!("lua/member.lua"));
-            script.key(&self.members).arg(self.name).arg(millis(ttl)).invoke(connection)
+    /// Registers this process for `ttl` (zero: removes it). Returns the names of all processes, sorted.
+    fn register(&self, redis: &mut RedisConnection, ttl: Duration) -> Result<Vec<String>> {
+        redis.run(|connection| {
+            let script = Script::new(include_str!("lua/register_process.lua"));
+            script.key(&self.members).arg(self.name).arg(as_millis(ttl)).invoke(connection)
         })
     }
 
-    fn free(&self, link: &mut Link, things: &[Lease]) -> Result<Vec<bool>> {
-        if things.is_empty() {
+    fn which_are_free(&self, redis: &mut RedisConnection, leases: &[Lease]) -> Result<Vec<bool>> {
+        if leases.is_empty() {
             return Ok(Vec::new());
         }
-        let held: Vec<bool> = link.run(|connection| {
+        let held: Vec<bool> = redis.run(|connection| {
             let mut pipe = redis::pipe();
-            for thing in things {
-                pipe.cmd("EXISTS").arg(&thing.keys().lease);
+            for lease in leases {
+                pipe.cmd("EXISTS").arg(lease.key());
             }
             pipe.query(connection)
         })?;
@@ -138,14 +142,14 @@ impl Balance<'_> {
 }
 
 impl Running<'_> {
-    fn end(&mut self) {
+    fn request_end(&mut self) {
         self.ending = true;
-        self.ender.end();
+        self.end_handle.request_end();
     }
 }
 
-/// Sees to threads that have ended.
-fn reap(running: &mut HashMap<String, Running<'_>>) -> Result<()> {
+/// Joins the threads that have ended.
+fn join_ended(running: &mut HashMap<String, Running<'_>>) -> Result<()> {
     let ended: Vec<String> = running
         .iter()
         .filter(|(_, running)| running.thread.is_finished())

@@ -1,4 +1,4 @@
-//! How processes get their connection to the platform.
+//! Connecting the agent to the platform.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,24 @@ use crate::lease::Term;
 
 pub(crate) type Connect = Arc<dyn Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync>;
 
-/// With the token from the environment, as [`Agent::from_env`].
+/// Connects with the token from the environment, as [`Agent::from_env`].
 pub(crate) fn from_env() -> Connect {
     Arc::new(|builder| builder.connect(AgentToken::from_env()?))
 }
 
-/// Connects, and tries again while the platform cannot be reached. `None` when the term ended.
+/// Connects the agent, and retries while the platform cannot be reached. `None` when the term ended.
 ///
 /// # Errors
-/// What trying again does not change: a token that is dead, say.
-pub(crate) fn patiently(connect: &Connect, term: &Term, margin: Duration) -> Result<Option<Agent>> {
+/// An error that a retry does not cure, such as a revoked token.
+pub(crate) fn connect_with_retry(connect: &Connect, term: &Term, margin: Duration) -> Result<Option<Agent>> {
     let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(10));
-    while term.goes_on() {
-        // A message that waits for a lost connection must not go out when the lease is somebody else's.
+    while term.should_continue() {
+        // A message that waits for a reconnect must not be sent after another process got the lease.
         match connect(Agent::builder().send_timeout(margin / 2)) {
             Ok(agent) => return Ok(Some(agent)),
-            Err(error) if is_passing(&error) => {
+            Err(error) if is_transient(&error) => {
                 log::warn!("cannot connect the agent: {error}");
-                term.wait_end(error.retry_after().unwrap_or_else(|| backoff.next()));
+                term.wait_for_end(error.retry_after().unwrap_or_else(|| backoff.next()));
             }
             Err(error) => return Err(error.into()),
         }
@@ -37,8 +37,8 @@ pub(crate) fn patiently(connect: &Connect, term: &Term, margin: Duration) -> Res
     Ok(None)
 }
 
-/// Whether the same may work later, without anybody doing anything about it.
-pub(crate) fn is_passing(error: &crustocean::Error) -> bool {
+/// Whether the same call may succeed later without any change.
+pub(crate) fn is_transient(error: &crustocean::Error) -> bool {
     use crustocean::ErrorKind as Kind;
     matches!(
         error.kind(),

@@ -1,5 +1,6 @@
-//! Reads one stream while a lease is held: in order within a room, each entry until it is done with.
+//! Reads one stream while a lease is held. Delivers the entries of a room in order, and each entry until it is done.
 
+mod entry;
 mod parked;
 
 use std::collections::HashMap;
@@ -8,64 +9,56 @@ use std::time::{Duration, Instant};
 use redis::{FromRedisValue, Script, Value};
 
 use crate::backoff::Backoff;
+use crate::connection::RedisConnection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Term;
-use crate::store::{Link, Store};
+use crate::moment::as_millis;
+use crate::store::Store;
+pub(crate) use entry::Entry;
+use entry::StreamId;
 use parked::Parked;
 
-/// The consumer group of every stream, and its only consumer: the next owner reads what was pending first.
+/// The consumer group of every stream. All owners use the same consumer, so the next owner first reads what is pending.
 pub(crate) const GROUP: &str = "crustocean";
 const CONSUMER: &str = "owner";
 
-/// How long a call waits for something new. What ends a term is seen at least as often.
+/// How long a call waits for a new entry. The end of a term is noticed at least this often.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// What is read, and where what cannot be done with goes.
+/// The stream to read, and the streams that its entries can move to.
 #[derive(Debug, Clone)]
 pub(crate) struct Source {
     pub(crate) stream: String,
-    /// A hash: see `lua/restart.lua`.
+    /// The key of a hash: `lua/note_restart.lua` describes it.
     pub(crate) restart: String,
-    /// Where answers for the holder go.
+    /// The stream of answers for the holder to post.
     pub(crate) answers: String,
     pub(crate) dead: String,
 }
 
-/// What happens to entries that fail.
+/// How often failed entries are delivered again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// After so many deliveries it is a dead letter.
+    /// An entry becomes a dead letter after this many deliveries.
     pub(crate) deliveries: u64,
     pub(crate) backoff: Backoff,
-    pub(crate) most_dead: usize,
+    pub(crate) max_dead_letters: usize,
 }
 
-/// An entry that is delivered.
-#[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) id: String,
-    pub(crate) room: String,
-    pub(crate) message: String,
-    /// Which delivery of it this is, from 1 on.
-    pub(crate) delivery: u64,
-    /// It may have been answered before, although this is its first delivery.
-    pub(crate) doubtful: bool,
-}
-
-/// What came of an entry.
+/// The result of working on an entry.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// Acknowledge it; with an answer for the holder to say, if there is one.
+    /// The entry is acknowledged. The answer, if there is one, goes to the holder's stream.
     Done(Option<HandOver>),
-    /// It failed, for this reason.
+    /// The entry failed for this reason, and is delivered again.
     Failed(String),
-    /// It would fail again and again.
+    /// The entry would always fail. It becomes a dead letter.
     Hopeless(String),
-    /// The term is over: the next owner gets it.
-    Left,
+    /// The term has ended: the next owner gets the entry.
+    TermEnded,
 }
 
-/// An answer that the holder of the connection is to say.
+/// An answer for the holder of the agent's connection to post.
 #[derive(Debug)]
 pub(crate) struct HandOver {
     pub(crate) question: String,
@@ -74,31 +67,21 @@ pub(crate) struct HandOver {
 
 pub(crate) struct Consumer<'a> {
     term: &'a Term,
-    link: Link,
+    redis: RedisConnection,
     source: Source,
     policy: RetryPolicy,
     parked: Parked,
-    /// Done with, and not acknowledged yet: the next call does both.
+    /// An entry that is done but not acknowledged: the next script call acknowledges it and reads the next entry.
     done: Option<(Entry, Option<HandOver>)>,
-    /// Where to read on. `>` once what was pending is through.
+    /// Where to read on. `>` after all pending entries have been read.
     position: String,
-    /// Entries up to this one may have been answered before Redis was restarted.
+    /// Entries up to this one may have been answered before a restart of Redis.
     restarted: StreamId,
     connected: u64,
 }
 
-/// What a stream numbers its entries by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-struct StreamId(u64, u64);
-
-impl StreamId {
-    fn parse(text: &str) -> Self {
-        let (ms, number) = text.split_once('-').unwrap_or((text, "0"));
-        StreamId(ms.parse().unwrap_or_default(), number.parse().unwrap_or_default())
-    }
-}
-
-enum Step {
+/// The answer of `lua/acknowledge_and_read.lua`.
+enum Next {
     Lost,
     Nothing,
     Entry(Entry),
@@ -108,7 +91,7 @@ impl<'a> Consumer<'a> {
     pub(crate) fn new(store: &Store, term: &'a Term, source: Source, policy: RetryPolicy) -> Self {
         Consumer {
             term,
-            link: store.link(),
+            redis: store.connection(),
             source,
             policy,
             parked: Parked::default(),
@@ -119,19 +102,19 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    /// Reads until the term ends. `work` is called for one entry at a time, for the entries of one room in their order.
+    /// Reads until the term ends. Calls `work` for one entry at a time, and for the entries of one room in their order.
     ///
     /// # Errors
-    /// When Redis refuses for a reason that waiting does not change.
+    /// An error of Redis that waiting does not cure.
     pub(crate) fn run(mut self, mut work: impl FnMut(&Entry) -> Outcome) -> Result<()> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
         while self.term.is_held() {
-            match self.turn(&mut work) {
+            match self.handle_next(&mut work) {
                 Ok(true) => backoff.reset(),
                 Ok(false) => return Ok(()),
                 Err(error) if error.is_retryable() => {
                     log::warn!("waiting for Redis: {error}");
-                    // A reply may have been lost, and with it an entry that is pending now.
+                    // If a reply was lost, its entry is pending now: read the pending entries again.
                     self.position = "0".to_owned();
                     std::thread::sleep(backoff.next().min(Duration::from_secs(1)));
                 }
@@ -145,41 +128,41 @@ impl<'a> Consumer<'a> {
         Ok(())
     }
 
-    /// One entry, or a short wait for one. False at the end.
-    fn turn(&mut self, work: &mut impl FnMut(&Entry) -> Outcome) -> Result<bool> {
-        self.look_for_a_restart()?;
+    /// Handles one entry, or waits a short time for one. False when the term has ended.
+    fn handle_next(&mut self, work: &mut impl FnMut(&Entry) -> Outcome) -> Result<bool> {
+        self.check_for_restart()?;
         if self.term.end().is_some() {
-            self.step(false)?;
+            self.acknowledge_and_read(false)?;
             return Ok(false);
         }
         if let Some(entry) = self.parked.take_due(Instant::now()) {
-            self.step(false)?;
+            self.acknowledge_and_read(false)?;
             return self.retry(entry, work);
         }
         let read_on = !self.parked.is_full();
-        match self.step(read_on)? {
-            Step::Lost => return Err(Error::lease_lost()),
-            Step::Entry(entry) if self.parked.holds(&entry.id) => {}
-            Step::Entry(entry) if self.parked.blocks(&entry.room) => self.parked.append(entry),
-            Step::Entry(entry) => self.process(entry, work)?,
-            Step::Nothing if read_on && self.position != ">" => self.position = ">".to_owned(),
-            Step::Nothing => self.wait(read_on)?,
+        match self.acknowledge_and_read(read_on)? {
+            Next::Lost => return Err(Error::lease_lost()),
+            Next::Entry(entry) if self.parked.holds(&entry.id) => {}
+            Next::Entry(entry) if self.parked.blocks(&entry.room) => self.parked.append(entry),
+            Next::Entry(entry) => self.process(entry, work)?,
+            Next::Nothing if read_on && self.position != ">" => self.position = ">".to_owned(),
+            Next::Nothing => self.wait(read_on)?,
         }
         Ok(true)
     }
 
     fn retry(&mut self, mut entry: Entry, work: &mut impl FnMut(&Entry) -> Outcome) -> Result<bool> {
-        let counted = self.count(&entry.id);
+        let counted = self.count_delivery(&entry.id);
         match counted {
             Err(error) => {
                 self.parked.put_back(entry, Instant::now());
                 return Err(error);
             }
-            // Gone: somebody has deleted it.
+            // Deleted meanwhile.
             Ok(0) => self.parked.release(&entry.room),
             Ok(delivery) => {
                 entry.delivery = delivery;
-                entry.doubtful = true;
+                entry.maybe_answered = true;
                 self.process(entry, work)?;
             }
         }
@@ -188,14 +171,14 @@ impl<'a> Consumer<'a> {
 
     fn process(&mut self, entry: Entry, work: &mut impl FnMut(&Entry) -> Outcome) -> Result<()> {
         if entry.message.is_empty() {
-            // Deleted while it was pending.
+            // The entry was deleted while it was pending.
             self.parked.release(&entry.room);
             self.done = Some((entry, None));
             return Ok(());
         }
         let outcome = if entry.delivery > self.policy.deliveries {
             let times = entry.delivery - 1;
-            Outcome::Hopeless(format!("it was begun {times} times, and every time its process ended"))
+            Outcome::Hopeless(format!("its process ended during each of {times} deliveries"))
         } else {
             work(&entry)
         };
@@ -214,25 +197,27 @@ impl<'a> Consumer<'a> {
                 self.parked.put_back(entry, Instant::now() + pause);
             }
             Outcome::Failed(reason) | Outcome::Hopeless(reason) => {
-                log::error!("{} is a dead letter: {reason}", entry.id);
-                if let Err(error) = self.bury(&entry, &reason) {
+                log::error!("{} becomes a dead letter: {reason}", entry.id);
+                if let Err(error) = self.move_to_dead_letters(&entry, &reason) {
                     self.parked.put_back(entry, Instant::now() + self.policy.backoff.after(1));
                     return Err(error);
                 }
                 self.parked.release(&entry.room);
             }
-            Outcome::Left => self.parked.put_back(entry, Instant::now() + Duration::from_secs(60)),
+            Outcome::TermEnded => self.parked.put_back(entry, Instant::now() + Duration::from_secs(60)),
         }
         Ok(())
     }
 
-    fn look_for_a_restart(&mut self) -> Result<()> {
-        if self.link.is_up() && self.connected == self.link.generation() {
+    /// After a new connection: notes which entries may have been answered before Redis was restarted, and reads the pending
+    /// entries again.
+    fn check_for_restart(&mut self) -> Result<()> {
+        if self.redis.is_up() && self.connected == self.redis.generation() {
             return Ok(());
         }
-        let run = self.link.server_info()?.run_id;
-        let answer: String = self.link.run(|connection| {
-            let script = Script::new(include_str!("lua/restart.lua"));
+        let run = self.redis.server_info()?.run_id;
+        let answer: String = self.redis.run(|connection| {
+            let script = Script::new(include_str!("lua/note_restart.lua"));
             let mut call = script.key(self.term.key());
             call.key(&self.source.stream).key(&self.source.restart).arg(self.term.value()).arg(run);
             call.invoke(connection)
@@ -242,14 +227,14 @@ impl<'a> Consumer<'a> {
         }
         self.restarted = self.restarted.max(StreamId::parse(&answer));
         self.position = "0".to_owned();
-        self.connected = self.link.generation();
+        self.connected = self.redis.generation();
         Ok(())
     }
 
-    /// Acknowledges what is done with, and fetches the next entry.
-    fn step(&mut self, fetch: bool) -> Result<Step> {
+    /// Acknowledges the entry that is done, and reads the next one if `fetch` is set.
+    fn acknowledge_and_read(&mut self, fetch: bool) -> Result<Next> {
         if !fetch && self.done.is_none() {
-            return Ok(Step::Nothing);
+            return Ok(Next::Nothing);
         }
         let (id, room, question, answer) = match &self.done {
             Some((entry, Some(answer))) => {
@@ -259,8 +244,8 @@ impl<'a> Consumer<'a> {
             None => ("", "", "", ""),
         };
         let position = if fetch { self.position.as_str() } else { "" };
-        let answer: Vec<Value> = self.link.run(|connection| {
-            let script = Script::new(include_str!("lua/step.lua"));
+        let answer: Vec<Value> = self.redis.run(|connection| {
+            let script = Script::new(include_str!("lua/acknowledge_and_read.lua"));
             let mut call = script.key(self.term.key());
             call.key(&self.source.stream).key(&self.source.answers);
             call.arg(self.term.value()).arg(GROUP).arg(CONSUMER).arg(position);
@@ -268,8 +253,8 @@ impl<'a> Consumer<'a> {
             call.invoke(connection)
         })?;
         let text = |value: &Value| String::from_redis_value(value.clone()).ok();
-        let step = match &answer[..] {
-            [what, ..] if text(what).as_deref() == Some("lost") => return Ok(Step::Lost),
+        let next = match &answer[..] {
+            [what, ..] if text(what).as_deref() == Some("lost") => return Ok(Next::Lost),
             [_, id, delivery, fields] => {
                 let (id, delivery) = (text(id), u64::from_redis_value(delivery.clone()).ok());
                 let fields = HashMap::<String, String>::from_redis_value(fields.clone()).unwrap_or_default();
@@ -278,19 +263,25 @@ impl<'a> Consumer<'a> {
                     self.position.clone_from(&id);
                 }
                 let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
-                let doubtful = matches!(field("from").as_str(), "history" | "replay");
-                let doubtful = doubtful || delivery > 1 || StreamId::parse(&id) <= self.restarted;
-                Step::Entry(Entry { room: field("room"), message: field("message"), id, delivery, doubtful })
+                let maybe_answered = matches!(field("from").as_str(), "history" | "replay");
+                let maybe_answered = maybe_answered || delivery > 1 || StreamId::parse(&id) <= self.restarted;
+                Next::Entry(Entry {
+                    room: field("room"),
+                    message: field("message"),
+                    id,
+                    delivery,
+                    maybe_answered,
+                })
             }
-            _ => Step::Nothing,
+            _ => Next::Nothing,
         };
         self.done = None;
-        Ok(step)
+        Ok(next)
     }
 
-    fn count(&mut self, id: &str) -> Result<u64> {
-        let count: i64 = self.link.run(|connection| {
-            let script = Script::new(include_str!("lua/again.lua"));
+    fn count_delivery(&mut self, id: &str) -> Result<u64> {
+        let count: i64 = self.redis.run(|connection| {
+            let script = Script::new(include_str!("lua/count_delivery.lua"));
             let mut call = script.key(self.term.key());
             call.key(&self.source.stream).arg(self.term.value()).arg(GROUP).arg(CONSUMER).arg(id);
             call.invoke(connection)
@@ -298,23 +289,23 @@ impl<'a> Consumer<'a> {
         u64::try_from(count).map_err(|_| Error::lease_lost())
     }
 
-    fn bury(&mut self, entry: &Entry, reason: &str) -> Result<()> {
-        let answer: String = self.link.run(|connection| {
-            let script = Script::new(include_str!("lua/bury.lua"));
+    fn move_to_dead_letters(&mut self, entry: &Entry, reason: &str) -> Result<()> {
+        let answer: String = self.redis.run(|connection| {
+            let script = Script::new(include_str!("lua/dead_letter.lua"));
             let mut call = script.key(self.term.key());
             call.key(&self.source.stream)
                 .key(&self.source.dead)
                 .arg(self.term.value())
                 .arg(GROUP)
                 .arg(&entry.id);
-            call.arg(self.policy.most_dead).arg(&self.source.stream).arg(reason).arg(entry.delivery);
+            call.arg(self.policy.max_dead_letters).arg(&self.source.stream).arg(reason).arg(entry.delivery);
             call.invoke(connection)
         })?;
         if answer == "lost" { Err(Error::lease_lost()) } else { Ok(()) }
     }
 
-    /// Until something new is there, or what is parked is due. It reads without the group: an entry given to a process
-    /// that was stopped meanwhile would be pending there, and missed by the next owner.
+    /// Waits for a new entry, or until a parked entry is due. Reads without the group: otherwise Redis could deliver an
+    /// entry to a process whose term has ended, and the next owner would miss it.
     fn wait(&mut self, read_on: bool) -> Result<()> {
         let due = self.parked.next_due().map(|due| due.saturating_duration_since(Instant::now()));
         let wait = due.map_or(WAIT, |due| due.min(WAIT)).max(Duration::from_millis(1));
@@ -322,8 +313,8 @@ impl<'a> Consumer<'a> {
             std::thread::sleep(wait);
             return Ok(());
         }
-        let (stream, millis) = (&self.source.stream, crate::lease::millis(wait));
-        self.link.wait(wait, |connection| {
+        let (stream, millis) = (&self.source.stream, as_millis(wait));
+        self.redis.run_blocking(wait, |connection| {
             let last: Option<Vec<Value>> =
                 redis::cmd("XINFO").arg("GROUPS").arg(stream).query(connection).ok();
             let Some(delivered) = last.as_deref().and_then(last_delivered) else { return Ok(()) };
@@ -334,7 +325,7 @@ impl<'a> Consumer<'a> {
     }
 }
 
-/// The last entry that the group was given, out of `XINFO GROUPS`.
+/// The id of the last entry delivered to the group, from the answer of `XINFO GROUPS`.
 fn last_delivered(groups: &[Value]) -> Option<String> {
     let fields = HashMap::<String, Value>::from_redis_value(groups.first()?.clone()).ok()?;
     String::from_redis_value(fields.get("last-delivered-id")?.clone()).ok()

@@ -1,4 +1,4 @@
-//! Questions that could not be answered.
+//! Questions that failed on every delivery.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::fmt;
 use crustocean::Message;
 use redis::Script;
 
+use crate::answer::HandedOver;
 use crate::error::{Error, Result};
-use crate::intake::outbox::Handed;
 use crate::keys::AgentKeys;
 use crate::store::Store;
 
-/// The dead letters of an agent: what failed on every delivery.
+/// The dead letters of an agent: the questions that failed on every delivery.
 ///
 /// ```no_run
 /// # fn main() -> crustocean_workers::Result<()> {
@@ -34,17 +34,17 @@ pub struct DeadLetters {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DeadLetter {
-    /// Its id among the dead letters.
+    /// The id of the dead letter.
     pub id: String,
-    /// The room it was asked in.
+    /// The id of the question's room.
     pub room: String,
-    /// The question, if it can be read.
+    /// The question, unless its stored form cannot be decoded.
     pub question: Option<Message>,
-    /// What the last delivery failed with.
+    /// The reason why the last delivery failed.
     pub reason: String,
     /// How often it was delivered.
     pub deliveries: u64,
-    /// The stream that it came from.
+    /// The stream that it came from. A replay puts it back there.
     pub stream: String,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for DeadLetter {
 }
 
 impl DeadLetters {
-    /// Those of an agent, by the name that its [`Intake`](crate::Intake) has.
+    /// The dead letters of the agent with this name: the one given to its [`Intake`](crate::Intake).
     ///
     /// # Errors
     /// As [`Intake::new`](crate::Intake::new).
@@ -68,46 +68,46 @@ impl DeadLetters {
         Ok(DeadLetters { store: store.clone(), keys: AgentKeys::new(store.key_prefix(), agent)? })
     }
 
-    /// The oldest ones, as many at most.
+    /// The oldest dead letters, `limit` at most.
     ///
     /// # Errors
-    /// When Redis cannot be reached or refuses.
-    pub fn list(&self, most: usize) -> Result<Vec<DeadLetter>> {
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) or [`Refused`](crate::ErrorKind::Refused).
+    pub fn list(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         let key = self.keys.dead();
-        let entries: Vec<(String, HashMap<String, String>)> = self.store.link().run(|connection| {
-            redis::cmd("XRANGE").arg(key).arg("-").arg("+").arg("COUNT").arg(most).query(connection)
+        let entries: Vec<(String, HashMap<String, String>)> = self.store.connection().run(|connection| {
+            redis::cmd("XRANGE").arg(key).arg("-").arg("+").arg("COUNT").arg(limit).query(connection)
         })?;
         Ok(entries.into_iter().map(|(id, fields)| letter(id, fields)).collect())
     }
 
-    /// Delivers one anew, behind what waits in its shard. It is answered unless its room has an answer. False if it is
-    /// not there any more.
+    /// Puts a dead letter back, behind the questions that wait in its shard. A worker answers it, unless its room has the
+    /// answer already. False if there is no such dead letter.
     ///
     /// # Errors
-    /// When Redis cannot be reached or refuses.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) or [`Refused`](crate::ErrorKind::Refused).
     pub fn replay(&self, id: &str) -> Result<bool> {
-        let (key, mut link) = (self.keys.dead(), self.store.link());
+        let (key, mut redis) = (self.keys.dead(), self.store.connection());
         let found: Vec<(String, HashMap<String, String>)> =
-            link.run(|connection| redis::cmd("XRANGE").arg(&key).arg(id).arg(id).query(connection))?;
+            redis.run(|connection| redis::cmd("XRANGE").arg(&key).arg(id).arg(id).query(connection))?;
         let Some(letter) = found.into_iter().next().map(|(id, fields)| letter(id, fields)) else {
             return Ok(false);
         };
         if letter.stream.is_empty() {
             return Err(Error::invalid(format!("the dead letter {id} does not say where it came from")));
         }
-        link.run(|connection| {
+        redis.run(|connection| {
             let script = Script::new(include_str!("lua/replay.lua"));
             script.key(&key).key(&letter.stream).arg(id).invoke(connection)
         })
     }
 
-    /// Forgets one. False if it is not there any more.
+    /// Deletes a dead letter. False if there is no such dead letter.
     ///
     /// # Errors
-    /// When Redis cannot be reached or refuses.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) or [`Refused`](crate::ErrorKind::Refused).
     pub fn remove(&self, id: &str) -> Result<bool> {
         let key = self.keys.dead();
-        self.store.link().run(|connection| redis::cmd("XDEL").arg(key).arg(id).query(connection))
+        self.store.connection().run(|connection| redis::cmd("XDEL").arg(key).arg(id).query(connection))
     }
 }
 
@@ -115,7 +115,7 @@ fn letter(id: String, mut fields: HashMap<String, String>) -> DeadLetter {
     let mut take = |name: &str| fields.remove(name).unwrap_or_default();
     let message = take("message");
     let question = serde_json::from_str(&message)
-        .or_else(|_| serde_json::from_str::<Handed>(&message).map(|handed| handed.question))
+        .or_else(|_| serde_json::from_str::<HandedOver>(&message).map(|handed| handed.question))
         .ok();
     DeadLetter {
         id,

@@ -1,4 +1,4 @@
-//! The one error type of the crate.
+//! The error type of the crate.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,26 +6,26 @@ use std::fmt;
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, in one word to match on. See [`Error::kind`].
+/// The category of an [`Error`], to match on. From [`Error::kind`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Something passed in, or set up in Redis before, breaks a rule. The message says which.
+    /// An argument, or a setting in Redis, breaks a rule. The message says which rule.
     Invalid,
-    /// Redis cannot be reached, or did not answer in time. It is tried again by itself where that makes sense.
+    /// Redis cannot be reached, or did not answer in time. Calls that wait retry automatically.
     Unreachable,
-    /// Redis refused a command: it is out of memory, wants a password, is still loading.
+    /// Redis refused a command: it is out of memory, asks for a password, or is still loading its data.
     Refused,
-    /// The lease is held by somebody else now, or its term is over. Nothing was written.
+    /// Another process holds the lease now, or the term has ended. Nothing was written.
     LeaseLost,
-    /// The platform, or the SDK, said no: [`source`](StdError::source) is a [`crustocean::Error`].
+    /// The platform or the SDK reported an error. [`source`](StdError::source) is the [`crustocean::Error`].
     Platform,
 }
 
-/// Everything that can go wrong in this crate.
+/// An error of this crate.
 ///
-/// `Display` says what happened and what to do; [`source`](StdError::source) has the cause where there is one. The URL
-/// of Redis and its password are never part of it.
+/// `Display` says what happened and what to do. [`source`](StdError::source) is the cause, where there is one. Neither
+/// contains the URL of Redis or its password.
 #[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
@@ -43,12 +43,12 @@ impl Error {
     }
 
     pub(crate) fn lease_lost() -> Self {
-        Self::new(ErrorKind::LeaseLost, "the lease is not held any more: nothing was written")
+        Self::new(ErrorKind::LeaseLost, "the lease is not held any more, so nothing was written")
     }
 
     pub(crate) fn unexpected() -> Self {
         Self::invalid(
-            "Redis answers a script with something else than expected: is it a Redis of 7.0 or newer?",
+            "Redis gave an unexpected answer to a script: check that the server is Redis 7.0 or newer",
         )
     }
 
@@ -57,17 +57,17 @@ impl Error {
         self
     }
 
-    /// What went wrong, to match on.
+    /// The category of the error, to match on.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// What the platform or the SDK said, if it comes from there.
+    /// The error of the platform or the SDK, if that is the cause.
     pub(crate) fn platform(&self) -> Option<&crustocean::Error> {
         self.source.as_ref()?.downcast_ref()
     }
 
-    /// Whether the same may work a moment later.
+    /// Whether the same call may succeed a moment later.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unreachable | ErrorKind::Refused)
     }
@@ -87,7 +87,7 @@ impl StdError for Error {
 
 impl From<redis::RedisError> for Error {
     fn from(error: redis::RedisError) -> Self {
-        let (kind, message) = if is_of_the_server(&error) {
+        let (kind, message) = if is_from_server(&error) {
             (ErrorKind::Refused, format!("Redis refuses: {error}"))
         } else {
             (ErrorKind::Unreachable, format!("Redis cannot be reached, or did not answer in time: {error}"))
@@ -102,7 +102,7 @@ impl From<crustocean::Error> for Error {
     }
 }
 
-/// Whether Redis has answered: the connection is as good as before.
-pub(crate) fn is_of_the_server(error: &redis::RedisError) -> bool {
+/// Whether Redis itself answered with this error, so that the connection is still usable.
+pub(crate) fn is_from_server(error: &redis::RedisError) -> bool {
     error.code().is_some()
 }

@@ -1,9 +1,11 @@
-//! From the agent's connection into Redis.
+//! Writes the questions that reach the agent's connection to Redis.
 
-mod book;
-pub(crate) mod outbox;
-mod past;
-mod serve;
+mod known;
+mod outbox;
+mod record;
+mod room_history;
+mod serving;
+mod setup;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,21 +14,20 @@ use std::time::Duration;
 use crustocean::agent::AgentBuilder;
 use crustocean::{Agent, Message, Stop};
 
-use crate::connect::{self, Connect};
+use crate::connect;
 use crate::error::{Error, Result};
 use crate::keys::{AgentKeys, lease_name};
-use crate::lease::{Lease, Term, TermEnd};
+use crate::lease::{Term, TermEnd};
 use crate::store::Store;
-use book::Book;
+use known::Known;
+use setup::Setup;
 
-type JoinRooms = dyn Fn(&Agent) -> crustocean::Result<()> + Send + Sync;
-type IsQuestion = dyn Fn(&Agent, &Message) -> bool + Send + Sync;
-
-/// Holds an agent's connection and writes what it is asked to Redis, for [`Workers`](crate::Workers) to answer.
+/// Holds an agent's connection and writes the questions that it receives to Redis, for [`Workers`](crate::Workers) to
+/// answer.
 ///
-/// Run it in as many processes as you like: the one that has the lease `agent:<name>` is connected, the others wait.
-/// The next holder reads every room's history from where the one before had come to. Each question gets into the stream
-/// of its room's shard once: lease, duplicate, stream and watermark are checked and written by one script.
+/// Run it in as many processes as you like. The process that has the lease `agent:<name>` connects; the others wait. A new
+/// holder reads every room's history from where the last holder stopped. Each question gets into the stream of its room's
+/// shard once: one script checks the lease and duplicates, and writes the stream and the room's watermark.
 ///
 /// ```no_run
 /// use crustocean_workers::{Intake, Stop, Store};
@@ -36,27 +37,16 @@ type IsQuestion = dyn Fn(&Agent, &Message) -> bool + Send + Sync;
 /// Intake::new(&Store::from_env()?, "larry")?.run(&stop)?; // AGENT_TOKEN, CRUSTOCEAN_API_URL
 /// # Ok(()) }
 /// ```
-pub struct Intake {
-    keys: AgentKeys,
-    store: Store,
-    lease: Lease,
-    connect: Connect,
-    rooms: Arc<JoinRooms>,
-    filter: Arc<IsQuestion>,
-    shards: usize,
-    most: usize,
-    lookback: Duration,
-    book: Book,
-}
+pub struct Intake(Setup);
 
 impl Intake {
-    /// The intake of an agent. `agent` is its name in Redis, most often its username.
+    /// The intake of an agent. `agent` names the agent in Redis; use its username.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, longer than 200 bytes, or has braces or control
     /// characters.
     pub fn new(store: &Store, agent: &str) -> Result<Self> {
-        Ok(Intake {
+        Ok(Intake(Setup {
             keys: AgentKeys::new(store.key_prefix(), agent)?,
             store: store.clone(),
             lease: store.lease(&lease_name(agent))?,
@@ -68,85 +58,85 @@ impl Intake {
             }),
             filter: Arc::new(|agent, message| agent.should_respond(message)),
             shards: 16,
-            most: 100_000,
+            max_waiting: 100_000,
             lookback: Duration::from_secs(60 * 60),
-            book: Book::default(),
-        })
+            known: Known::default(),
+        }))
     }
 
-    /// How the agent is connected. Defaults to the token and the URL of the environment, as [`Agent::from_env`].
+    /// Sets how the agent connects. Defaults to the token and the URL from the environment, as [`Agent::from_env`].
     pub fn connect(
         mut self,
         connect: impl Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync + 'static,
     ) -> Self {
-        self.connect = Arc::new(connect);
+        self.0.connect = Arc::new(connect);
         self
     }
 
-    /// Which rooms the agent joins. Defaults to all agencies that it is a member of, and its direct messages.
+    /// Sets which rooms the agent joins. Defaults to all agencies that it is a member of, and its direct messages.
     pub fn rooms(mut self, join: impl Fn(&Agent) -> crustocean::Result<()> + Send + Sync + 'static) -> Self {
-        self.rooms = Arc::new(join);
+        self.0.rooms = Arc::new(join);
         self
     }
 
-    /// Which messages are questions. Defaults to [`Agent::should_respond`].
+    /// Sets which messages are questions. Defaults to [`Agent::should_respond`].
     pub fn filter(mut self, filter: impl Fn(&Agent, &Message) -> bool + Send + Sync + 'static) -> Self {
-        self.filter = Arc::new(filter);
+        self.0.filter = Arc::new(filter);
         self
     }
 
-    /// How long a term of the holder's lease is. Defaults to 10 s.
+    /// Sets the length of a term of the holder's lease. Defaults to 10 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.lease = self.lease.ttl(ttl);
+        self.0.lease = self.0.lease.ttl(ttl);
         self
     }
 
-    /// How many streams the rooms are spread over, which is the most handlers that can work at a time. Fixed by the
-    /// first intake that runs. Defaults to 16.
+    /// Sets the number of shards: streams that the rooms are spread over. No more handlers than shards work at the same time.
+    /// The first intake of an agent fixes the number. Defaults to 16; from 1 to 4,096.
     pub fn shards(mut self, shards: usize) -> Self {
-        self.shards = shards.clamp(1, 4096);
+        self.0.shards = shards.clamp(1, 4096);
         self
     }
 
-    /// How many questions of one shard may wait. When there are more the intake waits too, and reads on in the rooms'
-    /// history afterwards. Defaults to 100,000.
-    pub fn most_waiting(mut self, most: usize) -> Self {
-        self.most = most.max(1);
+    /// Sets how many questions of one shard may wait. When a shard is full, the intake waits, and reads on in the rooms'
+    /// histories afterwards. Defaults to 100,000.
+    pub fn max_waiting(mut self, questions: usize) -> Self {
+        self.0.max_waiting = questions.max(1);
         self
     }
 
-    /// When Redis has lost its data: how far back the rooms are read again. What has an answer there is not answered
-    /// again. Defaults to an hour.
+    /// Sets how far back the rooms are read again when Redis has lost its data. Questions that have an answer in their room
+    /// are not answered again. Defaults to 1 hour.
     ///
-    /// An intake that was running meanwhile knows by itself where each room began. One that starts afterwards sees it by
-    /// the answers: a room in which this agent has answered before is read again, from the oldest question on that it
-    /// finds an answer to.
+    /// An intake that was running during the loss knows from which time on each room counts. An intake that starts later
+    /// finds that out from the agent's answers: it reads a room again from the oldest answered question on that it finds,
+    /// if the agent has answered there before.
     pub fn lookback(mut self, time: Duration) -> Self {
-        self.lookback = time;
+        self.0.lookback = time;
         self
     }
 
-    /// Waits for the lease and takes questions in while it is held, again and again, until it is stopped.
+    /// Waits for the lease, writes questions to Redis while it holds the lease, and starts again, until `stop` is stopped.
     ///
     /// # Errors
-    /// What waiting does not change: a dead token, another number of shards than the one in Redis, a password that
-    /// Redis wants.
+    /// An error that waiting does not cure: a revoked token, a number of shards that differs from the one in Redis, a wrong
+    /// password for Redis.
     pub fn run(&self, stop: &Stop) -> Result<()> {
         let ended = Stop::new();
         std::thread::scope(|scope| {
-            scope.spawn(|| self.learn(&ended));
-            // Whatever a closure of the user's does.
+            scope.spawn(|| self.0.read_origins(&ended));
+            // Also when a closure of the user panics.
             let _end = StopWhenDropped(&ended);
             self.run_terms(stop)
         })
     }
 
     fn run_terms(&self, stop: &Stop) -> Result<()> {
-        for term in self.lease.terms(stop) {
+        for term in self.0.lease.terms(stop) {
             let term = term?;
             match self.serve(&term) {
                 Err(error) if error.is_retryable() || error.kind() == crate::ErrorKind::LeaseLost => {
-                    log::warn!("the intake begins anew: {error}");
+                    log::warn!("the intake starts again: {error}");
                     term.release();
                     stop.wait(Duration::from_millis(100));
                 }
@@ -156,49 +146,30 @@ impl Intake {
         Ok(())
     }
 
-    /// Takes questions in while a term of the agent's lease is held, which somebody else has got: a
+    /// Writes questions to Redis during a term of the agent's lease that the caller holds, for example inside a
     /// [`Placement`](crate::Placement).
     ///
     /// # Errors
     /// As [`run`](Intake::run).
     pub fn serve(&self, term: &Term) -> Result<()> {
-        self.settle_shards()?;
-        let Some(agent) = connect::patiently(&self.connect, term, self.lease.length() / 4)? else {
+        self.0.fix_shards()?;
+        let Some(agent) = connect::connect_with_retry(&self.0.connect, term, self.0.lease.length() / 4)?
+        else {
             return Ok(());
         };
         term.close_at_end(&agent);
-        let served = serve::serve(self, &agent, term);
+        let served = serving::serve(&self.0, &agent, term);
         let closed = agent.close();
         match term.end() {
             None => served.and(closed.map_err(Error::from)),
-            // The agent was closed under what was going on. What that says then is no failure.
-            Some(TermEnd::Asked) => {
+            // The agent was closed while it was in use, so an error that says so is expected.
+            Some(TermEnd::Requested) => {
                 served.or_else(|error| if is_closed(&error) { Ok(()) } else { Err(error) })
             }
             Some(TermEnd::Lost) => {
                 served.map_err(|error| if is_closed(&error) { Error::lease_lost() } else { error })
             }
         }
-    }
-
-    fn lookback_ms(&self) -> i64 {
-        i64::try_from(self.lookback.as_millis()).unwrap_or(i64::MAX)
-    }
-
-    fn settle_shards(&self) -> Result<()> {
-        let key = self.keys.shards();
-        let found: usize = self.store.link().run(|connection| {
-            redis::cmd("SETNX").arg(&key).arg(self.shards).exec(connection)?;
-            redis::cmd("GET").arg(&key).query(connection)
-        })?;
-        if found == self.shards {
-            return Ok(());
-        }
-        Err(Error::invalid(format!(
-            "the questions of this agent are in {found} shards, not {}: say .shards({found}), or stop everything, let \
-             the workers answer what is there, and delete the key {key}",
-            self.shards
-        )))
     }
 }
 
@@ -217,8 +188,8 @@ impl Drop for StopWhenDropped<'_> {
 impl fmt::Debug for Intake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Intake")
-            .field("lease", &self.lease)
-            .field("shards", &self.shards)
+            .field("lease", &self.0.lease)
+            .field("shards", &self.0.shards)
             .finish_non_exhaustive()
     }
 }

@@ -1,12 +1,12 @@
-//! The names of keys in Redis. All keys of one agent have the same hash tag, so that they are on one node of a cluster.
+//! The names of keys in Redis. All keys of one agent have the same hash tag, so that a cluster keeps them on one node.
 
 use crate::error::{Error, Result};
 
-/// Braces would break the hash tag.
+/// Refuses names that are too long, or that would break the hash tag by braces.
 pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.len() > 200 || name.chars().any(|c| c.is_control() || matches!(c, '{' | '}')) {
-        let rule = "has 1 to 200 bytes, no braces and no control characters";
-        return Err(Error::invalid(format!("{what} {rule}: {name:?} is something else")));
+        let rule = "must have 1 to 200 bytes, no braces and no control characters";
+        return Err(Error::invalid(format!("{what} {rule}, but is {name:?}")));
     }
     Ok(())
 }
@@ -14,7 +14,7 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<()> {
 /// The two keys of a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LeaseKeys {
-    /// Who holds it. There only as long as somebody does.
+    /// Names the holder. Exists only while a process holds the lease.
     pub(crate) lease: String,
     /// The last fencing number.
     pub(crate) fence: String,
@@ -42,17 +42,17 @@ impl AgentKeys {
         Ok(AgentKeys { base: format!("{prefix}:{{{}}}", lease_name(agent)) })
     }
 
-    /// The lease of whoever holds the agent's connection.
+    /// The lease of the process that holds the agent's connection.
     pub(crate) fn holder(&self) -> LeaseKeys {
         LeaseKeys::under(&self.base)
     }
 
-    /// The lease of whoever works on a shard.
+    /// The lease of the process that works on a shard.
     pub(crate) fn shard(&self, shard: usize) -> LeaseKeys {
         LeaseKeys::under(&format!("{}:shard:{shard}", self.base))
     }
 
-    /// How many shards there are.
+    /// The number of shards.
     pub(crate) fn shards(&self) -> String {
         format!("{}:shards", self.base)
     }
@@ -62,22 +62,22 @@ impl AgentKeys {
         format!("{}:in:{shard}", self.base)
     }
 
-    /// The stream of answers that the holder is to say.
+    /// The stream of answers for the holder to post.
     pub(crate) fn answers(&self) -> String {
         format!("{}:out", self.base)
     }
 
-    /// The stream of what could not be answered.
+    /// The stream of questions that failed on every delivery.
     pub(crate) fn dead(&self) -> String {
         format!("{}:dead", self.base)
     }
 
-    /// When a stream was last found on a server that had been restarted.
+    /// What `lua/note_restart.lua` notes about a stream: a hash.
     pub(crate) fn restart(&self, stream: &str) -> String {
         format!("{stream}:restart")
     }
 
-    /// How far a room has been read: a hash.
+    /// A room's watermark (how far it has been read) and origin: a hash.
     pub(crate) fn room(&self, room: &str) -> String {
         format!("{}:room:{room}", self.base)
     }
@@ -87,7 +87,7 @@ impl AgentKeys {
         format!("{}:seen:{room}", self.base)
     }
 
-    /// From when on each room counts: a hash, which intakes that wait learn, too.
+    /// The origin of each room, from which on its messages count: a hash. Waiting intakes read it, too.
     pub(crate) fn origins(&self) -> String {
         format!("{}:origins", self.base)
     }
@@ -98,17 +98,17 @@ impl AgentKeys {
     }
 }
 
-/// The name of the lease that whoever holds an agent's connection has.
+/// The name of the lease for an agent's connection.
 pub(crate) fn lease_name(agent: &str) -> String {
     format!("agent:{agent}")
 }
 
-/// The shard of a room: the same one in every process and version (FNV-1a, 64 bits).
+/// The shard of a room. Every process and every version computes the same one (FNV-1a, 64 bits).
 pub(crate) fn shard_of(room: &str, shards: usize) -> usize {
     let hash = room.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    // The high half is mixed better.
+    // The high half is better distributed.
     ((hash >> 32) % shards.max(1) as u64) as usize
 }
 

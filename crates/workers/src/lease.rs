@@ -1,7 +1,9 @@
 //! Leases: exactly one holder at a time.
 
+mod config;
 mod renewal;
 mod term;
+mod term_state;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,25 +11,26 @@ use std::time::Duration;
 use crustocean::Stop;
 use redis::Script;
 
-pub(crate) use term::Ender;
-pub use term::{Term, TermEnd};
+pub use term::Term;
+pub(crate) use term_state::EndHandle;
+pub use term_state::TermEnd;
 
+use crate::connection::{Connector, RedisConnection};
 use crate::error::{Error, Result};
 use crate::keys::LeaseKeys;
-use crate::moment::Moment;
-use crate::store::{Link, Store};
+use crate::moment::{Moment, as_millis};
+use config::LeaseConfig;
 
-/// A lease: of all who want it, one holds it at a time, for a [`Term`] that is renewed as long as its process lives and
-/// reaches Redis. From [`Store::lease`].
+/// A lease. Of all processes that want it, one holds it at a time, for a [`Term`]. From [`Store::lease`](crate::Store::lease).
 ///
-/// - A term that is not renewed ends by itself. Its holder is told before that ([`Term::on_end`]), by its own clock,
-///   whether Redis can be reached or not.
-/// - Every term has a fencing number, higher than all before. What this crate writes is checked against the term in
-///   the same script, so a holder that was stopped for longer than its term writes nothing when it wakes.
-/// - Time is measured by the monotonic clock, and by the system's clock too, whichever says more: a suspended machine
-///   counts. A clock that jumps costs a renewal, never the lease's promise.
-/// - When Redis has lost all data, nobody gets the lease before the terms of the time before have ended, and the
-///   holder gets its own term back.
+/// - The holder renews its term automatically while it can reach Redis. A term that is not renewed ends. The holder
+///   learns that by its own clock before the term ends ([`Term::on_end`]), even when it cannot reach Redis.
+/// - Every term has a fencing number, higher than that of every term before. The scripts of this crate check the term
+///   before they write, so a process that was suspended for longer than its term writes nothing when it resumes.
+/// - The crate measures time by the monotonic clock and by the system clock, and uses the longer of the two, so the time
+///   of a suspended machine counts. A system clock that jumps may force an early renewal, but never causes two holders.
+/// - When Redis has lost its data, nobody gets the lease until the terms from before the loss have ended. The holder keeps
+///   its own term.
 ///
 /// ```no_run
 /// use crustocean_workers::{Stop, Store};
@@ -37,76 +40,70 @@ use crate::store::{Link, Store};
 /// let stop = Stop::new();
 /// for term in lease.terms(&stop) {
 ///     let term = term?;
-///     while term.is_held() {
-///         // what only one process may do; term.fence() goes along with what is written elsewhere
+///     while term.should_continue() {
+///         // work that only one process may do; send term.fence() along with what you write elsewhere
 ///     }
 /// }
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
-pub struct Lease {
-    store: Store,
-    name: String,
-    keys: LeaseKeys,
-    owner: String,
-    ttl: Duration,
-}
+pub struct Lease(LeaseConfig);
 
-/// What came of an attempt to take a lease.
+/// The result of an attempt to take a lease.
 #[derive(Debug)]
 pub(crate) enum Attempt {
     Taken(Term),
-    /// Held by another one for so long at most, if it is not renewed.
+    /// Another process holds the lease, for this time at most if it does not renew it.
     Held(Duration),
 }
 
 impl Lease {
-    pub(crate) fn new(store: Store, name: String, keys: LeaseKeys) -> Self {
-        Lease { store, name, keys, owner: process_name(), ttl: Duration::from_secs(10) }
+    pub(crate) fn new(connector: Connector, name: String, keys: LeaseKeys) -> Self {
+        Lease(LeaseConfig { connector, name, keys, owner: process_name(), ttl: Duration::from_secs(10) })
     }
 
-    /// How long a term is. It is renewed after a third of it; after three quarters without a renewal its holder has to
-    /// stop. Defaults to 10 s; less than 100 ms is taken for 100 ms.
+    /// Sets the length of a term. The holder renews it after a third, and stops working after three quarters without a
+    /// renewal. Defaults to 10 s; 100 ms at least.
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = ttl.max(Duration::from_millis(100));
+        self.0.ttl = ttl.max(Duration::from_millis(100));
         self
     }
 
-    /// What others see as its holder. Defaults to the machine's name and the number of the process.
+    /// Sets the holder's name, as [`Status`](crate::Status) shows it. Defaults to the host name and the process id.
     pub fn owner(mut self, name: impl Into<String>) -> Self {
-        self.owner = name.into();
+        self.0.owner = name.into();
         self
     }
 
     /// The lease's name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
-    /// Takes the lease if nobody holds it.
+    /// Takes the lease, or returns `None` if another process holds it.
     ///
     /// # Errors
-    /// When Redis cannot be reached or refuses.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable) or [`Refused`](crate::ErrorKind::Refused).
     pub fn try_acquire(&self) -> Result<Option<Term>> {
-        Ok(match self.attempt(&mut self.link())? {
+        Ok(match self.attempt(&mut self.connection())? {
             Attempt::Taken(term) => Some(term),
             Attempt::Held(_) => None,
         })
     }
 
-    /// Waits until the lease can be taken; `None` when it was stopped. Waits as well while Redis cannot be reached.
+    /// Waits until it gets the lease, also while Redis is unreachable. `None` when `stop` was stopped first.
     ///
     /// # Errors
-    /// When Redis refuses for a reason that waiting does not change: it wants a password, say.
+    /// An error that waiting does not cure, such as a wrong password for Redis.
     pub fn acquire(&self, stop: &Stop) -> Result<Option<Term>> {
-        let mut link = self.link();
-        let poll = (self.ttl / 20).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        let mut redis = self.connection();
+        let poll = (self.0.ttl / 20).clamp(Duration::from_millis(20), Duration::from_secs(1));
         while !stop.is_stopped() {
-            let wait = match self.attempt(&mut link) {
+            let wait = match self.attempt(&mut redis) {
                 Ok(Attempt::Taken(term)) => return Ok(Some(term)),
                 Ok(Attempt::Held(left)) => poll.min(left.max(Duration::from_millis(5))),
                 Err(error) if error.is_retryable() => {
-                    log::warn!("waiting for the lease {:?}: {error}", self.name);
+                    log::warn!("waiting for the lease {:?}: {error}", self.0.name);
                     poll
                 }
                 Err(error) => return Err(error),
@@ -116,9 +113,9 @@ impl Lease {
         Ok(None)
     }
 
-    /// Waits until the lease can be taken, runs `work`, and gives the lease up. `None` when it was stopped before.
+    /// Waits until it gets the lease, runs `work`, and gives the lease up. `None` when `stop` was stopped first.
     ///
-    /// `work` has to come to its end when the term does: [`Term::on_end`] and [`Term::is_held`] say so.
+    /// `work` has to return when the term ends: see [`Term::should_continue`] and [`Term::on_end`].
     ///
     /// # Errors
     /// As [`acquire`](Lease::acquire).
@@ -129,40 +126,44 @@ impl Lease {
         Ok(Some(result))
     }
 
-    /// One term after the other, until it is stopped. A term that is dropped is given up; the next call waits for the
-    /// next one.
+    /// Yields one term after the other, until `stop` is stopped. Drop a term to give the lease up; the next call of `next`
+    /// waits for a new term. When `stop` is stopped, the end of the current term is requested.
     pub fn terms<'l>(&'l self, stop: &'l Stop) -> impl Iterator<Item = Result<Term>> + 'l {
         std::iter::from_fn(move || {
             let term = self.acquire(stop).transpose()?;
-            Some(term.map(|term| term.ended_by(stop)))
+            Some(term.map(|term| term.ending_with(stop)))
         })
     }
 
-    pub(crate) fn link(&self) -> Link {
-        self.store.link_within(self.ttl / 4)
+    fn connection(&self) -> RedisConnection {
+        self.0.connection()
     }
 
-    pub(crate) fn attempt(&self, link: &mut Link) -> Result<Attempt> {
-        match self.ask(link, false)? {
+    pub(crate) fn attempt(&self, redis: &mut RedisConnection) -> Result<Attempt> {
+        match self.request(redis, false)? {
             Some(attempt) => Ok(attempt),
-            // Redis has never heard of the lease, or has lost its data. Then a term from before may not be over.
-            None => match self.ttl.checked_sub(link.server_info()?.uptime) {
+            // A new lease, or Redis has lost its data. In that case a term from before the loss may still run.
+            None => match self.0.ttl.checked_sub(redis.server_info()?.uptime) {
                 Some(left) => Ok(Attempt::Held(left)),
-                None => self.ask(link, true)?.ok_or_else(Error::unexpected),
+                None => self.request(redis, true)?.ok_or_else(Error::unexpected),
             },
         }
     }
 
-    /// `None` if Redis has never heard of the lease and may not make it: see `new`.
-    fn ask(&self, link: &mut Link, new: bool) -> Result<Option<Attempt>> {
-        // Another value for every term, so that an earlier term of this process is not taken for this one.
-        let owner = format!("{}:{:016x}", self.owner, random());
-        // The term begins no later than this.
+    /// Asks Redis for the lease. `None` if Redis does not know the lease and `create` is false.
+    fn request(&self, redis: &mut RedisConnection, create: bool) -> Result<Option<Attempt>> {
+        // A new value for every term, so that an earlier term of this process is not mistaken for this one.
+        let owner = format!("{}:{:016x}", self.0.owner, random());
+        // Taken before the request, so that the term never ends later here than in Redis.
         let asked = Moment::now();
-        let answer: Vec<String> = link.run(|connection| {
+        let answer: Vec<String> = redis.run(|connection| {
             let script = Script::new(include_str!("lua/acquire.lua"));
-            let mut call = script.key(&self.keys.lease);
-            call.key(&self.keys.fence).arg(owner).arg(millis(self.ttl)).arg(if new { "yes" } else { "no" });
+            let mut call = script.key(&self.0.keys.lease);
+            call.key(&self.0.keys.fence).arg(owner).arg(as_millis(self.0.ttl)).arg(if create {
+                "yes"
+            } else {
+                "no"
+            });
             call.invoke(connection)
         })?;
         match answer.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -172,8 +173,8 @@ impl Lease {
             }
             ["taken", fence, value] => {
                 let fence = fence.parse().map_err(|_| Error::unexpected())?;
-                log::info!("took the lease {:?}, number {fence}", self.name);
-                let term = Term::begin(self.clone(), fence, value.to_owned(), asked)?;
+                log::info!("took the lease {:?}, number {fence}", self.0.name);
+                let term = Term::begin(self.0.clone(), fence, value.to_owned(), asked)?;
                 Ok(Some(Attempt::Taken(term)))
             }
             _ => Err(Error::unexpected()),
@@ -181,36 +182,28 @@ impl Lease {
     }
 
     pub(crate) fn length(&self) -> Duration {
-        self.ttl
+        self.0.ttl
     }
 
-    pub(crate) fn keys(&self) -> &LeaseKeys {
-        &self.keys
+    pub(crate) fn key(&self) -> &str {
+        &self.0.keys.lease
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease")
-            .field("name", &self.name)
-            .field("owner", &self.owner)
-            .field("ttl", &self.ttl)
-            .finish()
+        self.0.fmt(f)
     }
 }
 
-pub(crate) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Tells terms apart; nothing secret depends on it.
+/// Tells terms apart. Not a secret.
 fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
         std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_nanos() as u64)
     })
 }
 
-/// `machine:4711`.
+/// The host name and the process id: `machine:4711`.
 pub(crate) fn process_name() -> String {
     let file = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = file.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod answer;
+mod answer_sender;
 mod backoff;
 mod balance;
 mod connect;
+mod connection;
 mod consumer;
 mod dead;
 mod error;
@@ -12,13 +14,12 @@ mod keys;
 mod lease;
 mod moment;
 mod placement;
-mod speaker;
 mod status;
 mod store;
 mod workers;
 
 pub use answer::Answer;
-/// The SDK's switch: it ends [`Intake::run`], [`Workers::run`], [`Placement::run`] and waits for a [`Lease`], too.
+/// Ends [`Intake::run`], [`Workers::run`], [`Placement::run`] and waits for a [`Lease`]. The same type as in the SDK.
 pub use crustocean::Stop;
 pub use dead::{DeadLetter, DeadLetters};
 pub use error::{Error, ErrorKind, Result};

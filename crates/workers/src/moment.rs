@@ -1,29 +1,34 @@
-//! Points in time that no jump of a clock falsifies.
+//! Points in time that stay right when the system clock jumps.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment by two clocks. The monotonic one does not jump but stands still while the machine is suspended; the
-/// system's one goes on then but may jump.
+/// A point in time on two clocks. The monotonic clock never jumps but stops while the machine is suspended. The system
+/// clock runs on during that time but may jump.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    steady: Instant,
+    monotonic: Instant,
     system: SystemTime,
 }
 
 impl Moment {
     pub(crate) fn now() -> Self {
-        Moment { steady: Instant::now(), system: SystemTime::now() }
+        Moment { monotonic: Instant::now(), system: SystemTime::now() }
     }
 
     /// At least this much time has passed.
     pub(crate) fn at_least(&self) -> Duration {
-        self.steady.elapsed()
+        self.monotonic.elapsed()
     }
 
-    /// No more than this has passed, unless the system's clock was set back while the machine was suspended.
+    /// At most this much time has passed, unless the system clock was set back while the machine was suspended.
     pub(crate) fn at_most(&self) -> Duration {
-        self.steady.elapsed().max(self.system.elapsed().unwrap_or_default())
+        self.monotonic.elapsed().max(self.system.elapsed().unwrap_or_default())
     }
+}
+
+/// A duration in whole milliseconds, as the scripts take it.
+pub(crate) fn as_millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

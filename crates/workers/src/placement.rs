@@ -1,4 +1,4 @@
-//! Many agents on several machines.
+//! Distributes agents over machines.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use crate::store::Store;
 
 /// Spreads agents evenly over machines, each on one machine at a time.
 ///
-/// Every machine runs the same: an agent belongs to whoever has the lease `agent:<name>`. When a machine comes, others
-/// give agents up to it; when one goes, the others take its agents over. One that is stopped hands its agents over
-/// before [`run`](Placement::run) returns.
+/// All machines run the same program. The machine that has the lease `agent:<name>` runs that agent. When a machine starts,
+/// the others give agents up to it. When a machine fails, the others take its agents over. A machine that is stopped hands
+/// its agents over before [`run`](Placement::run) returns.
 ///
 /// ```no_run
 /// use crustocean_workers::{Placement, Stop, Store};
@@ -45,7 +45,8 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// A fleet of machines by its name. `agents` is asked again and again: agents may come and go.
+    /// Joins the machines of this fleet. `agents` is called about ten times per [`ttl`](Placement::ttl), so the list of agents may change
+    /// at any time.
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty, longer than 200 bytes, or has braces or control
@@ -61,47 +62,47 @@ impl Placement {
         Ok(Placement { store, members, machine, ttl, agents: Arc::new(agents) })
     }
 
-    /// This machine's name, another one than all others have. Defaults to its host name and the number of the process.
+    /// Sets this machine's name. No two machines may have the same one. Defaults to the host name and the process id.
     pub fn machine(mut self, name: impl Into<String>) -> Self {
         self.machine = name.into();
         self
     }
 
-    /// How long a term of an agent's lease is, and how long a machine counts that gives no sign of life. Defaults to
-    /// 10 s.
+    /// Sets the length of a term of an agent's lease. A machine that has not registered for this long counts as failed.
+    /// Defaults to 10 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// Runs this machine's agents, each on a thread of its own, until it is stopped.
+    /// Runs this machine's agents, each on a thread of its own, until `stop` is stopped.
     ///
-    /// `work` runs one agent and returns when its term ends ([`Term::close_at_end`], [`Term::on_end`]). If it returns
-    /// before, or fails, it is called again after a pause that grows from 1 s to 60 s.
+    /// `work` runs one agent and returns when its term ends ([`Term::close_at_end`], [`Term::on_end`]). If it returns or
+    /// fails before that, it is called again after a pause that grows from 1 s to 60 s.
     ///
     /// # Errors
-    /// When Redis refuses for a reason that waiting does not change, or an agent's name is not one.
+    /// An error of Redis that waiting does not cure, or [`Invalid`](crate::ErrorKind::Invalid) for the name of an agent.
     pub fn run(
         &self,
         stop: &Stop,
         work: impl Fn(&Term, &str) -> Result<(), crate::HandlerError> + Sync,
     ) -> Result<()> {
         let prefix = lease_name("");
-        let things = || {
+        let leases = || {
             let leases = (self.agents)().into_iter().map(|agent| self.store.lease(&lease_name(&agent)));
             leases.map(|lease| Ok(lease?.ttl(self.ttl).owner(&self.machine))).collect()
         };
         let balance =
             Balance { store: &self.store, members: self.members.clone(), name: &self.machine, ttl: self.ttl };
-        balance.run(stop, things, |term, lease| {
+        balance.run(stop, leases, |term, lease| {
             let agent = lease.strip_prefix(&prefix).unwrap_or(lease);
             let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-            while term.goes_on() {
+            while term.should_continue() {
                 match work(term, agent) {
-                    Err(error) if term.goes_on() => log::error!("{agent} ended: {error}"),
+                    Err(error) if term.should_continue() => log::error!("{agent} ended: {error}"),
                     _ => {}
                 }
-                term.wait_end(backoff.next());
+                term.wait_for_end(backoff.next());
             }
             Ok(())
         })

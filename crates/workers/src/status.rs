@@ -1,4 +1,4 @@
-//! What an operator sees.
+//! What an operator sees of one agent.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::keys::{AgentKeys, LeaseKeys};
 use crate::store::Store;
 
-/// Who holds what, and what waits: of one agent, at one moment. `Display` is a table.
+/// One agent's leases and waiting questions at one moment. `Display` prints a table.
 ///
 /// ```no_run
 /// # fn main() -> crustocean_workers::Result<()> {
@@ -27,27 +27,27 @@ use crate::store::Store;
 pub struct Status {
     /// The agent's name in Redis.
     pub agent: String,
-    /// Who holds the agent's connection.
+    /// The process that holds the agent's connection.
     pub holder: Option<Holder>,
     /// The shards, in order.
     pub shards: Vec<Shard>,
-    /// Answers that the holder has not said yet.
+    /// How many answers the holder has not posted yet.
     pub answers: usize,
-    /// Questions that failed on every delivery.
+    /// How many questions failed on every delivery.
     pub dead: usize,
-    /// The worker processes that are there.
+    /// The names of the running worker processes.
     pub workers: Vec<String>,
 }
 
-/// Who holds a lease.
+/// The process that holds a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The name that the process has given itself.
+    /// The name of the process.
     pub name: String,
     /// The fencing number.
     pub fence: u64,
-    /// When the term ends if it is not renewed.
+    /// How long the term lasts if it is not renewed.
     pub left: Duration,
 }
 
@@ -57,23 +57,24 @@ pub struct Holder {
 pub struct Shard {
     /// The worker process that owns it.
     pub owner: Option<Holder>,
-    /// Questions that nobody has begun.
+    /// How many questions no worker has started.
     pub lag: usize,
-    /// Questions that were begun and are not done with.
+    /// How many questions a worker has started and not finished.
     pub pending: usize,
-    /// How long the oldest of all these has waited, by the clock of Redis.
+    /// How long the oldest of these questions has waited, by the clock of Redis. Zero if there is none.
     pub oldest: Duration,
 }
 
 impl Status {
-    /// Reads it from Redis.
+    /// Reads the status from Redis.
     ///
     /// # Errors
-    /// When Redis cannot be reached or refuses, or the agent's name is not one.
+    /// [`Unreachable`](crate::ErrorKind::Unreachable), [`Refused`](crate::ErrorKind::Refused), or
+    /// [`Invalid`](crate::ErrorKind::Invalid) for the agent's name.
     pub fn read(store: &Store, agent: &str) -> Result<Self> {
-        let (keys, mut link) = (AgentKeys::new(store.key_prefix(), agent)?, store.link());
+        let (keys, mut redis) = (AgentKeys::new(store.key_prefix(), agent)?, store.connection());
         let shards: Option<usize> =
-            link.run(|connection| redis::cmd("GET").arg(keys.shards()).query(connection))?;
+            redis.run(|connection| redis::cmd("GET").arg(keys.shards()).query(connection))?;
         let shards = shards.unwrap_or(0);
         let mut pipe = redis::pipe();
         pipe.cmd("TIME").cmd("XLEN").arg(keys.answers()).cmd("XLEN").arg(keys.dead());
@@ -85,7 +86,7 @@ impl Status {
             pipe.cmd("XLEN").arg(&stream);
             pipe.cmd("XRANGE").arg(&stream).arg("-").arg("+").arg("COUNT").arg(1);
         }
-        let values: Vec<Value> = link.run(|connection| pipe.query(connection))?;
+        let values: Vec<Value> = redis.run(|connection| pipe.query(connection))?;
         let mut values = values.into_iter();
         let (seconds, micros): (u64, u64) = next(&mut values)?;
         let now = seconds * 1000 + micros / 1000;
@@ -100,10 +101,10 @@ impl Status {
             let owner = read_holder(&mut values)?;
             let length: usize = next(&mut values)?;
             let oldest: Vec<(String, HashMap<String, Value>)> = next(&mut values)?;
-            // Without its group, nothing has been begun.
+            // Without a consumer group no question has been started.
             let stream = keys.questions(shard);
             let pending: Option<(usize, Value, Value, Value)> =
-                link.run(|connection| redis::cmd("XPENDING").arg(&stream).arg(GROUP).query(connection)).ok();
+                redis.run(|connection| redis::cmd("XPENDING").arg(&stream).arg(GROUP).query(connection)).ok();
             let pending = pending.map_or(0, |pending| pending.0);
             let since = oldest.first().and_then(|(id, _)| id.split('-').next()?.parse::<u64>().ok());
             let oldest = Duration::from_millis(since.map_or(0, |since| now.saturating_sub(since)));
@@ -112,7 +113,7 @@ impl Status {
         Ok(Status { agent: agent.to_owned(), holder, shards: read, answers, dead, workers })
     }
 
-    /// The same as Prometheus reads it.
+    /// The status in Prometheus's text format.
     pub fn to_prometheus(&self) -> String {
         let agent = label(&self.agent);
         let mut text = String::new();
@@ -129,11 +130,11 @@ impl Status {
             let lines = self.shards.iter().enumerate();
             lines.map(|(n, shard)| (format!(",shard=\"{n}\""), value(shard))).collect::<Vec<_>>()
         };
-        metric("holder", "Who holds the agent's connection: the fencing number.", {
+        metric("holder", "The fencing number of the process that holds the agent's connection.", {
             let line = |holder: &Holder| (format!(",owner=\"{}\"", label(&holder.name)), holder.fence as f64);
             self.holder.iter().map(line).collect()
         });
-        metric("shard_owner", "Who owns a shard: the fencing number.", {
+        metric("shard_owner", "The fencing number of the process that owns a shard.", {
             let owners =
                 self.shards.iter().enumerate().filter_map(|(n, shard)| Some((n, shard.owner.as_ref()?)));
             let line = |(n, owner): (usize, &Holder)| {
@@ -141,10 +142,10 @@ impl Status {
             };
             owners.map(line).collect()
         });
-        metric("lag", "Questions that nobody has begun.", shards(|shard| shard.lag as f64));
+        metric("lag", "Questions that no worker has started.", shards(|shard| shard.lag as f64));
         metric(
             "pending",
-            "Questions that were begun and are not done with.",
+            "Questions that a worker has started and not finished.",
             shards(|shard| shard.pending as f64),
         );
         metric(
@@ -154,7 +155,7 @@ impl Status {
         );
         metric(
             "answers",
-            "Answers that the holder has not said yet.",
+            "Answers that the holder has not posted yet.",
             vec![(String::new(), self.answers as f64)],
         );
         metric(

@@ -1,4 +1,4 @@
-//! From Redis to the handlers, and their answers to the rooms.
+//! Reads questions from Redis, calls the handler, and posts the answers.
 
 mod permits;
 mod task;
@@ -12,34 +12,34 @@ use crustocean::{Agent, Message, Stop};
 
 pub use task::Task;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, HandedOver};
+use crate::answer_sender::{AnswerSender, NotSent};
 use crate::backoff::Backoff;
 use crate::balance::Balance;
 use crate::connect::{self, Connect};
+use crate::connection::RedisConnection;
 use crate::consumer::{Consumer, Entry, HandOver, Outcome, RetryPolicy, Source};
 use crate::error::{Error, Result};
-use crate::intake::outbox::Handed;
 use crate::keys::AgentKeys;
-use crate::lease::{Lease, Term, process_name};
-use crate::speaker::{Speaker, Unsaid};
-use crate::store::{Link, Store};
+use crate::lease::{Term, process_name};
+use crate::store::Store;
 use permits::Permits;
 
-/// What a handler fails with.
+/// The error type of handlers.
 pub type HandlerError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How answers get into the rooms.
 #[non_exhaustive]
 pub enum Output {
-    /// Through a connection of the worker's own. On Crustocean one agent may have several.
+    /// Through a connection of the worker's own. On Crustocean one agent may have several connections.
     Direct(Box<dyn Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync>),
-    /// Through the holder of the agent's connection: the worker needs none, nor the token. A handler has no room then,
-    /// so it can start no runs.
+    /// Through the intake that holds the agent's connection. The worker needs neither a connection nor the token. Its
+    /// handler gets no room, so it cannot start runs.
     ThroughHolder,
 }
 
 impl Output {
-    /// [`Direct`](Output::Direct), connected like this.
+    /// [`Direct`](Output::Direct), where `connect` connects the agent.
     pub fn direct(
         connect: impl Fn(AgentBuilder) -> crustocean::Result<Agent> + Send + Sync + 'static,
     ) -> Self {
@@ -56,11 +56,11 @@ impl fmt::Debug for Output {
     }
 }
 
-/// Answers an agent's questions in this process, together with all others that do.
+/// Answers an agent's questions, together with the workers in other processes.
 ///
-/// Each shard belongs to one process at a time, by a lease. Its questions are handled one after the other, so the order
-/// within a room holds; a process that dies is replaced when its leases end, and the question that it was at is handled
-/// again, unless the room has the answer.
+/// Each shard belongs to one process at a time, by a lease. A shard's questions are handled one after the other, so the order
+/// within a room holds. When a process dies, its leases end and other processes take its shards over. The question that it
+/// was handling is handled again, unless the room has the answer.
 ///
 /// ```no_run
 /// use crustocean_workers::{Stop, Store, Workers};
@@ -85,7 +85,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// The workers of an agent, by the name that its [`Intake`](crate::Intake) has.
+    /// The workers of the agent with this name: the one given to its [`Intake`](crate::Intake).
     ///
     /// # Errors
     /// As [`Intake::new`](crate::Intake::new).
@@ -99,11 +99,11 @@ impl Workers {
             name: process_name(),
             ttl: Duration::from_secs(10),
             concurrency: usize::MAX,
-            policy: RetryPolicy { deliveries: 5, backoff, most_dead: 100_000 },
+            policy: RetryPolicy { deliveries: 5, backoff, max_dead_letters: 100_000 },
         })
     }
 
-    /// How answers get into the rooms. Defaults to [`Output::Direct`] with the token and the URL of the environment.
+    /// Sets how answers get into the rooms. Defaults to [`Output::Direct`] with the token and the URL from the environment.
     pub fn output(mut self, output: Output) -> Self {
         self.output = match output {
             Output::Direct(connect) => Some(connect.into()),
@@ -112,44 +112,44 @@ impl Workers {
         self
     }
 
-    /// This process's name, another one than all others have. Defaults to the machine's name and the number of the
-    /// process.
+    /// Sets this process's name. No two processes may have the same one. Defaults to the host name and the process id.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// How long a term of a shard's lease is, and how long a process counts that gives no sign of life. Defaults to 10 s.
+    /// Sets the length of a term of a shard's lease. A process that has not registered for this long counts as failed.
+    /// Defaults to 10 s.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
         self
     }
 
-    /// How many handlers run at a time in this process. Defaults to one for each shard that it owns.
+    /// Sets how many handlers run at the same time in this process. Defaults to one for each shard that it owns.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers.max(1);
         self
     }
 
-    /// After how many deliveries a question that still fails becomes a dead letter. Defaults to 5.
-    pub fn deliveries(mut self, most: u64) -> Self {
-        self.policy.deliveries = most.max(1);
+    /// Sets after how many failed deliveries a question becomes a dead letter. Defaults to 5.
+    pub fn deliveries(mut self, count: u64) -> Self {
+        self.policy.deliveries = count.max(1);
         self
     }
 
-    /// The pause after the first failure of a question, and the longest one; it doubles in between. Other rooms go on
-    /// meanwhile. Defaults to 1 s and 60 s.
-    pub fn retry(mut self, first: Duration, most: Duration) -> Self {
-        self.policy.backoff = Backoff::new(first, most);
+    /// Sets the pause after a question's first failure, and the longest pause. The pause doubles after each failure. Other
+    /// rooms are not delayed. Defaults to 1 s and 60 s.
+    pub fn retry(mut self, first: Duration, longest: Duration) -> Self {
+        self.policy.backoff = Backoff::new(first, longest);
         self
     }
 
-    /// Handles questions until it is stopped. What is being handled then is finished first.
+    /// Handles questions until `stop` is stopped, then finishes the questions that are being handled.
     ///
-    /// The handler runs on several threads. What it fails with, or panics with, is the reason that a dead letter shows.
+    /// Calls the handler on several threads. When it fails or panics, its message becomes the reason that a dead letter shows.
     ///
     /// # Errors
-    /// When Redis refuses for a reason that waiting does not change.
+    /// An error of Redis that waiting does not cure.
     pub fn run<A: Into<Answer>>(
         &self,
         stop: &Stop,
@@ -157,10 +157,10 @@ impl Workers {
     ) -> Result<()> {
         let Some(shards) = self.wait_for_shards(stop)? else { return Ok(()) };
         let leases = (0..shards)
-            .map(|shard| Lease::new(self.store.clone(), shard.to_string(), self.keys.shard(shard)))
+            .map(|shard| self.store.lease_at(shard.to_string(), self.keys.shard(shard)))
             .map(|lease| lease.ttl(self.ttl).owner(&self.name))
             .collect::<Vec<_>>();
-        let speaker = self.output.clone().map(|connect| Speaker::new(connect, self.ttl / 4));
+        let sender = self.output.clone().map(|connect| AnswerSender::new(connect, self.ttl / 4));
         let permits = Permits::new(self.concurrency);
         let handler = |task: &Task<'_>| handler(task).map(Into::into);
         let balance =
@@ -173,20 +173,20 @@ impl Workers {
                 self.work(
                     term,
                     shard,
-                    &Shared { speaker: speaker.as_ref(), permits: &permits, handler: &handler },
+                    &Shared { sender: sender.as_ref(), permits: &permits, handler: &handler },
                 )
             },
         )
     }
 
-    /// The intake decides how many there are.
+    /// Waits until an intake has stored the number of shards.
     fn wait_for_shards(&self, stop: &Stop) -> Result<Option<usize>> {
-        let (key, mut link, mut told) = (self.keys.shards(), self.store.link(), false);
+        let (key, mut redis, mut logged) = (self.keys.shards(), self.store.connection(), false);
         while !stop.is_stopped() {
-            match link.run(|connection| redis::cmd("GET").arg(&key).query::<Option<usize>>(connection)) {
+            match redis.run(|connection| redis::cmd("GET").arg(&key).query::<Option<usize>>(connection)) {
                 Ok(Some(shards)) => return Ok(Some(shards.max(1))),
-                Ok(None) if !told => {
-                    told = true;
+                Ok(None) if !logged => {
+                    logged = true;
                     log::info!("waiting for an intake of {:?}", self.agent);
                 }
                 Ok(None) => {}
@@ -206,24 +206,24 @@ impl Workers {
             dead: self.keys.dead(),
             stream,
         };
-        let mut link = self.store.link();
+        let mut redis = self.store.connection();
         Consumer::new(&self.store, term, source, self.policy).run(|entry| {
             let question = match serde_json::from_str::<Message>(&entry.message) {
                 Ok(question) => question,
-                Err(error) => return Outcome::Hopeless(format!("this is no message: {error}")),
+                Err(error) => return Outcome::Hopeless(format!("the entry is not a message: {error}")),
             };
-            match shared.answer(term, &mut link, entry, question) {
+            match shared.answer(term, &mut redis, entry, question) {
                 Ok(answer) => Outcome::Done(answer),
-                Err(Unsaid::Left) => Outcome::Left,
-                Err(Unsaid::Failed(reason)) => Outcome::Failed(reason),
+                Err(NotSent::TermEnded) => Outcome::TermEnded,
+                Err(NotSent::Failed(reason)) => Outcome::Failed(reason),
             }
         })
     }
 }
 
-/// What the shards of a process share.
+/// What the threads of a process share.
 struct Shared<'w> {
-    speaker: Option<&'w Speaker>,
+    sender: Option<&'w AnswerSender>,
     permits: &'w Permits,
     handler: &'w (dyn Fn(&Task<'_>) -> Result<Answer, HandlerError> + Sync),
 }
@@ -232,44 +232,47 @@ impl Shared<'_> {
     fn answer(
         &self,
         term: &Term,
-        link: &mut Link,
+        redis: &mut RedisConnection,
         entry: &Entry,
         question: Message,
-    ) -> Result<Option<HandOver>, Unsaid> {
-        let _permit = self.permits.take(term).ok_or(Unsaid::Left)?;
-        let room = self.speaker.map(|speaker| speaker.room(term, &question)).transpose()?;
-        if let (Some(speaker), Some(room)) = (self.speaker, &room)
-            && entry.doubtful
-            && speaker.is_answered(term, room, &question)?
+    ) -> Result<Option<HandOver>, NotSent> {
+        let _permit = self.permits.take(term).ok_or(NotSent::TermEnded)?;
+        let room = self.sender.map(|sender| sender.room(term, &question)).transpose()?;
+        if let (Some(sender), Some(room)) = (self.sender, &room)
+            && entry.maybe_answered
+            && sender.is_answered(term, room, &question)?
         {
             return Ok(None);
         }
         let task = Task::new(&question, room, entry.delivery, term);
         let answer = match catch_unwind(AssertUnwindSafe(|| (self.handler)(&task))) {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(Unsaid::Failed(error.to_string())),
-            Err(panic) => return Err(Unsaid::Failed(format!("the handler panicked: {}", words_of(&*panic)))),
+            Ok(Err(error)) => return Err(NotSent::Failed(error.to_string())),
+            Err(panic) => {
+                return Err(NotSent::Failed(format!("the handler panicked: {}", panic_message(&*panic))));
+            }
         };
         if !term.is_held() {
-            return Err(Unsaid::Left);
+            return Err(NotSent::TermEnded);
         }
-        match (self.speaker, answer.outgoing(&question)) {
+        match (self.sender, answer.outgoing(&question)) {
             (_, None) => Ok(None),
-            (Some(speaker), Some(outgoing)) => speaker.say(term, link, &question, &outgoing).map(|()| None),
+            (Some(sender), Some(outgoing)) => sender.post(term, redis, &question, &outgoing).map(|()| None),
             (None, Some(_)) => {
                 let id = question.id.as_str().to_owned();
-                let json = serde_json::to_string(&Handed { question, answer });
-                let json =
-                    json.map_err(|error| Unsaid::Failed(format!("an answer that is no JSON: {error}")))?;
+                let json = serde_json::to_string(&HandedOver { question, answer });
+                let json = json.map_err(|error| {
+                    NotSent::Failed(format!("the answer cannot be written as JSON: {error}"))
+                })?;
                 Ok(Some(HandOver { question: id, json }))
             }
         }
     }
 }
 
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 impl fmt::Debug for Workers {

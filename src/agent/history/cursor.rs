@@ -4,15 +4,17 @@
 //! clocks, and store messages in another order than they show them.
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::num::{NonZeroI64, NonZeroU32};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::model::{Message, MessageEdited, MessageId};
+use crate::model::{Message, MessageEdited, MessageId, Timestamp};
 
 /// How many messages of a room are remembered: those of the last minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const LEAST: usize = 256;
-const MOST: usize = 8192;
+/// Fewer than half of what the hash table has place for (14,336): then it cleans up after removals in place, and does not grow.
+const MOST: usize = 7000;
 /// How much earlier than the last heard messages a new one may be stamped.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// The number of last messages whose earliest time is used, so that one fast clock does no harm.
@@ -22,7 +24,7 @@ const LAST: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Cursor {
     /// By the hash of the id: storing hundreds of ids would cost a long-lived allocation per message.
-    known: HashMap<u64, Known>,
+    known: HashMap<u64, Known, BuildHasherDefault<AlreadyHashed>>,
     /// The same in the order of arrival, with the seconds from `created` to the arrival.
     order: VecDeque<(u64, u32)>,
     created: Instant,
@@ -32,7 +34,7 @@ pub(crate) struct Cursor {
     begun: bool,
     /// The first message of the page at the start position that was handed out, by its place. Messages after it were
     /// sent after the join.
-    first_heard: Option<u32>,
+    first_heard: Option<u16>,
     /// Continued from an earlier run of the program, and the gap is not filled yet: all messages after `forgotten`
     /// must be read.
     resumed: bool,
@@ -40,16 +42,56 @@ pub(crate) struct Cursor {
     pub(crate) dm: bool,
 }
 
+/// The keys are hashes with a secret already.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Small: a busy room has thousands, and every message looks at several.
 #[derive(Debug)]
 struct Known {
-    /// `None` if the time cannot be parsed.
-    time: Option<SystemTime>,
+    time: Option<Nanos>,
     /// The hash of the time of its edit.
-    edited: Option<u64>,
-    /// Whether it was handed out. If not, it is on the page at the start position, but may still arrive.
+    edited: Option<NonZeroU32>,
+    /// Its place on the page at the start position, from 1 for the oldest. 0 if it is not on it.
+    place: u16,
+    /// Whether it was handed out. If not, it is on that page, but may still arrive.
     heard: bool,
-    /// Its place on that page, from 1 for the oldest.
-    place: u32,
+}
+
+/// A time in nanoseconds since 1970, between the years 1677 and 2262. One that is exactly 0 counts as 1.
+#[derive(Debug, Clone, Copy)]
+struct Nanos(NonZeroI64);
+
+impl Nanos {
+    fn of(time: SystemTime) -> Option<Self> {
+        let nanos = match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(after) => i64::try_from(after.as_nanos()).ok()?,
+            Err(before) => -i64::try_from(before.duration().as_nanos()).ok()?,
+        };
+        NonZeroI64::new(if nanos == 0 { 1 } else { nanos }).map(Nanos)
+    }
+
+    fn to_system_time(self) -> Option<SystemTime> {
+        let distance = Duration::from_nanos(self.0.get().unsigned_abs());
+        match self.0.get() {
+            0.. => SystemTime::UNIX_EPOCH.checked_add(distance),
+            _ => SystemTime::UNIX_EPOCH.checked_sub(distance),
+        }
+    }
 }
 
 /// The position in a room's history after which a message can be.
@@ -108,7 +150,7 @@ impl Default for Cursor {
 impl Cursor {
     pub(crate) fn new(dm: bool) -> Self {
         Cursor {
-            known: HashMap::new(),
+            known: HashMap::default(),
             order: VecDeque::new(),
             created: Instant::now(),
             hasher: RandomState::new(),
@@ -137,7 +179,8 @@ impl Cursor {
             false => page.iter().filter_map(|message| message.created_at.to_system_time()).min(),
         };
         let arrived = self.order.front().map_or_else(|| self.age(), |(_, arrived)| *arrived);
-        for (message, place) in page.iter().zip((0..=page.len() as u32).rev()) {
+        let places = (1..=page.len()).rev().map(|place| u16::try_from(place).unwrap_or(u16::MAX));
+        for (message, place) in page.iter().zip(places) {
             let hash = self.hash(message.id.as_str());
             if let Some(known) = self.known.get_mut(&hash) {
                 known.place = place;
@@ -158,7 +201,7 @@ impl Cursor {
         self.forgotten = since;
         for id in settled {
             let hash = self.hash(id.as_str());
-            if self.known.insert(hash, Known { time: None, edited: None, heard: false, place: 0 }).is_none() {
+            if self.known.insert(hash, Known { time: None, edited: None, place: 0, heard: false }).is_none() {
                 self.order.push_back((hash, 0));
             }
         }
@@ -201,12 +244,12 @@ impl Cursor {
             self.begun = true;
             self.forgotten = message.created_at.to_system_time();
         }
-        self.remember(message);
+        self.remember(hash, message);
         true
     }
 
     pub(crate) fn hear_edit(&mut self, edit: &MessageEdited) {
-        let edited = edit.edited_at.as_ref().map(|time| self.hash(time.as_str()));
+        let edited = self.hash_of_edit(edit.edited_at.as_ref());
         let hash = self.hash(edit.message_id.as_str());
         if let Some(known) = self.known.get_mut(&hash) {
             known.edited = edited;
@@ -227,29 +270,33 @@ impl Cursor {
         u32::try_from(self.created.elapsed().as_secs()).unwrap_or(u32::MAX)
     }
 
-    fn known_as(&self, message: &Message, heard: bool, place: u32) -> Known {
-        let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
-        Known { time: message.created_at.to_system_time(), edited, heard, place }
+    fn known_as(&self, message: &Message, heard: bool, place: u16) -> Known {
+        let edited = self.hash_of_edit(message.edited_at.as_ref());
+        Known { time: message.created_at.to_system_time().and_then(Nanos::of), edited, place, heard }
     }
 
-    fn remember(&mut self, message: &Message) {
+    fn hash_of_edit(&self, time: Option<&Timestamp>) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.hash(time?.as_str()) as u32 | 1)
+    }
+
+    fn remember(&mut self, hash: u64, message: &Message) {
         let arrived = self.age();
-        let hash = self.hash(message.id.as_str());
-        let known = self.known_as(message, true, 0);
-        if self.known.insert(hash, known).is_none() {
-            self.order.push_back((hash, arrived));
-        }
         while let Some(&(oldest, then)) = self.order.front()
-            && self.order.len() > LEAST
-            && (self.order.len() > MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
+            && self.order.len() >= LEAST
+            && (self.order.len() >= MOST || u64::from(arrived - then) > REMEMBERED_FOR.as_secs())
         {
             self.order.pop_front();
             self.forget(oldest);
         }
+        let known = self.known_as(message, true, 0);
+        if self.known.insert(hash, known).is_none() {
+            self.order.push_back((hash, arrived));
+        }
     }
 
     fn forget(&mut self, oldest: u64) {
-        let Some(time) = self.known.remove(&oldest).and_then(|known| known.time) else { return };
+        let time = self.known.remove(&oldest).and_then(|known| known.time?.to_system_time());
+        let Some(time) = time else { return };
         if self.known.len() < self.known.capacity() / 4 {
             self.known.shrink_to_fit();
             self.order.shrink_to_fit();
@@ -258,21 +305,25 @@ impl Cursor {
             return;
         }
         // A fast clock must not hide all following messages.
-        let present = self.times(3, self.order.iter().rev()).into_iter().min();
+        let present = self.times(3, self.order.iter().rev()).min();
         let latest = present.and_then(|present| present.checked_add(MARGIN));
         self.forgotten = self.forgotten.max(latest.map_or(Some(time), |latest| Some(time.min(latest))));
     }
 
-    fn times<'a>(&'a self, count: usize, of: impl Iterator<Item = &'a (u64, u32)>) -> Vec<SystemTime> {
-        of.filter_map(|(hash, _)| self.known.get(hash)?.time).take(count).collect()
+    fn times<'a>(
+        &'a self,
+        count: usize,
+        of: impl Iterator<Item = &'a (u64, u32)>,
+    ) -> impl Iterator<Item = SystemTime> {
+        of.filter_map(|(hash, _)| self.known.get(hash)?.time?.to_system_time()).take(count)
     }
 
     pub(crate) fn lookback(&self) -> Lookback {
         if self.resumed {
             return Lookback { forgotten: self.forgotten, whole: true, ..Lookback::default() };
         }
-        let earliest_of_the_last = self.times(LAST, self.order.iter().rev()).into_iter().min();
-        let mut first = self.times(LAST, self.order.iter());
+        let earliest_of_the_last = self.times(LAST, self.order.iter().rev()).min();
+        let mut first: Vec<_> = self.times(LAST, self.order.iter()).collect();
         first.sort_unstable();
         let early_of_the_first = first.get(first.len() / 4).copied();
         Lookback {
@@ -287,7 +338,7 @@ impl Cursor {
     /// parsed.
     pub(crate) fn classify(&self, message: &Message, time: Option<SystemTime>, lookback: &Lookback) -> Class {
         if let Some(known) = self.get(&message.id) {
-            let edited = message.edited_at.as_ref().map(|time| self.hash(time.as_str()));
+            let edited = self.hash_of_edit(message.edited_at.as_ref());
             if !known.heard && self.first_heard.is_some_and(|first| known.place > first) {
                 return Class::Missed;
             }

@@ -98,6 +98,8 @@ struct State {
     /// The running helpers, and those of them whose gap was closed meanwhile.
     helpers: usize,
     late: usize,
+    /// The helpers that wait for space.
+    waiting: usize,
     /// The earliest deadline of a gap.
     deadline: Option<Instant>,
     next_gap: u64,
@@ -143,6 +145,7 @@ impl Delivery {
             jobs: VecDeque::new(),
             helpers: 0,
             late: 0,
+            waiting: 0,
             deadline: None,
             next_gap: 0,
             held: 0,
@@ -304,6 +307,8 @@ impl Delivery {
             self.0.missed.store(true, Ordering::Release);
         }
         let more = event.is_some() && !state.ready.is_empty();
+        // A notification is a system call, even if nobody waits.
+        let wake = state.waiting > 0;
         for _ in 0..state.helpers_wanted() {
             let helper = fill::start(Arc::clone(&self.0), source.client.clone(), source.session.waker());
             if let Err(error) = helper {
@@ -312,7 +317,9 @@ impl Delivery {
             }
         }
         drop(state);
-        self.0.space.notify_all();
+        if wake {
+            self.0.space.notify_all();
+        }
         if more {
             // The other events are for other threads: this thread may handle its event for minutes.
             source.session.nudge();
@@ -431,8 +438,11 @@ impl Shared {
         }
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
-        self.space.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        state.waiting += 1;
+        let (mut state, _) = self.space.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
+        state.waiting -= 1;
+        state
     }
 }
 

@@ -34,7 +34,7 @@ fn invited(events: &Events) -> String {
 }
 
 #[test]
-fn only_what_is_to_be_answered_comes() {
+fn mentions_yields_only_messages_to_answer() {
     let _watchdog = watchdog(LIMIT);
     for metadata_as in ["object", "string"] {
         let server = Server::start(json!({"metadataAs": metadata_as}));

@@ -80,7 +80,7 @@ fn a_slow_handler_costs_nothing() {
 }
 
 #[test]
-fn a_dropped_session_comes_back_with_its_rooms() {
+fn a_dropped_session_is_replaced_and_its_rooms_joined_again() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({"transports": ["polling"]}));
     let agent = polling(&server);

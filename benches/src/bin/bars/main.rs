@@ -7,9 +7,13 @@
     reason = "a bench that fails should stop"
 )]
 
+mod contender;
 mod footprint;
+mod paging;
 mod runtime;
+mod short;
 mod table;
+mod tls;
 
 use std::path::PathBuf;
 
@@ -34,17 +38,22 @@ fn main() {
     let smoke = std::env::args().any(|argument| argument == "smoke");
     let wanted = |part: &str| smoke || !std::env::args().any(|it| it.starts_with("only-") && it != part);
     let options = Options {
-        rounds: number("ROUNDS", if smoke { 1 } else { 7 }),
-        builds: number("BUILDS", 5),
+        rounds: number("ROUNDS", if smoke { 1 } else { 5 }),
+        builds: number("BUILDS", 3),
         smoke,
         peers: variable("PEERS").map(PathBuf::from).filter(|_| !smoke),
     };
     let mut table = Table::default();
     if wanted("only-runtime") {
         runtime::measure(&options, &mut table);
+        tls::measure(&options, &mut table);
+        paging::measure(&options, &mut table);
     }
     if !smoke && wanted("only-footprint") {
         footprint::measure(&options, &mut table);
     }
     print!("{table}");
+    if let Some(path) = std::env::var_os("SHORT_TABLE") {
+        std::fs::write(path, short::of(&table)).expect("the short table");
+    }
 }

@@ -1,143 +1,13 @@
 //! What a running agent costs, beside the bare loop and the peers.
 
-use std::io::{BufRead, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use crustocean_bench::process;
+use std::time::Duration;
 
 use crate::Options;
+use crate::contender::{Contender, Rounds, Server, contenders, value};
 use crate::table::{Bar, Sample, Table};
 
-/// One who can be measured: the command before the name of the measurement.
-struct Contender {
-    name: &'static str,
-    command: Vec<String>,
-}
-
-/// The server, ended when dropped.
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start() -> Self {
-        let mut child = Command::new(beside("bench-server"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the replay server");
-        let mut url = String::new();
-        let stdout = child.stdout.as_mut().expect("its output");
-        BufReader::new(stdout).read_line(&mut url).expect("its URL");
-        Server { child, url: url.trim().to_owned() }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // The end of its input is the end of it.
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-/// Another program of this crate.
-fn beside(name: &str) -> String {
-    let mut path = std::env::current_exe().expect("a path");
-    path.set_file_name(name);
-    path.to_string_lossy().into_owned()
-}
-
-fn contenders(options: &Options) -> Vec<Contender> {
-    let own = |name, who: &str| Contender { name, command: vec![beside("bench-client"), who.to_owned()] };
-    let mut all = vec![own("bare loop", "bare"), own("crustocean", "crate")];
-    if let Some(peers) = &options.peers {
-        let load = peers.join("rust-socketio/target/bench/load");
-        if load.exists() {
-            all.push(Contender { name: "rust_socketio", command: vec![load.to_string_lossy().into_owned()] });
-        }
-        let script = peers.join("node/load.mjs");
-        if peers.join("node/node_modules/socket.io-client").exists() {
-            let script = script.to_string_lossy().into_owned();
-            all.push(Contender { name: "socket.io-client", command: vec!["node".to_owned(), script] });
-        }
-    }
-    all
-}
-
-impl Contender {
-    fn start(&self, server: &Server, what: &str, numbers: &[usize]) -> Child {
-        let mut command = Command::new(&self.command[0]);
-        command.args(&self.command[1..]).arg(what).arg(&server.url);
-        command.args(numbers.iter().map(usize::to_string));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a contender")
-    }
-
-    /// The figures that a run prints.
-    fn run(&self, server: &Server, what: &str, numbers: &[usize]) -> Vec<(String, f64)> {
-        let mut child = self.start(server, what, numbers);
-        let mut text = String::new();
-        child.stdout.as_mut().expect("its output").read_to_string(&mut text).expect("its output");
-        assert!(child.wait().expect("its end").success(), "{} {what} {numbers:?} failed: {text}", self.name);
-        let pairs = text.split_whitespace().filter_map(|pair| pair.split_once('='));
-        pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
-    }
-}
-
-fn value(figures: &[(String, f64)], name: &str) -> f64 {
-    figures.iter().find(|(it, _)| it == name).map_or(f64::NAN, |(_, value)| *value)
-}
-
-/// Everybody in turn, `rounds` times; per contender and figure the values, and the ratios to the bare loop's of the
-/// same round.
-struct Rounds {
-    names: Vec<&'static str>,
-    figures: Vec<Vec<Sample>>,
-    ratios: Vec<Vec<Sample>>,
-}
-
-impl Rounds {
-    fn new(
-        contenders: &[Contender],
-        rounds: usize,
-        count: usize,
-        run: impl Fn(&Contender) -> Vec<f64>,
-    ) -> Self {
-        let empty = vec![vec![Sample::default(); count]; contenders.len()];
-        let names = contenders.iter().map(|contender| contender.name).collect();
-        let mut all = Rounds { names, figures: empty.clone(), ratios: empty };
-        for _ in 0..rounds {
-            let results: Vec<_> = contenders.iter().map(&run).collect();
-            for (who, result) in results.iter().enumerate() {
-                for (what, value) in result.iter().enumerate() {
-                    all.figures[who][what].push(*value);
-                    all.ratios[who][what].push(value / results[0][what]);
-                }
-            }
-        }
-        all
-    }
-
-    /// The crate's ratio.
-    fn ratio(&self, what: usize) -> &Sample {
-        &self.ratios[1][what]
-    }
-
-    fn print(&self, table: &mut Table, what: usize, title: &str, scale: f64, digits: usize) {
-        for (who, name) in self.names.iter().enumerate() {
-            let mut scaled = Sample::default();
-            self.figures[who][what].each(|value| scaled.push(value * scale));
-            let ratio = &self.ratios[who][what];
-            table.figure(title, name, format!("{} ({:.2}x)", scaled.text(digits), ratio.median()));
-        }
-    }
-}
-
 pub(crate) fn measure(options: &Options, table: &mut Table) {
-    let server = Server::start();
+    let server = Server::plain();
     let all = contenders(options);
     let scale = |full: usize, smoke: usize| if options.smoke { smoke } else { full };
     let rounds = options.rounds;
@@ -167,9 +37,9 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
     acks.print(table, 1, "ack round trip p99, µs", 1.0, 1);
 
     let joins = Rounds::new(&all, scale(rounds * 3, 1), 1, |who| {
-        let (took, child) = join(who, &server);
+        let (took, joined) = who.join(&server);
         // Its end must not be in the way of whoever starts next.
-        end(child);
+        drop(joined);
         vec![took]
     });
     table.bar(
@@ -181,16 +51,8 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
     );
     joins.print(table, 0, "process start to joined, ms", 1e3, 1);
 
-    let idle = Rounds::new(&all, scale(5, 1), 2, |who| {
-        let (_, child) = join(who, &server);
-        thread::sleep(Duration::from_millis(scale(1000, 10) as u64));
-        let figures = vec![
-            process::status(child.id(), "VmRSS") as f64 / 1000.0,
-            process::status(child.id(), "Threads") as f64,
-        ];
-        end(child);
-        figures
-    });
+    let pause = Duration::from_millis(scale(1000, 10) as u64);
+    let idle = Rounds::new(&all, scale(5, 1), 2, |who| who.idle(&server, pause));
     table.bar("resident memory, idle, no TLS", " MB", Bar::AtMost(4.0, 3.0), &idle.figures[1][0], 2);
     idle.print(table, 0, "resident memory, idle, MB", 1.0, 2);
     idle.print(table, 1, "threads, idle", 1.0, 0);
@@ -216,21 +78,6 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
 
     threads(options, table, &server, &all);
     growth(options, table, &server, &all[1]);
-}
-
-/// How long from the start of the process until it says that it has joined. It still runs.
-fn join(who: &Contender, server: &Server) -> (f64, Child) {
-    let started = Instant::now();
-    let mut child = who.start(server, "join", &[]);
-    let mut said = [0; 6];
-    child.stdout.as_mut().expect("its output").read_exact(&mut said).expect("joined");
-    (started.elapsed().as_secs_f64(), child)
-}
-
-/// One that waits for the end of its standard input.
-fn end(mut child: Child) {
-    drop(child.stdin.take());
-    let _ = child.wait();
 }
 
 fn threads(options: &Options, table: &mut Table, server: &Server, all: &[Contender]) {

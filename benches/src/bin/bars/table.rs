@@ -79,6 +79,17 @@ impl Table {
         eprintln!("{what}, {who}: {value}");
         self.figures.push([what.to_owned(), who.to_owned(), value]);
     }
+
+    /// A figure that was noted.
+    pub(crate) fn value(&self, what: &str, who: &str) -> Option<&str> {
+        let row = self.figures.iter().find(|[it, whose, _]| it == what && whose == who)?;
+        Some(row[2].as_str())
+    }
+
+    /// What was measured for a bar.
+    pub(crate) fn measured(&self, what: &str) -> Option<&str> {
+        Some(self.bars.iter().find(|row| row[0] == what)?[3].as_str())
+    }
 }
 
 impl fmt::Display for Table {

@@ -1,16 +1,16 @@
-//! By which names this server may be called, and whom it may call itself.
+//! The host names of this server, and the hosts it may call.
 
 use std::net::IpAddr;
 
 use axum::http::Uri;
 use axum::http::uri::Authority;
 
-/// Names from outside that count as this machine, and hosts that webhooks may be on.
+/// Additional names of this server, and hosts to which webhooks may go.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Access {
-    /// Besides IP addresses and names that no public DNS server answers for.
+    /// In addition to IP addresses and names that resolve only on this machine.
     pub(crate) hosts: Vec<String>,
-    /// Besides loopback addresses. `*` stands for every host.
+    /// In addition to loopback addresses. `*` allows every host.
     pub(crate) webhook_hosts: Vec<String>,
 }
 
@@ -28,8 +28,8 @@ fn is_local_name(host: &str) -> bool {
 }
 
 impl Access {
-    /// Whether a `Host` header or the authority of a request names this server. A page of another site reaches a local
-    /// server by pointing a name of its own at 127.0.0.1 (DNS rebinding): the name is what gives it away.
+    /// Whether a `Host` header or the authority of a request names this server. A page of another site can reach a local server
+    /// through a name of its own that points to 127.0.0.1 (DNS rebinding). Only the name shows that.
     pub(crate) fn is_own_host(&self, authority: &str) -> bool {
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         if authority.as_str().contains('@') {
@@ -41,7 +41,7 @@ impl Access {
             || self.hosts.iter().any(|allowed| allowed.eq_ignore_ascii_case(host))
     }
 
-    /// Whether a page of this origin is one on this machine, on whatever port.
+    /// Whether an origin is on this machine, on any port.
     pub(crate) fn is_own_origin(&self, origin: &str) -> bool {
         let Ok(uri) = origin.parse::<Uri>() else { return false };
         let Some(authority) = uri.authority() else { return false };

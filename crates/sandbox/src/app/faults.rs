@@ -1,4 +1,4 @@
-//! Misbehaviour on demand: the next requests fail or are late, links are cut, nobody is let in.
+//! The faults that are set: failing or late requests, closed connections, refused clients.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::error::{ApiError, ApiResult};
 
-/// Failures and delays that may be asked for ahead.
+/// How many failures and delays may be pending.
 const MAX_PENDING: usize = 100_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub(crate) struct Failure {
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Something that happens again and again.
+/// A repeated fault.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Repeated {
     pub(crate) every: Duration,
@@ -36,23 +36,23 @@ impl Repeated {
 pub(crate) struct Pending {
     pub(crate) failures: VecDeque<Failure>,
     pub(crate) delays: VecDeque<Duration>,
-    /// Rooms whose history nobody may read.
+    /// Rooms whose history answers 403.
     pub(crate) closed_histories: HashSet<String>,
     pub(crate) slow_hooks: Option<Duration>,
     pub(crate) clocks: Clocks,
-    /// Of 1,000 requests so many fail, with this status.
+    /// How many of 1,000 requests fail, and with which status.
     pub(crate) fail_rate: Option<(u32, StatusCode)>,
-    /// Requests and handshakes are cut off without an answer until then.
+    /// Until then, requests and handshakes are closed without a response.
     pub(crate) refuse_until: Option<Instant>,
     pub(crate) drop_links: Option<Repeated>,
     pub(crate) expire_sessions: Option<Repeated>,
 }
 
-/// Several clocks that differ, asked one after the other.
+/// Several clocks that differ, used in turn.
 #[derive(Debug, Default)]
 pub(crate) struct Clocks {
     offsets_ms: VecDeque<i64>,
-    /// Messages are kept in the order of their times, not of their arrival.
+    /// The history is in the order of the times, not of arrival.
     sorted: bool,
 }
 
@@ -62,7 +62,7 @@ impl Clocks {
     }
 }
 
-/// What has been asked for and has not happened yet.
+/// The faults that are set.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     pending: Mutex<Pending>,
@@ -107,7 +107,7 @@ impl Faults {
         self.lock().clocks = Clocks { offsets_ms: offsets_ms.iter().copied().collect(), sorted };
     }
 
-    /// The time of the next message, and whether its place depends on that.
+    /// The time of the next message, and whether the history is sorted by time.
     pub(crate) fn stamp(&self, now_ms: u64) -> (u64, bool) {
         let clocks = &mut self.lock().clocks;
         let offset = clocks.offsets_ms.front().copied().unwrap_or_default();
@@ -131,7 +131,7 @@ impl Faults {
         pending.refuse_until.is_some()
     }
 
-    /// Changes what is repeated.
+    /// Changes the repeated faults.
     pub(crate) fn repeat(&self, change: impl FnOnce(&mut Pending)) {
         change(&mut self.lock());
         self.changed.notify_one();
@@ -142,7 +142,7 @@ impl Faults {
         self.changed.notify_one();
     }
 
-    /// Ends when something repeated is due; says whether links are to be dropped and sessions to expire.
+    /// Waits until a repeated fault is due. Returns whether to close connections, and whether to expire sessions.
     pub(crate) async fn due(&self) -> (bool, bool) {
         loop {
             let now = Instant::now();
@@ -164,7 +164,7 @@ impl Faults {
             };
             match next {
                 None => self.changed.notified().await,
-                // Late or changed: either way it is looked at again.
+                // Due or changed: check again.
                 Some(next) => drop(tokio::time::timeout(next - now, self.changed.notified()).await),
             }
         }

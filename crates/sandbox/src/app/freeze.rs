@@ -1,4 +1,4 @@
-//! A server that stands still.
+//! Freezes the server.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 #[derive(Debug)]
 struct Current {
     until: Instant,
-    /// Ends it when dropped.
+    /// Ends the freeze when dropped.
     _thaw: Sender<()>,
 }
 
@@ -23,8 +23,8 @@ impl Freeze {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing is answered for this long, from `delay` on. What is returned gets a message when it has begun, or is
-    /// closed if there is no server any more.
+    /// Freezes the server for `time`, after `delay`. The returned channel gets a message when the freeze has begun. It is closed
+    /// if the server has ended.
     pub(crate) fn begin(&self, runtime: Option<&Handle>, time: Duration, delay: Duration) -> Receiver<()> {
         let (thaw, thawed) = mpsc::channel::<()>();
         let (begun, begins) = mpsc::channel();
@@ -37,7 +37,7 @@ impl Freeze {
                     tokio::time::sleep(delay).await;
                 }
                 let _ = begun.send(());
-                // It holds the only thread: that is what a freeze is.
+                // Blocks the server's only thread, which is the freeze.
                 let _ = thawed.recv_timeout(time);
             });
         }
@@ -48,7 +48,7 @@ impl Freeze {
         self.lock().take();
     }
 
-    /// How long it will last.
+    /// How long the freeze will last.
     pub(crate) fn left(&self) -> Option<Duration> {
         let left = self.lock().as_ref()?.until.saturating_duration_since(Instant::now());
         Some(left).filter(|left| !left.is_zero())

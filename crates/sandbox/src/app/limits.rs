@@ -1,4 +1,4 @@
-//! The platform's rate limits: 10 requests a minute for each of the ways in. Off unless asked for.
+//! The platform's rate limits: 10 requests per minute for each endpoint that registers or logs in. Off by default.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -9,13 +9,12 @@ pub(crate) const LIMITED: [&str; 4] =
 pub(crate) const MAX: usize = 10;
 pub(crate) const WINDOW: Duration = Duration::from_secs(60);
 
-/// When each of the limited endpoints was asked lately. The platform counts per address; all clients of a sandbox are
-/// on this machine and share one.
+/// The recent requests to each limited endpoint. The platform counts per address; all clients of a sandbox share one.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimits(Mutex<HashMap<&'static str, VecDeque<Instant>>>);
 
 impl RateLimits {
-    /// Counts a request; gives the time to wait if it is one too many.
+    /// Counts a request. Returns the time to wait if it exceeds the limit.
     pub(crate) fn refuse(&self, path: &str) -> Option<Duration> {
         let path = LIMITED.into_iter().find(|limited| *limited == path)?;
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! TCP connections that can be cut: the listener keeps a second handle on each of them.
+//! TCP connections that can be closed at any time: the listener keeps a second handle to each of them.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::future::Future;
@@ -14,17 +14,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep_until};
 
-/// Sessions that were cut and are remembered. A client comes back within seconds, or never.
+/// How many closed sessions are remembered. A client reconnects within seconds, or never.
 const MAX_DEAD: usize = 10_000;
 
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) handle: std::net::TcpStream,
-    /// Whether it has carried Socket.IO; plain REST connections are left alone.
+    /// Whether it has carried Socket.IO. Plain REST connections are not closed.
     pub(crate) socket: bool,
-    /// The Engine.IO session that it carries, or the last one that it carried.
+    /// The latest Engine.IO session on this connection.
     pub(crate) session: Option<String>,
-    /// Whether it controls the sandbox.
+    /// Whether this connection controls the sandbox.
     pub(crate) control: Arc<AtomicBool>,
 }
 
@@ -32,9 +32,9 @@ pub(crate) struct Link {
 pub(crate) struct Registry {
     pub(crate) next: u64,
     pub(crate) links: HashMap<u64, Link>,
-    /// Engine.IO sessions that were cut. A polling client would otherwise go on with its session on a new connection.
+    /// Closed Engine.IO sessions. Otherwise a polling client could continue its session on a new connection.
     pub(crate) dead: HashSet<String>,
-    /// What has been sent to each session and is not written to its connection yet, in bytes.
+    /// How many bytes were sent to each session and are not written to its connection yet.
     pub(crate) waiting: HashMap<String, usize>,
 }
 
@@ -50,7 +50,7 @@ impl Links {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends every Socket.IO connection without a goodbye; `sessions` are refused from now on.
+    /// Closes all Socket.IO connections without a disconnect packet, and refuses `sessions` from now on.
     pub(crate) fn cut(&self, sessions: impl Iterator<Item = String>) {
         let mut registry = self.lock();
         if registry.dead.len() > MAX_DEAD {
@@ -58,12 +58,12 @@ impl Links {
         }
         registry.dead.extend(sessions);
         for link in registry.links.values().filter(|link| link.socket) {
-            // Fails only if it is closed already, which is what is wanted.
+            // Fails only if the connection is closed already.
             let _ = link.handle.shutdown(Shutdown::Both);
         }
     }
 
-    /// A session has begun, on this connection if it has no other yet.
+    /// Registers a new session, on this connection if it is known.
     pub(crate) fn begin(&self, session: &str, link: Option<u64>) {
         let mut registry = self.lock();
         registry.waiting.insert(session.to_owned(), 0);
@@ -76,7 +76,7 @@ impl Links {
         self.lock().waiting.remove(session);
     }
 
-    /// Notes what is sent to a session; gives what waits for it now, in bytes.
+    /// Counts bytes that are sent to a session. Returns how many bytes wait for it now.
     pub(crate) fn queue(&self, session: &str, bytes: usize) -> usize {
         let mut registry = self.lock();
         let Some(waiting) = registry.waiting.get_mut(session) else { return 0 };
@@ -84,7 +84,7 @@ impl Links {
         *waiting
     }
 
-    /// Bytes have gone out. What is around an event counts, too: it is little, and errs on the side of patience.
+    /// Counts bytes that were written. Includes the framing of events, so the result is slightly too low.
     fn written(&self, link: u64, bytes: usize) {
         let mut registry = self.lock();
         let registry = &mut *registry;
@@ -94,7 +94,7 @@ impl Links {
         }
     }
 
-    /// Ends one session without a goodbye.
+    /// Closes one session without a disconnect packet.
     pub(crate) fn cut_session(&self, session: &str) {
         let mut registry = self.lock();
         registry.dead.insert(session.to_owned());
@@ -103,14 +103,14 @@ impl Links {
         }
     }
 
-    /// Ends one connection without a goodbye.
+    /// Closes one connection without a disconnect packet.
     pub(crate) fn cut_one(&self, id: u64) {
         if let Some(link) = self.lock().links.get(&id) {
             let _ = link.handle.shutdown(Shutdown::Both);
         }
     }
 
-    /// `control`: it controls the sandbox, and is spared.
+    /// Registers a connection. `control`: it controls the sandbox, so faults do not affect it.
     pub(crate) fn open(&self, stream: TcpStream, control: bool) -> io::Result<CutStream> {
         let _ = stream.set_nodelay(true);
         let std = stream.into_std()?;
@@ -126,7 +126,7 @@ impl Links {
     }
 }
 
-/// What happens to all that clients send.
+/// The faults for data from clients.
 #[derive(Debug, Default)]
 pub(crate) struct Slowness {
     latency_ms: AtomicU64,
@@ -142,7 +142,7 @@ impl Slowness {
         self.latency_ms.store(latency.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// 0 is as fast as can be.
+    /// 0: no limit.
     pub(crate) fn bytes_per_second(&self) -> u64 {
         self.bytes_per_second.load(Ordering::Relaxed)
     }
@@ -152,27 +152,27 @@ impl Slowness {
     }
 }
 
-/// Bytes that have arrived and are not to be seen yet.
+/// Bytes that have arrived but are not delivered yet.
 #[derive(Debug, Default)]
 struct Held {
     pieces: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
     ended: bool,
-    /// When the next byte may be read at the present speed.
+    /// When the next byte may be delivered at the current speed.
     next: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// More than this waits in the network, as it does before a slow server.
+/// How many bytes are held. More bytes wait in the network, as with a slow server.
 const MAX_HELD: usize = 64 * 1024;
 
-/// One connection; takes itself off the record when it ends.
+/// One connection. Dropping it removes it from the list.
 #[derive(Debug)]
 pub(crate) struct CutStream {
     pub(crate) stream: TcpStream,
     pub(crate) id: u64,
     pub(crate) links: Links,
-    /// The pages and programs that control the sandbox are spared.
+    /// Faults do not affect connections that control the sandbox.
     control: Arc<AtomicBool>,
     held: Held,
 }
@@ -184,7 +184,7 @@ impl CutStream {
         }
     }
 
-    /// Reads what is there into the queue, and gives out of it what is due.
+    /// Reads available bytes into the queue, and delivers those that are due.
     fn poll_held(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let slowness = self.links.slowness.clone();
         let now = Instant::now();
@@ -202,13 +202,13 @@ impl CutStream {
             }
         }
         let Some((due, piece)) = self.held.pieces.front_mut() else {
-            // The end of the stream, or the network wakes us.
+            // At the end of the stream nothing follows. Otherwise the network wakes the task.
             return if self.held.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
         };
         let due = self.held.next.map_or(*due, |next| next.max(*due));
         if due <= now {
             let speed = slowness.bytes_per_second();
-            // At most a tenth of a second's worth at once.
+            // At most the bytes of a tenth of a second at once.
             let most = if speed == 0 { usize::MAX } else { (speed / 10).max(1) as usize };
             let count = piece.len().min(buf.remaining()).min(most);
             let rest = piece.split_off(count);
@@ -285,6 +285,6 @@ impl AsyncWrite for CutStream {
     }
 }
 
-/// Number of the connection that a request came on.
+/// The number of a request's connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LinkId(pub(crate) u64);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counters that are there, with 0, before anything has happened; those with labels come with their first value.
+/// Counters that are shown from the start, with 0. Counters with labels are shown from their first value on.
 pub(crate) const PLAIN_COUNTERS: [&str; 6] = [
     "socket_connections_total",
     "agent_registrations_total",
@@ -14,7 +14,7 @@ pub(crate) const PLAIN_COUNTERS: [&str; 6] = [
     "socket_events_errors_total",
     "agent_queue_fallback_total",
 ];
-/// Upper ends in milliseconds and as they are written.
+/// The upper bounds of the buckets, in milliseconds and as text.
 pub(crate) const BUCKETS: [(u128, &str); 4] = [(10, "0.01"), (100, "0.1"), (1_000, "1"), (10_000, "10")];
 
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(crate) struct Series {
     pub(crate) histograms: BTreeMap<(&'static str, String), Histogram>,
 }
 
-/// What has been counted and timed so far.
+/// All counters and timings.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics(Mutex<Series>);
 

@@ -1,4 +1,4 @@
-//! Work for the delivery task: webhooks to call.
+//! The queue of webhook calls.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,10 +26,10 @@ pub(crate) enum Job {
     Respond(Call),
 }
 
-/// What may wait for slow receivers, in bytes. What comes on top is not sent.
+/// How many bytes may wait for slow receivers. Further calls are dropped.
 const MAX_WAITING: usize = 16 * 1024 * 1024;
 
-/// The bytes of a request that is waiting or under way; given back when this is dropped.
+/// The bytes of a request that waits or is being sent. Dropping it frees them.
 #[derive(Debug)]
 pub(crate) struct Reserved {
     bytes: usize,
@@ -42,7 +42,7 @@ impl Drop for Reserved {
     }
 }
 
-/// Where work for later goes; handlers and tests' threads alike put it there.
+/// The queue. Handlers and tests' threads add calls to it.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     sender: Mutex<Option<UnboundedSender<(Job, Reserved)>>>,
@@ -60,14 +60,14 @@ impl Outbox {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Room for a request of this size; `None` when too much is waiting already.
+    /// Reserves space for a request. `None` when the queue is full.
     pub(crate) fn reserve(&self, bytes: usize) -> Option<Reserved> {
         let before = self.waiting.fetch_add(bytes, Ordering::Relaxed);
         let reserved = Reserved { bytes, waiting: self.waiting.clone() };
         (before + bytes <= MAX_WAITING).then_some(reserved)
     }
 
-    /// False when too much is waiting already: then the request is never sent.
+    /// Adds a call. False when the queue is full: the call is dropped.
     pub(crate) fn put(&self, job: Job) -> bool {
         let bytes = match &job {
             Job::Event { envelope, .. } => envelope.len(),
@@ -75,7 +75,7 @@ impl Outbox {
         };
         let Some(reserved) = self.reserve(bytes) else { return false };
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
-            // Nobody is there to take it only when the server ends.
+            // Fails only while the server ends.
             let _ = sender.send((job, reserved));
         }
         true

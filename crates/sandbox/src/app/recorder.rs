@@ -1,4 +1,4 @@
-//! What clients did, kept for the tests that look at it.
+//! Records what clients do, for tests to inspect.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::bounded::Bounded;
 
-/// A server that runs for days must not grow: the oldest entries go.
+/// How many entries each list keeps. The oldest are dropped.
 const KEPT: usize = 10_000;
-/// For each of the three lists. Events can have a megabyte each.
+/// How many bytes each of the three lists keeps. One event can have a megabyte.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// An event as it came. Text takes a fraction of the memory of a parsed value.
+/// A recorded event. Its payload is stored as text, which takes less memory than a parsed value.
 #[derive(Debug)]
 struct Entry {
     number: u64,
@@ -33,7 +33,7 @@ struct Records {
     handshakes: Bounded<Arc<str>>,
     requests: Bounded<String>,
     arrived: u64,
-    /// The number of the last event of a name that somebody has waited for.
+    /// For each name, the number of the last event that `next` has returned.
     taken: HashMap<String, u64>,
 }
 
@@ -49,7 +49,7 @@ impl Default for Records {
     }
 }
 
-/// Client-to-server events, CONNECT payloads and REST requests in the order of their arrival.
+/// Events from clients, CONNECT payloads and REST requests, in the order of arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     records: Mutex<Records>,
@@ -61,8 +61,8 @@ impl Recorder {
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts an event on record and handles it, as one step: a test that sees the event sees its effect, too, and one
-    /// that sees the effect finds the event. The handler must not use the recorder.
+    /// Records an event and handles it, in one step: a test that sees the event also sees its effect, and the other way round.
+    /// The handler must not use the recorder.
     pub(crate) fn event<T>(&self, name: &str, payload: &Value, handle: impl FnOnce() -> T) -> T {
         let payload = Arc::<str>::from(payload.to_string());
         let mut records = self.lock();
@@ -89,7 +89,7 @@ impl Recorder {
     }
 
     pub(crate) fn events(&self) -> Vec<(String, Value)> {
-        // Copied first: nobody waits for the parsing.
+        // Copies first, so that the lock is not held while parsing.
         let events: Vec<_> =
             self.lock().events.iter().map(|entry| (entry.name.clone(), entry.payload.clone())).collect();
         events
@@ -112,7 +112,7 @@ impl Recorder {
         *records = Records { arrived, ..Records::default() };
     }
 
-    /// Waits until `count` events called `name` are on record and returns these, or what there is when time is up.
+    /// Waits until there are `count` events called `name`, and returns them. Returns fewer at the time limit.
     pub(crate) fn wait(&self, name: &str, count: usize, timeout: Duration) -> Vec<Value> {
         self.wait_for(timeout, |records| {
             let found = records.events.iter().filter(|entry| entry.name == name);
@@ -122,7 +122,7 @@ impl Recorder {
         })
     }
 
-    /// The first event called `name` that this has not given before.
+    /// The first event called `name` that this method has not returned before.
     pub(crate) fn next(&self, name: &str, timeout: Duration) -> Option<Value> {
         self.wait_for(timeout, |records| {
             let taken = records.taken.get(name).copied().unwrap_or(0);
@@ -136,11 +136,11 @@ impl Recorder {
         })
     }
 
-    fn wait_for<T>(&self, timeout: Duration, mut look: impl FnMut(&mut Records) -> (T, bool)) -> T {
+    fn wait_for<T>(&self, timeout: Duration, mut search: impl FnMut(&mut Records) -> (T, bool)) -> T {
         let deadline = Instant::now() + timeout;
         let mut records = self.lock();
         loop {
-            let (found, enough) = look(&mut records);
+            let (found, enough) = search(&mut records);
             let left = deadline.saturating_duration_since(Instant::now());
             if enough || left.is_zero() {
                 return found;

@@ -1,4 +1,4 @@
-//! Scripts that are being written while people and bots talk.
+//! Scripts that are being recorded.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::script_lines::{Line, line_of, text_of};
 use crate::store::messages::Message;
 
-/// Lines of one recording: a talk that is played again is not longer.
+/// How many lines one recording may have.
 const MAX_LINES: usize = 10_000;
 
 #[derive(Debug)]
 struct Recording {
     number: u64,
     path: PathBuf,
-    /// With the id of the message, and when it was said.
+    /// The lines, each with the id of its message.
     lines: Vec<(String, Line)>,
     last_at: Option<u64>,
 }
@@ -27,7 +27,7 @@ impl Recordings {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a recording; its number ends it.
+    /// Starts a recording. Returns the number with which it can be ended.
     pub(crate) fn begin(&self, path: PathBuf) -> std::io::Result<u64> {
         fs::write(&path, "")?;
         let (last, all) = &mut *self.lock();
@@ -40,7 +40,7 @@ impl Recordings {
         self.lock().1.retain(|recording| recording.number != number);
     }
 
-    /// Takes in a message, or an edit of one. `room` gives the name of its room.
+    /// Records a message or an edit. `room` returns the name of a room.
     pub(crate) fn note(&self, message: &Message, room: impl Fn(&str) -> Option<String>) {
         if self.lock().1.is_empty() {
             return;

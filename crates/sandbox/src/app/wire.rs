@@ -1,4 +1,4 @@
-//! What goes over the wire, for whoever watches: requests with their status, events in both directions.
+//! The traffic log: requests with their status, and events in both directions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,14 +11,14 @@ use crate::clock;
 
 const KEPT: usize = 2_000;
 const KEPT_BYTES: usize = 4 * 1024 * 1024;
-/// A longer payload is shown by its beginning.
+/// Longer payloads are cut.
 const MAX_PAYLOAD: usize = 32 * 1024;
-/// Keys whose values are never shown.
+/// The values of these keys are masked.
 const SECRET_KEYS: [&str; 8] =
     ["token", "agentToken", "agent_token", "password", "secret", "apiKey", "api_key", "authorization"];
-/// What tokens begin with, wherever they stand.
+/// The prefixes of tokens.
 const TOKEN_PREFIXES: [&str; 3] = ["sk_", "cru_claim_", "cru_"];
-/// So many digits make a token of what begins like one.
+/// A prefix followed by at least this many digits counts as a token.
 const TOKEN_DIGITS: usize = 16;
 
 /// A numbered entry, as JSON text.
@@ -43,7 +43,7 @@ impl Wire {
         Wire { on: AtomicBool::new(on), log: Mutex::new(log), news: Notify::new() }
     }
 
-    /// It costs nothing while nobody has ever asked for it.
+    /// Whether anybody has used the log. Until then nothing is recorded.
     pub(crate) fn is_on(&self) -> bool {
         self.on.load(Ordering::Relaxed)
     }
@@ -56,7 +56,7 @@ impl Wire {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an entry of this kind, if anybody wants it.
+    /// Adds an entry of this kind, if the log is in use.
     pub(crate) fn note(&self, kind: &str, fields: impl FnOnce() -> Value) {
         if !self.is_on() {
             return;
@@ -84,7 +84,7 @@ impl Wire {
         self.news.notify_waiters();
     }
 
-    /// The entries behind a number.
+    /// The entries after a number.
     pub(crate) fn since(&self, number: u64) -> Vec<Entry> {
         self.lock().entries.iter().filter(|entry| entry.0 > number).cloned().collect()
     }
@@ -93,11 +93,11 @@ impl Wire {
         self.lock().last
     }
 
-    /// Ends when there is something behind `number`.
+    /// Waits until there is an entry after `number`.
     pub(crate) async fn wait(&self, number: u64) {
         let news = self.news.notified();
         tokio::pin!(news);
-        // From here on nothing is missed, so the look comes behind it.
+        // Registered before the check, so that no notification is missed.
         news.as_mut().enable();
         if self.last() <= number {
             news.await;
@@ -109,7 +109,7 @@ impl Wire {
     }
 }
 
-/// Takes secrets out of a payload.
+/// Masks secrets in a payload.
 pub(crate) fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -131,13 +131,13 @@ pub(crate) fn mask(value: &mut Value) {
     }
 }
 
-/// The text without the tokens in it; `None` if there are none.
+/// The text with its tokens masked. `None` if it has none.
 fn masked(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;
     loop {
         let found = TOKEN_PREFIXES.iter().filter_map(|prefix| Some((rest.find(prefix)?, prefix.len())));
-        // The first one, and of two at one place the longer.
+        // The first one; at the same place, the longer prefix.
         let Some((place, length)) = found.min_by_key(|(place, length)| (*place, usize::MAX - length)) else {
             break;
         };

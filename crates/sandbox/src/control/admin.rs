@@ -1,4 +1,4 @@
-//! Making accounts and rooms, faults, and beginning anew.
+//! Creates accounts and rooms, sets faults, clears and resets.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -6,10 +6,10 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::control::conversation::somebody;
 use crate::control::fault::{self, Fault};
 use crate::control::fields::Fields;
-use crate::control::look::find;
-use crate::control::talk::somebody;
+use crate::control::inspect::find;
 use crate::error::{ApiError, ApiResult};
 use crate::realtime::{disconnect, emit, notify};
 use crate::store::Data;
@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/_sandbox/reset", post(reset))
 }
 
-/// A user and a new personal access token, which is shown this once.
+/// Creates a user and a personal access token, which is shown only now.
 async fn user(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let name = fields.required("name")?;
     let id = somebody(&app, Some(&name))?;
@@ -40,7 +40,7 @@ async fn user(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> 
     Ok(Json(json!({ "id": id, "username": data.accounts.get(&id)?.username, "token": token })))
 }
 
-/// A verified agent and its token. Of one that is there already, the token is a new one.
+/// Creates a verified agent, and returns its token. If the agent exists, returns a new token.
 async fn agent(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let name = fields.required("name")?;
     let owner = fields.text("owner");
@@ -83,7 +83,7 @@ async fn room(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> 
     Ok(Json(answer))
 }
 
-/// Puts somebody into a room, with a role if one is given; an agent that is connected is told.
+/// Adds a member to a room, with an optional role. A connected agent gets an event.
 async fn member(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let who = somebody(&app, Some(&fields.required("name")?))?;
     let role =
@@ -113,7 +113,7 @@ async fn member(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>
     Ok(Json(json!({ "ok": true, "room": room, "new": new })))
 }
 
-/// Every field is a fault; `fault` itself holds several, as on the command line.
+/// Each field is a fault. The field `fault` has several, as on the command line.
 async fn faults(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let mut all = Vec::new();
     for (name, value) in &fields.0 {
@@ -140,8 +140,8 @@ async fn active(State(app): State<App>) -> Json<Value> {
     Json(json!({ "faults": fault::active(&app) }))
 }
 
-/// Forgets messages, runs and records; accounts, tokens and rooms stay, and so do connections. With `only=records`,
-/// only what clients did.
+/// Deletes messages, runs and records. Keeps accounts, tokens, rooms and connections. With `only=records`, deletes only the
+/// recorded events and requests.
 async fn clear(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let only = fields.text("only");
     if only.as_deref().is_some_and(|only| only != "records") {
@@ -161,7 +161,7 @@ async fn clear(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>>
     Ok(Json(json!({ "ok": true })))
 }
 
-/// Begins anew: nobody is there but the demo's, with the tokens that they had.
+/// Deletes everything. The demo's user and agent are created again with their tokens.
 async fn reset(State(app): State<App>) -> ApiResult<Json<Value>> {
     Fault::Off.apply(&app).map_err(ApiError::bad_request)?;
     disconnect::cut_all(&app);
@@ -169,12 +169,12 @@ async fn reset(State(app): State<App>) -> ApiResult<Json<Value>> {
         let mut data = app.data();
         let lobby = data.agencies.lobby_id().to_owned();
         let mut fresh = Data::default();
-        // Clients know it by its id.
+        // Clients know the Lobby by its id, so the id stays.
         fresh.agencies.lobby = lobby;
         fresh.agencies.lobby_mut();
         if app.remembers() {
             fresh.track();
-            // So that the log says so.
+            // Writes the deletion to the log.
             fresh.agencies.lobby_mut().messages.clear();
         }
         data.runs.clear();

@@ -1,4 +1,4 @@
-//! Faults by name: on the command line, over HTTP and from Rust alike.
+//! Faults by name, as on the command line, over HTTP and from Rust.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,20 +9,21 @@ use crate::app::App;
 use crate::app::faults::{Failure, Repeated};
 use crate::realtime::disconnect;
 
-const BEHIND_THE_ANSWER: Duration = Duration::from_millis(20);
+/// A freeze starts this much later, so that the response to its request is sent first.
+const AFTER_THE_RESPONSE: Duration = Duration::from_millis(20);
 
-/// What there is, for the help and for who mistypes.
+/// The list of faults, for the help and for errors.
 pub(crate) const HELP: &str = "\
-  drop-links             cut every Socket.IO connection now
-  drop-links-every=30s   and again and again
-  refuse=10s             cut off every request and handshake, for so long
+  drop-links             close every Socket.IO connection now
+  drop-links-every=30s   close every Socket.IO connection every 30 s
+  refuse=10s             close every request and handshake without a response, for this time
   fail=503x3             the next 3 REST requests are answered 503 (x1 if left out; 503x3:2s for Retry-After: 2)
   fail-rate=10%:503      every tenth REST request, at random
   rate-limit=2s          the next REST request is answered 429 with Retry-After: 2 (2sx5 for five)
   delay=500msx2          the next 2 REST requests are answered later
-  latency=80ms           all that clients send arrives later
-  slow-reader=10kb       all that clients send is read so slowly, per second
-  freeze=5s              the server stands still; freeze=0 ends it
+  latency=80ms           everything that clients send arrives later
+  slow-reader=10kb       everything that clients send is read at this speed per second
+  freeze=5s              the server accepts, reads and answers nothing; freeze=0 ends it
   expire-sessions        session tokens are refused from now on
   expire-sessions-every=5m
   expire-tokens          personal access tokens, too
@@ -31,9 +32,9 @@ pub(crate) const HELP: &str = "\
   slow-hooks=3s          custom commands: first a placeholder, later the answer
   history-forbidden=ROOM the history of a room answers 403
   metadata-as-string     metadata goes over the socket as text
-  off                    ends all of it; NAME=0 ends one";
+  off                    ends all faults; NAME=0 ends one";
 
-/// A fault that was understood.
+/// A parsed fault.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Fault {
     DropLinks,
@@ -56,7 +57,7 @@ pub(crate) enum Fault {
     Off,
 }
 
-/// `80ms`, `30s`, `5m`; `0` and `off` are none.
+/// Parses `80ms`, `30s`, `5m`; `0` and `off` are zero.
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let text = text.trim();
     if matches!(text, "0" | "off") {
@@ -79,7 +80,7 @@ pub(crate) fn time(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// `…x3` as `…` and 3.
+/// Splits `…x3` into `…` and 3.
 fn times(text: &str) -> Result<(&str, usize), String> {
     match text.rsplit_once('x') {
         Some((what, count)) => {
@@ -89,7 +90,7 @@ fn times(text: &str) -> Result<(&str, usize), String> {
     }
 }
 
-/// A time that may be negative.
+/// Parses a time that may be negative.
 fn offset(text: &str) -> Result<i64, String> {
     let (sign, size) = text.trim().strip_prefix('-').map_or((1, text), |size| (-1, size));
     let ms = i64::try_from(time(size)?.as_millis()).map_err(|_| format!("{text:?} is out of range"))?;
@@ -111,7 +112,7 @@ fn status(text: &str) -> Result<u16, String> {
 }
 
 impl Fault {
-    /// One fault with what stands behind its `=`.
+    /// Parses one fault from its name and the value after the `=`.
     pub(crate) fn parse(name: &str, value: &str) -> Result<Fault, String> {
         let (name, value) = (name.trim(), value.trim());
         let on = || match value {
@@ -191,7 +192,7 @@ impl Fault {
         })
     }
 
-    /// Several, as `latency=80ms,drop-links-every=30s`.
+    /// Parses several faults, such as `latency=80ms,drop-links-every=30s`.
     pub(crate) fn parse_all(text: &str) -> Result<Vec<Fault>, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         parts
@@ -200,7 +201,7 @@ impl Fault {
             .collect()
     }
 
-    /// Makes it happen; called within the runtime.
+    /// Applies the fault. Call it within the runtime.
     pub(crate) fn apply(&self, app: &App) -> Result<(), String> {
         app.wire().note("fault", || serde_json::json!({ "fault": self.to_string() }));
         app.log(|| format!("FAULT {self}"));
@@ -220,8 +221,7 @@ impl Fault {
             Fault::Latency(time) => app.links().slowness.set_latency(*time),
             Fault::SlowReader(bytes) => app.links().slowness.set_bytes_per_second(*bytes),
             Fault::Freeze(time) if time.is_zero() => app.freeze().end(),
-            // Behind the answer, should whoever asked for it have come on the connection of a bot.
-            Fault::Freeze(time) => drop(app.freeze().begin(app.runtime(), *time, BEHIND_THE_ANSWER)),
+            Fault::Freeze(time) => drop(app.freeze().begin(app.runtime(), *time, AFTER_THE_RESPONSE)),
             Fault::ExpireSessions => app.data().tokens.expire_sessions(),
             Fault::ExpireSessionsEvery(every) => {
                 faults.repeat(|pending| pending.expire_sessions = repeated(*every));
@@ -247,7 +247,7 @@ impl Fault {
     }
 }
 
-/// As it could be asked for again.
+/// Writes the fault as it can be parsed again.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -289,7 +289,7 @@ fn repeated(every: Duration) -> Option<Repeated> {
     Repeated::new(every).filter(|_| !every.is_zero())
 }
 
-/// What is going on now, as text that could be asked for again.
+/// The active faults, as text that can be parsed again.
 pub(crate) fn active(app: &App) -> Vec<String> {
     let mut all = Vec::new();
     let pending = app.faults().lock();

@@ -1,4 +1,4 @@
-//! `GET /_sandbox/feed`: what goes over the wire, as server-sent events.
+//! `GET /_sandbox/feed`: the traffic log as server-sent events.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 
-/// Chunks that may wait for a reader; whoever is slower misses nothing that is still kept.
+/// How many chunks may wait for a reader. A slower reader misses no entry that is still kept.
 const MAX_WAITING: usize = 8;
-/// So that both sides notice when the other is gone.
+/// How often an empty comment is sent, so that both sides notice a broken connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 pub(crate) fn routes() -> Router<App> {
@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<App> {
 
 #[derive(Debug, Deserialize)]
 struct From {
-    /// The number behind which to begin; `now` is the end.
+    /// The number after which to begin; `now` means the end.
     since: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Stream for Chunks {
 
 async fn feed(State(app): State<App>, Query(from): Query<From>, headers: HeaderMap) -> Response {
     app.wire().turn_on();
-    // A browser that comes back says where it was.
+    // A browser that reconnects sends the id of its last event.
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let since = match last.or(from.since).as_deref() {
         None | Some("") => 0,
@@ -69,7 +69,7 @@ async fn write(app: App, mut since: u64, sender: mpsc::Sender<Bytes>) {
                 chunk.push_str(&format!("event: missed\ndata: {{\"missed\":{missed}}}\n\n"));
             }
             since = number;
-            // JSON text has no line ends in it.
+            // JSON text contains no line breaks.
             chunk.push_str(&format!("id: {number}\ndata: {entry}\n\n"));
         }
         if !chunk.is_empty() && sender.send(chunk.into()).await.is_err() {

@@ -1,4 +1,4 @@
-//! What a request to the sandbox itself says: JSON or a form, whichever is easier to type.
+//! The fields of a control request, from JSON or a form.
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
@@ -9,7 +9,7 @@ use crate::error::{ApiError, ApiResult};
 
 const MAX_BODY: usize = 1_000_000;
 
-/// The fields of a body, and of the query: `curl -d room=lobby` and `curl --json '{"room":"lobby"}'` say the same.
+/// The fields of the body and of the query. `curl -d room=lobby` and `curl --json '{"room":"lobby"}'` mean the same.
 #[derive(Debug)]
 pub(crate) struct Fields(pub(crate) Map<String, Value>);
 
@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    /// A text field; a number or a switch is taken as its text.
+    /// A field as text. Numbers and booleans become text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.0.get(name)? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
@@ -54,7 +54,7 @@ impl Fields {
         self.text(name).ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
     }
 
-    /// A field that is JSON itself; a form has it as text.
+    /// A field that contains JSON. In a form it is JSON text.
     pub(crate) fn json(&self, name: &str) -> ApiResult<Value> {
         match self.0.get(name) {
             None => Ok(Value::Null),

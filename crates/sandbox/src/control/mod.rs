@@ -1,12 +1,12 @@
-//! The sandbox's own paths, `/_sandbox/…`: whoever develops a bot asks for them, no client of the platform does.
+//! The sandbox's own paths, `/_sandbox/…`, for developers of bots. No client of the platform uses them.
 
 pub(crate) mod admin;
+pub(crate) mod conversation;
 pub(crate) mod fault;
 pub(crate) mod feed;
 pub(crate) mod fields;
-pub(crate) mod look;
+pub(crate) mod inspect;
 pub(crate) mod page;
-pub(crate) mod talk;
 pub(crate) mod wait;
 
 use axum::Router;
@@ -22,16 +22,16 @@ use crate::app::links::LinkId;
 pub(crate) fn routes(app: &App) -> Router<App> {
     Router::new()
         .merge(page::routes())
-        .merge(look::routes())
+        .merge(inspect::routes())
         .merge(feed::routes())
-        .merge(talk::routes())
+        .merge(conversation::routes())
         .merge(wait::routes())
         .merge(admin::routes())
-        .layer(from_fn_with_state(app.clone(), spare))
+        .layer(from_fn_with_state(app.clone(), mark_as_control))
 }
 
-/// Faults are for bots: the connection of whoever asks for them is spared from now on.
-async fn spare(State(app): State<App>, request: Request, next: Next) -> Response {
+/// Marks the connection of a control request, so that faults no longer affect it.
+async fn mark_as_control(State(app): State<App>, request: Request, next: Next) -> Response {
     if let Some(ConnectInfo(LinkId(id))) = request.extensions().get::<ConnectInfo<LinkId>>()
         && let Some(link) = app.links().lock().links.get(id)
     {

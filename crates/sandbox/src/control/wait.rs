@@ -1,4 +1,4 @@
-//! Waiting: for an event that a client sends, for a message.
+//! Waits for an event of a client, or for a message.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::app::wire::mask;
 use crate::control::fault::time;
 use crate::control::fields::Fields;
-use crate::control::look::find;
+use crate::control::inspect::find;
 use crate::error::{ApiError, ApiResult};
 
 const DEFAULT_LIMIT: Duration = Duration::from_secs(5);
@@ -23,8 +23,8 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/_sandbox/wait", get(wait))
 }
 
-/// `event`: the next one with this name that this has not given before. `room`, `from`, `contains`: the first message
-/// like that behind the number `after`; without it, of those that are said from now on.
+/// With `event`: waits for the first event with this name that has not been returned before. With `room`, `from`, `contains`:
+/// waits for the first matching message after the number `after`, or from now on without it.
 async fn wait(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let within = fields.text("within").map(|text| time(&text)).transpose().map_err(ApiError::bad_request)?;
     let within = within.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);

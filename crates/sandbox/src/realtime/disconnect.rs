@@ -1,4 +1,4 @@
-//! Cutting Socket.IO connections, and refusing the sessions that were cut.
+//! Closes Socket.IO connections, and refuses closed sessions.
 
 use crate::app::links::LinkId;
 
@@ -15,17 +15,17 @@ use tokio::runtime::Handle;
 use crate::app::App;
 use crate::store::identity::Identity;
 
-/// Cuts every Socket.IO connection; called within the runtime.
+/// Closes all Socket.IO connections. Call it within the runtime.
 pub(crate) fn cut_all(app: &App) {
     let sockets = app.sockets();
     app.links().cut(sockets.iter().map(|socket| socket.id.to_string()));
     for socket in sockets {
-        // The bytes go nowhere any more; this is so that the server forgets the socket at once.
+        // The connection is closed already. This makes the server remove the socket at once.
         let _ = socket.disconnect();
     }
 }
 
-/// Cuts a connection for which too much waits: its client does not read.
+/// Closes a connection whose client does not read, so that too many bytes wait for it.
 pub(crate) fn cut_one(app: &App, socket: &SocketRef) {
     let name = socket.extensions.get::<Identity>().map(|identity| identity.username);
     app.log(|| format!("CUT {}: it does not read what is sent to it", name.as_deref().unwrap_or("nobody")));
@@ -35,7 +35,7 @@ pub(crate) fn cut_one(app: &App, socket: &SocketRef) {
     let _ = socket.clone().disconnect();
 }
 
-/// Stands before Socket.IO: marks the connection as one that can be cut and refuses sessions that were.
+/// Middleware of Socket.IO: marks the connection as one that can be closed, and refuses closed sessions.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
     let path = request.uri().path();
     let controls = path == "/" || path.starts_with("/_sandbox");
@@ -44,7 +44,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
         if let Some(ConnectInfo(LinkId(id))) = request.extensions().get::<ConnectInfo<LinkId>>() {
             app.links().cut_one(*id);
         }
-        // Goes nowhere any more.
+        // The connection is closed, so nobody gets this response.
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     if !path.starts_with("/socket.io") {
@@ -57,7 +57,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
             .query()
             .and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("sid=")));
         if sid.is_some_and(|sid| registry.dead.contains(sid)) {
-            // The answer of the Node server to a session it does not know.
+            // The Node server's response to an unknown session.
             let body = r#"{"code":1,"message":"Session ID unknown"}"#;
             return (StatusCode::BAD_REQUEST, [("content-type", "application/json")], body).into_response();
         }

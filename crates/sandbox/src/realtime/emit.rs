@@ -1,4 +1,4 @@
-//! The Socket.IO side: who is connected, and sending to rooms and accounts.
+//! Sends events to rooms and accounts, and lists the connected accounts.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::realtime::disconnect;
 use crate::store::identity::Identity;
 
-/// The room that all sockets of an account are in; agencies' rooms are called by their ids.
+/// The Socket.IO room of an account's sockets. The rooms of agencies have the agencies' ids.
 pub(crate) fn own_room(account: &str) -> String {
     format!("account:{account}")
 }
@@ -24,12 +24,12 @@ fn sockets(app: &App, room: &str) -> Vec<SocketRef> {
     app.io().map_or_else(Vec::new, |io| io.within(room.to_owned()).sockets())
 }
 
-/// To every socket in a room. A socket that cannot take it is on its way out: the others still get theirs.
+/// Sends an event to every socket in a room. Ignores sockets that are closing.
 pub(crate) fn emit_to_room(app: &App, agency: &str, event: &str, payload: &impl Serialize) {
     emit_to(app, sockets(app, agency), event, payload);
 }
 
-/// To everybody in a room except the one who caused it.
+/// Sends an event to all sockets in a room except `from`.
 pub(crate) fn emit_to_others(app: &App, from: &SocketRef, agency: &str, event: &str, payload: &Value) {
     let others = sockets(app, agency).into_iter().filter(|socket| socket.id != from.id);
     emit_to(app, others.collect(), event, payload);
@@ -45,7 +45,7 @@ fn emit_to(app: &App, sockets: Vec<SocketRef>, event: &str, payload: &impl Seria
         let to: Vec<String> = identities.map(|identity| identity.username).collect();
         app.wire().note("out", || json!({ "to": to, "event": event, "payload": json!(payload) }));
     }
-    // Written once for all of them.
+    // Serialized once for all sockets.
     let Ok(text) = serde_json::to_string(payload) else { return };
     let bytes = event.len() + text.len();
     let Ok(payload) = RawValue::from_string(text) else { return };
@@ -59,23 +59,23 @@ fn emit_to(app: &App, sockets: Vec<SocketRef>, event: &str, payload: &impl Seria
     }
 }
 
-/// The answer to an event that asked for one.
+/// Answers an event that has an ack.
 pub(crate) fn acknowledge(app: &App, socket: &SocketRef, ack: AckSender, answer: &Value) {
     app.wire().note("ack", || {
         let to = socket.extensions.get::<Identity>().map(|identity| identity.username);
         json!({ "to": to.into_iter().collect::<Vec<_>>(), "event": "ack", "payload": answer })
     });
-    // It cannot be so much that it matters whether this is one too many: the client waits for it.
+    // Counted but not limited: a client waits for its ack, so few can be waiting.
     let _ = app.links().queue(socket.id.as_str(), answer.to_string().len());
     let _ = ack.send(answer);
 }
 
-/// To every socket of an account.
+/// Sends an event to every socket of an account.
 pub(crate) fn emit_to_user(app: &App, account: &str, event: &str, payload: &impl Serialize) {
     emit_to_room(app, &own_room(account), event, payload);
 }
 
-/// The payload of `members-updated` is not documented: the room is what a client needs to know.
+/// Sends `members-updated`. Its payload is not documented; a client needs at least the room.
 pub(crate) fn members_changed(app: &App, agency: &str) {
     emit_to_room(app, agency, "members-updated", &json!({ "agencyId": agency }));
 }
@@ -85,7 +85,7 @@ pub(crate) fn lobby_changed(app: &App) {
     members_changed(app, &lobby);
 }
 
-/// The payload of `member-presence` is not documented either.
+/// Sends `member-presence`, whose payload is not documented either.
 pub(crate) fn presence(app: &App, socket: &SocketRef, agency: &str, status: &str) {
     let Some(identity) = socket.extensions.get::<Identity>() else { return };
     let payload = json!({
@@ -97,28 +97,28 @@ pub(crate) fn presence(app: &App, socket: &SocketRef, agency: &str, status: &str
     emit_to_others(app, socket, agency, "member-presence", &payload);
 }
 
-/// Accounts with a live socket.
+/// The accounts with a connected socket.
 pub(crate) fn online(app: &App) -> HashSet<String> {
     let sockets = app.sockets();
     let identities = sockets.iter().filter_map(|socket| socket.extensions.get::<Identity>());
     identities.map(|identity| identity.account).collect()
 }
 
-/// Takes the sockets of an account out of a room.
+/// Removes the sockets of an account from a room.
 pub(crate) fn leave_room(app: &App, account: &str, agency: &str) {
     for socket in sockets(app, &own_room(account)) {
         socket.leave(agency.to_owned());
     }
 }
 
-/// Nobody is left in the room of an agency that is gone.
+/// Removes all sockets from the room of a deleted agency.
 pub(crate) fn close_room(app: &App, agency: &str) {
     for socket in sockets(app, agency) {
         socket.leave(agency.to_owned());
     }
 }
 
-/// Says goodbye to all sockets of an account.
+/// Disconnects all sockets of an account.
 pub(crate) fn disconnect(app: &App, account: &str) {
     for socket in sockets(app, &own_room(account)) {
         let _ = socket.disconnect();

@@ -1,4 +1,4 @@
-//! Running a slash command that was sent to a room, and showing what it says.
+//! Runs a slash command that was sent to a room, and shows its result.
 
 use std::convert::Infallible;
 
@@ -117,7 +117,7 @@ fn may_invoke(data: &Data, command: &CustomCommand, identity: &Identity) -> bool
         }
 }
 
-/// Words, those in quotes as one. The quotes are gone: a comment in conch says that the platform's tokenizer strips them.
+/// Splits text into words. Text in quotes is one word, without the quotes: a comment in conch says that the platform does this.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -153,7 +153,7 @@ fn arguments(text: &str) -> (Vec<String>, Map<String, Value>) {
     (positional, flags)
 }
 
-/// What a command webhook is sent.
+/// The request to a command webhook.
 fn request(data: &Data, command: &CustomCommand, identity: &Identity, call: (&str, &str)) -> Value {
     let (positional, flags) = arguments(call.1);
     let hook = data.hooks.0.iter().find(|hook| hook.webhook_url == command.webhook_url);
@@ -176,7 +176,7 @@ fn request(data: &Data, command: &CustomCommand, identity: &Identity, call: (&st
     })
 }
 
-/// What the answer of a webhook means.
+/// The result in a webhook's answer.
 fn outcome_of(command: String, answer: Result<(u16, Value), String>) -> Outcome {
     let failed = |content: String| Outcome { command: command.clone(), content, ..Outcome::default() };
     let (status, body) = match answer {
@@ -205,7 +205,7 @@ fn outcome_of(command: String, answer: Result<(u16, Value), String>) -> Outcome 
         ),
         metadata: Some(metadata.into()),
         sender: name.map(|name| (name.clone(), field("sender_display_name").unwrap_or(name))),
-        // Not broadcast and ephemeral come to the same: only the caller sees it.
+        // `broadcast: false` and `ephemeral: true` mean the same: only the caller sees it.
         ephemeral: flag("ephemeral").unwrap_or(false) || flag("broadcast") == Some(false),
         command,
         later: None,
@@ -227,7 +227,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
     answer.insert("command".to_owned(), outcome.command.into());
     answer.insert("content".to_owned(), outcome.content.into());
     answer.insert("type".to_owned(), kind.into());
-    // Nobody else needs to see the help or a failed call.
+    // Only the caller sees the help and failed calls.
     let private = outcome.ephemeral || !outcome.ok;
     let posted = !private && !silent;
     if private {
@@ -240,7 +240,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
         answer.insert("messageId".to_owned(), message.id.clone().into());
     }
     if posted {
-        // Cannot fail: the message is there already.
+        // This cannot fail, because the message exists.
         let _ = publish(app, |_| Ok::<_, Infallible>(message.clone()));
     }
     emit::acknowledge(app, socket, ack, &Value::Object(answer));
@@ -253,7 +253,7 @@ fn deliver(app: &App, socket: &SocketRef, agency: &str, outcome: Outcome, silent
     }
 }
 
-/// The late answer of a slow command, as an edit of its placeholder.
+/// Sends the late answer of a slow command, as an edit of its placeholder.
 fn finish(app: &App, socket: &SocketRef, mut message: Message, text: String, posted: bool) {
     message.content = text;
     message.edited_at = Some(clock::now_ms());

@@ -1,4 +1,4 @@
-//! The rooms as sockets see them: events in, events out, slash commands, and the webhooks that belong to rooms.
+//! The real-time side: events from and to sockets, slash commands, and the webhooks of rooms.
 
 pub(crate) mod commands;
 pub(crate) mod deliver;
@@ -10,4 +10,4 @@ pub(crate) mod notify;
 pub(crate) mod post;
 pub(crate) mod response_webhook;
 pub(crate) mod room;
-pub(crate) mod steer;
+pub(crate) mod run_control;

@@ -46,7 +46,7 @@ fn authenticate(app: &App, socket: &SocketRef, auth: Value) -> Result<(), &'stat
             socket.extensions.insert(identity);
             Ok(())
         }
-        // The wording of the platform is not documented.
+        // The platform's wording is not documented.
         (None, None) => Err("Authentication required"),
         (None, Some(_)) => Err("Invalid or expired token"),
     }
@@ -59,7 +59,7 @@ fn connected(app: &App, socket: &SocketRef) {
     socket.join(own_room(&identity.account));
     app.metrics().count("socket_connections_total", "");
     let (events, gone) = (app.clone(), app.clone());
-    // One handler for all events: it keeps their order, and unknown ones are on record, too.
+    // One handler for all events keeps their order, and records unknown events, too.
     socket.on_fallback(
         move |socket: SocketRef, Event(name): Event, TryData(payload): TryData<Value>, ack: AckSender| {
             received(&events, &socket, &name, payload.unwrap_or_default(), ack);
@@ -89,7 +89,7 @@ fn received(app: &App, socket: &SocketRef, name: &str, payload: Value, ack: AckS
         "edit-message" => room::edit(app, socket, &identity, &payload),
         "agent-thinking" => room::relay(app, socket, &identity, name, &payload),
         name if name.starts_with("agent-run-") => room::relay(app, socket, &identity, name, &payload),
-        // The Node server, too, ignores what it has no handler for.
+        // The Node server also ignores events without a handler.
         _ => Ok(()),
     });
     if let Err(message) = result {

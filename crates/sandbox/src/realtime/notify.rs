@@ -1,4 +1,4 @@
-//! Telling webhook subscriptions about events.
+//! Sends events to webhook subscriptions.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::clock;
 use crate::realtime::emit;
 use crate::store::messages::Message;
 
-/// Tells the subscribers of an agency about an event. `details` is an object with what comes on top of the envelope.
+/// Sends an event to the subscribers of an agency. `details` is an object with the fields beside those of the envelope.
 pub(crate) fn notify(app: &App, agency: &str, event: &str, details: Value) {
     let mut envelope = json!({
         "event": event,
@@ -29,14 +29,14 @@ pub(crate) fn notify(app: &App, agency: &str, event: &str, details: Value) {
     }
 }
 
-/// `message.created`, `message.updated` or `message.deleted`. What the server itself says is no event.
+/// Sends `message.created`, `message.updated` or `message.deleted`. Messages of the server itself cause no event.
 pub(crate) fn notify_message(app: &App, message: &Message, event: &str) {
     if message.kind != "system" {
         notify(app, &message.agency_id, event, json!({ "message": message.json(true) }));
     }
 }
 
-/// A `member.*` event; `by` is who did it, if that is somebody else.
+/// Sends a `member.*` event. `by` is the account that caused it, if it is another one.
 pub(crate) fn notify_member(app: &App, agency: &str, event: &str, account: &str, by: Option<&str>) {
     let details = {
         let data = app.data();
@@ -55,7 +55,7 @@ pub(crate) fn notify_member(app: &App, agency: &str, event: &str, account: &str,
     notify(app, agency, event, details);
 }
 
-/// Tells the room and the subscribers of a new member.
+/// Announces a new member to the room and the subscribers.
 pub(crate) fn joined(app: &App, agency: &str, account: &str, by: Option<&str>) {
     emit::members_changed(app, agency);
     notify_member(app, agency, "member.joined", account, by);

@@ -1,4 +1,4 @@
-//! Putting messages into rooms and showing them.
+//! Posts messages to rooms.
 
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ use crate::store::Data;
 use crate::store::members::room_name;
 use crate::store::messages::{Message, metadata_json};
 
-/// Puts a message of an account into a room, shows it to everybody there and calls upon the agents that it is for;
-/// gives its id.
+/// Posts a message of an account to a room, sends it to all sockets there, and calls the webhooks of the addressed agents.
+/// Returns its id.
 pub(crate) fn post(
     app: &App,
     agency: &str,
@@ -26,7 +26,7 @@ pub(crate) fn post(
     Ok(message.id)
 }
 
-/// As [`post`], without calling upon anybody.
+/// As [`post`], without calling webhooks of agents.
 pub(crate) fn publish_as(
     app: &App,
     agency: &str,
@@ -42,7 +42,7 @@ pub(crate) fn publish_as(
     })
 }
 
-/// Puts a message into its room, shows it to everybody there and tells those who have subscribed to such events.
+/// Posts a message to its room, sends it to all sockets there, and sends the event to subscribers.
 pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, E>) -> Result<Message, E> {
     let _in_order = app.posting();
     let message = {
@@ -61,7 +61,7 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
     app.log(|| {
         format!("MESSAGE in {} @{}: {:?}", message.agency_id, message.sender_username, message.content)
     });
-    told(app, &message);
+    inform_watchers(app, &message);
     app.wire().note("message", || json!({ "message": message.json(false) }));
     emit::emit_to_room(app, &message.agency_id, "message", &message.json(app.metadata_as_string()));
     app.metrics().count("messages_sent_total", &format!("sender_type=\"{}\"", message.sender_kind()));
@@ -69,18 +69,18 @@ pub(crate) fn publish<E>(app: &App, make: impl FnOnce(&Data) -> Result<Message, 
     Ok(message)
 }
 
-/// For those on this machine who wait or record.
-fn told(app: &App, message: &Message) {
+/// Informs threads that wait for a message, recordings and the traffic log.
+fn inform_watchers(app: &App, message: &Message) {
     app.recordings().note(message, |agency| {
         let data = app.data();
         let room = data.agencies.get(agency)?;
         Some(room_name(&data, room))
     });
-    app.heard().notify();
+    app.message_signal().notify();
 }
 
 pub(crate) fn show_edit(app: &App, message: &Message) {
-    told(app, message);
+    inform_watchers(app, message);
     app.wire().note("message", || json!({ "message": message.json(false) }));
     emit::emit_to_room(app, &message.agency_id, "message-edited", &edited_json(app, message));
     notify::notify_message(app, message, "message.updated");

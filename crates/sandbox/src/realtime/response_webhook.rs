@@ -1,4 +1,5 @@
-//! Agents that the server drives: a message to them is posted to their response webhook, and its reply is theirs.
+//! Agents with a response webhook: a message to such an agent is posted to the webhook, and the reply becomes the agent's
+//! message.
 
 use serde_json::{Map, Value, json};
 
@@ -7,12 +8,12 @@ use crate::app::outbox::{Call, Job};
 use crate::store::accounts::Account;
 use crate::store::messages::Message;
 
-/// Two agents that always mention each other would go on for ever; this is the default of the loop guard.
+/// The limit for two agents that always mention each other. This is the default of the loop guard.
 const MAX_HOPS: u32 = 20;
-/// What is nobody else's business, not even the webhook's.
+/// Settings that are never sent, not even to the webhook.
 const SECRETS: [&str; 3] = ["response_webhook_secret", "llm_api_key", "openclaw_token"];
 
-/// Calls upon the agents that a message is for: those it mentions, and in a direct message the other one.
+/// Queues calls to the agents that a message addresses: those it mentions, and in a direct conversation the other one.
 pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
     if hops >= MAX_HOPS {
         return;
@@ -58,7 +59,7 @@ pub(crate) fn queue(app: &App, message: &Message, hops: u32) {
     }
 }
 
-/// `prompt_permission`, understood as `invoke_permission` is.
+/// Checks `prompt_permission`, which is interpreted like `invoke_permission`.
 fn may_prompt(agent: &Account, message: &Message) -> bool {
     let Some(Value::String(permission)) =
         agent.agent.as_ref().and_then(|agent| agent.config.get("prompt_permission"))

@@ -1,4 +1,4 @@
-//! What a socket may do in a room: join, send, edit, and tell about agent runs.
+//! The events of a socket in a room: join, send, edit, and agent runs.
 
 use serde_json::{Value, json};
 use socketioxide::extract::{AckSender, SocketRef};
@@ -14,14 +14,14 @@ use crate::store::identity::Identity;
 use crate::store::members::members_json;
 use crate::store::messages::Message;
 
-/// A refusal goes back as the event `error` with this text.
+/// An error is sent back as the event `error` with this text.
 type Answer = Result<(), String>;
 
 fn text<'p>(payload: &'p Value, key: &str) -> Option<&'p str> {
     payload.get(key).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The agency of an event, if the socket has joined it: a membership alone does not open the room.
+/// The agency of an event, if the socket has joined it. A membership alone is not enough.
 fn joined<'p>(socket: &SocketRef, payload: &'p Value) -> Result<&'p str, String> {
     let agency = text(payload, "agencyId").ok_or("agencyId is required")?;
     if emit::in_room(socket, agency) { Ok(agency) } else { Err("Join the agency first".to_owned()) }
@@ -54,22 +54,22 @@ pub(crate) fn send(
     let id = joined(socket, payload)?;
     let content = text(payload, "content").ok_or("Message content is required")?;
     let dm = app.data().agencies.get(id).ok_or("Agency not found")?.dm;
-    // Direct messages have no commands.
+    // Direct conversations have no commands.
     if let Some((name, args)) = commands::parse(content).filter(|_| !dm) {
         let silent = payload.get("silent").and_then(Value::as_bool).unwrap_or(false);
         invoke::run(app, socket, identity, id, (&name, args), silent, ack);
         return Ok(());
     }
-    // Other types are not for clients to send; what the platform does with them is not documented.
+    // Clients may not send other types. What the platform does with them is not documented.
     let kind = text(payload, "type").filter(|kind| ["chat", "tool_result", "action"].contains(kind));
     let metadata = payload.get("metadata").filter(|metadata| !metadata.is_null());
     let metadata = metadata.cloned().unwrap_or_else(|| json!({}));
-    // No ack here, even if one is asked for: the platform acknowledges commands only.
+    // No ack, even if the client requests one: the platform acknowledges only commands.
     post::post(app, id, &identity.account, kind.unwrap_or("chat"), shortened(app, content), metadata)
         .map(drop)
 }
 
-/// What is kept of a text.
+/// Cuts a text to the configured length.
 fn shortened<'t>(app: &App, content: &'t str) -> &'t str {
     let end = app.options().truncate_content.and_then(|most| content.char_indices().nth(most));
     end.and_then(|(end, _)| content.get(..end)).unwrap_or(content)
@@ -96,7 +96,7 @@ pub(crate) fn edit(app: &App, socket: &SocketRef, identity: &Identity, payload: 
     Ok(())
 }
 
-/// `agent-thinking` and `agent-run-*`: passed on to the others as they came, since the web shows them live.
+/// Relays `agent-thinking` and `agent-run-*` unchanged to the other sockets, because the web client shows them live.
 pub(crate) fn relay(
     app: &App,
     socket: &SocketRef,
@@ -123,8 +123,8 @@ pub(crate) fn relay(
     Ok(())
 }
 
-/// A finished stream is a message of the room. This is inferred: running bots do not send a text that they have
-/// streamed, and find it in the history with `metadata.run_id`.
+/// A finished stream becomes a message of the room. This is inferred: existing bots do not send a text that they have streamed,
+/// and find it in the history with `metadata.run_id`.
 fn end_stream(app: &App, identity: &Identity, agency: &str, payload: &Value) -> Answer {
     let (Some(run), Some(content)) = (text(payload, "runId"), text(payload, "content")) else {
         return Ok(());
@@ -135,7 +135,7 @@ fn end_stream(app: &App, identity: &Identity, agency: &str, payload: &Value) -> 
         let sender = data.accounts.get(&identity.account).map_err(|refusal| refusal.message)?;
         let room = data.agencies.get(agency).ok_or("Agency not found")?;
         let mut message = Message::new((&room.id, room.dm), sender, "chat", content, metadata.into());
-        // The client has named it when the stream began.
+        // The client chose this id when the stream began.
         if let Some(id) = text(payload, "messageId").filter(|id| room.messages.get(id).is_none()) {
             message.id = id.to_owned();
         }

@@ -1,4 +1,4 @@
-//! The first thing every request passes: it has to be meant for this server, and not sent by a page of another site.
+//! The first check of every request: it must name this server, and must not come from a page of another site.
 
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
@@ -20,7 +20,7 @@ pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) 
 
 fn refusal(app: &App, request: &Request) -> Option<String> {
     let access = &app.options().access;
-    // Browsers always send a host; a program that sends none (HTTP/1.0) is no browser.
+    // Browsers always send a host, so a request without one (HTTP/1.0) is not from a browser.
     let named = request.uri().authority().map(|authority| authority.as_str());
     let hosts = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
     for host in hosts.chain(named) {

@@ -1,4 +1,4 @@
-//! Agents, as their owner sees them.
+//! The endpoints for an agent's owner.
 
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
@@ -19,7 +19,7 @@ use crate::routes::wallet;
 use crate::store::signup::create_agent;
 use crate::webhook;
 
-/// Where agents that the platform hosts find their set-up. The real path is not documented.
+/// Where agents that the platform hosts find their configuration. The real path is not documented.
 pub(crate) const HOSTED: &str = "/api/hosted/config";
 
 pub(crate) fn routes() -> Router<App> {
@@ -107,7 +107,7 @@ async fn config(
     }
     let mut config = agent.config.clone();
     if let Some(agency) = &query.agency_id {
-        // What `/agent customize … --agency` has set, on top of the rest.
+        // The settings of `/agent customize … --agency` override the others.
         let here = agent.agency_config.get(&data.agencies.find(agency)?.id);
         config.extend(here.cloned().unwrap_or_default());
     }
@@ -121,7 +121,7 @@ async fn configure(
     body: Body,
 ) -> ApiResult<Json<Value>> {
     for key in ["response_webhook_url", "ollama_endpoint"] {
-        // The platform refuses addresses inside its own network; here everything is local, so only the scheme is checked.
+        // The platform refuses addresses in its own network. Here all addresses are local, so only the scheme is checked.
         if body.text(&[key]).is_some_and(|url| !webhook::is_url(url)) {
             return Err(ApiError::bad_request(format!("{key} must be an http or https URL")));
         }
@@ -170,7 +170,7 @@ async fn remove(State(app): State<App>, caller: Caller, Path(id): Path<String>) 
     Ok(Json(json!({ "ok": true })))
 }
 
-/// The agent's token itself is the credential, not a session. What is served are keys of the agent's configuration.
+/// Returns keys of the agent's configuration. The credential is the agent's token, not a session.
 async fn hosted(State(app): State<App>, headers: HeaderMap) -> ApiResult<Json<Value>> {
     let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = header.and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Who is calling, and how one becomes somebody: register, log in, exchange an agent token.
+//! Register, log in, exchange an agent token, and the current account.
 
 use axum::extract::State;
 use axum::routing::{delete, get, post};
@@ -77,7 +77,7 @@ async fn update_me(State(app): State<App>, caller: Caller, body: Body) -> ApiRes
         account.display_name = name.to_owned();
     }
     if let Some(description) = body.0.get("description") {
-        // Empty or null clears it.
+        // An empty string or null deletes it.
         account.description = description.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     }
     for key in ["avatar", "banner", "theme", "font"] {
@@ -89,7 +89,7 @@ async fn update_me(State(app): State<App>, caller: Caller, body: Body) -> ApiRes
 }
 
 async fn logout(State(app): State<App>, caller: Caller) -> Json<Value> {
-    // A personal access token is not a session: it stays until it is revoked.
+    // A personal access token is not a session, so it stays valid until it is revoked.
     app.data().tokens.close_session(&caller.token_hash);
     Json(json!({ "ok": true }))
 }
@@ -102,7 +102,7 @@ async fn change_password(State(app): State<App>, caller: Caller, body: Body) -> 
     caller.user(&data)?;
     let account = data.accounts.get_mut(&caller.id)?;
     if !account.password.as_ref().is_some_and(|hash| hash.matches(current)) {
-        // Not 401: the CLI takes that for "not logged in".
+        // Not 401, because the CLI reads that as "not logged in".
         return Err(ApiError::bad_request("Current password is incorrect"));
     }
     account.password = Some(PasswordHash::new(new));
@@ -122,7 +122,7 @@ async fn delete_account(State(app): State<App>, caller: Caller) -> ApiResult<Jso
     Ok(Json(json!({ "ok": true })))
 }
 
-/// Takes an account out of everything. Its messages stay, as on the platform.
+/// Deletes an account everywhere. Its messages stay, as on the platform.
 pub(crate) fn remove_account(app: &App, id: &str) {
     {
         let mut data = app.data();

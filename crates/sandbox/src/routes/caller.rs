@@ -1,4 +1,4 @@
-//! Who is calling.
+//! The caller of a request.
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{AUTHORIZATION, COOKIE};
@@ -18,7 +18,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The caller, if it is a person: some doors are closed to agents.
+    /// The caller, if it is a user. Some endpoints refuse agents.
     pub(crate) fn user<'d>(&self, data: &'d Data) -> ApiResult<&'d Account> {
         let account = data.accounts.get(&self.id)?;
         if account.agent.is_some() {
@@ -28,7 +28,7 @@ impl Caller {
     }
 }
 
-/// The token of a request: as a bearer, or in the cookie of a browser.
+/// The token of a request, from the bearer header or the browser's cookie.
 fn bearer(parts: &Parts) -> Option<&str> {
     let token = match parts.headers.get(AUTHORIZATION) {
         Some(value) => {

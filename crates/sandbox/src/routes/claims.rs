@@ -43,7 +43,7 @@ async fn claim(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<
     let mut data = app.data();
     caller.user(&data)?;
     let agent = data.claimable(code)?;
-    // Asking again sends a new link; the one before is void.
+    // A repeated request sends a new link and invalidates the old one.
     data.claims.links.retain(|link| link.user != caller.id || link.agent != agent);
     let pending = data.claims.links.iter().filter(|link| link.user == caller.id && data.is_pending(link));
     if pending.count() >= MAX_PENDING {
@@ -62,14 +62,14 @@ async fn claim(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<
     Ok(Json(json!({ "ok": true, "maskedEmail": masked })))
 }
 
-/// `alice@example.com` as `a****@example.com`.
+/// Masks `alice@example.com` as `a****@example.com`.
 fn masked(email: &str) -> Option<String> {
     let (name, domain) = email.split_once('@').filter(|(_, domain)| !domain.is_empty())?;
     let first = name.chars().next()?;
     Some(format!("{first}{}@{domain}", "*".repeat(name.chars().count() - 1)))
 }
 
-/// The link in the mail: for browsers, so it ends at the web page whatever happens.
+/// The link in the mail. It is opened in a browser, so it always redirects to the web page.
 async fn verify(
     State(app): State<App>,
     Path(token): Path<String>,
@@ -81,7 +81,7 @@ async fn verify(
     (StatusCode::FOUND, [(LOCATION, format!("https://crustocean.chat/?{outcome}"))])
 }
 
-/// Gives the agent to whoever asked for the link; the agent's username, or what is wrong.
+/// Makes the user who requested the link the agent's owner. Returns the agent's username, or the error.
 pub(crate) fn complete(app: &App, token: &str) -> Result<String, &'static str> {
     let hash = ids::sha256(token);
     let mut data = app.data();

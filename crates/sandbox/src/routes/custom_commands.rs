@@ -18,7 +18,7 @@ use crate::store::hooks::Hook;
 use crate::webhook;
 
 fn url_of(body: &Body) -> ApiResult<Option<&str>> {
-    // OpenAPI spells it webhookUrl, all clients webhook_url.
+    // OpenAPI calls it webhookUrl, all clients call it webhook_url.
     match body.text(&["webhook_url", "webhookUrl"]) {
         Some(url) if !webhook::is_url(url) => {
             Err(ApiError::bad_request("webhook_url must be an http or https URL"))
@@ -34,7 +34,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/custom-commands/{agency}/commands/{id}/hook-key", post(key).delete(revoke_key))
 }
 
-/// The id of an agency, for a person who owns it: the reference wants a user's token, not an agent's.
+/// The id of an agency, if the caller is a user who owns it. The reference requires a user's token, not an agent's.
 fn owned(data: &mut Data, caller: &Caller, agency: &str) -> ApiResult<String> {
     caller.user(data)?;
     Ok(data.agencies.owned(agency, &caller.id)?.id.clone())
@@ -85,7 +85,7 @@ async fn create(
     Ok(Json(answer))
 }
 
-/// Makes the hook of a webhook URL when its first command is published; gives its key then, and only then.
+/// Creates the hook of a webhook URL when its first command is published. Returns its key only then.
 fn publish(data: &mut Data, creator: &str, url: &str, explore: &Value) -> ApiResult<Option<String>> {
     // Some clients send the metadata as a JSON string.
     let parsed = explore.as_str().and_then(|text| serde_json::from_str(text).ok());
@@ -149,7 +149,7 @@ fn hook_of<'d>(data: &'d mut Data, caller: &Caller, agency: &str, id: &str) -> A
     data.hooks.by_url(&url).ok_or_else(|| ApiError::not_found("Hook not found"))
 }
 
-/// Get or rotate, the sources disagree. Only the hash is kept, so here it is always a new key.
+/// The sources disagree whether this returns or rotates the key. Only its hash is stored, so this always creates a new key.
 async fn key(
     State(app): State<App>,
     caller: Caller,

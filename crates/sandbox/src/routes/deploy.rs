@@ -1,4 +1,4 @@
-//! Deploying a native hook: its code is kept and shown, but there is nothing here to run it.
+//! Deploys a native hook. Its code is stored and shown, but never run.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -20,7 +20,7 @@ pub(crate) fn routes() -> Router<App> {
     Router::new().route("/api/hooks/deploy", post(deploy))
 }
 
-/// Names and descriptions, checked.
+/// The checked names and descriptions of the commands.
 fn commands_of(body: &Body) -> ApiResult<Vec<(String, Option<String>)>> {
     let list = body.0.get("commands").and_then(Value::as_array).filter(|list| !list.is_empty());
     let list = list.ok_or_else(|| ApiError::bad_request("commands must have at least one entry"))?;
@@ -39,7 +39,7 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
         return Err(ApiError::bad_request("slug must be lowercase letters, digits and -"));
     }
     let code = body.required("code")?;
-    // The platform also runs the code once; here it is enough that it could have a handler.
+    // The platform also runs the code once. Here it only has to contain the word `handler`.
     if code.len() > MAX_CODE || !code.contains("handler") {
         return Err(ApiError::bad_request("code must be at most 64 KB and have a top-level handler"));
     }
@@ -51,7 +51,7 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     };
     let (url, key) = store(&mut data, &caller, slug, &body)?;
     let names: Vec<String> = commands.iter().map(|(name, _)| name.clone()).collect();
-    // Copies that are installed already follow.
+    // Updates the installed copies, too.
     let mut rooms: Vec<String> = data
         .commands
         .0
@@ -86,7 +86,7 @@ async fn deploy(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
     Ok(Json(answer))
 }
 
-/// Makes or updates the hook; gives its URL and, the first time, its key.
+/// Creates or updates the hook. Returns its URL and, the first time, its key.
 fn store(data: &mut Data, caller: &Caller, slug: &str, body: &Body) -> ApiResult<(String, Option<String>)> {
     let url = format!("native://{slug}");
     if body.text(&["at_name"]).is_some_and(|name| data.hooks.is_taken("at_name", name, &url)) {

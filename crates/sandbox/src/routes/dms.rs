@@ -15,7 +15,7 @@ use crate::store::dms::open_room;
 use crate::store::history::{HistoryQuery, history};
 
 pub(crate) fn routes() -> Router<App> {
-    // One parameter name for both meanings: `POST /api/dm/{user}` and everything else `/api/dm/{room}`.
+    // The router needs one parameter name for both `POST /api/dm/{user}` and `/api/dm/{room}`.
     Router::new()
         .route("/api/dm", get(list))
         .route("/api/dm/{id}", post(open).delete(hide))

@@ -1,4 +1,4 @@
-//! What anybody may look at: public agencies, agents, users and published hooks.
+//! The public lists: agencies, agents, users and published hooks.
 
 use axum::extract::{Query, State};
 use axum::routing::get;
@@ -21,7 +21,7 @@ struct Search {
 }
 
 impl Search {
-    /// The part of a list that was asked for.
+    /// The requested part of a list.
     fn page<T>(&self, items: impl Iterator<Item = T>, text: impl Fn(&T) -> String) -> Vec<T> {
         let wanted = self.q.as_deref().unwrap_or_default().trim().to_lowercase();
         let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse().ok());
@@ -105,7 +105,7 @@ async fn users(State(app): State<App>, Query(search): Query<Search>) -> Json<Val
 
 async fn webhooks(State(app): State<App>, Query(search): Query<Search>) -> Json<Value> {
     let data = app.data();
-    // Published is what has a slug; what is switched off is left out.
+    // A hook with a slug is published. Disabled hooks are left out.
     let hooks = data.hooks.0.iter().filter(|hook| hook.enabled && hook.slug.is_some());
     let page = search.page(hooks.map(|hook| hook.json(&data.commands, &data.accounts)), Value::to_string);
     Json(json!({ "webhooks": page }))

@@ -1,4 +1,4 @@
-//! What every REST request passes first: it is recorded, delayed or refused.
+//! The middleware of every REST request: it records, delays and refuses requests.
 
 use std::time::Instant;
 
@@ -15,9 +15,9 @@ use crate::app::faults::Failure;
 use crate::error::ApiError;
 use crate::ids;
 
-/// Stands before every REST endpoint: records, delays, fails, then lets the request through.
+/// Records, delays or fails a request, and otherwise passes it on.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    // Without the query and without claim codes: nothing secret may end up in a log.
+    // Without the query and claim codes, so that no secret gets into a log.
     let path = request.uri().path();
     let path = if path.starts_with("/api/agents/claim/") { "/api/agents/claim/…" } else { path };
     let (method, path) = (request.method().clone(), path.to_owned());
@@ -52,7 +52,7 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
-/// Whose token a request carries.
+/// The account whose token a request has.
 fn who(app: &App, request: &Request) -> Option<String> {
     let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
     let (_, token) = header.split_once(' ')?;
@@ -65,7 +65,7 @@ fn fail(failure: Failure) -> Response {
     let reason = failure.status.canonical_reason().unwrap_or("Failed on request");
     let mut response = ApiError::new(failure.status, reason).into_response();
     if let Some(after) = failure.retry_after {
-        // The header counts whole seconds; round up so that nobody comes back too early.
+        // The header has whole seconds. Rounded up, so that no client retries too early.
         let seconds = after.as_millis().div_ceil(1_000);
         if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
             response.headers_mut().insert(RETRY_AFTER, value);

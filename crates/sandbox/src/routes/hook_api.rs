@@ -1,4 +1,4 @@
-//! What a hook may do with its key: see where it is installed and who is there, and speak.
+//! The endpoints for a hook's key: list where the hook is installed, list members, post messages.
 
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
@@ -16,7 +16,7 @@ use crate::realtime::response_webhook;
 use crate::store::Data;
 use crate::store::messages::Message;
 
-/// The webhook URL of the hook whose key a request carries.
+/// The webhook URL of the hook whose key a request has.
 struct HookKey(String);
 
 impl FromRequestParts<App> for HookKey {
@@ -41,7 +41,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/api/hooks/messages/{id}", patch(edit))
 }
 
-/// Refuses agencies where the hook has no command.
+/// Refuses agencies in which the hook has no command.
 fn installed(data: &Data, url: &str, agency: &str) -> ApiResult<()> {
     if data.commands.is_installed(url, agency) {
         return Ok(());
@@ -82,7 +82,7 @@ async fn speak(State(app): State<App>, HookKey(url): HookKey, body: Body) -> Api
     let message = post::publish(&app, |data| {
         let id = &data.agencies.find(agency)?.id;
         installed(data, &url, id)?;
-        // The further fields are not documented: these are the ones that a hook's answer may have.
+        // The other fields are not documented, so these are the fields of a hook's answer.
         let mut message = Message::system(id, body.text(&["type"]).unwrap_or("tool_result"), content);
         let mut metadata = body.0.get("metadata").and_then(Value::as_object).cloned().unwrap_or_default();
         metadata.insert("webhook".to_owned(), true.into());

@@ -1,4 +1,4 @@
-//! Hooks: bundles of commands behind one webhook URL, and the key that lets a hook speak.
+//! Hooks: commands with one webhook URL, and the key with which a hook posts messages.
 
 use crate::store::hooks::not_creator;
 use axum::extract::{Path, Query, State};
@@ -64,7 +64,7 @@ fn check_permission(body: &Body) -> ApiResult<()> {
     }
 }
 
-/// Name, description and permission of a hook are in the `explore_metadata` of all its commands as well.
+/// Copies the name, description and permission of a hook to the `explore_metadata` of all its commands.
 fn copy_to_commands(data: &mut Data, url: &str, body: &Body) {
     let keys = [
         ("name", "display_name"),
@@ -72,7 +72,7 @@ fn copy_to_commands(data: &mut Data, url: &str, body: &Body) {
         ("default_invoke_permission", "default_invoke_permission"),
     ];
     for command in data.commands.0.iter_mut().filter(|command| command.webhook_url == url) {
-        // Those that came as a JSON string or not at all become objects only if there is something to say.
+        // Metadata that is a JSON string or missing becomes an object only if there is a field to set.
         let given = command.explore_metadata.as_str().and_then(|text| serde_json::from_str(text).ok());
         let mut metadata = match given.unwrap_or_else(|| command.explore_metadata.clone()) {
             Value::Object(metadata) => metadata,
@@ -129,7 +129,7 @@ async fn set_source(State(app): State<App>, caller: Caller, body: Body) -> ApiRe
     Ok(Json(hook.source_json()))
 }
 
-/// The hook whose `webhook_url` is in the body, for its creator.
+/// The hook whose `webhook_url` is in the body, if the caller created it.
 fn hook_of_body<'d>(data: &'d mut Data, caller: &Caller, body: &Body) -> ApiResult<&'d mut Hook> {
     let url = body.required("webhook_url")?;
     caller.user(data)?;
@@ -137,7 +137,7 @@ fn hook_of_body<'d>(data: &'d mut Data, caller: &Caller, body: &Body) -> ApiResu
     if hook.creator == caller.id { Ok(hook) } else { Err(not_creator()) }
 }
 
-/// The legacy way to what `by-id` does now; its fields are not documented, so they are taken to be the same.
+/// The legacy form of `by-id`. Its fields are not documented, so the sandbox uses the same ones.
 async fn set_metadata(State(app): State<App>, caller: Caller, body: Body) -> ApiResult<Json<Value>> {
     check_permission(&body)?;
     let mut data = app.data();

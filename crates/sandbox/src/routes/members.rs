@@ -1,4 +1,4 @@
-//! Who is in an agency: join, leave, invite, add an agent.
+//! The members of an agency: join, leave, invite, add an agent.
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
@@ -17,7 +17,7 @@ use crate::store::invites::Invite;
 use crate::store::members::members_json;
 
 pub(crate) fn routes() -> Router<App> {
-    // Agents are let in where the reference names only users: a running agent joins rooms, too.
+    // The reference names only users, but agents are allowed, too, because a running agent joins rooms.
     Router::new()
         .route("/api/agencies/{id}/join", post(join))
         .route("/api/agencies/{id}/leave", post(leave))
@@ -107,7 +107,7 @@ async fn invite(
     let invite = Invite { agency: agency.id.clone(), uses_left: uses, expires_at };
     let code = ids::hex(&ids::random::<5>());
     let expires_at = expires_at.map(clock::iso);
-    // The code is a secret of the room: a subscriber gets to know the rest.
+    // Subscribers get everything except the code, which is a secret of the room.
     let told = json!({ "max_uses": uses, "expires_at": expires_at });
     let answer = json!({
         "code": code,
@@ -135,7 +135,7 @@ async fn redeem(State(app): State<App>, caller: Caller, body: Body) -> ApiResult
         let agency = data.agencies.find_mut(&id)?;
         let new = agency.admit(&caller.id)?;
         let agency = agency.short_json();
-        // Only somebody who was not in yet uses an invite up.
+        // Only a new member uses up an invite.
         if let Some(invite) = data.agencies.invites.get_mut(code).filter(|_| new) {
             invite.uses_left -= 1;
         }

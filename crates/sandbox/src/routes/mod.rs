@@ -1,4 +1,4 @@
-//! The REST API, one file a resource.
+//! The REST API, one file per resource.
 
 pub(crate) mod access;
 pub(crate) mod agencies;

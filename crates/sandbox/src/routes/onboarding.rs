@@ -1,4 +1,4 @@
-//! Ways in that need no account: everything in one request, or an agent on its own.
+//! Onboarding without an account: everything in one request, or an agent that registers itself.
 
 use axum::extract::State;
 use axum::http::header::{
@@ -29,7 +29,7 @@ pub(crate) fn routes() -> Router<App> {
         .layer(map_response(open_to_all_origins))
 }
 
-/// Pages of any origin may use these two.
+/// Allows pages of any origin to use these endpoints.
 async fn open_to_all_origins(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -38,7 +38,7 @@ async fn open_to_all_origins(mut response: Response) -> Response {
     response
 }
 
-/// The agency that an agent gets of its own, with the agent and its owner, if any, in it.
+/// Creates an agent's own agency, with the agent and its owner (if any) as members.
 fn add_home(data: &mut Data, body: &Body, agent_name: &str, agent: &str, owner: Option<&str>) -> Value {
     let default = format!("{agent_name}'s Agency");
     let home = data.agencies.add(Agency {
@@ -54,7 +54,7 @@ fn add_home(data: &mut Data, body: &Body, agent_name: &str, agent: &str, owner: 
     home.short_json()
 }
 
-/// Where the agent's OpenClaw gateway is, if it has one. The sandbox keeps it and does not call it.
+/// Stores the URL of the agent's OpenClaw gateway, if it has one. The sandbox never calls it.
 fn set_openclaw(data: &mut Data, agent: &str, body: &Body) -> ApiResult<()> {
     let Some(gateway) = body.text(&["openclawGateway"]) else { return Ok(()) };
     if let Some(agent) = &mut data.accounts.get_mut(agent)?.agent {
@@ -78,12 +78,12 @@ async fn bootstrap(State(app): State<App>, body: Body) -> ApiResult<(StatusCode,
         return Err(ApiError::bad_request("webhookUrl must be an http or https URL"));
     }
     let mut data = app.data();
-    // Before anything is made: a refused request leaves nothing behind.
+    // Checked first, so that a refused request creates nothing.
     if data.accounts.find(&username_of(agent_name)).is_some() {
         return Err(ApiError::conflict("Username already taken"));
     }
     check_username(&username_of(agent_name))?;
-    // Somebody who is known already logs in.
+    // An existing user logs in.
     let user = match data.accounts.find(username) {
         Some(known) if known.password.as_ref().is_some_and(|hash| hash.matches(password)) => known.id.clone(),
         Some(_) => return Err(ApiError::unauthorized("Invalid username or password")),

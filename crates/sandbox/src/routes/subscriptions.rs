@@ -1,4 +1,4 @@
-//! Webhook subscriptions: who wants to be told about the events of an agency.
+//! Webhook subscriptions to the events of an agency.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -25,7 +25,7 @@ async fn events() -> Json<Value> {
     Json(json!({ "events": EVENTS, "description": "Events that a webhook can subscribe to" }))
 }
 
-/// The agency's id, for somebody who may manage it.
+/// The agency's id, if the caller may manage it.
 fn managed(app: &App, caller: &Caller, agency: &str) -> ApiResult<String> {
     let mut data = app.data();
     caller.user(&data)?;

@@ -1,4 +1,4 @@
-//! Personal access tokens, as their user manages them.
+//! Personal access tokens.
 
 use crate::store::tokens::PersonalToken;
 use std::time::Duration;

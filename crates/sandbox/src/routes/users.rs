@@ -17,7 +17,7 @@ pub(crate) fn routes() -> Router<App> {
 
 async fn profile(
     State(app): State<App>,
-    // The documentation asks for a token; the CLI sends one only if it has one.
+    // The documentation requires a token, but the CLI sends one only if it has one.
     _caller: Option<Caller>,
     Path(username): Path<String>,
 ) -> ApiResult<Json<Value>> {

@@ -1,4 +1,4 @@
-//! Wallets: a public address per account. There is no chain here, so a reported payment is taken as it is.
+//! Wallets: a public address per account. The sandbox has no chain, so it accepts reported payments unchecked.
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
@@ -59,7 +59,7 @@ async fn info(State(app): State<App>, caller: Caller) -> ApiResult<Json<Value>> 
     Ok(Json(info))
 }
 
-/// An amount in millionths, as USDC counts: a number, or a decimal string with at most 6 places.
+/// Parses an amount in millionths of a USDC: a number, or a decimal string with at most 6 decimals.
 pub(crate) fn units(amount: &Value) -> Option<u64> {
     let text = match amount {
         Value::String(text) => text.clone(),
@@ -74,7 +74,7 @@ pub(crate) fn units(amount: &Value) -> Option<u64> {
     whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(format!("{part:0<6}").parse().ok()?)
 }
 
-/// Takes a payment of an agent into account, or refuses it. The transfer itself has happened already by then.
+/// Counts a payment of an agent, or refuses it. The transfer itself has already been made.
 fn spend(account: &mut Account, amount: u64) -> ApiResult<()> {
     if account.agent.is_none() {
         return Ok(());

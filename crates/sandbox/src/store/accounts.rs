@@ -1,4 +1,4 @@
-//! Accounts: people and agents alike, since both send messages and are members.
+//! Accounts: users and agents, because both send messages and are members.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,15 +9,15 @@ use crate::clock;
 use crate::error::{ApiError, ApiResult};
 use crate::ids::{self, PasswordHash};
 
-/// What an agent has on top of an account.
+/// The additional data of an agent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Agent {
-    /// Nobody, until an agent that registered itself is claimed.
+    /// `None` for an agent that registered itself and is not claimed yet.
     pub(crate) owner: Option<String>,
     pub(crate) verified: bool,
     pub(crate) token_hash: String,
     pub(crate) config: Map<String, Value>,
-    /// Settings for one agency, on top of the others.
+    /// Settings for one agency, which override the others.
     #[serde(default)]
     pub(crate) agency_config: HashMap<String, Map<String, Value>>,
 }
@@ -28,14 +28,14 @@ pub(crate) struct Account {
     pub(crate) username: String,
     pub(crate) display_name: String,
     pub(crate) description: Option<String>,
-    /// Avatar, banner, theme and font: kept and given back as they came.
+    /// Avatar, banner, theme and font, stored unchanged.
     pub(crate) looks: Map<String, Value>,
     pub(crate) created_at: u64,
     pub(crate) password: Option<PasswordHash>,
     pub(crate) agent: Option<Agent>,
     pub(crate) following: HashSet<String>,
     pub(crate) wallet: Option<String>,
-    /// Reported payments of the last day: time and amount in millionths.
+    /// The reported payments of the last day: time, and amount in millionths.
     pub(crate) spent: Vec<(u64, u64)>,
     pub(crate) order: u64,
 }
@@ -102,7 +102,7 @@ impl Account {
     }
 }
 
-/// All accounts, found by id or, whatever the case, by username.
+/// All accounts, found by id or by username (ignoring case).
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     pub(crate) by_id: HashMap<String, Account>,
@@ -110,7 +110,7 @@ pub(crate) struct Accounts {
     pub(crate) created: u64,
 }
 
-/// A client that registers in a loop must not fill the memory.
+/// A limit, so that a client that registers in a loop does not fill the memory.
 const MAX_ACCOUNTS: usize = 10_000;
 
 /// 2 to 24 letters, digits, `_` and `-`.
@@ -179,7 +179,7 @@ impl Accounts {
         self.by_id.get(self.by_name.get(&name)?)
     }
 
-    /// Puts an account back as it was.
+    /// Restores a saved account.
     pub(crate) fn restore(&mut self, account: Account) {
         self.created = self.created.max(account.order);
         self.by_name.insert(account.username.to_lowercase(), account.id.clone());
@@ -205,7 +205,7 @@ impl Accounts {
             .find(|account| account.agent.as_ref().is_some_and(|agent| agent.token_hash == token_hash))
     }
 
-    /// An agent, for somebody who must be its owner.
+    /// An agent, if `user` is its owner.
     pub(crate) fn owned_agent(&mut self, id: &str, user: &str) -> ApiResult<&mut Account> {
         let agent = self.by_id.get_mut(id).filter(|account| account.agent.is_some());
         let agent = agent.ok_or_else(|| ApiError::not_found("Agent not found"))?;

@@ -1,10 +1,10 @@
-//! What a run has done so far, for whoever looks at it live.
+//! The steps of a run so far, for live viewers.
 
 use serde_json::{Map, Value};
 
-/// Steps that are kept.
+/// How many steps are kept.
 const MAX_STEPS: usize = 200;
-/// Characters that are kept of any text in a step.
+/// How many characters of each text in a step are kept.
 const MAX_TEXT: usize = 8_000;
 
 /// Steps in order: `tool`, `stream`, `permission` and `status`, each an object with a `type`.
@@ -28,7 +28,7 @@ impl Activity {
         &self.0
     }
 
-    /// Takes in an `agent-run-*` event.
+    /// Adds an `agent-run-*` event.
     pub(crate) fn note(&mut self, event: &str, payload: &Value) {
         let (kind, id, fields): (&str, &str, &[&str]) = match event {
             "agent-run-status" => ("status", "", &["status"]),
@@ -39,7 +39,7 @@ impl Activity {
             _ => return,
         };
         let id = short(payload.get(id).filter(|_| !id.is_empty()));
-        // Statuses have no id: they replace each other while nothing else happens.
+        // Statuses have no id, so a status replaces the previous step if that is a status, too.
         let known = match kind {
             "status" => self.0.last_mut().filter(|step| is(step, kind, &id)),
             _ => self.0.iter_mut().rfind(|step| is(step, kind, &id)),

@@ -12,7 +12,7 @@ use crate::store::invites::Invite;
 use crate::store::messages::Message;
 use crate::store::transcript::Transcript;
 
-/// From the highest to the lowest.
+/// The roles, from the highest to the lowest.
 pub(crate) const ROLES: [&str; 4] = ["owner", "admin", "moderator", "member"];
 
 type Role = &'static str;
@@ -43,11 +43,11 @@ pub(crate) struct Agency {
     #[serde(skip)]
     pub(crate) messages: Transcript,
     pub(crate) skills: Vec<String>,
-    /// What `/save` keeps.
+    /// The notes of `/save`.
     #[serde(default)]
     pub(crate) notes: BTreeMap<String, String>,
     pub(crate) dm: bool,
-    /// Who has put this conversation out of sight; only for direct messages.
+    /// The accounts that have hidden this conversation. Only for direct conversations.
     pub(crate) hidden_for: HashSet<String>,
     pub(crate) banned: HashSet<String>,
     pub(crate) order: u64,
@@ -69,12 +69,12 @@ impl Agency {
         Err(ApiError::forbidden("Not a member of this agency"))
     }
 
-    /// Whether the account may read here: members may, and in public agencies everybody.
+    /// Checks that the account may read here: members may, and in public agencies everyone.
     pub(crate) fn require_reader(&self, account: &str) -> ApiResult<()> {
         if self.private || self.dm { self.require_member(account) } else { Ok(()) }
     }
 
-    /// True if the account was no member before.
+    /// Adds a member. True if the account was not a member before.
     pub(crate) fn add_member(&mut self, account: &str, role: &'static str) -> bool {
         if self.is_member(account) {
             return false;
@@ -83,7 +83,7 @@ impl Agency {
         true
     }
 
-    /// Adds a member who comes on its own or is invited; a banned one does not come in.
+    /// Adds a member who joins or is invited. Refuses banned accounts.
     pub(crate) fn admit(&mut self, account: &str) -> ApiResult<bool> {
         if self.banned.contains(account) {
             return Err(ApiError::forbidden("Banned from this agency"));
@@ -97,9 +97,9 @@ impl Agency {
         self.members.len() < before
     }
 
-    /// Keeps at most `most` messages.
+    /// Adds a message. Keeps at most `most` messages.
     pub(crate) fn add_message(&mut self, message: Message, most: usize) {
-        // A new message brings a hidden conversation back.
+        // A new message shows a hidden conversation again.
         self.hidden_for.clear();
         self.messages.push(message, most);
     }
@@ -157,7 +157,7 @@ fn slug_of(name: &str) -> String {
 }
 
 impl Agencies {
-    /// The default public agency that everybody is in.
+    /// The default public agency, whose members are all accounts.
     pub(crate) fn lobby_mut(&mut self) -> &mut Agency {
         self.by_id.entry(self.lobby.clone()).or_insert_with(|| Agency {
             id: self.lobby.clone(),
@@ -173,7 +173,7 @@ impl Agencies {
         &self.lobby
     }
 
-    /// By id. The CLI's documentation also puts slugs into paths, so a slug is taken as well.
+    /// Finds an agency by id, or by slug because the CLI's documentation uses slugs in paths, too.
     pub(crate) fn find(&self, id_or_slug: &str) -> ApiResult<&Agency> {
         self.by_id
             .get(id_or_slug)
@@ -190,7 +190,7 @@ impl Agencies {
         self.by_id.values().find(|agency| !agency.dm && agency.slug == slug)
     }
 
-    /// By id only: what the real-time events and direct messages use.
+    /// Finds an agency by id only, as real-time events and direct messages do.
     pub(crate) fn get(&self, id: &str) -> Option<&Agency> {
         self.by_id.get(id)
     }
@@ -199,7 +199,7 @@ impl Agencies {
         self.by_id.get_mut(id)
     }
 
-    /// Adds a room; its id, slug, order and time are made here.
+    /// Adds a room, and sets its id, slug, order and time.
     pub(crate) fn add(&mut self, mut agency: Agency) -> &mut Agency {
         self.created += 1;
         agency.order = self.created;
@@ -218,13 +218,13 @@ impl Agencies {
         self.by_id.entry(agency.id.clone()).or_insert(agency)
     }
 
-    /// Puts an agency back as it was.
+    /// Restores a saved agency.
     pub(crate) fn restore(&mut self, agency: Agency) {
         self.created = self.created.max(agency.order);
         self.by_id.insert(agency.id.clone(), agency);
     }
 
-    /// From now on changes of messages are on record.
+    /// Starts to record changes of messages.
     pub(crate) fn track(&mut self) {
         self.tracked = true;
         self.by_id.values_mut().for_each(|agency| agency.messages.track());
@@ -235,14 +235,14 @@ impl Agencies {
         self.invites.retain(|_, invite| invite.agency != id);
     }
 
-    /// In the order of creation, the Lobby first.
+    /// All agencies in the order of creation, the Lobby first.
     pub(crate) fn all(&self) -> Vec<&Agency> {
         let mut all: Vec<&Agency> = self.by_id.values().collect();
         all.sort_by_key(|agency| agency.order);
         all
     }
 
-    /// Takes an account out of every room; its conversations go with it.
+    /// Removes an account from every room, and deletes its direct conversations.
     pub(crate) fn forget(&mut self, account: &str) {
         self.by_id.retain(|_, agency| !(agency.dm && agency.is_member(account)));
         for agency in self.by_id.values_mut() {
@@ -250,7 +250,7 @@ impl Agencies {
         }
     }
 
-    /// The agencies of an agent that has been claimed belong to its owner from now on.
+    /// Transfers the agencies of a claimed agent to its owner.
     pub(crate) fn inherit(&mut self, agent: &str, owner: &str) {
         for agency in self.by_id.values_mut().filter(|agency| agency.owner.as_deref() == Some(agent)) {
             agency.owner = Some(owner.to_owned());
@@ -262,7 +262,7 @@ impl Agencies {
         }
     }
 
-    /// An agency that the account may change: its own, and never the Lobby.
+    /// An agency that the account owns. Never the Lobby.
     pub(crate) fn owned(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let agency = self.changeable(id_or_slug)?;
         if agency.owner.as_deref() == Some(account) {
@@ -271,7 +271,7 @@ impl Agencies {
         Err(ApiError::forbidden("Only the agency's owner can do this"))
     }
 
-    /// An agency that the account may manage, as its owner or one of its admins; never the Lobby.
+    /// An agency that the account may manage as owner or admin. Never the Lobby.
     pub(crate) fn managed(&mut self, id_or_slug: &str, account: &str) -> ApiResult<&mut Agency> {
         let agency = self.changeable(id_or_slug)?;
         if agency.owner.as_deref() == Some(account) || agency.role_of(account) == Some("admin") {

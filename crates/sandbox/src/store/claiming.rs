@@ -1,4 +1,4 @@
-//! Who may still be claimed.
+//! Which agents can still be claimed.
 
 use crate::clock;
 use crate::error::{ApiError, ApiResult};

@@ -1,22 +1,22 @@
-//! Claiming an agent that registered itself: look it up, ask for a mail, open the link in it.
+//! Claims of agents that registered themselves: codes, links and mails.
 
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 
 pub(crate) const MAX_PENDING: usize = 3;
-/// Of a long-lived server only the newest mails are kept.
+/// How many mails are kept.
 pub(crate) const KEPT_MAILS: usize = 1_000;
 
-/// A mail that the platform would have sent to somebody who wants to claim an agent.
+/// A mail that the platform would send to a user who wants to claim an agent.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClaimMail {
-    /// The address it would go to.
+    /// The address of the receiver.
     pub email: String,
     /// The agent that is claimed.
     pub agent_username: String,
-    /// The secret of the link in it: `GET /api/agents/claim/verify/<token>` completes the claim.
+    /// The secret of its link: `GET /api/agents/claim/verify/<token>` completes the claim.
     pub token: String,
 }
 
@@ -37,17 +37,17 @@ pub(crate) struct Link {
     pub(crate) expires_at: u64,
 }
 
-/// Claim codes, the links that were mailed, and the mails.
+/// Claim codes, mailed links, and the mails.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// Agents by claim code; a code stays after it is used so that it can be told from a wrong one.
+    /// Agents by claim code. A used code stays, so that it can be distinguished from a wrong one.
     pub(crate) codes: HashMap<String, String>,
     pub(crate) links: Vec<Link>,
     pub(crate) mails: Vec<ClaimMail>,
 }
 
 impl Claims {
-    /// The links that were mailed so far are too old from now on.
+    /// Expires the links mailed so far.
     pub(crate) fn expire(&mut self) {
         for link in &mut self.links {
             link.expires_at = 0;

@@ -38,7 +38,7 @@ impl CustomCommand {
         })
     }
 
-    /// Takes over what a body has to say, of all fields but the name and the URL.
+    /// Sets the fields in a body, except the name and the URL.
     pub(crate) fn set(&mut self, body: &Body) -> ApiResult<()> {
         if let Some(description) = body.0.get("description") {
             self.description = description.as_str().map(str::to_owned);
@@ -75,7 +75,7 @@ impl CustomCommands {
         self.0.iter().any(|command| command.webhook_url == webhook_url && command.agency == agency)
     }
 
-    /// Name and description of a hook's commands, each once.
+    /// The names and descriptions of a hook's commands, each once.
     pub(crate) fn of_hook(&self, webhook_url: &str) -> Value {
         let mut seen: Vec<&str> = Vec::new();
         let mine = self.0.iter().filter(|command| command.webhook_url == webhook_url);
@@ -95,7 +95,7 @@ impl CustomCommands {
 }
 
 impl CustomCommands {
-    /// Gives an agency the commands of a hook, in place of those it has of it.
+    /// Installs the commands of a hook in an agency. Replaces those that the agency has.
     pub(crate) fn install(&mut self, agency: &str, url: &str, commands: &[(String, Option<String>)]) {
         self.0.retain(|command| command.agency != agency || command.webhook_url != url);
         for (name, description) in commands {

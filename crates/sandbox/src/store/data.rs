@@ -12,7 +12,7 @@ use crate::store::runs::Runs;
 use crate::store::subscriptions::Subscription;
 use crate::store::tokens::Tokens;
 
-/// All that a real Crustocean keeps in its database.
+/// All data that a real Crustocean keeps in its database.
 #[derive(Debug, Default)]
 pub(crate) struct Data {
     pub(crate) accounts: Accounts,
@@ -27,12 +27,12 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// From now on changes are on record, for whoever saves them.
+    /// Starts to record changes, for the journal.
     pub(crate) fn track(&mut self) {
         self.agencies.track();
         self.runs.track();
     }
 }
 
-/// The data, which outlive the server: see `Sandbox::suspend`.
+/// The data, which outlives the server: `Sandbox::suspend` returns it.
 pub(crate) type SharedData = Arc<Mutex<Data>>;

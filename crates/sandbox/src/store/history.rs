@@ -10,7 +10,7 @@ use crate::store::agencies::Agency;
 const DEFAULT_PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
-/// The query of a history request. Numbers are text here: a limit that is none is no reason to refuse.
+/// The query of a history request. Numbers are text here, because an invalid limit is ignored, not refused.
 #[derive(Debug, Deserialize)]
 pub(crate) struct HistoryQuery {
     pub(crate) limit: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) fn history(agency: &Agency, query: &HistoryQuery) -> ApiResult<Value>
     let limit = query.limit.as_deref().and_then(|text| text.trim().parse().ok());
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let before = query.before.as_deref().filter(|text| !text.is_empty());
-    // A time as the documentation has it, or a message id as the CLI has it.
+    // A time, as documented, or a message id, as the CLI sends it.
     let cursor = before.and_then(|id| agency.messages.iter().position(|message| message.id == id));
     let is_time = before.is_some_and(|text| text.contains(':') && text.contains('T'));
     if before.is_some() && cursor.is_none() && !is_time {
@@ -37,7 +37,7 @@ pub(crate) fn history(agency: &Agency, query: &HistoryQuery) -> ApiResult<Value>
         .rev()
         .filter(|(place, message)| match (cursor, before) {
             (Some(cursor), _) => *place < cursor,
-            // ISO times in one format sort like text.
+            // ISO times of one format can be compared as text.
             (None, Some(time)) => clock::iso(message.created_at).as_str() < time,
             (None, None) => true,
         })

@@ -1,4 +1,4 @@
-//! Hooks: bundles of commands behind one webhook URL.
+//! Hooks: commands with one webhook URL.
 
 use crate::body::Body;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use crate::ids;
 use crate::store::accounts::Accounts;
 use crate::store::custom_commands::CustomCommands;
 
-/// One hook. Everything that is only stored and given back is in `fields`.
+/// One hook. `fields` has everything that is only stored and returned.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Hook {
     pub(crate) id: String,
@@ -40,7 +40,7 @@ impl Hook {
         }
     }
 
-    /// A new key; the one before dies at once.
+    /// Creates a new key, and invalidates the old one.
     pub(crate) fn new_key(&mut self) -> String {
         let key = ids::hex(&ids::random::<32>());
         self.key_hash = Some(ids::sha256(&key));
@@ -60,7 +60,7 @@ impl Hook {
         self.updated_at = clock::now_ms();
     }
 
-    /// Name and description of its commands.
+    /// The names and descriptions of its commands.
     pub(crate) fn commands(&self, commands: &CustomCommands) -> Value {
         match self.fields.get("commands") {
             Some(commands) => commands.clone(),
@@ -110,7 +110,7 @@ impl Hook {
     }
 }
 
-/// All hooks, in the order of their making.
+/// All hooks, in the order of creation.
 #[derive(Debug, Default)]
 pub(crate) struct Hooks(pub(crate) Vec<Hook>);
 

@@ -1,4 +1,4 @@
-//! Who a socket belongs to.
+//! The account of a socket.
 
 /// The account of a connected socket.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Invites to an agency.
 
 use serde::{Deserialize, Serialize};
-/// A code that opens an agency.
+/// A code with which accounts join an agency.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Invite {
     pub(crate) agency: String,

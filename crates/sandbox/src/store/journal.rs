@@ -1,8 +1,8 @@
-//! The data in a file: a log of changes, one line each, that is only ever added to.
+//! Saves the data in a file: an append-only log of changes, one line each.
 //!
-//! A line is a JSON array of `[kind, key, value]`; a value of `null` says that the thing is gone. All changes of one
-//! request are one line, so a process that is killed in the middle of writing leaves its last request out and nothing
-//! else: an unfinished last line is dropped at the next start. The log is rewritten when most of it is out of date.
+//! A line is a JSON array of `[kind, key, value]`; a value of `null` means that the thing was deleted. All changes of
+//! one request are one line, so a process that is killed while it writes loses only its last request: the next start drops an
+//! unfinished last line. The log is rewritten when most of it is outdated.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
@@ -21,8 +21,8 @@ use crate::store::transcript::Change;
 const NAME: &str = "sandbox.jsonl";
 const LOCK: &str = "sandbox.lock";
 const HEADER: &str = r#"{"crustocean-sandbox":1}"#;
-/// The log is rewritten when it has grown by this much, and by half of what it was.
-const SLACK: u64 = 4 * 1024 * 1024;
+/// The log is rewritten when it has grown by this much and by half of its size.
+const REWRITE_GROWTH: u64 = 4 * 1024 * 1024;
 
 type Entry = (&'static str, String, Value);
 
@@ -30,15 +30,15 @@ type Entry = (&'static str, String, Value);
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
-    /// Locked as long as it is open: the system sees to it, however the process ends.
+    /// Locked while it is open. The system releases the lock when the process ends.
     _lock: RwLock<File>,
     file: File,
     size: u64,
-    /// Its size when everything in it was current.
+    /// The size of the log after the last rewrite.
     current_size: u64,
-    /// A digest of everything that is in the log, but for messages and runs, which tell their changes themselves.
+    /// A digest of each thing in the log, except messages and runs, which record their changes themselves.
     saved: HashMap<(&'static str, String), u64>,
-    /// Writing has failed, which has been said.
+    /// Whether writing has failed, which is reported once.
     failed: bool,
 }
 
@@ -48,7 +48,7 @@ fn damaged(path: &Path, line: usize, what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("{path}, line {line}: {what}. {advice}"))
 }
 
-/// What a log says in the end, in the order in which things were first said.
+/// The final content of a log, in the order in which keys first appeared.
 #[derive(Default)]
 struct Log {
     order: Vec<(String, String)>,
@@ -119,7 +119,7 @@ impl Log {
 }
 
 impl Journal {
-    /// Opens the log in a folder, which is made if need be, and reads what is in it.
+    /// Opens the log in a folder and reads it. Creates the folder if necessary.
     pub(crate) fn open(folder: &Path, max_messages: usize) -> io::Result<(Journal, Data)> {
         fs::create_dir_all(folder)?;
         let lock = lock(folder)?;
@@ -138,7 +138,7 @@ impl Journal {
         Ok((Journal { path, _lock: lock, file, size, current_size: size, saved, failed: false }, data))
     }
 
-    /// Writes down what has changed since the last time. A disk that is full is said once on stderr, and the server goes on.
+    /// Writes the changes since the last call. If the disk is full, reports it once on stderr, and the server goes on.
     pub(crate) fn save(&mut self, data: &mut Data) {
         if let Err(error) = self.try_save(data) {
             if !self.failed {
@@ -148,13 +148,13 @@ impl Journal {
                 );
             }
             self.failed = true;
-            // The file may end in half a line: only a whole new log is sound.
+            // The file may end in half a line, so only a complete rewrite is safe.
             self.current_size = 0;
         }
     }
 
     fn try_save(&mut self, data: &mut Data) -> io::Result<()> {
-        if self.failed || self.size > self.current_size + self.current_size / 2 + SLACK {
+        if self.failed || self.size > self.current_size + self.current_size / 2 + REWRITE_GROWTH {
             let (file, size, saved) = rewrite(&self.path, data)?;
             (self.file, self.size, self.current_size, self.saved) = (file, size, size, saved);
             self.failed = false;
@@ -187,14 +187,14 @@ impl Journal {
     }
 }
 
-/// Two servers would each write over what the other one does.
+/// Locks the folder, because two servers would overwrite each other's changes.
 fn lock(folder: &Path) -> io::Result<RwLock<File>> {
     let path = folder.join(LOCK);
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(named)?;
     let mut lock = RwLock::new(file);
     match lock.try_write() {
-        // Not given back before the file is closed.
+        // Keeps the lock until the file is closed.
         Ok(guard) => std::mem::forget(guard),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             let folder = folder.display();
@@ -208,7 +208,7 @@ fn lock(folder: &Path) -> io::Result<RwLock<File>> {
 
 fn read(path: &Path, text: &[u8]) -> io::Result<Log> {
     let mut log = Log::default();
-    // What is behind the last line end was not finished.
+    // An unfinished last line is ignored.
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
     for (number, line) in lines.enumerate() {
@@ -237,7 +237,7 @@ fn entry(kind: &'static str, key: &str, value: &impl Serialize) -> io::Result<En
     Ok((kind, key.to_owned(), serde_json::to_value(value)?))
 }
 
-/// Everything but messages and runs: there is little of it, so it is compared as a whole.
+/// Everything except messages and runs. It is small, so it is compared as a whole.
 fn things(data: &Data) -> io::Result<Vec<Entry>> {
     let mut all = vec![("lobby", "id".to_owned(), json!(data.agencies.lobby_id()))];
     for account in data.accounts.all() {
@@ -273,7 +273,7 @@ fn things(data: &Data) -> io::Result<Vec<Entry>> {
     Ok(all)
 }
 
-/// What has happened to messages and runs.
+/// The changes of messages and runs.
 fn changes(data: &mut Data) -> io::Result<Vec<Entry>> {
     let mut all = Vec::new();
     for agency in data.agencies.by_id.values_mut() {
@@ -281,7 +281,7 @@ fn changes(data: &mut Data) -> io::Result<Vec<Entry>> {
             match change {
                 Change::Cleared => all.push(("clear", agency.id.clone(), Value::Null)),
                 Change::Gone(id) => all.push(("message", format!("{}/{id}", agency.id), Value::Null)),
-                // One that is gone again has an entry of its own that says so.
+                // A message that was deleted since has a delete entry of its own.
                 Change::Put(id) => {
                     if let Some(message) = agency.messages.get(&id) {
                         all.push(entry("message", &format!("{}/{id}", agency.id), message)?);
@@ -301,10 +301,10 @@ fn changes(data: &mut Data) -> io::Result<Vec<Entry>> {
 
 type Written = (File, u64, HashMap<(&'static str, String), u64>);
 
-/// Writes a log that holds the present data and nothing else, in the place of the one before.
+/// Writes a new log with only the current data, and replaces the old one.
 fn rewrite(path: &Path, data: &mut Data) -> io::Result<Written> {
     let things = things(data)?;
-    // They are all in what follows.
+    // Discards them: the new log contains them all.
     changes(data)?;
     let saved = things.iter().map(|(kind, key, value)| ((*kind, key.clone()), digest(value))).collect();
     let mut text = format!("{HEADER}\n").into_bytes();

@@ -20,7 +20,7 @@ pub(crate) fn members_json(data: &Data, agency: &Agency) -> Value {
     known.collect()
 }
 
-/// What a person calls a room: its slug, or the names of the two in a conversation.
+/// The readable name of a room: its slug, or the names of the two accounts in a direct conversation.
 pub(crate) fn room_name(data: &Data, room: &Agency) -> String {
     if !room.dm {
         return room.slug.clone();

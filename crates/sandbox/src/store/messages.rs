@@ -10,7 +10,7 @@ use crate::store::accounts::Account;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Message {
     pub(crate) id: String,
-    /// Its place among all messages of its room.
+    /// The message's number in its room.
     #[serde(skip)]
     pub(crate) number: u64,
     pub(crate) agency_id: String,
@@ -34,7 +34,7 @@ fn known_type<'de, D: Deserializer<'de>>(from: D) -> Result<&'static str, D::Err
 }
 
 impl Message {
-    /// A message of a user or an agent; `dm` says that its room is a direct conversation.
+    /// A message of a user or an agent. `dm`: its room is a direct conversation.
     pub(crate) fn new(
         room: (&str, bool),
         sender: &Account,
@@ -60,7 +60,7 @@ impl Message {
         }
     }
 
-    /// The result of a command: it comes from `system`.
+    /// The result of a command, with the sender `system`.
     pub(crate) fn system(agency_id: &str, kind: &str, content: &str) -> Self {
         Message {
             id: ids::uuid(),
@@ -74,13 +74,13 @@ impl Message {
             sender_id: "system".to_owned(),
             sender_username: "system".to_owned(),
             sender_display_name: "System".to_owned(),
-            // The reference knows only `user` and `agent`; a system message is not an agent's.
+            // The reference has only `user` and `agent`, and a system message is not from an agent.
             sender_type: "user",
             dm: false,
         }
     }
 
-    /// About the memory it takes.
+    /// Its approximate memory size, in bytes.
     pub(crate) fn size(&self) -> usize {
         /// Ids, names and the structure around them.
         const FIXED: usize = 512;
@@ -112,7 +112,7 @@ impl Message {
         message
     }
 
-    /// Whether the text mentions `@handle`, and not only a longer name that begins like it.
+    /// Whether the text mentions `@handle`, as a whole name.
     pub(crate) fn mentions(&self, handle: &str) -> bool {
         let text = self.content.to_lowercase();
         let needle = format!("@{handle}");
@@ -125,7 +125,7 @@ impl Message {
     }
 }
 
-/// Both forms are seen in the wild; text that came as a string stays one.
+/// Metadata as an object or as a string: real servers send both. A string stays a string.
 pub(crate) fn metadata_json(metadata: &Value, as_string: bool) -> Value {
     match metadata {
         Value::String(_) => metadata.clone(),

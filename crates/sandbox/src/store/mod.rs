@@ -1,4 +1,4 @@
-//! The data: all that a real Crustocean keeps in its database. Knows nothing of requests and sockets.
+//! The data that a real Crustocean keeps in its database. It does not depend on requests and sockets.
 
 pub(crate) mod accounts;
 pub(crate) mod activity;

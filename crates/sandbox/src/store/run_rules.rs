@@ -1,5 +1,5 @@
-//! Whether agents tell of their runs as it is documented. What breaks a rule is noted, not refused: the platform's own
-//! clients do not all keep to them.
+//! Checks the run events of agents against the documentation. Violations are recorded, not refused, because some of the
+//! platform's own clients violate the rules, too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -9,32 +9,32 @@ use crate::ids;
 use crate::store::identity::Identity;
 
 pub(crate) const KEPT: usize = 1_000;
-/// Characters of a payload in a violation.
+/// How many characters of the payload a violation shows.
 const SHOWN: usize = 500;
-/// Tools, streams and permissions of one run. More than that are no longer told apart.
+/// How many tools, streams and permissions of one run are checked.
 const MAX_PARTS: usize = 1_000;
 
-/// What has been said of one run.
+/// The events of one run so far.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     /// A digest of the last event.
     pub(crate) last: Option<String>,
     pub(crate) tools: HashMap<String, (String, bool)>,
-    /// Length and digest of the text so far, and whether that was all.
+    /// For each stream: length and digest of the text so far, and whether it has ended.
     pub(crate) streams: HashMap<String, (usize, String, bool)>,
     pub(crate) permissions: HashSet<String>,
     pub(crate) over: bool,
 }
 
-/// What all runs have told, and what was wrong with it.
+/// The events of all runs, and the violations.
 #[derive(Debug, Default)]
 pub(crate) struct RunRules {
     pub(crate) runs: HashMap<String, Told>,
     pub(crate) violations: VecDeque<String>,
 }
 
-/// What makes an entry of a transcript complete. Who answers or interrupts need not say anything: the official SDK leaves
-/// `message` out then.
+/// The required fields of each transcript entry. `message` is optional in answers and interrupts: the official SDK leaves it
+/// out if there is none.
 pub(crate) const ENTRIES: [(&str, &[&str]); 11] = [
     ("start", &["triggerMessageId"]),
     ("status", &["status"]),
@@ -54,9 +54,9 @@ impl RunRules {
         self.violations.iter().cloned().collect()
     }
 
-    /// Looks at an event that an account has sent.
+    /// Checks an event that an account has sent.
     pub(crate) fn check(&mut self, sender: &Identity, event: &str, payload: &Value) {
-        // Members send these to agents; their form in that direction is not documented.
+        // Members send these events to agents. Their form in this direction is not documented.
         if matches!(event, "agent-run-interrupt" | "agent-run-permission-response") {
             return;
         }
@@ -97,7 +97,7 @@ impl RunRules {
         let begun = self.runs.contains_key(id);
         let told = self.runs.entry(id.to_owned()).or_default();
         let now = ids::sha256(&format!("{event}{payload}"));
-        // A client that does not know whether an event has arrived says it again.
+        // A client that does not know whether an event has arrived sends it again.
         if told.last.as_ref() == Some(&now) {
             return;
         }

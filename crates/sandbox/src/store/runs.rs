@@ -1,4 +1,4 @@
-//! Agent runs, as their events tell them.
+//! Agent runs, as their events describe them.
 
 use std::collections::VecDeque;
 
@@ -22,9 +22,9 @@ pub(crate) struct Run {
     pub(crate) summary: Value,
     pub(crate) error: Value,
     pub(crate) transcript: Value,
-    /// Bytes of its end, as JSON.
+    /// The size of its end as JSON, in bytes.
     pub(crate) size: usize,
-    /// The message that it answers.
+    /// The message that the run answers.
     #[serde(default)]
     pub(crate) trigger: Option<String>,
     #[serde(skip)]
@@ -55,11 +55,11 @@ impl Run {
 #[derive(Debug, Default)]
 pub(crate) struct Runs(pub(crate) VecDeque<Run>, Option<Vec<String>>);
 
-/// Transcripts hold what tools gave out: all of them together stay within this.
+/// The limit for all transcripts together, which contain the output of tools.
 const KEPT_BYTES: usize = 16 * 1024 * 1024;
 
 impl Runs {
-    /// Takes note of an `agent-run-*` event of an agent.
+    /// Adds an `agent-run-*` event of an agent.
     pub(crate) fn note(&mut self, event: &str, agency: &str, agent: &str, username: &str, payload: &Value) {
         let Some(id) = payload.get("runId").and_then(Value::as_str) else { return };
         if let Some(changes) =
@@ -69,7 +69,7 @@ impl Runs {
         }
         let field = |key: &str| payload.get(key).cloned().unwrap_or(Value::Null);
         if event == "agent-run-start" {
-            // Said again by a client that did not know whether it had arrived.
+            // Sent again by a client that did not know whether the event had arrived.
             if self.0.iter().any(|run| run.id == id && run.agent == agent) {
                 return;
             }
@@ -93,7 +93,7 @@ impl Runs {
             });
             return;
         }
-        // Somebody else's run is not this agent's to end.
+        // An agent cannot end another agent's run.
         let Some(run) = self.0.iter_mut().rev().find(|run| run.id == id && run.agent == agent) else {
             return;
         };
@@ -121,14 +121,14 @@ impl Runs {
         self.0.iter().rev().find(|run| run.id == id)
     }
 
-    /// Puts runs back as they were.
+    /// Restores saved runs.
     pub(crate) fn restore(&mut self, runs: impl Iterator<Item = Run>) {
         self.0.extend(runs);
         let surplus = self.0.len().saturating_sub(KEPT);
         self.0.drain(..surplus);
     }
 
-    /// From now on changes are on record.
+    /// Starts to record changes.
     pub(crate) fn track(&mut self) {
         self.1.get_or_insert_default();
     }
@@ -138,7 +138,7 @@ impl Runs {
         self.1.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Notes how a permission was decided.
+    /// Records the decision on a permission request.
     pub(crate) fn decide(&mut self, run: &str, permission: &str, decision: &str) {
         if let Some(run) = self.0.iter_mut().rev().find(|known| known.id == run) {
             run.activity.decide(permission, decision);

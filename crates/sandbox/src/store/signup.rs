@@ -1,4 +1,4 @@
-//! Making users and agents.
+//! Creates users and agents.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::ids;
 use crate::store::accounts::{Agent, check_password};
 use crate::store::data::Data;
 
-/// Makes a user and joins it to the Lobby.
+/// Creates a user, and adds it to the Lobby.
 pub(crate) fn create_user(
     data: &mut Data,
     username: &str,
@@ -22,12 +22,12 @@ pub(crate) fn create_user(
     Ok(id)
 }
 
-/// The reference gives the length of a name but not what a username makes of it: lowercase it, blanks become `-`.
+/// The username for a name: lowercase, with `-` for blanks. The reference documents only the length of a name.
 pub(crate) fn username_of(name: &str) -> String {
     name.trim().to_lowercase().replace(' ', "-")
 }
 
-/// Makes an agent that is a member of the Lobby; gives its id and its token, which is not kept.
+/// Creates an agent, and adds it to the Lobby. Returns its id and its token, which is not stored.
 pub(crate) fn create_agent(
     data: &mut Data,
     name: &str,

@@ -1,4 +1,4 @@
-//! Who wants to be told about the events of an agency.
+//! Webhook subscriptions to the events of an agency.
 
 use crate::body::Body;
 use crate::webhook;
@@ -29,7 +29,7 @@ pub(crate) const EVENTS: [&str; 14] = [
 pub(crate) struct Subscription {
     pub(crate) agency: String,
     pub(crate) secret: Option<String>,
-    /// As it is answered, without the secret.
+    /// The fields that responses show, without the secret.
     pub(crate) fields: Map<String, Value>,
 }
 
@@ -53,7 +53,7 @@ impl Subscription {
             && events.is_some_and(|events| events.iter().any(|wanted| wanted == event))
     }
 
-    /// URL and secret, if this is the subscription with that id and it is switched on.
+    /// The URL and secret, if this subscription has that id and is enabled.
     pub(crate) fn target(&self, id: &str) -> Option<(String, Option<String>)> {
         if self.fields.get("id").and_then(Value::as_str) != Some(id) || !self.is_enabled() {
             return None;
@@ -72,12 +72,12 @@ impl Subscription {
                 return Err(ApiError::bad_request("events must be a list of event types"));
             }
         }
-        // OpenAPI calls the switch `active`, the SDK `enabled`.
+        // OpenAPI calls it `active`, the SDK `enabled`.
         if let Some(enabled) = body.flag(&["enabled", "active"]) {
             self.fields.insert("enabled".to_owned(), enabled.into());
         }
         if let Some(secret) = body.0.get("secret") {
-            // Empty or null takes it away.
+            // An empty string or null removes it.
             self.secret = secret.as_str().filter(|secret| !secret.is_empty()).map(str::to_owned);
         }
         for key in ["url", "events", "description"] {

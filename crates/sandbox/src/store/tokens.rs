@@ -11,7 +11,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::ids;
 
 pub(crate) const MAX_PER_USER: usize = 10;
-/// The one that expires first makes way.
+/// Above this, the session that expires first is removed.
 const MAX_SESSIONS: usize = 10_000;
 pub(crate) const SHOWN_PREFIX: usize = 8;
 /// `last_used_at` is updated at most this often.
@@ -64,7 +64,7 @@ impl PersonalToken {
     }
 }
 
-/// Who may come in.
+/// All sessions and personal access tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Tokens {
     pub(crate) sessions: HashMap<String, Session>,
@@ -72,7 +72,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// A new session; the token is opaque hex.
+    /// Opens a session. Its token is hexadecimal text.
     pub(crate) fn open_session(&mut self, account: &str, ttl: Duration) -> String {
         let token = ids::hex(&ids::random::<32>());
         let now = clock::now_ms();
@@ -103,7 +103,7 @@ impl Tokens {
         token.expires_at.is_none_or(|at| at > now).then(|| token.account.clone())
     }
 
-    /// Whether it is time to note that a token is in use.
+    /// Whether the time of a token's last use should be updated.
     pub(crate) fn is_stale(&self, token_hash: &str) -> bool {
         let now = clock::now_ms();
         let stale = |token: &PersonalToken| {
@@ -118,12 +118,12 @@ impl Tokens {
         }
     }
 
-    /// A personal access token for seeding: one that never expires.
+    /// Creates a personal access token that never expires.
     pub(crate) fn seed_personal(&mut self, account: &str) -> ApiResult<String> {
         Ok(self.create_personal(account, "sandbox", None)?.0)
     }
 
-    /// Lets a token in that was made before, unless it is let in already.
+    /// Accepts an existing token, if it is not accepted already.
     pub(crate) fn keep_personal(&mut self, account: &str, token: &str) {
         let hash = ids::sha256(token);
         self.personal.retain(|known| known.hash != hash);
@@ -147,7 +147,7 @@ impl Tokens {
         }
     }
 
-    /// Ends whatever the account could come in with.
+    /// Removes all sessions and tokens of an account.
     pub(crate) fn forget(&mut self, account: &str) {
         self.sessions.retain(|_, session| session.account != account);
         self.personal.retain(|token| token.account != account);

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use crate::store::messages::Message;
 
-/// What one room keeps at most, whatever the number of its messages.
+/// How many bytes one room keeps, for any number of messages.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What happened to a message since it was last asked: for whoever saves it.
+/// A change of a message, for the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Change {
     Put(String),
@@ -15,14 +15,14 @@ pub(crate) enum Change {
     Cleared,
 }
 
-/// Oldest first.
+/// The messages, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Transcript {
     list: VecDeque<Message>,
     bytes: usize,
-    /// Of all that have ever been here.
+    /// The number of all messages ever added.
     count: u64,
-    /// `None` when nobody saves them.
+    /// `None` if changes are not recorded.
     changes: Option<Vec<Change>>,
 }
 
@@ -44,13 +44,13 @@ impl Transcript {
         self.list.back()
     }
 
-    /// Searched from the newest.
+    /// Finds a message. Searches from the newest.
     pub(crate) fn get(&self, id: &str) -> Option<&Message> {
         self.list.iter().rev().find(|message| message.id == id)
     }
 
-    /// Adds a message; the oldest go when there are more than `most`, or too many bytes. That is not a change to save:
-    /// whoever loads a room applies the same bounds.
+    /// Adds a message. Removes the oldest when there are more than `most`, or too many bytes. The removal is not recorded as a
+    /// change, because loading a room applies the same limits.
     pub(crate) fn push(&mut self, mut message: Message, most: usize) {
         self.count += 1;
         message.number = self.count;
@@ -67,12 +67,12 @@ impl Transcript {
         }
     }
 
-    /// By their times, which clocks that differ have made.
+    /// Sorts the messages by time, for the fault `skew-clocks`.
     pub(crate) fn sort(&mut self) {
         self.list.make_contiguous().sort_by_key(|message| message.created_at);
     }
 
-    /// Changes a message; gives it as it is then.
+    /// Changes a message, and returns the changed message.
     pub(crate) fn edit(&mut self, id: &str, change: impl FnOnce(&mut Message)) -> Option<Message> {
         let message = self.list.iter_mut().rev().find(|message| message.id == id)?;
         let before = message.size();
@@ -104,7 +104,7 @@ impl Transcript {
         }
     }
 
-    /// From now on changes are on record.
+    /// Starts to record changes.
     pub(crate) fn track(&mut self) {
         self.changes.get_or_insert_default();
     }

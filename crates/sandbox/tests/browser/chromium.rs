@@ -1,4 +1,4 @@
-//! A browser without a window, over the DevTools protocol.
+//! A headless browser, driven over the DevTools protocol.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -34,7 +34,7 @@ fn program() -> Option<String> {
 }
 
 impl Browser {
-    /// `None` where there is no Chromium.
+    /// Starts the browser. `None` if Chromium is not installed.
     pub(crate) fn start() -> Option<Browser> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let Some(program) = program() else {
@@ -63,7 +63,7 @@ impl Browser {
             .unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let url = lines.find_map(|line| Some(line.ok()?.strip_prefix("DevTools listening on ")?.to_owned()));
-        // It goes on writing, and must not be held up.
+        // Reads on, so that a full pipe does not block the browser.
         std::thread::spawn(move || lines.for_each(drop));
         Some(Browser { process, folder, url: url.expect("Chromium says where it listens") })
     }
@@ -101,7 +101,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// One command of the protocol, and its result.
+    /// Runs a command of the protocol and returns its result.
     pub(crate) fn call(&mut self, method: &str, params: Value) -> Value {
         self.last += 1;
         let mut command = json!({ "id": self.last, "method": method, "params": params });
@@ -120,14 +120,14 @@ impl Page {
             if message["method"] == "Runtime.exceptionThrown" {
                 self.errors.push(params["exceptionDetails"].to_string());
             }
-            // The answers that a fault has asked for are no errors of the page.
+            // Responses caused by a fault are not errors of the page.
             if message["method"] == "Log.entryAdded" && params["entry"]["source"] == "security" {
                 self.errors.push(params["entry"]["text"].to_string());
             }
         }
     }
 
-    /// What an expression is.
+    /// The value of an expression.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let mut result = self.call("Runtime.evaluate", params);
@@ -151,13 +151,13 @@ impl Page {
         }
     }
 
-    /// A PNG of what is to be seen.
+    /// A PNG of the visible page.
     pub(crate) fn screenshot(&mut self) -> Vec<u8> {
         let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }));
         base64(picture["data"].as_str().unwrap())
     }
 
-    /// What has gone wrong in the page's script.
+    /// The errors of the page's script.
     pub(crate) fn errors(&self) -> Vec<String> {
         self.errors.clone()
     }

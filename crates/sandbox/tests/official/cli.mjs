@@ -105,7 +105,7 @@ for (const what of ['agencies', 'agents', 'users', 'webhooks']) {
 }
 await both('explore', 'commands');
 
-// The CLI cannot make a hook: that is done by hand.
+// The CLI cannot create a hook, so a request does it.
 const slug = `${name}hook`;
 const { token: session } = await (await fetch(`${apiUrl}/api/auth/login`, {
   method: 'POST',

@@ -117,7 +117,7 @@ async def main():
         if adapter._sio.connected:
             break
         await asyncio.sleep(0.2)
-    # Its handler of "connect" joins nothing: python-socketio 5.18 calls itself connected only afterwards.
+    # The adapter's "connect" handler joins no room: python-socketio 5.18 sets `connected` only after it.
     await adapter._discover_and_join()
     event = None
     for _ in range(20):

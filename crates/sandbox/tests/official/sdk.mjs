@@ -35,7 +35,7 @@ const heard = (agent, event, wanted = () => true) =>
     agent.socket.on(event, listener);
   });
 
-// A hook that is slow enough to be waited for.
+// A slow hook, for which the SDK has to wait.
 const calls = [];
 const hook = createServer((request, response) => {
   let body = '';

@@ -1,12 +1,12 @@
 //! Messages, edits, commands and runs over a socket.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{PATIENCE, Socket, agent_session, get};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 
 /// A sandbox with a user and the session of an agent.
-fn scene() -> (Sandbox, Credentials, String, String) {
+fn setup() -> (Sandbox, Credentials, String, String) {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let bot = sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -16,8 +16,8 @@ fn scene() -> (Sandbox, Credentials, String, String) {
 }
 
 #[test]
-fn a_message_reaches_everybody_in_the_room() {
-    let (sandbox, alice, session, lobby) = scene();
+fn a_message_reaches_everyone_in_the_room() {
+    let (sandbox, alice, session, lobby) = setup();
     let mut user = Socket::join(&sandbox, &alice.token, &lobby);
     let mut agent = Socket::join(&sandbox, &session, &lobby);
     assert_eq!(user.wait("member-presence")["username"], "mybot");
@@ -47,7 +47,7 @@ fn a_message_reaches_everybody_in_the_room() {
 
 #[test]
 fn a_room_is_open_only_to_sockets_that_have_joined_it() {
-    let (sandbox, _, session, lobby) = scene();
+    let (sandbox, _, session, lobby) = setup();
     let mut agent = Socket::connect(&sandbox, &session);
     for payload in [json!({ "agencyId": lobby, "content": "hi" }), json!({}), Value::Null, json!([1])] {
         agent.emit("send-message", payload);
@@ -58,8 +58,8 @@ fn a_room_is_open_only_to_sockets_that_have_joined_it() {
 }
 
 #[test]
-fn commands_answer_by_ack_and_only_loud_ones_show() {
-    let (sandbox, alice, session, lobby) = scene();
+fn commands_answer_by_ack_and_silent_ones_post_no_message() {
+    let (sandbox, alice, session, lobby) = setup();
     let mut user = Socket::join(&sandbox, &alice.token, &lobby);
     let mut agent = Socket::join(&sandbox, &session, &lobby);
     let mut run = |content: &str, silent: bool| {
@@ -72,7 +72,7 @@ fn commands_answer_by_ack_and_only_loud_ones_show() {
     assert_eq!((&unknown["ok"], &unknown["command"]), (&json!(false), &json!("nope")));
     assert_eq!(run("/help", true)["ephemeral"], true);
     let loud = run("/echo loud", false);
-    // The quiet one, the failed one and the help were for the caller alone.
+    // Only the caller got the silent command, the failed one and the help.
     let shown = user.wait("message");
     assert_eq!((&shown["content"], &shown["id"]), (&json!("loud"), &loud["messageId"]));
     assert_eq!((&shown["type"], &shown["sender_id"]), (&json!("system"), &json!("system")));
@@ -84,8 +84,8 @@ fn commands_answer_by_ack_and_only_loud_ones_show() {
 }
 
 #[test]
-fn runs_are_relayed_and_kept() {
-    let (sandbox, alice, session, lobby) = scene();
+fn runs_are_relayed_and_stored() {
+    let (sandbox, alice, session, lobby) = setup();
     let mut user = Socket::join(&sandbox, &alice.token, &lobby);
     let mut agent = Socket::join(&sandbox, &session, &lobby);
     let thinking = json!({ "agencyId": lobby, "thinking": true, "status": "reading" });

@@ -1,11 +1,11 @@
 //! Claiming an agent that registered itself.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{Answer, call, get, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 
-/// Registers an agent; its claim code and the id of its agency.
+/// Registers an agent. Returns its claim code and the id of its agency.
 fn register(sandbox: &Sandbox, name: &str) -> (String, String) {
     let made = call(sandbox, "POST", "/api/agents/register", "", json!({ "name": name }));
     assert_eq!(made.status, 201, "{}", made.body);
@@ -19,7 +19,7 @@ fn claim(sandbox: &Sandbox, who: &Credentials, code: &str) -> Answer {
     call(sandbox, "POST", "/api/agents/claim", &who.token, body)
 }
 
-/// Opens the link of a mail; where it leads to.
+/// Opens the link of a mail. Returns the target of the redirect.
 fn open(sandbox: &Sandbox, token: &str) -> String {
     let answer = call(sandbox, "GET", &format!("/api/agents/claim/verify/{token}"), "", Value::Null);
     assert_eq!(answer.status, 302);
@@ -44,7 +44,7 @@ fn the_link_in_the_mail_makes_the_human_the_owner() {
     let mails = sandbox.claims();
     assert_eq!((mails.len(), mails[0].email.as_str()), (2, "someone@example.com"));
     assert_eq!(mails[0].agent_username, "deepthought");
-    // Asking is not having.
+    // Requesting a claim does not make an owner yet.
     assert_eq!(get(&sandbox, "/api/agents", &alice.token), json!([]));
     assert!(!format!("{mails:?}").contains(&mails[0].token));
 
@@ -62,17 +62,17 @@ fn the_link_in_the_mail_makes_the_human_the_owner() {
         200
     );
 
-    // The code is used up, and so are the links.
+    // The code and the links are used up.
     assert_eq!(call(&sandbox, "GET", &lookup, "", Value::Null).status, 409);
     assert_eq!(claim(&sandbox, &bob, &code).status, 409);
     assert_eq!(open(&sandbox, &mails[0].token), "claim_error=already_claimed");
     assert_eq!(open(&sandbox, &mails[1].token), "claim_error=invalid");
-    // The secrets are in no record.
+    // No record contains the secrets.
     assert!(sandbox.requests().iter().all(|line| !line.contains(&code) && !line.contains(&mails[0].token)));
 }
 
 #[test]
-fn links_expire_and_a_new_one_takes_their_place() {
+fn expired_links_can_be_replaced() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let (code, _) = register(&sandbox, "first");
@@ -87,7 +87,7 @@ fn links_expire_and_a_new_one_takes_their_place() {
 }
 
 #[test]
-fn three_claims_may_wait_and_bad_ones_are_refused() {
+fn three_claims_may_be_pending_and_bad_ones_are_refused() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let codes = ["one", "two", "three", "four"].map(|name| register(&sandbox, name).0);
@@ -95,7 +95,7 @@ fn three_claims_may_wait_and_bad_ones_are_refused() {
         assert_eq!(claim(&sandbox, &alice, code).status, 200);
     }
     assert_eq!(claim(&sandbox, &alice, &codes[3]).status, 400);
-    // A new link for one of the three is no fourth claim; a claim that is through makes room.
+    // A new link for one of the three is not a fourth claim. A completed claim makes space.
     assert_eq!(claim(&sandbox, &alice, &codes[2]).status, 200);
     let mail = sandbox.claims().pop().unwrap();
     assert_eq!(sandbox.confirm_claim(&mail).unwrap(), "three");

@@ -1,6 +1,6 @@
 //! Custom commands: who may call them, what the webhook says, and how the room shows it.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::time::{Duration, Instant};
 
 use crate::common::receiver::Receiver;
@@ -8,7 +8,7 @@ use crate::common::{Socket, agent_session, call, post, text};
 use crustocean_sandbox::{Builder, Credentials, Sandbox};
 use serde_json::{Value, json};
 
-struct Shop {
+struct Fixture {
     sandbox: Sandbox,
     alice: Credentials,
     bob: Credentials,
@@ -16,20 +16,20 @@ struct Shop {
     hook: Receiver,
 }
 
-/// A room of alice's with bob in it and a command `/price`.
-fn shop(builder: Builder, command: Value) -> Shop {
+/// A room of alice, with bob as a member and a command `/price`.
+fn fixture(builder: Builder, command: Value) -> Fixture {
     let sandbox = builder.start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
-    let room = sandbox.add_agency("Shop", &alice.id).unwrap();
+    let room = sandbox.add_agency("Fixture", &alice.id).unwrap();
     post(&sandbox, &format!("/api/agencies/{room}/join"), &bob.token, Value::Null);
     let hook = Receiver::start();
     let mut wanted = json!({ "name": "price", "webhook_url": hook.url });
     wanted.as_object_mut().unwrap().extend(command.as_object().cloned().unwrap_or_default());
     post(&sandbox, &format!("/api/custom-commands/{room}/commands"), &alice.token, wanted);
-    Shop { sandbox, alice, bob, room, hook }
+    Fixture { sandbox, alice, bob, room, hook }
 }
 
-impl Shop {
+impl Fixture {
     fn join(&self, who: &Credentials) -> Socket {
         Socket::join(&self.sandbox, &who.token, &self.room)
     }
@@ -40,15 +40,15 @@ impl Shop {
 }
 
 #[test]
-fn the_room_shows_what_the_webhook_says_as_whom_it_says() {
-    let shop = shop(Sandbox::builder(), Value::Null);
-    let (mut alice, mut bob) = (shop.join(&shop.alice), shop.join(&shop.bob));
+fn a_webhooks_answer_sets_the_text_and_the_sender() {
+    let fixture = fixture(Sandbox::builder(), Value::Null);
+    let (mut alice, mut bob) = (fixture.join(&fixture.alice), fixture.join(&fixture.bob));
     let said = json!({
         "content": "ETH 3000", "type": "chat", "metadata": { "skill": "prices" },
         "sender_username": "ticker", "sender_display_name": "Ticker",
     });
-    shop.hook.answer(200, said, Duration::ZERO);
-    let ack = alice.ask(shop.payload("/price ETH", false));
+    fixture.hook.answer(200, said, Duration::ZERO);
+    let ack = alice.ask(fixture.payload("/price ETH", false));
     assert_eq!(
         (&ack["ok"], &ack["content"], &ack["type"]),
         (&json!(true), &json!("ETH 3000"), &json!("chat"))
@@ -59,23 +59,23 @@ fn the_room_shows_what_the_webhook_says_as_whom_it_says() {
     assert_eq!((&message["sender_display_name"], &message["type"]), (&json!("Ticker"), &json!("chat")));
     assert_eq!(message["metadata"], json!({ "skill": "prices", "webhook": true }));
 
-    // The documented defaults; a type of its own making becomes the default.
+    // The documented defaults. An unknown type becomes the default type.
     for answer in [json!({ "content": "plain" }), json!({ "content": "plain", "type": "shout" })] {
-        shop.hook.answer(200, answer, Duration::ZERO);
-        alice.ask(shop.payload("/price", false));
+        fixture.hook.answer(200, answer, Duration::ZERO);
+        alice.ask(fixture.payload("/price", false));
         let message = bob.wait("message");
         assert_eq!(
             (&message["type"], &message["sender_username"]),
             (&json!("tool_result"), &json!("system"))
         );
     }
-    assert!(shop.sandbox.messages(&shop.room).iter().all(|message| !message.content.starts_with('/')));
+    assert!(fixture.sandbox.messages(&fixture.room).iter().all(|message| !message.content.starts_with('/')));
 }
 
 #[test]
-fn what_is_for_the_caller_alone_is_shown_to_nobody_else() {
-    let shop = shop(Sandbox::builder(), Value::Null);
-    let (mut alice, mut bob) = (shop.join(&shop.alice), shop.join(&shop.bob));
+fn only_the_caller_sees_an_ephemeral_answer() {
+    let fixture = fixture(Sandbox::builder(), Value::Null);
+    let (mut alice, mut bob) = (fixture.join(&fixture.alice), fixture.join(&fixture.bob));
     let answers = [
         (200, json!({ "content": "psst", "ephemeral": true }), true),
         (200, json!({ "content": "psst", "broadcast": false }), true),
@@ -83,53 +83,53 @@ fn what_is_for_the_caller_alone_is_shown_to_nobody_else() {
         (500, json!({ "content": "psst" }), false),
     ];
     for (status, answer, ok) in answers {
-        shop.hook.answer(status, answer, Duration::ZERO);
-        let ack = alice.ask(shop.payload("/price", false));
+        fixture.hook.answer(status, answer, Duration::ZERO);
+        let ack = alice.ask(fixture.payload("/price", false));
         assert_eq!(
             (&ack["ok"], &ack["content"], &ack["ephemeral"]),
             (&json!(ok), &json!("psst"), &json!(true))
         );
     }
-    // Answers that are none.
+    // Invalid answers.
     for (status, answer) in [(200, json!({})), (200, json!("text")), (404, Value::Null)] {
-        shop.hook.answer(status, answer, Duration::ZERO);
-        let ack = alice.ask(shop.payload("/price", true));
+        fixture.hook.answer(status, answer, Duration::ZERO);
+        let ack = alice.ask(fixture.payload("/price", true));
         assert_eq!((&ack["ok"], ack["content"].is_string()), (&json!(false), true), "{ack}");
     }
-    shop.sandbox.say(&shop.room, &shop.alice.id, "the end", Value::Null).unwrap();
+    fixture.sandbox.say(&fixture.room, &fixture.alice.id, "the end", Value::Null).unwrap();
     assert_eq!(bob.wait("message")["content"], "the end");
-    assert_eq!(shop.sandbox.messages(&shop.room).len(), 1);
+    assert_eq!(fixture.sandbox.messages(&fixture.room).len(), 1);
 }
 
 #[test]
-fn a_webhook_that_takes_too_long_has_failed_and_holds_up_nobody() {
-    let shop = shop(Sandbox::builder().webhook_timeout(Duration::from_millis(900)), Value::Null);
-    let (mut alice, mut bob) = (shop.join(&shop.alice), shop.join(&shop.bob));
-    shop.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(4));
+fn a_webhook_that_takes_too_long_fails_without_blocking_others() {
+    let fixture = fixture(Sandbox::builder().webhook_timeout(Duration::from_millis(900)), Value::Null);
+    let (mut alice, mut bob) = (fixture.join(&fixture.alice), fixture.join(&fixture.bob));
+    fixture.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(4));
     let start = Instant::now();
-    bob.emit("send-message", shop.payload("/price", true));
-    shop.hook.wait(1);
-    assert_eq!(alice.ask(shop.payload("/echo meanwhile", true))["content"], "meanwhile");
+    bob.emit("send-message", fixture.payload("/price", true));
+    fixture.hook.wait(1);
+    assert_eq!(alice.ask(fixture.payload("/echo meanwhile", true))["content"], "meanwhile");
     assert!(start.elapsed() < Duration::from_millis(900));
-    let ack = alice.ask(shop.payload("/who", true));
+    let ack = alice.ask(fixture.payload("/who", true));
     assert_eq!(ack["ok"], true);
 
-    shop.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(4));
+    fixture.hook.answer(200, json!({ "content": "late" }), Duration::from_secs(4));
     let start = Instant::now();
-    let ack = alice.ask(shop.payload("/price", true));
+    let ack = alice.ask(fixture.payload("/price", true));
     assert_eq!(ack["ok"], false, "{ack}");
     assert!((900..3_500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
 }
 
 #[test]
-fn slow_hooks_answer_first_with_a_placeholder() {
-    let shop = shop(Sandbox::builder(), Value::Null);
-    let (mut alice, mut bob) = (shop.join(&shop.alice), shop.join(&shop.bob));
-    shop.sandbox.slow_hooks(Duration::from_millis(150));
+fn slow_hooks_answer_with_a_placeholder_first() {
+    let fixture = fixture(Sandbox::builder(), Value::Null);
+    let (mut alice, mut bob) = (fixture.join(&fixture.alice), fixture.join(&fixture.bob));
+    fixture.sandbox.slow_hooks(Duration::from_millis(150));
     for (silent, status) in [(true, 200), (false, 200), (true, 500)] {
-        shop.hook.answer(status, json!({ "content": "ETH 3000" }), Duration::ZERO);
+        fixture.hook.answer(status, json!({ "content": "ETH 3000" }), Duration::ZERO);
         let start = Instant::now();
-        let ack = alice.ask(shop.payload("/price", silent));
+        let ack = alice.ask(fixture.payload("/price", silent));
         assert!(text(&ack["content"]).starts_with("[spinner"), "{ack}");
         let edit = alice.wait("message-edited");
         assert!(start.elapsed() >= Duration::from_millis(150));
@@ -139,66 +139,69 @@ fn slow_hooks_answer_first_with_a_placeholder() {
             assert_eq!(bob.wait("message-edited")["content"], "ETH 3000");
         }
     }
-    shop.sandbox.slow_hooks(Duration::ZERO);
-    shop.hook.answer(200, json!({ "content": "fast" }), Duration::ZERO);
-    assert_eq!(alice.ask(shop.payload("/price", true))["content"], "fast");
+    fixture.sandbox.slow_hooks(Duration::ZERO);
+    fixture.hook.answer(200, json!({ "content": "fast" }), Duration::ZERO);
+    assert_eq!(alice.ask(fixture.payload("/price", true))["content"], "fast");
 }
 
 #[test]
-fn only_those_who_may_invoke_a_command_reach_its_webhook() {
+fn only_accounts_that_may_invoke_a_command_reach_its_webhook() {
     let whitelist = json!({ "invoke_permission": "whitelist", "invoke_whitelist": ["@mybot"] });
-    let shop = shop(Sandbox::builder(), whitelist);
-    let agent = shop.sandbox.add_agent("mybot", &shop.alice.id).unwrap();
-    let agents = format!("/api/agencies/{}/agents", shop.room);
-    post(&shop.sandbox, &agents, &shop.alice.token, json!({ "agentId": agent.id }));
-    let session = agent_session(&shop.sandbox, &agent.token);
-    let mut sockets =
-        [shop.join(&shop.alice), shop.join(&shop.bob), Socket::join(&shop.sandbox, &session, &shop.room)];
-    let commands = format!("/api/custom-commands/{}/commands", shop.room);
-    let id = text(&crate::common::get(&shop.sandbox, &commands, &shop.bob.token)[0]["id"]);
+    let fixture = fixture(Sandbox::builder(), whitelist);
+    let agent = fixture.sandbox.add_agent("mybot", &fixture.alice.id).unwrap();
+    let agents = format!("/api/agencies/{}/agents", fixture.room);
+    post(&fixture.sandbox, &agents, &fixture.alice.token, json!({ "agentId": agent.id }));
+    let session = agent_session(&fixture.sandbox, &agent.token);
+    let mut sockets = [
+        fixture.join(&fixture.alice),
+        fixture.join(&fixture.bob),
+        Socket::join(&fixture.sandbox, &session, &fixture.room),
+    ];
+    let commands = format!("/api/custom-commands/{}/commands", fixture.room);
+    let id = text(&crate::common::get(&fixture.sandbox, &commands, &fixture.bob.token)[0]["id"]);
     for (permission, expected) in
         [("whitelist", [true, false, true]), ("closed", [true, false, false]), ("open", [true, true, true])]
     {
         let change = json!({ "invoke_permission": permission });
         let path = format!("{commands}/{id}");
-        assert_eq!(call(&shop.sandbox, "PATCH", &path, &shop.alice.token, change).status, 200);
+        assert_eq!(call(&fixture.sandbox, "PATCH", &path, &fixture.alice.token, change).status, 200);
         for (socket, expected) in sockets.iter_mut().zip(expected) {
-            let before = shop.hook.count();
-            shop.hook.answer(200, json!({ "content": "yes" }), Duration::ZERO);
-            let ack = socket.ask(shop.payload("/price", true));
+            let before = fixture.hook.count();
+            fixture.hook.answer(200, json!({ "content": "yes" }), Duration::ZERO);
+            let ack = socket.ask(fixture.payload("/price", true));
             assert_eq!(ack["ok"], json!(expected), "{permission}: {ack}");
-            assert_eq!(shop.hook.count() - before, usize::from(expected));
+            assert_eq!(fixture.hook.count() - before, usize::from(expected));
             if !expected {
-                shop.hook.forget_answers();
+                fixture.hook.forget_answers();
             }
         }
     }
 }
 
 #[test]
-fn a_command_can_be_called_by_its_hooks_slug_until_the_hook_is_switched_off() {
+fn a_command_can_be_called_by_its_hooks_slug_until_the_hook_is_disabled() {
     let explore =
         |slug: &str| json!({ "explore_metadata": { "slug": slug, "at_name": slug, "creator": "@alice" } });
-    let shop = shop(Sandbox::builder(), explore("one"));
+    let fixture = fixture(Sandbox::builder(), explore("one"));
     let second = Receiver::start();
     let mut wanted = explore("two");
     wanted["name"] = json!("price");
     wanted["webhook_url"] = json!(second.url);
-    let commands = format!("/api/custom-commands/{}/commands", shop.room);
-    post(&shop.sandbox, &commands, &shop.alice.token, wanted);
+    let commands = format!("/api/custom-commands/{}/commands", fixture.room);
+    post(&fixture.sandbox, &commands, &fixture.alice.token, wanted);
     second.answer(200, json!({ "content": "from two" }), Duration::ZERO);
-    let mut alice = shop.join(&shop.alice);
-    let ack = alice.ask(shop.payload("/price@two x", true));
+    let mut alice = fixture.join(&fixture.alice);
+    let ack = alice.ask(fixture.payload("/price@two x", true));
     assert_eq!((&ack["content"], &ack["command"]), (&json!("from two"), &json!("price")));
     assert_eq!(second.wait(1)[0].json()["hook_target"], "two");
 
-    let hook = crate::common::get(&shop.sandbox, "/api/hooks/by-slug/two", "");
+    let hook = crate::common::get(&fixture.sandbox, "/api/hooks/by-slug/two", "");
     let path = format!("/api/hooks/by-id/{}", text(&hook["id"]));
     assert_eq!(
-        call(&shop.sandbox, "PATCH", &path, &shop.alice.token, json!({ "enabled": false })).status,
+        call(&fixture.sandbox, "PATCH", &path, &fixture.alice.token, json!({ "enabled": false })).status,
         200
     );
-    assert_eq!(alice.ask(shop.payload("/price@two x", true))["ok"], false);
-    let listed = crate::common::get(&shop.sandbox, "/api/explore/webhooks", "");
+    assert_eq!(alice.ask(fixture.payload("/price@two x", true))["ok"], false);
+    let listed = crate::common::get(&fixture.sandbox, "/api/explore/webhooks", "");
     assert_eq!(listed["webhooks"].as_array().unwrap().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Control over HTTP: talk, faults, looking, the feed.
+//! Control over HTTP: messages, faults, inspection, the feed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use crate::common::{PATIENCE, Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// As `curl -d` sends it.
+/// Sends a form as `curl -d` does.
 fn curl(sandbox: &Sandbox, path: &str, form: &str) -> (u16, Value) {
     let mut response = ureq::Agent::from(ureq::Agent::config_builder().http_status_as_error(false).build())
         .post(format!("{}/_sandbox/{path}", sandbox.url()))
@@ -19,7 +19,7 @@ fn curl(sandbox: &Sandbox, path: &str, form: &str) -> (u16, Value) {
     (response.status().as_u16(), serde_json::from_str(&body).unwrap())
 }
 
-/// The entries of the feed, as they come.
+/// A reader of the feed.
 struct Feed(BufReader<TcpStream>);
 
 impl Feed {
@@ -54,7 +54,7 @@ impl Feed {
 }
 
 #[test]
-fn people_are_spoken_for_by_curl() {
+fn curl_posts_messages_as_any_user() {
     let sandbox = Sandbox::builder().demo(true).start().unwrap();
     let (_, bot) = sandbox.demo().unwrap();
     let session = agent_session(&sandbox, &bot.token);
@@ -80,7 +80,7 @@ fn people_are_spoken_for_by_curl() {
     let messages = get(&sandbox, "/_sandbox/messages?room=@mybot,@alice", "");
     assert_eq!(messages.as_array().unwrap().len(), 2);
 
-    // JSON says the same, with metadata.
+    // The same as JSON, with metadata.
     let body = json!({ "room": "lobby", "as": "demo", "text": "look", "metadata": { "a": 1 } });
     assert_eq!(call(&sandbox, "POST", "/_sandbox/say", "", body).status, 200);
     assert_eq!(agent.wait("message")["metadata"], json!({ "a": 1 }));
@@ -93,7 +93,7 @@ fn people_are_spoken_for_by_curl() {
     let lab = rooms.as_array().unwrap().iter().find(|room| room["slug"] == "lab").unwrap();
     assert_eq!(lab["members"][1]["role"], "admin");
 
-    // Mistakes are explained.
+    // Errors say what to do.
     for (path, form, says) in [
         ("say", "as=alice", "text is required"),
         ("say", "text=x&room=nowhere", "nowhere"),
@@ -107,7 +107,7 @@ fn people_are_spoken_for_by_curl() {
 }
 
 #[test]
-fn runs_are_watched_and_steered() {
+fn runs_are_shown_and_interrupted() {
     let sandbox = Sandbox::builder().demo(true).start().unwrap();
     let (_, bot) = sandbox.demo().unwrap();
     let lobby = sandbox.lobby_id();
@@ -141,7 +141,7 @@ fn runs_are_watched_and_steered() {
 }
 
 #[test]
-fn faults_are_asked_for_by_name() {
+fn faults_are_set_by_name() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lobby = sandbox.lobby_id();
@@ -161,13 +161,13 @@ fn faults_are_asked_for_by_name() {
     let started = Instant::now();
     assert_eq!(me(), 200);
     assert!(started.elapsed() >= Duration::from_millis(150));
-    // Whoever asks for faults is spared, once it has asked.
+    // Faults do not affect a connection that has sent a control request.
     let started = Instant::now();
     assert_eq!(get(&sandbox, "/_sandbox/fault", "")["faults"], json!(["latency=150ms"]));
     assert!(started.elapsed() < Duration::from_secs(2));
     sandbox.fault("off").unwrap();
 
-    // Slow reading holds a large message up and loses nothing of it.
+    // Slow reading delays a large message and loses nothing of it.
     let mut socket = Socket::join(&sandbox, &alice.token, &lobby);
     sandbox.fault("slow-reader=100kb").unwrap();
     let started = Instant::now();
@@ -177,15 +177,15 @@ fn faults_are_asked_for_by_name() {
     assert!(started.elapsed() >= Duration::from_millis(400), "{:?}", started.elapsed());
     sandbox.fault("off").unwrap();
 
-    // Links are cut again and again.
+    // Connections are closed repeatedly.
     sandbox.fault("drop-links-every=50ms").unwrap();
     for _ in 0..2 {
         while socket.packet().is_some() {}
-        socket = Socket::dial(&sandbox, &alice.token);
+        socket = Socket::open(&sandbox, &alice.token);
     }
     sandbox.fault("off").unwrap();
 
-    // Refused: cut off without an answer, for others than who controls.
+    // Refused: closed without a response, except control connections.
     sandbox.fault("refuse=1m").unwrap();
     let refused = ureq::get(format!("{}/api/auth/me", sandbox.url())).call();
     assert!(!matches!(refused, Ok(_) | Err(ureq::Error::StatusCode(_))));
@@ -198,7 +198,7 @@ fn faults_are_asked_for_by_name() {
 }
 
 #[test]
-fn the_feed_shows_both_directions_and_no_secret() {
+fn the_feed_shows_both_directions_without_secrets() {
     let sandbox = Sandbox::builder().demo(true).start().unwrap();
     let (_, bot) = sandbox.demo().unwrap();
     let mut feed = Feed::open(&sandbox, "");
@@ -221,7 +221,7 @@ fn the_feed_shows_both_directions_and_no_secret() {
     feed.next("fault");
     feed.next("disconnect");
 
-    // Whoever comes later gets what was before, or only what comes.
+    // A later reader gets the earlier entries, or with since=now only new ones.
     let mut late = Feed::open(&sandbox, "?since=0");
     assert_eq!(late.next("connect")["from"], "mybot");
     let mut new = Feed::open(&sandbox, "?since=now");
@@ -230,7 +230,7 @@ fn the_feed_shows_both_directions_and_no_secret() {
 }
 
 #[test]
-fn clear_keeps_people_and_reset_keeps_only_the_demo() {
+fn clear_keeps_accounts_and_reset_keeps_only_the_demo() {
     let sandbox = Sandbox::builder().demo(true).start().unwrap();
     let (user, bot) = sandbox.demo().unwrap();
     let lobby = sandbox.lobby_id();
@@ -247,7 +247,7 @@ fn clear_keeps_people_and_reset_keeps_only_the_demo() {
 }
 
 #[test]
-fn the_page_is_one_file_that_lets_nothing_out() {
+fn the_page_is_one_file_that_contacts_no_other_server() {
     let sandbox = Sandbox::start().unwrap();
     let response = ureq::get(format!("{}/_sandbox", sandbox.url())).call().unwrap();
     let policy = response.headers()["content-security-policy"].to_str().unwrap();
@@ -258,9 +258,9 @@ fn the_page_is_one_file_that_lets_nothing_out() {
     }
 }
 
-/// What else `Sandbox` can do from Rust.
+/// The remaining functions of `Sandbox`, over HTTP.
 #[test]
-fn curl_waits_looks_at_handshakes_and_sends_anything() {
+fn curl_waits_shows_handshakes_and_sends_any_event() {
     let sandbox = Sandbox::builder().demo(true).start().unwrap();
     let (_, bot) = sandbox.demo().unwrap();
     let session = agent_session(&sandbox, &bot.token);
@@ -281,7 +281,7 @@ fn curl_waits_looks_at_handshakes_and_sends_anything() {
         assert_eq!(waiting.join().unwrap()["content"], "ETH is at 3000");
     });
 
-    // Half a surrogate pair, which no parser lets through.
+    // Half a surrogate pair, which strict parsers refuse.
     let (status, _) = curl(&sandbox, "emit", "event=odd&room=lobby&raw=%7B%22a%22%3A%22%5Cud800%22%7D");
     assert_eq!(status, 200);
     while !agent.packet().unwrap().contains("\\ud800") {}

@@ -1,4 +1,4 @@
-//! A sandbox that remembers: its folder, restarts, and what a kill or a hand has done to the log.
+//! A sandbox with a data folder: restarts, and logs damaged by a kill or by hand.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use crate::common::{Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// A folder of the test's own, gone at its end.
+/// A folder that is deleted at the end of the test.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -33,7 +33,7 @@ impl Drop for Folder {
 }
 
 #[test]
-fn everything_is_there_after_a_restart() {
+fn all_data_survives_a_restart() {
     let folder = Folder::new("restart");
     let sandbox = folder.start();
     let alice = sandbox.add_user("alice").unwrap();
@@ -65,7 +65,7 @@ fn everything_is_there_after_a_restart() {
     let bob = sandbox.add_user("bob").unwrap();
     post(&sandbox, "/api/agencies/invite/redeem", &bob.token, json!({ "code": code }));
     assert!(sandbox.add_user("Alice").is_err());
-    // What is said from now on is kept as well, and what was purged is not there again.
+    // New messages are saved, too, and deleted ones do not come back.
     post(&sandbox, &format!("/api/dm/{dm}/purge"), &alice.token, Value::Null);
     sandbox.say(&lobby, &alice.id, "second", Value::Null).unwrap();
     drop(sandbox);
@@ -77,7 +77,7 @@ fn everything_is_there_after_a_restart() {
 }
 
 #[test]
-fn half_a_line_at_the_end_costs_only_itself() {
+fn an_unfinished_last_line_loses_only_itself() {
     let folder = Folder::new("torn");
     let sandbox = folder.start();
     let alice = sandbox.add_user("alice").unwrap();
@@ -99,7 +99,7 @@ fn half_a_line_at_the_end_costs_only_itself() {
 }
 
 #[test]
-fn a_damaged_log_is_refused_and_left_alone() {
+fn a_damaged_log_is_refused_and_not_changed() {
     let folder = Folder::new("damaged");
     let sandbox = folder.start();
     sandbox.add_user("alice").unwrap();
@@ -119,14 +119,14 @@ fn a_damaged_log_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_folder_belongs_to_one_sandbox_at_a_time() {
+fn two_sandboxes_cannot_use_one_folder_at_a_time() {
     let folder = Folder::new("locked");
     let sandbox = folder.start();
     let second = || Sandbox::builder().data(&folder.0).start();
     let error = second().unwrap_err().to_string();
     assert!(error.contains("another sandbox uses") && error.contains("another folder"), "{error}");
     sandbox.stop();
-    // Also while the handle of the one that has stopped is still there.
+    // Also while the handle of the stopped sandbox still exists.
     let next = second().unwrap();
     sandbox.add_user("alice").unwrap();
     drop(next);

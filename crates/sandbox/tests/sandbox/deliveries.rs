@@ -1,6 +1,6 @@
 //! Deliveries to webhook subscriptions.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::time::Duration;
 
 use crate::common::receiver::{Posted, Receiver};
@@ -9,7 +9,7 @@ use crustocean_sandbox::{Credentials, Sandbox};
 use hmac_check::hmac_sha256;
 use serde_json::{Value, json};
 
-/// An implementation of its own: the server's must not vouch for itself.
+/// A separate implementation, so that the test does not trust the server's own.
 mod hmac_check {
     use sha2::{Digest, Sha256};
 
@@ -23,26 +23,26 @@ mod hmac_check {
     }
 }
 
-struct Shop {
+struct Fixture {
     sandbox: Sandbox,
     alice: Credentials,
     bob: Credentials,
     room: String,
 }
 
-fn shop() -> Shop {
+fn fixture() -> Fixture {
     let sandbox = Sandbox::builder().retry_delay(Duration::from_millis(20)).start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
-    let room = sandbox.add_agency("Shop", &alice.id).unwrap();
-    Shop { sandbox, alice, bob, room }
+    let room = sandbox.add_agency("Fixture", &alice.id).unwrap();
+    Fixture { sandbox, alice, bob, room }
 }
 
-impl Shop {
+impl Fixture {
     fn path(&self, rest: &str) -> String {
         format!("/api/agencies/{}{rest}", self.room)
     }
 
-    /// Subscribes alice to these events; gives the subscription's path.
+    /// Subscribes alice to these events. Returns the subscription's path.
     fn subscribe(&self, receiver: &Receiver, events: &[&str], more: Value) -> String {
         let path = format!("/api/webhook-subscriptions/{}", self.room);
         let mut wanted = json!({ "url": receiver.url, "events": events });
@@ -61,24 +61,24 @@ fn names(posted: &[Posted]) -> Vec<String> {
 }
 
 #[test]
-fn a_message_is_told_in_the_documented_envelope_and_signed() {
-    let shop = shop();
+fn a_message_is_delivered_in_the_documented_envelope_and_signed() {
+    let fixture = fixture();
     let receiver = Receiver::start();
-    shop.subscribe(
+    fixture.subscribe(
         &receiver,
         &["message.created", "message.updated", "message.deleted"],
         json!({ "secret": "s3cret" }),
     );
-    let id = shop.say("hello wörld");
-    let mut alice = Socket::join(&shop.sandbox, &shop.alice.token, &shop.room);
-    alice.emit("edit-message", json!({ "agencyId": shop.room, "messageId": id, "content": "bye" }));
+    let id = fixture.say("hello wörld");
+    let mut alice = Socket::join(&fixture.sandbox, &fixture.alice.token, &fixture.room);
+    alice.emit("edit-message", json!({ "agencyId": fixture.room, "messageId": id, "content": "bye" }));
     alice.wait("message-edited");
-    shop.sandbox.delete_message(&shop.room, &id).unwrap();
+    fixture.sandbox.delete_message(&fixture.room, &id).unwrap();
 
     let posted = receiver.wait(3);
     assert_eq!(names(&posted), ["message.created", "message.updated", "message.deleted"]);
     let first = posted[0].json();
-    assert_eq!(first["agencyId"], json!(shop.room));
+    assert_eq!(first["agencyId"], json!(fixture.room));
     assert!(text(&first["timestamp"]).ends_with('Z'));
     let message = &first["message"];
     assert_eq!((&message["id"], &message["content"]), (&json!(id), &json!("hello wörld")));
@@ -94,13 +94,13 @@ fn a_message_is_told_in_the_documented_envelope_and_signed() {
 }
 
 #[test]
-fn only_what_was_subscribed_to_comes_and_only_while_it_is_on() {
-    let shop = shop();
+fn only_subscribed_events_are_delivered_while_the_subscription_is_enabled() {
+    let fixture = fixture();
     let [on, off] = [Receiver::start(), Receiver::start()];
-    let path = shop.subscribe(&on, &["message.created"], Value::Null);
-    shop.subscribe(&off, &["message.created"], json!({ "enabled": false }));
-    post(&shop.sandbox, &shop.path("/join"), &shop.bob.token, Value::Null);
-    shop.say("one");
+    let path = fixture.subscribe(&on, &["message.created"], Value::Null);
+    fixture.subscribe(&off, &["message.created"], json!({ "enabled": false }));
+    post(&fixture.sandbox, &fixture.path("/join"), &fixture.bob.token, Value::Null);
+    fixture.say("one");
     let posted = on.wait(1);
     assert_eq!(
         (names(&posted), posted[0].header("x-crustocean-signature")),
@@ -108,34 +108,34 @@ fn only_what_was_subscribed_to_comes_and_only_while_it_is_on() {
     );
 
     let switch = |on: bool| {
-        let answer = call(&shop.sandbox, "PATCH", &path, &shop.alice.token, json!({ "enabled": on }));
+        let answer = call(&fixture.sandbox, "PATCH", &path, &fixture.alice.token, json!({ "enabled": on }));
         assert_eq!(answer.status, 200);
     };
     switch(false);
-    shop.say("two");
+    fixture.say("two");
     switch(true);
-    shop.say("three");
+    fixture.say("three");
     assert_eq!(on.wait(2)[1].json()["message"]["content"], "three");
     assert_eq!(off.count(), 0);
 }
 
 #[test]
-fn a_failed_delivery_is_tried_three_times_more_ever_later_and_keeps_its_place() {
-    let shop = shop();
+fn a_failed_delivery_is_retried_three_times_with_growing_pauses_in_order() {
+    let fixture = fixture();
     let [receiver, other] = [Receiver::start(), Receiver::start()];
-    shop.subscribe(&receiver, &["message.created"], Value::Null);
-    shop.subscribe(&other, &["message.created"], Value::Null);
-    // The first event fails for good, the second comes through with the last attempt.
+    fixture.subscribe(&receiver, &["message.created"], Value::Null);
+    fixture.subscribe(&other, &["message.created"], Value::Null);
+    // The first event fails finally, the second succeeds at the last attempt.
     for status in [500, 500, 404, 503, 500, 500, 500] {
         receiver.answer(status, json!({ "error": "no" }), Duration::ZERO);
     }
     for content in ["one", "two", "three"] {
-        shop.say(content);
+        fixture.say(content);
     }
     let contents = |posted: &[Posted]| -> Vec<String> {
         posted.iter().map(|posted| text(&posted.json()["message"]["content"])).collect()
     };
-    // A receiver in trouble holds up nobody else.
+    // A failing receiver does not delay others.
     assert_eq!(contents(&other.wait(3)), ["one", "two", "three"]);
     let posted = receiver.wait(9);
     assert_eq!(contents(&posted), ["one", "one", "one", "one", "two", "two", "two", "two", "three"]);
@@ -147,30 +147,32 @@ fn a_failed_delivery_is_tried_three_times_more_ever_later_and_keeps_its_place() 
 }
 
 #[test]
-fn everything_that_happens_to_members_invites_and_the_agency_is_told() {
-    let shop = shop();
+fn events_of_members_invites_and_the_agency_are_delivered() {
+    let fixture = fixture();
     let receiver = Receiver::start();
-    let carol = shop.sandbox.add_user("carol").unwrap();
-    let agent = shop.sandbox.add_agent("mybot", &shop.alice.id).unwrap();
-    let all = crate::common::get(&shop.sandbox, "/api/webhook-subscriptions/meta/events", "");
+    let carol = fixture.sandbox.add_user("carol").unwrap();
+    let agent = fixture.sandbox.add_agent("mybot", &fixture.alice.id).unwrap();
+    let all = crate::common::get(&fixture.sandbox, "/api/webhook-subscriptions/meta/events", "");
     let all: Vec<&str> =
         all["events"].as_array().unwrap().iter().map(|event| event.as_str().unwrap()).collect();
-    shop.subscribe(&receiver, &all, Value::Null);
+    fixture.subscribe(&receiver, &all, Value::Null);
 
-    let by =
-        |who: &Credentials, path: &str, body: Value| post(&shop.sandbox, &shop.path(path), &who.token, body);
-    by(&shop.bob, "/join", Value::Null);
-    // Joining again is nothing new.
-    by(&shop.bob, "/join", Value::Null);
-    by(&shop.alice, "/agents", json!({ "agentId": agent.id }));
-    let code = text(&by(&shop.alice, "/invites", json!({ "maxUses": 2 }))["code"]);
-    post(&shop.sandbox, "/api/agencies/invite/redeem", &carol.token, json!({ "code": code }));
+    let by = |who: &Credentials, path: &str, body: Value| {
+        post(&fixture.sandbox, &fixture.path(path), &who.token, body)
+    };
+    by(&fixture.bob, "/join", Value::Null);
+    // Joining again causes no event.
+    by(&fixture.bob, "/join", Value::Null);
+    by(&fixture.alice, "/agents", json!({ "agentId": agent.id }));
+    let code = text(&by(&fixture.alice, "/invites", json!({ "maxUses": 2 }))["code"]);
+    post(&fixture.sandbox, "/api/agencies/invite/redeem", &carol.token, json!({ "code": code }));
     by(&carol, "/leave", Value::Null);
-    let patch = |body: Value| call(&shop.sandbox, "PATCH", &shop.path(""), &shop.alice.token, body).status;
+    let patch =
+        |body: Value| call(&fixture.sandbox, "PATCH", &fixture.path(""), &fixture.alice.token, body).status;
     assert_eq!((patch(json!({ "charter": "Sell" })), patch(json!({ "charter": "Sell" }))), (200, 200));
-    let mut alice = Socket::join(&shop.sandbox, &shop.alice.token, &shop.room);
+    let mut alice = Socket::join(&fixture.sandbox, &fixture.alice.token, &fixture.room);
     for command in ["/promote @bob admin", "/demote @bob", "/kick @mybot", "/ban @bob", "/unban @bob"] {
-        let ack = alice.ask(json!({ "agencyId": shop.room, "content": command, "silent": true }));
+        let ack = alice.ask(json!({ "agencyId": fixture.room, "content": command, "silent": true }));
         assert_eq!(ack["ok"], true, "{ack}");
     }
 
@@ -208,31 +210,32 @@ fn everything_that_happens_to_members_invites_and_the_agency_is_told() {
 }
 
 #[test]
-fn commands_hooks_and_streams_make_messages_too() {
-    let shop = shop();
+fn messages_of_commands_hooks_and_streams_are_delivered() {
+    let fixture = fixture();
     let [receiver, hook] = [Receiver::start(), Receiver::start()];
-    shop.subscribe(&receiver, &["message.created", "message.updated"], Value::Null);
-    let commands = format!("/api/custom-commands/{}/commands", shop.room);
+    fixture.subscribe(&receiver, &["message.created", "message.updated"], Value::Null);
+    let commands = format!("/api/custom-commands/{}/commands", fixture.room);
     let made = post(
-        &shop.sandbox,
+        &fixture.sandbox,
         &commands,
-        &shop.alice.token,
+        &fixture.alice.token,
         json!({ "name": "price", "webhook_url": hook.url }),
     );
     let key = text(&made["hookKey"]);
     hook.answer(200, json!({ "content": "ETH 3000" }), Duration::ZERO);
-    let mut alice = Socket::join(&shop.sandbox, &shop.alice.token, &shop.room);
-    let shown = alice.ask(json!({ "agencyId": shop.room, "content": "/price" }));
-    // A silent one and the server's own words are no messages.
+    let mut alice = Socket::join(&fixture.sandbox, &fixture.alice.token, &fixture.room);
+    let shown = alice.ask(json!({ "agencyId": fixture.room, "content": "/price" }));
+    // Silent commands and the server's own messages cause no event.
     hook.answer(200, json!({ "content": "secret" }), Duration::ZERO);
-    alice.ask(json!({ "agencyId": shop.room, "content": "/price", "silent": true }));
-    alice.ask(json!({ "agencyId": shop.room, "content": "/who" }));
+    alice.ask(json!({ "agencyId": fixture.room, "content": "/price", "silent": true }));
+    alice.ask(json!({ "agencyId": fixture.room, "content": "/who" }));
     let with_key = |method: &str, path: &str, body: Value| {
-        call_with(&shop.sandbox, method, path, ("x-crustocean-hook-key", &key), body).body
+        call_with(&fixture.sandbox, method, path, ("x-crustocean-hook-key", &key), body).body
     };
-    let said = with_key("POST", "/api/hooks/messages", json!({ "agencyId": shop.room, "content": "sale" }));
+    let said =
+        with_key("POST", "/api/hooks/messages", json!({ "agencyId": fixture.room, "content": "sale" }));
     with_key("PATCH", &format!("/api/hooks/messages/{}", text(&said["id"])), json!({ "content": "sold" }));
-    let stream = json!({ "runId": "r", "agencyId": shop.room, "messageId": "m-1", "content": "streamed", "done": true });
+    let stream = json!({ "runId": "r", "agencyId": fixture.room, "messageId": "m-1", "content": "streamed", "done": true });
     alice.emit("agent-run-stream", stream);
 
     let posted = receiver.wait(4);

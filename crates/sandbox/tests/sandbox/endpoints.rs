@@ -1,11 +1,11 @@
-//! Every endpoint of the reference's index is there and asks for the credential that the index names.
+//! Every endpoint of the reference's index exists and requires the credential that the index names.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{call, call_with, get};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// `-` nothing, `U` a user's token, `A` an agent's session does as well, `H` a hook key.
+/// The credential: `-` none, `U` a user's token, `A` a user's token or an agent's session, `H` a hook key.
 const INDEX: &str = "
 - POST /api/auth/register
 - POST /api/auth/login
@@ -93,7 +93,7 @@ A POST /api/wallet/payment
 ";
 
 #[test]
-fn every_row_of_the_index_is_served() {
+fn every_endpoint_of_the_index_exists_and_checks_its_credential() {
     let sandbox = Sandbox::start().unwrap();
     let nowhere = call(&sandbox, "GET", "/api/nowhere", "", Value::Null);
     assert_eq!((nowhere.status, &nowhere.body), (404, &json!({ "error": "Not found" })));
@@ -114,7 +114,7 @@ fn every_row_of_the_index_is_served() {
             _ => ("authorization", "Bearer cru_00"),
         };
         assert_eq!(call_with(&sandbox, method, path, wrong, Value::Null).status, 401, "{method} {path}");
-        // With the right one it is something else that is wrong, if anything.
+        // With the right credential the request may only fail for another reason.
         if credential != "H" {
             let user = format!("u{}", sandbox.requests().len());
             let token = sandbox.add_user(&user).unwrap().token;
@@ -125,7 +125,7 @@ fn every_row_of_the_index_is_served() {
 }
 
 #[test]
-fn bodies_that_are_no_objects_and_fields_that_are_missing_are_400() {
+fn bodies_without_an_object_or_a_required_field_get_400() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let room = sandbox.add_agency("Shop", &alice.id).unwrap();

@@ -1,19 +1,19 @@
-//! A server that stands still for a while.
+//! Freezing the server.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::time::{Duration, Instant};
 
 use crate::common::{Socket, call, get, post};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// As `curl -d` sends it, on a connection of its own.
+/// Sets a fault as `curl -d` does, on a connection of its own.
 fn fault(sandbox: &Sandbox, fault: &str) -> Value {
     post(sandbox, "/_sandbox/fault", "", json!({ "fault": fault }))
 }
 
 #[test]
-fn nothing_is_answered_and_no_connection_ends() {
+fn a_frozen_server_answers_nothing_and_closes_no_connection() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lobby = sandbox.lobby_id();
@@ -24,19 +24,19 @@ fn nothing_is_answered_and_no_connection_ends() {
     socket.emit("send-message", json!({ "agencyId": lobby, "content": "anybody?" }));
     assert_eq!(call(&sandbox, "GET", "/api/commands", "", Value::Null).status, 200);
     assert!(start.elapsed() >= Duration::from_millis(400), "answered after {:?}", start.elapsed());
-    // The same connection goes on, and nothing that was sent to it is lost.
+    // The same connection goes on, and no data sent to it is lost.
     assert_eq!(socket.wait("message")["content"], "anybody?");
     assert_eq!(sandbox.connections(), 1);
 }
 
 #[test]
-fn a_freeze_ends_early_when_told_to_or_when_the_sandbox_stops() {
+fn a_freeze_ends_early_by_thaw_or_when_the_sandbox_stops() {
     let sandbox = Sandbox::start().unwrap();
     let start = Instant::now();
     sandbox.freeze(Duration::from_secs(60));
     sandbox.thaw();
     assert_eq!(call(&sandbox, "GET", "/api/commands", "", Value::Null).status, 200);
-    // One freeze takes the place of another.
+    // A second freeze replaces the first one.
     sandbox.freeze(Duration::from_secs(60));
     sandbox.freeze(Duration::from_millis(1));
     assert_eq!(call(&sandbox, "GET", "/api/commands", "", Value::Null).status, 200);
@@ -47,7 +47,7 @@ fn a_freeze_ends_early_when_told_to_or_when_the_sandbox_stops() {
 }
 
 #[test]
-fn a_freeze_is_seen_and_ended_over_http() {
+fn a_freeze_is_shown_and_ended_over_http() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let mut socket = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
@@ -55,7 +55,7 @@ fn a_freeze_is_seen_and_ended_over_http() {
         let frozen = fault(&sandbox, "freeze=60s");
         assert!(frozen["faults"][0].as_str().unwrap().starts_with("freeze="), "{frozen}");
         let start = Instant::now();
-        // The freeze begins a moment after the answer.
+        // The freeze begins shortly after the response.
         let stands = (0..50).any(|_| {
             std::thread::sleep(Duration::from_millis(10));
             let quick = ureq::Agent::config_builder().timeout_global(Some(Duration::from_millis(50)));

@@ -1,6 +1,6 @@
-//! Hooks: their keys, their metadata, and whose they are.
+//! Hooks: keys, metadata and creators.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{Answer, Socket, call, call_with, get, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn a_webhook_url_has_one_key_for_all_its_commands() {
     for missing in [json!({ "content": "hi" }), json!({ "agencyId": rooms[0] })] {
         assert_eq!(with_key("POST", "/api/hooks/messages", &key, missing).status, 400);
     }
-    // Nobody else's messages are the hook's to edit.
+    // A hook can edit only its own messages.
     let said = sandbox.say(&rooms[0], &alice.id, "mine", Value::Null).unwrap();
     let edit = json!({ "content": "stolen" });
     assert_eq!(with_key("PATCH", &format!("/api/hooks/messages/{said}"), &key, edit).status, 404);
@@ -55,13 +55,13 @@ fn a_webhook_url_has_one_key_for_all_its_commands() {
 }
 
 #[test]
-fn its_creator_changes_a_hook_and_its_commands_follow() {
+fn a_creators_changes_of_a_hook_apply_to_its_commands() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
     let room = sandbox.add_agency("Shop", &alice.id).unwrap();
     let explore =
         json!({ "slug": "prices", "at_name": "prices", "creator": "@alice", "display_name": "Prices" });
-    // Some clients send it as text.
+    // Some clients send the metadata as text.
     publish(&sandbox, &alice, &room, json!({ "explore_metadata": explore.to_string() }));
     let id = text(&get(&sandbox, "/api/hooks/by-slug/prices", "")["id"]);
     let one = format!("/api/hooks/by-id/{id}");
@@ -83,7 +83,7 @@ fn its_creator_changes_a_hook_and_its_commands_follow() {
         (&json!("closed"), &json!("prices"))
     );
 
-    // The legacy endpoint goes by the URL.
+    // The legacy endpoint finds the hook by its URL.
     let legacy = |who: &Credentials, body: Value| {
         call(&sandbox, "PATCH", "/api/hooks/metadata", &who.token, body).status
     };
@@ -105,7 +105,7 @@ fn its_creator_changes_a_hook_and_its_commands_follow() {
 }
 
 #[test]
-fn slugs_and_names_are_taken_once_and_bad_commands_are_refused() {
+fn duplicate_slugs_and_names_and_bad_commands_are_refused() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
     let [shop, pub_] =
@@ -140,7 +140,7 @@ fn slugs_and_names_are_taken_once_and_bad_commands_are_refused() {
 }
 
 #[test]
-fn a_public_hook_is_installed_from_chat_and_follows_its_creator() {
+fn a_public_hook_is_installed_from_chat_and_updated_by_its_creator() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
     let code = "function handler(call) { return { content: 'hi' }; }";

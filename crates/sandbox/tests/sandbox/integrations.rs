@@ -1,6 +1,6 @@
-//! Custom commands, hooks, subscriptions, wallets and the ways in without an account.
+//! Custom commands, hooks, subscriptions, wallets and onboarding without an account.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
@@ -9,7 +9,7 @@ use crate::common::{Answer, Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-/// A webhook that answers one request and gives it to whoever joins the thread.
+/// A webhook that answers one request, and returns the request when its thread is joined.
 fn webhook(answer: Value) -> (String, thread::JoinHandle<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -32,7 +32,7 @@ fn webhook(answer: Value) -> (String, thread::JoinHandle<Value>) {
 }
 
 #[test]
-fn a_custom_command_calls_its_webhook_and_its_hook_may_speak() {
+fn a_custom_command_calls_its_webhook_and_its_hook_posts_messages() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
     let room = sandbox.add_agency("Shop", &alice.id).unwrap();
@@ -54,7 +54,7 @@ fn a_custom_command_calls_its_webhook_and_its_hook_may_speak() {
     assert_eq!((&request["command"], &request["positional"]), (&json!("price"), &json!(["ETH"])));
     assert_eq!(request["flags"], json!({ "in": "EUR", "loud": true }));
     assert_eq!((&request["sender"]["username"], &request["creator"]), (&json!("bob"), &json!("@alice")));
-    // Nobody listens any more: the command fails, the caller is told.
+    // The webhook has ended: the command fails, and the caller gets an error.
     let ack = user.ask(json!({ "agencyId": room, "content": "/price BTC", "silent": true }));
     assert_eq!(ack["ok"], false, "{ack}");
 
@@ -80,7 +80,7 @@ fn a_custom_command_calls_its_webhook_and_its_hook_may_speak() {
 }
 
 #[test]
-fn a_native_hook_is_kept_under_its_slug() {
+fn a_native_hook_is_stored_under_its_slug() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
     let room = sandbox.add_agency("Shop", &alice.id).unwrap();
@@ -122,7 +122,7 @@ fn subscriptions_are_managed_by_the_owner() {
 }
 
 #[test]
-fn wallets_are_addresses() {
+fn a_wallet_is_an_address() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     assert_eq!(get(&sandbox, "/api/wallet", &alice.token), json!({ "hasWallet": false }));
@@ -136,7 +136,7 @@ fn wallets_are_addresses() {
 }
 
 #[test]
-fn an_agent_can_come_without_an_account() {
+fn an_agent_can_register_without_an_account() {
     let sandbox = Sandbox::start().unwrap();
     let wanted = json!({ "username": "alice", "password": "password1", "agentName": "First" });
     let made = call(&sandbox, "POST", "/api/bootstrap", "", wanted);

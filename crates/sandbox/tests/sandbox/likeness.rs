@@ -1,4 +1,4 @@
-//! What other people's programs rely on, beside what is documented.
+//! Undocumented behaviour that existing programs rely on.
 
 use crate::common::{Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
@@ -27,7 +27,7 @@ fn rooms_keep_notes() {
 }
 
 #[test]
-fn help_and_who_are_lines() {
+fn help_and_who_answer_in_lines() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -44,7 +44,7 @@ fn help_and_who_are_lines() {
 }
 
 #[test]
-fn agents_are_made_and_customized_in_a_chat() {
+fn agents_are_created_and_customized_by_slash_commands() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lab = sandbox.add_agency("Lab", &alice.id).unwrap();
@@ -74,7 +74,7 @@ fn agents_are_made_and_customized_in_a_chat() {
 }
 
 #[test]
-fn a_native_hook_says_that_nothing_runs_it() {
+fn a_native_hook_answers_that_it_cannot_run() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lab = sandbox.add_agency("Lab", &alice.id).unwrap();
@@ -86,7 +86,7 @@ fn a_native_hook_says_that_nothing_runs_it() {
 }
 
 #[test]
-fn a_wrong_current_password_is_not_a_lost_session() {
+fn a_wrong_current_password_is_not_401() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let change = |current: &str| {

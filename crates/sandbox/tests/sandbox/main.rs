@@ -1,4 +1,4 @@
-//! The sandbox as its clients see it: one file a behaviour.
+//! The sandbox as its clients see it: one file per behaviour.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

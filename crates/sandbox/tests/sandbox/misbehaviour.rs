@@ -1,6 +1,6 @@
-//! What a sandbox does wrong on request, and that it ends when told to.
+//! Faults that a test sets, and how they end.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[test]
-fn requests_fail_and_are_late_as_often_as_asked() {
+fn the_requested_number_of_requests_fail_or_are_delayed() {
     let sandbox = Sandbox::start().unwrap();
     let ask = || call(&sandbox, "GET", "/api/commands", "", Value::Null);
     sandbox.fail_next(1, 429, Some(Duration::from_millis(1_200)));
@@ -29,7 +29,7 @@ fn requests_fail_and_are_late_as_often_as_asked() {
 }
 
 #[test]
-fn links_are_cut_without_a_goodbye_and_rooms_are_forgotten() {
+fn connections_close_without_a_disconnect_packet_and_leave_their_rooms() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lobby = sandbox.lobby_id();
@@ -48,7 +48,7 @@ fn links_are_cut_without_a_goodbye_and_rooms_are_forgotten() {
 }
 
 #[test]
-fn raw_json_goes_out_as_it_is() {
+fn raw_json_is_sent_unchanged() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lobby = sandbox.lobby_id();
@@ -62,7 +62,7 @@ fn raw_json_goes_out_as_it_is() {
 }
 
 #[test]
-fn a_polling_session_is_cut_too() {
+fn a_polling_session_is_closed_too() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let path = "/socket.io/?EIO=4&transport=polling";
@@ -111,7 +111,7 @@ fn stopping_frees_the_port_at_once() {
     sandbox.stop();
     assert!(start.elapsed() < Duration::from_secs(1));
     assert_eq!(socket.packet(), None);
-    // What was recorded is still there, and the port is free.
+    // The records still exist, and the port is free.
     assert!(sandbox.wait_for_event("join-agency", PATIENCE).is_some());
     drop(sandbox);
     drop(TcpListener::bind(("127.0.0.1", port)).unwrap());

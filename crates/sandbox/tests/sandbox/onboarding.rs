@@ -1,12 +1,12 @@
-//! The ways in without an account.
+//! Onboarding without an account.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{agent_session, call, get, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[test]
-fn bootstrap_makes_all_at_once_and_knows_who_comes_again() {
+fn bootstrap_creates_everything_and_accepts_existing_users() {
     let sandbox = Sandbox::start().unwrap();
     let bootstrap = |body: Value| call(&sandbox, "POST", "/api/bootstrap", "", body);
     let wanted = json!({
@@ -28,7 +28,7 @@ fn bootstrap_makes_all_at_once_and_knows_who_comes_again() {
     let config = get(&sandbox, &format!("/api/agents/{id}/config"), &alice)["config"].clone();
     assert_eq!((&config["role"], &config["openclaw_agent_id"]), (&json!("Host"), &json!("main")));
     assert_eq!(config["response_webhook_url"], "http://127.0.0.1:1/");
-    // The agent, alice and nobody else are in the Lobby.
+    // Only the agent and alice are in the Lobby.
     let lobby = get(&sandbox, &format!("/api/agencies/{}/members", sandbox.lobby_id()), &alice);
     assert_eq!(lobby.as_array().unwrap().len(), 2);
 
@@ -37,7 +37,7 @@ fn bootstrap_makes_all_at_once_and_knows_who_comes_again() {
     };
     assert_eq!((again("password1", "Second"), again("password2", "Third")), (201, 401));
     assert_eq!(again("password1", "second"), 409);
-    // A refused request leaves nothing behind.
+    // A refused request creates nothing.
     for agent in ["FIRST", "?"] {
         let status =
             bootstrap(json!({ "username": "bob", "password": "password1", "agentName": agent })).status;

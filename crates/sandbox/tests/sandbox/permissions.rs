@@ -1,50 +1,50 @@
 //! Who may do what: owners, admins, moderators, members, strangers, agents.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{Socket, agent_session, call, call_with, get, post, text};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 
-struct House {
+struct Fixture {
     sandbox: Sandbox,
     room: String,
-    /// Owner, admin, moderator, member, and one who is not there.
+    /// The owner, an admin, a moderator, a member, and an account that is not a member.
     people: [Credentials; 5],
 }
 
-fn house() -> House {
+fn fixture() -> Fixture {
     let sandbox = Sandbox::start().unwrap();
     let people = ["olga", "adam", "mona", "mike", "sven"].map(|name| sandbox.add_user(name).unwrap());
-    let room = sandbox.add_agency("House", &people[0].id).unwrap();
+    let room = sandbox.add_agency("Fixture", &people[0].id).unwrap();
     for (person, role) in people[1..4].iter().zip(["admin", "moderator", "member"]) {
         post(&sandbox, &format!("/api/agencies/{room}/join"), &person.token, Value::Null);
         sandbox.set_role(&room, &person.id, role).unwrap();
     }
-    House { sandbox, room, people }
+    Fixture { sandbox, room, people }
 }
 
-impl House {
-    /// The statuses that the five get.
+impl Fixture {
+    /// The statuses that these five accounts get.
     fn statuses(&self, method: &str, path: &str, body: &Value) -> [u16; 5] {
         self.people.each_ref().map(|who| call(&self.sandbox, method, path, &who.token, body.clone()).status)
     }
 }
 
 #[test]
-fn the_owner_manages_and_admins_have_the_subscriptions() {
-    let house = house();
-    let room = &house.room;
+fn the_owner_manages_everything_and_admins_manage_subscriptions() {
+    let fixture = fixture();
+    let room = &fixture.room;
     let agency = format!("/api/agencies/{room}");
     let commands = format!("/api/custom-commands/{room}/commands");
     let command = json!({ "name": "go", "webhook_url": "http://127.0.0.1:1/" });
     let subscription = json!({ "url": "http://127.0.0.1:1/", "events": ["message.created"] });
     let deploy = json!({ "slug": "h", "code": "handler", "commands": [{ "name": "h" }], "agency_id": room });
-    let statuses = |method: &str, path: &str, body: &Value| house.statuses(method, path, body);
+    let statuses = |method: &str, path: &str, body: &Value| fixture.statuses(method, path, body);
 
     let owner_only = [200, 403, 403, 403, 403];
     assert_eq!(statuses("PATCH", &agency, &json!({ "charter": "x" })), owner_only);
     assert_eq!(statuses("POST", &commands, &command), owner_only);
-    let id = text(&get(&house.sandbox, &commands, &house.people[0].token)[0]["id"]);
+    let id = text(&get(&fixture.sandbox, &commands, &fixture.people[0].token)[0]["id"]);
     assert_eq!(statuses("PATCH", &format!("{commands}/{id}"), &json!({ "description": "x" })), owner_only);
     assert_eq!(statuses("POST", &format!("{commands}/{id}/hook-key"), &Value::Null), owner_only);
     assert_eq!(statuses("DELETE", &format!("{commands}/{id}/hook-key"), &Value::Null), owner_only);
@@ -52,9 +52,9 @@ fn the_owner_manages_and_admins_have_the_subscriptions() {
     let subscriptions = format!("/api/webhook-subscriptions/{room}");
     assert_eq!(statuses("POST", &subscriptions, &subscription), [201, 201, 403, 403, 403]);
     assert_eq!(statuses("GET", &subscriptions, &Value::Null), [200, 200, 403, 403, 403]);
-    let [owner, admin] = [&house.people[0], &house.people[1]]
-        .map(|who| call(&house.sandbox, "POST", "/api/hooks/deploy", &who.token, deploy.clone()).status);
-    // The admin may deploy here, but the slug is the owner's by then.
+    let [owner, admin] = [&fixture.people[0], &fixture.people[1]]
+        .map(|who| call(&fixture.sandbox, "POST", "/api/hooks/deploy", &who.token, deploy.clone()).status);
+    // The admin may deploy here, but the slug belongs to the owner now.
     assert_eq!((owner, admin), (200, 409));
 
     let members = [200, 200, 200, 200, 403];
@@ -65,10 +65,10 @@ fn the_owner_manages_and_admins_have_the_subscriptions() {
 }
 
 #[test]
-fn moderators_kick_and_ban_those_below_them() {
-    let house = house();
-    let room = &house.room;
-    let mut sockets = house.people.each_ref().map(|who| Socket::join(&house.sandbox, &who.token, room));
+fn moderators_kick_and_ban_lower_roles() {
+    let fixture = fixture();
+    let room = &fixture.room;
+    let mut sockets = fixture.people.each_ref().map(|who| Socket::join(&fixture.sandbox, &who.token, room));
     let mut says = |who: usize, command: &str| -> bool {
         let ack = sockets[who].ask(json!({ "agencyId": room, "content": command, "silent": true }));
         ack["ok"].as_bool().unwrap()
@@ -90,23 +90,28 @@ fn moderators_kick_and_ban_those_below_them() {
     ] {
         assert_eq!(says(who, command), allowed, "{command} by {who}");
     }
-    // Banned: out of the room and not let in again, by whatever door.
+    // A banned account is removed from the room, and cannot join again in any way.
     sockets[3].emit("send-message", json!({ "agencyId": room, "content": "still here?" }));
     sockets[3].wait("error");
-    let mike = &house.people[3].token;
-    let code =
-        post(&house.sandbox, &format!("/api/agencies/{room}/invites"), &house.people[0].token, Value::Null);
+    let mike = &fixture.people[3].token;
+    let code = post(
+        &fixture.sandbox,
+        &format!("/api/agencies/{room}/invites"),
+        &fixture.people[0].token,
+        Value::Null,
+    );
     let join =
-        || call(&house.sandbox, "POST", &format!("/api/agencies/{room}/join"), mike, Value::Null).status;
+        || call(&fixture.sandbox, "POST", &format!("/api/agencies/{room}/join"), mike, Value::Null).status;
     let redeem = json!({ "code": code["code"] });
-    let redeem = || call(&house.sandbox, "POST", "/api/agencies/invite/redeem", mike, redeem.clone()).status;
+    let redeem =
+        || call(&fixture.sandbox, "POST", "/api/agencies/invite/redeem", mike, redeem.clone()).status;
     assert_eq!((join(), redeem()), (403, 403));
     let ack = sockets[0].ask(json!({ "agencyId": room, "content": "/unban @mike", "silent": true }));
     assert_eq!((ack["ok"].as_bool(), redeem()), (Some(true), 200));
 }
 
 #[test]
-fn nothing_of_this_is_possible_in_the_lobby() {
+fn nobody_can_manage_the_lobby() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     sandbox.add_user("bob").unwrap();
@@ -132,7 +137,7 @@ fn nothing_of_this_is_possible_in_the_lobby() {
 }
 
 #[test]
-fn an_agents_session_does_not_open_what_is_for_people() {
+fn an_agents_session_cannot_use_endpoints_for_users() {
     let sandbox = Sandbox::start().unwrap();
     let made = call(&sandbox, "POST", "/api/agents/register", "", json!({ "name": "loner" }));
     let session = agent_session(&sandbox, made.body["agent"]["token"].as_str().unwrap());
@@ -160,14 +165,14 @@ fn an_agents_session_does_not_open_what_is_for_people() {
     for path in ["/api/auth/me", "/api/agencies", "/api/dm", "/api/wallet"] {
         get(&sandbox, path, &session);
     }
-    // A browser has its session in a cookie.
+    // A browser sends its session in a cookie.
     let cookie = format!("theme=dark; crustocean_token={session}");
     let me = call_with(&sandbox, "GET", "/api/auth/me", ("cookie", &cookie), Value::Null);
     assert_eq!((me.status, &me.body["username"]), (200, &json!("loner")));
 }
 
 #[test]
-fn agents_spend_within_their_limits() {
+fn agents_cannot_spend_more_than_their_limits() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let bot = sandbox.add_agent("mybot", &alice.id).unwrap();

@@ -1,4 +1,4 @@
-//! The program: how fast it is there, that a kill loses nothing, and a bot in Python.
+//! The program: its start-up time, a kill without data loss, and a bot in Python.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -48,14 +48,14 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // SIGKILL on Unix: nothing is tidied up.
+        // SIGKILL on Unix: the program cannot clean up.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 #[test]
-fn a_kill_loses_nothing_that_was_answered() {
+fn a_kill_loses_no_acknowledged_data() {
     let folder = Folder::new("kill");
     let mut said = Vec::new();
     let mut token = None;
@@ -100,12 +100,13 @@ fn two_programs_do_not_share_a_folder() {
     let ended = second.args(["--port", "0", "--data"]).arg(&folder.0).output().unwrap();
     let error = String::from_utf8(ended.stderr).unwrap();
     assert!(!ended.status.success() && error.contains("another sandbox uses"), "{error}");
-    // A kill frees it.
+    // A kill frees the folder.
     drop(first);
     drop(Program::start(&folder.0));
 }
 
-/// Runs where Python with python-socketio is, and says so where it is not. If `PYTHON` names one it has to be there.
+/// Runs if Python with python-socketio is installed, and otherwise prints that it does not run. If `PYTHON` is set, a missing
+/// interpreter is a failure.
 #[test]
 fn a_bot_in_python_answers_and_comes_back() {
     let named = std::env::var("PYTHON");

@@ -1,6 +1,6 @@
-//! A server that is killed and started again.
+//! A server that is stopped and started again.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::time::{Duration, Instant};
 
 use crate::common::{PATIENCE, Socket, agent_session, call, get, post, text};
@@ -8,7 +8,7 @@ use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[test]
-fn everything_is_there_again_on_the_same_port() {
+fn a_resumed_sandbox_has_the_same_data_and_port() {
     let sandbox = Sandbox::start().unwrap();
     let (url, port) = (sandbox.url().to_owned(), sandbox.port());
     let alice = sandbox.add_user("alice").unwrap();
@@ -23,7 +23,7 @@ fn everything_is_there_again_on_the_same_port() {
     let state = sandbox.suspend();
     assert!(start.elapsed() < Duration::from_secs(1));
     assert_eq!(socket.packet(), None);
-    // Nobody is there: a connection is refused at once.
+    // No server listens: a connection is refused at once.
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
     assert_eq!((state.port(), sandbox.messages(&room).len()), (port, 1));
 
@@ -35,14 +35,14 @@ fn everything_is_there_again_on_the_same_port() {
         assert_eq!(sandbox.lobby_id(), lobby);
         let kept = &sandbox.messages(&room)[0];
         assert_eq!((&kept.id, kept.content.as_str(), kept.sender.as_str()), (&said, "before", "alice"));
-        // Sessions survive, rooms have to be joined again.
+        // Sessions stay valid, but rooms must be joined again.
         let mut socket = Socket::connect(&sandbox, &session);
         sandbox.emit_to_agency(&lobby, "not-for-you", json!({}));
         socket.emit("join-agency", json!({ "agencyId": lobby }));
         socket.wait("agency-joined");
         sandbox.say(&lobby, &alice.id, &format!("round {round}"), Value::Null).unwrap();
         assert_eq!(socket.wait("message")["content"], json!(format!("round {round}")));
-        // Records begin anew.
+        // The records are empty.
         assert_eq!(sandbox.handshakes().len(), 1);
         sandbox.stop();
         assert_eq!(socket.packet(), None);
@@ -57,13 +57,13 @@ fn a_resumed_sandbox_may_have_another_port_and_other_settings() {
     let state = first.suspend();
     let second = Sandbox::builder().resume(state.clone()).port(0).metadata_as_string(true).start().unwrap();
     assert_eq!(call(&second, "GET", "/api/auth/me", &session, Value::Null).status, 200);
-    // The old port is free for somebody else.
+    // The old port is free for another program.
     drop(std::net::TcpListener::bind(("127.0.0.1", state.port())).unwrap());
     assert!(!format!("{state:?} {:?}", Sandbox::builder().resume(state.clone())).contains("alice"));
 }
 
 #[test]
-fn requests_that_wait_are_cut_off_by_a_stop() {
+fn stopping_closes_waiting_requests() {
     let sandbox = Sandbox::start().unwrap();
     sandbox.delay_next(1, Duration::from_secs(60));
     let url = format!("{}/api/commands", sandbox.url());

@@ -1,12 +1,12 @@
 //! The Lobby, private agencies, invites, history and direct messages.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{Socket, agent_session, call, get, post, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[test]
-fn everybody_is_in_the_lobby_and_nobody_changes_it() {
+fn everyone_is_in_the_lobby_and_nobody_can_change_it() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -24,7 +24,7 @@ fn everybody_is_in_the_lobby_and_nobody_changes_it() {
 }
 
 #[test]
-fn a_private_agency_opens_to_a_password_an_invite_or_its_owner() {
+fn a_private_agency_is_joined_by_password_by_invite_or_through_its_owner() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob, carol] = ["alice", "bob", "carol"].map(|name| sandbox.add_user(name).unwrap());
     let wanted = json!({ "name": "My Team", "isPrivate": true, "password": "sesame" });
@@ -53,14 +53,14 @@ fn a_private_agency_opens_to_a_password_an_invite_or_its_owner() {
     assert_eq!(redeem(&carol.token).body["agencyId"], json!(id));
     assert_eq!(redeem(&sandbox.add_user("dave").unwrap().token).status, 400);
 
-    // An added agent is told so.
+    // An added agent gets an event.
     let bot = sandbox.add_agent("mybot", &carol.id).unwrap();
     let mut agent = Socket::connect(&sandbox, &agent_session(&sandbox, &bot.token));
     post(&sandbox, &format!("{path}/agents"), &alice.token, json!({ "username": "mybot" }));
     let invited = agent.wait("agency-invited");
     assert_eq!((&invited["agencyId"], &invited["agency"]["slug"]), (&json!(id), &json!("my-team")));
 
-    // Who leaves hears no more.
+    // An account that has left gets no more messages.
     post(&sandbox, &format!("{path}/leave"), &bob.token, Value::Null);
     socket.emit("send-message", json!({ "agencyId": id, "content": "still here?" }));
     socket.wait("error");
@@ -86,7 +86,7 @@ fn history_pages_backwards_without_gaps_or_repeats() {
     // Histories carry metadata as text.
     assert_eq!(first[0]["metadata"], "{\"n\":124}");
 
-    // Many of these messages are of the same millisecond: paging by id must not mind.
+    // Many of these messages have the same millisecond, so paging by id must not depend on times.
     let mut seen: Vec<String> = Vec::new();
     loop {
         let before = seen.last().map_or(String::new(), |id| format!("&before={id}"));
@@ -110,7 +110,7 @@ fn history_pages_backwards_without_gaps_or_repeats() {
 }
 
 #[test]
-fn direct_messages_are_between_two() {
+fn a_direct_conversation_has_two_members() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, carol] = ["alice", "carol"].map(|name| sandbox.add_user(name).unwrap());
     let bot = sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -130,7 +130,7 @@ fn direct_messages_are_between_two() {
     outsider.emit("join-agency", json!({ "agencyId": room }));
     outsider.wait("error");
 
-    // No commands here: this is text.
+    // Direct conversations have no commands: this is text.
     user.emit("send-message", json!({ "agencyId": room, "content": "/help" }));
     let message = agent.wait("message");
     assert_eq!((&message["content"], &message["dm"]), (&json!("/help"), &json!(true)));

@@ -1,12 +1,12 @@
 //! Agent runs, their streams and thinking, as the other members of the room see them.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{Socket, agent_session, call, get};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[test]
-fn a_run_is_seen_live_and_its_transcript_is_kept() {
+fn a_run_is_relayed_live_and_its_transcript_is_stored() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let bot = sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -66,11 +66,11 @@ fn a_run_is_seen_live_and_its_transcript_is_kept() {
     assert_eq!((&listed[0]["id"], listed[0].get("transcript")), (&json!("run-1"), None));
     assert_eq!(call(&sandbox, "GET", "/api/runs/run-2", &alice.token, Value::Null).status, 404);
 
-    // A person in the room answers what the agent asked.
+    // A user in the room answers the agent's request.
     let yes = json!({ "agencyId": lobby, "runId": "run-1", "permissionId": "p", "decision": "approve" });
     user.emit("agent-run-permission-response", yes.clone());
     assert_eq!(agent.wait("agent-run-permission-response"), yes);
-    // And so can the test.
+    // The test can answer, too.
     sandbox.respond_permission("run-1", "p", "deny", Some("no"));
     let no = json!({ "runId": "run-1", "permissionId": "p", "decision": "deny", "message": "no" });
     assert_eq!(agent.wait("agent-run-permission-response"), no);
@@ -81,7 +81,7 @@ fn a_run_is_seen_live_and_its_transcript_is_kept() {
 }
 
 #[test]
-fn what_is_not_as_documented_is_noted() {
+fn violations_of_the_documented_form_are_recorded() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let bot = sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -127,7 +127,7 @@ fn what_is_not_as_documented_is_noted() {
         let mut payload = base.clone();
         payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         agent.emit(event, payload.clone());
-        // It is noted, not refused.
+        // It is recorded, not refused.
         user.wait(event);
         let noted = sandbox.run_violations();
         let said = noted.iter().filter(|line| line.starts_with(event) && line.contains(what));

@@ -1,4 +1,4 @@
-//! What a developer's machine is kept safe from: pages of other sites, webhooks into the network, full memory.
+//! Protection of a developer's machine: against pages of other sites, webhooks into the network, and full memory.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -34,7 +34,7 @@ fn pages_of_other_sites_are_refused_on_every_path() {
     let plain = ("Content-Type", "text/plain");
     let json = ("Content-Type", "application/json");
 
-    // A name that was pointed at this machine, and a form of another site.
+    // A foreign name that points to this machine, and a form of another site.
     assert_eq!(log_in(&[("Host", "evil.example"), ("Origin", "http://evil.example"), plain]), 403);
     assert_eq!(log_in(&[("Host", "localhost"), ("Origin", "https://evil.example"), plain]), 403);
     assert_eq!(log_in(&[("Host", "localhost"), ("Origin", "null"), json]), 403);
@@ -53,7 +53,7 @@ fn pages_of_other_sites_are_refused_on_every_path() {
     ];
     assert_eq!(status(&sandbox, "GET /socket.io/?EIO=4&transport=websocket", &upgrade, ""), 403);
 
-    // What is on this machine, and what was allowed.
+    // Origins on this machine, and allowed names.
     for host in ["localhost", "127.0.0.1:80", "[::1]", "sandbox:7777"] {
         assert_eq!(log_in(&[("Host", host), json]), 200, "{host}");
     }
@@ -61,7 +61,7 @@ fn pages_of_other_sites_are_refused_on_every_path() {
 }
 
 #[test]
-fn webhooks_stay_on_this_machine_and_carry_nothing_smuggled() {
+fn webhooks_stay_on_this_machine_and_cannot_inject_headers() {
     let sandbox = Sandbox::builder().webhook_timeout(Duration::from_secs(2)).start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let room = sandbox.add_agency("Lab", &alice.id).unwrap();
@@ -82,7 +82,7 @@ fn webhooks_stay_on_this_machine_and_carry_nothing_smuggled() {
         post(&sandbox, &path, &alice.token, json!({ "name": name, "webhook_url": url }));
         socket.ask(json!({ "agencyId": room, "content": format!("/{name}"), "silent": true }))
     };
-    // TEST-NET-1 (RFC 5737) is nobody's: the answer comes at once, for nothing is sent.
+    // Nobody owns TEST-NET-1 (RFC 5737). The answer comes at once, because nothing is sent.
     for (name, url) in [("far", "http://192.0.2.1/"), ("trick", "http://127.0.0.1@192.0.2.1/")] {
         let answer = ask(name, url);
         assert_eq!(answer["ok"], false);
@@ -94,7 +94,7 @@ fn webhooks_stay_on_this_machine_and_carry_nothing_smuggled() {
 }
 
 #[test]
-fn the_record_and_the_history_are_bounded_under_a_flood() {
+fn records_and_histories_stay_bounded_under_a_flood() {
     let sandbox = Sandbox::builder().max_messages(50).start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let bot = sandbox.add_agent("mybot", &alice.id).unwrap();
@@ -119,7 +119,7 @@ fn the_record_and_the_history_are_bounded_under_a_flood() {
 }
 
 #[test]
-fn waiting_twice_gives_two_events() {
+fn waiting_twice_returns_two_events() {
     let sandbox = Sandbox::start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let lobby = sandbox.lobby_id();

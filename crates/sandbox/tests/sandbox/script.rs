@@ -1,4 +1,4 @@
-//! Recording a talk and playing it against a bot, by hand, in process and as a program.
+//! Recording a conversation and replaying it against a bot, over HTTP, from Rust and as a program.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::common::PATIENCE;
 use crate::data::Folder;
 use crustocean_sandbox::{Sandbox, Script, ScriptError};
 
-/// A bot that answers everybody with what they said, until it is dropped.
+/// A bot that answers each message with its text, until it is dropped.
 struct Echo {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -53,7 +53,7 @@ fn plain(text: &str) -> String {
 }
 
 #[test]
-fn a_recorded_talk_is_a_test_that_passes_and_can_fail() {
+fn a_recorded_conversation_passes_with_the_same_bot_and_fails_with_another() {
     let folder = Folder::new("script");
     fs::create_dir_all(&folder.0).unwrap();
     let file = folder.0.join("talk.jsonl");
@@ -72,7 +72,7 @@ fn a_recorded_talk_is_a_test_that_passes_and_can_fail() {
     assert_eq!(recorded.lines().count(), 4, "{recorded}");
     assert!(recorded.contains("You said one at {time}"), "{recorded}");
 
-    // The same bot, elsewhere; then one that has changed.
+    // The same bot in another sandbox, then a changed one.
     let other = Arc::new(Sandbox::start().unwrap());
     let script = Script::load(&file).unwrap();
     {
@@ -96,7 +96,7 @@ fn a_recorded_talk_is_a_test_that_passes_and_can_fail() {
 }
 
 #[test]
-fn scripts_are_checked_before_anything_is_said() {
+fn scripts_are_checked_before_the_first_message() {
     for (text, says) in [
         ("hello", "line 1: no JSON"),
         ("\n# a comment\n{\"tell\":1}", "line 3: a line has"),
@@ -115,7 +115,7 @@ fn scripts_are_checked_before_anything_is_said() {
 }
 
 #[test]
-fn a_room_waits_for_what_comes_after() {
+fn a_room_waits_for_later_messages() {
     let sandbox = Sandbox::start().unwrap();
     let lobby = sandbox.room("lobby").unwrap();
     let bot = sandbox.agent("larry").unwrap();

@@ -1,17 +1,17 @@
-//! Rate limits, closed histories and metrics.
+//! Rate limits, forbidden histories and metrics.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use crate::common::{call, call_with, get, text};
 use crustocean_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 #[test]
-fn the_ways_in_are_limited_if_asked_for() {
+fn rate_limits_apply_to_registration_and_login() {
     let limited = Sandbox::builder().rate_limits(true).start().unwrap();
     let open = Sandbox::start().unwrap();
     let paths = ["/api/auth/register", "/api/auth/login", "/api/bootstrap", "/api/agents/register"];
     for path in paths {
-        // Bad requests count as well as good ones.
+        // Refused requests count, too.
         for _ in 0..10 {
             assert_eq!(call(&limited, "POST", path, "", Value::Null).status, 400, "{path}");
         }
@@ -24,7 +24,7 @@ fn the_ways_in_are_limited_if_asked_for() {
             assert_eq!(call(&open, "POST", path, "", Value::Null).status, 400, "{path}");
         }
     }
-    // Exchanging an agent token is not one of them.
+    // Exchanging an agent token is not limited.
     for _ in 0..12 {
         let answer = call(&limited, "POST", "/api/auth/agent", "", json!({ "agentToken": "sk_no" }));
         assert_eq!(answer.status, 401);
@@ -32,7 +32,7 @@ fn the_ways_in_are_limited_if_asked_for() {
 }
 
 #[test]
-fn a_history_can_be_closed() {
+fn a_history_can_be_forbidden() {
     let sandbox = Sandbox::start().unwrap();
     let [alice, bob] = ["alice", "bob"].map(|name| sandbox.add_user(name).unwrap());
     let room = sandbox.add_agency("Shop", &alice.id).unwrap();
@@ -84,7 +84,7 @@ fn metrics_are_prometheus_text_behind_a_key() {
     ] {
         assert_eq!(value(series), expected, "{series}");
     }
-    // Each series once, each kind named once.
+    // Each series and each metric type appears once.
     let mut types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
     let count = types.len();
     types.sort_unstable();

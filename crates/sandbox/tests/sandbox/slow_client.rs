@@ -1,17 +1,17 @@
-//! Clients that do not read: what waits for them is bounded in bytes.
+//! Clients that do not read: the bytes that wait for them are limited.
 
 use crate::common::{PATIENCE, Socket, call};
 use crustocean_sandbox::{Credentials, Sandbox};
 use serde_json::{Value, json};
 
-/// What may wait for one client.
+/// How many bytes may wait for one client.
 const MOST: usize = 2_000_000;
-/// What the system takes off a client's hands, at most, and somewhat more.
+/// More than the buffers of the operating system take.
 const SYSTEM: usize = 40_000_000;
-/// A message that goes to all.
+/// The text of a large message.
 const SIZE: usize = 200_000;
 
-/// Says so much that a client which does not read is cut; gives the number of bytes it took.
+/// Posts messages until a client that does not read is disconnected. Returns the number of bytes.
 fn flood(sandbox: &Sandbox, alice: &Credentials, others: usize) -> usize {
     let lobby = sandbox.lobby_id();
     let text = "x".repeat(SIZE);
@@ -25,13 +25,13 @@ fn flood(sandbox: &Sandbox, alice: &Credentials, others: usize) -> usize {
 }
 
 #[test]
-fn a_websocket_that_is_not_read_is_cut_and_the_others_go_on() {
+fn an_unread_websocket_is_closed_and_the_others_go_on() {
     let sandbox = Sandbox::builder().max_messages(2).max_waiting(MOST).start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let _slow = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
     let said = flood(&sandbox, &alice, 0);
     assert!(said >= MOST, "cut after {said}");
-    // Whoever reads gets everything, however much it is.
+    // A client that reads gets everything.
     let mut fast = Socket::join(&sandbox, &alice.token, &sandbox.lobby_id());
     let text = "y".repeat(SIZE);
     for _ in 0..50 {
@@ -42,7 +42,7 @@ fn a_websocket_that_is_not_read_is_cut_and_the_others_go_on() {
 }
 
 #[test]
-fn a_client_that_does_not_poll_is_cut() {
+fn a_client_that_does_not_poll_is_disconnected() {
     let sandbox = Sandbox::builder().max_messages(2).max_waiting(MOST).start().unwrap();
     let alice = sandbox.add_user("alice").unwrap();
     let http = ureq::Agent::from(ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build());
@@ -54,7 +54,7 @@ fn a_client_that_does_not_poll_is_cut() {
     let joined = json!(["join-agency", { "agencyId": sandbox.lobby_id() }]);
     http.post(&url).send(format!("42{joined}")).unwrap();
     sandbox.wait_for_event("join-agency", PATIENCE).unwrap();
-    // What it fetches does not wait any more.
+    // Fetched bytes no longer count.
     http.get(&url).call().unwrap().into_body().read_to_string().unwrap();
     let said = flood(&sandbox, &alice, 0);
     assert!(said >= MOST - SIZE, "cut after {said}");

@@ -1,6 +1,6 @@
-//! The life of the three tokens.
+//! The lifetimes of the three kinds of tokens.
 
-// Helpers outside of test functions may fail a test, too.
+// Helpers outside of test functions may panic, too.
 use std::time::Duration;
 
 use crate::common::{Socket, agent_session, call, get, post, text};
@@ -38,7 +38,7 @@ fn personal_access_tokens_are_shown_once_and_can_be_revoked() {
 }
 
 #[test]
-fn bad_registrations_are_refused_with_a_sentence() {
+fn bad_registrations_are_refused_with_a_message() {
     let sandbox = Sandbox::start().unwrap();
     for (username, password) in [("a", "password1"), ("no spaces", "password1"), ("alice", "short")] {
         let body = json!({ "username": username, "password": password });
@@ -55,7 +55,7 @@ fn bad_registrations_are_refused_with_a_sentence() {
 }
 
 #[test]
-fn an_agent_comes_in_only_when_its_owner_has_verified_it() {
+fn an_agent_can_log_in_only_after_its_owner_has_verified_it() {
     let sandbox = Sandbox::start().unwrap();
     let owner = sandbox.add_user("alice").unwrap().token;
     let stranger = sandbox.add_user("mallory").unwrap().token;
@@ -99,7 +99,7 @@ fn expired_tokens_are_refused_over_http_and_on_connect() {
 
     let session = agent_session(&sandbox, &bot.token);
     sandbox.expire_sessions();
-    let refusal = Socket::dial(&sandbox, &session).packet().unwrap();
+    let refusal = Socket::open(&sandbox, &session).packet().unwrap();
     assert!(refusal.starts_with("44{\"message\":"), "{refusal}");
 
     Socket::connect(&sandbox, &owner.token);

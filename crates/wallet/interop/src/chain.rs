@@ -1,4 +1,4 @@
-//! A chain of its own for a test: anvil, with a contract like USDC where USDC is.
+//! A chain for one test: anvil, with a contract like USDC at the address of USDC.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::node::{Script, package};
 
-/// The first account of anvil, which has ether. Everybody knows its key.
+/// The key of anvil's first account, which has ether. The key is public.
 pub const RICH: &str = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
 const PACKAGE: &str = if cfg!(target_os = "macos") {
     if cfg!(target_arch = "aarch64") { "anvil-darwin-arm64" } else { "anvil-darwin-amd64" }
@@ -20,32 +20,32 @@ const PACKAGE: &str = if cfg!(target_os = "macos") {
     "anvil-linux-amd64"
 };
 
-/// A chain on the loopback interface. Ended when dropped.
+/// A chain on the loopback interface. Dropping it ends it.
 #[derive(Debug)]
 pub struct Anvil {
     child: Child,
-    /// Which chain it says that it is.
+    /// The chain whose id it reports.
     pub chain: Chain,
     url: String,
-    /// Whether transactions get into a block by themselves.
+    /// Whether each transaction gets into a block automatically.
     automine: AtomicBool,
 }
 
 impl Anvil {
-    /// One that puts every transaction into a block of its own at once.
+    /// Starts a chain that puts every transaction into a block of its own at once.
     ///
     /// # Panics
     /// If the packages are not installed.
     pub fn start(chain: Chain) -> Anvil {
         let binary = package(&format!("@foundry-rs/{PACKAGE}/bin/anvil"));
-        // It ends with the test, even if that is aborted: then its input is closed.
+        // It ends when its input is closed, so also when the test is aborted.
         let mut child = Command::new("sh")
             .args(["-c", r#""$0" "$@" & anvil=$!; cat >/dev/null; kill $anvil; wait $anvil"#])
             .arg(binary)
             .args(["--port", "0", "--chain-id", &chain.id().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Else it would keep the test's own open, should the test be aborted.
+            // Otherwise it would keep the test's standard error open after an abort.
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start anvil: {error}"));
@@ -55,7 +55,7 @@ impl Anvil {
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("Listening on ").map(str::to_owned))
             .expect("anvil says where it listens");
-        // It must not stop because nobody reads.
+        // A full pipe would block it.
         std::thread::spawn(move || lines.for_each(drop));
         let anvil = Anvil {
             child,
@@ -72,7 +72,7 @@ impl Anvil {
         &self.url
     }
 
-    /// A call that must succeed.
+    /// Makes a call that must succeed.
     pub fn call(&self, method: &str, params: Value) -> Value {
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
         let request = ureq::post(&self.url).header("content-type", "application/json");
@@ -82,7 +82,7 @@ impl Anvil {
         answer["result"].take()
     }
 
-    /// A call to the contract by the rich account: the selector and words of arguments as text.
+    /// Calls the contract from the rich account, with a function signature and 32-byte arguments.
     pub fn contract(&self, signature: &str, arguments: &[[u8; 32]]) {
         let hash = self.call("web3_sha3", json!([hex(signature.as_bytes())]));
         let mut data = hash.as_str().unwrap()[..10].to_owned();
@@ -92,7 +92,7 @@ impl Anvil {
         let from = RICH.parse::<Key>().unwrap().address().to_string();
         let call = json!({ "from": from, "to": self.chain.usdc().to_string(), "data": data });
         let hash = self.call("eth_sendTransaction", json!([call]));
-        // On a busy machine the block comes after the answer.
+        // On a busy machine the answer may come before the block.
         while self.automine.load(Ordering::SeqCst)
             && self.call("eth_getTransactionReceipt", json!([hash])).is_null()
         {
@@ -100,22 +100,22 @@ impl Anvil {
         }
     }
 
-    /// Gives somebody USDC.
+    /// Gives USDC to an address.
     pub fn mint(&self, to: Address, amount: Usdc) {
         self.contract("mint(address,uint256)", &[word(to.as_bytes()), word(&amount.units().to_be_bytes())]);
     }
 
-    /// Gives somebody ether: so many wei.
+    /// Gives ether to an address, in wei.
     pub fn give_ether(&self, to: Address, wei: u128) {
         self.call("anvil_setBalance", json!([to.to_string(), format!("{wei:#x}")]));
     }
 
-    /// A wallet with this much USDC and one ether.
+    /// A new wallet with this much USDC and one ether.
     pub fn wallet(&self, amount: &str) -> Wallet {
         self.wallet_with(amount, |builder| builder)
     }
 
-    /// The same, with settings.
+    /// As `wallet`, with other settings.
     pub fn wallet_with(&self, amount: &str, settings: impl FnOnce(WalletBuilder) -> WalletBuilder) -> Wallet {
         let key = Key::generate().unwrap();
         self.mint(key.address(), amount.parse().unwrap());
@@ -123,7 +123,7 @@ impl Anvil {
         settings(Wallet::builder(self.chain).rpc_url(&self.url)).connect(key).unwrap()
     }
 
-    /// How much USDC somebody has.
+    /// The USDC balance of an address.
     pub fn balance(&self, of: Address) -> Usdc {
         let data = format!("0x70a08231{}", &hex(&word(of.as_bytes()))[2..]);
         let call = json!({ "to": self.chain.usdc().to_string(), "data": data });
@@ -131,7 +131,7 @@ impl Anvil {
         Usdc::from_units(u64::from_str_radix(&answer.as_str().unwrap()[2..], 16).unwrap())
     }
 
-    /// Whether transactions get into a block by themselves.
+    /// Sets whether each transaction gets into a block automatically.
     pub fn automine(&self, on: bool) {
         self.automine.store(on, Ordering::SeqCst);
         self.call("evm_setAutomine", json!([on]));
@@ -142,14 +142,14 @@ impl Anvil {
         self.call("anvil_mine", json!([format!("{blocks:#x}")]));
     }
 
-    /// The transactions that wait for a block.
+    /// The pending transactions.
     pub fn waiting(&self) -> Vec<TxHash> {
         let block = self.call("eth_getBlockByNumber", json!(["pending", false]));
         let hashes = block["transactions"].as_array().unwrap();
         hashes.iter().map(|hash| hash.as_str().unwrap().parse().unwrap()).collect()
     }
 
-    /// Waits until this many transactions wait for a block.
+    /// Waits until this many transactions are pending.
     pub fn wait_for_waiting(&self, count: usize) -> Vec<TxHash> {
         loop {
             let waiting = self.waiting();
@@ -168,19 +168,19 @@ impl Drop for Anvil {
     }
 }
 
-/// 32 bytes with these at their end.
+/// Pads bytes with leading zeros to 32.
 pub fn word(bytes: &[u8]) -> [u8; 32] {
     let mut word = [0; 32];
     word[32 - bytes.len()..].copy_from_slice(bytes);
     word
 }
 
-/// `0x` and the digits.
+/// Hexadecimal digits with `0x`.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold("0x".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Compiled once a process.
+/// The contract's code, compiled once per process.
 fn code() -> &'static str {
     static CODE: OnceLock<String> = OnceLock::new();
     CODE.get_or_init(|| Script::start("compile.mjs", &[]).line())

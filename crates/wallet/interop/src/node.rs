@@ -1,4 +1,4 @@
-//! Programs that Node runs.
+//! Scripts run by Node.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) fn package(path: &str) -> PathBuf {
     path
 }
 
-/// A script that answers lines of JSON with lines of JSON. Ended when dropped.
+/// A script that answers each line of JSON with a line of JSON. Dropping it ends it.
 #[derive(Debug)]
 pub struct Script {
     child: Child,
@@ -50,12 +50,12 @@ impl Script {
         Script { child, input, output }
     }
 
-    /// The next line that it says.
+    /// The next line that the script prints.
     pub fn line(&mut self) -> String {
         self.output.next().expect("the script ended: its message is above").unwrap()
     }
 
-    /// The answer to a question.
+    /// Sends one line and returns the answer.
     pub fn ask(&mut self, question: &Value) -> Value {
         writeln!(self.input, "{question}").unwrap();
         serde_json::from_str(&self.line()).unwrap()

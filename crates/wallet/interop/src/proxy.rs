@@ -1,4 +1,4 @@
-//! A node that misbehaves: everything goes through to a real one, but for what the test says.
+//! A proxy in front of a node, which injects the faults that a test chooses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -7,24 +7,24 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-/// What becomes of a call.
+/// What the proxy does with a call.
 #[derive(Debug, Clone)]
 pub enum Fault {
-    /// It goes through.
+    /// Forwards the call.
     Pass,
-    /// The connection is cut before the node gets it.
+    /// Closes the connection before the node gets the call.
     CutBefore,
-    /// The node gets it, and the connection is cut before its answer.
+    /// Forwards the call, and closes the connection before the response.
     CutAfter,
-    /// The node does not get it, and this is the result.
+    /// Returns this result without forwarding the call.
     Result(Value),
-    /// The node does not get it, and this is the answer, with this HTTP status.
+    /// Returns this HTTP status and body without forwarding the call.
     Answer(u16, String),
 }
 
 pub(crate) type Judge = dyn Fn(&str, &Value) -> Fault + Send + Sync;
 
-/// Starts one in front of a node; its URL. `judge` sees the method and the parameters of every call.
+/// Starts a proxy in front of a node and returns its URL. `judge` gets the method and the parameters of every call.
 pub fn proxy(node: &str, judge: impl Fn(&str, &Value) -> Fault + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! A node by https.
+//! TLS in front of a node.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::proxy::{Fault, serve};
 
-/// Starts TLS for `localhost` in front of a node; its URL, and the authority that signs its certificate, in PEM.
+/// Starts a TLS proxy for `localhost` in front of a node. Returns its URL, and the authority of its certificate in PEM.
 ///
 /// # Panics
-/// If there is no port.
+/// If it cannot listen on a port.
 pub fn tls(node: &str) -> (String, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -1,4 +1,4 @@
-//! Payments on a real chain, when all goes well and when it does not.
+//! Payments on a real chain, successful ones and failing ones.
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn a_payment_arrives_to_the_last_unit() {
 }
 
 #[test]
-fn an_approval_is_taken_and_taken_back() {
+fn an_approval_is_granted_and_revoked() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let (owner, spender) = (anvil.wallet("5"), anvil.wallet("1"));
@@ -68,7 +68,7 @@ fn an_approval_is_taken_and_taken_back() {
 }
 
 #[test]
-fn what_can_be_known_to_fail_is_not_sent() {
+fn a_payment_that_would_fail_is_not_sent() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet = anvil.wallet("1");
@@ -115,7 +115,7 @@ fn a_transaction_that_fails_on_the_chain_is_reverted() {
         move || wallet.send(someone(7), usdc("5"))
     });
     let hash = anvil.wait_for_waiting(1)[0];
-    // In the same block, and before it, for it pays more: the receiver is blacklisted.
+    // Blacklists the receiver in the same block, before the payment because it pays a higher fee.
     let rich = crustocean_wallet_interop::RICH.parse::<Key>().unwrap().address().to_string();
     let hashed = anvil.call("web3_sha3", json!([crustocean_wallet_interop::hex(b"blacklist(address,bool)")]));
     let data = hashed.as_str().unwrap()[..10].to_owned()
@@ -135,7 +135,7 @@ fn a_transaction_that_fails_on_the_chain_is_reverted() {
     assert_eq!(wallet.balances().unwrap().usdc, usdc("5"));
 }
 
-/// A wallet behind a node that misbehaves.
+/// A wallet whose node is behind a proxy that injects faults.
 fn behind(
     anvil: &Anvil,
     timeout: Duration,
@@ -163,7 +163,7 @@ fn an_answer_lost_after_the_broadcast_pays_once() {
 }
 
 #[test]
-fn a_node_that_stays_away_leaves_a_payment_that_can_be_settled() {
+fn a_payment_whose_node_is_unreachable_can_be_settled_later() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let away = Arc::new(AtomicBool::new(false));
@@ -183,7 +183,7 @@ fn a_node_that_stays_away_leaves_a_payment_that_can_be_settled() {
     };
     assert!(wallet.settle(hash).is_err(), "the node is still away");
     away.store(false, Ordering::SeqCst);
-    // The first broadcast after this is cut again; settling does not need one.
+    // The next broadcast fails, too. `settle` does not need one.
     match wallet.settle(hash).unwrap() {
         Settlement::Sent(sent) => assert_eq!((sent.hash, sent.amount), (hash, usdc("2"))),
         other => panic!("{other:?}"),
@@ -216,7 +216,7 @@ fn a_node_that_refuses_the_broadcast_has_sent_nothing() {
 }
 
 #[test]
-fn what_makes_no_sense_is_an_error() {
+fn nonsensical_answers_of_a_node_are_errors() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     for result in [
@@ -286,14 +286,14 @@ fn eight_threads_pay_and_every_unit_is_there() {
 }
 
 #[test]
-fn two_wallets_with_one_key_share_its_numbers() {
+fn two_wallets_with_one_key_share_its_nonces() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let key = Key::generate().unwrap();
     let text = key.expose();
     anvil.mint(key.address(), usdc("100"));
     anvil.give_ether(key.address(), 1_000_000_000_000_000_000);
-    // As two processes would: neither knows of the other.
+    // Two wallets that do not know of each other, like two processes.
     let paid: u64 = thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
             .map(|_| {
@@ -305,7 +305,7 @@ fn two_wallets_with_one_key_share_its_numbers() {
                     for _ in 0..10 {
                         match wallet.send(someone(7), usdc("1")) {
                             Ok(_) => paid += 1,
-                            // Both got the same number again and again: it is safe to try later.
+                            // Both got the same nonce repeatedly. It is safe to try again later.
                             Err(PaymentError::NotSent(_) | PaymentError::Replaced { .. }) => {}
                             Err(other) => panic!("{other:?}"),
                         }
@@ -320,7 +320,7 @@ fn two_wallets_with_one_key_share_its_numbers() {
     assert_eq!(anvil.balance(someone(7)).units(), paid * 1_000_000);
 }
 
-/// What a process of the test's is: this program again. Pays one USDC ten times and says how often it did.
+/// The test starts this program again with this function: it pays one USDC ten times, and prints how often it succeeded.
 #[test]
 fn child() {
     let Ok(url) = std::env::var("CRUSTOCEAN_TEST_NODE") else { return };
@@ -337,7 +337,7 @@ fn child() {
 }
 
 #[test]
-fn two_processes_with_one_key_pay_what_they_say() {
+fn two_processes_with_one_key_pay_as_often_as_they_report() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let key = Key::generate().unwrap();
@@ -364,13 +364,13 @@ fn two_processes_with_one_key_pay_what_they_say() {
     }
     assert!(paid >= 16, "{paid}");
     assert_eq!(anvil.balance(someone(7)).units(), paid * 1_000_000);
-    // No number is left over that would hold up what comes next.
+    // No unused nonce is left that would block the next payment.
     let next = Wallet::builder(Chain::BaseSepolia).rpc_url(anvil.url()).connect(key).unwrap();
     next.send(someone(8), usdc("1")).unwrap();
 }
 
 #[test]
-fn a_node_by_https_is_paid_through_if_its_authority_is_trusted() {
+fn a_node_with_a_private_authority_works_only_with_its_root_certificate() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::Base);
     let (url, authority) = tls(anvil.url());
@@ -394,7 +394,7 @@ fn a_node_by_https_is_paid_through_if_its_authority_is_trusted() {
 }
 
 #[test]
-fn a_transaction_that_waits_can_be_sped_up() {
+fn a_pending_transaction_can_be_sped_up() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet = anvil.wallet_with("5", |builder| builder.confirm_timeout(Duration::from_millis(300)));
@@ -417,7 +417,7 @@ fn a_transaction_that_waits_can_be_sped_up() {
 }
 
 #[test]
-fn a_transaction_that_waits_can_be_taken_back() {
+fn a_pending_transaction_can_be_cancelled() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet = anvil.wallet_with("5", |builder| builder.confirm_timeout(Duration::from_millis(300)));
@@ -428,7 +428,7 @@ fn a_transaction_that_waits_can_be_taken_back() {
     anvil.mine(1);
     assert_eq!(wallet.settle(hash).unwrap(), Settlement::Replaced);
     assert_eq!(anvil.balance(someone(7)), Usdc::ZERO);
-    // Too late for the next one.
+    // Now it is too late to cancel the next one.
     let sent = wallet.send(someone(7), usdc("1")).unwrap();
     assert_eq!(wallet.cancel(sent.hash).unwrap(), Settlement::Sent(sent));
     let error = wallet.cancel(crustocean_wallet::TxHash::new([1; 32])).unwrap_err();
@@ -436,7 +436,7 @@ fn a_transaction_that_waits_can_be_taken_back() {
 }
 
 #[test]
-fn whoever_waits_for_what_another_thread_takes_back_is_told() {
+fn a_thread_that_waits_for_a_cancelled_payment_gets_replaced() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet = anvil.wallet("5");
@@ -462,7 +462,7 @@ fn whoever_waits_for_what_another_thread_takes_back_is_told() {
 }
 
 #[test]
-fn a_transaction_replaced_by_somebody_else_is_replaced() {
+fn a_transaction_replaced_by_another_program_is_reported_as_replaced() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let key = Key::generate().unwrap();
@@ -482,7 +482,7 @@ fn a_transaction_replaced_by_somebody_else_is_replaced() {
     anvil.call("anvil_dropTransaction", json!([hash.to_string()]));
     let second = other.send(someone(8), usdc("3")).unwrap_err().hash().unwrap();
     anvil.mine(1);
-    // Not deep enough to be sure of it.
+    // The other transaction is not deep enough in the chain yet.
     assert_eq!(one.settle(hash).unwrap(), Settlement::Unknown);
     anvil.mine(3);
     assert_eq!(one.settle(hash).unwrap(), Settlement::Replaced);
@@ -491,14 +491,14 @@ fn a_transaction_replaced_by_somebody_else_is_replaced() {
 }
 
 #[test]
-fn what_a_node_has_lost_is_sent_again() {
+fn a_transaction_that_a_node_has_lost_is_sent_again() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet = anvil.wallet_with("5", |builder| builder.confirm_timeout(Duration::from_secs(1)));
     anvil.automine(false);
     let first = wallet.send(someone(7), usdc("1")).unwrap_err().hash().unwrap();
     anvil.call("anvil_dropTransaction", json!([first.to_string()]));
-    // The next payment does not get the number of the lost one, and both arrive.
+    // The next payment does not get the nonce of the lost one, and both arrive.
     let second = wallet.send(someone(8), usdc("2")).unwrap_err().hash().unwrap();
     anvil.mine(1);
     assert!(matches!(wallet.settle(first).unwrap(), Settlement::Sent(_)));
@@ -507,7 +507,7 @@ fn what_a_node_has_lost_is_sent_again() {
 }
 
 #[test]
-fn a_reorganisation_of_a_block_is_survived() {
+fn a_payment_removed_by_a_reorganisation_is_sent_again() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
     let wallet =
@@ -521,10 +521,10 @@ fn a_reorganisation_of_a_block_is_survived() {
     let hash = anvil.wait_for_waiting(1)[0];
     anvil.mine(1);
     assert_eq!(anvil.balance(someone(7)), usdc("2"));
-    // The block is thrown out, and the transaction with it.
+    // Removes the block, and the transaction with it.
     anvil.call("evm_revert", json!([snapshot]));
     assert_eq!(anvil.balance(someone(7)), Usdc::ZERO);
-    // It comes again by itself, and now three blocks stay.
+    // The wallet sends it again automatically, and now three blocks stay.
     anvil.wait_for_waiting(1);
     anvil.mine(3);
     let sent = paying.join().unwrap().unwrap();
@@ -532,10 +532,10 @@ fn a_reorganisation_of_a_block_is_survived() {
     assert_eq!(anvil.balance(someone(7)), usdc("2"));
 }
 
-/// Signs with another key than it says.
-struct Liar(Key);
+/// Signs with another key than that of its address.
+struct WrongKeySigner(Key);
 
-impl Signer for Liar {
+impl Signer for WrongKeySigner {
     fn address(&self) -> Address {
         someone(9)
     }
@@ -545,10 +545,10 @@ impl Signer for Liar {
     }
 }
 
-/// As a key service: it returns two numbers and nothing else.
-struct Service(Key);
+/// A key service that returns only `r` and `s`.
+struct KeyService(Key);
 
-impl Signer for Service {
+impl Signer for KeyService {
     fn address(&self) -> Address {
         self.0.address()
     }
@@ -568,7 +568,7 @@ impl Signer for Service {
 fn an_external_signer_signs_and_is_checked() {
     let _watchdog = watchdog(LIMIT);
     let anvil = Anvil::start(Chain::BaseSepolia);
-    let service = Service(Key::generate().unwrap());
+    let service = KeyService(Key::generate().unwrap());
     for address in [service.address(), someone(9)] {
         anvil.mint(address, usdc("5"));
         anvil.give_ether(address, 1_000_000_000_000_000_000);
@@ -577,7 +577,7 @@ fn an_external_signer_signs_and_is_checked() {
     wallet.send(someone(7), usdc("2")).unwrap();
     let (kind, text) = not_sent(wallet.approve(someone(8), usdc("1")));
     assert!(kind == ErrorKind::Signer && text.contains("no approvals"), "{text}");
-    let liar = Liar(Key::generate().unwrap());
+    let liar = WrongKeySigner(Key::generate().unwrap());
     let wallet = Wallet::builder(Chain::BaseSepolia).rpc_url(anvil.url()).connect(liar).unwrap();
     let (kind, text) = not_sent(wallet.send(someone(7), usdc("2")));
     assert!(kind == ErrorKind::Signer && text.contains("wrong key"), "{text}");

@@ -13,7 +13,7 @@ fn random<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// Of any length in bits: small numbers are where encodings differ.
+/// A random number of random length in bits, because encodings differ for small numbers.
 fn number(max_bits: u32) -> u128 {
     let bits = u32::from(random::<1>()[0]) % (max_bits + 1);
     if bits == 0 { 0 } else { u128::from_be_bytes(random()) >> (128 - bits) }
@@ -30,7 +30,7 @@ fn a_thousand_random_cases_agree() {
     for _ in 0..CASES {
         let key = Key::generate().unwrap();
         let chain = if random::<1>()[0] & 1 == 0 { Chain::Base } else { Chain::BaseSepolia };
-        // viem refuses a tip above the whole price, and numbers beyond what JavaScript counts.
+        // viem refuses a tip above the maximum fee, and numbers above JavaScript's safe integers.
         let max_fee = number(96);
         let data = random::<256>();
         let transaction = Transaction {

@@ -1,4 +1,4 @@
-//! A node with a chain of one wallet: enough of it for a payment to arrive.
+//! A fake node with the chain of one wallet, complete enough for a payment to arrive.
 
 use std::sync::{Arc, Mutex};
 
@@ -12,7 +12,7 @@ pub(crate) struct Node {
     pub(crate) server: Server,
     /// Whose money it is.
     pub(crate) key: Key,
-    /// The raw transactions it was sent.
+    /// The raw transactions that the node received.
     pub(crate) sent: Arc<Mutex<Vec<String>>>,
 }
 
@@ -21,7 +21,7 @@ impl Node {
         Node::that_answers(units, |_| None)
     }
 
-    /// `other` answers a method otherwise.
+    /// A node on which `other` may replace the answer to a method.
     pub(crate) fn that_answers(
         units: u64,
         other: impl Fn(&str) -> Option<Value> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! What needs nothing but Rust: encoders against vectors, and everything else against servers of the tests' own.
+//! The tests that need only Rust: encoders against vectors, everything else against servers in the tests.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! Nodes that are busy, and those that do not want this wallet.
+//! Nodes that are busy, and nodes that refuse this wallet.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn connect(url: &str) -> crustocean_wallet::Result<Wallet> {
 }
 
 #[test]
-fn a_node_that_is_busy_is_asked_again() {
+fn a_request_to_a_busy_node_is_retried() {
     let _watchdog = watchdog(LIMIT);
     let busy = [
         (429, "slow down".to_owned()),
@@ -44,7 +44,7 @@ fn a_node_that_is_busy_is_asked_again() {
 }
 
 #[test]
-fn a_gateway_that_refuses_is_asked_once() {
+fn a_refusal_of_a_gateway_is_not_retried() {
     let _watchdog = watchdog(LIMIT);
     for status in [400, 401, 403, 404, 302] {
         let server = Server::start(move |_, out| respond(out, status, &[("location", "/elsewhere")], "no"));
@@ -58,7 +58,7 @@ fn a_gateway_that_refuses_is_asked_once() {
 }
 
 #[test]
-fn a_busy_node_has_sent_nothing() {
+fn a_payment_through_a_busy_node_is_not_sent() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::that_answers(5_000_000, |method| {
         (method == "eth_sendRawTransaction")
@@ -71,7 +71,7 @@ fn a_busy_node_has_sent_nothing() {
 }
 
 #[test]
-fn a_hash_that_nobody_knows_is_unknown() {
+fn a_hash_that_the_node_does_not_know_is_unknown() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::that_answers(0, |method| match method {
         "eth_getTransactionByHash" | "eth_getTransactionReceipt" => Some(json!(null)),
@@ -82,7 +82,7 @@ fn a_hash_that_nobody_knows_is_unknown() {
 }
 
 #[test]
-fn a_success_without_the_payment_is_no_success() {
+fn a_successful_receipt_without_the_transfer_is_an_error() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::that_answers(5_000_000, |method| {
         (method == "eth_getTransactionReceipt").then(|| {
@@ -90,7 +90,7 @@ fn a_success_without_the_payment_is_no_success() {
                 "blockHash": "0x2", "logs": [] })
         })
     });
-    // The receipt is of another transaction.
+    // A receipt for another transaction.
     let wallet = node.wallet_with(|builder| builder.confirm_timeout(Duration::from_millis(100)));
     let error = wallet.send(Address::new([7; 20]), "1".parse().unwrap()).unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! No key shows in `Debug`, `Display`, errors or the log, nor the node's URL, nor what a payment is signed with.
+//! `Debug`, `Display`, errors and the log never contain a key, the node's URL or the signature of a payment.
 
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -43,7 +43,7 @@ fn show(out: &mut String, error: &dyn std::error::Error) {
 #[test]
 fn nothing_secret_is_printed_anywhere() {
     let _watchdog = watchdog(Duration::from_secs(60));
-    // At trace, ureq prints whole URLs and answers; the README says so.
+    // At level trace, ureq logs whole URLs and responses, as the README says.
     log::set_logger(&Everything).unwrap();
     log::set_max_level(log::LevelFilter::Debug);
     let mut out = String::new();
@@ -63,7 +63,7 @@ fn nothing_secret_is_printed_anywhere() {
     let wallet = builder.connect(text.parse::<Key>().unwrap()).unwrap();
     let _ = write!(out, "{wallet:?} {wallet:#?}");
 
-    // Every way to be refused.
+    // Every refused text.
     let to = crustocean_wallet::Address::new([7; 20]);
     for amount in ["1", "6"] {
         show(&mut out, &wallet.send(to, amount.parse().unwrap()).unwrap_err());
@@ -78,7 +78,7 @@ fn nothing_secret_is_printed_anywhere() {
             &mut out,
             &match Key::try_from(broken.clone()) {
                 Err(error) => error,
-                // It has no "a".
+                // This key has no "a".
                 Ok(_) => "0".parse::<Key>().unwrap_err(),
             },
         );
@@ -93,14 +93,14 @@ fn nothing_secret_is_printed_anywhere() {
     ] {
         let builder = Wallet::builder(Chain::Base).rpc_url(url);
         if url.contains("127.0.0.1") {
-            // It is asked four times, with pauses.
+            // The request is sent four times, with pauses.
             let _ = write!(out, "{builder:?}");
         } else {
             show(&mut out, &builder.connect(text.parse::<Key>().unwrap()).unwrap_err());
         }
     }
 
-    // What is signed.
+    // The signed data.
     let transaction = Transaction {
         chain_id: 1,
         nonce: 0,
@@ -115,7 +115,7 @@ fn nothing_secret_is_printed_anywhere() {
     let signature = node.key.sign(&request).unwrap();
     let _ = write!(out, "{request:?} {signature:?}");
 
-    // Payments that go well and that do not.
+    // Payments that succeed and payments that fail.
     let required = json!({ "x402Version": 2, "accepts": [{ "scheme": "exact", "network": "eip155:84532",
         "amount": "1000", "asset": Chain::BaseSepolia.usdc().to_string(),
         "payTo": to.to_string(), "maxTimeoutSeconds": 60 }] });

@@ -1,4 +1,4 @@
-//! An HTTP server that answers what the test says.
+//! An HTTP server whose answers the test decides.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,20 +19,20 @@ impl Seen {
         self.headers.iter().find(|(there, _)| there == name).map(|(_, value)| value.as_str())
     }
 
-    /// The payment that it carries, of either version.
+    /// The payment in the headers, in either version.
     pub(crate) fn payment(&self) -> Option<&str> {
         self.header("payment-signature").or_else(|| self.header("x-payment"))
     }
 }
 
-/// Every request has a connection of its own. Ends with the process.
+/// A server with one connection per request. Ends with the process.
 pub(crate) struct Server {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Server {
-    /// `answer` writes the raw answer. It may write anything, or nothing: then the connection is cut.
+    /// `answer` writes the raw response. If it writes nothing, the connection is closed without a response.
     pub(crate) fn start(answer: impl Fn(&Seen, &mut TcpStream) + Send + Sync + 'static) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -52,12 +52,12 @@ impl Server {
         Server { url, seen }
     }
 
-    /// What it was asked so far.
+    /// The requests so far.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The payments it was given.
+    /// The payments so far.
     pub(crate) fn payments(&self) -> usize {
         self.seen().iter().filter(|request| request.payment().is_some()).count()
     }
@@ -86,7 +86,7 @@ fn read(connection: &TcpStream) -> Option<Seen> {
     Some(request)
 }
 
-/// Writes an answer. A client that has gone is no failure.
+/// Writes a response. It is not an error if the client has closed the connection.
 pub(crate) fn respond(out: &mut impl Write, status: u16, headers: &[(&str, &str)], body: &str) {
     let mut text = format!("HTTP/1.1 {status} x\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {

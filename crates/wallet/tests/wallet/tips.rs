@@ -14,7 +14,7 @@ use crate::watchdog::watchdog;
 const LIMIT: Duration = Duration::from_secs(60);
 const BOB: &str = "0x036CbD53842c5426634e7929541eC2318f3dCF7f";
 
-struct Stage {
+struct Fixture {
     sandbox: Sandbox,
     node: Node,
     wallet: Wallet,
@@ -31,14 +31,14 @@ fn client(sandbox: &Sandbox, name: &str) -> Client {
     Client::builder().api_url(sandbox.url()).build(token).unwrap()
 }
 
-impl Stage {
-    fn new() -> Stage {
+impl Fixture {
+    fn new() -> Fixture {
         let sandbox = Sandbox::start().unwrap();
         let node = Node::start(100_000_000);
         let alice = client(&sandbox, "alice");
         client(&sandbox, "bob").wallet().register(&BOB.to_lowercase()).unwrap();
         let wallet = node.wallet_with(|builder| builder.client(alice.clone()));
-        Stage { sandbox, node, wallet, alice }
+        Fixture { sandbox, node, wallet, alice }
     }
 
     fn lobby(&self) -> AgencyId {
@@ -53,7 +53,7 @@ impl Stage {
 #[test]
 fn a_name_is_looked_up_before_it_is_paid() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let stage = Fixture::new();
     let bob = stage.wallet.recipient("@Bob").unwrap();
     assert_eq!((bob.username(), bob.address()), (Some("bob"), BOB.to_lowercase().parse().unwrap()));
     assert!(bob.to_string().starts_with("@bob (0x"));
@@ -74,9 +74,9 @@ fn a_name_is_looked_up_before_it_is_paid() {
 }
 
 #[test]
-fn a_tip_is_paid_and_told() {
+fn a_tip_is_paid_and_reported() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let stage = Fixture::new();
     let room = stage.room();
     let registered = stage.wallet.register().unwrap();
     assert_eq!(registered.address, stage.wallet.address().to_string());
@@ -86,7 +86,7 @@ fn a_tip_is_paid_and_told() {
     let reports =
         || stage.sandbox.requests().iter().filter(|line| line.contains("/api/wallet/payment")).count();
     assert_eq!((stage.node.payments(), reports()), (1, 1));
-    // To a room of two as well.
+    // In a direct message, too.
     let bob_id = stage.alice.agencies().members(&stage.lobby()).unwrap();
     let bob_id = &bob_id.iter().find(|member| member.username == "bob").unwrap().id;
     let dm = stage.alice.dms().open(bob_id).unwrap();
@@ -94,12 +94,12 @@ fn a_tip_is_paid_and_told() {
 }
 
 #[test]
-fn a_report_that_fails_is_repeated_alone() {
+fn a_failed_report_is_repeated_without_a_second_payment() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let stage = Fixture::new();
     let room = stage.room();
     let bob = stage.wallet.recipient("@bob").unwrap();
-    // The reports fail, and nothing before them.
+    // Only the reports fail.
     let tip = std::thread::scope(|scope| {
         let paid = scope.spawn(|| stage.wallet.tip(&bob, usdc("1"), &room));
         while stage.node.payments() == 0 {
@@ -109,7 +109,7 @@ fn a_report_that_fails_is_repeated_alone() {
         paid.join().unwrap().unwrap()
     });
     if tip.report.is_ok() {
-        // The report was faster than the fault: then the next one gets it.
+        // The report arrived before the fault was set, so the next one fails.
         stage.wallet.report(&tip.sent, &bob, &room).unwrap_err();
     }
     let told = stage.wallet.report(&tip.sent, &bob, &room).unwrap();
@@ -117,9 +117,9 @@ fn a_report_that_fails_is_repeated_alone() {
 }
 
 #[test]
-fn what_can_be_known_to_fail_is_not_paid() {
+fn a_tip_that_would_be_refused_is_not_paid() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let stage = Fixture::new();
     let room = stage.room();
     let bob = stage.wallet.recipient("@bob").unwrap();
     let not_paid = |wallet: &Wallet, to: &Recipient, amount: &str, room: &AgencyId| match wallet.tip(
@@ -143,7 +143,7 @@ fn what_can_be_known_to_fail_is_not_paid() {
     assert_eq!(kind, ErrorKind::Config, "a wallet without a client");
     assert_eq!(stage.node.wallet().register().unwrap_err().kind(), ErrorKind::Config);
 
-    // An agent may spend 10 USDC in one payment, unless its owner says otherwise.
+    // By default an agent may spend 10 USDC in one payment.
     let alice = stage.alice.account().me().unwrap();
     let agent = stage.sandbox.add_agent("spender", alice.id.as_str()).unwrap();
     let agent = crustocean::Agent::builder()
@@ -161,9 +161,9 @@ fn what_can_be_known_to_fail_is_not_paid() {
 }
 
 #[test]
-fn a_platform_on_another_chain_is_not_tipped_on() {
+fn a_tip_on_a_platform_with_another_chain_is_refused() {
     let _watchdog = watchdog(LIMIT);
-    let stage = Stage::new();
+    let stage = Fixture::new();
     let room = stage.room();
     let bob = stage.wallet.recipient("@bob").unwrap();
     let node = Node::that_answers(100_000_000, |method| (method == "eth_chainId").then(|| json!("0x2105")));
@@ -180,7 +180,7 @@ fn a_platform_on_another_chain_is_not_tipped_on() {
 }
 
 #[test]
-fn a_report_is_what_the_official_clients_send() {
+fn a_report_has_the_fields_of_the_official_clients() {
     let _watchdog = watchdog(LIMIT);
     let platform = Server::start(|request, out| {
         let body: Value = serde_json::from_slice(&request.body).unwrap();

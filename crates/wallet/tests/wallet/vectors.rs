@@ -1,5 +1,5 @@
-//! Addresses, transactions and signatures as viem makes them: vectors.json was written by it. A thousand random ones:
-//! `interop/`.
+//! Addresses, transactions and signatures agree with viem, which wrote vectors.json. `interop/` has a test with a thousand
+//! random ones.
 
 use crustocean_wallet::{
     Address, Authorization, Chain, Key, SignRequest, Signature, Signer, Transaction, Usdc,
@@ -24,7 +24,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 }
 
 #[test]
-fn viem_says_the_same() {
+fn addresses_transactions_and_signatures_agree_with_viem() {
     let vectors: Vec<Value> = serde_json::from_str(include_str!("vectors.json")).unwrap();
     assert_eq!(vectors.len(), 4);
     for vector in &vectors {
@@ -64,7 +64,7 @@ fn viem_says_the_same() {
 }
 
 #[test]
-fn a_signature_names_its_signer() {
+fn the_signer_can_be_recovered_from_a_signature() {
     let key = Key::generate().unwrap();
     let digest = [7; 32];
     let transaction = Transaction {
@@ -83,11 +83,11 @@ fn a_signature_names_its_signer() {
     let Signature { r, s, y_odd } = signature;
     assert_ne!(Signature { r, s, y_odd: !y_odd }.address(&transaction.digest()), Some(key.address()));
     assert_eq!(Signature { r: [0; 32], s, y_odd }.address(&transaction.digest()), None);
-    // What a key service returns: no last bit.
+    // A key service returns no recovery bit.
     let found = Signature::for_address(key.address(), &transaction.digest(), r, s).unwrap();
     assert_eq!(found, signature);
     assert!(Signature::for_address(Address::new([2; 20]), &transaction.digest(), r, s).is_err());
-    // The same number in the upper half of its range, as some services return it.
+    // Some services return `s` in the upper half of its range.
     let order = "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141";
     let mut high = [0; 32];
     let mut borrow = 0_i16;
@@ -106,7 +106,7 @@ fn a_signature_names_its_signer() {
 }
 
 #[test]
-fn keys_are_read_strictly_and_never_shown() {
+fn keys_are_parsed_strictly_and_never_shown() {
     let text = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
     let key: Key = format!("\n 0x{text} ").parse().unwrap();
     assert_eq!(key.address().to_string(), "0x2c7536E3605D9C16a7a3D7b1898e529396a65c23");

@@ -1,4 +1,4 @@
-//! Paying servers that want more than they should.
+//! x402 payments, also to servers that demand too much.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ fn usdc(text: &str) -> Usdc {
     text.parse().unwrap()
 }
 
-/// At most 0.01 for a request, 0.025 a day.
+/// Pays at most 0.01 per request and 0.025 per day.
 fn client(node: &Node) -> X402 {
     X402::new(&node.wallet()).at_most(usdc("0.01")).per_day(usdc("0.025"))
 }
@@ -35,7 +35,7 @@ fn encoded(value: &Value) -> String {
     STANDARD.encode(value.to_string())
 }
 
-/// A demand of version 2.
+/// Writes a demand of version 2.
 fn demand(out: &mut TcpStream, offer: &Value) {
     let required =
         json!({ "x402Version": 2, "error": "pay", "resource": { "url": "here" }, "accepts": [offer] });
@@ -53,8 +53,8 @@ fn not_paid<T: std::fmt::Debug>(result: Result<T, X402Error>) -> (ErrorKind, Str
     }
 }
 
-/// A server that wants this much and is content with it.
-fn shop(units: &'static str) -> Server {
+/// A server that demands this price and accepts the payment.
+fn paid_server(units: &'static str) -> Server {
     Server::start(move |request, out| match request.payment() {
         Some(_) => {
             let settled =
@@ -71,9 +71,9 @@ fn shop(units: &'static str) -> Server {
 }
 
 #[test]
-fn a_payment_says_what_the_offer_says() {
+fn a_payment_has_the_values_of_the_offer() {
     let _watchdog = watchdog(LIMIT);
-    let (node, server) = (Node::start(0), shop("1000"));
+    let (node, server) = (Node::start(0), paid_server("1000"));
     let x402 = client(&node);
     let mut answer = x402.post(&format!("{}/x?y=1", server.url), "text/plain", "hello").unwrap();
     assert_eq!(answer.response.body_mut().read_to_string().unwrap(), "got 5");
@@ -101,7 +101,7 @@ fn a_payment_says_what_the_offer_says() {
 }
 
 #[test]
-fn version_one_as_well() {
+fn version_one_is_paid() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     let server = Server::start(|request, out| match request.header("x-payment") {
@@ -133,11 +133,11 @@ fn a_price_above_the_limit_is_not_paid() {
         ("18446744073709551616", ErrorKind::Offer),
         ("0", ErrorKind::Offer),
     ] {
-        let (x402, server) = (client(&node), shop(units));
+        let (x402, server) = (client(&node), paid_server(units));
         assert_eq!(not_paid(x402.get(&server.url)).0, kind, "{units}");
         assert_eq!((server.payments(), x402.spent().unwrap()), (0, Usdc::ZERO));
     }
-    let (x402, server) = (client(&node), shop("10000"));
+    let (x402, server) = (client(&node), paid_server("10000"));
     x402.get(&server.url).unwrap();
     x402.get(&server.url).unwrap();
     let (kind, text) = not_paid(x402.get(&server.url));
@@ -148,7 +148,7 @@ fn a_price_above_the_limit_is_not_paid() {
 #[test]
 fn the_daily_sum_survives_a_restart() {
     let _watchdog = watchdog(LIMIT);
-    let (node, server) = (Node::start(0), shop("10000"));
+    let (node, server) = (Node::start(0), paid_server("10000"));
     let path = std::env::temp_dir().join(format!("crustocean-wallet-{}.json", node.key.address()));
     for left in [2, 1, 0] {
         let x402 = client(&node).ledger(&path).unwrap();
@@ -166,7 +166,7 @@ fn the_daily_sum_survives_a_restart() {
 }
 
 #[test]
-fn only_what_is_pinned_is_paid() {
+fn an_offer_with_unsupported_values_is_not_paid() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     for (key, value) in [
@@ -191,7 +191,7 @@ fn a_request_is_paid_once() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     let x402 = client(&node);
-    // For ever the same, and another price each time.
+    // The same price each time, and another price each time.
     for (first, then) in [("1000", "1000"), ("1000", "9000"), ("9000", "1")] {
         let before = x402.spent().unwrap();
         let server = Server::start(move |request, out| {
@@ -210,7 +210,7 @@ fn a_request_is_paid_once() {
 }
 
 #[test]
-fn a_connection_lost_after_the_payment_is_told() {
+fn a_connection_lost_after_the_payment_is_maybe_paid() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     let x402 = client(&node);
@@ -229,18 +229,18 @@ fn a_connection_lost_after_the_payment_is_told() {
 }
 
 #[test]
-fn a_payment_that_never_left_does_not_count() {
+fn a_payment_that_was_not_sent_does_not_count() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     let x402 = client(&node);
-    // Once it has asked, it is gone.
+    // The server closes after its demand.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
         let (mut connection, _) = listener.accept().unwrap();
         drop(listener);
         demand(&mut connection, &offer("1000"));
-        // Read what it was asked, so that closing it is no reset.
+        // Reads the request, so that closing the connection does not reset it.
         let _ = std::io::Read::read(&mut connection, &mut [0; 4096]);
     });
     let (kind, text) = not_paid(x402.get(&url));
@@ -255,12 +255,12 @@ fn a_redirect_never_carries_a_payment_elsewhere() {
     let node = Node::start(0);
     let thief = Server::start(|_, out| demand(out, &offer("1000")));
     let to = thief.url.clone();
-    // Before the payment: asked elsewhere, nothing is paid.
+    // A redirect before the payment to another origin: nothing is paid.
     let server = Server::start(move |_, out| respond(out, 302, &[("location", &to)], ""));
     let (kind, text) = not_paid(client(&node).get(&server.url));
     assert!(kind == ErrorKind::Offer && text.contains("redirected"), "{text}");
     assert_eq!((thief.seen().len(), thief.payments(), server.payments()), (1, 0, 0));
-    // With the payment: the redirect is the answer.
+    // A redirect after the payment is the response.
     for status in [301, 302, 303, 307, 308] {
         let to = thief.url.clone();
         let server = Server::start(move |request, out| match request.payment() {
@@ -272,7 +272,7 @@ fn a_redirect_never_carries_a_payment_elsewhere() {
         assert!(answer.receipt.is_some());
         assert_eq!((thief.seen().len(), server.payments()), (1, 1));
     }
-    // Within one origin it is followed, and paid where it leads.
+    // A redirect within one origin is followed, and its target is paid.
     let server = Server::start(|request, out| match (request.path.as_str(), request.payment()) {
         ("/", _) => respond(out, 302, &[("location", "/there")], ""),
         (_, Some(_)) => respond(out, 200, &[], "paid"),
@@ -284,7 +284,7 @@ fn a_redirect_never_carries_a_payment_elsewhere() {
 }
 
 #[test]
-fn what_is_too_large_or_broken_is_refused_in_time() {
+fn demands_that_are_too_large_or_broken_are_refused_in_time() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     let deep = format!(r#"{{"x402Version":1,"accepts":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
@@ -310,7 +310,7 @@ fn what_is_too_large_or_broken_is_refused_in_time() {
         assert!(matches!(kind, ErrorKind::Offer | ErrorKind::Connect) && text.len() < 1_000, "{text}");
         assert_eq!((server.payments(), x402.spent().unwrap()), (0, Usdc::ZERO));
     }
-    // A body without an end.
+    // An endless body.
     let server = Server::start(|_, out| {
         let _ = out.write_all(b"HTTP/1.1 402 x\r\nconnection: close\r\n\r\n");
         while out.write_all(&[b'x'; 4096]).is_ok() {}
@@ -319,7 +319,7 @@ fn what_is_too_large_or_broken_is_refused_in_time() {
 }
 
 #[test]
-fn other_answers_are_the_callers_business() {
+fn other_statuses_are_returned_to_the_caller() {
     let _watchdog = watchdog(LIMIT);
     let node = Node::start(0);
     let server = Server::start(|request, out| match request.payment() {
@@ -338,16 +338,16 @@ fn other_answers_are_the_callers_business() {
 }
 
 #[test]
-fn an_agent_with_the_middleware_pays_and_says_so() {
+fn a_ureq_agent_with_the_middleware_pays_and_returns_the_receipt() {
     let _watchdog = watchdog(LIMIT);
-    let (node, server) = (Node::start(0), shop("1000"));
+    let (node, server) = (Node::start(0), paid_server("1000"));
     let x402 = client(&node);
     let agent: ureq::Agent = ureq::config::Config::builder().middleware(x402.clone()).build().into();
     let mut answer = agent.post(&server.url).header("x-mine", "1").send("hello").unwrap();
     assert_eq!(answer.body_mut().read_to_string().unwrap(), "got 5");
     assert_eq!(answer.extensions().get::<Receipt>().unwrap().amount, usdc("0.001"));
     assert!(server.seen().iter().all(|request| request.header("x-mine") == Some("1")));
-    let dear = shop("10001");
+    let dear = paid_server("10001");
     match agent.get(&dear.url).call() {
         Err(ureq::Error::Other(error)) => {
             assert!(matches!(error.downcast_ref(), Some(X402Error::NotPaid(_))), "{error}");

@@ -1,14 +1,14 @@
-//! Entries that wait for another try, and those of the same rooms behind them.
+//! Entries that wait for another delivery, and the later entries of the same rooms.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
-use super::Entry;
+use super::entry::Entry;
 
-/// With more than this nothing further is read.
-const MOST: usize = 256;
+/// No new entries are read while this many are parked.
+const MAX_PARKED: usize = 256;
 
-/// Rooms in which an entry has failed. Other rooms go on meanwhile.
+/// The rooms in which an entry has failed. Other rooms are not blocked.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
     rooms: HashMap<String, Waiting>,
@@ -26,20 +26,20 @@ impl Parked {
         self.ids.contains(id)
     }
 
-    /// Whether a later entry of this room has to wait its turn.
+    /// Whether later entries of this room have to wait.
     pub(super) fn blocks(&self, room: &str) -> bool {
         self.rooms.contains_key(room)
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.ids.len() >= MOST
+        self.ids.len() >= MAX_PARKED
     }
 
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.rooms.values().map(|waiting| waiting.due).min()
     }
 
-    /// Behind what waits in its room.
+    /// Adds an entry as the last one of its room, if the room is blocked.
     pub(super) fn append(&mut self, entry: Entry) {
         if let Some(waiting) = self.rooms.get_mut(&entry.room) {
             self.ids.insert(entry.id.clone());
@@ -47,7 +47,7 @@ impl Parked {
         }
     }
 
-    /// Before what waits in its room.
+    /// Adds an entry as the first one of its room, and blocks the room until `due`.
     pub(super) fn put_back(&mut self, entry: Entry, due: Instant) {
         self.ids.insert(entry.id.clone());
         let waiting =
@@ -56,7 +56,7 @@ impl Parked {
         waiting.entries.push_front(entry);
     }
 
-    /// The first entry of a room whose time has come. The room stays blocked until it is released.
+    /// Takes the first entry of a room that is due. The room stays blocked until `release`.
     pub(super) fn take_due(&mut self, now: Instant) -> Option<Entry> {
         let due = self.rooms.values_mut().filter(|waiting| waiting.due <= now);
         let first = due.min_by_key(|waiting| waiting.due)?;
@@ -65,7 +65,7 @@ impl Parked {
         Some(entry)
     }
 
-    /// The entry that was taken is done with: the next one of its room may come.
+    /// The taken entry is done: the next entry of its room is due now.
     pub(super) fn release(&mut self, room: &str) {
         if let Some(waiting) = self.rooms.get_mut(room) {
             waiting.due = Instant::now();

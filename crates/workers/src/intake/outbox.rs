@@ -1,60 +1,53 @@
-//! Answers of workers that have no connection of their own.
+//! Posts the answers of workers that have no connection of their own.
 
 use std::time::Duration;
 
-use crustocean::{Agent, Message};
-use serde::{Deserialize, Serialize};
+use crustocean::Agent;
 
-use super::Intake;
-use crate::answer::Answer;
+use super::setup::Setup;
+use crate::answer::HandedOver;
+use crate::answer_sender::{AnswerSender, NotSent};
 use crate::backoff::Backoff;
+use crate::connection::RedisConnection;
 use crate::consumer::{Consumer, Entry, Outcome, RetryPolicy, Source};
 use crate::error::Result;
 use crate::lease::Term;
-use crate::speaker::{Speaker, Unsaid};
 
-/// What is in an entry of that stream.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Handed {
-    pub(crate) question: Message,
-    pub(crate) answer: Answer,
-}
-
-/// Says what workers hand over, in their order, as long as the term lasts.
-pub(super) fn run(intake: &Intake, agent: &Agent, term: &Term) -> Result<()> {
+/// Posts the answers that workers hand over, in their order, until the term ends.
+pub(super) fn run(intake: &Setup, agent: &Agent, term: &Term) -> Result<()> {
     let keys = &intake.keys;
     let stream = keys.answers();
     let source = Source { restart: keys.restart(&stream), answers: String::new(), dead: keys.dead(), stream };
     let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-    let policy = RetryPolicy { deliveries: 5, backoff, most_dead: 100_000 };
-    let speaker = Speaker::of(agent, intake.lease.length() / 4);
-    let mut link = intake.store.link();
+    let policy = RetryPolicy { deliveries: 5, backoff, max_dead_letters: 100_000 };
+    let sender = AnswerSender::through(agent, intake.lease.length() / 4);
+    let mut redis = intake.store.connection();
     Consumer::new(&intake.store, term, source, policy).run(|entry| {
-        let handed = match serde_json::from_str::<Handed>(&entry.message) {
-            Ok(handed) => handed,
-            Err(error) => return Outcome::Hopeless(format!("this is no answer: {error}")),
+        let handed_over = match serde_json::from_str::<HandedOver>(&entry.message) {
+            Ok(handed_over) => handed_over,
+            Err(error) => return Outcome::Hopeless(format!("the entry is not an answer: {error}")),
         };
-        match say(&speaker, term, &mut link, entry, &handed) {
+        match post(&sender, term, &mut redis, entry, &handed_over) {
             Ok(()) => Outcome::Done(None),
-            Err(Unsaid::Left) => Outcome::Left,
-            Err(Unsaid::Failed(reason)) => Outcome::Failed(reason),
+            Err(NotSent::TermEnded) => Outcome::TermEnded,
+            Err(NotSent::Failed(reason)) => Outcome::Failed(reason),
         }
     })
 }
 
-fn say(
-    speaker: &Speaker,
+fn post(
+    sender: &AnswerSender,
     term: &Term,
-    link: &mut crate::store::Link,
+    redis: &mut RedisConnection,
     entry: &Entry,
-    handed: &Handed,
-) -> Result<(), Unsaid> {
-    let Some(outgoing) = handed.answer.outgoing(&handed.question) else { return Ok(()) };
-    if entry.doubtful {
-        let room = speaker.room(term, &handed.question)?;
-        if speaker.is_answered(term, &room, &handed.question)? {
+    handed_over: &HandedOver,
+) -> Result<(), NotSent> {
+    let Some(outgoing) = handed_over.answer.outgoing(&handed_over.question) else { return Ok(()) };
+    if entry.maybe_answered {
+        let room = sender.room(term, &handed_over.question)?;
+        if sender.is_answered(term, &room, &handed_over.question)? {
             return Ok(());
         }
     }
-    speaker.say(term, link, &handed.question, &outgoing)
+    sender.post(term, redis, &handed_over.question, &outgoing)
 }

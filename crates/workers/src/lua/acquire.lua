@@ -1,5 +1,5 @@
--- Takes a lease that nobody holds, with the next fencing number.
--- KEYS: lease, fence. ARGV: owner, term in ms, whether to take a lease that Redis has never heard of.
+-- Takes a free lease and gives it the next fencing number.
+-- KEYS: lease, fence. ARGV: owner, term in ms, whether to create a lease that Redis does not know ('yes' or 'no').
 -- Returns {'taken', number, value}, {'held', ms left, value} or {'unknown'}.
 local held = redis.call('GET', KEYS[1])
 if held then
@@ -9,7 +9,7 @@ if redis.call('EXISTS', KEYS[2]) == 0 then
   if ARGV[3] ~= 'yes' then
     return {'unknown'}
   end
-  -- Begins at the time in ms: after a loss of all data the numbers still go up.
+  -- The first number is the time in ms, so that the numbers still grow after Redis has lost its data.
   local now = redis.call('TIME')
   redis.call('SET', KEYS[2], string.format('%.0f', now[1] * 1000 + math.floor(now[2] / 1000)))
 end

@@ -1,6 +1,6 @@
--- Begins to keep a room that is not kept yet. KEYS: lease, room, origins.
--- ARGV: value of the lease, watermark, origin, ids of the messages said at the origin, room.
--- Returns the watermark that holds, or 'lost'.
+-- Adds a room that Redis does not know yet. KEYS: lease, room, origins.
+-- ARGV: value of the lease, watermark, origin, ids of the messages sent at the origin, room.
+-- Returns the room's watermark, or 'lost'.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 'lost'
 end

@@ -1,4 +1,4 @@
--- Begins a new term, for the owner only.
+-- Renews the term, if the caller owns the lease.
 -- KEYS: lease, fence. ARGV: value, term in ms, fencing number.
 local held = redis.call('GET', KEYS[1])
 if held == ARGV[1] then
@@ -8,8 +8,8 @@ end
 if held then
   return 0
 end
--- Gone. The owner asks within its own term, so Redis has lost data or its clock has jumped. Nobody else has had it
--- since if no further number was given out.
+-- The lease is missing. The owner calls this within its own term, so Redis has lost data or its clock has jumped.
+-- If no higher number was given out, no other process has had the lease since.
 local fence = redis.call('GET', KEYS[2])
 if (not fence) or fence == ARGV[3] then
   redis.call('SET', KEYS[2], ARGV[3])

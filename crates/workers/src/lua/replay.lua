@@ -1,4 +1,5 @@
--- Puts a dead letter back into the stream that it came from. KEYS: dead letters, stream. ARGV: id. Returns 0 if it is gone.
+-- Puts a dead letter back into the stream that it came from. KEYS: dead letters, stream. ARGV: id.
+-- Returns 0 if there is no such dead letter.
 local entry = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
 if not entry then
   return 0

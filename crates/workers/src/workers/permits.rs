@@ -1,4 +1,4 @@
-//! How many handlers may run at a time.
+//! Limits how many handlers run at the same time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(super) struct Permits {
     freed: Condvar,
 }
 
-/// Given back when dropped.
+/// The permission to run one handler. Dropping it gives it back.
 #[derive(Debug)]
 pub(super) struct Permit<'p>(&'p Permits);
 
@@ -20,15 +20,16 @@ impl Permits {
         Permits { left: Mutex::new(count), freed: Condvar::new() }
     }
 
-    /// Waits for one; `None` when the term ends before.
+    /// Waits for a permit. `None` when the term ends first.
     pub(super) fn take(&self, term: &Term) -> Option<Permit<'_>> {
         let mut left = self.lock();
         while *left == 0 {
-            if !term.goes_on() {
+            if !term.should_continue() {
                 return None;
             }
-            let glance = Duration::from_millis(50);
-            left = self.freed.wait_timeout(left, glance).unwrap_or_else(PoisonError::into_inner).0;
+            // A short wait, because the end of the term does not wake this thread.
+            let wait = Duration::from_millis(50);
+            left = self.freed.wait_timeout(left, wait).unwrap_or_else(PoisonError::into_inner).0;
         }
         *left -= 1;
         Some(Permit(self))

@@ -1,4 +1,4 @@
-//! What a handler gets.
+//! The argument of a handler.
 
 use crustocean::agent::Room;
 use crustocean::{Message, Outgoing};
@@ -19,7 +19,7 @@ use crate::lease::Term;
 ///     let mut stream = run.stream()?;
 ///     stream.push("Forty-two.")?;
 ///     let text = stream.text().to_owned();
-///     stream.finish_with(task.in_reply(text))?; // has said it: there is nothing left to answer
+///     stream.finish_with(task.in_reply(text))?; // posts the answer
 ///     run.complete("done")?;
 ///     Ok(Answer::nothing())
 /// })?;
@@ -43,30 +43,30 @@ impl<'t> Task<'t> {
         self.message
     }
 
-    /// The room it came from, on this worker's own connection: for runs, permissions, commands, the history. `None`
-    /// where answers go [through the holder](crate::Output::ThroughHolder).
+    /// The question's room, on this worker's own connection: for runs, permissions, commands and the history. `None` if
+    /// answers go [through the holder](crate::Output::ThroughHolder).
     pub fn room(&self) -> Option<&Room> {
         self.room.as_ref()
     }
 
-    /// Which delivery of the question this is, from 1 on. With a higher one, what the handler does elsewhere may have
-    /// been done before.
+    /// The number of this delivery of the question, from 1 on. From 2 on, an earlier delivery may already have done what the
+    /// handler does in other systems.
     pub fn delivery(&self) -> u64 {
         self.delivery
     }
 
-    /// Whether this process still owns the question. If not, nothing that the handler answers is said.
+    /// Whether this process still owns the question. If not, the handler's answer is not posted.
     pub fn is_held(&self) -> bool {
         self.term.is_held()
     }
 
-    /// The fencing number, for what the handler writes elsewhere. See [`Term::fence`].
+    /// The [fencing number](Term::fence), to send along with what the handler writes to other systems.
     pub fn fence(&self) -> u64 {
         self.term.fence()
     }
 
-    /// A message that counts as the answer, for handlers that say it by themselves: then the question is not answered
-    /// again on a redelivery.
+    /// Marks a message as the answer, for handlers that post it themselves. If the question is delivered again, the crate
+    /// finds this answer and does not call the handler.
     pub fn in_reply(&self, message: impl Into<Outgoing>) -> Outgoing {
         message.into().in_reply_to(self.message).with(IN_REPLY_TO, self.message.id.as_str())
     }

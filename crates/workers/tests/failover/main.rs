@@ -1,7 +1,7 @@
-//! Real processes that are killed and stopped, a Redis that is restarted: nothing is lost, doubled or out of order.
+//! Kills and suspends real processes, and restarts Redis. No answer may be lost, doubled or out of order.
 //!
-//! `CRUSTOCEAN_RUNS` says how many runs of 400 questions; by default one of each kind. `CRUSTOCEAN_KIND`
-//! (0 to 6) makes all of them of one kind.
+//! `CRUSTOCEAN_RUNS` sets the number of runs of 400 questions; the default is one run of each kind. `CRUSTOCEAN_KIND`
+//! (0 to 6) makes all runs of one kind.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,26 +23,26 @@ use crustocean_workers::{Intake, Output, Status, Stop, Store, Workers};
 use support::{Platform, Redis, connect, eventually, join, signal, slow_proxy};
 
 const TTL: Duration = Duration::from_secs(1);
-/// Where the time of a failover is measured: what a busy machine adds must be small beside it.
+/// For the test that measures a failover: long beside the delays of a busy machine.
 const LONG_TTL: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(60);
 const ROOMS: usize = 8;
 const QUESTIONS: usize = 400;
 
-/// Several processes each: one test at a time.
+/// Each test starts several processes, so only one test runs at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a process of the test's is: this program again, with a role.
+/// The tests start this program again with a role, which this function plays.
 #[test]
 fn child() {
     let Ok(role) = std::env::var("CRUSTOCEAN_TEST_ROLE") else { return };
     let get = |name: &str| std::env::var(name).unwrap();
     std::thread::spawn(|| {
-        // Should whoever started it be gone.
+        // Ends the process if the test that started it is gone.
         std::thread::sleep(Duration::from_secs(300));
         std::process::exit(1);
     });
@@ -54,7 +54,7 @@ fn child() {
         let rooms = get("CRUSTOCEAN_TEST_ROOMS").split(',').map(str::to_owned).collect();
         let most = get("CRUSTOCEAN_TEST_MOST").parse().unwrap();
         let intake = Intake::new(&store, "larry").unwrap().connect(connect).rooms(join(rooms));
-        intake.ttl(ttl).shards(6).most_waiting(most).run(&stop).unwrap();
+        intake.ttl(ttl).shards(6).max_waiting(most).run(&stop).unwrap();
     } else {
         let output = if role == "hand-over" { Output::ThroughHolder } else { Output::direct(connect) };
         let workers = Workers::new(&store, "larry").unwrap().output(output).ttl(ttl);
@@ -120,7 +120,7 @@ impl Rig {
         Status::read(&self.redis.store(), "larry").unwrap()
     }
 
-    /// The process that holds the connection, or one that owns a shard, by its place among the processes.
+    /// The index of the process that holds the connection, or of one that owns a shard.
     fn find(&self, holder: bool) -> Option<usize> {
         let status = Status::read(&self.redis.store(), "larry").ok()?;
         let owner = match holder {
@@ -141,7 +141,7 @@ impl Rig {
         found.unwrap()
     }
 
-    /// `kill -9`, and another one in its place.
+    /// Kills a process with `kill -9`, and starts another one.
     fn kill(&mut self, holder: bool) {
         let (role, mut process) = self.processes.remove(self.wait_for(holder));
         process.kill().unwrap();
@@ -149,8 +149,8 @@ impl Rig {
         self.spawn(role);
     }
 
-    /// Stands still for longer than its term.
-    fn stand_still(&self, holder: bool) {
+    /// Suspends a process for longer than its term.
+    fn suspend(&self, holder: bool) {
         let pid = self.processes[self.wait_for(holder)].1.id();
         signal(pid, "-STOP");
         std::thread::sleep(TTL * 2);
@@ -162,7 +162,7 @@ fn pause() {
     std::thread::sleep(Duration::from_millis(500));
 }
 
-/// One run: 400 questions in 8 rooms, and what happens meanwhile.
+/// One run: 400 questions in 8 rooms, with failures meanwhile.
 fn run(number: usize) {
     let only = std::env::var("CRUSTOCEAN_KIND").ok().and_then(|kind| kind.parse().ok());
     let kind: usize = only.unwrap_or(number % 7);
@@ -193,8 +193,8 @@ fn run(number: usize) {
     pause();
     match kind {
         1 => {
-            rig.stand_still(true);
-            rig.stand_still(false);
+            rig.suspend(true);
+            rig.suspend(false);
         }
         2 | 3 => {
             rig.redis.kill();
@@ -230,7 +230,7 @@ fn run(number: usize) {
 }
 
 #[test]
-fn nothing_is_lost_doubled_or_out_of_order() {
+fn no_answer_is_lost_doubled_or_out_of_order() {
     let _turn = turn();
     let runs = std::env::var("CRUSTOCEAN_RUNS").ok().and_then(|runs| runs.parse().ok()).unwrap_or(7);
     (0..runs).for_each(run);

@@ -1,4 +1,4 @@
-//! From the room into Redis: everything once, in order.
+//! The intake writes every question to Redis, once and in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ fn is_up(redis: &Redis, platform: &Platform) -> bool {
 }
 
 #[test]
-fn what_is_asked_gets_there_once_and_what_was_asked_before_does_not() {
+fn questions_since_the_first_start_are_written_once() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     platform.ask(0, "q0");
     running(&intake(&redis, &platform), || {
@@ -64,7 +64,7 @@ fn what_is_asked_gets_there_once_and_what_was_asked_before_does_not() {
 }
 
 #[test]
-fn the_next_holder_reads_what_was_asked_in_between() {
+fn the_next_holder_reads_the_questions_asked_in_between() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     running(&intake(&redis, &platform), || {
         eventually("it runs", LONG, || is_up(&redis, &platform));
@@ -83,7 +83,7 @@ fn the_next_holder_reads_what_was_asked_in_between() {
 }
 
 #[test]
-fn a_holder_without_the_lease_writes_nothing() {
+fn an_intake_that_lost_its_lease_writes_nothing() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     running(&intake(&redis, &platform), || {
         eventually("it runs", LONG, || is_up(&redis, &platform));
@@ -97,9 +97,9 @@ fn a_holder_without_the_lease_writes_nothing() {
     assert_eq!(questions(&redis), [1]);
 }
 
-/// The agent is closed when the term ends, under whatever goes on at that moment.
+/// The agent is closed when the term ends, even while it joins rooms.
 #[test]
-fn a_term_that_is_lost_while_rooms_are_joined_is_no_failure() {
+fn losing_the_term_while_joining_rooms_is_not_an_error() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     let (joining, join) = (AtomicBool::new(false), platform.join());
     let joining = Arc::new(joining);
@@ -122,7 +122,7 @@ fn a_term_that_is_lost_while_rooms_are_joined_is_no_failure() {
 #[test]
 fn a_full_shard_makes_the_intake_wait_and_loses_nothing() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
-    running(&intake(&redis, &platform).most_waiting(10), || {
+    running(&intake(&redis, &platform).max_waiting(10), || {
         eventually("it runs", LONG, || is_up(&redis, &platform));
         for n in 1..=30 {
             platform.ask(0, &format!("q{n}"));
@@ -139,7 +139,7 @@ fn a_full_shard_makes_the_intake_wait_and_loses_nothing() {
 }
 
 #[test]
-fn a_redis_that_has_lost_everything_is_told_again() {
+fn after_a_data_loss_of_redis_the_intake_writes_the_questions_again() {
     let (mut redis, platform) = (Redis::start(), Platform::start(1));
     let intake = intake(&redis, &platform);
     running(&intake, || {
@@ -159,7 +159,7 @@ fn a_redis_that_has_lost_everything_is_told_again() {
 }
 
 #[test]
-fn another_number_of_shards_is_an_error_that_says_what_to_do() {
+fn a_different_number_of_shards_is_an_error_that_says_what_to_do() {
     let (redis, platform) = (Redis::start(), Platform::start(1));
     redis.command(&["SET", "crustocean:{agent:larry}:shards", "4"]);
     let error = intake(&redis, &platform).run(&Stop::new()).unwrap_err();

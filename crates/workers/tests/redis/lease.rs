@@ -1,4 +1,4 @@
-//! One holder at a time.
+//! A lease has one holder at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -8,18 +8,18 @@ use crustocean_workers::{Stop, TermEnd};
 
 use crate::support::{Redis, eventually, signal, slow_proxy};
 
-/// Long enough for a machine that does much else.
+/// Long enough for a busy machine.
 const TTL: Duration = Duration::from_secs(3);
 
 #[test]
-fn one_holds_it_and_the_number_goes_up() {
+fn one_process_holds_the_lease_and_the_fencing_number_grows() {
     let redis = Redis::start();
     let lease = redis.store().lease("report").unwrap().ttl(TTL);
     let stop = Stop::new();
     let first = lease.acquire(&stop).unwrap().unwrap();
     assert!(first.is_held() && lease.try_acquire().unwrap().is_none());
-    // Longer than a term: it is renewed.
-    assert_eq!(first.wait_end(TTL * 2), None);
+    // Longer than a term, so the lease must have been renewed.
+    assert_eq!(first.wait_for_end(TTL * 2), None);
     assert!(first.is_held() && lease.try_acquire().unwrap().is_none());
     let number = first.fence();
     first.release();
@@ -28,7 +28,7 @@ fn one_holds_it_and_the_number_goes_up() {
 }
 
 #[test]
-fn the_holder_is_told_before_the_term_can_have_ended_when_redis_does_not_answer() {
+fn when_redis_does_not_answer_the_holder_stops_before_the_term_ends() {
     let redis = Redis::start();
     let lease = redis.store().lease("report").unwrap().ttl(TTL);
     let term = lease.acquire(&Stop::new()).unwrap().unwrap();
@@ -41,24 +41,24 @@ fn the_holder_is_told_before_the_term_can_have_ended_when_redis_does_not_answer(
     assert_eq!(end, TermEnd::Lost);
     assert!(at - stopped < TTL, "{:?}", at - stopped);
     assert!(!term.is_held());
-    // What wakes late does not get it back.
+    // A holder that resumes late does not get the lease back.
     eventually("the lease is free", TTL * 4, || lease.try_acquire().unwrap().is_some());
     assert!(!term.is_held());
 }
 
 #[test]
-fn a_lease_taken_by_somebody_else_is_lost_at_the_next_renewal() {
+fn a_lease_taken_by_another_process_is_lost_at_the_next_renewal() {
     let redis = Redis::start();
     let lease = redis.store().lease("report").unwrap().ttl(TTL);
     let term = lease.acquire(&Stop::new()).unwrap().unwrap();
     redis.command(&["SET", "crustocean:{report}:lease", "somebody"]);
-    assert_eq!(term.wait_end(TTL * 2), Some(TermEnd::Lost));
+    assert_eq!(term.wait_for_end(TTL * 2), Some(TermEnd::Lost));
     drop(term);
     assert_eq!(redis.command(&["GET", "crustocean:{report}:lease"]), "somebody", "it is not his to give up");
 }
 
 #[test]
-fn a_restart_of_redis_without_its_data_gives_the_lease_to_nobody_else() {
+fn after_a_data_loss_of_redis_the_holder_keeps_the_lease() {
     let mut redis = Redis::start();
     let lease = redis.store().lease("report").unwrap().ttl(TTL * 2);
     let term = lease.acquire(&Stop::new()).unwrap().unwrap();
@@ -76,16 +76,16 @@ fn a_restart_of_redis_without_its_data_gives_the_lease_to_nobody_else() {
 }
 
 #[test]
-fn a_slow_redis_costs_nothing_as_long_as_it_answers_within_the_term() {
+fn a_slow_redis_that_answers_within_the_term_does_not_end_it() {
     let redis = Redis::start();
     let port = slow_proxy(redis.port, TTL / 10);
     let store = crustocean_workers::Store::open(&format!("redis://127.0.0.1:{port}")).unwrap();
     let term = store.lease("report").unwrap().ttl(TTL).acquire(&Stop::new()).unwrap().unwrap();
-    assert_eq!(term.wait_end(TTL * 3), None);
+    assert_eq!(term.wait_for_end(TTL * 3), None);
 }
 
 #[test]
-fn work_is_stopped_handed_over_and_waited_for() {
+fn stopped_work_finishes_before_the_lease_is_handed_over() {
     let redis = Redis::start();
     let lease = redis.store().lease("report").unwrap().ttl(TTL);
     let (stop, working) = (Stop::new(), Arc::new(AtomicBool::new(false)));
@@ -95,7 +95,7 @@ fn work_is_stopped_handed_over_and_waited_for() {
             for term in lease.terms(&stop) {
                 let term = term.unwrap();
                 working.store(true, Ordering::SeqCst);
-                assert_eq!(term.wait_end(Duration::from_secs(10)), Some(TermEnd::Asked));
+                assert_eq!(term.wait_for_end(Duration::from_secs(10)), Some(TermEnd::Requested));
                 assert!(term.is_held(), "what is under way can be finished");
                 working.store(false, Ordering::SeqCst);
             }
@@ -113,7 +113,7 @@ fn work_is_stopped_handed_over_and_waited_for() {
 }
 
 #[test]
-fn a_wrong_password_is_an_error_and_shows_nothing() {
+fn a_wrong_password_is_an_error_that_does_not_show_it() {
     let redis = Redis::start();
     redis.command(&["CONFIG", "SET", "requirepass", "right"]);
     let store =

@@ -1,4 +1,4 @@
-//! Against a real `redis-server`, in one process.
+//! Tests against a real `redis-server`, in one process.
 
 #![allow(
     clippy::unwrap_used,

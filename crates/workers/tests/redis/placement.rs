@@ -1,4 +1,4 @@
-//! Many agents on several machines.
+//! Distributes agents over machines.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -12,9 +12,9 @@ const TTL: Duration = Duration::from_millis(600);
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
-fn agents_are_spread_evenly_and_move_when_machines_come_and_go() {
+fn agents_are_spread_evenly_and_move_when_machines_start_and_end() {
     let redis = Redis::start();
-    // Who runs what, at this moment; nobody may run what another one runs.
+    // Which machine runs which agent now. No two machines may run the same agent.
     let running: Mutex<HashMap<String, &str>> = Mutex::default();
     let count = |machine: &str| running.lock().unwrap().values().filter(|name| **name == machine).count();
     let stops = [Stop::new(), Stop::new(), Stop::new()];
@@ -23,8 +23,8 @@ fn agents_are_spread_evenly_and_move_when_machines_come_and_go() {
         let placement = Placement::new(&redis.store(), "bots", agents).unwrap().machine(machine).ttl(TTL);
         let work = |term: &crustocean_workers::Term, agent: &str| {
             assert_eq!(running.lock().unwrap().insert(agent.to_owned(), machine), None, "{agent} runs twice");
-            while term.goes_on() {
-                term.wait_end(LONG);
+            while term.should_continue() {
+                term.wait_for_end(LONG);
             }
             running.lock().unwrap().remove(agent);
             Ok(())

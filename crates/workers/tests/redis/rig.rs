@@ -40,7 +40,7 @@ impl Rig {
         Status::read(&self.redis.store(), "larry").unwrap()
     }
 
-    /// Runs these beside an intake.
+    /// Runs workers beside an intake.
     pub(crate) fn run(
         &self,
         workers: &[Workers],

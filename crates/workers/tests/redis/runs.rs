@@ -1,4 +1,4 @@
-//! Runs, interrupts, permissions and loop guards, as handlers of a worker meet them.
+//! Runs, interrupts, permissions and loop guards in the handlers of a worker.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::rig::{LONG, Rig};
 use crate::support::eventually;
 
-/// Answers by a run, and asks before it does anything.
+/// Answers by a run, and asks for permission first.
 fn buy(task: &Task<'_>) -> Result<Answer, HandlerError> {
     let room = task.room().ok_or("no connection")?;
     let run = room.start_run(task.message())?;
@@ -23,7 +23,7 @@ fn buy(task: &Task<'_>) -> Result<Answer, HandlerError> {
 }
 
 /// The payload of the next event with this name.
-fn told(rig: &Rig, event: &str) -> Value {
+fn next_event(rig: &Rig, event: &str) -> Value {
     rig.platform.sandbox.wait_for_event(event, LONG).unwrap_or_else(|| panic!("no {event}"))
 }
 
@@ -37,12 +37,12 @@ fn a_handler_runs_asks_for_permission_and_answers_once() {
     rig.run(&[rig.workers("one"), rig.workers("two")], buy, || {
         for (room, decision, answer) in [(0, "approve", "bought"), (1, "deny", "left it")] {
             let asked = rig.platform.ask(room, "buy some");
-            assert_eq!(told(&rig, "agent-run-start")["triggerMessageId"], asked.as_str());
-            let request = told(&rig, "agent-run-permission");
+            assert_eq!(next_event(&rig, "agent-run-start")["triggerMessageId"], asked.as_str());
+            let request = next_event(&rig, "agent-run-permission");
             let (run, permission) = (text(&request, "runId"), text(&request, "permissionId"));
             rig.platform.sandbox.respond_permission(run, permission, decision, None);
             eventually("the answer", LONG, || rig.platform.answers(room) == [answer]);
-            assert_eq!(told(&rig, "agent-run-complete")["summary"], answer);
+            assert_eq!(next_event(&rig, "agent-run-complete")["summary"], answer);
         }
         eventually("nothing is left", LONG, || {
             rig.status().shards.iter().all(|shard| shard.lag + shard.pending == 0)
@@ -53,7 +53,7 @@ fn a_handler_runs_asks_for_permission_and_answers_once() {
 }
 
 #[test]
-fn a_run_of_a_handler_is_adjusted_and_stopped() {
+fn a_users_adjustments_and_stop_reach_the_handlers_run() {
     let rig = Rig::start(1);
     let heard = Mutex::new(Vec::new());
     let handler = |task: &Task<'_>| {
@@ -68,7 +68,7 @@ fn a_run_of_a_handler_is_adjusted_and_stopped() {
     };
     rig.run(&[rig.workers("one")], handler, || {
         rig.platform.ask(0, "think it over");
-        let started = told(&rig, "agent-run-start");
+        let started = next_event(&rig, "agent-run-start");
         let run = text(&started, "runId");
         rig.platform.sandbox.interrupt_run(run, "adjust", Some("in EUR"));
         rig.platform.sandbox.interrupt_run(run, "stop", None);
@@ -78,9 +78,9 @@ fn a_run_of_a_handler_is_adjusted_and_stopped() {
     assert_eq!(heard, [("adjust".to_owned(), Some("in EUR".to_owned())), ("stop".to_owned(), None)]);
 }
 
-/// A worker dies between the end of its run and the acknowledgement: the next one must not run again.
+/// When a worker dies between the end of its run and the acknowledgement, the next one must not start another run.
 #[test]
-fn a_run_whose_answer_the_room_has_is_not_run_again() {
+fn a_question_whose_answer_a_run_posted_is_not_handled_again() {
     let rig = Rig::start(1);
     let runs = Mutex::new(0);
     let handler = |task: &Task<'_>| {
@@ -108,7 +108,7 @@ fn guard(hop: u32) -> Value {
 }
 
 #[test]
-fn loop_guards_are_carried_on_and_end_a_chain() {
+fn loop_guards_count_hops_and_end_a_chain() {
     for through_holder in [false, true] {
         let rig = Rig::start(1);
         let platform = &rig.platform;
@@ -121,7 +121,7 @@ fn loop_guards_are_carried_on_and_end_a_chain() {
         if through_holder {
             workers = workers.output(Output::ThroughHolder);
         }
-        // Says one answer by itself where it has a room, and returns the other.
+        // Posts the first answer itself if it has a room, and returns the second one.
         let handler = |task: &Task<'_>| {
             if let Some(room) = task.room() {
                 room.in_reply_to(task.message()).post("first")?;
@@ -129,7 +129,7 @@ fn loop_guards_are_carried_on_and_end_a_chain() {
             Ok("answer".into())
         };
         rig.run(&[workers], handler, || {
-            // At its last hop: nobody answers it.
+            // At the last hop: no agent answers it.
             says("@larry enough", guard(9));
             says("@larry and you?", guard(3));
             eventually("the answer", LONG, || {
@@ -150,16 +150,16 @@ fn loop_guards_are_carried_on_and_end_a_chain() {
     }
 }
 
-/// Nobody takes the events of a worker's connection: what matters to a run gets through all the same.
+/// A worker does not read the events of its connection. The events that a run waits for arrive nevertheless.
 #[test]
-fn a_worker_that_hears_more_than_it_keeps_still_hears_its_answer() {
+fn a_run_gets_its_permission_although_the_event_queue_is_full() {
     let rig = Rig::start(1);
     let connect = rig.platform.connect();
     let workers = rig.workers("one");
     let workers = workers.output(Output::direct(move |builder| connect(builder.queue(8, 100_000))));
     rig.run(&[workers], buy, || {
         rig.platform.ask(0, "buy some");
-        let request = told(&rig, "agent-run-permission");
+        let request = next_event(&rig, "agent-run-permission");
         for n in 0..100 {
             rig.platform.say(0, &format!("talk {n}"));
         }

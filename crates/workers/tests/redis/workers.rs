@@ -1,4 +1,4 @@
-//! Every question answered, in order, once.
+//! Every question is answered once and in order.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,7 +67,7 @@ fn a_worker_without_a_connection_answers_through_the_holder() {
 }
 
 #[test]
-fn a_handler_that_fails_is_tried_again_while_other_rooms_go_on_and_order_holds() {
+fn a_failed_question_is_retried_in_order_without_blocking_other_rooms() {
     let rig = Rig::start(8);
     let (failures, deliveries) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let handler = |task: &Task<'_>| {
@@ -93,7 +93,7 @@ fn a_handler_that_fails_is_tried_again_while_other_rooms_go_on_and_order_holds()
 }
 
 #[test]
-fn what_always_fails_becomes_a_dead_letter_that_can_be_replayed() {
+fn a_question_that_always_fails_becomes_a_dead_letter_that_can_be_replayed() {
     let rig = Rig::start(1);
     let broken = std::sync::atomic::AtomicBool::new(true);
     let handler = |task: &Task<'_>| {
@@ -119,10 +119,10 @@ fn what_always_fails_becomes_a_dead_letter_that_can_be_replayed() {
 }
 
 #[test]
-fn a_redelivery_of_what_the_room_has_an_answer_to_is_not_answered_again() {
+fn a_redelivered_question_with_an_answer_in_the_room_is_not_answered_again() {
     let rig = Rig::start(1);
     let handled = AtomicUsize::new(0);
-    // Says it by itself, then fails: as a process that dies between the answer and its acknowledgement.
+    // Posts the answer itself, then fails, like a process that dies between the answer and its acknowledgement.
     let handler = |task: &Task<'_>| {
         handled.fetch_add(1, Ordering::SeqCst);
         let text = echo(task)?;
@@ -132,7 +132,7 @@ fn a_redelivery_of_what_the_room_has_an_answer_to_is_not_answered_again() {
     rig.run(&[rig.workers("one")], handler, || {
         (1..=3).for_each(|n| drop(rig.platform.ask(0, &format!("q{n}"))));
         rig.expect_in_order(0, 3);
-        eventually("all are done with", LONG, || {
+        eventually("all questions are done", LONG, || {
             rig.status().shards.iter().all(|shard| shard.lag + shard.pending == 0)
         });
         rig.expect_in_order(0, 3);
@@ -140,9 +140,9 @@ fn a_redelivery_of_what_the_room_has_an_answer_to_is_not_answered_again() {
     assert_eq!(handled.load(Ordering::SeqCst), 3);
 }
 
-/// Redis forgets everything while nobody is there, and with it questions that had been taken in.
+/// Redis loses all data while no intake runs, and with it questions that were waiting.
 #[test]
-fn what_a_redis_loses_while_no_intake_runs_is_read_again() {
+fn questions_that_redis_lost_while_no_intake_ran_are_read_again() {
     let mut rig = Rig::start(2);
     let handler = |task: &Task<'_>| Ok::<_, HandlerError>(echo(task)?.into());
     rig.platform.ask(0, "from before the first start");
@@ -155,7 +155,7 @@ fn what_a_redis_loses_while_no_intake_runs_is_read_again() {
     rig.stop = Stop::new();
     rig.run(&[], handler, || {
         (0..2).for_each(|room| drop(rig.platform.ask(room, "q6")));
-        eventually("they are taken in", LONG, || {
+        eventually("the questions are stored", LONG, || {
             rig.status().shards.iter().map(|shard| shard.lag).sum::<usize>() == 2
         });
     });
@@ -174,7 +174,7 @@ fn what_a_redis_loses_while_no_intake_runs_is_read_again() {
 }
 
 #[test]
-fn a_worker_that_is_stopped_finishes_what_it_is_at_and_another_one_goes_on() {
+fn a_stopped_worker_finishes_its_questions_and_another_one_takes_over() {
     let rig = Rig::start(3);
     let (first, second) = (rig.workers("one"), rig.workers("two"));
     let stop_first = Stop::new();
@@ -196,7 +196,7 @@ fn a_worker_that_is_stopped_finishes_what_it_is_at_and_another_one_goes_on() {
     });
 }
 
-/// Handlers of 50 ms: three workers against one. No platform, so that nothing else is measured.
+/// Compares three workers with one, with handlers of 50 ms. Without a platform, so that only the workers are measured.
 #[test]
 fn three_workers_do_three_times_as_much() {
     let took = |count: usize| {
@@ -230,7 +230,7 @@ fn three_workers_do_three_times_as_much() {
             });
             let message =
                 r#"{"id":"m","agency_id":"a","content":"@larry","created_at":"2026-01-01T00:00:00Z"}"#;
-            // All at once.
+            // All questions at once.
             let fill = "for n = 1, 20 do for _, key in ipairs(KEYS) do \
                         redis.call('XADD', key, '*', 'room', n, 'id', 'm', 'message', ARGV[1]) end end";
             let streams: Vec<String> =
@@ -246,7 +246,7 @@ fn three_workers_do_three_times_as_much() {
             took
         })
     };
-    // Once is enough to show it: the machine may be busy with something else at any other time.
+    // One good measurement is enough, because the machine may be busy during the others.
     let mut best: f64 = 0.0;
     for _ in 0..3 {
         let (one, three) = (took(1), took(3));

@@ -1,4 +1,4 @@
-//! A Redis and a Crustocean of the test's own.
+//! A Redis server and a sandbox for one test.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
@@ -15,7 +15,7 @@ use crustocean_sandbox::{Credentials, Sandbox};
 use crustocean_workers::Store;
 use serde_json::Value;
 
-/// A `redis-server` on a free port. Ends with the test.
+/// A `redis-server` on a free port, which ends with the test.
 pub struct Redis {
     server: Option<Child>,
     pub port: u16,
@@ -40,7 +40,7 @@ impl Redis {
         redis
     }
 
-    /// Starts it again, on the same port.
+    /// Starts the server again, on the same port.
     pub fn resume(&mut self) {
         let port = self.port.to_string();
         let append_only = if self.append_only { "yes" } else { "no" };
@@ -68,7 +68,7 @@ impl Redis {
         }
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills the server as `kill -9` does.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().unwrap();
@@ -88,7 +88,7 @@ impl Redis {
         Store::open(&self.url()).unwrap()
     }
 
-    /// What `redis-cli` prints.
+    /// Runs a command with `redis-cli` and returns what that prints.
     pub fn command(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("redis-cli");
         command.args(["-p", &self.port.to_string()]).args(arguments).stderr(Stdio::null());
@@ -129,7 +129,7 @@ impl Platform {
         self.sandbox.say(&self.rooms[room], &self.alice.id, text, Value::Null).unwrap()
     }
 
-    /// What was said in a room that is not a question.
+    /// The messages of a room that are not questions.
     pub fn answers(&self, room: usize) -> Vec<String> {
         let messages = self.sandbox.messages(&self.rooms[room]).into_iter().map(|said| said.content);
         messages.filter(|text| !text.starts_with("@larry")).collect()
@@ -156,22 +156,22 @@ pub fn join(rooms: Vec<String>) -> impl Fn(&Agent) -> crustocean::Result<()> + S
     move |agent| rooms.iter().try_for_each(|room| agent.join(room).map(drop))
 }
 
-/// Waits until it is so; a test that waits in vain fails.
+/// Waits until a condition holds. The test fails if it does not hold within `limit`.
 #[track_caller]
-pub fn eventually(what: &str, limit: Duration, mut so: impl FnMut() -> bool) {
+pub fn eventually(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + limit;
-    while !so() {
+    while !condition() {
         assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// A process stands still, or goes on.
+/// Sends a signal to a process: `-STOP`, `-CONT`.
 pub fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
-/// Stands between a program and Redis, and lets what passes wait.
+/// A proxy in front of Redis that delays the data of the clients.
 pub fn slow_proxy(redis: u16, delay: Duration) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! `/hook install`: puts the commands of a public hook into an agency.
+//! `/hook install`: installs the commands of a public hook in an agency.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::error::{ApiError, ApiResult};
 use crate::realtime::commands::Outcome;
 use crate::realtime::commands::list::name_of;
 
-/// `/hook install <slug>` puts the commands of a public hook into an agency; `None` if it is another command.
+/// Runs `/hook install <slug>`, which installs the commands of a public hook in an agency. `None` if it is another command.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
     if call.0 != "hook" {
         return None;

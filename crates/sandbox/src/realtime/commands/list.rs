@@ -1,4 +1,4 @@
-//! The names of the commands that the server answers, and the rules for others' names.
+//! The names of the server's own commands, and the rules for the names of custom commands.
 
 use crate::error::{ApiError, ApiResult};
 
@@ -40,7 +40,7 @@ pub(crate) const MODERATION: [(&str, &str); 5] = [
     ("demote", "/demote @user: back to member; only for the owner"),
 ];
 
-/// Name and description of each.
+/// The name and description of each command.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let own = PLATFORM.into_iter().chain(MODERATION);
     own.chain(NOTES).chain(MANAGE)
@@ -50,7 +50,7 @@ pub(crate) fn is_built_in(name: &str) -> bool {
     all().any(|(known, _)| known == name)
 }
 
-/// Lowercase letters and digits only; the names of the platform's own commands are taken.
+/// Checks a name: only lowercase letters and digits, and not the name of a platform command.
 pub(crate) fn name_of(text: &str) -> ApiResult<String> {
     let name: String =
         text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect();

@@ -1,6 +1,6 @@
-//! `/agent`, `/agency`, `/install`, `/custom`, `/balance`, as far as the public bots' READMEs show them (conch, clawdia
-//! and Larry: `/agent create|verify|add|customize|details`, `/agency create`, `/install`). `/boot` and `/setup` are seen
-//! there too, without saying what they do or with a language model behind them.
+//! `/agent`, `/agency`, `/install`, `/custom`, `/balance`, as far as the READMEs of public bots show them (conch, clawdia and
+//! Larry: `/agent create|verify|add|customize|details`, `/agency create`, `/install`). `/boot` and `/setup` are left out:
+//! the READMEs do not say what they do, or they need a language model.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::store::accounts::Account;
 use crate::store::agencies::Agency;
 use crate::store::signup::create_agent;
 
-/// Runs one of these commands; `None` if it is another one.
+/// Runs one of these commands; `None` if it is another command.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
     let (command, _) = MANAGE.into_iter().find(|(name, _)| *name == call.0)?;
     let done = match command {
@@ -26,7 +26,7 @@ pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> 
         "balance" => balance(app, caller),
         _ => Err(ApiError::bad_request(format!("/{command} is not in the sandbox"))),
     };
-    // A new agent's token is for its owner's eyes.
+    // Only the owner may see a new agent's token.
     let ephemeral = command == "agent";
     let (ok, content) = done.map_or_else(|refusal| (false, refusal.message), |said| (true, said));
     Some(Outcome { ok, command: command.to_owned(), content, ephemeral, ..Outcome::default() })
@@ -114,7 +114,7 @@ fn agent(app: &App, agency: &str, caller: &str, args: &str) -> ApiResult<String>
     Ok(format!("@{name} is in this agency"))
 }
 
-/// `<key> <value>`, for every agency or with `--agency` for this one (conch's README).
+/// Sets `<key> <value>` for every agency, or with `--agency` for this one (conch's README).
 fn customize(account: &mut Account, agency: &str, words: &[&str]) -> ApiResult<String> {
     let here = words.contains(&"--agency");
     let words: Vec<&str> = words.iter().copied().filter(|word| *word != "--agency").collect();
@@ -129,7 +129,7 @@ fn customize(account: &mut Account, agency: &str, words: &[&str]) -> ApiResult<S
         config.remove(*key);
         return Ok(format!("{key} is no longer set"));
     }
-    // Numbers and switches are what they look like; the rest is text.
+    // Numbers and booleans are parsed; everything else is text.
     let value = match serde_json::from_str(&value) {
         Ok(plain @ (Value::Number(_) | Value::Bool(_))) => plain,
         _ => Value::String(value),

@@ -1,4 +1,4 @@
-//! Slash commands that the server itself answers.
+//! The server's own slash commands.
 
 pub(crate) mod hook;
 pub(crate) mod list;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// What a command has to say.
+/// The result of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) ok: bool,
@@ -20,15 +20,15 @@ pub(crate) struct Outcome {
     /// The type of the message; `system` unless a webhook says otherwise.
     pub(crate) kind: Option<String>,
     pub(crate) metadata: Option<Value>,
-    /// Username and display name to show instead of `system`.
+    /// The username and display name to show instead of `system`.
     pub(crate) sender: Option<(String, String)>,
-    /// Only the caller sees it.
+    /// Whether only the caller sees it.
     pub(crate) ephemeral: bool,
-    /// The real answer comes after this time; `content` is a placeholder until then.
+    /// The real answer, and after which time it is sent. Until then `content` is a placeholder.
     pub(crate) later: Option<(Duration, String)>,
 }
 
-/// Name and arguments, if a whole message is a command.
+/// The name and arguments, if a message is a command.
 pub(crate) fn parse(content: &str) -> Option<(String, &str)> {
     let rest = content.strip_prefix('/')?;
     let (name, args) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));

@@ -1,5 +1,5 @@
-//! Moderating an agency by slash command. That moderators kick and ban, and that owners promote, is documented; what
-//! the commands are called is not.
+//! Slash commands for moderation. It is documented that moderators kick and ban and that owners promote, but not the names of
+//! the commands.
 
 use crate::app::App;
 use crate::error::{ApiError, ApiResult};
@@ -14,7 +14,7 @@ fn rank(agency: &Agency, account: &str) -> usize {
     ROLES.iter().position(|known| *known == role).unwrap_or(ROLES.len())
 }
 
-/// Runs one of these commands; `None` if it is another one.
+/// Runs one of these commands; `None` if it is another command.
 pub(crate) fn run(app: &App, agency: &str, caller: &str, call: (&str, &str)) -> Option<Outcome> {
     let (name, _) = MODERATION.into_iter().find(|(name, _)| *name == call.0)?;
     let outcome = |ok, content| Outcome { ok, command: name.to_owned(), content, ..Outcome::default() };
@@ -50,7 +50,7 @@ fn act(app: &App, agency: &str, caller: &str, command: &str, args: &str) -> ApiR
     Ok(format!("@{username} {said}"))
 }
 
-/// Does it; what is said of the member, and the event.
+/// Applies the command. Returns the text about the member, and the event.
 fn change(
     agency: &mut Agency,
     target: &str,

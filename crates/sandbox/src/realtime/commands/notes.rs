@@ -1,5 +1,5 @@
-//! `/save`, `/get`, `/notes`, `/clearnote`: small texts that a room keeps. conch keeps its repository's name there
-//! (its README); how the answers look is known of `/notes` only, from a recorded frame: `Notes (3): …`.
+//! `/save`, `/get`, `/notes`, `/clearnote`: short texts that a room stores. conch stores its repository's name there (its
+//! README). Only the answer of `/notes` is known, from a recorded frame: `Notes (3): …`.
 
 use crate::app::App;
 use crate::realtime::commands::Outcome;
@@ -8,7 +8,7 @@ use crate::realtime::commands::list::NOTES;
 const MAX_NOTES: usize = 1_000;
 const MAX_NOTE: usize = 32 * 1024;
 
-/// Runs one of these commands; `None` if it is another one.
+/// Runs one of these commands; `None` if it is another command.
 pub(crate) fn run(app: &App, agency: &str, call: (&str, &str)) -> Option<Outcome> {
     let (command, _) = NOTES.into_iter().find(|(name, _)| *name == call.0)?;
     let (name, text) = call.1.split_once(char::is_whitespace).unwrap_or((call.1, ""));

@@ -1,4 +1,4 @@
-//! Slash commands: a few of the platform's, and two that only a sandbox has.
+//! Some of the platform's slash commands, and two of the sandbox's own.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::ids;
 use crate::realtime::commands::Outcome;
 use crate::realtime::commands::list::all;
 
-/// Runs a command; `None` is the one that never answers.
+/// Runs a command. `None` for the command that never answers.
 pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome> {
     let done =
         |content: String| Outcome { ok: true, command: name.to_owned(), content, ..Outcome::default() };
@@ -14,7 +14,7 @@ pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome>
     Some(match name {
         "hang" => return None,
         "help" => {
-            // Lines as Hermes reads them: `/name — description`.
+            // Hermes parses lines of the form `/name — description`.
             let line = |(name, what): (&str, &str)| {
                 let what = what.strip_prefix(&format!("/{name} ")).unwrap_or(what);
                 format!("/{name} — {what}")
@@ -25,7 +25,7 @@ pub(crate) fn run(name: &str, args: &str, members: &[String]) -> Option<Outcome>
         "echo" if args.is_empty() => failed("Usage: /echo <text>".to_owned()),
         "echo" => done(args.to_owned()),
         "roll" => roll(args).map_or_else(|| failed("Usage: /roll [count]d[sides]".to_owned()), done),
-        // One member a line, `[agent]` behind agents: so Hermes reads it.
+        // Hermes parses one member per line, with `[agent]` after agents.
         "who" => done(format!("Members ({}):\n{}", members.len(), members.join("\n"))),
         "slow" => match args.split_once(' ').and_then(|(ms, text)| Some((ms.parse::<u64>().ok()?, text))) {
             Some((ms, text)) => {

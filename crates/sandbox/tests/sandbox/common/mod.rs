@@ -1,4 +1,4 @@
-//! A tiny HTTP client and a tiny Socket.IO client.
+//! A small HTTP client and a small Socket.IO client.
 
 pub(crate) mod receiver;
 
@@ -18,13 +18,13 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-/// One request; an empty token is none, a `null` body is none.
+/// Makes a request. An empty token or a `null` body is not sent.
 pub(crate) fn call(sandbox: &Sandbox, method: &str, path: &str, token: &str, body: Value) -> Answer {
     let bearer = if token.is_empty() { String::new() } else { format!("Bearer {token}") };
     call_with(sandbox, method, path, ("authorization", &bearer), body)
 }
 
-/// One request with a credential of another kind.
+/// Makes a request with another kind of credential.
 pub(crate) fn call_with(
     sandbox: &Sandbox,
     method: &str,
@@ -82,8 +82,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens a WebSocket and sends CONNECT; what the server says to it is the first packet.
-    pub(crate) fn dial(sandbox: &Sandbox, token: &str) -> Socket {
+    /// Opens a WebSocket and sends CONNECT. The server's answer is the first packet.
+    pub(crate) fn open(sandbox: &Sandbox, token: &str) -> Socket {
         let tcp = TcpStream::connect(("127.0.0.1", sandbox.port())).unwrap();
         tcp.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let url = format!("ws://127.0.0.1:{}/socket.io/?EIO=4&transport=websocket", sandbox.port());
@@ -105,15 +105,15 @@ impl Socket {
         socket
     }
 
-    /// A client that the server has said yes to.
+    /// Opens a WebSocket and waits until the server has accepted it.
     pub(crate) fn connect(sandbox: &Sandbox, token: &str) -> Socket {
-        let mut socket = Socket::dial(sandbox, token);
+        let mut socket = Socket::open(sandbox, token);
         let answer = socket.packet().expect("no answer to CONNECT");
         assert!(answer.starts_with("40"), "{answer}");
         socket
     }
 
-    /// A client in a room.
+    /// Connects and joins a room.
     pub(crate) fn join(sandbox: &Sandbox, token: &str, agency: &str) -> Socket {
         let mut socket = Socket::connect(sandbox, token);
         socket.emit("join-agency", json!({ "agencyId": agency }));
@@ -129,7 +129,7 @@ impl Socket {
         self.write(format!("42{}", json!([event, payload])));
     }
 
-    /// The next packet that is no heartbeat; `None` when the connection has ended.
+    /// The next packet that is not a heartbeat. `None` when the connection has ended.
     pub(crate) fn packet(&mut self) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
@@ -148,7 +148,7 @@ impl Socket {
         panic!("nothing came in time");
     }
 
-    /// The payload of the next event with this name; others are passed over.
+    /// The payload of the next event with this name. Ignores other events.
     pub(crate) fn wait(&mut self, event: &str) -> Value {
         loop {
             let packet = self.packet().unwrap_or_else(|| panic!("the connection ended before {event}"));
@@ -161,7 +161,7 @@ impl Socket {
         }
     }
 
-    /// Sends a message and gives the server's ack.
+    /// Sends a message and returns the server's ack.
     pub(crate) fn ask(&mut self, payload: Value) -> Value {
         self.write(format!("427{}", json!(["send-message", payload])));
         loop {

@@ -1,4 +1,4 @@
-//! A web server that remembers what was posted to it.
+//! A web server that records the requests posted to it.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// One request as it came.
+/// One recorded request.
 #[derive(Debug, Clone)]
 pub(crate) struct Posted {
     pub(crate) head: String,
@@ -36,11 +36,11 @@ impl Posted {
 struct Shared {
     seen: Mutex<Vec<Posted>>,
     arrived: Condvar,
-    /// What the next requests are answered; 200 and an empty object when there is nothing left.
+    /// The answers to the next requests. When the list is empty, the answer is 200 with an empty object.
     answers: Mutex<VecDeque<(u16, String, Duration)>>,
 }
 
-/// Lives until the test ends.
+/// A server that runs until the test ends.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     shared: Arc<Shared>,
@@ -61,12 +61,12 @@ impl Receiver {
         Receiver { url, shared }
     }
 
-    /// Adds an answer, which is given after `delay`.
+    /// Adds an answer, which is sent after `delay`.
     pub(crate) fn answer(&self, status: u16, body: Value, delay: Duration) {
         self.shared.answers.lock().unwrap().push_back((status, body.to_string(), delay));
     }
 
-    /// The first `count` requests; waits for them.
+    /// Waits for the first `count` requests and returns them.
     pub(crate) fn wait(&self, count: usize) -> Vec<Posted> {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = self.shared.seen.lock().unwrap();
@@ -106,6 +106,6 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
     shared.arrived.notify_all();
     let (status, body, delay) = next.unwrap_or((200, "{}".to_owned(), Duration::ZERO));
     thread::sleep(delay);
-    // The other side may have given up on it.
+    // The client may have closed the connection.
     let _ = write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
 }

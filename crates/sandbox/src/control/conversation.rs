@@ -1,4 +1,4 @@
-//! Talking as anybody: say, direct message, again, edit, delete, answer and interrupt runs.
+//! Acts as any account: posts, repeats, edits and deletes messages, answers permission requests and interrupts runs.
 
 use axum::extract::State;
 use axum::routing::post;
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::clock;
 use crate::control::fields::Fields;
-use crate::control::look::find;
+use crate::control::inspect::find;
 use crate::error::{ApiError, ApiResult};
 use crate::ids;
-use crate::realtime::{emit, notify, post as messages, steer};
+use crate::realtime::{emit, notify, post as messages, run_control};
 use crate::store::dms::open_room;
 use crate::store::signup::create_user;
 
@@ -28,7 +28,7 @@ pub(crate) fn routes() -> Router<App> {
         .route("/_sandbox/emit", post(emit_event))
 }
 
-/// The account of a name; somebody who is not known yet becomes a user.
+/// The account of a name. An unknown name becomes a user.
 pub(crate) fn somebody(app: &App, name: Option<&str>) -> ApiResult<String> {
     let (id, new) = {
         let mut data = app.data();
@@ -40,7 +40,7 @@ pub(crate) fn somebody(app: &App, name: Option<&str>) -> ApiResult<String> {
             Some(account) => (account.id.clone(), false),
             None => {
                 let name = name.unwrap_or("somebody").trim().trim_start_matches('@');
-                // Nobody logs in as them, so nobody needs to know the password.
+                // A random password: nobody logs in as this user.
                 (create_user(&mut data, name, &ids::hex(&ids::random::<16>()), name)?, true)
             }
         }
@@ -81,7 +81,7 @@ async fn dm(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     said(&app, &room, &id)
 }
 
-/// Says a message once more: the one with this id, or the last one of a person in the room.
+/// Posts a message again: the one with this id, or the last one of a user in the room.
 async fn again(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let message = {
         let data = app.data();
@@ -126,7 +126,7 @@ async fn delete(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>
     Ok(Json(json!({ "ok": true })))
 }
 
-/// The run that is meant: by id, or the newest that is not over.
+/// The run with this id, or the newest one that has not ended.
 fn run(app: &App, fields: &Fields) -> ApiResult<String> {
     let data = app.data();
     let run = match fields.text("run") {
@@ -151,7 +151,7 @@ async fn permission(State(app): State<App>, fields: Fields) -> ApiResult<Json<Va
         }
     };
     let asked = asked.ok_or_else(|| ApiError::not_found("This run asks for nothing"))?;
-    steer::answer(&app, &run, &asked, &decision, fields.text("message").as_deref());
+    run_control::answer(&app, &run, &asked, &decision, fields.text("message").as_deref());
     app.wire().note("run", || json!({ "run": run }));
     Ok(Json(json!({ "ok": true, "run": run, "permission": asked, "decision": decision })))
 }
@@ -162,14 +162,14 @@ async fn interrupt(State(app): State<App>, fields: Fields) -> ApiResult<Json<Val
         return Err(ApiError::bad_request("action must be stop or adjust"));
     }
     let run = run(&app, &fields)?;
-    steer::interrupt(&app, &run, &action, fields.text("message").as_deref());
+    run_control::interrupt(&app, &run, &action, fields.text("message").as_deref());
     Ok(Json(json!({ "ok": true, "run": run, "action": action })))
 }
 
-/// Any event, to all in a room or to one account: what a server may send and no sandbox thinks of.
+/// Sends any event to all in a room or to one account, for events that the sandbox itself never sends.
 async fn emit_event(State(app): State<App>, fields: Fields) -> ApiResult<Json<Value>> {
     let event = fields.required("event")?;
-    // As it is: also what a strict parser refuses, such as half a surrogate pair.
+    // Sent unchanged, including text that a strict parser refuses, such as half a surrogate pair.
     let raw = fields.text("raw").map(RawValue::from_string).transpose();
     let raw = raw.map_err(|error| ApiError::bad_request(format!("raw: {error}")))?;
     let payload = match raw {

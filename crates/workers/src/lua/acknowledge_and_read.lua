@@ -1,6 +1,6 @@
--- Acknowledges an entry of a stream, or not, and fetches the next one, or not.
+-- Acknowledges one entry of a stream (optional), and reads the next one (optional).
 -- KEYS: lease, stream, stream for the answer. ARGV: value of the lease, group, consumer, position to read after
--- ('>': what is new; '': fetch nothing), id to acknowledge (or ''), answer (or ''), room, id of the question.
+-- ('>': new entries; '': read nothing), id to acknowledge (or ''), answer (or ''), room, id of the question.
 -- Returns {'lost'}, {'none'} or {'entry', id, deliveries, fields}.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return {'lost'}
@@ -12,7 +12,7 @@ elseif #redis.call('XINFO', 'GROUPS', stream) == 0 then
   redis.call('XGROUP', 'CREATE', stream, group, '0')
 end
 if ARGV[5] ~= '' then
-  -- Once, also when the reply to an earlier call was lost.
+  -- XACK returns 1 only once, so the answer is written once, even if the reply to an earlier call was lost.
   if redis.call('XACK', stream, group, ARGV[5]) == 1 and ARGV[6] ~= '' then
     redis.call('XADD', KEYS[3], '*', 'room', ARGV[7], 'id', ARGV[8], 'from', 'worker', 'message', ARGV[6])
   end

@@ -1,6 +1,7 @@
-//! Takes connections in, and tells those that control the sandbox from all others: by the path that comes first.
+//! Accepts connections and assigns each to one of two servers by the path of its first request: the server for control over
+//! HTTP (`/_sandbox`), or the server for bots.
 //!
-//! They are served by a thread of their own, so that a freeze can be looked at and ended over HTTP.
+//! A thread of its own serves the control connections, so that a client can inspect and end a freeze.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,12 +16,12 @@ use tokio::time::{Instant, sleep};
 use crate::app::links::{CutStream, LinkId, Links};
 
 const CONTROL: &[u8] = b"/_sandbox";
-/// The longest method there is, and a space.
-const METHOD: usize = 8;
-/// How long half a word may stay half.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Connections that may wait for a server that stands still.
-const WAITING: usize = 1024;
+/// The length of the longest method, plus a space.
+const MAX_METHOD: usize = 8;
+/// How long a client may take to send the beginning of its first request.
+const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How many connections may wait for a frozen server.
+const MAX_PENDING: usize = 1024;
 
 type Accepted = (std::net::TcpStream, SocketAddr);
 
@@ -30,33 +31,33 @@ pub(crate) struct CutListener {
     accepted: Receiver<Accepted>,
     address: SocketAddr,
     links: Links,
-    /// Whether they control the sandbox.
+    /// Whether these connections control the sandbox.
     control: bool,
 }
 
-/// Takes connections in for both.
+/// Accepts connections for both servers.
 #[derive(Debug)]
-pub(crate) struct Front {
+pub(crate) struct Acceptor {
     listener: std::net::TcpListener,
     control: Sender<Accepted>,
     others: Sender<Accepted>,
 }
 
-/// A front, and the listeners for what controls the sandbox and for all else.
+/// Creates an acceptor, the listener for control connections, and the listener for all others.
 pub(crate) fn open(
     listener: std::net::TcpListener,
     links: &Links,
-) -> io::Result<(Front, CutListener, CutListener)> {
+) -> io::Result<(Acceptor, CutListener, CutListener)> {
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let (control, for_control) = channel(WAITING);
-    let (others, for_others) = channel(WAITING);
+    let (control, for_control) = channel(MAX_PENDING);
+    let (others, for_others) = channel(MAX_PENDING);
     let listen = |accepted, control| CutListener { accepted, address, links: links.clone(), control };
-    Ok((Front { listener, control, others }, listen(for_control, true), listen(for_others, false)))
+    Ok((Acceptor { listener, control, others }, listen(for_control, true), listen(for_others, false)))
 }
 
-impl Front {
-    /// Never ends by itself.
+impl Acceptor {
+    /// Accepts connections until the task is dropped.
     pub(crate) async fn run(self) -> io::Result<()> {
         let listener = TcpListener::from_std(self.listener)?;
         loop {
@@ -66,38 +67,38 @@ impl Front {
                     tokio::spawn(async move {
                         let to = if controls(&stream).await { control } else { others };
                         if let Ok(stream) = stream.into_std() {
-                            // Nobody takes it only when the server ends.
+                            // Fails only while the server ends.
                             let _ = to.send((stream, peer)).await;
                         }
                     });
                 }
-                // Out of file handles, or a client that is gone already: give it a moment.
+                // No file handles are left, or the client has gone: wait a moment.
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }
     }
 }
 
-/// Whether a connection begins with a request that controls the sandbox. It stays unread.
+/// Whether a connection begins with a control request. Does not consume its bytes.
 async fn controls(stream: &TcpStream) -> bool {
-    let mut bytes = [0; METHOD + CONTROL.len()];
+    let mut bytes = [0; MAX_METHOD + CONTROL.len()];
     let mut deadline = None;
     loop {
         let Ok(count @ 1..) = stream.peek(&mut bytes).await else { return false };
         if let Some(answer) = is_control(bytes.get(..count).unwrap_or_default()) {
             return answer;
         }
-        if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + PATIENCE) {
+        if Instant::now() > *deadline.get_or_insert_with(|| Instant::now() + FIRST_BYTES_TIMEOUT) {
             return false;
         }
         sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// `None` if there is too little to tell.
+/// `None` if more bytes are needed.
 fn is_control(request: &[u8]) -> Option<bool> {
     let Some(space) = request.iter().position(|byte| *byte == b' ') else {
-        return (request.len() >= METHOD).then_some(false);
+        return (request.len() >= MAX_METHOD).then_some(false);
     };
     let path = request.get(space + 1..).unwrap_or_default();
     if path.len() >= CONTROL.len() {
@@ -113,7 +114,7 @@ impl axum::serve::Listener for CutListener {
     async fn accept(&mut self) -> (CutStream, SocketAddr) {
         loop {
             let Some((stream, peer)) = self.accepted.recv().await else {
-                // The front has ended, and with it the server.
+                // The acceptor has ended, so the server ends, too.
                 return std::future::pending().await;
             };
             let stream = TcpStream::from_std(stream).and_then(|stream| self.links.open(stream, self.control));

@@ -1,4 +1,5 @@
--- Up to which entry of a stream an answer may have been forgotten by a restart of Redis. KEYS: lease, stream, notes.
+-- After a restart Redis may have lost acknowledgements. Notes the last entry that the stream had at the restart: up to
+-- it, entries may have been answered already. KEYS: lease, stream, notes (a hash: 'run', 'last').
 -- ARGV: value of the lease, run id of the server. Returns the id of that entry, or 'lost'.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 'lost'

@@ -1,17 +1,17 @@
-//! What people in a room do with a run: interrupt it, and answer what it asks.
+//! Interrupts runs, and answers their permission requests.
 
 use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::realtime::emit;
 
-/// `stop`, or `adjust` with a message. False if there is no such run.
+/// Interrupts a run: `stop`, or `adjust` with a message. False if there is no such run.
 pub(crate) fn interrupt(app: &App, run: &str, action: &str, message: Option<&str>) -> bool {
     let payload = json!({ "runId": run, "action": action });
     tell_agent_of(app, run, "agent-run-interrupt", payload, message)
 }
 
-/// Only `approve` is a yes. False if there is no such run.
+/// Answers a permission request. Only `approve` grants it. False if there is no such run.
 pub(crate) fn answer(app: &App, run: &str, permission: &str, decision: &str, message: Option<&str>) -> bool {
     let payload = json!({ "runId": run, "permissionId": permission, "decision": decision });
     let told = tell_agent_of(app, run, "agent-run-permission-response", payload, message);

@@ -1,16 +1,16 @@
-//! Waking threads that wait for a message.
+//! Wakes threads that wait for a message.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Counts messages and edits; whoever has seen a count can wait for the next.
+/// Counts messages and edits. A thread waits for the count to change.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct MessageSignal {
     count: Mutex<u64>,
     changed: Condvar,
 }
 
-impl Heard {
+impl MessageSignal {
     pub(crate) fn count(&self) -> u64 {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -20,7 +20,7 @@ impl Heard {
         self.changed.notify_all();
     }
 
-    /// Ends when there is more than `seen`, or when it is too late.
+    /// Waits until the count differs from `seen`, or until `deadline`.
     pub(crate) fn wait(&self, seen: u64, deadline: Instant) {
         let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
         while *count == seen {

@@ -1,4 +1,4 @@
-//! Looking: rooms, messages, runs, what clients sent, and the state of the sandbox.
+//! Shows rooms, messages, runs, recorded events and requests, and the state of the sandbox.
 
 use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
@@ -42,11 +42,11 @@ pub(crate) fn routes() -> Router<App> {
 struct In {
     room: Option<String>,
     limit: Option<usize>,
-    /// The number of a message: only those behind it.
+    /// The number of a message: only later ones are shown.
     after: Option<u64>,
 }
 
-/// A room by id, by slug, or `@one,@other` for a direct conversation; the Lobby if nothing is said.
+/// A room by id, by slug, or `@one,@other` for a direct conversation. Defaults to the Lobby.
 pub(crate) fn find<'d>(data: &'d Data, room: Option<&str>) -> ApiResult<&'d Agency> {
     let Some(room) = room.map(str::trim).filter(|room| !room.is_empty()) else {
         return data.agencies.find(data.agencies.lobby_id());
@@ -110,7 +110,7 @@ async fn messages(State(app): State<App>, Query(query): Query<In>) -> ApiResult<
     Ok(Json(all.collect()))
 }
 
-/// What was said in a room, as a script.
+/// The messages of a room, as a script.
 async fn script(State(app): State<App>, Query(query): Query<In>) -> ApiResult<impl IntoResponse> {
     let data = app.data();
     let room = find(&data, query.room.as_deref())?;
@@ -148,7 +148,7 @@ async fn runs(State(app): State<App>, Query(query): Query<In>) -> ApiResult<Json
     Ok(Json(runs.collect()))
 }
 
-/// What there is, and what is going on.
+/// The state of the sandbox: counts, settings and active faults.
 pub(crate) async fn state(State(app): State<App>) -> Json<Value> {
     let online = emit::online(&app);
     let sockets = app.sockets().len();
@@ -204,7 +204,7 @@ async fn violations(State(app): State<App>) -> Json<Value> {
     Json(json!(app.data().run_rules.violations()))
 }
 
-/// The mails to people who claim an agent. Their links are what a reader of the mail would open.
+/// The mails to people who claim an agent, with their links.
 async fn claims(State(app): State<App>) -> Json<Value> {
     let data = app.data();
     let mails = data.claims.mails.iter().map(|mail| {

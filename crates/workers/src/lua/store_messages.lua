@@ -1,8 +1,8 @@
--- Writes questions to the streams of their rooms' shards, each once, and moves the rooms' watermarks.
+-- Writes questions to the streams of their rooms' shards, each once, and moves the rooms' watermarks forward.
 -- KEYS: lease, then for each message: stream, room, seen.
 -- ARGV: value of the lease, fencing number, overlap in ms, most entries of a stream, 'live' or 'history', then for each
--- message: room, id, time in ms (-1: not known), JSON (empty: not a question, only the watermark moves).
--- Returns what became of each, in order; it ends early at 'lost', 'full' and 'unknown' (room).
+-- message: room, id, time in ms (-1: unknown), JSON (empty: not a question, so only the watermark moves).
+-- Returns the result for each message, in order. Stops early at 'lost', 'full' and 'unknown' (room).
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return {'lost'}
 end
@@ -35,7 +35,7 @@ for i = 0, (#KEYS - 1) / 3 - 1 do
     redis.call('ZADD', seen, string.format('%.0f', ms), id)
     result = 'taken'
   end
-  -- A clock of the platform's that was set back takes the watermark with it.
+  -- If a clock of the platform was set back, the watermark moves back, too.
   if ms > mark or (not history and ms < mark - overlap) then
     redis.call('HSET', room, 'mark', string.format('%.0f', ms))
     redis.call('ZREMRANGEBYSCORE', seen, '-inf', '(' .. string.format('%.0f', ms - overlap))

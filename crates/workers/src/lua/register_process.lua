@@ -1,5 +1,5 @@
--- Says that a process is there. KEYS: members. ARGV: its name, how long it counts, in ms ('0': it leaves).
--- Returns the names of all that are there, sorted.
+-- Registers a process. KEYS: members. ARGV: its name, for how long, in ms ('0': removes the process).
+-- Returns the names of all registered processes, sorted.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[2] == '0' then

@@ -1,4 +1,4 @@
-//! Says answers, each once as far as that can be told.
+//! Posts answers, each once where the room's history shows what was posted.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,15 +9,15 @@ use crustocean::{Agent, ErrorKind, Message, Outgoing};
 
 use crate::answer::IN_REPLY_TO;
 use crate::backoff::Backoff;
-use crate::connect::{self, Connect, is_passing};
+use crate::connect::{self, Connect, is_transient};
+use crate::connection::RedisConnection;
 use crate::lease::Term;
-use crate::store::Link;
 
-/// A process's connection to the platform, made when it is first needed and again when it has ended.
-pub(crate) struct Speaker {
-    /// `None`: the agent that is there is the only one.
+/// Posts answers through one agent. Connects the agent when it is first needed, and again after the connection has ended.
+pub(crate) struct AnswerSender {
+    /// `None`: uses the given agent only.
     connect: Option<Connect>,
-    /// How long before the end of a term nothing may be under way any more.
+    /// How long before the end of a term the last request must be done.
     margin: Duration,
     state: Mutex<State>,
 }
@@ -28,43 +28,47 @@ struct State {
     joined: HashSet<String>,
 }
 
-/// Why something was not said.
+/// Why an answer was not posted.
 #[derive(Debug)]
-pub(crate) enum Unsaid {
-    /// The term is over, or about to be: the next owner sees to it.
-    Left,
-    /// The platform does not take it.
+pub(crate) enum NotSent {
+    /// The term has ended, or is about to end: the next owner handles the question.
+    TermEnded,
+    /// The platform refuses it, for this reason.
     Failed(String),
 }
 
-impl Speaker {
+impl AnswerSender {
     pub(crate) fn new(connect: Connect, margin: Duration) -> Self {
-        Speaker { connect: Some(connect), margin, state: Mutex::default() }
+        AnswerSender { connect: Some(connect), margin, state: Mutex::default() }
     }
 
-    /// Speaks through an agent that is connected and has joined its rooms.
-    pub(crate) fn of(agent: &Agent, margin: Duration) -> Self {
+    /// Posts through an agent that is connected and has joined its rooms.
+    pub(crate) fn through(agent: &Agent, margin: Duration) -> Self {
         let joined = agent.rooms().iter().map(|room| room.id().as_str().to_owned()).collect();
-        Speaker { connect: None, margin, state: Mutex::new(State { agent: Some(agent.clone()), joined }) }
+        AnswerSender {
+            connect: None,
+            margin,
+            state: Mutex::new(State { agent: Some(agent.clone()), joined }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn agent(&self, term: &Term) -> Result<Agent, Unsaid> {
+    fn agent(&self, term: &Term) -> Result<Agent, NotSent> {
         let mut state = self.lock();
         if let Some(agent) = &state.agent {
             return Ok(agent.clone());
         }
-        let connect = self.connect.as_ref().ok_or(Unsaid::Left)?;
-        match connect::patiently(connect, term, self.margin) {
+        let connect = self.connect.as_ref().ok_or(NotSent::TermEnded)?;
+        match connect::connect_with_retry(connect, term, self.margin) {
             Ok(Some(agent)) => {
                 state.joined.clear();
                 Ok(state.agent.insert(agent).clone())
             }
-            Ok(None) => Err(Unsaid::Left),
-            Err(error) => Err(Unsaid::Failed(format!("the agent cannot be connected: {error}"))),
+            Ok(None) => Err(NotSent::TermEnded),
+            Err(error) => Err(NotSent::Failed(format!("cannot connect the agent: {error}"))),
         }
     }
 
@@ -74,8 +78,8 @@ impl Speaker {
         state.joined.clear();
     }
 
-    /// The room of a question, joined.
-    pub(crate) fn room(&self, term: &Term, question: &Message) -> Result<Room, Unsaid> {
+    /// The room of a question. Joins it if necessary.
+    pub(crate) fn room(&self, term: &Term, question: &Message) -> Result<Room, NotSent> {
         let id = question.agency_id.as_str();
         let mut backoff = backoff();
         loop {
@@ -87,43 +91,45 @@ impl Speaker {
                 Ok(_) => {
                     self.lock().joined.insert(id.to_owned());
                 }
-                Err(error) => self.after(&error, "cannot join the room", term, &mut backoff)?,
+                Err(error) => self.wait_before_retry(&error, "cannot join the room", term, &mut backoff)?,
             }
         }
     }
 
-    /// Whether the room has an answer to a question.
-    pub(crate) fn is_answered(&self, term: &Term, room: &Room, question: &Message) -> Result<bool, Unsaid> {
+    /// Whether the room's history has an answer to a question.
+    pub(crate) fn is_answered(&self, term: &Term, room: &Room, question: &Message) -> Result<bool, NotSent> {
         let mut backoff = backoff();
         loop {
             match find_answer(&self.agent(term)?, room, question) {
                 Ok(found) => return Ok(found),
                 Err(error) if matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::NotFound) => {
-                    log::warn!("whether {} has an answer cannot be told: {error}", question.id);
+                    log::warn!("cannot check whether {} has an answer: {error}", question.id);
                     return Ok(false);
                 }
-                Err(error) => self.after(&error, "cannot read the room's history", term, &mut backoff)?,
+                Err(error) => {
+                    self.wait_before_retry(&error, "cannot read the room's history", term, &mut backoff)?
+                }
             }
         }
     }
 
-    /// Says an answer and waits until the room has it. Nothing is said when the term is over.
-    pub(crate) fn say(
+    /// Posts an answer and waits until the room has it. Posts nothing when the term has ended.
+    pub(crate) fn post(
         &self,
         term: &Term,
-        link: &mut Link,
+        redis: &mut RedisConnection,
         question: &Message,
         answer: &Outgoing,
-    ) -> Result<(), Unsaid> {
+    ) -> Result<(), NotSent> {
         let (mut backoff, mut rejoined) = (backoff(), false);
         loop {
             let room = self.room(term, question)?;
-            // As late as can be: the process may have been stopped for longer than the term.
-            if matches!(term.verify(link), Ok(false)) {
+            // Checked as late as possible: the process may have been suspended for longer than its term.
+            if matches!(term.verify(redis), Ok(false)) {
                 term.lose();
             }
             if !term.is_held() {
-                return Err(Unsaid::Left);
+                return Err(NotSent::TermEnded);
             }
             let error = match room.post(answer.clone()) {
                 Ok(_) => return Ok(()),
@@ -133,33 +139,33 @@ impl Speaker {
                 ErrorKind::MaybeSent | ErrorKind::Timeout if self.is_answered(term, &room, question)? => {
                     return Ok(());
                 }
-                // The server does not say why: the agent may not be in the room any more.
+                // The server gives no reason. One possible reason is that the agent is no longer in the room.
                 ErrorKind::Rejected if !rejoined => {
                     rejoined = true;
                     self.lock().joined.remove(question.agency_id.as_str());
                 }
-                _ => self.after(&error, "the room does not take the answer", term, &mut backoff)?,
+                _ => self.wait_before_retry(&error, "the room refuses the answer", term, &mut backoff)?,
             }
         }
     }
 
-    /// Waits before the next try, if that may be of use.
-    fn after(
+    /// Waits before the next attempt, or returns an error if another attempt is useless.
+    fn wait_before_retry(
         &self,
         error: &crustocean::Error,
         what: &str,
         term: &Term,
         backoff: &mut Backoff,
-    ) -> Result<(), Unsaid> {
-        let is_over = matches!(error.kind(), ErrorKind::Closed | ErrorKind::Unauthorized);
-        if is_over {
+    ) -> Result<(), NotSent> {
+        let needs_reconnect = matches!(error.kind(), ErrorKind::Closed | ErrorKind::Unauthorized);
+        if needs_reconnect {
             self.disconnect();
-        } else if !is_passing(error) {
-            return Err(Unsaid::Failed(format!("{what}: {error}")));
+        } else if !is_transient(error) {
+            return Err(NotSent::Failed(format!("{what}: {error}")));
         }
         log::warn!("{what}: {error}");
-        term.wait_end(error.retry_after().unwrap_or_else(|| backoff.next()));
-        if term.goes_on() { Ok(()) } else { Err(Unsaid::Left) }
+        term.wait_for_end(error.retry_after().unwrap_or_else(|| backoff.next()));
+        if term.should_continue() { Ok(()) } else { Err(NotSent::TermEnded) }
     }
 }
 
@@ -167,8 +173,8 @@ fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
 }
 
-/// Clocks of the platform's servers may differ.
-const SLACK: Duration = Duration::from_secs(60);
+/// By how much the clocks of the platform's servers may differ.
+const CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 fn find_answer(agent: &Agent, room: &Room, question: &Message) -> crustocean::Result<bool> {
     let asked = question.created_at.to_system_time();
@@ -180,8 +186,10 @@ fn find_answer(agent: &Agent, room: &Room, question: &Message) -> crustocean::Re
             return Ok(true);
         }
         let said = message.created_at.to_system_time();
-        if message.id == question.id || asked.zip(said).is_some_and(|(asked, said)| said + SLACK < asked) {
-            // An answer comes after its question.
+        if message.id == question.id
+            || asked.zip(said).is_some_and(|(asked, said)| said + CLOCK_DIFFERENCE < asked)
+        {
+            // From here on all messages are older than the question.
             return Ok(false);
         }
     }

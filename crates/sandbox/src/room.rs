@@ -1,4 +1,4 @@
-//! A room in the hands of a test: say something, wait for an answer.
+//! A room as tests use it: say something, wait for an answer.
 
 use std::fmt;
 use std::io;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::control::look;
-use crate::control::talk::somebody;
+use crate::control::conversation::somebody;
+use crate::control::inspect;
 use crate::error::ApiError;
 use crate::realtime::post;
 use crate::sandbox::Sandbox;
@@ -16,21 +16,21 @@ use crate::store::dms::open_room;
 use crate::store::messages;
 use crate::store::signup::create_agent;
 
-/// A message of a room, with who said it.
+/// A message of a room.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Message {
-    /// Its id.
+    /// The message's id.
     pub id: String,
-    /// The id of its room.
+    /// The id of the room.
     pub room: String,
-    /// The username of whoever said it; `system` for the results of commands.
+    /// The sender's username; `system` for the results of commands.
     pub sender: String,
     /// The text.
     pub content: String,
     /// `chat`, `tool_result`, `action` or `system`.
     pub kind: String,
-    /// As it was sent; an empty object if nothing was.
+    /// The metadata as it was sent; an empty object if there is none.
     pub metadata: Value,
     /// Whether it has been edited.
     pub edited: bool,
@@ -54,15 +54,15 @@ fn refused(error: ApiError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, error.message)
 }
 
-/// What a bot under test needs to come in: the URL, its token and a room to join.
+/// What a bot under test needs to connect: the URL, its token and a room to join.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct AgentAccess {
-    /// Id of the agent.
+    /// The agent's id.
     pub id: String,
-    /// Its username.
+    /// The agent's username.
     pub username: String,
-    /// Its agent token.
+    /// The agent's token.
     pub token: String,
     /// The URL of the API, for `CRUSTOCEAN_API_URL`.
     pub url: String,
@@ -79,18 +79,18 @@ impl fmt::Debug for AgentAccess {
     }
 }
 
-/// A room of a sandbox: see [`Sandbox::room`].
+/// A room of a sandbox. From [`Sandbox::room`].
 #[derive(Debug)]
 pub struct Room<'s> {
     sandbox: &'s Sandbox,
     id: String,
-    /// The number of the last message that [`Room::wait_for_message`] does not look at any more.
+    /// [`Room::wait_for_message`] returns only messages after this number.
     seen: Mutex<u64>,
 }
 
 impl Sandbox {
-    /// A verified agent of this name, made if there is none, and all that a bot needs to connect as it. Its owner is the
-    /// user `owner`.
+    /// Returns what a bot needs to connect as the verified agent of this name. Creates the agent if necessary; its owner is then
+    /// the user `owner`.
     ///
     /// ```
     /// use crustocean_sandbox::Sandbox;
@@ -103,7 +103,7 @@ impl Sandbox {
     /// ```
     ///
     /// # Errors
-    /// If the name is no username, or is that of an agent or a user that is there already.
+    /// If the name is not a valid username, or is taken.
     pub fn agent(&self, name: &str) -> io::Result<AgentAccess> {
         let app = &self.server.app;
         let owner = somebody(app, Some("owner")).map_err(refused)?;
@@ -122,7 +122,7 @@ impl Sandbox {
     ///
     /// let sandbox = Sandbox::start()?;
     /// let lobby = sandbox.room("lobby")?;
-    /// lobby.say("alice", "@larry hello")?; // alice is made if she is not there
+    /// lobby.say("alice", "@larry hello")?; // creates alice if necessary
     /// # sandbox.say(lobby.id(), &sandbox.agent("larry")?.id, "Hello alice", serde_json::Value::Null)?;
     /// let answer = lobby.wait_for_message(Duration::from_secs(5), |message| message.sender == "larry")?;
     /// assert_eq!(answer.content, "Hello alice");
@@ -133,14 +133,14 @@ impl Sandbox {
     /// If there is no such room.
     pub fn room(&self, slug_or_id: &str) -> io::Result<Room<'_>> {
         let data = self.server.app.data();
-        let room = look::find(&data, Some(slug_or_id)).map_err(refused)?;
+        let room = inspect::find(&data, Some(slug_or_id)).map_err(refused)?;
         Ok(Room { sandbox: self, id: room.id.clone(), seen: Mutex::new(room.messages.count()) })
     }
 
-    /// The direct conversation of two accounts, begun if there is none.
+    /// The direct conversation of two accounts. Creates it if necessary.
     ///
     /// # Errors
-    /// If one of them is not there, or they are the same.
+    /// If one of the accounts does not exist, or both are the same.
     pub fn dm(&self, one: &str, other: &str) -> io::Result<Room<'_>> {
         let app = &self.server.app;
         let [one, other] =
@@ -151,21 +151,21 @@ impl Sandbox {
 }
 
 impl Room<'_> {
-    /// Its id.
+    /// The room's id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Somebody says something; who is not there yet is made a user. [`wait_for_message`](Room::wait_for_message) looks
-    /// at what comes after this.
+    /// Posts a message as the user with this name. Creates the user if necessary. Afterwards
+    /// [`wait_for_message`](Room::wait_for_message) returns only later messages.
     ///
     /// # Errors
-    /// If the name is no username.
+    /// If the name is not a valid username.
     pub fn say(&self, username: &str, text: &str) -> io::Result<Message> {
         let app = &self.sandbox.server.app;
         let account = somebody(app, Some(username)).map_err(refused)?;
-        // Nobody can have answered before it is said.
+        // An answer cannot be older than the message.
         let before = app.data().agencies.find(&self.id).map_err(refused)?.messages.count();
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = before + 1;
         let id = post::post(app, &self.id, &account, "chat", text, json!({})).map_err(io::Error::other)?;
@@ -173,7 +173,7 @@ impl Room<'_> {
         let room = data.agencies.find(&self.id).map_err(refused)?;
         let message = room.messages.get(&id).ok_or_else(|| io::Error::other("the message is gone"))?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        // Somebody else may have spoken at the same time.
+        // Another message may have been posted at the same time.
         *seen = message.number.min(*seen);
         Ok(message.into())
     }
@@ -184,11 +184,12 @@ impl Room<'_> {
         self.sandbox.messages(&self.id)
     }
 
-    /// The first message that `wanted` says yes to, of those after the last [`say`](Room::say) and after the last one
-    /// that this has returned; at first, of those after [`Sandbox::room`]. An edit makes a message new to `wanted`.
+    /// Waits for a message for which `wanted` returns true. Considers the messages after the last [`say`](Room::say) and after
+    /// the last one that this method has returned; at the first call, those after [`Sandbox::room`]. An edited message is
+    /// considered again.
     ///
     /// # Errors
-    /// [`TimedOut`](io::ErrorKind::TimedOut) if there is none within `limit`; the error says what was said instead.
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if there is none within `limit`. The error lists the other messages.
     pub fn wait_for_message(
         &self,
         limit: Duration,
@@ -197,7 +198,7 @@ impl Room<'_> {
         let app = &self.sandbox.server.app;
         let deadline = Instant::now() + limit;
         loop {
-            let heard = app.heard().count();
+            let seen_count = app.message_signal().count();
             let seen = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let new: Vec<(u64, Message)> = {
                 let data = app.data();
@@ -219,7 +220,7 @@ impl Room<'_> {
                 let said = if said.is_empty() { "nothing was said".to_owned() } else { said.join("; ") };
                 return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not within {limit:?}: {said}")));
             }
-            app.heard().wait(heard, deadline);
+            app.message_signal().wait(seen_count, deadline);
         }
     }
 }

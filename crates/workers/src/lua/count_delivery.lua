@@ -1,5 +1,5 @@
--- Counts one more delivery of an entry that is pending. KEYS: lease, stream. ARGV: value of the lease, group, consumer, id.
--- Returns the number of deliveries; 0 if the entry is gone, -1 if the lease is lost.
+-- Adds one to the delivery count of a pending entry. KEYS: lease, stream. ARGV: value of the lease, group, consumer, id.
+-- Returns the number of deliveries; 0 if the entry does not exist, -1 if the lease is lost.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return -1
 end
