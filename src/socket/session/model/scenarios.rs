@@ -264,9 +264,9 @@ fn a_keeper_connects_again_and_sends_what_is_repeated() {
 #[test]
 fn a_session_goes_from_its_thread_to_a_keeper_and_back() {
     check(Time::Moves, Setup::default(), |scene| {
-        let mut threads = vec![scene.asks(7, false)];
+        let asked = scene.asks(7, false);
         scene.server.send_event(1);
-        threads.extend(scene.keep(1));
+        let mut threads = scene.keep(1);
         scene.server.send_event(2);
         if below(2) == 0 {
             scene.session.keep_itself().unwrap();
@@ -277,7 +277,8 @@ fn a_session_goes_from_its_thread_to_a_keeper_and_back() {
         }
         threads.push(scene.consumer());
         scene.server.send_event(100);
-        scene.seen.until(|log| log.events.last() == Some(&100));
+        scene.seen.until(|log| log.events.contains(&100));
+        asked.join().unwrap();
         threads.push(scene.asks(8, true));
         scene.close(threads);
     });
