@@ -533,7 +533,7 @@ impl Agent {
     }
 
     /// Like [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over
-    /// long-polling it waits for the response to its own request.
+    /// long-polling another thread sends the request; if it fails, the connection is lost.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {

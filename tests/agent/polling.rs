@@ -93,6 +93,35 @@ fn a_blocking_handler_keeps_the_polling_session() {
     assert_eq!(stage.sandbox.handshakes().len(), 1, "one session all the while");
 }
 
+/// The server stands still, so no request is answered: `try_send` returns, and what it took arrives in order.
+#[test]
+fn try_send_does_not_wait_for_its_request() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (larry, ben) = (polling(&stage, "larry"), stage.in_lobby("ben"));
+    let bens = ben.events();
+    let length = Duration::from_secs(5);
+    stage.sandbox.freeze(length);
+    let started = Instant::now();
+    for number in 0..3 {
+        larry.try_send(format!("number {number}")).unwrap();
+    }
+    assert!(started.elapsed() < length / 2, "{:?}", started.elapsed());
+    // More than may wait.
+    let text = "x".repeat(7_000);
+    let refused = (0..20).find_map(|_| larry.try_send(text.as_str()).err()).expect("there is a bound");
+    assert!(started.elapsed() < length * 4 / 5, "{:?}", started.elapsed());
+    assert_eq!(refused.kind(), ErrorKind::NotSent, "{refused}");
+    stage.sandbox.thaw();
+    larry.send("number 3").unwrap();
+    larry.try_send("number 4").unwrap();
+    larry.close().unwrap();
+    for number in 0..5 {
+        let text = wait_for_message(&bens, "number").content;
+        assert_eq!(text, format!("number {number}"));
+    }
+}
+
 #[test]
 fn a_short_wait_ends_without_losing_the_poll() {
     let _watchdog = watchdog(LIMIT);

@@ -8,8 +8,8 @@
 pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
-
 pub(crate) mod liveness;
+mod outbox;
 #[cfg(any(feature = "agents", crustocean_model))]
 pub(crate) mod step;
 
@@ -27,11 +27,12 @@ use crate::net::{CancelToken, ReadBuffer, Stream};
 use crate::socket::connection::arrivals::Arrivals;
 use crate::socket::connection::decoder::{Inbound, PacketDecoder, unanswered_probe};
 use crate::socket::connection::liveness::SleepDetector;
+use crate::socket::connection::outbox::Outbox;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::{self, Handshake};
 use crate::socket::protocol::socket_io;
 use crate::socket::transport::packet_stream::PacketStream;
-use crate::socket::transport::polling::{OpenedPoll, PollSender};
+use crate::socket::transport::polling::{OpenedPoll, PollSender, SendTurn};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
@@ -58,6 +59,8 @@ pub(crate) struct Connection {
     cutter: CancelToken,
     /// With long-polling, the sending half.
     poster: Option<PollSender>,
+    /// With long-polling, what [`try_send`](Connection::try_send) has taken.
+    outbox: Outbox,
     write_timeout: Duration,
     arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
@@ -128,6 +131,7 @@ impl Connection {
             alive: Condvar::new(),
             cutter,
             poster,
+            outbox: Outbox::default(),
             write_timeout: write_timeout(&handshake),
             arrivals,
             handshake,
@@ -273,11 +277,8 @@ impl Connection {
     }
 
     /// Writes a frame if this is possible without waiting for the server, for another sender, or for a sign of life
-    /// after a sleep. With long-polling it waits for the response to its request.
+    /// after a sleep. With long-polling a short-lived thread posts it.
     pub(crate) fn try_send(self: &Arc<Self>, frame: Utf8Bytes) -> Result<u64, SendFailure> {
-        if self.poster.is_some() {
-            return self.send(frame);
-        }
         self.check_size(frame.len())?;
         let busy = |what: &str| SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what));
         let Some(mut channel) = self.lock_until(deadline::after(TRY_PATIENCE)) else {
@@ -285,6 +286,16 @@ impl Connection {
         };
         if let Some(end) = channel.over() {
             return Err(SendFailure::NotSent(end));
+        }
+        if self.poster.is_some() {
+            // Under the lock: a goodbye that follows posts it first.
+            let taken = self.outbox.push(frame, &self.arrivals);
+            drop(channel);
+            let taken = taken.ok_or_else(|| busy("the server does not read as fast as messages are sent"))?;
+            if taken.needs_thread {
+                self.post_soon();
+            }
+            return Ok(taken.number);
         }
         if channel.probe_without_waiting().is_some() {
             return Err(busy(
@@ -319,16 +330,53 @@ impl Connection {
         }
     }
 
+    /// Posts what waits in the outbox on a short-lived thread.
+    fn post_soon(self: &Arc<Self>) {
+        let connection = Arc::clone(self);
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let Some(poster) = &connection.poster else { return };
+            loop {
+                let mut line = poster.turn();
+                let deadline = connection.write_deadline();
+                if connection.post_waiting(poster, &mut line, deadline).is_err()
+                    || connection.outbox.end_thread()
+                {
+                    return;
+                }
+            }
+        });
+        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
+            self.cut();
+        }
+    }
+
+    /// Posts what waits in the outbox. A failure ends the connection: a message was promised to be sent.
+    fn post_waiting(
+        &self,
+        poster: &PollSender,
+        line: &mut SendTurn,
+        deadline: Instant,
+    ) -> Result<(), Disconnect> {
+        while let Some((body, last)) = self.outbox.next_body(self.handshake.max_payload) {
+            poster.post(line, &body, deadline).map_err(|failure| {
+                self.give_up(match failure {
+                    SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,
+                    SendFailure::Refused(error) => {
+                        Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())
+                    }
+                })
+            })?;
+            self.arrivals.confirm(last);
+        }
+        Ok(())
+    }
+
     /// Writes a header and its attachments without other frames between them.
     fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
         if let Some(poster) = &self.poster {
-            self.post_packet(poster, &header, attachments)?;
-            // The response to the request confirms it.
-            let number = self.arrivals.sent_one();
-            self.arrivals.confirm(number);
-            return Ok(number);
+            return self.post_packet(poster, &header, attachments);
         }
         let mut channel = self.awake();
         if let Some(end) = channel.over() {
@@ -354,16 +402,25 @@ impl Connection {
         poster: &PollSender,
         header: &str,
         attachments: &[Bytes],
-    ) -> Result<(), SendFailure> {
+    ) -> Result<u64, SendFailure> {
         let bodies = poster.bodies(header, attachments, self.handshake.max_payload)?;
         let mut line = poster.turn();
         if let Some(end) = self.channel().over() {
             return Err(SendFailure::NotSent(end));
         }
+        let number = loop {
+            self.post_waiting(poster, &mut line, self.write_deadline()).map_err(SendFailure::NotSent)?;
+            if let Some(number) = self.outbox.number_if_empty(&self.arrivals) {
+                break number;
+            }
+        };
         let mut begun = false;
         for body in &bodies {
             poster.post(&mut line, body, self.write_deadline()).map_err(|failure| match failure {
-                SendFailure::Refused(error) => SendFailure::Refused(error),
+                SendFailure::Refused(error) => {
+                    self.arrivals.confirm(number);
+                    SendFailure::Refused(error)
+                }
                 SendFailure::NotSent(end) if !begun => SendFailure::NotSent(self.give_up(end)),
                 SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
                     SendFailure::MaybeSent(self.give_up(end))
@@ -371,7 +428,9 @@ impl Connection {
             })?;
             begun = true;
         }
-        Ok(())
+        // The response to the request confirms it.
+        self.arrivals.confirm(number);
+        Ok(number)
     }
 
     /// Ends the connection as if the network had ended it and no reader had noticed yet.
@@ -438,7 +497,9 @@ impl Connection {
         }
         let Some(poster) = &self.poster else { return };
         drop(channel);
-        if let Some(mut line) = poster.turn_until(deadline) {
+        if let Some(mut line) = poster.turn_until(deadline)
+            && self.post_waiting(poster, &mut line, deadline).is_ok()
+        {
             // One by one: the official server looks at the second packet before it has handled the first. Any
             // response shows that it has received the packet.
             let _ = GOODBYE.iter().try_for_each(|body| poster.post(&mut line, body, deadline));
