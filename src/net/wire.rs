@@ -201,6 +201,16 @@ impl Wire {
         }
     }
 
+    /// Fed mode: gives the memory of the queue back if it is empty.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_queue(&mut self) {
+        if let Mode::Fed { queue, .. } = &mut self.mode
+            && queue.is_empty()
+        {
+            *queue = Chunk::default();
+        }
+    }
+
     /// Fed mode: the socket has ended. Reads return `Ok(0)` after the fed bytes.
     pub(crate) fn end(&mut self) {
         if let Mode::Fed { ended, .. } = &mut self.mode {
@@ -463,6 +473,12 @@ impl ReadBuffer {
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn is_full(&self) -> bool {
         self.chunk.end >= self.chunk.bytes.len()
+    }
+
+    /// Gives its memory back. Bytes that were not fed are lost.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release(&mut self) {
+        self.chunk = Chunk::default();
     }
 
     /// Bytes that were read and not fed yet.

@@ -270,6 +270,14 @@ impl PacketDecoder {
         Ok(due)
     }
 
+    /// Gives the memory of empty buffers back, for a connection that is one of many.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_buffers(&mut self) {
+        if let PacketStream::WebSocket(framed) = &mut self.pipe {
+            framed.release_buffers();
+        }
+    }
+
     /// Whether [`decode`](PacketDecoder::decode) has work without another read.
     pub(crate) fn has_more(&self) -> bool {
         self.more

@@ -54,6 +54,9 @@ impl Connection {
         if channel.has_overflow() {
             self.flush_soon();
         }
+        // A thousand connections that mostly wait would keep three buffers each.
+        channel.release_buffers();
+        reader.buffer.release();
         Ok(Step::Done { check_at, has_more: channel.has_more(), may_have_more })
     }
 }

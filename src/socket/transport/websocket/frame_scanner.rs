@@ -77,6 +77,15 @@ impl<S> FrameScanner<S> {
         FrameScanner { inner: Some(inner), frames: FrameCounter::default(), ahead: ReadAhead::new(read) }
     }
 
+    /// Gives the memory of its buffer back if it is empty.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_buffer(&mut self) {
+        if self.ahead.is_empty() {
+            (self.ahead.start, self.ahead.end) = (0, 0);
+            self.ahead.chunk = Bytes::new();
+        }
+    }
+
     /// Takes the content, and leaves an empty scanner.
     pub(crate) fn take(&mut self) -> Self {
         let shell =

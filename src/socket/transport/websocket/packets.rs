@@ -50,6 +50,15 @@ impl WebSocketPackets {
         Some(self.ws.get_mut().get_mut()?.wire_mut())
     }
 
+    /// Gives the memory of empty buffers back.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_buffers(&mut self) {
+        self.ws.get_mut().release_buffer();
+        if let Some(wire) = self.wire_mut() {
+            wire.release_queue();
+        }
+    }
+
     pub(crate) fn can_write(&self) -> bool {
         self.ws.can_write()
     }
