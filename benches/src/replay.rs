@@ -60,14 +60,11 @@ struct Replay {
     floods: Mutex<HashMap<usize, Arc<Flood>>>,
     /// Pages of the history that were asked for before, by path and query.
     pages: Mutex<HashMap<String, Arc<str>>>,
-    /// Connections that wait for the others to get messages at the same pace.
-    paced: Mutex<Vec<TcpStream>>,
 }
 
-/// When `connections` have asked for it, each gets `count` messages, one every `micros`.
+/// This many messages, one every `micros`.
 #[derive(Deserialize)]
 struct Pace {
-    connections: usize,
     count: usize,
     size: usize,
     micros: u64,
@@ -160,26 +157,17 @@ impl Replay {
         Arc::clone(floods.entry(size).or_insert_with(|| Arc::new(Flood::new(size))))
     }
 
-    fn pace(&self, writer: TcpStream, pace: &Pace) {
-        let writers = {
-            let mut paced = self.paced.lock().unwrap_or_else(PoisonError::into_inner);
-            paced.push(writer);
-            if paced.len() < pace.connections {
-                return;
-            }
-            std::mem::take(&mut *paced)
-        };
+    fn pace(&self, mut writer: impl Write, pace: &Pace) -> io::Result<()> {
         let (mut flood, started) = (Flood::clone(&self.flood(pace.size)), Instant::now());
         for n in 0..pace.count {
             if n % DISTINCT == 0 {
                 flood.begin_round((n / DISTINCT) as u32 + 1);
             }
-            for mut writer in &writers {
-                let _ = writer.write_all(flood.one(n % DISTINCT));
-            }
+            writer.write_all(flood.one(n % DISTINCT))?;
             let next = started + Duration::from_micros(pace.micros * (n as u64 + 1));
             thread::sleep(next.saturating_duration_since(Instant::now()));
         }
+        Ok(())
     }
 
     /// Reads a client's frames, which are small and masked, and does what they say.
@@ -221,7 +209,7 @@ impl Replay {
             } else if let Some(pace) = text.strip_prefix("42[\"pace\",") {
                 let pace: Pace =
                     serde_json::from_str(pace.trim_end_matches(']')).map_err(io::Error::other)?;
-                self.pace(writer.try_clone()?, &pace);
+                self.pace(reader.get_mut(), &pace)?;
             } else if let Some(wanted) = text.strip_prefix("42[\"flood\",") {
                 let wanted = wanted.trim_end_matches(']');
                 let wanted: Wanted = serde_json::from_str(wanted).map_err(io::Error::other)?;

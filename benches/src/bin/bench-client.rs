@@ -229,8 +229,7 @@ fn set(url: &str, count: usize, seconds: usize, threads: usize) {
     let all = agents.all();
     let wanted = all.len() * messages;
     let taken = AtomicUsize::new(0);
-    let pace =
-        json!({ "connections": all.len(), "count": messages, "size": 120, "micros": 1_000_000 / PACE });
+    let pace = json!({ "count": messages, "size": 120, "micros": 1_000_000 / PACE });
     let cpu = process::cpu();
     thread::scope(|scope| {
         for _ in 0..threads {
