@@ -35,6 +35,8 @@ impl Bell {
 
 /// A socket that the poller watches.
 pub(super) struct Watched {
+    /// Keeps the descriptor open.
+    #[cfg(not(windows))]
     connection: Arc<Connection>,
     /// There, a handle of the poller's own is needed.
     #[cfg(windows)]
@@ -88,7 +90,7 @@ impl Poller {
             let socket = connection.with_socket(TcpStream::try_clone)?;
             let mut socket = mio::net::TcpStream::from_std(socket);
             self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
-            Watched { connection, socket, token }
+            Watched { socket, token }
         };
         Ok(watched)
     }
