@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::common::{HeldPath, ScriptedServer, Stage, scripted, watchdog};
+use crate::common::{HoldingProxy, ScriptedServer, Stage, scripted, watchdog};
 use crate::events::next_message;
 use crustocean::{Agent, Agents, Event};
 use serde_json::json;
@@ -42,7 +42,7 @@ fn all_come_back_after_an_outage_and_miss_nothing() {
 fn a_connection_that_is_held_up_holds_up_nobody_else() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let path = HeldPath::start(stage.sandbox.url().strip_prefix("http://").unwrap());
+    let path = HoldingProxy::start(stage.sandbox.url().strip_prefix("http://").unwrap());
     let agents = Agents::new().unwrap();
     let events = agents.events();
     let token = stage.agent_token("held");
