@@ -26,7 +26,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Dice, Stage, Weather, wait_for, wait_for_message, watchdog};
+use common::{FaultyProxy, Random, Stage, wait_for, wait_for_message, watchdog};
 use crustocean::agent::{RecvError, Transport};
 use crustocean::{AgencyId, Agent, ErrorKind, Event, MessageId};
 use serde_json::{Value, json};
@@ -96,7 +96,7 @@ impl Scene {
         if self.name != ANY {
             return self;
         }
-        let mut dice = Dice::new(seed + 500);
+        let mut dice = Random::new(seed + 500);
         dice.below(2);
         Scene {
             loops: 1 + dice.below(4) as usize,
@@ -203,7 +203,7 @@ fn all_of_it_at_once() {
 fn a_reset_connection_comes_back() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let stage = Stage::new();
-    let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let weather = FaultyProxy::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
     let agent = Agent::builder().api_url(weather.url()).connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
@@ -239,7 +239,7 @@ fn storm(seed: u64, scene: Scene) -> usize {
     let stage =
         Stage::with(crustocean_sandbox::Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
     let address = stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
-    let weather = Weather::new(address);
+    let weather = FaultyProxy::new(address);
     if scene.clocks != Clocks::One {
         let offsets = [0, -90_000, 0, 3, 45_000, -2, 0, -150_000, 7, 0, 60_000];
         stage.sandbox.skew_clocks(&offsets, scene.clocks == Clocks::Sorted);
@@ -263,12 +263,12 @@ fn storm(seed: u64, scene: Scene) -> usize {
     let heard: Mutex<Heard> = Mutex::default();
     let unreadable: Mutex<HashSet<MessageId>> = Mutex::default();
     let is_over = AtomicBool::new(false);
-    let (mut dice, mut others) = (Dice::new(seed), Dice::new(seed + 1000));
+    let (mut dice, mut others) = (Random::new(seed), Random::new(seed + 1000));
     let (posted, denied, unsure, stories) = std::thread::scope(|scope| {
         let loops: Vec<_> = (0..scene.loops)
             .map(|number| {
                 let (agent, heard) = (agent.clone(), &heard);
-                scope.spawn(move || listen(&agent, heard, Dice::new(seed * 10 + number as u64)))
+                scope.spawn(move || listen(&agent, heard, Random::new(seed * 10 + number as u64)))
             })
             .collect();
         let posters: Vec<_> = (0..POSTERS)
@@ -299,7 +299,7 @@ fn storm(seed: u64, scene: Scene) -> usize {
             })
         };
         if scene.still {
-            let (stage, is_over, mut dice) = (&stage, &is_over, Dice::new(seed + 2000));
+            let (stage, is_over, mut dice) = (&stage, &is_over, Random::new(seed + 2000));
             scope.spawn(move || {
                 while !is_over.load(Ordering::SeqCst) {
                     let length = dice.millis(300, 6000);
@@ -313,11 +313,11 @@ fn storm(seed: u64, scene: Scene) -> usize {
             });
         }
         if scene.closes {
-            weather.storm(&mut dice, dice_millis(seed));
+            weather.disturb(&mut dice, dice_millis(seed));
             // Whether all has arrived is another test's question.
             let _ = agent.clone().close();
         } else {
-            weather.storm(&mut dice, STORM);
+            weather.disturb(&mut dice, STORM);
         }
         is_over.store(true, Ordering::SeqCst);
         talk.join().unwrap();
@@ -458,10 +458,10 @@ fn odd(kind: u64, usual: Value) -> String {
 
 /// When the agent is closed.
 fn dice_millis(seed: u64) -> Duration {
-    Dice::new(seed + 77).millis(1000, 9000)
+    Random::new(seed + 77).millis(1000, 9000)
 }
 
-fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Dice) -> Story {
+fn listen(agent: &Agent, heard: &Mutex<Heard>, mut dice: Random) -> Story {
     let events = agent.events();
     let mut story = Story::new();
     loop {

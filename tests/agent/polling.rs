@@ -4,8 +4,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Gate, PollServer, Response, SOON, ScriptedServer, Stage, Upgrades, Weather, eventually, wait_for,
-    wait_for_message, watchdog,
+    FaultyProxy, PollServer, Response, SOON, ScriptedServer, Stage, UpgradeProxy, Upgrades, eventually,
+    wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Agent, ErrorKind, Event, Events, agent::Transport};
 use crustocean_sandbox::Sandbox;
@@ -155,18 +155,18 @@ fn a_dropped_session_is_replaced_and_its_rooms_joined_again() {
 fn a_lost_poll_response_is_recovered() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
-    let builder = Agent::builder().api_url(weather.url()).transport(Transport::Polling);
+    let proxy = FaultyProxy::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let builder = Agent::builder().api_url(proxy.url()).transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     stage.alice_says("heard");
     wait_for_message(&events, "heard");
     // The server answers the poll and forgets it. The response gets only to the proxy.
-    weather.freeze(Duration::from_millis(600));
+    proxy.freeze(Duration::from_millis(600));
     stage.alice_says("lost");
     std::thread::sleep(Duration::from_millis(300));
-    weather.outage(Duration::ZERO);
+    proxy.outage(Duration::ZERO);
     assert!(wait_for_message(&events, "lost").replayed);
     stage.alice_says("after");
     wait_for_message(&events, "after");
@@ -186,7 +186,7 @@ fn auto_falls_back_to_polling_and_the_others_do_not() {
     crate::common::hostile::each(&answers, |upgrades| {
         let stage = Stage::new();
         let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
-        let gate = Gate::start(&target, *upgrades);
+        let gate = UpgradeProxy::start(&target, *upgrades);
         let limit = Duration::from_secs(6);
         let builder = || Agent::builder().api_url(gate.url()).handshake_timeout(limit);
 
@@ -219,7 +219,7 @@ fn a_refusal_by_the_server_is_not_retried_by_polling() {
     ] {
         let stage = Stage::new();
         let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
-        let gate = Gate::start(&target, Upgrades::Answer(answer));
+        let gate = UpgradeProxy::start(&target, Upgrades::Answer(answer));
         let builder = Agent::builder().api_url(gate.url());
         let error = builder.connect(stage.agent_token("larry")).unwrap_err();
         assert_eq!(error.status(), Some(status), "{error}");
@@ -232,7 +232,7 @@ fn a_websocket_is_kept_where_it_works() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
-    let gate = Gate::start(&target, Upgrades::Pass);
+    let gate = UpgradeProxy::start(&target, Upgrades::Pass);
     let agent = Agent::builder().api_url(gate.url()).connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     assert_eq!(gate.upgrades(), 1);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{PROGRAMS, SOON, Stage, eventually, promptly, watchdog};
 
-/// It may have to be built first.
+/// Long, because the example may have to be built first.
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long the end may take.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -46,7 +46,7 @@ impl Service {
         }
     }
 
-    /// It has to end well. Returns how long that takes.
+    /// Checks that it ends successfully. Returns how long that takes.
     fn ends_by(&mut self, signal: &str) -> Duration {
         let signalled = Instant::now();
         self.signal(signal);
@@ -75,7 +75,7 @@ impl Drop for Service {
 }
 
 #[test]
-fn signals_end_it_in_the_middle_of_its_work() {
+fn a_signal_ends_the_service_while_it_works() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let token = stage.agent_token("mybot");
@@ -98,7 +98,7 @@ fn signals_end_it_in_the_middle_of_its_work() {
 }
 
 #[test]
-fn it_waits_for_the_server_and_can_be_stopped_meanwhile() {
+fn the_service_waits_for_the_server_and_can_be_stopped_meanwhile() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (token, alice) = (stage.agent_token("mybot"), stage.alice.clone());
@@ -124,7 +124,7 @@ fn it_waits_for_the_server_and_can_be_stopped_meanwhile() {
 }
 
 #[test]
-fn its_exit_code_says_whether_to_start_it_again() {
+fn the_exit_code_says_whether_a_restart_helps() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let code = |url: &str, token: &str| Service::start(url, token).wait().code();

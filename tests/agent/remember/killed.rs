@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Larry;
 use super::stores::Folder;
-use crate::common::{Dice, SOON, eventually, watchdog};
+use crate::common::{Random, SOON, eventually, watchdog};
 use crustocean::{Agent, AgentToken, Event};
 
 /// How long to wait for the next answer. The program is a separate process.
@@ -121,7 +121,7 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: 
     let _watchdog = watchdog(PATIENCE + Duration::from_millis((questions * 100 + kills * 3_000) as u64));
     let larry = Larry::new();
     let mut trial = Trial { larry: &larry, asked: 0 };
-    let mut dice = Dice::new(17);
+    let mut random = Random::new(17);
     let mut program = Program::start(&larry, folder, None);
     // The first run begins after it has joined.
     larry.stage.sandbox.wait_for_event("join-agency", SOON * 3).expect("the program joins");
@@ -131,8 +131,8 @@ fn questions_and_kills(questions: usize, kills: usize, folder: &Folder, before: 
         trial.ask(questions * life / kills - trial.asked);
         // Any moment: before the join, while it reads the history, in a handler, after an answer.
         let open = trial.asked - answered;
-        trial.wait_for(answered + dice.below(open as u64 + 1) as usize);
-        std::thread::sleep(Duration::from_micros(dice.below(5_000)));
+        trial.wait_for(answered + random.below(open as u64 + 1) as usize);
+        std::thread::sleep(Duration::from_micros(random.below(5_000)));
         drop(program);
         program = Program::start(&larry, folder, before);
     }
