@@ -13,7 +13,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
-#[derive(Clone)]
 pub(crate) struct Connector {
     connector: native_tls::TlsConnector,
     /// Whether certificates are checked.

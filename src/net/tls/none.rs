@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Connector(Infallible);
 
 impl Connector {

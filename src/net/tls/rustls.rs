@@ -20,7 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
-#[derive(Clone)]
 pub(crate) struct Connector(Arc<ClientConfig>);
 
 impl Connector {

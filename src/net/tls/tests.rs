@@ -381,3 +381,26 @@ fn a_missing_library_is_a_config_error_that_names_the_feature() {
         assert!(config("http://127.0.0.1:1").http().is_ok());
     }
 }
+
+#[test]
+fn the_same_settings_share_a_connector() {
+    for tls in backends() {
+        let root = Authority::new().pem();
+        let ours = settings(tls, std::slice::from_ref(&root)).tls;
+        // While another test looks a connector up, nothing is shared.
+        let shares = |settings: &TlsSettings| {
+            let both = [(); 2].map(|()| TlsConnector::new(settings).unwrap());
+            Arc::ptr_eq(&both[0].0, &both[1].0)
+        };
+        assert!((0..10_000).any(|_| shares(&ours)), "{tls:?}");
+
+        let first = TlsConnector::new(&ours).unwrap();
+        let differ = |change: fn(&mut TlsSettings)| {
+            let mut other = ours.clone();
+            change(&mut other);
+            !Arc::ptr_eq(&first.0, &TlsConnector::new(&other).unwrap().0)
+        };
+        assert!(differ(|other| other.extra_roots.clear()), "{tls:?}");
+        assert!(differ(|other| other.accept_invalid_certificates = true), "{tls:?}");
+    }
+}
