@@ -8,12 +8,12 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, Weak};
 
-use self::beneath::Beneath;
+use self::lower_stream::LowerStream;
 use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::net::settings::{Tls, TlsSettings};
 
-mod beneath;
+mod lower_stream;
 #[cfg(feature = "tls-native")]
 mod native;
 #[cfg(not(all(feature = "tls-rustls", feature = "tls-native")))]
@@ -79,15 +79,15 @@ impl TlsConnector {
 
     /// The handshake, under the deadline of the wire, which must be in direct mode. The stream below may itself use
     /// TLS: a tunnel through an https proxy.
-    pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Stream> {
-        let beneath: Box<dyn Beneath> = match beneath {
+    pub(crate) fn connect(&self, host: &str, lower: Stream) -> Result<Stream> {
+        let lower: Box<dyn LowerStream> = match lower {
             Stream::Plain(wire) => Box::new(wire),
             Stream::Rustls(session) => Box::new(session),
             Stream::Native(session) => Box::new(session),
         };
         match &self.0.library {
-            Library::Rustls(connector) => connector.connect(host, beneath).map(Stream::Rustls),
-            Library::Native(connector) => connector.connect(host, beneath).map(Stream::Native),
+            Library::Rustls(connector) => connector.connect(host, lower).map(Stream::Rustls),
+            Library::Native(connector) => connector.connect(host, lower).map(Stream::Native),
             Library::Absent => Err(no_library()),
         }
     }

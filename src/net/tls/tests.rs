@@ -13,7 +13,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::net::cancel::CancelToken;
 use crate::net::http::{Method, Request};
-use crate::net::testing::{PATIENCE, Setup, config, read_request, reply};
+use crate::net::testing::{Setup, TIME_LIMIT, config, read_request, reply};
 use crate::net::url::ApiUrl;
 use crate::net::wire::ReadBuffer;
 
@@ -73,8 +73,8 @@ fn start(settings: ServerConfig, serve: fn(Session)) -> SocketAddr {
         for socket in listener.incoming().map_while(io::Result::ok) {
             let settings = settings.clone();
             thread::spawn(move || {
-                socket.set_read_timeout(Some(PATIENCE)).unwrap();
-                socket.set_write_timeout(Some(PATIENCE)).unwrap();
+                socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+                socket.set_write_timeout(Some(TIME_LIMIT)).unwrap();
                 serve(StreamOwned::new(ServerConnection::new(settings).unwrap(), socket));
             });
         }
@@ -115,7 +115,7 @@ fn settings(tls: Tls, roots: &[Vec<u8>]) -> Setup {
 
 fn dial(tls: Tls, roots: &[Vec<u8>], host: &str, address: SocketAddr) -> Result<Stream> {
     let url = ApiUrl::parse(&format!("https://{host}:{}", address.port())).unwrap();
-    settings(tls, roots).dialer().unwrap().dial(&url, Instant::now() + PATIENCE)
+    settings(tls, roots).dialer().unwrap().dial(&url, Instant::now() + TIME_LIMIT)
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn tls_runs_on_fed_bytes() {
         stream.wire_mut().start_feeding().unwrap();
         stream.wire_mut().set_write_timeout(Duration::from_secs(2)).unwrap();
         let mut socket = stream.wire_mut().socket().unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 
         let message: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
@@ -271,7 +271,7 @@ fn tls_runs_on_fed_bytes() {
 
 /// TLS libraries hide the failure, the wire keeps it.
 #[test]
-fn a_write_that_fails_beneath_tls_is_remembered() {
+fn a_write_that_fails_below_tls_is_remembered() {
     let authority = Authority::new();
     // Never reads after the handshake.
     let address = start(authority.server("localhost", |_| ()), |mut session| {
@@ -307,7 +307,7 @@ fn a_silent_handshake_times_out_or_is_cancelled() {
         let cancel = CancelToken::default();
         let (other, target) = (cancel.clone(), url.clone());
         let waiting =
-            thread::spawn(move || dialer.dial_cancellable(&target, Instant::now() + PATIENCE, &other));
+            thread::spawn(move || dialer.dial_cancellable(&target, Instant::now() + TIME_LIMIT, &other));
         thread::sleep(Duration::from_millis(200));
         let started = Instant::now();
         cancel.cancel();
