@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Event::Message(message) if message.sender_id == agent.user().id => {}
             Event::Message(message) => println!("{}: {}", message.sender_display_name, message.content),
             Event::MessageEdited(edit) => println!("(now: {})", edit.content),
-            Event::Disconnected { reason, .. } => eprintln!("lost the connection ({reason}), dialling again"),
+            Event::Disconnected { reason, .. } => eprintln!("lost the connection ({reason}), reconnecting"),
             Event::ServerError { message, .. } => eprintln!("the server says: {message}"),
             _ => {}
         }

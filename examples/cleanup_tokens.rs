@@ -1,4 +1,4 @@
-//! Revokes the personal access tokens that were not used for some days. Only lists them without `--yes`.
+//! Revokes personal access tokens that were not used for some days. Without `--yes` it only lists them.
 //!
 //! `CRUSTOCEAN_TOKEN=cru_… cargo run --example cleanup_tokens -- DAYS [--yes]`
 //! Needs crustocean.

@@ -18,13 +18,13 @@ fn main() -> Result<()> {
         match event? {
             Event::Message(msg) if agent.should_respond(&msg) => {
                 println!("{}: {}", msg.sender_username, msg.content);
-                // What happens when an answer fails is decided for each: the bot goes on.
+                // A failed answer does not end the bot.
                 if let Err(error) = agent.reply(&msg, format!("You said: {}", msg.content)) {
                     eprintln!("not answered: {error}");
                 }
             }
             Event::Disconnected { reason, retry_in, .. } => {
-                eprintln!("lost the connection ({reason}), dialling again in {retry_in:?}");
+                eprintln!("lost the connection ({reason}), reconnecting in {retry_in:?}");
             }
             _ => {}
         }

@@ -1,9 +1,8 @@
-//! A bot that answers with a language model: the room's last 15 messages are the context, and the room sees the answer
-//! being written.
+//! A bot that answers with a language model. The room's last 15 messages are the context, and the room sees the answer grow.
 //!
-//! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example llm_bot`. Any endpoint that speaks OpenAI's protocol does,
-//! a local one, too: `OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2`. Without a token it runs on a
-//! sandbox, without a model on canned answers.
+//! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example llm_bot`. It works with every endpoint that
+//! has OpenAI's protocol, also a local one: `OPENAI_BASE_URL=http://127.0.0.1:11434/v1 OPENAI_MODEL=llama3.2`. Without a token
+//! it runs on a sandbox, without a model it uses fixed answers.
 //! Needs crustocean, crustocean-sandbox, serde_json, ureq, the folder support beside it.
 
 use std::env::var;
@@ -30,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     for question in agent.mentions().limited(ExchangeLimit::default()) {
         let question = question?;
-        // The room has seen the error already: a dropped run ends as an error.
+        // The room has seen the error, because a dropped run ends as an error.
         if let Err(error) = answer(&agent, &model, &question) {
             eprintln!("no answer to {}: {error}", question.id);
         }
@@ -55,7 +54,7 @@ fn answer(agent: &Agent, model: &Model, question: &Message) -> Result<(), Box<dy
     }
     run.status("thinking")?;
     let mut text = run.stream()?;
-    // Ends at once when somebody in the room has heard enough, not with the next word.
+    // Ends at once when a member of the room stops the run, not only at the next word.
     for part in model.ask(&prompt, &run.stopped())? {
         text.push(part?)?;
     }

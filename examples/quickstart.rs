@@ -1,4 +1,4 @@
-//! A bot and a user who talks to it, on a sandbox. You need no account.
+//! A bot, and another agent that talks to it, on a sandbox. You need no account.
 //!
 //! `cargo run --example quickstart`. With `CRUSTOCEAN_API_URL` it uses that server instead.
 //! Needs crustocean, crustocean-sandbox.
@@ -16,9 +16,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let larry = new_agent(&url, "alice", "larry")?;
     let larry_name = larry.user().username.clone();
     let lobby = larry.join("lobby")?;
-    println!("{larry_name} joined {} others in the lobby", lobby.members().len().saturating_sub(1));
+    println!("{larry_name} joined the lobby, which has {} members", lobby.members().len());
 
-    // The bot: ten lines, on its own thread.
+    // The bot, on its own thread.
     let handle = larry.clone();
     let bot = std::thread::spawn(move || -> Result<()> {
         for event in larry.events() {
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Ok(())
     });
 
-    // The user: says hello, and prints the messages.
+    // The other agent: says hello, and prints the messages.
     let ben = new_agent(&url, "bob", "ben")?;
     ben.join("lobby")?.send(format!("@{larry_name} are you there?"))?;
     for event in ben.events() {

@@ -1,7 +1,7 @@
-//! A bot as a service, under systemd or in a container: it waits for the network, ends on SIGTERM and Ctrl-C with
-//! everything said, and tells by its exit code whether starting it again helps. It reminds: `@mybot tea in 60`.
+//! A bot as a service, under systemd or in a container. It waits for the network, sends everything before it ends on SIGTERM
+//! or Ctrl-C, and its exit code says whether a restart helps. It sends reminders: `@mybot tea in 60`.
 //!
-//! `AGENT_TOKEN=sk_… cargo run --example service [room]`; how to install it: `docs/service.md`.
+//! `AGENT_TOKEN=sk_… cargo run --example service [room]`. `docs/service.md` says how to install it.
 //! Needs crustocean, ctrlc (termination), log.
 
 use std::process::ExitCode;
@@ -36,27 +36,27 @@ fn main() -> ExitCode {
 fn serve(stop: &Stop) -> Result<()> {
     let agent = Agent::builder()
         .stop(stop)
-        .first_connect(Reconnect::Forever) // at boot the network comes later
+        .first_connect(Reconnect::Forever) // at boot the network may come later
         .connect(AgentToken::from_env()?)?;
     agent.join(std::env::args().nth(1).unwrap_or_else(|| "lobby".to_owned()))?;
     agent.follow_invites()?;
     agent.follow_dms(Duration::from_secs(30))?;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // A thread on a timer: its sleep ends with the service.
+            // A thread with a timer, whose sleep ends with the service.
             while !stop.wait(Duration::from_secs(3600)) {
                 log::info!("still here, in {} rooms", agent.rooms().len());
             }
         });
-        // Returns when the agent ends. A reminder that fails costs itself, and is logged.
+        // Returns when the agent ends. A failed reminder is logged.
         let ended = agent.mentions().in_parallel(16, |question| remind(&agent, &question));
         stop.stop(); // if it ended for another reason
         ended
     })?;
-    agent.close() // waits until everything is said
+    agent.close() // waits until everything is sent
 }
 
-/// The room sees a run meanwhile, and can stop it.
+/// Waits, and sends the reminder. Meanwhile the room sees a run, and can stop it.
 fn remind(agent: &Agent, question: &Message) -> Result<()> {
     let seconds = question.content.split(" in ").last().and_then(|text| text.trim().parse().ok());
     let Some(seconds) = seconds else {
@@ -71,7 +71,7 @@ fn remind(agent: &Agent, question: &Message) -> Result<()> {
     run.complete("reminded")
 }
 
-/// As in sysexits.h. 77 and 78 do not pass by themselves: the unit file does not restart after them.
+/// Exit codes of sysexits.h. The unit file does not restart after 77 and 78, because a restart does not help.
 fn exit_code(error: &Error) -> ExitCode {
     ExitCode::from(match error.kind() {
         ErrorKind::Unauthorized | ErrorKind::NotVerified | ErrorKind::Forbidden => 77,
@@ -81,7 +81,7 @@ fn exit_code(error: &Error) -> ExitCode {
     })
 }
 
-/// journald and Docker add the time.
+/// A logger without times, because journald and Docker add them.
 struct Stderr;
 
 impl log::Log for Stderr {

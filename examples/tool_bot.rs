@@ -1,8 +1,8 @@
 //! A bot whose language model uses tools. The room sees each tool call as a card, must permit writing, and can stop
-//! the run or change its course.
+//! or adjust the run.
 //!
 //! `AGENT_TOKEN=sk_… OPENAI_API_KEY=sk-… cargo run --example tool_bot`; OPENAI_BASE_URL and OPENAI_MODEL as in
-//! `llm_bot`. Without a token it runs on a sandbox, without a model on fixed answers.
+//! `llm_bot`. Without a token it runs on a sandbox, without a model it uses fixed answers.
 //! Needs crustocean, crustocean-sandbox, serde_json, ureq, the folder support beside it.
 #![allow(clippy::indexing_slicing, reason = "a key that is missing from JSON reads as null")]
 
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     agent.join("lobby")?;
     for question in agent.mentions() {
         let question = question?;
-        // The room has been told by the run's end.
+        // The end of the run has shown the error to the room.
         work(&agent, &model, &question).unwrap_or_else(|error| eprintln!("{} failed: {error}", question.id));
     }
     Ok(())

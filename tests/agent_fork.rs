@@ -1,4 +1,4 @@
-//! After a fork the child cannot use the parent's connection, and does not harm it.
+//! After a fork the child cannot use the parent's connection, and does not disturb it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed test")]
 #![cfg(unix)]
 
@@ -13,7 +13,7 @@ use crustocean::ErrorKind;
 use fork::{Fork, fork, waitpid};
 
 #[test]
-fn a_child_is_refused_and_the_parent_goes_on() {
+fn an_agent_is_refused_in_a_child_and_the_parent_goes_on() {
     let _watchdog = watchdog(Duration::from_secs(30));
     let stage = Stage::new();
     let agent = stage.in_lobby("larry");
@@ -21,12 +21,12 @@ fn a_child_is_refused_and_the_parent_goes_on() {
     let (mut ours, mut childs) = UnixStream::pair().unwrap();
     match fork().unwrap() {
         Fork::Child => {
-            // Nothing here may wait for another thread: there is none.
+            // The child has no other threads, so nothing here may wait for one.
             let refused = agent.send("from the child").is_err_and(|error| error.kind() == ErrorKind::Closed);
             let no_events = events.try_recv().is_err();
             drop((events, agent));
             let _ = write!(childs, "{refused} {no_events}");
-            // No destructors beyond this point: the sandbox is the parent's as well.
+            // No destructors from here on, because the sandbox belongs to the parent.
             std::process::exit(0);
         }
         Fork::Parent(child) => {
@@ -43,13 +43,13 @@ fn a_child_is_refused_and_the_parent_goes_on() {
     }
 }
 
-/// Parent and child would share sockets, and each would read the other's answers.
+/// Otherwise parent and child would share sockets and read each other's responses.
 #[test]
 fn a_client_is_refused_in_a_child_and_the_parent_goes_on() {
     let _watchdog = watchdog(Duration::from_secs(30));
     let stage = Stage::new();
     let client = stage.client();
-    // So that there is a connection to share.
+    // Opens a connection that could be shared.
     assert_eq!(client.account().me().unwrap().username, "alice");
     let (mut ours, mut childs) = UnixStream::pair().unwrap();
     match fork().unwrap() {

@@ -1,4 +1,4 @@
-//! A logger is code of the user's: whatever it does, the agent lives. And what is logged of a connection.
+//! A logger is the user's code: whatever it does, the agent goes on. Also the log of a connection.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod common;
@@ -51,7 +51,7 @@ impl log::Log for Logger {
     fn flush(&self) {}
 }
 
-/// One test at a time, with this logger.
+/// Sets this logger. One test at a time.
 fn logger(mode: u8) -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ fn logged() -> Vec<(log::Level, String)> {
     RECORDS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Its first connection breaks, the second stays and answers `question` with `answer`.
+/// A server whose first connection breaks, and whose second one answers `question` with `answer`.
 fn flaky() -> ScriptedServer {
     ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(1), Duration::from_millis(1500));
@@ -84,17 +84,17 @@ fn flaky() -> ScriptedServer {
     })
 }
 
-/// Comes back, answers heartbeats meanwhile, and hears the answer.
+/// Checks that the agent reconnects, answers heartbeats meanwhile, and gets the answer.
 fn comes_back(mode: u8) {
     let _watchdog = watchdog(LIMIT);
-    // The socket is open by then, and is opened anew if its CONNECT takes as long as a logger that blocks.
+    // The socket is open by then. It is opened again if its CONNECT waits for a blocking logger.
     let _logger = logger(if mode == BLOCKS { QUIET } else { mode });
     let server = flaky();
     let agent = scripted(&server);
     MODE.store(mode, Ordering::SeqCst);
     *AGENT.lock().unwrap() = Some(agent.clone());
     eventually("the connection is back", || server.connections().len() == 2 && agent.is_connected());
-    // Nobody but the agent's own thread answers the heartbeats.
+    // Only the agent's own thread answers the heartbeats.
     std::thread::sleep(Duration::from_secs(2));
     let mut events = agent.events();
     assert!(events.any(|event| matches!(event, Ok(Event::Other(raw)) if raw.name() == "answer")));
@@ -106,7 +106,7 @@ fn comes_back(mode: u8) {
 }
 
 #[test]
-fn a_logger_that_calls_back_blocks_nobody() {
+fn a_logger_that_uses_the_agent_blocks_nothing() {
     comes_back(CALLS_BACK);
 }
 
@@ -121,7 +121,7 @@ fn a_logger_that_blocks_stops_no_heartbeat() {
 }
 
 #[test]
-fn what_is_logged_of_a_connection() {
+fn the_log_of_a_connection() {
     let _watchdog = watchdog(LIMIT);
     let _logger = logger(QUIET);
     let server = flaky();
@@ -145,7 +145,7 @@ fn what_is_logged_of_a_connection() {
     let warnings = logged().into_iter().filter(|(level, _)| *level <= log::Level::Warn).count();
     assert_eq!(warnings, 1, "a clean close is no error: {:?}", logged());
 
-    // The end for good.
+    // The final end.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
     });

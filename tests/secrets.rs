@@ -1,4 +1,4 @@
-//! No token, password or key shows in `Debug`, `Display`, errors or the log.
+//! `Debug`, `Display`, errors and the log never contain a token, a password or a key.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -30,8 +30,8 @@ impl log::Log for Everything {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        // tungstenite traces whole messages; the README says so. What is ours, and anything
-        // that is not `trace`, must be clean.
+        // tungstenite logs whole messages at trace, as the README says. Our own records, and all
+        // records below `trace`, must not contain secrets.
         if record.target().starts_with("crustocean") || record.level() < log::Level::Trace {
             let _ =
                 writeln!(LOG.lock().unwrap(), "{} {}: {}", record.level(), record.target(), record.args());
@@ -50,7 +50,7 @@ fn show(out: &mut String, error: &Error) {
     }
 }
 
-/// How a server may quote what it was sent.
+/// The ways in which a server may quote a secret.
 fn quotes(secret: &str) -> Vec<String> {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
@@ -64,7 +64,7 @@ fn quotes(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Refuses whatever is asked for, and quotes the secrets of the request.
+/// A server that refuses every request and quotes its secrets.
 fn quoting(status: u16, secrets: Vec<String>) -> ScriptedServer {
     let server = ScriptedServer::start_before_upgrade({
         let secrets = secrets.clone();
@@ -73,7 +73,7 @@ fn quoting(status: u16, secrets: Vec<String>) -> ScriptedServer {
             if conn.index % 3 == 0 {
                 conn.accept();
                 conn.open(Duration::from_secs(25), Duration::from_secs(20));
-                // None comes if the token's exchange was refused.
+                // There is no socket if the token's exchange was refused.
                 if conn.recv_text(Duration::from_secs(5)).is_none() {
                     return;
                 }
@@ -96,7 +96,7 @@ fn quoting(status: u16, secrets: Vec<String>) -> ScriptedServer {
             let user = serde_json::json!({"id": "u", "username": "larry"});
             return Response::json(200, serde_json::json!({"token": "sess_do_not_print_me", "user": user}));
         }
-        // As it is: the escapes are part of the body.
+        // Unchanged, because the escapes are part of the body.
         Response::text(if status == 200 { 418 } else { status }, format!(r#"{{"error":"bad {secret}"}}"#))
             .header("X-Request-Id", &secret)
     });
@@ -104,7 +104,7 @@ fn quoting(status: u16, secrets: Vec<String>) -> ScriptedServer {
 }
 
 #[test]
-fn a_server_that_quotes_secrets_does_not_get_them_printed() {
+fn secrets_quoted_by_a_server_are_not_printed() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let (token, session) = ("sk_do_not_print_me", "sess_do_not_print_me");
     let password = "horse/do_not_print_me&";
@@ -141,7 +141,7 @@ fn a_server_that_quotes_secrets_does_not_get_them_printed() {
         }
     }
     assert!(out.contains("bad …"), "{out}");
-    // The settings themselves.
+    // The settings.
     let shown = format!(
         "{:?}",
         Client::builder().api_url("https://me:do_not_print@host").proxy("http://me:do_not_print@proxy")
@@ -163,7 +163,7 @@ fn nothing_secret_is_printed_anywhere() {
     let created = login.client.agents().create("carols-bot").send().unwrap();
     let _ = write!(out, "{login:?} {pat:?} {created:?} {:?}", login.client);
 
-    // Every way to be refused.
+    // Every refused text.
     let builder = || Client::builder().api_url(stage.sandbox.url());
     show(&mut out, &builder().login("carol", "wrong-horse-battery").unwrap_err());
     show(&mut out, &builder().register("carol", password).unwrap_err());
@@ -182,7 +182,7 @@ fn nothing_secret_is_printed_anywhere() {
         show(&mut out, &text.parse::<AgentToken>().unwrap_err());
     }
 
-    // Everything else that is made with a secret or comes with one.
+    // Everything else that contains a secret.
     let client = &login.client;
     let room = client.agencies().create("Vault").private(true).password("open-sesame-now");
     let _ = write!(out, "{room:?}");
@@ -221,7 +221,7 @@ fn nothing_secret_is_printed_anywhere() {
     show(&mut out, &hook.agencies().unwrap_err());
     show(&mut out, &hook.post(&room.id, "hi").unwrap_err());
 
-    // What is posted to a webhook.
+    // Webhook requests.
     let secret = WebhookSecret::try_from("hmac-secret-4").unwrap();
     let prompt = br#"{"agent":{"id":"u","username":"a","config":{"llm_api_key":"llm-secret-too"}}}"#;
     let read = PromptRequest::from_signed(prompt, &secret.sign(prompt), &secret).unwrap();
@@ -230,7 +230,7 @@ fn nothing_secret_is_printed_anywhere() {
     show(&mut out, &PromptRequest::from_signed(prompt, &"0".repeat(64), &secret).unwrap_err());
     show(&mut out, &PromptRequest::from_json(br#"{"agent":"llm-secret-too"}"#).unwrap_err());
 
-    // A whole life with a reconnect and a renewed session.
+    // A complete session with a reconnect and a renewed token.
     login.client.agents().verify(&created.agent.id).unwrap();
     let agent = agents.connect(unverified.clone()).unwrap();
     let room = agent.join("lobby").unwrap();
@@ -275,7 +275,7 @@ fn nothing_secret_is_printed_anywhere() {
     ] {
         secrets.push(secret.to_owned());
     }
-    // The sessions that the agent had.
+    // The agent's session tokens.
     for handshake in stage.sandbox.handshakes() {
         secrets.push(handshake["token"].as_str().unwrap().to_owned());
     }

@@ -17,7 +17,7 @@ pub fn model_url() -> io::Result<String> {
 fn canned_model() -> io::Result<String> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let url = format!("http://{}/v1", listener.local_addr()?);
-    eprintln!("neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: the answers come out of a can");
+    eprintln!("neither OPENAI_API_KEY nor OPENAI_BASE_URL is set: using fixed answers");
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(io::Result::ok) {
             std::thread::spawn(move || serve(&stream));

@@ -195,7 +195,8 @@ impl AgentBuilder {
     /// they answer.) The first run starts with new messages. Defaults to remembering nothing.
     ///
     /// A question is done when the thread that took it asks for the next one, or after
-    /// [`Mention::done`](crate::Mention::done). This is in the file before the next question is handed out. Other
+    /// [`Mention::done`](crate::Mention::done). This is in the file before the next question is handed out. The same holds
+    /// for [`commands`](Agent::commands). Other
     /// messages are written at most once a second: after a kill, [`events`](Agent::events) may yield messages of the
     /// last second again.
     ///

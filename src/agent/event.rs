@@ -167,7 +167,8 @@ pub enum Event {
         error: Arc<Error>,
     },
     /// Events were dropped because the loop was too slow. The dropped messages follow, read from the rooms' history
-    /// ([`Message::replayed`]), as far as it can be read.
+    /// ([`Message::replayed`]); an [`Event::GapNotFilled`] says if that fails. A [subscription](crate::Agent::subscribe)
+    /// does not get them: read [`Room::history`](crate::Room::history) there.
     #[non_exhaustive]
     Lagged {
         /// The number of dropped events.

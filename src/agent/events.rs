@@ -1,15 +1,18 @@
 //! The iterator over an agent's events.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
 use crate::agent::history::size_of_message;
-use crate::agent::listeners::{Kind, Listener, Source};
+use crate::agent::listeners::{Kind, Listener, Lost, Reader, Source};
 use crate::agent::{Agent, Decision};
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::Waited;
+use crate::model::AgencyId;
+use crate::socket::{Waited, note};
 
 /// The events of an [`Agent`], in order. Returned by [`Agent::events`].
 ///
@@ -23,8 +26,8 @@ use crate::socket::Waited;
 /// # Slow handlers
 /// The body of the loop may take any time. Meanwhile heartbeats are answered, and events wait in a queue (4,096
 /// events or 32 MiB by default). When the queue is full, the oldest events are dropped, and [`Event::Lagged`] takes
-/// their place. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one of them.
-/// to exactly one of them.
+/// their place. The dropped messages follow it, read from the rooms' histories; other dropped events do not come again.
+/// Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one of them.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -112,6 +115,7 @@ impl Events {
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
         if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
             && self.listener.kind == Kind::Events
+            && self.agent.decision(message) == Decision::Respond
             && !self.listener.has_mentions()
         {
             memory.hand_out(&message.id, false);
@@ -143,10 +147,13 @@ impl Events {
                 Waited::Ended => {
                     agent.end_following();
                     agent.end_delivery();
+                    self.listener.give_up();
                     agent.inner.save_memory();
                     return match self.next_event() {
                         Some(event) => Ok(event),
-                        None if matches!(self.listener.kind, Kind::Subscription(_)) => Err(RecvError::Closed),
+                        None if matches!(self.listener.kind, Kind::Subscription(_) | Kind::Commands(_)) => {
+                            Err(RecvError::Closed)
+                        }
                         None => {
                             Err(agent.session().take_failure().map_or(RecvError::Closed, RecvError::Failed))
                         }
@@ -168,6 +175,13 @@ impl Events {
                 self.agent.session().nudge_all();
             }
             let event = event?;
+            if let Event::Lagged { missed } = event {
+                note!(
+                    self.agent.session().log(),
+                    Warn,
+                    "{missed} events were dropped: the loop that takes them is too slow"
+                );
+            }
             if event.room().is_none_or(|room| !self.agent.has_left(room)) {
                 return Some(event);
             }
@@ -188,7 +202,7 @@ impl Source for Agent {
 
     fn settle(&self, event: &Event) {
         if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
-            && self.decision(message) != Decision::Respond
+            && !self.is_question(message)
         {
             memory.hear(message, false);
         }
@@ -201,6 +215,25 @@ impl Source for Agent {
             }
             _ => false,
         }
+    }
+
+    fn is_command(&self, event: &Event, prefix: &str) -> bool {
+        matches!(event, Event::Message(message) if self.decide_command(message, prefix) == Decision::Respond)
+    }
+
+    fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>) {
+        let missing = lost.into_iter().map(|(room, lost)| {
+            let (_, dm) = self.position(&room);
+            (room, dm, lost)
+        });
+        let reader = Reader {
+            number,
+            client: self.client().clone(),
+            waker: self.session().waker(),
+            log: self.session().log().clone(),
+            listeners: Arc::clone(&self.inner.listeners),
+        };
+        reader.start(missing.collect());
     }
 
     fn size(&self, event: &Event) -> usize {

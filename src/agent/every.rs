@@ -43,7 +43,7 @@ impl Iterator for Every {
     type Item = Instant;
 
     fn next(&mut self) -> Option<Instant> {
-        if self.agent.session().wait_over(self.next) || self.agent.is_closed() {
+        if self.agent.session().wait_end(self.next) || self.agent.is_closed() {
             return None;
         }
         let due = self.next;

@@ -405,8 +405,9 @@ impl Agent {
     /// for statistics, or to wait for an event inside a handler. Its clones share one queue.
     ///
     /// Its queue has the same limits as the agent's ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by default). When
-    /// it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Dropped events are not read
-    /// from the history again. It ends with `None` when the agent ends.
+    /// it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a loop over
+    /// [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped messages from
+    /// the history: [`Room::history`] has them. It ends with `None` when the agent ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {
@@ -425,7 +426,9 @@ impl Agent {
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
     ///
     /// All loops over `mentions` of one agent share one queue: each message goes to one of them. Loops over
-    /// [`events`](Agent::events) get the same messages: answer them in only one of the two.
+    /// [`events`](Agent::events) get the same messages: answer them in only one of the two. A question that no longer fits
+    /// into the queue of a slow loop is read from the room's history when its turn comes; what cannot be read there is
+    /// logged as a warning and counted in [`stats`](Agent::stats).
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -526,7 +529,7 @@ impl Agent {
     }
 
     /// Like [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over
-    /// long-polling it waits for the response to its own request.
+    /// long-polling another thread sends the request; if it fails, the connection is lost.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -769,11 +772,12 @@ impl Agent {
     }
 
     /// Ends the agent for all its handles. Messages that wait to be sent fail with
-    /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end. Takes at most the
-    /// [`close_timeout`](AgentBuilder::close_timeout).
+    /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end.
     ///
-    /// Open runs end as errors, and thinking indicators are removed. If the server has stopped reading, this may take
-    /// up to 8 s more, the limit of any write.
+    /// First, open runs end as errors and thinking indicators are removed. Then `close` waits until the server has taken
+    /// everything that was sent: usually one round trip, at most the [`close_timeout`](AgentBuilder::close_timeout) (5 s
+    /// by default). Only if the server has stopped reading can the first part take time, too: up to 8 s, the limit of a
+    /// write.
     ///
     /// [`client`](Agent::client) calls on other threads end at once with [`Closed`](crate::ErrorKind::Closed).
     ///
@@ -786,7 +790,9 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The error that ended the agent earlier, if no event loop has yielded it.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it took
+    ///   the last messages. The error says how many; they may or may not have arrived.
+    /// - The error that ended the agent earlier, if no event loop has yielded it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
         self.close_now()
@@ -917,7 +923,7 @@ impl Agent {
             if !event.as_ref().is_some_and(unwanted) {
                 if let (Some(Event::Message(message)), Some(memory)) = (&event, &self.inner.memory) {
                     memory.note_answer(message);
-                    if self.decision(message) == Decision::Respond {
+                    if self.is_question(message) {
                         memory.hear(message, true);
                     }
                 }

@@ -21,7 +21,8 @@ pub struct Stats {
     pub agent: String,
     /// For how long the connection has been up; `None` while it is down.
     pub connected_for: Option<Duration>,
-    /// How long ago anything came from the server; `None` if nothing ever did.
+    /// How long ago anything came over the socket, heartbeats included, so it is rarely longer than the server's ping
+    /// interval (25 s). While the connection is down, it is the time since the last one. `None` if nothing ever came.
     pub last_heard: Option<Duration>,
     /// How often the connection was made again since the agent began.
     pub reconnects: u64,
@@ -33,6 +34,9 @@ pub struct Stats {
     pub open_gaps: usize,
     /// How often a part of a history was missing and could not be fetched.
     pub gaps_not_filled: u64,
+    /// How many events were dropped by loops, subscriptions and `commands` that were too slow while another one was not.
+    /// The messages among them are read again from the history, except for subscriptions.
+    pub dropped_events: u64,
     /// How many rooms the agent is in.
     pub rooms: usize,
 }
@@ -60,6 +64,12 @@ impl Stats {
                 "counter",
                 "Gaps that could not be filled.",
                 Some(self.gaps_not_filled.to_string()),
+            ),
+            (
+                "dropped_events_total",
+                "counter",
+                "Events that slow loops dropped.",
+                Some(self.dropped_events.to_string()),
             ),
             ("rooms", "gauge", "Rooms that the agent is in.", Some(self.rooms.to_string())),
         ];
@@ -90,6 +100,7 @@ impl Agent {
     pub fn stats(&self) -> Stats {
         let session = self.session().stats();
         let (open_gaps, gaps_not_filled) = self.inner.delivery.gaps();
+        let (dropped_events, not_read_again) = self.inner.listeners.losses();
         Stats {
             agent: self.user().username.clone(),
             connected_for: session.connected_for,
@@ -98,7 +109,8 @@ impl Agent {
             queued_events: session.queued_events,
             queued_bytes: session.queued_bytes,
             open_gaps,
-            gaps_not_filled,
+            gaps_not_filled: gaps_not_filled + not_read_again,
+            dropped_events,
             rooms: self.inner.rooms.all().len(),
         }
     }
@@ -119,6 +131,7 @@ mod tests {
             queued_bytes: 4,
             open_gaps: 0,
             gaps_not_filled: 0,
+            dropped_events: 0,
             rooms: 1,
         };
         let text = stats.to_prometheus();

@@ -1,5 +1,6 @@
 //! Lists from the API that skip elements that cannot be decoded.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::{Deref, DerefMut};
 use std::slice;
 use std::vec;
@@ -8,6 +9,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::{Serialize, Serializer};
 
 use super::serde_helpers::{self, Lenient, ReadError};
+use crate::json;
 
 /// A list from the server. Use it like a slice or in a `for` loop.
 ///
@@ -30,13 +32,48 @@ use super::serde_helpers::{self, Lenient, ReadError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T> {
     items: Vec<T>,
-    skipped: usize,
+    skipped: Vec<Skipped>,
+}
+
+/// An element that was skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Skipped {
+    /// How many decoded elements come before it.
+    pub(crate) place: usize,
+    /// Its `id`, if it has one.
+    pub(crate) id: Option<String>,
+    /// A hash of its text.
+    pub(crate) digest: u64,
+}
+
+impl Skipped {
+    fn new(element: &str, place: usize) -> Self {
+        let id = json::pick(element, ["id"]).ok().and_then(|[id]| id);
+        let id = id.and_then(|id| serde_helpers::string_in(id.get())).filter(|id| !id.is_empty());
+        let mut hasher = DefaultHasher::new();
+        element.hash(&mut hasher);
+        Skipped { place, id, digest: hasher.finish() }
+    }
 }
 
 impl<T> List<T> {
     /// How many elements were skipped because they could not be decoded.
     pub fn skipped(&self) -> usize {
-        self.skipped
+        self.skipped.len()
+    }
+
+    /// The skipped elements, in their order.
+    pub(crate) fn skipped_elements(&self) -> &[Skipped] {
+        &self.skipped
+    }
+
+    /// Reverses the list, with the places of the skipped elements.
+    pub(crate) fn turn_around(&mut self) {
+        self.items.reverse();
+        self.skipped.reverse();
+        for skipped in &mut self.skipped {
+            skipped.place = self.items.len().saturating_sub(skipped.place);
+        }
     }
 
     /// The decoded elements.
@@ -53,17 +90,20 @@ impl<T> List<T> {
 impl<T: DeserializeOwned> List<T> {
     /// Fails if the value is not a list.
     pub(crate) fn read(json: &str) -> Result<Self, ReadError> {
-        let mut first = None;
-        let read = serde_helpers::elements(json, |element| {
-            T::deserialize(Lenient::of(element)).map_err(|error| first.get_or_insert(error)).ok()
+        let (mut items, mut skipped, mut first) = (Vec::new(), Vec::new(), None);
+        let read = serde_helpers::elements(json, |element| match T::deserialize(Lenient::of(element)) {
+            Ok(item) => items.push(item),
+            Err(error) => {
+                skipped.push(Skipped::new(element, items.len()));
+                first.get_or_insert(error);
+            }
         });
-        let read = read.ok_or_else(|| ReadError::new("expected a list"))?;
-        let all = read.len();
-        let items: Vec<T> = read.into_iter().flatten().collect();
-        let skipped = all - items.len();
+        read.ok_or_else(|| ReadError::new("expected a list"))?;
         if let Some(error) = first {
             crate::logging::warn!(
-                "{skipped} of {all} elements of a list cannot be read and are left out: {error}"
+                "{} of {} elements of a list cannot be read and are left out: {error}",
+                skipped.len(),
+                items.len() + skipped.len()
             );
         }
         Ok(List { items, skipped })
@@ -78,7 +118,7 @@ impl<T> Default for List<T> {
 
 impl<T> From<Vec<T>> for List<T> {
     fn from(items: Vec<T>) -> Self {
-        List { items, skipped: 0 }
+        List { items, skipped: Vec::new() }
     }
 }
 

@@ -312,6 +312,11 @@ impl Walk {
         self.before.as_ref()
     }
 
+    /// The message after which the next page starts exactly, if that is known.
+    pub(crate) fn directly_before_page(&self) -> Option<&MessageId> {
+        self.last.as_ref().filter(|_| self.cursor == Cursor::Id)
+    }
+
     /// How many messages could not be decoded so far.
     pub(crate) fn skipped(&self) -> usize {
         self.skipped

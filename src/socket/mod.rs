@@ -14,7 +14,7 @@
 //! | the events that a `Subscription` has caught | 1,024 and 8 MiB; each in memory of its own. The oldest go |
 //! | acks that came | one for each call that waits |
 //! | events that wait for the connection | 1,024 and 8 MiB. The oldest go |
-//! | what `try_send` could not write at once | one message; while it is there nothing more is taken |
+//! | what `try_send` could not write at once | one message; while it is there nothing more is taken. With long-polling 64 KiB |
 //! | records for the log | 256. The newest go |
 //!
 //! Queues give their memory back when they are empty.

@@ -53,6 +53,7 @@ mod run_gate;
 mod run_handles;
 mod run_stream;
 mod slow_handler;
+mod slow_listener;
 mod stop;
 mod survives;
 mod talk;

@@ -1,7 +1,7 @@
 //! An undecodable message in a history loses only itself. The others on its page arrive, and the gap is reported as not
-//! completely filled.
+//! completely filled, once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::common::{Response, SOON, ScriptedServer, scripted, wait_for, wait_for_message, watchdog};
 use crustocean::Event;
@@ -53,4 +53,107 @@ fn an_undecodable_message_loses_only_itself_and_is_reported() {
         why.as_ref().is_some_and(|why| why.contains("2 messages") && why.contains("cannot be read")),
         "{why:?}"
     );
+}
+
+/// The history after each loss of the connection, newest first.
+fn histories() -> [Value; 4] {
+    let odd = json!({"content": "who said that?"});
+    let named = json!({"id": "m4", "content": "no time and no room"});
+    let m = message;
+    [
+        json!([m("m3", 3), odd, null, m("m2", 2), m("m1", 1)]),
+        json!([m("m4", 4), m("m3", 3), odd, null, m("m2", 2), m("m1", 1)]),
+        // An element with an id that was heard is no news, another one is.
+        json!([m("m5", 5), named, null, m("m3", 3), odd, null, m("m2", 2), m("m1", 1)]),
+        json!([m("m6", 6), m("m5", 5), named, null, m("m3", 3), odd, null, m("m2", 2)]),
+    ]
+}
+
+#[test]
+fn an_unreadable_message_is_reported_once() {
+    static LOSSES: AtomicUsize = AtomicUsize::new(0);
+    let _watchdog = watchdog(SOON * 5);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            conn.send_event("message", message("m1", 1));
+        }
+        conn.recv(SOON);
+        LOSSES.fetch_add(1, Ordering::SeqCst);
+    });
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+        let losses = LOSSES.load(Ordering::SeqCst);
+        if losses == 0 || request.query.contains("before") {
+            return Response::json(200, json!([]));
+        }
+        Response::json(200, histories()[(losses - 1).min(3)].clone())
+    });
+    let agent = scripted(&server);
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
+    let events = agent.events();
+    wait_for_message(&events, "m1");
+    let mut reports = Vec::new();
+    for last in ["m3", "m4", "m5", "m6"] {
+        agent.send("now it breaks").unwrap();
+        let mut reported = None;
+        // A report comes before the messages.
+        wait_for(&events, last, |event| {
+            match event {
+                Event::Disconnected { .. } | Event::ConnectFailed { .. } => agent.reconnect_now(),
+                Event::GapNotFilled { error, .. } => reported = Some(error.to_string()),
+                Event::Message(message) if message.id == last => return Some(()),
+                _ => {}
+            }
+            None
+        });
+        reports.push(reported);
+    }
+    let told: Vec<_> = reports.iter().map(|report| report.as_deref().unwrap_or("")).collect();
+    assert!(
+        told[0].contains("2 messages")
+            && told[1].is_empty()
+            && told[2].contains("1 message")
+            && told[3].is_empty(),
+        "{told:?}"
+    );
+}
+
+/// A page without one readable message does not say where the next page starts.
+#[test]
+fn behind_a_page_of_unreadable_messages_the_others_are_heard() {
+    static GAP: AtomicBool = AtomicBool::new(false);
+    let _watchdog = watchdog(SOON * 3);
+    let server = ScriptedServer::start(move |conn| {
+        conn.handshake();
+        conn.accept_join();
+        if conn.index == 0 {
+            conn.send_event("message", message("m1", 1));
+            conn.recv_text(SOON);
+            GAP.store(true, Ordering::SeqCst);
+            return;
+        }
+        conn.recv(SOON);
+    });
+    server.on("GET", "/api/agencies/ag-1/messages", move |request| {
+        if !GAP.load(Ordering::SeqCst) || request.query.contains("before") {
+            return Response::json(200, json!([]));
+        }
+        let mut history = vec![json!(17); 40];
+        history.extend([message("m2", 2), message("m1", 1)]);
+        let limit = request.query.split('&').find_map(|pair| pair.strip_prefix("limit="));
+        history.truncate(limit.map_or(50, |limit| limit.parse().unwrap()));
+        Response::json(200, Value::Array(history))
+    });
+    let agent = scripted(&server);
+    agent.set_home(&agent.join("lobby").unwrap()).unwrap();
+    let events = agent.events();
+    wait_for_message(&events, "m1");
+    agent.send("now it breaks").unwrap();
+    let why = wait_for(&events, "what is missing", |event| match event {
+        Event::GapNotFilled { error, .. } => Some(error.to_string()),
+        _ => None,
+    });
+    assert!(why.contains("40 messages"), "{why}");
+    wait_for_message(&events, "m2");
 }

@@ -2,31 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Stage, Weather, wait_for, wait_for_message, watchdog};
+use crate::common::{FaultyProxy, Stage, wait_for, wait_for_message, watchdog};
 use crustocean::{Agent, ErrorKind, Event};
 use crustocean_sandbox::Sandbox;
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-fn behind_faulty_proxy(stage: &Stage) -> (Weather, Agent) {
+fn behind_faulty_proxy(stage: &Stage) -> (FaultyProxy, Agent) {
     let address = stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap();
-    let weather = Weather::new(address);
-    let agent = Agent::builder().api_url(weather.url()).connect(stage.agent_token("larry")).unwrap();
-    (weather, agent)
+    let proxy = FaultyProxy::new(address);
+    let agent = Agent::builder().api_url(proxy.url()).connect(stage.agent_token("larry")).unwrap();
+    (proxy, agent)
 }
 
 #[test]
 fn the_agent_reconnects_after_an_outage_with_an_expired_session() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let (weather, agent) = behind_faulty_proxy(&stage);
+    let (proxy, agent) = behind_faulty_proxy(&stage);
     stage.sandbox.add_agency("Elsewhere", &stage.alice.id).unwrap();
     agent.set_home(&agent.join("elsewhere").unwrap()).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     stage.sandbox.expire_sessions();
     std::thread::scope(|scope| {
-        scope.spawn(|| weather.outage(Duration::from_secs(3)));
+        scope.spawn(|| proxy.outage(Duration::from_secs(3)));
         wait_for(&events, "disconnected", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
         stage.alice_says("meanwhile");
         // Only the agent itself can reconnect.
@@ -48,10 +48,10 @@ fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent()
     let _watchdog = watchdog(LIMIT);
     let heartbeat = Duration::from_secs(1);
     let stage = Stage::with(Sandbox::builder().ping_interval(heartbeat).ping_timeout(heartbeat));
-    let (weather, agent) = behind_faulty_proxy(&stage);
+    let (proxy, agent) = behind_faulty_proxy(&stage);
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
-    weather.freeze(Duration::from_secs(20));
+    proxy.freeze(Duration::from_secs(20));
     let frozen = Instant::now();
     // Only the operating system takes this message; no server gets it.
     let poster = {
@@ -66,8 +66,8 @@ fn a_half_open_connection_is_noticed_and_its_messages_are_not_reported_as_sent()
     // pingInterval plus pingTimeout, plus time for a busy machine.
     assert!(frozen.elapsed() < Duration::from_secs(4), "{:?}", frozen.elapsed());
     // The frozen server is gone, with everything that it had not read.
-    weather.outage(Duration::from_millis(500));
-    weather.freeze(Duration::ZERO);
+    proxy.outage(Duration::from_millis(500));
+    proxy.freeze(Duration::ZERO);
     match poster.join().unwrap() {
         Ok(message) => panic!("nobody can have seen {message:?}"),
         Err(error) => assert_eq!(error.kind(), ErrorKind::NotSent, "{error}"),

@@ -4,8 +4,8 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    Gate, PollServer, Response, SOON, ScriptedServer, Stage, Upgrades, Weather, eventually, wait_for,
-    wait_for_message, watchdog,
+    FaultyProxy, PollServer, Response, SOON, ScriptedServer, Stage, UpgradeProxy, Upgrades, eventually,
+    wait_for, wait_for_message, watchdog,
 };
 use crustocean::{Agent, ErrorKind, Event, Events, agent::Transport};
 use crustocean_sandbox::Sandbox;
@@ -93,6 +93,35 @@ fn a_blocking_handler_keeps_the_polling_session() {
     assert_eq!(stage.sandbox.handshakes().len(), 1, "one session all the while");
 }
 
+/// The server stands still, so no request is answered: `try_send` returns, and what it took arrives in order.
+#[test]
+fn try_send_does_not_wait_for_its_request() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let (larry, ben) = (polling(&stage, "larry"), stage.in_lobby("ben"));
+    let bens = ben.events();
+    let length = Duration::from_secs(5);
+    stage.sandbox.freeze(length);
+    let started = Instant::now();
+    for number in 0..3 {
+        larry.try_send(format!("number {number}")).unwrap();
+    }
+    assert!(started.elapsed() < length / 2, "{:?}", started.elapsed());
+    // More than may wait.
+    let text = "x".repeat(7_000);
+    let refused = (0..20).find_map(|_| larry.try_send(text.as_str()).err()).expect("there is a bound");
+    assert!(started.elapsed() < length * 4 / 5, "{:?}", started.elapsed());
+    assert_eq!(refused.kind(), ErrorKind::NotSent, "{refused}");
+    stage.sandbox.thaw();
+    larry.send("number 3").unwrap();
+    larry.try_send("number 4").unwrap();
+    larry.close().unwrap();
+    for number in 0..5 {
+        let text = wait_for_message(&bens, "number").content;
+        assert_eq!(text, format!("number {number}"));
+    }
+}
+
 #[test]
 fn a_short_wait_ends_without_losing_the_poll() {
     let _watchdog = watchdog(LIMIT);
@@ -126,18 +155,18 @@ fn a_dropped_session_is_replaced_and_its_rooms_joined_again() {
 fn a_lost_poll_response_is_recovered() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let weather = Weather::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
-    let builder = Agent::builder().api_url(weather.url()).transport(Transport::Polling);
+    let proxy = FaultyProxy::new(stage.sandbox.url().strip_prefix("http://").unwrap().parse().unwrap());
+    let builder = Agent::builder().api_url(proxy.url()).transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
     stage.alice_says("heard");
     wait_for_message(&events, "heard");
     // The server answers the poll and forgets it. The response gets only to the proxy.
-    weather.freeze(Duration::from_millis(600));
+    proxy.freeze(Duration::from_millis(600));
     stage.alice_says("lost");
     std::thread::sleep(Duration::from_millis(300));
-    weather.outage(Duration::ZERO);
+    proxy.outage(Duration::ZERO);
     assert!(wait_for_message(&events, "lost").replayed);
     stage.alice_says("after");
     wait_for_message(&events, "after");
@@ -157,7 +186,7 @@ fn auto_falls_back_to_polling_and_the_others_do_not() {
     crate::common::hostile::each(&answers, |upgrades| {
         let stage = Stage::new();
         let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
-        let gate = Gate::start(&target, *upgrades);
+        let gate = UpgradeProxy::start(&target, *upgrades);
         let limit = Duration::from_secs(6);
         let builder = || Agent::builder().api_url(gate.url()).handshake_timeout(limit);
 
@@ -190,7 +219,7 @@ fn a_refusal_by_the_server_is_not_retried_by_polling() {
     ] {
         let stage = Stage::new();
         let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
-        let gate = Gate::start(&target, Upgrades::Answer(answer));
+        let gate = UpgradeProxy::start(&target, Upgrades::Answer(answer));
         let builder = Agent::builder().api_url(gate.url());
         let error = builder.connect(stage.agent_token("larry")).unwrap_err();
         assert_eq!(error.status(), Some(status), "{error}");
@@ -203,7 +232,7 @@ fn a_websocket_is_kept_where_it_works() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let target = stage.sandbox.url().trim_start_matches("http://").to_owned();
-    let gate = Gate::start(&target, Upgrades::Pass);
+    let gate = UpgradeProxy::start(&target, Upgrades::Pass);
     let agent = Agent::builder().api_url(gate.url()).connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     assert_eq!(gate.upgrades(), 1);

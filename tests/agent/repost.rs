@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{HeldPath, SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::common::{HoldingProxy, SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
 use crustocean::{Agent, AgentToken, Error, ErrorKind, agent::LongMessages};
 use crustocean_sandbox::Sandbox;
 use serde_json::json;
@@ -14,7 +14,7 @@ const SHORT: Duration = Duration::from_millis(1_500);
 
 struct Setup {
     stage: Stage,
-    path: HeldPath,
+    path: HoldingProxy,
     agent: Agent,
     token: AgentToken,
 }
@@ -24,7 +24,7 @@ fn setup(post_timeout: Duration) -> Setup {
     let second = Duration::from_secs(1);
     let stage = Stage::with(Sandbox::builder().ping_interval(second).ping_timeout(second));
     let token = stage.agent_token("larry");
-    let path = HeldPath::start(stage.sandbox.url().strip_prefix("http://").unwrap());
+    let path = HoldingProxy::start(stage.sandbox.url().strip_prefix("http://").unwrap());
     let agent = Agent::builder()
         .api_url(path.url())
         .post_timeout(post_timeout)

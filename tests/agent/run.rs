@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::common::runs::{assert_by_the_rules, begun, lobby, told, transcript_at_end, without_times};
+use crate::common::runs::{assert_no_violations, begun, lobby, run_events, transcript_at_end, without_times};
 use crate::common::{SOON, Stage, eventually, wait_for_message, watchdog};
 use crustocean::{ErrorKind, Outgoing, run::Trigger};
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ fn a_complete_run_sends_the_documented_events() {
     ]);
     assert_eq!(json!(transcript), expected);
 
-    let events = told(&stage, &id);
+    let events = run_events(&stage, &id);
     let names: Vec<&str> = events.iter().map(|(name, _)| name.strip_prefix("agent-run-").unwrap()).collect();
     let expected = [
         "start",
@@ -104,7 +104,7 @@ fn a_complete_run_sends_the_documented_events() {
     assert_eq!(end["metadata"]["loop_guard"]["hop"], 1);
     end["metadata"].as_object_mut().unwrap().remove("loop_guard");
     assert_eq!(end, whole);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 
     // The transcript can be read.
     let record = stage.client().runs().get(&id.as_str().into()).unwrap();
@@ -148,7 +148,7 @@ fn one_run_in_a_room_and_several_rooms_at_once() {
         let statuses = transcript.iter().filter_map(|entry| entry["status"].as_str());
         assert!(statuses.filter(|status| *status != "done").all(|status| status.starts_with(summary)));
     }
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
     room.start_run(None).unwrap().complete("and again").unwrap();
 }
 
@@ -179,7 +179,7 @@ fn a_dropped_run_ends_as_an_error() {
         {"type": "error", "message": first["error"]},
     ]);
     assert_eq!(json!(entries), expected);
-    let whole = told(&stage, first["runId"].as_str().unwrap());
+    let whole = run_events(&stage, first["runId"].as_str().unwrap());
     let whole = whole.iter().find(|(_, payload)| payload["done"] == true).unwrap();
     assert_eq!(whole.1["content"], "half a sentence");
 
@@ -193,7 +193,7 @@ fn a_dropped_run_ends_as_an_error() {
     let second = stage.sandbox.wait_for_events("agent-run-error", 2, SOON).remove(1);
     assert_eq!(second["error"], "the agent panicked");
     assert_eq!(second["transcript"].as_array().unwrap().len(), 3);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
     room.start_run(Trigger::none()).unwrap().error("on purpose").unwrap();
     let third = stage.sandbox.wait_for_events("agent-run-error", 3, SOON).remove(2);
     assert_eq!(third["error"], "on purpose");
@@ -210,7 +210,7 @@ fn a_run_survives_the_connection() {
     let tool = run.tool("long", "job").unwrap();
     let mut stream = run.stream().unwrap();
     write!(stream, "before").unwrap();
-    eventually("all is there", || told(&stage, &id).len() == 4);
+    eventually("all is there", || run_events(&stage, &id).len() == 4);
 
     stage.sandbox.drop_links();
     eventually("the loss is noticed", || !agent.is_connected());
@@ -228,12 +228,12 @@ fn a_run_survives_the_connection() {
     let expected =
         ["start", "status", "tool-call", "stream-start", "status", "stream-end", "tool-result", "complete"];
     assert_eq!(kinds, expected);
-    let events = told(&stage, &id);
+    let events = run_events(&stage, &id);
     let starts = events.iter().filter(|(name, _)| name == "agent-run-start").count();
     assert_eq!(starts, 1, "one beginning");
     let whole = events.iter().find(|(_, payload)| payload["done"] == true).unwrap();
     assert_eq!(whole.1["content"], "before and between and after");
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn an_end_waits_for_the_connection() {
         (room.start_run(Trigger::none()).unwrap(), elsewhere.start_run(Trigger::none()).unwrap());
     let ids = [run.id().to_string(), dropped.id().to_string()];
     let tool = dropped.tool("long", "job").unwrap();
-    eventually("both are known", || told(&stage, &ids[1]).len() == 2);
+    eventually("both are known", || run_events(&stage, &ids[1]).len() == 2);
 
     let state = stage.sandbox.suspend();
     eventually("the loss is noticed", || !agent.is_connected());
@@ -266,7 +266,7 @@ fn an_end_waits_for_the_connection() {
     assert_eq!(first["transcript"][1]["status"], "not sent", "but not lost");
     let second = stage.sandbox.wait_for_event("agent-run-error", SOON).unwrap();
     assert_eq!(second["runId"], ids[1].as_str());
-    let names: Vec<String> = told(&stage, &ids[1]).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<String> = run_events(&stage, &ids[1]).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["agent-run-tool-result", "agent-run-error"]);
     let joins = stage.sandbox.events().iter().position(|(name, _)| name == "agent-run-complete").unwrap();
     assert!(stage.sandbox.events()[..joins].iter().filter(|(name, _)| name == "join-agency").count() >= 2);
@@ -294,7 +294,7 @@ fn too_large_texts_are_cut_and_the_end_still_arrives() {
     let result = stage.sandbox.wait_for_event("agent-run-tool-result", SOON).unwrap();
     let output = result["output"].as_str().unwrap();
     assert!(output.starts_with("line\n") && output.ends_with("bytes more)") && output.len() < 40_000);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn a_custom_step_is_a_tool_call() {
     let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
     assert_eq!((&transcript[2]["output"], &transcript[2]["status"]), (&json!(3), &json!("done")));
     assert_eq!((&transcript[4]["output"], &transcript[4]["status"]), (&json!("no y"), &json!("error")));
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -337,6 +337,6 @@ fn closing_the_agent_ends_its_runs() {
     assert!(run.stream().unwrap_err().is_closed());
     assert!(run.complete("too late").unwrap_err().is_closed());
     drop(thinking);
-    assert_eq!(told(&stage, &id).len(), 3, "one end");
-    assert_by_the_rules(&stage);
+    assert_eq!(run_events(&stage, &id).len(), 3, "one end");
+    assert_no_violations(&stage);
 }

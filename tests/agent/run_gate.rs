@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::runs::{assert_by_the_rules, kinds, lobby, told, transcript_at_end};
+use crate::common::runs::{assert_no_violations, kinds, lobby, run_events, transcript_at_end};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
 use crustocean::{
     model::InterruptAction,
@@ -65,7 +65,7 @@ fn only_approve_grants_permission() {
         json!(["deny", "timeout"]),
     ];
     assert_eq!(said, expected);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_member_of_the_room_answers() {
     let stop = json!({"agencyId": room.id(), "runId": run.id(), "action": "stop"});
     member.raw().emit("agent-run-interrupt", &stop).unwrap();
     assert_eq!(run.wait_interrupt(SOON).unwrap().unwrap().action, InterruptAction::Stop);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_lost_connection_is_not_an_answer() {
         sandbox.respond_permission(run, id, "approve", None);
     });
     assert!(granted.is_granted());
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
     let asked = kinds(&run).iter().filter(|kind| *kind == "permission-request").count();
     assert_eq!(asked, 1, "it is one request");
 
@@ -153,7 +153,7 @@ fn a_stop_ends_the_wait_for_permission() {
     assert_eq!(run.interrupt().unwrap().action, InterruptAction::Adjust);
     assert_eq!(run.interrupt().unwrap().action, InterruptAction::Stop);
     assert_eq!(run.interrupt(), None);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -165,7 +165,9 @@ fn interrupts_are_seen_in_order_and_a_stop_stays() {
     let other = agent.join("elsewhere").unwrap().start_run(Trigger::none()).unwrap();
     let run = room.start_run(Trigger::none()).unwrap();
     let (id, sandbox) = (run.id().as_str(), &stage.sandbox);
-    eventually("both are known", || told(&stage, id).len() + told(&stage, other.id().as_str()).len() == 2);
+    eventually("both are known", || {
+        run_events(&stage, id).len() + run_events(&stage, other.id().as_str()).len() == 2
+    });
     assert_eq!((run.interrupt(), run.is_stopped()), (None, false));
     assert_eq!(run.wait_interrupt(Duration::from_millis(50)).unwrap(), None);
 
@@ -254,5 +256,5 @@ fn a_stop_is_seen_by_a_loop_that_only_writes() {
     });
     run.error("stopped").unwrap();
     assert!(sandbox.wait_for_event("agent-run-error", SOON).is_some());
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }

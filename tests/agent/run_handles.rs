@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::runs::{assert_by_the_rules, lobby, told, transcript_at_end};
+use crate::common::runs::{assert_no_violations, lobby, run_events, transcript_at_end};
 use crate::common::{SOON, Stage, eventually, watchdog};
 use crustocean::{
     ErrorKind, Message, Stop,
@@ -25,7 +25,7 @@ impl Read for Silent {
 }
 
 fn names(stage: &Stage, run: &str) -> Vec<String> {
-    told(stage, run).into_iter().map(|(name, _)| name).collect()
+    run_events(stage, run).into_iter().map(|(name, _)| name).collect()
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn the_last_handle_ends_the_run_wherever_it_is() {
     let tool: ToolCall = room.start_run(Trigger::none()).unwrap().tool("think", "hard").unwrap();
     drop(tool);
     assert_eq!(stage.sandbox.wait_for_events("agent-run-error", 2, SOON).len(), 2);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn an_ended_run_reports_that_it_has_ended() {
     assert!(next.status("late").unwrap_err().is_closed());
     assert!(next.is_stopped());
     assert_eq!(stage.sandbox.wait_for_events("agent-run-error", 1, SOON).len(), 1);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn open_streams_and_tools_end_before_the_run() {
     let kinds: Vec<_> = transcript.iter().map(|entry| entry["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["start", "tool-call", "stream-start", "stream-end", "tool-result", "complete"]);
     assert_eq!(stage.sandbox.messages(&stage.sandbox.lobby_id())[0].content, "half a sentence");
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
     drop(run);
     room.try_start_run(Trigger::none()).unwrap().complete("next").unwrap();
 }
@@ -130,7 +130,7 @@ fn a_stop_from_the_room_ends_a_model() {
     calls.recv_timeout(SOON).unwrap();
     assert!(run.is_stopped());
     run.error("stopped by the room").unwrap();
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn runs_of_one_room_wait_for_each_other() {
     });
     let said = stage.sandbox.messages(&stage.sandbox.lobby_id());
     assert_eq!(said.iter().filter(|message| message.content.contains("an answer to")).count(), 3);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::common::runs::{assert_by_the_rules, lobby, told, transcript_at_end};
+use crate::common::runs::{assert_no_violations, lobby, run_events, transcript_at_end};
 use crate::common::{SOON, ScriptedServer, Stage, eventually, scripted, watchdog};
 use crustocean::{Agent, ErrorKind, Outgoing, Room, run::Trigger};
 use serde_json::{Value, json};
@@ -111,7 +111,7 @@ fn a_stream_can_be_written_to() {
     run.complete("").unwrap();
 
     let transcript = transcript_at_end(&stage, "agent-run-complete", &id);
-    let ends: Vec<_> = told(&stage, &id).into_iter().filter(|(_, it)| it["done"] == true).collect();
+    let ends: Vec<_> = run_events(&stage, &id).into_iter().filter(|(_, it)| it["done"] == true).collect();
     let expected = [(&first, text.as_str()), (&second, &text), (&third, "a\u{fffd}"), (&fourth, "corrected")];
     for ((_, end), (id, text)) in ends.iter().zip(expected) {
         assert_eq!((end["messageId"].as_str(), end["content"].as_str()), (Some(id.as_str()), Some(text)));
@@ -120,7 +120,7 @@ fn a_stream_can_be_written_to() {
     }
     assert_eq!(ends.len(), 4);
     assert_eq!((ends[0].1.get("metadata"), &ends[3].1["metadata"]), (None, &json!({"agent_log": true})));
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn an_ended_stream_refuses_more_text() {
     run.complete("").unwrap();
     transcript_at_end(&stage, "agent-run-complete", &id);
     eventually("all of it arrives", || {
-        let whole = told(&stage, &id).into_iter().find(|(_, it)| it["done"] == true);
+        let whole = run_events(&stage, &id).into_iter().find(|(_, it)| it["done"] == true);
         whole.is_some_and(|(_, it)| it["content"].as_str().unwrap().len() == 256 * 1024)
     });
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -192,5 +192,5 @@ fn a_stream_ends_even_if_the_server_does_not_take_all_of_it() {
         assert!(end["content"].as_str().unwrap().starts_with("\u{1}\u{1}"));
     }
     assert!(stage.sandbox.wait_for_event("agent-run-complete", SOON).is_some());
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }

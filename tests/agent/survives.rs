@@ -5,20 +5,16 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{SOON, Stage, eventually, watchdog};
-use crustocean::{AgencyId, Agent, Event, Result};
+use crustocean::{AgencyId, Agent, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The bot of the README, with a model and a log.
-#[allow(clippy::collapsible_if, reason = "as in the README")]
 fn bot(agent: &Agent, model: impl Fn(&str) -> String, log: &mpsc::Sender<String>) -> Result<()> {
-    for event in agent.events() {
-        if let Event::Message(msg) = event? {
-            if agent.should_respond(&msg) {
-                if let Err(error) = agent.reply(&msg, model(&msg.content)) {
-                    log.send(error.to_string()).unwrap();
-                }
-            }
+    for question in agent.mentions() {
+        let question = question?;
+        if let Err(error) = question.reply(model(&question.content)) {
+            log.send(error.to_string()).unwrap();
         }
     }
     Ok(())

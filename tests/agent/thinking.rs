@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::common::runs::{assert_by_the_rules, lobby};
+use crate::common::runs::{assert_no_violations, lobby};
 use crate::common::{SOON, ScriptedServer, Stage, TRANSPORTS, eventually, scripted, wait_for, watchdog};
 use crustocean::Event;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn the_indicator_shows_until_it_is_dropped() {
     drop(room.thinking(""));
     eventually("on and off", || shown(&stage).len() == 5);
     assert_eq!(shown(&stage), ["reading the repo", "writing", "off", "on", "off"]);
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_new_connection_gets_the_indicator() {
     assert_eq!(stage.sandbox.wait_for_event("agent-thinking", SOON).unwrap()["thinking"], false);
     let names: Vec<String> = stage.sandbox.events().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names.first().map(String::as_str), Some("join-agency"), "in the room first");
-    assert_by_the_rules(&stage);
+    assert_no_violations(&stage);
 }
 
 #[test]

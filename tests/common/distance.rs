@@ -1,8 +1,8 @@
-//! A server that is far away, without a clock: the relay counts how often the bytes of one step cross the wire.
+//! Counts round trips without a clock: a relay counts how often the bytes of one step cross the network.
 //!
-//! Nothing arrives before both sides are still. Then everything that is under way arrives at once, and that is one
-//! crossing. So the count is the same on a slow machine and on a fast one, and what is asked for side by side costs one
-//! round trip, as it does over a real distance.
+//! The relay delivers bytes only when both sides are idle. Then it delivers everything at once, which counts as one crossing.
+//! So the count does not depend on the speed of the machine, and simultaneous requests take one round trip, as over a real
+//! distance.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// For how long nobody may have sent anything before the bytes under way arrive. Long: on a busy machine a thread that is
-/// about to send may not get its turn sooner.
-const STILL: Duration = Duration::from_millis(200);
+/// Both sides are idle when nothing was sent for this time. Long, because on a busy machine a thread that is about to send
+/// may have to wait.
+const IDLE: Duration = Duration::from_millis(200);
 
 /// A relay between an agent or a client and a server.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ struct Wire {
 
 #[derive(Debug)]
 struct State {
-    /// Crossings so far: two make a round trip.
+    /// The crossings so far. Two are a round trip.
     now: u64,
     under_way: Vec<Crossing>,
     last_sent: Instant,
@@ -39,7 +39,7 @@ struct State {
 struct Crossing {
     arrives: u64,
     to: TcpStream,
-    /// Nothing: the end of the stream.
+    /// Empty: the end of the stream.
     bytes: Vec<u8>,
 }
 
@@ -59,7 +59,7 @@ impl Distance {
                 }
                 let far = TcpStream::connect(&target).expect("the server is there");
                 let _ = (near.set_nodelay(true), far.set_nodelay(true));
-                // The handshake of TCP is a round trip of its own, before the first byte.
+                // The TCP handshake is a round trip before the first byte.
                 let opened = accepting.state().now + 2;
                 relay(&accepting, &near, &far, opened);
                 relay(&accepting, &far, &near, opened);
@@ -70,12 +70,12 @@ impl Distance {
         Distance { address, wire }
     }
 
-    /// What goes into `api_url`.
+    /// The value for `api_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What `step` returns, and how many round trips it waited for.
+    /// Runs `step`. Returns its result, and how many round trips it took.
     pub fn round_trips<T>(&self, step: impl FnOnce() -> T) -> (T, u64) {
         let before = self.settle();
         let result = step();
@@ -83,11 +83,11 @@ impl Distance {
         (result, crossings.div_ceil(2))
     }
 
-    /// Waits until nothing is under way.
+    /// Waits until no bytes are on the way.
     pub fn settle(&self) -> u64 {
         loop {
             let state = self.wire.state();
-            if state.under_way.is_empty() && state.last_sent.elapsed() > 2 * STILL {
+            if state.under_way.is_empty() && state.last_sent.elapsed() > 2 * IDLE {
                 return state.now;
             }
             drop(state);
@@ -99,7 +99,7 @@ impl Distance {
 impl Drop for Distance {
     fn drop(&mut self) {
         self.wire.state().open = false;
-        // Wakes the thread that accepts.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -109,11 +109,11 @@ impl Wire {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets arrive what is under way, if both sides are still. False at the end.
+    /// Delivers the bytes on the way, if both sides are idle. False at the end.
     fn deliver(&self) -> bool {
         thread::sleep(Duration::from_millis(2));
         let mut state = self.state();
-        if state.last_sent.elapsed() < STILL || state.under_way.is_empty() {
+        if state.last_sent.elapsed() < IDLE || state.under_way.is_empty() {
             return state.open;
         }
         let next = state.under_way.iter().map(|crossing| crossing.arrives).min().unwrap_or(state.now);

@@ -1,4 +1,4 @@
-//! An agent and a server that wishes it ill.
+//! An agent, and a hostile server.
 
 use std::time::{Duration, Instant};
 
@@ -8,22 +8,21 @@ use serde_json::json;
 
 use super::{Conn, SOON, ScriptedServer, scripted, wait_for};
 
-/// How a connection ended, as the agent tells it.
+/// How a connection ended, as the agent reports it.
 #[derive(Debug)]
 pub struct Loss {
     pub reason: DisconnectReason,
     pub detail: String,
-    /// Events before it, lifecycle events apart.
+    /// The events before it, without lifecycle events.
     pub before: Vec<Event>,
 }
 
-/// The server does something evil on the first connection, after the handshake. The agent has to drop it, come back
-/// by itself, and be well.
+/// The server attacks on the first connection, after the handshake. The agent must close the connection, reconnect, and work.
 pub fn lost_after(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Loss {
     lost_within(SOON, Duration::from_secs(25), attack)
 }
 
-/// The same, with `limit` for noticing it and pingInterval and pingTimeout together as the server's `silence`.
+/// The same. `limit`: how long the agent may take to notice. `silence`: the server's pingInterval plus pingTimeout.
 pub fn lost_within(
     limit: Duration,
     silence: Duration,
@@ -34,11 +33,11 @@ pub fn lost_within(
         conn.accept_connect();
         if conn.index == 0 {
             attack(conn);
-            linger(conn, limit);
+            read_until_closed(conn, limit);
         } else {
             conn.send_event("alive", json!(conn.index));
             conn.expect_event("yes");
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         }
     });
     let agent = scripted(&server);
@@ -54,19 +53,19 @@ pub fn lost_within(
             Err(error) => panic!("the agent has ended: {error}"),
         }
     };
-    is_well(&agent, &events);
+    check_works(&agent, &events);
     agent.close().unwrap();
     Loss { reason, detail, before }
 }
 
-/// Reads until the client is gone, whatever it sends.
-pub fn linger(conn: &mut Conn, limit: Duration) {
+/// Reads until the client has closed the connection.
+pub fn read_until_closed(conn: &mut Conn, limit: Duration) {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline && conn.recv(Duration::from_millis(200)) != super::Received::Gone {}
 }
 
-/// The agent hears and is heard.
-fn is_well(agent: &Agent, events: &Events) {
+/// Checks that messages arrive in both directions.
+fn check_works(agent: &Agent, events: &Events) {
     wait_for(events, "a sign of life", |event| match event {
         Event::Other(raw) if raw.name() == "alive" => Some(()),
         _ => None,
@@ -74,7 +73,7 @@ fn is_well(agent: &Agent, events: &Events) {
     agent.raw().emit("yes", &1).unwrap();
 }
 
-/// The server does something on the first connection that the agent has to bear. Returns the events it made of it.
+/// The server does something on the first connection that the agent must survive. Returns the resulting events.
 pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event> {
     let server = ScriptedServer::start(move |conn| {
         conn.handshake();
@@ -84,7 +83,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
         while conn.next_text("a pong") != "3" {}
         conn.send_event("alive", json!(0));
         conn.expect_event("yes");
-        linger(conn, SOON);
+        read_until_closed(conn, SOON);
     });
     let agent = scripted(&server);
     let events = agent.events();
@@ -103,7 +102,7 @@ pub fn survives(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> Vec<Event
     seen
 }
 
-/// A handshake that goes wrong: what the first connect says, and what a later one says before it is tried again.
+/// A failing handshake. Returns the error of the first connect, and the reason of a later failed attempt.
 pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, String) {
     let server = ScriptedServer::start_before_upgrade(move |conn| match conn.index {
         0 | 2 => attack(conn),
@@ -116,7 +115,7 @@ pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, St
             conn.handshake();
             conn.send_event("alive", json!(0));
             conn.expect_event("yes");
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         }
     });
     let connect = || {
@@ -132,12 +131,12 @@ pub fn refused(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (Error, St
         Event::ConnectFailed { error, .. } => Some(error.to_string()),
         _ => None,
     });
-    is_well(&agent, &events);
+    check_works(&agent, &events);
     agent.close().unwrap();
     (error, reason)
 }
 
-/// Checks all cases at once: most of their time is waiting.
+/// Checks all cases at the same time, because most of their time is waiting.
 pub fn each<C: Sync>(cases: &[C], check: impl Fn(&C) + Sync) {
     std::thread::scope(|scope| {
         for case in cases {
@@ -171,7 +170,7 @@ pub fn announce(length: u64) -> Vec<u8> {
     bytes
 }
 
-/// What this process has used.
+/// The memory and processor time of this process.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     pub cpu: Duration,
@@ -179,17 +178,17 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// `None` where there is no `/proc`.
+    /// `None` on systems without `/proc`.
     pub fn now() -> Option<Usage> {
         let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-        // Fields 14 and 15, counted from 1; the name in field 2 may hold spaces.
+        // Fields 14 and 15, counted from 1. The name in field 2 may contain spaces.
         let fields: Vec<u64> =
             stat.rsplit_once(") ")?.1.split(' ').map(|field| field.parse().unwrap_or(0)).collect();
         let ticks = fields.get(11)? + fields.get(12)?;
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         let resident_kib = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
-        // The unit is 10 ms wherever Linux runs today.
+        // The unit is 10 ms on all current Linux systems.
         Some(Usage { cpu: Duration::from_millis(ticks * 10), resident_kib })
     }
 }

@@ -1,4 +1,4 @@
-//! As much HTTP/1.1 as a test server needs: one request a connection.
+//! HTTP/1.1 for test servers: one request per connection.
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use serde_json::Value;
 const HEAD_LIMIT: usize = 64 * 1024;
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Request {
     pub method: String,
@@ -29,12 +29,12 @@ impl Request {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON; null if it is none.
+    /// The body as JSON. Null if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// Reads one request. The second half is what already came behind it.
+    /// Reads one request. Also returns the bytes that came after it.
     pub(super) fn read(stream: &mut TcpStream, limit: Duration) -> io::Result<(Request, Vec<u8>)> {
         let deadline = Instant::now() + limit;
         let mut bytes = Vec::new();
@@ -87,7 +87,7 @@ impl Request {
     }
 }
 
-/// What to answer. The connection is closed after it.
+/// A response. The connection is closed after it.
 #[derive(Debug, Clone)]
 pub struct Response {
     status: u16,

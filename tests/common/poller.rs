@@ -1,4 +1,4 @@
-//! Long-polling as a server does it that obeys the test.
+//! A long-polling server that the test controls.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex};
@@ -8,8 +8,7 @@ use serde_json::json;
 
 use super::{Request, Response, SOON, ScriptedServer};
 
-/// A server whose sessions say yes to CONNECT. Everything else is up to the test. It closes every connection behind
-/// its answer.
+/// A server that accepts CONNECT. The test decides everything else. It closes every connection after its response.
 pub struct PollServer {
     pub server: ScriptedServer,
     state: Arc<(Mutex<State>, Condvar)>,
@@ -19,7 +18,7 @@ pub struct PollServer {
 struct State {
     sessions: usize,
     answers: HashMap<String, VecDeque<Response>>,
-    /// Bodies of POSTs, CONNECT apart.
+    /// The bodies of POSTs, except CONNECT.
     posts: Vec<String>,
     post_answers: VecDeque<Response>,
     polls: Vec<Request>,
@@ -40,7 +39,7 @@ impl PollServer {
         PollServer { server, state }
     }
 
-    /// The answer to a poll of the session that was opened last.
+    /// Sets the response to a poll of the newest session.
     pub fn answer(&self, answer: Response) {
         let (state, changed) = &*self.state;
         let mut state = state.lock().unwrap();
@@ -49,17 +48,17 @@ impl PollServer {
         changed.notify_all();
     }
 
-    /// The same, with packets.
+    /// The same, with these packets.
     pub fn say(&self, payload: &str) {
         self.answer(Response::text(200, payload));
     }
 
-    /// What the next POST after CONNECT is told.
+    /// Sets the response to the next POST after CONNECT.
     pub fn answer_post(&self, answer: Response) {
         self.state.0.lock().unwrap().post_answers.push_back(answer);
     }
 
-    /// Bodies of POSTs, CONNECT apart, once there are `count`.
+    /// Waits for `count` POSTs, except CONNECT, and returns their bodies.
     pub fn posts(&self, count: usize) -> Vec<String> {
         let deadline = Instant::now() + SOON;
         let mut state = self.state.0.lock().unwrap();
@@ -71,7 +70,7 @@ impl PollServer {
         state.posts.clone()
     }
 
-    /// Polls with a session so far.
+    /// The polls with a session so far.
     pub fn polls(&self) -> Vec<Request> {
         self.state.0.lock().unwrap().polls.clone()
     }
@@ -111,7 +110,7 @@ fn poll(shared: &(Mutex<State>, Condvar), request: &Request) -> Response {
             return answer;
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        // A session that was dropped is polled by nobody.
+        // Nobody polls a dropped session.
         if left.is_zero() || sid != format!("engine-{}", state.sessions) {
             state.in_flight -= 1;
             return Response::text(200, "6");

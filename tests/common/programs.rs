@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// The programs, built as this test was. `cargo test` has done it already; a test run alone has not.
+/// Builds the examples with this test's profile. `cargo test` has built them already, but a single test program has not.
 pub static PROGRAMS: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(|| {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);

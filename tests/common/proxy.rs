@@ -1,4 +1,4 @@
-//! A proxy that does what the test says: HTTP CONNECT or SOCKS 5.
+//! A proxy that the test controls: HTTP CONNECT or SOCKS 5.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::http::Request;
 
 /// How long a client may take for its part of the handshake.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -20,20 +20,20 @@ pub enum Protocol {
 
 /// What the proxy does with a connection.
 #[derive(Debug, Clone, Copy)]
-pub enum Manner {
-    /// Its work.
+pub enum ProxyBehaviour {
+    /// Forwards everything.
     Relay,
-    /// Says that the target cannot be reached: 403, or 5 by SOCKS.
+    /// Answers that the target cannot be reached: 403, or code 5 of SOCKS.
     Refuse,
     /// As `Refuse`, when the target is an IPv6 address.
     RefuseIpv6,
-    /// Reads and says nothing.
+    /// Reads and never answers.
     Hang,
-    /// Closes the connection when it is asked for something.
+    /// Closes the connection at the first request.
     Close,
     /// Answers the first request with these bytes and waits.
     Say(&'static [u8]),
-    /// Answers the first request with the first bytes, then with the others again and again, with pauses.
+    /// Answers the first request with the first bytes, then repeats the other bytes with pauses.
     Repeat(&'static [u8], &'static [u8], Duration),
 }
 
@@ -46,9 +46,9 @@ pub struct TestProxy {
 struct Shared {
     protocol: Protocol,
     credentials: Option<(String, String)>,
-    /// One a connection; the last one is for all that follow.
-    manners: Vec<Manner>,
-    /// Where every connection ends, whatever the target.
+    /// One per connection. The last one applies to all later ones.
+    behaviours: Vec<ProxyBehaviour>,
+    /// The port to which every connection is forwarded, whatever the target.
     to: u16,
     stopped: AtomicBool,
     state: Mutex<State>,
@@ -62,25 +62,30 @@ struct State {
 }
 
 impl TestProxy {
-    /// Connects everybody to this port of 127.0.0.1, whatever they ask for.
+    /// Forwards every connection to this port of 127.0.0.1, whatever the target.
     pub fn start(protocol: Protocol, to: u16) -> TestProxy {
-        TestProxy::launch(protocol, None, &[Manner::Relay], to)
+        TestProxy::launch(protocol, None, &[ProxyBehaviour::Relay], to)
     }
 
-    /// Only for those who know user and password.
+    /// Requires a user and a password.
     pub fn guarded(protocol: Protocol, user: &str, password: &str, to: u16) -> TestProxy {
-        TestProxy::launch(protocol, Some((user.to_owned(), password.to_owned())), &[Manner::Relay], to)
+        TestProxy::launch(
+            protocol,
+            Some((user.to_owned(), password.to_owned())),
+            &[ProxyBehaviour::Relay],
+            to,
+        )
     }
 
-    /// With the first manner for the first connection and so on; the last one is for all that follow.
-    pub fn in_turn(protocol: Protocol, manners: &[Manner], to: u16) -> TestProxy {
-        TestProxy::launch(protocol, None, manners, to)
+    /// Uses the first behaviour for the first connection and so on. The last one applies to all later ones.
+    pub fn in_turn(protocol: Protocol, behaviours: &[ProxyBehaviour], to: u16) -> TestProxy {
+        TestProxy::launch(protocol, None, behaviours, to)
     }
 
     fn launch(
         protocol: Protocol,
         credentials: Option<(String, String)>,
-        manners: &[Manner],
+        behaviours: &[ProxyBehaviour],
         to: u16,
     ) -> TestProxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -88,7 +93,7 @@ impl TestProxy {
         let shared = Arc::new(Shared {
             protocol,
             credentials,
-            manners: manners.to_vec(),
+            behaviours: behaviours.to_vec(),
             to,
             stopped: AtomicBool::new(false),
             state: Mutex::default(),
@@ -106,7 +111,7 @@ impl TestProxy {
                 };
                 let shared = Arc::clone(&serving);
                 thread::spawn(move || {
-                    // Clients go when they like.
+                    // Clients may close at any time.
                     let _ = shared.serve(index, &client);
                     let _ = client.shutdown(Shutdown::Both);
                 });
@@ -119,12 +124,12 @@ impl TestProxy {
         self.address.port()
     }
 
-    /// Without credentials; for SOCKS the kind that sends names.
+    /// The URL without credentials. For SOCKS: `socks5h`, which sends names.
     pub fn url(&self) -> String {
         self.url_with("")
     }
 
-    /// With credentials, such as `me:secret@`.
+    /// The URL with credentials, such as `me:secret@`.
     pub fn url_with(&self, credentials: &str) -> String {
         let scheme = match self.shared.protocol {
             Protocol::Connect => "http",
@@ -133,12 +138,12 @@ impl TestProxy {
         format!("{scheme}://{credentials}127.0.0.1:{}", self.port())
     }
 
-    /// How many have connected to it.
+    /// The number of connections.
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
     }
 
-    /// What was asked for, as `host:port`, also in vain.
+    /// The requested targets as `host:port`, including refused ones.
     pub fn targets(&self) -> Vec<String> {
         self.shared.lock().targets.clone()
     }
@@ -150,7 +155,7 @@ impl Drop for TestProxy {
         for socket in &self.shared.lock().open {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        // Wakes the listener.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -164,17 +169,17 @@ impl Shared {
         let mut client = client.try_clone()?;
         self.lock().open.push(client.try_clone()?);
         client.set_nodelay(true)?;
-        client.set_read_timeout(Some(PATIENCE))?;
-        let manner = self.manners[index.min(self.manners.len() - 1)];
-        match manner {
-            Manner::Hang => return wait_for_end(&mut client),
-            Manner::Close => return client.read(&mut [0; 1024]).map(drop),
-            Manner::Say(bytes) => {
+        client.set_read_timeout(Some(TIMEOUT))?;
+        let behaviour = self.behaviours[index.min(self.behaviours.len() - 1)];
+        match behaviour {
+            ProxyBehaviour::Hang => return wait_for_end(&mut client),
+            ProxyBehaviour::Close => return client.read(&mut [0; 1024]).map(drop),
+            ProxyBehaviour::Say(bytes) => {
                 let _ = client.read(&mut [0; 1024])?;
                 client.write_all(bytes)?;
                 return wait_for_end(&mut client);
             }
-            Manner::Repeat(first, then, pause) => {
+            ProxyBehaviour::Repeat(first, then, pause) => {
                 let _ = client.read(&mut [0; 1024])?;
                 client.write_all(first)?;
                 while !self.stopped.load(Ordering::Acquire) {
@@ -183,11 +188,11 @@ impl Shared {
                 }
                 return Ok(());
             }
-            Manner::Relay | Manner::Refuse | Manner::RefuseIpv6 => {}
+            ProxyBehaviour::Relay | ProxyBehaviour::Refuse | ProxyBehaviour::RefuseIpv6 => {}
         }
         let accepted = match self.protocol {
-            Protocol::Connect => self.answer_connect(&mut client, manner)?,
-            Protocol::Socks5 => self.answer_socks(&mut client, manner)?,
+            Protocol::Connect => self.answer_connect(&mut client, behaviour)?,
+            Protocol::Socks5 => self.answer_socks(&mut client, behaviour)?,
         };
         if !accepted {
             return Ok(());
@@ -203,17 +208,17 @@ impl Shared {
         Ok(())
     }
 
-    fn refuses(&self, manner: Manner, target: &str) -> bool {
+    fn refuses(&self, behaviour: ProxyBehaviour, target: &str) -> bool {
         self.lock().targets.push(target.to_owned());
-        match manner {
-            Manner::Refuse => true,
-            Manner::RefuseIpv6 => target.starts_with('['),
+        match behaviour {
+            ProxyBehaviour::Refuse => true,
+            ProxyBehaviour::RefuseIpv6 => target.starts_with('['),
             _ => false,
         }
     }
 
-    fn answer_connect(&self, client: &mut TcpStream, manner: Manner) -> io::Result<bool> {
-        let (request, behind) = Request::read(client, PATIENCE)?;
+    fn answer_connect(&self, client: &mut TcpStream, behaviour: ProxyBehaviour) -> io::Result<bool> {
+        let (request, behind) = Request::read(client, TIMEOUT)?;
         assert_eq!(request.method, "CONNECT", "{request:?}");
         assert_eq!(request.header("host"), Some(request.path.as_str()));
         assert!(behind.is_empty(), "the client has to wait for the answer");
@@ -221,7 +226,7 @@ impl Shared {
         let answer = if expected.as_deref() != request.header("proxy-authorization") {
             "HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=\"test\"\r\n\
              Content-Length: 4\r\n\r\nnope"
-        } else if self.refuses(manner, &request.path) {
+        } else if self.refuses(behaviour, &request.path) {
             "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
         } else {
             "HTTP/1.1 200 Connection established\r\nVia: a test\r\n\r\n"
@@ -230,7 +235,7 @@ impl Shared {
         Ok(answer.contains(" 200 "))
     }
 
-    fn answer_socks(&self, client: &mut TcpStream, manner: Manner) -> io::Result<bool> {
+    fn answer_socks(&self, client: &mut TcpStream, behaviour: ProxyBehaviour) -> io::Result<bool> {
         let [version, count] = read(client)?;
         assert_eq!(version, 5);
         let mut methods = vec![0; usize::from(count)];
@@ -261,11 +266,11 @@ impl Shared {
             other => panic!("address of kind {other}"),
         };
         let target = format!("{host}:{}", u16::from_be_bytes(read(client)?));
-        if self.refuses(manner, &target) {
+        if self.refuses(behaviour, &target) {
             client.write_all(&[5, 5, 0, 1, 0, 0, 0, 0, 0, 0])?;
             return Ok(false);
         }
-        // Bound to a name, which is the kind of address that is the hardest to skip.
+        // The reply has a name as its address, which is the most difficult kind to skip.
         client.write_all(b"\x05\x00\x00\x03\x09localhost\x12\x34")?;
         Ok(true)
     }

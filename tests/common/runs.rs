@@ -1,4 +1,4 @@
-//! What the tests of runs share.
+//! Helpers for the tests of runs.
 
 use crustocean::{Agent, Room, run::Run};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ pub fn lobby(stage: &Stage, name: &str) -> (Agent, Room) {
     (agent, room)
 }
 
-/// The events of one run so far: name and payload without what every one of them begins with.
-pub fn told(stage: &Stage, run: &str) -> Vec<(String, Value)> {
+/// The events of one run so far: name and payload, without the fields that all of them have.
+pub fn run_events(stage: &Stage, run: &str) -> Vec<(String, Value)> {
     let events = stage.sandbox.events().into_iter();
     let own = events.filter(|(name, payload)| name.starts_with("agent-run-") && payload["runId"] == run);
     own.map(|(name, mut payload)| {
@@ -28,13 +28,13 @@ pub fn told(stage: &Stage, run: &str) -> Vec<(String, Value)> {
 
 /// Waits for the end of a run and returns its transcript, without the times.
 pub fn transcript_at_end(stage: &Stage, name: &str, run: &str) -> Vec<Value> {
-    super::eventually(name, || told(stage, run).iter().any(|(event, _)| event == name));
-    let told = told(stage, run);
-    let (_, end) = told.iter().find(|(event, _)| event == name).expect("the end");
+    super::eventually(name, || run_events(stage, run).iter().any(|(event, _)| event == name));
+    let events = run_events(stage, run);
+    let (_, end) = events.iter().find(|(event, _)| event == name).expect("the end");
     without_times(&end["transcript"])
 }
 
-/// Takes `ts` and `duration` off, having looked at them.
+/// Checks and removes `ts` and `duration`.
 pub fn without_times(transcript: &Value) -> Vec<Value> {
     let mut last = 0;
     let mut entries = transcript.as_array().expect("a transcript").clone();
@@ -51,17 +51,17 @@ pub fn without_times(transcript: &Value) -> Vec<Value> {
     entries
 }
 
-/// Nobody has told anything against the documented form.
-pub fn assert_by_the_rules(stage: &Stage) {
+/// Checks that all events have the documented form.
+pub fn assert_no_violations(stage: &Stage) {
     assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
 }
 
-/// A line of a transcript in short: its type, or for what a bot recorded itself, all of it.
+/// The types of a transcript's entries. An entry that the bot recorded itself is returned whole.
 pub fn kinds(run: &Run) -> Vec<String> {
     run.transcript().iter().map(|entry| entry.kind().to_owned()).collect()
 }
 
-/// The entry with which a run begins that nobody set off.
+/// The first entry of a run without a trigger message.
 pub fn begun() -> Value {
     json!({"type": "start", "triggerMessageId": null})
 }

@@ -1,4 +1,4 @@
-//! A server that does what the test says, byte by byte.
+//! A server whose every byte the test decides.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
@@ -18,18 +18,18 @@ use tungstenite::{Error, Message, WebSocket};
 use super::http::{Request, Response};
 
 /// How long the `expect` methods wait, and any single write.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 type Script = dyn Fn(&mut Conn) + Send + Sync;
 type Handler = dyn Fn(&Request) -> Response + Send + Sync;
 
-/// Answers the REST calls an agent begins with, and hands every WebSocket to the script.
+/// Answers the first REST calls of an agent, and passes every WebSocket to the script.
 ///
-/// There is an agent `mybot` (`agent-1`) in one agency, `lobby` (`ag-1`), and no direct conversation. Any agent
-/// token is good, and gets the session tokens `session-1`, `session-2` and so on. [`on`](Self::on) changes that.
+/// There is an agent `mybot` (`agent-1`) in one agency, `lobby` (`ag-1`), without direct conversations. Every agent token is
+/// valid, and gets the session tokens `session-1`, `session-2` and so on. [`on`](Self::on) changes that.
 ///
-/// The script runs once a WebSocket, in a thread of its own; [`Conn::index`] tells which one it is. A script that
-/// panics fails the test: in [`finish`](Self::finish), or when the server is dropped.
+/// The script runs once per WebSocket, on a thread of its own. [`Conn::index`] is the number of the WebSocket. A panic of the
+/// script fails the test, in [`finish`](Self::finish) or when the server is dropped.
 pub struct ScriptedServer {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -48,24 +48,24 @@ struct Shared {
 #[derive(Default)]
 struct State {
     requests: Vec<Request>,
-    /// When each WebSocket was asked for.
+    /// When each WebSocket was requested.
     connections: Vec<Instant>,
-    /// Every open socket by number, to be shut down at the end.
+    /// All open sockets by number, to shut them down at the end.
     streams: HashMap<usize, TcpStream>,
     accepted: usize,
-    /// Scripts that run.
+    /// The running scripts.
     running: usize,
     failures: Vec<String>,
 }
 
 impl ScriptedServer {
-    /// The script begins behind the WebSocket handshake: its first byte is the first one after the `101`.
+    /// The script starts after the WebSocket handshake. Its first byte is the first one after the `101`.
     pub fn start(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> ScriptedServer {
         Self::launch(Box::new(script), false)
     }
 
-    /// The script begins before the answer to the upgrade request: it calls [`Conn::accept`], or writes an answer
-    /// of its own with [`Conn::send_raw_bytes`], or lets the client wait.
+    /// The script starts before the answer to the upgrade request. It calls [`Conn::accept`], or writes its own answer with
+    /// [`Conn::send_raw_bytes`], or lets the client wait.
     pub fn start_before_upgrade(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> ScriptedServer {
         Self::launch(Box::new(script), true)
     }
@@ -99,7 +99,7 @@ impl ScriptedServer {
         server
     }
 
-    /// What goes into `api_url`.
+    /// The value for `api_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -115,7 +115,7 @@ impl ScriptedServer {
         handlers.push((method.to_owned(), path.to_owned(), Arc::new(handler)));
     }
 
-    /// Answers every REST call from now on, but those that a later [`on`](Self::on) names.
+    /// Answers every REST call from now on, except those of a later [`on`](Self::on).
     pub fn on_all(&self, handler: impl Fn(&Request) -> Response + Send + Sync + 'static) {
         self.on("*", "*", handler);
     }
@@ -125,7 +125,7 @@ impl ScriptedServer {
         self.shared.state().requests.clone()
     }
 
-    /// When each WebSocket was asked for. As many as there were connections.
+    /// When each WebSocket was requested, one entry per connection.
     pub fn connections(&self) -> Vec<Instant> {
         self.shared.state().connections.clone()
     }
@@ -151,13 +151,13 @@ impl ScriptedServer {
 
 impl Drop for ScriptedServer {
     fn drop(&mut self) {
-        // What fails from here on fails because the server goes away.
+        // Later failures are caused by the end of the server.
         let failures = self.shared.state().failures.clone();
         self.shared.stopped.store(true, Ordering::SeqCst);
         for stream in self.shared.state().streams.values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
-        let _ = TcpStream::connect_timeout(&self.address, PATIENCE); // wakes the accept loop
+        let _ = TcpStream::connect_timeout(&self.address, TIMEOUT); // wakes the accept loop
         if !thread::panicking() && !failures.is_empty() {
             panic!("the script failed: {}", failures.join("; "));
         }
@@ -190,10 +190,10 @@ impl Shared {
 
     fn serve(&self, mut stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        let _ = stream.set_write_timeout(Some(PATIENCE));
-        let (request, behind) = match Request::read(&mut stream, PATIENCE) {
+        let _ = stream.set_write_timeout(Some(TIMEOUT));
+        let (request, behind) = match Request::read(&mut stream, TIMEOUT) {
             Ok(request) => request,
-            // Connected and gone without a word: clients may do that.
+            // Clients may connect and close without a request.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
             Err(error) => return self.fail(format!("a request could not be read: {error}")),
         };
@@ -263,7 +263,7 @@ impl Shared {
     }
 }
 
-/// What came from the client.
+/// Something from the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Received {
     Text(String),
@@ -273,7 +273,7 @@ pub enum Received {
     Pong(Vec<u8>),
     /// A close frame with its code, if it has one.
     Close(Option<u16>),
-    /// The connection ended, with or without a goodbye.
+    /// The connection ended, with or without a close frame.
     Gone,
     /// Nothing within the limit.
     Nothing,
@@ -305,7 +305,7 @@ impl Conn {
         self.socket = Some(WebSocket::from_partially_read(stream, behind, Role::Server, None));
     }
 
-    /// Sends a text message. The answer is whether the client was still there to take it.
+    /// Sends a text message. Returns whether the client was still connected.
     pub fn send_text(&mut self, text: impl AsRef<str>) -> bool {
         self.send(Message::text(text.as_ref()))
     }
@@ -320,7 +320,7 @@ impl Conn {
         self.send(Message::Ping(payload.to_vec().into()))
     }
 
-    /// Puts bytes on the TCP connection as they are: half a frame, a bad one, an HTTP answer.
+    /// Writes bytes to the TCP connection unchanged: half a frame, an invalid one, an HTTP response.
     pub fn send_raw_bytes(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
@@ -332,7 +332,7 @@ impl Conn {
         let _ = socket.close(Some(frame)).and_then(|()| socket.flush());
     }
 
-    /// What comes next, or [`Received::Nothing`].
+    /// Receives the next thing, or [`Received::Nothing`].
     pub fn recv(&mut self, limit: Duration) -> Received {
         let deadline = Instant::now() + limit;
         loop {
@@ -361,7 +361,7 @@ impl Conn {
         }
     }
 
-    /// The next text message; `None` if none comes within the limit, or none can come any more.
+    /// Receives the next text message. `None` if none arrives within the limit, or the connection has ended.
     ///
     /// # Panics
     /// At a binary message.
@@ -377,20 +377,20 @@ impl Conn {
         }
     }
 
-    /// The next text message.
+    /// Receives the next text message.
     ///
     /// # Panics
-    /// If none comes.
+    /// If none arrives.
     pub fn next_text(&mut self, what: &str) -> String {
-        self.recv_text(PATIENCE).unwrap_or_else(|| panic!("expected {what}, got nothing"))
+        self.recv_text(TIMEOUT).unwrap_or_else(|| panic!("expected {what}, got nothing"))
     }
 
-    /// The next text message is this one.
+    /// Receives the next text message, which must be this one.
     pub fn expect_text(&mut self, text: &str) {
         assert_eq!(self.next_text(text), text);
     }
 
-    /// The next Socket.IO event without an ack id is this one. Returns its first argument. Skips pongs.
+    /// Receives the next Socket.IO event, which must have this name and no ack id. Returns its first argument. Skips pongs.
     pub fn expect_event(&mut self, name: &str) -> Value {
         let mut args = loop {
             let text = self.next_text(name);
@@ -409,7 +409,7 @@ impl Conn {
         self.send_text(format!("42{}", json!([name, payload])))
     }
 
-    /// The Engine.IO open packet, with these heartbeats.
+    /// Sends the Engine.IO open packet, with these heartbeats.
     pub fn open(&mut self, ping_interval: Duration, ping_timeout: Duration) {
         let open = json!({
             "sid": format!("engine-{}", self.index),
@@ -421,13 +421,13 @@ impl Conn {
         self.send_text(format!("0{open}"));
     }
 
-    /// The open packet, then the Socket.IO CONNECT, not answered yet. False if the client went away instead.
+    /// Sends the open packet and receives the Socket.IO CONNECT, without answering it. False if the client closed instead.
     pub fn recv_connect(&mut self) -> bool {
         self.open(Duration::from_secs(25), Duration::from_secs(20));
-        self.recv_text(PATIENCE).is_some_and(|text| text.starts_with("40"))
+        self.recv_text(TIMEOUT).is_some_and(|text| text.starts_with("40"))
     }
 
-    /// Waits for the Socket.IO CONNECT and says yes. Returns its payload.
+    /// Waits for the Socket.IO CONNECT and accepts it. Returns its payload.
     pub fn accept_connect(&mut self) -> Value {
         let text = self.next_text("CONNECT");
         let Some(auth) = text.strip_prefix("40") else { panic!("expected CONNECT, got {text}") };
@@ -436,13 +436,13 @@ impl Conn {
         auth
     }
 
-    /// Everything up to an open namespace, with the usual heartbeats. Returns the payload of CONNECT.
+    /// Does everything up to an open namespace, with the default heartbeats. Returns the payload of CONNECT.
     pub fn handshake(&mut self) -> Value {
         self.open(Duration::from_secs(25), Duration::from_secs(20));
         self.accept_connect()
     }
 
-    /// Waits for a `join-agency` and lets the agent in. Returns the agency's id.
+    /// Waits for a `join-agency` and accepts it. Returns the agency's id.
     pub fn accept_join(&mut self) -> String {
         let asked = self.expect_event("join-agency");
         let agency = asked["agencyId"].as_str().expect("agencyId is a string").to_owned();
@@ -450,16 +450,16 @@ impl Conn {
         agency
     }
 
-    /// An Engine.IO ping, and its pong as the very next message.
+    /// Sends an Engine.IO ping. The next message must be its pong.
     pub fn heartbeat(&mut self) {
         self.send_text("2");
         self.expect_text("3");
     }
 
-    /// Reads and forgets until the client is gone. Returns what it sent, without the pongs.
+    /// Reads until the client has closed. Returns what it sent, without the pongs.
     ///
     /// # Panics
-    /// If it is still there after `limit`.
+    /// If it is still connected after `limit`.
     pub fn until_gone(&mut self, limit: Duration) -> Vec<Received> {
         let deadline = Instant::now() + limit;
         let mut all = Vec::new();
@@ -474,7 +474,7 @@ impl Conn {
         panic!("the client is still there after {limit:?}, having sent {all:?}");
     }
 
-    /// The socket beneath, for what this type has no word for.
+    /// The underlying socket, for everything else.
     pub fn stream(&self) -> &TcpStream {
         &self.stream
     }
@@ -490,7 +490,7 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        // There are more handles of this socket: closing one of them would not be noticed.
+        // Other handles of this socket exist, so closing this one would not close the connection.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 }

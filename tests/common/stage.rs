@@ -1,4 +1,4 @@
-//! A sandbox with people in it.
+//! A sandbox with a user and agents.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ impl Stage {
         Stage { sandbox, alice }
     }
 
-    /// A server that goes on with the data of another, on its port.
+    /// A server with the data and the port of a suspended one.
     pub fn resumed(state: Suspended, alice: Credentials) -> Stage {
         let sandbox = Sandbox::builder().resume(state).start().expect("the sandbox starts again");
         Stage { sandbox, alice }
@@ -62,7 +62,7 @@ impl Stage {
         Client::builder().api_url(self.sandbox.url()).build(token).expect("a client")
     }
 
-    /// Alice says something in the lobby.
+    /// Posts a message of alice to the lobby.
     pub fn alice_says(&self, text: &str) {
         self.sandbox
             .say(&self.sandbox.lobby_id(), &self.alice.id, text, serde_json::Value::Null)
@@ -70,7 +70,7 @@ impl Stage {
     }
 }
 
-/// The first event that `wanted` makes something of.
+/// Waits for the first event for which `wanted` returns something, and returns that.
 pub fn wait_for<T>(events: &Events, what: &str, mut wanted: impl FnMut(Event) -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;
     loop {
@@ -86,7 +86,7 @@ pub fn wait_for<T>(events: &Events, what: &str, mut wanted: impl FnMut(Event) ->
     }
 }
 
-/// The next message that contains `text`.
+/// Waits for the next message that contains `text`.
 pub fn wait_for_message(events: &Events, text: &str) -> Message {
     wait_for(events, text, |event| match event {
         Event::Message(message) if message.content.contains(text) => Some(message),
@@ -94,7 +94,7 @@ pub fn wait_for_message(events: &Events, text: &str) -> Message {
     })
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !so() {

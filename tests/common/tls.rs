@@ -1,4 +1,4 @@
-//! A certificate authority of the test's own, and a relay that ends TLS in front of a plain server.
+//! A certificate authority for the tests, and a relay that adds TLS to a plain server.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,9 +17,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 /// How long a handshake may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A certificate and its key, as a server or a client presents them.
+/// A certificate and its key, for a server or a client.
 #[derive(Debug)]
 pub struct Identity {
     certificate: Certificate,
@@ -27,7 +27,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// For `localhost`, signed by nobody but itself.
+    /// A self-signed certificate for `localhost`.
     pub fn self_signed() -> Identity {
         let key = KeyPair::generate().expect("a key");
         let certificate = leaf("localhost").self_signed(&key).expect("a certificate");
@@ -58,25 +58,25 @@ impl Authority {
     pub fn new() -> Authority {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // One name for two keys would be told as a broken signature, not as an unknown authority.
+        // With the same name for two keys the error would be a broken signature, not an unknown authority.
         let number = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, format!("Root {number} of a test"));
         let key = KeyPair::generate().expect("a key");
         Authority(CertifiedIssuer::self_signed(params, key).expect("a root"))
     }
 
-    /// For `add_root_certificate`.
+    /// The value for `add_root_certificate`.
     pub fn pem(&self) -> Vec<u8> {
         self.0.pem().into_bytes()
     }
 
-    /// A good certificate for this name or address.
+    /// A valid certificate for this name or address.
     pub fn identity(&self, name: &str) -> Identity {
         self.sign(leaf(name))
     }
 
-    /// One that has `localhost` where no names of hosts belong any more: the common name. The alternative names are
-    /// of another kind.
+    /// A certificate that has `localhost` only in its common name, which no longer counts. Its alternative names are of another
+    /// kind.
     pub fn common_name_only(&self, email: Option<&str>) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.distinguished_name.push(DnType::CommonName, "localhost");
@@ -86,7 +86,7 @@ impl Authority {
         self.sign(params)
     }
 
-    /// One for `localhost` whose time is over.
+    /// An expired certificate for `localhost`.
     pub fn expired(&self) -> Identity {
         let mut params = leaf("localhost");
         params.not_before = date_time_ymd(2020, 1, 1);
@@ -107,7 +107,7 @@ fn leaf(name: &str) -> CertificateParams {
     params
 }
 
-/// Speaks TLS with whoever connects and passes what was said on to a plain server, and back.
+/// A relay that has TLS connections to clients and plain connections to a server.
 pub struct TlsRelay {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -115,27 +115,27 @@ pub struct TlsRelay {
 
 struct Shared {
     to: SocketAddr,
-    /// One a connection; the last one serves all that follow.
+    /// One per connection. The last one applies to all later ones.
     settings: Vec<Arc<ServerConfig>>,
     handshakes: AtomicUsize,
     resumed: AtomicUsize,
     stopped: AtomicBool,
-    /// Both ends of every connection, to be cut at the end.
+    /// Both ends of every connection, to close them at the end.
     open: Mutex<Vec<TcpStream>>,
 }
 
 impl TlsRelay {
-    /// With the same certificate for every connection.
+    /// Uses the same certificate for every connection.
     pub fn start(identity: &Identity, to: u16) -> TlsRelay {
         TlsRelay::in_turn(&[identity], to)
     }
 
-    /// With the first certificate for the first connection and so on; the last one serves all that follow.
+    /// Uses the first certificate for the first connection and so on. The last one applies to all later ones.
     pub fn in_turn(identities: &[&Identity], to: u16) -> TlsRelay {
         TlsRelay::launch(identities.iter().map(|identity| identity.server_config()).collect(), to)
     }
 
-    /// Only for clients with a certificate of this authority.
+    /// Requires a client certificate of this authority.
     pub fn demanding(identity: &Identity, of_clients: &Authority, to: u16) -> TlsRelay {
         TlsRelay::launch(vec![settings(identity, Some(of_clients))], to)
     }
@@ -159,7 +159,7 @@ impl TlsRelay {
                 }
                 let shared = Arc::clone(&serving);
                 thread::spawn(move || {
-                    // Most tests want it to fail.
+                    // Most tests expect it to fail.
                     let _ = shared.serve(index, client);
                 });
             }
@@ -171,17 +171,17 @@ impl TlsRelay {
         self.address.port()
     }
 
-    /// Under the name that most of the certificates are for.
+    /// The URL with the name of most of the certificates.
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.port())
     }
 
-    /// Connections that got as far as to say something.
+    /// The number of connections that sent data.
     pub fn handshakes(&self) -> usize {
         self.shared.handshakes.load(Ordering::Acquire)
     }
 
-    /// Those among them that took the session of an earlier one up.
+    /// How many of them resumed an earlier session.
     pub fn resumed(&self) -> usize {
         self.shared.resumed.load(Ordering::Acquire)
     }
@@ -198,7 +198,7 @@ impl Drop for TlsRelay {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
         self.cut();
-        // Wakes the listener.
+        // Wakes the accepting thread.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -208,10 +208,10 @@ impl Shared {
         let settings = self.settings[index.min(self.settings.len() - 1)].clone();
         let mut tls = ServerConnection::new(settings).map_err(io::Error::other)?;
         tls.set_buffer_limit(None);
-        client.set_read_timeout(Some(PATIENCE))?;
+        client.set_read_timeout(Some(TIMEOUT))?;
         while tls.is_handshaking() {
             if let Err(error) = tls.complete_io(&mut client) {
-                // Were it closed with something unread, the alert that explains it would be lost.
+                // Closing with unread data would lose the alert that explains the failure.
                 let _ = client.shutdown(Shutdown::Write);
                 while client.read(&mut [0; 1024])? > 0 {}
                 return Err(error);
@@ -262,7 +262,7 @@ fn encrypt(tls: &Mutex<ServerConnection>, mut from: &TcpStream, mut to: &TcpStre
 fn decrypt(tls: &Mutex<ServerConnection>, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
     let mut part = [0; 16 * 1024];
     let mut plain = Vec::new();
-    // What the handshake read beyond its own end.
+    // The data that the handshake has read already.
     let mut count = 0;
     loop {
         let mut rest = &part[..count];

@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// Keeps the process alive only as long as the test is in time. Bind it to a name: dropping it calls it off.
+/// Aborts the process when the test takes too long. Bind it to a name, because dropping it cancels it.
 #[must_use = "bind it to a name: dropping it calls the watchdog off"]
 #[derive(Debug)]
 pub struct Watchdog {
@@ -14,7 +14,7 @@ pub struct Watchdog {
 
 /// Aborts the process with a message if the guard is still there after `limit`.
 ///
-/// A hanging test cannot be stopped from inside, and a test runner that hangs says nothing about why.
+/// A hanging test cannot be stopped from inside, and a hanging test runner does not say why.
 pub fn watchdog(limit: Duration) -> Watchdog {
     let (running, ended) = mpsc::channel();
     let test = thread::current().name().unwrap_or("without a name").to_owned();
@@ -22,7 +22,7 @@ pub fn watchdog(limit: Duration) -> Watchdog {
         .name("watchdog".to_owned())
         .spawn(move || {
             if ended.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-                // Not `eprintln!`: the test harness would keep that to itself.
+                // Not `eprintln!`, which the test harness would capture.
                 let message = format!("\nwatchdog: test {test} still runs after {limit:?}, aborting\n");
                 let _ = std::io::stderr().write_all(message.as_bytes());
                 std::process::abort();

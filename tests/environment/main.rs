@@ -1,4 +1,4 @@
-//! What is read from the environment, each case in a process of its own.
+//! Environment variables, each case in a process of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The proxy that the environment names. Variables belong to a whole process, so each case is one.
+//! The proxy from the environment. Variables belong to a whole process, so each case is a process.
 
 use std::io;
 use std::process::Command;
@@ -21,7 +21,7 @@ const VARIABLES: [&str; 9] = [
     "REQUEST_METHOD",
 ];
 
-/// What the other processes do. In this one: without any of the variables all goes straight.
+/// Runs in the other processes. In this one it checks that without the variables no proxy is used.
 #[test]
 fn child() -> crustocean::Result<()> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
@@ -44,7 +44,7 @@ fn child() -> crustocean::Result<()> {
 
 static NEXT_BOT: AtomicUsize = AtomicUsize::new(0);
 
-/// What the child says, and whether it is content.
+/// Runs a child. Returns whether it succeeded, and its output.
 fn run(stage: &Stage, url: &str, variables: &[(&str, &str)]) -> io::Result<(bool, String)> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["--exact", "proxy::child", "--nocapture"]);
@@ -76,7 +76,7 @@ fn the_environment_names_the_proxy() {
         let proxy = TestProxy::start(protocol, stage.sandbox.port());
         let (good, said) = run(&stage, remote, &[(variable, &proxy.url())]).unwrap();
         assert!(good, "{variable}: {said}");
-        // The client's request, the agent's, and its socket.
+        // The client's request, the agent's request, and its socket.
         assert_eq!(proxy.targets(), ["crustocean.test:7777"; 3], "{variable}");
     }
 }
@@ -89,9 +89,9 @@ fn exceptions_and_the_builder_are_respected() {
         ("NO_PROXY", "127.0.0.1"),
         ("no_proxy", "localhost, 127.0.0.0/8"),
         ("NO_PROXY", "*"),
-        // A CGI program's HTTP_PROXY is anybody's.
+        // In a CGI program the client can set HTTP_PROXY.
         ("REQUEST_METHOD", "GET"),
-        // What the builder was told.
+        // The builder's setting.
         ("TEST_NO_PROXY", "yes"),
     ] {
         let proxy = TestProxy::start(Protocol::Connect, stage.sandbox.port());
@@ -110,7 +110,7 @@ fn exceptions_and_the_builder_are_respected() {
 }
 
 #[test]
-fn a_variable_that_cannot_be_used_is_named() {
+fn an_invalid_variable_is_named() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (good, said) =

@@ -1,4 +1,4 @@
-//! What is read from the environment. Each case runs in a process of its own, because the environment is the process's.
+//! Environment variables. Each case runs in a process of its own, because variables belong to a whole process.
 
 use std::process::Command;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crustocean::{Agent, AgentToken, Client, Error, ErrorKind, PersonalAccessToke
 
 const CASE: &str = "CRUSTOCEAN_TEST_CASE";
 
-/// Runs `case` of this very program with these variables and no others of ours.
+/// Runs `case` of this test program with only these of our variables.
 fn run(case: &str, variables: &[(&str, &str)]) {
     let mut child = Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", "variables::in_the_child", "--nocapture"]).env(CASE, case);
@@ -25,7 +25,7 @@ fn refused(error: &Error, kind: ErrorKind, part: &str) {
     assert!(!format!("{error:?}").contains("hush"), "{error:?}");
 }
 
-/// Does nothing by itself: the test below starts it.
+/// Does nothing unless the test below starts it.
 #[test]
 fn in_the_child() {
     let Ok(case) = std::env::var(CASE) else { return };
@@ -70,7 +70,7 @@ fn tokens_and_the_url_come_from_the_environment() {
     let url = ("CRUSTOCEAN_API_URL", stage.sandbox.url());
     let agent = stage.agent_token("larry");
     run("agent", &[url, ("AGENT_TOKEN", agent.expose())]);
-    // The first of the two counts; an empty one is none.
+    // The first of the two counts. An empty one counts as not set.
     run("agent", &[url, ("AGENT_TOKEN", agent.expose()), ("CRUSTOCEAN_AGENT_TOKEN", "sk_nobody")]);
     run("connect and join", &[url, ("AGENT_TOKEN", " "), ("CRUSTOCEAN_AGENT_TOKEN", agent.expose())]);
     run("client", &[url, ("CRUSTOCEAN_TOKEN", &stage.alice.token)]);

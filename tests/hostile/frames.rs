@@ -3,15 +3,15 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::common::hostile::{announce, each, frame, linger, lost_after, lost_within, survives};
+use crate::common::hostile::{announce, each, frame, lost_after, lost_within, read_until_closed, survives};
 use crate::common::{Conn, Received, SOON, watchdog};
 use crustocean::Event;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const PATIENT: Duration = Duration::from_secs(20);
 
-/// The close code with which the client leaves.
-fn farewell(conn: &mut Conn) -> Option<u16> {
+/// The close code of the client.
+fn close_code(conn: &mut Conn) -> Option<u16> {
     loop {
         match conn.recv(SOON) {
             Received::Close(code) => return code,
@@ -21,12 +21,12 @@ fn farewell(conn: &mut Conn) -> Option<u16> {
     }
 }
 
-/// As [`lost_after`]; also what the client closed with.
+/// As [`lost_after`]; also returns the client's close code.
 fn lost_with_code(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (String, String, Option<u16>) {
     let (tell, told) = mpsc::channel();
     let loss = lost_after(move |conn| {
         attack(conn);
-        let _ = tell.send(farewell(conn));
+        let _ = tell.send(close_code(conn));
     });
     (loss.reason.to_string(), loss.detail, told.recv_timeout(SOON).unwrap())
 }
@@ -34,12 +34,12 @@ fn lost_with_code(attack: impl Fn(&mut Conn) + Send + Sync + 'static) -> (String
 #[test]
 fn b01_a_message_over_the_limit() {
     let _watchdog = watchdog(LIMIT);
-    // Announced, and nothing of it sent.
+    // Announced, but not sent.
     let (reason, detail, code) = lost_with_code(|conn| {
         conn.send_raw_bytes(&announce((16 << 20) + 1));
     });
     assert_eq!((&*reason, code), ("transport error", Some(1009)), "{detail}");
-    // A length that overflows everything.
+    // A length that overflows every integer type.
     let (reason, _, code) = lost_with_code(|conn| {
         conn.send_raw_bytes(&announce(u64::MAX));
     });
@@ -93,14 +93,14 @@ fn b02_small_fragments_that_never_end() {
 #[test]
 fn b02_a_large_message_that_takes_longer_than_the_silence_arrives() {
     let _watchdog = watchdog(LIMIT);
-    // Silence is 2 s, the message takes 3 s, and it comes steadily.
+    // The silence limit is 2 s. The message takes 3 s and arrives steadily.
     let loss = lost_within(PATIENT, Duration::from_secs(2), |conn| {
         let message = frame(0x81, format!("42[\"big\",\"{}\"]", "x".repeat(60_000)).as_bytes());
         for part in message.chunks(2_000) {
             conn.send_raw_bytes(part);
             std::thread::sleep(Duration::from_millis(100));
         }
-        // Then nothing: that is noticed as usual.
+        // Then nothing, which is noticed as usual.
     });
     assert!(matches!(&loss.before[..], [Event::Other(raw)] if raw.name() == "big"), "{loss:?}");
     assert_eq!(loss.reason, "ping timeout", "{}", loss.detail);
@@ -144,7 +144,7 @@ fn b09_frames_that_break_the_rules() {
         // A control frame that is too long, and one in pieces.
         frame(0x89, &[0; 126]),
         frame(0x09, b"x"),
-        // A continuation of nothing, and a new message within another.
+        // A continuation without a message, and a new message within another one.
         frame(0x80, b"x"),
         [frame(0x01, b"a"), frame(0x81, b"b")].concat(),
     ];
@@ -165,7 +165,7 @@ fn b10_text_that_is_not_utf8() {
         frame(0x81, b"42[\"\xed\xa0\x80\"]"),
         // Cut in the middle of a character; the second half never comes.
         [frame(0x01, b"42[\"\xf0\x9f"), frame(0x80, b"\"]")].concat(),
-        // A close frame behind it changes nothing.
+        // A close frame after it changes nothing.
         [frame(0x81, b"4\xff"), frame(0x88, b"\x03\xe8")].concat(),
     ];
     each(&cases, |bytes| {
@@ -208,7 +208,7 @@ fn b12_close_frames_that_are_not_neat() {
         let payload = payload.to_vec();
         let loss = lost_after(move |conn| {
             conn.send_raw_bytes(&frame(0x88, &payload));
-            linger(conn, Duration::from_millis(500));
+            read_until_closed(conn, Duration::from_millis(500));
         });
         assert_eq!(loss.reason, "transport close", "{}", loss.detail);
         assert!(loss.detail.contains(said), "{}", loss.detail);

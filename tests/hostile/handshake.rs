@@ -3,14 +3,14 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::common::hostile::{each, frame, linger, lost_after, refused};
+use crate::common::hostile::{each, frame, lost_after, read_until_closed, refused};
 use crate::common::{Conn, Received, SOON, ScriptedServer, eventually, scripted, wait_for, watchdog};
 use crustocean::{Agent, ErrorKind, Event};
 use serde_json::json;
 use tungstenite::handshake::derive_accept_key;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a script holds a connection on which nothing happens: longer than the agent bears it.
+/// How long a script keeps an idle connection open: longer than the agent's time limits.
 const HOLD: Duration = Duration::from_secs(4);
 
 /// A `101` with these headers, and the right accept key if there is `{accept}`.
@@ -43,7 +43,7 @@ fn b07_an_extension_or_protocol_nobody_offered() {
 #[test]
 fn b08_http_instead_of_the_open_packet() {
     let _watchdog = watchdog(LIMIT);
-    // What engine.io does when the EIO version is wrong: 101, and then HTTP within the WebSocket.
+    // engine.io answers a wrong EIO version with 101, and then HTTP within the WebSocket.
     let (error, again) = refused(|conn| {
         conn.accept();
         conn.send_raw_bytes(
@@ -152,7 +152,7 @@ fn b16_a_redirect_is_named_and_not_followed() {
         answer(conn, &format!("HTTP/1.1 307 There\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"));
     });
     assert_eq!(error.status(), Some(307));
-    // The host only: the rest may quote what was sent.
+    // Only the host is shown, because the rest may quote the request.
     for text in [error.to_string(), again] {
         assert!(text.contains("a redirect to 127.0.0.1,") && !text.contains("/socket.io/"), "{text}");
     }
@@ -184,7 +184,7 @@ fn b17_a_101_that_does_not_switch() {
 #[test]
 fn b17_header_lists_are_legal() {
     let _watchdog = watchdog(LIMIT);
-    // The open packet comes in the same segment as the 101.
+    // The open packet is in the same segment as the 101.
     let server = ScriptedServer::start_before_upgrade(|conn| {
         let headers =
             "upgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n";
@@ -219,7 +219,7 @@ fn b19_t55_no_open_packet() {
     let _watchdog = watchdog(LIMIT);
     let (error, again) = refused(|conn| {
         conn.accept();
-        linger(conn, HOLD);
+        read_until_closed(conn, HOLD);
     });
     assert!(error.is_timeout(), "{error}");
     assert!(again.contains("open packet in time"), "{again}");
@@ -241,7 +241,7 @@ fn b20_something_else_than_the_open_packet() {
         let (error, _) = refused(move |conn| {
             conn.accept();
             case(conn);
-            linger(conn, HOLD);
+            read_until_closed(conn, HOLD);
         });
         assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Connect), "{error}");
     });
@@ -269,7 +269,7 @@ fn b21_an_open_packet_that_is_none() {
         let (error, _) = refused(move |conn| {
             conn.accept();
             conn.send_text(text);
-            linger(conn, HOLD);
+            read_until_closed(conn, HOLD);
         });
         assert_eq!(error.kind(), ErrorKind::Protocol, "{text}: {error}");
     });
@@ -293,14 +293,14 @@ fn b22_b23_wild_numbers_in_the_open_packet() {
             assert_eq!(conn.index, 0, "{json}: a loop of connections");
             conn.send_text(format!("0{json}"));
             conn.accept_connect();
-            // Within any clamped deadline, but far beyond none at all.
+            // Within every clamped deadline, but far beyond zero.
             for _ in 0..10 {
                 std::thread::sleep(Duration::from_millis(200));
                 conn.heartbeat();
             }
             conn.send_text(r#"42["beaten"]"#);
             conn.expect_event("done");
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         });
         let agent = scripted(&server);
         loop {
@@ -310,7 +310,7 @@ fn b22_b23_wild_numbers_in_the_open_packet() {
                 _ => {}
             }
         }
-        // 1 KiB is taken whatever maxPayload says.
+        // 1 KiB is accepted whatever maxPayload says.
         agent.raw().emit("done", &"x".repeat(900)).unwrap();
         agent.close().unwrap();
         server.finish(SOON);
@@ -378,7 +378,7 @@ fn b36_connect_is_never_answered() {
         }
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
         conn.next_text("CONNECT");
-        // Pings are answered all the while, and they do not prolong it.
+        // Pings are answered meanwhile, and do not prolong the time limit.
         let started = Instant::now();
         while conn.send_text("2") && started.elapsed() < Duration::from_secs(40) {
             if conn.recv(Duration::from_secs(1)) == Received::Text("3".to_owned()) {
@@ -387,7 +387,7 @@ fn b36_connect_is_never_answered() {
             std::thread::sleep(Duration::from_millis(400));
         }
     });
-    // 20 s unless said otherwise, apart from those of the dial.
+    // 20 s by default, in addition to the time for connecting.
     let connect = || {
         let builder = Agent::builder().api_url(server.url()).handshake_timeout(Duration::from_secs(3));
         builder.connect("sk_x".parse().unwrap())
@@ -409,7 +409,7 @@ fn t53_closing_while_connecting_again_gives_no_error() {
             conn.handshake();
         } else {
             // No open packet.
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         }
     });
     let agent = scripted(&server);
@@ -452,7 +452,7 @@ fn t57_t58_credentials_are_renewed_and_a_refusal_keeps_the_servers_words() {
         } else {
             conn.send_text(r#"40{"sid":"x"}"#);
         }
-        linger(conn, SOON);
+        read_until_closed(conn, SOON);
     });
     let error = Agent::builder().api_url(server.url()).connect("sk_x".parse().unwrap()).unwrap_err();
     assert_eq!((error.kind(), error.server_message()), (ErrorKind::Unauthorized, Some("not authorized")));
@@ -473,7 +473,7 @@ fn t60_a_connect_reply_without_a_session_id() {
             conn.open(Duration::from_secs(25), Duration::from_secs(20));
             conn.next_text("CONNECT");
             conn.send_text(text);
-            linger(conn, HOLD);
+            read_until_closed(conn, HOLD);
         });
         assert_eq!(error.kind(), ErrorKind::Protocol);
         assert!(again.contains("older Socket.IO"), "{again}");
@@ -481,14 +481,14 @@ fn t60_a_connect_reply_without_a_session_id() {
 }
 
 #[test]
-fn what_ends_the_session_right_behind_the_connect_reply_is_noticed() {
+fn the_end_of_the_session_right_after_the_connect_reply_is_noticed() {
     let _watchdog = watchdog(LIMIT);
     let server = ScriptedServer::start(|conn| {
         conn.open(Duration::from_secs(25), Duration::from_secs(20));
         conn.next_text("CONNECT");
-        // Both in one segment; and the connection stays open.
+        // Both in one segment, and the connection stays open.
         conn.send_raw_bytes(&[frame(0x81, br#"40{"sid":"x"}"#), frame(0x81, b"41")].concat());
-        linger(conn, SOON);
+        read_until_closed(conn, SOON);
     });
     let agent = scripted(&server);
     let reason = wait_for(&agent.events(), "the loss", |event| match event {

@@ -1,4 +1,4 @@
-//! What a hostile or broken server sends.
+//! Input from hostile or broken servers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

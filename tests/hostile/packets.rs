@@ -1,17 +1,17 @@
-//! Hostile packets on a connection that is up: rows B25 to B34, B37 to B45 and B54; what is harmless and looks odd.
+//! Hostile packets on an open connection: rows B25 to B34, B37 to B45 and B54. Also harmless but unusual packets.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::common::hostile::{each, linger, lost_after, lost_within, survives};
+use crate::common::hostile::{each, lost_after, lost_within, read_until_closed, survives};
 use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::{ErrorKind, Event, agent::RawEvent};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Each of these costs the connection, for this reason, and delivers nothing.
+/// Checks that each of these ends the connection, for this reason, and delivers no event.
 fn all_lost(reason: &str, texts: &[&'static str]) {
     each(texts, |text| {
         let text = *text;
@@ -108,7 +108,7 @@ fn b30_t67_acks_without_payload_and_late_refusals() {
             let id = question.trim_start_matches("42").split('[').next().unwrap().to_owned();
             conn.send_text(format!("43{id}{answer}"));
         }
-        // A refusal of a session that is up changes nothing.
+        // A refusal of an open session changes nothing.
         conn.send_text("44");
         conn.send_text("44\"text\"");
         conn.send_text("44{}");
@@ -188,7 +188,7 @@ fn b33_the_connect_reply_twice() {
         conn.send_text(r#"40{"sid":"socket-0","pid":"x"}"#);
     });
     assert!(events.is_empty(), "{events:?}");
-    // Another id is another session, in which the agent is in no room.
+    // Another id means another session, in which the agent has joined no room.
     let loss = lost_after(|conn| {
         conn.send_text(r#"40{"sid":"another"}"#);
     });
@@ -215,7 +215,7 @@ fn b34_packets_of_other_namespaces() {
         ] {
             conn.send_text(text);
         }
-        // Their attachments go with them.
+        // Their attachments are ignored, too.
         conn.send_text(r#"452-/admin,["x",{"_placeholder":true,"num":0}]"#);
         conn.send_binary(b"a");
         conn.send_text("2");
@@ -262,7 +262,7 @@ fn b38_no_attachments_at_all() {
 #[test]
 fn b39_attachments_that_do_not_come() {
     let _watchdog = watchdog(LIMIT);
-    // Nothing comes at all: the heartbeat notices. (A minute of pings without them: see the unit tests.)
+    // Nothing arrives: the heartbeat notices. (The unit tests have a minute of pings without attachments.)
     let loss = lost_within(SOON, Duration::from_secs(2), |conn| {
         conn.send_text(r#"452-["x",{"_placeholder":true,"num":0}]"#);
         conn.send_binary(b"a");
@@ -361,7 +361,7 @@ fn t28_t34_t69_placeholders_nested_repeated_and_out_of_order() {
 #[test]
 fn t26_half_a_binary_packet_is_gone_with_its_link() {
     let _watchdog = watchdog(LIMIT);
-    // The next link begins with a text packet, which `lost_after` checks.
+    // The next connection begins with a text packet, which `lost_after` checks.
     let loss = lost_after(|conn| {
         conn.send_text(r#"452-["x",{"_placeholder":true,"num":0}]"#);
         conn.send_binary(b"a");
@@ -389,7 +389,7 @@ const MESSAGE: &str = r#""id":"m","agency_id":"ag-1","created_at":"2026-03-05T10
 fn b43_t68_t201_what_any_user_can_post_costs_nothing() {
     let _watchdog = watchdog(LIMIT);
     let events = survives(|conn| {
-        // Half an emoji, as JavaScript leaves it behind when it cuts a text.
+        // Half an emoji, as JavaScript creates it when it cuts a text.
         conn.send_text(format!(r#"42["message",{{{MESSAGE},"content":"cut \ud83e"}},"offset"]"#));
         conn.send_text(format!(r#"42["message",{{{MESSAGE},"content":"\udd80\ud83e\udd80\u2028 crab"}}]"#));
         for depth in [126, 300, 100_000] {
@@ -398,7 +398,7 @@ fn b43_t68_t201_what_any_user_can_post_costs_nothing() {
                 r#"42["message",{{{MESSAGE},"content":"deep","metadata":{{"x":{deep}}}}}]"#
             ));
             conn.send_text(format!(r#"42["other",{deep}]"#));
-            // With attachments, which are taken off the wire; with an ack, which is not answered.
+            // With attachments, which are read and dropped; with an ack, which is not answered.
             conn.send_text(format!(r#"451-["other",{deep}]"#));
             conn.send_binary(b"x");
             conn.send_text(format!(r#"427["message",{deep}]"#));
@@ -413,7 +413,7 @@ fn b43_t68_t201_what_any_user_can_post_costs_nothing() {
         })
         .collect();
     assert_eq!(contents[..2], ["cut \u{fffd}", "\u{fffd}\u{1F980}\u{2028} crab"]);
-    // Deep metadata costs nothing if the model skips it, and its message at most if not.
+    // Deep metadata loses nothing if the model skips it, and otherwise at most its message.
     let odd = events.iter().filter(|event| match event {
         Event::Undecodable { name, .. } => name == "message",
         Event::Message(message) => message.content == "deep",
@@ -440,7 +440,7 @@ fn b44_numbers_and_keys_beyond_reason() {
         conn.send_text(r#"42["other",123456789012345678901234567890]"#);
         conn.send_text(format!(r#"42["message",{{{MESSAGE},"content":"first","content":"last"}}]"#));
     });
-    // A number for a text is its digits.
+    // A number instead of a text becomes its digits.
     assert!(matches!(&events[0], Event::Message(message) if message.content == "1e999"), "{:?}", events[0]);
     assert!(other(&events[1]).first::<f64>().is_err());
     assert_eq!(other(&events[2]).first::<f64>().unwrap(), 123456789012345678901234567890.0);
@@ -488,7 +488,7 @@ fn b54_a_message_the_server_hangs_up_on_is_not_repeated() {
         }
     });
     let agent = scripted(&server);
-    // With an ack it is known to have ended badly.
+    // With an ack the failure is known.
     let error = agent.raw().call("poison", &1, SOON).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Connect | ErrorKind::MaybeSent), "{error}");
     agent.raw().emit("poison", &2).unwrap();
@@ -512,10 +512,10 @@ fn r135_t88_what_is_too_large_for_the_server_is_refused_here() {
     let server = ScriptedServer::start(|conn| {
         conn.send_text(r#"0{"sid":"x","maxPayload":2000}"#);
         conn.accept_connect();
-        // Exactly as much as it takes, and the link is the same.
+        // Exactly the largest allowed size, and the connection stays open.
         assert_eq!(conn.next_text("the largest message").len(), 2000);
         conn.expect_event("after");
-        linger(conn, SOON);
+        read_until_closed(conn, SOON);
     });
     let agent = scripted(&server);
     let frame = |size: usize| "x".repeat(size - r#"42["big",""]"#.len());

@@ -1,4 +1,4 @@
-// Whether an agent tells of its runs as it is documented: the fields of each event, and their order.
+// Checks that an agent's run events have the documented fields and order.
 
 const text = (value) => typeof value === "string";
 const orNull = (check) => (value) => value === null || check(value);

@@ -1,4 +1,4 @@
-// Plays just enough of Crustocean for one agent, on the official Socket.IO server.
+// Implements enough of Crustocean for one agent, on the official Socket.IO server.
 //
 // Started by `src/lib.rs`, with the options as one JSON argument. Listens on a free port of 127.0.0.1 and
 // says which in its first line of output. After that, one JSON command a line on stdin, one JSON answer a
@@ -17,8 +17,8 @@ const options = {
   connectTimeout: 45000,
   connectionStateRecovery: false, // true, or { maxDisconnectionDuration, skipMiddlewares }
   transports: ["polling", "websocket"],
-  authDelayMs: 0, // how long the middleware thinks about a token
-  refuseSockets: false, // however good the token
+  authDelayMs: 0, // how long the middleware takes to check a token
+  refuseSockets: false, // even with a valid token
   joinDelayMs: 0,
   metadataAs: "object", // or "string": how `metadata` leaves the server
   lifetimeMs: 300000,
@@ -48,7 +48,7 @@ const sessions = new Map(); // session token -> who
 const log = []; // everything clients did, in order
 const failures = []; // answers to give instead of the usual ones
 let agentTokensRefused = false;
-let denied = 0; // Engine.IO handshakes still to be turned away
+let denied = 0; // Engine.IO handshakes still to be refused
 let lastStamp = 0;
 
 /** Strictly increasing, so that the order of two messages shows in their times. */
@@ -200,7 +200,7 @@ const io = new Server(http, {
   },
 });
 
-// What arrived, packet by packet, before Socket.IO makes sense of it.
+// The received packets, before Socket.IO decodes them.
 io.engine.on("connection", (engine) => {
   engine.on("packet", ({ type, data }) => note("packet", { engine: engine.id, type, data: printable(data) }));
   engine.on("close", (reason) => note("engine-close", { engine: engine.id, reason }));
@@ -257,7 +257,7 @@ io.on("connection", (socket) => {
     edit(message, content);
   });
 
-  // What agents tell of their work is passed on; a finished stream is a message.
+  // Run events of agents are relayed. A finished stream becomes a message.
   socket.onAny((event, payload = {}) => {
     if (event !== "agent-thinking" && !event.startsWith("agent-run-")) return;
     const agency = agencies.get(payload.agencyId);
@@ -338,13 +338,13 @@ const commands = {
     sockets: io.sockets.sockets.size,
     rooms: Object.fromEntries(sockets().map((socket) => [socket.id, [...socket.rooms]])),
   }),
-  // A member speaks. With `unheard` the message is only in the history, as if nobody had been connected.
+  // A member posts a message. With `unheard` the message is only in the history, as if nobody had been connected.
   say: ({ agency: id, from, unheard, ...message }) => {
     const stored = store(agencies.get(id), byName(from) ?? system, message);
     if (!unheard) io.to(id).emit("message", stored);
     return { message: stored };
   },
-  // What a JSON command cannot carry here: half of a surrogate pair, and an object 300 levels deep.
+  // Values that a JSON command cannot contain here: half of a surrogate pair, and an object 300 levels deep.
   oddity: ({ agency }) => {
     let deep = {};
     for (let level = 0; level < 300; level += 1) deep = { deep };
@@ -368,19 +368,19 @@ const commands = {
     const payload = { agencyId: agency.id, agency: { id: agency.id, name: agency.name, slug: agency.slug } };
     for (const socket of sockets(agent)) socket.emit("agency-invited", payload);
   },
-  // Takes a membership away without a word, as a deleted account or a closed room does.
+  // Ends a membership without an event, like a deleted account or a closed room.
   remove: ({ agent, agency }) => {
     agencies.get(agency).members = agencies.get(agency).members.filter((id) => id !== agent);
   },
   // `close: false` leaves only the namespace and keeps the connection open; `true` closes it, too.
   disconnect: ({ to, close = false }) => sockets(to).forEach((socket) => socket.disconnect(close)),
-  // The connection breaks without a word of Socket.IO: with a WebSocket close frame, or with nothing at all.
+  // The connection ends without a Socket.IO packet: with a WebSocket close frame, or without one.
   "kill-engine": ({ to, gently = false }) => sockets(to).forEach(({ conn }) => {
     const ws = conn.transport.name === "websocket" && conn.transport.socket;
     if (ws && !gently) ws.terminate();
     else conn.close();
   }),
-  // Every session token given out so far is refused from now on; with `agents`, agent tokens are, too.
+  // Refuses all session tokens issued so far; with `agents` also agent tokens.
   expire: ({ agents = false }) => {
     sessions.clear();
     agentTokensRefused = agents;

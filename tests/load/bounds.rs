@@ -1,9 +1,9 @@
-//! What a server can make an agent hold in memory: bytes are bounded, not only numbers. Server and agent share the
-//! process, so each server sends the same small piece again and again.
+//! What a server can make an agent keep in memory is limited in bytes, not only in number. Server and agent share the process,
+//! so each server sends the same small piece repeatedly.
 
 use std::time::Duration;
 
-use crate::common::hostile::{frame, linger};
+use crate::common::hostile::{frame, read_until_closed};
 use crate::common::{PollServer, SOON, ScriptedServer, scripted, watchdog};
 use crate::load::{LIMIT, alone, measure};
 use crustocean::Event;
@@ -23,7 +23,7 @@ fn acks_before_connect_is_answered_are_not_kept() {
                 conn.send_raw_bytes(&ack);
             }
             conn.send_text(r#"40{"sid":"late"}"#);
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         });
         scripted(&server).close().unwrap();
     });
@@ -31,7 +31,7 @@ fn acks_before_connect_is_answered_are_not_kept() {
 }
 
 #[test]
-fn one_body_of_many_packets_is_taken_apart_bit_by_bit() {
+fn one_body_of_many_packets_is_decoded_step_by_step() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
     let (memory, _) = measure(|| {
         let server = PollServer::start();
@@ -47,24 +47,24 @@ fn one_body_of_many_packets_is_taken_apart_bit_by_bit() {
 }
 
 #[test]
-fn a_queued_event_does_not_keep_what_came_along_with_it() {
+fn a_queued_event_does_not_keep_its_whole_buffer() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
     let (memory, _) = measure(|| {
         let server = ScriptedServer::start(|conn| {
             conn.handshake();
             let mut piece = frame(0x81, b"42[\"e\",1]");
-            // Acks that nobody waits for.
+            // Unexpected acks.
             let ack = frame(0x81, format!("431[\"{}\"]", "x".repeat(8000)).as_bytes());
             (0..8).for_each(|_| piece.extend_from_slice(&ack));
             (0..1900).for_each(|_| assert!(conn.send_raw_bytes(&piece)));
             conn.send_text("2");
             while conn.recv_text(SOON).is_some_and(|text| text != "3") {}
             conn.send_event("last", json!(1));
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         });
         let agent = scripted(&server);
         let events = agent.events();
-        // Nobody takes anything, but the background thread reads on.
+        // No loop takes events, but the background thread reads on.
         let count = |event| u32::from(matches!(event, Ok(Event::Other(_))));
         std::thread::sleep(Duration::from_secs(4));
         let mut seen = 0;
@@ -81,7 +81,7 @@ fn a_queued_event_does_not_keep_what_came_along_with_it() {
 }
 
 #[test]
-fn a_small_attachment_does_not_keep_the_buffer_of_a_large_message() {
+fn a_small_attachment_does_not_keep_a_large_buffer() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
     let (memory, _) = measure(|| {
         let server = ScriptedServer::start(|conn| {
@@ -93,7 +93,7 @@ fn a_small_attachment_does_not_keep_the_buffer_of_a_large_message() {
                 conn.send_binary(b"x");
             }
             conn.send_event("last", json!(1));
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         });
         let agent = scripted(&server);
         let events = agent.events();

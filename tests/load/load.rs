@@ -1,26 +1,26 @@
-//! Floods: what they cost in time and memory. Rows B1 to B6, B37, B45; T209 and T213. One at a time, so that the numbers mean
-//! something; server and agent share the process, so they include what the server uses.
+//! The time and memory of floods. Rows B1 to B6, B37, B45; T209 and T213. One test at a time, so that the numbers are
+//! meaningful. Server and agent share the process, so the numbers include the server.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::common::hostile::{Usage, announce, frame, linger, lost_after, lost_within};
+use crate::common::hostile::{Usage, announce, frame, lost_after, lost_within, read_until_closed};
 use crate::common::{SOON, ScriptedServer, scripted, wait_for, watchdog};
 use crustocean::{Agent, Event};
 use serde_json::json;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(90);
 const PATIENT: Duration = Duration::from_secs(20);
-/// Generous: what an attack must not reach, not what is usual.
+/// Generous: an attack must not reach this; the usual value is lower.
 const MUCH: u64 = 64 << 10;
 
-/// Held by a test as long as it measures.
+/// A test holds this while it measures.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs something, and says how much resident memory it took at its height and how much processor time in all.
+/// Runs something. Returns the peak of additional resident memory, and the processor time.
 pub(crate) fn measure(work: impl FnOnce()) -> (u64, Duration) {
     let before = Usage::now();
     let (stop, stopped) = mpsc::channel::<()>();
@@ -44,7 +44,7 @@ pub(crate) fn measure(work: impl FnOnce()) -> (u64, Duration) {
 fn b01_an_announced_length_costs_no_memory() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
     let (memory, _) = measure(|| {
-        // As much as a message may have, of which nothing comes but a drip.
+        // The largest allowed message, of which only single bytes arrive.
         let loss = lost_within(SOON, Duration::from_secs(2), |conn| {
             conn.send_raw_bytes(&announce(16 << 20));
             conn.send_raw_bytes(&[0; 500]);
@@ -61,12 +61,12 @@ fn b03_endless_empty_continuation_frames() {
         let loss = lost_within(SOON, Duration::from_secs(2), |conn| {
             let empty = frame(0x00, b"").repeat(32 << 10);
             conn.send_raw_bytes(&frame(0x01, b"4"));
-            // Not so fast that the machine has nothing else to do.
+            // Slowly enough for the rest of the test to run.
             while conn.send_raw_bytes(&empty) {
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
-        // Nothing of a message is in them, so they are silence.
+        // They contain nothing of a message, so they count as silence.
         assert_eq!(loss.reason, "ping timeout", "{}", loss.detail);
     });
     assert!(memory < MUCH, "{memory} KiB");
@@ -94,7 +94,7 @@ fn b05_a_flood_of_engine_pings() {
     let (pongs, counted) = mpsc::channel();
     let (memory, _) = measure(|| {
         let loss = lost_within(PATIENT, Duration::from_secs(45), move |conn| {
-            // 20,000 a second, for longer than anybody should bear it.
+            // 20,000 per second, for longer than the limit.
             let pings = frame(0x81, b"2").repeat(1000);
             let mut writer = conn.stream().try_clone().unwrap();
             let flood = std::thread::spawn(move || {
@@ -130,7 +130,7 @@ fn b05_many_pings_for_a_moment_are_no_flood() {
         conn.send_event("done", json!(1));
         conn.expect_event("yes");
         assert_eq!(conn.index, 0);
-        linger(conn, SOON);
+        read_until_closed(conn, SOON);
     });
     let agent = scripted(&server);
     wait_for(&agent.events(), "done", |event| matches!(event, Event::Other(_)).then_some(()));
@@ -152,10 +152,10 @@ fn b06_a_flood_of_messages_nobody_takes() {
                 conn.send_event("flood", json!([n, text]));
             }
             conn.send_event("end", json!(0));
-            // Behind all that, the heartbeat is still answered.
+            // After all that, the heartbeat is still answered.
             conn.heartbeat();
             tell.send(()).unwrap();
-            linger(conn, SOON);
+            read_until_closed(conn, SOON);
         });
         let agent = Agent::builder()
             .api_url(server.url())
@@ -184,7 +184,7 @@ fn b06_a_flood_of_messages_nobody_takes() {
 #[test]
 fn b37_b45_packets_that_want_to_become_large() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
-    // 8 MiB each, of which a tree would take ten times as much; and a header that announces a world.
+    // 8 MiB each, which a tree would multiply by ten; and a header that announces a huge number.
     let (memory, _) = measure(|| {
         let loss = lost_after(|conn| {
             conn.send_text(format!("451-[\"x\"{}]", ",[]".repeat(2 << 20)));
@@ -204,13 +204,13 @@ fn t209_an_idle_agent_is_idle() {
     let (_alone, _watchdog) = (alone(), watchdog(LIMIT));
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
-        linger(conn, Duration::from_secs(30));
+        read_until_closed(conn, Duration::from_secs(30));
     });
     let agent = scripted(&server);
     let waiting = agent.events();
     let consumer = std::thread::spawn(move || waiting.count());
     let (_, cpu) = measure(|| std::thread::sleep(Duration::from_secs(3)));
-    // The measuring thread itself looks a hundred times a second; one percent would be 30 ms.
+    // The measuring thread itself wakes a hundred times per second. One percent would be 30 ms.
     assert!(cpu < Duration::from_millis(300), "{cpu:?}");
     agent.close().unwrap();
     consumer.join().unwrap();

@@ -1,4 +1,4 @@
-//! Memory and processor time under load. A program of its own, one test at a time, because it measures this process.
+//! Memory and processor time under load. A separate program with one test at a time, because it measures this process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

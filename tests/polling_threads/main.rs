@@ -1,4 +1,4 @@
-//! Threads and memory of this process: nothing else may run in it.
+//! Measures threads and memory of this process, so no other test may run in it.
 #![cfg(all(target_os = "linux", feature = "polling"))]
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! What polling costs in threads. One test, so that nothing else is counted along.
+//! The number of threads with long-polling. One test, so that nothing else is counted.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ fn threads() -> usize {
 }
 
 #[test]
-fn one_thread_as_with_a_websocket() {
+fn polling_uses_one_thread_like_a_websocket() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let stage = Stage::new();
     let builder = stage.builder().transport(Transport::Polling);
     let agent = builder.connect(stage.agent_token("larry")).unwrap();
     agent.set_home(&agent.join("lobby").unwrap()).unwrap();
     let events = agent.events();
-    // A thread gives itself its name.
+    // A thread sets its name itself, after its start.
     eventually("the background thread runs", || threads() == 1);
     for number in 0..10 {
         agent.send(format!("number {number}.")).unwrap();

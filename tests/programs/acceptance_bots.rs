@@ -1,5 +1,5 @@
-//! What the platform's public reference bots do, each in the few lines that are left when reconnecting, joining again,
-//! leaving out one's own words and switching rooms are not the bot's business. In the middle of each the network fails.
+//! The platform's public reference bots, in a few lines each, because the crate reconnects, joins rooms again, skips the bot's
+//! own messages and selects the room. The network fails in the middle of each test.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -21,13 +21,13 @@ fn larry(agent: &Agent) -> Result<()> {
     })
 }
 
-/// Says what it was given.
+/// A model that returns its context.
 fn model(context: &[Message]) -> String {
     let texts: Vec<_> = context.iter().map(|message| message.content.as_str()).collect();
     format!("I know {}: {}", texts.len(), texts.join(", "))
 }
 
-/// Clawdia is in the rooms of her settings, in all that she is a member of, and in those that she is invited to.
+/// Clawdia joins the rooms in her settings, all rooms of which she is a member, and those to which she is invited.
 fn clawdia(agent: &Agent, settings: &[&str]) -> Result<()> {
     for room in settings {
         agent.join(room)?;
@@ -40,7 +40,7 @@ fn clawdia(agent: &Agent, settings: &[&str]) -> Result<()> {
     })
 }
 
-/// Conch works with tools: what changes something needs a yes of the room.
+/// Conch uses tools. A tool that changes something needs the room's permission.
 fn conch(agent: &Agent) -> Result<()> {
     agent.join("lobby")?;
     agent.mentions().in_parallel(1, |task| {
@@ -68,13 +68,13 @@ fn open_pull_request(run: &Run) -> Result<bool> {
     Ok(granted)
 }
 
-/// The bot at work, and what it came to.
+/// Starts a bot on a thread, which returns its result.
 fn start(agent: &Agent, bot: impl FnOnce(&Agent) -> Result<()> + Send + 'static) -> JoinHandle<Result<()>> {
     let agent = agent.clone();
     thread::spawn(move || bot(&agent))
 }
 
-/// It has been going on all the while, and ends when it is told to.
+/// Checks that the bot is still running, and ends it.
 fn finish(agent: Agent, bot: JoinHandle<Result<()>>) {
     agent.close().unwrap();
     bot.join().unwrap().unwrap();
@@ -88,7 +88,7 @@ fn texts(stage: &Stage, room: &str) -> Vec<String> {
     stage.sandbox.messages(room).into_iter().map(|message| message.content).collect()
 }
 
-fn lose_the_link(stage: &Stage, agent: &Agent) {
+fn lose_connection(stage: &Stage, agent: &Agent) {
     stage.sandbox.drop_links();
     eventually("the link is lost", || !agent.is_connected());
 }
@@ -118,19 +118,19 @@ fn larry_answers_in_two_rooms_with_their_context() {
     answered(&lobby, &context("lobby", "@larry what now?"));
     assert_eq!(texts(&stage, &den).len(), 21, "nobody was asked there");
 
-    lose_the_link(&stage, &agent);
+    lose_connection(&stage, &agent);
     say(&stage, &den, "@larry are you there?");
     let said: Vec<_> = (7..20).map(|n| format!("den {n}")).collect();
     answered(&den, &format!("I know 15: {}, Larry, not mentioned, @larry are you there?", said.join(", ")));
     say(&stage, &den, "@larry and now?");
     eventually("he is", || texts(&stage, &den).len() == 25);
     finish(agent, bot);
-    // Every question once, and never himself.
+    // He answers every question once, and never himself.
     assert_eq!((texts(&stage, &lobby).len(), texts(&stage, &den).len()), (22, 25));
 }
 
 #[test]
-fn clawdia_is_wherever_she_is_wanted() {
+fn clawdia_answers_in_all_her_rooms() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let client = stage.client();
@@ -145,7 +145,7 @@ fn clawdia_is_wherever_she_is_wanted() {
 
     let live = private("Live");
     eventually("she follows", || {
-        // Until then the loop may not have begun.
+        // Before that the loop may not have started.
         stage.sandbox.requests().iter().any(|request| request == "GET /api/dm")
     });
     invite(&live);
@@ -153,7 +153,7 @@ fn clawdia_is_wherever_she_is_wanted() {
     let dm = client.dms().open(&agent.user().id).unwrap();
     say(&stage, dm.as_str(), "hush");
 
-    lose_the_link(&stage, &agent);
+    lose_connection(&stage, &agent);
     let missed = private("Missed");
     invite(&missed);
     eventually("she is in all of them", || agent.is_connected() && agent.rooms().len() == 6);
@@ -170,7 +170,7 @@ fn clawdia_is_wherever_she_is_wanted() {
 }
 
 #[test]
-fn conch_asks_before_he_changes_something() {
+fn conch_asks_for_permission_before_a_change() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let agent = stage.connect("conch");
@@ -182,7 +182,7 @@ fn conch_asks_before_he_changes_something() {
         say(&stage, &lobby, "@conch improve the README");
         stage.sandbox.wait_for_event("agent-run-permission", SOON).expect("conch asks");
         // The network fails while he waits for the answer.
-        lose_the_link(&stage, &agent);
+        lose_connection(&stage, &agent);
         eventually("the link is back", || agent.is_connected());
         let asked = stage.sandbox.wait_for_events("agent-run-permission", 2, SOON).remove(1);
         let (run, permission) = (asked["runId"].as_str().unwrap(), asked["permissionId"].as_str().unwrap());

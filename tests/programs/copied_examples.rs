@@ -1,4 +1,4 @@
-//! Every example compiles in a project of its own, with the dependencies that it names at its top.
+//! Every example compiles in a project of its own, with only the dependencies that its first lines name.
 
 use std::collections::HashMap;
 use std::fs;
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::common::watchdog;
 
-/// What is built for the first time may take long.
+/// The first build may take long.
 const LIMIT: Duration = Duration::from_secs(900);
-/// How the line at the top begins.
+/// The beginning of the line that names the dependencies.
 const NEEDS: &str = "//! Needs ";
 const FOLDER: &str = "the folder support beside it";
 
-/// What a user would write into the manifest, with the version that this repository has.
+/// The line for a user's manifest, with the version of this repository.
 fn dependency(name: &str, features: &[&str], versions: &HashMap<String, String>) -> String {
     let root = env!("CARGO_MANIFEST_DIR");
     let source = match name {
@@ -90,13 +90,13 @@ fn every_example_compiles_in_a_project_of_its_own() {
     let profile = "[profile.dev]\ndebug = \"line-tables-only\"\n";
     let manifest = format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\n\n{profile}");
     fs::write(workspace.join("Cargo.toml"), manifest).unwrap();
-    // The versions that are here already.
+    // Uses the same versions as this repository.
     fs::copy(root.join("Cargo.lock"), workspace.join("Cargo.lock")).unwrap();
 
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut check = Command::new(cargo);
     check.args(["check", "--offline", "--quiet", "--workspace"]).current_dir(&workspace);
-    // What was compiled for this repository need not be compiled again.
+    // Shares the build of this repository.
     check.env("CARGO_TARGET_DIR", target.parent().unwrap());
     let output = check.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

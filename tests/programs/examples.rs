@@ -1,4 +1,4 @@
-//! The examples do what they say, as programs of their own, against a sandbox.
+//! The examples do what they say: each runs as a program against a sandbox.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,12 +9,12 @@ use crate::common::{PROGRAMS, Stage, Watchdog, eventually, watchdog};
 use crustocean::{Client, PersonalAccessToken};
 use serde_json::Value;
 
-/// They may have to be built first.
-fn patience() -> Watchdog {
+/// Long, because the examples may have to be built first.
+fn long_watchdog() -> Watchdog {
     watchdog(Duration::from_secs(900))
 }
 
-/// A program that talks to nobody but this server. No setting of whoever runs the tests reaches it.
+/// A command for an example that uses only this server, without settings from the test's own environment.
 fn example(name: &str, url: Option<&str>, settings: &[(&str, &str)], args: &[&str]) -> Command {
     let mut command = Command::new(&PROGRAMS[name]);
     for unset in
@@ -28,7 +28,7 @@ fn example(name: &str, url: Option<&str>, settings: &[(&str, &str)], args: &[&st
     command
 }
 
-/// Somebody with a personal access token for the programs, and a session of her own.
+/// A user with a personal access token for the programs, and with a session.
 struct User {
     stage: Stage,
     client: Client,
@@ -48,7 +48,7 @@ impl User {
         example(name, Some(url), &[("CRUSTOCEAN_TOKEN", &self.token)], args).output().unwrap()
     }
 
-    /// What it printed; it has to end well.
+    /// Runs it and returns its output. It must succeed.
     #[track_caller]
     fn prints(&self, name: &str, args: &[&str]) -> String {
         let output = self.run(name, args);
@@ -57,7 +57,7 @@ impl User {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// What it complained about; it has to fail.
+    /// Runs it and returns its errors. It must fail.
     #[track_caller]
     fn fails(&self, name: &str, args: &[&str]) -> String {
         let output = self.run(name, args);
@@ -76,7 +76,7 @@ impl Drop for Running {
     }
 }
 
-/// What follows a word at the beginning of a line.
+/// The rest of the line that begins with a word.
 fn after<'t>(text: &'t str, word: &str) -> &'t str {
     let found = text.lines().find_map(|line| line.strip_prefix(word));
     found.unwrap_or_else(|| panic!("no {word:?} in {text}"))
@@ -84,7 +84,7 @@ fn after<'t>(text: &'t str, word: &str) -> &'t str {
 
 #[test]
 fn quickstart_holds_a_conversation_and_ends() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let alone = example("quickstart", None, &[], &[]).output().unwrap();
     let elsewhere = Stage::new();
     let url = elsewhere.sandbox.url();
@@ -100,15 +100,15 @@ fn quickstart_holds_a_conversation_and_ends() {
 }
 
 #[test]
-fn echo_bot_answers_whoever_mentions_it() {
-    let _watchdog = patience();
+fn echo_bot_answers_mentions() {
+    let _watchdog = long_watchdog();
     let stage = Stage::new();
     let token = stage.agent_token("mybot");
     let settings = [("AGENT_TOKEN", token.expose())];
     let mut command = example("echo_bot", Some(stage.sandbox.url()), &settings, &[]);
     let mut bot = Running(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut first = String::new();
-    // Kept: the bot goes on printing.
+    // Kept open, because the bot goes on printing.
     let mut printed = BufReader::new(bot.0.stdout.take().unwrap());
     printed.read_line(&mut first).unwrap();
     assert_eq!(first.trim(), "@mybot is listening");
@@ -120,8 +120,8 @@ fn echo_bot_answers_whoever_mentions_it() {
 }
 
 #[test]
-fn create_agent_makes_one_that_can_connect() {
-    let _watchdog = patience();
+fn create_agent_creates_an_agent_that_can_connect() {
+    let _watchdog = long_watchdog();
     let user = User::new();
     let printed = user.prints("create_agent", &["mybot", "Assistant"]);
     let agent = user.stage.builder().connect(after(&printed, "AGENT_TOKEN=").parse().unwrap()).unwrap();
@@ -135,8 +135,8 @@ fn create_agent_makes_one_that_can_connect() {
 }
 
 #[test]
-fn tokens_makes_lists_and_revokes() {
-    let _watchdog = patience();
+fn tokens_creates_lists_and_revokes() {
+    let _watchdog = long_watchdog();
     let user = User::new();
     let printed = user.prints("tokens", &["create", "ci", "90d"]);
     assert!(after(&printed, "CRUSTOCEAN_TOKEN=").starts_with("cru_"));
@@ -147,14 +147,14 @@ fn tokens_makes_lists_and_revokes() {
     let id = line(" ci ").split(' ').next().unwrap().to_owned();
     user.prints("tokens", &["revoke", &id]);
     assert!(!user.prints("tokens", &["list"]).contains(&id));
-    // A slip does not make a token that never ends.
+    // A typing error does not create a token that never expires.
     assert!(user.fails("tokens", &["create", "oops", "90"]).contains("never"));
     assert!(!user.prints("tokens", &[]).contains("oops"));
 }
 
 #[test]
-fn cleanup_tokens_asks_first_and_spares_its_own() {
-    let _watchdog = patience();
+fn cleanup_tokens_needs_yes_and_keeps_its_own_token() {
+    let _watchdog = long_watchdog();
     let user = User::new();
     user.client.tokens().create("left over").send().unwrap();
     assert_eq!(user.prints("cleanup_tokens", &["1", "--yes"]), "", "nothing is as old as that");
@@ -168,7 +168,7 @@ fn cleanup_tokens_asks_first_and_spares_its_own() {
 
 #[test]
 fn history_has_every_message_in_its_file() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let user = User::new();
     for number in 0..130 {
         user.stage.alice_says(&format!("number {number}"));
@@ -188,8 +188,8 @@ fn history_has_every_message_in_its_file() {
 }
 
 #[test]
-fn manage_agency_makes_everything() {
-    let _watchdog = patience();
+fn manage_agency_creates_everything() {
+    let _watchdog = long_watchdog();
     let user = User::new();
     let urls = ["https://example.com/price", "https://example.com/events"];
     let printed = user.prints("manage_agency", &["Back Office", urls[0], urls[1]]);
@@ -211,12 +211,12 @@ fn manage_agency_makes_everything() {
 }
 
 #[test]
-fn each_is_short_and_says_how_to_run_it() {
+fn each_example_is_short_and_says_how_to_run_it() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         if path.is_dir() {
-            continue; // what several of them share
+            continue; // shared code
         }
         let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The examples that bring somebody to talk to: each runs on a sandbox of its own and ends by itself.
+//! The examples with a visitor: each runs on a sandbox of its own and ends by itself.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::common::{PROGRAMS, Watchdog, watchdog};
 
-/// They may have to be built first.
-fn patience() -> Watchdog {
+/// Long, because the examples may have to be built first.
+fn long_watchdog() -> Watchdog {
     watchdog(Duration::from_secs(900))
 }
 
 fn example(name: &str) -> Command {
     let mut command = Command::new(&PROGRAMS[name]);
-    // Nothing of the caller's: neither a token, nor a model that costs money.
+    // Without the caller's token and model, which may cost money.
     command.env_clear();
     for name in ["PATH", "SystemRoot", "TMPDIR", "TEMP"] {
         if let Some(value) = std::env::var_os(name) {
@@ -23,7 +23,7 @@ fn example(name: &str) -> Command {
     command
 }
 
-/// What it prints. It has to end well.
+/// Runs it and returns its output. It must succeed.
 fn run(name: &str) -> String {
     let output = example(name).stdin(Stdio::null()).output().unwrap();
     let (said, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -33,29 +33,29 @@ fn run(name: &str) -> String {
 
 #[test]
 fn worker_pool() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let said = run("worker_pool");
     assert_eq!(said.matches("counted by worker").count(), 5, "{said}");
 }
 
 #[test]
 fn scheduler() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let said = run("scheduler");
     assert!(said.contains("report 1: all is well") && said.contains("scheduler: in "), "{said}");
 }
 
 #[test]
 fn llm_bot() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let said = run("llm_bot");
-    // What it is, and the two messages of the room.
+    // The system prompt, and the two messages of the room.
     assert!(said.contains("llm: I have read 3 messages"), "{said}");
 }
 
 #[test]
 fn tool_bot() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let said = run("tool_bot");
     let asked = said.lines().filter(|line| line.contains("Write down: \\\"the die shows")).count();
     assert_eq!((asked, said.matches("noted: \"the die shows").count()), (2, 1), "{said}");
@@ -64,7 +64,7 @@ fn tool_bot() {
 
 #[test]
 fn watch() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let said = run("watch");
     for part in ["is it raining?", "a run", "looking out of the window", "blue sky", "it is dry"] {
         assert!(said.contains(part), "{said}");
@@ -73,7 +73,7 @@ fn watch() {
 
 #[test]
 fn bridge() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let mut bridge =
         example("bridge").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut typing = bridge.stdin.take().unwrap();
@@ -81,7 +81,7 @@ fn bridge() {
     assert_eq!(said.next().unwrap(), "in lobby, as @bridge");
     writeln!(typing, "\nhello").unwrap();
     assert_eq!(said.next().unwrap(), "visitor: I can hear you");
-    // It ends with its input.
+    // It ends at the end of its input.
     drop(typing);
     assert!(bridge.wait().unwrap().success());
 }

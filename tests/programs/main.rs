@@ -1,4 +1,4 @@
-//! The examples and the acceptance bots, as programs of their own.
+//! The examples and the acceptance bots, as separate programs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -34,7 +34,7 @@ fn pages() -> Vec<Page> {
     pages
 }
 
-/// What stands between `open` and `close`, each time.
+/// The text between `open` and `close`, each time.
 fn between<'t>(text: &'t str, open: &str, close: char) -> Vec<&'t str> {
     text.split(open).skip(1).filter_map(|rest| rest.split_once(close)).map(|(inside, _)| inside).collect()
 }
@@ -166,7 +166,7 @@ fn named_commands_exist() {
                 assert!(exists(&folder, &format!("tests/{test}")), "{}: `{command}`", page.name);
             }
             for place in after("--path") {
-                let place = place.strip_prefix("../crustocean").unwrap_or(place).trim_start_matches('/');
+                let place = place.strip_prefix("../crustocean-rs").unwrap_or(place).trim_start_matches('/');
                 assert!(root().join(place).join("Cargo.toml").exists(), "{}: `{command}`", page.name);
             }
             checked += 1;

@@ -6,12 +6,12 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{PROGRAMS, SOON, Stage, eventually, watchdog};
+use crate::common::{PROGRAMS, SOON, Stage, eventually, promptly, watchdog};
 
-/// It may have to be built first.
+/// Long, because the example may have to be built first.
 const LIMIT: Duration = Duration::from_secs(900);
-/// It takes milliseconds; this is twice what is promised, for a busy machine.
-const AT_ONCE: Duration = Duration::from_secs(4);
+/// How long the end may take.
+const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// Ends with the test.
 struct Service {
@@ -46,15 +46,15 @@ impl Service {
         }
     }
 
-    /// It has to end well, and at once.
-    fn ends_by(&mut self, signal: &str) {
+    /// Checks that it ends successfully. Returns how long that takes.
+    fn ends_by(&mut self, signal: &str) -> Duration {
         let signalled = Instant::now();
         self.signal(signal);
         let status = self.wait();
         let took = signalled.elapsed();
         let log: Vec<String> = self.log.try_iter().collect();
         assert_eq!(status.code(), Some(0), "{signal}: {log:#?}");
-        assert!(took < AT_ONCE, "{signal}: {took:?}");
+        took
     }
 
     fn says(&self, text: &str) {
@@ -75,37 +75,41 @@ impl Drop for Service {
 }
 
 #[test]
-fn signals_end_it_in_the_middle_of_its_work() {
+fn a_signal_ends_the_service_while_it_works() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let token = stage.agent_token("mybot");
     for signal in ["TERM", "INT"] {
-        stage.sandbox.clear_records();
-        let mut service = Service::start(stage.sandbox.url(), token.expose());
-        stage.sandbox.wait_for_event("join-agency", SOON).expect("it joins");
-        stage.alice_says("@mybot tea in 600");
-        let begun = stage.sandbox.wait_for_event("agent-run-start", SOON).expect("it begins");
-        service.ends_by(signal);
-        let ended = stage.sandbox.wait_for_event("agent-run-error", SOON).expect("no run is left");
-        assert_eq!(ended["runId"], begun["runId"]);
-        let client = stage.client();
-        let record = client.runs().get(&begun["runId"].as_str().unwrap().into()).unwrap();
-        assert_ne!(record.info.status.as_deref(), Some("running"), "{signal}");
+        promptly(AT_ONCE, signal, || {
+            stage.sandbox.clear_records();
+            let mut service = Service::start(stage.sandbox.url(), token.expose());
+            stage.sandbox.wait_for_event("join-agency", SOON).expect("it joins");
+            stage.alice_says("@mybot tea in 600");
+            let begun = stage.sandbox.wait_for_event("agent-run-start", SOON).expect("it begins");
+            let took = service.ends_by(signal);
+            let ended = stage.sandbox.wait_for_event("agent-run-error", SOON).expect("no run is left");
+            assert_eq!(ended["runId"], begun["runId"]);
+            let record = stage.client().runs().get(&begun["runId"].as_str().unwrap().into()).unwrap();
+            assert_ne!(record.info.status.as_deref(), Some("running"), "{signal}");
+            took
+        });
     }
     assert_eq!(stage.sandbox.run_violations(), Vec::<String>::new());
 }
 
 #[test]
-fn it_waits_for_the_server_and_can_be_stopped_meanwhile() {
+fn the_service_waits_for_the_server_and_can_be_stopped_meanwhile() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (token, alice) = (stage.agent_token("mybot"), stage.alice.clone());
     let url = stage.sandbox.url().to_owned();
     let state = stage.sandbox.suspend();
     drop(stage);
-    let mut impatient = Service::start(&url, token.expose());
-    impatient.says("cannot connect yet");
-    impatient.ends_by("TERM");
+    promptly(AT_ONCE, "while it tries to connect", || {
+        let mut impatient = Service::start(&url, token.expose());
+        impatient.says("cannot connect yet");
+        impatient.ends_by("TERM")
+    });
 
     let mut service = Service::start(&url, token.expose());
     service.says("cannot connect yet");
@@ -120,7 +124,7 @@ fn it_waits_for_the_server_and_can_be_stopped_meanwhile() {
 }
 
 #[test]
-fn its_exit_code_says_whether_to_start_it_again() {
+fn the_exit_code_says_whether_a_restart_helps() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let code = |url: &str, token: &str| Service::start(url, token).wait().code();

@@ -1,5 +1,4 @@
-//! The examples that receive webhooks, called by the sandbox as the platform calls them, and by somebody who forges and
-//! repeats.
+//! The examples that receive webhooks, called by the sandbox like the platform, and with forged and repeated requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,8 +12,8 @@ use crate::common::{
 use crustocean::webhook::{SIGNATURE_HEADER, WebhookEvent, WebhookSecret};
 use crustocean::{AgencyId, Agent, Event};
 
-/// It may have to be built first.
-fn patience() -> Watchdog {
+/// Long, because the examples may have to be built first.
+fn long_watchdog() -> Watchdog {
     watchdog(Duration::from_secs(900))
 }
 
@@ -59,7 +58,7 @@ impl Listening {
     }
 }
 
-/// Status and body of the answer.
+/// Posts a signed body. Returns the status and the body of the response.
 fn post(address: &str, path: &str, body: &[u8], signature: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
@@ -81,7 +80,7 @@ impl Drop for Listening {
     }
 }
 
-/// A room of alice's with an agent of hers in it.
+/// A room of alice, with an agent of hers.
 fn room(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
     let agent = stage.connect(bot);
     let room = stage.client().agencies().create("Shop").send().unwrap().id;
@@ -92,7 +91,7 @@ fn room(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
 
 #[test]
 fn webhook_receives_all_three_kinds() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let stage = Stage::new();
     let owner = stage.client();
     let created = owner.agents().create("oracle").role("Oracle").send().unwrap();
@@ -119,7 +118,7 @@ fn webhook_receives_all_three_kinds() {
     agent.send("hello wörld").unwrap();
     assert_eq!(program.line(), "message.created: hello wörld");
 
-    // Forged ones are refused, repeated ones are passed over.
+    // Forged ones are refused, repeated ones are ignored.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let delivery = |text: &str, age: u64| {
         let message = format!(r#"{{"id":"m","content":"{text}"}}"#);
@@ -157,7 +156,7 @@ fn webhook_receives_all_three_kinds() {
     listener.close().unwrap();
 }
 
-/// The date of a day number, by the calendar of years that begin in March.
+/// The date of a day number; the formula uses years that begin in March.
 fn iso(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
@@ -173,10 +172,10 @@ fn iso(seconds: u64) -> String {
 
 #[test]
 fn slow_hook_edits_its_message_until_it_is_done() {
-    let _watchdog = patience();
+    let _watchdog = long_watchdog();
     let stage = Stage::new();
     let (room, agent) = room(&stage, "asker");
-    // The key belongs to the URL, and the program wants the key before it listens: something stands at the URL for it.
+    // The key belongs to the URL, and the program needs the key before it listens. So another listener holds the port first.
     let server = ScriptedServer::start(|_| {});
     let url = format!("{}/hook", server.url());
     let key = stage.client().commands(&room).create("build", url).send().unwrap().hook_key.unwrap();

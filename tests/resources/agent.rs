@@ -1,11 +1,11 @@
-//! What an agent costs: threads, memory, processor time. One test, so that nothing else is measured along.
+//! The threads, memory and processor time of an agent. One test, so that nothing else is measured.
 
 use std::time::Duration;
 
 use crate::common::{ScriptedServer, eventually, scripted, watchdog};
 use crustocean::Event;
 
-/// Threads of this crate, resident kilobytes, and processor time of the whole process.
+/// The threads of this crate, the resident kB, and the processor time of the whole process.
 fn usage() -> (usize, usize, Duration) {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let background = tasks
@@ -16,13 +16,13 @@ fn usage() -> (usize, usize, Duration) {
     let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let resident = resident.trim().trim_end_matches(" kB").parse().unwrap();
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // Behind the name, which may hold anything: fields 14 and 15 of the whole line, in ticks of 10 ms.
+    // After the name, which may contain anything: fields 14 and 15 of the line, in ticks of 10 ms.
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     (background, resident, Duration::from_millis(ticks * 10))
 }
 
-/// Processor time over five seconds of doing nothing.
+/// Checks the processor time of five idle seconds.
 fn idle(what: &str) {
     let before = usage().2;
     std::thread::sleep(Duration::from_secs(5));
@@ -31,10 +31,10 @@ fn idle(what: &str) {
 }
 
 #[test]
-fn next_to_nothing() {
+fn an_agent_uses_few_threads_and_little_memory() {
     let (_alone, _watchdog) = (crate::alone(), watchdog(Duration::from_secs(180)));
 
-    // A thousand links, each cut as soon as it is up.
+    // A thousand connections, each closed as soon as it is open.
     let server = ScriptedServer::start(|conn| {
         if conn.recv_connect() {
             conn.send_text(r#"40{"sid":"abc"}"#);
@@ -64,7 +64,7 @@ fn next_to_nothing() {
     drop(server);
     eventually("the thread is gone", || usage().0 == 0);
 
-    // Idle: waiting for events, and with nobody waiting.
+    // Idle: with a thread that waits for events, and without one.
     let server = ScriptedServer::start(|conn| {
         conn.handshake();
         conn.recv(Duration::from_secs(60));
@@ -76,7 +76,7 @@ fn next_to_nothing() {
     let other = scripted(&server);
     idle("an agent whose events nobody takes");
 
-    // The server goes away and refuses every connection from now on.
+    // The server ends and refuses every connection from now on.
     drop(server);
     eventually("the loss is noticed", || !agent.is_connected() && !other.is_connected());
     idle("a server that refuses");

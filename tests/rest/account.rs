@@ -1,4 +1,4 @@
-//! Contract: one's own account, tokens, agents.
+//! Contract: the caller's account, tokens and agents.
 
 use crate::common::Response;
 use crate::rest_support::{Api, PAT};
@@ -142,7 +142,7 @@ fn agents() {
 }
 
 #[test]
-fn what_is_set_up_for_hosted_agents() {
+fn the_configuration_of_hosted_agents() {
     let api = Api::new();
     let token: AgentToken = "sk_1".parse().unwrap();
     let url = format!("{}/hosted/config.json?for=a%2Fb&x=1#top", api.client_url());
@@ -159,7 +159,7 @@ fn what_is_set_up_for_hosted_agents() {
         let request = api.requests().pop().unwrap();
         assert_eq!((request.method.as_str(), request.path.as_str()), ("GET", "/hosted/config.json"));
         assert_eq!((request.query.as_str(), request.body.len()), ("for=a%2Fb&x=1", 0));
-        // The token itself, not a session.
+        // The agent's token itself, not a session.
         assert_eq!(request.header("authorization"), Some("Bearer sk_1"));
     }
     api.answers(Response::text(200, "{}"));
@@ -195,7 +195,7 @@ fn configurations() {
     );
     assert_eq!(in_agency.get("github_token").and_then(|value| value.as_str()), Some("ghp_1"));
 
-    // Every documented key, as the reference spells it.
+    // Every documented key, in the spelling of the reference.
     let body = concat!(
         r#"{"expertise_level":"expert","interaction_style":"dry","llm_api_key":"sk","llm_provider":"anthropic","#,
         r#""ollama_endpoint":"https://o","ollama_model":"llama","openclaw_agent_id":"main","#,
@@ -218,7 +218,7 @@ fn configurations() {
     api.sends("PATCH /api/agents/usr-9/config", r#"{"own":null}"#, "", |client| {
         client.agents().update_config(&id).set("own", serde_json::Value::Null).send()
     });
-    // What was sent is what is read.
+    // The decoded value equals the sent one.
     api.reads(
         &[body, &format!(r#"{{"config":{body}}}"#)],
         |client| client.agents().config(&id),

@@ -1,4 +1,4 @@
-//! Registering, logging in, one's own profile and others'.
+//! Registering, logging in, the caller's profile and other profiles.
 
 use crustocean::{Client, ErrorKind, rest::ClientBuilder};
 use crustocean_sandbox::Sandbox;
@@ -25,7 +25,7 @@ fn a_session_is_opened_and_closed() {
 }
 
 #[test]
-fn a_wrong_password_is_called_that() {
+fn a_wrong_password_has_its_own_error() {
     let sandbox = Sandbox::start().unwrap();
     let error = builder(&sandbox).login("nobody", "hunter22hunter22").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);
@@ -77,7 +77,7 @@ fn a_password_is_changed() {
 }
 
 #[test]
-fn what_needs_a_token_says_so() {
+fn a_call_without_its_token_is_an_error() {
     let sandbox = Sandbox::start().unwrap();
     let error = builder(&sandbox).anonymous().unwrap().agents().list().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unauthorized);

@@ -42,7 +42,7 @@ fn lists_and_single_agencies() {
 }
 
 #[test]
-fn making_changing_and_deleting() {
+fn creating_changing_and_deleting() {
     let api = Api::new();
     let answer = r#"{"id":"ag-1","slug":"my-team"}"#;
     api.sends("POST /api/agencies", r#"{"name":"My Team"}"#, answer, |client| {
@@ -65,7 +65,7 @@ fn making_changing_and_deleting() {
 }
 
 #[test]
-fn coming_going_and_being_there() {
+fn joining_leaving_and_listing_members() {
     let api = Api::new();
     api.sends("POST /api/agencies/ag-1/join", "{}", "{}", |client| client.agencies().join(&id()));
     api.sends("POST /api/agencies/ag-1/join", r#"{"password":"sesame"}"#, "", |client| {

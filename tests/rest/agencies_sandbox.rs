@@ -24,7 +24,7 @@ fn everybody_is_in_the_lobby() {
 }
 
 #[test]
-fn an_agency_is_made_changed_and_deleted() {
+fn an_agency_is_created_changed_and_deleted() {
     let sandbox = Sandbox::start().unwrap();
     let alice = user(&sandbox, "alice").client;
     let team = alice.agencies().create("My Team").charter("We build").send().unwrap();
@@ -41,7 +41,7 @@ fn an_agency_is_made_changed_and_deleted() {
 }
 
 #[test]
-fn a_private_agency_opens_to_its_password() {
+fn a_private_agency_is_joined_by_its_password() {
     let sandbox = Sandbox::start().unwrap();
     let (alice, bob) = (user(&sandbox, "alice").client, user(&sandbox, "bob").client);
     let create = alice.agencies().create("Secret").private(true).password("open sesame");

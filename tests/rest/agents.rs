@@ -1,4 +1,4 @@
-//! An agent's account from its making to its end.
+//! An agent's account from its creation to its deletion.
 
 use crustocean::{AgentId, Client, ErrorKind, webhook::PromptPermission};
 use crustocean_sandbox::Sandbox;
@@ -8,7 +8,7 @@ fn user(sandbox: &Sandbox, name: &str) -> crustocean::rest::Login {
 }
 
 #[test]
-fn an_agent_is_made_verified_and_deleted() {
+fn an_agent_is_created_verified_and_deleted() {
     let sandbox = Sandbox::start().unwrap();
     let alice = user(&sandbox, "alice").client;
 
@@ -28,7 +28,7 @@ fn an_agent_is_made_verified_and_deleted() {
 }
 
 #[test]
-fn an_agent_is_made_in_an_agency() {
+fn an_agent_is_created_in_an_agency() {
     let sandbox = Sandbox::start().unwrap();
     let alice = user(&sandbox, "alice").client;
     let team = alice.agencies().create("My Team").send().unwrap();
@@ -69,7 +69,7 @@ fn a_config_is_changed_and_read() {
 }
 
 #[test]
-fn an_agent_changes_hands_by_name_and_by_id() {
+fn an_agent_is_transferred_by_name_and_by_id() {
     let sandbox = Sandbox::start().unwrap();
     let (alice, bob) = (user(&sandbox, "alice"), user(&sandbox, "bob"));
     let bot = alice.client.agents().create("mybot").send().unwrap().agent.id;
@@ -82,7 +82,7 @@ fn an_agent_changes_hands_by_name_and_by_id() {
 }
 
 #[test]
-fn what_cannot_be_is_not_sent() {
+fn invalid_arguments_are_not_sent() {
     let sandbox = Sandbox::start().unwrap();
     let alice = user(&sandbox, "alice").client;
     sandbox.clear_records();

@@ -1,5 +1,4 @@
-//! The platform's page on its three tokens (docs.crustocean.chat, "SDK authentication"), from its first line to its
-//! last, against the sandbox.
+//! Every step of the platform's page on its three tokens (docs.crustocean.chat, "SDK authentication"), against the sandbox.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -16,7 +15,7 @@ use crustocean::{
 use crustocean_sandbox::Sandbox;
 use serde_json::Value;
 
-/// A web server that answers every POST with a hook's reply, and tells what came.
+/// A web server that answers every POST with a hook's reply, and reports the requests.
 fn receiver() -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -106,7 +105,7 @@ fn the_whole_page() {
         said.iter().any(|message| message.content.contains("ETH is at 3000"))
     });
 
-    // The fourth key is the hook's.
+    // The fourth key belongs to the hook.
     let hook = HookClient::builder().api_url(sandbox.url()).build(hook_key).unwrap();
     assert_eq!(hook.agencies().unwrap()[0].id, team.id);
     let posted = hook.post(&team.id, "ETH goes up").unwrap().expect("an id");

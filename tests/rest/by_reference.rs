@@ -1,4 +1,4 @@
-//! What is made from a `&str` is made from a `&String`, too: that is what a `for` loop over names yields.
+//! Functions that take a `&str` also take a `&String`, which a `for` loop over names yields.
 
 use crustocean::model::{Color, MessageType, Role, Span, Timestamp};
 use crustocean::rest::{AgentRef, NewOwner};
@@ -6,7 +6,7 @@ use crustocean::webhook::WebhookSecret;
 use crustocean::{AgencyId, AgentToken, ErrorKind, Outgoing};
 
 #[test]
-fn a_string_by_reference_is_as_good_as_a_text() {
+fn a_reference_to_a_string_is_accepted_like_a_str() {
     let name = "@larry".to_owned();
     assert!(matches!(AgentRef::from(&name), AgentRef::Username("larry")));
     assert!(matches!(NewOwner::from(&name), NewOwner::Username("larry")));

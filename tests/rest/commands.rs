@@ -26,7 +26,7 @@ const EVENTS: [WebhookEvent; 14] = [
     WebhookEvent::InviteCreated,
     WebhookEvent::InviteRedeemed,
 ];
-/// As the reference lists them.
+/// The event types in the order of the reference.
 const NAMES: &str = r#"["message.created","message.updated","message.deleted","member.joined","member.left","member.kicked","member.banned","member.unbanned","member.promoted","member.demoted","agency.created","agency.updated","invite.created","invite.redeemed"]"#;
 
 fn agency() -> AgencyId {
@@ -34,7 +34,7 @@ fn agency() -> AgencyId {
 }
 
 #[test]
-fn commands_are_made_and_changed() {
+fn commands_are_created_and_changed() {
     let api = Api::new();
     let (agency, id) = (agency(), CommandId::from("c-1"));
     api.sends(&format!("GET {COMMANDS}"), "", "[]", |client| client.commands(&agency).list());
@@ -65,7 +65,7 @@ fn commands_are_made_and_changed() {
     api.sends(&line, r#"{"name":"flip","webhook_url":"https://v"}"#, COMMAND, |client| {
         client.commands(&agency).update(&id).name("flip").webhook_url("https://v").send()
     });
-    // Left out, set, and cleared are three things.
+    // Left out, set and cleared are three different requests.
     api.sends(&line, r#"{"description":"d"}"#, COMMAND, |client| {
         client.commands(&agency).update(&id).description("d").send()
     });

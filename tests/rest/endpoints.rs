@@ -1,4 +1,4 @@
-//! The table of endpoints in the documentation, held against the API's reference and against the code.
+//! Compares the table of endpoints in the documentation with the API's reference and with the code.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -102,14 +102,14 @@ const REFERENCE: &[&str] = &[
     "GET JSON metrics snapshot",
 ];
 
-/// Who a method may be called on.
+/// The kind of client that has the method.
 struct Doors {
     url: String,
     client: Client,
     hook: HookClient,
 }
 
-/// The error is nobody's concern here: the server answers `{}` to everything.
+/// Errors are ignored: the server answers `{}` to everything.
 type Call = Box<dyn FnOnce(&Doors) -> Option<Error>>;
 
 fn address() -> String {
@@ -279,7 +279,7 @@ fn calls() -> Vec<(&'static str, Call)> {
     ]
 }
 
-/// Endpoint and methods of every row. A row without a method says why, in place of them.
+/// The endpoint and the methods of every row. A row without methods gives the reason instead.
 fn table() -> Vec<(String, Vec<String>)> {
     let rows =
         TABLE.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "));
@@ -294,7 +294,7 @@ fn table() -> Vec<(String, Vec<String>)> {
     .collect()
 }
 
-/// The method out of a link to its documentation, which has to lead there.
+/// The method in a link to its documentation. The link must lead there.
 fn linked(link: &str) -> String {
     let (method, target) = link.trim_start_matches('[').split_once("`](").unwrap();
     let method = method.trim_matches('`');
@@ -305,13 +305,13 @@ fn linked(link: &str) -> String {
 }
 
 #[test]
-fn the_table_has_every_row_of_the_reference() {
+fn the_table_has_every_endpoint_of_the_reference() {
     let rows: Vec<String> = table().into_iter().map(|(endpoint, _)| endpoint).collect();
     assert_eq!(rows, REFERENCE);
     assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len(), "no row twice");
     let without: Vec<String> =
         table().into_iter().filter(|(_, methods)| methods.is_empty()).map(|(endpoint, _)| endpoint).collect();
-    // What cannot be called: a link for a browser, and an address that is not documented.
+    // Not callable: a link for a browser, and an address that is not documented.
     assert_eq!(without, ["GET /api/agents/claim/verify/{token}", "GET JSON metrics snapshot"]);
 }
 
@@ -328,7 +328,7 @@ fn every_method_calls_the_endpoint_of_its_row() {
         hook: HookClient::builder().api_url(server.url()).build(key).unwrap(),
     };
 
-    // An agent opens its socket at the same time.
+    // An agent also opens its socket.
     let api = || -> Vec<_> {
         server.requests().into_iter().filter(|request| !request.path.starts_with("/socket.io")).collect()
     };

@@ -1,4 +1,4 @@
-//! What each refusal of the server looks like to whoever called, and how the manners are set.
+//! The errors for each refusal of the server, and the settings for retries.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -81,7 +81,7 @@ fn every_status_is_the_right_error_for_reads_and_writes() {
 }
 
 #[test]
-fn odd_answers_are_errors_too() {
+fn unusual_responses_are_errors_too() {
     let api = Api::new();
     let client = api.client();
     for (response, kind, status) in [
@@ -101,17 +101,17 @@ fn odd_answers_are_errors_too() {
         );
         assert!(error.to_string().contains("GET /api/auth/me"), "{error}");
     }
-    // JSON is JSON, whatever it is called.
+    // JSON is decoded whatever its content type.
     api.answers(Response::text(200, r#"{"id":"u","username":"a"}"#).header("Content-Type", "text/plain"));
     client.account().me().unwrap();
-    // And where nothing is wanted, nothing is enough.
+    // A call without a result accepts an empty body.
     for status in [200, 201, 204] {
         api.answers(Response::text(status, ""));
         client.agencies().leave(&"ag-1".into()).unwrap();
     }
 }
 
-/// The credential would go with it.
+/// Following it would send the credential along.
 #[test]
 fn no_redirect_is_followed() {
     let api = Api::new();
@@ -153,7 +153,7 @@ fn an_error_whose_body_breaks_off_keeps_its_status() {
     }
 }
 
-/// A server that answers so much and hangs up.
+/// A server that sends this part of a response and closes the connection.
 fn breaks_off(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -168,7 +168,7 @@ fn breaks_off(answer: &'static str) -> String {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_told_apart_by_what_was_asked() {
+fn a_truncated_body_has_an_error_that_depends_on_the_method() {
     let _watchdog = crate::common::watchdog(Duration::from_secs(60));
     let url = breaks_off("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"id\":");
     let client = Client::builder().api_url(url).retries(1);
@@ -182,7 +182,7 @@ fn a_body_that_breaks_off_is_told_apart_by_what_was_asked() {
 }
 
 #[test]
-fn retries_and_waits_are_the_callers_choice() {
+fn the_caller_can_set_retries_and_waits() {
     let api = Api::new();
     let count = |client: &Client| {
         let before = api.requests().len();
@@ -209,7 +209,7 @@ fn retries_and_waits_are_the_callers_choice() {
     let (tries, took, error) = count(&build(0, Duration::from_secs(1)));
     assert!(tries == 2 && took >= Duration::from_secs(1), "waited once: {tries}, {took:?}");
     assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
-    // It was turned away, so what changes something is made once more as well.
+    // The request was refused unprocessed, so calls that change something are retried, too.
     let before = api.requests().len();
     build(0, Duration::from_secs(1)).agents().create("mybot").send().unwrap_err();
     assert_eq!(api.requests().len(), before + 2);

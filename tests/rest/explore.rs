@@ -1,4 +1,4 @@
-//! Contract: Explore, platform commands, runs; how paged lists are walked.
+//! Contract: Explore, platform commands, runs, and paged lists.
 
 use std::time::Duration;
 
@@ -152,7 +152,7 @@ fn seven_users(query: &str) -> Value {
 }
 
 #[test]
-fn lists_are_walked_to_their_end() {
+fn lists_are_read_to_their_end() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let server = ScriptedServer::start(|_| {});
     server.on_all(|request| Response::json(200, json!({"users": seven_users(&request.query)})));
@@ -169,27 +169,26 @@ fn lists_are_walked_to_their_end() {
     for limit in [None, Some(0), Some(1), Some(2), Some(3), Some(7), Some(100)] {
         assert_eq!(names(limit), all, "{limit:?}");
     }
-    // Nothing is fetched that nobody asks for.
+    // No page is fetched before it is needed.
     let before = server.requests().len();
     assert_eq!(client.explore().users().iter().take(3).count(), 3);
     assert_eq!(server.requests().len(), before + 1);
 }
 
 #[test]
-fn a_server_that_knows_no_offset_does_not_trap_us() {
+fn a_server_that_ignores_offset_does_not_cause_an_endless_list() {
     let api = Api::new();
     api.answers(Response::json(200, json!([{"username": "u0"}, {"username": "u1"}])));
     let client = api.client();
     assert_eq!(client.explore().users().iter().map(Result::unwrap).count(), 2);
 }
 
-/// A list of so many users, newest first, that grows by `added` before each page but the first. Ten are there at the
-/// start.
+/// A list of users, newest first, that grows by `added` before each page except the first. It starts with ten users.
 fn growing(added: usize) -> (ScriptedServer, Client) {
     let server = ScriptedServer::start(|_| {});
     let fetched = std::sync::atomic::AtomicUsize::new(0);
     server.on_all(move |request| {
-        // It stops growing at some time.
+        // The growth is limited.
         let grown = added * fetched.fetch_add(1, std::sync::atomic::Ordering::Relaxed).min(40);
         let offset = request.query.split('&').find_map(|part| part.strip_prefix("offset=")?.parse().ok());
         let list = (0..10 + grown).rev().skip(offset.unwrap_or(0)).take(3);
@@ -200,9 +199,9 @@ fn growing(added: usize) -> (ScriptedServer, Client) {
 }
 
 #[test]
-fn a_list_that_grows_is_walked_to_its_end_all_the_same() {
+fn a_growing_list_is_read_to_its_end() {
     let _watchdog = watchdog(Duration::from_secs(60));
-    // Three are a page: the next one repeats the last one exactly.
+    // A page has three, so the next page repeats the last one exactly.
     for added in [1, 2, 3, 4, 6, 7, 9] {
         let (_server, client) = growing(added);
         let names: Vec<String> = client.explore().users().iter().map(|user| user.unwrap().username).collect();
@@ -217,7 +216,7 @@ fn a_list_that_grows_is_walked_to_its_end_all_the_same() {
 }
 
 #[test]
-fn pages_that_alternate_come_to_an_end() {
+fn alternating_pages_do_not_cause_an_endless_list() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let server = ScriptedServer::start(|_| {});
     let turn = std::sync::atomic::AtomicUsize::new(0);
@@ -231,7 +230,7 @@ fn pages_that_alternate_come_to_an_end() {
 }
 
 #[test]
-fn an_error_ends_the_walk() {
+fn an_error_ends_the_iteration() {
     let api = Api::new();
     api.answers(Response::text(500, "oops"));
     let client = api.client();

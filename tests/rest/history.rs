@@ -1,4 +1,4 @@
-//! A room's history is walked to its beginning: nothing is left out, nothing comes twice.
+//! A room's history is read to its beginning: no message is left out or repeated.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use crate::common::{Request, Response, ScriptedServer, eventually, watchdog};
 use crustocean::Client;
 use serde_json::{Value, json};
 
-/// What the server makes of `before`.
+/// How the server interprets `before`.
 #[derive(Clone, Copy, PartialEq)]
 enum Before {
-    /// Only what is older than that time. Ids are refused.
+    /// Only messages older than that time. Ids are refused.
     Older,
-    /// The same, and messages before the one with that id.
+    /// The same, or messages before the one with that id.
     OlderOrId,
-    /// What is not younger.
+    /// Messages that are not newer.
     NotYounger,
-    /// Nothing at all.
+    /// Ignored.
     Ignored,
 }
 
-/// A history with so many messages in each of its seconds, newest first, at most `page` at a time.
+/// A history with these numbers of messages in each second, newest first, at most `page` per response.
 fn server(seconds: &[usize], page: usize, before: Before) -> (ScriptedServer, Vec<String>) {
     let all: Vec<(String, String)> = seconds
         .iter()
@@ -65,7 +65,7 @@ fn walk(server: &ScriptedServer) -> Vec<String> {
 }
 
 #[test]
-fn messages_of_one_moment_are_not_torn_apart() {
+fn messages_with_the_same_time_are_all_read() {
     let _watchdog = watchdog(Duration::from_secs(120));
     for seconds in [&[][..], &[1], &[2], &[3], &[1, 1, 1, 1, 1, 1, 1], &[2, 2, 2, 2], &[1, 2, 1, 2, 2, 1]] {
         for page in [3, 4, 7, 100] {
@@ -78,7 +78,7 @@ fn messages_of_one_moment_are_not_torn_apart() {
 }
 
 #[test]
-fn a_moment_longer_than_a_page_is_walked_by_id() {
+fn more_messages_with_one_time_than_a_page_are_read_by_id() {
     let _watchdog = watchdog(Duration::from_secs(120));
     for seconds in [&[3][..], &[9], &[1, 9, 1], &[4, 5, 6]] {
         for page in [1, 2, 3] {
@@ -86,7 +86,7 @@ fn a_moment_longer_than_a_page_is_walked_by_id() {
             assert_eq!(walk(&server), ids, "{seconds:?}, {page} a page");
         }
     }
-    // A server that takes no ids cannot be asked for the rest of such a moment, but for what was before it.
+    // Without ids the rest of such a second cannot be requested, but the messages before it can.
     let (server, _) = server(&[2, 9, 1], 3, Before::Older);
     let walked = walk(&server);
     assert_eq!(walked.first().map(String::as_str), Some("m2-0"));
@@ -94,7 +94,7 @@ fn a_moment_longer_than_a_page_is_walked_by_id() {
 }
 
 #[test]
-fn a_server_that_knows_no_before_does_not_trap_us() {
+fn a_server_that_ignores_before_does_not_cause_an_endless_history() {
     let _watchdog = watchdog(Duration::from_secs(60));
     for page in [1, 3, 100] {
         let (server, ids) = server(&[1, 1, 1, 1], page, Before::Ignored);
@@ -104,15 +104,15 @@ fn a_server_that_knows_no_before_does_not_trap_us() {
 }
 
 #[test]
-fn the_end_costs_one_request() {
+fn the_end_takes_one_request() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let (server, _) = server(&[1; 10], 4, Before::Older);
     assert_eq!(walk(&server).len(), 10);
-    // Ten messages in pages of four, each with the last one of the page before: 4, 3, 3, 0.
+    // Ten messages in pages of four, each with the last message of the page before: 4, 3, 3, 0 new ones.
     assert_eq!(server.requests().len(), 4);
 }
 
-/// A client of a server that has pages of ten, and lets `second` answer for the second one.
+/// A client of a server with pages of ten, where `second` answers for the second page.
 fn two_pages(second: impl Fn() -> Response + Send + Sync + 'static) -> (ScriptedServer, Client) {
     let (server, _) = server(&[1; 20], 10, Before::Older);
     let all: Vec<Value> = (0..10)
@@ -136,7 +136,7 @@ fn the_next_page_is_fetched_while_the_caller_works_on_this_one() {
     assert_eq!(server.requests().len(), 1, "who needs little asks for little");
     assert_eq!(history.next().unwrap().unwrap().id, "m5");
     eventually("the next page is asked for", || server.requests().len() > 1);
-    // What went wrong with it comes when it is its turn.
+    // Its error is returned when the page is needed.
     let rest: Vec<_> = history.by_ref().take(4).map(|message| message.unwrap().id.to_string()).collect();
     assert_eq!(rest, ["m6", "m7", "m8", "m9"]);
     assert_eq!(history.next().unwrap().unwrap_err().status(), Some(500));
@@ -144,7 +144,7 @@ fn the_next_page_is_fetched_while_the_caller_works_on_this_one() {
 }
 
 #[test]
-fn dropping_the_walk_ends_the_request_that_is_under_way() {
+fn dropping_the_iterator_ends_its_request() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let (release, released) = std::sync::mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
@@ -156,7 +156,7 @@ fn dropping_the_walk_ends_the_request_that_is_under_way() {
     let mut history = client.agencies().messages(&agency).iter();
     assert_eq!(history.by_ref().take(6).count(), 6);
     eventually("the next page is asked for", || server.requests().len() > 1);
-    // It is answered only after this.
+    // The request is answered only after this.
     drop(history);
     drop(release);
     assert_eq!(client.agencies().messages(&agency).send().unwrap().len(), 10, "the client goes on");

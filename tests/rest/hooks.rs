@@ -1,4 +1,4 @@
-//! Contract: hooks, as their creator and as the hook itself.
+//! Contract: hooks, called by their creator and by the hook itself.
 
 use crate::common::Response;
 use crate::rest_support::Api;
@@ -108,7 +108,7 @@ fn deploying() {
 }
 
 #[test]
-fn what_a_hook_does_itself() {
+fn calls_with_a_hook_key() {
     let api = Api::new();
     let agency = AgencyId::from("ag-1");
     for answer in

@@ -1,4 +1,4 @@
-//! The REST client: one file a behaviour.
+//! The REST client: one file per behaviour.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,15 +1,14 @@
-//! Contract: an answer may have no more than what identifies a thing, may say `null` for all the rest, and may have keys
-//! that nobody knows.
+//! Contract: a response may have only the required fields, `null` for all others, and unknown keys.
 
 use crate::common::Response;
 use crate::rest_support::{Api, PAT};
 use crustocean::{Client, Error};
 use serde_json::{Value, json};
 
-/// How many elements of the answer could not be read.
+/// How many elements of the response could not be decoded.
 type Call = Box<dyn Fn(&Client) -> Result<usize, Error>>;
 
-/// The least that the reference has of each answer, and all the keys that it says may be there, in either spelling.
+/// The required fields of each response in the reference, and all its optional keys, in either spelling.
 fn answers() -> Vec<(&'static str, Value, &'static str, Call)> {
     macro_rules! row {
         ($name:literal, [$($least:tt)*], $rest:literal, |$client:ident| $call:expr) => {
@@ -98,7 +97,7 @@ fn answers() -> Vec<(&'static str, Value, &'static str, Call)> {
     ]
 }
 
-/// The same with these keys in it: in the object, or in every object of the list.
+/// The same with these additional keys, in the object or in every object of the list.
 fn with(least: &Value, keys: &str, value: &Value) -> Value {
     let mut answer = least.clone();
     let objects = match &mut answer {
@@ -114,7 +113,7 @@ fn with(least: &Value, keys: &str, value: &Value) -> Value {
 }
 
 #[test]
-fn the_least_is_enough() {
+fn the_required_fields_are_enough() {
     let api = Api::new();
     for (name, least, rest, call) in answers() {
         let odd = json!({"nobody": [{"knows": null}, 1e300]});
@@ -130,10 +129,10 @@ fn the_least_is_enough() {
     }
 }
 
-/// Without what identifies the thing there is an error that says what is missing, and nothing that was in the answer. In
-/// a list it costs itself only.
+/// A missing required field is an error that names it and quotes nothing of the response. In a list only that element is
+/// lost.
 #[test]
-fn less_is_an_error_that_names_the_key() {
+fn a_missing_required_field_is_an_error_that_names_it() {
     let api = Api::new();
     for (name, least, _, call) in answers() {
         let Some(object) =

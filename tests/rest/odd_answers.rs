@@ -1,5 +1,5 @@
-//! Contract: what a server gets wrong costs itself and nothing else. Every optional field of every type may have any JSON
-//! in it, every list any element.
+//! Contract: an invalid value loses only itself. Every optional field of every type may contain any JSON, and every list any
+//! element.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -9,7 +9,7 @@ use crustocean::webhook::{HookCall, HookCaller, HookCommand, PromptRequest, Prom
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-/// One of each JSON type, and what is odd within it.
+/// Values of each JSON type, and unusual ones.
 fn anything() -> Vec<String> {
     let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
     let mut values =
@@ -24,7 +24,7 @@ fn anything() -> Vec<String> {
     values
 }
 
-/// Puts everything that can be JSON into each optional field, in either spelling. The required ones are read as before.
+/// Puts each of these values into each optional field, in either spelling. The required fields are decoded as before.
 fn survives<T: DeserializeOwned + Debug>(least: &Value, optional: &str) {
     let least = least.as_object().unwrap();
     let read = |json: &str| serde_json::from_str::<T>(json);
@@ -40,7 +40,7 @@ fn survives<T: DeserializeOwned + Debug>(least: &Value, optional: &str) {
                 if let Err(error) = read(&json) {
                     panic!("{}: {json}: {error}", std::any::type_name::<T>());
                 }
-                // As a tree, too, where serde_json can make one of it.
+                // Also from a `Value`, where serde_json can make one.
                 if let Ok(tree) = serde_json::from_str::<Value>(&json) {
                     serde_json::from_value::<T>(tree).unwrap();
                 }
@@ -63,7 +63,7 @@ fn other_spelling(key: &str) -> String {
 }
 
 #[test]
-fn an_odd_optional_value_is_absent() {
+fn an_invalid_optional_value_counts_as_absent() {
     let pat = format!("cru_{}", "a".repeat(48));
     let agency = json!({"id": "ag"});
     let agent = json!({"id": "u", "username": "a", "token": "sk"});
@@ -183,7 +183,7 @@ fn a_required_text_may_be_null_or_a_number() {
     assert_eq!((message.id.as_str(), message.content.as_str()), ("7", ""));
     assert_eq!((message.created_at.as_str(), message.sender_username.as_str()), ("1772000000", "5"));
     assert!(message.dm);
-    // What names a thing has to be there.
+    // The identifying field is required.
     for bad in [r#"{"id":null,"agency_id":"ag","content":"","created_at":""}"#, "{}", "null", "7", "[]"] {
         assert!(serde_json::from_str::<Message>(bad).is_err(), "{bad}");
     }
@@ -194,7 +194,7 @@ fn a_required_text_may_be_null_or_a_number() {
 }
 
 #[test]
-fn the_next_key_counts_where_the_first_one_does_not_fit() {
+fn the_next_spelling_counts_if_the_first_one_is_invalid() {
     let user = |json: &str| serde_json::from_str::<User>(json).unwrap().display_name;
     assert_eq!(user(r#"{"id":"u","username":"a","displayName":{},"name":"Alice"}"#), "Alice");
     assert_eq!(user(r#"{"id":"u","username":"a","displayName":[],"display_name":null,"name":{}}"#), "a");

@@ -109,7 +109,7 @@ fn claiming() {
         assert_eq!(error.kind(), kind);
         assert!(!format!("{error} {error:?}").contains(CODE), "{error:?}");
     }
-    // The code is in the path, and so in no error about the answer either.
+    // The code is in the path, so errors about the response must not contain it either.
     api.answers(Response::text(200, "[]"));
     let error = api.client().onboarding().claim_lookup(&code()).unwrap_err();
     assert!(error.kind() == ErrorKind::Protocol && !format!("{error:?}").contains(CODE), "{error:?}");

@@ -1,9 +1,9 @@
-//! Tokens travel in clear only where nobody else can hear, or where the program says so loudly.
+//! Tokens are sent unencrypted only on this machine, or where the program allows it explicitly.
 
 use crustocean::{Agent, Client, ErrorKind};
 
 fn refusal(url: &str, allow: bool) -> Option<String> {
-    // Nothing is dialled: a client that is made has only been checked.
+    // Creating a client only checks the URL and makes no connection.
     let client = Client::builder().api_url(url).danger_allow_plain_http(allow).anonymous().err()?;
     assert_eq!(client.kind(), ErrorKind::Config, "{url}");
     let agent = Agent::builder().api_url(url).danger_allow_plain_http(allow);
@@ -13,14 +13,14 @@ fn refusal(url: &str, allow: bool) -> Option<String> {
 }
 
 #[test]
-fn this_machine_is_spoken_to_without_tls() {
+fn this_machine_is_allowed_without_tls() {
     for url in ["http://localhost:1", "http://127.0.0.1:1", "http://[::1]:1", "ws://127.0.0.2:1"] {
         assert_eq!(refusal(url, false), None, "{url}");
     }
 }
 
 #[test]
-fn other_machines_are_not() {
+fn other_machines_need_tls() {
     for url in
         ["http://example.com", "ws://example.com", "http://10.0.0.1:7777", "http://localhost.example.com"]
     {
@@ -31,7 +31,7 @@ fn other_machines_are_not() {
 }
 
 #[test]
-fn the_platform_never_is() {
+fn the_platform_always_needs_tls() {
     for url in ["http://api.crustocean.chat", "ws://API.crustocean.chat:8080", "http://other.crustocean.chat"]
     {
         for allow in [false, true] {

@@ -1,5 +1,5 @@
-//! Contract of [`Receiver`]: only what is genuine, whole and new reaches a handler, whoever calls; and its server gives
-//! everybody an answer within its limits.
+//! Contract of [`Receiver`]: only genuine, complete and new requests reach a handler, and its server answers everyone within
+//! its limits.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -21,12 +21,12 @@ fn token() -> AgentToken {
     "sk_agent".parse().unwrap()
 }
 
-/// A delivery that was made so many seconds ago.
+/// A delivery that is `age` seconds old.
 fn delivery(id: &str, age: i64) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 - age;
     let (days, second) = (now.div_euclid(86_400), now.rem_euclid(86_400));
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    // The date of a day number, by the calendar of years that begin in March.
+    // The date of a day number; the formula uses years that begin in March.
     let z = days + 719_468;
     let (era, day) = (z.div_euclid(146_097), z.rem_euclid(146_097));
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -84,7 +84,7 @@ fn commands_go_to_their_handlers() {
 }
 
 #[test]
-fn what_is_forged_never_reaches_a_handler() {
+fn a_forged_request_never_reaches_a_handler() {
     let (receiver, heard) = counting();
     let body = delivery("m1", 0);
     let good = secret().sign(&body);
@@ -97,7 +97,7 @@ fn what_is_forged_never_reaches_a_handler() {
     assert_eq!(post(&receiver, "/events", &longer, &good).status, 401);
     assert_eq!(receiver.handle("POST", "/events", [("X-Other", good.as_str())], &body).status, 401);
     assert!(heard.lock().unwrap().is_empty());
-    // Every way in which the header may be written.
+    // Every allowed form of the header.
     for (n, (name, form)) in [
         ("x-crustocean-signature", "{}"),
         ("X-CRUSTOCEAN-SIGNATURE", "sha256={}"),
@@ -111,7 +111,7 @@ fn what_is_forged_never_reaches_a_handler() {
         assert_eq!(receiver.handle("post", "/events", [(name, signature)], &body).status, 204, "{name}");
     }
     assert_eq!(heard.lock().unwrap().len(), 3);
-    // A secret of nothing vouches for nothing.
+    // An empty secret verifies nothing.
     for empty in ["\"\"", "\" \\n\""] {
         let empty: WebhookSecret = serde_json::from_str(empty).unwrap();
         let receiver = Receiver::new().deliveries("/events", empty.clone(), |_| -> () { panic!("never") });
@@ -120,7 +120,7 @@ fn what_is_forged_never_reaches_a_handler() {
 }
 
 #[test]
-fn what_comes_again_is_handled_once() {
+fn a_repeated_delivery_is_handled_once() {
     let (receiver, heard) = counting();
     let body = delivery("m1", 20);
     let signature = secret().sign(&body);
@@ -139,7 +139,7 @@ fn what_comes_again_is_handled_once() {
 }
 
 #[test]
-fn what_could_not_be_handled_is_new_again() {
+fn a_delivery_whose_handler_failed_is_handled_again() {
     let tries = AtomicUsize::new(0);
     let receiver = Receiver::new().deliveries("/events", secret(), move |_| {
         match tries.fetch_add(1, Ordering::SeqCst) {
@@ -157,7 +157,7 @@ fn what_could_not_be_handled_is_new_again() {
 }
 
 #[test]
-fn what_is_being_handled_is_not_answered_for() {
+fn a_delivery_that_is_being_handled_is_not_acknowledged() {
     let (go, wait) = mpsc::channel::<()>();
     let (started, has_started) = mpsc::channel();
     let (wait, started) = (Mutex::new(wait), Mutex::new(started));
@@ -170,7 +170,7 @@ fn what_is_being_handled_is_not_answered_for() {
     std::thread::scope(|scope| {
         let first = scope.spawn(|| post(&receiver, "/events", &body, &signature).status);
         has_started.recv_timeout(SOON).unwrap();
-        // It may fail yet, so the platform has to come again.
+        // The handler may still fail, so the platform has to repeat the delivery.
         assert_eq!(post(&receiver, "/events", &body, &signature).status, 503);
         go.send(()).unwrap();
         assert_eq!(first.join().unwrap(), 204);
@@ -196,11 +196,11 @@ fn prompts_are_answered_with_a_signature() {
     );
 }
 
-/// What the server answers to these bytes.
+/// Sends these bytes and returns the server's response.
 fn exchange(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    // It may stop reading in the middle.
+    // The server may stop reading early.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -249,7 +249,7 @@ fn the_server_answers_within_its_limits() {
     assert_eq!(status(&[b'x'; 100_000]), "431", "a line without an end");
     assert_eq!(status(b"\x16\x03\x01"), "400", "TLS");
     assert_eq!(status(b"POST /ho"), "408");
-    // A large body is refused before it is read, and its sender hears why.
+    // A large body is refused before it is read, and the sender gets the reason.
     let large = request("Content-Length: 50000\r\n", &"x".repeat(50_000));
     assert_eq!(status(&large), "413");
     server.stop().unwrap();
@@ -258,7 +258,7 @@ fn the_server_answers_within_its_limits() {
 }
 
 #[test]
-fn its_switch_ends_it_and_what_is_being_handled_is_finished() {
+fn a_stop_ends_the_server_after_the_running_handlers() {
     let _watchdog = watchdog(SOON * 3);
     let (go, gate) = mpsc::channel::<()>();
     let (began, begun) = mpsc::channel::<()>();
@@ -283,13 +283,13 @@ fn its_switch_ends_it_and_what_is_being_handled_is_finished() {
 }
 
 #[test]
-fn drips_do_not_keep_a_connection() {
+fn slow_bytes_do_not_keep_a_connection_open() {
     let _watchdog = watchdog(SOON * 3);
     let receiver = Receiver::new().commands("/hook", |call| call.command);
     let server = receiver.time_limit(Duration::from_millis(300)).serve("127.0.0.1:0").unwrap();
     let began = Instant::now();
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    // A byte now and then never ends the wait.
+    // Single bytes do not prolong the time limit.
     while stream.write_all(b"x").is_ok() && began.elapsed() < SOON {
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -297,7 +297,7 @@ fn drips_do_not_keep_a_connection() {
 }
 
 #[test]
-fn too_many_are_sent_away_and_a_stop_waits_for_those_at_work() {
+fn too_many_connections_are_refused_and_a_stop_waits_for_running_handlers() {
     let _watchdog = watchdog(SOON * 3);
     let (go, wait) = mpsc::channel::<()>();
     let (started, has_started) = mpsc::channel();
@@ -316,14 +316,14 @@ fn too_many_are_sent_away_and_a_stop_waits_for_those_at_work() {
         move || exchange(address, &call)
     });
     has_started.recv_timeout(SOON).unwrap();
-    // The second one says nothing.
+    // The second one sends nothing.
     let mut silent = TcpStream::connect(address).unwrap();
     eventually("a third one is sent away", || exchange(address, &call).starts_with("HTTP/1.1 503"));
     let stopping = std::thread::spawn({
         let server = Arc::clone(&server);
         move || server.stop()
     });
-    // Who says nothing is cut off at once, who is at work is not.
+    // An idle connection is closed at once, a running handler is not interrupted.
     silent.set_read_timeout(Some(SOON)).unwrap();
     assert!(!matches!(silent.read(&mut [0; 8]), Ok(1..)));
     let _ = silent.shutdown(Shutdown::Both);

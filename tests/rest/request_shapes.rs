@@ -1,4 +1,4 @@
-//! What goes over the wire, byte for byte where it matters, and answers that servers should not give.
+//! The exact bytes of requests, and invalid responses.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -18,7 +18,7 @@ struct Seen {
     body: String,
 }
 
-/// Answers one request a connection with the given bodies, in order, and tells what came.
+/// Answers one request per connection with the given bodies, in order, and reports the requests.
 struct Script {
     url: String,
     server: JoinHandle<Vec<Seen>>,
@@ -81,7 +81,7 @@ fn serve(stream: TcpStream, answer: &str) -> Seen {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
     write!(&stream, "{head}\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()).unwrap();
     let mut line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
-    // Characters that may be encoded in a query and need not be.
+    // Characters that may be encoded in a query but need not be.
     for (encoded, plain) in [("%2D", "-"), ("%2E", "."), ("%3A", ":"), ("+", "%20")] {
         line = line.replace(encoded, plain);
     }
@@ -89,7 +89,7 @@ fn serve(stream: TcpStream, answer: &str) -> Seen {
 }
 
 #[test]
-fn calls_are_spelled_as_documented() {
+fn calls_have_the_documented_form() {
     let script = Script::new(&[
         r#"{"id":"t","name":"ci","token":"cru_00","expires_at":null}"#,
         r#"{"agent":{"id":"a/b","username":"mybot"},"agentToken":"sk_1"}"#,
@@ -155,7 +155,7 @@ fn logging_in_sends_no_token() {
 }
 
 #[test]
-fn an_unreadable_answer_names_the_call_and_not_the_body() {
+fn an_undecodable_response_names_the_call_and_not_the_body() {
     let script = Script::new(&[
         "<html>sk_secret</html>",
         r#"{"token":"sk_secret"}"#,
@@ -179,24 +179,24 @@ fn an_unreadable_answer_names_the_call_and_not_the_body() {
 }
 
 #[test]
-fn a_history_is_walked_to_its_end() {
+fn a_history_is_read_to_its_end() {
     let page = |ids: &[u32]| {
         let messages = ids.iter().map(|id| {
             format!(r#"{{"id":"m{id}","agency_id":"ag-1","content":"{id}","created_at":"2026-03-05T10:00:{id:02}Z"}}"#)
         });
         format!("[{}]", messages.collect::<Vec<_>>().join(","))
     };
-    // The server takes `before` as "not after": the oldest message of a page comes again with the next.
+    // The server interprets `before` as "not after": the next page repeats the oldest message of this one.
     let script = Script::new(&[&page(&[9, 8, 7]), &format!("{{\"messages\":{}}}", page(&[7, 6]))]);
     let client = script.client();
     let history = client.agencies().messages(&AgencyId::from("ag-1")).limit(3).iter();
     let ids: Vec<String> = history.map(|message| message.unwrap().id.to_string()).collect();
     assert_eq!(ids, ["m9", "m8", "m7", "m6"]);
     let lines: Vec<String> = script.seen().into_iter().map(|seen| seen.line).collect();
-    // A moment later than the oldest message: others may have been said at the same time and not fit on the page.
+    // Slightly later than the oldest message, because others may have the same time and not fit on the page.
     assert!(!lines[0].contains("before"), "{lines:?}");
     assert!(lines[1].contains("before=2026-03-05T10:00:07.001Z"), "{lines:?}");
-    // The second page had room for more: there is nothing before it.
+    // The second page was not full, so nothing is before it.
     assert_eq!(lines.len(), 2, "{lines:?}");
 }
 

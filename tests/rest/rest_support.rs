@@ -1,6 +1,4 @@
-//! A server that answers one call with what the test says and keeps what came.
-//!
-//! Shared by the tests of REST.
+//! A server that answers a call as the test says, and records the requests. Shared by the tests of REST.
 #![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -48,7 +46,7 @@ impl Api {
         HookClient::builder().api_url(self.server.url()).build(HOOK_KEY.parse().unwrap()).unwrap()
     }
 
-    /// What is answered from now on.
+    /// The response from now on.
     pub fn answers(&self, answer: Response) {
         *self.answer.lock().unwrap() = answer;
     }
@@ -58,8 +56,8 @@ impl Api {
         self.server.requests()
     }
 
-    /// A call that the server answers with `json`: it succeeds, and what it sent is `line` (method, path and query as
-    /// on the wire) with `body`, byte for byte. Every header that matters is looked at, too.
+    /// Checks a call that the server answers with `json`: it must succeed, and must have sent `line` (method, path and query)
+    /// with `body`, byte for byte. Also checks the headers.
     #[track_caller]
     pub fn sends<T>(
         &self,
@@ -93,7 +91,7 @@ impl Api {
         result.unwrap_or_else(|error| panic!("{line}: {error:?}"))
     }
 
-    /// The same call with several answers that mean the same.
+    /// Checks the same call with several equivalent responses.
     #[track_caller]
     pub fn reads<T: Debug>(
         &self,
@@ -107,7 +105,7 @@ impl Api {
         }
     }
 
-    /// A call that is refused before anything is sent, with this in the message.
+    /// Checks a call that is refused before it is sent, with this text in its error.
     #[track_caller]
     pub fn refuses<T: Debug>(&self, rule: &str, call: impl FnOnce(&Client) -> Result<T, Error>) {
         let before = self.requests().len();

@@ -1,5 +1,5 @@
-//! Properties of the types that are read from the API: both spellings say the same, what is written is read again as
-//! the same, and nothing a server adds is an error.
+//! Properties of the API's types: both spellings decode to the same value, a written value decodes to itself, and unknown
+//! fields are no error.
 
 use std::fmt::Debug;
 
@@ -46,16 +46,16 @@ fn spelled(object: &Map<String, Value>, key: fn(&str) -> String) -> Map<String, 
     object.iter().map(|(name, value)| (key(name), value.clone())).collect()
 }
 
-/// Text as chat has it: any character, quotes and line breaks among them.
+/// Any text, including quotes and line breaks.
 fn text() -> impl Strategy<Value = String> {
     proptest::collection::vec(any::<char>(), 1..12).prop_map(|chars| chars.into_iter().collect())
 }
 
-/// Where a value is one of several kinds.
+/// A value of this kind.
 fn value_of(kind: char) -> BoxedStrategy<Value> {
     match kind {
         's' => text().prop_map(Value::from).boxed(),
-        // A credential: whatever fits into a header.
+        // A credential: any text that fits into a header.
         'k' => "[!-~]{1,60}".prop_map(Value::from).boxed(),
         'w' => "[a-z0-9]{1,12}".prop_map(Value::from).boxed(),
         'b' => any::<bool>().prop_map(Value::from).boxed(),
@@ -94,7 +94,7 @@ fn read<T: DeserializeOwned>(object: &Map<String, Value>) -> T {
     serde_json::from_str(&json).unwrap_or_else(|error| panic!("{json}: {error}"))
 }
 
-/// What is there is read, in both spellings alike, with keys nobody knows and `null` for what is absent.
+/// Decodes an object in both spellings, with unknown keys, and with `null` for absent fields. All must be equal.
 fn reads_alike<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optional: &str) -> T {
     let first: T = read(object);
     let mut odd = object.clone();
@@ -110,7 +110,7 @@ fn reads_alike<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optiona
     first
 }
 
-/// The same for answers that carry a credential: there is no writer, and `Debug` does not show it.
+/// The same for responses with a credential: they cannot be serialized, and `Debug` does not show the credential.
 fn reads_secret<T: DeserializeOwned + Debug>(object: &Map<String, Value>, optional: &str, secret: &str) -> T {
     let read: T = reads_alike(object, optional);
     if let Some(secret) = object.get(secret).and_then(Value::as_str).filter(|secret| secret.len() > 16) {
@@ -119,14 +119,14 @@ fn reads_secret<T: DeserializeOwned + Debug>(object: &Map<String, Value>, option
     read
 }
 
-/// And what is written is read as the same again.
+/// The same, and a written value must decode to itself.
 fn round_trip<T: DeserializeOwned + Serialize + Debug>(object: &Map<String, Value>, optional: &str) {
     let first: T = reads_alike(object, optional);
     let written = serde_json::to_string(&first).unwrap();
     let second: T = serde_json::from_str(&written).unwrap_or_else(|error| panic!("{written}: {error}"));
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
     assert_eq!(serde_json::to_string(&second).unwrap(), written);
-    // Nothing that was sent is lost on the way: every value is in what is written, too.
+    // No sent value is lost: the written object has them all.
     let written: Map<String, Value> = serde_json::from_str(&written).unwrap();
     for (name, value) in object {
         let found = [name.clone(), snake(name), camel(name)].iter().find_map(|key| written.get(key).cloned());
@@ -192,7 +192,7 @@ round_trips! {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
-    /// It carries a secret, so there is no writer.
+    /// It has a secret, so it cannot be serialized.
     #[test]
     fn subscriptions(object in objects("id:s url:s events:l", "agencyId:s description:s secret:s created_at:t updated_at:t")) {
         let read: Subscription = reads_alike(&object, "agencyId:s description:s secret:s created_at:t updated_at:t");
@@ -287,7 +287,7 @@ proptest! {
     fn commands_of_hooks(object in objects("name:s", "description:s")) {
         let command: HookCommand = reads_alike(&object, "description:s");
         prop_assert_eq!(serde_json::to_value(&command).unwrap(), Value::Object(object.clone()));
-        // The name alone says the same.
+        // The name alone means the same.
         let name: HookCommand = serde_json::from_value(object["name"].clone()).unwrap();
         prop_assert_eq!((name.name, name.description), (command.name, None));
     }

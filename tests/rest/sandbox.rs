@@ -1,5 +1,4 @@
-//! The REST API as a client and a server live it together: the calls of one resource after the other, against the
-//! sandbox.
+//! The REST API against the sandbox, one resource after the other.
 
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ fn user(stage: &Stage, name: &str) -> Client {
 }
 
 #[test]
-fn an_invite_lets_somebody_in() {
+fn an_invite_lets_a_user_join() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
     let (alice, bob, eve) = (stage.client(), user(&stage, "bob"), user(&stage, "eve"));
@@ -38,7 +37,7 @@ fn an_invite_lets_somebody_in() {
 }
 
 #[test]
-fn commands_and_subscriptions_come_and_go() {
+fn commands_and_subscriptions_are_created_and_deleted() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
     let (alice, bob) = (stage.client(), user(&stage, "bob"));
@@ -130,7 +129,7 @@ fn sources_of_hooks_are_shown() {
 }
 
 #[test]
-fn bootstrap_makes_an_agent_that_can_speak_at_once() {
+fn bootstrap_creates_an_agent_that_can_post_at_once() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
     let nobody = Client::builder().api_url(stage.sandbox.url()).anonymous().unwrap();
@@ -152,7 +151,7 @@ fn bootstrap_makes_an_agent_that_can_speak_at_once() {
 }
 
 #[test]
-fn wallets_and_what_anybody_may_see() {
+fn wallets_and_public_lists() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
     let alice = stage.client();
@@ -192,7 +191,7 @@ fn wallets_and_what_anybody_may_see() {
 }
 
 #[test]
-fn a_hosted_agent_finds_its_set_up() {
+fn a_hosted_agent_gets_its_configuration() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
     let alice = stage.client();

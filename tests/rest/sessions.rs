@@ -11,7 +11,7 @@ const FULL: &str = r#"{"token":"5e5510n","user":{"id":"usr-1","username":"alice"
 const OTHER: &str = r#"{"user":{"id":"usr-1","username":"alice","display_name":"Alice","created_at":"2025-02-27T12:34:56.789Z"},
     "token":"5e5510n"}"#;
 
-/// What was sent: without a credential, for there is none yet.
+/// Checks the request, which has no credential yet.
 #[track_caller]
 fn sent(api: &Api, path: &str, body: &str) {
     let requests = api.requests();
@@ -28,7 +28,7 @@ fn opened(api: &Api, login: &Login, answer: &str) {
     let name = if answer == MINIMAL { "alice" } else { "Alice" };
     assert_eq!(login.user.display_name, name);
     assert_eq!(login.user.created_at.is_some(), answer != MINIMAL);
-    // And from now on the session is the credential.
+    // From now on the session is the credential.
     api.answers(Response::text(200, r#"{"id":"usr-1","username":"alice"}"#));
     login.client.account().me().unwrap();
     assert_eq!(api.requests().last().unwrap().header("authorization"), Some("Bearer 5e5510n"));
@@ -65,7 +65,7 @@ fn logging_in() {
     let api = Api::new();
     for answer in [MINIMAL, FULL, OTHER] {
         api.answers(Response::text(200, answer));
-        // The rules for new names are not those of old ones.
+        // The rules for new names do not apply to existing ones.
         let login = api.builder().display_name("not for a login").login("a", "short").unwrap();
         sent(&api, "/api/auth/login", r#"{"username":"a","password":"short"}"#);
         opened(&api, &login, answer);

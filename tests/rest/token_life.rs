@@ -1,4 +1,4 @@
-//! A personal access token from its making to its end.
+//! A personal access token from its creation to its end.
 
 use crustocean::{Client, ErrorKind, PersonalAccessToken, model::Expiry, rest::Login};
 use crustocean_sandbox::Sandbox;
@@ -12,7 +12,7 @@ fn client(sandbox: &Sandbox, token: &PersonalAccessToken) -> Client {
 }
 
 #[test]
-fn a_token_is_made_used_and_revoked() {
+fn a_token_is_created_used_and_revoked() {
     let sandbox = Sandbox::start().unwrap();
     let session = alice(&sandbox).client;
 
@@ -69,7 +69,7 @@ fn the_eleventh_token_is_refused() {
 }
 
 #[test]
-fn a_bad_name_does_not_leave_the_program() {
+fn an_invalid_token_name_is_not_sent() {
     let sandbox = Sandbox::start().unwrap();
     let client = alice(&sandbox).client;
     sandbox.clear_records();

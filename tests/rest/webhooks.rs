@@ -16,8 +16,8 @@ fn signature(request: &Request) -> &str {
     request.header(SIGNATURE_HEADER).unwrap_or_default()
 }
 
-/// A room of alice's with an agent of hers in it, connected.
-fn shop(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
+/// A room of alice, with a connected agent of hers.
+fn room_with_agent(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
     let agent = stage.connect(bot);
     let room = stage.client().agencies().create("Shop").send().unwrap().id;
     stage.client().agencies().add_agent(&room, bot).unwrap();
@@ -26,10 +26,10 @@ fn shop(stage: &Stage, bot: &str) -> (AgencyId, Agent) {
 }
 
 #[test]
-fn a_command_is_read_and_answered() {
+fn a_command_is_decoded_and_answered() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
-    let (room, agent) = shop(&stage, "asker");
+    let (room, agent) = room_with_agent(&stage, "asker");
     let server = ScriptedServer::start(|_| {});
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
@@ -75,10 +75,10 @@ fn a_command_is_read_and_answered() {
 }
 
 #[test]
-fn a_delivery_is_verified_and_read() {
+fn a_delivery_is_verified_and_decoded() {
     let _watchdog = watchdog(SOON * 3);
     let stage = Stage::new();
-    let (room, agent) = shop(&stage, "speaker");
+    let (room, agent) = room_with_agent(&stage, "speaker");
     let server = ScriptedServer::start(|_| {});
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
@@ -100,7 +100,7 @@ fn a_delivery_is_verified_and_read() {
     assert_eq!((&message.id, message.content.as_str()), (&said.id, "hello wörld"));
     assert_eq!(message.metadata.get("skill"), Some("x".into()));
 
-    // One byte more, another secret, no signature: it is not the platform's word.
+    // One more byte, another secret, or no signature: the request is not genuine.
     let mut longer = request.body.clone();
     longer.push(b' ');
     for (body, signature, secret) in [

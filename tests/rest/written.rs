@@ -1,4 +1,4 @@
-//! What a program keeps in a file is read again as the same, also for the types that are more than one object of the API.
+//! Values that a program stores decode to the same values again, also for types that combine several objects of the API.
 
 use crustocean::model::{LoopGuard, Message, RunRecord, Subscription, TraceReport};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn again<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> (Value
 }
 
 #[test]
-fn what_is_made_of_several_parts_is_written_as_one_object() {
+fn types_of_several_parts_are_written_as_one_object() {
     let json = json!({"id": "r", "agent_username": "mybot", "status": "completed", "transcript": [{"type": "start", "ts": 0}]});
     let run: RunRecord = serde_json::from_value(json.clone()).unwrap();
     assert_eq!(again(&run), (json, run));

@@ -1,4 +1,4 @@
-//! A long gap of large messages is handed out a page at a time.
+//! A long gap of large messages is delivered page by page.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use crate::common::{Response, SOON, ScriptedServer, scripted, wait_for_message, 
 use crustocean::Event;
 use serde_json::{Value, json};
 
-/// The most memory that this process has ever had, in kB, since it was asked to forget.
+/// The peak memory of this process in kB, since the counter was reset.
 fn peak() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -26,7 +26,7 @@ fn message(n: usize) -> Value {
     json!({"id": format!("m{n}"), "agency_id": "ag-1", "content": content, "created_at": time})
 }
 
-/// The number of the message with this id, or of the first that is not older than this time.
+/// The number of the message with this id, or of the first one that is not older than this time.
 fn number(time: &str) -> usize {
     if let Some(number) = time.strip_prefix('m') {
         return number.parse().unwrap();
@@ -77,7 +77,7 @@ fn a_long_gap_of_large_messages_does_not_fill_the_memory() {
                 next += 1;
                 assert!(message.replayed && message.content.starts_with(&format!("{next}:")), "{next}");
             }
-            // A busy machine may be too slow for it. What counts here is the memory.
+            // A busy machine may be too slow for it. Only the memory counts here.
             Event::GapNotFilled { error, .. } if error.is_timeout() => break,
             Event::GapNotFilled { error, .. } => panic!("behind {next}: {error}"),
             _ => {}

@@ -1,4 +1,4 @@
-//! Threads and memory of this process: nothing else may run in it.
+//! Measures threads and memory of this process, so no other test may run in it.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ mod sockets;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Held by a test as long as it measures.
+/// A test holds this while it measures.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,11 +1,11 @@
-//! A closed agent holds no socket, however many of its handles live.
+//! A closed agent has no open socket, however many handles still exist.
 
 use std::time::Duration;
 
 use crate::alone;
 use crate::common::{Stage, eventually, watchdog};
 
-/// Open sockets of this process, of the sandbox's too.
+/// The open sockets of this process, including those of the sandbox.
 fn sockets() -> usize {
     let links = std::fs::read_dir("/proc/self/fd").unwrap();
     links

@@ -1,4 +1,4 @@
-//! TLS by each library that is compiled in, for REST and for the socket: what is trusted, and how a refusal reads.
+//! TLS with each compiled-in library, for REST and for the socket: trusted certificates, and the errors for others.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, co
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Those that are compiled in.
+/// The compiled-in libraries.
 pub(crate) fn backends() -> Vec<Tls> {
     let all = [
         (cfg!(feature = "tls-rustls"), Tls::Rustls),
@@ -44,7 +44,7 @@ fn agent(
 }
 
 #[test]
-fn rest_and_socket_trust_a_root_of_ones_own() {
+fn rest_and_socket_trust_an_additional_root() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let authority = Authority::new();
@@ -58,10 +58,10 @@ fn rest_and_socket_trust_a_root_of_ones_own() {
         let name = format!("larry-{tls:?}").to_lowercase();
         let larry = agent(&stage, &relay, tls, &[authority.pem()], &name).unwrap();
         larry.set_home(&larry.join("lobby").unwrap()).unwrap();
-        // One for the exchange of the token and the joining, one for the socket.
+        // One connection for the token's exchange and the join, one for the socket.
         assert_eq!(relay.handshakes(), before + 3, "{tls:?}");
 
-        // Both ways, and more than one TLS record at a time.
+        // In both directions, and more than one TLS record at a time.
         let events = larry.events();
         let long = "x".repeat(4000);
         for number in 0..50 {
@@ -81,7 +81,7 @@ fn rest_and_socket_trust_a_root_of_ones_own() {
 }
 
 #[test]
-fn the_socket_comes_back_over_tls() {
+fn the_socket_reconnects_over_tls() {
     let _watchdog = watchdog(LIMIT);
     let authority = Authority::new();
     for tls in backends() {
@@ -107,7 +107,7 @@ struct Case<'a> {
     says: [&'a str; 2],
 }
 
-/// What each refusal says, whoever meets it first.
+/// The error for each bad certificate, from REST or from the socket.
 #[test]
 fn a_bad_certificate_is_refused_and_named() {
     let _watchdog = watchdog(LIMIT);
@@ -169,7 +169,7 @@ fn a_bad_certificate_is_refused_and_named() {
             check("an agent", agent(&stage, &relay, tls, roots, &bot).unwrap_err());
             assert_eq!(stage.sandbox.requests().len(), 0, "nothing is said to a stranger");
 
-            // Only one of the two connections that are made at the same time.
+            // Only one of the two simultaneous connections.
             if !roots.is_empty() {
                 let relay = TlsRelay::in_turn(&[&good, identity], stage.sandbox.port());
                 check("a socket", agent(&stage, &relay, tls, roots, &format!("{bot}-2")).unwrap_err());
@@ -182,7 +182,7 @@ fn a_bad_certificate_is_refused_and_named() {
 }
 
 #[test]
-fn a_root_that_cannot_be_read_is_said_at_once() {
+fn an_invalid_root_is_an_error_at_once() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let relay = TlsRelay::start(&Identity::self_signed(), stage.sandbox.port());
@@ -199,7 +199,7 @@ fn a_root_that_cannot_be_read_is_said_at_once() {
 }
 
 #[test]
-fn a_server_without_tls_is_told_apart() {
+fn a_server_without_tls_has_its_own_error() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     for tls in backends() {

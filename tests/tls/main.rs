@@ -1,4 +1,4 @@
-//! TLS, and proxies under it. Runs with every set of features.
+//! TLS and proxies. Runs with every set of features.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,15 +1,16 @@
-//! TLS through proxies, with a certificate of the client's own, and with all checks switched off.
+//! TLS through proxies, with a client certificate, and with all checks disabled.
 
 use std::time::Duration;
 
 use crate::common::{
-    Authority, Identity, Manner, Protocol, Stage, TestProxy, TlsRelay, eventually, wait_for_message, watchdog,
+    Authority, Identity, Protocol, ProxyBehaviour, Stage, TestProxy, TlsRelay, eventually, wait_for_message,
+    watchdog,
 };
 use crustocean::{Agent, Client, Error, ErrorKind, PersonalAccessToken, Result, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Those that are compiled in.
+/// The compiled-in libraries.
 fn backends() -> Vec<Tls> {
     let all = [(cfg!(feature = "tls-rustls"), Tls::Rustls), (cfg!(feature = "tls-native"), Tls::Native)];
     all.into_iter().filter_map(|(compiled, tls)| compiled.then_some(tls)).collect()
@@ -56,7 +57,7 @@ impl Case {
         set_up!(self, Agent::builder()).connect(stage.agent_token(&name))
     }
 
-    /// REST, and a socket with traffic both ways.
+    /// Checks REST, and a socket with traffic in both directions.
     fn works(&self, stage: &Stage, name: &str) {
         assert_eq!(
             self.ask(stage).map_err(|error| format!("{name}, {:?}: {error:?}", self.tls)),
@@ -83,7 +84,7 @@ impl Case {
 }
 
 #[test]
-fn tls_goes_through_every_kind_of_proxy() {
+fn tls_works_through_every_kind_of_proxy() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let authority = Authority::new();
@@ -102,7 +103,7 @@ fn tls_goes_through_every_kind_of_proxy() {
             assert!(proxy.targets().len() >= 3);
             assert!(proxy.targets().iter().all(|target| target == "crustocean.test:443"));
 
-            // The certificate has to be the target's, not the proxy's.
+            // The certificate must be that of the target, not of the proxy.
             let case = Case { url: "https://other.test".to_owned(), ..case };
             let error = case.ask(&stage).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Tls);
@@ -111,9 +112,9 @@ fn tls_goes_through_every_kind_of_proxy() {
     }
 }
 
-/// A proxy that is spoken to in TLS, with TLS inside.
+/// A TLS connection to a proxy, with TLS to the target inside.
 #[test]
-fn tls_goes_through_tls() {
+fn tls_works_inside_tls() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let authority = Authority::new();
@@ -137,7 +138,7 @@ fn tls_goes_through_tls() {
         let case = Case { url: "http://crustocean.test".to_owned(), proxy: Some(plain.url()), ..case };
         case.works(&stage, "outer");
 
-        // Who the error is about.
+        // The error names the proxy or the target.
         let case = Case { roots: Vec::new(), ..case };
         let error = case.ask(&stage).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Tls);
@@ -161,15 +162,16 @@ fn an_https_proxy_needs_tls() {
 }
 
 #[test]
-fn the_socket_comes_back_through_a_proxy() {
+fn the_socket_reconnects_through_a_proxy() {
     let _watchdog = watchdog(LIMIT);
     let authority = Authority::new();
     for tls in backends() {
         let stage = Stage::new();
         let server = TlsRelay::start(&authority.identity("crustocean.test"), stage.sandbox.port());
-        // The third connection is the first try to come back.
-        let manners = [Manner::Relay, Manner::Relay, Manner::Refuse, Manner::Relay];
-        let proxy = TestProxy::in_turn(Protocol::Connect, &manners, server.port());
+        // The third connection is the first reconnect.
+        let behaviours =
+            [ProxyBehaviour::Relay, ProxyBehaviour::Relay, ProxyBehaviour::Refuse, ProxyBehaviour::Relay];
+        let proxy = TestProxy::in_turn(Protocol::Connect, &behaviours, server.port());
         let case = Case {
             url: "https://crustocean.test".to_owned(),
             tls,
@@ -185,7 +187,7 @@ fn the_socket_comes_back_through_a_proxy() {
 }
 
 #[test]
-fn all_checks_can_be_switched_off() {
+fn all_checks_can_be_disabled() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let authority = Authority::new();
@@ -206,7 +208,7 @@ fn all_checks_can_be_switched_off() {
 }
 
 #[test]
-fn a_client_can_show_a_certificate() {
+fn a_client_can_send_a_certificate() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let (authority, of_clients) = (Authority::new(), Authority::new());
@@ -223,7 +225,7 @@ fn a_client_can_show_a_certificate() {
         };
         case.works(&stage, "shown");
 
-        // It is for the server, not for a proxy that asks as well.
+        // The certificate is for the server, not for a proxy that also requests one.
         let through = Case { proxy: Some(proxy.url()), ..case };
         through.ask(&stage).unwrap_err();
         assert_eq!(proxy_behind.connections(), 0, "{tls:?}");
@@ -242,7 +244,7 @@ fn a_client_can_show_a_certificate() {
 }
 
 #[test]
-fn an_identity_that_cannot_be_used_is_said_at_once() {
+fn an_invalid_identity_is_an_error_at_once() {
     let good = String::from_utf8(Identity::self_signed().pem()).unwrap();
     let other = String::from_utf8(Identity::self_signed().pem()).unwrap();
     let key_at = good.find("-----BEGIN PRIVATE KEY").unwrap();
@@ -267,7 +269,7 @@ fn an_identity_that_cannot_be_used_is_said_at_once() {
         // rustls compares the two; the system's library does so with OpenSSL.
         let error = build(&format!("{other_certificate}{key}")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{tls:?}: {error}");
-        // The key is in no text.
+        // No text contains the key.
         let shown = format!("{:?}", Client::builder().client_identity_pem(good.clone()));
         assert!(!shown.contains("PRIVATE") && shown.contains("client_identity: true"), "{shown}");
     }

@@ -1,13 +1,15 @@
-//! REST and the socket go through a proxy, HTTP or SOCKS 5, and every way that it can fail is told.
+//! REST and the socket use an HTTP or SOCKS 5 proxy, and every failure of it has a clear error.
 
 use std::time::{Duration, Instant};
 
-use crate::common::{Manner, Protocol, Stage, TestProxy, eventually, wait_for, wait_for_message, watchdog};
+use crate::common::{
+    Protocol, ProxyBehaviour, Stage, TestProxy, eventually, wait_for, wait_for_message, watchdog,
+};
 use crustocean::{Agent, Client, Error, ErrorKind, Event, PersonalAccessToken, Result};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BOTH: [Protocol; 2] = [Protocol::Connect, Protocol::Socks5];
-/// A name that only a proxy can make something of.
+/// A host name that only the proxy can resolve.
 const URL: &str = "http://crustocean.test:7777";
 const TARGET: &str = "crustocean.test:7777";
 
@@ -33,7 +35,7 @@ fn agent(stage: &Stage, proxy: impl Into<String>) -> Result<Agent> {
         .connect(stage.agent_token("larry"))
 }
 
-/// The error and all that is behind it.
+/// The error with all its sources.
 fn everything(error: &Error) -> String {
     let mut text = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(error);
@@ -45,7 +47,7 @@ fn everything(error: &Error) -> String {
 }
 
 #[test]
-fn rest_and_socket_go_the_same_way() {
+fn rest_and_socket_use_the_same_proxy() {
     let _watchdog = watchdog(LIMIT);
     for protocol in BOTH {
         let stage = Stage::new();
@@ -65,7 +67,7 @@ fn rest_and_socket_go_the_same_way() {
         wait_for_message(&events, "and back");
         assert_eq!(proxy.targets(), [TARGET; 3], "{protocol:?}");
 
-        // Coming back, too.
+        // Also when reconnecting.
         stage.sandbox.drop_links();
         wait_for(&events, "the loss", |event| matches!(event, Event::Disconnected { .. }).then_some(()));
         eventually("connected again", || larry.is_connected());
@@ -75,7 +77,7 @@ fn rest_and_socket_go_the_same_way() {
 }
 
 #[test]
-fn credentials_are_given() {
+fn credentials_are_sent_to_the_proxy() {
     let _watchdog = watchdog(LIMIT);
     for protocol in BOTH {
         for (user, password, in_url) in [
@@ -84,7 +86,7 @@ fn credentials_are_given() {
             ("me", "odd:one", "me:odd:one@"),
         ] {
             if protocol == Protocol::Connect && user.contains(':') {
-                // Basic has no way to say it.
+                // Basic authentication cannot express it.
                 continue;
             }
             let stage = Stage::new();
@@ -98,7 +100,7 @@ fn credentials_are_given() {
 }
 
 #[test]
-fn credentials_that_are_missing_or_wrong_are_told_and_not_tried_again() {
+fn missing_or_wrong_credentials_are_an_error_without_retries() {
     let _watchdog = watchdog(LIMIT);
     for protocol in BOTH {
         for (in_url, says) in [("", "wants credentials"), ("me:do_not_print@", "does not accept")] {
@@ -119,32 +121,36 @@ fn credentials_that_are_missing_or_wrong_are_told_and_not_tried_again() {
 }
 
 #[test]
-fn another_method_of_logging_in_is_named() {
+fn an_unsupported_authentication_method_is_named() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let answer = b"HTTP/1.1 407 No\r\nProxy-Authenticate: Negotiate\r\nProxy-Authenticate: NTLM x\r\n\r\n";
-    let proxy = TestProxy::in_turn(Protocol::Connect, &[Manner::Say(answer)], 1);
+    let proxy = TestProxy::in_turn(Protocol::Connect, &[ProxyBehaviour::Say(answer)], 1);
     let error = ask(&stage, proxy.url_with("me:secret@")).unwrap_err();
     assert!(error.to_string().contains("Negotiate, NTLM and not Basic"), "{error}");
 }
 
 #[test]
-fn a_refused_target_is_named() {
+fn a_target_refused_by_the_proxy_is_named() {
     let _watchdog = watchdog(LIMIT);
     for (protocol, reason) in [
         (Protocol::Connect, "it refuses to connect to crustocean.test:7777: 403 Forbidden"),
         (Protocol::Socks5, "it cannot connect to crustocean.test:7777: the connection was refused (5)"),
     ] {
         let stage = Stage::new();
-        let proxy = TestProxy::in_turn(protocol, &[Manner::Refuse], stage.sandbox.port());
+        let proxy = TestProxy::in_turn(protocol, &[ProxyBehaviour::Refuse], stage.sandbox.port());
         let expected = format!("proxy {}: {reason}", proxy.url());
         for error in [ask(&stage, proxy.url()).unwrap_err(), agent(&stage, proxy.url()).unwrap_err()] {
             assert_eq!((error.kind(), error.status()), (ErrorKind::Connect, None));
-            // REST says how often it tried, the socket tries once.
+            // The error of REST has the number of attempts. The socket tries once.
             assert!(error.to_string().starts_with(&expected), "{error}");
         }
-        // The socket by itself.
-        let proxy = TestProxy::in_turn(protocol, &[Manner::Relay, Manner::Refuse], stage.sandbox.port());
+        // Only the socket.
+        let proxy = TestProxy::in_turn(
+            protocol,
+            &[ProxyBehaviour::Relay, ProxyBehaviour::Refuse],
+            stage.sandbox.port(),
+        );
         let token = stage.agent_token("ben");
         let error = Agent::builder()
             .api_url(URL)
@@ -158,7 +164,7 @@ fn a_refused_target_is_named() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
+fn an_unreachable_proxy_is_named() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     for protocol in BOTH {
@@ -175,20 +181,20 @@ fn a_proxy_that_is_not_there_is_named() {
     assert!(error.to_string().contains("proxy.invalid"), "{error}");
 }
 
-/// One deadline over all of it, whether the proxy says nothing or never stops.
+/// One deadline covers everything, whether the proxy sends nothing or never stops.
 #[test]
-fn a_proxy_that_does_not_come_to_an_end_costs_the_connect_timeout_only() {
+fn an_endless_proxy_answer_takes_only_the_connect_timeout() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let pause = Duration::from_millis(20);
-    for (protocol, manner) in [
-        (Protocol::Connect, Manner::Hang),
-        (Protocol::Connect, Manner::Repeat(b"HTTP/1.1 200 OK\r\nX: ", b"x", pause)),
-        (Protocol::Socks5, Manner::Hang),
-        (Protocol::Socks5, Manner::Say(b"\x05\x00")),
-        (Protocol::Socks5, Manner::Say(b"\x05\x00\x05\x00\x00\x03\xff")),
+    for (protocol, behaviour) in [
+        (Protocol::Connect, ProxyBehaviour::Hang),
+        (Protocol::Connect, ProxyBehaviour::Repeat(b"HTTP/1.1 200 OK\r\nX: ", b"x", pause)),
+        (Protocol::Socks5, ProxyBehaviour::Hang),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x00")),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x00\x05\x00\x00\x03\xff")),
     ] {
-        let proxy = TestProxy::in_turn(protocol, &[manner], stage.sandbox.port());
+        let proxy = TestProxy::in_turn(protocol, &[behaviour], stage.sandbox.port());
         let client = Client::builder()
             .api_url(URL)
             .danger_allow_plain_http(true)
@@ -198,12 +204,12 @@ fn a_proxy_that_does_not_come_to_an_end_costs_the_connect_timeout_only() {
             .unwrap();
         let started = Instant::now();
         let error = client.agencies().list().map(drop).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Timeout, "{manner:?}: {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{behaviour:?}: {error:?}");
         assert!(error.to_string().starts_with(&format!("proxy {}: ", proxy.url())), "{error}");
         assert!(error.to_string().contains(TARGET), "{error}");
-        assert!(started.elapsed() < Duration::from_secs(3), "{manner:?}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(3), "{behaviour:?}: {:?}", started.elapsed());
 
-        let proxy = TestProxy::in_turn(protocol, &[Manner::Relay, manner], stage.sandbox.port());
+        let proxy = TestProxy::in_turn(protocol, &[ProxyBehaviour::Relay, behaviour], stage.sandbox.port());
         let started = Instant::now();
         let error = Agent::builder()
             .api_url(URL)
@@ -212,63 +218,85 @@ fn a_proxy_that_does_not_come_to_an_end_costs_the_connect_timeout_only() {
             .handshake_timeout(Duration::from_millis(300))
             .connect(stage.agent_token(&format!("bot-{}", proxy.port())))
             .unwrap_err();
-        assert!(error.is_timeout(), "{manner:?}: {error:?}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", started.elapsed());
+        assert!(error.is_timeout(), "{behaviour:?}: {error:?}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{behaviour:?}: {:?}", started.elapsed());
     }
 }
 
 #[test]
-fn a_proxy_that_talks_nonsense_is_told_apart() {
+fn invalid_proxy_answers_have_their_own_error() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let endless =
-        Manner::Repeat(b"HTTP/1.1 200 OK\r\n", b"X-Padding: abcdefghijklmnopqrstuvwxyz\r\n", Duration::ZERO);
-    for (protocol, manner, kind, says) in [
-        (Protocol::Connect, Manner::Say(b"SSH-2.0-OpenSSH\r\n"), ErrorKind::Protocol, "is not HTTP"),
-        (Protocol::Connect, Manner::Say(b"\x05\x00"), ErrorKind::Protocol, "is not HTTP"),
+    let endless = ProxyBehaviour::Repeat(
+        b"HTTP/1.1 200 OK\r\n",
+        b"X-Padding: abcdefghijklmnopqrstuvwxyz\r\n",
+        Duration::ZERO,
+    );
+    for (protocol, behaviour, kind, says) in [
+        (Protocol::Connect, ProxyBehaviour::Say(b"SSH-2.0-OpenSSH\r\n"), ErrorKind::Protocol, "is not HTTP"),
+        (Protocol::Connect, ProxyBehaviour::Say(b"\x05\x00"), ErrorKind::Protocol, "is not HTTP"),
         (Protocol::Connect, endless, ErrorKind::Protocol, "answer to CONNECT"),
         (
             Protocol::Connect,
-            Manner::Repeat(b"HTTP/1.1 200 OK\r\nX: ", b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", Duration::ZERO),
+            ProxyBehaviour::Repeat(
+                b"HTTP/1.1 200 OK\r\nX: ",
+                b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+                Duration::ZERO,
+            ),
             ErrorKind::Protocol,
             "too long a head",
         ),
         (
             Protocol::Connect,
-            Manner::Say(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+            ProxyBehaviour::Say(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
             ErrorKind::Protocol,
             "nobody asked for",
         ),
-        (Protocol::Connect, Manner::Close, ErrorKind::Connect, "closed the connection"),
+        (Protocol::Connect, ProxyBehaviour::Close, ErrorKind::Connect, "closed the connection"),
         (
             Protocol::Connect,
-            Manner::Say(b"HTTP/1.1 502 \x1b[31mno\r\n\r\n"),
+            ProxyBehaviour::Say(b"HTTP/1.1 502 \x1b[31mno\r\n\r\n"),
             ErrorKind::Protocol,
             "is not HTTP",
         ),
-        (Protocol::Connect, Manner::Say(b"HTTP/1.1 502\r\n\r\n"), ErrorKind::Connect, "7777: 502"),
-        (Protocol::Socks5, Manner::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), ErrorKind::Protocol, "SOCKS 5"),
-        (Protocol::Socks5, Manner::Say(b"\x05\x01"), ErrorKind::Protocol, "not offered"),
-        (Protocol::Socks5, Manner::Say(b"\x05\x02"), ErrorKind::Protocol, "not offered"),
-        (Protocol::Socks5, Manner::Say(b"\x05\x00\x04\x00\x00\x01"), ErrorKind::Protocol, "not SOCKS 5"),
-        (Protocol::Socks5, Manner::Say(b"\x05\x00\x05\x00\x00\x09"), ErrorKind::Protocol, "kind of address"),
-        (Protocol::Socks5, Manner::Say(b"\x05\x00\x05\x4d\x00\x01"), ErrorKind::Connect, "(77)"),
-        (Protocol::Socks5, Manner::Close, ErrorKind::Connect, "closed the connection"),
+        (Protocol::Connect, ProxyBehaviour::Say(b"HTTP/1.1 502\r\n\r\n"), ErrorKind::Connect, "7777: 502"),
+        (
+            Protocol::Socks5,
+            ProxyBehaviour::Say(b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+            ErrorKind::Protocol,
+            "SOCKS 5",
+        ),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x01"), ErrorKind::Protocol, "not offered"),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x02"), ErrorKind::Protocol, "not offered"),
+        (
+            Protocol::Socks5,
+            ProxyBehaviour::Say(b"\x05\x00\x04\x00\x00\x01"),
+            ErrorKind::Protocol,
+            "not SOCKS 5",
+        ),
+        (
+            Protocol::Socks5,
+            ProxyBehaviour::Say(b"\x05\x00\x05\x00\x00\x09"),
+            ErrorKind::Protocol,
+            "kind of address",
+        ),
+        (Protocol::Socks5, ProxyBehaviour::Say(b"\x05\x00\x05\x4d\x00\x01"), ErrorKind::Connect, "(77)"),
+        (Protocol::Socks5, ProxyBehaviour::Close, ErrorKind::Connect, "closed the connection"),
     ] {
-        let proxy = TestProxy::in_turn(protocol, &[manner], stage.sandbox.port());
+        let proxy = TestProxy::in_turn(protocol, &[behaviour], stage.sandbox.port());
         let error = ask(&stage, proxy.url()).unwrap_err();
-        assert_eq!(error.kind(), kind, "{manner:?}: {error:?}");
-        assert!(error.to_string().contains(says), "{manner:?}: {error}");
+        assert_eq!(error.kind(), kind, "{behaviour:?}: {error:?}");
+        assert!(error.to_string().contains(says), "{behaviour:?}: {error}");
         assert!(error.to_string().starts_with("proxy ") && !error.to_string().contains('\u{1b}'));
     }
 }
 
-/// `socks5` looks names up here, and tries every address that it finds.
+/// `socks5` resolves names on this machine, and tries every address.
 #[test]
 fn socks_without_h_sends_addresses() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
-    let proxy = TestProxy::in_turn(Protocol::Socks5, &[Manner::RefuseIpv6], stage.sandbox.port());
+    let proxy = TestProxy::in_turn(Protocol::Socks5, &[ProxyBehaviour::RefuseIpv6], stage.sandbox.port());
     let url = proxy.url().replace("socks5h", "socks5");
     let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
     let client = Client::builder().api_url("http://localhost:7777").proxy(&url).build(token).unwrap();
@@ -308,8 +336,8 @@ fn closing_does_not_wait_for_a_proxy() {
     let _watchdog = watchdog(LIMIT);
     for protocol in BOTH {
         let stage = Stage::new();
-        let manners = [Manner::Relay, Manner::Relay, Manner::Hang];
-        let proxy = TestProxy::in_turn(protocol, &manners, stage.sandbox.port());
+        let behaviours = [ProxyBehaviour::Relay, ProxyBehaviour::Relay, ProxyBehaviour::Hang];
+        let proxy = TestProxy::in_turn(protocol, &behaviours, stage.sandbox.port());
         let larry = agent(&stage, proxy.url()).unwrap();
         stage.sandbox.drop_links();
         eventually("dials again", || proxy.connections() >= 3);
@@ -321,7 +349,7 @@ fn closing_does_not_wait_for_a_proxy() {
 }
 
 #[test]
-fn an_unusable_url_is_said_at_once() {
+fn an_invalid_url_is_an_error_at_once() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     for url in ["socks4://me:do_not_print@proxy", "http://me:do_not_print@pro xy", "", "http://proxy:99999"] {

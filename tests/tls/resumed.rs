@@ -1,4 +1,4 @@
-//! TLS sessions are resumed: what was agreed once need not be agreed again, for REST and the socket alike.
+//! TLS sessions are resumed, for REST and for the socket.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use crustocean::{Agent, Event, config::Tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The system's library is not among them: `native-tls` has no way to hand a session back to OpenSSL.
+/// Not with the system's library, because `native-tls` cannot give a session back to OpenSSL.
 #[test]
-fn a_new_connection_takes_the_session_of_an_earlier_one_up() {
+fn a_new_connection_resumes_an_earlier_session() {
     if !cfg!(feature = "tls-rustls") {
         return;
     }
@@ -22,7 +22,7 @@ fn a_new_connection_takes_the_session_of_an_earlier_one_up() {
     let agent = builder.connect(stage.agent_token("larry")).unwrap();
     agent.join("lobby").unwrap();
     let events = agent.events();
-    // The two first ones may be under way at the same time.
+    // The first two handshakes may happen at the same time.
     let (full, resumed) = (relay.handshakes() - relay.resumed(), relay.resumed());
     assert!((1..=2).contains(&full), "{full} full, {resumed} resumed");
 
@@ -38,9 +38,9 @@ fn a_new_connection_takes_the_session_of_an_earlier_one_up() {
     assert!(relay.resumed() >= resumed + 2, "REST");
 }
 
-/// One round trip more than without TLS: that of the handshake, once, because both connections are made side by side.
+/// One round trip more than without TLS, for the handshake. Only one, because both connections are made at the same time.
 #[test]
-fn connecting_from_far_away_costs_one_round_trip_more() {
+fn connecting_with_tls_takes_one_more_round_trip() {
     let _watchdog = watchdog(LIMIT);
     let stage = Stage::new();
     let authority = Authority::new();

@@ -12,7 +12,8 @@
 //! sent ([`Sandbox::events`]), send events as the server ([`Sandbox::emit_to_agency`]), and inject faults: close all
 //! connections ([`Sandbox::drop_links`]), refuse or delay requests ([`Sandbox::fail_next`], [`Sandbox::delay_next`]),
 //! freeze the server ([`Sandbox::freeze`]), answer commands late ([`Sandbox::slow_hooks`]), expire sessions
-//! ([`Sandbox::expire_sessions`]), forbid a history ([`Sandbox::history_forbidden`]), and end the server and start it again
+//! ([`Sandbox::expire_sessions`]), forbid a history ([`Sandbox::history_forbidden`]),
+//! alter a message in a history ([`Sandbox::alter_in_history`]), and end the server and start it again
 //! with its data ([`Sandbox::suspend`], [`Builder::resume`]).
 //!
 //! It calls webhooks over plain HTTP: those of custom commands, of event subscriptions, and of agents that answer by

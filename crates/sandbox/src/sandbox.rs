@@ -130,6 +130,32 @@ impl Sandbox {
         self.server.app.faults().forbid_history(agency_id, on);
     }
 
+    /// From now on the history shows JSON that `alter` makes of a message, as it is: something that does not follow the
+    /// documentation, such as `null`, a number for a text, or half a surrogate pair.
+    ///
+    /// # Errors
+    /// If there is no such agency or message, or what `alter` returns is no JSON at all.
+    pub fn alter_in_history(
+        &self,
+        agency_id: &str,
+        message_id: &str,
+        alter: impl FnOnce(Value) -> String,
+    ) -> io::Result<()> {
+        let usual = {
+            let data = self.server.app.data();
+            let mut messages = data
+                .agencies
+                .find(agency_id)
+                .ok()
+                .into_iter()
+                .flat_map(|agency| agency.messages.iter().rev());
+            let message = messages.find(|message| message.id == message_id);
+            message.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no such message"))?.json(true)
+        };
+        self.server.app.faults().alter(message_id, RawValue::from_string(alter(usual))?);
+        Ok(())
+    }
+
     /// Stamps messages by several clocks in turn, each wrong by one of these offsets in milliseconds. Sockets get the messages
     /// in the order of arrival. The history has the same order, or the order of the times if `sorted`. An empty list of
     /// offsets ends the fault.

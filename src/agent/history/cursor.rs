@@ -8,7 +8,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::num::{NonZeroI64, NonZeroU32};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::model::{Message, MessageEdited, MessageId, Timestamp};
+use crate::agent::history::unreadable::{self, Reported, Unreadable};
+use crate::model::{List, Message, MessageEdited, MessageId, Timestamp};
 
 /// How many messages of a room are remembered: those of the last minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
@@ -38,6 +39,8 @@ pub(crate) struct Cursor {
     /// Continued from an earlier run of the program, and the gap is not filled yet: all messages after `forgotten`
     /// must be read.
     resumed: bool,
+    /// The unreadable elements of the history that need no report any more.
+    reported: Reported,
     /// Whether it is a direct conversation, whose history has another endpoint.
     pub(crate) dm: bool,
 }
@@ -158,6 +161,7 @@ impl Cursor {
             begun: false,
             first_heard: None,
             resumed: false,
+            reported: Reported::default(),
             dm,
         }
     }
@@ -351,6 +355,42 @@ impl Cursor {
                 _ => Class::Old,
             },
             _ => Class::Missed,
+        }
+    }
+
+    /// The unreadable elements of a page, newest first, that may be missed messages and were not reported. `above`: the
+    /// message directly before the page.
+    pub(crate) fn unreadable(
+        &mut self,
+        page: &List<Message>,
+        above: Option<&MessageId>,
+        lookback: &Lookback,
+    ) -> Vec<Unreadable> {
+        let is_old = |element: &Unreadable| {
+            let newer = element.place.checked_sub(1).and_then(|place| page.get(place));
+            newer.and_then(|newer| newer.created_at.to_system_time()).is_some_and(|time| {
+                lookback.forgotten.is_some_and(|forgotten| time <= forgotten)
+                    && lookback.unsure_from.is_none_or(|from| time <= from)
+            })
+        };
+        let mut found = unreadable::on_page(page, above, &self.hasher);
+        for element in &found {
+            if self.reported.contains(element) {
+                // From now on it is recognized by this page's neighbours, too.
+                self.reported.insert(element);
+            }
+        }
+        found.retain(|element| {
+            let heard = element.id.as_ref().is_some_and(|id| self.has_heard(id));
+            !heard && !is_old(element) && !self.reported.contains(element)
+        });
+        found
+    }
+
+    /// The elements are reported, or need no report.
+    pub(crate) fn note_reported<'a>(&mut self, elements: impl IntoIterator<Item = &'a Unreadable>) {
+        for element in elements {
+            self.reported.insert(element);
         }
     }
 

@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 use crate::agent::event::Event;
 use crate::agent::history::cursor::{Class, Cursor, Lookback, Progress, Since};
 use crate::agent::history::gap::{Gap, size_of_message};
+use crate::agent::history::unreadable::Unreadable;
 use crate::agent::history::{fetch, fill};
 use crate::agent::memory::Memory;
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{AgencyId, Message, MessageEdited, UserId};
+use crate::model::{AgencyId, List, Message, MessageEdited, MessageId, UserId};
 use crate::rest::Client;
 use crate::socket::{Item, LogQueue, Session, note};
 
@@ -204,6 +205,8 @@ impl Delivery {
         known.has_baseline = true;
         known.cursor.dm = dm;
         known.cursor.begin_after(&page.messages, page.is_whole);
+        let from_before = known.cursor.unreadable(&page.messages, None, &Lookback::default());
+        known.cursor.note_reported(&from_before);
         if let Some(memory) = &self.1 {
             memory.begin(room, &page.messages, page.is_whole, dm);
         }
@@ -250,8 +253,16 @@ impl Delivery {
         let Some(gap) = gap(&self.lock()) else { return };
         let mut dm = true;
         let outcome = fetch::first_page(client, room, &mut dm).map(|page| {
-            let mut messages = page.messages;
-            let unheard = messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unheard = page.messages.iter().take_while(|message| message.sender_id != *me).count();
+            let unreadable = {
+                let mut state = self.lock();
+                let Some(room) = state.rooms.get_mut(room) else { return false };
+                let mut unreadable = room.cursor.unreadable(&page.messages, None, &Lookback::default());
+                room.cursor.note_reported(&unreadable);
+                unreadable.retain(|element| element.place <= unheard);
+                unreadable.len()
+            };
+            let mut messages = page.messages.into_vec();
             let before = messages.split_off(unheard);
             messages.reverse();
             if let Some(memory) = &self.1 {
@@ -260,6 +271,9 @@ impl Delivery {
             let mut state = self.lock();
             if let Some(room) = state.rooms.get_mut(room) {
                 room.cursor.begin_after(&before, page.is_whole);
+            }
+            if unreadable > 0 {
+                state.report(room, cannot_be_read(unreadable));
             }
             state.hand_over(room, gap, messages).is_ok()
         });
@@ -376,7 +390,30 @@ impl Shared {
             page.iter().for_each(|message| memory.note_answer(message));
         }
         let room = state.filled(&job.room, job.gap)?;
+        if let Some(gap) = &mut room.gap {
+            gap.held.note_page(&page);
+        }
         Ok(room.cursor.sort_out(page, lookback))
+    }
+
+    /// The unreadable elements of a page of the room's history that were not reported.
+    pub(super) fn unreadable(
+        &self,
+        job: &Job,
+        page: &List<Message>,
+        above: Option<&MessageId>,
+        lookback: &Lookback,
+    ) -> Result<Vec<Unreadable>, Late> {
+        if page.skipped() == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.lock().filled(&job.room, job.gap)?.cursor.unreadable(page, above, lookback))
+    }
+
+    /// The elements are going to be reported.
+    pub(super) fn note_reported(&self, job: &Job, elements: &[Unreadable]) -> Result<(), Late> {
+        self.lock().filled(&job.room, job.gap)?.cursor.note_reported(elements);
+        Ok(())
     }
 
     /// Queues missed messages, oldest first, before other events. Waits until consumers have taken earlier ones.
@@ -571,6 +608,7 @@ impl State {
         let Some(room) = self.rooms.get_mut(id) else { return };
         let gap = room.gap.get_or_insert(new);
         gap.ended = ended;
+        gap.held.note_loss();
         if !ended {
             gap.deadline = None;
             gap.again |= gap.filling;
@@ -666,7 +704,7 @@ impl State {
             let mut due = Vec::new();
             let (mut held, mut held_bytes) = (0, 0);
             if let Some(gap) = gap {
-                while gap.held.contains(&message.id)
+                while (gap.held.contains(&message.id) || gap.held.is_due_before(&message))
                     && let Some((event, size)) = gap.held.pop()
                 {
                     held += 1;
@@ -799,6 +837,12 @@ impl Room {
     }
 }
 
+/// Some messages of a history cannot be decoded.
+pub(super) fn cannot_be_read(count: usize) -> Error {
+    let messages = if count == 1 { "message" } else { "messages" };
+    Error::new(ErrorKind::Protocol, format!("{count} {messages} of the room's history cannot be read"))
+}
+
 /// Notes an event that is about to be handed out. `false` if it was handed out before.
 fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
     match event {
@@ -928,6 +972,40 @@ mod tests {
             let state = delivery.lock();
             assert_eq!((state.held, state.held_bytes, state.ready_bytes), (0, 0, 0));
         }
+    }
+
+    /// It came live between two losses, and then it was deleted, or cannot be read in the history.
+    #[test]
+    fn a_held_message_without_a_place_in_the_history_keeps_its_place() {
+        let at = |id: &str, second: u32| {
+            let mut json = json(id);
+            json["created_at"] = format!("2026-01-01T12:00:{second:02}.000Z").into();
+            json
+        };
+        let live = |id: &str, second| {
+            let frame = tungstenite::Utf8Bytes::from(format!("[\"message\",{}]", at(id, second)));
+            Item::Event(RawEvent::new(&frame, frame.as_str(), None, Vec::new()).unwrap())
+        };
+        let delivery = delivery();
+        let mut queue: VecDeque<Item> = [
+            connected(),
+            Item::Restored,
+            live("m2", 2),
+            connected(),
+            Item::Restored,
+            // Behind the history, by a clock that is slow.
+            live("m4", 0),
+        ]
+        .into();
+        assert!(take_all(&delivery, &mut queue).is_empty());
+        delivery.lock().helpers = 1;
+        let job = delivery.0.next_job().unwrap();
+        let lookback = job.lookback.as_ref().unwrap().clone();
+        let page = [at("m3", 3), at("m1", 1)].map(|json| serde_json::from_value(json).unwrap()).to_vec();
+        let (missed, _) = delivery.0.sort_out(&job, page, &lookback).unwrap();
+        delivery.0.hand_over(&job, missed.into_iter().rev().collect()).unwrap();
+        delivery.0.finish(&job, None);
+        assert_eq!(take_all(&delivery, &mut VecDeque::new()), ["m1", "m2", "m3", "m4"]);
     }
 
     #[test]

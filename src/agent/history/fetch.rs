@@ -13,13 +13,13 @@ pub(super) const MOST: usize = 10_000;
 
 /// The last page of a room's history, newest first.
 pub(super) struct FirstPage {
-    pub(super) messages: Vec<Message>,
+    pub(super) messages: List<Message>,
     /// There is nothing before this page.
     pub(super) is_whole: bool,
 }
 
 /// The server's default page size: a shorter page is the whole history.
-const FIRST_PAGE: u32 = 50;
+pub(super) const FIRST_PAGE: u32 = 50;
 
 /// # Errors
 /// The error of the request.
@@ -27,7 +27,7 @@ pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Res
     let mut limit = FIRST_PAGE;
     let messages = smaller_page(client, room, dm, None, &mut limit)?;
     let count = messages.len() + messages.skipped();
-    Ok(FirstPage { is_whole: count < limit as usize, messages: messages.into_vec() })
+    Ok(FirstPage { is_whole: count < limit as usize, messages })
 }
 
 /// A page of at most `limit` messages. If the response is too large or cannot be read, requests a smaller page and
@@ -151,7 +151,7 @@ pub(crate) fn page(
     };
     // The documentation says newest first, but some clients do not rely on it.
     if is_oldest_first(&page) {
-        page.reverse();
+        page.turn_around();
     }
     Ok(page)
 }

@@ -9,9 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use crate::agent::history::cursor::Lookback;
-use crate::agent::history::delivery::{BUDGET, Job, Late, Shared};
+use crate::agent::history::delivery::{BUDGET, Job, Late, Shared, cannot_be_read};
 use crate::agent::history::fetch::{self, MOST, PAGE, is_passing};
 use crate::agent::history::gap::size_of_message;
+use crate::agent::history::unreadable::Reported;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
@@ -148,15 +149,29 @@ impl Fill<'_> {
         let mut limit = FIRST_PAGE;
         let mut pages: Vec<Page> = Vec::new();
         let (mut count, mut kept, mut unsure) = (0, 0, 0);
-        loop {
+        // Pages overlap.
+        let (mut unreadable, mut found, mut elements) = (0, Reported::default(), Vec::new());
+        // A page without a message does not say where the next one starts, so a larger one is tried, once.
+        let mut widened = false;
+        let cut_off = loop {
             let before = walk.before().cloned();
             let page = match self.fetch(before.as_ref(), &mut limit, &walk) {
                 Ok(page) => page,
                 Err(Stop::Failed(error)) if !pages.is_empty() => return Ok((pages, Some(error))),
                 Err(stop) => return Err(stop),
             };
+            let is_full = page.skipped() >= limit.min(fetch::FIRST_PAGE) as usize;
+            let nothing_readable = page.is_empty() && is_full;
+            if nothing_readable && !widened {
+                (widened, limit) = (true, PAGE);
+                continue;
+            }
             let (length, bytes) = (page.len(), page.iter().map(size_of_message).sum::<usize>());
-            let Some(new) = walk.take(page) else { break };
+            let above = walk.directly_before_page().cloned();
+            let new = self.delivery.unreadable(self.job, &page, above.as_ref(), lookback)?;
+            unreadable += new.iter().filter(|element| found.insert(element)).count();
+            elements.extend(new);
+            let Some(new) = walk.take(page) else { break nothing_readable };
             let oldest = new.last().map(|message| message.id.clone());
             let (missed, progress) = self.delivery.sort_out(self.job, new, lookback)?;
             unsure += progress.unsure;
@@ -179,23 +194,25 @@ impl Fill<'_> {
                 return Ok((pages, Some(Error::new(ErrorKind::Server, text))));
             }
             if progress.enough {
-                break;
+                break nothing_readable;
             }
             let fits = PAGE_BYTES / (bytes / length.max(1)).max(1);
             limit = u32::try_from(fits).unwrap_or(PAGE).clamp(1, PAGE);
             walk.resized();
-        }
+        };
+        self.delivery.note_reported(self.job, &elements)?;
+        let unreadable = (unreadable > 0).then(|| cannot_be_read(unreadable));
+        let blind = (cut_off && unreadable.is_some()).then(|| {
+            let text = "a whole page of the room's history cannot be read: messages before it may be missing";
+            Error::new(ErrorKind::Protocol, text)
+        });
         let doubt = (unsure > 0).then(|| {
             let text = format!(
                 "{unsure} messages of the room's history may have been missed, or heard long ago: their times do not tell"
             );
             Error::new(ErrorKind::Server, text)
         });
-        let unreadable = (walk.skipped() > 0).then(|| {
-            let text = format!("{} messages of the room's history cannot be read", walk.skipped());
-            Error::new(ErrorKind::Protocol, text)
-        });
-        Ok((pages, unreadable.or(doubt)))
+        Ok((pages, blind.or(unreadable).or(doubt)))
     }
 
     /// The missed messages of a dropped page. New messages may have been sent before it meanwhile; all older ones

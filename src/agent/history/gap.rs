@@ -1,6 +1,6 @@
 //! A gap in one room: live messages wait until the history has been read.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::agent::event::Event;
@@ -42,8 +42,11 @@ impl Gap {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     events: VecDeque<(Event, usize)>,
-    ids: HashSet<MessageId>,
+    /// The held messages, and whether they are on a page of the history that was read.
+    ids: HashMap<MessageId, bool>,
     bytes: usize,
+    /// How many of the events came before the last loss: the history has later messages.
+    before_loss: usize,
 }
 
 impl Held {
@@ -56,13 +59,13 @@ impl Held {
     }
 
     pub(super) fn contains(&self, id: &MessageId) -> bool {
-        self.ids.contains(id)
+        self.ids.contains_key(id)
     }
 
     /// A message that is held already is ignored.
     pub(super) fn push(&mut self, event: Event, size: usize) {
         if let Event::Message(message) = &event
-            && !self.ids.insert(message.id.clone())
+            && self.ids.insert(message.id.clone(), false).is_some()
         {
             return;
         }
@@ -70,8 +73,36 @@ impl Held {
         self.events.push_back((event, size));
     }
 
+    /// More was missed, after all held events.
+    pub(super) fn note_loss(&mut self) {
+        self.before_loss = self.events.len();
+    }
+
+    /// A page of the history was read.
+    pub(super) fn note_page(&mut self, page: &[Message]) {
+        for message in page {
+            if let Some(is_in_history) = self.ids.get_mut(&message.id) {
+                *is_in_history = true;
+            }
+        }
+    }
+
+    /// Whether the first held message comes before `missed`, although the history has no place for it: it was deleted,
+    /// or cannot be read there. Times are all that tells.
+    pub(super) fn is_due_before(&self, missed: &Message) -> bool {
+        match self.events.front() {
+            Some((Event::Message(message), _)) if self.before_loss > 0 => {
+                let is_in_history = self.ids.get(&message.id).copied().unwrap_or_default();
+                let times = (message.created_at.to_system_time(), missed.created_at.to_system_time());
+                !is_in_history && matches!(times, (Some(held), Some(missed)) if held < missed)
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn pop(&mut self) -> Option<(Event, usize)> {
         let (event, size) = self.events.pop_front()?;
+        self.before_loss = self.before_loss.saturating_sub(1);
         self.bytes -= size;
         if let Event::Message(message) = &event {
             self.ids.remove(&message.id);

@@ -1,28 +1,41 @@
 //! The loop over messages that begin with a word of the agent's own: `!conch deploy`.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::agent::respond::decide::{Address, decide_for};
 use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
 use crate::error::Result;
+use crate::model::MessageId;
 
-/// The messages that begin with a prefix. From [`Agent::commands`].
+/// The messages that begin with a prefix, each once. From [`Agent::commands`].
 ///
 /// The agent's own messages and the platform's are left out, and those whose loop guard allows no further answer. It listens by
 /// itself, from the call on, and takes nothing away from other loops. It ends as [`Events`] does.
+///
+/// An agent that [remembers](crate::agent::AgentBuilder::remember) hands out the commands that came while the program was
+/// down, and those that were not done, as it does with mentions: the rule is that of [`Mention`]. It has to know the
+/// prefix before it takes the first message: call `commands` for each prefix before any loop begins.
 #[derive(Debug, Clone)]
 #[must_use = "messages come only to those who ask for them"]
 pub struct Commands {
     agent: Agent,
     events: Events,
     prefix: Arc<str>,
+    /// The last ones that were handed out: a message may come twice after a gap.
+    handed_out: Arc<Mutex<VecDeque<MessageId>>>,
 }
+
+/// After this many other commands, one is forgotten.
+const REMEMBERED: usize = 64;
 
 impl Commands {
     pub(crate) fn new(agent: &Agent, prefix: &str) -> Commands {
-        Commands { agent: agent.clone(), events: agent.subscribe(), prefix: prefix.trim().into() }
+        let prefix: Arc<str> = prefix.trim().into();
+        let listener = agent.inner.listeners.listen_to_commands(&prefix);
+        let events = Events::new(agent.clone(), listener);
+        Commands { agent: agent.clone(), events, prefix, handed_out: Arc::default() }
     }
 
     /// Waits at most `limit` for the next message.
@@ -34,12 +47,27 @@ impl Commands {
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
+        // What this thread got before is done.
+        self.agent.pass_questions();
         loop {
             let Event::Message(message) = self.events.recv(until)? else { continue };
-            if decide_for(&message, self.agent.user(), Address::Prefix(&self.prefix)) == Decision::Respond {
+            // An answer may have been found in the room since it was queued.
+            let is_wanted = self.agent.decide_command(&message, &self.prefix) == Decision::Respond;
+            if is_wanted && self.note(&message.id) {
                 return Ok(Mention::with_prefix(&self.agent, message, Arc::clone(&self.prefix)));
             }
         }
+    }
+
+    /// Remembers the id. `false` if it was handed out before.
+    fn note(&self, id: &MessageId) -> bool {
+        let mut ids = self.handed_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.contains(id) {
+            return false;
+        }
+        ids.truncate(REMEMBERED - 1);
+        ids.push_front(id.clone());
+        true
     }
 }
 

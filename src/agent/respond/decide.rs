@@ -86,7 +86,22 @@ impl Agent {
 
     /// Implements [`Agent::decide`].
     pub(crate) fn decision(&self, message: &Message) -> Decision {
-        match decide(&self.inner.me, message) {
+        self.unless_settled(message, decide(&self.inner.me, message))
+    }
+
+    /// The decision of a loop over the commands with this prefix.
+    pub(crate) fn decide_command(&self, message: &Message, prefix: &str) -> Decision {
+        self.unless_settled(message, decide_for(message, &self.inner.me, Address::Prefix(prefix)))
+    }
+
+    /// Whether a loop over mentions or commands is to hand it out.
+    pub(crate) fn is_question(&self, message: &Message) -> bool {
+        let is_command = |prefix: &str| self.decide_command(message, prefix) == Decision::Respond;
+        self.decision(message) == Decision::Respond || self.inner.listeners.has_prefix(is_command)
+    }
+
+    fn unless_settled(&self, message: &Message, decision: Decision) -> Decision {
+        match decision {
             Decision::Respond if self.inner.own_results.contain(&message.id) => Decision::FromSystem,
             Decision::Respond if self.is_answered(&message.id) => Decision::Answered,
             Decision::Respond if self.inner.taken.contain(&message.id) => Decision::Taken,

@@ -108,7 +108,7 @@ impl Mention {
     }
 
     pub(crate) fn with_prefix(agent: &Agent, message: Message, prefix: Arc<str>) -> Mention {
-        Mention { message, agent: agent.clone(), ticket: None, prefix: Some(prefix) }
+        Mention { prefix: Some(prefix), ..Mention::new(agent, message) }
     }
 
     /// The text without the mention of the agent (or without the prefix of [`commands`](Agent::commands)):

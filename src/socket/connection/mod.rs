@@ -8,8 +8,8 @@
 pub(crate) mod arrivals;
 pub(crate) mod connect;
 pub(crate) mod decoder;
-
 pub(crate) mod liveness;
+mod outbox;
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
@@ -25,11 +25,12 @@ use crate::net::{CancelToken, ReadBuffer, Stream};
 use crate::socket::connection::arrivals::Arrivals;
 use crate::socket::connection::decoder::{Inbound, PacketDecoder, unanswered_probe};
 use crate::socket::connection::liveness::SleepDetector;
+use crate::socket::connection::outbox::Outbox;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::{self, Handshake};
 use crate::socket::protocol::socket_io;
 use crate::socket::transport::packet_stream::PacketStream;
-use crate::socket::transport::polling::{OpenedPoll, PollSender};
+use crate::socket::transport::polling::{OpenedPoll, PollSender, SendTurn};
 use crate::socket::transport::websocket::frame_scanner::FrameScanner;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
 
@@ -56,6 +57,8 @@ pub(crate) struct Connection {
     cancel_token: CancelToken,
     /// With long-polling, the sending half.
     poll_sender: Option<PollSender>,
+    /// With long-polling, what [`try_send`](Connection::try_send) has taken.
+    outbox: Outbox,
     write_timeout: Duration,
     arrivals: Arc<Arrivals>,
     pub(crate) handshake: Handshake,
@@ -133,6 +136,7 @@ impl Connection {
             alive: Condvar::new(),
             cancel_token,
             poll_sender,
+            outbox: Outbox::default(),
             write_timeout: write_timeout(&handshake),
             arrivals,
             handshake,
@@ -278,11 +282,8 @@ impl Connection {
     }
 
     /// Writes a frame if this is possible without waiting for the server, for another sender, or for a sign of life
-    /// after a sleep. With long-polling it waits for the response to its request.
+    /// after a sleep. With long-polling a short-lived thread posts it.
     pub(crate) fn try_send(self: &Arc<Self>, frame: Utf8Bytes) -> Result<u64, SendFailure> {
-        if self.poll_sender.is_some() {
-            return self.send(frame);
-        }
         self.check_size(frame.len())?;
         let busy = |what: &str| SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what));
         let Some(mut decoder) = self.lock_until(deadline::after(LOCK_LIMIT)) else {
@@ -290,6 +291,16 @@ impl Connection {
         };
         if let Some(end) = decoder.over() {
             return Err(SendFailure::NotSent(end));
+        }
+        if self.poll_sender.is_some() {
+            // Under the lock: a goodbye that follows posts it first.
+            let taken = self.outbox.push(frame, &self.arrivals);
+            drop(decoder);
+            let taken = taken.ok_or_else(|| busy("the server does not read as fast as messages are sent"))?;
+            if taken.needs_thread {
+                self.post_soon();
+            }
+            return Ok(taken.number);
         }
         if decoder.probe_without_waiting().is_some() {
             return Err(busy(
@@ -324,16 +335,53 @@ impl Connection {
         }
     }
 
+    /// Posts what waits in the outbox on a short-lived thread.
+    fn post_soon(self: &Arc<Self>) {
+        let connection = Arc::clone(self);
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let Some(poll_sender) = &connection.poll_sender else { return };
+            loop {
+                let mut turn = poll_sender.turn();
+                let deadline = connection.write_deadline();
+                if connection.post_waiting(poll_sender, &mut turn, deadline).is_err()
+                    || connection.outbox.end_thread()
+                {
+                    return;
+                }
+            }
+        });
+        if std::thread::Builder::new().name("crustocean-flush".to_owned()).spawn(work).is_err() {
+            self.cut();
+        }
+    }
+
+    /// Posts what waits in the outbox. A failure ends the connection: a message was promised to be sent.
+    fn post_waiting(
+        &self,
+        poll_sender: &PollSender,
+        turn: &mut SendTurn,
+        deadline: Instant,
+    ) -> Result<(), Disconnect> {
+        while let Some((body, last)) = self.outbox.next_body(self.handshake.max_payload) {
+            poll_sender.post(turn, &body, deadline).map_err(|failure| {
+                self.give_up(match failure {
+                    SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,
+                    SendFailure::Refused(error) => {
+                        Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())
+                    }
+                })
+            })?;
+            self.arrivals.confirm(last);
+        }
+        Ok(())
+    }
+
     /// Writes a header and its attachments without other frames between them.
     fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
         if let Some(poll_sender) = &self.poll_sender {
-            self.post_packet(poll_sender, &header, attachments)?;
-            // The response to the request confirms it.
-            let number = self.arrivals.sent_one();
-            self.arrivals.confirm(number);
-            return Ok(number);
+            return self.post_packet(poll_sender, &header, attachments);
         }
         let mut decoder = self.awake();
         if let Some(end) = decoder.over() {
@@ -359,16 +407,25 @@ impl Connection {
         poll_sender: &PollSender,
         header: &str,
         attachments: &[Bytes],
-    ) -> Result<(), SendFailure> {
+    ) -> Result<u64, SendFailure> {
         let bodies = poll_sender.bodies(header, attachments, self.handshake.max_payload)?;
         let mut turn = poll_sender.turn();
         if let Some(end) = self.decoder().over() {
             return Err(SendFailure::NotSent(end));
         }
+        let number = loop {
+            self.post_waiting(poll_sender, &mut turn, self.write_deadline()).map_err(SendFailure::NotSent)?;
+            if let Some(number) = self.outbox.number_if_empty(&self.arrivals) {
+                break number;
+            }
+        };
         let mut begun = false;
         for body in &bodies {
             poll_sender.post(&mut turn, body, self.write_deadline()).map_err(|failure| match failure {
-                SendFailure::Refused(error) => SendFailure::Refused(error),
+                SendFailure::Refused(error) => {
+                    self.arrivals.confirm(number);
+                    SendFailure::Refused(error)
+                }
                 SendFailure::NotSent(end) if !begun => SendFailure::NotSent(self.give_up(end)),
                 SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => {
                     SendFailure::MaybeSent(self.give_up(end))
@@ -376,7 +433,9 @@ impl Connection {
             })?;
             begun = true;
         }
-        Ok(())
+        // The response to the request confirms it.
+        self.arrivals.confirm(number);
+        Ok(number)
     }
 
     /// Ends the connection as if the network had ended it and no reader had noticed yet.
@@ -443,7 +502,9 @@ impl Connection {
         }
         let Some(poll_sender) = &self.poll_sender else { return };
         drop(decoder);
-        if let Some(mut turn) = poll_sender.turn_until(deadline) {
+        if let Some(mut turn) = poll_sender.turn_until(deadline)
+            && self.post_waiting(poll_sender, &mut turn, deadline).is_ok()
+        {
             // One by one: the official server looks at the second packet before it has handled the first. Any
             // response shows that it has received the packet.
             let _ = CLOSING_PACKETS.iter().try_for_each(|body| poll_sender.post(&mut turn, body, deadline));

@@ -452,6 +452,12 @@ impl Session {
         state.is_closed() || state.stopped
     }
 
+    /// Waits until the session is over or [about to be](Session::is_over), or until `until`. Returns whether it is.
+    pub(crate) fn wait_end(&self, until: Instant) -> bool {
+        let ends = |state: &mut SessionState| (state.is_closed() || state.stopped).then_some(());
+        self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), ends).is_some()
+    }
+
     /// Waits until the session is over and the goodbye said, or until `until`. Returns whether it is.
     pub(crate) fn wait_over(&self, until: Instant) -> bool {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
@@ -605,6 +611,11 @@ impl Waker {
     /// As [`Session::nudge`].
     pub(crate) fn nudge(&self) {
         self.0.nudge();
+    }
+
+    /// As [`Session::nudge_all`].
+    pub(crate) fn nudge_all(&self) {
+        self.0.nudge_all();
     }
 
     /// Until the returned guard is dropped, a consumer that waits looks up now and then.

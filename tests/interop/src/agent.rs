@@ -1,4 +1,4 @@
-//! The crate's side of a test.
+//! Helpers for the agents of the tests.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use crate::server::{AGENT_TOKEN, Server};
 /// How long anything that should happen may take.
 const SOON: Duration = Duration::from_secs(10);
 
-/// A token of this text.
+/// An agent token with this text.
 pub fn token(text: &str) -> AgentToken {
     text.parse().expect("an agent token")
 }
 
-/// An agent that is in no room yet.
+/// An agent that has joined no room.
 pub fn connect(server: &Server) -> Agent {
     Agent::builder().api_url(server.url()).connect(token(AGENT_TOKEN)).expect("the agent connects")
 }
@@ -28,10 +28,10 @@ pub fn in_lobby(server: &Server) -> Agent {
     agent
 }
 
-/// The first event that `wanted` makes something of. Those before it are forgotten.
+/// Waits for the first event for which `wanted` returns something, and returns that. Drops earlier events.
 ///
 /// # Panics
-/// With the forgotten ones, if none comes.
+/// If none arrives. The message lists the dropped events.
 pub fn next<T>(events: &Events, what: &str, mut wanted: impl FnMut(&Event) -> Option<T>) -> T {
     let deadline = Instant::now() + SOON;
     let mut others = Vec::new();

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// The agent token the server takes unless its options say otherwise. It is of the agent [`AGENT`].
+/// The agent token of [`AGENT`] that the server accepts by default.
 pub const AGENT_TOKEN: &str = "sk_interop";
-/// A token of an agent that nobody has verified.
+/// A token of an unverified agent.
 pub const UNVERIFIED_TOKEN: &str = "sk_unverified";
 /// Id of the agent, a member of [`LOBBY`], [`DEN`] and [`DM`].
 pub const AGENT: &str = "agent-1";
@@ -29,18 +29,18 @@ pub const DEN: &str = "ag-den";
 pub const VAULT: &str = "ag-vault";
 /// Id of the direct conversation of the agent and [`ALICE`].
 pub const DM: &str = "dm-1";
-/// Id of a person who is in every room.
+/// Id of a user who is in every room.
 pub const ALICE: &str = "usr-alice";
 /// Her username.
 pub const ALICE_NAME: &str = "alice";
 
-/// Node itself, started by a machine that is busy with other tests.
+/// The time limit for starting Node on a busy machine.
 const START: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 
 type Waiting = Arc<Mutex<HashMap<u64, Sender<Value>>>>;
 
-/// A running server. Killed when dropped.
+/// A running server. Dropping it kills it.
 pub struct Server {
     child: Child,
     stdin: Mutex<ChildStdin>,
@@ -93,7 +93,7 @@ impl Server {
         server
     }
 
-    /// What goes into `api_url`.
+    /// The value for `api_url`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -117,7 +117,7 @@ impl Server {
         answer
     }
 
-    /// What clients have done so far, in order: everything, or only what is of these kinds.
+    /// The log of what clients have done so far, in order: everything, or only these kinds.
     pub fn log(&self, kinds: &[&str]) -> Vec<Entry> {
         let command = match kinds {
             [] => json!({"cmd": "events"}),
@@ -165,29 +165,29 @@ impl Server {
         self.wait(limit, name, count, |entry| entry["kind"] == "event" && entry["event"] == name)
     }
 
-    /// Waits until `count` sockets have been let in since the start.
+    /// Waits until `count` sockets have been accepted since the start.
     pub fn wait_connects(&self, limit: Duration, count: usize) -> Vec<Entry> {
         self.wait(limit, "connect", count, |entry| entry["kind"] == "connect")
     }
 
-    /// Alice says something in a room. Returns the message as the room sees it.
+    /// Posts a message of alice to a room. Returns the message as the room sees it.
     pub fn alice_says(&self, agency: &str, content: &str) -> Value {
         self.alice(json!({"agency": agency, "content": content}))
     }
 
-    /// Alice says something, with more than the text: the fields of the command `say`.
+    /// Posts a message of alice with the fields of the command `say`.
     pub fn alice(&self, mut say: Value) -> Value {
         say["cmd"] = "say".into();
         say["from"] = ALICE_NAME.into();
         self.command(say)["message"].take()
     }
 
-    /// Sends any event: to everybody, to a room, a person or a socket.
+    /// Sends any event to everyone, to a room, a user or a socket.
     pub fn emit(&self, to: impl Into<Option<&'static str>>, event: &str, args: Value) {
         self.command(json!({"cmd": "emit", "to": to.into(), "event": event, "args": args}));
     }
 
-    /// Breaks every connection without a word, as a lost network does.
+    /// Closes every connection without a packet, like a failing network.
     pub fn cut(&self) {
         self.command(json!({"cmd": "kill-engine"}));
     }
@@ -211,8 +211,8 @@ impl Drop for Server {
     }
 }
 
-/// The first line names the port, every other one answers a command. Ends with the process: dropping the
-/// slots then wakes whoever waits.
+/// The first line has the port, every other line answers a command. Ends with the process; dropping the slots then wakes
+/// all waiting threads.
 fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
     for line in stdout.lines().map_while(Result::ok) {
         let Ok(mut answer) = serde_json::from_str::<Value>(&line) else {
@@ -234,10 +234,10 @@ fn read_answers(stdout: impl BufRead, ready: &Sender<u64>, waiting: &Waiting) {
 /// - `http`: `method`, `path`, `query`, `headers`, `body`
 /// - `handshake` of Engine.IO: `url`, `headers`, `allowed`
 /// - `packet` of Engine.IO: `engine`, `type`, `data`
-/// - `connect`, let in: `sid`, `engine`, `transport`, `who`, `recovered`, `auth`, `headers`, `query`
+/// - `connect`, accepted: `sid`, `engine`, `transport`, `who`, `recovered`, `auth`, `headers`, `query`
 /// - `refused` by the middleware: `auth`
 /// - `event`: `sid`, `event`, `args`, and in `ack` whether it wants an acknowledgement
-/// - `violation`: `what` an agent told of a run against the documented form, and the `payload`
+/// - `violation`: `what` an agent's run event violated in the documented form, and the `payload`
 /// - `disconnect` and `engine-close`: `sid` or `engine`, `reason`
 ///
 /// `n` counts them, `at` is the time in milliseconds.
@@ -250,7 +250,7 @@ impl Entry {
         &self.0["args"][0]
     }
 
-    /// Where it stands in the log.
+    /// Its number in the log.
     pub fn position(&self) -> u64 {
         self.0["n"].as_u64().unwrap()
     }

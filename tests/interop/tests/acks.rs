@@ -1,4 +1,4 @@
-//! Acks both ways: slash commands are answered by one, and the server may ask for one.
+//! Acks in both directions: for slash commands, and requested by the server.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crustocean_interop::{AGENT, LOBBY, Server, Value, in_lobby, json, next, watc
 const LIMIT: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 
-/// A silent slash command: its result comes by ack only.
+/// Runs a silent slash command, whose result is only in the ack.
 fn command(agent: &Agent, content: &str, timeout: Duration) -> crustocean::Result<Value> {
     agent.raw().call("send-message", &json!({"agencyId": LOBBY, "content": content, "silent": true}), timeout)
 }
@@ -56,7 +56,7 @@ fn a_slow_command_is_finished_by_an_edit() {
 }
 
 #[test]
-fn answers_find_their_callers_whatever_their_order() {
+fn each_answer_reaches_its_caller_in_any_order() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -64,7 +64,7 @@ fn answers_find_their_callers_whatever_their_order() {
     thread::scope(|scope| {
         for n in 0..20 {
             let agent = &agent;
-            // The later they are asked, the sooner they are answered.
+            // Later commands are answered sooner.
             let wait = 400 - 20 * n;
             scope.spawn(move || {
                 let result = command(agent, &format!("/echo {wait}"), SOON).unwrap();
@@ -76,20 +76,20 @@ fn answers_find_their_callers_whatever_their_order() {
 }
 
 #[test]
-fn an_ack_that_does_not_come_is_a_timeout_and_no_more() {
+fn a_missing_ack_is_only_a_timeout() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
     let error = command(&agent, "/mute", Duration::from_millis(200)).unwrap_err();
     assert!(error.is_timeout(), "{error}");
-    // An answer that comes too late is nobody's.
+    // A late answer is ignored.
     assert!(command(&agent, "/echo 400", Duration::from_millis(100)).unwrap_err().is_timeout());
     assert_eq!(command(&agent, "/echo 600", SOON).unwrap()["content"], json!("600"));
     assert_eq!(server.log(&["connect"]).len(), 1);
 }
 
 #[test]
-fn a_call_does_not_outlive_its_connection() {
+fn a_call_ends_with_its_connection() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -102,7 +102,7 @@ fn a_call_does_not_outlive_its_connection() {
     });
     assert_eq!(error.kind(), ErrorKind::MaybeSent, "{error}");
     assert!(started.elapsed() < SOON / 2);
-    // The next one waits for the connection, and it is not sent twice.
+    // The next one waits for the connection, and the first one is not sent twice.
     assert_eq!(command(&agent, "/echo 1", SOON).unwrap()["ok"], json!(true));
     let contents: Vec<_> =
         server.events("send-message").iter().map(|entry| entry.payload()["content"].to_string()).collect();
@@ -110,7 +110,7 @@ fn a_call_does_not_outlive_its_connection() {
 }
 
 #[test]
-fn the_server_gets_the_answer_that_it_asked_for() {
+fn the_server_gets_the_requested_answer() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -126,7 +126,7 @@ fn the_server_gets_the_answer_that_it_asked_for() {
     });
     assert_eq!(answer["ack"], json!({"it": "is"}));
 
-    // One that is not answered costs nothing.
+    // An unanswered request changes nothing.
     let unanswered = std::panic::catch_unwind(|| server.command(ask(200))).unwrap_err();
     assert!(unanswered.downcast_ref::<String>().unwrap().contains("timed out"));
     next_other(&agent, "question");

@@ -32,7 +32,7 @@ fn a_silent_command_and_a_visible_one() {
 }
 
 #[test]
-fn a_slow_command_is_waited_for_also_inside_a_handler() {
+fn a_slow_command_can_be_awaited_inside_a_handler() {
     let _watchdog = watchdog(LIMIT);
     for shape in ["object", "string"] {
         let server = Server::start(json!({"metadataAs": shape}));

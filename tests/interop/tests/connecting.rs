@@ -1,4 +1,4 @@
-//! From the agent token to an open namespace, as the official server sees it; and every way to be refused.
+//! From the agent token to an open namespace, as the official server sees it, and all refusals.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ fn the_session_token_goes_into_connect_and_nothing_else_does() {
 #[test]
 fn nothing_is_sent_before_a_slow_middleware_has_decided() {
     let _watchdog = watchdog(LIMIT);
-    // Heartbeats begin with the connection, not with the server's yes. An event before it would end the connection.
+    // Heartbeats begin with the connection, not with the accepted CONNECT. An event before that would end the connection.
     let server = Server::start(json!({"authDelayMs": 1500, "pingInterval": 300, "pingTimeout": 200}));
     let started = Instant::now();
     let agent = connect(&server);
@@ -70,7 +70,7 @@ fn nothing_is_sent_before_a_slow_middleware_has_decided() {
 }
 
 #[test]
-fn a_refused_socket_is_tried_once_more_with_a_fresh_session() {
+fn a_refused_socket_is_retried_once_with_a_fresh_session() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({"refuseSockets": true}));
     let error = Agent::builder().api_url(server.url()).connect(token(AGENT_TOKEN)).unwrap_err();
@@ -87,7 +87,7 @@ fn a_refused_socket_is_tried_once_more_with_a_fresh_session() {
 }
 
 #[test]
-fn a_bad_agent_token_is_never_said_on_the_socket() {
+fn a_bad_agent_token_is_never_sent_on_the_socket() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     for (text, kind, status) in
@@ -98,10 +98,10 @@ fn a_bad_agent_token_is_never_said_on_the_socket() {
         assert!(error.is_auth(), "{error}");
         assert!(!format!("{error} {error:?}").contains(text), "the token is in no text: {error:?}");
     }
-    // The socket is opened beside the exchange of the token, and given up: nothing is said on it.
+    // The socket is opened during the exchange of the token, and closed again without sending anything.
     let log = server.log(&["http", "packet", "connect", "refused"]);
     assert_eq!(kinds(&log), ["http", "http"], "{log:?}");
-    // No connection is left behind; each look is a question to the server.
+    // No connection is left. Each check asks the server.
     while server.engines() > 0 {}
 }
 
@@ -110,7 +110,7 @@ fn websocket(server: &Server) -> AgentBuilder {
 }
 
 #[test]
-fn an_upgrade_that_is_turned_away_says_why() {
+fn a_refused_upgrade_gives_the_reason() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     server.command(json!({"cmd": "deny", "times": 1}));
@@ -120,10 +120,10 @@ fn an_upgrade_that_is_turned_away_says_why() {
 }
 
 #[test]
-fn an_upgrade_that_is_answered_in_chunks_says_why_at_once() {
+fn an_upgrade_refused_in_chunks_gives_the_reason_at_once() {
     let _watchdog = watchdog(LIMIT);
-    // Without WebSocket, Node takes the upgrade for an ordinary request: the answer is JSON in chunks, and the
-    // connection stays open behind it.
+    // Without WebSocket, Node handles the upgrade as an ordinary request: the response is JSON in chunks, and the
+    // connection stays open after it.
     let server = Server::start(json!({"transports": ["polling"]}));
     let started = Instant::now();
     let error = websocket(&server).connect(token(AGENT_TOKEN)).unwrap_err();
@@ -135,7 +135,7 @@ fn an_upgrade_that_is_answered_in_chunks_says_why_at_once() {
 }
 
 #[test]
-fn closing_says_goodbye() {
+fn closing_sends_a_disconnect() {
     let _watchdog = watchdog(LIMIT);
     for by_dropping in [false, true] {
         let server = Server::start(json!({}));

@@ -1,4 +1,4 @@
-//! Joining, speaking, editing, hearing and replying, compared field by field with the documented events.
+//! Joining, sending, editing, receiving and replying, compared field by field with the documented events.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crustocean_interop::{
 const LIMIT: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 
-/// The server sends metadata as an object or as a string with an object in it; everything else is the same.
+/// The two forms in which servers send metadata: an object, or a string that contains an object.
 const SHAPES: [&str; 2] = ["object", "string"];
 
 #[test]
@@ -44,7 +44,7 @@ fn joining_by_slug_and_by_id_sends_the_id() {
 }
 
 #[test]
-fn a_join_that_is_refused_says_so_and_disturbs_nothing() {
+fn a_refused_join_is_an_error_and_changes_nothing() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({"joinDelayMs": 100}));
     let agent = in_lobby(&server);
@@ -59,7 +59,7 @@ fn a_join_that_is_refused_says_so_and_disturbs_nothing() {
 }
 
 #[test]
-fn what_is_sent_is_what_the_protocol_says() {
+fn sent_messages_have_the_documented_form() {
     let _watchdog = watchdog(LIMIT);
     for shape in SHAPES {
         let server = Server::start(json!({"metadataAs": shape}));
@@ -83,7 +83,7 @@ fn what_is_sent_is_what_the_protocol_says() {
         );
         assert!(sent.iter().all(|entry| entry["ack"] == false), "acks are for commands");
 
-        // The room's copy of one's own message.
+        // The room's copy of the agent's own message.
         let plain = next_message(&events, "Hello \u{1F980}");
         assert!(plain.metadata.is_empty());
         let own = next_message(&events, "ETH is at 3000");
@@ -108,7 +108,7 @@ fn what_is_sent_is_what_the_protocol_says() {
 }
 
 #[test]
-fn what_is_heard_is_what_was_said() {
+fn received_messages_equal_the_sent_ones() {
     let _watchdog = watchdog(LIMIT);
     for shape in SHAPES {
         let server = Server::start(json!({"metadataAs": shape}));
@@ -137,7 +137,7 @@ fn a_reply_goes_to_the_room_of_the_question_one_hop_on() {
     for shape in SHAPES {
         let server = Server::start(json!({"metadataAs": shape}));
         let agent = in_lobby(&server);
-        agent.join(DEN).unwrap(); // where `send` would speak
+        agent.join(DEN).unwrap(); // the home room
         let events = agent.events();
 
         server.alice_says(LOBBY, "@mybot hello");
@@ -175,7 +175,7 @@ fn a_reply_goes_to_the_room_of_the_question_one_hop_on() {
 }
 
 #[test]
-fn a_complaint_of_the_server_is_an_event() {
+fn an_error_of_the_server_is_an_event() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);

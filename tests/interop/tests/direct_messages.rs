@@ -45,7 +45,7 @@ fn direct_messages_go_both_ways() {
 }
 
 #[test]
-fn a_conversation_is_joined_when_it_is_first_spoken_in() {
+fn a_direct_conversation_is_joined_at_its_first_message() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = connect(&server);

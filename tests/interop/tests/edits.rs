@@ -1,4 +1,4 @@
-//! Confirmed edits and edited lines as the official server delivers them.
+//! Confirmed edits and editors with the official server.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn an_edit_is_confirmed_and_a_refusal_says_why() {
 }
 
 #[test]
-fn a_line_of_progress_ends_with_its_last_text() {
+fn an_edited_message_ends_with_its_last_text() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let room = in_lobby(&server).rooms().remove(0);

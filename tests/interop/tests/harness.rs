@@ -1,4 +1,4 @@
-//! The harness itself: the server starts, answers, and goes away with its handle.
+//! The test server itself: it starts, answers, and ends with its handle.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crustocean_interop::{ALICE_NAME, LOBBY, Server, json, watchdog};
 
 #[test]
-fn server_starts_answers_and_dies_with_its_handle() {
+fn the_server_starts_answers_and_ends_with_its_handle() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let server = Server::start(json!({}));
     assert_eq!(server.engines(), 0);

@@ -1,4 +1,4 @@
-//! The server pings every 300 ms and hangs up 200 ms later: only the user's code may be slow.
+//! The server pings every 300 ms and closes 200 ms later. The user's code may be slow, but the crate may not.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ fn impatient() -> Server {
     Server::start(json!({"pingInterval": 300, "pingTimeout": 200}))
 }
 
-/// One connection from the beginning to now, and a pong for (nearly) every ping.
+/// Checks that there was only one connection, with a pong for (nearly) every ping.
 fn assert_unbroken(server: &Server, alive: Duration) {
     assert_eq!(server.log(&["connect"]).len(), 1, "one connection all the while");
     let ends = server.log(&["disconnect", "engine-close"]);
@@ -24,7 +24,7 @@ fn assert_unbroken(server: &Server, alive: Duration) {
 }
 
 #[test]
-fn a_handler_that_blocks_for_three_seconds_costs_nothing() {
+fn a_handler_that_blocks_for_three_seconds_keeps_the_connection() {
     let _watchdog = watchdog(LIMIT);
     let server = impatient();
     let agent = in_lobby(&server);
@@ -39,13 +39,13 @@ fn a_handler_that_blocks_for_three_seconds_costs_nothing() {
 }
 
 #[test]
-fn a_handler_that_blocks_while_the_room_talks_misses_nothing() {
+fn a_handler_that_blocks_misses_no_message() {
     let _watchdog = watchdog(LIMIT);
     let server = impatient();
     let agent = in_lobby(&server);
     let events = agent.events();
     let started = Instant::now();
-    // The handler of the first message, seen from the other side: it does not come back for three seconds.
+    // The handler of the first message does not return for three seconds.
     let mut said = 0;
     while started.elapsed() < Duration::from_secs(3) {
         server.alice_says(LOBBY, &format!("number {said}"));
@@ -66,7 +66,7 @@ fn a_handler_that_blocks_while_the_room_talks_misses_nothing() {
 }
 
 #[test]
-fn an_agent_that_never_looks_at_its_events_stays_connected() {
+fn an_agent_that_never_reads_its_events_stays_connected() {
     let _watchdog = watchdog(LIMIT);
     let server = impatient();
     let agent = in_lobby(&server);

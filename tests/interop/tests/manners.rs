@@ -1,4 +1,4 @@
-//! What is to be answered, and rooms that come by themselves.
+//! Messages to answer, and rooms that the agent joins automatically.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ fn invitations_are_followed_also_those_of_an_outage() {
 }
 
 #[test]
-fn a_conversation_is_opened_by_name_and_left_here() {
+fn a_direct_conversation_is_opened_by_name_and_left() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -117,7 +117,7 @@ fn a_conversation_is_opened_by_name_and_left_here() {
     server.alice_says(DM, "yes?");
     assert!(next_message(&events, "yes?").dm);
 
-    // This server knows no end of a membership. It goes on sending, and nothing of it is heard.
+    // This server has no way to end a membership. It goes on sending, and the agent ignores that.
     let lobby = agent.rooms().remove(0);
     assert_eq!(lobby.leave().unwrap_err().kind(), ErrorKind::NotFound);
     room.leave().unwrap();

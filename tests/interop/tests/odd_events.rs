@@ -1,4 +1,4 @@
-//! What only a real server puts on the wire just so: binary attachments, and JSON that Rust refuses.
+//! Events that need a real server: binary attachments, and JSON that serde_json refuses.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn binary_attachments_arrive_with_their_event() {
 }
 
 #[test]
-fn text_that_only_javascript_takes_costs_nothing_but_itself() {
+fn text_that_only_javascript_accepts_loses_only_itself() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -49,7 +49,7 @@ fn text_that_only_javascript_takes_costs_nothing_but_itself() {
         }
         _ => None,
     });
-    // Half a character is replaced, and the metadata of the second is read only when asked for.
+    // The lone surrogate is replaced. The metadata of the second message is decoded only on request.
     assert_eq!(heard, ["half \u{fffd}", "deep", "next"]);
     assert!(agent.is_connected());
     assert_eq!(server.log(&["connect"]).len(), 1);

@@ -1,11 +1,11 @@
-//! HTTP long-polling, as the official server takes it.
+//! HTTP long-polling with the official server.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crustocean::{Agent, Event, agent::Transport};
 use crustocean_interop::{
-    AGENT_TOKEN, Gate, LOBBY, Server, Upgrades, in_lobby, json, next, next_message, token, watchdog,
+    AGENT_TOKEN, LOBBY, Server, UpgradeProxy, Upgrades, in_lobby, json, next, next_message, token, watchdog,
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -41,7 +41,7 @@ fn a_conversation() {
     for number in 0..50 {
         next_message(&events, &format!("number {number}"));
     }
-    // Larger than what the server compresses for those who let it.
+    // Large enough for the server to compress it.
     let long = "x".repeat(50_000);
     server.alice_says(LOBBY, &long);
     next_message(&events, &long);
@@ -58,7 +58,7 @@ fn a_conversation() {
 }
 
 #[test]
-fn a_slow_handler_costs_nothing() {
+fn a_slow_handler_keeps_the_session() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({"transports": ["polling"], "pingInterval": 300, "pingTimeout": 400}));
     let agent = polling(&server);
@@ -68,7 +68,7 @@ fn a_slow_handler_costs_nothing() {
     sleep(Duration::from_secs(3)); // the handler
     agent.send("thought").unwrap();
     next_message(&events, "thought");
-    // Waits that are shorter than any poll.
+    // Waits that are shorter than a poll.
     for _ in 0..100 {
         let _ = events.recv_timeout(Duration::from_millis(7));
     }
@@ -111,7 +111,7 @@ fn auto_polls_where_no_upgrade_gets_through() {
         Upgrades::Swallow,
     ] {
         let server = Server::start(json!({}));
-        let gate = Gate::start(server.url().trim_start_matches("http://"), upgrades);
+        let gate = UpgradeProxy::start(server.url().trim_start_matches("http://"), upgrades);
         let builder = Agent::builder().api_url(gate.url()).handshake_timeout(Duration::from_secs(6));
         let agent = builder.connect(token(AGENT_TOKEN)).unwrap();
         agent.set_home(&agent.join("lobby").unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! The connection breaks, and comes back by itself: with a session that is still good, and into every room.
+//! The agent reconnects automatically, with its session if that is still valid, and joins all rooms again.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crustocean_interop::{
 const LIMIT: Duration = Duration::from_secs(90);
 const SOON: Duration = Duration::from_secs(20);
 
-/// Until the connection is down: the reason.
+/// Waits until the connection is lost, and returns the reason.
 fn next_disconnect(events: &Events) -> String {
     next(events, "Disconnected", |event| match event {
         Event::Disconnected { reason, .. } => Some(reason.to_string()),
@@ -19,7 +19,7 @@ fn next_disconnect(events: &Events) -> String {
     })
 }
 
-/// Until the connection is back: how many tries it took.
+/// Waits until the agent has reconnected, and returns the number of attempts.
 fn next_connect(events: &Events) -> u32 {
     next(events, "Connected", |event| match event {
         Event::Connected { attempt, .. } => Some(*attempt),
@@ -34,7 +34,7 @@ fn settled(agent: &Agent) -> Events {
     events
 }
 
-/// The rooms asked for on the socket that was let in as number `index`, and what was said on it.
+/// The rooms joined on the accepted socket number `index`, and the events on it.
 fn on_connection(server: &Server, index: usize) -> (Vec<String>, Vec<Entry>) {
     let sid = server.log(&["connect"])[index]["sid"].clone();
     let events: Vec<_> = server.log(&["event"]).into_iter().filter(|event| event["sid"] == sid).collect();
@@ -44,7 +44,7 @@ fn on_connection(server: &Server, index: usize) -> (Vec<String>, Vec<Entry>) {
 }
 
 #[test]
-fn a_broken_connection_comes_back_into_all_its_rooms() {
+fn after_a_broken_connection_all_rooms_are_joined_again() {
     let _watchdog = watchdog(LIMIT);
     for gently in [false, true] {
         let server = Server::start(json!({"joinDelayMs": 50}));
@@ -56,7 +56,7 @@ fn a_broken_connection_comes_back_into_all_its_rooms() {
         let cut = Instant::now();
         server.command(json!({"cmd": "kill-engine", "gently": gently}));
         assert_eq!(next_disconnect(&events), "transport close");
-        // Waits until the connection is back, and until the rooms are.
+        // Waits until the connection and the rooms are restored.
         den.send("back again").unwrap();
         let away = cut.elapsed();
         assert!(away > Duration::from_millis(450) && away < Duration::from_secs(5), "away for {away:?}");
@@ -83,7 +83,7 @@ fn a_broken_connection_comes_back_into_all_its_rooms() {
     }
 }
 
-/// An agent in the lobby that knows only one transport: each of its tries is one handshake.
+/// An agent in the lobby with one transport only, so that each attempt is one handshake.
 fn in_lobby_by_websocket(server: &Server) -> Agent {
     let builder = Agent::builder().api_url(server.url()).transport(Transport::WebSocket);
     let agent = builder.connect(token(AGENT_TOKEN)).expect("the agent connects");
@@ -93,7 +93,7 @@ fn in_lobby_by_websocket(server: &Server) -> Agent {
     agent
 }
 
-/// Until a try fails: which it was, the status it was answered with, and how long the next one waits.
+/// Waits for a failed attempt. Returns its number, the status of the response, and the delay before the next one.
 fn next_failure(events: &Events) -> (u32, Option<u16>, Duration) {
     next(events, "ConnectFailed", |event| match event {
         Event::ConnectFailed { error, attempt, retry_in, .. } => Some((*attempt, error.status(), *retry_in)),
@@ -101,13 +101,13 @@ fn next_failure(events: &Events) -> (u32, Option<u16>, Duration) {
     })
 }
 
-/// Whether each handshake was let through, in order.
+/// Whether each handshake was accepted, in order.
 fn handshakes(server: &Server) -> Vec<bool> {
     server.log(&["handshake"]).iter().map(|entry| entry["allowed"].as_bool().unwrap()).collect()
 }
 
 #[test]
-fn it_goes_on_dialling_while_the_server_turns_it_away() {
+fn the_agent_retries_while_the_server_refuses() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby_by_websocket(&server);
@@ -131,12 +131,12 @@ fn it_goes_on_dialling_while_the_server_turns_it_away() {
 }
 
 #[test]
-fn a_try_by_both_transports_is_one_try() {
+fn an_attempt_by_both_transports_counts_once() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
     let events = settled(&agent);
-    // A 403 that does not name the session is the server's trouble: tried again soon, with the session that is there.
+    // A 403 that does not name the session is a server error: it is retried soon, with the same session.
     server.command(json!({"cmd": "deny", "times": 2}));
     server.cut();
     next_disconnect(&events);
@@ -155,7 +155,7 @@ fn a_try_by_both_transports_is_one_try() {
 }
 
 #[test]
-fn a_session_that_ran_out_is_renewed_unnoticed() {
+fn an_expired_session_is_renewed_automatically() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -180,14 +180,14 @@ fn a_session_that_ran_out_is_renewed_unnoticed() {
     assert_eq!(refused[0]["auth"]["token"], connects[0]["auth"]["token"], "the old one is tried first");
     assert_ne!(connects[1]["auth"]["token"], connects[0]["auth"]["token"]);
     assert!(connects[1].at() - refused[0].at() < 1000, "at once");
-    // REST goes on with the new one, too.
+    // REST uses the new session, too.
     agent.dms().unwrap();
     let bearer = &server.log(&["http"]).pop().unwrap()["headers"]["authorization"].to_string();
     assert!(bearer.contains(connects[1]["auth"]["token"].as_str().unwrap()));
 }
 
 #[test]
-fn a_dead_agent_token_ends_the_loop_with_an_error() {
+fn a_revoked_agent_token_ends_the_loop_with_an_error() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -208,7 +208,7 @@ fn a_dead_agent_token_ends_the_loop_with_an_error() {
 }
 
 #[test]
-fn a_room_that_is_closed_meanwhile_is_reported_and_left() {
+fn a_room_closed_during_the_outage_is_reported_and_left() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = connect(&server);
@@ -229,7 +229,7 @@ fn a_room_that_is_closed_meanwhile_is_reported_and_left() {
 }
 
 #[test]
-fn it_can_be_cut_again_and_again() {
+fn the_agent_survives_many_disconnects() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -247,7 +247,7 @@ fn it_can_be_cut_again_and_again() {
 }
 
 #[test]
-fn it_can_be_closed_while_the_connection_is_away() {
+fn the_agent_can_be_closed_while_disconnected() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);
@@ -258,12 +258,12 @@ fn it_can_be_closed_while_the_connection_is_away() {
     let started = Instant::now();
     agent.close().unwrap();
     assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
-    // What is queued still comes, then the end.
+    // Queued events are still delivered, then the end.
     assert!(events.map(Result::unwrap).count() < 100);
 }
 
 #[test]
-fn what_was_said_meanwhile_is_filled_in_from_the_history() {
+fn missed_messages_are_read_from_the_history() {
     let _watchdog = watchdog(LIMIT);
     for recovery in [false, true] {
         let server = Server::start(json!({"connectionStateRecovery": recovery}));

@@ -1,5 +1,5 @@
-//! A server with connection state recovery puts an offset behind the arguments of its events and may replay what was
-//! missed. Whether it does or not, each message is heard once.
+//! A server with connection state recovery adds an offset to the arguments of its events, and may replay missed events. In
+//! both cases each message is received once.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn recovering() -> Server {
     Server::start(json!({"connectionStateRecovery": true}))
 }
 
-/// Everything up to the message with this text: the texts of all messages.
+/// The texts of all messages up to the one with this text.
 fn heard_until(events: &Events, last: &str) -> Vec<String> {
     let mut heard = Vec::new();
     next(events, last, |event| match event {
@@ -27,7 +27,7 @@ fn heard_until(events: &Events, last: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_offset_disturbs_no_event() {
+fn the_offset_changes_no_event() {
     let _watchdog = watchdog(LIMIT);
     let server = recovering();
     let agent = in_lobby(&server);
@@ -45,7 +45,7 @@ fn the_offset_disturbs_no_event() {
 }
 
 #[test]
-fn a_reconnect_repeats_nothing_that_was_heard() {
+fn a_reconnect_repeats_no_received_message() {
     let _watchdog = watchdog(LIMIT);
     let server = recovering();
     let agent = in_lobby(&server);
@@ -63,7 +63,7 @@ fn a_reconnect_repeats_nothing_that_was_heard() {
 }
 
 #[test]
-fn the_server_takes_a_lost_session_up_again() {
+fn the_server_resumes_a_lost_session() {
     let _watchdog = watchdog(LIMIT);
     let server = recovering();
     let agent = in_lobby(&server);

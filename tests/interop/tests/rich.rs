@@ -1,4 +1,4 @@
-//! Traces and rich messages as the official server carries them.
+//! Traces and rich messages with the official server.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
-fn a_trace_and_colours_make_the_round_trip() {
+fn a_trace_and_colours_are_received_as_sent() {
     let _watchdog = watchdog(LIMIT);
     for shape in ["object", "string"] {
         let server = Server::start(json!({"metadataAs": shape}));
@@ -51,7 +51,7 @@ fn a_trace_and_colours_make_the_round_trip() {
 }
 
 #[test]
-fn a_long_text_arrives_in_parts_that_read_well() {
+fn a_long_text_arrives_in_parts_split_between_words() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = in_lobby(&server);

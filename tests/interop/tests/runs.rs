@@ -12,7 +12,7 @@ use crustocean_interop::{AGENT, LOBBY, Server, connect, json, next_message, watc
 const LIMIT: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_secs(10);
 
-fn assert_by_the_rules(server: &Server) {
+fn assert_no_violations(server: &Server) {
     let violations = server.log(&["violation"]);
     assert!(violations.is_empty(), "{violations:#?}");
 }
@@ -94,11 +94,11 @@ fn a_run_with_everything_in_it() {
     );
     let written = next_message(&agent.events(), "token ".repeat(100).as_str());
     assert_eq!((&written.id, written.metadata.get("skill")), (&id, Some(json!("prices"))));
-    assert_by_the_rules(&server);
+    assert_no_violations(&server);
 }
 
 #[test]
-fn a_cut_connection_costs_a_run_nothing() {
+fn a_run_survives_a_lost_connection() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = connect(&server);
@@ -123,11 +123,11 @@ fn a_cut_connection_costs_a_run_nothing() {
     let streamed = server.events("agent-run-stream");
     assert_eq!(streamed.last().unwrap().payload()["content"], "before and after");
     server.wait_events(SOON, 3, "agent-thinking");
-    assert_by_the_rules(&server);
+    assert_no_violations(&server);
 }
 
 #[test]
-fn the_server_notes_what_is_not_as_documented() {
+fn the_server_records_violations_of_the_documented_form() {
     let _watchdog = watchdog(LIMIT);
     let server = Server::start(json!({}));
     let agent = connect(&server);

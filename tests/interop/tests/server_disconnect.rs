@@ -1,4 +1,4 @@
-//! The server ends the session itself: a kick, a ban and a deploy all look like this.
+//! The server ends the session, as at a kick, a ban or a deploy.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ fn returns_after_a_while(close: bool) {
     });
     assert!(retry_in >= Duration::from_secs(5), "not at once: {retry_in:?}");
     assert!(!agent.is_connected());
-    // The server leaves the connection open when it only ends the namespace. Nobody needs it any more.
+    // When the server ends only the namespace, it leaves the connection open. It is no longer needed.
     server.wait(SOON, "engine-close", 1, |entry| entry["kind"] == "engine-close");
     assert_eq!(server.engines(), 0);
 
@@ -37,11 +37,11 @@ fn returns_after_a_while(close: bool) {
 }
 
 #[test]
-fn leaving_the_namespace_is_followed_by_a_late_return() {
+fn after_a_namespace_disconnect_the_agent_reconnects_later() {
     returns_after_a_while(false);
 }
 
 #[test]
-fn closing_the_connection_is_followed_by_a_late_return() {
+fn after_a_close_by_the_server_the_agent_reconnects_later() {
     returns_after_a_while(true);
 }

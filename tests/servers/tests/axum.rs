@@ -1,4 +1,4 @@
-//! A receiver behind axum, as the documentation shows it.
+//! A receiver behind axum, with the code of the documentation.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod documented;

@@ -1,4 +1,4 @@
-//! A receiver behind tiny_http, as the documentation shows it; and why the receiver brings a server of its own.
+//! A receiver behind tiny_http, with the code of the documentation; and why the receiver has a server of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
 
 mod documented;
@@ -63,7 +63,7 @@ fn endless_header(address: SocketAddr) -> io::Result<String> {
     }
 }
 
-/// The day this fails, tiny_http has learnt to bound a head: then the receiver's own server is to be thought over.
+/// If this fails, tiny_http limits heads by now. Then reconsider the receiver's own server.
 #[test]
 fn tiny_http_reads_a_head_without_end_and_the_receiver_does_not() {
     let server = Server::http("127.0.0.1:0").unwrap();
@@ -74,6 +74,6 @@ fn tiny_http_reads_a_head_without_end_and_the_receiver_does_not() {
         server.unblock();
     });
     let server = receiver().serve("127.0.0.1:0").unwrap();
-    // Refused, or cut off before that arrives.
+    // Refused, or the connection is closed before the refusal arrives.
     assert!(endless_header(server.address()).map_or(true, |status| status == "HTTP/1.1 431"));
 }

@@ -1,10 +1,11 @@
 //! The faults that are set: failing or late requests, closed connections, refused clients.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
 use crate::error::{ApiError, ApiResult};
@@ -38,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) delays: VecDeque<Duration>,
     /// Rooms whose history answers 403.
     pub(crate) closed_histories: HashSet<String>,
+    /// What histories show in place of these messages.
+    pub(crate) altered: HashMap<String, Box<RawValue>>,
     pub(crate) slow_hooks: Option<Duration>,
     pub(crate) clocks: Clocks,
     /// How many of 1,000 requests fail, and with which status.
@@ -101,6 +104,10 @@ impl Faults {
             return Err(ApiError::forbidden("You may not read this history"));
         }
         Ok(())
+    }
+
+    pub(crate) fn alter(&self, message: &str, shown: Box<RawValue>) {
+        self.lock().altered.insert(message.to_owned(), shown);
     }
 
     pub(crate) fn set_clocks(&self, offsets_ms: &[i64], sorted: bool) {

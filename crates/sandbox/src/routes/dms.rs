@@ -4,6 +4,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -72,10 +73,10 @@ async fn messages(
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<HistoryQuery>,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Vec<Box<RawValue>>>> {
     app.faults().check_history(&id)?;
     let mut data = app.data();
-    Ok(Json(history(room(&mut data, &id, &caller)?, &query)?))
+    Ok(Json(history(room(&mut data, &id, &caller)?, &query, &app.faults().lock().altered)?))
 }
 
 async fn hide(State(app): State<App>, caller: Caller, Path(id): Path<String>) -> ApiResult<Json<Value>> {

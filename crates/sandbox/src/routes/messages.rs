@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::app::App;
 use crate::error::ApiResult;
@@ -19,10 +19,10 @@ async fn read(
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<HistoryQuery>,
-) -> ApiResult<Json<Value>> {
+) -> ApiResult<Json<Vec<Box<RawValue>>>> {
     let data = app.data();
     let agency = data.agencies.find(&id)?;
     agency.require_reader(&caller.id)?;
     app.faults().check_history(&agency.id)?;
-    Ok(Json(history(agency, &query)?))
+    Ok(Json(history(agency, &query, &app.faults().lock().altered)?))
 }

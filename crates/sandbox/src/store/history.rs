@@ -1,7 +1,10 @@
 //! A page of a room's history.
 
+use std::collections::HashMap;
+
+use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::clock;
 use crate::error::{ApiError, ApiResult};
@@ -18,8 +21,12 @@ pub(crate) struct HistoryQuery {
     pub(crate) mentions: Option<String>,
 }
 
-/// A page of a room's history, newest first.
-pub(crate) fn history(agency: &Agency, query: &HistoryQuery) -> ApiResult<Value> {
+/// A page of a room's history, newest first. `altered`: what is shown in place of some messages, by their ids.
+pub(crate) fn history(
+    agency: &Agency,
+    query: &HistoryQuery,
+    altered: &HashMap<String, Box<RawValue>>,
+) -> ApiResult<Vec<Box<RawValue>>> {
     let limit = query.limit.as_deref().and_then(|text| text.trim().parse().ok());
     let limit = limit.unwrap_or(DEFAULT_PAGE).clamp(1, MAX_PAGE);
     let before = query.before.as_deref().filter(|text| !text.is_empty());
@@ -43,6 +50,10 @@ pub(crate) fn history(agency: &Agency, query: &HistoryQuery) -> ApiResult<Value>
         })
         .filter(|(_, message)| handle.as_deref().is_none_or(|handle| message.mentions(handle)))
         .take(limit)
-        .map(|(_, message)| message.json(true));
-    Ok(page.collect())
+        .map(|(_, message)| match altered.get(&message.id) {
+            Some(shown) => Ok(shown.clone()),
+            None => to_raw_value(&message.json(true)),
+        });
+    let page: serde_json::Result<_> = page.collect();
+    page.map_err(|error| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
 }

@@ -10,8 +10,8 @@ mod request;
 mod send;
 
 #[cfg(not(feature = "polling"))]
-pub(crate) use none::{OpenedPoll, PollReceiver, PollSender, open};
+pub(crate) use none::{OpenedPoll, PollReceiver, PollSender, SendTurn, open};
 #[cfg(feature = "polling")]
 pub(crate) use receive::{OpenedPoll, PollReceiver, open};
 #[cfg(feature = "polling")]
-pub(crate) use send::PollSender;
+pub(crate) use send::{PollSender, SendTurn};

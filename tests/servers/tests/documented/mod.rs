@@ -1,4 +1,4 @@
-//! Whether the code of a test is the code that the documentation shows.
+//! Checks that the code of a test is the code in the documentation.
 
 const RECEIVER: &str = include_str!("../../../../src/webhook/receiver.rs");
 
@@ -14,7 +14,7 @@ pub(crate) fn is_shown(test: &str, heading: &str) {
     assert_eq!(bare(&documented), bare(&shown), "the documentation shows something else");
 }
 
-/// Without what a formatter changes.
+/// The code without the parts that a formatter changes.
 fn bare(code: &str) -> String {
     code.split_whitespace().collect::<String>().replace(",)", ")")
 }

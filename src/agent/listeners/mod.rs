@@ -3,12 +3,23 @@
 //! While there is only one kind of loop, events go to it directly from the [delivery](crate::agent::history): nothing is
 //! copied, and this file costs one atomic read. With several kinds, or with subscriptions, a thread that takes an event
 //! from the delivery puts it into all queues, under one lock, so that all have the same order.
+//!
+//! A queue that is full drops its oldest events ([`backlog`]). Messages that a loop would miss by that are read again from the
+//! histories ([`read_again`]).
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+mod backlog;
+mod read_again;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::agent::event::Event;
+use crate::error::Error;
+use crate::model::AgencyId;
+pub(crate) use backlog::Lost;
+use backlog::{Backlog, Bounds, Next};
+pub(crate) use read_again::Reader;
 
 /// The kind of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +30,20 @@ pub(crate) enum Kind {
     Mentions,
     /// Each subscription has its own.
     Subscription(u64),
+    /// Each loop over commands has its own.
+    Commands(u64),
+}
+
+impl Kind {
+    /// Whether it takes up what others leave.
+    fn is_loop(self) -> bool {
+        matches!(self, Kind::Events | Kind::Mentions)
+    }
+
+    /// Whether the messages that it drops are read again.
+    fn reads_again(self) -> bool {
+        !matches!(self, Kind::Subscription(_))
+    }
 }
 
 /// All listeners of one agent.
@@ -27,8 +52,11 @@ pub(crate) struct Listeners {
     /// Whether there is more than one queue to fill.
     shared: AtomicBool,
     state: Mutex<State>,
-    max_events: usize,
-    max_bytes: usize,
+    /// What the loops over commands listen to.
+    prefixes: Mutex<Vec<Arc<str>>>,
+    bounds: Bounds,
+    dropped: AtomicU64,
+    not_filled: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -36,20 +64,17 @@ struct State {
     /// In no particular order; those of events and mentions are shared by their handles.
     queues: Vec<Queue>,
     /// Events that were taken for a subscription while there was no loop. The first loop gets them.
-    unclaimed: VecDeque<(Event, usize)>,
-    unclaimed_bytes: usize,
-    unclaimed_missed: u64,
+    unclaimed: Backlog,
     next_id: u64,
 }
 
 #[derive(Debug)]
 struct Queue {
     kind: Kind,
+    /// What it listens to, if to commands.
+    prefix: Option<Arc<str>>,
     handles: usize,
-    events: VecDeque<(Event, usize)>,
-    bytes: usize,
-    /// The number of events that were dropped before the first one.
-    missed: u64,
+    backlog: Backlog,
     signal: Arc<Signal>,
 }
 
@@ -57,6 +82,8 @@ struct Queue {
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     length: AtomicUsize,
+    /// Dropped messages have to be read before newer events.
+    held: AtomicBool,
     waiting: AtomicUsize,
 }
 
@@ -82,32 +109,9 @@ impl Drop for Waiting<'_> {
 }
 
 impl Queue {
-    fn push(&mut self, event: Event, size: usize, max_events: usize, max_bytes: usize) {
-        self.bytes += size;
-        self.events.push_back((event, size));
-        while self.events.len() > max_events || self.bytes > max_bytes && self.events.len() > 1 {
-            if let Some((_, size)) = self.events.pop_front() {
-                self.bytes -= size;
-                self.missed += 1;
-            }
-        }
-        self.tell_length();
-    }
-
-    fn pop(&mut self) -> Option<Event> {
-        let event = match std::mem::take(&mut self.missed) {
-            0 => self.events.pop_front().map(|(event, size)| {
-                self.bytes -= size;
-                event
-            }),
-            missed => Some(Event::Lagged { missed }),
-        };
-        self.tell_length();
-        event
-    }
-
     fn tell_length(&self) {
-        self.signal.length.store(self.events.len() + usize::from(self.missed > 0), Ordering::SeqCst);
+        self.signal.held.store(self.backlog.is_held(), Ordering::SeqCst);
+        self.signal.length.store(self.backlog.ready(), Ordering::SeqCst);
     }
 }
 
@@ -118,7 +122,7 @@ impl State {
 
     /// Whether a loop listens that takes up what others leave.
     fn has_loop(&self) -> bool {
-        self.queues.iter().any(|queue| !matches!(queue.kind, Kind::Subscription(_)))
+        self.queues.iter().any(|queue| queue.kind.is_loop())
     }
 }
 
@@ -133,27 +137,65 @@ pub(crate) struct Listener {
 impl Listeners {
     /// The bounds are those of each queue.
     pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
-        Listeners { shared: AtomicBool::new(false), state: Mutex::default(), max_events, max_bytes }
+        Listeners {
+            shared: AtomicBool::new(false),
+            state: Mutex::default(),
+            prefixes: Mutex::default(),
+            bounds: Bounds { events: max_events, bytes: max_bytes },
+            dropped: AtomicU64::new(0),
+            not_filled: AtomicU64::new(0),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_prefixes(&self) -> MutexGuard<'_, Vec<Arc<str>>> {
+        self.prefixes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn update(&self, state: &State) {
         self.shared.store(state.queues.len() > 1 || !state.has_loop(), Ordering::SeqCst);
     }
 
+    /// How many events slow listeners have dropped, and how often their messages could not be read again.
+    pub(crate) fn losses(&self) -> (u64, u64) {
+        (self.dropped.load(Ordering::Relaxed), self.not_filled.load(Ordering::Relaxed))
+    }
+
+    fn count_not_filled(&self) {
+        self.not_filled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether one of the loops over commands listens to such a prefix.
+    pub(crate) fn has_prefix(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.lock_prefixes().iter().any(|prefix| wanted(prefix))
+    }
+
     pub(crate) fn subscribe(self: &Arc<Self>) -> Listener {
-        let id = {
-            let mut state = self.lock();
-            state.next_id += 1;
-            state.next_id
-        };
-        self.listen(Kind::Subscription(id))
+        let id = self.next_id();
+        self.open(Kind::Subscription(id), None)
+    }
+
+    /// Listens to messages with this prefix.
+    pub(crate) fn listen_to_commands(self: &Arc<Self>, prefix: &Arc<str>) -> Listener {
+        self.lock_prefixes().push(Arc::clone(prefix));
+        let id = self.next_id();
+        self.open(Kind::Commands(id), Some(Arc::clone(prefix)))
+    }
+
+    fn next_id(&self) -> u64 {
+        let mut state = self.lock();
+        state.next_id += 1;
+        state.next_id
     }
 
     pub(crate) fn listen(self: &Arc<Self>, kind: Kind) -> Listener {
+        self.open(kind, None)
+    }
+
+    fn open(self: &Arc<Self>, kind: Kind, prefix: Option<Arc<str>>) -> Listener {
         let mut state = self.lock();
         if let Some(queue) = state.find(kind) {
             queue.handles += 1;
@@ -161,17 +203,30 @@ impl Listeners {
             return Listener { listeners: Arc::clone(self), kind, signal };
         }
         let mut queue =
-            Queue { kind, handles: 1, events: VecDeque::new(), bytes: 0, missed: 0, signal: Arc::default() };
-        if !matches!(kind, Kind::Subscription(_)) && !state.has_loop() {
-            queue.events = std::mem::take(&mut state.unclaimed);
-            queue.bytes = std::mem::take(&mut state.unclaimed_bytes);
-            queue.missed = std::mem::take(&mut state.unclaimed_missed);
+            Queue { kind, prefix, handles: 1, backlog: Backlog::default(), signal: Arc::default() };
+        if kind.is_loop() && !state.has_loop() {
+            queue.backlog = std::mem::take(&mut state.unclaimed);
             queue.tell_length();
         }
         let signal = Arc::clone(&queue.signal);
         state.queues.push(queue);
         self.update(&state);
         Listener { listeners: Arc::clone(self), kind, signal }
+    }
+
+    /// The thread with this number has read what it can.
+    fn end_reading(&self, number: u64, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
+        let mut state = self.lock();
+        let State { queues, unclaimed, .. } = &mut *state;
+        match queues.iter_mut().find(|queue| queue.backlog.has_reader(number)) {
+            Some(queue) => {
+                queue.backlog.end_reading(found, later);
+                queue.tell_length();
+            }
+            None if unclaimed.has_reader(number) => unclaimed.end_reading(found, later),
+            // Nobody wants them any more.
+            None => {}
+        }
     }
 }
 
@@ -183,15 +238,20 @@ pub(crate) trait Source {
     fn settle(&self, event: &Event);
     /// Whether it is for who listens to mentions.
     fn is_mention(&self, event: &Event) -> bool;
+    /// Whether it is for who listens to this prefix.
+    fn is_command(&self, event: &Event, prefix: &str) -> bool;
     /// The approximate memory of the event.
     fn size(&self, event: &Event) -> usize;
+    /// Reads dropped messages again, and ends with [`Listeners::end_reading`] of this number.
+    fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>);
 }
 
 impl Listener {
     /// The next event of this queue, if there is one, and whether others who wait have got something meanwhile.
     pub(crate) fn take(&self, source: &impl Source) -> (Option<Event>, bool) {
         let listeners = &self.listeners;
-        if !listeners.shared.load(Ordering::SeqCst) && !self.signal.has_some() {
+        let is_alone = !listeners.shared.load(Ordering::SeqCst);
+        if is_alone && !self.signal.has_some() && !self.signal.held.load(Ordering::SeqCst) {
             let event = source.pull();
             event.iter().for_each(|event| source.settle(event));
             return (event, false);
@@ -199,39 +259,70 @@ impl Listener {
         let mut state = listeners.lock();
         let mut others = false;
         loop {
+            let number = state.next_id + 1;
             let Some(queue) = state.find(self.kind) else { return (None, others) };
-            if let Some(event) = queue.pop() {
-                if !matches!(self.kind, Kind::Subscription(_)) {
-                    source.settle(&event);
-                }
-                return (Some(event), others);
-            }
-            let Some(event) = source.pull() else { return (None, others) };
-            let size = source.size(&event);
-            let is_mention = source.is_mention(&event);
-            if state.find(Kind::Events).is_none() && state.has_loop() {
-                source.settle(&event);
-            }
-            if !state.has_loop() {
-                state.unclaimed_bytes += size;
-                state.unclaimed.push_back((event.clone(), size));
-                while state.unclaimed.len() > listeners.max_events
-                    || state.unclaimed_bytes > listeners.max_bytes && state.unclaimed.len() > 1
-                {
-                    if let Some((_, size)) = state.unclaimed.pop_front() {
-                        state.unclaimed_bytes -= size;
-                        state.unclaimed_missed += 1;
+            let next = queue.backlog.pop(number);
+            queue.tell_length();
+            match next {
+                Next::Event(event) => {
+                    if self.kind.is_loop() {
+                        source.settle(&event);
                     }
+                    return (Some(event), others);
                 }
-            }
-            for queue in &mut state.queues {
-                if queue.kind == Kind::Mentions && !is_mention {
+                Next::Read(lost) => {
+                    state.next_id = number;
+                    drop(state);
+                    source.read_again(number, lost);
+                    state = listeners.lock();
                     continue;
                 }
-                queue.push(event.clone(), size, listeners.max_events, listeners.max_bytes);
-                others |= queue.kind != self.kind && queue.signal.waiting.load(Ordering::SeqCst) > 0;
+                Next::Nothing => {}
             }
+            let Some(event) = source.pull() else { return (None, others) };
+            others |= self.distribute(&mut state, event, source);
         }
+    }
+
+    /// Puts an event into all queues. Returns whether others wait for it.
+    fn distribute(&self, state: &mut State, event: Event, source: &impl Source) -> bool {
+        let listeners = &self.listeners;
+        let bounds = listeners.bounds;
+        let (mut others, mut dropped) = (false, 0);
+        let size = source.size(&event);
+        let is_mention = source.is_mention(&event);
+        if state.find(Kind::Events).is_none() && state.has_loop() {
+            source.settle(&event);
+        }
+        if !state.has_loop() {
+            dropped += state.unclaimed.push(event.clone(), size, bounds, true);
+        }
+        for queue in &mut state.queues {
+            let is_for_it = match &queue.prefix {
+                Some(prefix) => source.is_command(&event, prefix),
+                None => queue.kind != Kind::Mentions || is_mention,
+            };
+            if !is_for_it {
+                continue;
+            }
+            dropped += queue.backlog.push(event.clone(), size, bounds, queue.kind.reads_again());
+            queue.tell_length();
+            others |= queue.kind != self.kind && queue.signal.waiting.load(Ordering::SeqCst) > 0;
+        }
+        if dropped > 0 {
+            listeners.dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
+        others
+    }
+
+    /// The agent has ended: what could not be read again by now is missing.
+    pub(crate) fn give_up(&self) {
+        let mut state = self.listeners.lock();
+        let Some(queue) = state.find(self.kind) else { return };
+        let gap = |room| Event::GapNotFilled { agency_id: room, error: Arc::new(Error::closed()) };
+        let gaps: Vec<Event> = queue.backlog.give_up().into_iter().map(gap).collect();
+        queue.backlog.end_reading(gaps, HashMap::new());
+        queue.tell_length();
     }
 
     /// Whether a loop over mentions listens, too.
@@ -261,11 +352,15 @@ impl Drop for Listener {
             return;
         }
         let queue = state.queues.swap_remove(at);
-        if !matches!(queue.kind, Kind::Subscription(_)) && !state.has_loop() {
+        if queue.kind.is_loop() && !state.has_loop() {
             // Nobody else takes them: they wait for the next loop.
-            state.unclaimed = queue.events;
-            state.unclaimed_bytes = queue.bytes;
-            state.unclaimed_missed = queue.missed;
+            state.unclaimed = queue.backlog;
+        }
+        if let Some(prefix) = &queue.prefix {
+            let mut prefixes = self.listeners.lock_prefixes();
+            if let Some(at) = prefixes.iter().position(|one| Arc::ptr_eq(one, prefix)) {
+                prefixes.swap_remove(at);
+            }
         }
         self.listeners.update(&state);
     }
@@ -274,6 +369,7 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::collections::VecDeque;
 
     use super::*;
 
@@ -288,9 +384,13 @@ mod tests {
         fn is_mention(&self, event: &Event) -> bool {
             matches!(event, Event::Lagged { missed } if missed % 2 == 0)
         }
+        fn is_command(&self, event: &Event, _prefix: &str) -> bool {
+            matches!(event, Event::Lagged { missed } if missed % 3 == 0)
+        }
         fn size(&self, _event: &Event) -> usize {
             10
         }
+        fn read_again(&self, _number: u64, _lost: HashMap<AgencyId, Lost>) {}
     }
 
     fn all(listener: &Listener, source: &Numbers) -> Vec<u64> {

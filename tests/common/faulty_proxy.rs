@@ -1,4 +1,4 @@
-//! A TCP proxy in bad weather: it cuts, resets, stalls, delays and turns away, at random but the same for the same seed.
+//! A TCP proxy that closes, resets, freezes, delays and refuses connections at random. The same seed gives the same failures.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-/// A small generator (xorshift64*): all that is asked of it is to be the same every time.
-pub struct Dice(u64);
+/// A small random generator (xorshift64*) with reproducible results.
+pub struct Random(u64);
 
-impl Dice {
-    pub fn new(seed: u64) -> Dice {
-        Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+impl Random {
+    pub fn new(seed: u64) -> Random {
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
     pub fn below(&mut self, limit: u64) -> u64 {
@@ -29,8 +29,8 @@ impl Dice {
     }
 }
 
-/// See the module. Fine until [`storm`](Weather::storm) is called.
-pub struct Weather {
+/// Forwards everything until [`disturb`](FaultyProxy::disturb) is called.
+pub struct FaultyProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -39,7 +39,7 @@ struct Shared {
     upstream: SocketAddr,
     started: Instant,
     links: Mutex<Vec<Link>>,
-    /// Milliseconds since the start until which nothing moves.
+    /// Until when nothing is forwarded, in ms since the start.
     stalled_until: AtomicU64,
     delay_ms: AtomicU64,
     turning_away: AtomicBool,
@@ -47,15 +47,15 @@ struct Shared {
     cuts: AtomicUsize,
 }
 
-/// One connection, both its halves.
+/// One connection, with both its halves.
 struct Link {
     streams: [TcpStream; 2],
-    /// It ends with a reset: no goodbye, and what is under way is lost.
+    /// It ends with a reset, which loses the data on the way.
     reset: Arc<AtomicBool>,
 }
 
-impl Weather {
-    pub fn new(upstream: SocketAddr) -> Weather {
+impl FaultyProxy {
+    pub fn new(upstream: SocketAddr) -> FaultyProxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -79,24 +79,24 @@ impl Weather {
                 }
             }
         });
-        Weather { address, shared }
+        FaultyProxy { address, shared }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How often all connections were cut.
+    /// How often all connections were closed.
     pub fn cuts(&self) -> usize {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 
-    /// All connections are reset, as by a router that has forgotten them.
+    /// Resets all connections, like a router that has lost its state.
     pub fn reset(&self) {
         self.shared.reset();
     }
 
-    /// As if the server were gone for this long: all connections cut, new ones turned away.
+    /// Simulates an outage of this length: closes all connections, and refuses new ones.
     pub fn outage(&self, length: Duration) {
         self.shared.turning_away.store(true, Ordering::SeqCst);
         self.shared.cut();
@@ -104,26 +104,26 @@ impl Weather {
         self.shared.turning_away.store(false, Ordering::SeqCst);
     }
 
-    /// Nothing moves for this long, though all connections stay open.
+    /// Forwards nothing for this time, while all connections stay open.
     pub fn freeze(&self, length: Duration) {
         let until = self.shared.started.elapsed() + length;
         self.shared.stalled_until.store(until.as_millis() as u64, Ordering::SeqCst);
     }
 
-    /// Bad weather for this long; then it is fine again.
-    pub fn storm(&self, dice: &mut Dice, length: Duration) {
+    /// Causes random failures for this time, then works again.
+    pub fn disturb(&self, random: &mut Random, length: Duration) {
         let end = Instant::now() + length;
         while Instant::now() < end {
-            thread::sleep(dice.millis(100, 900));
+            thread::sleep(random.millis(100, 900));
             let shared = &self.shared;
-            match dice.below(7) {
+            match random.below(7) {
                 0 | 1 => shared.cut(),
                 6 => shared.reset(),
-                // As long as a server that is stopped and goes on.
-                2 => self.freeze(dice.millis(200, 6000)),
-                3 => shared.delay_ms.store(dice.below(40), Ordering::SeqCst),
+                // Like a server that is suspended and resumed.
+                2 => self.freeze(random.millis(200, 6000)),
+                3 => shared.delay_ms.store(random.below(40), Ordering::SeqCst),
                 4 => shared.delay_ms.store(0, Ordering::SeqCst),
-                _ => self.outage(dice.millis(100, 700)),
+                _ => self.outage(random.millis(100, 700)),
             }
         }
         self.shared.delay_ms.store(0, Ordering::SeqCst);
@@ -131,7 +131,7 @@ impl Weather {
     }
 }
 
-impl Drop for Weather {
+impl Drop for FaultyProxy {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
         self.shared.cut();
@@ -152,7 +152,7 @@ impl Shared {
         for link in self.links.lock().unwrap().drain(..) {
             link.reset.store(true, Ordering::SeqCst);
             for stream in link.streams {
-                // The last one to let go of it resets it. This end of reading is seen on this side only.
+                // The last handle to be dropped resets the connection. Shutting down the reading is only visible on this side.
                 let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 let _ = stream.shutdown(Shutdown::Read);
             }
@@ -179,7 +179,7 @@ impl Shared {
             let stalled = Duration::from_millis(self.stalled_until.load(Ordering::SeqCst));
             thread::sleep(stalled.saturating_sub(self.started.elapsed()));
             thread::sleep(Duration::from_millis(self.delay_ms.load(Ordering::SeqCst)));
-            // Sometimes a piece of what was under way still gets through, and the rest does not.
+            // Sometimes a part of the data on the way still gets through, and the rest does not.
             if to.write_all(&buffer[..count]).is_err() {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Something between agent and server that does not like WebSockets.
+//! A proxy that blocks WebSocket upgrades.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -6,29 +6,29 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What becomes of a request for an upgrade.
+/// What the proxy does with an upgrade request.
 #[derive(Debug, Clone, Copy)]
 pub enum Upgrades {
-    /// It passes like anything else.
+    /// Forwards it.
     Pass,
-    /// Answered with these bytes, then closed.
+    /// Answers with these bytes, then closes.
     Answer(&'static str),
-    /// Never answered.
+    /// Never answers.
     Swallow,
-    /// Closed without an answer.
+    /// Closes without an answer.
     Close,
 }
 
-/// A relay to a server. Other requests pass.
+/// A proxy in front of a server. It forwards all other requests.
 #[derive(Debug)]
-pub struct Gate {
+pub struct UpgradeProxy {
     address: std::net::SocketAddr,
     heads: Arc<Mutex<Vec<String>>>,
 }
 
-impl Gate {
+impl UpgradeProxy {
     /// `target` is the server's `host:port`.
-    pub fn start(target: &str, upgrades: Upgrades) -> Gate {
+    pub fn start(target: &str, upgrades: Upgrades) -> UpgradeProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -39,15 +39,15 @@ impl Gate {
                 thread::spawn(move || serve(client, &target, upgrades, &seen));
             }
         });
-        Gate { address, heads }
+        UpgradeProxy { address, heads }
     }
 
-    /// What goes into `api_url`.
+    /// The value for `api_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many upgrades were asked for.
+    /// The number of upgrade requests.
     pub fn upgrades(&self) -> usize {
         self.heads.lock().unwrap().iter().filter(|head| head.contains("upgrade: websocket")).count()
     }

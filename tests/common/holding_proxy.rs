@@ -1,4 +1,4 @@
-//! A path that holds back what the client has sent, after the client has given the connection up.
+//! A proxy that holds back the client's data, even after the client has closed the connection.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -6,8 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Passes everything on, until it is told to [`hold`](HeldPath::hold) what comes from the client.
-pub struct HeldPath {
+/// Forwards everything until [`hold`](HoldingProxy::hold), which holds back the client's data.
+pub struct HoldingProxy {
     address: SocketAddr,
     paths: Arc<Mutex<Vec<Arc<Path>>>>,
 }
@@ -25,9 +25,9 @@ struct State {
     bytes: Vec<u8>,
 }
 
-impl HeldPath {
+impl HoldingProxy {
     /// `target` is the server's `host:port`.
-    pub fn start(target: &str) -> HeldPath {
+    pub fn start(target: &str) -> HoldingProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let paths: Arc<Mutex<Vec<Arc<Path>>>> = Arc::default();
@@ -44,22 +44,22 @@ impl HeldPath {
                 thread::spawn(move || other.to_client());
             }
         });
-        HeldPath { address, paths }
+        HoldingProxy { address, paths }
     }
 
-    /// What goes into `api_url`.
+    /// The value for `api_url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// From now on nothing that the client sends over the connections there are gets through.
+    /// Holds back everything that the client sends over the current connections.
     pub fn hold(&self) {
         for path in self.paths.lock().unwrap().iter() {
             path.state.lock().unwrap().held = true;
         }
     }
 
-    /// Waits until the client has sent a message that is held: more than a heartbeat.
+    /// Waits until a message of the client is held, which is longer than a heartbeat.
     pub fn wait_held(&self, limit: Duration) {
         let deadline = std::time::Instant::now() + limit;
         let paths = self.paths.lock().unwrap().clone();
@@ -69,7 +69,7 @@ impl HeldPath {
         }
     }
 
-    /// Cuts the client's side of the connections that are held; the server's side stays.
+    /// Closes the client's side of the held connections. The server's side stays open.
     pub fn cut(&self) {
         for path in self.paths.lock().unwrap().iter() {
             if path.state.lock().unwrap().held {
@@ -78,7 +78,7 @@ impl HeldPath {
         }
     }
 
-    /// What was held goes on its way.
+    /// Forwards the held data.
     pub fn release(&self) {
         for path in self.paths.lock().unwrap().iter() {
             path.state.lock().unwrap().held = false;
@@ -87,7 +87,7 @@ impl HeldPath {
     }
 }
 
-impl Drop for HeldPath {
+impl Drop for HoldingProxy {
     fn drop(&mut self) {
         for path in self.paths.lock().unwrap().iter() {
             let _ = path.client.shutdown(Shutdown::Both);

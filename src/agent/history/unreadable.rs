@@ -1,0 +1,168 @@
+//! The elements of a history that cannot be decoded, and which of them were reported.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::BuildHasher;
+
+use crate::model::{List, Message, MessageId};
+
+/// How many marks are remembered. An element has one or two.
+const MOST: usize = 4096;
+
+/// An element of a page that cannot be decoded.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) id: Option<MessageId>,
+    /// How many messages of the page are newer.
+    pub(crate) place: usize,
+    /// What it is recognized by: its id. Without an id, its text and the message before or behind it; one of them can be
+    /// on another page.
+    marks: Vec<u64>,
+}
+
+/// The elements of a page, newest first, that cannot be decoded. `above`: the message directly before the page.
+pub(super) fn on_page(
+    page: &List<Message>,
+    above: Option<&MessageId>,
+    hasher: &impl BuildHasher,
+) -> Vec<Unreadable> {
+    let skipped = page.skipped_elements();
+    let mark = |at: usize| {
+        let Some(element) = skipped.get(at) else { return Vec::new() };
+        if let Some(id) = &element.id {
+            return vec![hasher.hash_one(id)];
+        }
+        // Several with the same text in one place are counted.
+        let alike = |others: &[_]| others.iter().filter(|other| *other == element).count();
+        let newer = match element.place.checked_sub(1) {
+            Some(place) => page.get(place).map(|newer| &newer.id),
+            None => above,
+        };
+        let newer = newer.map(|newer| ("newer", newer, alike(skipped.get(..at).unwrap_or_default())));
+        let older = page.get(element.place);
+        let older = older.map(|older| ("older", &older.id, alike(skipped.get(at + 1..).unwrap_or_default())));
+        let marks: Vec<u64> = [newer, older]
+            .into_iter()
+            .flatten()
+            .map(|neighbour| hasher.hash_one((neighbour, element.digest)))
+            .collect();
+        if marks.is_empty() { vec![hasher.hash_one(element.digest)] } else { marks }
+    };
+    let unreadable = skipped.iter().enumerate().map(|(at, element)| Unreadable {
+        id: element.id.as_deref().map(MessageId::from),
+        place: element.place,
+        marks: mark(at),
+    });
+    unreadable.collect()
+}
+
+/// The unreadable elements that were reported, or are from before the join.
+#[derive(Debug, Default)]
+pub(crate) struct Reported {
+    marks: HashSet<u64>,
+    order: VecDeque<u64>,
+}
+
+impl Reported {
+    /// Returns whether it is new.
+    pub(crate) fn insert(&mut self, unreadable: &Unreadable) -> bool {
+        let is_new = !self.contains(unreadable);
+        for mark in &unreadable.marks {
+            if self.marks.insert(*mark) {
+                self.order.push_back(*mark);
+            }
+        }
+        while self.order.len() > MOST
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.marks.remove(&oldest);
+        }
+        is_new
+    }
+
+    pub(crate) fn contains(&self, unreadable: &Unreadable) -> bool {
+        unreadable.marks.iter().any(|mark| self.marks.contains(mark))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::RandomState;
+
+    use super::*;
+
+    /// A page of `names`: `m…` are messages, `id:…` has only an id, anything else is JSON as it is.
+    fn page(names: &[&str]) -> List<Message> {
+        let elements = names.iter().map(|name| match name.strip_prefix("id:") {
+            Some(id) => format!(r#"{{"id":"{id}"}}"#),
+            None if name.starts_with('m') => {
+                format!(r#"{{"id":"{name}","agency_id":"a","content":"","created_at":"x"}}"#)
+            }
+            None => (*name).to_owned(),
+        });
+        List::read(&format!("[{}]", elements.collect::<Vec<_>>().join(","))).unwrap()
+    }
+
+    #[test]
+    fn an_element_is_recognized_on_other_pages() {
+        for (first, then, new) in [
+            (&["null", "m1"][..], &["null", "m1"][..], 0),
+            // Newer ones came.
+            (&["null", "m1"], &["m2", "null", "m1"], 0),
+            (&["null", "m1"], &["null", "null", "m1"], 1),
+            (&["{}", "null", "m1"], &["7", "{}", "null", "m1"], 1),
+            (&["null", "m1"], &["null", "m2", "null", "m1"], 1),
+            // It is at the end of a page, or at its start.
+            (&["m2", "null", "m1"], &["m2", "null"], 0),
+            (&["m2", "null", "m1"], &["null", "m1", "m0"], 0),
+            // Nothing else is on the page.
+            (&["null"], &["null"], 0),
+            // By its id, wherever it is.
+            (&["id:x", "m1"], &["m3", "id:x", "m2"], 0),
+            (&["id:x", "m1"], &["id:y", "m1"], 1),
+        ] {
+            let hasher = RandomState::new();
+            let mut reported = Reported::default();
+            for element in on_page(&page(first), None, &hasher) {
+                assert!(reported.insert(&element), "{first:?}");
+            }
+            let again = on_page(&page(then), None, &hasher);
+            let count = again.iter().filter(|element| reported.insert(element)).count();
+            assert_eq!(count, new, "{first:?}, then {then:?}");
+            assert!(again.iter().all(|element| reported.contains(element)));
+        }
+    }
+
+    #[test]
+    fn an_element_is_recognized_behind_the_end_of_a_page() {
+        let hasher = RandomState::new();
+        let mut reported = Reported::default();
+        // The next page is asked for by the id of the last message.
+        let above = MessageId::from("m2");
+        let (first, next) = (page(&["m3", "m2", "null"]), page(&["null", "m1"]));
+        assert!(reported.insert(&on_page(&first, None, &hasher)[0]));
+        assert!(!reported.insert(&on_page(&next, Some(&above), &hasher)[0]));
+        // Each time it is met, all that it is recognized by is learned.
+        assert!(!reported.insert(&on_page(&next, None, &hasher)[0]));
+    }
+
+    #[test]
+    fn a_page_that_was_turned_around_is_the_same_page() {
+        let mut turned = page(&["m0", "{}", "null", "m1", "7"]);
+        turned.turn_around();
+        let places = |page: &List<Message>| -> Vec<_> {
+            page.skipped_elements().iter().map(|element| (element.place, element.digest)).collect()
+        };
+        assert_eq!(places(&turned), places(&page(&["7", "m1", "null", "{}", "m0"])));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let hasher = RandomState::new();
+        let mut reported = Reported::default();
+        for n in 0..3 * MOST {
+            let element = on_page(&page(&[&format!("id:{n}")]), None, &hasher);
+            assert!(reported.insert(&element[0]));
+        }
+        assert_eq!((reported.marks.len(), reported.order.len()), (MOST, MOST));
+    }
+}

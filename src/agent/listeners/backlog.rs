@@ -1,0 +1,145 @@
+//! The events that wait for one listener.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use crate::agent::event::Event;
+use crate::model::{AgencyId, Message, MessageId, Timestamp};
+
+/// The most dropped messages of one room that are looked for.
+const MOST_LOST: usize = 16_384;
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) events: usize,
+    pub(super) bytes: usize,
+}
+
+/// A queue with an upper bound. When it is full, the oldest events are dropped. The messages among them are read again
+/// from the histories, and come before the newer ones.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    events: VecDeque<(Event, usize)>,
+    bytes: usize,
+    /// The number of events that were dropped before the first one.
+    missed: u64,
+    /// The messages among the dropped events.
+    lost: HashMap<AgencyId, Lost>,
+    /// The number of the thread that reads dropped messages.
+    reader: Option<u64>,
+    /// Those that it has read. They come first.
+    found: VecDeque<Event>,
+}
+
+/// Dropped messages of one room.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    pub(crate) ids: HashSet<MessageId>,
+    /// The time of the earliest one.
+    pub(crate) since: Option<Timestamp>,
+    /// How many are not in `ids`.
+    pub(crate) unknown: u64,
+}
+
+impl Lost {
+    pub(crate) fn add(&mut self, id: MessageId, time: Timestamp) {
+        if self.ids.len() >= MOST_LOST {
+            self.unknown += 1;
+            return;
+        }
+        self.ids.insert(id);
+        self.since = Some(self.since.take().map_or(time.clone(), |since| since.min(time)));
+    }
+}
+
+/// What a [`Backlog`] has next.
+pub(super) enum Next {
+    Event(Event),
+    /// These have to be read first.
+    Read(HashMap<AgencyId, Lost>),
+    /// Nothing, or a thread reads what comes next.
+    Nothing,
+}
+
+impl Backlog {
+    /// `may_read`: whether dropped messages are read again. Returns the number of dropped events.
+    pub(super) fn push(&mut self, event: Event, size: usize, bounds: Bounds, may_read: bool) -> u64 {
+        self.bytes += size;
+        self.events.push_back((event, size));
+        let before = self.missed;
+        while self.events.len() > bounds.events || self.bytes > bounds.bytes && self.events.len() > 1 {
+            let Some((event, size)) = self.events.pop_front() else { break };
+            self.bytes -= size;
+            self.missed += 1;
+            if let Event::Message(message) = event
+                && may_read
+            {
+                self.lose(message);
+            }
+        }
+        self.missed - before
+    }
+
+    fn lose(&mut self, message: Message) {
+        self.lost.entry(message.agency_id).or_default().add(message.id, message.created_at);
+    }
+
+    /// `reader`: the number of the thread that is to read, if one has to.
+    pub(super) fn pop(&mut self, reader: u64) -> Next {
+        if let Some(event) = self.found.pop_front() {
+            return Next::Event(event);
+        }
+        if self.missed > 0 {
+            return Next::Event(Event::Lagged { missed: std::mem::take(&mut self.missed) });
+        }
+        if self.reader.is_some() {
+            return Next::Nothing;
+        }
+        if !self.lost.is_empty() {
+            self.reader = Some(reader);
+            return Next::Read(std::mem::take(&mut self.lost));
+        }
+        let Some((event, size)) = self.events.pop_front() else { return Next::Nothing };
+        self.bytes -= size;
+        Next::Event(event)
+    }
+
+    /// How many of [`pop`](Backlog::pop)'s results are ready.
+    pub(super) fn ready(&self) -> usize {
+        let newer = match (&self.reader, self.lost.is_empty()) {
+            (Some(_), _) => 0,
+            (None, false) => 1,
+            (None, true) => self.events.len(),
+        };
+        self.found.len() + usize::from(self.missed > 0) + newer
+    }
+
+    /// Whether something has to be read before newer events.
+    pub(super) fn is_held(&self) -> bool {
+        self.reader.is_some() || !self.lost.is_empty()
+    }
+
+    pub(super) fn has_reader(&self, number: u64) -> bool {
+        self.reader == Some(number)
+    }
+
+    /// What its reader has read. `later`: what has to be read after that.
+    pub(super) fn end_reading(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
+        self.reader = None;
+        self.found.extend(found);
+        for (room, mut lost) in later {
+            let newer = self.lost.remove(&room).unwrap_or_default();
+            lost.unknown += newer.unknown;
+            if let Some(time) = newer.since {
+                newer.ids.into_iter().for_each(|id| lost.add(id, time.clone()));
+            }
+            self.lost.insert(room, lost);
+        }
+    }
+
+    /// Nothing is read any more. Returns the rooms whose messages are missing.
+    pub(super) fn give_up(&mut self) -> Vec<AgencyId> {
+        self.reader = None;
+        std::mem::take(&mut self.lost).into_keys().collect()
+    }
+}

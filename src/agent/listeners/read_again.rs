@@ -1,0 +1,190 @@
+//! Reads the messages that a slow listener has dropped, from the histories of their rooms.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crate::agent::backfill;
+use crate::agent::event::Event;
+use crate::agent::history::size_of_message;
+use crate::agent::listeners::Listeners;
+use crate::agent::listeners::backlog::Lost;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{AgencyId, List, Message, Timestamp};
+use crate::rest::{Client, Walk};
+use crate::socket::{LogQueue, Waker, note};
+
+const PAGE: u32 = 100;
+/// The most pages of one room.
+const MOST_PAGES: usize = 200;
+/// How often a page is tried, and the first pause between two attempts.
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Small, because it runs only this crate's code and TLS handshakes.
+const STACK: usize = 512 << 10;
+
+/// What reads, and whom it tells.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) number: u64,
+    pub(crate) client: Client,
+    pub(crate) waker: Waker,
+    pub(crate) log: LogQueue,
+    pub(crate) listeners: Arc<Listeners>,
+}
+
+/// A room, whether it is a direct conversation, and what is missing in it.
+pub(crate) type Missing = Vec<(AgencyId, bool, Lost)>;
+
+impl Reader {
+    /// Reads on a thread of its own.
+    pub(crate) fn start(self, missing: Missing) {
+        let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
+        let mut reading = Reading { reader: Arc::new(self), rooms, over: false };
+        let reader = Arc::clone(&reading.reader);
+        let announced = reader.waker.announce();
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+            let (found, later) = reading.reader.read_all(missing);
+            reading.end(found, later);
+            drop(announced);
+        });
+        // If it cannot be started, dropping the work says so.
+        let name = "crustocean-history".to_owned();
+        let started: io::Result<_> = thread::Builder::new().name(name).stack_size(STACK).spawn(work);
+        if let Err(error) = started {
+            note!(reader.log, Warn, "cannot start a thread to read missed messages: {error}");
+        }
+    }
+
+    fn read_all(&self, missing: Missing) -> (Vec<Event>, HashMap<AgencyId, Lost>) {
+        let (mut events, mut later, mut bytes) = (Vec::new(), HashMap::new(), 0);
+        for (room, dm, lost) in missing {
+            if bytes > self.listeners.bounds.bytes / 2 {
+                later.insert(room, lost);
+                continue;
+            }
+            let unknown = lost.unknown;
+            let mut search = Search { found: VecDeque::new(), bytes: 0, lost, later: Lost::default(), dm };
+            let read = self.read(&room, &mut search);
+            let error = read.err().or_else(|| {
+                let text = format!("{unknown} messages were dropped that are too many to read again");
+                (unknown > 0).then(|| Error::new(ErrorKind::Server, text))
+            });
+            if let Some(error) = error {
+                self.listeners.count_not_filled();
+                note!(self.log, Warn, "cannot read the dropped messages of {room} again: {error}");
+                events.push(Event::GapNotFilled { agency_id: room.clone(), error: Arc::new(error) });
+            }
+            bytes += search.bytes;
+            events.extend(search.found.into_iter().rev().map(Event::Message));
+            if !search.later.ids.is_empty() {
+                later.insert(room, search.later);
+            }
+        }
+        (events, later)
+    }
+
+    /// Reads the history backwards until everything is found, or is not there.
+    fn read(&self, room: &AgencyId, search: &mut Search) -> Result<()> {
+        let mut walk = Walk::default();
+        for _ in 0..MOST_PAGES {
+            let page = self.page(room, &mut search.dm, &walk)?;
+            let Some(new) = walk.take(page) else { return Ok(()) };
+            if search.take(new, self.listeners.bounds.bytes) {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Server, "more is said in the room than can be read"))
+    }
+
+    fn page(&self, room: &AgencyId, dm: &mut bool, walk: &Walk) -> Result<List<Message>> {
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 1;
+        loop {
+            match backfill::page(&self.client, room, dm, walk.before(), PAGE) {
+                Err(error) if walk.forgives(&error) => return Ok(List::default()),
+                Err(error) if backfill::is_passing(&error) && tries < TRIES => {
+                    let time = error.retry_after().unwrap_or(pause).min(LONGEST_PAUSE);
+                    if self.client.cancel_token().wait(time) {
+                        return Err(Error::closed());
+                    }
+                    pause *= 2;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// The search for the dropped messages of one room.
+struct Search {
+    /// Newest first.
+    found: VecDeque<Message>,
+    bytes: usize,
+    lost: Lost,
+    /// The newest ones, if all together are too large.
+    later: Lost,
+    dm: bool,
+}
+
+impl Search {
+    /// Returns true if there is nothing more to find.
+    fn take(&mut self, page: Vec<Message>, most_bytes: usize) -> bool {
+        let since = self.lost.since.clone();
+        let is_before = |message: &Message| -> bool {
+            let time: &Timestamp = &message.created_at;
+            since.as_ref().is_some_and(|since| time < since)
+        };
+        let all_before = page.iter().all(is_before);
+        for mut message in page {
+            if !self.lost.ids.remove(&message.id) {
+                continue;
+            }
+            message.replayed = true;
+            message.dm |= self.dm;
+            self.bytes += size_of_message(&message);
+            self.found.push_back(message);
+            while self.bytes > most_bytes && self.found.len() > 1 {
+                let Some(newest) = self.found.pop_front() else { break };
+                self.bytes -= size_of_message(&newest);
+                self.later.add(newest.id, newest.created_at);
+            }
+        }
+        // What was deleted meanwhile is not found.
+        self.lost.ids.is_empty() || all_before
+    }
+}
+
+/// Ends the reading for the listener, also after a panic.
+struct Reading {
+    reader: Arc<Reader>,
+    rooms: Vec<AgencyId>,
+    over: bool,
+}
+
+impl Reading {
+    fn end(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
+        self.over = true;
+        self.reader.listeners.end_reading(self.reader.number, found, later);
+        self.reader.waker.nudge_all();
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        let gap = |room: AgencyId| {
+            self.reader.listeners.count_not_filled();
+            let error = Error::new(ErrorKind::Connect, "the thread that reads missed messages has failed");
+            Event::GapNotFilled { agency_id: room, error: Arc::new(error) }
+        };
+        let gaps = std::mem::take(&mut self.rooms).into_iter().map(gap).collect();
+        self.end(gaps, HashMap::new());
+    }
+}

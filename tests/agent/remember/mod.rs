@@ -1,0 +1,159 @@
+//! Questions asked while the program was not running, and questions not finished when it ended.
+
+mod commands;
+mod killed;
+mod stores;
+
+use std::time::Duration;
+
+use crate::common::{SOON, Stage, wait_for, watchdog};
+use crustocean::agent::{AgentBuilder, MemoryStore};
+use crustocean::{Agent, AgentToken, Event, Mention, Mentions, Outgoing};
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// Larry, who remembers from one start to the next.
+struct Larry {
+    stage: Stage,
+    token: AgentToken,
+    store: MemoryStore,
+}
+
+impl Larry {
+    fn new() -> Larry {
+        let stage = Stage::new();
+        let token = stage.agent_token("larry");
+        Larry { stage, token, store: MemoryStore::default() }
+    }
+
+    fn builder(&self) -> AgentBuilder {
+        self.stage.builder().remember_in(self.store.clone())
+    }
+
+    /// Starts once more, and joins the lobby.
+    fn start(&self) -> Agent {
+        self.start_with(self.builder())
+    }
+
+    fn start_with(&self, builder: AgentBuilder) -> Agent {
+        let agent = builder.connect(self.token.clone()).unwrap();
+        agent.join("lobby").unwrap();
+        agent
+    }
+
+    /// Whether the store says that this question is done.
+    fn has_saved(&self, id: &str) -> bool {
+        self.store.saved().is_some_and(|text| text.contains(id))
+    }
+}
+
+/// The next questions, and whether they are from before the start.
+fn asked(mentions: &Mentions, count: usize) -> Vec<(String, bool)> {
+    let next = || mentions.recv_timeout(SOON).unwrap();
+    (0..count).map(|_| next()).map(|mention| (mention.content.clone(), mention.replayed)).collect()
+}
+
+fn texts(mentions: &Mentions, count: usize) -> Vec<String> {
+    asked(mentions, count).into_iter().map(|(text, _)| text).collect()
+}
+
+/// A handler that panics.
+fn panic_with(mention: Mention) {
+    let panics = std::thread::spawn(move || {
+        let _mention = mention;
+        std::panic::resume_unwind(Box::new("no answer"));
+    });
+    assert!(panics.join().is_err());
+}
+
+#[test]
+fn missed_questions_come_first_and_done_ones_do_not_come_again() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    larry.stage.alice_says("@larry before the first start");
+    {
+        let agent = larry.start();
+        let mentions = agent.mentions();
+        larry.stage.alice_says("@larry one");
+        larry.stage.alice_says("@larry two");
+        larry.stage.alice_says("nothing to answer");
+        assert_eq!(texts(&mentions, 2), ["@larry one", "@larry two"], "the first run begins now");
+        // The second was not finished.
+    }
+    larry.stage.alice_says("@larry three");
+    larry.stage.alice_says("nothing to answer either");
+    {
+        let agent = larry.start();
+        let mentions = agent.mentions();
+        larry.stage.alice_says("@larry four");
+        larry.stage.alice_says("@larry five");
+        let got = asked(&mentions, 4);
+        let old = [("@larry two", true), ("@larry three", true)].map(|(text, old)| (text.to_owned(), old));
+        assert_eq!(&got[..2], &old);
+        assert_eq!((got[2].0.as_str(), got[3].0.as_str()), ("@larry four", "@larry five"));
+        assert!(mentions.try_recv().is_err());
+    }
+    // All are done, and a loop over events gets the events that it has not had.
+    larry.stage.alice_says("hello");
+    let agent = larry.start();
+    let message = wait_for(&agent.events(), "a message", |event| match event {
+        Event::Message(message) => Some(message),
+        _ => None,
+    });
+    assert_eq!((message.content.as_str(), message.replayed), ("hello", true));
+}
+
+#[test]
+fn done_takes_effect_at_once_or_when_the_last_clone_is_dropped() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    let agent = larry.start();
+    let mentions = agent.mentions();
+    for text in ["@larry one", "@larry two", "@larry three"] {
+        larry.stage.alice_says(text);
+    }
+    let one = mentions.recv_timeout(SOON).unwrap();
+    let two = mentions.recv_timeout(SOON).unwrap();
+    assert!(!larry.has_saved(one.id.as_str()), "it is still held");
+    two.done();
+    assert!(larry.has_saved(two.id.as_str()) && !larry.has_saved(one.id.as_str()));
+    let id = one.id.clone();
+    std::thread::spawn(move || drop(one)).join().unwrap();
+    assert!(larry.has_saved(id.as_str()));
+    // A question whose handler panics is not done.
+    let three = mentions.recv_timeout(SOON).unwrap();
+    let id = three.id.clone();
+    assert!(mentions.try_recv().is_err());
+    panic_with(three);
+    agent.close().unwrap();
+    assert!(!larry.has_saved(id.as_str()));
+}
+
+#[test]
+fn a_question_answered_in_the_room_is_not_asked_again() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    {
+        let agent = larry.start();
+        let mentions = agent.mentions();
+        larry.stage.alice_says("@larry one");
+        let one = mentions.recv_timeout(SOON).unwrap();
+        // Answered, but the program ends before it is done.
+        one.room().post(Outgoing::new("I am one").in_reply_to(&one)).unwrap();
+        panic_with(one);
+    }
+    larry.stage.alice_says("@larry two");
+    assert_eq!(texts(&larry.start().mentions(), 1), ["@larry two"]);
+}
+
+#[test]
+fn questions_that_are_too_old_are_left_out() {
+    let _watchdog = watchdog(LIMIT);
+    let larry = Larry::new();
+    drop(larry.start());
+    larry.stage.alice_says("@larry yesterday");
+    std::thread::sleep(Duration::from_millis(1100));
+    let agent = larry.start_with(larry.builder().max_age(Duration::from_secs(1)));
+    larry.stage.alice_says("@larry today");
+    assert_eq!(texts(&agent.mentions(), 1), ["@larry today"]);
+}
