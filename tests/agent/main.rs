@@ -12,6 +12,7 @@
 mod common;
 
 mod acks;
+mod author;
 mod backfill;
 mod close;
 mod close_rest;
