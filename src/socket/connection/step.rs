@@ -28,35 +28,35 @@ impl Connection {
     /// server to take a pong. `reads`: the socket is known to have bytes. With long-polling it would block.
     pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut channel = match self.channel.try_lock() {
-            Ok(channel) => channel,
+        let mut decoder = match self.decoder.try_lock() {
+            Ok(decoder) => decoder,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Ok(Step::Busy),
         };
-        if let Some(end) = channel.end() {
+        if let Some(end) = decoder.end() {
             return Err(end);
         }
-        let is_waited_for = channel.is_waited_for();
-        channel.set_patient(false);
-        let (outcome, may_have_more) = if channel.has_more() {
-            (channel.decode(into).and_then(|()| channel.check(Instant::now())), reads)
+        let is_waited_for = decoder.is_waited_for();
+        decoder.set_patient(false);
+        let (outcome, may_have_more) = if decoder.has_more() {
+            (decoder.decode(into).and_then(|()| decoder.check(Instant::now())), reads)
         } else {
             let read = if reads { reader.read(Some(Instant::now())) } else { Err(IoKind::WouldBlock.into()) };
             let is_full = reader.buffer.is_full();
-            (reader.take(read, &mut channel, into), reads && is_full)
+            (reader.take(read, &mut decoder, into), reads && is_full)
         };
-        channel.set_patient(true);
+        decoder.set_patient(true);
         if is_waited_for {
             self.alive.notify_all();
         }
-        let check_at = outcome.map_err(|end| channel.set_end(end))?;
+        let check_at = outcome.map_err(|end| decoder.set_end(end))?;
         reader.due = check_at;
-        if channel.has_overflow() {
+        if decoder.has_overflow() {
             self.flush_soon();
         }
         // A thousand connections that mostly wait would keep three buffers each.
-        channel.release_buffers();
+        decoder.release_buffers();
         reader.buffer.release();
-        Ok(Step::Done { check_at, has_more: channel.has_more(), may_have_more })
+        Ok(Step::Done { check_at, has_more: decoder.has_more(), may_have_more })
     }
 }
