@@ -37,6 +37,9 @@ pub mod run {
 
 #[doc(inline)]
 pub use agent::{Agent, Event, Events, Mention, Mentions, Outgoing, Room};
+#[cfg(feature = "agents")]
+#[doc(inline)]
+pub use agent::{Agents, AgentsEvents};
 pub use error::{Error, ErrorKind, Result};
 #[doc(inline)]
 pub use model::{

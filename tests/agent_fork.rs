@@ -8,8 +8,8 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use common::{Stage, wait_for_message, watchdog};
-use crustocean::ErrorKind;
+use common::{Authority, Stage, TlsRelay, wait_for_message, watchdog};
+use crustocean::{Client, ErrorKind, PersonalAccessToken, config::Tls};
 use fork::{Fork, fork, waitpid};
 
 #[test]
@@ -68,6 +68,52 @@ fn a_client_is_refused_in_a_child_and_the_parent_goes_on() {
             assert_eq!(said, "true");
             for _ in 0..30 {
                 assert_eq!(client.account().me().unwrap().username, "alice");
+            }
+        }
+    }
+}
+
+/// With TLS, parent and child would share the keys and the state of a connection, too. A client that the child builds
+/// itself works.
+#[test]
+fn a_client_over_tls_is_refused_in_a_child_and_a_new_one_works() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let stage = Stage::new();
+    let authority = Authority::new();
+    let relay = TlsRelay::start(&authority.identity("localhost"), stage.sandbox.port());
+    let backends: &[Tls] = &[
+        #[cfg(feature = "tls-rustls")]
+        Tls::Rustls,
+        #[cfg(feature = "tls-native")]
+        Tls::Native,
+    ];
+    for tls in backends.iter().copied() {
+        let build = || {
+            let token: PersonalAccessToken = stage.alice.token.parse().unwrap();
+            let builder = Client::builder().api_url(relay.url()).tls(tls);
+            builder.add_root_certificate(authority.pem()).build(token).unwrap()
+        };
+        let client = build();
+        assert_eq!(client.account().me().unwrap().username, "alice");
+        let (mut ours, mut childs) = UnixStream::pair().unwrap();
+        match fork().unwrap() {
+            Fork::Child => {
+                let refused = client.account().me().is_err_and(|error| error.kind() == ErrorKind::Closed);
+                drop(client);
+                let name = build().account().me().map(|user| user.username);
+                let _ = write!(childs, "{refused} {}", name.unwrap_or_else(|error| error.to_string()));
+                std::process::exit(0);
+            }
+            Fork::Parent(child) => {
+                drop(childs);
+                let mut said = String::new();
+                ours.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+                ours.read_to_string(&mut said).unwrap();
+                waitpid(child).unwrap();
+                assert_eq!(said, "true alice", "{tls:?}");
+                for _ in 0..30 {
+                    assert_eq!(client.account().me().unwrap().username, "alice", "{tls:?}");
+                }
             }
         }
     }

@@ -113,6 +113,12 @@ impl Flood {
         }
     }
 
+    /// The bytes of frame number `n`, of [`DISTINCT`].
+    pub fn one(&self, n: usize) -> &[u8] {
+        let start = n.checked_sub(1).map_or(0, |last| self.ends[last]);
+        &self.bytes[start..self.ends[n]]
+    }
+
     /// The bytes of the first `count` frames, [`DISTINCT`] at most.
     pub fn first(&self, count: usize) -> &[u8] {
         let end = count.min(DISTINCT).checked_sub(1).map_or(0, |last| self.ends[last]);

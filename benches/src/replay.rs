@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde::Deserialize;
@@ -59,6 +60,14 @@ struct Replay {
     floods: Mutex<HashMap<usize, Arc<Flood>>>,
     /// Pages of the history that were asked for before, by path and query.
     pages: Mutex<HashMap<String, Arc<str>>>,
+}
+
+/// This many messages, one every `micros`.
+#[derive(Deserialize)]
+struct Pace {
+    count: usize,
+    size: usize,
+    micros: u64,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +157,19 @@ impl Replay {
         Arc::clone(floods.entry(size).or_insert_with(|| Arc::new(Flood::new(size))))
     }
 
+    fn pace(&self, mut writer: impl Write, pace: &Pace) -> io::Result<()> {
+        let (mut flood, started) = (Flood::clone(&self.flood(pace.size)), Instant::now());
+        for n in 0..pace.count {
+            if n % DISTINCT == 0 {
+                flood.begin_round((n / DISTINCT) as u32 + 1);
+            }
+            writer.write_all(flood.one(n % DISTINCT))?;
+            let next = started + Duration::from_micros(pace.micros * (n as u64 + 1));
+            thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        Ok(())
+    }
+
     /// Reads a client's frames, which are small and masked, and does what they say.
     fn socket(&self, mut reader: BufReader<impl Read + Write>) -> io::Result<()> {
         let open =
@@ -184,6 +206,10 @@ impl Replay {
                 writer.write_all(&load::frame(&format!(
                     r#"42["agency-joined",{{"agencyId":"{ROOM}","agency":{agency},"members":[]}}]"#
                 )))?;
+            } else if let Some(pace) = text.strip_prefix("42[\"pace\",") {
+                let pace: Pace =
+                    serde_json::from_str(pace.trim_end_matches(']')).map_err(io::Error::other)?;
+                self.pace(reader.get_mut(), &pace)?;
             } else if let Some(wanted) = text.strip_prefix("42[\"flood\",") {
                 let wanted = wanted.trim_end_matches(']');
                 let wanted: Wanted = serde_json::from_str(wanted).map_err(io::Error::other)?;

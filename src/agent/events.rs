@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::agent::event::Event;
 use crate::agent::history::{self, size_of_message};
+#[cfg(feature = "agents")]
+use crate::agent::listeners::AlwaysWaits;
 use crate::agent::listeners::{Kind, Listener, Lost, Reader, Source};
 use crate::agent::{Agent, Decision, Inner};
 use crate::deadline;
@@ -136,8 +138,7 @@ impl Events {
             }
             // A thread that reads the socket does not notice that another loop has queued an event for this one.
             let recheck = self.listener.is_shared().then(|| deadline::after(RECHECK_INTERVAL));
-            let due = [agent.next_room_check(), agent.inner.delivery.deadline(), agent.next_save(), recheck];
-            let wake = due.into_iter().fold(until, earlier);
+            let wake = earlier(earlier(until, agent.next_due()), recheck);
             let waiting = self.listener.signal.wait();
             let waited = agent.session().wait_for_items(wake, &|| self.listener.signal.has_some());
             drop(waiting);
@@ -167,6 +168,26 @@ impl Events {
         }
     }
 
+    /// For a set: the agent whose events these are.
+    #[cfg(feature = "agents")]
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// For a set, which asks after it got an event: whether there is more, and when it must look otherwise.
+    #[cfg(feature = "agents")]
+    pub(crate) fn look_ahead(&self) -> (bool, Option<Instant>) {
+        let agent = &self.agent;
+        let has_more = self.listener.signal.has_some() || agent.session().has_more();
+        (has_more, agent.next_due())
+    }
+
+    /// For a set: waits for events until the returned guard is dropped, so that other loops tell it what they leave.
+    #[cfg(feature = "agents")]
+    pub(crate) fn always_waits(&self) -> AlwaysWaits {
+        AlwaysWaits::new(&self.listener.signal)
+    }
+
     fn next_event(&self) -> Option<Event> {
         loop {
             let (event, others) = self.listener.take(&self.agent);
@@ -185,6 +206,13 @@ impl Events {
                 return Some(event);
             }
         }
+    }
+}
+
+impl Agent {
+    /// When a thread that waits for events must check again.
+    fn next_due(&self) -> Option<Instant> {
+        [self.inner.delivery.deadline(), self.next_save()].into_iter().fold(self.next_room_check(), earlier)
     }
 }
 

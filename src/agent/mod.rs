@@ -1,6 +1,8 @@
 //! The agent in the room.
 #![doc = include_str!("from_javascript.md")]
 
+#[cfg(feature = "agents")]
+mod agents;
 mod builder;
 mod closing;
 mod command;
@@ -32,6 +34,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+#[cfg(feature = "agents")]
+pub use agents::{Agents, AgentsEvents};
 pub(crate) use builder::AgentOptions;
 pub use builder::{AgentBuilder, DisconnectPolicy, Reconnect, Transport};
 pub use command::Command;

@@ -290,7 +290,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::net::testing::{PATIENCE, closed_port, config};
+    use crate::net::testing::{TIME_LIMIT, closed_port, config};
 
     fn dialer() -> Dialer {
         config("http://127.0.0.1:1").dialer().unwrap()
@@ -417,7 +417,7 @@ mod tests {
         let started = Instant::now();
         cancel.cancel();
         assert!(matches!(waiting.join().unwrap(), Ok(0) | Err(_)));
-        assert!(started.elapsed() < PATIENCE / 2);
+        assert!(started.elapsed() < TIME_LIMIT / 2);
 
         let target = url(format!("http://{}", listener.local_addr().unwrap()));
         let error = dialer().dial_cancellable(&target, soon(5000), &cancel).unwrap_err();

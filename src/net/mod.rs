@@ -6,6 +6,7 @@ mod endpoint;
 pub(crate) mod http;
 mod lookup;
 pub(crate) mod proxy;
+pub(crate) mod read_size;
 pub(crate) mod secrets;
 pub(crate) mod settings;
 #[cfg(test)]

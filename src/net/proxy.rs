@@ -8,7 +8,7 @@ mod bypass;
 mod connect;
 mod credentials;
 mod environment;
-mod lost;
+mod failure;
 mod server;
 mod socks;
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub enum Tls {
 }
 
 /// The TLS settings.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct TlsSettings {
     pub(crate) library: Tls,
     /// PEM or DER. Parsed when the library is set up, which reports unreadable ones.

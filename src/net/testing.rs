@@ -11,7 +11,7 @@ use crate::net::settings::{HttpSettings, ProxyChoice, TlsSettings};
 use crate::net::{ApiUrl, CancelToken, Dialer, Http};
 
 /// The longest that a test waits.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connected pair: the client's and the server's socket.
 pub(super) fn pair() -> (TcpStream, TcpStream) {
@@ -19,8 +19,8 @@ pub(super) fn pair() -> (TcpStream, TcpStream) {
     let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (peer, _) = listener.accept().unwrap();
     for socket in [&ours, &peer] {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+        socket.set_write_timeout(Some(TIME_LIMIT)).unwrap();
     }
     (ours, peer)
 }
@@ -87,8 +87,8 @@ pub(super) fn scripted(steps: Vec<Step>) -> (SocketAddr, Receiver<String>) {
     thread::spawn(move || {
         let mut steps = steps.into_iter();
         while let Ok((mut socket, _)) = listener.accept() {
-            socket.set_read_timeout(Some(PATIENCE)).unwrap();
-            socket.set_write_timeout(Some(PATIENCE)).unwrap();
+            socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+            socket.set_write_timeout(Some(TIME_LIMIT)).unwrap();
             while let Some(request) = read_request(&mut socket) {
                 let _ = sender.send(request);
                 match steps.next() {

@@ -10,11 +10,8 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// The size of a [`ReadBuffer`] for little data, and its largest size under load.
-const MIN_READ: usize = 4 * 1024;
-const MAX_READ: usize = 64 * 1024;
-/// A large buffer shrinks again after this many reads in a row that used less than a quarter of it.
-const SMALL_READS: u8 = 8;
+use super::read_size::{self, ReadSize};
+
 /// Far more than a reader can leave if it decodes what it fed.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// A socket timeout that differs by less is not set again. This saves a system call per read.
@@ -180,24 +177,26 @@ impl Wire {
         }
     }
 
-    /// Fed mode: how many bytes were fed and not read. `None` in direct mode, where only a read can tell.
-    pub(crate) fn fed(&self) -> Option<usize> {
-        match &self.mode {
-            Mode::Fed { queue, .. } => Some(queue.unread().len()),
-            Mode::Direct => None,
+    /// Fed mode: takes all fed bytes without a copy and leaves `spare` in their place. Returns the bytes and their
+    /// range, which is empty if there are none. `None` in direct mode, where only a read can tell.
+    pub(crate) fn take_fed(&mut self, spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
+        let Mode::Fed { queue, .. } = &mut self.mode else { return None };
+        if queue.is_empty() {
+            return Some((Vec::new(), 0..0));
         }
+        let range = queue.start..queue.end;
+        let bytes = std::mem::replace(&mut queue.bytes, spare());
+        queue.clear();
+        Some((bytes, range))
     }
 
-    /// Fed mode: takes all fed bytes without a copy and leaves `bytes` as new memory. Returns their range.
-    pub(crate) fn swap_fed(&mut self, bytes: &mut Vec<u8>) -> Range<usize> {
-        match &mut self.mode {
-            Mode::Fed { queue, .. } => {
-                let range = queue.start..queue.end;
-                std::mem::swap(&mut queue.bytes, bytes);
-                queue.clear();
-                range
-            }
-            Mode::Direct => 0..0,
+    /// Fed mode: gives the memory of the queue back if it is empty.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_queue(&mut self) {
+        if let Mode::Fed { queue, .. } = &mut self.mode
+            && queue.is_empty()
+        {
+            *queue = Chunk::default();
         }
     }
 
@@ -258,8 +257,8 @@ impl Wire {
         if let Some(kind) = self.write_failure {
             return Err(kind.into());
         }
-        // Fed mode: when this write must end.
-        let patience = match &self.mode {
+        // Fed mode: when this write began, and its time limit.
+        let limited = match &self.mode {
             Mode::Direct => None,
             Mode::Fed { write_timeout, .. } => write_timeout.map(|limit| (Instant::now(), limit)),
         };
@@ -276,7 +275,7 @@ impl Wire {
                     self.written += count as u64;
                     // The system took some bytes until the timeout. If the rest got a new timeout, a slow peer could
                     // block the writer and its lock forever.
-                    if let Some((started, limit)) = patience
+                    if let Some((started, limit)) = limited
                         && count < bytes.len()
                         && started.elapsed() >= limit
                     {
@@ -375,7 +374,7 @@ impl Chunk {
     fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
-        if self.bytes.len() > MAX_READ {
+        if self.bytes.len() > read_size::MAX {
             self.bytes = Vec::new();
         }
     }
@@ -402,7 +401,7 @@ impl Chunk {
             self.start = 0;
             self.end = unread;
             if self.bytes.len() < unread + more.len() {
-                self.bytes.resize((unread + more.len()).max(MIN_READ), 0);
+                self.bytes.resize((unread + more.len()).max(read_size::MIN), 0);
             }
         }
         if let Some(free) = self.bytes.get_mut(self.end..self.end + more.len()) {
@@ -418,20 +417,19 @@ impl Chunk {
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     chunk: Chunk,
-    size: usize,
-    small_reads: u8,
+    size: ReadSize,
 }
 
 impl ReadBuffer {
     pub(crate) fn new() -> Self {
-        ReadBuffer { chunk: Chunk::default(), size: MIN_READ, small_reads: 0 }
+        ReadBuffer { chunk: Chunk::default(), size: ReadSize::default() }
     }
 
     /// Reads once; retried only after a signal. Drops bytes that were not fed.
     pub(crate) fn read(&mut self, socket: &mut impl Read) -> io::Result<usize> {
         self.chunk.clear();
-        if self.chunk.bytes.len() != self.size {
-            self.chunk.bytes = vec![0; self.size];
+        if self.chunk.bytes.len() != self.size.get() {
+            self.chunk.bytes = vec![0; self.size.get()];
         }
         let count = loop {
             match socket.read(&mut self.chunk.bytes) {
@@ -440,23 +438,20 @@ impl ReadBuffer {
             }
         };
         self.chunk.end = count;
-        self.adapt(count);
+        self.size.adapt(count);
         Ok(count)
     }
 
-    fn adapt(&mut self, count: usize) {
-        if count >= self.size {
-            self.size = (self.size * 2).min(MAX_READ);
-            self.small_reads = 0;
-        } else if count >= self.size / 4 || self.size == MIN_READ {
-            self.small_reads = 0;
-        } else {
-            self.small_reads += 1;
-            if self.small_reads == SMALL_READS {
-                self.size = MIN_READ;
-                self.small_reads = 0;
-            }
-        }
+    /// Whether the last read filled it, so that there may be more. Before the bytes are fed.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn is_full(&self) -> bool {
+        self.chunk.end >= self.chunk.bytes.len()
+    }
+
+    /// Gives its memory back. Bytes that were not fed are lost.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release(&mut self) {
+        self.chunk = Chunk::default();
     }
 
     /// Bytes that were read and not fed yet.
@@ -543,7 +538,6 @@ mod tests {
         assert_eq!(kind(wire.read(&mut buffer)), ErrorKind::WouldBlock);
         wire.feed(b"abcd").unwrap();
         wire.feed(b"e").unwrap();
-        assert_eq!(wire.fed(), Some(5));
         assert_eq!((wire.read(&mut buffer).unwrap(), &buffer), (3, b"abc"));
         wire.feed(b"fg").unwrap();
         wire.end();
@@ -552,6 +546,19 @@ mod tests {
         assert_eq!(rest, b"defg");
         assert_eq!(wire.read(&mut buffer).unwrap(), 0);
         assert!(wire.saw_end());
+    }
+
+    #[test]
+    fn fed_bytes_are_taken_without_a_copy() {
+        let (mut wire, _peer) = fed();
+        let take =
+            |wire: &mut Wire| wire.take_fed(|| vec![7; 10]).map(|(bytes, range)| bytes[range].to_vec());
+        assert_eq!(take(&mut wire), Some(Vec::new()), "nothing is there yet");
+        wire.feed(b"abc").unwrap();
+        wire.read_exact(&mut [0]).unwrap();
+        assert_eq!(take(&mut wire).unwrap(), b"bc");
+        assert_eq!(kind(wire.read(&mut [0])), ErrorKind::WouldBlock);
+        assert_eq!(take(&mut Wire::new(pair().0)), None);
     }
 
     #[test]
@@ -575,18 +582,6 @@ mod tests {
     }
 
     #[test]
-    fn buffers_grow_and_shrink() {
-        let mut buffer = ReadBuffer::new();
-        let flood = vec![1; MAX_READ];
-        let sizes: Vec<_> = (0..6).map(|_| buffer.read(&mut flood.as_slice()).unwrap()).collect();
-        assert_eq!(sizes, [4096, 8192, 16384, 32768, 65536, 65536]);
-        for _ in 0..=SMALL_READS {
-            buffer.read(&mut b"x".as_slice()).unwrap();
-        }
-        assert_eq!(buffer.chunk.bytes.len(), MIN_READ);
-    }
-
-    #[test]
     fn the_queue_is_bounded_and_gives_memory_back() {
         let (mut wire, _peer) = fed();
         let block = vec![7; MAX_QUEUED / 4];
@@ -602,7 +597,7 @@ mod tests {
         }
         assert_eq!(total, MAX_QUEUED);
         let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
-        assert!(queue.bytes.capacity() <= MAX_READ);
+        assert!(queue.bytes.capacity() <= read_size::MAX);
         wire.feed(&block).unwrap();
     }
 

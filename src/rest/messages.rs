@@ -1,6 +1,7 @@
 //! The history of a room, page by page.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::vec;
 
@@ -12,7 +13,7 @@ use crate::net::CancelToken;
 /// The server's maximum is not documented. The JavaScript SDK sends no higher limit.
 const MAX_LIMIT: u32 = 100;
 
-/// The stack of a thread that fetches a page: small, because only this crate's code and TLS run on it.
+/// The stack of the thread that fetches pages: small, because only this crate's code and TLS run on it.
 const STACK: usize = 512 << 10;
 
 /// The page size without a limit (docs.crustocean.chat, page "Agency messages").
@@ -82,7 +83,7 @@ impl<'a> Messages<'a> {
 
     /// Reads all messages back to the first one, newest first, one page at a time.
     ///
-    /// While you work on a page, a thread fetches the next one. It ends with the page, or when you drop the iterator.
+    /// While you work on a page, a thread fetches the next one. It ends when you drop the iterator.
     pub fn iter(self) -> History<'a> {
         History {
             query: self,
@@ -92,7 +93,7 @@ impl<'a> Messages<'a> {
             reads_ahead: true,
             pages: 0,
             length: 0,
-            ahead: None,
+            reader: None,
         }
     }
 
@@ -118,37 +119,64 @@ pub struct History<'a> {
     /// The pages so far, and how long the last one was.
     pages: usize,
     length: usize,
-    ahead: Option<Ahead>,
+    reader: Option<PageReader>,
 }
 
-/// The next page, being fetched on another thread. Dropping it ends that.
+/// A thread that fetches pages ahead, one at a time. It ends with the iterator: a thread for each page would cost more
+/// than what it saves when the server is near.
 #[derive(Debug)]
-struct Ahead {
-    thread: Option<JoinHandle<Result<List<Message>>>>,
+struct PageReader {
+    /// The `before` of each page to fetch. `None` once the thread has to end.
+    requests: Option<Sender<Option<String>>>,
+    pages: Receiver<Result<List<Message>>>,
+    thread: Option<JoinHandle<()>>,
     cancel: CancelToken,
+    is_reading: bool,
 }
 
-impl Ahead {
+impl PageReader {
     /// `None` if there can be no thread.
-    fn start(query: &Messages<'_>) -> Option<Ahead> {
-        let Messages { client, path, limit, before, mentions } = query.clone();
+    fn start(query: &Messages<'_>) -> Option<PageReader> {
+        let Messages { client, path, limit, mentions, .. } = query.clone();
         let (client, cancel) = client.cancellable();
-        let fetch = move || Messages { client: &client, path, limit, before, mentions }.fetch();
+        let (requests, wanted) = mpsc::channel();
+        let (fetched, pages) = mpsc::channel();
+        let read = move || {
+            let mut query = Messages { client: &client, path, limit, before: None, mentions };
+            for before in wanted {
+                query.before = before;
+                if fetched.send(query.fetch()).is_err() {
+                    break;
+                }
+            }
+        };
         let builder = thread::Builder::new().name("crustocean-page".to_owned()).stack_size(STACK);
-        let thread = Some(builder.spawn(fetch).ok()?);
-        Some(Ahead { thread, cancel })
+        let thread = Some(builder.spawn(read).ok()?);
+        Some(PageReader { requests: Some(requests), pages, thread, cancel, is_reading: false })
     }
 
-    /// Waits for the page. `None` if the thread panicked.
-    fn finish(mut self) -> Option<Result<List<Message>>> {
-        self.thread.take().and_then(|thread| thread.join().ok())
+    /// Requests the page, unless one is under way.
+    fn request(&mut self, before: Option<&String>) {
+        if let Some(requests) = self.requests.as_ref().filter(|_| !self.is_reading) {
+            self.is_reading = requests.send(before.cloned()).is_ok();
+        }
+    }
+
+    /// Waits for the requested page. `None` if none was requested, or if the thread panicked.
+    fn finish(&mut self) -> Option<Result<List<Message>>> {
+        let is_reading = std::mem::take(&mut self.is_reading);
+        if is_reading { self.pages.recv().ok() } else { None }
     }
 }
 
-impl Drop for Ahead {
+impl Drop for PageReader {
     fn drop(&mut self) {
-        if let Some(thread) = self.thread.take() {
+        self.requests = None;
+        // Without a request under way this would close a connection that others can use.
+        if self.is_reading {
             self.cancel.cancel();
+        }
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
@@ -166,9 +194,15 @@ impl History<'_> {
     fn read_ahead(&mut self) {
         let taken = self.length - self.page.len();
         let is_due = self.pages > 1 || taken > self.length / 2;
-        if self.reads_ahead && is_due && self.ahead.is_none() && !self.walk.has_ended() {
-            self.ahead = Ahead::start(&self.query);
-            self.reads_ahead = self.ahead.is_some();
+        if !self.reads_ahead || !is_due || self.walk.has_ended() {
+            return;
+        }
+        if self.reader.is_none() {
+            self.reader = PageReader::start(&self.query);
+        }
+        match &mut self.reader {
+            Some(reader) => reader.request(self.query.before.as_ref()),
+            None => self.reads_ahead = false,
         }
     }
 
@@ -180,7 +214,7 @@ impl History<'_> {
     /// The next page that contains new messages. An empty page at the start of the history.
     fn next_page(&mut self) -> Result<Vec<Message>> {
         while !self.walk.has_ended() {
-            let ahead = self.ahead.take().and_then(Ahead::finish);
+            let ahead = self.reader.as_mut().and_then(PageReader::finish);
             let page = match ahead.unwrap_or_else(|| self.query.fetch()) {
                 Err(error) if self.walk.forgives(&error) => List::default(),
                 other => other?,
@@ -264,7 +298,6 @@ const SEEN: usize = 4096;
 /// `before` excludes messages of exactly that time, of which a page may contain only some. So request a moment later
 /// and skip repeated messages. If a whole page has one time, request by the id of the last message (the API
 /// description has this parameter, the JavaScript SDK does not use it). If that fails, use the exact time.
-/// description names, and the SDK does not use); and where that leads nowhere, by the time after all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Cursor {
     #[default]

@@ -27,6 +27,8 @@ mod disconnect;
 pub(crate) mod fuzzing;
 mod protocol;
 mod session;
+#[cfg(feature = "agents")]
+mod set;
 mod target;
 mod transport;
 
@@ -42,6 +44,8 @@ pub(crate) use session::scheduled::Repeating;
 pub(crate) use session::sender::ConnectionHandle;
 pub(crate) use session::subscription::{Filter, Heard, Needle};
 pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionSubscription, Waited, Waker};
+#[cfg(feature = "agents")]
+pub(crate) use set::{NextReady, SessionSet};
 pub(crate) use target::Target;
 pub use transport::choice::Transport;
 pub(crate) use transport::choice::TransportMemory;

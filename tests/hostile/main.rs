@@ -13,4 +13,5 @@ mod common;
 
 mod frames;
 mod handshake;
+mod interim;
 mod packets;

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crustocean::config::Tls;
-use crustocean::{Agent, Event};
+use crustocean::{Agent, Agents, Event};
 use crustocean_bench::bare::{Bare, BareHttp};
 use crustocean_bench::{TOKEN, paging, process, stream};
 use serde_json::json;
@@ -57,6 +57,7 @@ fn main() {
             let ca = (args[5] != "plain").then(|| std::fs::read(&args[6]).expect("a certificate"));
             crustocean_bench::steps::run(url, &args[3], &args[4], &args[5], ca);
         }
+        ("crate", "set") => set(url, number(3), number(4), number(5)),
         ("crate", "history") => history(paging::with_crate, url, number(3), number(4)),
         ("bare", "history") => history(paging::bare, url, number(3), number(4)),
         ("crate", "slow") => slow(url, number(3), number(4)),
@@ -199,6 +200,64 @@ fn many<T: Send + 'static>(count: usize, join: impl Fn() -> Option<T> + Sync, ru
         took.as_secs_f64()
     );
     drop(first);
+}
+
+/// `count` agents in one set: what each costs, and how many messages a second `threads` handle while each agent gets 100 a
+/// second, for `seconds`.
+fn set(url: &str, count: usize, seconds: usize, threads: usize) {
+    const PACE: usize = 100;
+    let agents = Agents::new().expect("a set");
+    agents.add(join(url)).expect("is added");
+    thread::sleep(Duration::from_millis(500));
+    let (memory, before) = (process::own("VmRSS"), process::own("Threads"));
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while next.fetch_add(1, Ordering::Relaxed) < count {
+                    agents.add(join(url)).expect("is added");
+                }
+            });
+        }
+    });
+    // What came while it joined.
+    while agents.events().recv_timeout(Duration::from_secs(1)).is_ok() {}
+    thread::sleep(Duration::from_secs(3));
+    let each = process::own("VmRSS").saturating_sub(memory) as f64 / count as f64;
+    let more_threads = process::own("Threads") as f64 - before as f64;
+    let messages = seconds * PACE;
+    let all = agents.all();
+    let wanted = all.len() * messages;
+    let taken = AtomicUsize::new(0);
+    let pace = json!({ "count": messages, "size": 120, "micros": 1_000_000 / PACE });
+    let cpu = process::cpu();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut started = None;
+                for (_, event) in agents.events() {
+                    if let Event::Message(message) = event.expect("an event") {
+                        let started = *started.get_or_insert_with(Instant::now);
+                        assert!(!message.content.is_empty());
+                        if taken.fetch_add(1, Ordering::Relaxed) + 1 == wanted {
+                            let took = started.elapsed().as_secs_f64();
+                            let cpu = (process::cpu() - cpu).as_secs_f64();
+                            println!(
+                                "each={each} threads={more_threads} rate={} cores={} peak={}",
+                                wanted as f64 / took,
+                                cpu / took,
+                                process::own("VmHWM")
+                            );
+                            std::process::exit(0);
+                        }
+                    }
+                }
+            });
+        }
+        for agent in &all {
+            agent.raw().emit("pace", &pace).expect("a send");
+        }
+    });
 }
 
 /// The seconds that a history of `count` messages takes, with `work` milliseconds a page of the caller's own.

@@ -99,6 +99,26 @@ impl Signal {
     }
 }
 
+/// Somebody who waits for events without a thread.
+#[cfg(feature = "agents")]
+#[derive(Debug)]
+pub(crate) struct AlwaysWaits(Arc<Signal>);
+
+#[cfg(feature = "agents")]
+impl AlwaysWaits {
+    pub(crate) fn new(signal: &Arc<Signal>) -> Self {
+        signal.waiting.fetch_add(1, Ordering::SeqCst);
+        AlwaysWaits(Arc::clone(signal))
+    }
+}
+
+#[cfg(feature = "agents")]
+impl Drop for AlwaysWaits {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A thread waits for an event of a queue.
 pub(crate) struct Waiting<'a>(&'a Signal);
 

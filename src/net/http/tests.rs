@@ -9,7 +9,7 @@ use super::answer::MAX_BODY;
 use super::request::MAX_URL;
 use super::*;
 use crate::error::ErrorKind;
-use crate::net::testing::{PATIENCE, Step, closed_port, config, ok, reply, scripted};
+use crate::net::testing::{Step, TIME_LIMIT, closed_port, config, ok, reply, scripted};
 
 const TOKEN: &str = "sk_do_not_print_me";
 const BEARER: &str = "Bearer sk_do_not_print_me";
@@ -52,7 +52,7 @@ fn sends_what_the_api_wants() {
     let query = [("q", Cow::from("a b&c=ü/é")), ("limit", Cow::from("5"))];
     let answer = http.send(Request { query: &query, ..get("/api/explore") }).unwrap();
     assert_eq!((answer.status, answer.body.as_slice()), (200, b"[1]".as_slice()));
-    let sent = requests.recv_timeout(PATIENCE).unwrap();
+    let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
     let lower = sent.to_lowercase();
     assert!(
         sent.starts_with("GET /api/explore?q=a%20b%26c%3D%C3%BC%2F%C3%A9&limit=5 HTTP/1.1\r\n"),
@@ -70,7 +70,7 @@ fn sends_what_the_api_wants() {
     for method in [Method::Post, Method::Patch, Method::Delete] {
         let body = Some(br#"{"a":1}"#.as_slice());
         http.send(Request { body, credential: None, ..request(method, "/x") }).unwrap();
-        let sent = requests.recv_timeout(PATIENCE).unwrap();
+        let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
         let lower = sent.to_lowercase();
         assert!(sent.starts_with(&format!("{} /x HTTP/1.1\r\n", method.name())), "{sent}");
         assert!(lower.contains("content-type: application/json\r\n"), "{sent}");
@@ -79,7 +79,7 @@ fn sends_what_the_api_wants() {
     }
 
     http.send(request(Method::Post, "/empty")).unwrap();
-    let sent = requests.recv_timeout(PATIENCE).unwrap().to_lowercase();
+    let sent = requests.recv_timeout(TIME_LIMIT).unwrap().to_lowercase();
     assert!(sent.contains("content-length: 0\r\n") && !sent.contains("content-type"), "{sent}");
 }
 
@@ -90,7 +90,7 @@ fn a_small_request_leaves_in_one_piece() {
     let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
     let server = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         let mut first_pieces = Vec::new();
         for _ in 0..50 {
             let mut piece = [0; 4096];
@@ -122,7 +122,7 @@ fn a_large_request_arrives_whole() {
     for size in [16 * 1024, 1024 * 1024 + 1] {
         let body: String = (0..size).map(|at| char::from(b'a' + (at % 23) as u8)).collect();
         http.send(Request { body: Some(body.as_bytes()), ..request(Method::Post, "/x") }).unwrap();
-        let sent = requests.recv_timeout(PATIENCE).unwrap();
+        let sent = requests.recv_timeout(TIME_LIMIT).unwrap();
         let (head, arrived) = sent.split_once("\r\n\r\n").unwrap();
         assert_eq!(head.matches(BEARER).count(), 1, "{head}");
         assert!(arrived == body, "{} bytes of {size}", arrived.len());
@@ -304,7 +304,7 @@ fn an_early_answer_counts_although_nobody_reads_the_rest() {
         let (mut socket, _) = listener.accept().unwrap();
         socket.read_exact(&mut [0; 100]).unwrap();
         socket.write_all(&reply(413, &[], "")).unwrap();
-        let _ = until.recv_timeout(PATIENCE);
+        let _ = until.recv_timeout(TIME_LIMIT);
     });
     let body = vec![b'x'; 64 * 1024 * 1024];
     let error = http.send(Request { body: Some(&body), ..request(Method::Post, "/x") }).unwrap_err();
@@ -367,7 +367,7 @@ fn a_flood_around_an_answer_ends_soon() {
         let http = config(format!("http://{}", listener.local_addr().unwrap())).http().unwrap();
         let server = thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
-            socket.set_write_timeout(Some(PATIENCE)).unwrap();
+            socket.set_write_timeout(Some(TIME_LIMIT)).unwrap();
             socket.write_all(start.as_bytes()).unwrap();
             let mut sent = 0;
             while socket.write_all(again.repeat(100).as_bytes()).is_ok() {
@@ -571,7 +571,7 @@ fn shutdown_ends_what_is_in_flight() {
     let (http, requests) = http(vec![Step::Hang]);
     let other = http.clone();
     let waiting = thread::spawn(move || other.send(get("/x")).unwrap_err());
-    requests.recv_timeout(PATIENCE).unwrap();
+    requests.recv_timeout(TIME_LIMIT).unwrap();
     http.shutdown();
     assert_eq!(waiting.join().unwrap().kind(), ErrorKind::Closed);
     assert_eq!(http.send(get("/x")).unwrap_err().kind(), ErrorKind::Closed);

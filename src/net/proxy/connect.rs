@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
-use super::lost::lost;
+use super::failure::broken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
 use crate::net::secrets::Secrets;
@@ -37,7 +37,7 @@ pub(super) fn open_tunnel(
     stream
         .write_all(request.as_bytes())
         .and_then(|()| stream.flush())
-        .map_err(|error| lost(error, STEP, target))?;
+        .map_err(|error| broken(error, STEP, target))?;
 
     let mut head = Vec::with_capacity(512);
     while !answered(&head, target, credentials)? {
@@ -45,8 +45,8 @@ pub(super) fn open_tunnel(
             return Err(Error::protocol("its answer to CONNECT has too long a head"));
         }
         let mut part = [0; 1024];
-        match stream.read(&mut part).map_err(|error| lost(error, STEP, target))? {
-            0 => return Err(lost(io::ErrorKind::UnexpectedEof.into(), STEP, target)),
+        match stream.read(&mut part).map_err(|error| broken(error, STEP, target))? {
+            0 => return Err(broken(io::ErrorKind::UnexpectedEof.into(), STEP, target)),
             count => head.extend_from_slice(part.get(..count).unwrap_or_default()),
         }
     }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use zeroize::Zeroizing;
 
 use super::credentials::Credentials;
-use super::lost::lost;
+use super::failure::broken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
 use crate::net::tls::Stream;
@@ -37,9 +37,9 @@ pub(super) fn open_tunnel(
     };
     let mut greeting = vec![VERSION, u8::try_from(methods.len()).unwrap_or_default()];
     greeting.extend_from_slice(methods);
-    let lost = |error| lost(error, STEP, target);
-    send(stream, &greeting).map_err(lost)?;
-    let [version, method] = receive(stream).map_err(lost)?;
+    let failed = |error| broken(error, STEP, target);
+    send(stream, &greeting).map_err(failed)?;
+    let [version, method] = receive(stream).map_err(failed)?;
     if version != VERSION {
         return Err(Error::protocol("it does not answer as SOCKS 5: is it a SOCKS 5 proxy?"));
     }
@@ -57,8 +57,8 @@ pub(super) fn open_tunnel(
         _ => return Err(Error::protocol("it chose a method that was not offered")),
     }
 
-    send(stream, &request).map_err(lost)?;
-    let [version, reply, _, kind] = receive(stream).map_err(lost)?;
+    send(stream, &request).map_err(failed)?;
+    let [version, reply, _, kind] = receive(stream).map_err(failed)?;
     if version != VERSION {
         return Err(Error::protocol("its answer to CONNECT is not SOCKS 5"));
     }
@@ -70,13 +70,13 @@ pub(super) fn open_tunnel(
         IPV4 => 4,
         IPV6 => 16,
         NAME => {
-            let [length] = receive(stream).map_err(lost)?;
+            let [length] = receive(stream).map_err(failed)?;
             usize::from(length)
         }
         _ => return Err(Error::protocol("its answer to CONNECT has an unknown kind of address")),
     };
     let mut address_and_port = vec![0; length + 2];
-    stream.read_exact(&mut address_and_port).map_err(lost)
+    stream.read_exact(&mut address_and_port).map_err(failed)
 }
 
 fn connect_request(target: Endpoint<'_>) -> Result<Vec<u8>> {
@@ -110,9 +110,9 @@ fn log_in(stream: &mut Stream, credentials: &Credentials, target: Endpoint<'_>) 
         request.push(u8::try_from(text.len()).unwrap_or(u8::MAX));
         request.extend_from_slice(text.as_bytes());
     }
-    let lost = |error| lost(error, STEP, target);
-    send(stream, &request).map_err(lost)?;
-    let [_, status] = receive(stream).map_err(lost)?;
+    let failed = |error| broken(error, STEP, target);
+    send(stream, &request).map_err(failed)?;
+    let [_, status] = receive(stream).map_err(failed)?;
     if status == 0 {
         return Ok(());
     }

@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, Weak};
 
-use self::beneath::Beneath;
+use self::lower_stream::LowerStream;
 use super::wire::Wire;
 use crate::error::{Error, Result};
 use crate::net::settings::{Tls, TlsSettings};
 
-mod beneath;
+mod lower_stream;
 #[cfg(feature = "tls-native")]
 mod native;
 #[cfg(not(all(feature = "tls-rustls", feature = "tls-native")))]
@@ -32,60 +33,93 @@ use none as rustls;
 const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
 
-/// Creates TLS sessions. Built once per client or agent. Cheap to clone.
+/// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one, because the root
+/// certificates of a library take up to 2 MB.
 #[derive(Clone)]
-pub(crate) enum TlsConnector {
+pub(crate) struct TlsConnector(Arc<Shared>);
+
+struct Shared {
+    settings: TlsSettings,
+    library: Library,
+}
+
+enum Library {
     Rustls(rustls::Connector),
     Native(native::Connector),
     /// No library is compiled in. Enough for `http`.
     Absent,
 }
 
+/// Those in use. Weak, so that a client's private key is wiped with the last client that has it. Never waited for: in
+/// a forked child the lock may stay taken for ever. Who does not get it makes a connector of its own.
+static IN_USE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
 impl TlsConnector {
     /// # Errors
     /// `Config` if the selected library is not compiled in, or if an extra root certificate cannot be read.
     pub(crate) fn new(settings: &TlsSettings) -> Result<Self> {
-        match settings.library {
-            Tls::Rustls if !HAS_RUSTLS => Err(missing("Tls::Rustls", "tls-rustls")),
-            Tls::Native if !HAS_NATIVE => Err(missing("Tls::Native", "tls-native")),
-            Tls::Auto if !HAS_RUSTLS && !HAS_NATIVE => Ok(TlsConnector::Absent),
-            Tls::Native => native::Connector::new(settings).map(TlsConnector::Native),
-            Tls::Auto if !HAS_RUSTLS => native::Connector::new(settings).map(TlsConnector::Native),
-            Tls::Auto | Tls::Rustls => rustls::Connector::new(settings).map(TlsConnector::Rustls),
+        if let Some(shared) = Shared::in_use(settings) {
+            return Ok(TlsConnector(shared));
         }
+        let shared = Arc::new(Shared { settings: settings.clone(), library: Library::new(settings)? });
+        if let Ok(mut in_use) = IN_USE.try_lock() {
+            in_use.push(Arc::downgrade(&shared));
+        }
+        Ok(TlsConnector(shared))
     }
 
     /// # Errors
     /// `Config` if no TLS library is compiled in. The error names the features.
     pub(crate) fn require(&self) -> Result<()> {
-        match self {
-            TlsConnector::Absent => Err(no_library()),
+        match self.0.library {
+            Library::Absent => Err(no_library()),
             _ => Ok(()),
         }
     }
 
     /// The handshake, under the deadline of the wire, which must be in direct mode. The stream below may itself use
     /// TLS: a tunnel through an https proxy.
-    pub(crate) fn connect(&self, host: &str, beneath: Stream) -> Result<Stream> {
-        let beneath: Box<dyn Beneath> = match beneath {
+    pub(crate) fn connect(&self, host: &str, lower: Stream) -> Result<Stream> {
+        let lower: Box<dyn LowerStream> = match lower {
             Stream::Plain(wire) => Box::new(wire),
             Stream::Rustls(session) => Box::new(session),
             Stream::Native(session) => Box::new(session),
         };
-        match self {
-            TlsConnector::Rustls(connector) => connector.connect(host, beneath).map(Stream::Rustls),
-            TlsConnector::Native(connector) => connector.connect(host, beneath).map(Stream::Native),
-            TlsConnector::Absent => Err(no_library()),
+        match &self.0.library {
+            Library::Rustls(connector) => connector.connect(host, lower).map(Stream::Rustls),
+            Library::Native(connector) => connector.connect(host, lower).map(Stream::Native),
+            Library::Absent => Err(no_library()),
+        }
+    }
+}
+
+impl Shared {
+    fn in_use(settings: &TlsSettings) -> Option<Arc<Shared>> {
+        let mut in_use = IN_USE.try_lock().ok()?;
+        in_use.retain(|shared| shared.strong_count() > 0);
+        in_use.iter().filter_map(Weak::upgrade).find(|shared| shared.settings == *settings)
+    }
+}
+
+impl Library {
+    fn new(settings: &TlsSettings) -> Result<Self> {
+        match settings.library {
+            Tls::Rustls if !HAS_RUSTLS => Err(missing("Tls::Rustls", "tls-rustls")),
+            Tls::Native if !HAS_NATIVE => Err(missing("Tls::Native", "tls-native")),
+            Tls::Auto if !HAS_RUSTLS && !HAS_NATIVE => Ok(Library::Absent),
+            Tls::Native => native::Connector::new(settings).map(Library::Native),
+            Tls::Auto if !HAS_RUSTLS => native::Connector::new(settings).map(Library::Native),
+            Tls::Auto | Tls::Rustls => rustls::Connector::new(settings).map(Library::Rustls),
         }
     }
 }
 
 impl fmt::Debug for TlsConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            TlsConnector::Rustls(_) => "TlsConnector(rustls)",
-            TlsConnector::Native(_) => "TlsConnector(native-tls)",
-            TlsConnector::Absent => "TlsConnector(none)",
+        f.write_str(match self.0.library {
+            Library::Rustls(_) => "TlsConnector(rustls)",
+            Library::Native(_) => "TlsConnector(native-tls)",
+            Library::Absent => "TlsConnector(none)",
         })
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use native_tls::{Certificate, HandshakeError, Identity, Protocol, TlsStream};
 
-use super::beneath::Beneath;
+use super::lower_stream::LowerStream;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
@@ -13,7 +13,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
-#[derive(Clone)]
 pub(crate) struct Connector {
     connector: native_tls::TlsConnector,
     /// Whether certificates are checked.
@@ -41,8 +40,8 @@ impl Connector {
         })
     }
 
-    pub(crate) fn connect(&self, host: &str, beneath: Box<dyn Beneath>) -> Result<Session> {
-        match self.connector.connect(host, beneath) {
+    pub(crate) fn connect(&self, host: &str, lower: Box<dyn LowerStream>) -> Result<Session> {
+        match self.connector.connect(host, lower) {
             Ok(stream) if self.checks && !names_a_host(&stream) => {
                 let why = "it has a common name only, and no subject alternative name";
                 Err(Refusal::WrongName.into_error(host, io::Error::other(why)))
@@ -59,7 +58,7 @@ impl Connector {
 /// which has no such meaning since RFC 6125; rustls does not.
 ///
 /// A certificate that cannot be parsed here is accepted, because the library has accepted it.
-fn names_a_host(stream: &TlsStream<Box<dyn Beneath>>) -> bool {
+fn names_a_host(stream: &TlsStream<Box<dyn LowerStream>>) -> bool {
     match stream.peer_certificate() {
         Ok(Some(certificate)) => certificate.to_der().map_or(true, |der| has_host_name(&der)),
         _ => true,
@@ -206,9 +205,9 @@ fn is_about_our_certificate(text: &str) -> bool {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<TlsStream<Box<dyn Beneath>>>);
+pub(crate) struct Session(Box<TlsStream<Box<dyn LowerStream>>>);
 
-impl Beneath for Session {
+impl LowerStream for Session {
     fn wire(&self) -> &Wire {
         self.0.get_ref().wire()
     }

@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::io::{self, Read, Write};
 
-use super::beneath::Beneath;
+use super::lower_stream::LowerStream;
 use crate::error::{Error, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Connector(Infallible);
 
 impl Connector {
@@ -16,7 +16,7 @@ impl Connector {
         Err(Error::config("this TLS library is not compiled in"))
     }
 
-    pub(crate) fn connect(&self, _host: &str, _beneath: Box<dyn Beneath>) -> Result<Session> {
+    pub(crate) fn connect(&self, _host: &str, _lower: Box<dyn LowerStream>) -> Result<Session> {
         match self.0 {}
     }
 }
@@ -24,7 +24,7 @@ impl Connector {
 #[derive(Debug)]
 pub(crate) struct Session(Infallible);
 
-impl Beneath for Session {
+impl LowerStream for Session {
     fn wire(&self) -> &Wire {
         match self.0 {}
     }

@@ -12,7 +12,7 @@ use rustls::{
     SignatureScheme, StreamOwned,
 };
 
-use super::beneath::Beneath;
+use super::lower_stream::LowerStream;
 use super::refusal::{
     Refusal, broken_handshake, is_pem, refused_by_server, unreadable_root, unusable_identity,
 };
@@ -20,7 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::settings::TlsSettings;
 use crate::net::wire::Wire;
 
-#[derive(Clone)]
 pub(crate) struct Connector(Arc<ClientConfig>);
 
 impl Connector {
@@ -50,14 +49,14 @@ impl Connector {
         Ok(Connector(Arc::new(client)))
     }
 
-    pub(crate) fn connect(&self, host: &str, mut beneath: Box<dyn Beneath>) -> Result<Session> {
+    pub(crate) fn connect(&self, host: &str, mut lower: Box<dyn LowerStream>) -> Result<Session> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::config(format!("{host} is not a name a certificate can be issued for")))?;
         let mut connection = ClientConnection::new(self.0.clone(), name).map_err(|error| {
             Error::new(ErrorKind::Tls, format!("TLS cannot begin: {error}")).with_source(error)
         })?;
-        match connection.complete_io(&mut beneath) {
-            Ok(_) => Ok(Session(Box::new(StreamOwned::new(connection, beneath)))),
+        match connection.complete_io(&mut lower) {
+            Ok(_) => Ok(Session(Box::new(StreamOwned::new(connection, lower)))),
             Err(error) => Err(failure(host, error)),
         }
     }
@@ -182,9 +181,9 @@ fn refusal(error: &CertificateError) -> Refusal {
 }
 
 #[derive(Debug)]
-pub(crate) struct Session(Box<StreamOwned<ClientConnection, Box<dyn Beneath>>>);
+pub(crate) struct Session(Box<StreamOwned<ClientConnection, Box<dyn LowerStream>>>);
 
-impl Beneath for Session {
+impl LowerStream for Session {
     fn wire(&self) -> &Wire {
         self.0.sock.wire()
     }

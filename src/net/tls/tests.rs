@@ -13,7 +13,7 @@ use super::*;
 use crate::error::ErrorKind;
 use crate::net::cancel::CancelToken;
 use crate::net::http::{Method, Request};
-use crate::net::testing::{PATIENCE, Setup, config, read_request, reply};
+use crate::net::testing::{Setup, TIME_LIMIT, config, read_request, reply};
 use crate::net::url::ApiUrl;
 use crate::net::wire::ReadBuffer;
 
@@ -73,8 +73,8 @@ fn start(settings: ServerConfig, serve: fn(Session)) -> SocketAddr {
         for socket in listener.incoming().map_while(io::Result::ok) {
             let settings = settings.clone();
             thread::spawn(move || {
-                socket.set_read_timeout(Some(PATIENCE)).unwrap();
-                socket.set_write_timeout(Some(PATIENCE)).unwrap();
+                socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
+                socket.set_write_timeout(Some(TIME_LIMIT)).unwrap();
                 serve(StreamOwned::new(ServerConnection::new(settings).unwrap(), socket));
             });
         }
@@ -115,7 +115,7 @@ fn settings(tls: Tls, roots: &[Vec<u8>]) -> Setup {
 
 fn dial(tls: Tls, roots: &[Vec<u8>], host: &str, address: SocketAddr) -> Result<Stream> {
     let url = ApiUrl::parse(&format!("https://{host}:{}", address.port())).unwrap();
-    settings(tls, roots).dialer().unwrap().dial(&url, Instant::now() + PATIENCE)
+    settings(tls, roots).dialer().unwrap().dial(&url, Instant::now() + TIME_LIMIT)
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn tls_runs_on_fed_bytes() {
         stream.wire_mut().start_feeding().unwrap();
         stream.wire_mut().set_write_timeout(Duration::from_secs(2)).unwrap();
         let mut socket = stream.wire_mut().socket().unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIME_LIMIT)).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
 
         let message: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
@@ -271,7 +271,7 @@ fn tls_runs_on_fed_bytes() {
 
 /// TLS libraries hide the failure, the wire keeps it.
 #[test]
-fn a_write_that_fails_beneath_tls_is_remembered() {
+fn a_write_that_fails_below_tls_is_remembered() {
     let authority = Authority::new();
     // Never reads after the handshake.
     let address = start(authority.server("localhost", |_| ()), |mut session| {
@@ -307,7 +307,7 @@ fn a_silent_handshake_times_out_or_is_cancelled() {
         let cancel = CancelToken::default();
         let (other, target) = (cancel.clone(), url.clone());
         let waiting =
-            thread::spawn(move || dialer.dial_cancellable(&target, Instant::now() + PATIENCE, &other));
+            thread::spawn(move || dialer.dial_cancellable(&target, Instant::now() + TIME_LIMIT, &other));
         thread::sleep(Duration::from_millis(200));
         let started = Instant::now();
         cancel.cancel();
@@ -379,5 +379,28 @@ fn a_missing_library_is_a_config_error_that_names_the_feature() {
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("`tls-rustls`"), "{error}");
         assert!(config("http://127.0.0.1:1").http().is_ok());
+    }
+}
+
+#[test]
+fn the_same_settings_share_a_connector() {
+    for tls in backends() {
+        let root = Authority::new().pem();
+        let ours = settings(tls, std::slice::from_ref(&root)).tls;
+        // While another test looks a connector up, nothing is shared.
+        let shares = |settings: &TlsSettings| {
+            let both = [(); 2].map(|()| TlsConnector::new(settings).unwrap());
+            Arc::ptr_eq(&both[0].0, &both[1].0)
+        };
+        assert!((0..10_000).any(|_| shares(&ours)), "{tls:?}");
+
+        let first = TlsConnector::new(&ours).unwrap();
+        let differ = |change: fn(&mut TlsSettings)| {
+            let mut other = ours.clone();
+            change(&mut other);
+            !Arc::ptr_eq(&first.0, &TlsConnector::new(&other).unwrap().0)
+        };
+        assert!(differ(|other| other.extra_roots.clear()), "{tls:?}");
+        assert!(differ(|other| other.accept_invalid_certificates = true), "{tls:?}");
     }
 }

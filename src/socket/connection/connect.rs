@@ -115,7 +115,7 @@ impl Opened {
 
     /// From now on `cancel` ends it.
     pub(crate) fn hang_on(&self, cancel: &CancelToken) {
-        cancel.adopt(self.connection.cutter());
+        cancel.adopt(self.connection.cancel_token());
     }
 
     pub(crate) fn is_polling(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::{self, EnginePacket};
 use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
 use crate::socket::protocol::socket_io::{self, ConnectReply, PacketKind};
-use crate::socket::transport::incoming::Incoming;
+use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::PollReceiver;
 
@@ -34,13 +34,12 @@ pub(crate) enum Inbound {
 pub(crate) const PROBE: Duration = Duration::from_secs(5);
 
 /// How many packets are decoded before other threads get a turn. One polling body may contain millions.
-/// millions.
 const MOST_PACKETS: usize = 1024;
 
 /// The state under the lock of a [`Connection`](crate::socket::connection::Connection).
 #[derive(Debug)]
 pub(crate) struct PacketDecoder {
-    pipe: PacketStream,
+    stream: PacketStream,
     partial: Option<BinaryPacket>,
     /// When the attachments must have arrived; otherwise the connection ends.
     partial_since: Instant,
@@ -66,14 +65,14 @@ pub(crate) struct PacketDecoder {
 
 impl PacketDecoder {
     pub(crate) fn new(
-        pipe: PacketStream,
+        stream: PacketStream,
         silence: Duration,
         clock: SleepDetector,
         arrivals: Arc<Arrivals>,
     ) -> Self {
         let now = Instant::now();
         PacketDecoder {
-            pipe,
+            stream,
             partial: None,
             partial_since: now,
             more: false,
@@ -93,17 +92,17 @@ impl PacketDecoder {
 
     /// Takes the bytes that were read from the socket.
     pub(crate) fn feed(&mut self, buffer: &mut ReadBuffer) -> Result<(), Disconnect> {
-        let Some(wire) = self.pipe.wire_mut() else { return Ok(()) };
+        let Some(wire) = self.stream.wire_mut() else { return Ok(()) };
         wire.feed_from(buffer).map_err(|error| Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
     }
 
     /// The socket has ended. Polling continues on another one, unless a response was incomplete.
     pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        if let Some(wire) = self.pipe.wire_mut() {
+        if let Some(wire) = self.stream.wire_mut() {
             wire.end();
         }
         self.decode(into)?;
-        if self.pipe.is_polling() && !self.closing {
+        if self.stream.is_polling() && !self.closing {
             return Ok(());
         }
         Err(Disconnect::new(reason::TRANSPORT_CLOSE, "the server closed the connection"))
@@ -111,7 +110,7 @@ impl PacketDecoder {
 
     /// The [`PollReceiver`], with polling.
     pub(crate) fn poll_mut(&mut self) -> Option<&mut PollReceiver> {
-        match &mut self.pipe {
+        match &mut self.stream {
             PacketStream::Polling(poll) => Some(poll),
             PacketStream::WebSocket(_) => None,
         }
@@ -125,7 +124,7 @@ impl PacketDecoder {
         if self.closing {
             return Some(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
         }
-        if !self.pipe.can_write() {
+        if !self.stream.can_write() {
             return Some(Disconnect::new(reason::TRANSPORT_CLOSE, "the connection is closing"));
         }
         self.write_failed()
@@ -149,19 +148,19 @@ impl PacketDecoder {
 
     /// TLS and WebSocket libraries hide failed writes; the lowest stream remembers them.
     fn write_failed(&mut self) -> Option<Disconnect> {
-        let kind = self.pipe.write_failure()?;
+        let kind = self.stream.write_failure()?;
         Some(self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {kind}"))))
     }
 
     /// How many bytes of a WebSocket the operating system has taken.
     pub(crate) fn written(&self) -> u64 {
-        self.pipe.written()
+        self.stream.written()
     }
 
     /// WebSocket only: a poll cannot send.
     pub(crate) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
-        let PacketStream::WebSocket(framed) = &mut self.pipe else { return Ok(()) };
-        let written = framed.write(message);
+        let PacketStream::WebSocket(websocket) = &mut self.stream else { return Ok(()) };
+        let written = websocket.write(message);
         if let Some(end) = self.write_failed() {
             return Err(end);
         }
@@ -177,19 +176,19 @@ impl PacketDecoder {
         written.map(|()| self.has_overflow())
     }
 
-    fn set_patient(&mut self, patient: bool) {
-        if let Some(wire) = self.pipe.wire_mut() {
+    pub(crate) fn set_patient(&mut self, patient: bool) {
+        if let Some(wire) = self.stream.wire_mut() {
             wire.set_patient(patient);
         }
     }
 
     pub(crate) fn has_overflow(&mut self) -> bool {
-        self.pipe.wire_mut().is_some_and(|wire| wire.has_overflow())
+        self.stream.wire_mut().is_some_and(|wire| wire.has_overflow())
     }
 
     /// Writes the kept bytes.
     pub(crate) fn flush(&mut self) -> Result<(), Disconnect> {
-        let flushed = self.pipe.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
+        let flushed = self.stream.wire_mut().map_or(Ok(()), |wire| wire.flush_overflow());
         flushed.map_err(|error| {
             self.set_end(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")))
         })
@@ -201,7 +200,7 @@ impl PacketDecoder {
         if self.over().is_some() {
             return false;
         }
-        if let Some(wire) = self.pipe.wire_mut() {
+        if let Some(wire) = self.stream.wire_mut() {
             // The goodbye may use all the time that is left.
             let _ = wire.set_write_timeout(deadline.saturating_duration_since(Instant::now()));
         }
@@ -210,8 +209,8 @@ impl PacketDecoder {
             self.ping();
         }
         let _ = self.write(Message::text(socket_io::DISCONNECT_FRAME));
-        if let PacketStream::WebSocket(framed) = &mut self.pipe {
-            framed.close();
+        if let PacketStream::WebSocket(websocket) = &mut self.stream {
+            websocket.close();
         }
         self.closing = true;
         true
@@ -220,7 +219,7 @@ impl PacketDecoder {
     /// If the machine was suspended, pings the server. Nothing is sent until it answers, because a message on a dead
     /// connection would be lost. Polling does not need this: each request is answered.
     pub(crate) fn probe_after_sleep(&mut self) -> Option<Instant> {
-        if self.clock.slept() && !self.pipe.is_polling() && self.end.is_none() && !self.closing {
+        if self.clock.slept() && !self.stream.is_polling() && self.end.is_none() && !self.closing {
             self.probe = Some(deadline::after(PROBE));
             self.ping();
         }
@@ -257,7 +256,7 @@ impl PacketDecoder {
             }
             due = due.min(probe);
         }
-        if let Some(pause) = self.pipe.due() {
+        if let Some(pause) = self.stream.due() {
             due = due.min(pause);
         }
         if self.partial.is_some() {
@@ -270,6 +269,14 @@ impl PacketDecoder {
         Ok(due)
     }
 
+    /// Gives the memory of empty buffers back, for a connection that is one of many.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_buffers(&mut self) {
+        if let PacketStream::WebSocket(framed) = &mut self.stream {
+            framed.release_buffers();
+        }
+    }
+
     /// Whether [`decode`](PacketDecoder::decode) has work without another read.
     pub(crate) fn has_more(&self) -> bool {
         self.more
@@ -277,7 +284,7 @@ impl PacketDecoder {
 
     /// Decodes the buffered bytes up to a limit, and answers pings if the transport can do this at once.
     pub(crate) fn decode(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        let (before, read_before) = (into.len(), self.pipe.bytes_read());
+        let (before, read_before) = (into.len(), self.stream.bytes_read());
         let mut packets = 0;
         self.more = false;
         let result = loop {
@@ -286,7 +293,7 @@ impl PacketDecoder {
                 break Ok(());
             }
             packets += 1;
-            match self.pipe.next() {
+            match self.stream.next() {
                 Ok(Some(packet)) => {
                     if let Err(end) = self.accept(packet, into) {
                         break Err(end);
@@ -296,12 +303,12 @@ impl PacketDecoder {
                 Err(end) => break Err(end),
             }
         };
-        let read = self.pipe.bytes_read() - read_before;
+        let read = self.stream.bytes_read() - read_before;
         detach_if_sparse(into.get_mut(before..).unwrap_or_default(), read);
-        if let Some(number) = self.pipe.take_confirmed() {
+        if let Some(number) = self.stream.take_confirmed() {
             self.arrivals.confirm(number);
         }
-        if result.is_ok() && !self.pipe.is_polling() && self.take_pong() {
+        if result.is_ok() && !self.stream.is_polling() && self.take_pong() {
             self.write(Message::text(engine_io::PONG))?;
             self.sent_before_pong = Some(self.arrivals.sent());
         }
@@ -311,14 +318,14 @@ impl PacketDecoder {
         result?;
 
         let now = Instant::now();
-        let (seen, partial) = self.pipe.take_seen();
+        let (seen, partial) = self.stream.take_seen();
         self.liveness.heard(seen, partial, now);
         if seen.messages > 0 || seen.controls > 0 {
             self.probe = None;
         }
         let idle = std::mem::take(&mut self.idle_frames).saturating_add(seen.controls);
         if self.flood.add(idle, now) {
-            self.pipe.say_why(Some(CloseCode::Policy));
+            self.stream.say_why(Some(CloseCode::Policy));
             return Err(Disconnect::new(reason::TRANSPORT_ERROR, "the server floods us with control frames"));
         }
         Ok(())
@@ -334,7 +341,7 @@ impl PacketDecoder {
             Incoming::Text(text) => self.accept_text(text, into),
             Incoming::Binary(bytes) => self.accept_binary(bytes, into),
         };
-        accepted.inspect_err(|_| self.pipe.say_why(None))
+        accepted.inspect_err(|_| self.stream.say_why(None))
     }
 
     fn accept_binary(&mut self, bytes: Bytes, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {

@@ -10,6 +10,8 @@ pub(crate) mod connect;
 pub(crate) mod decoder;
 pub(crate) mod liveness;
 mod outbox;
+#[cfg(any(feature = "agents", crustocean_model))]
+pub(crate) mod step;
 
 use std::io::ErrorKind as IoKind;
 use std::net::TcpStream;
@@ -37,11 +39,11 @@ use crate::socket::transport::websocket::packets::WebSocketPackets;
 /// The longest that a write may block. Far less than the usual pingTimeout, because no pong is sent meanwhile.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a send that does not wait may take to get the lock, which is usually held for microseconds.
-const TRY_PATIENCE: Duration = Duration::from_millis(20);
+const LOCK_LIMIT: Duration = Duration::from_millis(20);
 /// The shortest time limit for a dial between two polls, however soon the reader wants to return.
 const SHORT_DIAL: Duration = Duration::from_secs(3);
 /// Leaves the namespace and ends the session.
-const GOODBYE: [&str; 2] = [socket_io::DISCONNECT_FRAME, engine_io::CLOSE];
+const CLOSING_PACKETS: [&str; 2] = [socket_io::DISCONNECT_FRAME, engine_io::CLOSE];
 /// How far the socket's read timeout may be from the wanted one.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 
@@ -50,13 +52,13 @@ const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 pub(crate) struct Connection {
     /// Only the thread with the reader role uses this, so the lock is never contended.
     reader: Mutex<Reader>,
-    channel: Mutex<PacketDecoder>,
+    decoder: Mutex<PacketDecoder>,
     /// Notified when the sign of life came that senders wait for, or when none will come.
     alive: Condvar,
     /// Stops a blocked read or write from any thread.
-    cutter: CancelToken,
+    cancel_token: CancelToken,
     /// With long-polling, the sending half.
-    poster: Option<PollSender>,
+    poll_sender: Option<PollSender>,
     /// With long-polling, what [`try_send`](Connection::try_send) has taken.
     outbox: Outbox,
     write_timeout: Duration,
@@ -86,33 +88,40 @@ impl Connection {
         handshake: Handshake,
         skew: Arc<AtomicU64>,
     ) -> Result<Self> {
-        let cutter = CancelToken::default();
+        let cancel_token = CancelToken::default();
         let gone = || broken_early(IoKind::NotConnected.into());
         let stream = ws.get_mut().get_mut().ok_or_else(gone)?;
-        cutter.register(stream.wire());
+        cancel_token.register(stream.wire());
         let write_timeout = write_timeout(&handshake);
         let socket = start_feeding(stream, write_timeout).map_err(broken_early)?;
         let largest = handshake.max_payload;
         ws.set_config(|config| *config = crate::socket::transport::websocket::handshake::config(largest));
-        let pipe = PacketStream::WebSocket(Box::new(WebSocketPackets::new(ws)));
-        Ok(Self::with_pipe(pipe, None, socket, cutter, handshake, SleepDetector::new(skew)))
+        let packets = PacketStream::WebSocket(Box::new(WebSocketPackets::new(ws)));
+        Ok(Self::with_packets(packets, None, socket, cancel_token, handshake, SleepDetector::new(skew)))
     }
 
     /// Takes a long-polling session.
     pub(crate) fn polling(opened: OpenedPoll) -> Result<Self> {
-        let OpenedPoll { mut poll, mut stream, proven, poster, handshake } = opened;
+        let OpenedPoll { mut poll, mut stream, proven, poll_sender, handshake } = opened;
         let socket = start_feeding(&mut stream, write_timeout(&handshake)).map_err(broken_early)?;
         poll.resume(stream, proven);
-        let cutter = poll.site().cutter.clone();
-        let pipe = PacketStream::Polling(Box::new(poll));
-        Ok(Self::with_pipe(pipe, Some(poster), socket, cutter, handshake, SleepDetector::new(Arc::default())))
+        let cancel_token = poll.requests().cancel_token.clone();
+        let packets = PacketStream::Polling(Box::new(poll));
+        Ok(Self::with_packets(
+            packets,
+            Some(poll_sender),
+            socket,
+            cancel_token,
+            handshake,
+            SleepDetector::new(Arc::default()),
+        ))
     }
 
-    fn with_pipe(
-        pipe: PacketStream,
-        poster: Option<PollSender>,
+    fn with_packets(
+        packets: PacketStream,
+        poll_sender: Option<PollSender>,
         socket: TcpStream,
-        cutter: CancelToken,
+        cancel_token: CancelToken,
         handshake: Handshake,
         clock: SleepDetector,
     ) -> Self {
@@ -125,10 +134,10 @@ impl Connection {
                 timeout: None,
                 due: deadline::after(silence),
             }),
-            channel: Mutex::new(PacketDecoder::new(pipe, silence, clock, Arc::clone(&arrivals))),
+            decoder: Mutex::new(PacketDecoder::new(packets, silence, clock, Arc::clone(&arrivals))),
             alive: Condvar::new(),
-            cutter,
-            poster,
+            cancel_token,
+            poll_sender,
             outbox: Outbox::default(),
             write_timeout: write_timeout(&handshake),
             arrivals,
@@ -136,16 +145,16 @@ impl Connection {
         }
     }
 
-    fn channel(&self) -> MutexGuard<'_, PacketDecoder> {
-        self.channel.lock().unwrap_or_else(PoisonError::into_inner)
+    fn decoder(&self) -> MutexGuard<'_, PacketDecoder> {
+        self.decoder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decodes buffered bytes without reading from the socket. Call it once before the first turn: no event of the
     /// socket announces bytes that came with the handshake.
     pub(crate) fn drain(&self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
-        let mut channel = self.channel();
-        channel.decode(into).map_err(|end| channel.set_end(end))?;
-        self.answer_ping(channel)
+        let mut decoder = self.decoder();
+        decoder.decode(into).map_err(|end| decoder.set_end(end))?;
+        self.answer_ping(decoder)
     }
 
     /// Blocks until bytes come, `until` passes or the connection ends, and decodes the bytes. Only the thread with
@@ -153,34 +162,34 @@ impl Connection {
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         {
-            let mut channel = self.channel();
-            if let Some(end) = channel.end() {
+            let mut decoder = self.decoder();
+            if let Some(end) = decoder.end() {
                 return Err(end);
             }
-            if channel.has_more() {
-                let due = channel.decode(into).and_then(|()| channel.check(Instant::now()));
-                reader.due = due.map_err(|end| channel.set_end(end))?;
-                return self.answer_ping(channel);
+            if decoder.has_more() {
+                let due = decoder.decode(into).and_then(|()| decoder.check(Instant::now()));
+                reader.due = due.map_err(|end| decoder.set_end(end))?;
+                return self.answer_ping(decoder);
             }
         }
-        if self.poster.is_some() && !self.connect_poll(&mut reader, until, into)? {
+        if self.poll_sender.is_some() && !self.connect_poll(&mut reader, until, into)? {
             return Ok(());
         }
         let read = reader.read(until);
-        let mut channel = self.channel();
-        let is_waited_for = channel.is_waited_for();
+        let mut decoder = self.decoder();
+        let is_waited_for = decoder.is_waited_for();
         // If another thread has ended the connection, this caused the end of the read.
-        let outcome = match channel.end() {
+        let outcome = match decoder.end() {
             Some(end) => Err(end),
-            None => reader.take(read, &mut channel, into),
+            None => reader.take(read, &mut decoder, into),
         };
         // Threads that wait for a sign of life are notified only if there are any: a notification for nobody would
         // cost a system call per read.
         if is_waited_for {
             self.alive.notify_all();
         }
-        reader.due = outcome.map_err(|end| channel.set_end(end))?;
-        self.answer_ping(channel)
+        reader.due = outcome.map_err(|end| decoder.set_end(end))?;
+        self.answer_ping(decoder)
     }
 
     /// Long-polling: makes sure that there is a connection to read from. Returns `false` if this takes longer than
@@ -191,61 +200,61 @@ impl Connection {
         until: Option<Instant>,
         into: &mut Vec<Inbound>,
     ) -> Result<bool, Disconnect> {
-        let (site, at) = {
-            let mut channel = self.channel();
-            let Some(poll) = channel.poll_mut() else { return Ok(true) };
+        let (requests, at) = {
+            let mut decoder = self.decoder();
+            let Some(poll) = decoder.poll_mut() else { return Ok(true) };
             let Some(at) = poll.wants_connection() else { return Ok(true) };
-            (Arc::clone(poll.site()), at)
+            (Arc::clone(poll.requests()), at)
         };
         // A short pause between two polls.
         std::thread::sleep(at.saturating_duration_since(Instant::now()));
         let now = Instant::now();
         let limit = now + WRITE_TIMEOUT;
         let deadline = until.map_or(limit, |until| until.max(now + SHORT_DIAL).min(limit));
-        let dialled = site.dial(deadline, &site.cutter);
-        let mut channel = self.channel();
-        if let Some(end) = channel.end() {
+        let dialled = requests.dial(deadline, &requests.cancel_token);
+        let mut decoder = self.decoder();
+        if let Some(end) = decoder.end() {
             return Err(end);
         }
-        let fail = |channel: &mut PacketDecoder, detail: String| {
-            Err(channel.set_end(Disconnect::new(reason::TRANSPORT_ERROR, detail)))
+        let fail = |decoder: &mut PacketDecoder, detail: String| {
+            Err(decoder.set_end(Disconnect::new(reason::TRANSPORT_ERROR, detail)))
         };
         match dialled {
             Ok(mut stream) => match start_feeding(&mut stream, self.write_timeout) {
                 Ok(socket) => {
                     reader.socket = socket;
                     reader.timeout = None;
-                    if let Some(poll) = channel.poll_mut() {
+                    if let Some(poll) = decoder.poll_mut() {
                         poll.resume(stream, false);
                     }
-                    channel.decode(into).map_err(|end| channel.set_end(end))?;
+                    decoder.decode(into).map_err(|end| decoder.set_end(end))?;
                 }
-                Err(error) => return fail(&mut channel, error.to_string()),
+                Err(error) => return fail(&mut decoder, error.to_string()),
             },
             Err(error) if error.is_timeout() && until.is_some() => {
-                channel.check(Instant::now()).map_err(|end| channel.set_end(end))?;
+                decoder.check(Instant::now()).map_err(|end| decoder.set_end(end))?;
                 return Ok(false);
             }
-            Err(error) => return fail(&mut channel, error.to_string()),
+            Err(error) => return fail(&mut decoder, error.to_string()),
         }
         Ok(true)
     }
 
     /// Long-polling: answers a ping if one came. Releases the lock before that.
-    fn answer_ping(&self, mut channel: MutexGuard<'_, PacketDecoder>) -> Result<(), Disconnect> {
-        let Some(poster) = &self.poster else { return Ok(()) };
-        if !channel.take_pong() {
+    fn answer_ping(&self, mut decoder: MutexGuard<'_, PacketDecoder>) -> Result<(), Disconnect> {
+        let Some(poll_sender) = &self.poll_sender else { return Ok(()) };
+        if !decoder.take_pong() {
             return Ok(());
         }
-        drop(channel);
-        let mut line = poster.turn();
-        match poster.post(&mut line, engine_io::PONG, self.write_deadline()) {
+        drop(decoder);
+        let mut turn = poll_sender.turn();
+        match poll_sender.post(&mut turn, engine_io::PONG, self.write_deadline()) {
             Ok(()) => Ok(()),
             Err(SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end)) => {
-                Err(self.channel().set_end(end))
+                Err(self.decoder().set_end(end))
             }
             Err(SendFailure::Refused(error)) => {
-                Err(self.channel().set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
+                Err(self.decoder().set_end(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())))
             }
         }
     }
@@ -265,8 +274,8 @@ impl Connection {
     }
 
     /// Ends the connection, also one that nobody reads yet.
-    pub(crate) fn cutter(&self) -> &CancelToken {
-        &self.cutter
+    pub(crate) fn cancel_token(&self) -> &CancelToken {
+        &self.cancel_token
     }
 
     /// Writes a frame on the caller's thread. Returns its number.
@@ -279,34 +288,34 @@ impl Connection {
     pub(crate) fn try_send(self: &Arc<Self>, frame: Utf8Bytes) -> Result<u64, SendFailure> {
         self.check_size(frame.len())?;
         let busy = |what: &str| SendFailure::Busy(Disconnect::new(reason::TRANSPORT_ERROR, what));
-        let Some(mut channel) = self.lock_until(deadline::after(TRY_PATIENCE)) else {
+        let Some(mut decoder) = self.lock_until(deadline::after(LOCK_LIMIT)) else {
             return Err(busy("another message is being sent"));
         };
-        if let Some(end) = channel.over() {
+        if let Some(end) = decoder.over() {
             return Err(SendFailure::NotSent(end));
         }
-        if self.poster.is_some() {
+        if self.poll_sender.is_some() {
             // Under the lock: a goodbye that follows posts it first.
             let taken = self.outbox.push(frame, &self.arrivals);
-            drop(channel);
+            drop(decoder);
             let taken = taken.ok_or_else(|| busy("the server does not read as fast as messages are sent"))?;
             if taken.needs_thread {
                 self.post_soon();
             }
             return Ok(taken.number);
         }
-        if channel.probe_without_waiting().is_some() {
+        if decoder.probe_without_waiting().is_some() {
             return Err(busy(
                 "the computer was asleep, and the server has not shown yet that it is still there",
             ));
         }
-        if channel.has_overflow() {
+        if decoder.has_overflow() {
             return Err(busy("the server does not read as fast as messages are sent"));
         }
-        let before = channel.written();
-        let rest = channel.write_without_waiting(Message::Text(frame)).map_err(|end| {
+        let before = decoder.written();
+        let rest = decoder.write_without_waiting(Message::Text(frame)).map_err(|end| {
             self.cut();
-            if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
+            if decoder.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
         })?;
         if rest {
             self.flush_soon();
@@ -318,7 +327,7 @@ impl Connection {
     fn flush_soon(self: &Arc<Self>) {
         let connection = Arc::clone(self);
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            if connection.channel().flush().is_err() {
+            if connection.decoder().flush().is_err() {
                 connection.cut();
             }
         });
@@ -332,11 +341,11 @@ impl Connection {
     fn post_soon(self: &Arc<Self>) {
         let connection = Arc::clone(self);
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
-            let Some(poster) = &connection.poster else { return };
+            let Some(poll_sender) = &connection.poll_sender else { return };
             loop {
-                let mut line = poster.turn();
+                let mut turn = poll_sender.turn();
                 let deadline = connection.write_deadline();
-                if connection.post_waiting(poster, &mut line, deadline).is_err()
+                if connection.post_waiting(poll_sender, &mut turn, deadline).is_err()
                     || connection.outbox.end_thread()
                 {
                     return;
@@ -351,12 +360,12 @@ impl Connection {
     /// Posts what waits in the outbox. A failure ends the connection: a message was promised to be sent.
     fn post_waiting(
         &self,
-        poster: &PollSender,
-        line: &mut SendTurn,
+        poll_sender: &PollSender,
+        turn: &mut SendTurn,
         deadline: Instant,
     ) -> Result<(), Disconnect> {
         while let Some((body, last)) = self.outbox.next_body(self.handshake.max_payload) {
-            poster.post(line, &body, deadline).map_err(|failure| {
+            poll_sender.post(turn, &body, deadline).map_err(|failure| {
                 self.give_up(match failure {
                     SendFailure::NotSent(end) | SendFailure::MaybeSent(end) | SendFailure::Busy(end) => end,
                     SendFailure::Refused(error) => {
@@ -373,23 +382,23 @@ impl Connection {
     fn send_packet(&self, header: Utf8Bytes, attachments: &[Bytes]) -> Result<u64, SendFailure> {
         self.check_size(header.len())?;
         attachments.iter().try_for_each(|bytes| self.check_size(bytes.len()))?;
-        if let Some(poster) = &self.poster {
-            return self.post_packet(poster, &header, attachments);
+        if let Some(poll_sender) = &self.poll_sender {
+            return self.post_packet(poll_sender, &header, attachments);
         }
-        let mut channel = self.awake();
-        if let Some(end) = channel.over() {
+        let mut decoder = self.awake();
+        if let Some(end) = decoder.over() {
             return Err(SendFailure::NotSent(end));
         }
-        let before = channel.written();
-        let mut result = channel.write(Message::Text(header));
+        let before = decoder.written();
+        let mut result = decoder.write(Message::Text(header));
         for bytes in attachments {
             if result.is_ok() {
-                result = channel.write(Message::Binary(bytes.clone()));
+                result = decoder.write(Message::Binary(bytes.clone()));
             }
         }
         result.map_err(|end| {
             self.cut();
-            if channel.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
+            if decoder.written() == before { SendFailure::NotSent(end) } else { SendFailure::MaybeSent(end) }
         })?;
         Ok(self.arrivals.sent_one())
     }
@@ -397,24 +406,24 @@ impl Connection {
     /// Sends the same over long-polling, in as few requests as the server accepts.
     fn post_packet(
         &self,
-        poster: &PollSender,
+        poll_sender: &PollSender,
         header: &str,
         attachments: &[Bytes],
     ) -> Result<u64, SendFailure> {
-        let bodies = poster.bodies(header, attachments, self.handshake.max_payload)?;
-        let mut line = poster.turn();
-        if let Some(end) = self.channel().over() {
+        let bodies = poll_sender.bodies(header, attachments, self.handshake.max_payload)?;
+        let mut turn = poll_sender.turn();
+        if let Some(end) = self.decoder().over() {
             return Err(SendFailure::NotSent(end));
         }
         let number = loop {
-            self.post_waiting(poster, &mut line, self.write_deadline()).map_err(SendFailure::NotSent)?;
+            self.post_waiting(poll_sender, &mut turn, self.write_deadline()).map_err(SendFailure::NotSent)?;
             if let Some(number) = self.outbox.number_if_empty(&self.arrivals) {
                 break number;
             }
         };
         let mut begun = false;
         for body in &bodies {
-            poster.post(&mut line, body, self.write_deadline()).map_err(|failure| match failure {
+            poll_sender.post(&mut turn, body, self.write_deadline()).map_err(|failure| match failure {
                 SendFailure::Refused(error) => {
                     self.arrivals.confirm(number);
                     SendFailure::Refused(error)
@@ -434,11 +443,11 @@ impl Connection {
     /// Ends the connection as if the network had ended it and no reader had noticed yet.
     #[cfg(test)]
     pub(crate) fn end_unnoticed(&self) {
-        self.channel().set_end(Disconnect::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
+        self.decoder().set_end(Disconnect::new(reason::TRANSPORT_CLOSE, "as the test wishes"));
     }
 
     fn give_up(&self, end: Disconnect) -> Disconnect {
-        let end = self.channel().set_end(end);
+        let end = self.decoder().set_end(end);
         self.cut();
         end
     }
@@ -456,59 +465,59 @@ impl Connection {
 
     /// Returns the locked decoder. If the machine was suspended, waits for a sign of life first.
     fn awake(&self) -> MutexGuard<'_, PacketDecoder> {
-        let mut channel = self.channel();
-        while let Some(deadline) = channel.probe_after_sleep() {
+        let mut decoder = self.decoder();
+        while let Some(deadline) = decoder.probe_after_sleep() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                channel.set_end(unanswered_probe());
+                decoder.set_end(unanswered_probe());
                 self.cut();
                 self.alive.notify_all();
                 break;
             }
-            channel = self.alive.wait_timeout(channel, left).unwrap_or_else(PoisonError::into_inner).0;
+            decoder = self.alive.wait_timeout(decoder, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        channel
+        decoder
     }
 
     /// Sends a ping, so that a blocked read returns. Not possible with polling.
     pub(crate) fn nudge(&self) {
-        let mut channel = self.channel();
-        if self.poster.is_none() && channel.over().is_none() {
-            channel.ping();
+        let mut decoder = self.decoder();
+        if self.poll_sender.is_none() && decoder.over().is_none() {
+            decoder.ping();
         }
     }
 
     pub(crate) fn is_polling(&self) -> bool {
-        self.poster.is_some()
+        self.poll_sender.is_some()
     }
 
     /// Leaves the namespace and starts the closing handshake. The reader sees the end.
     pub(crate) fn say_goodbye(&self, deadline: Instant) {
         // A write is stuck, so a clean close is not possible.
-        let Some(mut channel) = self.lock_until(deadline) else { return self.cut() };
-        if !channel.say_goodbye(deadline) {
+        let Some(mut decoder) = self.lock_until(deadline) else { return self.cut() };
+        if !decoder.say_goodbye(deadline) {
             return;
         }
-        if channel.end().is_some() {
+        if decoder.end().is_some() {
             // The write failed. Cutting the connection wakes the reader.
             return self.cut();
         }
-        let Some(poster) = &self.poster else { return };
-        drop(channel);
-        if let Some(mut line) = poster.turn_until(deadline)
-            && self.post_waiting(poster, &mut line, deadline).is_ok()
+        let Some(poll_sender) = &self.poll_sender else { return };
+        drop(decoder);
+        if let Some(mut turn) = poll_sender.turn_until(deadline)
+            && self.post_waiting(poll_sender, &mut turn, deadline).is_ok()
         {
             // One by one: the official server looks at the second packet before it has handled the first. Any
             // response shows that it has received the packet.
-            let _ = GOODBYE.iter().try_for_each(|body| poster.post(&mut line, body, deadline));
+            let _ = CLOSING_PACKETS.iter().try_for_each(|body| poll_sender.post(&mut turn, body, deadline));
         }
         self.give_up(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
     }
 
     fn lock_until(&self, deadline: Instant) -> Option<MutexGuard<'_, PacketDecoder>> {
         loop {
-            match self.channel.try_lock() {
-                Ok(channel) => return Some(channel),
+            match self.decoder.try_lock() {
+                Ok(decoder) => return Some(decoder),
                 Err(std::sync::TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(std::sync::TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
                 // Held for microseconds, unless a write is stuck.
@@ -519,7 +528,13 @@ impl Connection {
 
     /// Ends the connection at once. Blocked reads and writes return.
     pub(crate) fn cut(&self) {
-        self.cutter.cancel();
+        self.cancel_token.cancel();
+    }
+
+    /// The socket, to watch it. With long-polling it changes.
+    #[cfg(feature = "agents")]
+    pub(crate) fn with_socket<T>(&self, watch: impl FnOnce(&TcpStream) -> T) -> T {
+        watch(&self.reader.lock().unwrap_or_else(PoisonError::into_inner).socket)
     }
 }
 
@@ -564,33 +579,33 @@ impl Reader {
     fn take(
         &mut self,
         read: std::io::Result<usize>,
-        channel: &mut PacketDecoder,
+        decoder: &mut PacketDecoder,
         into: &mut Vec<Inbound>,
     ) -> Result<Instant, Disconnect> {
         match read {
-            Ok(0) => channel.ended(into)?,
+            Ok(0) => decoder.ended(into)?,
             Ok(_) => {
-                channel.feed(&mut self.buffer)?;
-                channel.decode(into)?;
+                decoder.feed(&mut self.buffer)?;
+                decoder.decode(into)?;
             }
             Err(error) if matches!(error.kind(), IoKind::WouldBlock | IoKind::TimedOut) => {
                 // The pause between two polls may be over.
-                if channel.poll_mut().is_some() {
-                    channel.decode(into)?;
+                if decoder.poll_mut().is_some() {
+                    decoder.decode(into)?;
                 }
             }
             Err(error) if matches!(error.kind(), IoKind::ConnectionReset | IoKind::BrokenPipe) => {
-                if channel.poll_mut().is_some() {
-                    channel.ended(into)?;
-                    return channel.check(Instant::now());
+                if decoder.poll_mut().is_some() {
+                    decoder.ended(into)?;
+                    return decoder.check(Instant::now());
                 }
                 return Err(Disconnect::new(reason::TRANSPORT_CLOSE, error.to_string()));
             }
             Err(error) => return Err(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string())),
         }
         // The data of this read may have waited since before the sleep.
-        channel.probe_after_sleep();
-        channel.check(Instant::now())
+        decoder.probe_after_sleep();
+        decoder.check(Instant::now())
     }
 }
 

@@ -170,7 +170,7 @@ fn b39_attachments_get_a_minute() {
     let (events, end) = read(&connection, Duration::from_millis(300));
     assert!(events.is_empty() && end.is_none());
     let now = Instant::now();
-    let in_seconds = |seconds| connection.channel().check(now + Duration::from_secs(seconds));
+    let in_seconds = |seconds| connection.decoder().check(now + Duration::from_secs(seconds));
     assert!(in_seconds(59).unwrap() < now + Duration::from_secs(61), "and it is looked at in time");
     assert_eq!(in_seconds(61).unwrap_err().reason, "parse error");
 }

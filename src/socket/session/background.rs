@@ -2,7 +2,7 @@
 //!
 //! It sleeps as long as somebody holds the reader role. When the role has been free for a moment (a handler is
 //! busy) it reads in its place, so that heartbeats are answered; as soon as somebody waits again, it steps back.
-//! What is to be sent again and again ([`standing`](crate::socket::session::scheduled)) it sends when it is due.
+//! What is to be sent again and again ([`scheduled`](crate::socket::session::scheduled)) it sends when it is due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -30,6 +30,8 @@ const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
 const STACK: usize = 256 << 10;
 
 pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
+    shared.lock().set_own_thread(true);
+    let core = Arc::clone(&shared);
     // In a box, as for every thread: what starts one is compiled once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
@@ -40,20 +42,36 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
                 "internal error: the background thread panicked; please report this",
             ));
         }
+        if let Ok(End::HandedOver) = outcome {
+            return;
+        }
+        state.set_own_thread(false);
         state.background_gone = true;
         shared.tell_all(&mut state);
+        state.keeper = None;
     });
-    Builder::new()
-        .name("crustocean-io".to_owned())
-        .stack_size(STACK)
-        .spawn(work)
-        .map_err(|error| Error::config("cannot start the agent's thread").with_source(error))
+    Builder::new().name("crustocean-io".to_owned()).stack_size(STACK).spawn(work).map_err(|error| {
+        core.lock().set_own_thread(false);
+        Error::config("cannot start the agent's thread").with_source(error)
+    })
 }
 
-fn keep(shared: &SessionCore) {
+/// Why the background thread ends.
+enum End {
+    Closed,
+    /// A [`Keeper`](crate::socket::session::keeper::Keeper) goes on.
+    HandedOver,
+}
+
+fn keep(shared: &SessionCore) -> End {
     let mut state = shared.lock();
     loop {
-        let due = state.standing.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+        if state.has_other_keeper() {
+            state.set_own_thread(false);
+            shared.wake_background(&mut state);
+            return End::HandedOver;
+        }
+        let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
             drop(state);
@@ -62,7 +80,9 @@ fn keep(shared: &SessionCore) {
             continue;
         }
         state = match state.phase.clone() {
-            Phase::Closed => return,
+            // A worker of an earlier keeper wakes it.
+            Phase::Closed | Phase::Down if state.has_worker => sleep(shared, state, None),
+            Phase::Closed => return End::Closed,
             Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {
                 Some(left) if !left.is_zero() => sleep(shared, state, Some(left)),
                 _ => {
@@ -115,7 +135,7 @@ fn watch<'a>(
         return state;
     }
     if !queued {
-        let due = state.standing.next_due();
+        let due = state.scheduled.next_due();
         let until = match due {
             None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
             due => due,
@@ -137,7 +157,7 @@ fn watch<'a>(
     }
 }
 
-fn dial_again(shared: &SessionCore) {
+pub(crate) fn dial_again(shared: &SessionCore) {
     let refused = {
         let state = shared.lock();
         if !matches!(state.phase, Phase::Down) {

@@ -32,6 +32,8 @@
 //! No thread holds the state's lock together with one of a connection's. Code of the user's (loggers, `Serialize`,
 //! [`Host`]) runs without any of these.
 //!
+//! Instead of a background thread each, many sessions may have one thread that never blocks: `attend`.
+//!
 //! The scheme is checked by machine, in many schedules: `model` has the scenarios.
 //!
 //! # Who waits for whom
@@ -43,15 +45,18 @@
 //! | the background thread | `background` | whoever leaves the role when nobody waits; the end of a connection; a schedule |
 //! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
 
+#[cfg(any(feature = "agents", crustocean_model))]
+pub(crate) mod attend;
 mod background;
 pub(crate) mod backoff;
 mod ended;
+pub(crate) mod keeper;
 pub(crate) mod log_queue;
 #[cfg(crustocean_model)]
 mod model;
 pub(crate) mod policy;
 pub(crate) mod queue;
-mod reader;
+pub(crate) mod reader;
 pub(crate) mod scheduled;
 pub(crate) mod sender;
 mod state;
@@ -129,7 +134,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// Tells sessions apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionId(u64);
 
 impl SessionId {
@@ -490,7 +495,7 @@ impl Session {
                 None if matches!(state.phase, Phase::Down) => state.phase = Phase::Closed,
                 None => {}
             }
-            let pending = state.standing.pending();
+            let pending = state.scheduled.pending();
             if pending > 0 {
                 note!(self.shared.log, Warn, "{pending} events that waited for the connection are given up");
             }

@@ -38,7 +38,7 @@ const STOP_SLICE: Duration = Duration::from_millis(50);
 pub(crate) struct SessionCore {
     pub(crate) state: Mutex<SessionState>,
     pub(crate) ready: ReadyItems,
-    /// See [`standing`](crate::socket::session::scheduled).
+    /// See [`scheduled`](crate::socket::session::scheduled).
     pub(crate) orders: Mutex<()>,
     pub(crate) consumers: Condvar,
     pub(crate) others: Condvar,
@@ -170,16 +170,25 @@ impl SessionCore {
     /// Takes the reader role for one turn.
     pub(crate) fn read<'a>(
         &'a self,
-        mut state: MutexGuard<'a, SessionState>,
+        state: MutexGuard<'a, SessionState>,
         connection: &Connection,
         until: Option<Instant>,
+    ) -> MutexGuard<'a, SessionState> {
+        self.read_by(state, &mut |batch| connection.turn(until, batch))
+    }
+
+    /// The same; `turn` reads.
+    pub(crate) fn read_by<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, SessionState>,
+        turn: &mut dyn FnMut(&mut Vec<Inbound>) -> Result<(), Disconnect>,
     ) -> MutexGuard<'a, SessionState> {
         state.reading = true;
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
         // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this connection.
-        let turn = catch_unwind(AssertUnwindSafe(|| connection.turn(until, &mut batch)));
+        let turn = catch_unwind(AssertUnwindSafe(|| turn(&mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
         let end = end.map(|end| end.without(&self.target.secrets));
         self.mask_errors(&mut batch);
@@ -239,7 +248,10 @@ impl SessionCore {
 
     /// See [`Session::nudge`](crate::socket::session::Session::nudge).
     pub(crate) fn nudge(&self) {
-        self.lock().nudged = true;
+        let mut state = self.lock();
+        state.nudged = true;
+        state.tell_keeper_of_items();
+        drop(state);
         self.consumers.notify_one();
     }
 
@@ -248,6 +260,7 @@ impl SessionCore {
         let reading = {
             let mut state = self.lock();
             state.nudged = true;
+            state.tell_keeper_of_items();
             self.consumers.notify_one();
             state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
         };
@@ -260,6 +273,7 @@ impl SessionCore {
     pub(crate) fn nudge_all(&self) {
         let reading = {
             let state = self.lock();
+            state.tell_keeper_of_items();
             self.consumers.notify_all();
             state.connection().filter(|_| state.reading).cloned()
         };
@@ -274,6 +288,9 @@ impl SessionCore {
             self.tell_all(state);
             return;
         }
+        if filed.events > 0 {
+            state.tell_keeper_of_items();
+        }
         match filed.events.min(state.consumers) {
             0 => {}
             1 => self.consumers.notify_one(),
@@ -285,10 +302,10 @@ impl SessionCore {
     }
 
     pub(crate) fn tell_all(&self, state: &mut SessionState) {
-        state.background_awake = true;
+        state.tell_keeper_of_items();
         self.consumers.notify_all();
         self.others.notify_all();
-        self.background.notify_all();
+        self.wake_background(state);
     }
 
     /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the background thread is told
@@ -302,8 +319,16 @@ impl SessionCore {
         } else if state.consumers > 0 {
             self.consumers.notify_one();
         } else if !state.background_awake {
-            state.background_awake = true;
-            self.background.notify_one();
+            self.wake_background(state);
+        }
+    }
+
+    /// Wakes the background thread, or who does its work.
+    pub(crate) fn wake_background(&self, state: &mut SessionState) {
+        state.background_awake = true;
+        self.background.notify_all();
+        if let Some(keeper) = &state.keeper {
+            keeper.wake();
         }
     }
 }

@@ -166,12 +166,12 @@ impl Repeating {
         let _in_order = self.shared.orders();
         let blocked = {
             let mut state = self.shared.lock();
-            let before = state.standing.next_due();
-            state.standing.set(self.id, frame.clone(), self.every);
+            let before = state.scheduled.next_due();
+            state.scheduled.set(self.id, frame.clone(), self.every);
             let sooner =
-                before.is_none_or(|before| state.standing.next_due().is_some_and(|due| due < before));
+                before.is_none_or(|before| state.scheduled.next_due().is_some_and(|due| due < before));
             // Asleep, it has to set its alarm.
-            self.shared.background.notify_all();
+            self.shared.wake_background(&mut state);
             let blocked = sooner && std::mem::take(&mut state.background_blocked);
             state.connection().filter(|_| blocked).cloned()
         };
@@ -185,7 +185,7 @@ impl Repeating {
     /// Ends it without the last.
     pub(crate) fn abandon(mut self) {
         self.abandoned = true;
-        self.shared.lock().standing.remove(self.id);
+        self.shared.lock().scheduled.remove(self.id);
     }
 }
 
@@ -195,7 +195,7 @@ impl Drop for Repeating {
             return;
         }
         let _in_order = self.shared.orders();
-        self.shared.lock().standing.remove(self.id);
+        self.shared.lock().scheduled.remove(self.id);
         if let Err(error) = self.shared.deliver(self.last.clone()) {
             note!(self.shared.log, Debug, "the last of what was repeated is not sent: {error}");
         }
@@ -232,7 +232,7 @@ impl SessionCore {
                 match &state.phase {
                     Phase::Up(connection) => (Arc::clone(connection), state.generation),
                     Phase::Restoring(_) | Phase::Down => {
-                        state.standing.leave(frame, &self.log);
+                        state.scheduled.leave(frame, &self.log);
                         return Ok(false);
                     }
                     Phase::Closing(_) | Phase::Closed => return Err(state.closed_error()),
@@ -250,7 +250,7 @@ impl SessionCore {
     /// Sends what is due. Called by the background thread, without the state.
     pub(crate) fn send_due(&self) {
         let _in_order = self.orders();
-        let frames = self.lock().standing.take_due();
+        let frames = self.lock().scheduled.take_due();
         for frame in frames {
             if let Err(error) = self.send_if_up(&frame) {
                 note!(self.log, Debug, "a repetition is not sent: {error}");
@@ -265,31 +265,31 @@ mod tests {
 
     #[test]
     fn what_waits_for_the_link_is_bounded() {
-        let (mut standing, log) = (Scheduled::default(), LogQueue::new(""));
+        let (mut scheduled, log) = (Scheduled::default(), LogQueue::new(""));
         for n in 0..3000 {
-            standing.leave(format!("{n}").into(), &log);
+            scheduled.leave(format!("{n}").into(), &log);
         }
-        assert_eq!(standing.pending(), MOST_PENDING);
-        assert_eq!(standing.take_pending().unwrap().as_str(), (3000 - MOST_PENDING).to_string());
+        assert_eq!(scheduled.pending(), MOST_PENDING);
+        assert_eq!(scheduled.take_pending().unwrap().as_str(), (3000 - MOST_PENDING).to_string());
         for _ in 0..20 {
-            standing.leave("x".repeat(1 << 20).into(), &log);
+            scheduled.leave("x".repeat(1 << 20).into(), &log);
         }
-        assert_eq!(standing.pending(), 8, "by size as well");
+        assert_eq!(scheduled.pending(), 8, "by size as well");
     }
 
     #[test]
     fn a_repetition_is_due_once_each_time() {
-        let mut standing = Scheduled::default();
+        let mut scheduled = Scheduled::default();
         let long = Duration::from_secs(3600);
-        standing.set(1, "a".into(), long);
-        standing.set(2, "b".into(), long);
-        standing.set(1, "c".into(), long);
-        assert!(standing.take_due().is_empty());
-        standing.all_due();
-        assert_eq!(standing.take_due(), ["b", "c"].map(Utf8Bytes::from_static));
-        assert!(standing.take_due().is_empty() && standing.next_due().is_some());
-        standing.remove(1);
-        standing.remove(2);
-        assert_eq!(standing.next_due(), None);
+        scheduled.set(1, "a".into(), long);
+        scheduled.set(2, "b".into(), long);
+        scheduled.set(1, "c".into(), long);
+        assert!(scheduled.take_due().is_empty());
+        scheduled.all_due();
+        assert_eq!(scheduled.take_due(), ["b", "c"].map(Utf8Bytes::from_static));
+        assert!(scheduled.take_due().is_empty() && scheduled.next_due().is_some());
+        scheduled.remove(1);
+        scheduled.remove(2);
+        assert_eq!(scheduled.next_due(), None);
     }
 }

@@ -163,7 +163,7 @@ impl SessionCore {
                 return;
             }
             // What has waited for this connection goes before anything newer.
-            let waiting = if restored.is_ok() { state.standing.take_pending() } else { None };
+            let waiting = if restored.is_ok() { state.scheduled.take_pending() } else { None };
             let Some(frame) = waiting else { break state };
             drop(state);
             self.send_pending(&line, frame);
@@ -182,7 +182,7 @@ impl SessionCore {
                         state.tries
                     ),
                 }
-                state.standing.all_due();
+                state.scheduled.all_due();
                 if generation > 1 {
                     state.queue.push(Item::Restored);
                     self.tell(&mut state, Changes { events: 1, ..Changes::default() });
@@ -206,7 +206,7 @@ impl SessionCore {
             Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
                 note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
             }
-            Err(_) => self.lock().standing.put_back(frame),
+            Err(_) => self.lock().scheduled.put_back(frame),
         }
     }
 

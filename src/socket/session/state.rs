@@ -13,6 +13,7 @@ use crate::socket::session::backoff::{self, Cause};
 use crate::socket::session::connection::Connection;
 use crate::socket::session::connection::decoder::Inbound;
 use crate::socket::session::ended::Ended;
+use crate::socket::session::keeper::Keeper;
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
@@ -45,11 +46,21 @@ pub(crate) struct SessionState {
     pub(crate) turns: u64,
     /// The background thread is awake and needs no notification.
     pub(crate) background_awake: bool,
+    /// The session's own background thread runs.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) own_thread: bool,
+    /// Does the work of the background thread, for many sessions.
+    pub(crate) keeper: Option<Arc<dyn Keeper>>,
+    /// The keeper reads slowly, because the queue is half full.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) read_slowly: bool,
+    /// A worker of the keeper connects or sends for this session.
+    pub(crate) has_worker: bool,
     pub(crate) background_gone: bool,
     /// The background thread is reading, and only data from the connection makes it return.
     pub(crate) background_blocked: bool,
     /// Events that are sent again automatically.
-    pub(crate) standing: Scheduled,
+    pub(crate) scheduled: Scheduled,
     /// Threads that wait for an event, and threads that wait for something else.
     pub(crate) consumers: usize,
     pub(crate) others: usize,
@@ -121,9 +132,15 @@ impl SessionState {
             reading: false,
             turns: 0,
             background_awake: true,
+            #[cfg(any(feature = "agents", crustocean_model))]
+            own_thread: false,
+            keeper: None,
+            #[cfg(any(feature = "agents", crustocean_model))]
+            read_slowly: false,
+            has_worker: false,
             background_gone: false,
             background_blocked: false,
-            standing: Scheduled::default(),
+            scheduled: Scheduled::default(),
             consumers: 0,
             others: 0,
             heard: 0,
@@ -165,6 +182,29 @@ impl SessionState {
                 Some(connection)
             }
             Phase::Down | Phase::Closed => None,
+        }
+    }
+
+    /// Whether the session's own background thread has to end. Only such a thread can keep a connection that blocks.
+    pub(crate) fn has_other_keeper(&self) -> bool {
+        self.keeper.is_some()
+            && !matches!(self.phase, Phase::Closed)
+            && !self.connection().is_some_and(|connection| connection.is_polling())
+    }
+
+    /// Notes whether the session's own background thread runs.
+    pub(crate) fn set_own_thread(&mut self, runs: bool) {
+        #[cfg(any(feature = "agents", crustocean_model))]
+        {
+            self.own_thread = runs;
+        }
+        let _ = runs;
+    }
+
+    /// There may be something to take, or it is over.
+    pub(crate) fn tell_keeper_of_items(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.tell_consumers();
         }
     }
 

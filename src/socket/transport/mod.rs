@@ -1,7 +1,6 @@
 //! The transports: a WebSocket, or HTTP long-polling.
 
 pub(crate) mod choice;
-pub(crate) mod incoming;
 pub(crate) mod packet_stream;
 pub(crate) mod polling;
 pub(crate) mod refusal;

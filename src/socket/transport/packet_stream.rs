@@ -4,13 +4,20 @@ use std::io::ErrorKind as IoKind;
 use std::time::Instant;
 
 use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::wire::Wire;
 use crate::socket::disconnect::Disconnect;
-use crate::socket::transport::incoming::Incoming;
 use crate::socket::transport::polling::PollReceiver;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
+
+/// One Engine.IO packet, or an attachment.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Text(Utf8Bytes),
+    Binary(Bytes),
+}
 
 /// The half that is read. A WebSocket is also written through it.
 #[derive(Debug)]
@@ -27,21 +34,21 @@ impl PacketStream {
     /// Takes the bytes that were read from the socket.
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
-            PacketStream::WebSocket(framed) => framed.wire_mut(),
+            PacketStream::WebSocket(websocket) => websocket.wire_mut(),
             PacketStream::Polling(poll) => poll.wire_mut(),
         }
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Incoming>, Disconnect> {
         match self {
-            PacketStream::WebSocket(framed) => framed.next(),
+            PacketStream::WebSocket(websocket) => websocket.next(),
             PacketStream::Polling(poll) => poll.next(Instant::now()),
         }
     }
 
     pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
         match self {
-            PacketStream::WebSocket(framed) => framed.take_seen(),
+            PacketStream::WebSocket(websocket) => websocket.take_seen(),
             PacketStream::Polling(poll) => poll.take_seen(),
         }
     }
@@ -49,7 +56,7 @@ impl PacketStream {
     /// The number of the last event that a pong has confirmed; after the closing handshake, of any event.
     pub(crate) fn take_confirmed(&mut self) -> Option<u64> {
         match self {
-            PacketStream::WebSocket(framed) => framed.take_confirmed(),
+            PacketStream::WebSocket(websocket) => websocket.take_confirmed(),
             PacketStream::Polling(_) => None,
         }
     }
@@ -57,7 +64,7 @@ impl PacketStream {
     /// How many bytes were read in large chunks that events may share.
     pub(crate) fn bytes_read(&self) -> u64 {
         match self {
-            PacketStream::WebSocket(framed) => framed.bytes_read(),
+            PacketStream::WebSocket(websocket) => websocket.bytes_read(),
             PacketStream::Polling(_) => 0,
         }
     }
@@ -72,7 +79,7 @@ impl PacketStream {
 
     pub(crate) fn can_write(&self) -> bool {
         match self {
-            PacketStream::WebSocket(framed) => framed.can_write(),
+            PacketStream::WebSocket(websocket) => websocket.can_write(),
             PacketStream::Polling(_) => true,
         }
     }
@@ -80,22 +87,22 @@ impl PacketStream {
     /// A write failure that a library above the wire may have hidden. Polling checks its own.
     pub(crate) fn write_failure(&self) -> Option<IoKind> {
         match self {
-            PacketStream::WebSocket(framed) => framed.wire()?.write_failure(),
+            PacketStream::WebSocket(websocket) => websocket.wire()?.write_failure(),
             PacketStream::Polling(_) => None,
         }
     }
 
     pub(crate) fn written(&self) -> u64 {
         match self {
-            PacketStream::WebSocket(framed) => framed.wire().map_or(0, Wire::written),
+            PacketStream::WebSocket(websocket) => websocket.wire().map_or(0, Wire::written),
             PacketStream::Polling(_) => 0,
         }
     }
 
     /// Tells the server why the connection is closed, if possible.
     pub(crate) fn say_why(&mut self, code: Option<CloseCode>) {
-        if let PacketStream::WebSocket(framed) = self {
-            framed.say_why(code);
+        if let PacketStream::WebSocket(websocket) = self {
+            websocket.say_why(code);
         }
     }
 }

@@ -67,6 +67,15 @@ pub(crate) fn measure(options: &Options, table: &mut Table) {
     many.print(table, 0, "resident memory per further connection, kB", 1.0, 1);
     many.print(table, 1, "threads per connection", 1.0, 1);
 
+    let figures = all[1].run(&server, "set", &[count, scale(10, 1), 4]);
+    let mut each = Sample::default();
+    each.push(value(&figures, "each"));
+    let what = format!("resident memory per further agent, {count} in one set, one loop");
+    table.bar(&what, " kB", Bar::AtMost(20.0, 20.0), &each, 1);
+    table.figure("threads for them all", "crustocean", format!("{} more", value(&figures, "threads")));
+    let rate = format!("{:.0} a second, {:.2} cores", value(&figures, "rate"), value(&figures, "cores"));
+    table.figure(&format!("100 messages/s on each of {count} agents, 4 threads"), "crustocean", rate);
+
     threads(options, table, &server, &all);
     growth(options, table, &server, &all[1]);
 }

@@ -10,10 +10,12 @@ use crate::deadline;
 use crate::socket::connection::arrivals::Arrivals;
 pub(crate) use crate::socket::connection::decoder;
 use crate::socket::connection::decoder::Inbound;
+pub(crate) use crate::socket::connection::step;
+use crate::socket::connection::step::Step;
 use crate::socket::disconnect::{Disconnect, SendFailure, reason};
 use crate::socket::protocol::engine_io::Handshake;
 use crate::sync::MutexGuard;
-use crate::sync::modelled::below;
+use crate::sync::modelled::{FOREVER, below};
 
 /// As the real one.
 #[derive(Debug)]
@@ -42,6 +44,30 @@ impl Connection {
         let readable = Arc::clone(&wire.readable);
         self.server.tell(&readable);
         outcome
+    }
+
+    pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
+        if below(4) == 0 {
+            // As if a sender had the lock.
+            return Ok(Step::Busy);
+        }
+        if reads {
+            let mut world = self.server.lock();
+            let wire = self.wire(&mut world);
+            let is_readable = !wire.to_client.is_empty() || wire.ended || wire.cut;
+            assert!(is_readable, "a read that must not block would block");
+            drop(world);
+            self.turn(Some(deadline::now()), into)?;
+        }
+        let check_at = deadline::later(deadline::now(), FOREVER);
+        Ok(Step::Done { check_at, has_more: false, may_have_more: reads })
+    }
+
+    /// Counts what has come, if there is something to read.
+    pub(super) fn arrivals(&self, world: &mut World) -> Option<usize> {
+        let wire = self.wire(world);
+        let waiting = wire.to_client.len() + usize::from(wire.ended) + usize::from(wire.cut);
+        (waiting > 0).then(|| wire.taken + waiting)
     }
 
     fn read<'a>(
@@ -79,6 +105,7 @@ impl Connection {
     /// Some of what is there, as the network likes.
     fn decode(&self, wire: &mut Wire, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let count = 1 + below(wire.to_client.len());
+        wire.taken += count;
         for packet in wire.to_client.drain(..count) {
             match packet {
                 Packet::Ping => wire.pongs += 1,

@@ -8,6 +8,8 @@
 
 pub(crate) mod connection;
 #[cfg(test)]
+mod keeps;
+#[cfg(test)]
 mod scenarios;
 #[cfg(test)]
 mod scene;

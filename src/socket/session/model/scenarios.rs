@@ -223,3 +223,63 @@ fn what_is_repeated_goes_out_on_time_whoever_reads() {
         scene.close(threads);
     });
 }
+
+#[test]
+fn a_keeper_reads_for_a_consumer_and_for_those_who_read_themselves() {
+    check(Time::Moves, Setup::default(), |scene| {
+        let threads = scene.keep(1);
+        let others = [scene.asks(7, false), scene.asks(8, false), scene.sends(9, false)];
+        (1..=5).for_each(|number| assert!(scene.server.send_event(number)));
+        scene.seen.until(|log| log.events.len() == 5);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        scene.server.send_event(6);
+        scene.seen.until(|log| log.events.len() == 6);
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn a_keeper_connects_again_and_sends_what_is_repeated() {
+    let setup = Setup { failing_dials: 2, dial: Duration::from_millis(100), ..Setup::default() };
+    check(Time::Moves, setup, |scene| {
+        let mut threads = scene.keep(1);
+        threads.extend([scene.asks(7, true), scene.sends(9, true)]);
+        let repeating = scene.session.repeat("typing", &1, &0, Duration::from_secs(1)).unwrap();
+        scene.server.send_event(1);
+        scene.server.break_connection();
+        scene.seen.until(|log| log.restored >= 1);
+        assert!(scene.server.send_event(100));
+        scene.seen.until(|log| log.events.last() == Some(&100));
+        scene.server.until(|world| {
+            let frames = world.wires.iter().flat_map(|wire| &wire.received);
+            frames.filter(|frame| *frame == "42[\"typing\",1]").count() >= 4
+        });
+        drop(repeating);
+        scene.close(threads);
+        scene.is_in_order();
+    });
+}
+
+#[test]
+fn a_session_goes_from_its_thread_to_a_keeper_and_back() {
+    check(Time::Moves, Setup::default(), |scene| {
+        let asked = scene.asks(7, false);
+        scene.server.send_event(1);
+        let mut threads = scene.keep(1);
+        scene.server.send_event(2);
+        if below(2) == 0 {
+            scene.session.keep_itself().unwrap();
+            scene.server.send_event(3);
+            if below(2) == 0 {
+                threads.extend(scene.keep(2));
+            }
+        }
+        threads.push(scene.consumer());
+        scene.server.send_event(100);
+        scene.seen.until(|log| log.events.contains(&100));
+        asked.join().unwrap();
+        threads.push(scene.asks(8, true));
+        scene.close(threads);
+    });
+}

@@ -54,6 +54,8 @@ pub(super) enum Packet {
 #[derive(Debug, Default)]
 pub(super) struct Wire {
     pub(super) to_client: VecDeque<Packet>,
+    /// How many packets the client has taken.
+    pub(super) taken: usize,
     /// The frames of the client.
     pub(super) received: Vec<String>,
     pub(super) pongs: usize,
@@ -82,7 +84,7 @@ pub(super) struct Server {
     pub(super) setup: Setup,
     world: Mutex<World>,
     /// For the scenario's threads.
-    changed: Condvar,
+    pub(super) changed: Condvar,
 }
 
 thread_local! {

@@ -13,12 +13,12 @@ use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::protocol::engine_io::Handshake;
 use crate::socket::target::Target;
 use crate::socket::transport::choice::not_compiled_in;
-use crate::socket::transport::incoming::Incoming;
+use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 
 #[derive(Debug)]
 pub(crate) struct PollRequests {
-    pub(crate) cutter: CancelToken,
+    pub(crate) cancel_token: CancelToken,
     never: Infallible,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct OpenedPoll {
     pub(crate) poll: PollReceiver,
     pub(crate) stream: Stream,
     pub(crate) proven: bool,
-    pub(crate) poster: PollSender,
+    pub(crate) poll_sender: PollSender,
     pub(crate) handshake: Handshake,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn open(_target: &Target, _deadline: Instant, _cancel: &CancelToken) 
 pub(crate) struct PollReceiver(Infallible);
 
 impl PollReceiver {
-    pub(crate) fn site(&self) -> &Arc<PollRequests> {
+    pub(crate) fn requests(&self) -> &Arc<PollRequests> {
         match self.0 {}
     }
 

@@ -19,7 +19,7 @@ use crate::socket::disconnect::{Disconnect, reason};
 use crate::socket::protocol::engine_io::{self, EnginePacket, Handshake};
 use crate::socket::protocol::polling_payload::{self, PayloadPart, SEPARATOR};
 use crate::socket::target::Target;
-use crate::socket::transport::incoming::Incoming;
+use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::polling::request::PollRequests;
 use crate::socket::transport::polling::send::PollSender;
 use crate::socket::transport::refusal::refused;
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The receiving half.
 #[derive(Debug)]
 pub(crate) struct PollReceiver {
-    site: Arc<PollRequests>,
+    requests: Arc<PollRequests>,
     /// `None` if the server has closed it. The next poll needs a new connection.
     stream: Option<Stream>,
     /// The decoder of the current poll's response.
@@ -56,7 +56,7 @@ pub(crate) struct OpenedPoll {
     pub(crate) stream: Stream,
     /// The connection has carried a response before.
     pub(crate) proven: bool,
-    pub(crate) poster: PollSender,
+    pub(crate) poll_sender: PollSender,
     pub(crate) handshake: Handshake,
 }
 
@@ -66,9 +66,9 @@ pub(crate) struct OpenedPoll {
 /// A refusal contains the HTTP status and the server's text.
 pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> Result<OpenedPoll> {
     let host = target.url.host();
-    let mut site = PollRequests::new(target);
-    let mut stream = site.dial(deadline, cancel)?;
-    let answer = exchange(&mut stream, site.request(None)?);
+    let mut requests = PollRequests::new(target);
+    let mut stream = requests.dial(deadline, cancel)?;
+    let answer = exchange(&mut stream, requests.request(None)?);
     let answer = answer.map_err(|broken| match broken {
         Broken::Answer(error) => {
             Error::protocol("the answer to the first poll cannot be read").with_source(error)
@@ -84,23 +84,23 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
     if answer.head.status != 200 {
         return Err(refused("the first poll", &answer.head, &answer.body, &target.secrets));
     }
-    site.absorb(&answer.head);
+    requests.absorb(&answer.head);
     let keep_alive = answer.keep_alive;
     let no_open = || Error::protocol("the answer to the first poll is not an open packet");
     let mut payload = Payload::new(answer.body).map_err(|_| no_open())?;
     let Some(Ok(Incoming::Text(first))) = payload.next() else { return Err(no_open()) };
     let Ok(EnginePacket::Open(json)) = engine_io::decode(&first) else { return Err(no_open()) };
     let handshake = Handshake::parse(json)?;
-    site.set_session(&engine_io::session_id(json)?);
+    requests.set_session(&engine_io::session_id(json)?);
 
     if !keep_alive {
-        stream = site.dial(deadline, cancel)?;
+        stream = requests.dial(deadline, cancel)?;
     }
-    let site = Arc::new(site);
-    let poster = PollSender::new(Arc::clone(&site), site.dial(deadline, cancel)?);
+    let requests = Arc::new(requests);
+    let poll_sender = PollSender::new(Arc::clone(&requests), requests.dial(deadline, cancel)?);
     let now = Instant::now();
     let poll = PollReceiver {
-        site,
+        requests,
         stream: None,
         decoder: None,
         proven: false,
@@ -110,12 +110,12 @@ pub(crate) fn open(target: &Target, deadline: Instant, cancel: &CancelToken) -> 
         empty_answers: 0,
         seen: Traffic::default(),
     };
-    Ok(OpenedPoll { poll, stream, proven: keep_alive, poster, handshake })
+    Ok(OpenedPoll { poll, stream, proven: keep_alive, poll_sender, handshake })
 }
 
 impl PollReceiver {
-    pub(crate) fn site(&self) -> &Arc<PollRequests> {
-        &self.site
+    pub(crate) fn requests(&self) -> &Arc<PollRequests> {
+        &self.requests
     }
 
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
@@ -186,7 +186,7 @@ impl PollReceiver {
             return Ok(());
         }
         let Some(stream) = &mut self.stream else { return Ok(()) };
-        let Encoded { bytes, answer } = self.site.request(None).map_err(failed)?;
+        let Encoded { bytes, answer } = self.requests.request(None).map_err(failed)?;
         match stream.write_all(&bytes).and_then(|()| stream.flush()) {
             Ok(()) => self.decoder = Some(answer),
             // The server has closed the connection since the last response. A new one is used.
@@ -213,12 +213,12 @@ impl PollReceiver {
         self.decoder = None;
         self.proven = true;
         self.seen.messages += 1;
-        self.site.absorb(&answer.head);
+        self.requests.absorb(&answer.head);
         if !answer.keep_alive {
             self.stream = None;
         }
         if !matches!(answer.head.status, 200 | 204) {
-            return Err(failed(refused("a poll", &answer.head, &answer.body, self.site.secrets())));
+            return Err(failed(refused("a poll", &answer.head, &answer.body, self.requests.secrets())));
         }
         let payload = Payload::new(answer.body).map_err(failed)?;
         let quick = now.saturating_duration_since(self.last_answer) < QUICK;

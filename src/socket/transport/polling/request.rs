@@ -31,7 +31,7 @@ pub(crate) struct PollRequests {
     /// Makes every URL unique, so that no cache answers.
     serial: AtomicU64,
     /// Ends all connections.
-    pub(crate) cutter: CancelToken,
+    pub(crate) cancel_token: CancelToken,
 }
 
 impl std::fmt::Debug for PollRequests {
@@ -48,7 +48,7 @@ impl PollRequests {
             session: Zeroizing::default(),
             jar: Mutex::default(),
             serial: AtomicU64::new(u64::try_from(now.as_millis()).unwrap_or_default()),
-            cutter: CancelToken::default(),
+            cancel_token: CancelToken::default(),
         }
     }
 
@@ -61,11 +61,12 @@ impl PollRequests {
         &self.target.secrets
     }
 
-    /// Opens a connection that [`cutter`](PollRequests::cutter) and `cancel` can end. Its wire has this `deadline`.
+    /// Opens a connection that [`cancel_token`](PollRequests::cancel_token) and `cancel` can end. Its wire has this
+    /// `deadline`.
     pub(crate) fn dial(&self, deadline: Instant, cancel: &CancelToken) -> Result<Stream> {
         let Target { dialer, url, .. } = &self.target;
         let stream = dialer.dial_cancellable(url, deadline, cancel)?;
-        self.cutter.register(stream.wire());
+        self.cancel_token.register(stream.wire());
         Ok(stream)
     }
 

@@ -22,8 +22,8 @@ const MAX_IDLE: Duration = Duration::from_secs(4);
 /// The sending half.
 #[derive(Debug)]
 pub(crate) struct PollSender {
-    site: Arc<PollRequests>,
-    line: Mutex<SendTurn>,
+    requests: Arc<PollRequests>,
+    turn: Mutex<SendTurn>,
 }
 
 /// The exclusive right to send, with its connection.
@@ -33,20 +33,20 @@ pub(crate) struct SendTurn {
 }
 
 impl PollSender {
-    pub(crate) fn new(site: Arc<PollRequests>, stream: Stream) -> Self {
-        PollSender { site, line: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
+    pub(crate) fn new(requests: Arc<PollRequests>, stream: Stream) -> Self {
+        PollSender { requests, turn: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
     }
 
     /// Waits for the right to send: one POST at a time, and nothing between a header and its attachments.
     pub(crate) fn turn(&self) -> MutexGuard<'_, SendTurn> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Like `turn`, with a time limit.
     pub(crate) fn turn_until(&self, deadline: Instant) -> Option<MutexGuard<'_, SendTurn>> {
         loop {
-            match self.line.try_lock() {
-                Ok(line) => return Some(line),
+            match self.turn.try_lock() {
+                Ok(turn) => return Some(turn),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
                 Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
@@ -85,13 +85,13 @@ impl PollSender {
     ///
     /// # Errors
     /// `NotSent` only if no byte was sent, or if the server says that it does not know the session.
-    pub(crate) fn post(&self, line: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
-        let mut reused = line.idle.take();
+    pub(crate) fn post(&self, turn: &mut SendTurn, body: &str, deadline: Instant) -> Result<(), SendFailure> {
+        let mut reused = turn.idle.take();
         let answer = loop {
             let not_sent = |error: Error| {
                 SendFailure::NotSent(Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
             };
-            let request = self.site.request(Some(body)).map_err(not_sent)?;
+            let request = self.requests.request(Some(body)).map_err(not_sent)?;
             let (mut stream, again) = self.connection(reused.take(), deadline).map_err(not_sent)?;
             stream.wire_mut().set_deadline(Some(deadline));
             let answer = match exchange(&mut stream, request) {
@@ -104,13 +104,13 @@ impl PollSender {
                     return Err(SendFailure::MaybeSent(end));
                 }
             };
-            self.site.absorb(&answer.head);
+            self.requests.absorb(&answer.head);
             if answer.keep_alive {
-                line.idle = Some((stream, Instant::now()));
+                turn.idle = Some((stream, Instant::now()));
             }
             break answer;
         };
-        judge(&answer, self.site.secrets())
+        judge(&answer, self.requests.secrets())
     }
 
     /// Returns the connection, and whether it was used before.
@@ -123,7 +123,7 @@ impl PollSender {
             Some((stream, since)) if since.elapsed() < MAX_IDLE && stream.wire().is_quiet() => {
                 Ok((stream, true))
             }
-            _ => Ok((self.site.dial(deadline, &self.site.cutter)?, false)),
+            _ => Ok((self.requests.dial(deadline, &self.requests.cancel_token)?, false)),
         }
     }
 }

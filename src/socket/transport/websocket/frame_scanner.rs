@@ -14,41 +14,30 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::Stream;
+use crate::net::read_size::ReadSize;
 
 /// The longest frame header: two bytes, eight bytes length, four bytes mask.
 const LONGEST_HEADER: usize = 14;
 
-/// The chunk size for little data; it grows under load.
-const MIN_CHUNK: usize = 4 << 10;
-const MAX_CHUNK: usize = 64 << 10;
 /// Chunks up to this size are released when there is nothing more to read.
 const SMALL_CHUNK: usize = 8 << 10;
-/// A large chunk shrinks again after this many reads in a row that used less than a quarter of it.
-const SMALL_READS: u8 = 8;
 
 /// The source of a [`FrameScanner`].
 pub(crate) trait Source: Read {
-    /// How many bytes [`swap`](Source::swap) returns. `None` if they must be read.
-    fn ready(&self) -> Option<usize> {
+    /// Takes the available bytes without a copy and leaves `spare` in their place. Returns the bytes and their range,
+    /// which is empty if there are none. `None` if they must be read.
+    fn take_available(&mut self, _spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
         None
-    }
-
-    /// Takes the available bytes without a copy and leaves `bytes` as new memory. Returns their range.
-    fn swap(&mut self, _bytes: &mut Vec<u8>) -> Range<usize> {
-        0..0
     }
 }
 
 impl Source for Stream {
-    fn ready(&self) -> Option<usize> {
+    fn take_available(&mut self, spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
         match self {
-            Stream::Plain(wire) => wire.fed(),
+            Stream::Plain(wire) => wire.take_fed(spare),
+            // The fed bytes are encrypted.
             Stream::Rustls(_) | Stream::Native(_) => None,
         }
-    }
-
-    fn swap(&mut self, bytes: &mut Vec<u8>) -> Range<usize> {
-        self.wire_mut().swap_fed(bytes)
     }
 }
 
@@ -75,6 +64,15 @@ impl<S> FrameScanner<S> {
     /// `read` are bytes that were read before and belong to the WebSocket.
     pub(crate) fn new(inner: S, read: Vec<u8>) -> Self {
         FrameScanner { inner: Some(inner), frames: FrameCounter::default(), ahead: ReadAhead::new(read) }
+    }
+
+    /// Gives the memory of its buffer back if it is empty.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_buffer(&mut self) {
+        if self.ahead.is_empty() {
+            (self.ahead.start, self.ahead.end) = (0, 0);
+            self.ahead.chunk = Bytes::new();
+        }
     }
 
     /// Takes the content, and leaves an empty scanner.
@@ -151,15 +149,14 @@ struct ReadAhead {
     chunk: Bytes,
     start: usize,
     end: usize,
-    size: usize,
-    small_reads: u8,
+    size: ReadSize,
     /// The number of bytes since the start.
     read: u64,
 }
 
 impl ReadAhead {
     fn new(read: Vec<u8>) -> Self {
-        ReadAhead { start: 0, end: read.len(), chunk: read.into(), size: MIN_CHUNK, small_reads: 0, read: 0 }
+        ReadAhead { start: 0, end: read.len(), chunk: read.into(), size: ReadSize::default(), read: 0 }
     }
 
     fn is_empty(&self) -> bool {
@@ -173,48 +170,26 @@ impl ReadAhead {
     /// Call it when the buffer is empty.
     fn fill(&mut self, stream: &mut impl Source) -> io::Result<usize> {
         (self.start, self.end) = (0, 0);
-        match stream.ready() {
-            // No data, or the end.
-            Some(0) => stream.read(&mut [0]),
-            Some(_) => {
-                let mut chunk = self.take_back().unwrap_or_default();
-                Range { start: self.start, end: self.end } = stream.swap(&mut chunk);
-                self.chunk = chunk.into();
-                self.read += (self.end - self.start) as u64;
-                Ok(self.end - self.start)
+        match stream.take_available(|| take_back(&mut self.chunk).unwrap_or_default()) {
+            // No data, or the end: a read tells which.
+            Some((_, range)) if range.is_empty() => return stream.read(&mut [0]),
+            Some((bytes, range)) => {
+                self.chunk = bytes.into();
+                (self.start, self.end) = (range.start, range.end);
             }
             None => {
-                let size = self.size;
-                let mut chunk =
-                    self.take_back().filter(|chunk| chunk.len() == size).unwrap_or_else(|| vec![0; size]);
+                let size = self.size.get();
+                let spare = take_back(&mut self.chunk).filter(|spare| spare.len() == size);
+                let mut chunk = spare.unwrap_or_else(|| vec![0; size]);
                 let result = stream.read(&mut chunk);
                 self.chunk = chunk.into();
                 self.end = result?;
-                self.read += self.end as u64;
-                self.adapt(self.end);
-                Ok(self.end)
+                self.size.adapt(self.end);
             }
         }
-    }
-
-    /// The chunk's memory, unless a message still uses it.
-    fn take_back(&mut self) -> Option<Vec<u8>> {
-        std::mem::take(&mut self.chunk).try_into_mut().ok().map(Vec::from)
-    }
-
-    fn adapt(&mut self, count: usize) {
-        if count >= self.size {
-            self.size = (self.size * 2).min(MAX_CHUNK);
-            self.small_reads = 0;
-        } else if count >= self.size / 4 || self.size == MIN_CHUNK {
-            self.small_reads = 0;
-        } else {
-            self.small_reads += 1;
-            if self.small_reads == SMALL_READS {
-                self.size = MIN_CHUNK;
-                self.small_reads = 0;
-            }
-        }
+        let count = self.end - self.start;
+        self.read += count as u64;
+        Ok(count)
     }
 
     /// There is no more data: memory is kept only if it will soon be needed.
@@ -243,6 +218,11 @@ impl ReadAhead {
         self.start += end;
         Some(text)
     }
+}
+
+/// The chunk's memory, unless a message still uses it.
+fn take_back(chunk: &mut Bytes) -> Option<Vec<u8>> {
+    std::mem::take(chunk).try_into_mut().ok().map(Vec::from)
 }
 
 impl<S: Write> Write for FrameScanner<S> {

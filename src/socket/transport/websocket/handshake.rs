@@ -34,7 +34,7 @@ const WRITE_SLACK: usize = 256 << 10;
 const READ_BUFFER: usize = 256;
 
 /// The time limit for the body of a refusal.
-const REFUSAL_PATIENCE: Duration = Duration::from_secs(1);
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How much of a refusal's body is kept.
 const MAX_REFUSAL: usize = 4 << 10;
 
@@ -82,7 +82,7 @@ pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<F
         }
         match decoder.begun() {
             Some((_, length)) if length > MAX_REFUSAL => break decoder.break_off(),
-            Some(_) => stream.wire_mut().shorten_deadline(deadline::after(REFUSAL_PATIENCE)),
+            Some(_) => stream.wire_mut().shorten_deadline(deadline::after(REFUSAL_TIMEOUT)),
             None => {}
         }
     };

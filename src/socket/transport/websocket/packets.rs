@@ -10,7 +10,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 use crate::net::Stream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::transport::incoming::Incoming;
+use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::refusal::snippet;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
@@ -48,6 +48,15 @@ impl WebSocketPackets {
 
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         Some(self.ws.get_mut().get_mut()?.wire_mut())
+    }
+
+    /// Gives the memory of empty buffers back.
+    #[cfg(any(feature = "agents", crustocean_model))]
+    pub(crate) fn release_buffers(&mut self) {
+        self.ws.get_mut().release_buffer();
+        if let Some(wire) = self.wire_mut() {
+            wire.release_queue();
+        }
     }
 
     pub(crate) fn can_write(&self) -> bool {

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use crate::net::wire::Wire;
 
 /// A wire, or a TLS stream: a tunnel through an https proxy.
-pub(crate) trait Beneath: Read + Write + Send + Sync + fmt::Debug {
+pub(crate) trait LowerStream: Read + Write + Send + Sync + fmt::Debug {
     fn wire(&self) -> &Wire;
 
     fn wire_mut(&mut self) -> &mut Wire;
@@ -15,7 +15,7 @@ pub(crate) trait Beneath: Read + Write + Send + Sync + fmt::Debug {
     fn has_decrypted(&mut self) -> bool;
 }
 
-impl Beneath for Wire {
+impl LowerStream for Wire {
     fn wire(&self) -> &Wire {
         self
     }

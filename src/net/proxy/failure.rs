@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::net::endpoint::Endpoint;
 
 /// The connection to the proxy failed in this step.
-pub(super) fn lost(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
+pub(super) fn broken(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
     let (kind, text) = match error.kind() {
         io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),
         io::ErrorKind::UnexpectedEof => {

@@ -1,0 +1,275 @@
+//! Many sessions, kept and read by one thread, and taken from by any number of consumers.
+//!
+//! The thread sleeps in a poller until bytes come on any of the sockets, until a session [wakes](Keeper::wake) it, or
+//! until something is due. It then [attends](crate::socket::session::attend) those sessions, without blocking. Each session with
+//! something to take goes to the end of one line of [ready](Ready) sessions, once. A consumer takes one event of the
+//! first and puts it back at the end. So events of one session stay in order, and a loud one does not starve the others.
+
+mod poller;
+mod thread;
+mod workers;
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::socket::session::keeper::Keeper;
+use crate::socket::session::reader::SessionCore;
+use crate::socket::session::{Session, SessionId};
+use crate::socket::set::poller::Poller;
+
+/// The owner of the thread. Dropping it gives all sessions a background thread of their own again.
+pub(crate) struct SessionSet {
+    shared: Arc<SetCore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the set's thread, its sessions and the consumers share.
+struct SetCore {
+    inbox: Mutex<Inbox>,
+    bell: poller::Bell,
+    ready: Mutex<Ready>,
+    consumers: Condvar,
+    /// The process that the set belongs to.
+    pid: u32,
+}
+
+/// What the set's thread has to do.
+#[derive(Default)]
+struct Inbox {
+    added: Vec<(u64, Arc<SessionCore>)>,
+    woken: Vec<u64>,
+    /// When consumers have to look at a session.
+    alarms: Vec<(SessionId, Instant)>,
+    closed: bool,
+    /// The thread sleeps: a change has to ring.
+    asleep: bool,
+}
+
+impl Inbox {
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.woken.is_empty() && self.alarms.is_empty() && !self.closed
+    }
+}
+
+/// The sessions that may have something to take.
+#[derive(Default)]
+struct Ready {
+    line: VecDeque<SessionId>,
+    in_line: HashSet<SessionId>,
+    waiting: usize,
+    closed: bool,
+}
+
+/// The membership of a session.
+struct Member {
+    number: u64,
+    session: SessionId,
+    set: Arc<SetCore>,
+}
+
+/// What a consumer got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextReady {
+    /// This session may have something to take.
+    Session(SessionId),
+    TimedOut,
+    /// The set is closed.
+    Closed,
+}
+
+impl std::fmt::Debug for SessionSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionSet").finish_non_exhaustive()
+    }
+}
+
+impl SessionSet {
+    /// # Errors
+    /// When the system has no poller or no thread to give.
+    pub(crate) fn start() -> Result<Self> {
+        let failed = |error| Error::config("cannot start the thread of a set of agents").with_source(error);
+        let poller = Poller::new().map_err(failed)?;
+        let shared = Arc::new(SetCore {
+            inbox: Mutex::default(),
+            bell: poller.bell().map_err(failed)?,
+            ready: Mutex::default(),
+            consumers: Condvar::new(),
+            pid: std::process::id(),
+        });
+        let thread = thread::start(Arc::clone(&shared), poller).map_err(failed)?;
+        Ok(SessionSet { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Whether it belongs to the parent of this process.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.shared.is_foreign()
+    }
+
+    /// Keeps this session from now on. It is ready at once, for what has come before.
+    ///
+    /// # Errors
+    /// `Invalid` if it is in a set already, `Closed` if the session or the set is.
+    pub(crate) fn add(&self, session: &Session) -> Result<()> {
+        let set = &self.shared;
+        set.check_process()?;
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        session.give_to(Arc::new(Member { number, session: session.id(), set: Arc::clone(set) }))?;
+        let refused = set.tell(|inbox| {
+            if !inbox.closed {
+                inbox.added.push((number, Arc::clone(session.shared())));
+            }
+            inbox.closed
+        });
+        if refused {
+            session.keep_itself()?;
+            return Err(closed());
+        }
+        set.make_ready(session.id());
+        Ok(())
+    }
+
+    /// Gives the session its own background thread again.
+    ///
+    /// # Errors
+    /// When no thread can be started. Then the session is over.
+    pub(crate) fn remove(&self, session: &Session) -> Result<()> {
+        self.shared.check_process()?;
+        session.keep_itself()
+    }
+
+    /// Waits for a session that may have something to take.
+    pub(crate) fn next_ready(&self, until: Option<Instant>) -> NextReady {
+        let set = &self.shared;
+        if set.is_foreign() {
+            return NextReady::Closed;
+        }
+        let mut ready = set.ready();
+        loop {
+            if ready.closed {
+                return NextReady::Closed;
+            }
+            if let Some(session) = ready.line.pop_front() {
+                // What comes from now on, before the consumer looks, puts it into the line again.
+                ready.in_line.remove(&session);
+                return NextReady::Session(session);
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return NextReady::TimedOut;
+            }
+            ready.waiting += 1;
+            ready = match left {
+                None => set.consumers.wait(ready).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    set.consumers.wait_timeout(ready, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            ready.waiting -= 1;
+        }
+    }
+
+    /// The session may have more to take.
+    pub(crate) fn make_ready(&self, id: SessionId) {
+        self.shared.make_ready(id);
+    }
+
+    /// The same at this time.
+    pub(crate) fn look_at(&self, id: SessionId, at: Instant) {
+        self.shared.tell(|inbox| inbox.alarms.push((id, at)));
+    }
+
+    /// Ends all waits of consumers, now and from now on. The sessions stay as they are.
+    pub(crate) fn end_waits(&self) {
+        if self.is_foreign() {
+            return;
+        }
+        self.shared.ready().closed = true;
+        self.shared.consumers.notify_all();
+    }
+}
+
+impl Drop for SessionSet {
+    fn drop(&mut self) {
+        if self.is_foreign() {
+            return;
+        }
+        self.end_waits();
+        self.shared.tell(|inbox| inbox.closed = true);
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the set of agents is closed")
+}
+
+impl SetCore {
+    fn is_foreign(&self) -> bool {
+        std::process::id() != self.pid
+    }
+
+    fn check_process(&self) -> Result<()> {
+        match self.is_foreign() {
+            false => Ok(()),
+            true => Err(Error::new(
+                ErrorKind::Closed,
+                "the set of agents belongs to the parent of this process: make another one after the fork",
+            )),
+        }
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ready(&self) -> MutexGuard<'_, Ready> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the inbox and sees to it that the set's thread looks at it.
+    fn tell<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
+        let mut inbox = self.inbox();
+        let result = change(&mut inbox);
+        let asleep = std::mem::take(&mut inbox.asleep);
+        drop(inbox);
+        if asleep {
+            self.bell.ring();
+        }
+        result
+    }
+
+    fn make_ready(&self, session: SessionId) {
+        let mut ready = self.ready();
+        if !ready.in_line.insert(session) {
+            return;
+        }
+        ready.line.push_back(session);
+        let waiting = ready.waiting > 0;
+        drop(ready);
+        if waiting {
+            self.consumers.notify_one();
+        }
+    }
+}
+
+impl Keeper for Member {
+    fn wake(&self) {
+        self.set.tell(|inbox| inbox.woken.push(self.number));
+    }
+
+    fn tell_consumers(&self) {
+        self.set.make_ready(self.session);
+    }
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+}

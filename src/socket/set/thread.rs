@@ -1,0 +1,228 @@
+//! The set's thread.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::deadline;
+use crate::socket::session::SessionId;
+use crate::socket::session::attend::{self, Attended, Kept};
+use crate::socket::session::reader::SessionCore;
+use crate::socket::set::poller::{Poller, Watched};
+use crate::socket::set::workers::{Job, Workers};
+use crate::socket::set::{Inbox, SetCore};
+
+/// It runs only our own code, a few calls deep.
+const STACK: usize = 256 << 10;
+
+pub(super) fn start(set: Arc<SetCore>, poller: Poller) -> io::Result<JoinHandle<()>> {
+    let work: Box<dyn FnOnce() + Send> = Box::new(move || {
+        let workers = Workers::default();
+        let mut thread = SetThread {
+            set,
+            poller,
+            workers,
+            sessions: HashMap::new(),
+            alarms: BTreeSet::new(),
+            again: Vec::new(),
+        };
+        // A panic would be a bug, of ours or of a library. The sessions go on without the set.
+        if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
+            crate::logging::warn!(
+                "internal error: the thread of a set of agents panicked; please report this"
+            );
+            thread.set.inbox().closed = true;
+        }
+        thread.hand_back();
+    });
+    std::thread::Builder::new().name("crustocean-set".to_owned()).stack_size(STACK).spawn(work)
+}
+
+struct SetThread {
+    set: Arc<SetCore>,
+    poller: Poller,
+    workers: Workers,
+    sessions: HashMap<u64, Entry>,
+    alarms: BTreeSet<(Instant, Alarm)>,
+    /// Sessions that have more to do, without waiting.
+    again: Vec<u64>,
+}
+
+struct Entry {
+    core: Arc<SessionCore>,
+    kept: Kept,
+    watched: Option<Watched>,
+    /// When it has to be attended.
+    alarm: Option<Instant>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// A session has to be attended.
+    Attend(u64),
+    /// Consumers have to look at a session.
+    Consumers(SessionId),
+}
+
+impl SetThread {
+    fn run(&mut self) {
+        let mut readable = Vec::new();
+        loop {
+            let Inbox { added, woken, alarms, closed, .. } = self.take_inbox();
+            for number in woken {
+                self.attend(number);
+            }
+            for (number, core) in added {
+                let kept = Kept::new(number);
+                self.sessions.insert(number, Entry { core, kept, watched: None, alarm: None });
+                self.attend(number);
+            }
+            self.alarms.extend(alarms.into_iter().map(|(session, at)| (at, Alarm::Consumers(session))));
+            if closed {
+                return;
+            }
+            self.run_alarms();
+            for number in std::mem::take(&mut self.again) {
+                self.attend(number);
+            }
+            self.wait(&mut readable);
+            for (number, ended) in readable.drain(..) {
+                if let Some(entry) = self.sessions.get_mut(&number) {
+                    entry.kept.is_readable(ended);
+                    self.attend(number);
+                }
+            }
+        }
+    }
+
+    fn take_inbox(&self) -> Inbox {
+        let mut inbox = self.set.inbox();
+        let closed = inbox.closed;
+        Inbox { closed, ..std::mem::take(&mut *inbox) }
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&mut self, readable: &mut Vec<(u64, bool)>) {
+        let next = self.alarms.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        let limit = {
+            let mut inbox = self.set.inbox();
+            let idle = self.again.is_empty() && inbox.is_empty();
+            inbox.asleep = idle;
+            if idle { next } else { Some(Duration::ZERO) }
+        };
+        self.poller.wait(limit, readable);
+        self.set.inbox().asleep = false;
+    }
+
+    fn run_alarms(&mut self) {
+        let now = Instant::now();
+        while let Some((at, alarm)) = self.alarms.first().copied() {
+            if at > now {
+                return;
+            }
+            self.alarms.pop_first();
+            match alarm {
+                Alarm::Consumers(session) => self.set.make_ready(session),
+                Alarm::Attend(number) => {
+                    if let Some(entry) = self.sessions.get_mut(&number) {
+                        entry.alarm = None;
+                        self.attend(number);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what is to be done for a session now, and sees to what is to be done later.
+    fn attend(&mut self, number: u64) {
+        let Some(entry) = self.sessions.get_mut(&number) else { return };
+        loop {
+            match attend::attend(&entry.core, &mut entry.kept) {
+                Attended::Gone => return self.forget(number),
+                Attended::Connect => return self.hire(number, attend::connect),
+                Attended::Send => return self.hire(number, attend::send_due),
+                Attended::Down { until } => {
+                    if let Some(mut watched) = entry.watched.take() {
+                        self.poller.forget(&mut watched);
+                    }
+                    return self.set_alarm(number, until);
+                }
+                Attended::OwnThread => {
+                    // On failure the session is over, and the next look says so.
+                    drop(attend::own_thread(&entry.core));
+                    continue;
+                }
+                Attended::Watch(connection) => {
+                    if let Some(mut watched) = entry.watched.take() {
+                        self.poller.forget(&mut watched);
+                    }
+                    match self.poller.watch(number, connection) {
+                        Ok(watched) => entry.watched = Some(watched),
+                        Err(_) => return self.give_back(number),
+                    }
+                    continue;
+                }
+                Attended::Wait { until, anew } => {
+                    if anew
+                        && let Some(watched) = &mut entry.watched
+                        && self.poller.look_again(watched).is_err()
+                    {
+                        return self.give_back(number);
+                    }
+                    return self.set_alarm(number, until);
+                }
+                Attended::Again => return self.again.push(number),
+            }
+        }
+    }
+
+    fn set_alarm(&mut self, number: u64, until: Option<Instant>) {
+        // One that comes too early does no harm, and most are moved into the future all the time.
+        if let Some(entry) = self.sessions.get_mut(&number)
+            && let Some(until) = until.filter(|until| entry.alarm.is_none_or(|alarm| alarm > *until))
+        {
+            if let Some(alarm) = entry.alarm.replace(until) {
+                self.alarms.remove(&(alarm, Alarm::Attend(number)));
+            }
+            self.alarms.insert((until, Alarm::Attend(number)));
+        }
+    }
+
+    /// Has a worker do something for a session.
+    fn hire(&mut self, number: u64, job: Job) {
+        let Some(entry) = self.sessions.get_mut(&number) else { return };
+        if !self.workers.add(job, Arc::clone(&entry.core)) {
+            attend::no_worker(&entry.core);
+            self.set_alarm(number, Some(deadline::after(attend::NO_WORKER)));
+        }
+    }
+
+    /// The session is over, or no longer kept here.
+    fn forget(&mut self, number: u64) {
+        let Some(mut entry) = self.sessions.remove(&number) else { return };
+        if let Some(watched) = &mut entry.watched {
+            self.poller.forget(watched);
+        }
+        if let Some(alarm) = entry.alarm {
+            self.alarms.remove(&(alarm, Alarm::Attend(number)));
+        }
+    }
+
+    /// Has the session kept by a thread of its own.
+    fn give_back(&mut self, number: u64) {
+        if let Some(entry) = self.sessions.get(&number) {
+            drop(attend::take_back(&entry.core, Some(number)));
+        }
+        self.forget(number);
+    }
+
+    /// The end of the set: all sessions keep themselves.
+    fn hand_back(&mut self) {
+        let numbers: Vec<u64> = self.sessions.keys().copied().collect();
+        numbers.into_iter().for_each(|number| self.give_back(number));
+        self.workers.close();
+    }
+}

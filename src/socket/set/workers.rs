@@ -1,0 +1,97 @@
+//! Short-lived threads for what waits for the network.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::socket::session::reader::SessionCore;
+
+/// So many at a time connect or send. A connection to a server that does not answer occupies one for up to the
+/// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).
+const MOST: usize = 64;
+/// How long a worker without work stays.
+const IDLE: Duration = Duration::from_secs(2);
+/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+const STACK: usize = 256 << 10;
+
+/// What a worker does for a session.
+pub(super) type Job = fn(&SessionCore);
+
+#[derive(Clone, Default)]
+pub(super) struct Workers(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<(Job, Arc<SessionCore>)>,
+    running: usize,
+    idle: usize,
+    closed: bool,
+}
+
+impl Workers {
+    /// Has it done by a worker, as soon as one is free. `false` if there is none and no thread for one.
+    pub(super) fn add(&self, job: Job, core: Arc<SessionCore>) -> bool {
+        let mut state = self.0.lock();
+        state.jobs.push_back((job, core));
+        if state.idle >= state.jobs.len() || state.running >= MOST {
+            drop(state);
+            self.0.changed.notify_one();
+            return true;
+        }
+        state.running += 1;
+        drop(state);
+        let shared = Arc::clone(&self.0);
+        let work: Box<dyn FnOnce() + Send> = Box::new(move || shared.work());
+        let thread = std::thread::Builder::new().name("crustocean-set-worker".to_owned()).stack_size(STACK);
+        if thread.spawn(work).is_ok() {
+            return true;
+        }
+        let mut state = self.0.lock();
+        state.running -= 1;
+        // Another one takes it, if there is another one.
+        state.running > 0 || state.jobs.pop_back().is_none()
+    }
+
+    /// Workers end when nothing is left to do.
+    pub(super) fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut state = self.lock();
+        loop {
+            if let Some((job, core)) = state.jobs.pop_front() {
+                drop(state);
+                job(&core);
+                drop(core);
+                state = self.lock();
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (guard, waited) =
+                self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = guard;
+            state.idle -= 1;
+            if waited.timed_out() && state.jobs.is_empty() {
+                break;
+            }
+        }
+        state.running -= 1;
+    }
+}

@@ -1,0 +1,105 @@
+//! The end of an agent, of the set, and of the program.
+
+use std::time::Duration;
+
+use crate::common::{ScriptedServer, Stage, eventually, scripted, watchdog};
+use crate::events::next_message;
+use crustocean::agent::{Reconnect, RecvError};
+use crustocean::{Agent, Agents, ErrorKind, Event, Stop};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn an_agent_that_ends_with_an_error_says_so_once() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+    });
+    let agents = Agents::new().unwrap();
+    agents.add(stage.in_lobby("larry")).unwrap();
+    let brief = Agent::builder()
+        .api_url(server.url())
+        .reconnect(Reconnect::Never)
+        .connect("sk_x".parse().unwrap())
+        .unwrap();
+    // It may have ended already.
+    let added = agents.add(brief.clone());
+    if added.is_ok() {
+        let events = agents.events();
+        let error = loop {
+            let (agent, event) = events.recv_timeout(Duration::from_secs(10)).expect("an event");
+            if let Err(error) = event {
+                assert_eq!(agent.user().id, brief.user().id);
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Connect);
+    }
+    assert_eq!(agents.len(), 1);
+    stage.alice_says("hello");
+    assert_eq!(next_message(&agents.events()).0.user().username, "larry");
+    agents.close().unwrap();
+}
+
+#[test]
+fn close_ends_the_loops_and_all_agents() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let agents = Agents::new().unwrap();
+    for n in 0..10 {
+        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+    }
+    let handles = agents.all();
+    let loops: Vec<_> = (0..3)
+        .map(|_| {
+            let events = agents.events();
+            std::thread::spawn(move || events.filter(|(_, event)| event.is_err()).count())
+        })
+        .collect();
+    let events = agents.events();
+    agents.close().unwrap();
+    assert!(loops.into_iter().all(|thread| thread.join().unwrap() == 0));
+    assert!(handles.iter().all(Agent::is_closed));
+    assert!(matches!(events.try_recv(), Err(RecvError::Closed)));
+    assert_eq!(stage.sandbox.connections(), 0);
+}
+
+#[test]
+fn a_stop_ends_the_loops_and_all_agents() {
+    let _watchdog = watchdog(LIMIT);
+    let stage = Stage::new();
+    let stop = Stop::new();
+    let agents = Agents::with_stop(&stop).unwrap();
+    for n in 0..5 {
+        let token = stage.agent_token(&format!("larry{n}"));
+        agents.add(stage.builder().stop(&stop).connect_and_join(token, "lobby").unwrap()).unwrap();
+    }
+    let events = agents.events();
+    let looping = std::thread::spawn(move || events.count());
+    stop.stop();
+    looping.join().unwrap();
+    assert!(agents.all().iter().all(Agent::is_closed));
+    eventually("all have said goodbye", || stage.sandbox.connections() == 0);
+    agents.close().unwrap();
+    // One that is stopped already.
+    let stopped = Agents::with_stop(&stop).unwrap();
+    assert!(matches!(stopped.events().try_recv(), Err(RecvError::Closed)));
+}
+
+#[test]
+fn an_empty_set_waits_for_its_first_agent() {
+    let _watchdog = watchdog(LIMIT);
+    let server = ScriptedServer::start(|conn| {
+        conn.handshake();
+        conn.recv(Duration::from_secs(30));
+    });
+    let agents = Agents::new().unwrap();
+    let events = agents.events();
+    assert!(agents.is_empty() && matches!(events.try_recv(), Err(RecvError::Empty)));
+    assert!(matches!(events.recv_timeout(Duration::from_millis(20)), Err(RecvError::Timeout)));
+    let looping = std::thread::spawn(move || events.recv_timeout(Duration::from_secs(20)));
+    agents.add(scripted(&server)).unwrap();
+    assert!(matches!(looping.join().unwrap(), Ok((_, Ok(Event::Connected { .. })))));
+    agents.close().unwrap();
+}

@@ -1,0 +1,18 @@
+//! Many agents in one loop.
+#![cfg(feature = "agents")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "a failure here is a failed test"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod ends;
+mod events;
+mod members;
+mod outage;

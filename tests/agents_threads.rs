@@ -1,0 +1,46 @@
+//! The threads of a set of agents: one, however many agents there are. Nothing else may run in this process.
+#![cfg(all(feature = "agents", target_os = "linux"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failure here is a failed test")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Stage, eventually, watchdog};
+use crustocean::{Agents, Event};
+
+/// The threads of this crate.
+fn threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("crustocean")).count()
+}
+
+#[test]
+fn one_for_them_all() {
+    let _watchdog = watchdog(Duration::from_secs(120));
+    let stage = Stage::new();
+    // Those of the sandbox, if it has any of that name.
+    let others = threads();
+    let agents = Agents::new().unwrap();
+    for n in 0..30 {
+        agents.add(stage.in_lobby(&format!("larry{n}"))).unwrap();
+    }
+    eventually("one thread", || threads() == others + 1);
+    let events = agents.events();
+    stage.sandbox.drop_links();
+    let mut back = 0;
+    while back < 30 {
+        let (agent, event) = events.recv_timeout(Duration::from_secs(20)).expect("an event");
+        match event.expect("no agent ends") {
+            Event::Disconnected { .. } => agent.reconnect_now(),
+            Event::Connected { attempt, .. } => back += usize::from(attempt > 0),
+            _ => {}
+        }
+        assert!(threads() <= others + 1 + 64 + 40, "workers and helpers are bounded");
+    }
+    eventually("one thread again", || threads() == others + 1);
+    agents.close().unwrap();
+    drop(events);
+    eventually("none", || threads() == others);
+}
