@@ -13,6 +13,7 @@ pub mod agent;
 #[cfg(crustocean_bench)]
 #[doc(hidden)]
 pub mod bench;
+mod blank;
 pub mod config;
 mod deadline;
 mod error;

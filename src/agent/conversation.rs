@@ -1,9 +1,11 @@
 //! What was said in a room, as a language model wants it.
 
 use crate::agent::Room;
+use crate::blank::is_blank;
 use crate::error::Result;
 use crate::model::{Message, TranscriptStep};
 use serde_json::Value;
+use unicode_segmentation::UnicodeSegmentation;
 
 /// Who speaks, as language models call it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,7 +104,7 @@ impl<'a> ConversationReader<'a> {
             // What was said after it. Where it is not in the history (any more), its time tells.
             reached |= message.created_at < self.to.created_at;
             let unwanted =
-                message.is_system() || message.metadata.is_agent_log() || message.content.trim().is_empty();
+                message.is_system() || message.metadata.is_agent_log() || is_blank(&message.content);
             if !reached || unwanted {
                 continue;
             }
@@ -174,10 +176,11 @@ fn short(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    match text.char_indices().nth(MOST_OF_A_TOOL) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
+    let Some((most, _)) = text.char_indices().nth(MOST_OF_A_TOOL) else { return text };
+    // An emoji of several characters stays whole.
+    let ends = text.grapheme_indices(true).map(|(at, _)| at);
+    let end = ends.take_while(|at| *at <= most).last().filter(|end| *end > 0).unwrap_or(most);
+    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 fn merged(entries: Vec<(Role, String, String)>) -> Vec<Turn> {

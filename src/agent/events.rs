@@ -242,6 +242,10 @@ impl Source for Agent {
         }
     }
 
+    fn has_items(&self) -> bool {
+        self.session().has_items()
+    }
+
     fn settle(&self, event: &Event) {
         if let (Event::Message(message), Some(memory)) = (event, &self.inner.memory)
             && !self.is_question(message)

@@ -408,7 +408,11 @@ impl Agent {
     /// # }
     /// ```
     pub fn subscribe(&self) -> Events {
-        Events::new(self.clone(), self.inner.listeners.subscribe())
+        let listener = self.inner.listeners.subscribe();
+        if listener.begin_now(self) {
+            self.session().nudge_all();
+        }
+        Events::new(self.clone(), listener)
     }
 
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.

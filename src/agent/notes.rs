@@ -1,6 +1,7 @@
 //! Small texts that a room keeps: `/save`, `/get`, `/clearnote`.
 
 use crate::agent::Room;
+use crate::blank::is_blank;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Room {
@@ -18,7 +19,7 @@ impl Room {
     /// [`Rejected`](crate::ErrorKind::Rejected) with the server's words; else the kinds of
     /// [`Command::send`](crate::agent::Command::send).
     pub fn save_note(&self, name: &str, text: &str) -> Result<()> {
-        if text.trim().is_empty() {
+        if is_blank(text) {
             return Err(Error::invalid("a note needs a text: clear_note removes one"));
         }
         self.command(format!("/save {} {}", word(name)?, text.trim())).send()?.into_result().map(drop)

@@ -26,7 +26,7 @@ pub struct Stats {
     pub last_heard: Option<Duration>,
     /// How often the connection was made again since the agent began.
     pub reconnects: u64,
-    /// How many events wait for a loop.
+    /// How many events wait for a loop: of several, for the one that has most to do.
     pub queued_events: usize,
     /// The bytes of them.
     pub queued_bytes: usize,
@@ -101,13 +101,14 @@ impl Agent {
         let session = self.session().stats();
         let (open_gaps, gaps_not_filled) = self.inner.delivery.gaps();
         let (dropped_events, not_read_again) = self.inner.listeners.losses();
+        let (waiting_events, waiting_bytes) = self.inner.listeners.waiting();
         Stats {
             agent: self.user().username.clone(),
             connected_for: session.connected_for,
             last_heard: session.last_heard,
             reconnects: session.reconnects,
-            queued_events: session.queued_events,
-            queued_bytes: session.queued_bytes,
+            queued_events: session.queued_events + waiting_events,
+            queued_bytes: session.queued_bytes + waiting_bytes,
             open_gaps,
             gaps_not_filled: gaps_not_filled + not_read_again,
             dropped_events,

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 /// What somebody asks for, in the words of a command: `price "wrapped ETH" --in EUR --quiet`. From
 /// [`Mention::request`](crate::Mention::request), [`HookCall::request`](crate::webhook::HookCall::request), or any text.
 ///
-/// Words are separated by white space. What is within `"…"`, `'…'` or “…” is one word; in double quotes `\"` is a quote. A quote in
-/// the middle of a word is a letter (`what's`). `--name value` and `--name=value` are options; a `--name` before another option
-/// or at the end is a flag; after a bare `--` everything is positional.
+/// Words are separated by white space. What is within quotes is one word: `"…"`, `'…'`, and those of other languages and of
+/// phones (“…”, „…“, ‘…’, «…», 「…」). In `"…"`, `\"` is a quote. A quote in the middle of a word is a letter (`what's`).
+/// `--name value` and `--name=value` are options; a `--name` before another option or at the end is a flag; after a bare `--`
+/// everything is positional. Phones turn `--` into a dash, so `—name` is the same as `--name`.
 ///
 /// ```
 /// use crustocean::model::Request;
@@ -48,7 +49,7 @@ impl Request {
         let mut words = words.peekable();
         let mut only_positional = false;
         while let Some(word) = words.next() {
-            let name = word.text.strip_prefix("--").filter(|_| word.plain && !only_positional);
+            let name = option_name(&word).filter(|_| !only_positional);
             match name {
                 None => request.positional.push(word.text),
                 Some("") => only_positional = true,
@@ -56,7 +57,7 @@ impl Request {
                     let (name, value) = match name.split_once('=') {
                         Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
                         None => {
-                            let value = words.next_if(|next| !(next.plain && next.text.starts_with("--")));
+                            let value = words.next_if(|next| option_name(next).is_none());
                             (name.to_owned(), value.map(|word| word.text))
                         }
                     };
@@ -93,6 +94,16 @@ impl Request {
     }
 }
 
+/// What follows the `--`, if this is an option. Empty for a bare `--`. An option has a name, so `--=x` is none.
+fn option_name(word: &Word) -> Option<&str> {
+    let name = match word.text.strip_prefix("--") {
+        Some(name) => name,
+        // Alone, a dash is punctuation.
+        None => word.text.strip_prefix('—').filter(|name| !name.is_empty())?,
+    };
+    (word.plain && !name.starts_with('=')).then_some(name)
+}
+
 fn words(text: &str) -> Vec<Word> {
     let mut words = Vec::new();
     let mut chars = text.char_indices().peekable();
@@ -106,7 +117,7 @@ fn words(text: &str) -> Vec<Word> {
             match closing(c).filter(|_| before.is_none_or(|before| before == '=')) {
                 Some(close) => {
                     word.plain &= before.is_some();
-                    quoted(&mut chars, close, &mut word.text);
+                    quoted(&mut chars, c, close, &mut word.text);
                 }
                 None => word.text.push(c),
             }
@@ -119,29 +130,49 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// What closes a quote that begins with this.
-fn closing(open: char) -> Option<char> {
+/// The characters that close a quote that begins with this. Some languages close with what others open with.
+fn closing(open: char) -> Option<&'static [char]> {
     match open {
-        '"' => Some('"'),
-        '\'' => Some('\''),
-        '\u{201c}' | '\u{201e}' => Some('\u{201d}'),
+        '"' => Some(&['"']),
+        '\'' => Some(&['\'']),
+        '“' | '„' | '”' => Some(&['”', '“']),
+        '‘' | '‚' => Some(&['’', '‘']),
+        '«' => Some(&['»']),
+        '»' => Some(&['«', '»']),
+        '‹' => Some(&['›']),
+        '›' => Some(&['‹', '›']),
+        '「' => Some(&['」']),
+        '『' => Some(&['』']),
         _ => None,
     }
 }
 
 /// Up to the closing quote, which is taken, too.
-fn quoted(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, close: char, into: &mut String) {
+fn quoted(
+    chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>,
+    open: char,
+    close: &[char],
+    into: &mut String,
+) {
+    let start = into.len();
     while let Some((_, c)) = chars.next() {
+        // Between letters it is an apostrophe.
+        let is_apostrophe = matches!(c, '\'' | '’')
+            && into.ends_with(char::is_alphanumeric)
+            && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
         match c {
-            // How people's phones close one that was opened low.
-            '\u{201c}' if close == '\u{201d}' => return,
-            c if c == close => return,
-            '\\' if close == '"' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
+            c if close.contains(&c) && !is_apostrophe => break,
+            '\\' if open == '"' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
                 Some((_, next)) => into.push(next),
                 None => into.push('\\'),
             },
             c => into.push(c),
         }
+    }
+    // French has a space inside: « mot ».
+    if matches!(open, '«' | '‹') {
+        let inner = into.split_off(start);
+        into.push_str(inner.trim());
     }
 }
 
@@ -160,7 +191,12 @@ mod tests {
             (r#""a b" c"#, vec!["a b", "c"]),
             (r#"'a "b"' c"#, vec!["a \"b\"", "c"]),
             (r#""a \"b\" \\ \n""#, vec![r#"a "b" \ \n"#]),
-            ("“a b” „c d“", vec!["a b", "c d"]),
+            ("“a b” „c d“ ”e f”", vec!["a b", "c d", "e f"]),
+            ("‘a b’ ‚c d‘ ‘it’s me’ 'what's up'", vec!["a b", "c d", "it’s me", "what's up"]),
+            ("«\u{a0}a = b\u{202f}» »c d« ‹e f› »g h»", vec!["a = b", "c d", "e f", "g h"]),
+            ("「a b」\u{3000}『c d』", vec!["a b", "c d"]),
+            ("a\u{a0}b", vec!["a", "b"]),
+            ("--in=“a b” --=x --= — x—y", vec!["--=x", "--=", "—", "x—y"]),
             ("what's that", vec!["what's", "that"]),
             (r#""not closed a"#, vec!["not closed a"]),
             (r#""" b"#, vec!["", "b"]),
@@ -180,6 +216,10 @@ mod tests {
         assert_eq!((request.option("in"), request.option("as")), (Some("EUR"), Some("a b")));
         assert!(request.flag("quiet") && request.flag("in") && !request.flag("not-one"));
         assert_eq!((request.option("quiet"), request.option("note")), (None, Some("--x")));
+        let request = Request::parse("price —in EUR --empty= --🦀 🎉 --👩\u{200d}💻 —quiet");
+        assert_eq!((request.option("in"), request.option("empty")), (Some("EUR"), Some("")));
+        assert_eq!((request.option("🦀"), request.option("👩\u{200d}💻")), (Some("🎉"), None));
+        assert!(request.flag("👩\u{200d}💻") && request.flag("quiet") && request.positional().is_empty());
         assert_eq!(Request::parse("  "), Request::default());
         assert_eq!(Request::parse("!").command(), "!");
     }

@@ -1,6 +1,7 @@
 //! The platform's rules, checked before a request is sent (source: docs.crustocean.chat, pages "Authentication",
 //! "Tokens", "Deploy a hook", "Hooks" and "Report a payment").
 
+use crate::blank::is_blank;
 use crate::error::{Error, Result};
 
 const MAX_CODE: usize = 64 * 1024;
@@ -105,7 +106,7 @@ fn is_hex(text: &str, digits: usize) -> bool {
 /// # Errors
 /// `Invalid` when that is nothing.
 pub(super) fn text(text: &str) -> Result<()> {
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
     }
     Ok(())

@@ -36,6 +36,7 @@ mod no_limit;
 #[cfg(not(feature = "polling"))]
 mod no_polling;
 mod odd_history;
+mod odd_input;
 mod outage;
 mod parallel;
 mod policy;

@@ -114,6 +114,11 @@ impl Backlog {
         self.found.len() + usize::from(self.missed > 0) + newer
     }
 
+    /// The number of events, and of their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.events.len() + self.found.len(), self.bytes)
+    }
+
     /// Whether something has to be read before newer events.
     pub(super) fn is_held(&self) -> bool {
         self.reader.is_some() || !self.lost.is_empty()

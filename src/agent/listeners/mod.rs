@@ -184,6 +184,13 @@ impl Listeners {
         (self.dropped.load(Ordering::Relaxed), self.not_filled.load(Ordering::Relaxed))
     }
 
+    /// How many events, and how many bytes of them, wait for the loop that has most to do, or for the first one.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        let loops = state.queues.iter().filter(|queue| queue.kind.is_loop()).map(|queue| &queue.backlog);
+        loops.chain([&state.unclaimed]).map(Backlog::size).max().unwrap_or_default()
+    }
+
     fn count_not_filled(&self) {
         self.not_filled.fetch_add(1, Ordering::Relaxed);
     }
@@ -254,6 +261,8 @@ impl Listeners {
 pub(crate) trait Source {
     /// The next event for everybody.
     fn pull(&self) -> Option<Event>;
+    /// Whether to pull once more although nothing came: what the connection has received is pulled in portions.
+    fn has_items(&self) -> bool;
     /// A loop has got the event, or none is there to get it.
     fn settle(&self, event: &Event);
     /// Whether it is for who listens to mentions.
@@ -302,6 +311,25 @@ impl Listener {
             let Some(event) = source.pull() else { return (None, others) };
             others |= self.distribute(&mut state, event, source);
         }
+    }
+
+    /// Gives what has come by now to the queues that are there already: this one is new, and begins with what comes from now
+    /// on. Returns whether others who wait have got something.
+    pub(crate) fn begin_now(&self, source: &impl Source) -> bool {
+        let mut state = self.listeners.lock();
+        let Some(at) = state.queues.iter().position(|queue| queue.kind == self.kind) else { return false };
+        let own = state.queues.swap_remove(at);
+        let mut others = false;
+        // No more than a queue holds, so that a flood does not keep it here.
+        for _ in 0..self.listeners.bounds.events.max(1) {
+            match source.pull() {
+                Some(event) => others |= self.distribute(&mut state, event, source),
+                None if source.has_items() => {}
+                None => break,
+            }
+        }
+        state.queues.push(own);
+        others
     }
 
     /// Puts an event into all queues. Returns whether others wait for it.
@@ -399,6 +427,9 @@ mod tests {
     impl Source for Numbers {
         fn pull(&self) -> Option<Event> {
             self.0.borrow_mut().pop_front().map(|missed| Event::Lagged { missed })
+        }
+        fn has_items(&self) -> bool {
+            false
         }
         fn settle(&self, _event: &Event) {}
         fn is_mention(&self, event: &Event) -> bool {

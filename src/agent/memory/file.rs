@@ -39,8 +39,28 @@ impl FileStore {
     /// `Config` if another process uses the file, or its folder is not writable.
     pub(super) fn open(path: &Path) -> Result<FileStore> {
         let failed = |error: io::Error| {
-            Error::config(format!("cannot remember in {}: {error}", path.display())).with_source(error)
+            let what = match error.kind() {
+                io::ErrorKind::IsADirectory => "it is a directory; name a file".to_owned(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    format!("{error}. The file and its folder must be writable")
+                }
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    format!("{error}. The folder must exist")
+                }
+                _ => error.to_string(),
+            };
+            Error::config(format!("cannot remember in {}: {what}", path.display())).with_source(error)
         };
+        if path.as_os_str().is_empty() {
+            return Err(Error::config(
+                "cannot remember in a file without a name: name one, such as larry.state",
+            ));
+        }
+        if path.is_dir() {
+            return Err(failed(io::ErrorKind::IsADirectory.into()));
+        }
+        let shown = path;
+        let path = &resolved(path).map_err(failed)?;
         let until = deadline::after(PATIENCE);
         let mut lock = FileLock::take(&beside(path, ".lock")).map_err(failed)?;
         while lock.is_none() && Instant::now() < until {
@@ -50,9 +70,10 @@ impl FileStore {
         let Some(lock) = lock else {
             return Err(Error::config(format!(
                 "cannot remember in {}: another running agent uses this file; each one needs a file of its own",
-                path.display()
+                shown.display()
             )));
         };
+        check_writable(&beside(path, ".new")).map_err(failed)?;
         Ok(FileStore { path: path.to_owned(), known: Mutex::new(stamp(path).map_err(failed)?), _lock: lock })
     }
 
@@ -99,6 +120,33 @@ fn stamp(path: &Path) -> io::Result<Option<Stamp>> {
     match fs::metadata(path) {
         Ok(metadata) => Ok(Some(Stamp { length: metadata.len(), modified: metadata.modified().ok() })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The file behind symbolic links, which need not exist. A replacement of the link itself would leave that file as it is, and
+/// two links to one file would not share its lock. Absolute, because the process may change its folder.
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    let mut path = std::path::absolute(path)?;
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = fs::read_link(&path) else { return Ok(path) };
+        // An absolute target replaces the folder.
+        path = path.parent().unwrap_or(Path::new("/")).join(target);
+    }
+    Err(io::Error::other("the symbolic links lead in a circle"))
+}
+
+/// As many as Linux follows.
+const MOST_LINKS: usize = 40;
+
+/// Finds out at the start, and not with the first question, that the folder is read-only. A full disk is no reason not to
+/// start: saving is tried again.
+fn check_writable(temporary: &Path) -> io::Result<()> {
+    match File::create(temporary) {
+        Ok(_) => fs::remove_file(temporary),
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

@@ -35,9 +35,9 @@ pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 const EVERY: Duration = Duration::from_secs(1);
 /// The most questions whose answers are remembered.
 const MOST_ANSWERED: usize = 16_384;
-/// The first text in the store.
 /// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
 const MOST_OPEN: usize = 16_384;
+/// The first text in the store.
 const FORMAT: &str = "crustocean agent state";
 
 /// The memory of one agent.
@@ -173,6 +173,9 @@ impl Opened {
 }
 
 fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
     let saved: Saved<HashMap<AgencyId, Place>> = serde_json::from_str(text)
         .map_err(|error| format!("it is torn, or was not written by this crate ({error})"))?;
     if saved.format != FORMAT {

@@ -1,12 +1,13 @@
 //! The loop over messages that begin with a word of the agent's own: `!conch deploy`.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::agent::{Agent, Decision, Event, Events, Mention, RecvError};
 use crate::deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::MessageId;
 
 /// The messages that begin with a prefix, each once. From [`Agent::commands`].
@@ -23,6 +24,8 @@ pub struct Commands {
     agent: Agent,
     events: Events,
     prefix: Arc<str>,
+    /// Somebody has got the error about an empty prefix.
+    refused: Arc<AtomicBool>,
     /// The last ones that were handed out: a message may come twice after a gap.
     handed_out: Arc<Mutex<VecDeque<MessageId>>>,
 }
@@ -35,7 +38,7 @@ impl Commands {
         let prefix: Arc<str> = prefix.trim().into();
         let listener = agent.inner.listeners.listen_to_commands(&prefix);
         let events = Events::new(agent.clone(), listener);
-        Commands { agent: agent.clone(), events, prefix, handed_out: Arc::default() }
+        Commands { agent: agent.clone(), events, prefix, refused: Arc::default(), handed_out: Arc::default() }
     }
 
     /// Waits at most `limit` for the next message.
@@ -50,12 +53,15 @@ impl Commands {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Events::recv_timeout`].
+    /// The errors of [`Events::recv_timeout`]; [`Invalid`](crate::ErrorKind::Invalid), once, if the prefix is empty.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
 
     fn recv(&self, until: Option<Instant>) -> Result<Mention, RecvError> {
+        if self.prefix.is_empty() {
+            return Err(self.refuse());
+        }
         // What this thread got before is done.
         self.agent.pass_questions();
         loop {
@@ -66,6 +72,15 @@ impl Commands {
                 return Ok(Mention::with_prefix(&self.agent, message, Arc::clone(&self.prefix)));
             }
         }
+    }
+
+    /// No message begins with an empty prefix: a loop that waited for one would never end.
+    fn refuse(&self) -> RecvError {
+        if self.refused.swap(true, Ordering::Relaxed) {
+            return RecvError::Closed;
+        }
+        let text = "the prefix of commands is empty: give it a word such as `!conch`, or use events() for all messages";
+        RecvError::Failed(Error::invalid(text))
     }
 
     /// Remembers the id. `false` if it was handed out before.
@@ -99,6 +114,9 @@ impl Agent {
     /// The messages from now on that begin with a word of the agent's own, such as `!conch`; case does not matter. Own messages
     /// and the platform's are left out. [`Mention::request`] reads what follows the word. Beside
     /// [`mentions`](Agent::mentions), which goes on to yield what mentions the agent.
+    ///
+    /// White space around the prefix does not count. An empty prefix fits nothing: the loop yields an
+    /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {

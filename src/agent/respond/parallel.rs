@@ -19,7 +19,7 @@ const MOST_BYTES: usize = 8 << 20;
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Mentions {
-    /// Hands every message to `handler`, on so many threads (at least one): several rooms at once, but the messages of one
+    /// Hands every message to `handler`, on up to so many threads (at least one), which are started as they are needed: several rooms at once, but the messages of one
     /// room in order and never two at a time. Blocks until the agent has ended (closed, stopped, or finished) and the
     /// handlers that are at work then have returned.
     ///
@@ -54,23 +54,28 @@ impl Mentions {
         let ended = thread::scope(|scope| {
             // Whatever happens here, the threads have to end.
             let _end = EndWhenDropped(&desk);
-            for number in 0..threads.max(1) {
+            let start = || {
                 let work = || desk.work(&agent, &handler);
                 let name = "crustocean-worker".to_owned();
-                match thread::Builder::new().name(name).spawn_scoped(scope, work) {
-                    Ok(_) => {}
-                    Err(error) if number == 0 => {
-                        return Err(Error::config("no thread can be started").with_source(error));
-                    }
-                    Err(error) => {
-                        crate::logging::warn!("only {number} of {threads} threads can be started: {error}");
-                        break;
-                    }
-                }
-            }
+                desk.lock().free_threads += 1;
+                thread::Builder::new().name(name).spawn_scoped(scope, work).map(drop)
+            };
+            start().map_err(|error| Error::config("no thread can be started").with_source(error))?;
+            let (mut started, mut most) = (1, threads.max(1));
             for question in self {
                 if !desk.put(&agent, question?) {
                     break;
+                }
+                if started < most && desk.needs_thread() {
+                    match start() {
+                        Ok(()) => started += 1,
+                        Err(error) => {
+                            crate::logging::warn!(
+                                "only {started} of {threads} threads can be started: {error}"
+                            );
+                            most = started;
+                        }
+                    }
                 }
             }
             Ok(())
@@ -98,6 +103,8 @@ struct State {
     rooms: HashMap<AgencyId, VecDeque<Mention>>,
     waiting: usize,
     bytes: usize,
+    /// The threads that have no question.
+    free_threads: usize,
     over: bool,
 }
 
@@ -131,6 +138,12 @@ impl Desk {
         drop(state);
         self.work.notify_one();
         true
+    }
+
+    /// Whether a question that may be worked on has no thread.
+    fn needs_thread(&self) -> bool {
+        let state = self.lock();
+        state.ready.len() > state.free_threads
     }
 
     /// What nobody has begun is for the next start, if the agent remembers.
@@ -198,6 +211,7 @@ impl State {
 
     fn take(&mut self) -> Option<Mention> {
         let question = self.ready.pop_front()?;
+        self.free_threads -= 1;
         self.waiting -= 1;
         self.bytes -= question.content.len();
         Some(question)
@@ -205,6 +219,7 @@ impl State {
 
     /// Nobody works for this room any more: its next question is due, after those of others.
     fn free(&mut self, room: &AgencyId) {
+        self.free_threads += 1;
         match self.rooms.get_mut(room).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),
             None => drop(self.rooms.remove(room)),

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::agent::memory::IN_REPLY_TO;
 use crate::agent::send::metadata::JsonObject;
 use crate::agent::send::split::{self, Part};
+use crate::blank::is_blank;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, Style, TraceReport, label};
 
@@ -293,7 +294,7 @@ impl Outgoing {
     /// # Errors
     /// `Invalid` when there is nothing to say.
     pub(crate) fn check(&self) -> Result<()> {
-        if self.text().is_empty() {
+        if is_blank(self.text()) {
             return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
         }
         self.check_spans()

@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use unicode_segmentation::GraphemeCursor;
 
+use crate::blank::is_trimmed;
+
 /// A piece of a text, with the text to add before and after it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part {
@@ -187,12 +189,6 @@ fn is_boundary(text: &str, at: usize) -> bool {
 pub(crate) fn is_command(text: &str) -> bool {
     let name = text.trim_start_matches(is_trimmed).strip_prefix('/');
     name.is_some_and(|name| name.starts_with(char::is_alphanumeric))
-}
-
-/// Characters that servers trim before they check for a command. JavaScript's `trim` includes the byte order mark,
-/// and Python's `strip` some control characters.
-fn is_trimmed(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || c == '\u{feff}'
 }
 
 /// Finds words in a text. It stores the last run of white space, so that a long run is read once and not once per

@@ -378,6 +378,11 @@ impl Session {
         self.shared.wait(Waiter::Consumer, until, wish).unwrap_or(Waited::Nothing)
     }
 
+    /// Whether something is there to take at once.
+    pub(crate) fn has_items(&self) -> bool {
+        self.shared.check_process().is_ok() && self.shared.ready.refill(&mut self.shared.lock().queue)
+    }
+
     /// Why the session has ended, if not by [`close`](Session::close). Comes once.
     pub(crate) fn take_failure(&self) -> Option<Error> {
         if let Err(error) = self.shared.check_process() {

@@ -2,7 +2,7 @@
 
 mod commands;
 mod killed;
-mod stores;
+pub(super) mod stores;
 
 use std::time::Duration;
 
