@@ -24,7 +24,7 @@ pub(crate) struct Config {
     pub(crate) tls: TlsSettings,
     pub(crate) proxy: ProxyChoice,
     pub(crate) http: HttpSettings,
-    /// Stops everything that was made with these settings.
+    /// Stops each client or agent that was built with these settings.
     pub(crate) stop: Option<Stop>,
 }
 
@@ -143,8 +143,8 @@ macro_rules! connection_settings {
             }
 
             /// The time limit for one HTTP request, from the call to the last byte of the response. The limit
-            /// includes retries and waits. [`Duration::MAX`](std::time::Duration::MAX) means no limit. Defaults to 30
-            /// s.
+            /// includes retries and waits. Defaults to 30 s. [`Duration::MAX`](std::time::Duration::MAX) means no
+            /// limit.
             pub fn request_timeout(mut self, limit: std::time::Duration) -> Self {
                 self.config.http.request_timeout = limit;
                 self

@@ -23,7 +23,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument is not valid. The crate checks it before it sends anything.
+    /// An argument is not valid. The crate checks arguments before it sends anything.
     Invalid,
     /// A setting is not usable: a bad URL, a missing environment variable, or a TLS feature that this build lacks.
     Config,
@@ -44,8 +44,7 @@ pub enum ErrorKind {
     /// The request conflicts with the current state (HTTP 409). For example, a name is taken, or a run is already
     /// open in the room.
     Conflict,
-    /// The client sent too many requests (HTTP 429). [`Error::retry_after`] returns the wait time if the server sent
-    /// one.
+    /// The client sent too many requests (HTTP 429). [`Error::retry_after`] returns the wait time, if known.
     RateLimited,
     /// Any other HTTP response that is not a success.
     Server,
@@ -176,7 +175,7 @@ impl Error {
         self
     }
 
-    /// Marks the error as retryable, although its kind is not.
+    /// Marks the error as retryable, although errors of its kind are not.
     pub(crate) fn with_retryable(mut self) -> Self {
         self.0.retryable = true;
         self
@@ -239,7 +238,8 @@ impl Error {
     }
 
     /// How long the server asks to wait before the next attempt (`Retry-After`), in whole seconds, at most 24 hours.
-    /// A date is compared with the server's own clock.
+    /// If the server sent a date, the crate subtracts the time in the response's `Date` header. Without that header,
+    /// the crate uses this machine's clock.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

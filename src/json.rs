@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 /// Reads a value from JSON text. Replaces each lone surrogate with U+FFFD.
 ///
-/// The types of `model` repair their own strings; this function does it for all other types.
+/// The types of `model` repair their own strings; this function repairs the strings of all other types.
 pub(crate) fn from_str<T: for<'de> Deserialize<'de>>(json: &str) -> serde_json::Result<T> {
     serde_json::from_str(json)
         .or_else(|error| repair(json).map_or(Err(error), |repaired| serde_json::from_str(&repaired)))
@@ -61,7 +61,7 @@ fn unit(text: &str) -> Option<u16> {
 /// function skips other values without building them, so deeply nested JSON does no harm.
 ///
 /// # Errors
-/// Fails if it is not an object.
+/// Fails if `json` is not an object.
 pub(crate) fn pick<'j, const N: usize>(
     json: &'j str,
     keys: [&str; N],
@@ -83,7 +83,7 @@ pub(crate) fn pick<'j, const N: usize>(
 /// the number of members.
 ///
 /// # Errors
-/// Fails if it is not an object.
+/// Fails if `json` is not an object.
 pub(crate) fn members<'j, K>(
     json: &'j str,
     wanted: impl FnMut(&[u8]) -> Option<K>,
@@ -122,7 +122,8 @@ impl<'j, K, W: FnMut(&[u8]) -> Option<K>, F: FnMut(K, &'j RawValue)> Visitor<'j>
     }
 }
 
-/// Reads a key as bytes. serde_json does not check bytes for lone surrogates, which any chat user can post.
+/// Reads a key as bytes. serde_json does not check bytes for lone surrogates, and any chat user can post a lone
+/// surrogate.
 struct Key<'w, W>(&'w mut W);
 
 impl<'j, K, W: FnMut(&[u8]) -> Option<K>> DeserializeSeed<'j> for Key<'_, W> {
@@ -145,7 +146,7 @@ impl<K, W: FnMut(&[u8]) -> Option<K>> Visitor<'_> for Key<'_, W> {
     }
 }
 
-/// Reads a string value: an id, an enum, a credential. A number is converted to its digits.
+/// Reads a string value: an id, an enum, a credential. Converts a number to its digits.
 pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     what: &'static str,

@@ -143,7 +143,7 @@ impl Stop {
         &self.0
     }
 
-    /// Registers an operation that `stop` ends. A dropped operation is ignored.
+    /// Registers an operation that `stop` ends. `stop` ignores an operation that was dropped.
     pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
         self.0.add(target);
     }
@@ -155,7 +155,7 @@ impl fmt::Debug for Stop {
     }
 }
 
-/// A registered callback of a [`Stop`]. Returned by [`Stop::on_stop`]. Dropping it removes the callback.
+/// A registered callback of a [`Stop`]. Returned by [`Stop::on_stop`]. Dropping an `OnStop` removes the callback.
 #[must_use = "dropped, it is not called"]
 pub struct OnStop {
     callback: Arc<Callback>,

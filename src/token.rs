@@ -1,4 +1,5 @@
-//! The platform's credentials. Each has its own type, so that the compiler rejects a token of the wrong type.
+//! The platform's credentials. Each credential has its own type, so that the compiler rejects a token of the wrong
+//! type.
 //!
 //! Source for the purpose of each token: docs.crustocean.chat, page "SDK authentication".
 
@@ -151,8 +152,7 @@ macro_rules! token {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 read_text(deserializer, $what, |text| {
-                    // A token from the server is accepted in any form: the strict check is for texts that people
-                    // type.
+                    // Accepts a token from the server in any form: the strict check is for texts that people type.
                     Secret::parse($what, text).map($name).map_err(|_| concat!("this is no ", $what))
                 })
             }
@@ -164,8 +164,8 @@ token! {
     /// A personal access token (PAT): `cru_` and 48 hexadecimal digits. A [`Client`](crate::Client) with this token
     /// acts as a user.
     ///
-    /// Create one on the website (Profile → API Tokens) or with `client.tokens().create(..)`. `Debug` shows the first
-    /// eight characters, as the platform's own lists do.
+    /// Create a token on the website (Profile → API Tokens) or with `client.tokens().create(..)`. `Debug` shows the
+    /// first eight characters, as the platform's own lists do.
     ///
     /// An [`Agent`](crate::Agent) does not accept a personal access token:
     ///

@@ -136,7 +136,7 @@ pub(crate) enum Class {
     Unsure,
 }
 
-/// What a page of the history tells about the end of the search.
+/// The progress of the search after a page: whether the search can end, and the number of unsure messages.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// No older message is needed.
@@ -144,7 +144,7 @@ pub(crate) struct Progress {
     pub(crate) unsure: usize,
 }
 
-/// This many messages in a row must be too old before the rest of a history counts as too old.
+/// The search ends only if this number of messages at the end of a page are too old.
 const TAIL: usize = 4;
 
 impl Default for Cursor {

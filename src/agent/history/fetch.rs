@@ -72,7 +72,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// session's connection is lost, because the next reconnect reads the history again.
 ///
 /// # Errors
-/// The last error.
+/// The error of the last attempt.
 pub(crate) fn with_retries<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {

@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// What the reading thread needs: the REST client, and the targets of its results.
+/// The data of a reading thread: the REST client, and the targets of its results.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) number: u64,

@@ -21,7 +21,7 @@ impl FileLock {
     /// Takes the lock. Returns `None` if another process, or another agent of this process, has the lock.
     ///
     /// # Errors
-    /// If the lock file cannot be created.
+    /// The `io::Error` if the lock file cannot be created or opened.
     pub(super) fn take(path: &Path) -> io::Result<Option<FileLock>> {
         let mut options = OpenOptions::new();
         // The lock file stays empty and is never removed. If a process removed the file, two processes could lock two
@@ -94,6 +94,6 @@ fn exclusive(options: &mut OpenOptions) {
 fn exclusive(_options: &mut OpenOptions) {}
 
 fn is_taken(error: &io::Error) -> bool {
-    // ERROR_SHARING_VIOLATION
+    // Windows error 32 is ERROR_SHARING_VIOLATION.
     error.kind() == io::ErrorKind::WouldBlock || cfg!(windows) && error.raw_os_error() == Some(32)
 }

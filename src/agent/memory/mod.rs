@@ -33,7 +33,7 @@ pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
 /// The interval at which heard messages are saved.
 const EVERY: Duration = Duration::from_secs(1);
-/// The most questions whose answers are remembered.
+/// The largest number of ids in `answered`.
 const MOST_ANSWERED: usize = 16_384;
 /// The largest number of open questions that the memory tracks. Anybody in a room can ask, and a program may never
 /// take a question.

@@ -12,9 +12,9 @@ use crate::model::MessageId;
 /// The messages that begin with a prefix, each once. Returned by [`Agent::commands`].
 ///
 /// The iterator leaves out the agent's own messages, the platform's messages, and messages whose loop guard allows no
-/// further answer. `Commands` has its own queue, which starts with the call of [`Agent::commands`]. It takes no
-/// events from other loops. The iterator ends when the agent ends. It does not yield the error that ended the agent:
-/// [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
+/// further answer. `Commands` has its own queue, which starts with the call of [`Agent::commands`]. `Commands` takes
+/// no events from other loops. The iterator ends when the agent ends, and does not yield the error that ended the
+/// agent: [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
 ///
 /// An agent that [remembers](crate::agent::AgentBuilder::remember) also yields the commands that came while the
 /// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
@@ -101,7 +101,7 @@ impl std::iter::FusedIterator for Commands {}
 impl Agent {
     /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
     /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
-    /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time: it still yields the
+    /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
     /// messages that mention the agent.
     ///
     /// ```no_run

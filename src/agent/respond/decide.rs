@@ -33,8 +33,8 @@ pub enum Decision {
     Ended,
     /// The agents have answered each other too often: the loop guard has no hops left.
     TooManyHops,
-    /// The platform sent the message, or it is the result of the agent's own command. A hook's post and a heartbeat
-    /// are meant to prompt the agent, so these give [`Respond`](Decision::Respond).
+    /// The platform sent the message, or the message is the result of the agent's own command. A hook's post and a
+    /// heartbeat are meant to prompt the agent, so these give [`Respond`](Decision::Respond).
     FromSystem,
     /// The agent answered the message before its last start. Only for an agent that
     /// [remembers](crate::agent::AgentBuilder::remember).

@@ -27,7 +27,7 @@ const MOST_INVITATIONS: usize = 64;
 /// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// What the agent follows: invitations, direct conversations, both or neither.
+/// The state of automatic joins. The agent can follow invitations, direct conversations, both or neither.
 #[derive(Debug, Default)]
 pub(crate) struct Following {
     /// Whether the agent follows anything. Every event checks this flag.

@@ -109,8 +109,8 @@ impl Host for RoomsHost {
     /// Joins all rooms again, because the server forgets joins when the connection ends. Source: all public bots join
     /// again.
     ///
-    /// All joins are sent at once, so that many rooms cost one round trip. Then unconfirmed rooms are joined one by
-    /// one: with only one pending join, an `error` event belongs to that room.
+    /// All joins are sent at once, so that many rooms cost one round trip. Then the agent joins each unconfirmed room
+    /// alone. With only one pending join, an `error` event can be assigned to a room.
     fn restore(&self, connection: &ConnectionHandle<'_>) -> Result<()> {
         // The server has accepted the session token.
         self.session.accept(&self.session.token());
