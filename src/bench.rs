@@ -1,4 +1,4 @@
-//! What the benches measure and nobody else can reach. Compiled only for them (`--cfg crustocean_bench`), so it is no
+//! Private functions that the benchmarks measure. Compiled only with `--cfg crustocean_bench`, so this module is not
 //! part of the API.
 #![allow(missing_docs, reason = "not for people")]
 

@@ -24,14 +24,14 @@ pub(crate) struct Config {
     pub(crate) tls: TlsSettings,
     pub(crate) proxy: ProxyChoice,
     pub(crate) http: HttpSettings,
-    /// Stops everything that was made with these settings.
+    /// Stops each client or agent that was built with these settings.
     pub(crate) stop: Option<Stop>,
 }
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            // The URL may contain a password; it is rejected only later.
+            // The URL may contain a password: `Config::url` checks the URL later.
             .field("api_url", &self.api_url.as_deref().map(|url| url::host(url).unwrap_or("…")))
             .field("allow_plain_http", &self.allow_plain_http)
             .field("tls", &self.tls)
@@ -42,10 +42,10 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// The builder's URL, else `CRUSTOCEAN_API_URL`, else the public service.
+    /// Returns the builder's URL, else `CRUSTOCEAN_API_URL`, else the URL of the public service.
     ///
     /// # Errors
-    /// `Config` if it is not a URL, or if tokens would be sent without TLS.
+    /// `Config` if the text is not a URL, or if the crate would send tokens without TLS.
     pub(crate) fn url(&self) -> Result<ApiUrl> {
         if let Some(url) = &self.api_url {
             return self.checked(url);
@@ -62,7 +62,7 @@ impl Config {
         }
     }
 
-    /// Checks the URL. Without TLS anybody on the network path can read the tokens, and nothing would show it.
+    /// Checks the URL. Without TLS, anybody on the network path can read the tokens, and the user does not notice.
     fn checked(&self, url: &str) -> Result<ApiUrl> {
         let url = ApiUrl::parse(url)?;
         if url.is_secure() || url.is_loopback() {
@@ -98,7 +98,7 @@ impl Config {
     /// Uses an existing dialer, so that REST and WebSocket share one TLS set-up.
     ///
     /// # Errors
-    /// As [`http`](Config::http).
+    /// `Config` if a setting is not usable.
     pub(crate) fn http_with(&self, dialer: Dialer) -> Result<Http> {
         let stop = self.stop.clone().unwrap_or_default();
         Http::new(self.url()?, dialer, &self.http, stop.token())
@@ -111,9 +111,10 @@ macro_rules! connection_settings {
         impl $builder {
             /// The base URL of the API: scheme, host and port.
             ///
-            /// `http://` works for this machine only; see [`danger_allow_plain_http`](Self::danger_allow_plain_http).
+            /// `http://` is allowed for this machine only; see
+            /// [`danger_allow_plain_http`](Self::danger_allow_plain_http).
             ///
-            /// Defaults to the environment variable `CRUSTOCEAN_API_URL`; if it is not set, to
+            /// Defaults to the environment variable `CRUSTOCEAN_API_URL`; if the variable is not set, to
             /// [`DEFAULT_API_URL`](crate::config::DEFAULT_API_URL).
             pub fn api_url(mut self, url: impl Into<String>) -> Self {
                 self.config.api_url = Some(url.into());
@@ -134,31 +135,33 @@ macro_rules! connection_settings {
                 self
             }
 
-            /// How long DNS lookup, TCP connect, proxy and TLS handshake may take together.
+            /// The time limit for DNS lookup, TCP connect, proxy and TLS handshake together.
             /// [`Duration::MAX`](std::time::Duration::MAX) means no limit. Defaults to 10 s.
             pub fn connect_timeout(mut self, limit: std::time::Duration) -> Self {
                 self.config.http.connect_timeout = limit;
                 self
             }
 
-            /// How long one HTTP request may take, from the call to the last byte of the response, including retries
-            /// and waits. [`Duration::MAX`](std::time::Duration::MAX) means no limit. Defaults to 30 s.
+            /// The time limit for one HTTP request, from the call to the last byte of the response. The limit
+            /// includes retries and waits. Defaults to 30 s. [`Duration::MAX`](std::time::Duration::MAX) means no
+            /// limit.
             pub fn request_timeout(mut self, limit: std::time::Duration) -> Self {
                 self.config.http.request_timeout = limit;
                 self
             }
 
-            /// How often a GET is retried after the connection broke or the server answered 502, 503 or 504. 0 means
-            /// never. Requests that change something are retried only if not a single byte was sent. Defaults to 2.
+            /// How often the crate retries a GET after the connection broke or the server answered 502, 503 or 504. 0
+            /// means never. The crate retries a request that changes something only if no byte of the request was
+            /// sent. Defaults to 2.
             pub fn retries(mut self, count: u32) -> Self {
                 self.config.http.retries = count;
                 self
             }
 
-            /// The longest `Retry-After` that the crate waits for before it retries a GET, or any request that was
-            /// rejected with 429. If the server asks for more, the call fails at once with the time in
-            /// [`retry_after`](crate::Error::retry_after). [`Duration::ZERO`](std::time::Duration::ZERO) means never
-            /// wait. Defaults to 5 s.
+            /// The longest `Retry-After` that the crate waits for. The crate waits before it retries a GET, or any
+            /// request that the server rejected with 429. If the server asks for a longer wait, the call fails at
+            /// once with the time in [`retry_after`](crate::Error::retry_after).
+            /// [`Duration::ZERO`](std::time::Duration::ZERO) means never wait. Defaults to 5 s.
             pub fn max_retry_wait(mut self, limit: std::time::Duration) -> Self {
                 self.config.http.max_retry_wait = limit;
                 self
@@ -170,10 +173,11 @@ macro_rules! connection_settings {
                 self
             }
 
-            /// Trusts additional certificate authorities: the content of a PEM file (one or several certificates), or
-            /// one certificate in DER. May be called several times. Defaults to none.
+            /// Trusts additional certificate authorities. Pass the content of a PEM file (one or several
+            /// certificates), or one certificate in DER. Each call adds certificates. Defaults to none.
             ///
-            /// Bytes that are not a certificate are an error when the client or agent is built.
+            /// If the bytes are not a certificate, building the client or agent fails with
+            /// [`Config`](crate::ErrorKind::Config).
             pub fn add_root_certificate(mut self, pem_or_der: impl Into<Vec<u8>>) -> Self {
                 self.config.tls.extra_roots.push(pem_or_der.into());
                 self
@@ -181,7 +185,7 @@ macro_rules! connection_settings {
 
             /// **WARNING: this switches off the protection of TLS.** With `true`, the crate accepts *any*
             /// certificate: for any host, expired, or made by anybody. Anybody on the network path can then read and
-            /// change everything, including tokens, and nothing shows it.
+            /// change everything, including tokens, and you do not notice.
             ///
             /// For your own server, use [`add_root_certificate`](Self::add_root_certificate), which keeps the
             /// protection. Defaults to `false`.
@@ -200,12 +204,13 @@ macro_rules! connection_settings {
                 self
             }
 
-            /// The certificate for a server that asks for one (mutual TLS): one PEM text with the certificate, its
-            /// intermediate certificates if there are any, and the unencrypted private key. A proxy never gets it.
-            /// Defaults to none.
+            /// The client certificate for a server that asks for one (mutual TLS). Pass one PEM text with the
+            /// certificate, any intermediate certificates, and the unencrypted private key. The crate never sends the
+            /// certificate to a proxy. Defaults to none.
             ///
-            /// [`Tls::Native`](crate::config::Tls::Native) needs a PKCS #8 key (`BEGIN PRIVATE KEY`); rustls accepts
-            /// other forms, too. An unusable certificate or key is an error when the client or agent is built.
+            /// [`Tls::Native`](crate::config::Tls::Native) needs a PKCS #8 key (`BEGIN PRIVATE KEY`); rustls also
+            /// accepts other forms. If the certificate or key is not usable, building the client or agent fails with
+            /// [`Config`](crate::ErrorKind::Config).
             pub fn client_identity_pem(mut self, certificates_and_key: impl Into<Vec<u8>>) -> Self {
                 self.config.tls.client_identity = Some(zeroize::Zeroizing::new(certificates_and_key.into()));
                 self
@@ -215,13 +220,14 @@ macro_rules! connection_settings {
             /// proxy itself), `socks5h://host:1080`, or `socks5://host:1080` to resolve names on this machine instead
             /// of at the proxy. Put credentials before the host, percent-encoded: `http://user:password@host:3128`.
             ///
-            /// `NO_PROXY` has no effect on this proxy. A URL that is not usable is an error when the client or agent
-            /// is built.
+            /// `NO_PROXY` has no effect on this proxy. If the URL is not usable, building the client or agent fails
+            /// with [`Config`](crate::ErrorKind::Config).
             ///
             /// Defaults to the environment at the time when the client or agent is built: `HTTPS_PROXY` for `https`
-            /// URLs, `HTTP_PROXY` for `http` (not in CGI programs, where a request can set it), else `ALL_PROXY`.
-            /// Hosts in `NO_PROXY` use no proxy; it lists names (including their subdomains), addresses, networks
-            /// such as `10.0.0.0/8`, or `*`. Lowercase names of these variables work, too, and have priority.
+            /// URLs, `HTTP_PROXY` for `http` URLs, else `ALL_PROXY`. The crate ignores `HTTP_PROXY` in CGI programs,
+            /// where a request can set this variable. Hosts in `NO_PROXY` use no proxy. `NO_PROXY` lists names
+            /// (including their subdomains), addresses, networks such as `10.0.0.0/8`, or `*`. The lowercase names of
+            /// these variables also work and have priority.
             pub fn proxy(mut self, url: impl Into<String>) -> Self {
                 self.config.proxy =
                     $crate::net::settings::ProxyChoice::Url(zeroize::Zeroizing::new(url.into()));

@@ -1,13 +1,13 @@
-//! Deadlines from time limits of any length.
+//! Computes deadlines from time limits of any length.
 //!
-//! `Instant + Duration` panics if the sum is out of the clock's range, and a program may set `Duration::MAX`, which
-//! means "no limit". So the crate adds limits to instants only here.
+//! `Instant + Duration` panics if the sum is out of the clock's range. A program may set `Duration::MAX`, which means
+//! "no limit". So only this module adds limits to instants.
 
 use std::time::{Duration, Instant};
 
 pub(crate) use crate::sync::now;
 
-/// Longer than any process runs, and within the range of every system's clock.
+/// 30 years: longer than any process runs, and within the range of every system's clock.
 const LONGEST: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// The moment `limit` from now. A limit of more than 30 years counts as 30 years.
@@ -15,7 +15,7 @@ pub(crate) fn after(limit: Duration) -> Instant {
     later(now(), limit)
 }
 
-/// How long ago that was.
+/// The time since `start`.
 pub(crate) fn since(start: Instant) -> Duration {
     now().saturating_duration_since(start)
 }
@@ -49,7 +49,7 @@ mod tests {
         assert!(files > 100);
     }
 
-    /// Test code may add limits directly, because it chooses them.
+    /// Test code may add limits directly, because each test knows the length of its limits.
     fn check(directory: &Path, files: &mut usize) {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

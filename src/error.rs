@@ -23,9 +23,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// An argument is not valid. The crate checks it before it sends anything.
+    /// An argument is not valid. The crate checks arguments before it sends anything.
     Invalid,
-    /// A setting is not usable: a bad URL, a missing environment variable, or a TLS feature that is not compiled in.
+    /// A setting is not usable: a bad URL, a missing environment variable, or a TLS feature that this build lacks.
     Config,
     /// The server could not be reached, or the connection broke.
     Connect,
@@ -37,13 +37,14 @@ pub enum ErrorKind {
     Unauthorized,
     /// The agent has not been verified yet (HTTP 403 when its token is exchanged).
     NotVerified,
-    /// The token is valid but does not permit this (HTTP 403).
+    /// The token is valid but does not permit this request (HTTP 403).
     Forbidden,
-    /// It does not exist (HTTP 404, or an unknown agency).
+    /// The requested object does not exist (HTTP 404, or an unknown agency).
     NotFound,
-    /// It conflicts with the current state (HTTP 409), such as a name that is taken, or a run that is open in the room.
+    /// The request conflicts with the current state (HTTP 409). For example, a name is taken, or a run is already
+    /// open in the room.
     Conflict,
-    /// Too many requests (HTTP 429). [`Error::retry_after`] says how long to wait, if the server said so.
+    /// The client sent too many requests (HTTP 429). [`Error::retry_after`] returns the wait time, if known.
     RateLimited,
     /// Any other HTTP response that is not a success.
     Server,
@@ -51,19 +52,19 @@ pub enum ErrorKind {
     Rejected,
     /// The server sent data that the protocol or the API does not allow.
     Protocol,
-    /// The message was not sent. It is safe to send it again.
+    /// The message was not sent. The program can safely send the message again.
     NotSent,
-    /// The connection broke while the message was sent. It may or may not have arrived.
+    /// The connection broke during the send. The message may or may not have arrived.
     MaybeSent,
-    /// The agent was closed or has ended. [`Error::may_have_been_sent`] says whether a message was being sent.
+    /// The agent was closed or has ended. [`Error::may_have_been_sent`] tells whether a message was being sent.
     Closed,
 }
 
 /// The error type of this crate.
 ///
-/// It is one pointer wide. [`kind`](Error::kind) is for matching. `Display` says what happened and what to do;
-/// `Debug` adds the kind, `{:#?}` all fields. [`source`](StdError::source) returns the cause if there is one. No
-/// error contains a token, a password or a key.
+/// An `Error` is one pointer wide. [`kind`](Error::kind) is for matching. `Display` writes what happened and what to
+/// do. `{:?}` also writes the kind, and `{:#?}` the kind, HTTP status, wait time and cause.
+/// [`source`](StdError::source) returns the cause, if any. No error contains a token, a password or a key.
 ///
 /// # Examples
 ///
@@ -85,12 +86,12 @@ struct Inner {
     server_message: Option<String>,
     retry_after: Option<Duration>,
     request_id: Option<Box<str>>,
-    /// Trying again may work, although the kind says otherwise.
+    /// A retry may work, although errors of this kind are usually not retryable.
     retryable: bool,
     /// A message was being sent when the agent was closed.
     cut_off: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    /// Data of a higher layer, of a type that this file does not know.
+    /// Data that a higher layer attached. This file does not know the type.
     detail: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -99,7 +100,7 @@ impl Error {
         Self::boxed(kind, message.into())
     }
 
-    /// Not inlined: it has many callers, and none of them is hot.
+    /// Not inlined: the function has many callers, and none of them is performance-critical.
     #[cold]
     fn boxed(kind: ErrorKind, message: Cow<'static, str>) -> Self {
         Error(Box::new(Inner {
@@ -137,7 +138,7 @@ impl Error {
         Self::new(ErrorKind::Closed, "the agent was closed here: nothing more is sent")
     }
 
-    /// For an operation that was running when the agent was closed: it may have had an effect.
+    /// For an operation that was running when the agent was closed. The operation may have had an effect.
     pub(crate) fn cut_off_by_close() -> Self {
         let text = "the agent was closed here while this was under way: it may or may not have arrived";
         let mut error = Self::new(ErrorKind::Closed, text);
@@ -174,7 +175,7 @@ impl Error {
         self
     }
 
-    /// Marks the error as retryable, although its kind is not.
+    /// Marks the error as retryable, although errors of its kind are not.
     pub(crate) fn with_retryable(mut self) -> Self {
         self.0.retryable = true;
         self
@@ -185,7 +186,7 @@ impl Error {
         self
     }
 
-    /// Adds the request id to the error.
+    /// Adds the request id to the error and to its message.
     pub(crate) fn with_request_id(self, id: &str) -> Self {
         let (kind, message) = (self.kind(), format!("{self} [request {id}]"));
         let mut error = self.reworded(kind, message);
@@ -199,21 +200,21 @@ impl Error {
         self.reworded(kind, message)
     }
 
-    /// The same error with another kind and message, for a layer that knows the cause better.
+    /// Replaces the kind and the message, for a layer that knows the cause better.
     pub(crate) fn reworded(mut self, kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.kind = kind;
         self.0.message = message.into();
         self
     }
 
-    /// The same error with `clean` applied to what it says and to what the server said.
+    /// Applies `clean` to the message and to the server's message.
     pub(crate) fn cleaned(mut self, clean: impl Fn(&str) -> String) -> Self {
         self.0.message = clean(&self.0.message).into();
         self.0.server_message = self.0.server_message.as_deref().map(clean);
         self
     }
 
-    /// The same error after a part was sent. It stays visible that the agent was closed.
+    /// Marks the error as raised after a part was sent: the kind becomes `MaybeSent`, or stays `Closed`.
     pub(crate) fn sent_in_part(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.cut_off = true;
         let kind = if self.is_closed() { ErrorKind::Closed } else { ErrorKind::MaybeSent };
@@ -225,24 +226,26 @@ impl Error {
         self.0.kind
     }
 
-    /// The HTTP status, if a server answered with one.
+    /// The HTTP status, if the server answered.
     pub fn status(&self) -> Option<u16> {
         self.0.status
     }
 
-    /// The server's own error text, if it sent one: the `error` of a JSON response, the start of any other body, or
-    /// the text of an `error` event.
+    /// The server's own error text, if the server sent one: the `error` of a JSON response, the start of any other
+    /// body, or the text of an `error` event.
     pub fn server_message(&self) -> Option<&str> {
         self.0.server_message.as_deref()
     }
 
     /// How long the server asks to wait before the next attempt (`Retry-After`), in whole seconds, at most 24 hours.
-    /// A date is compared with the server's own clock.
+    /// If the server sent a date, the crate subtracts the time in the response's `Date` header. Without that header,
+    /// the crate uses this machine's clock.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
 
-    /// The server's id of the request (`X-Request-Id`), if it sent one. The server's operator can look it up.
+    /// The server's id of the request (`X-Request-Id`), if the server sent one. The server's operator can look up the
+    /// request by this id.
     pub fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
@@ -264,16 +267,17 @@ impl Error {
         self.kind() == ErrorKind::MaybeSent || self.0.cut_off
     }
 
-    /// Whether the token is the cause: it is wrong, expired or revoked, or its agent is not verified.
+    /// Whether the token is the cause: the token is wrong, expired or revoked, or its agent is not verified.
     pub fn is_auth(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unauthorized | ErrorKind::NotVerified)
     }
 
-    /// Whether the same call may work later. As far as the crate can tell, nothing was done yet. A 502, 503 or 504
-    /// comes from a proxy in front of the server, which may have forwarded the request.
+    /// Whether the same call may work later. As far as the crate can tell, the server has not acted on the request.
+    /// The exceptions are 502, 503 and 504: a proxy in front of the server sends these, and the proxy may have
+    /// forwarded the request.
     ///
     /// [`MaybeSent`](crate::ErrorKind::MaybeSent) and an HTTP request that timed out are *not* retryable in this
-    /// sense: they may have had an effect.
+    /// sense: the request or message may have had an effect.
     pub fn is_retryable(&self) -> bool {
         match self.kind() {
             ErrorKind::Connect | ErrorKind::RateLimited | ErrorKind::NotSent => true,
@@ -292,7 +296,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
-            // `fn main() -> Result` prints this.
+            // A program prints this form when `fn main() -> Result` returns the error.
             return write!(f, "{:?}: {}", self.0.kind, self.0.message);
         }
         let mut out = f.debug_struct("Error");

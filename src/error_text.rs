@@ -10,22 +10,22 @@ const NAMES: [&str; 9] =
 /// `{"error":{"details":[{"message":"…"}]}}` is three levels deep. Real answers are not much deeper.
 const DEEPEST: usize = 6;
 
-/// The error text in a piece of JSON. `None` if there is none, or if it is not JSON.
+/// Returns the error text in `json`. `None` if `json` has no error text, or is not JSON.
 pub(crate) fn in_json(json: &str) -> Option<String> {
     in_value(&serde_json::from_str(&json::repaired(json)).ok()?)
 }
 
-/// The error text in the arguments of an event or an ack, which are separated by commas.
+/// Returns the error text in the arguments of an event or an ack. Commas separate the arguments.
 pub(crate) fn in_arguments(arguments: &str) -> Option<String> {
     in_json(&format!("[{arguments}]"))
 }
 
-/// The error text in a value.
+/// Returns the error text in a value.
 pub(crate) fn in_value(value: &Value) -> Option<String> {
     search(value, DEEPEST)
 }
 
-/// Whether an answer says that it failed, whatever its HTTP status is.
+/// Whether the answer reports a failure (`"ok": false` or `"success": false`). The HTTP status does not matter.
 pub(crate) fn is_failure(answer: &Value) -> bool {
     ["ok", "success"].iter().any(|name| answer.get(name) == Some(&Value::Bool(false)))
 }

@@ -1,6 +1,6 @@
-//! What the fuzzers call. Compiled only for them (`--cfg fuzzing`), so it is no part of the API.
+//! The functions that the fuzzers call. Compiled only with `--cfg fuzzing`, so this module is not part of the API.
 //!
-//! Each function takes anything and panics when something is not as it should be.
+//! Each function accepts any input. It panics if a result is wrong.
 #![allow(missing_docs, reason = "not for people")]
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a failure is a finding")]
 
@@ -8,7 +8,7 @@ pub use crate::socket::fuzzing::{engine, frames, packet, payload};
 
 use crate::model::{HookCall, Message, MessageEdited, Metadata, PromptRequest, Timestamp, WebhookDelivery};
 
-/// The types that are read off the socket and out of the history.
+/// Checks the types that the crate reads from the socket and from a room's history.
 pub fn model(text: &str) {
     if let Ok(message) = serde_json::from_str::<Message>(text) {
         let _ = (message.is_system(), message.loop_guard(), format!("{message:?}"));
@@ -27,7 +27,7 @@ pub fn model(text: &str) {
     assert_eq!(Timestamp::from(time.to_string()), time);
 }
 
-/// What the platform posts to webhooks: each of the three reads it or refuses it, and repeats nothing of it.
+/// Checks the three request types that the platform posts to webhooks: each type accepts or rejects the body.
 pub fn webhook(body: &[u8]) {
     let call = HookCall::from_json(body);
     if let Ok(call) = &call {
@@ -47,7 +47,7 @@ pub fn webhook(body: &[u8]) {
     if let Ok(prompt) = &prompt {
         let _ = (format!("{prompt:?}"), serde_json::to_string(prompt).unwrap());
     }
-    // A tree of the same JSON reads alike: leniency does not hang on where the JSON comes from.
+    // Parsing a `Value` of the same JSON gives the same result as parsing the bytes.
     if let Ok(tree) = serde_json::from_slice::<serde_json::Value>(body) {
         let again = serde_json::from_value::<HookCall>(tree).map(|call| (call.agency_id, call.command)).ok();
         assert_eq!(again, call.ok().map(|call| (call.agency_id, call.command)));

@@ -1,4 +1,4 @@
-//! JSON helpers that know nothing of the platform or the protocol. A leaf module.
+//! JSON helpers that do not depend on the platform or the protocol. This module uses no other module of the crate.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,25 +9,25 @@ use serde::de::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Reads a value from JSON text. A lone surrogate in it becomes U+FFFD.
+/// Reads a value from JSON text. Replaces each lone surrogate with U+FFFD.
 ///
-/// The types of `model` repair their own strings; this function does it for all other types.
+/// The types of `model` repair their own strings; this function repairs the strings of all other types.
 pub(crate) fn from_str<T: for<'de> Deserialize<'de>>(json: &str) -> serde_json::Result<T> {
     serde_json::from_str(json)
         .or_else(|error| repair(json).map_or(Err(error), |repaired| serde_json::from_str(&repaired)))
 }
 
-/// `json` with every lone surrogate replaced by U+FFFD; `None` if there is none.
+/// Replaces every lone surrogate in `json` with U+FFFD. Returns `None` if `json` contains no lone surrogate.
 ///
-/// A JavaScript program can cut a string in the middle of a character, such as an emoji. JSON then has the escape
-/// `\ud83d` without its second half, which serde_json rejects.
+/// A JavaScript program can cut a string in the middle of a character, such as an emoji. The JSON then contains the
+/// escape `\ud83d` without its second half. serde_json rejects this JSON.
 pub(crate) fn repair(json: &str) -> Option<String> {
     let mut repaired = String::new();
     let mut done = 0;
     let mut rest = json;
     while let Some(at) = rest.find('\\') {
         let escape = rest.get(at..).unwrap_or_default();
-        // An escape is two bytes long, a `\u` escape six, and a surrogate pair is two of those.
+        // An escape is 2 bytes long, a `\u` escape 6 bytes, and a surrogate pair 12 bytes.
         let length = match (unit(escape), escape.get(6..).and_then(unit)) {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 12,
             (Some(0xd800..=0xdfff), _) => {
@@ -40,13 +40,13 @@ pub(crate) fn repair(json: &str) -> Option<String> {
             (Some(_), _) => 6,
             (None, _) => 2,
         };
-        // A multi-byte character after a backslash is not valid JSON anyway.
+        // A multi-byte character after a backslash is not valid JSON: `get` returns `None`, and nothing is repaired.
         rest = escape.get(length..)?;
     }
     (done > 0).then(|| repaired + json.get(done..).unwrap_or_default())
 }
 
-/// Like `repair`, without a copy if there is nothing to repair.
+/// Like `repair`, but borrows `json` if it needs no repair.
 pub(crate) fn repaired(json: &str) -> Cow<'_, str> {
     repair(json).map_or(Cow::Borrowed(json), Cow::Owned)
 }
@@ -57,11 +57,11 @@ fn unit(text: &str) -> Option<u16> {
     hex.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u16::from_str_radix(hex, 16).ok())?
 }
 
-/// The values under `keys` in an object, as JSON text. If a key occurs several times, the last value counts. Other
-/// values are skipped without being parsed, so deeply nested JSON does no harm.
+/// Returns the values of `keys` in an object, as JSON text. If a key occurs several times, the last value counts. The
+/// function skips other values without building them, so deeply nested JSON does no harm.
 ///
 /// # Errors
-/// Fails if it is not an object.
+/// Fails if `json` is not an object.
 pub(crate) fn pick<'j, const N: usize>(
     json: &'j str,
     keys: [&str; N],
@@ -83,7 +83,7 @@ pub(crate) fn pick<'j, const N: usize>(
 /// the number of members.
 ///
 /// # Errors
-/// Fails if it is not an object.
+/// Fails if `json` is not an object.
 pub(crate) fn members<'j, K>(
     json: &'j str,
     wanted: impl FnMut(&[u8]) -> Option<K>,
@@ -122,7 +122,8 @@ impl<'j, K, W: FnMut(&[u8]) -> Option<K>, F: FnMut(K, &'j RawValue)> Visitor<'j>
     }
 }
 
-/// Reads a key as bytes. serde_json does not check bytes for lone surrogates, which any chat user can post.
+/// Reads a key as bytes. serde_json does not check bytes for lone surrogates, and any chat user can post a lone
+/// surrogate.
 struct Key<'w, W>(&'w mut W);
 
 impl<'j, K, W: FnMut(&[u8]) -> Option<K>> DeserializeSeed<'j> for Key<'_, W> {
@@ -145,7 +146,7 @@ impl<K, W: FnMut(&[u8]) -> Option<K>> Visitor<'_> for Key<'_, W> {
     }
 }
 
-/// Reads a string value: an id, an enum, a credential. A number is converted to its digits.
+/// Reads a string value: an id, an enum, a credential. Converts a number to its digits.
 pub(crate) fn read_text<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     what: &'static str,
@@ -188,7 +189,7 @@ impl<T, F: FnOnce(&str) -> Result<T, &'static str>> Visitor<'_> for TextVisitor<
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
-        // The number as JSON writes it.
+        // Uses the form in which JSON writes the number.
         self.visit_str(&Value::from(number).to_string())
     }
 
@@ -200,9 +201,9 @@ impl<T, F: FnOnce(&str) -> Result<T, &'static str>> Visitor<'_> for TextVisitor<
     }
 }
 
-/// The text of a string value.
+/// Returns the text of a string value; `None` for other values.
 pub(crate) fn text(value: Option<&RawValue>) -> Option<String> {
-    // Checked first, because creating a serde_json error is slow.
+    // Checks the quote first, because creating a serde_json error is slow.
     let json = value?.get();
     if json.starts_with('"') { from_str(json).ok() } else { None }
 }

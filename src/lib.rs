@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-// The scripted connection takes the place of much of the crate.
+// The build for model checking (`--cfg crustocean_model`) replaces the real connection, so much code is unused.
 #![cfg_attr(crustocean_model, allow(dead_code))]
-// This crate reads data from the network.
+// This crate parses untrusted data from the network.
 #![forbid(unsafe_code)]
 
 // Declared first, so that all modules can use its macros.

@@ -1,13 +1,13 @@
-//! Log records of this crate. The logger is the user's code: the crate catches its panics.
+//! Writes this crate's log records. The logger is the user's code, so the crate catches panics of the logger.
 
 use std::fmt::Arguments;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use log::Level;
 
-/// Hands one record to the logger.
+/// Passes one record to the logger.
 pub(crate) fn write(level: Level, target: &str, text: Arguments<'_>) {
-    // `log_enabled!` would call the logger.
+    // `log_enabled!` would call the logger outside `catch_unwind`.
     if level <= log::max_level() {
         let _ = catch_unwind(AssertUnwindSafe(|| log::log!(target: target, level, "{text}")));
     }

@@ -1,4 +1,4 @@
-//! A handle that stops agents, clients and receivers.
+//! A handle that stops agents, clients and webhook receivers.
 
 mod reader;
 
@@ -12,20 +12,21 @@ use crate::net::{Cancel, CancelToken};
 pub use reader::StopReader;
 
 /// Stops agents, clients and webhook receivers from any thread: for Ctrl-C, for SIGTERM, or at the end of a test.
-/// Clones share one state and are cheap. It cannot be reset.
+/// Clones are cheap and share one state. A stopped handle cannot be reset.
 ///
-/// Pass it to a builder: [`Agent::builder`](crate::Agent::builder), [`Client::builder`](crate::Client::builder) or
-/// [`Receiver::stop`](crate::webhook::Receiver::stop). [`stop`](Stop::stop) then ends all waits within 100 ms:
-/// connecting, REST calls, messages that wait for a lost connection, confirmations, loops.
+/// Pass the handle to a builder: [`Agent::builder`](crate::Agent::builder),
+/// [`Client::builder`](crate::Client::builder) or [`Receiver::stop`](crate::webhook::Receiver::stop).
+/// [`stop`](Stop::stop) then ends all waits within 100 ms: connecting, REST calls, messages that wait for a lost
+/// connection, confirmations, loops.
 ///
 /// - Loops over an agent's events or mentions end with `None`, even if events are queued.
-/// - Calls that waited fail with [`Closed`](crate::ErrorKind::Closed).
-/// - Open runs end as errors in their rooms, and messages that were sent before are still delivered. This takes at
-///   most the agent's [`close_timeout`](crate::agent::AgentBuilder::close_timeout), on a separate thread.
+/// - Calls that are waiting fail with [`Closed`](crate::ErrorKind::Closed).
+/// - A separate thread ends the open runs as errors in their rooms and delivers messages that were sent before. This
+///   takes at most the agent's [`close_timeout`](crate::agent::AgentBuilder::close_timeout).
 ///   [`Agent::close`](crate::Agent::close), [`Agent::wait_closed`](crate::Agent::wait_closed) and dropping the last
-///   handle wait for it. A write that the server does not read may take as long.
+///   handle wait for that thread. If the server does not read, a blocked write may also take this long.
 ///
-/// A running handler is not interrupted. It can check [`is_stopped`](Stop::is_stopped) and sleep with
+/// `stop` does not interrupt a running handler. The handler can check [`is_stopped`](Stop::is_stopped) and sleep with
 /// [`wait`](Stop::wait).
 ///
 /// Call `stop` from a thread, not inside a signal handler; `signal-hook` and `ctrlc` provide such a thread.
@@ -60,7 +61,7 @@ impl Stop {
         Stop::default()
     }
 
-    /// Stops everything that has this handle. Returns at once. Further calls do nothing.
+    /// Stops all agents, clients and receivers that have this handle. Returns at once. Further calls do nothing.
     pub fn stop(&self) {
         self.0.cancel();
     }
@@ -70,7 +71,7 @@ impl Stop {
         self.0.is_cancelled()
     }
 
-    /// Sleeps for this time, or until [`stop`](Stop::stop) is called. Returns whether it was called.
+    /// Sleeps for this time, or until [`stop`](Stop::stop) is called. Returns `true` if `stop` was called.
     /// [`Duration::MAX`] means no time limit.
     ///
     /// ```
@@ -90,8 +91,9 @@ impl Stop {
         self.0.wait(time)
     }
 
-    /// Calls `act` once when [`stop`](Stop::stop) is called, on that thread; at once if it was called before.
-    /// Dropping the returned value cancels this. `act` must be quick, because others are stopped after it.
+    /// Calls `act` once when [`stop`](Stop::stop) is called, on the thread that calls `stop`. If `stop` was called
+    /// before, calls `act` at once. Dropping the returned value removes `act`. `act` must be quick, because `stop`
+    /// stops other targets after it.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -110,11 +112,13 @@ impl Stop {
         OnStop { callback }
     }
 
-    /// A reader that ends when this is stopped, as at the end of a file, although the inner one still waits for its next
-    /// byte. For the answer of a language model: `BufReader::new(stop.reader(body)?).lines()`.
+    /// Wraps a reader. When [`stop`](Stop::stop) is called, `read` returns 0 (end of file), even if the inner reader
+    /// still waits for its next byte. Use this for the answer of a language model:
+    /// `BufReader::new(stop.reader(body)?).lines()`.
     ///
-    /// The inner reader is read on a thread of its own, one chunk ahead of what is taken. When it is stopped, or the
-    /// returned reader is dropped, that thread ends with the next chunk, and the inner reader is dropped there.
+    /// A separate thread reads the inner reader, one chunk ahead. After `stop`, or after the returned reader is
+    /// dropped, that thread ends when the inner reader returns its next chunk. The thread then drops the inner
+    /// reader.
     ///
     /// ```
     /// use std::io::Read;
@@ -130,7 +134,7 @@ impl Stop {
     /// ```
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// The `io::Error` of the operating system if no thread can be started.
     pub fn reader(&self, inner: impl Read + Send + 'static) -> io::Result<StopReader> {
         StopReader::new(self, inner)
     }
@@ -139,7 +143,7 @@ impl Stop {
         &self.0
     }
 
-    /// Registers an operation to end, as long as somebody holds it.
+    /// Registers an operation that `stop` ends. `stop` ignores an operation that was dropped.
     pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
         self.0.add(target);
     }
@@ -151,7 +155,7 @@ impl fmt::Debug for Stop {
     }
 }
 
-/// A registered callback of a [`Stop`]. Returned by [`Stop::on_stop`]. Dropping it removes the callback.
+/// A registered callback of a [`Stop`]. Returned by [`Stop::on_stop`]. Dropping an `OnStop` removes the callback.
 #[must_use = "dropped, it is not called"]
 pub struct OnStop {
     callback: Arc<Callback>,
@@ -181,7 +185,7 @@ impl Callback {
 
 impl Cancel for Callback {
     fn cancel(&self) {
-        // A panic in the callback must not prevent the others from being stopped.
+        // A panic in the callback must not keep `stop` from stopping the other targets.
         if let Some(act) = self.take()
             && catch_unwind(AssertUnwindSafe(act)).is_err()
         {

@@ -1,6 +1,7 @@
-//! The platform's credentials. Each has its own type, so that the compiler rejects a token of the wrong type.
+//! The platform's credentials. Each credential has its own type, so that the compiler rejects a token of the wrong
+//! type.
 //!
-//! Which token is for what: docs.crustocean.chat, page "SDK authentication".
+//! Source for the purpose of each token: docs.crustocean.chat, page "SDK authentication".
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +17,11 @@ const CLAIM_PREFIX: &str = "cru_claim_";
 const PAT_HEX_DIGITS: usize = 48;
 /// The number of characters that the platform shows in its own lists of tokens.
 const SHOWN_PREFIX: usize = 8;
-/// Far longer than any token. The bound stops a file that was read by mistake from becoming a header.
+/// Far longer than any token. If a program reads the wrong file as a token, this bound keeps the file out of a
+/// header.
 const MAX_LEN: usize = 4096;
 
-/// A string that is wiped when it is dropped and never printed.
+/// A string that `Drop` wipes. No `Debug` or error prints it.
 #[derive(Clone)]
 struct Secret(String);
 
@@ -66,8 +68,8 @@ impl Secret {
     }
 }
 
-/// Rejects texts that take the place of a credential: the quotes of a settings file, words that programs write for
-/// "nothing", examples from documentation.
+/// Rejects texts that are not a real credential: text in quotes from a settings file, words that programs write for
+/// "nothing", placeholders from documentation.
 fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     const NOTHING: [&str; 6] = ["null", "undefined", "none", "nil", "nan", "[object object]"];
     const QUOTES: [char; 3] = ['"', '\'', '`'];
@@ -81,7 +83,7 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
              not set where it came from"
         )));
     }
-    // `sk_xx`, `cru_…`, `<token>`.
+    // Matches placeholders such as `sk_xx`, `cru_…` and `<token>`.
     let body = text.split_once('_').map_or(text, |(_, body)| body);
     let is_filler =
         body.chars().count() > 1 && body.chars().all(|c| matches!(c, 'x' | 'X' | '.' | '*' | '…'));
@@ -93,7 +95,7 @@ fn refuse_placeholders(what: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// The code that all token types share. Each type has its own check.
+/// Defines a token type with the code that all token types share. `$check` is the check of the type.
 macro_rules! token {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         $(#[$doc])*
@@ -101,7 +103,7 @@ macro_rules! token {
         pub struct $name(Secret);
 
         impl $name {
-            /// The secret as text, to store it. No `Debug`, error or log contains it.
+            /// Returns the secret as text, for storage. No `Debug` output, error or log contains the secret.
             pub fn expose(&self) -> &str {
                 &self.0.0
             }
@@ -113,8 +115,8 @@ macro_rules! token {
             /// Trims white space around the text, such as the line break at the end of a file.
             ///
             /// # Errors
-            /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not such a credential. The error does not
-            /// contain the text.
+            /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not a credential of this type. The error does
+            /// not contain the text.
             fn from_str(text: &str) -> Result<Self> {
                 Secret::typed($what, text, $check).map($name)
             }
@@ -150,8 +152,7 @@ macro_rules! token {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
                 read_text(deserializer, $what, |text| {
-                    // A token from the server is accepted in any form: the strict check is for texts that people
-                    // type.
+                    // Accepts a token from the server in any form: the strict check is for texts that people type.
                     Secret::parse($what, text).map($name).map_err(|_| concat!("this is no ", $what))
                 })
             }
@@ -160,13 +161,13 @@ macro_rules! token {
 }
 
 token! {
-    /// A personal access token (PAT): `cru_` and 48 hexadecimal digits. It acts as a user, in a
-    /// [`Client`](crate::Client).
+    /// A personal access token (PAT): `cru_` and 48 hexadecimal digits. A [`Client`](crate::Client) with this token
+    /// acts as a user.
     ///
-    /// Create one on the website (Profile → API Tokens) or with `client.tokens().create(..)`. `Debug` shows the first
-    /// eight characters, as the platform's own lists do.
+    /// Create a token on the website (Profile → API Tokens) or with `client.tokens().create(..)`. `Debug` shows the
+    /// first eight characters, as the platform's own lists do.
     ///
-    /// An [`Agent`](crate::Agent) does not accept it:
+    /// An [`Agent`](crate::Agent) does not accept a personal access token:
     ///
     /// ```compile_fail,E0308
     /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
@@ -199,16 +200,16 @@ token! {
 
 token! {
     /// A session token, from [`Client::login`](crate::Client::login) or
-    /// [`Client::register`](crate::Client::register). It acts as a user for 7 days, in a [`Client`](crate::Client).
-    /// Its form is not documented.
+    /// [`Client::register`](crate::Client::register). A [`Client`](crate::Client) with this token acts as a user. The
+    /// token is valid for 7 days. The platform does not document the form of the token.
     SessionToken, "session token", |text| {
         refuse_user_token(text, "session token")
     }
 }
 
 token! {
-    /// An agent's token. The server shows it once, when the agent is created. An [`Agent`](crate::Agent) accepts it,
-    /// a [`Client`](crate::Client) does not:
+    /// An agent's token. The server shows the token once, when the agent is created. An [`Agent`](crate::Agent)
+    /// accepts this token, but a [`Client`](crate::Client) does not:
     ///
     /// ```compile_fail,E0277
     /// # fn demo(token: crustocean::AgentToken) -> crustocean::Result<()> {
@@ -222,15 +223,15 @@ token! {
 
 token! {
     /// The key of a hook, for the hook runtime API (`X-Crustocean-Hook-Key`). Neither a [`Client`](crate::Client) nor
-    /// an [`Agent`](crate::Agent) accepts it.
+    /// an [`Agent`](crate::Agent) accepts this key.
     HookKey, "hook key", |text| {
         refuse_user_token(text, "hook key")
     }
 }
 
 token! {
-    /// The code with which a person claims an agent that registered itself: `cru_claim_…`. Anybody who has it can
-    /// start a claim, once. It is not a personal access token, although it starts in the same way.
+    /// A person uses this code (`cru_claim_…`) to claim an agent that registered itself. Anybody who has the code can
+    /// start a claim, once. A claim code is not a personal access token, although both start with `cru_`.
     ///
     /// Source: docs.crustocean.chat, page "Claiming agents".
     ClaimCode, "claim code", |text| match text.strip_prefix(CLAIM_PREFIX) {
@@ -240,33 +241,34 @@ token! {
 }
 
 token! {
-    /// The link with which a person claims an agent. It contains the [`ClaimCode`], so it is a secret, too.
+    /// A person opens this link to claim an agent. The link contains the [`ClaimCode`], so the link is also a secret.
     ClaimUrl, "claim link", |_| Ok(())
 }
 
 token! {
-    /// The key for a server's metrics (`X-Metrics-Key`). The server's operator has it.
+    /// The key for a server's metrics (`X-Metrics-Key`). The server's operator has this key.
     MetricsKey, "metrics key", |text| refuse_user_token(text, "metrics key")
 }
 
-/// The secret that signs the deliveries of a webhook subscription: any text.
+/// The secret that signs the deliveries of a webhook subscription. Any text can be a secret.
 ///
-/// `"…".parse()?` and `try_into()` trim white space around it, as for all credentials.
-/// [`verbatim`](WebhookSecret::verbatim) keeps it.
+/// `"…".parse()?` and `try_into()` trim white space around the text, as for all credentials.
+/// [`verbatim`](WebhookSecret::verbatim) keeps the white space.
 #[derive(Clone)]
 pub struct WebhookSecret(Secret);
 
 impl WebhookSecret {
-    /// The secret as text. No `Debug`, error or log contains it.
+    /// Returns the secret as text. No `Debug` output, error or log contains the secret.
     pub fn expose(&self) -> &str {
         &self.0.0
     }
 
-    /// Keeps white space around the text, for a secret that was created with it. Do not use it for the content of a
-    /// file, which usually ends in a line break.
+    /// Keeps white space around the text. Use `verbatim` if white space is part of the secret. Do not use `verbatim`
+    /// for the content of a file: a file usually ends in a line break.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is only white space: anybody could sign with such a secret.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty or only white space: anybody could sign with such
+    /// a secret.
     pub fn verbatim(text: impl Into<String>) -> Result<Self> {
         let secret = Secret(text.into());
         if secret.0.trim().is_empty() {
@@ -282,8 +284,8 @@ impl FromStr for WebhookSecret {
     /// Trims white space around the text, such as the line break at the end of a file.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is not usable as a secret. The error does not contain the
-    /// text.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty, in quotes or a placeholder. The error does not
+    /// contain the text.
     fn from_str(text: &str) -> Result<Self> {
         Secret::phrase("webhook secret", text).map(WebhookSecret)
     }
@@ -318,12 +320,12 @@ impl TryFrom<String> for WebhookSecret {
 
 impl<'de> Deserialize<'de> for WebhookSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        // An empty secret is accepted here, and `verify` rejects it.
+        // Accepts an empty secret here; `verify` rejects an empty secret.
         read_text(deserializer, "a webhook secret", |text| Ok(WebhookSecret(Secret(text.into()))))
     }
 }
 
-/// `cru_…` is always a PAT or a claim code. This is the only mix-up that the text shows.
+/// Rejects a PAT or a claim code where another credential is expected. Only these two have a known prefix (`cru_`).
 fn refuse_user_token(text: &str, wanted: &str) -> Result<()> {
     if text.starts_with(CLAIM_PREFIX) {
         return Err(Error::invalid(format!("this is a claim code (\"cru_claim_…\"), no {wanted}")));
@@ -340,8 +342,8 @@ impl PersonalAccessToken {
     /// Reads the token from the environment variable `CRUSTOCEAN_TOKEN`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if it is not set, [`Invalid`](crate::ErrorKind::Invalid) if it is not a
-    /// PAT.
+    /// [`Config`](crate::ErrorKind::Config) if the variable is not set; [`Invalid`](crate::ErrorKind::Invalid) if the
+    /// value is not a PAT.
     pub fn from_env() -> Result<Self> {
         let missing = "set the environment variable CRUSTOCEAN_TOKEN to a personal access token (cru_…)";
         from_env(&["CRUSTOCEAN_TOKEN"], missing, |text| {
@@ -352,11 +354,12 @@ impl PersonalAccessToken {
 }
 
 impl AgentToken {
-    /// Reads the token from the environment variable `AGENT_TOKEN`, else from `CRUSTOCEAN_AGENT_TOKEN`.
+    /// Reads the token from the environment variable `AGENT_TOKEN`. If that is not set, reads
+    /// `CRUSTOCEAN_AGENT_TOKEN`.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if neither is set, [`Invalid`](crate::ErrorKind::Invalid) if the value is
-    /// not an agent token.
+    /// [`Config`](crate::ErrorKind::Config) if neither variable is set; [`Invalid`](crate::ErrorKind::Invalid) if the
+    /// value is not an agent token.
     pub fn from_env() -> Result<Self> {
         let missing =
             "set the environment variable AGENT_TOKEN or CRUSTOCEAN_AGENT_TOKEN to an agent's token";
@@ -370,7 +373,7 @@ impl AgentToken {
 fn from_env(names: &[&str], missing: &'static str, parse: fn(&str) -> Result<Secret>) -> Result<Secret> {
     for name in names {
         match std::env::var(name) {
-            // Shells and .env files write an empty variable for "not set".
+            // An empty variable counts as not set: shells and .env files write "not set" in this way.
             Ok(text) if text.trim().is_empty() => {}
             Ok(text) => {
                 return parse(&Zeroizing::new(text)).map_err(|error| {
@@ -410,8 +413,8 @@ macro_rules! hidden_debug {
 
 hidden_debug!(SessionToken, AgentToken, HookKey, ClaimCode, ClaimUrl, MetricsKey, WebhookSecret);
 
-/// A token that acts as a user. [`Client::new`](crate::Client::new) takes it. `into()` makes it from a
-/// [`PersonalAccessToken`] or a [`SessionToken`].
+/// A token that acts as a user. [`Client::new`](crate::Client::new) accepts any type that converts to `UserToken`.
+/// `into()` converts a [`PersonalAccessToken`] or a [`SessionToken`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum UserToken {
@@ -490,7 +493,7 @@ mod tests {
             text.parse::<MetricsKey>().map(|it| it.expose().to_owned()),
             text.parse::<ClaimUrl>().map(|it| it.expose().to_owned()),
             text.parse::<WebhookSecret>().map(|it| it.expose().to_owned()),
-            // A PAT has a form that none of these texts has.
+            // A PAT has a fixed form. None of the test texts has this form.
             text.parse::<PersonalAccessToken>().map(|it| it.expose().to_owned()),
         ]
     }

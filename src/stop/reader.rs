@@ -1,4 +1,4 @@
-//! Reading that a switch ends.
+//! A reader that a [`Stop`] ends.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -7,19 +7,19 @@ use std::thread;
 
 use crate::stop::{OnStop, Stop};
 
-/// What one read of the inner reader may take.
+/// The size of the buffer for one read of the inner reader.
 const CHUNK: usize = 16 << 10;
 
-/// A reader that ends when a [`Stop`] is stopped: [`Stop::reader`].
+/// A reader that ends when a [`Stop`] is stopped. Returned by [`Stop::reader`].
 pub struct StopReader {
     shared: Arc<Shared>,
-    /// What was read and not taken.
+    /// The current chunk. The bytes from `taken` on are not returned yet.
     chunk: Vec<u8>,
     taken: usize,
     _on_stop: OnStop,
 }
 
-/// Between the reader and the thread that reads for it.
+/// The state that `StopReader` and its reading thread share.
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
@@ -27,11 +27,11 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// At most one, so that nothing is read that nobody wants.
+    /// The next chunk. At most one chunk waits, so the thread does not read far ahead.
     chunk: Option<io::Result<Vec<u8>>>,
-    /// Nothing more comes: the inner reader has ended.
+    /// The inner reader has ended. No more chunks come.
     ended: bool,
-    /// Nothing more is wanted: stopped, or dropped.
+    /// The `Stop` was stopped, or the `StopReader` was dropped. The thread must end.
     stopped: bool,
 }
 
@@ -49,7 +49,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Reads until the end, or until nobody wants more.
+    /// Reads until the inner reader ends, or until `stopped` is set.
     fn read_all(&self, mut inner: impl Read) {
         loop {
             let mut chunk = vec![0; CHUNK];
@@ -75,7 +75,7 @@ impl Shared {
     }
 }
 
-/// The inner reader has ended, if by a panic.
+/// Marks the inner reader as ended when dropped, also after a panic.
 struct Ended<'a>(&'a Shared);
 
 impl Drop for Ended<'_> {
@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// Hands out what is sent to it.
+    /// A reader of the bytes that are sent into the channel.
     struct Channel(mpsc::Receiver<io::Result<Vec<u8>>>);
 
     impl Read for Channel {
@@ -202,7 +202,7 @@ mod tests {
         stop.stop();
         assert_eq!(reading.join().unwrap(), 0);
         assert!(stopped.elapsed() < Duration::from_secs(5));
-        // The thread that was left behind ends with the next chunk.
+        // The reading thread ends with the next chunk.
         while send.send(Ok(vec![1])).is_ok() {
             thread::yield_now();
         }

@@ -10,8 +10,8 @@ use crate::rest::Client;
 use crate::socket::Session;
 
 impl Delivery {
-    /// Adds a room that is about to be joined: from now on every gap counts. Returns `true` if the start position in its
-    /// history must be [read](Delivery::read_baseline).
+    /// Adds a room before the join. From now on, every gap of the room is filled. Returns `true` if the start
+    /// position in the room's history must be [read](Delivery::read_baseline).
     pub(crate) fn add_room(&self, room: &AgencyId, dm: bool) -> bool {
         let resume = self.shared.memory.as_ref().and_then(|memory| memory.resume(room));
         let mut state = self.lock();
@@ -19,7 +19,7 @@ impl Delivery {
         if is_new && let Some(resume) = resume {
             let mut cursor = Cursor::new(dm || resume.dm);
             cursor.resume(&resume.settled, resume.since);
-            // The gap since the program ended. The join ends it.
+            // This gap started when the earlier run ended. The join ends the gap.
             let gap = state.new_gap();
             state.rooms.insert(room.clone(), Room::with_gap(cursor, gap));
             return false;
@@ -30,12 +30,13 @@ impl Delivery {
         wanted
     }
 
-    /// Reads the start position in the room's history, before or during the join. A message on the page is from before the
-    /// end of both, or it also arrives live.
+    /// Reads the start position in the room's history, before or during the join. A message on the page was sent
+    /// before the join took effect, or also arrives live.
     ///
-    /// A room with an unreadable history can still be joined. An error is reported when there is a gap to fill.
+    /// The agent can still join a room whose history cannot be read. The error is reported later, when a gap must be
+    /// filled.
     pub(crate) fn read_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
-        // Dropped in any case, so that no gap waits for this reader.
+        // `Drop` removes this reader from the count on every path, so that no gap waits for it forever.
         let _reader = BaselineReader { delivery: self, session: source.session, room };
         let mut dm = dm;
         let Ok(page) = fetch::first_page(source.client, room, &mut dm) else { return };
@@ -51,8 +52,8 @@ impl Delivery {
         }
     }
 
-    /// After the join: reads the start position if that failed before, because some histories are only for members. Ends
-    /// the gap of a room that continues from an earlier run of the program.
+    /// Called after the join. Reads the start position if the first attempt failed, because only members can read
+    /// some histories. Ends the gap of a room that continues from an earlier run of the program.
     pub(crate) fn complete_baseline(&self, source: &Source<'_>, room: &AgencyId, dm: bool) {
         {
             let mut state = self.lock();
@@ -69,8 +70,8 @@ impl Delivery {
         self.read_baseline(source, room, dm);
     }
 
-    /// Notes that nothing was heard in a conversation that another user has started, before it is joined. Live
-    /// messages are held until [`hand_out_first_page`](Delivery::hand_out_first_page).
+    /// Adds a conversation that another user has started, before the agent joins it. The agent has heard no message
+    /// of the conversation. Live messages are held until [`hand_out_first_page`](Delivery::hand_out_first_page).
     pub(crate) fn add_new_conversation(&self, room: &AgencyId) {
         if self.shared.memory.as_ref().is_some_and(|memory| memory.resume(room).is_some()) {
             return;
@@ -82,8 +83,8 @@ impl Delivery {
         state.rooms.entry(room.clone()).or_insert(Room::with_gap(cursor, gap));
     }
 
-    /// Hands out the messages of such a conversation from before the join: those on the last page that are newer than
-    /// the agent's own last message.
+    /// Hands out the messages of a new conversation that were sent before the join: those on the last page that are
+    /// newer than the agent's own last message.
     pub(crate) fn hand_out_first_page(&self, client: &Client, room: &AgencyId, me: &UserId) {
         let gap = |state: &State| {
             let room = state.rooms.get(room).filter(|room| !room.cursor.is_resumed())?;

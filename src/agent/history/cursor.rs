@@ -1,7 +1,8 @@
-//! The position of the agent in a room's history: which messages it has heard, so that a gap can be found.
+//! The position of the agent in a room's history: which messages the agent has heard. The missed messages of a gap
+//! follow from this.
 //!
-//! The id decides whether a message was heard. The time only decides how far to look back: servers have several
-//! clocks, and store messages in another order than they show them.
+//! The id decides whether a message was heard. The time only decides how far to look back. Times are not reliable:
+//! servers have several clocks, and may store messages in another order than they show them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
@@ -11,41 +12,42 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::agent::history::unreadable::{self, Reported, Unreadable};
 use crate::model::{List, Message, MessageEdited, MessageId, Timestamp};
 
-/// How many messages of a room are remembered: those of the last minutes, within these limits.
+/// How many messages of a room are remembered: those of the last 10 minutes, within these limits.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10 * 60);
 const LEAST: usize = 256;
-/// Fewer than half of what the hash table has place for (14,336): then it cleans up after removals in place, and does not grow.
+/// Less than half of the hash table's capacity (14,336). The table then cleans up after removals in place and does
+/// not grow.
 const MOST: usize = 7000;
-/// How much earlier than the last heard messages a new one may be stamped.
+/// How much earlier the time of a new message may be than the times of the last heard messages.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
-/// The number of last messages whose earliest time is used, so that one fast clock does no harm.
+/// The look-back starts from the earliest time among this number of last messages, so one fast clock does no harm.
 const LAST: usize = 8;
 
-/// The messages that were heard in a room, and where the history starts for this agent.
+/// The messages that the agent heard in a room, and the start position in the room's history.
 #[derive(Debug)]
 pub(crate) struct Cursor {
-    /// By the hash of the id: storing hundreds of ids would cost a long-lived allocation per message.
+    /// The known messages by the hash of the id. Storing the ids would cost a long-lived allocation per message.
     known: HashMap<u64, Known, BuildHasherDefault<AlreadyHashed>>,
-    /// The same in the order of arrival, with the seconds from `created` to the arrival.
+    /// The same hashes in the order of arrival, with the seconds from `created` to the arrival.
     order: VecDeque<(u64, u32)>,
     created: Instant,
     hasher: RandomState,
-    /// The latest time of messages that are not remembered: from before the join, or long ago.
+    /// The latest time of messages that are not remembered: messages from before the join, or from long ago.
     forgotten: Option<SystemTime>,
     begun: bool,
-    /// The first message of the page at the start position that was handed out, by its place. Messages after it were
+    /// The place of the first handed-out message on the page at the start position. Messages after this place were
     /// sent after the join.
     first_heard: Option<u16>,
-    /// Continued from an earlier run of the program, and the gap is not filled yet: all messages after `forgotten`
-    /// must be read.
+    /// The room continues from an earlier run of the program, and the gap is not filled yet. All messages after
+    /// `forgotten` must be read.
     resumed: bool,
-    /// The unreadable elements of the history that need no report any more.
+    /// The unreadable elements of the history that need no further report.
     reported: Reported,
-    /// Whether it is a direct conversation, whose history has another endpoint.
+    /// Whether the room is a direct conversation, whose history has another endpoint.
     pub(crate) dm: bool,
 }
 
-/// The keys are hashes with a secret already.
+/// A hasher that passes the key through: the keys are already hashes with a random secret.
 #[derive(Debug, Default)]
 struct AlreadyHashed(u64);
 
@@ -63,19 +65,20 @@ impl Hasher for AlreadyHashed {
     }
 }
 
-/// Small: a busy room has thousands, and every message looks at several.
+/// A known message. Kept small: a busy room has thousands of them, and handling a message reads several.
 #[derive(Debug)]
 struct Known {
     time: Option<Nanos>,
-    /// The hash of the time of its edit.
+    /// The hash of the time of the edit.
     edited: Option<NonZeroU32>,
-    /// Its place on the page at the start position, from 1 for the oldest. 0 if it is not on it.
+    /// The place on the page at the start position, from 1 for the oldest message. 0 if the page does not contain the
+    /// message.
     place: u16,
-    /// Whether it was handed out. If not, it is on that page, but may still arrive.
+    /// Whether the message was handed out. If not, the message was known at the start, but may still arrive live.
     heard: bool,
 }
 
-/// A time in nanoseconds since 1970, between the years 1677 and 2262. One that is exactly 0 counts as 1.
+/// A time in nanoseconds since 1970, between the years 1677 and 2262. A time of exactly 0 counts as 1.
 #[derive(Debug, Clone, Copy)]
 struct Nanos(NonZeroI64);
 
@@ -97,11 +100,11 @@ impl Nanos {
     }
 }
 
-/// The position in a room's history after which a message can be.
+/// The position in a room's history after which a searched message can be.
 #[derive(Debug, Clone)]
 pub(crate) enum HistoryPosition {
     Time(SystemTime),
-    /// Anywhere in the history.
+    /// The message can be anywhere in the history.
     Beginning,
     /// The position is not known.
     Unknown,
@@ -110,30 +113,30 @@ pub(crate) enum HistoryPosition {
 /// How far back to look for missed messages.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lookback {
-    /// Older messages were heard, as far as clocks can be trusted.
+    /// Messages before this time were heard, if the clocks are right within `MARGIN`.
     bound: Option<SystemTime>,
-    /// Up to this time, the id does not tell whether a message was heard.
+    /// The cursor has forgotten messages up to this time, so an unknown id does not mean that a message was missed.
     forgotten: Option<SystemTime>,
-    /// The start of the remembered messages. Some forgotten ones may have a later time.
+    /// The start time of the remembered messages. Some forgotten messages may have a later time.
     unsure_from: Option<SystemTime>,
-    /// Read down to the forgotten messages, whatever is known before that.
+    /// The whole history down to `forgotten` must be read, even if earlier pages are known.
     whole: bool,
 }
 
-/// What a message in the history is for this agent.
+/// The class of a message in the history, for this agent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     Heard,
     /// Heard, and edited since then.
     Edited,
     Missed,
-    /// From before the agent started to listen, or heard so long ago that it is forgotten.
+    /// Sent before the agent started to listen, or heard so long ago that the cursor has forgotten the message.
     Old,
-    /// Missed or old; it is not known.
+    /// Missed or old: the cursor cannot tell.
     Unsure,
 }
 
-/// What a page of the history says about where to stop.
+/// The progress of the search after a page: whether the search can end, and the number of unsure messages.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// No older message is needed.
@@ -141,7 +144,7 @@ pub(crate) struct Progress {
     pub(crate) unsure: usize,
 }
 
-/// This many messages in a row must be too old before the rest of a history counts as too old.
+/// The search ends only if this number of messages at the end of a page are too old.
 const TAIL: usize = 4;
 
 impl Default for Cursor {
@@ -174,8 +177,8 @@ impl Cursor {
         self.known.get(&self.hash(id.as_str()))
     }
 
-    /// Starts after the last page of the history (newest first), which was read before or during the join. Messages that
-    /// came live meanwhile stay as they are. `whole`: there is nothing before it.
+    /// Sets the start position after the last page of the history (newest first), which was read before or during the
+    /// join. Messages that came live meanwhile stay as they are. `whole`: the page is the whole history.
     pub(crate) fn begin_after(&mut self, page: &[Message], whole: bool) {
         self.begun = true;
         self.forgotten = match whole {
@@ -198,7 +201,8 @@ impl Cursor {
         }
     }
 
-    /// Continues an earlier run of the program: `settled` were heard, and all messages up to `since`.
+    /// Continues from an earlier run of the program. That run heard the messages `settled` and all messages up to
+    /// `since`.
     pub(crate) fn resume(&mut self, settled: &[MessageId], since: Option<SystemTime>) {
         self.begun = true;
         self.resumed = true;
@@ -211,7 +215,7 @@ impl Cursor {
         }
     }
 
-    /// The messages since the earlier run were read, or cannot be read.
+    /// Notes that the messages since the earlier run were read, or cannot be read.
     pub(crate) fn end_resume(&mut self) {
         self.resumed = false;
     }
@@ -220,12 +224,12 @@ impl Cursor {
         self.resumed
     }
 
-    /// Whether it is known where the history starts for this agent.
+    /// Whether the start position is known.
     pub(crate) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// The position after which a message that is sent now can be.
+    /// Returns the position in the history after which a message that is sent now can be.
     pub(crate) fn since(&self) -> HistoryPosition {
         match self.lookback().bound {
             Some(time) => HistoryPosition::Time(time),
@@ -234,7 +238,7 @@ impl Cursor {
         }
     }
 
-    /// A message is about to be handed out. `false` if it was handed out before.
+    /// Notes a message that is about to be handed out. Returns `false` if the message was handed out before.
     pub(crate) fn hear(&mut self, message: &Message) -> bool {
         let hash = self.hash(message.id.as_str());
         if let Some(known) = self.known.get_mut(&hash) {
@@ -244,7 +248,7 @@ impl Cursor {
             return !std::mem::replace(&mut known.heard, true);
         }
         if !self.begun {
-            // Messages from before this one cannot be told from heard ones.
+            // The start position is not known, so all messages up to this one count as old.
             self.begun = true;
             self.forgotten = message.created_at.to_system_time();
         }
@@ -260,7 +264,7 @@ impl Cursor {
         }
     }
 
-    /// Whether it was handed out recently, or is from before the agent started to listen.
+    /// Whether the message was handed out recently, or is on the page at the start position.
     pub(crate) fn knows(&self, id: &MessageId) -> bool {
         self.get(id).is_some()
     }
@@ -338,8 +342,8 @@ impl Cursor {
         }
     }
 
-    /// Classifies a message of the history. `time` is its own time, or that of the next message if its own cannot be
-    /// parsed.
+    /// Classifies a message of the history. `time` is the time of the message. If that time cannot be parsed, `time`
+    /// is the time of the next newer message.
     pub(crate) fn classify(&self, message: &Message, time: Option<SystemTime>, lookback: &Lookback) -> Class {
         if let Some(known) = self.get(&message.id) {
             let edited = self.hash_of_edit(message.edited_at.as_ref());
@@ -358,8 +362,8 @@ impl Cursor {
         }
     }
 
-    /// The unreadable elements of a page, newest first, that may be missed messages and were not reported. `above`: the
-    /// message directly before the page.
+    /// Returns the unreadable elements of a page, newest first, that may be missed messages and were not reported.
+    /// `above`: the message directly before the page (newer than the page).
     pub(crate) fn unreadable(
         &mut self,
         page: &List<Message>,
@@ -376,7 +380,7 @@ impl Cursor {
         let mut found = unreadable::on_page(page, above, &self.hasher);
         for element in &found {
             if self.reported.contains(element) {
-                // From now on it is recognized by this page's neighbours, too.
+                // Also stores the marks from this page, so that later pages with these neighbours match the element.
                 self.reported.insert(element);
             }
         }
@@ -387,14 +391,14 @@ impl Cursor {
         found
     }
 
-    /// The elements are reported, or need no report.
+    /// Notes that the elements were reported, or need no report.
     pub(crate) fn note_reported<'a>(&mut self, elements: impl IntoIterator<Item = &'a Unreadable>) {
         for element in elements {
             self.reported.insert(element);
         }
     }
 
-    /// Keeps the missed and edited messages of a page of the history, newest first.
+    /// Returns the missed and edited messages of a page of the history, newest first.
     pub(crate) fn classify_page(&self, page: Vec<Message>, lookback: &Lookback) -> (Vec<Message>, Progress) {
         let mut progress = Progress::default();
         let mut time = None;
@@ -423,7 +427,7 @@ impl Cursor {
         progress.enough = match lookback.bound {
             _ if all_below(lookback.forgotten, true) => true,
             Some(bound) => all_below(Some(bound), false) && !missed_below,
-            // No time can be parsed: stop at a page on which all messages are known.
+            // No time can be parsed. The search stops at a page that contains only known messages.
             None => !lookback.whole && self.begun && !any_missed && !self.order.is_empty(),
         };
         (kept, progress)
@@ -447,7 +451,7 @@ mod tests {
         message(id, &format!("2026-01-01T{hour:02}:{minute:02}:{second:02}.000Z"))
     }
 
-    /// The missed messages of a history, which is given oldest first.
+    /// Returns the missed messages. `history` is oldest first.
     fn missed(cursor: &Cursor, history: &[Message]) -> Vec<String> {
         let page: Vec<_> = history.iter().rev().cloned().collect();
         let (mut kept, _) = cursor.classify_page(page, &cursor.lookback());
@@ -460,7 +464,7 @@ mod tests {
         let mut cursor = Cursor::default();
         cursor.begin_after(&[], true);
         assert!(cursor.hear(&at("m1", 60)));
-        // Stamped before, at and after it, by another clock; the last one by a clock that is hours slow.
+        // The time of `m2` is before, at and after the time of `m1`. In the last case, the clock is one hour slow.
         for second in [59, 60, 61, -3600] {
             assert_eq!(missed(&cursor, &[at("m1", 60), at("m2", second)]), ["m2"], "{second}");
         }
@@ -474,7 +478,8 @@ mod tests {
         assert!(cursor.hear(&at("m1", 40_000)) && cursor.hear(&message("m2", "no time")));
         let history = [at("m3", 10), at("m4", 11), message("m2", "no time"), at("m1", 40_000)];
         assert_eq!(missed(&cursor, &history), ["m3", "m4"]);
-        // Even when it is forgotten. For a few minutes a possible loss is reported, then no longer.
+        // The same holds after the cursor has forgotten `m1`. For some minutes a possible loss is reported, and after
+        // that not.
         for n in 0..9000 {
             assert!(cursor.hear(&at(&format!("n{n}"), n)));
         }
@@ -490,7 +495,7 @@ mod tests {
         assert_eq!(missed(&cursor, &history), ["late", "m3"]);
         assert!(cursor.hear(&at("m2", 2)), "it was not handed out");
         assert!(!cursor.hear(&at("m2", 2)));
-        // If the earlier history is not known, it starts with the first heard message.
+        // If the earlier history is not known, the history starts with the first heard message.
         let mut cursor = Cursor::default();
         assert!(matches!(cursor.since(), HistoryPosition::Unknown) && cursor.hear(&at("m2", 2)));
         assert_eq!(missed(&cursor, &history), ["m3"]);
@@ -555,7 +560,7 @@ mod tests {
             assert!(cursor.hear(&at(&format!("m{n}"), n)));
         }
         assert!(cursor.order.len() == MOST && cursor.known.len() == MOST);
-        // An hour later only the last messages.
+        // An hour later, the cursor remembers only the last messages.
         cursor.created -= Duration::from_secs(3600);
         assert!(cursor.hear(&at("later", 30_000)));
         assert_eq!((cursor.order.len(), cursor.known.len()), (LEAST, LEAST));
@@ -566,7 +571,7 @@ mod tests {
     fn a_page_that_is_read_while_the_room_is_joined_adds_to_what_came_live() {
         let history: Vec<_> = (1..=6).map(|n| at(&format!("m{n}"), n)).collect();
         let page: Vec<_> = history.iter().rev().cloned().collect();
-        // The join took effect behind m3. Then the connection was lost, before or after the page came.
+        // The join took effect after m3. Then the connection was lost, before or after the page arrived.
         for heard_first in [true, false] {
             let mut cursor = Cursor::new(false);
             if heard_first {
@@ -576,7 +581,7 @@ mod tests {
             assert_eq!(cursor.hear(&history[3]), !heard_first);
             assert_eq!(missed(&cursor, &history), ["m5", "m6"], "heard first: {heard_first}");
         }
-        // Nothing came live: what is on the page was said before the join was done.
+        // No message came live, so all messages on the page were sent before the end of the join.
         let mut cursor = Cursor::new(false);
         cursor.begin_after(&page, false);
         let later = [history.as_slice(), &[at("m7", 7)]].concat();

@@ -1,13 +1,13 @@
-//! Delivers events from the session's queue to the loops: each event once, in order, and no newer event before a gap
-//! is filled.
+//! Delivers events from the session's queue to the loops. Each event is delivered once and in order. No newer message
+//! of a room is delivered before the room's gap is filled.
 //!
-//! One rule ensures order and completeness: an event is taken from the queue *and* noted in its room's [`Cursor`] in
-//! one step, under one lock. So a cursor covers all events that arrived before, whichever thread delivers them and
-//! however long it takes.
+//! One rule ensures order and completeness: a thread takes an event from the queue *and* notes the event in its
+//! room's [`Cursor`] in one step, under one lock. So a cursor covers all earlier events, even if other threads
+//! deliver them and have not finished.
 //!
-//! A reconnect or a full queue leaves a gap in every room. While a room has a gap, its messages and edits are held;
-//! other events pass. [Helpers](super::fill) read the histories and hand the missed messages over. The lock is never
-//! held during a request, and no user code runs under it.
+//! A reconnect or a full queue leaves a gap in every room. While a room has a gap, the delivery holds the room's
+//! messages and edits; other events pass. [Helpers](super::fill) read the histories and pass the missed messages to
+//! the delivery. No thread holds the lock during a request or while user code runs.
 
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
@@ -29,7 +29,7 @@ pub(crate) struct Source<'a> {
     pub(crate) client: &'a Client,
 }
 
-/// Hands out the events of a session in order, with the missed ones between them. Dropping it stops the helpers.
+/// Hands out the events of a session in order, including missed messages. Dropping the delivery stops the helpers.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     pub(super) shared: Arc<Shared>,
@@ -50,8 +50,8 @@ impl Delivery {
         self.shared.lock()
     }
 
-    /// Whether the agent remembers across restarts. Then a room's history must be read before the join: the messages on the
-    /// page count as done, and must not arrive live as well.
+    /// Whether the agent remembers across restarts. If so, a room's history must be read before the join: the
+    /// messages on the page count as done, and must not also arrive live.
     pub(crate) fn remembers(&self) -> bool {
         self.shared.memory.is_some()
     }
@@ -61,7 +61,7 @@ impl Delivery {
         self.lock().close_room(room);
     }
 
-    /// How many rooms have a gap, and how many gaps could not be filled.
+    /// Returns the number of rooms with a gap, and the number of gaps that could not be filled.
     pub(crate) fn gaps(&self) -> (usize, u64) {
         let state = self.lock();
         (state.rooms.values().filter(|room| room.gap.is_some()).count(), state.not_filled)
@@ -72,7 +72,8 @@ impl Delivery {
         self.lock().push(event, 0);
     }
 
-    /// The position after which messages in the room's history are new, and whether it is a direct conversation.
+    /// Returns the position after which messages in the room's history are new, and whether the room is a direct
+    /// conversation.
     pub(crate) fn position(&self, room: &AgencyId) -> (HistoryPosition, bool) {
         let state = self.lock();
         state
@@ -81,12 +82,12 @@ impl Delivery {
             .map_or((HistoryPosition::Unknown, false), |room| (room.cursor.since(), room.cursor.dm))
     }
 
-    /// When a waiting consumer must check again, because a gap is closed then.
+    /// The time at which a waiting consumer must check again, because a gap is closed then.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.lock().deadline
     }
 
-    /// The next event that is ready, if there is one.
+    /// Takes the next ready event, if any. Also starts helpers for new gaps.
     pub(crate) fn take(&self, source: &Source<'_>) -> Option<Event> {
         let mut state = self.lock();
         let session = source.session;
@@ -95,7 +96,7 @@ impl Delivery {
         if std::mem::take(&mut state.missed) {
             self.shared.set_missed();
         }
-        // A notification is a system call, even if nobody waits.
+        // Notifies only waiting helpers, because a notification is a system call even if no thread waits.
         let notify = state.waiting > 0;
         let more = event.is_some() && !state.ready.is_empty();
         for _ in 0..state.helpers_wanted() {
@@ -110,7 +111,7 @@ impl Delivery {
             self.shared.notify_helpers();
         }
         if more {
-            // The other events are for other threads: this thread may handle its event for minutes.
+            // Wakes another thread for the other events, because this thread may handle its event for minutes.
             source.session.nudge();
         }
         event
@@ -121,7 +122,7 @@ impl Delivery {
         self.shared.take_missed()
     }
 
-    /// The session has ended and the queue is empty: closes the remaining gaps.
+    /// Closes the remaining gaps. Called when the session has ended and the queue is empty.
     pub(crate) fn end(&self) {
         self.stop();
         let mut state = self.lock();
@@ -130,7 +131,7 @@ impl Delivery {
         }
     }
 
-    /// Stops the helpers when their requests end.
+    /// Tells the helpers to stop. Each helper stops when its current request ends.
     pub(crate) fn stop(&self) {
         self.shared.stop();
     }

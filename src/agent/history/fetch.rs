@@ -1,4 +1,4 @@
-//! Pages of a room's history.
+//! Reads pages of a room's history.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use crate::rest::{Client, Messages, Walk};
 use crate::socket::Session;
 
 pub(super) const PAGE: u32 = 100;
-/// A larger gap is not filled: it would take too much time and memory.
+/// The largest number of missed messages. A larger gap would take too much time and memory.
 pub(super) const MOST: usize = 10_000;
 
 /// The last page of a room's history, newest first.
 pub(super) struct FirstPage {
     pub(super) messages: List<Message>,
-    /// There is nothing before this page.
+    /// The page is the whole history.
     pub(super) is_whole: bool,
 }
 
-/// The server's default page size: a shorter page is the whole history.
+/// The server's default page size. A page with fewer elements is the whole history.
 pub(super) const FIRST_PAGE: u32 = 50;
 
 /// # Errors
@@ -30,8 +30,8 @@ pub(super) fn first_page(client: &Client, room: &AgencyId, dm: &mut bool) -> Res
     Ok(FirstPage { is_whole: count < limit as usize, messages })
 }
 
-/// A page of at most `limit` messages. If the response is too large or cannot be read, requests a smaller page and
-/// reduces `limit`.
+/// Reads a page of at most `limit` messages. If the response is too large or cannot be decoded, requests a smaller
+/// page and reduces `limit`.
 ///
 /// # Errors
 /// The error of the request.
@@ -50,7 +50,7 @@ pub(super) fn smaller_page(
     }
 }
 
-/// Returns one of the last messages of a room, by id.
+/// Returns the message with this id, if it is one of the last 100 messages of the room.
 ///
 /// # Errors
 /// The error of the request.
@@ -63,16 +63,16 @@ pub(crate) fn recent(
     Ok(page(client, room, dm, None, PAGE)?.into_iter().find(|message| message.id == *id))
 }
 
-/// How often a request is tried, and the first pause between two attempts.
+/// The number of attempts for a request, and the first pause between two attempts.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Retries temporary failures, because a network that has just come back may still be unstable. Stops early if the
-/// session's connection is lost as well: the next reconnect reads the history again.
+/// session's connection is lost, because the next reconnect reads the history again.
 ///
 /// # Errors
-/// The last error.
+/// The error of the last attempt.
 pub(crate) fn with_retries<T>(session: &Session, mut fetch: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = FIRST_PAUSE;
     for _ in 1..TRIES {
@@ -87,12 +87,12 @@ pub(crate) fn with_retries<T>(session: &Session, mut fetch: impl FnMut() -> Resu
     fetch()
 }
 
-/// Whether a retry may work soon.
+/// Whether the error is temporary, so that a retry may work soon.
 pub(crate) fn is_temporary(error: &Error) -> bool {
     error.is_timeout() || error.is_retryable()
 }
 
-/// Reads the history backwards until `enough` is true for a message. Returns it oldest first.
+/// Reads the history backwards until `enough` is true for a message. Returns the messages oldest first.
 pub(crate) fn walk_back(
     client: &Client,
     room: &AgencyId,
@@ -121,7 +121,8 @@ pub(crate) fn walk_back(
     Ok(found)
 }
 
-/// Reads a page, newest first. Direct conversations have another endpoint; `dm` is set to the right one.
+/// Reads a page, newest first. Direct conversations have another endpoint. If the endpoint for `dm` fails with 403 or
+/// 404, tries the other endpoint and corrects `dm`.
 ///
 /// # Errors
 /// The error of the request.
@@ -149,7 +150,7 @@ pub(crate) fn page(
         }
         other => other?,
     };
-    // The documentation says newest first, but some clients do not rely on it.
+    // The documentation says that pages are newest first, but some clients do not rely on this order.
     if is_oldest_first(&page) {
         page.turn_around();
     }
@@ -157,8 +158,8 @@ pub(crate) fn page(
 }
 
 /// Whether the times on the page increase and never decrease. Mostly increasing times prove nothing: with several
-/// clocks they also occur in a page that is newest first, and reversing a page by mistake would make the walk miss
-/// messages.
+/// clocks, a page that is newest first can also have such times. If a page were reversed by mistake, the walk would
+/// miss messages.
 fn is_oldest_first(page: &[Message]) -> bool {
     let goes_up = page.is_sorted_by(|one, next| one.created_at <= next.created_at);
     goes_up && page.first().zip(page.last()).is_some_and(|(first, last)| first.created_at < last.created_at)

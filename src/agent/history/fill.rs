@@ -1,7 +1,7 @@
 //! Reads missed messages from the rooms' histories, on short-lived threads.
 //!
-//! A history is read backwards, but missed messages are handed out forwards. Small pages stay in memory; the newer
-//! pages of a long gap are dropped and read again when they are needed.
+//! A helper reads a history backwards, but hands out missed messages forwards. Up to 2 MiB of pages stay in memory.
+//! For a longer gap, the helper drops the newer pages and reads them again later.
 
 use std::io;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::model::{List, Message, MessageId, Timestamp};
 use crate::rest::{Client, Walk};
 use crate::socket::{Announced, Waker, note};
 
-/// The size of the first page, because the size of the room's messages is not known yet.
+/// The number of messages on the first page. Small, because the size of the room's messages is not known yet.
 const FIRST_PAGE: u32 = 25;
-/// The wanted size of a page, and of the pages of a gap in memory.
+/// The wanted size of a page, and the largest size of a gap's pages in memory.
 const PAGE_BYTES: usize = 1 << 20;
 const MOST_KEPT: usize = 2 << 20;
-/// The most pages to read in order to find the place of a page again.
+/// The largest number of pages to read in order to find a dropped page again.
 const MOST_PAGES_TO_FIND: usize = 50;
 /// The pause before a retry.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Small, because it runs only this crate's code and TLS handshakes.
+/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// Starts a helper. It ends when there is no gap left to fill.
+/// Starts a helper. The helper ends when no gap is left to fill.
 ///
 /// # Errors
-/// If no thread can be started.
+/// The `io::Error` of the operating system if no thread can be started.
 pub(super) fn start(delivery: Arc<Shared>, client: Client, waker: Waker) -> io::Result<()> {
     let announced = waker.announce();
     let work: Box<dyn FnOnce() + Send> = Box::new(move || work(&delivery, &client, &waker, announced));
@@ -66,13 +66,13 @@ fn work(delivery: &Shared, client: &Client, waker: &Waker, announced: Announced)
             );
         }
     }
-    // It was removed from the count with its last job.
+    // `next_job` has already removed this helper from the count.
     helper.counted = false;
     drop(announced);
     waker.nudge();
 }
 
-/// Counts a running helper. After a panic, of this crate or of a logger, its gap is closed.
+/// Counts a running helper. After a panic (of this crate or of a logger), `Drop` closes the helper's gap.
 struct Helper<'a> {
     delivery: &'a Shared,
     job: Option<Job>,
@@ -112,7 +112,7 @@ impl From<GapClosed> for Stop {
     }
 }
 
-/// The missed messages of a page, newest first, and how to read the page again.
+/// The missed messages of a page, newest first, and the request that reads the page again.
 struct Page {
     before: Option<Timestamp>,
     limit: u32,
@@ -131,7 +131,7 @@ impl Fill<'_> {
         if let Some(error) = incomplete {
             self.delivery.report(self.job, error)?;
         }
-        // The oldest first.
+        // Hands out the oldest page first.
         for page in pages.into_iter().rev() {
             let missed = match page.missed {
                 Some(missed) => missed,
@@ -144,15 +144,16 @@ impl Fill<'_> {
         Ok(())
     }
 
-    /// Reads the history backwards to the known part. Also returns an error if a part is missing.
+    /// Reads the history backwards to the known part. Returns the pages, and an error if a part is missing.
     fn look_back(&mut self, lookback: &Lookback) -> Result<(Vec<Page>, Option<Error>), Stop> {
         let mut walk = Walk::default();
         let mut limit = FIRST_PAGE;
         let mut pages: Vec<Page> = Vec::new();
         let (mut count, mut kept, mut unsure) = (0, 0, 0);
-        // Pages overlap.
+        // Pages can overlap, so `found` prevents counting an element twice.
         let (mut unreadable, mut found, mut elements) = (0, Reported::default(), Vec::new());
-        // A page without a message does not say where the next one starts, so a larger one is tried, once.
+        // A page without a readable message does not tell where the next page starts. The helper then requests a
+        // larger page, once.
         let mut widened = false;
         let cut_off = loop {
             let before = walk.before().cloned();
@@ -180,7 +181,7 @@ impl Fill<'_> {
             let size = missed.iter().map(size_of_message).sum();
             kept += size;
             pages.push(Page { before, limit, oldest, missed: Some(missed), bytes: size });
-            // The newest pages are needed last.
+            // Drops the newest pages first, because they are needed last.
             let all_but_this = pages.len() - 1;
             for page in pages.iter_mut().take(all_but_this) {
                 if kept <= MOST_KEPT {
@@ -216,8 +217,8 @@ impl Fill<'_> {
         Ok((pages, blind.or(unreadable).or(doubt)))
     }
 
-    /// The missed messages of a dropped page. New messages may have been sent before it meanwhile; all older ones
-    /// were handed out.
+    /// Reads the missed messages of a dropped page again. The page may have moved, because new messages were sent
+    /// meanwhile. All messages older than the page were already handed out.
     fn find_again(&mut self, page: &Page, lookback: &Lookback) -> Result<Vec<Message>, Stop> {
         let mut walk = Walk::starting_at(page.before.clone());
         let mut limit = page.limit;
@@ -236,7 +237,7 @@ impl Fill<'_> {
         Err(Stop::Failed(Error::new(ErrorKind::Server, "more is said in the room than can be read")))
     }
 
-    /// Reads a page. Retries temporary failures while there is time.
+    /// Reads a page. Retries temporary failures until the gap's deadline.
     fn fetch(
         &mut self,
         before: Option<&Timestamp>,

@@ -1,4 +1,4 @@
-//! A gap in one room: live messages wait until the history has been read.
+//! A gap in one room. Live messages wait until the history has been read.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
@@ -9,17 +9,17 @@ use crate::model::{Message, MessageId};
 /// A gap in the messages of a room.
 #[derive(Debug)]
 pub(super) struct Gap {
-    /// Identifies the gap: a helper may finish too late for it.
+    /// Identifies the gap. A helper may finish after its gap was closed.
     pub(super) id: u64,
-    /// Whether the gap has ended: the room is joined again, and live messages are complete.
+    /// Whether the gap has ended: the room is joined again, and live messages are complete from now on.
     pub(super) ended: bool,
     /// A helper is reading the history.
     pub(super) filling: bool,
-    /// More was missed meanwhile: the history must be read again.
+    /// More messages were missed meanwhile, so the history must be read again.
     pub(super) again: bool,
     /// How often the history was read.
     pub(super) rounds: u32,
-    /// When the held messages are released in any case.
+    /// The time at which the held messages are released, even if the history was not read.
     pub(super) deadline: Option<Instant>,
     pub(super) held: Held,
 }
@@ -42,10 +42,10 @@ impl Gap {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     events: VecDeque<(Event, usize)>,
-    /// The held messages, and whether they are on a page of the history that was read.
+    /// The ids of the held messages. The value is `true` if a page of the history contained the message.
     ids: HashMap<MessageId, bool>,
     bytes: usize,
-    /// How many of the events came before the last loss: the history has later messages.
+    /// The number of held events that came before the last loss. The history may have messages after these events.
     before_loss: usize,
 }
 
@@ -62,7 +62,7 @@ impl Held {
         self.ids.contains_key(id)
     }
 
-    /// A message that is held already is ignored.
+    /// Holds an event. Ignores a message that is already held.
     pub(super) fn push(&mut self, event: Event, size: usize) {
         if let Event::Message(message) = &event
             && self.ids.insert(message.id.clone(), false).is_some()
@@ -73,12 +73,12 @@ impl Held {
         self.events.push_back((event, size));
     }
 
-    /// More was missed, after all held events.
+    /// Notes that messages were missed after all events that are held now.
     pub(super) fn note_loss(&mut self) {
         self.before_loss = self.events.len();
     }
 
-    /// A page of the history was read.
+    /// Marks the held messages that a page of the history contains.
     pub(super) fn note_page(&mut self, page: &[Message]) {
         for message in page {
             if let Some(is_in_history) = self.ids.get_mut(&message.id) {
@@ -87,8 +87,8 @@ impl Held {
         }
     }
 
-    /// Whether the first held message comes before `missed`, although the history has no place for it: it was deleted,
-    /// or cannot be read there. Times are all that tells.
+    /// Whether the first held message comes before `missed`, although no page of the history contains the held
+    /// message (it was deleted, or cannot be decoded there). Only the times of the two messages can tell.
     pub(super) fn is_due_before(&self, missed: &Message) -> bool {
         match self.events.front() {
             Some((Event::Message(message), _)) if self.before_loss > 0 => {
@@ -111,7 +111,7 @@ impl Held {
     }
 }
 
-/// The approximate memory of a message.
+/// The approximate size of a message in memory, in bytes.
 pub(crate) fn size_of_message(message: &Message) -> usize {
     size_of::<Message>() + 256 + message.content.len() + message.metadata.raw().len()
 }

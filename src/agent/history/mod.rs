@@ -1,8 +1,8 @@
-//! The messages of the rooms, in order and without gaps.
+//! Delivers the messages of the rooms in order and without gaps.
 //!
-//! [`delivery`] is between the session's queue and the loops. [`cursor`] knows which messages of a room were heard,
-//! [`gap`] holds live messages after a gap, [`fill`] reads the history page by page ([`fetch`]) to close it. What cannot be
-//! decoded there is [`unreadable`].
+//! [`delivery`] takes events from the session's queue and passes them to the loops. [`cursor`] knows which messages
+//! of a room the agent has heard. [`gap`] holds live messages while a room has a gap. [`fill`] reads the room's
+//! history page by page ([`fetch`]) to close the gap. [`unreadable`] tracks history elements that cannot be decoded.
 
 mod baseline;
 mod cursor;

@@ -1,4 +1,4 @@
-//! What is known of one room's messages.
+//! The state of one room's messages.
 
 use crate::agent::history::cursor::Cursor;
 use crate::agent::history::gap::Gap;
@@ -9,9 +9,9 @@ use crate::model::MessageEdited;
 pub(super) struct Room {
     pub(super) cursor: Cursor,
     pub(super) gap: Option<Gap>,
-    /// The threads that read the room's baseline.
+    /// The number of threads that read the room's baseline.
     pub(super) readers: usize,
-    /// Whether the baseline was read. A gap is filled after that.
+    /// Whether the baseline was read. Helpers fill a gap only after that.
     pub(super) has_baseline: bool,
 }
 
@@ -30,7 +30,7 @@ impl Room {
         self.readers > 0 && !self.has_baseline
     }
 
-    /// Whether the edit is of a message in this room.
+    /// Whether the edit belongs to a message of this room.
     pub(super) fn contains(&self, edit: &MessageEdited) -> bool {
         let held = self.gap.as_ref().is_some_and(|gap| gap.held.contains(&edit.message_id));
         held || self.cursor.knows(&edit.message_id)

@@ -1,4 +1,4 @@
-//! The state of a delivery behind its lock, with the calls of the [helpers](super::fill) that fill gaps.
+//! The state of a delivery, protected by a lock. The [helpers](super::fill) that fill gaps call the methods here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::model::{List, Message, MessageId};
 use crate::socket::LogQueue;
 
-/// Beyond this, helpers wait for the consumers.
+/// If more bytes are ready, helpers wait for the consumers.
 const MOST_READY_BYTES: usize = 4 << 20;
 
 /// The state that consumers and helpers share.
@@ -23,9 +23,9 @@ pub(super) struct Shared {
     pub(super) log: LogQueue,
     /// The memory across restarts, if the agent remembers.
     pub(super) memory: Option<Arc<Memory>>,
-    /// Notified when `ready` has space, and when the helpers must stop.
+    /// Notified when `ready` has space again, and when the helpers must stop.
     space: Condvar,
-    /// Something was missed, which may be more than messages.
+    /// Whether something was missed. This may include events that are not messages.
     missed: AtomicBool,
 }
 
@@ -39,7 +39,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next gap to fill. `None` ends the helper.
+    /// Returns the next gap to fill. `None` ends the helper.
     pub(super) fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         let job = state.next_job();
@@ -49,7 +49,7 @@ impl Shared {
         job
     }
 
-    /// The missed and edited messages of a page of the room's history, newest first.
+    /// Returns the missed and edited messages of a page of the room's history, newest first.
     pub(super) fn classify_page(
         &self,
         job: &Job,
@@ -58,7 +58,7 @@ impl Shared {
     ) -> Result<(Vec<Message>, Progress), GapClosed> {
         let mut state = self.lock();
         if let Some(memory) = &state.memory {
-            // Newest first: an answer is noted before its question is handed out.
+            // All answers of the page are noted before any question of the page is handed out.
             page.iter().for_each(|message| memory.note_answer(message));
         }
         let room = state.room_with_gap(&job.room, job.gap)?;
@@ -68,7 +68,7 @@ impl Shared {
         Ok(room.cursor.classify_page(page, lookback))
     }
 
-    /// The unreadable elements of a page of the room's history that were not reported.
+    /// Returns the unreadable elements of a page of the room's history that were not reported before.
     pub(super) fn unreadable(
         &self,
         job: &Job,
@@ -115,7 +115,7 @@ impl Shared {
         }
     }
 
-    /// The helper has finished this gap.
+    /// Notes that the helper has finished this gap.
     pub(super) fn finish(&self, job: &Job, error: Option<Error>) {
         let mut state = self.lock();
         match state.room_with_gap(&job.room, job.gap) {
@@ -124,12 +124,13 @@ impl Shared {
         }
     }
 
-    /// A helper has ended without asking for its next job.
+    /// Notes that a helper has ended without asking for its next job.
     pub(super) fn helper_is_gone(&self) {
         self.lock().helpers -= 1;
     }
 
-    /// Pauses, unless the helpers must stop. `false` if continuing is useless.
+    /// Pauses. Returns `false` if the helper must not continue: the gap was closed, or its deadline is before the end
+    /// of the pause.
     pub(super) fn pause(&self, job: &Job, time: Duration) -> bool {
         let end = deadline::after(time);
         let mut state = self.lock();
@@ -147,7 +148,7 @@ impl Shared {
         }
     }
 
-    /// Notes that something was missed, which may be more than messages.
+    /// Notes that something was missed. This may include events that are not messages.
     pub(super) fn set_missed(&self) {
         self.missed.store(true, Ordering::Release);
     }
@@ -162,7 +163,7 @@ impl Shared {
         self.space.notify_all();
     }
 
-    /// Stops the helpers when their requests end.
+    /// Tells the helpers to stop. Each helper stops when its current request ends.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.space.notify_all();

@@ -1,6 +1,6 @@
-//! The state of a [delivery](super::delivery): what is ready, the rooms' cursors and their gaps.
+//! The state of a [delivery](super::delivery): the ready events, the rooms' cursors and the rooms' gaps.
 //!
-//! The state changes under one lock. It sends no request and calls no code of the program.
+//! One lock protects the state. The methods send no request and call no code of the program.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -16,31 +16,32 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, Message, MessageEdited};
 use crate::socket::{Item, LogQueue, note};
 
-/// How long reading a history may take before the held messages are released without it. Each page restarts the time.
+/// How long reading a history may take. After this time, the held messages are released without the missed ones. Each
+/// page restarts the time.
 pub(super) const BUDGET: Duration = Duration::from_secs(10);
-/// The most histories that are read at once.
+/// The largest number of histories that are read at once.
 const MOST_AT_ONCE: usize = 8;
-/// The most threads, including those whose requests have lasted longer than the budget.
+/// The largest number of helper threads, including threads whose requests have taken longer than `BUDGET`.
 const MOST_THREADS: usize = 32;
-/// The most messages that all rooms together may hold.
+/// The largest number of messages that all rooms together may hold.
 pub(super) const MOST_HELD: usize = 20_000;
 pub(super) const MOST_HELD_BYTES: usize = 16 << 20;
-/// A room whose queue is full again and again during filling is released after this many rounds.
+/// If messages are missed again and again while a gap is filled, the room is released after this many rounds.
 const MOST_ROUNDS: u32 = 4;
 
 /// The events that are ready, the rooms, and the work of the helpers.
 #[derive(Debug)]
 pub(super) struct State {
-    /// Events to hand out before those in the queue.
+    /// The events that are handed out before the events in the session's queue.
     pub(super) ready: VecDeque<(Event, usize)>,
     pub(super) ready_bytes: usize,
     pub(super) rooms: HashMap<AgencyId, Room>,
     /// Rooms whose gaps wait for a helper.
     pub(super) jobs: VecDeque<AgencyId>,
-    /// The running helpers, and those of them whose gap was closed meanwhile.
+    /// The number of running helpers, and the number of helpers whose gap was closed meanwhile.
     pub(super) helpers: usize,
     pub(super) abandoned: usize,
-    /// The helpers that wait for space.
+    /// The number of threads that wait on `Shared::space`.
     pub(super) waiting: usize,
     /// The earliest deadline of a gap.
     pub(super) deadline: Option<Instant>,
@@ -49,7 +50,7 @@ pub(super) struct State {
     pub(super) held_bytes: usize,
     pub(super) stopped: bool,
     pub(super) missed: bool,
-    /// How many gaps could not be filled.
+    /// The number of reports about messages that could not be read.
     pub(super) not_filled: u64,
     pub(super) log: LogQueue,
     /// The memory across restarts, if the agent remembers.
@@ -65,7 +66,7 @@ pub(super) struct Job {
     pub(super) lookback: Result<Lookback>,
 }
 
-/// The gap was closed meanwhile: the helper's result is not needed.
+/// The gap was closed meanwhile, so the helper's result is not needed.
 #[derive(Debug)]
 pub(super) struct GapClosed;
 
@@ -91,7 +92,8 @@ impl State {
         }
     }
 
-    /// `take` returns the next item of the queue. `broken` is called for an event that is not JSON.
+    /// Returns the next event to hand out. `take` returns the next item of the queue. `next` calls `broken` for an
+    /// event that is not JSON.
     pub(super) fn next(
         &mut self,
         take: &mut dyn FnMut() -> Option<Item>,
@@ -112,7 +114,7 @@ impl State {
                     match Event::from_raw(raw) {
                         Some(event) => self.deliver_or_hold(event, size),
                         None => {
-                            // The server is broken; the connection is closed.
+                            // The server has sent invalid data. `broken` closes the connection.
                             broken(generation);
                             None
                         }
@@ -126,7 +128,7 @@ impl State {
         }
     }
 
-    /// An event in the order of arrival: it is handed out, held, or known already.
+    /// Handles an event in the order of arrival: returns the event, holds it in the room's gap, or drops it as known.
     fn deliver_or_hold(&mut self, event: Event, size: usize) -> Option<Event> {
         let room = match &event {
             Event::Message(message) => self.rooms.get_mut(&message.agency_id),
@@ -136,7 +138,8 @@ impl State {
             },
             _ => None,
         };
-        // The room was not joined: it has no gap, and a server could invent any number of rooms.
+        // The agent has not joined this room, so the room has no gap. No entry is added, because a server could
+        // invent any number of rooms.
         let Some(room) = room else { return Some(event) };
         let Some(gap) = &mut room.gap else { return is_new(&mut room.cursor, &event).then_some(event) };
         if matches!(&event, Event::Message(message) if room.cursor.has_heard(&message.id)) {
@@ -150,7 +153,7 @@ impl State {
         None
     }
 
-    /// Drops held messages beyond the limit. They are in the history, which must be read to its end again.
+    /// Drops held messages beyond the limit. The history has these messages, so the history is read again.
     fn drop_excess(&mut self) {
         while self.held > MOST_HELD || self.held_bytes > MOST_HELD_BYTES && self.held > 1 {
             let gaps = self.rooms.values_mut().filter_map(|room| room.gap.as_mut());
@@ -162,7 +165,7 @@ impl State {
         }
     }
 
-    /// An item that is not a server event.
+    /// Handles an item that is not a server event.
     fn note_item(&mut self, item: Item) -> Option<Event> {
         self.missed |= matches!(item, Item::Restored | Item::Lagged { .. });
         match &item {
@@ -179,7 +182,7 @@ impl State {
             Item::Lagged { .. } => {
                 for room in self.all_rooms() {
                     let waits = self.rooms.get(&room).and_then(|room| room.gap.as_ref());
-                    // The end of that gap is still to come.
+                    // A gap that has not ended stays open: the rejoin ends it.
                     if waits.is_none_or(|gap| gap.ended) {
                         self.open_gap(&room, true);
                     }
@@ -213,7 +216,8 @@ impl State {
         Gap::new(self.next_gap)
     }
 
-    /// Messages were missed in the room. `ended`: no more will be, so the history can be read.
+    /// Notes that messages were missed in the room. `ended`: live messages are complete again, so the history can be
+    /// read.
     pub(super) fn open_gap(&mut self, id: &AgencyId, ended: bool) {
         let new = self.new_gap();
         let Some(room) = self.rooms.get_mut(id) else { return };
@@ -233,7 +237,7 @@ impl State {
         self.find_deadline();
     }
 
-    /// The room's gap is to be filled, once it is known where the room's story begins.
+    /// Queues the room's gap for a helper, unless the room's baseline is still being read.
     pub(super) fn ask_for_helper(&mut self, id: &AgencyId) {
         let waits = self.rooms.get(id).is_some_and(Room::waits_for_baseline);
         if !waits && !self.jobs.contains(id) {
@@ -246,14 +250,14 @@ impl State {
         self.deadline = gaps.filter_map(|gap| gap.deadline).min();
     }
 
-    /// How many helpers to start. They count as running.
+    /// Returns the number of helpers to start, and counts these helpers as running.
     pub(super) fn helpers_wanted(&mut self) -> usize {
         if self.jobs.is_empty() || self.stopped {
             return 0;
         }
         let at_work = self.helpers.saturating_sub(self.abandoned);
         let free = MOST_AT_ONCE.saturating_sub(at_work).min(MOST_THREADS.saturating_sub(self.helpers));
-        // A running helper takes another job when it is done, so only waiting jobs count.
+        // A running helper has already taken its job from `jobs`, so only the waiting jobs need helpers.
         let wanted = free.min(self.jobs.len());
         self.helpers += wanted;
         wanted
@@ -289,7 +293,7 @@ impl State {
         }
     }
 
-    /// The room, if this gap is still open.
+    /// Returns the room if this gap is still open.
     pub(super) fn room_with_gap(&mut self, id: &AgencyId, gap: u64) -> Result<&mut Room, GapClosed> {
         if self.stopped {
             return Err(GapClosed);
@@ -298,7 +302,7 @@ impl State {
         if room.gap.as_ref().is_some_and(|open| open.id == gap) { Ok(room) } else { Err(GapClosed) }
     }
 
-    /// There was progress: the history gets more time.
+    /// Restarts the time limit of the gap after progress.
     pub(super) fn extend(&mut self, id: &AgencyId) {
         if let Some(Room { gap: Some(gap), .. }) = self.rooms.get_mut(id)
             && gap.ended
@@ -308,7 +312,7 @@ impl State {
         self.find_deadline();
     }
 
-    /// Hands over a part of the history, oldest first, merged with held live messages.
+    /// Merges a part of the history, oldest first, with the held live messages, and queues the result.
     pub(super) fn merge(&mut self, id: &AgencyId, gap: u64, messages: Vec<Message>) -> Result<(), GapClosed> {
         for mut message in messages {
             let Room { cursor, gap, .. } = self.room_with_gap(id, gap)?;
@@ -329,7 +333,7 @@ impl State {
             match cursor.classify(&message, None, &Lookback::default()) {
                 Class::Missed => {
                     message.replayed = true;
-                    // Live messages have this field; it is not known whether messages of a history have it.
+                    // Live messages have this field. Messages of a history may lack the field.
                     message.dm |= cursor.dm;
                     cursor.hear(&message);
                     due.push((Event::Message(message), size));
@@ -350,13 +354,13 @@ impl State {
         Ok(())
     }
 
-    /// The history was read, or cannot be read.
+    /// Ends one reading of the history. `error`: the history could not be read.
     pub(super) fn finish(&mut self, id: &AgencyId, gap: u64, error: Option<Error>) {
         let Ok(room) = self.room_with_gap(id, gap) else { return };
         let Some(gap) = &mut room.gap else { return };
         gap.filling = false;
         if !gap.ended {
-            // The connection was lost again: the missing messages are read after the reconnect.
+            // The connection was lost again. A helper reads the missing messages after the reconnect.
             return;
         }
         if gap.again && gap.rounds < MOST_ROUNDS && error.is_none() {
@@ -381,7 +385,7 @@ impl State {
         self.find_deadline();
     }
 
-    /// Releases the held messages, after a report about missing ones if there are any.
+    /// Closes the gap and releases the held messages. If `error` is given, reports the missing messages first.
     pub(super) fn close_gap(&mut self, id: &AgencyId, error: Option<Error>) {
         let is_filled = error.is_none();
         if let Some(error) = error {
@@ -397,7 +401,7 @@ impl State {
     pub(super) fn report(&mut self, id: &AgencyId, error: Error) {
         self.not_filled += 1;
         if let Some(memory) = &self.memory {
-            // The next start looks for them again.
+            // The next start of the program looks for the missing messages again.
             memory.pin(id, true);
         }
         if !error.is_closed() {
@@ -436,13 +440,13 @@ impl State {
     }
 }
 
-/// Some messages of a history cannot be decoded.
+/// The error for `count` history messages that cannot be decoded.
 pub(super) fn cannot_be_read(count: usize) -> Error {
     let messages = if count == 1 { "message" } else { "messages" };
     Error::new(ErrorKind::Protocol, format!("{count} {messages} of the room's history cannot be read"))
 }
 
-/// Notes an event that is about to be handed out. `false` if it was handed out before.
+/// Notes an event that is about to be handed out. Returns `false` if the event was handed out before.
 fn is_new(cursor: &mut Cursor, event: &Event) -> bool {
     match event {
         Event::Message(message) => cursor.hear(message),

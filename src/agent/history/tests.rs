@@ -30,7 +30,7 @@ fn connected() -> Item {
     Item::Connected { attempt: 1, recovered: false, again: true }
 }
 
-/// A delivery with one room, from the start of its history.
+/// A delivery with one room. The agent listens from the start of the room's history.
 fn delivery() -> Delivery {
     let delivery = Delivery::new(LogQueue::new("@test"), None);
     let mut cursor = Cursor::new(false);
@@ -39,7 +39,7 @@ fn delivery() -> Delivery {
     delivery
 }
 
-/// The ids of all messages that are handed out.
+/// Takes all events and returns the ids of the messages.
 fn take_all(delivery: &Delivery, queue: &mut VecDeque<Item>) -> Vec<String> {
     let mut ids = Vec::new();
     while let Some(event) = delivery.lock().next(&mut || queue.pop_front(), &mut |_| {}) {
@@ -67,7 +67,7 @@ fn what_a_held_up_consumer_has_taken_is_heard_before_anything_behind_it() {
             };
             delivery.lock().next(&mut take, &mut |_| {})
         });
-        // One consumer has taken the first message and not handled it.
+        // One consumer has taken the first message and has not handled it.
         is_taken.recv().unwrap();
         let (told, tells) = mpsc::channel();
         let quick = scope.spawn(|| {
@@ -96,19 +96,19 @@ fn what_a_held_up_consumer_has_taken_is_heard_before_anything_behind_it() {
 
 #[test]
 fn a_history_and_what_came_live_make_one_story() {
-    // All ways to divide ten messages into live ones and those that are only in the history, page by page.
+    // Tests all ways to divide ten messages into live messages and messages that only the history has.
     for live in 0..1_u32 << 10 {
         let is_live = |n: u32| live & 1 << n != 0;
         let delivery = delivery();
         let mut queue: VecDeque<Item> = [connected(), Item::Restored].into();
         queue.extend((0..10).filter(|n| is_live(*n)).map(|n| event(&n.to_string())));
-        // Twice.
+        // The live messages arrive twice.
         queue.extend((0..10).filter(|n| is_live(*n)).map(|n| event(&n.to_string())));
         assert!(take_all(&delivery, &mut queue).is_empty());
         delivery.lock().helpers = 1;
         let job = delivery.shared.next_job().unwrap();
         let page = 1 + live as usize % 4;
-        // The last message is not in the history yet.
+        // The last two messages are not in the history yet.
         let history: Vec<_> = (0..8).map(|n| message(&n.to_string())).collect();
         for part in history.chunks(page) {
             delivery.shared.merge(&job, part.to_vec()).unwrap();
@@ -122,7 +122,7 @@ fn a_history_and_what_came_live_make_one_story() {
     }
 }
 
-/// It came live between two losses, and then it was deleted, or cannot be read in the history.
+/// The message came live between two losses. Then the message was deleted, or cannot be decoded in the history.
 #[test]
 fn a_held_message_without_a_place_in_the_history_keeps_its_place() {
     let at = |id: &str, second: u32| {
@@ -141,7 +141,7 @@ fn a_held_message_without_a_place_in_the_history_keeps_its_place() {
         live("m2", 2),
         connected(),
         Item::Restored,
-        // Behind the history, by a clock that is slow.
+        // This message comes after the history, but a slow clock stamped it.
         live("m4", 0),
     ]
     .into();
@@ -172,7 +172,7 @@ fn a_gap_that_takes_too_long_is_reported_and_its_room_released() {
         events.push(event);
     }
     assert!(matches!(&*events, [Event::GapNotFilled { .. }, Event::Message(_)]), "{events:?}");
-    // A helper that is too late changes nothing.
+    // The result of a helper that finishes too late changes nothing.
     assert!(delivery.shared.merge(&job, vec![message("m1")]).is_err());
     delivery.shared.finish(&job, None);
     assert_eq!(delivery.lock().abandoned, 0);

@@ -1,25 +1,27 @@
-//! The elements of a history that cannot be decoded, and which of them were reported.
+//! Tracks the elements of a history that cannot be decoded, and which of them were reported.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::BuildHasher;
 
 use crate::model::{List, Message, MessageId};
 
-/// How many marks are remembered. An element has one or two.
+/// The number of marks that are remembered. An element has one or two marks.
 const MOST: usize = 4096;
 
 /// An element of a page that cannot be decoded.
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(crate) id: Option<MessageId>,
-    /// How many messages of the page are newer.
+    /// The number of messages on the page that are newer than the element.
     pub(crate) place: usize,
-    /// What it is recognized by: its id. Without an id, its text and the message before or behind it; one of them can be
-    /// on another page.
+    /// Hashes that identify the element on other pages. With an id: the hash of the id. Without an id: one hash of
+    /// the text with the next newer message, and one of the text with the next older message. One of these messages
+    /// can be on another page.
     marks: Vec<u64>,
 }
 
-/// The elements of a page, newest first, that cannot be decoded. `above`: the message directly before the page.
+/// Returns the elements of a page, newest first, that cannot be decoded. `above`: the message directly before the
+/// page (newer than the page).
 pub(super) fn on_page(
     page: &List<Message>,
     above: Option<&MessageId>,
@@ -31,7 +33,7 @@ pub(super) fn on_page(
         if let Some(id) = &element.id {
             return vec![hasher.hash_one(id)];
         }
-        // Several with the same text in one place are counted.
+        // Elements with the same text in one place are numbered, so that each has its own mark.
         let alike = |others: &[_]| others.iter().filter(|other| *other == element).count();
         let newer = match element.place.checked_sub(1) {
             Some(place) => page.get(place).map(|newer| &newer.id),
@@ -55,7 +57,7 @@ pub(super) fn on_page(
     unreadable.collect()
 }
 
-/// The unreadable elements that were reported, or are from before the join.
+/// The unreadable elements that were reported, or that are older than the join.
 #[derive(Debug, Default)]
 pub(crate) struct Reported {
     marks: HashSet<u64>,
@@ -63,7 +65,7 @@ pub(crate) struct Reported {
 }
 
 impl Reported {
-    /// Returns whether it is new.
+    /// Notes an element. Returns whether the element is new.
     pub(crate) fn insert(&mut self, unreadable: &Unreadable) -> bool {
         let is_new = !self.contains(unreadable);
         for mark in &unreadable.marks {
@@ -90,7 +92,8 @@ mod tests {
 
     use super::*;
 
-    /// A page of `names`: `m…` are messages, `id:…` has only an id, anything else is JSON as it is.
+    /// Builds a page. In `names`, `m…` is a message, `id:…` is an element with only an id, and anything else is raw
+    /// JSON.
     fn page(names: &[&str]) -> List<Message> {
         let elements = names.iter().map(|name| match name.strip_prefix("id:") {
             Some(id) => format!(r#"{{"id":"{id}"}}"#),
@@ -106,17 +109,17 @@ mod tests {
     fn an_element_is_recognized_on_other_pages() {
         for (first, then, new) in [
             (&["null", "m1"][..], &["null", "m1"][..], 0),
-            // Newer ones came.
+            // Newer messages or elements arrived.
             (&["null", "m1"], &["m2", "null", "m1"], 0),
             (&["null", "m1"], &["null", "null", "m1"], 1),
             (&["{}", "null", "m1"], &["7", "{}", "null", "m1"], 1),
             (&["null", "m1"], &["null", "m2", "null", "m1"], 1),
-            // It is at the end of a page, or at its start.
+            // The element is at the end or at the start of a page.
             (&["m2", "null", "m1"], &["m2", "null"], 0),
             (&["m2", "null", "m1"], &["null", "m1", "m0"], 0),
-            // Nothing else is on the page.
+            // The page has no other element.
             (&["null"], &["null"], 0),
-            // By its id, wherever it is.
+            // The id identifies the element at any place.
             (&["id:x", "m1"], &["m3", "id:x", "m2"], 0),
             (&["id:x", "m1"], &["id:y", "m1"], 1),
         ] {
@@ -136,12 +139,12 @@ mod tests {
     fn an_element_is_recognized_behind_the_end_of_a_page() {
         let hasher = RandomState::new();
         let mut reported = Reported::default();
-        // The next page is asked for by the id of the last message.
+        // The request for the next page contains the id of the last message.
         let above = MessageId::from("m2");
         let (first, next) = (page(&["m3", "m2", "null"]), page(&["null", "m1"]));
         assert!(reported.insert(&on_page(&first, None, &hasher)[0]));
         assert!(!reported.insert(&on_page(&next, Some(&above), &hasher)[0]));
-        // Each time it is met, all that it is recognized by is learned.
+        // `insert` adds all marks of the element, also if the element is known.
         assert!(!reported.insert(&on_page(&next, None, &hasher)[0]));
     }
 

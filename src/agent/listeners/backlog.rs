@@ -5,29 +5,29 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::agent::event::Event;
 use crate::model::{AgencyId, Message, MessageId, Timestamp};
 
-/// The most dropped messages of one room that are looked for.
+/// The largest number of dropped messages of one room whose ids are kept. The thread reads only these again.
 const MOST_LOST: usize = 16_384;
 
-/// How much may wait.
+/// The limits of a queue.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) events: usize,
     pub(super) bytes: usize,
 }
 
-/// A queue with an upper bound. When it is full, the oldest events are dropped. The messages among them are read again
-/// from the histories, and come before the newer ones.
+/// A bounded queue. When the queue is full, `push` drops the oldest events. A thread reads the dropped messages again
+/// from the rooms' histories. These messages come before newer events.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     events: VecDeque<(Event, usize)>,
     bytes: usize,
-    /// The number of events that were dropped before the first one.
+    /// The number of dropped events that `pop` has not reported yet.
     missed: u64,
     /// The messages among the dropped events.
     lost: HashMap<AgencyId, Lost>,
-    /// The number of the thread that reads dropped messages.
+    /// The number of the thread that reads dropped messages, if one is running.
     reader: Option<u64>,
-    /// Those that it has read. They come first.
+    /// The messages that the thread has read. `pop` returns these first.
     found: VecDeque<Event>,
 }
 
@@ -35,9 +35,9 @@ pub(super) struct Backlog {
 #[derive(Debug, Default)]
 pub(crate) struct Lost {
     pub(crate) ids: HashSet<MessageId>,
-    /// The time of the earliest one.
+    /// The time of the earliest message in `ids`.
     pub(crate) since: Option<Timestamp>,
-    /// How many are not in `ids`.
+    /// The number of dropped messages that are not in `ids`.
     pub(crate) unknown: u64,
 }
 
@@ -52,17 +52,17 @@ impl Lost {
     }
 }
 
-/// What a [`Backlog`] has next.
+/// The result of [`Backlog::pop`].
 pub(super) enum Next {
     Event(Event),
-    /// These have to be read first.
+    /// The caller must start a thread that reads these messages again.
     Read(HashMap<AgencyId, Lost>),
-    /// Nothing, or a thread reads what comes next.
+    /// The queue is empty, or a thread is still reading the next messages.
     Nothing,
 }
 
 impl Backlog {
-    /// `may_read`: whether dropped messages are read again. Returns the number of dropped events.
+    /// Adds an event. `may_read`: whether dropped messages are read again. Returns the number of dropped events.
     pub(super) fn push(&mut self, event: Event, size: usize, bounds: Bounds, may_read: bool) -> u64 {
         self.bytes += size;
         self.events.push_back((event, size));
@@ -84,7 +84,7 @@ impl Backlog {
         self.lost.entry(message.agency_id).or_default().add(message.id, message.created_at);
     }
 
-    /// `reader`: the number of the thread that is to read, if one has to.
+    /// Takes the next event. `reader` is the number for a new reading thread, if one is needed.
     pub(super) fn pop(&mut self, reader: u64) -> Next {
         if let Some(event) = self.found.pop_front() {
             return Next::Event(event);
@@ -104,7 +104,7 @@ impl Backlog {
         Next::Event(event)
     }
 
-    /// How many of [`pop`](Backlog::pop)'s results are ready.
+    /// The number of results that [`pop`](Backlog::pop) can return at once.
     pub(super) fn ready(&self) -> usize {
         let newer = match (&self.reader, self.lost.is_empty()) {
             (Some(_), _) => 0,
@@ -128,7 +128,7 @@ impl Backlog {
         self.reader == Some(number)
     }
 
-    /// What its reader has read. `later`: what has to be read after that.
+    /// Ends the reading. `found` are the messages that were read; `later` are the messages to read next.
     pub(super) fn end_reading(&mut self, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         self.reader = None;
         self.found.extend(found);
@@ -142,7 +142,7 @@ impl Backlog {
         }
     }
 
-    /// Nothing is read any more. Returns the rooms whose messages are missing.
+    /// Stops reading. Returns the rooms whose messages are missing.
     pub(super) fn give_up(&mut self) -> Vec<AgencyId> {
         self.reader = None;
         std::mem::take(&mut self.lost).into_keys().collect()

@@ -1,11 +1,12 @@
 //! The listeners of an agent's events, and their queues.
 //!
-//! While there is only one kind of loop, events go to it directly from the [delivery](crate::agent::history): nothing is
-//! copied, and this file costs one atomic read. With several kinds, or with subscriptions, a thread that takes an event
-//! from the delivery puts it into all queues, under one lock, so that all have the same order.
+//! With only one kind of loop, the loop takes events directly from the [delivery](crate::agent::history): no event is
+//! copied, and this module costs one atomic read. With several kinds, or with subscriptions, the thread that takes an
+//! event from the delivery puts the event into all queues. The thread holds one lock, so all queues have the same
+//! order.
 //!
-//! A queue that is full drops its oldest events ([`backlog`]). Messages that a loop would miss by that are read again from the
-//! histories ([`read_again`]).
+//! A full queue drops its oldest events ([`backlog`]). For loops, a thread reads the dropped messages again from the
+//! rooms' histories ([`read_again`]).
 
 mod backlog;
 mod read_again;
@@ -28,19 +29,19 @@ pub(crate) enum Kind {
     Events,
     /// All loops over `mentions()` share one queue.
     Mentions,
-    /// Each subscription has its own.
+    /// Each subscription has its own queue.
     Subscription(u64),
-    /// Each loop over commands has its own.
+    /// Each loop over commands has its own queue.
     Commands(u64),
 }
 
 impl Kind {
-    /// Whether it takes up what others leave.
+    /// Whether this listener gets the events that were taken while no loop existed.
     fn is_loop(self) -> bool {
         matches!(self, Kind::Events | Kind::Mentions)
     }
 
-    /// Whether the messages that it drops are read again.
+    /// Whether messages that this listener's queue drops are read again.
     fn reads_again(self) -> bool {
         !matches!(self, Kind::Subscription(_))
     }
@@ -52,7 +53,7 @@ pub(crate) struct Listeners {
     /// Whether there is more than one queue to fill.
     shared: AtomicBool,
     state: Mutex<State>,
-    /// What the loops over commands listen to.
+    /// The prefixes of the loops over commands.
     prefixes: Mutex<Vec<Arc<str>>>,
     bounds: Bounds,
     dropped: AtomicU64,
@@ -61,9 +62,9 @@ pub(crate) struct Listeners {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In no particular order; those of events and mentions are shared by their handles.
+    /// The queues, in no particular order. All handles of one kind share one queue.
     queues: Vec<Queue>,
-    /// Events that were taken for a subscription while there was no loop. The first loop gets them.
+    /// Events that a subscription took while no loop existed. The first loop gets these events.
     unclaimed: Backlog,
     next_id: u64,
 }
@@ -71,18 +72,18 @@ struct State {
 #[derive(Debug)]
 struct Queue {
     kind: Kind,
-    /// What it listens to, if to commands.
+    /// The prefix of the commands, for a loop over commands.
     prefix: Option<Arc<str>>,
     handles: usize,
     backlog: Backlog,
     signal: Arc<Signal>,
 }
 
-/// The state of a queue that is readable without its lock.
+/// The state of a queue that other threads can read without the lock.
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     length: AtomicUsize,
-    /// Dropped messages have to be read before newer events.
+    /// Dropped messages must be read before newer events.
     held: AtomicBool,
     waiting: AtomicUsize,
 }
@@ -92,14 +93,14 @@ impl Signal {
         self.length.load(Ordering::SeqCst) > 0
     }
 
-    /// A thread waits until the returned guard is dropped.
+    /// Counts a waiting thread until the returned guard is dropped.
     pub(crate) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         Waiting(self)
     }
 }
 
-/// Somebody who waits for events without a thread.
+/// Counts as a waiting listener although no thread waits. A set of agents uses this.
 #[cfg(feature = "agents")]
 #[derive(Debug)]
 pub(crate) struct AlwaysWaits(Arc<Signal>);
@@ -119,7 +120,7 @@ impl Drop for AlwaysWaits {
     }
 }
 
-/// A thread waits for an event of a queue.
+/// Counts a thread that waits for an event of a queue.
 pub(crate) struct Waiting<'a>(&'a Signal);
 
 impl Drop for Waiting<'_> {
@@ -140,7 +141,7 @@ impl State {
         self.queues.iter_mut().find(|queue| queue.kind == kind)
     }
 
-    /// Whether a loop listens that takes up what others leave.
+    /// Whether a loop exists that gets the unclaimed events.
     fn has_loop(&self) -> bool {
         self.queues.iter().any(|queue| queue.kind.is_loop())
     }
@@ -155,7 +156,7 @@ pub(crate) struct Listener {
 }
 
 impl Listeners {
-    /// The bounds are those of each queue.
+    /// Each queue has these limits.
     pub(crate) fn new(max_events: usize, max_bytes: usize) -> Self {
         Listeners {
             shared: AtomicBool::new(false),
@@ -179,7 +180,8 @@ impl Listeners {
         self.shared.store(state.queues.len() > 1 || !state.has_loop(), Ordering::SeqCst);
     }
 
-    /// How many events slow listeners have dropped, and how often their messages could not be read again.
+    /// Returns the number of events that full queues have dropped, and how often reading dropped messages again
+    /// failed.
     pub(crate) fn losses(&self) -> (u64, u64) {
         (self.dropped.load(Ordering::Relaxed), self.not_filled.load(Ordering::Relaxed))
     }
@@ -195,7 +197,7 @@ impl Listeners {
         self.not_filled.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether one of the loops over commands listens to such a prefix.
+    /// Whether `wanted` is true for the prefix of any loop over commands.
     pub(crate) fn has_prefix(&self, wanted: impl Fn(&str) -> bool) -> bool {
         self.lock_prefixes().iter().any(|prefix| wanted(prefix))
     }
@@ -241,7 +243,7 @@ impl Listeners {
         Listener { listeners: Arc::clone(self), kind, signal }
     }
 
-    /// The thread with this number has read what it can.
+    /// Notes that the reading thread with this number has ended.
     fn end_reading(&self, number: u64, found: Vec<Event>, later: HashMap<AgencyId, Lost>) {
         let mut state = self.lock();
         let State { queues, unclaimed, .. } = &mut *state;
@@ -251,7 +253,7 @@ impl Listeners {
                 queue.tell_length();
             }
             None if unclaimed.has_reader(number) => unclaimed.end_reading(found, later),
-            // Nobody wants them any more.
+            // The listener was dropped, so nobody needs the messages.
             None => {}
         }
     }
@@ -259,24 +261,25 @@ impl Listeners {
 
 /// The parts of the agent that [`Listener::take`] uses.
 pub(crate) trait Source {
-    /// The next event for everybody.
+    /// Takes the next event from the delivery.
     fn pull(&self) -> Option<Event>;
     /// Whether to pull once more although nothing came: what the connection has received is pulled in portions.
     fn has_items(&self) -> bool;
     /// A loop has got the event, or none is there to get it.
     fn settle(&self, event: &Event);
-    /// Whether it is for who listens to mentions.
+    /// Whether the event is for loops over mentions.
     fn is_mention(&self, event: &Event) -> bool;
-    /// Whether it is for who listens to this prefix.
+    /// Whether the event is for loops over commands with this prefix.
     fn is_command(&self, event: &Event, prefix: &str) -> bool;
     /// The approximate memory of the event.
     fn size(&self, event: &Event) -> usize;
-    /// Reads dropped messages again, and ends with [`Listeners::end_reading`] of this number.
+    /// Reads dropped messages again. The reading thread calls [`Listeners::end_reading`] with this number at the end.
     fn read_again(&self, number: u64, lost: HashMap<AgencyId, Lost>);
 }
 
 impl Listener {
-    /// The next event of this queue, if there is one, and whether others who wait have got something meanwhile.
+    /// Takes the next event of this queue, if any. Also returns whether other waiting listeners have received an
+    /// event meanwhile.
     pub(crate) fn take(&self, source: &impl Source) -> (Option<Event>, bool) {
         let listeners = &self.listeners;
         let is_alone = !listeners.shared.load(Ordering::SeqCst);
@@ -363,7 +366,7 @@ impl Listener {
         others
     }
 
-    /// The agent has ended: what could not be read again by now is missing.
+    /// Called when the agent has ended. Reports the messages that were not read again as missing.
     pub(crate) fn give_up(&self) {
         let mut state = self.listeners.lock();
         let Some(queue) = state.find(self.kind) else { return };
@@ -373,12 +376,12 @@ impl Listener {
         queue.tell_length();
     }
 
-    /// Whether a loop over mentions listens, too.
+    /// Whether a loop over mentions also exists.
     pub(crate) fn has_mentions(&self) -> bool {
         self.listeners.lock().find(Kind::Mentions).is_some()
     }
 
-    /// Whether other queues are filled besides this one.
+    /// Whether events are distributed to queues, because this listener is not the only one.
     pub(crate) fn is_shared(&self) -> bool {
         self.listeners.shared.load(Ordering::Relaxed)
     }
@@ -401,7 +404,7 @@ impl Drop for Listener {
         }
         let queue = state.queues.swap_remove(at);
         if queue.kind.is_loop() && !state.has_loop() {
-            // Nobody else takes them: they wait for the next loop.
+            // No other loop takes these events. The next loop gets them.
             state.unclaimed = queue.backlog;
         }
         if let Some(prefix) = &queue.prefix {
@@ -421,7 +424,7 @@ mod tests {
 
     use super::*;
 
-    /// Numbers, as `JoinFailed` events would be too much to write.
+    /// A source of numbered events. `Lagged` is the shortest event to write.
     struct Numbers(RefCell<VecDeque<u64>>);
 
     impl Source for Numbers {

@@ -1,4 +1,4 @@
-//! Reads the messages that a slow listener has dropped, from the histories of their rooms.
+//! Reads the messages that a full queue has dropped, from the histories of their rooms.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -17,16 +17,16 @@ use crate::rest::{Client, Walk};
 use crate::socket::{LogQueue, Waker, note};
 
 const PAGE: u32 = 100;
-/// The most pages of one room.
+/// The largest number of pages to read in one room.
 const MOST_PAGES: usize = 200;
-/// How often a page is tried, and the first pause between two attempts.
+/// The number of attempts for a page, and the first pause between two attempts.
 const TRIES: u32 = 6;
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Small, because it runs only this crate's code and TLS handshakes.
+/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// What reads, and whom it tells.
+/// The data of a reading thread: the REST client, and the targets of its results.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) number: u64,
@@ -36,11 +36,11 @@ pub(crate) struct Reader {
     pub(crate) listeners: Arc<Listeners>,
 }
 
-/// A room, whether it is a direct conversation, and what is missing in it.
+/// For each room: its id, whether it is a direct conversation, and its dropped messages.
 pub(crate) type Missing = Vec<(AgencyId, bool, Lost)>;
 
 impl Reader {
-    /// Reads on a thread of its own.
+    /// Starts the thread that reads the messages.
     pub(crate) fn start(self, missing: Missing) {
         let rooms: Vec<_> = missing.iter().map(|(room, ..)| room.clone()).collect();
         let mut reading = Reading { reader: Arc::new(self), rooms, over: false };
@@ -51,7 +51,7 @@ impl Reader {
             reading.end(found, later);
             drop(announced);
         });
-        // If it cannot be started, dropping the work says so.
+        // If the thread cannot be started, dropping `work` drops `Reading`, which reports the gap.
         let name = "crustocean-history".to_owned();
         let started: io::Result<_> = thread::Builder::new().name(name).stack_size(STACK).spawn(work);
         if let Err(error) = started {
@@ -87,7 +87,7 @@ impl Reader {
         (events, later)
     }
 
-    /// Reads the history backwards until everything is found, or is not there.
+    /// Reads the history backwards until all dropped messages are found, or until older pages cannot contain them.
     fn read(&self, room: &AgencyId, search: &mut Search) -> Result<()> {
         let mut walk = Walk::default();
         for _ in 0..MOST_PAGES {
@@ -126,13 +126,13 @@ struct Search {
     found: VecDeque<Message>,
     bytes: usize,
     lost: Lost,
-    /// The newest ones, if all together are too large.
+    /// The newest dropped messages, if all messages together exceed the memory limit. A later run reads these.
     later: Lost,
     dm: bool,
 }
 
 impl Search {
-    /// Returns true if there is nothing more to find.
+    /// Adds a page. Returns `true` if no older page is needed.
     fn take(&mut self, page: Vec<Message>, most_bytes: usize) -> bool {
         let since = self.lost.since.clone();
         let is_before = |message: &Message| -> bool {
@@ -154,12 +154,12 @@ impl Search {
                 self.later.add(newest.id, newest.created_at);
             }
         }
-        // What was deleted meanwhile is not found.
+        // Messages that were deleted meanwhile are not found. `all_before` ends the search then.
         self.lost.ids.is_empty() || all_before
     }
 }
 
-/// Ends the reading for the listener, also after a panic.
+/// Ends the reading for the listener. If the thread panics, `Drop` reports a gap.
 struct Reading {
     reader: Arc<Reader>,
     rooms: Vec<AgencyId>,

@@ -1,4 +1,4 @@
-//! An agent's memory in a file.
+//! Stores an agent's memory in a file.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,12 +13,12 @@ use crate::agent::memory::store::{StateStore, StoreError};
 use crate::deadline;
 use crate::error::{Error, Result};
 
-/// How long to wait for a process that is being replaced to release the file.
+/// How long to wait until a process that is being replaced releases the file.
 const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// A file that is replaced as a whole: whenever the process or the machine stops, the file has the old or the new
-/// text.
+/// A file that each save replaces as a whole. If the process or the machine stops, the file has either the old or the
+/// new text.
 #[derive(Debug)]
 pub(super) struct FileStore {
     path: PathBuf,
@@ -36,7 +36,7 @@ struct Stamp {
 
 impl FileStore {
     /// # Errors
-    /// `Config` if another process uses the file, or its folder is not writable.
+    /// `Config` if another agent uses the file, or if the folder is not writable.
     pub(super) fn open(path: &Path) -> Result<FileStore> {
         let failed = |error: io::Error| {
             let what = match error.kind() {
@@ -83,7 +83,7 @@ impl FileStore {
         file.sync_all()?;
         drop(file);
         fs::rename(temporary, &self.path)?;
-        // Syncs the folder, so that the new name is stored. Not every system supports this.
+        // Syncs the folder, so that the disk has the renamed file. Some systems do not support this.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Ok(folder) = File::open(folder.unwrap_or(Path::new("."))) {
             let _ = folder.sync_all();
@@ -95,7 +95,7 @@ impl FileStore {
 impl StateStore for FileStore {
     fn load(&self) -> Result<Option<String>, StoreError> {
         match fs::read(&self.path) {
-            // A file that is not UTF-8 is not a valid state; the reader reports it.
+            // If the file is not UTF-8, the memory's parser reports the error.
             Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.into()),
@@ -192,13 +192,13 @@ mod tests {
         let path = folder.join("larry.state");
         let store = FileStore::open(&path).unwrap();
         store.save("one").unwrap();
-        // Blocks the temporary file.
+        // A folder with this name blocks the temporary file.
         fs::create_dir(folder.join("larry.state.new")).unwrap();
         assert!(store.save("two").is_err());
         assert_eq!(store.load().unwrap().as_deref(), Some("one"));
         fs::remove_dir(folder.join("larry.state.new")).unwrap();
         store.save("three").unwrap();
-        // A writer that ignores the lock.
+        // This writer ignores the lock.
         fs::write(&path, "somebody else's").unwrap();
         assert!(store.save("four").is_err());
         assert_eq!(store.load().unwrap().as_deref(), Some("somebody else's"));

@@ -1,15 +1,15 @@
-//! A lock on a file. The operating system holds it while the process lives, and releases it after a kill.
+//! A lock on a file. The operating system releases the lock when the process ends, also after a kill.
 //!
-//! `std` has file locks from Rust 1.89 on. Until then, each system uses another way without unsafe code: an abstract
-//! socket, which only one process can bind, or opening the lock file exclusively. On Linux the lock works between
-//! processes of one network namespace; [`FileStore`](super::file::FileStore) itself detects a writer in another
-//! container.
+//! `std` has file locks since Rust 1.89. For older versions, this module uses other methods without unsafe code.
+//! Linux and Android bind an abstract socket, which only one process can bind. Other systems open the lock file
+//! exclusively. On Linux the lock works between processes of one network namespace;
+//! [`FileStore`](super::file::FileStore) itself detects a writer in another container.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Dropping it releases the file.
+/// The held lock. Dropping the lock releases the file.
 #[derive(Debug)]
 pub(super) struct FileLock {
     _file: File,
@@ -18,14 +18,14 @@ pub(super) struct FileLock {
 }
 
 impl FileLock {
-    /// `None` if another process, or another agent of this process, has the lock.
+    /// Takes the lock. Returns `None` if another process, or another agent of this process, has the lock.
     ///
     /// # Errors
-    /// If the lock file cannot be created.
+    /// The `io::Error` if the lock file cannot be created or opened.
     pub(super) fn take(path: &Path) -> io::Result<Option<FileLock>> {
         let mut options = OpenOptions::new();
-        // The file stays empty and is never removed: removing it would let two processes lock two files with one
-        // name.
+        // The lock file stays empty and is never removed. If a process removed the file, two processes could lock two
+        // different files with the same name.
         options.read(true).write(true).create(true).truncate(false);
         exclusive(&mut options);
         let file = match options.open(path) {
@@ -58,7 +58,7 @@ fn bind(file: &File) -> io::Result<std::os::unix::net::UnixListener> {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{SocketAddr, UnixListener};
 
-    // Identifies the file itself and not its path, which differs with links and mounts.
+    // The socket's name contains the device and inode of the file. A path would differ with links and mounts.
     let metadata = file.metadata()?;
     let name = format!("crustocean-state-{:x}-{:x}", metadata.dev(), metadata.ino());
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(name)?)
@@ -73,7 +73,7 @@ fn bind(file: &File) -> io::Result<std::os::unix::net::UnixListener> {
 ))]
 fn exclusive(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;
-    // O_EXLOCK and O_NONBLOCK, the same values on all of these systems.
+    // O_EXLOCK and O_NONBLOCK. The values are the same on all of these systems.
     options.custom_flags(0x20 | 0x4);
 }
 
@@ -94,6 +94,6 @@ fn exclusive(options: &mut OpenOptions) {
 fn exclusive(_options: &mut OpenOptions) {}
 
 fn is_taken(error: &io::Error) -> bool {
-    // ERROR_SHARING_VIOLATION
+    // Windows error 32 is ERROR_SHARING_VIOLATION.
     error.kind() == io::ErrorKind::WouldBlock || cfg!(windows) && error.raw_os_error() == Some(32)
 }

@@ -1,11 +1,11 @@
-//! The memory of an agent across restarts: which messages it has heard, and which questions are done.
+//! The memory of an agent across restarts: which messages the agent has heard, and which questions are done.
 //!
-//! [`place`] is the memory of one room, [`store`] the interface to storage, [`file`] the storage in a file, protected
-//! by a [`lock`].
+//! [`place`] is the memory of one room. [`store`] is the interface to storage. [`file`] stores the memory in a file,
+//! which a [`lock`] protects.
 //!
-//! The guarantee: a question that is done is in the store before the same thread gets its next one. Other messages
-//! are in the store at most a second later. A message that is not in the store comes again after the next start (at
-//! least once).
+//! The guarantee is delivery at least once. A finished question is in the store before the same thread gets its next
+//! question. Other messages are in the store at most a second later. After the next start, the agent yields again
+//! each message that is not in the store.
 
 mod file;
 mod lock;
@@ -28,12 +28,12 @@ use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
 use place::Place;
 
-/// The metadata key with the id of the message that is answered.
+/// The metadata key of an answer. The value is the id of the question.
 pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
 /// The interval at which heard messages are saved.
 const EVERY: Duration = Duration::from_secs(1);
-/// The most questions whose answers are remembered.
+/// The largest number of ids in `answered`.
 const MOST_ANSWERED: usize = 16_384;
 /// The most questions that are followed at a time. Anybody in a room can ask, and a program may take none.
 const MOST_OPEN: usize = 16_384;
@@ -55,16 +55,16 @@ impl std::fmt::Debug for Memory {
 struct State {
     me: UserId,
     rooms: HashMap<AgencyId, Place>,
-    /// Questions that were heard and are not done.
+    /// Questions that the agent has heard and that are not done.
     open: HashMap<MessageId, Open>,
-    /// Questions whose answer was found in their room before they were handed out.
+    /// Questions whose answer was in the room's history before the question was handed out.
     answered: HashSet<MessageId>,
-    /// The same ids, oldest first.
+    /// The ids in `answered`, oldest first.
     answered_order: VecDeque<MessageId>,
-    /// Counts the changes, and how many of them are saved.
+    /// The number of changes, and the number of saved changes.
     changes: u64,
     saved: u64,
-    /// When to save, or to try again.
+    /// The time of the next save or retry.
     due: Option<Instant>,
 }
 
@@ -72,9 +72,9 @@ struct State {
 struct Open {
     room: AgencyId,
     time: Option<u64>,
-    /// The thread that has the question, if one has.
+    /// The thread that has the question, if any.
     thread: Option<ThreadId>,
-    /// This thread has asked for its next question.
+    /// The thread has asked for its next question.
     passed: bool,
     /// The question was dropped.
     dropped: bool,
@@ -91,15 +91,15 @@ struct Saver {
 struct Saved<R> {
     format: String,
     version: u32,
-    /// The agent that it belongs to.
+    /// The agent that owns this memory.
     agent: UserId,
     rooms: R,
 }
 
-/// Where to continue in a room.
+/// The position at which the agent continues in a room.
 pub(crate) struct Resume {
     pub(crate) dm: bool,
-    /// Older messages are ignored.
+    /// The agent ignores messages up to this time.
     pub(crate) since: Option<SystemTime>,
     pub(crate) settled: Vec<MessageId>,
 }
@@ -120,15 +120,15 @@ impl StateStore for Shared {
 pub(crate) struct Opened {
     store: Box<dyn StateStore>,
     text: Option<String>,
-    /// The name in errors.
+    /// The name of the store in error messages.
     name: String,
 }
 
 impl Opened {
-    /// Called before any network access, because an error here does not go away by itself.
+    /// Opens the store. Called before any network access, because a retry does not fix an error here.
     ///
     /// # Errors
-    /// `Config`. The error names the file.
+    /// `Config` if the store cannot be opened or read. The error names the file.
     pub(crate) fn open(remember: &Remember) -> Result<Opened> {
         let (store, name): (Box<dyn StateStore>, _) = match remember {
             Remember::File(path) => (Box::new(file::FileStore::open(path)?), path.display().to_string()),
@@ -141,7 +141,7 @@ impl Opened {
     }
 
     /// # Errors
-    /// `Config` if the text belongs to another agent, or is not such a text.
+    /// `Config` if the text belongs to another agent, or is not a valid memory.
     pub(crate) fn for_agent(self, me: &User, max_age: Duration) -> Result<Memory> {
         let mut rooms = match &self.text {
             Some(text) => read(text, me).map_err(|why| {
@@ -198,7 +198,7 @@ impl Memory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where to continue in the room, if it is remembered.
+    /// Returns the position in the room, if the store has this room.
     pub(crate) fn resume(&self, room: &AgencyId) -> Option<Resume> {
         let state = self.lock();
         let place = state.rooms.get(room)?;
@@ -208,8 +208,8 @@ impl Memory {
         Some(Resume { dm: place.dm, since, settled })
     }
 
-    /// Starts the memory of a new room after the last page of its history, newest first. `whole`: there is nothing
-    /// before that page.
+    /// Starts the memory of a new room. `page` is the last page of the room's history, newest first. `whole`: the
+    /// page is the whole history.
     pub(crate) fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
         let mut state = self.lock();
         if state.rooms.contains_key(room) {
@@ -234,7 +234,7 @@ impl Memory {
         }
     }
 
-    /// Sets whether the room has missing messages, which the next start must look for.
+    /// Sets whether the room has missing messages. The next start must look for missing messages.
     pub(crate) fn pin(&self, room: &AgencyId, pinned: bool) {
         let mut state = self.lock();
         let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
@@ -243,7 +243,7 @@ impl Memory {
         }
     }
 
-    /// Notes an answer in a message, before it is handed out.
+    /// Notes the question that this message answers. Called before the message is handed out.
     pub(crate) fn note_answer(&self, message: &Message) {
         let mut state = self.lock();
         if message.sender_id != state.me {
@@ -252,7 +252,7 @@ impl Memory {
         let Some(question) = message.metadata.get(IN_REPLY_TO) else { return };
         let Some(question) = question.as_str().map(MessageId::from) else { return };
         let settled = state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&question));
-        // Questions that this process is handling are known better here.
+        // For a question of this process, `open` has the correct state.
         if settled || state.open.contains_key(&question) || !state.answered.insert(question.clone()) {
             return;
         }
@@ -264,12 +264,12 @@ impl Memory {
         }
     }
 
-    /// Whether the answer was in the room before the message was handed out here.
+    /// Whether the room had an answer to this message before the message was handed out.
     pub(crate) fn is_answered(&self, id: &MessageId) -> bool {
         self.lock().answered.contains(id)
     }
 
-    /// A message is about to be handed out. A question stays open until it is done.
+    /// Notes a message that is about to be handed out. A question stays open until the question is done.
     pub(crate) fn hear(&self, message: &Message, is_question: bool) {
         let mut state = self.lock();
         let time = time_of(message);
@@ -277,7 +277,8 @@ impl Memory {
             let settled =
                 state.rooms.get(&message.agency_id).is_some_and(|place| place.is_settled(&message.id));
             if !settled && state.open.len() >= MOST_OPEN && !state.open.contains_key(&message.id) {
-                // It is not followed. The room's watermark stays below it, so that it comes again after the next start.
+                // The memory does not track this question. `pinned` keeps the room's watermark before the question,
+                // so the question comes again after the next start.
                 if let Some(place) = state.rooms.get_mut(&message.agency_id) {
                     place.pinned = true;
                 }
@@ -293,7 +294,8 @@ impl Memory {
         state.settle(&message.agency_id, &message.id, time);
     }
 
-    /// This thread has got the question. `held`: [`drop_held`](Memory::drop_held) reports its end.
+    /// Notes that this thread has the question. `held`: the caller will call [`drop_held`](Memory::drop_held) when
+    /// the question is dropped.
     pub(crate) fn hand_out(&self, id: &MessageId, held: bool) {
         if let Some(open) = self.lock().open.get_mut(id) {
             open.thread = Some(thread::current().id());
@@ -301,8 +303,8 @@ impl Memory {
         }
     }
 
-    /// This thread asks for its next question. Its earlier question is done, unless somebody still holds it. Returns
-    /// `true` if a question is now done.
+    /// Notes that this thread asks for its next question. The thread's earlier questions are done if their values
+    /// were dropped. Returns `true` if a question is now done.
     pub(crate) fn pass(&self) -> bool {
         let mut state = self.lock();
         if state.open.is_empty() {
@@ -320,7 +322,7 @@ impl Memory {
         !done.is_empty()
     }
 
-    /// The question was dropped. Returns `true` if it is now done.
+    /// Notes that the question was dropped. Returns `true` if the question is now done.
     pub(crate) fn drop_held(&self, id: &MessageId) -> bool {
         let mut state = self.lock();
         let Some(open) = state.open.get_mut(id) else { return false };
@@ -332,22 +334,22 @@ impl Memory {
         passed
     }
 
-    /// The question is done.
+    /// Marks the question as done.
     pub(crate) fn done(&self, id: &MessageId) {
         self.lock().finish(id);
     }
 
-    /// When a waiting thread must save.
+    /// The time at which a waiting thread must save.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.lock().due
     }
 
-    /// Saves the changes if it is time. Returns the first of several errors.
+    /// Saves the changes if the save is due. Returns the first error of a series of failures.
     pub(crate) fn save_if_due(&self) -> Option<Error> {
         if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
     }
 
-    /// Saves the changes. Returns the first of several errors.
+    /// Saves the changes. Returns the first error of a series of failures.
     pub(crate) fn save(&self) -> Option<Error> {
         let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, changes) = {
@@ -356,13 +358,13 @@ impl Memory {
                 state.due = None;
                 return None;
             }
-            // Not again before a while, whatever the result is.
+            // The next save is at least `EVERY` later, also after a failure.
             state.due = Some(deadline::after(EVERY));
             (state.text(), state.changes)
         };
         let store = saver.store.as_ref()?;
         let outcome = match text {
-            // This calls the program's code.
+            // `save` is the program's code and may panic.
             Ok(text) => catch_unwind(AssertUnwindSafe(|| store.save(&text)))
                 .unwrap_or_else(|_| Err("the state store panicked".into())),
             Err(error) => Err(error.into()),
@@ -392,7 +394,7 @@ impl Memory {
         }
     }
 
-    /// Saves for the last time, and releases the store.
+    /// Saves a last time, and drops the store.
     pub(crate) fn end(&self) {
         self.save();
         self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
@@ -408,7 +410,7 @@ impl State {
     fn settle(&mut self, room: &AgencyId, id: &MessageId, time: Option<u64>) {
         let open = self.open.values().filter(|open| open.room == *room).filter_map(|open| open.time).min();
         let place = self.rooms.entry(room.clone()).or_insert_with(|| {
-            // The start of the room's memory is not known, so it is now.
+            // The start position is not known, so the memory starts at this message, or now.
             Place { watermark: time.or_else(|| Some(millis(SystemTime::now()))), ..Place::default() }
         });
         if place.settle(id, time, open) {

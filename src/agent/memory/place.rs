@@ -1,4 +1,5 @@
-//! The memory of one room: the time up to which all messages are settled, and the settled messages after it.
+//! The memory of one room: the time up to which all messages are settled (the watermark), and the settled messages
+//! after that time.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -6,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::MessageId;
 
-/// How much earlier than its predecessor a message may be stamped, because servers have several clocks.
+/// How much earlier a message's time may be than the time of the message before. Servers have several clocks. In
+/// milliseconds: 5 minutes.
 const MARGIN: u64 = 5 * 60 * 1000;
-/// The number of last messages whose earliest time is used, so that one fast clock does no harm.
+/// The watermark depends on the earliest time among this number of last messages, so one fast clock does no harm.
 const LAST: usize = 8;
 /// The least number of settled messages whose ids are stored.
 const LEAST: usize = 64;
@@ -17,25 +19,25 @@ const MOST: usize = 4096;
 /// Times are in milliseconds since 1970, by the server's clock.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Place {
-    /// Whether its history is that of a direct conversation.
+    /// Whether the room is a direct conversation, whose history has another endpoint.
     #[serde(default)]
     pub(super) dm: bool,
-    /// All messages up to this time are settled. `None`: the whole history is after it.
+    /// All messages up to this time are settled. `None`: no message of the history is settled by its time.
     #[serde(default)]
     pub(super) watermark: Option<u64>,
-    /// The settled messages after it, in order.
+    /// The settled messages after the watermark, in order of arrival.
     #[serde(default)]
     pub(super) settled: VecDeque<(MessageId, u64)>,
-    /// The same ids, for lookups.
+    /// The ids in `settled`, for lookups.
     #[serde(skip)]
     pub(super) ids: HashSet<MessageId>,
-    /// A message after the watermark could not be read, so the watermark stays.
+    /// A message after the watermark could not be read, so the watermark must not move.
     #[serde(default)]
     pub(super) pinned: bool,
 }
 
 impl Place {
-    /// Call it after reading from the store.
+    /// Fills `ids`. Call `index` after reading a `Place` from the store.
     pub(super) fn index(&mut self) {
         self.ids = self.settled.iter().map(|(id, _)| id.clone()).collect();
     }
@@ -44,8 +46,8 @@ impl Place {
         self.ids.contains(id)
     }
 
-    /// `time` is the time of the message, if it is known; `open` that of the earliest question that is not done.
-    /// Returns `false` if it was settled already.
+    /// Notes a settled message. `time` is the time of the message, if known. `open` is the time of the earliest
+    /// question that is not done. Returns `false` if the message was already settled.
     pub(super) fn settle(&mut self, id: &MessageId, time: Option<u64>, open: Option<u64>) -> bool {
         if !self.ids.insert(id.clone()) {
             return false;
@@ -66,7 +68,8 @@ impl Place {
             if !below && self.settled.len() <= MOST {
                 return;
             }
-            // Beyond this number, a message may come once more after a start; none is lost.
+            // Above `MOST`, the memory forgets ids. A forgotten message may come once more after a start, but no
+            // message is lost.
             let watermark = below.then_some(*time);
             self.watermark = self.watermark.max(watermark);
             if let Some((id, _)) = self.settled.pop_front() {
@@ -87,7 +90,7 @@ mod tests {
     #[test]
     fn the_watermark_follows_and_stays_below_what_is_open() {
         let mut place = Place::default();
-        // One per second.
+        // One message per second.
         for n in 0..1000 {
             assert!(place.settle(&id(n), Some(n * 1000), None));
             assert!(!place.settle(&id(n), Some(n * 1000), None));
@@ -95,7 +98,7 @@ mod tests {
         let watermark = place.watermark.unwrap();
         assert!((600_000..700_000).contains(&watermark), "{watermark}");
         assert!(place.is_settled(&id(999)) && !place.is_settled(&id(1)));
-        // A question that nobody finishes.
+        // A question at 900 s is never done.
         for n in 1000..3000 {
             place.settle(&id(n), Some(n * 1000), Some(900_000));
         }

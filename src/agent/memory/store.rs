@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The error of a [`StateStore`].
 pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Your own storage for an agent's memory, such as a row in a database. Passed to
+/// A program's own storage for an agent's memory, such as a row in a database. Pass it to
 /// [`AgentBuilder::remember_in`](crate::agent::AgentBuilder::remember_in).
 ///
-/// It is called on the threads that take events, never on two at once, and may block. If it cannot write the new
-/// text, it must keep the old one. Two agents must not share a store.
+/// The agent calls the store on the threads that take events, and never on two threads at once. The methods may
+/// block. If [`save`](StateStore::save) cannot write the new text, the store must keep the old text. Two agents must
+/// not share a store.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -32,17 +33,18 @@ pub type StoreError = Box<dyn std::error::Error + Send + Sync>;
 /// # let _ = crustocean::Agent::builder().remember_in(Row(Mutex::default()));
 /// ```
 pub trait StateStore: Send + Sync + 'static {
-    /// Returns the text that was saved last; `None` if none was saved.
+    /// Returns the text that was saved last; `None` if no text was saved.
     ///
     /// # Errors
-    /// If it cannot be read. The agent does not connect then.
+    /// Any error if the text cannot be read. Connecting the agent then fails with
+    /// [`Config`](crate::ErrorKind::Config).
     fn load(&self) -> Result<Option<String>, StoreError>;
 
-    /// Replaces the text (JSON).
+    /// Replaces the saved text with `state` (JSON).
     ///
     /// # Errors
-    /// If it cannot be written. The agent reports [`Event::StateNotSaved`](crate::Event::StateNotSaved), continues,
-    /// and tries again.
+    /// Any error if the text cannot be written. The agent reports
+    /// [`Event::StateNotSaved`](crate::Event::StateNotSaved), continues, and tries again after a second.
     fn save(&self, state: &str) -> Result<(), StoreError>;
 }
 
@@ -59,7 +61,7 @@ pub trait StateStore: Send + Sync + 'static {
 pub struct MemoryStore(Arc<Mutex<Option<String>>>);
 
 impl MemoryStore {
-    /// The text that was saved last.
+    /// Returns the text that was saved last.
     pub fn saved(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -76,7 +78,7 @@ impl StateStore for MemoryStore {
     }
 }
 
-/// The storage that the builder has set.
+/// The storage that the builder was given.
 #[derive(Clone)]
 pub(crate) enum Remember {
     File(PathBuf),

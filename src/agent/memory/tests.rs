@@ -54,7 +54,7 @@ fn a_flood_of_questions_that_nobody_takes_is_bounded_and_comes_again() {
     }
     let followed = memory.lock().open.len();
     assert_eq!(followed, MOST_OPEN);
-    // Nothing moves past those that are not followed, however much is done.
+    // The watermark does not move past the questions that the memory does not track.
     for n in 0..1000 {
         memory.done(&format!("q{n}").into());
     }

@@ -1,4 +1,4 @@
-//! The loop over messages that begin with a word of the agent's own: `!conch deploy`.
+//! The iterator over messages that begin with a command prefix of the agent, such as `!conch deploy`.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,16 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::MessageId;
 
-/// The messages that begin with a prefix, each once. From [`Agent::commands`].
+/// The messages that begin with a prefix, each once. Returned by [`Agent::commands`].
 ///
-/// The agent's own messages and the platform's are left out, and those whose loop guard allows no further answer. It listens by
-/// itself, from the call on, and takes nothing away from other loops. It ends as [`Events`] does.
+/// The iterator leaves out the agent's own messages, the platform's messages, and messages whose loop guard allows no
+/// further answer. `Commands` has its own queue, which starts with the call of [`Agent::commands`]. `Commands` takes
+/// no events from other loops. The iterator ends when the agent ends, and does not yield the error that ended the
+/// agent: [`Agent::events`], [`Agent::mentions`] and [`Agent::close`] do.
 ///
-/// An agent that [remembers](crate::agent::AgentBuilder::remember) hands out the commands that came while the program was
-/// down, and those that were not done, as it does with mentions: the rule is that of [`Mention`]. It has to know the
-/// prefix before it takes the first message: call `commands` for each prefix before any loop begins.
+/// An agent that [remembers](crate::agent::AgentBuilder::remember) also yields the commands that came while the
+/// program was down, and the commands that were not done. [`Mention`] defines when a command is done. The agent must
+/// know the prefix before it takes the first message: call `commands` for each prefix before any loop begins.
 #[derive(Debug, Clone)]
 #[must_use = "messages come only to those who ask for them"]
 pub struct Commands {
@@ -30,7 +32,7 @@ pub struct Commands {
     handed_out: Arc<Mutex<VecDeque<MessageId>>>,
 }
 
-/// After this many other commands, one is forgotten.
+/// After this many other commands, an id is forgotten.
 const REMEMBERED: usize = 64;
 
 impl Commands {
@@ -66,7 +68,7 @@ impl Commands {
         self.agent.pass_questions();
         loop {
             let Event::Message(message) = self.events.recv(until)? else { continue };
-            // An answer may have been found in the room since it was queued.
+            // The room may have shown an answer since the message was queued.
             let is_wanted = self.agent.decide_command(&message, &self.prefix) == Decision::Respond;
             if is_wanted && self.note(&message.id) {
                 return Ok(Mention::with_prefix(&self.agent, message, Arc::clone(&self.prefix)));
@@ -107,13 +109,14 @@ impl Iterator for Commands {
     }
 }
 
-/// The end stays the end.
+/// After the end, `next` returns `None` forever.
 impl std::iter::FusedIterator for Commands {}
 
 impl Agent {
-    /// The messages from now on that begin with a word of the agent's own, such as `!conch`; case does not matter. Own messages
-    /// and the platform's are left out. [`Mention::request`] reads what follows the word. Beside
-    /// [`mentions`](Agent::mentions), which goes on to yield what mentions the agent.
+    /// Returns an iterator over the messages from now on that begin with `prefix`, such as `!conch`. Case does not
+    /// matter. The iterator leaves out the agent's own messages and the platform's messages. [`Mention::request`]
+    /// parses the text after the prefix. [`mentions`](Agent::mentions) can run at the same time, and still yields the
+    /// messages that mention the agent.
     ///
     /// White space around the prefix does not count. An empty prefix fits nothing: the loop yields an
     /// [`Invalid`](crate::ErrorKind::Invalid) error and ends.

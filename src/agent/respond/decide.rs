@@ -1,4 +1,4 @@
-//! Whether the agent should answer a message.
+//! Decides whether the agent should answer a message.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,38 +29,39 @@ pub enum Decision {
     Own,
     /// The message does not mention the agent and is not a direct message.
     NotMentioned,
-    /// The exchange was ended: the message's loop guard is not `active`.
+    /// The exchange has ended: the message's loop guard is not `active`.
     Ended,
     /// The agents have answered each other too often: the loop guard has no hops left.
     TooManyHops,
-    /// The platform sent the message, or it is the result of the agent's own command. (A hook's post and a heartbeat
-    /// are meant to prompt the agent: these are [`Respond`](Decision::Respond).)
+    /// The platform sent the message, or the message is the result of the agent's own command. A hook's post and a
+    /// heartbeat are meant to prompt the agent, so these give [`Respond`](Decision::Respond).
     FromSystem,
-    /// The agent answered it before its last start. Only for an agent that
+    /// The agent answered the message before its last start. Only for an agent that
     /// [remembers](crate::agent::AgentBuilder::remember).
     Answered,
-    /// [`Mention::ask`](crate::Mention::ask) has returned it as an answer.
+    /// [`Mention::ask`](crate::Mention::ask) has returned the message as an answer.
     Taken,
 }
 
-/// Whether the platform itself sent the message, most likely the result of a command. Nobody reads an answer to it.
+/// Whether the platform itself sent the message. Such a message is most likely the result of a command, and nobody
+/// reads an answer to a result.
 ///
-/// This follows the documentation: hooks post as the user `system` (page "Integrations"), with `metadata.webhook`,
-/// and an agent that they mention answers (page "Autonomous workflows"). A post is one of the `message.created`
-/// events: chat messages, tool results, actions and agent answers, not messages of the type `system`. So that type
-/// means the platform itself. Scheduled prompts are answered whatever their type.
+/// Source: the documentation. Hooks post as the user `system` (page "Integrations"), with `metadata.webhook`. An
+/// agent that a hook mentions answers (page "Autonomous workflows"). A post is one of the `message.created` events:
+/// chat messages, tool results, actions and agent answers, but not messages of the type `system`. So the type
+/// `system` means the platform itself. The agent answers scheduled prompts (heartbeats) of any type.
 ///
 /// A hook's answer to a command looks like a post of that hook, unless it has the type `system`.
 fn is_of_the_platform(message: &Message) -> bool {
     message.kind == MessageType::System && !message.metadata.is_heartbeat()
 }
 
-/// The last few messages of a kind that is not to be answered: results of the agent's own visible commands, answers to its
-/// own questions.
+/// The ids of recent messages that the agent must not answer. One list has the results of the agent's own visible
+/// commands, another the answers to the agent's questions.
 #[derive(Debug, Default)]
 pub(crate) struct RecentIds(Mutex<VecDeque<MessageId>>);
 
-/// Older results no longer arrive.
+/// The number of ids that are kept. Older results no longer arrive.
 const MOST_RESULTS: usize = 64;
 
 impl RecentIds {
@@ -89,12 +90,12 @@ impl Agent {
         self.unless_settled(message, decide(&self.inner.me, message))
     }
 
-    /// The decision of a loop over the commands with this prefix.
+    /// Returns the decision for a loop over the commands with this prefix.
     pub(crate) fn decide_command(&self, message: &Message, prefix: &str) -> Decision {
         self.unless_settled(message, decide_for(message, &self.inner.me, Address::Prefix(prefix)))
     }
 
-    /// Whether a loop over mentions or commands is to hand it out.
+    /// Whether a loop over mentions or commands should hand out the message.
     pub(crate) fn is_question(&self, message: &Message) -> bool {
         let is_command = |prefix: &str| self.decide_command(message, prefix) == Decision::Respond;
         self.decision(message) == Decision::Respond || self.inner.listeners.has_prefix(is_command)
@@ -110,7 +111,8 @@ impl Agent {
     }
 }
 
-/// What an agent is to make of a message, without an agent: the part of [`Agent::decide`] that needs no memory. For tests.
+/// Decides whether the user `me` should answer the message. This is the part of [`Agent::decide`] that needs no
+/// running agent. For tests.
 ///
 /// ```
 /// use crustocean::{Message, agent::{Decision, decide}, model::User};
@@ -125,7 +127,7 @@ pub fn decide(me: &User, message: &Message) -> Decision {
 }
 
 impl Message {
-    /// Whether the agent itself said it.
+    /// Whether the agent itself sent the message.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, message: &crustocean::Message) {
@@ -139,24 +141,25 @@ impl Message {
     }
 }
 
-/// How a message says whom it is for.
+/// How a message addresses the agent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Address<'a> {
-    /// By the agent's handle, or by being a direct message.
+    /// The message mentions the agent's handle, or is a direct message.
     Handle,
-    /// By a word that it begins with.
+    /// The message begins with this command prefix.
     Prefix(&'a str),
 }
 
 fn said_by(message: &Message, user: &User) -> bool {
-    // The id is certain. The name is the fallback if a history omits the id.
+    // The id identifies the user. The name is the fallback for histories that omit the id.
     message.sender_id == user.id
         || message.sender_id.as_str().is_empty()
             && message.sender_username.eq_ignore_ascii_case(&user.username)
 }
 
-/// The rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never answer the agent's own messages,
-/// never the platform's, and always answer a direct message (docs.crustocean.chat, page "Direct messages").
+/// Applies the rules of the JavaScript SDK's `shouldRespondWithGuard`, and three more: never answer the agent's own
+/// messages, never answer the platform's messages, and treat every direct message as addressed to the agent
+/// (docs.crustocean.chat, page "Direct messages").
 pub(crate) fn decide_for(message: &Message, me: &User, address: Address<'_>) -> Decision {
     if said_by(message, me) {
         return Decision::Own;
@@ -204,7 +207,7 @@ mod tests {
             ("@larry", r#","metadata":{"loop_guard":{"hop":20}}"#, Decision::TooManyHops),
             ("@larry", r#","metadata":"{\"loop_guard\":{\"hop\":2,\"max_hops\":2}}""#, Decision::TooManyHops),
             ("@larry", r#","metadata":{"loop_guard":{"hop":1,"status":"closed"}}"#, Decision::Ended),
-            // A hook's post, as far as its form is known.
+            // The known forms of a hook's post.
             ("@larry", r#","sender_id":"system""#, Decision::Respond),
             ("@larry", r#","sender_id":"system","type":"tool_result""#, Decision::Respond),
             ("hello", r#","sender_id":"system","type":"chat""#, Decision::NotMentioned),

@@ -1,10 +1,9 @@
-//! Mentions in a text.
+//! Finds mentions and command prefixes in a text.
 
 /// Whether the text contains `@handle` as a separate word: `@larry` is neither in `@larry_lobster` nor in `me@larry`.
 /// Case does not matter. `handle` may have an `@` and white space around it.
 ///
-/// This is the rule of the platform's JavaScript SDK and Hermes template:
-/// `(^|[^a-z0-9_-])@<handle>(?![a-z0-9_-])`.
+/// The platform's JavaScript SDK and Hermes template use the same rule: `(^|[^a-z0-9_-])@<handle>(?![a-z0-9_-])`.
 ///
 /// ```
 /// assert!(crustocean::agent::is_mentioned("hey @Larry, hello", "larry"));
@@ -17,8 +16,8 @@ pub fn is_mentioned(text: &str, handle: &str) -> bool {
         return false;
     }
     let text = text.as_bytes();
-    // Bytes are enough: `@`, word characters and handles are ASCII, and no byte of another UTF-8 character equals
-    // them.
+    // Comparing bytes is enough: `@`, word characters and handles are ASCII, and no byte of another UTF-8 character
+    // is ASCII.
     text.iter().enumerate().filter(|(_, byte)| **byte == b'@').any(|(at, _)| {
         let free_before =
             at.checked_sub(1).and_then(|before| text.get(before)).is_none_or(|byte| !is_word(*byte));
@@ -29,8 +28,8 @@ pub fn is_mentioned(text: &str, handle: &str) -> bool {
     })
 }
 
-/// The text without the mentions of the handle, and without what stands between the first of them and the rest:
-/// `@larry, hello` is `hello`.
+/// Returns the text without the mentions of the handle. Also removes the punctuation after a mention at the start:
+/// `@larry, hello` becomes `hello`.
 pub(crate) fn without_mention(text: &str, handle: &str) -> String {
     let handle = handle.trim();
     let handle = handle.strip_prefix('@').unwrap_or(handle);
@@ -57,7 +56,7 @@ fn stands_alone(text: &str, start: usize, end: usize) -> bool {
     before.is_none_or(|byte| !is_word(*byte)) && bytes.get(end).is_none_or(|byte| !is_word(*byte))
 }
 
-/// Puts a piece of the text behind what was before the mention.
+/// Appends the piece of text after a mention to the text before the mention.
 fn join(out: &mut String, piece: &str) {
     if out.trim().is_empty() {
         out.clear();
@@ -70,12 +69,12 @@ fn join(out: &mut String, piece: &str) {
     out.push_str(piece);
 }
 
-/// What follows the prefix, if the text begins with it as a word of its own. Case does not matter.
+/// Returns the text after the prefix, if the text begins with the prefix as a separate word. Case does not matter.
 pub(crate) fn behind_prefix<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     let text = text.trim_start();
     let start = text.get(..prefix.len()).filter(|start| !start.is_empty())?;
     let rest = text.get(prefix.len()..)?;
-    // A sign such as `!` stands before the word that follows.
+    // A prefix that ends in a sign such as `!` may stand directly before the next word.
     let is_sign = !prefix.ends_with(|c: char| c.is_alphanumeric());
     let apart = is_sign || rest.chars().next().is_none_or(char::is_whitespace);
     (start.to_lowercase() == prefix.to_lowercase() && apart).then(|| rest.trim())

@@ -1,4 +1,4 @@
-//! One message to answer.
+//! A message that the agent should answer.
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,15 +14,17 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{Message, MessageId, Request};
 
-/// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions).
+/// A message that the agent should answer. Yielded by [`Mentions`](crate::Mentions) and
+/// [`Commands`](crate::agent::Commands).
 ///
-/// It dereferences to its [`Message`].
+/// A `Mention` dereferences to its [`Message`].
 ///
-/// For an agent that [remembers](crate::agent::AgentBuilder::remember), a question is *done* when the thread that
-/// took it asks for the next one and this value was dropped, or earlier by [`done`](Mention::done). So a question
-/// that is moved to another thread is done when it is dropped there. A question that is not done when the process
-/// ends (by a kill, a panic, a `?` that leaves the loop, or a [`Stop`](crate::Stop) during the work) is yielded again
-/// after the next start.
+/// This matters for an agent that [remembers](crate::agent::AgentBuilder::remember): a question is *done* when this
+/// value was dropped and the thread that took it has asked for its next question. [`done`](Mention::done) makes the
+/// question done earlier. If the program moves the value to another thread, the question is not done before the value
+/// is dropped there. If a question is not done when the process ends, the agent yields the question again after the
+/// next start. The process may end by a kill, a panic, a `?` that leaves the loop, or a [`Stop`](crate::Stop) during
+/// the work.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -38,21 +40,21 @@ pub struct Mention {
     message: Message,
     agent: Agent,
     ticket: Option<Arc<Ticket>>,
-    /// The word that it begins with, if that is what makes it the agent's.
+    /// The command prefix, if the message comes from a loop over commands.
     prefix: Option<Arc<str>>,
 }
 
-/// For an agent that remembers: reports when the question was dropped.
+/// Tells the memory when the question was dropped. Only for an agent that remembers.
 struct Ticket {
     inner: Arc<Inner>,
     id: MessageId,
-    /// It is not done, whoever drops it.
+    /// If true, dropping the question does not make it done.
     left_open: AtomicBool,
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // What a stop has cut short is not done.
+        // A question whose work a `Stop` has interrupted is not done.
         let cut_short = self.inner.closing.is_about_to_stop();
         if thread::panicking() || cut_short || self.left_open.load(Ordering::Acquire) {
             return;
@@ -111,8 +113,8 @@ impl Mention {
         Mention { prefix: Some(prefix), ..Mention::new(agent, message) }
     }
 
-    /// The text without the mention of the agent (or without the prefix of [`commands`](Agent::commands)):
-    /// `@larry, what is ETH at?` is `what is ETH at?`.
+    /// Returns the text without the mention of the agent, or without the prefix of [`commands`](Agent::commands). For
+    /// example, `@larry, what is ETH at?` becomes `what is ETH at?`.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -126,7 +128,7 @@ impl Mention {
         }
     }
 
-    /// The [text](Mention::text) read as a command line: `@larry price "wrapped ETH" --in EUR --quiet`.
+    /// Parses the [text](Mention::text) as a command line, such as `@larry price "wrapped ETH" --in EUR --quiet`.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -141,7 +143,7 @@ impl Mention {
         Request::parse(&self.text())
     }
 
-    /// Drops it unread: it is yielded again after the next start.
+    /// Drops the question unread. The agent yields the question again after the next start.
     pub(super) fn leave_open(self) {
         if let Some(ticket) = &self.ticket {
             ticket.left_open.store(true, Ordering::Release);
@@ -162,7 +164,7 @@ impl Mention {
         self.message
     }
 
-    /// The room of the message.
+    /// Returns the room of the message.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -183,13 +185,14 @@ impl Mention {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Agent::send`].
+    /// [`Invalid`](crate::ErrorKind::Invalid), [`NotSent`](crate::ErrorKind::NotSent),
+    /// [`MaybeSent`](crate::ErrorKind::MaybeSent) or [`Closed`](crate::ErrorKind::Closed), as for [`Agent::send`].
     pub fn reply(&self, message: impl Into<Outgoing>) -> Result<()> {
         self.agent.reply(&self.message, message)
     }
 
-    /// Asks a question and returns the same sender's next message in this room. That message needs no mention, and
-    /// [`mentions`](Agent::mentions) does not yield it again. Other events are not affected.
+    /// Asks a question and returns the same sender's next message in this room. That message needs no mention of the
+    /// agent, and [`mentions`](Agent::mentions) does not yield that message. Other events are not affected.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -230,10 +233,10 @@ impl Mention {
         }
     }
 
-    /// Marks the question as done before this thread asks for the next one: it is not yielded again after the next
-    /// start. This is saved when the call returns; if saving fails,
-    /// [`Event::StateNotSaved`](crate::Event::StateNotSaved) reports it. Without
-    /// [`remember`](crate::agent::AgentBuilder::remember) it does nothing.
+    /// Marks the question as done before this thread asks for the next question. The agent does not yield the
+    /// question again after the next start. The memory is saved before the call returns. If saving fails, the agent
+    /// yields [`Event::StateNotSaved`](crate::Event::StateNotSaved). Without
+    /// [`remember`](crate::agent::AgentBuilder::remember), `done` does nothing.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {

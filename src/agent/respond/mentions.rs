@@ -14,14 +14,14 @@ use crate::model::{Message, MessageId};
 
 /// The messages that an [`Agent`] should answer, each once. Returned by [`Agent::mentions`].
 ///
-/// These are the messages for which [`should_respond`](Agent::should_respond) is true. They include messages that
-/// were missed while the connection was down, and posts of hooks. A message whose mention was added by an edit is not
-/// included.
+/// These are the messages for which [`should_respond`](Agent::should_respond) is true. The iterator includes messages
+/// that were missed while the connection was down, and posts of hooks. It does not include a message whose mention
+/// was added by an edit.
 ///
-/// It yields no other events. A loop over [`Agent::events`] may run at the same time. To join new rooms as well, call
-/// [`Agent::follow_invites`] first.
+/// The iterator yields no other events. A loop over [`Agent::events`] may run at the same time. To join new rooms as
+/// well, call [`Agent::follow_invites`] first.
 ///
-/// It ends like [`Events`]. Several threads may share it: all clones take from the same queue.
+/// The iterator ends like [`Events`]. Several threads may share the iterator: all clones take from the same queue.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -47,7 +47,7 @@ pub struct Mentions {
 #[derive(Debug, Default)]
 struct Shared {
     handed_out: HashSet<MessageId>,
-    /// The same ids, oldest first.
+    /// The ids in `handed_out`, oldest first.
     order: VecDeque<MessageId>,
     exchanges: Option<Exchanges>,
     people: Option<Exchanges>,
@@ -55,9 +55,10 @@ struct Shared {
 
 /// After this many other messages, an id is forgotten.
 const REMEMBERED: usize = 1024;
-/// A sleeping thread does not notice that another thread delayed a message. It checks at this interval.
+/// A sleeping thread does not notice that another thread delayed a message, so the sleeping thread checks at this
+/// interval.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// How many waiting events are checked after the time limit. As many as the queue holds.
+/// How many waiting events are checked after the time limit: as many as the queue holds by default.
 const MOST_AT_ONCE: usize = 4096;
 
 impl Mentions {
@@ -66,8 +67,8 @@ impl Mentions {
         Mentions { agent, events, system: false, shared: Arc::default() }
     }
 
-    /// Limits how often and how fast the agent answers other agents. A message that must wait does not block others:
-    /// it is yielded when its time has come, after messages that arrived later.
+    /// Limits how often and how fast the agent answers other agents. A message that must wait does not block other
+    /// messages. The iterator yields the waiting message after its delay, possibly after messages that arrived later.
     ///
     /// Without a limit, only the [loop guard](crate::model::LoopGuard) stops two agents from answering each other
     /// forever.
@@ -87,7 +88,7 @@ impl Mentions {
     }
 
     /// Also yields the platform's own messages that mention the agent, such as results of commands. Defaults to
-    /// `false`: of the platform's messages, only heartbeats are yielded.
+    /// `false`: the iterator then yields no messages of the platform except heartbeats.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -102,9 +103,9 @@ impl Mentions {
         self
     }
 
-    /// Leaves at least this time between two messages of one person, in all rooms together, a day at most. Those that come
-    /// faster wait for their time, in order, and hold up nobody else: none is dropped. Agents have
-    /// [their own limit](Mentions::limited). Defaults to none.
+    /// Sets the minimum time between two messages of one person, in all rooms together. The longest possible time is
+    /// one day. Messages that come faster wait, in order. Waiting messages do not block messages of other people, and
+    /// no message is dropped. Agents have [their own limit](Mentions::limited). Defaults to no minimum time.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -135,7 +136,9 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Events::recv_timeout`].
+    /// - [`RecvError::Timeout`]: no message came within `limit`.
+    /// - [`RecvError::Closed`]: the agent was closed.
+    /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Mention, RecvError> {
         self.recv(Some(deadline::after(limit)))
     }
@@ -152,7 +155,8 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`Events::try_recv`].
+    /// [`RecvError::Empty`] if no message is waiting; [`RecvError::Closed`] or [`RecvError::Failed`] if the agent has
+    /// ended.
     pub fn try_recv(&self) -> Result<Mention, RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
@@ -194,7 +198,7 @@ impl Mentions {
         }
     }
 
-    /// Returns the message, or another one that was delayed, if there is one to answer now.
+    /// Returns a message to answer now, if any: this message, or a delayed one.
     fn consider(&self, message: Message) -> Option<Message> {
         match self.agent.decide(&message) {
             Decision::Respond => {}
@@ -231,7 +235,7 @@ impl Mentions {
         }
     }
 
-    /// When a waiting thread must check the delayed messages.
+    /// The time at which a waiting thread must check the delayed messages.
     fn look_up(&self, now: Instant) -> Option<Instant> {
         let due = {
             let shared = self.shared();
@@ -255,7 +259,7 @@ impl Mentions {
 }
 
 impl Shared {
-    /// Remembers the id. `false` if it was yielded before.
+    /// Remembers the id. Returns `false` if the message was yielded before.
     fn note(&mut self, id: &MessageId) -> bool {
         if !self.handed_out.insert(id.clone()) {
             return false;
@@ -282,5 +286,5 @@ impl Iterator for Mentions {
     }
 }
 
-/// After the end, `next` returns `None` for ever.
+/// After the end, `next` returns `None` forever.
 impl std::iter::FusedIterator for Mentions {}

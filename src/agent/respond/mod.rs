@@ -1,4 +1,4 @@
-//! Which messages the agent answers, and how often.
+//! Decides which messages the agent answers, and how often.
 
 mod commands;
 pub(crate) mod decide;

@@ -1,4 +1,4 @@
-//! Several rooms at once, each in order.
+//! Handles the messages of several rooms at the same time. The messages of one room stay in order.
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
@@ -12,10 +12,10 @@ use crate::agent::{Agent, Mention, Mentions};
 use crate::error::{Error, Result};
 use crate::model::AgencyId;
 
-/// Questions that were taken from the agent and wait for a thread: no more, and no more bytes of text.
+/// The largest number of questions that wait for a thread, and the most bytes of their texts.
 const MOST_WAITING: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
-/// How soon it is noticed that the agent has ended while every thread is busy.
+/// How often `put` checks whether the agent has ended, while all threads are busy.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Mentions {
@@ -23,12 +23,12 @@ impl Mentions {
     /// room in order and never two at a time. Blocks until the agent has ended (closed, stopped, or finished) and the
     /// handlers that are at work then have returned.
     ///
-    /// A handler that returns an error or panics costs its own message: that is logged as a warning, and the others go
-    /// on. A run that it leaves open ends as an error in the room.
+    /// If a handler returns an error or panics, the crate logs a warning, and the other messages are handled as
+    /// usual. If the handler leaves a run open, the run ends as an error in the room.
     ///
-    /// Up to 1,024 messages and 8 MiB of text wait for a free thread; more stay in the agent's
-    /// [queue](crate::agent::AgentBuilder::queue). What waits when the agent ends is not handled: an agent that
-    /// [remembers](crate::agent::AgentBuilder::remember) hands it out after the next start.
+    /// Up to 1,024 messages and 8 MiB of text wait for a free thread. Further messages stay in the agent's
+    /// [queue](crate::agent::AgentBuilder::queue). Messages that wait when the agent ends are not handled. An agent
+    /// that [remembers](crate::agent::AgentBuilder::remember) yields these messages after the next start.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -42,8 +42,9 @@ impl Mentions {
     /// ```
     ///
     /// # Errors
-    /// What had ended the agent, if it was neither closed nor stopped here. [`Config`](crate::ErrorKind::Config) when no
-    /// thread can be started.
+    /// - The error that ended the agent, if the program neither closed nor stopped the agent: for example,
+    ///   [`Unauthorized`](crate::ErrorKind::Unauthorized) if the token was revoked.
+    /// - [`Config`](crate::ErrorKind::Config): no thread can be started.
     pub fn in_parallel<E: fmt::Display>(
         self,
         threads: usize,
@@ -52,7 +53,7 @@ impl Mentions {
         let agent = self.agent().clone();
         let desk = Desk::default();
         let ended = thread::scope(|scope| {
-            // Whatever happens here, the threads have to end.
+            // Ends the threads on every path out of this scope.
             let _end = EndWhenDropped(&desk);
             let start = || {
                 let work = || desk.work(&agent, &handler);
@@ -85,21 +86,21 @@ impl Mentions {
     }
 }
 
-/// Where questions wait for a thread.
+/// The questions that wait for a thread.
 #[derive(Default)]
 struct Desk {
     state: Mutex<State>,
-    /// There is something to do, or it is over.
+    /// Notified when a question is ready, and at the end.
     work: Condvar,
-    /// There is room for another one.
+    /// Notified when the desk has space for another question.
     space: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// The next question of each room that nobody works for.
+    /// The next question of each room that no thread handles now.
     ready: VecDeque<Mention>,
-    /// The rooms of these and those that somebody works for, with what is to come after that.
+    /// All rooms that have a question in `ready` or in a handler, with the later questions of the room.
     rooms: HashMap<AgencyId, VecDeque<Mention>>,
     waiting: usize,
     bytes: usize,
@@ -122,7 +123,8 @@ impl Desk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// False when the agent has ended before there was room for it.
+    /// Adds a question, and waits for space if necessary. Returns `false` if the agent ended before the desk had
+    /// space.
     fn put(&self, agent: &Agent, question: Mention) -> bool {
         let mut state = self.lock();
         while state.waiting >= MOST_WAITING || state.bytes >= MOST_BYTES {
@@ -155,13 +157,13 @@ impl Desk {
         ready.into_iter().chain(rooms.into_values().flatten()).for_each(Mention::leave_open);
     }
 
-    /// One of the threads.
+    /// The loop of a worker thread.
     fn work<E: fmt::Display>(&self, agent: &Agent, handler: &impl Fn(Mention) -> Result<(), E>) {
         while let Some(question) = self.next(agent) {
             let (room, id) = (question.agency_id.clone(), question.id.clone());
             match catch_unwind(AssertUnwindSafe(|| handler(question))) {
                 Ok(Ok(())) => {}
-                // What was under way when the agent ended has ended with it.
+                // An error after the end of the agent is expected, so it is no warning.
                 Ok(Err(error)) if agent.is_closed() => {
                     crate::logging::info!("message {id} is not answered: {error}");
                 }
@@ -175,7 +177,7 @@ impl Desk {
         }
     }
 
-    /// The next question that may be worked on; `None` at the end.
+    /// Waits for the next question to handle. Returns `None` at the end.
     fn next(&self, agent: &Agent) -> Option<Mention> {
         let mut state = self.lock();
         loop {
@@ -217,7 +219,7 @@ impl State {
         Some(question)
     }
 
-    /// Nobody works for this room any more: its next question is due, after those of others.
+    /// Notes that no thread handles this room now. The room's next question goes to the end of `ready`.
     fn free(&mut self, room: &AgencyId) {
         self.free_threads += 1;
         match self.rooms.get_mut(room).and_then(VecDeque::pop_front) {
@@ -227,7 +229,7 @@ impl State {
     }
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
     match panic.downcast_ref::<&str>() {
         Some(text) => text,

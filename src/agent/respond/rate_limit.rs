@@ -1,4 +1,4 @@
-//! Limits on answers to other agents.
+//! Limits on answers: to other agents, and the cooldown for people.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::deadline;
 use crate::model::{AgencyId, Message, UserId};
 
-/// How often an agent answers the same other agent in one room, and how long it waits before each answer. Passed to
-/// [`Mentions::limited`](crate::Mentions::limited). People are always answered at once.
+/// How often an agent answers the same other agent in one room, and how long the agent waits before each answer. Pass
+/// the limit to [`Mentions::limited`](crate::Mentions::limited). This limit does not apply to messages of people.
 ///
-/// The default is that of the platform's Hermes template: 6 messages in 10 minutes, answered after 0, 3, 8, 15, 30
-/// and 30 s. Further messages are not answered.
+/// The default values are those of the platform's Hermes template: 6 messages in 10 minutes, answered after 0, 3, 8,
+/// 15, 30 and 30 s. The agent does not answer further messages.
 ///
 /// ```
 /// use std::time::Duration;
@@ -25,7 +25,7 @@ pub struct ExchangeLimit {
     count: usize,
     window: Duration,
     delays: Vec<Duration>,
-    /// The time between two answers. Counts one sender in all rooms.
+    /// The minimum time between two answers. If not zero, a sender is counted in all rooms together.
     spacing: Duration,
 }
 
@@ -45,7 +45,8 @@ impl Default for ExchangeLimit {
 }
 
 impl ExchangeLimit {
-    /// How many messages of one agent in one room are answered within the window. At most 1,000. Defaults to 6.
+    /// The largest number of messages of one agent in one room that are answered within the window. At most 1,000.
+    /// Defaults to 6.
     ///
     /// ```
     /// use crustocean::agent::ExchangeLimit;
@@ -72,8 +73,8 @@ impl ExchangeLimit {
         self
     }
 
-    /// The delay of the first, second, third … answer. The last value is used for all further answers. At most one
-    /// day each. An empty list means no delay. Defaults to 0, 3, 8, 15 and 30 s.
+    /// The delay of the first, second, third … answer. The last value applies to all further answers. Each delay is
+    /// at most one day. An empty list means no delay. Defaults to 0, 3, 8, 15 and 30 s.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -87,7 +88,7 @@ impl ExchangeLimit {
         self
     }
 
-    /// No limit but the time between two answers to one sender.
+    /// A limit that only sets the minimum time between two answers to one sender.
     pub(crate) fn spaced(spacing: Duration) -> Self {
         ExchangeLimit {
             count: usize::MAX,
@@ -102,19 +103,20 @@ impl ExchangeLimit {
     }
 }
 
-/// One other agent in one room.
+/// The counts for one other agent in one room.
 #[derive(Debug, Default)]
 struct Pair {
-    /// When the counted messages came, oldest first.
+    /// The arrival times of the counted messages, oldest first.
     times: VecDeque<Instant>,
-    /// When the last counted message is to be answered. Messages stay in order.
+    /// The time at which the last counted message is due. A later message is never due earlier, so messages stay in
+    /// order.
     last_due: Option<Instant>,
 }
 
 /// The decision about a message of another agent.
 #[derive(Debug)]
 pub(crate) enum Admitted {
-    /// This message should be answered now. It may be another message.
+    /// This message should be answered now. It may be an earlier message than the one passed in.
     Now(Message),
     /// The message waits.
     Later,
@@ -133,9 +135,9 @@ pub(crate) struct Exchanges {
     next: u64,
 }
 
-/// With more agents than this, the count of the one that was silent longest starts again.
+/// The largest number of counted agents. Above this, the counts of the agent that was silent longest are dropped.
 const MOST_PAIRS: usize = 1024;
-/// Bounds the memory of waiting messages: beyond this the first is answered early.
+/// Limits the memory of waiting messages. Above the limit, the first waiting message is answered early.
 const MOST_WAITING: usize = 256;
 const MOST_BYTES: usize = 4 << 20;
 
@@ -144,7 +146,7 @@ impl Exchanges {
         Exchanges { limit, pairs: HashMap::new(), waiting: BTreeMap::new(), bytes: 0, next: 0 }
     }
 
-    /// Takes a message of another agent.
+    /// Counts a message, and decides when the message is answered.
     pub(crate) fn admit(&mut self, message: Message, now: Instant) -> Admitted {
         let spacing = self.limit.spacing;
         let room = if spacing.is_zero() { message.agency_id.clone() } else { AgencyId::default() };

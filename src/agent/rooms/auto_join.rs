@@ -1,7 +1,7 @@
-//! Joins rooms automatically: after invitations, and conversations that other users start.
+//! Joins rooms automatically: rooms of invitations, and direct conversations that other users start.
 //!
-//! A thread that takes events sees when work is due, and starts a short-lived thread for it. So no thread that waits
-//! for events waits for a join.
+//! A thread that takes events checks whether work is due, and starts a short-lived thread for the work. So a thread
+//! that waits for events never waits for a join.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,20 +16,21 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{AgencyId, Invitation};
 use crate::socket::note;
 
-/// The shortest interval.
+/// The shortest interval between two checks.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// The pause after a failure or while the connection is down.
 const RETRY_DELAY: Duration = Duration::from_secs(15);
-/// The most invitations that wait to be accepted. Further ones are found in the list of agencies.
+/// The largest number of invitations that wait to be accepted. The agent finds further invitations in the list of
+/// agencies.
 const MOST_INVITATIONS: usize = 64;
-/// Small, because it runs only this crate's code and TLS handshakes.
+/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// What the agent follows.
+/// The state of automatic joins. The agent can follow invitations, direct conversations, both or neither.
 #[derive(Debug, Default)]
 pub(crate) struct Following {
-    /// Whether it follows anything. Every event checks this.
+    /// Whether the agent follows anything. Every event checks this flag.
     active: AtomicBool,
     state: Mutex<State>,
 }
@@ -40,17 +41,18 @@ struct State {
     dms: Option<Conversations>,
     /// Invitations that are held back until they are accepted.
     waiting: VecDeque<Invitation>,
-    /// Accepted invitations that are about to be handed out.
+    /// The agencies of accepted invitations whose events are about to be handed out.
     accepted: Vec<AgencyId>,
-    /// A thread is working.
+    /// Whether a thread is working.
     busy: bool,
 }
 
 #[derive(Debug)]
 struct Invites {
-    /// The agencies that the agent was a member of at first, and those that it was invited to since.
+    /// The agencies of which the agent was a member at the start, and the agencies to which the agent was invited
+    /// since.
     known: Vec<AgencyId>,
-    /// When to compare the list, because an invitation may have been missed.
+    /// The time to compare the list of agencies, because an invitation may have been missed.
     due: Option<Instant>,
 }
 
@@ -77,7 +79,7 @@ impl Following {
         self.active.load(Ordering::Acquire)
     }
 
-    /// The next task, which this thread must do. An invitation stays in the list until it was handed out.
+    /// Takes the next task for this thread. An invitation stays in `waiting` until the invitation was handed out.
     fn take(&self, now: Instant) -> Option<Task> {
         let mut state = self.lock();
         if let Some(invitation) = state.waiting.front() {
@@ -97,7 +99,7 @@ impl Following {
     fn next_due(&self) -> Option<Instant> {
         let state = self.lock();
         if state.busy {
-            // The working thread wakes the others.
+            // The working thread wakes the other threads.
             return None;
         }
         if !state.waiting.is_empty() {
@@ -108,7 +110,7 @@ impl Following {
         earlier(invites, conversations)
     }
 
-    /// Looks for everything at `due`.
+    /// Schedules all checks for `due`.
     fn schedule(&self, due: Instant) {
         let mut state = self.lock();
         if let Some(invites) = &mut state.invites {
@@ -119,7 +121,8 @@ impl Following {
         }
     }
 
-    /// Holds an invitation back until it is accepted. `false` if invitations are not followed.
+    /// Holds an invitation back until the agent has accepted it. Returns `false` if the event must be handed out now:
+    /// the agent does not follow invitations, has accepted this one, or too many wait.
     fn hold(&self, invitation: &Invitation) -> bool {
         let mut state = self.lock();
         if let Some(place) = state.accepted.iter().position(|id| *id == invitation.agency_id) {
@@ -137,7 +140,7 @@ impl Following {
         true
     }
 
-    /// `false` if it is no longer there.
+    /// Removes an invitation from `waiting`. Returns `false` if `waiting` does not contain the invitation.
     fn take_from_waiting(&self, id: &AgencyId) -> bool {
         let waiting = &mut self.lock().waiting;
         let place = waiting.iter().position(|invitation| invitation.agency_id == *id);
@@ -146,7 +149,7 @@ impl Following {
 }
 
 impl Invites {
-    /// `false` if it was known.
+    /// Notes an agency. Returns `false` if the agency was known.
     fn note(&mut self, id: &AgencyId) -> bool {
         let is_new = !self.known.contains(id);
         if is_new {
@@ -188,13 +191,13 @@ impl Agent {
         Ok(())
     }
 
-    /// When a waiting thread must check again.
+    /// The time at which a waiting thread must check again.
     pub(crate) fn next_room_check(&self) -> Option<Instant> {
         let following = &self.inner.following;
         following.is_active().then(|| following.next_due()).flatten()
     }
 
-    /// Looks again, because something may have been missed.
+    /// Schedules all checks for now, because an event may have been missed.
     pub(crate) fn check_rooms_now(&self) {
         let following = &self.inner.following;
         if following.is_active() {
@@ -202,7 +205,7 @@ impl Agent {
         }
     }
 
-    /// Whether the event is handed out later, after a join.
+    /// Whether the event is an invitation that is handed out later, after the join.
     pub(crate) fn holds_invitation(&self, event: &Event) -> bool {
         let following = &self.inner.following;
         match event {
@@ -211,7 +214,7 @@ impl Agent {
         }
     }
 
-    /// Hands out the invitations that were not accepted when the agent ends.
+    /// Hands out the invitations that were not accepted. Called when the agent ends.
     pub(crate) fn stop_following(&self) {
         let Inner { following, delivery, .. } = &*self.inner;
         following.active.store(false, Ordering::Release);
@@ -245,7 +248,7 @@ impl Agent {
 
     fn do_tasks(&self) {
         let Inner { following, session, .. } = &*self.inner;
-        // The next thread may start, whatever happens.
+        // The guard clears `busy` on every path, so that the next thread can start.
         let _busy = BusyGuard(following);
         while let Some(task) = following.take(Instant::now()) {
             let done = match task {
@@ -259,7 +262,7 @@ impl Agent {
                     }
                     Ok(())
                 }
-                // Every reconnect looks again.
+                // The connection is down. Every reconnect schedules the checks again.
                 _ if !session.is_up() => {
                     following.schedule(deadline::after(RETRY_DELAY));
                     Ok(())
@@ -288,7 +291,7 @@ impl Agent {
         self.inner.session.nudge_reader();
     }
 
-    /// Joins the room. Returns an event if that fails.
+    /// Joins the room. Returns an event if the join fails.
     fn accept(&self, invitation: &Invitation) -> Option<Event> {
         let id = &invitation.agency_id;
         if self.inner.rooms.contains(id) {
@@ -300,7 +303,7 @@ impl Agent {
             Err(error) if error.is_closed() => None,
             Err(error) => {
                 if error.kind() != ErrorKind::Rejected {
-                    // The connection has failed: the list shows the invitation again.
+                    // The server did not reject the join, so a later check of the list accepts this agency again.
                     if let Some(invites) = &mut self.inner.following.lock().invites {
                         invites.known.retain(|known| known != id);
                         invites.due.get_or_insert(deadline::after(RETRY_DELAY));
@@ -311,7 +314,7 @@ impl Agent {
         }
     }
 
-    /// Compares the list of agencies with the known ones.
+    /// Compares the list of agencies with the known agencies, and accepts new ones.
     fn find_invites(&self) -> Result<()> {
         let Inner { client, following, rooms, .. } = &*self.inner;
         for agency in client.agencies().list()? {

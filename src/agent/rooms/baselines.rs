@@ -1,4 +1,5 @@
-//! Where the stories of rooms begin, read from their histories side by side while the socket joins them.
+//! Reads the baselines of several rooms in parallel, while the socket joins the rooms. A baseline is the start
+//! position in a room's history.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,33 +9,34 @@ use crate::agent::history::{Delivery, Source};
 use crate::model::AgencyId;
 use crate::net::CancelToken;
 
-/// How many histories are read at once.
+/// The largest number of histories that are read at once.
 const MOST_AT_ONCE: usize = 8;
-/// Connections that are opened while it is not known yet how many rooms there are.
+/// The number of connections that are opened before the number of rooms is known.
 const AHEAD: usize = 4;
-/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+/// A small stack is enough: the thread runs only this crate's code and TLS handshakes.
 const STACK: usize = 512 << 10;
 
-/// Rooms whose baselines are to be read, and who reads them. Its threads end with the scope that they were started in.
+/// The rooms whose baselines must be read, and the threads that read them. The threads end with the scope in which
+/// they were started.
 pub(super) struct Baselines<'a> {
     delivery: &'a Delivery,
     source: &'a Source<'a>,
     state: Mutex<State>,
     changed: Condvar,
-    /// Ends the opening of connections that nobody needs any more.
+    /// Cancels the opening of connections that are no longer needed.
     cancel: CancelToken,
 }
 
 #[derive(Default)]
 struct State {
-    /// With whether each is known to be a direct conversation.
+    /// The rooms to read. The `bool` tells whether the room is known to be a direct conversation.
     rooms: VecDeque<(AgencyId, bool)>,
     readers: usize,
-    /// No more rooms are coming.
+    /// No more rooms will be added.
     complete: bool,
 }
 
-/// Of [`Baselines::end_with_this`].
+/// The guard of [`Baselines::end_with_this`].
 pub(super) struct End<'b, 'a>(&'b Baselines<'a>);
 
 impl Drop for End<'_, '_> {
@@ -51,15 +53,15 @@ impl<'a> Baselines<'a> {
         Baselines { delivery, source, state: Mutex::default(), changed: Condvar::new(), cancel }
     }
 
-    /// Starts readers that open their connections before there is anything to read: the handshakes take as long as the
-    /// list of the rooms does.
+    /// Starts readers that open their connections before any room is added. The handshakes run while the list of
+    /// rooms is requested.
     pub(super) fn connect_ahead<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         for _ in 0..AHEAD {
             self.start(scope, true);
         }
     }
 
-    /// What is to be read, all of it.
+    /// Adds all rooms to read. No room can be added later.
     pub(super) fn add(&self, rooms: impl IntoIterator<Item = (AgencyId, bool)>) {
         let mut state = self.lock();
         state.rooms.extend(rooms);
@@ -67,7 +69,7 @@ impl<'a> Baselines<'a> {
         self.changed.notify_all();
     }
 
-    /// Sees to it that there are as many readers as are of use for `rooms` rooms.
+    /// Starts readers until their number is enough for `rooms` rooms.
     pub(super) fn start_readers<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, rooms: usize) {
         let there = self.lock().readers;
         for _ in there..rooms.min(MOST_AT_ONCE) {
@@ -75,7 +77,8 @@ impl<'a> Baselines<'a> {
         }
     }
 
-    /// Reads on this thread what nobody else has begun with. Some may still be under way then: the scope waits.
+    /// Reads the remaining baselines on this thread. Other threads may still be reading when `read_all` returns; the
+    /// scope waits for these threads.
     pub(super) fn read_all(&self) {
         while let Some((room, dm)) = self.next() {
             self.delivery.read_baseline(self.source, &room, dm);
@@ -83,7 +86,7 @@ impl<'a> Baselines<'a> {
         self.cancel.cancel();
     }
 
-    /// However the scope ends, its readers do as well.
+    /// Returns a guard. When the guard is dropped, the readers end, also after an error or a panic.
     pub(super) fn end_with_this(&self) -> End<'_, 'a> {
         End(self)
     }
@@ -96,7 +99,7 @@ impl<'a> Baselines<'a> {
             self.read_all();
         };
         let builder = thread::Builder::new().name("crustocean-history".to_owned()).stack_size(STACK);
-        // Without a thread the others read more.
+        // If the thread cannot be started, the other readers read its share.
         if builder.spawn_scoped(scope, work).is_ok() {
             self.lock().readers += 1;
         }

@@ -73,14 +73,14 @@ impl Agent {
         self.enter(&id, RoomInfo::dm(Some(&user.username)))
     }
 
-    /// The agency's id and what is known about it. The API accepts only ids.
+    /// Returns the agency's id and the known information about the agency. The API accepts only ids.
     fn resolve(&self, slug_or_id: &str) -> Result<(AgencyId, Option<RoomInfo>)> {
         if slug_or_id.is_empty() {
             return Err(no_name());
         }
-        // People write rooms with `#`.
+        // People write `#` before the name of a room.
         let slug_or_id = slug_or_id.strip_prefix('#').unwrap_or(slug_or_id);
-        // Direct-message rooms are in no list, and an id needs no lookup.
+        // An id needs no lookup. The list of agencies does not contain direct-message rooms.
         if looks_like_an_id(slug_or_id) {
             return Ok((slug_or_id.into(), None));
         }
@@ -101,7 +101,8 @@ impl Agent {
         }
     }
 
-    /// Joins one room, while another thread reads where its story begins.
+    /// Joins one room while another thread reads the room's baseline. If the agent remembers, reads the baseline
+    /// before the join.
     pub(crate) fn enter(&self, id: &AgencyId, mut about: RoomInfo) -> Result<Room> {
         let Inner { session, delivery, client, rooms, .. } = &*self.inner;
         let source = Source { session, client };
@@ -117,21 +118,21 @@ impl Agent {
         let joined = joined.unwrap_or_else(|| self.enter_socket(id, &about));
         about.members = joined.inspect_err(|_| self.forget_unjoined([id]))?;
         delivery.complete_baseline(&source, id, about.dm);
-        // For a plain id, the place of its history tells whether it is a conversation.
+        // If the caller gave only an id, the endpoint of the history tells whether the room is a direct conversation.
         if !about.dm && delivery.position(id).1 {
             about.dm = true;
             rooms.add(id, about.clone());
         }
-        // The start of a new room's memory.
+        // Saves the start position of a new room.
         self.inner.save_memory();
         Ok(Room::new(self.clone(), id.clone(), about))
     }
 
-    /// Before a room is joined. True if it has to be read where its story begins.
+    /// Prepares the join of a room. Returns `true` if the room's baseline must be read.
     fn prepare(&self, id: &AgencyId, dm: bool) -> bool {
         let Inner { rooms, delivery, .. } = &*self.inner;
         if rooms.has_left(id) {
-            // The agent does not miss messages from before the join.
+            // Messages from before this join are not missed messages, so the old position is forgotten.
             delivery.forget(id);
             rooms.forget_left(id);
         }
@@ -150,7 +151,8 @@ impl Agent {
                     let about = RoomInfo { members: joined.members.into_vec().into(), ..about.clone() };
                     let members = Arc::clone(&about.members);
                     rooms.add(id, about);
-                    // From now on a new connection joins the room. An earlier new connection did not.
+                    // From now on, each new connection joins the room. If the connection changed before `add`, the
+                    // new connection did not join the room: the loop joins again.
                     if connection.is_current() {
                         return Ok(members);
                     }
@@ -212,13 +214,13 @@ impl Agent {
         Ok(entered)
     }
 
-    /// Forgets rooms that were prepared and could not be joined.
+    /// Forgets rooms that were prepared but could not be joined.
     fn forget_unjoined<'a>(&self, ids: impl IntoIterator<Item = &'a AgencyId>) {
         let Inner { rooms, delivery, .. } = &*self.inner;
         ids.into_iter().filter(|id| !rooms.contains(id)).for_each(|id| delivery.forget(id));
     }
 
-    /// Joins many rooms in one round trip. Returns the confirmed ones; the caller joins the others one by one.
+    /// Joins many rooms in one round trip. Returns the confirmed joins; the caller joins the other rooms one by one.
     fn enter_socket_together(&self, missing: &[(AgencyId, RoomInfo)]) -> Result<Vec<AgencyJoined>> {
         let Inner { session, rooms, options, joining, .. } = &*self.inner;
         if missing.len() < 2 {
@@ -237,11 +239,12 @@ impl Agent {
                 rooms.add(id, about.clone());
             }
         }
-        // The new connection may have been made before the rooms were in its list.
+        // If the connection changed meanwhile, the new connection may not have joined these rooms. The caller then
+        // joins each room again.
         Ok(if connection.is_current() { confirmed } else { Vec::new() })
     }
 
-    /// Leaves the room here, and then ends the membership on the server.
+    /// Removes the room from the agent's list, and then ends the membership on the server.
     pub(crate) fn leave(&self, id: &AgencyId, dm: bool) -> Result<()> {
         let Inner { rooms, delivery, client, thinking_indicators, .. } = &*self.inner;
         thinking_indicators.end(id);
@@ -254,7 +257,7 @@ impl Agent {
             return Ok(());
         }
         client.agencies().leave(id).or_else(|error| {
-            // The agent may have joined a public room without being a member: then there is no membership to end.
+            // The agent may have joined a public room without a membership. In that case the error is ignored.
             if error.status() != Some(400) {
                 return Err(error);
             }
@@ -268,7 +271,7 @@ impl Agent {
         self.inner.rooms.has_left(id)
     }
 
-    /// The event for a failed join that no caller waits for.
+    /// Removes the room and returns the event for a failed join that no caller waits for.
     pub(crate) fn failed_join(&self, id: &AgencyId, about: &RoomInfo, error: Error) -> Event {
         let Inner { rooms, delivery, session, .. } = &*self.inner;
         let name = about.name.as_deref().or(about.slug.as_deref()).unwrap_or_default();
@@ -285,7 +288,7 @@ fn no_name() -> Error {
     Error::invalid("name the room to join by its slug or id")
 }
 
-/// Whether another connection may work.
+/// Whether the join may work on another connection.
 fn is_connection_error(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Connect | ErrorKind::NotSent | ErrorKind::MaybeSent)
 }

@@ -1,5 +1,6 @@
-//! The agent's rooms. [`registry`] stores them, [`join`] joins and leaves them, [`restore`] joins them again on a new
-//! connection, [`auto_join`] joins new ones automatically, [`baselines`] reads the start positions in their histories.
+//! The agent's rooms. [`registry`] stores the rooms. [`join`] joins and leaves rooms. [`restore`] joins the rooms
+//! again on a new connection. [`auto_join`] joins new rooms automatically. [`baselines`] reads the start positions in
+//! the rooms' histories.
 
 mod auto_join;
 mod baselines;

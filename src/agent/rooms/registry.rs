@@ -1,4 +1,4 @@
-//! The rooms that the agent is in, and those that it has left.
+//! The rooms that the agent is in, and the rooms that the agent has left.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ pub(crate) struct RoomInfo {
 }
 
 impl RoomInfo {
-    /// A conversation with this user.
+    /// The information about a direct conversation with this user.
     pub(crate) fn dm(with: Option<&str>) -> Self {
         RoomInfo { name: with.map(Arc::from), dm: true, ..RoomInfo::default() }
     }
@@ -51,7 +51,7 @@ struct State {
     left: Vec<AgencyId>,
 }
 
-/// The server sends no more events of rooms that were left earlier.
+/// The number of left rooms that are kept. The server no longer sends events of rooms that were left earlier.
 const MOST_LEFT: usize = 256;
 
 impl State {
@@ -73,7 +73,7 @@ impl Rooms {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a room, or updates it without changing its place in the order.
+    /// Adds a room, or updates the room without changing its place in the order.
     pub(crate) fn add(&self, id: &AgencyId, about: RoomInfo) {
         self.forget_left(id);
         let mut state = self.lock();
@@ -84,7 +84,7 @@ impl Rooms {
         }
     }
 
-    /// Updates a room after a new join.
+    /// Updates a room's members after a new join.
     pub(super) fn note_members(&self, joined: AgencyJoined) {
         let mut state = self.lock();
         let place = state.place(&joined.agency_id);
@@ -95,7 +95,7 @@ impl Rooms {
         }
     }
 
-    /// The agent is about to join the room again: its events are handed out again.
+    /// Called before the agent joins the room again, so that the room's events are handed out again.
     pub(crate) fn forget_left(&self, id: &AgencyId) {
         if self.any_left.load(Ordering::Acquire) {
             let mut state = self.lock();
@@ -109,7 +109,7 @@ impl Rooms {
         drop(self.lock().remove(id));
     }
 
-    /// Removes a room that the agent leaves. Returns the information about it, if the agent was in it.
+    /// Removes a room that the agent leaves. Returns the information about the room, if the agent was in the room.
     pub(crate) fn leave(&self, id: &AgencyId) -> Option<RoomInfo> {
         let mut state = self.lock();
         let room = state.remove(id)?;

@@ -1,4 +1,4 @@
-//! Joins rooms on a connection, and again on a new one.
+//! Joins rooms on a connection, and joins them again on a new connection.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,14 +15,15 @@ use crate::model::{AgencyId, AgencyJoined};
 use crate::rest::AgentSession;
 use crate::socket::{ConnectionHandle, Host, Item};
 
-/// An `error` event does not say what it is about. If it is about something else, the confirmation of the join
-/// follows soon.
+/// An `error` event does not name the call that failed. If the event is not about this join, the confirmation of the
+/// join follows within this time.
 const ERROR_GRACE: Duration = Duration::from_millis(250);
 
 /// Joins a room on this connection and waits for the server's answer.
 ///
 /// # Errors
-/// `Rejected` with the server's text, `Timeout`, or the error of the connection.
+/// `Rejected` with the server's text; `Timeout`; `Protocol` if the confirmation cannot be decoded; or the error of
+/// the connection.
 pub(crate) fn join_on(
     connection: &ConnectionHandle<'_>,
     id: &AgencyId,
@@ -57,18 +58,18 @@ pub(crate) fn join_on(
     })
 }
 
-/// The session's host: it provides the credentials and restores the rooms.
+/// The host of the session. The host provides the credentials and restores the rooms.
 pub(crate) struct RoomsHost {
     pub(crate) session: Arc<AgentSession>,
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) thinking_indicators: Arc<ThinkingIndicators>,
     pub(crate) join_timeout: Duration,
-    /// The rooms whose join the server has not answered, once per connection without an answer.
+    /// The rooms whose join the server has not answered. A room is listed once per connection without an answer.
     pub(crate) unanswered: Mutex<Vec<AgencyId>>,
 }
 
-/// A slow server gets another chance on another connection. A server that never answers about one room must not keep
-/// the agent out of all others.
+/// After this number of unanswered joins, the agent gives up a room. A slow server gets another chance on another
+/// connection. A server that never confirms one room must not keep the agent out of all other rooms.
 const CHANCES: usize = 3;
 
 impl RoomsHost {
@@ -89,7 +90,7 @@ impl RoomsHost {
     }
 }
 
-/// The payload of CONNECT.
+/// The payload of the CONNECT packet.
 #[derive(Serialize)]
 struct Auth<'a> {
     token: &'a str,
@@ -105,12 +106,13 @@ impl Host for RoomsHost {
         auth.map_err(|error| Error::protocol("the session's token is no text").with_source(error))
     }
 
-    /// Joins all rooms again. The server forgets them with the connection (all public bots join again).
+    /// Joins all rooms again, because the server forgets joins when the connection ends. Source: all public bots join
+    /// again.
     ///
-    /// All joins are sent at once, so that many rooms cost one round trip. Those that were not confirmed are tried
-    /// again one by one, because only then an `error` event is known to be about that room.
+    /// All joins are sent at once, so that many rooms cost one round trip. Then the agent joins each unconfirmed room
+    /// alone. With only one pending join, an `error` event can be assigned to a room.
     fn restore(&self, connection: &ConnectionHandle<'_>) -> Result<()> {
-        // The server has accepted the session.
+        // The server has accepted the session token.
         self.session.accept(&self.session.token());
         let rooms = self.rooms.all();
         let (joined, missing) = join_together(connection, &rooms, self.join_timeout)?;
@@ -131,7 +133,8 @@ impl Host for RoomsHost {
     }
 }
 
-/// Joins all rooms at once. Returns what the server confirmed, and the rooms that it did not confirm.
+/// Joins all rooms at once. Returns the joins that the server confirmed, and the rooms that the server did not
+/// confirm.
 ///
 /// # Errors
 /// The error of the connection.
@@ -158,7 +161,7 @@ pub(crate) fn join_together(
                     confirmed.push(joined);
                 }
             }
-            // At least one room was refused: wait a moment for the others.
+            // The server refused at least one room. Waits a moment for the other confirmations.
             Err(_) => deadline = deadline.min(deadline::after(ERROR_GRACE)),
         }
     }
@@ -168,7 +171,7 @@ pub(crate) fn join_together(
     Ok((confirmed, missing))
 }
 
-/// Removes an id from a list. `false` if it is not in the list.
+/// Removes an id from a list. Returns `false` if the list does not contain the id.
 fn remove(list: &mut Vec<AgencyId>, id: &AgencyId) -> bool {
     let place = list.iter().position(|it| it == id);
     place.map(|at| list.remove(at)).is_some()
