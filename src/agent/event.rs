@@ -75,8 +75,8 @@ pub enum Event {
     /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`. An agent that
     /// [follows](crate::Agent::follow_invites) its invitations has already tried to join.
     AgencyInvited(Invitation),
-    /// `error`: the server reports an error about something that was sent earlier. It does not say about what. The
-    /// cause of a failed [`join`](crate::Agent::join) arrives here, too.
+    /// `error`: the server reports an error about an earlier request of the agent. The server does not say which
+    /// request. The cause of a failed [`join`](crate::Agent::join) arrives here, too.
     #[non_exhaustive]
     ServerError {
         /// The server's message.
@@ -162,13 +162,14 @@ pub enum Event {
     /// before saving works again, questions that were done meanwhile come again after the next start.
     #[non_exhaustive]
     StateNotSaved {
-        /// Why.
+        /// The cause.
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Events were dropped because the loop was too slow. The dropped messages follow, read from the rooms' history
-    /// ([`Message::replayed`]); an [`Event::GapNotFilled`] says if that fails. A [subscription](crate::Agent::subscribe)
-    /// does not get them: read [`Room::history`](crate::Room::history) there.
+    /// Events were dropped because the loop was too slow. The crate reads the dropped messages from the rooms'
+    /// histories and yields them next ([`Message::replayed`]). If a history cannot be read, [`Event::GapNotFilled`]
+    /// follows. A [subscription](crate::Agent::subscribe) does not get the dropped messages: read
+    /// [`Room::history`](crate::Room::history) instead.
     #[non_exhaustive]
     Lagged {
         /// The number of dropped events.
@@ -211,12 +212,13 @@ impl Event {
         }
     }
 
-    /// `None` if the event is not JSON at all: then the server is broken.
+    /// Returns `None` for `Restored`, and for an event that is not JSON at all. Such an event means that the server is
+    /// broken.
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
             Item::Event(raw) => return Event::from_raw(raw),
             Item::Connected { attempt, recovered, .. } => Event::Connected { attempt, recovered },
-            // Only the delivery uses these.
+            // Only the delivery uses this item.
             Item::Restored => return None,
             Item::Disconnected { reason, detail, retry_in } => {
                 Event::Disconnected { reason: reason.into(), detail, retry_in }
@@ -231,7 +233,7 @@ impl Event {
         })
     }
 
-    /// `None` if the event is not JSON at all: then the server is broken.
+    /// Returns `None` if the event is not JSON at all. Such an event means that the server is broken.
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => read(&raw).map(Event::Message),
@@ -249,7 +251,7 @@ impl Event {
             Ok(event) => Some(event),
             Err(error) => raw.is_json().then(|| Event::Undecodable {
                 name: raw.name().to_owned(),
-                // The error message repeats no value.
+                // The error message contains no value from the event.
                 reason: error.to_string(),
             }),
         }
