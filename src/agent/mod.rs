@@ -395,10 +395,10 @@ impl Agent {
     /// Returns a separate iterator over all events from now on. It takes no events away from other loops. Use it for a log,
     /// for statistics, or to wait for an event inside a handler. Its clones share one queue.
     ///
-    /// Its queue has the same limits as the agent's ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by default). When
-    /// it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a loop over
-    /// [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped messages from
-    /// the history: [`Room::history`] has them. It ends with `None` when the agent ends.
+    /// Its queue has the same limits as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by
+    /// default). When it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a
+    /// loop over [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped
+    /// messages from the history: [`Room::history`] has them. It ends with `None` when the agent ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {

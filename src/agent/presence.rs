@@ -1,4 +1,4 @@
-//! Who is in a room and what they do. The platform does not document these events.
+//! The presence of the members of a room. The platform does not document these events.
 
 use std::ops::Range;
 
@@ -27,7 +27,7 @@ use crate::socket::RawEvent;
 pub struct Presence {
     /// The room.
     pub agency_id: Option<AgencyId>,
-    /// The user it is about.
+    /// The user that the event is about.
     pub user_id: Option<UserId>,
     /// The user's name for mentions, without `@`.
     pub username: Option<String>,
@@ -39,7 +39,7 @@ pub struct Presence {
 /// The usual names of the fields.
 const KEYS: [&str; 9] =
     ["agencyId", "agency_id", "userId", "user_id", "agentId", "agent_id", "id", "username", "status"];
-/// Names of the same field, the preferred one first.
+/// The places in `KEYS` of the names of each field. The preferred name comes first.
 const ROOM: Range<usize> = 0..2;
 const USER: Range<usize> = 2..7;
 const USERNAME: Range<usize> = 7..8;

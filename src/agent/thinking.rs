@@ -35,14 +35,14 @@ pub(crate) struct ThinkingIndicators(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// A list, because there are few at a time.
+    /// A list, because only a few rooms have an indicator at a time.
     rooms: Vec<(AgencyId, Shown)>,
     next: u64,
 }
 
 #[derive(Debug)]
 struct Shown {
-    /// The last one is shown.
+    /// The room shows the status of the last guard.
     guards: Vec<(u64, String)>,
     repeating: Repeating,
 }
@@ -81,7 +81,7 @@ impl ThinkingIndicators {
     }
 }
 
-/// Shows that the agent is thinking until it is dropped. Returned by [`Room::thinking`].
+/// Shows that the agent is thinking until this guard is dropped. Returned by [`Room::thinking`].
 ///
 /// ```no_run
 /// # fn demo(room: &crustocean::Room) {

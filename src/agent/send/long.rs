@@ -25,18 +25,18 @@ pub enum LongMessages {
     /// characters. A code block that is split is closed and opened again. The first message has all metadata; the
     /// loop guard and the `agent_log` flag are on all messages.
     ///
-    /// White space at a split is removed; inside code only a part of nothing but blank lines is removed. A later part
-    /// that would start with a slash starts with `… ` instead, because the platform would run it as a command.
+    /// White space at a split is removed; inside code, only a part that has nothing but blank lines is removed. A later
+    /// part that would start with a slash starts with `… ` instead, because the platform would run it as a command.
     ///
     /// A text of more than 50 messages is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     ///
-    /// Two long messages of one agent are never mixed, whichever threads send them. Short messages of other threads
-    /// may appear between the parts.
+    /// Two long messages of one agent are never mixed, even if different threads send them. Short messages of other
+    /// threads may appear between the parts.
     Split {
         /// The most characters in one message. A value under 200 counts as 200.
         limit: usize,
-        /// The pause between two messages; [`Agent::try_send`](crate::Agent::try_send) makes no pause. Many messages at once may exceed
-        /// undocumented limits, and messages of the same millisecond have no order in a history.
+        /// The pause between two messages. [`Agent::try_send`](crate::Agent::try_send) makes no pause. Many messages at
+        /// once may exceed undocumented limits, and messages of the same millisecond have no order in a history.
         pause: Duration,
     },
     /// Refuses the text with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
@@ -48,7 +48,7 @@ pub enum LongMessages {
     Send,
 }
 
-/// Stops a bot that echoes a file by mistake from flooding the room.
+/// The most messages for one text. The limit stops a bot that echoes a file by mistake from flooding the room.
 const MOST_PARTS: usize = 50;
 
 impl LongMessages {
@@ -81,7 +81,8 @@ impl LongMessages {
     /// The messages to send instead of this one, if it is too long.
     ///
     /// # Errors
-    /// `Invalid` if such a message is not to be sent.
+    /// `Invalid` if the policy refuses the text, if the text would need more than 50 messages, or if the joined spans
+    /// are not the text.
     pub(crate) fn apply(&self, message: &Outgoing) -> Result<Option<Vec<Outgoing>>> {
         match (self, self.excess(message.text())) {
             // Half a command would be a different command.

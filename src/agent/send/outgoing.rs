@@ -16,7 +16,8 @@ use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, S
 /// The metadata key by which [`Agent::post`](crate::Agent::post) recognises its message.
 pub(crate) const POST_ID: &str = "post_id";
 
-/// Without the loop guard, two bots might answer each other forever. Each part of a log must have the log flag.
+/// The metadata keys that every part of a long message has. Without the loop guard, two bots might answer each other
+/// forever. Each part of a log must have the log flag.
 pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
 
 /// The metadata key of the [`LoopGuard`].
@@ -49,7 +50,7 @@ pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<JsonObject> {
     Some(metadata)
 }
 
-/// A message to send: a text, and optionally a type and metadata. A plain text converts by itself, so
+/// A message to send: a text, and optionally a type and metadata. A plain text converts automatically, so
 /// `agent.send("hello")` is enough.
 ///
 /// ```
@@ -260,8 +261,8 @@ impl Outgoing {
         self.content.trim()
     }
 
-    /// Splits the message into messages of at most `limit` characters. The keys that other clients act on are on all
-    /// of them; the other metadata is on the first.
+    /// Splits the message into messages of at most `limit` characters. All messages have the metadata keys that other
+    /// clients act on. Only the first message has the other metadata.
     ///
     /// # Errors
     /// `Invalid` if the joined spans are not the text.
@@ -288,10 +289,11 @@ impl Outgoing {
         Ok(messages)
     }
 
-    /// Before anything is done for it: nobody waits for a connection to be told of this.
+    /// Checks the message before the crate does anything else for it, so that the caller does not wait for a connection
+    /// to get this error.
     ///
     /// # Errors
-    /// `Invalid` when there is nothing to say.
+    /// `Invalid` if the message has no text, or if the joined spans are not the text.
     pub(crate) fn check(&self) -> Result<()> {
         if self.text().is_empty() {
             return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
@@ -313,7 +315,7 @@ impl Outgoing {
     /// The payload of `send-message`.
     ///
     /// # Errors
-    /// `Invalid` if there is no text.
+    /// `Invalid` if the message has no text, or if the joined spans are not the text.
     pub(crate) fn payload<'a>(&'a self, agency: &'a AgencyId) -> Result<SendMessage<'a>> {
         self.check()?;
         Ok(SendMessage {
