@@ -62,7 +62,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
-/// The interrupts of a run. They are stored when they come.
+/// The interrupts of a run. The transcript records each interrupt when it arrives.
 pub(super) struct Interrupts {
     watch: SessionSubscription,
 }
