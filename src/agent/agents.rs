@@ -15,7 +15,8 @@ use crate::net::Cancel;
 use crate::socket::{NextReady, SessionId, SessionSet};
 use crate::stop::Stop;
 
-/// Many agents of one program, with one loop over all their events. For a program that hosts hundreds of agents.
+/// Many agents of one program, with one loop over the events of all agents. For a program that hosts hundreds of
+/// agents.
 ///
 /// A single [`Agent`] has a background thread, and its loop needs another thread. In a set, one thread reads for all
 /// agents, and any number of threads may take the [`events`](Agents::events). While agents reconnect, up to 64 more
@@ -303,7 +304,7 @@ impl Drop for Inner {
 
 /// The events of all agents of a set, each with its agent. Returned by [`Agents::events`].
 ///
-/// As an iterator it blocks until the next event. An `Err` reports that one agent has ended (for example, its token was
+/// The iterator blocks until the next event. An `Err` reports that one agent has ended (for example, its token was
 /// revoked). The `Err` comes once, as the last item of that agent, and the agent is then no longer in the set. An agent
 /// that was closed leaves the set without an item.
 ///
@@ -435,5 +436,5 @@ impl Iterator for AgentsEvents {
     }
 }
 
-/// After the end, `next` returns `None` for ever.
+/// After the end, `next` always returns `None`.
 impl std::iter::FusedIterator for AgentsEvents {}

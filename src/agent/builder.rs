@@ -128,8 +128,8 @@ impl AgentBuilder {
         self
     }
 
-    /// How a text that is too long for one message is handled. Defaults to splitting it at 8,000 characters, with a
-    /// pause of 350 ms between the parts.
+    /// How a text that is too long for one message is handled. Defaults to splitting the text at 8,000 characters, with
+    /// a pause of 350 ms between the parts.
     ///
     /// ```no_run
     /// use crustocean::agent::LongMessages;
@@ -157,9 +157,9 @@ impl AgentBuilder {
 
     /// Whether the *first* connection is retried, for a bot that may start before the network is available. With
     /// [`Reconnect::Forever`] or [`Reconnect::AtMost`], the crate retries temporary failures: no network, or a server
-    /// that is down, busy or full. It waits 0.5 to 5 s between two attempts, or as long as the server asks. Any other
-    /// error, such as a wrong token or an unknown certificate, is returned at once. A [`stop`](Self::stop) ends the
-    /// attempts with [`Closed`](crate::ErrorKind::Closed). Each failed attempt is logged as a warning.
+    /// that is down, busy or full. The crate waits 0.5 to 5 s between two attempts, or as long as the server asks. Any
+    /// other error, such as a wrong token or an unknown certificate, is returned at once. A [`stop`](Self::stop) ends
+    /// the attempts with [`Closed`](crate::ErrorKind::Closed). Each failed attempt is logged as a warning.
     ///
     /// Defaults to [`Reconnect::Never`]: the first error is returned.
     ///

@@ -26,7 +26,7 @@ pub(crate) struct Closing {
 struct State {
     /// The thread that is closing the agent.
     closer: Option<ThreadId>,
-    /// The result of a close that nobody called, for the next caller.
+    /// The result of a close that the `Stop` started. The next caller of `close` gets this result.
     outcome: Option<Result<()>>,
 }
 
@@ -75,7 +75,7 @@ impl Closing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the `Stop` close the agent; at once if it is already stopped.
+    /// Makes the `Stop` close the agent, at once if the `Stop` is already stopped.
     pub(crate) fn close_on(&self, stop: &Stop, inner: &Arc<Inner>) {
         let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
         let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
@@ -120,7 +120,7 @@ impl Closing {
     }
 }
 
-/// Marks the end of closing, whatever the result is.
+/// Marks the end of closing when dropped, also after a panic.
 struct Over<'a>(&'a Closing);
 
 impl Drop for Over<'_> {

@@ -85,7 +85,7 @@ impl Command<'_> {
         self
     }
 
-    /// Shows the result to everybody in the room. By default only the agent sees it.
+    /// Shows the result to everybody in the room. By default only the agent sees the result.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -123,7 +123,7 @@ impl Command<'_> {
     }
 
     /// Runs the command and waits for the result. A command that fails is a result, too: [`CommandReply::ok`] is
-    /// `false`, and [`CommandReply::into_result`] turns it into an error.
+    /// `false`, and [`CommandReply::into_result`] turns the result into an error.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -147,7 +147,7 @@ impl Command<'_> {
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
         let session = self.agent.session();
-        // Subscribe before sending: the answer and the edit that completes it may arrive together.
+        // Subscribe before sending: the answer and the edit that completes the answer may arrive together.
         let watching =
             session.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
         // A result that only the agent sees cannot be answered, so it needs no loop guard.

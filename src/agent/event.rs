@@ -39,7 +39,7 @@ impl PartialEq<&str> for DisconnectReason {
     }
 }
 
-/// One event. Yielded by [`Agent::events`](crate::Agent::events).
+/// An event of an agent. Yielded by [`Agent::events`](crate::Agent::events).
 ///
 /// The names of the server's events are from docs.crustocean.chat, page "SDK events". A failure that the crate
 /// recovers from is an event, never an error.
@@ -90,8 +90,8 @@ pub enum Event {
     AgentStatus(Presence),
     /// Any other event, as the server sent it.
     Other(RawEvent),
-    /// The agent is connected: for the first time, or again after [`Disconnected`](Event::Disconnected). It is
-    /// joining its rooms again; sends wait for that. Missed messages follow before newer ones, marked
+    /// The agent is connected: for the first time, or again after [`Disconnected`](Event::Disconnected). The agent is
+    /// joining its rooms again; sends wait until it has done so. Missed messages follow before newer ones, marked
     /// [`replayed`](Message::replayed).
     #[non_exhaustive]
     Connected {
@@ -138,7 +138,7 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// After a reconnect the server did not let the agent into a room again. The agent is no longer in it.
+    /// After a reconnect the server did not let the agent into a room again. The agent is no longer in the room.
     #[non_exhaustive]
     RoomLost {
         /// The room.
@@ -175,8 +175,8 @@ pub enum Event {
         /// The number of dropped events.
         missed: u64,
     },
-    /// An event is valid JSON but cannot be decoded; for example, it is nested hundreds of levels deep. Any user in
-    /// the room can send such an event; only this event is lost.
+    /// An event is valid JSON but cannot be decoded; for example, the JSON is nested hundreds of levels deep. Any user
+    /// in the room can send such an event; only this event is lost.
     #[non_exhaustive]
     Undecodable {
         /// The event's name.
@@ -195,12 +195,13 @@ pub(crate) fn error_event_text(event: &RawEvent) -> String {
 
 /// Decodes the event's first argument.
 fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T, ReadError> {
-    // Usually there is only one argument. Finding its end would take as long as decoding it.
+    // Usually the event has only one argument. Finding the end of the argument would take as long as decoding the
+    // argument.
     answer::read(event.args()).or_else(|_| answer::read(event.first::<&RawValue>()?.get()))
 }
 
 impl Event {
-    /// The room that the event is about, if it names one.
+    /// The room that the event is about, if the event names a room.
     pub(crate) fn room(&self) -> Option<&AgencyId> {
         match self {
             Event::Message(message) => Some(&message.agency_id),

@@ -18,18 +18,18 @@ use crate::socket::{Waited, note};
 
 /// The events of an [`Agent`], in order. Returned by [`Agent::events`].
 ///
-/// As an iterator it blocks until the next event. `None` is the end: the agent was closed. An `Err` comes at most once,
-/// as the last item, if the agent ended for another reason (for example, its token was revoked). If there are several
-/// loops, one of them gets the error, and all end. So `event?` in a loop is correct: a lost connection is not an error,
-/// because the agent reconnects.
+/// The iterator blocks until the next event. `None` means that the agent was closed. An `Err` comes at most once, as
+/// the last item, if the agent ended for another reason (for example, its token was revoked). If the agent has several
+/// loops, one loop gets the error, and all loops end. So `event?` in a loop is correct: a lost connection is not an
+/// error, because the agent reconnects.
 ///
-/// `Events` is a handle of the agent and keeps it alive.
+/// `Events` is a handle of the agent and keeps the agent alive.
 ///
 /// # Slow handlers
 /// The body of the loop may take any time. Meanwhile heartbeats are answered, and events wait in a queue (4,096 events
 /// or 32 MiB by default). When the queue is full, the oldest events are dropped, and [`Event::Lagged`] takes their
 /// place. The crate reads the dropped messages from the rooms' histories and yields them next. Other dropped events do
-/// not come again. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one of them.
+/// not come again. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one thread.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -317,7 +317,7 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// After the end, `next` returns `None` for ever.
+/// After the end, `next` always returns `None`.
 impl std::iter::FusedIterator for Events {}
 
 /// Why [`Events::recv_timeout`] or [`Events::try_recv`] returned no event.
@@ -343,7 +343,7 @@ pub enum RecvError {
     Empty,
     /// The agent was closed. No more events will come.
     Closed,
-    /// The agent ended with this error. Returned once; after it, [`Closed`](RecvError::Closed).
+    /// The agent ended with this error. Returned once; later calls return [`Closed`](RecvError::Closed).
     Failed(Error),
 }
 

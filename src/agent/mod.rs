@@ -73,8 +73,8 @@ pub(crate) use send::metadata::JsonObject;
 use send::parts::LongSendLock;
 use thinking::ThinkingIndicators;
 
-/// An agent's connection to its rooms. It answers heartbeats, reconnects after a lost connection and joins its rooms
-/// again.
+/// An agent's connection to its rooms. The agent answers heartbeats, reconnects after a lost connection and joins its
+/// rooms again.
 ///
 /// An `Agent` is a cheap handle (`Clone + Send + Sync`): all clones are the same agent. [`close`](Agent::close) ends
 /// the agent. Dropping the last handle does the same within 0.5 s; [`Events`] and [`Room`] are handles, too. Each
@@ -104,7 +104,7 @@ use thinking::ThinkingIndicators;
 #[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
-    /// `None` on the agent's own threads, which must not keep it alive.
+    /// `None` on the agent's own threads, which must not keep the agent alive.
     _handle: Option<Arc<Handle>>,
 }
 
@@ -130,7 +130,7 @@ struct Inner {
     /// failed.
     joining: Mutex<()>,
     metadata_support: MetadataSupport,
-    /// Allows one message of several parts at a time.
+    /// Allows only one long message (of several parts) at a time.
     long_send_lock: LongSendLock,
     runs: OpenRuns,
     thinking_indicators: Arc<ThinkingIndicators>,
@@ -171,7 +171,7 @@ impl Agent {
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
     /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout),
     ///   [`Tls`](crate::ErrorKind::Tls): the server cannot be reached. The crate does not retry the first connection;
-    ///   it retries later ones.
+    ///   it retries later connections.
     #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
@@ -193,8 +193,8 @@ impl Agent {
         Self::connect(AgentToken::from_env()?)
     }
 
-    /// [Connects](Agent::connect), then [joins](Agent::join) a room. The room becomes the agent's
-    /// [home](Agent::home): [`send`](Agent::send) sends there.
+    /// [Connects](Agent::connect), then [joins](Agent::join) a room. The room becomes the agent's [home](Agent::home):
+    /// [`send`](Agent::send) sends to this room.
     ///
     /// ```no_run
     /// # fn demo() -> crustocean::Result<()> {
@@ -375,7 +375,7 @@ impl Agent {
 
     /// The agent's events, in order: all events since it connected that no loop has taken yet.
     ///
-    /// All loops over `events` of one agent share one queue: each event goes to one of them. A loop over
+    /// All loops over `events` of one agent share one queue: each event goes to one loop. A loop over
     /// [`mentions`](Agent::mentions) or a [subscription](Agent::subscribe) takes no events away. While another loop
     /// runs, `events` starts with the events after this call.
     ///
@@ -392,13 +392,14 @@ impl Agent {
         Events::new(self.clone(), self.inner.listeners.listen(Kind::Events))
     }
 
-    /// Returns a separate iterator over all events from now on. It takes no events away from other loops. Use it for a log,
-    /// for statistics, or to wait for an event inside a handler. Its clones share one queue.
+    /// Returns a separate iterator over all events from now on. The iterator takes no events away from other loops. Use
+    /// it for a log, for statistics, or to wait for an event inside a handler. Its clones share one queue.
     ///
     /// Its queue has the same limits as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by
     /// default). When it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a
     /// loop over [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped
-    /// messages from the history: [`Room::history`] has them. It ends with `None` when the agent ends.
+    /// messages from the history: read [`Room::history`] instead. The subscription ends with `None` when the agent
+    /// ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {
@@ -416,10 +417,11 @@ impl Agent {
 
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
     ///
-    /// All loops over `mentions` of one agent share one queue: each message goes to one of them. Loops over
-    /// [`events`](Agent::events) get the same messages: answer them in only one of the two. If a question no longer
-    /// fits into the queue of a slow loop, the crate reads the question from the room's history when its turn comes.
-    /// The crate logs a failed read as a warning and counts the failure in [`stats`](Agent::stats).
+    /// All loops over `mentions` of one agent share one queue: each message goes to one loop. Loops over
+    /// [`events`](Agent::events) get the same messages, so answer the messages in only one of the two kinds of loops.
+    /// If a question no longer fits into the queue of a slow loop, the crate reads the question from the room's history
+    /// when its turn comes. The crate logs a failed read as a warning and counts the failure in
+    /// [`stats`](Agent::stats).
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -498,9 +500,9 @@ impl Agent {
     }
 
     /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
-    /// the connection is lost, waits for it up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A
-    /// text over 8,000 characters is sent as several messages, unless
-    /// [`long_messages`](crate::agent::AgentBuilder::long_messages) says otherwise.
+    /// the connection is lost, waits for a new connection up to the
+    /// [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000 characters is sent as several
+    /// messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says otherwise.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -538,8 +540,8 @@ impl Agent {
     /// [`send`](Agent::send). Returns the message as the room shows it, with its id. If the text is too long for one
     /// message, returns all parts.
     ///
-    /// If the connection breaks during the call, the crate reconnects and looks for the message in the room. It
-    /// recognises the message by the key `post_id` in its metadata.
+    /// If the connection breaks during the call, the crate reconnects and looks for the message in the room. The crate
+    /// recognises the message by the key `post_id` in the message's metadata.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -678,9 +680,9 @@ impl Agent {
         self.join_conversations()
     }
 
-    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on
-    /// looks for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In
-    /// a new conversation, messages that were sent before it was found arrive as
+    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on looks
+    /// for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In a new
+    /// conversation, messages that were sent before the agent found the conversation arrive as
     /// [`replayed`](crate::Message::replayed) messages, the last 50 at most.
     ///
     /// The program must run a loop over events, as for [`follow_invites`](Agent::follow_invites). A thread of the agent
@@ -698,7 +700,7 @@ impl Agent {
         self.begin_to_follow_dms(every)
     }
 
-    /// Joins the conversation with a user (`alice` or `@alice`); starts it if there is none.
+    /// Joins the conversation with a user (`alice` or `@alice`); starts a conversation if none exists.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -707,8 +709,7 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of
-    /// [`join`](Agent::join).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no user has this name; otherwise the kinds of [`join`](Agent::join).
     pub fn open_dm(&self, username: &str) -> Result<Room> {
         self.open_conversation(username)
     }
@@ -784,8 +785,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it took
-    ///   the last messages. The error says how many; they may or may not have arrived.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
+    ///   took the last messages. The error has the number of these messages; they may or may not have arrived.
     /// - The error that ended the agent earlier, if no event loop has yielded it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
@@ -822,7 +823,7 @@ impl Agent {
 
 /// Used by the other modules of the agent.
 impl Agent {
-    /// A handle for the agent's own threads. It does not keep the agent alive.
+    /// A handle for the agent's own threads. The handle does not keep the agent alive.
     pub(crate) fn without_handle(&self) -> Agent {
         Agent { inner: Arc::clone(&self.inner), _handle: None }
     }

@@ -4,7 +4,7 @@ use crate::agent::Room;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Room {
-    /// Keeps a text in the room under a name of one word: the command `/save`. Everybody in the room can read it.
+    /// Keeps a text in the room under a name of one word: the command `/save`. Everybody in the room can read the text.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {

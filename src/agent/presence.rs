@@ -8,8 +8,9 @@ use crate::json;
 use crate::model::{AgencyId, UserId};
 use crate::socket::RawEvent;
 
-/// The payload of `members-updated`, `member-presence` and `agent-status`. The platform documents none of them. Each
-/// field is set if the server sent it under one of its usual names; [`raw`](Presence::raw) has the whole event.
+/// The payload of `members-updated`, `member-presence` and `agent-status`. The platform documents none of these events.
+/// Each field is set if the server sent the field under one of its usual names; [`raw`](Presence::raw) has the whole
+/// event.
 ///
 /// ```no_run
 /// use crustocean::Event;

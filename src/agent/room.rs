@@ -111,8 +111,9 @@ impl Room {
         self.in_reply_to(to).post(message)
     }
 
-    /// Returns a handle to this room for an answer: all messages sent through it carry the loop guard of `message`,
-    /// one hop further. Use it for an answer of several messages. A [run](Room::start_run) does this by itself.
+    /// Returns a handle to this room for an answer: all messages sent through the handle carry the loop guard of
+    /// `message`, one hop further. Use it for an answer of several messages. A [run](Room::start_run) does this by
+    /// itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -176,7 +177,7 @@ impl Room {
         Editor::open(self, message.into())
     }
 
-    /// Prepares a slash command in this room. [`Command::send`] runs it.
+    /// Prepares a slash command in this room. [`Command::send`] runs the command.
     ///
     /// Only the agent sees the result, unless the command is made [`visible`](Command::visible).
     ///
@@ -191,7 +192,7 @@ impl Room {
         Command::new(self, text.into())
     }
 
-    /// Starts a record of steps. Attach it to the answer with [`Outgoing::trace`].
+    /// Starts a record of steps. Attach the record to the answer with [`Outgoing::trace`].
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -381,9 +382,9 @@ impl Room {
         self.about.dm
     }
 
-    /// Leaves the room. The agent gets no more events of it and does not join it again after a reconnect. In an
-    /// agency, this also ends the membership. A direct-message conversation has no membership to end;
-    /// [`hide`](crate::rest::Dms::hide) hides it.
+    /// Leaves the room. The agent gets no more events of the room and does not join the room again after a reconnect.
+    /// In an agency, this also ends the membership. A direct-message conversation has no membership to end;
+    /// [`hide`](crate::rest::Dms::hide) hides the conversation.
     ///
     /// [`Agent::join`] enters the room again. A new invitation also enters the room again if the agent
     /// [follows](Agent::follow_invites) invitations.

@@ -73,7 +73,8 @@ impl ThinkingIndicators {
         self.lock().rooms.clear();
     }
 
-    /// Forgets a room that the server no longer lets the agent into. Sending there would only cause an `error` event.
+    /// Forgets a room that the server no longer lets the agent into. A send to that room would only cause an `error`
+    /// event.
     pub(crate) fn lose(&self, room: &AgencyId) {
         if let Some(shown) = self.lock().remove(room) {
             shown.repeating.abandon();

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 
 /// Records steps (slash commands and any other work) with their durations and results. The message that carries the
-/// record shows it as a collapsible list.
+/// record shows the record as a collapsible list.
 ///
 /// Steps may be nested, and several threads may record at once. The list has the steps in the order in which they
 /// began.
@@ -134,8 +134,8 @@ impl Trace {
         self.steps().push(step);
     }
 
-    /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; it also takes the trace
-    /// itself.
+    /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; `Outgoing::trace` also
+    /// takes the trace itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) {

@@ -158,7 +158,7 @@ impl Core {
         }
     }
 
-    /// Ends the run. Only the first end counts. Open streams and tools end before it.
+    /// Ends the run. Only the first end counts. Open streams and tools end before the run does.
     ///
     /// # Errors
     /// `Invalid` if the run has ended, `Closed` if the run ended with the agent, or the error of the send.

@@ -75,21 +75,21 @@ impl From<Option<&Message>> for Trigger {
 
 /// An open run. Returned by [`Room::start_run`].
 ///
-/// The room sees its reports live. The run also records them for the transcript, which [`complete`](Run::complete) or
-/// [`error`](Run::error) sends. If the run is dropped without either call (by an early return, a `?` or a panic), the
-/// run ends as an error with its transcript. A run never stays open in the room. The run ends in the same way if the
-/// agent is [closed](crate::Agent::close) first.
+/// The room sees its reports live. The run also records the reports for the transcript, which
+/// [`complete`](Run::complete) or [`error`](Run::error) sends. If the run is dropped without either call (by an early
+/// return, a `?` or a panic), the run ends as an error with its transcript. A run never stays open in the room. The run
+/// ends in the same way if the agent is [closed](crate::Agent::close) first.
 ///
 /// A lost connection does not end the run. Reports wait for the connection like messages. The room may miss reports
-/// that were being sent when the connection broke; the transcript has all of them. After a reconnect, the crate does
+/// that were being sent when the connection broke; the transcript has all reports. After a reconnect, the crate does
 /// not send a start again that was sent before: each report has the run's id, and a second start could reset the run.
 ///
 /// Text and JSON over 32 KiB are cut, with a note. A transcript over 640 KiB omits its oldest entries except the
 /// first; an entry `omitted` has their number.
 ///
-/// All messages of a run carry the loop guard of the message that triggered it: its streams, its summary, and messages
-/// sent through [`run.room()`](Run::room). So two agents that answer each other with runs stop at the limit of the loop
-/// guard.
+/// All messages of a run carry the loop guard of the message that triggered the run: its streams, its summary, and
+/// messages sent through [`run.room()`](Run::room). So two agents that answer each other with runs stop at the limit of
+/// the loop guard.
 ///
 /// A `Run` is a handle, cheap to clone, for one or several threads. All clones, and the run's [`Stream`]s and
 /// [`ToolCall`]s, belong to the same run. The run ends as an error when the *last* of them is dropped. `complete` and
@@ -236,8 +236,8 @@ impl Run {
         self.core.transcript.typed()
     }
 
-    /// Ends the run as completed. The room gets the summary, the platform gets the transcript. If streams or tools
-    /// are open, this is sent when the last of them has ended.
+    /// Ends the run as completed. The room gets the summary, the platform gets the transcript. If streams or tools are
+    /// open, the end of the run is sent when the last stream or tool has ended.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {

@@ -77,8 +77,8 @@ impl RunStop {
 }
 
 impl Run {
-    /// Whether the work should stop: a member of the room asked for it, or the agent was closed or stopped. The result
-    /// stays `true` after the interrupt was taken.
+    /// Whether the work should stop: a member of the room asked for a stop, or the agent was closed or stopped. The
+    /// result stays `true` after the interrupt was taken.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run, steps: &[&str]) -> crustocean::Result<()> {

@@ -1,4 +1,4 @@
-//! A message that the room sees while it is written.
+//! A message that the room sees while the agent writes it.
 
 use std::fmt;
 use std::io;
@@ -46,7 +46,7 @@ struct Whole<'a> {
 }
 
 impl Run {
-    /// Starts a message that the room sees while it is written. A run may have several such messages at once.
+    /// Starts a message that the room sees while the agent writes it. A run may have several such messages at once.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run, words: &[&str]) -> crustocean::Result<()> {
@@ -165,7 +165,7 @@ impl Stream {
         self.show_if_due()
     }
 
-    /// Shows the text that is not shown yet. Each call sends the whole text, so do not call it for every word.
+    /// Shows the text that is not shown yet. Each call sends the whole text, so do not call this method for every word.
     ///
     /// ```no_run
     /// # fn demo(stream: &mut crustocean::run::Stream) -> crustocean::Result<()> {

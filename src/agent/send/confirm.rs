@@ -34,8 +34,8 @@ pub(crate) struct Post<'a> {
     pub(crate) echo_timeout: Duration,
 }
 
-/// A message that may be in the room or may still arrive there. The crate must find out which before it sends the
-/// message again.
+/// A message that may be in the room or may still arrive there. The crate must find out before it sends the message
+/// again.
 #[derive(Debug, Clone)]
 pub(crate) struct MaybeSent {
     /// The position in the room's history after which the message can be.
@@ -308,7 +308,7 @@ impl Post<'_> {
         let room = self.room.clone();
         let text_has_key = text.contains(POST_ID);
         Box::new(move |event| match event.name() {
-            // Other messages of this agent have another post id. They are not decoded.
+            // Other messages of this agent have another post id. The filter does not decode them.
             "message"
                 if !text_has_key && event.args().contains(POST_ID) && !event.args().contains(&post_id) =>
             {
@@ -345,7 +345,7 @@ pub(crate) fn new_post_id() -> String {
     format!("{:016x}{:016x}", random(), random())
 }
 
-/// Whether this server keeps unknown metadata, as far as it is known.
+/// Whether this server keeps unknown metadata, as far as the agent knows.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataSupport(AtomicU8);
 
@@ -362,7 +362,7 @@ impl MetadataSupport {
     }
 }
 
-/// How a message matches the one that was sent.
+/// How a message matches the sent message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
     /// The message has the same post id.
@@ -371,7 +371,7 @@ enum Match {
     Text,
 }
 
-/// Compares a message with the one that was sent: by post id, or by text if the server drops unknown metadata.
+/// Compares a message with the sent message: by post id, or by text if the server drops unknown metadata.
 fn compare(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Match> {
     if message.sender_id != me {
         return None;

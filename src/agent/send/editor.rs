@@ -41,7 +41,7 @@ pub struct Editor {
     shown: String,
     /// The text that is not sent yet.
     pending: Option<String>,
-    /// The connection of the last edit. If it broke, the edit may not have arrived.
+    /// The connection of the last edit. If this connection broke, the edit may not have arrived.
     sent_on: Option<u64>,
     changed: Instant,
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
 ///
 /// The platform documents no limit. Its own public bots split at 8,000 characters. A character is a Unicode scalar
-/// value (a `char`), as in those bots.
+/// value (a `char`), as in these bots.
 ///
 /// ```no_run
 /// use crustocean::agent::LongMessages;
@@ -44,7 +44,7 @@ pub enum LongMessages {
         /// The most characters in one message.
         limit: usize,
     },
-    /// Sends the text unchanged. The server may refuse or shorten it.
+    /// Sends the text unchanged. The server may refuse or shorten the text.
     Send,
 }
 
@@ -78,7 +78,7 @@ impl LongMessages {
         (count > limit).then_some((count, limit))
     }
 
-    /// The messages to send instead of this one, if it is too long.
+    /// The messages to send instead of this message, if this message is too long.
     ///
     /// # Errors
     /// `Invalid` if the policy refuses the text, if the text would need more than 50 messages, or if the joined spans

@@ -105,7 +105,7 @@ impl Outgoing {
         self
     }
 
-    /// Adds one key to the metadata. It replaces an earlier value of the same key.
+    /// Adds one key to the metadata. The new value replaces an earlier value of the same key.
     ///
     /// ```
     /// let message = crustocean::Outgoing::new("hello").with("mood", "good").with("lucky_number", 7);
@@ -200,7 +200,8 @@ impl Outgoing {
         self.spans = spans;
     }
 
-    /// Marks the message as a log of the agent's reasoning. Other agents do not pass it to their language models.
+    /// Marks the message as a log of the agent's reasoning. Other agents do not pass such a message to their language
+    /// models.
     ///
     /// ```
     /// let message = crustocean::Outgoing::new("I will search first").agent_log();
@@ -210,9 +211,9 @@ impl Outgoing {
         self.with("agent_log", true)
     }
 
-    /// Adds the loop guard of the message that this one answers, one hop further, unless a guard was set before.
-    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do this by themselves. Use it for other
-    /// answers, such as a confirmed [`post`](crate::Room::post).
+    /// Adds the loop guard of the answered message, one hop further, unless a guard was set before.
+    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do this by themselves. Use this method for
+    /// other answers, such as a confirmed [`post`](crate::Room::post).
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {

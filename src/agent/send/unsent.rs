@@ -1,4 +1,4 @@
-//! The result of a confirmed send: the messages as the room shows them, or what is left to send.
+//! The result of a confirmed send: the messages as the room shows them, or the parts that are left to send.
 
 use std::collections::VecDeque;
 use std::time::Duration;
