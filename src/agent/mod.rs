@@ -557,8 +557,9 @@ impl Agent {
     /// - [`NotSent`](crate::ErrorKind::NotSent): the message is not in the room and cannot arrive there later.
     /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the message is not in the room but may
     ///   still arrive; or the room's history cannot be read; or only some parts of a long message are in the room.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent this `error` event and the room did not show the
-    ///   message. The server does not say which message an `error` event is about.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent an `error` event, and the room did not show the
+    ///   message. [`server_message`](crate::Error::server_message) has the text of the event. The server does not say
+    ///   which message an `error` event is about.
     /// - [`Timeout`](crate::ErrorKind::Timeout): the message was sent, but the room did not show it within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
     /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If that happened during the call, the message may
@@ -633,9 +634,9 @@ impl Agent {
     ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too long for one message.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent this `error` event and the room did not show the
-    ///   edit; for example, the message is not the agent's own. The server does not say which call an `error` event
-    ///   is about.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent an `error` event, and the room did not show the
+    ///   edit; for example, the message is not the agent's own. [`server_message`](crate::Error::server_message) has
+    ///   the text of the event. The server does not say which call an `error` event is about.
     /// - [`NotSent`](crate::ErrorKind::NotSent), [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection did not
     ///   come back within the [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
     /// - [`Timeout`](crate::ErrorKind::Timeout): the edit was sent, but the room did not show it within the

@@ -70,7 +70,7 @@ impl Post<'_> {
     ///
     /// # Errors
     /// - `NotSent`: the message is not in the room.
-    /// - `Rejected`: the server's `error` event.
+    /// - `Rejected`: the server sent an `error` event, and the room did not show the message.
     /// - `Timeout`: the connection is good, but the room did not show the message in time.
     /// - `MaybeSent`: the connection broke, and the message may have arrived or may still arrive.
     pub(crate) fn run(mut self) -> Result<Message, Failed> {
