@@ -15,20 +15,21 @@ use crate::net::Cancel;
 use crate::socket::{NextReady, SessionId, SessionSet};
 use crate::stop::Stop;
 
-/// Many agents of one program, with one loop over all their events. For a program that hosts hundreds of them.
+/// Many agents of one program, with one loop over the events of all agents. For a program that hosts hundreds of
+/// agents.
 ///
-/// An [`Agent`] alone has a background thread, and its loop needs a thread. In a set, one thread reads for all agents, and
-/// [`events`](Agents::events) may be taken by as many threads as the program wants. More threads run only while agents
-/// reconnect, up to 64.
+/// A single [`Agent`] has a background thread, and its loop needs another thread. In a set, one thread reads for all
+/// agents, and any number of threads may take the [`events`](Agents::events). While agents reconnect, up to 64 more
+/// threads run.
 ///
-/// The agents stay ordinary agents: they can [post](Agent::post), [join](Agent::join) and [close](Agent::close) as always,
-/// inside the loop and elsewhere. Each has its own bounded queue and its own connection. What one of them does (reconnect,
-/// close, fall behind) does not hold up the others. An agent that can only use [long-polling](crate::agent::Transport) keeps
-/// a thread of its own.
+/// Each agent stays an ordinary agent: it can [post](Agent::post), [join](Agent::join) and [close](Agent::close) as
+/// always, inside the loop and elsewhere. Each agent has its own bounded queue and its own connection. An agent that
+/// reconnects, closes or falls behind does not delay the other agents. An agent that can only use
+/// [long-polling](crate::agent::Transport) keeps its own background thread.
 ///
-/// `Agents` is a cheap handle (`Clone + Send + Sync`) and holds a handle of each agent. [`close`](Agents::close) closes all
-/// agents. Dropping the last handle (loops over the events are handles, too) drops the set's handles of its agents: an agent
-/// with another handle goes on, with a background thread of its own.
+/// `Agents` is a cheap handle (`Clone + Send + Sync`) and holds a handle of each agent. [`close`](Agents::close) closes
+/// all agents. The drop of the last handle of the set drops the set's handles of its agents. An agent that has another
+/// handle continues, with its own background thread. A loop over the events is a handle of the set, too.
 ///
 /// Needs the feature `agents`.
 ///
@@ -65,13 +66,13 @@ pub struct Agents {
 struct Inner {
     members: RwLock<HashMap<SessionId, Arc<Member>>>,
     set: Arc<SessionSet>,
-    /// Ends the loops when its `Stop` is stopped. Registered as long as the set lives.
+    /// Ends the loops when its `Stop` is stopped. This target stays registered as long as the set lives.
     _stop_target: Option<Arc<StopTarget>>,
 }
 
 struct Member {
     events: Events,
-    /// When the loop looks at it otherwise.
+    /// The time at which the loop checks this agent without a new event.
     planned: Mutex<Option<Instant>>,
     _waits: AlwaysWaits,
 }
@@ -84,11 +85,12 @@ impl Cancel for StopTarget {
     }
 }
 
-/// The shortest time after which the loop looks at an agent again without a reason.
+/// The shortest time until the loop checks an agent again without a new event.
 const SHORTEST: Duration = Duration::from_millis(10);
-/// How many agents are ended at the same time.
+/// The most agents that are ended at the same time.
 const AT_ONCE: usize = 64;
-/// Little: it runs only our own code, a few calls deep, besides TLS.
+/// The stack size of a thread that ends agents, in bytes. The size is small, because the thread runs only this crate's
+/// code, a few calls deep, and TLS.
 const STACK: usize = 256 << 10;
 
 impl fmt::Debug for Agents {
@@ -98,7 +100,7 @@ impl fmt::Debug for Agents {
 }
 
 impl Agents {
-    /// An empty set. Starts its thread.
+    /// Creates an empty set and starts its thread.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -113,7 +115,8 @@ impl Agents {
         Self::start(None)
     }
 
-    /// The same; its loops end when `stop` is stopped. Give the same [`Stop`] to the agents' builders, which close then.
+    /// Creates an empty set whose loops end when `stop` is stopped. Give the same [`Stop`] to the agents' builders, so
+    /// that the agents close, too.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -142,11 +145,11 @@ impl Agents {
         Ok(Agents { inner: Arc::new(Inner { members: RwLock::default(), set, _stop_target: stop_target }) })
     }
 
-    /// Adds a connected agent: from now on the set reads for it, and its events come out of the set's loops. Events that
-    /// no loop of its own has taken yet come first.
+    /// Adds a connected agent. From now on the set reads for the agent, and the set's loops yield the agent's events.
+    /// Events that the agent's own loops have not taken yet come first.
     ///
-    /// The agent's own [`events`](Agent::events) take from the same queue: use one of the two. Its
-    /// [`subscribe`](Agent::subscribe) and [`mentions`](Agent::mentions) take nothing away.
+    /// A loop over the agent's own [`events`](Agent::events) takes from the same queue: use only one of the two. The
+    /// agent's [`subscribe`](Agent::subscribe) and [`mentions`](Agent::mentions) take no events away.
     ///
     /// ```no_run
     /// # fn demo(agents: crustocean::Agents, token: crustocean::AgentToken) -> crustocean::Result<()> {
@@ -162,7 +165,7 @@ impl Agents {
     pub fn add(&self, agent: Agent) -> Result<()> {
         let (id, events) = (agent.session().id(), agent.events());
         let member = Arc::new(Member { _waits: events.always_waits(), events, planned: Mutex::new(None) });
-        // First, because the set tells of its events at once.
+        // Insert the member first, because the set may report its events at once.
         match self.inner.write().entry(id) {
             Entry::Occupied(_) => return Err(Error::invalid("the agent is in this set already")),
             Entry::Vacant(place) => drop(place.insert(member)),
@@ -170,8 +173,8 @@ impl Agents {
         self.inner.set.add(agent.session()).inspect_err(|_| drop(self.inner.take(id)))
     }
 
-    /// Takes an agent out of the set. It goes on with a background thread of its own, as long as somebody holds a handle
-    /// of it. Returns `false` if it was not in the set: for example, because it has ended.
+    /// Removes an agent from the set. The agent continues with its own background thread, as long as the program holds
+    /// a handle of it. Returns `false` if the agent was not in the set; for example, because it has ended.
     ///
     /// ```no_run
     /// # fn demo(agents: crustocean::Agents, agent: crustocean::Agent) -> crustocean::Result<()> {
@@ -190,13 +193,13 @@ impl Agents {
         Ok(true)
     }
 
-    /// The number of agents in the set. One that has ended is in it until a loop over [`events`](Agents::events) has seen
-    /// its end.
+    /// The number of agents in the set. An agent that has ended stays in the set until a loop over
+    /// [`events`](Agents::events) has seen its end.
     pub fn len(&self) -> usize {
         self.inner.read().len()
     }
 
-    /// Whether there is no agent in the set.
+    /// Whether the set has no agents.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -206,11 +209,10 @@ impl Agents {
         self.inner.read().values().map(|member| member.events.agent().clone()).collect()
     }
 
-    /// The events of all agents, each with its agent. Those of one agent come in order, and an agent with many events does
-    /// not hold up the others: the loop takes one event of each in turn.
+    /// The events of all agents, each with its agent. The events of one agent come in order. The loop takes one event
+    /// of each agent in turn, so an agent with many events does not delay the others.
     ///
-    /// All loops over the events of a set share them: each event goes to one of them. So several threads may each have a
-    /// loop.
+    /// Several threads may each run a loop: each event goes to exactly one of the loops.
     ///
     /// ```no_run
     /// # fn demo(agents: crustocean::Agents) {
@@ -233,7 +235,7 @@ impl Agents {
     /// added.
     ///
     /// # Errors
-    /// The first error of [`Agent::close`]. All agents are closed all the same.
+    /// The kinds of [`Agent::close`]: the first error of an agent. All agents are closed in any case.
     pub fn close(self) -> Result<()> {
         self.inner.set.end_waits();
         let outcome = Mutex::new(Ok(()));
@@ -266,7 +268,7 @@ impl Inner {
         self.write().remove(&id)
     }
 
-    /// Takes all agents out and ends them, many at the same time: an end takes a round trip to the server.
+    /// Removes all agents and ends many of them at the same time, because each end takes a round trip to the server.
     fn end_all(&self, end: &(dyn Fn(Arc<Member>) + Sync)) {
         let members = std::mem::take(&mut *self.write());
         let helpers = members.len().min(AT_ONCE).saturating_sub(1);
@@ -281,7 +283,7 @@ impl Inner {
         thread::scope(|scope| {
             for _ in 0..helpers {
                 let helper = thread::Builder::new().name("crustocean-close".to_owned()).stack_size(STACK);
-                // Without helpers it takes longer.
+                // If no more threads can be started, the running threads do the work.
                 if helper.spawn_scoped(scope, work).is_err() {
                     break;
                 }
@@ -293,7 +295,7 @@ impl Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // In a forked child, and while a panic unwinds, nobody waits.
+        // A forked child, and a thread that panics, must not wait for the server.
         if !self.set.is_foreign() && !thread::panicking() {
             self.end_all(&drop);
         }
@@ -302,12 +304,12 @@ impl Drop for Inner {
 
 /// The events of all agents of a set, each with its agent. Returned by [`Agents::events`].
 ///
-/// As an iterator it blocks until the next event. An `Err` is the end of one agent (its token was revoked, for example): it
-/// comes once, as the last item of that agent, which then is no longer in the set. An agent that was closed leaves the set
-/// without an item.
+/// The iterator blocks until the next event. An `Err` reports that one agent has ended (for example, its token was
+/// revoked). The `Err` comes once, as the last item of that agent, and the agent is then no longer in the set. An agent
+/// that was closed leaves the set without an item.
 ///
-/// `None` is the end: the set was [closed](Agents::close), or its [`Stop`] was stopped. An empty set is no end, because agents
-/// may be added.
+/// `None` means that the set was [closed](Agents::close) or that its [`Stop`] was stopped. A loop over an empty set
+/// waits, because the program may add agents.
 ///
 /// ```no_run
 /// # fn demo(agents: crustocean::Agents) {
@@ -319,7 +321,7 @@ impl Drop for Inner {
 #[must_use = "events come only to those who ask for them"]
 pub struct AgentsEvents {
     agents: Agents,
-    /// The agent that the last event was of, if it remembers which questions are done.
+    /// The agent of the last event, if that agent has a memory.
     last: Mutex<Option<Agent>>,
 }
 
@@ -363,7 +365,8 @@ impl AgentsEvents {
     /// Takes an event if one is waiting. Returns at once.
     ///
     /// # Errors
-    /// [`RecvError::Empty`] if no event is waiting; otherwise those of [`recv_timeout`](AgentsEvents::recv_timeout).
+    /// [`RecvError::Empty`] if no event is waiting; otherwise the errors of
+    /// [`recv_timeout`](AgentsEvents::recv_timeout).
     pub fn try_recv(&self) -> Result<(Agent, Result<Event>), RecvError> {
         self.recv(Some(Instant::now())).map_err(RecvError::at_once)
     }
@@ -400,8 +403,8 @@ impl AgentsEvents {
         }
     }
 
-    /// Puts an agent that has more at the end of the line, and plans when to look at it otherwise. `took`: something was
-    /// taken. If not, what it has is not ready yet, and whoever makes it ready says so.
+    /// Queues the agent again if it has more events, and schedules its next check. `took`: the loop has just taken an
+    /// event. Otherwise the agent's events are not ready yet, and the thread that makes them ready reports them.
     fn look_ahead(&self, id: SessionId, member: &Member, took: bool) {
         let set = &self.agents.inner.set;
         let (has_more, look_at) = member.events.look_ahead();
@@ -411,7 +414,7 @@ impl AgentsEvents {
         if let Some(at) = look_at {
             let mut planned = member.planned.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
-            // What is late already is being worked on.
+            // Work that is overdue is already in progress, so the next check can wait.
             let at = at.max(deadline::later(now, SHORTEST));
             if planned.is_none_or(|planned| planned <= now || at < planned) {
                 *planned = Some(at);
@@ -433,5 +436,5 @@ impl Iterator for AgentsEvents {
     }
 }
 
-/// After the end, `next` returns `None` for ever.
+/// After the end, `next` always returns `None`.
 impl std::iter::FusedIterator for AgentsEvents {}

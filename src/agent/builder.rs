@@ -128,8 +128,8 @@ impl AgentBuilder {
         self
     }
 
-    /// How a text that is too long for one message is handled. Defaults to splitting it at 8,000 characters, with a
-    /// pause of 350 ms between the parts.
+    /// How a text that is too long for one message is handled. Defaults to splitting the text at 8,000 characters, with
+    /// a pause of 350 ms between the parts.
     ///
     /// ```no_run
     /// use crustocean::agent::LongMessages;
@@ -157,9 +157,9 @@ impl AgentBuilder {
 
     /// Whether the *first* connection is retried, for a bot that may start before the network is available. With
     /// [`Reconnect::Forever`] or [`Reconnect::AtMost`], the crate retries temporary failures: no network, or a server
-    /// that is down, busy or full. It waits 0.5 to 5 s between two attempts, or as long as the server asks. Any other
-    /// error, such as a wrong token or an unknown certificate, is returned at once. A [`stop`](Self::stop) ends the
-    /// attempts with [`Closed`](crate::ErrorKind::Closed). Each failed attempt is logged as a warning.
+    /// that is down, busy or full. The crate waits 0.5 to 5 s between two attempts, or as long as the server asks. Any
+    /// other error, such as a wrong token or an unknown certificate, is returned at once. A [`stop`](Self::stop) ends
+    /// the attempts with [`Closed`](crate::ErrorKind::Closed). Each failed attempt is logged as a warning.
     ///
     /// Defaults to [`Reconnect::Never`]: the first error is returned.
     ///
@@ -176,9 +176,9 @@ impl AgentBuilder {
         self
     }
 
-    /// What the agent does when, after a lost connection, the server refuses it although its session was just
-    /// renewed. [`DisconnectPolicy::Reconnect`] tries again after 30 s to 10 minutes. A revoked agent token always
-    /// ends the event loop. Defaults to [`DisconnectPolicy::Reconnect`].
+    /// Sets the agent's reaction if the server refuses the agent after a lost connection, although the agent has just
+    /// renewed its session. [`DisconnectPolicy::Reconnect`] tries again after 30 s to 10 minutes. A revoked agent token
+    /// always ends the event loop. Defaults to [`DisconnectPolicy::Reconnect`].
     ///
     /// ```no_run
     /// use crustocean::agent::DisconnectPolicy;
@@ -191,7 +191,7 @@ impl AgentBuilder {
         self
     }
 
-    /// What the agent does when the server ends the connection (`io server disconnect`). A kick, a ban and a deploy
+    /// Sets the agent's reaction if the server ends the connection (`io server disconnect`). A kick, a ban and a deploy
     /// all look like this. [`DisconnectPolicy::Reconnect`] tries again after 5 to 10 s. Defaults to
     /// [`DisconnectPolicy::Reconnect`].
     ///
@@ -245,8 +245,8 @@ impl AgentBuilder {
         self
     }
 
-    /// How many events, and how many bytes of events, wait for a slow loop. Beyond that the oldest events are
-    /// dropped. Defaults to 4,096 events and 32 MiB.
+    /// The most events, and the most bytes of events, that wait for a slow loop. If a limit is exceeded, the oldest
+    /// events are dropped. Defaults to 4,096 events and 32 MiB.
     ///
     /// ```no_run
     /// let builder = crustocean::Agent::builder().queue(10_000, 64 << 20);
@@ -258,20 +258,21 @@ impl AgentBuilder {
         self
     }
 
-    /// Remembers in this file which messages were heard and which questions are done. After the next start, messages
-    /// that were sent meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as soon as
-    /// their room is joined. Questions that were not done are handed out again, unless their answer is already in the
-    /// room. ([`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) and runs store in the metadata what
-    /// they answer.) The first run starts with new messages. Defaults to remembering nothing.
+    /// Remembers in this file which messages the agent has heard and which questions are done. After the next start,
+    /// the messages that were sent meanwhile come first, in order and marked [`replayed`](crate::Message::replayed), as
+    /// soon as the agent has joined their room. The agent hands out unfinished questions again, unless the room already
+    /// has the answer. ([`reply`](Agent::reply), [`in_reply_to`](crate::Room::in_reply_to) and runs store the id of the
+    /// answered message in the metadata.) On its first start, the agent begins with new messages. Defaults to
+    /// remembering nothing.
     ///
-    /// A question is done when the thread that took it asks for the next one, or after
-    /// [`Mention::done`](crate::Mention::done). This is in the file before the next question is handed out. The same holds
-    /// for [`commands`](Agent::commands). Other
-    /// messages are written at most once a second: after a kill, [`events`](Agent::events) may yield messages of the
-    /// last second again.
+    /// A question is done when the thread that took it asks for the next question, or after
+    /// [`Mention::done`](crate::Mention::done). The file records this before that thread gets the next question. The
+    /// same holds for [`commands`](Agent::commands). The file records other messages at most once a second: after a
+    /// kill, [`events`](Agent::events) may yield messages of the last second again.
     ///
-    /// The file is always replaced as a whole, so it is never incomplete. One agent at a time uses it, until its last
-    /// handle is dropped or its process ends. The lock is a second file with the ending `.lock`.
+    /// The crate always replaces the whole file, so the file is never incomplete. Only one agent at a time can use the
+    /// file. The agent locks the file until its last handle is dropped or its process ends. The lock is a second file
+    /// with the ending `.lock`.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -370,7 +371,7 @@ impl AgentBuilder {
     }
 }
 
-/// Whether the reason why there is no connection may be gone later, without anybody changing something here.
+/// Whether a later attempt to connect may succeed without a change on this machine.
 fn may_pass(error: &Error) -> bool {
     match error.kind() {
         ErrorKind::Connect | ErrorKind::Timeout | ErrorKind::RateLimited => true,

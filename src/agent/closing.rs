@@ -11,14 +11,14 @@ use crate::error::Result;
 use crate::net::Cancel;
 use crate::stop::Stop;
 
-/// The progress of the end. One thread at a time closes the agent.
+/// The progress of closing. One thread at a time closes the agent.
 #[derive(Debug, Default)]
 pub(crate) struct Closing {
     state: Mutex<State>,
     changed: Condvar,
-    /// Set by its `Stop`: no call waits any more.
+    /// Set when the `Stop` is stopped. Then no call waits any more.
     stopped: AtomicBool,
-    /// The `Stop`, and the registration with it, which lives as long as the agent.
+    /// The `Stop`, and the target that is registered with it. The target lives as long as the agent.
     switch: OnceLock<(Stop, Arc<StopTarget>)>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Closing {
 struct State {
     /// The thread that is closing the agent.
     closer: Option<ThreadId>,
-    /// The result of a close that nobody called, for the next caller.
+    /// The result of a close that the `Stop` started. The next caller of `close` gets this result.
     outcome: Option<Result<()>>,
 }
 
@@ -61,7 +61,7 @@ fn stop(inner: Arc<Inner>) {
             Ok(())
         });
     });
-    // A thread that waits for the end must see that it has begun.
+    // Hold the lock during the spawn, because a thread that waits for the end must see that closing has begun.
     let begun = inner.closing.lock();
     let spawned = thread::Builder::new().name("crustocean-close".to_owned()).spawn(closing);
     drop(begun);
@@ -75,7 +75,7 @@ impl Closing {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the `Stop` close the agent; at once if it is already stopped.
+    /// Makes the `Stop` close the agent, at once if the `Stop` is already stopped.
     pub(crate) fn close_on(&self, stop: &Stop, inner: &Arc<Inner>) {
         let target = || Arc::new(StopTarget(Arc::downgrade(inner)));
         let (_, target) = self.switch.get_or_init(|| (stop.clone(), target()));
@@ -93,8 +93,8 @@ impl Closing {
         self.is_stopped() || self.switch.get().is_some_and(|(stop, _)| stop.is_stopped())
     }
 
-    /// Runs `close` unless another thread is closing. In that case waits for that thread, at most `limit`, and
-    /// returns its result.
+    /// Runs `close` unless another thread is closing the agent. If another thread is closing, waits for that thread, at
+    /// most `limit`, and returns the stored result.
     fn by_this_thread(&self, limit: Duration, close: impl FnOnce() -> Result<()>) -> Option<Result<()>> {
         {
             let mut state = self.lock();
@@ -120,7 +120,7 @@ impl Closing {
     }
 }
 
-/// Marks the end of closing, whatever the result is.
+/// Marks the end of closing when dropped, also after a panic.
 struct Over<'a>(&'a Closing);
 
 impl Drop for Over<'_> {
@@ -146,7 +146,7 @@ impl Inner {
     pub(crate) fn release(&self) {
         self.delivery.stop();
         if self.closing.is_stopped() && !self.session.is_foreign() && !thread::panicking() {
-            // The agent's own time limit applies, not the short one for a dropped handle.
+            // The agent's `close_timeout` applies here, not the short limit for a dropped handle.
             self.session.wait_over(deadline::after(self.options.close_timeout));
         }
         self.session.end();
@@ -167,7 +167,7 @@ impl Agent {
         if closing.is_stopped() {
             self.inner.session.wait_over(deadline::after(limit));
         }
-        // Before the match, because the guard would live as long as the match.
+        // Take the outcome before the `match`, because the lock guard would live as long as the `match`.
         let outcome = closing.lock().outcome.take();
         match outcome {
             Some(outcome) => outcome,

@@ -15,16 +15,16 @@ use crate::error_text;
 use crate::model::{AgencyId, CommandReply, LoopGuard, MessageEdited, MessageId};
 use crate::socket::{AckArgs, RawEvent, SessionSubscription};
 
-/// The default time limit for the answer to a command: that of the platform's own SDK, and the most that a command
-/// webhook may take.
+/// The default time limit for the answer to a command. The platform's own SDK has the same limit, and a command webhook
+/// may take no longer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The default time limit for the late answer of a slow hook.
 pub(crate) const LATE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A slash command to run. Returned by [`Room::command`].
 ///
-/// It may be sent inside an event handler. The same `Command` may be sent several times, and by several threads at
-/// once.
+/// A command may be sent inside an event handler. The same `Command` may be sent several times, and by several threads
+/// at once.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -63,7 +63,7 @@ impl<'a> Command<'a> {
         }
     }
 
-    /// Makes the command part of an answer, unless it belongs to another one.
+    /// Makes the command part of an answer, unless the command already belongs to another answer.
     pub(crate) fn guarded(mut self, guard: Option<&'a LoopGuard>) -> Self {
         self.guard = self.guard.or(guard);
         self
@@ -85,7 +85,7 @@ impl Command<'_> {
         self
     }
 
-    /// Shows the result to everybody in the room. By default only the agent sees it.
+    /// Shows the result to everybody in the room. By default only the agent sees the result.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -97,8 +97,8 @@ impl Command<'_> {
         self
     }
 
-    /// How long to wait for the final answer of a slow hook, which answers with a placeholder first. With zero, the
-    /// placeholder is the result. Defaults to 15 s after the placeholder.
+    /// How long to wait for the final answer of a slow hook, which answers with a placeholder first. With a limit of
+    /// zero, the placeholder is the result. Defaults to 15 s after the placeholder.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -123,7 +123,7 @@ impl Command<'_> {
     }
 
     /// Runs the command and waits for the result. A command that fails is a result, too: [`CommandReply::ok`] is
-    /// `false`, and [`CommandReply::into_result`] turns it into an error.
+    /// `false`, and [`CommandReply::into_result`] turns the result into an error.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -147,7 +147,7 @@ impl Command<'_> {
     pub fn send(&self) -> Result<CommandReply> {
         let content = checked(&self.text)?;
         let session = self.agent.session();
-        // Subscribe before sending: the answer and the edit that completes it may arrive together.
+        // Subscribe before sending: the answer and the edit that completes the answer may arrive together.
         let watching =
             session.subscribe(Box::new(|event| matches!(event.name(), "message-edited" | "error")));
         // A result that only the agent sees cannot be answered, so it needs no loop guard.
@@ -195,8 +195,8 @@ impl Command<'_> {
                         reply.complete(edit);
                     }
                 }
-                // The edit may have come while the connection was down. Then it is in the history, if the room can
-                // see it.
+                // The edit may have come while the connection was down. If the result is visible in the room, the
+                // history contains the edit.
                 Err(error) if !error.is_closed() => {
                     let Ok(connection) = session.connection(deadline) else { return };
                     watching.bind(Some(connection.generation));
@@ -242,7 +242,7 @@ fn edit_of(event: &RawEvent, id: &MessageId) -> Option<MessageEdited> {
     (event.name() == "message-edited").then(edit).flatten()
 }
 
-/// Adds the latest `error` event to a timeout, because it is most likely about this command.
+/// Adds an `error` event that came meanwhile to a timeout, because the event is most likely about this command.
 fn explained(error: Error, watching: &SessionSubscription) -> Error {
     while let Ok(Some(event)) = watching.next(Instant::now()) {
         if event.name() == "error" {

@@ -1,5 +1,5 @@
-//! The first connection: the agent's token is exchanged while the socket is being opened. Neither needs the other
-//! before CONNECT, so a server far away is waited for once.
+//! The first connection. One thread exchanges the agent's token while another thread opens the socket. The two steps do
+//! not need each other before the CONNECT packet, so the waits for a distant server overlap.
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
@@ -22,14 +22,16 @@ use crate::rest::{AgentSession, Client};
 use crate::socket::{Limits, Opened, Session, Target, TransportMemory};
 use crate::token::AgentToken;
 
-/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+/// The stack size of the thread that opens the socket, in bytes. The size is small, because the thread runs only this
+/// crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;
 
-/// The agent's session, and the connection that was opened meanwhile or why there is none. Nothing at all if no thread
-/// could be had for it, or there is a proxy: wrong credentials must not be tried there twice. `stop` ends both.
+/// Returns the agent's session, and the result of opening the connection meanwhile. The second value is `None` if the
+/// thread could not be started or has panicked, or if there is a proxy: wrong proxy credentials must not be tried
+/// twice. `stop` ends both steps.
 ///
 /// # Errors
-/// Those of the exchange, at once: the connection is not waited for, and ended.
+/// The error of the exchange. This error also cancels the opening of the connection at once.
 fn exchange_and_open(
     http: Http,
     token: AgentToken,
@@ -45,11 +47,11 @@ fn exchange_and_open(
         let builder = thread::Builder::new().name("crustocean-dial".to_owned()).stack_size(STACK);
         let opening = builder.spawn_scoped(scope, open);
         let account = AgentSession::exchange(http, token).inspect_err(|_| cancel.cancel());
-        // If it panicked (a logger, say) the connection is opened once more, on this thread.
+        // If the thread has panicked (for example, in a logger), this thread opens the connection again later.
         let opened = opening.ok().and_then(|thread| thread.join().ok());
         match account {
             Ok(account) => {
-                // Now there is one secret more.
+                // Removes the secrets again, because the exchange has added the session's token to them.
                 let clean = |error: Error| error.cleaned(|text| target.secrets.remove_from(text));
                 Ok((account, opened.map(|opened| opened.map_err(clean))))
             }

@@ -1,4 +1,4 @@
-//! What was said in a room, as a language model wants it.
+//! The conversation in a room, in the form that a language model takes.
 
 use crate::agent::Room;
 use crate::blank::is_blank;
@@ -7,7 +7,7 @@ use crate::model::{Message, TranscriptStep};
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// Who speaks, as language models call it.
+/// The role of a speaker, in the terms of language models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Role {
@@ -18,7 +18,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// `user` or `assistant`, as the usual APIs write it.
+    /// The role's name in the usual APIs: `user` or `assistant`.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::User => "user",
@@ -27,19 +27,19 @@ impl Role {
     }
 }
 
-/// What one side said, up to where the other one speaks.
+/// Consecutive messages of one role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Turn {
-    /// Whether it was the agent.
+    /// The role of the speaker: the agent or somebody else.
     pub role: Role,
-    /// The username of who spoke; of several, all of them: `alice, bob`.
+    /// The username of the speaker. If several people spoke, all usernames: `alice, bob`.
     pub name: String,
-    /// The texts, one a line. If several people spoke, each begins with `name: `.
+    /// The texts of the messages, joined by line breaks. If several people spoke, each text begins with `name: `.
     pub text: String,
 }
 
-/// Reads what led to a message. From [`Room::conversation`].
+/// Reads the conversation up to a message. Returned by [`Room::conversation`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing is read before turns()"]
 pub struct ConversationReader<'a> {
@@ -50,7 +50,7 @@ pub struct ConversationReader<'a> {
     tools: bool,
 }
 
-/// What is kept of a tool's input or output.
+/// The most characters of a tool's input or output that are kept.
 const MOST_OF_A_TOOL: usize = 500;
 
 impl<'a> ConversationReader<'a> {
@@ -58,28 +58,30 @@ impl<'a> ConversationReader<'a> {
         ConversationReader { room, to, characters: 8_000, messages: 100, tools: false }
     }
 
-    /// How many characters the texts may have together; older messages are left out. The last one is always there, and
-    /// whole. Defaults to 8,000.
+    /// The most characters of all texts together. Older messages that do not fit are left out. The last message is
+    /// always included, unshortened. Defaults to 8,000.
     pub fn characters(mut self, most: usize) -> Self {
         self.characters = most;
         self
     }
 
-    /// How many messages are taken at most. Defaults to 100.
+    /// The most messages that are included. Defaults to 100.
     pub fn messages(mut self, most: usize) -> Self {
         self.messages = most;
         self
     }
 
-    /// Whether the tools of the agent's past runs are told in front of what the run entries: a line each, with input and
-    /// output, the first 500 characters of them. It costs a request for each run. Defaults to false.
+    /// Whether a message of one of the agent's runs begins with the tool calls of that run. Each call and each result
+    /// is one line, with the first 500 characters of the input or the output. The crate sends one more request for each
+    /// message of a run. Defaults to `false`.
     pub fn tools(mut self, on: bool) -> Self {
         self.tools = on;
         self
     }
 
-    /// Reads the history back as far as needed: oldest first, up to and with the message. The agent's own words are
-    /// [`Assistant`](Role::Assistant); logs and the platform's words are left out; neighbours of one role are one turn.
+    /// Reads the room's history as far back as needed. Returns the turns up to and including the message, oldest first.
+    /// The agent's own messages have the role [`Assistant`](Role::Assistant). Logs and the platform's own messages are
+    /// left out. Consecutive messages of one role form one turn.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {
@@ -90,7 +92,7 @@ impl<'a> ConversationReader<'a> {
     /// ```
     ///
     /// # Errors
-    /// What the server says to the request for the history.
+    /// The kinds of [every REST call](crate::rest#errors), from the request for the history.
     pub fn turns(&self) -> Result<Vec<Turn>> {
         let mut entries = vec![self.entry(self.to)];
         let mut left = self.characters.saturating_sub(length(&entries));
@@ -101,7 +103,7 @@ impl<'a> ConversationReader<'a> {
                 reached = true;
                 continue;
             }
-            // What was said after it. Where it is not in the history (any more), its time tells.
+            // Skip messages that are newer than `to`. If the history does not contain `to`, compare the times.
             reached |= message.created_at < self.to.created_at;
             let unwanted =
                 message.is_system() || message.metadata.is_agent_log() || is_blank(&message.content);
@@ -132,7 +134,8 @@ impl<'a> ConversationReader<'a> {
         (role, message.sender_username.clone(), text)
     }
 
-    /// A run whose transcript cannot be read is told without its tools.
+    /// The tool calls of the message's run, one per line. Empty if the message has no run, or if the transcript cannot
+    /// be read.
     fn tools_of(&self, message: &Message) -> String {
         let Some(id) = message.metadata.run_id() else { return String::new() };
         let Ok(record) = self.room.agent().client().runs().get(&id) else { return String::new() };
@@ -153,8 +156,8 @@ impl<'a> ConversationReader<'a> {
 }
 
 impl Room {
-    /// What was said here up to a message, as a language model wants it: whose turn, the name, the text; the last 8,000
-    /// characters unless [`characters`](ConversationReader::characters) says otherwise.
+    /// The conversation in this room up to a message, in the form that a language model takes: role, name and text.
+    /// Contains the last 8,000 characters unless [`characters`](ConversationReader::characters) says otherwise.
     ///
     /// ```no_run
     /// # fn demo(mention: crustocean::Mention) -> crustocean::Result<()> {

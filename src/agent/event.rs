@@ -39,7 +39,7 @@ impl PartialEq<&str> for DisconnectReason {
     }
 }
 
-/// One event. Yielded by [`Agent::events`](crate::Agent::events).
+/// An event of an agent. Yielded by [`Agent::events`](crate::Agent::events).
 ///
 /// The names of the server's events are from docs.crustocean.chat, page "SDK events". A failure that the crate
 /// recovers from is an event, never an error.
@@ -75,8 +75,8 @@ pub enum Event {
     /// [`Agent::join`](crate::Agent::join)`(&invitation.agency_id)`. An agent that
     /// [follows](crate::Agent::follow_invites) its invitations has already tried to join.
     AgencyInvited(Invitation),
-    /// `error`: the server reports an error about something that was sent earlier. It does not say about what. The
-    /// cause of a failed [`join`](crate::Agent::join) arrives here, too.
+    /// `error`: the server reports an error about an earlier request of the agent. The server does not say which
+    /// request. The cause of a failed [`join`](crate::Agent::join) arrives here, too.
     #[non_exhaustive]
     ServerError {
         /// The server's message.
@@ -90,8 +90,8 @@ pub enum Event {
     AgentStatus(Presence),
     /// Any other event, as the server sent it.
     Other(RawEvent),
-    /// The agent is connected: for the first time, or again after [`Disconnected`](Event::Disconnected). It is
-    /// joining its rooms again; sends wait for that. Missed messages follow before newer ones, marked
+    /// The agent is connected: for the first time, or again after [`Disconnected`](Event::Disconnected). The agent is
+    /// joining its rooms again; sends wait until it has done so. Missed messages follow before newer ones, marked
     /// [`replayed`](Message::replayed).
     #[non_exhaustive]
     Connected {
@@ -138,7 +138,7 @@ pub enum Event {
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// After a reconnect the server did not let the agent into a room again. The agent is no longer in it.
+    /// After a reconnect the server did not let the agent into a room again. The agent is no longer in the room.
     #[non_exhaustive]
     RoomLost {
         /// The room.
@@ -162,20 +162,21 @@ pub enum Event {
     /// before saving works again, questions that were done meanwhile come again after the next start.
     #[non_exhaustive]
     StateNotSaved {
-        /// Why.
+        /// The cause.
         #[serde(serialize_with = "event_log::text")]
         error: Arc<Error>,
     },
-    /// Events were dropped because the loop was too slow. The dropped messages follow, read from the rooms' history
-    /// ([`Message::replayed`]); an [`Event::GapNotFilled`] says if that fails. A [subscription](crate::Agent::subscribe)
-    /// does not get them: read [`Room::history`](crate::Room::history) there.
+    /// Events were dropped because the loop was too slow. The crate reads the dropped messages from the rooms'
+    /// histories and yields them next ([`Message::replayed`]). If a history cannot be read, [`Event::GapNotFilled`]
+    /// follows. A [subscription](crate::Agent::subscribe) does not get the dropped messages: read
+    /// [`Room::history`](crate::Room::history) instead.
     #[non_exhaustive]
     Lagged {
         /// The number of dropped events.
         missed: u64,
     },
-    /// An event is valid JSON but cannot be decoded; for example, it is nested hundreds of levels deep. Any user in
-    /// the room can send such an event; only this event is lost.
+    /// An event is valid JSON but cannot be decoded; for example, the JSON is nested hundreds of levels deep. Any user
+    /// in the room can send such an event; only this event is lost.
     #[non_exhaustive]
     Undecodable {
         /// The event's name.
@@ -194,12 +195,13 @@ pub(crate) fn error_event_text(event: &RawEvent) -> String {
 
 /// Decodes the event's first argument.
 fn read<T: DeserializeOwned>(event: &RawEvent) -> Result<T, ReadError> {
-    // Usually there is only one argument. Finding its end would take as long as decoding it.
+    // Usually the event has only one argument. Finding the end of the argument would take as long as decoding the
+    // argument.
     answer::read(event.args()).or_else(|_| answer::read(event.first::<&RawValue>()?.get()))
 }
 
 impl Event {
-    /// The room that the event is about, if it names one.
+    /// The room that the event is about, if the event names a room.
     pub(crate) fn room(&self) -> Option<&AgencyId> {
         match self {
             Event::Message(message) => Some(&message.agency_id),
@@ -211,12 +213,13 @@ impl Event {
         }
     }
 
-    /// `None` if the event is not JSON at all: then the server is broken.
+    /// Returns `None` for `Restored`, and for an event that is not JSON at all. Such an event means that the server is
+    /// broken.
     pub(crate) fn decode(item: Item) -> Option<Event> {
         Some(match item {
             Item::Event(raw) => return Event::from_raw(raw),
             Item::Connected { attempt, recovered, .. } => Event::Connected { attempt, recovered },
-            // Only the delivery uses these.
+            // Only the delivery uses this item.
             Item::Restored => return None,
             Item::Disconnected { reason, detail, retry_in } => {
                 Event::Disconnected { reason: reason.into(), detail, retry_in }
@@ -231,7 +234,7 @@ impl Event {
         })
     }
 
-    /// `None` if the event is not JSON at all: then the server is broken.
+    /// Returns `None` if the event is not JSON at all. Such an event means that the server is broken.
     pub(crate) fn from_raw(raw: RawEvent) -> Option<Event> {
         let decoded = match raw.name() {
             "message" => read(&raw).map(Event::Message),
@@ -249,7 +252,7 @@ impl Event {
             Ok(event) => Some(event),
             Err(error) => raw.is_json().then(|| Event::Undecodable {
                 name: raw.name().to_owned(),
-                // The error message repeats no value.
+                // The error message contains no value from the event.
                 reason: error.to_string(),
             }),
         }

@@ -18,18 +18,18 @@ use crate::socket::{Waited, note};
 
 /// The events of an [`Agent`], in order. Returned by [`Agent::events`].
 ///
-/// As an iterator it blocks until the next event. `None` is the end: the agent was closed. An `Err` comes at most
-/// once, as the last item, if the agent ended for another reason (for example, its token was revoked). If there are
-/// several loops, one of them gets the error, and all end. So `event?` in a loop is right: a lost connection is not
-/// an error, because the agent reconnects.
+/// The iterator blocks until the next event. `None` means that the agent was closed. An `Err` comes at most once, as
+/// the last item, if the agent ended for another reason (for example, its token was revoked). If the agent has several
+/// loops, one loop gets the error, and all loops end. So `event?` in a loop is correct: a lost connection is not an
+/// error, because the agent reconnects.
 ///
-/// `Events` is a handle of the agent and keeps it alive.
+/// `Events` is a handle of the agent and keeps the agent alive.
 ///
 /// # Slow handlers
-/// The body of the loop may take any time. Meanwhile heartbeats are answered, and events wait in a queue (4,096
-/// events or 32 MiB by default). When the queue is full, the oldest events are dropped, and [`Event::Lagged`] takes
-/// their place. The dropped messages follow it, read from the rooms' histories; other dropped events do not come again.
-/// Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one of them.
+/// The body of the loop may take any time. Meanwhile heartbeats are answered, and events wait in a queue (4,096 events
+/// or 32 MiB by default). When the queue is full, the oldest events are dropped, and [`Event::Lagged`] takes their
+/// place. The crate reads the dropped messages from the rooms' histories and yields them next. Other dropped events do
+/// not come again. Several threads may each call [`Agent::events`] and iterate: each event goes to exactly one thread.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -58,7 +58,8 @@ impl Events {
         Events { agent, listener }
     }
 
-    /// A loop of its own has no part in what the others have in hands.
+    /// Marks the questions that this thread has taken as done. Only a loop over `events()` does so here: a subscription
+    /// hands out no questions.
     fn pass_questions(&self) {
         if self.listener.kind == Kind::Events {
             self.agent.pass_questions();
@@ -89,7 +90,7 @@ impl Events {
     /// - [`RecvError::Closed`]: the agent was closed.
     /// - [`RecvError::Failed`]: the agent ended with an error. Returned once.
     pub fn recv_timeout(&self, limit: Duration) -> Result<Event, RecvError> {
-        // A limit too large for the clock is no limit.
+        // A limit that is too large for the clock means no limit.
         self.pass_questions();
         self.hand_out(self.recv(Some(deadline::after(limit))))
     }
@@ -113,7 +114,7 @@ impl Events {
         self.hand_out(self.recv(Some(Instant::now()))).map_err(RecvError::at_once)
     }
 
-    /// For an agent that remembers: this thread has got the question.
+    /// If the event is a question and the agent has a memory, records that this thread has taken the question.
     fn hand_out(&self, got: Result<Event, RecvError>) -> Result<Event, RecvError> {
         if let (Ok(Event::Message(message)), Some(memory)) = (&got, &self.agent.inner.memory)
             && self.listener.kind == Kind::Events
@@ -136,7 +137,7 @@ impl Events {
             if let Some(event) = self.next_event() {
                 return Ok(event);
             }
-            // A thread that reads the socket does not notice that another loop has queued an event for this one.
+            // A thread that reads the socket does not notice that another loop has queued an event for this loop.
             let recheck = self.listener.is_shared().then(|| deadline::after(RECHECK_INTERVAL));
             let wake = earlier(earlier(until, agent.next_due()), recheck);
             let waiting = self.listener.signal.wait();
@@ -168,13 +169,14 @@ impl Events {
         }
     }
 
-    /// For a set: the agent whose events these are.
+    /// The agent that these events belong to. `Agents` calls this.
     #[cfg(feature = "agents")]
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
     }
 
-    /// For a set, which asks after it got an event: whether there is more, and when it must look otherwise.
+    /// Whether more events wait, and when the set must check the agent again at the latest. `Agents` calls this after
+    /// it has tried to take an event.
     #[cfg(feature = "agents")]
     pub(crate) fn look_ahead(&self) -> (bool, Option<Instant>) {
         let agent = &self.agent;
@@ -182,7 +184,8 @@ impl Events {
         (has_more, agent.next_due())
     }
 
-    /// For a set: waits for events until the returned guard is dropped, so that other loops tell it what they leave.
+    /// Registers a permanent waiter until the returned guard is dropped, so that other loops wake the set when they
+    /// queue events for it. `Agents` calls this.
     #[cfg(feature = "agents")]
     pub(crate) fn always_waits(&self) -> AlwaysWaits {
         AlwaysWaits::new(&self.listener.signal)
@@ -210,7 +213,7 @@ impl Events {
 }
 
 impl Agent {
-    /// When a thread that waits for events must check again.
+    /// The time at which a thread that waits for events must check again.
     fn next_due(&self) -> Option<Instant> {
         [self.inner.delivery.deadline(), self.next_save()].into_iter().fold(self.next_room_check(), earlier)
     }
@@ -292,9 +295,9 @@ impl Source for Agent {
     }
 }
 
-/// The approximate memory of a small event.
+/// The approximate size of a small event in memory, in bytes.
 const SMALL_EVENT: usize = 512;
-/// How often a waiting loop checks whether another one has queued an event for it.
+/// How often a waiting loop checks whether another loop has queued an event for it.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Iterator for Events {
@@ -318,7 +321,7 @@ pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<In
     }
 }
 
-/// After the end, `next` returns `None` for ever.
+/// After the end, `next` always returns `None`.
 impl std::iter::FusedIterator for Events {}
 
 /// Why [`Events::recv_timeout`] or [`Events::try_recv`] returned no event.
@@ -344,7 +347,7 @@ pub enum RecvError {
     Empty,
     /// The agent was closed. No more events will come.
     Closed,
-    /// The agent ended with this error. Returned once; after it, [`Closed`](RecvError::Closed).
+    /// The agent ended with this error. Returned once; later calls return [`Closed`](RecvError::Closed).
     Failed(Error),
 }
 

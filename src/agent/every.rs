@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use crate::agent::Agent;
 use crate::deadline;
 
-/// Ticks at a steady interval until the agent ends. From [`Agent::every`].
+/// Ticks at a steady interval until the agent ends. Returned by [`Agent::every`].
 ///
-/// It does not keep the agent alive.
+/// An `Every` does not keep the agent alive.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Every {
     next: Instant,
 }
 
-/// Shorter ones would be a busy loop.
+/// The shortest interval. Shorter intervals would make a busy loop.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Every {
@@ -39,7 +39,7 @@ impl Every {
 }
 
 impl Iterator for Every {
-    /// When the tick was due.
+    /// The time at which the tick was due.
     type Item = Instant;
 
     fn next(&mut self) -> Option<Instant> {
@@ -47,7 +47,7 @@ impl Iterator for Every {
             return None;
         }
         let due = self.next;
-        // Those that were missed meanwhile are left out.
+        // Skip the ticks that were missed meanwhile.
         let now = Instant::now();
         while self.next <= now {
             let late = now.saturating_duration_since(self.next);
@@ -59,8 +59,8 @@ impl Iterator for Every {
 }
 
 impl Agent {
-    /// Ticks at this interval until the agent ends, the first time after one interval. A handler that takes longer than the
-    /// interval makes it leave ticks out, not catch up. The shortest interval is 1 ms.
+    /// Returns an iterator that ticks at this interval until the agent ends. The first tick comes after one interval.
+    /// If a handler takes longer than the interval, the iterator skips the missed ticks. The shortest interval is 1 ms.
     ///
     /// ```no_run
     /// # use std::time::Duration;

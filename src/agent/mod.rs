@@ -73,8 +73,8 @@ pub(crate) use send::metadata::JsonObject;
 use send::parts::LongSendLock;
 use thinking::ThinkingIndicators;
 
-/// An agent's connection to its rooms. It answers heartbeats, reconnects after a lost connection and joins its rooms
-/// again.
+/// An agent's connection to its rooms. The agent answers heartbeats, reconnects after a lost connection and joins its
+/// rooms again.
 ///
 /// An `Agent` is a cheap handle (`Clone + Send + Sync`): all clones are the same agent. [`close`](Agent::close) ends
 /// the agent. Dropping the last handle does the same within 0.5 s; [`Events`] and [`Room`] are handles, too. Each
@@ -104,11 +104,12 @@ use thinking::ThinkingIndicators;
 #[doc(alias = "CrustoceanAgent")]
 pub struct Agent {
     inner: Arc<Inner>,
-    /// `None` on the agent's own threads, which must not keep it alive.
+    /// `None` on the agent's own threads, which must not keep the agent alive.
     _handle: Option<Arc<Handle>>,
 }
 
-/// Shared by all handles of the program. Dropping the last one ends the agent, whatever its own threads do.
+/// All handles that the program holds share this. The drop of the last handle ends the agent, even if the agent's own
+/// threads still run.
 struct Handle(Arc<Inner>);
 
 impl Drop for Handle {
@@ -125,10 +126,11 @@ struct Inner {
     following: Following,
     delivery: Delivery,
     listeners: Arc<Listeners>,
-    /// Allows one `join` of the program at a time, because an `error` event of the server does not say what it is about.
+    /// Allows the program one `join` call at a time, because an `error` event of the server does not say which call
+    /// failed.
     joining: Mutex<()>,
     metadata_support: MetadataSupport,
-    /// Allows one message of several parts at a time.
+    /// Allows only one long message (of several parts) at a time.
     long_send_lock: LongSendLock,
     runs: OpenRuns,
     thinking_indicators: Arc<ThinkingIndicators>,
@@ -137,7 +139,7 @@ struct Inner {
     taken: RecentIds,
     closing: Closing,
     home: OnceLock<AgencyId>,
-    /// From one start to the next, if anything is.
+    /// The memory that survives a restart. `None` if the agent remembers nothing.
     memory: Option<Arc<Memory>>,
     options: AgentOptions,
 }
@@ -169,7 +171,7 @@ impl Agent {
     /// - [`RateLimited`](crate::ErrorKind::RateLimited): wait for [`retry_after`](crate::Error::retry_after).
     /// - [`Connect`](crate::ErrorKind::Connect), [`Timeout`](crate::ErrorKind::Timeout),
     ///   [`Tls`](crate::ErrorKind::Tls): the server cannot be reached. The crate does not retry the first connection;
-    ///   it retries later ones.
+    ///   it retries later connections.
     #[doc(alias = "connectSocket")]
     pub fn connect(token: AgentToken) -> Result<Self> {
         Self::builder().connect(token)
@@ -191,8 +193,8 @@ impl Agent {
         Self::connect(AgentToken::from_env()?)
     }
 
-    /// [Connects](Agent::connect), then [joins](Agent::join) a room. The room becomes the agent's
-    /// [home](Agent::home): [`send`](Agent::send) sends there.
+    /// [Connects](Agent::connect), then [joins](Agent::join) a room. The room becomes the agent's [home](Agent::home):
+    /// [`send`](Agent::send) sends to this room.
     ///
     /// ```no_run
     /// # fn demo() -> crustocean::Result<()> {
@@ -280,18 +282,19 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The kinds of a REST call if the list of agencies cannot be read; [`NotSent`](crate::ErrorKind::NotSent) if the
-    /// connection is down for longer than the [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
+    /// The kinds of [every REST call](crate::rest#errors) if the list of agencies cannot be read;
+    /// [`NotSent`](crate::ErrorKind::NotSent) if the connection is down for longer than the
+    /// [`join_timeout`](crate::agent::AgentBuilder::join_timeout).
     #[doc(alias = "joinAllMemberAgencies")]
     pub fn join_all(&self) -> Result<Vec<Room>> {
         self.join_memberships()
     }
 
-    /// From now on, joins the room of each agency that the agent is added to, and only then yields
-    /// [`Event::AgencyInvited`]. Invitations are also found afterwards if the connection was down or the loop was too
-    /// slow. The [home](Agent::home) room does not change.
+    /// Joins the room of each agency that the agent is added to from now on. The agent yields [`Event::AgencyInvited`]
+    /// after it has tried to join. If the connection was down or the loop was too slow, the agent finds the missed
+    /// invitations afterwards. The [home](Agent::home) room does not change.
     ///
-    /// This needs a running loop over [`events`](Agent::events) or [`mentions`](Agent::mentions). A thread of the
+    /// The program must run a loop over [`events`](Agent::events) or [`mentions`](Agent::mentions). A thread of the
     /// agent joins the rooms, so the loop does not wait. A room that refuses the agent is reported as
     /// [`Event::JoinFailed`].
     ///
@@ -304,7 +307,7 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The kinds of a REST call: it reads the agencies that the agent is a member of now.
+    /// The kinds of [every REST call](crate::rest#errors), because this method reads the list of the agent's agencies.
     pub fn follow_invites(&self) -> Result<()> {
         self.begin_to_follow_invites()
     }
@@ -372,9 +375,9 @@ impl Agent {
 
     /// The agent's events, in order: all events since it connected that no loop has taken yet.
     ///
-    /// All loops over `events` of one agent share one queue: each event goes to one of them. A loop over
-    /// [`mentions`](Agent::mentions) or a [subscription](Agent::subscribe) takes no events away. While another loop runs,
-    /// `events` starts with the events after this call.
+    /// All loops over `events` of one agent share one queue: each event goes to one loop. A loop over
+    /// [`mentions`](Agent::mentions) or a [subscription](Agent::subscribe) takes no events away. While another loop
+    /// runs, `events` starts with the events after this call.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -389,13 +392,14 @@ impl Agent {
         Events::new(self.clone(), self.inner.listeners.listen(Kind::Events))
     }
 
-    /// Returns a separate iterator over all events from now on. It takes no events away from other loops. Use it for a log,
-    /// for statistics, or to wait for an event inside a handler. Its clones share one queue.
+    /// Returns a separate iterator over all events from now on. The iterator takes no events away from other loops. Use
+    /// it for a log, for statistics, or to wait for an event inside a handler. Its clones share one queue.
     ///
-    /// Its queue has the same limits as the agent's ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by default). When
-    /// it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a loop over
-    /// [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped messages from
-    /// the history: [`Room::history`] has them. It ends with `None` when the agent ends.
+    /// Its queue has the same limits as the agent's queue ([`queue`](AgentBuilder::queue): 4,096 events or 32 MiB by
+    /// default). When it is full, the oldest events are dropped, and an [`Event::Lagged`] has their number. Unlike a
+    /// loop over [`events`](Agent::events) or [`mentions`](Agent::mentions), a subscription does not get the dropped
+    /// messages from the history: read [`Room::history`] instead. The subscription ends with `None` when the agent
+    /// ends.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {
@@ -417,10 +421,11 @@ impl Agent {
 
     /// The messages that this agent should answer, in order: all since it connected that no loop has taken yet.
     ///
-    /// All loops over `mentions` of one agent share one queue: each message goes to one of them. Loops over
-    /// [`events`](Agent::events) get the same messages: answer them in only one of the two. A question that no longer fits
-    /// into the queue of a slow loop is read from the room's history when its turn comes; what cannot be read there is
-    /// logged as a warning and counted in [`stats`](Agent::stats).
+    /// All loops over `mentions` of one agent share one queue: each message goes to one loop. Loops over
+    /// [`events`](Agent::events) get the same messages, so answer the messages in only one of the two kinds of loops.
+    /// If a question no longer fits into the queue of a slow loop, the crate reads the question from the room's history
+    /// when its turn comes. The crate logs a failed read as a warning and counts the failure in
+    /// [`stats`](Agent::stats).
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -435,14 +440,14 @@ impl Agent {
         Mentions::new(self.clone())
     }
 
-    /// Whether this agent should answer a message. That is so if the message mentions the agent's exact handle
-    /// (`@larry` is not `@larry_lobster`) or is a direct message, if neither the agent nor the platform sent it, and
-    /// if its loop guard allows one more hop.
+    /// Whether this agent should answer a message. Three conditions must hold: the message mentions the agent's exact
+    /// handle (`@larry` is not `@larry_lobster`) or is a direct message; neither the agent nor the platform sent the
+    /// message; and the message's loop guard allows one more hop.
     ///
     /// A hook's post that mentions the agent should be answered (docs.crustocean.chat, page "Autonomous workflows").
-    /// The platform's own messages, such as the result of `/who`, should not: they have the type `system`. A hook's
-    /// answer to a user's command looks like a post of that hook, unless it has the type `system`. A hook's answer to
-    /// the agent's own command is recognised and not answered.
+    /// The platform's own messages, such as the result of `/who`, should not be answered: they have the type `system`.
+    /// A hook's answer to a user's command looks like a post of that hook, unless it has the type `system`. A hook's
+    /// answer to the agent's own command is recognised and not answered.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -482,9 +487,8 @@ impl Agent {
         self.send_to(&to.agency_id, &message.into().in_reply_to(to))
     }
 
-    /// Answers a message in the room that it came from and waits until the answer has been seen there: the confirmed form
-    /// of [`reply`](Agent::reply), as [`post`](Agent::post) is of [`send`](Agent::send). Returns the answer as the room has
-    /// it, with its id.
+    /// Answers a message in its room and waits until the room shows the answer: the confirmed form of
+    /// [`reply`](Agent::reply). Returns the answer as the room shows it, with its id.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -494,15 +498,15 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// As [`post`](Agent::post).
+    /// The kinds of [`post`](Agent::post), except for a missing home room.
     pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
         self.post_to(&to.agency_id, message.into().in_reply_to(to))
     }
 
     /// Sends a message to the agent's [home room](Agent::home). Returns when the operating system has the message. If
-    /// the connection is lost, waits for it up to the [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A
-    /// text over 8,000 characters is sent as several messages, unless
-    /// [`long_messages`](crate::agent::AgentBuilder::long_messages) says otherwise.
+    /// the connection is lost, waits for a new connection up to the
+    /// [`send_timeout`](crate::agent::AgentBuilder::send_timeout). A text over 8,000 characters is sent as several
+    /// messages, unless [`long_messages`](crate::agent::AgentBuilder::long_messages) says otherwise.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -521,7 +525,7 @@ impl Agent {
     }
 
     /// Like [`send`](Agent::send), but waits neither for a lost connection nor for a server that does not read. Over
-    /// long-polling another thread sends the request; if it fails, the connection is lost.
+    /// long-polling, another thread sends the request. If the request fails, the connection is lost.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -536,12 +540,12 @@ impl Agent {
         self.try_send_to(self.home_room()?, &message.into())
     }
 
-    /// Sends a message to the agent's [home room](Agent::home) and waits until the room shows it: the confirmed form
-    /// of [`send`](Agent::send). Returns the message as the room shows it, with its id. A text that is too long for
-    /// one message returns all parts.
+    /// Sends a message to the agent's [home room](Agent::home) and waits until the room shows it: the confirmed form of
+    /// [`send`](Agent::send). Returns the message as the room shows it, with its id. If the text is too long for one
+    /// message, returns all parts.
     ///
-    /// If the connection breaks during the call, the crate reconnects and looks for the message in the room. It
-    /// recognises the message by the key `post_id` in its metadata.
+    /// If the connection breaks during the call, the crate reconnects and looks for the message in the room. The crate
+    /// recognises the message by the key `post_id` in the message's metadata.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -551,24 +555,26 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// All kinds except [`Invalid`](crate::ErrorKind::Invalid) contain what is left to send
+    /// An error of any kind except [`Invalid`](crate::ErrorKind::Invalid) contains the parts that are left to send
     /// ([`Error::unsent`](crate::Error::unsent)), for [`repost`](Agent::repost).
     ///
     /// - [`NotSent`](crate::ErrorKind::NotSent): the message is not in the room and cannot arrive there later.
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke. The message is not in the room, but it may
-    ///   still arrive; or the room's history cannot be read; or a part of a long message is in the room.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent this `error` event and the room did not show the
-    ///   message. The server does not say which message an `error` event is about.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection broke, and the message is not in the room but may
+    ///   still arrive; or the room's history cannot be read; or only some parts of a long message are in the room.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent an `error` event, and the room did not show the
+    ///   message. [`server_message`](crate::Error::server_message) has the text of the event. The server does not say
+    ///   which message an `error` event is about.
     /// - [`Timeout`](crate::ErrorKind::Timeout): the message was sent, but the room did not show it within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
-    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If that happened during the call, the message
-    ///   may have arrived ([`Unsent::may_have_been_sent`](crate::agent::Unsent::may_have_been_sent)).
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed. If that happened during the call, the message may
+    ///   have arrived ([`Unsent::may_have_been_sent`](crate::agent::Unsent::may_have_been_sent)).
+    /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too large, or the agent has no home room.
     pub fn post(&self, message: impl Into<Outgoing>) -> Result<Posted> {
         self.post_to(self.home_room()?, message.into())
     }
 
-    /// Posts what is left of a message that could not be confirmed, without sending anything twice. It looks in the
-    /// room first, waits until the earlier message cannot arrive any more, and sends only what is missing. Returns
+    /// Posts the rest of a message that could not be confirmed, without sending anything twice. The call looks in the
+    /// room first, waits until the earlier message cannot arrive any more, and sends only the missing parts. Returns
     /// all parts, including those that were in the room already.
     ///
     /// A connection that broke on this side may still deliver data. The server ends such a session after
@@ -576,8 +582,8 @@ impl Agent {
     /// plus the time of [`post`](crate::Room::post).
     ///
     /// After a [`Timeout`](crate::ErrorKind::Timeout) the server may have taken the message without showing it.
-    /// `repost` looks for it and then sends it again. If the first one appears later, both have the same `post_id` in
-    /// their metadata.
+    /// `repost` looks for the message and then sends it again. If the first message appears later, both messages have
+    /// the same `post_id` in their metadata.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -593,7 +599,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::post`](crate::Room::post); [`Error::unsent`](crate::Error::unsent) is what is left now.
+    /// The kinds of [`Room::post`](crate::Room::post); [`Error::unsent`](crate::Error::unsent) has the parts that are
+    /// left now.
     pub fn repost(&self, unsent: &Unsent) -> Result<Posted> {
         self.post_parts(unsent.clone())
     }
@@ -631,13 +638,14 @@ impl Agent {
     ///
     /// # Errors
     /// - [`Invalid`](crate::ErrorKind::Invalid): the text is empty or too long for one message.
-    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent this `error` event and the room did not show the
-    ///   edit; for example, the message is not the agent's own. The server does not say which call an `error` event
-    ///   is about.
+    /// - [`Rejected`](crate::ErrorKind::Rejected): the server sent an `error` event, and the room did not show the
+    ///   edit; for example, the message is not the agent's own. [`server_message`](crate::Error::server_message) has
+    ///   the text of the event. The server does not say which call an `error` event is about.
     /// - [`NotSent`](crate::ErrorKind::NotSent), [`MaybeSent`](crate::ErrorKind::MaybeSent): the connection did not
     ///   come back within the [`send_timeout`](crate::agent::AgentBuilder::send_timeout).
     /// - [`Timeout`](crate::ErrorKind::Timeout): the edit was sent, but the room did not show it within the
     ///   [`post_timeout`](crate::agent::AgentBuilder::post_timeout).
+    /// - [`Closed`](crate::ErrorKind::Closed): the agent was closed.
     pub fn post_edit(&self, message: &Message, text: impl AsRef<str>) -> Result<MessageEdited> {
         self.post_edit_in(&message.agency_id, &message.id, text.as_ref())
     }
@@ -653,7 +661,7 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// The kinds of a REST call.
+    /// The kinds of [every REST call](crate::rest#errors).
     #[doc(alias = "getDMs")]
     pub fn dms(&self) -> Result<List<Conversation>> {
         self.conversations()
@@ -677,12 +685,12 @@ impl Agent {
         self.join_conversations()
     }
 
-    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on
-    /// looks for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In
-    /// a new conversation, messages that were sent before it was found arrive as
+    /// Joins the direct-message conversations that exist now, like [`join_dms`](Agent::join_dms), and from now on looks
+    /// for new ones at this interval. The interval is at least 1 s and at most 1 day; 30 s is a good value. In a new
+    /// conversation, messages that were sent before the agent found the conversation arrive as
     /// [`replayed`](crate::Message::replayed) messages, the last 50 at most.
     ///
-    /// This needs a running loop over events, like [`follow_invites`](Agent::follow_invites). A thread of the agent
+    /// The program must run a loop over events, as for [`follow_invites`](Agent::follow_invites). A thread of the agent
     /// makes one REST call per interval.
     ///
     /// ```no_run
@@ -697,7 +705,7 @@ impl Agent {
         self.begin_to_follow_dms(every)
     }
 
-    /// Joins the conversation with a user (`alice` or `@alice`); starts it if there is none.
+    /// Joins the conversation with a user (`alice` or `@alice`); starts a conversation if none exists.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -706,8 +714,7 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of
-    /// [`join`](Agent::join).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if no user has this name; otherwise the kinds of [`join`](Agent::join).
     pub fn open_dm(&self, username: &str) -> Result<Room> {
         self.open_conversation(username)
     }
@@ -729,7 +736,8 @@ impl Agent {
         self.send_to_conversation(room, message.into())
     }
 
-    /// A REST client that acts as this agent, with an agent's permissions. It renews its session when it expires.
+    /// A REST client that acts as this agent, with an agent's permissions. The client renews its session when the
+    /// session expires.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -766,14 +774,14 @@ impl Agent {
     /// Ends the agent for all its handles. Messages that wait to be sent fail with
     /// [`Closed`](crate::ErrorKind::Closed). Event loops yield the queued events and then end.
     ///
-    /// First, open runs end as errors and thinking indicators are removed. Then `close` waits until the server has taken
-    /// everything that was sent: usually one round trip, at most the [`close_timeout`](AgentBuilder::close_timeout) (5 s
-    /// by default). Only if the server has stopped reading can the first part take time, too: up to 8 s, the limit of a
-    /// write.
+    /// First, open runs end as errors and thinking indicators are removed. Then `close` waits until the server has
+    /// taken everything that was sent: usually one round trip, at most the
+    /// [`close_timeout`](AgentBuilder::close_timeout) (5 s by default). If the server has stopped reading, the first
+    /// step may also take time: up to 8 s, the limit of a write.
     ///
     /// [`client`](Agent::client) calls on other threads end at once with [`Closed`](crate::ErrorKind::Closed).
     ///
-    /// `std::process::exit` runs no destructors. Call `close` before it, so that the last message is sent.
+    /// `std::process::exit` runs no destructors. Call `close` before `exit`, so that the last message is sent.
     ///
     /// ```no_run
     /// # fn demo(agent: crustocean::Agent) -> crustocean::Result<()> {
@@ -782,8 +790,8 @@ impl Agent {
     /// ```
     ///
     /// # Errors
-    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it took
-    ///   the last messages. The error says how many; they may or may not have arrived.
+    /// - [`MaybeSent`](crate::ErrorKind::MaybeSent): the server has not confirmed within the `close_timeout` that it
+    ///   took the last messages. The error has the number of these messages; they may or may not have arrived.
     /// - The error that ended the agent earlier, if no event loop has yielded it.
     #[doc(alias = "disconnect")]
     pub fn close(self) -> Result<()> {
@@ -820,7 +828,7 @@ impl Agent {
 
 /// Used by the other modules of the agent.
 impl Agent {
-    /// A handle for the agent's own threads. It does not keep the agent alive.
+    /// A handle for the agent's own threads. The handle does not keep the agent alive.
     pub(crate) fn without_handle(&self) -> Agent {
         Agent { inner: Arc::clone(&self.inner), _handle: None }
     }

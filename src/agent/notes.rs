@@ -5,7 +5,7 @@ use crate::blank::is_blank;
 use crate::error::{Error, ErrorKind, Result};
 
 impl Room {
-    /// Keeps a text in the room under a name of one word: the command `/save`. Everybody in the room can read it.
+    /// Keeps a text in the room under a name of one word: the command `/save`. Everybody in the room can read the text.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -16,7 +16,7 @@ impl Room {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word, or an empty text;
-    /// [`Rejected`](crate::ErrorKind::Rejected) with the server's words; else the kinds of
+    /// [`Rejected`](crate::ErrorKind::Rejected) with the server's message; otherwise the kinds of
     /// [`Command::send`](crate::agent::Command::send).
     pub fn save_note(&self, name: &str, text: &str) -> Result<()> {
         if is_blank(text) {
@@ -25,8 +25,8 @@ impl Room {
         self.command(format!("/save {} {}", word(name)?, text.trim())).send()?.into_result().map(drop)
     }
 
-    /// A text that the room keeps: the command `/get`. `None` if the server does not give one: there is no such note, most
-    /// likely.
+    /// A text that the room keeps: the command `/get`. `None` if the server rejects the command; most likely the room
+    /// has no such note.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -38,7 +38,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word; else the kinds of
+    /// [`Invalid`](crate::ErrorKind::Invalid) for a name that is not one word; otherwise the kinds of
     /// [`Command::send`](crate::agent::Command::send).
     pub fn note(&self, name: &str) -> Result<Option<String>> {
         let reply = self.command(format!("/get {}", word(name)?)).send()?;
@@ -58,7 +58,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`save_note`](Room::save_note).
+    /// The kinds of [`save_note`](Room::save_note).
     pub fn clear_note(&self, name: &str) -> Result<()> {
         self.command(format!("/clearnote {}", word(name)?)).send()?.into_result().map(drop)
     }

@@ -1,4 +1,4 @@
-//! Who is in a room and what they do. The platform does not document these events.
+//! The presence of the members of a room. The platform does not document these events.
 
 use std::ops::Range;
 
@@ -8,8 +8,9 @@ use crate::json;
 use crate::model::{AgencyId, UserId};
 use crate::socket::RawEvent;
 
-/// The payload of `members-updated`, `member-presence` and `agent-status`. The platform documents none of them. Each
-/// field is set if the server sent it under one of its usual names; [`raw`](Presence::raw) has the whole event.
+/// The payload of `members-updated`, `member-presence` and `agent-status`. The platform documents none of these events.
+/// Each field is set if the server sent the field under one of its usual names; [`raw`](Presence::raw) has the whole
+/// event.
 ///
 /// ```no_run
 /// use crustocean::Event;
@@ -27,7 +28,7 @@ use crate::socket::RawEvent;
 pub struct Presence {
     /// The room.
     pub agency_id: Option<AgencyId>,
-    /// The user it is about.
+    /// The user that the event is about.
     pub user_id: Option<UserId>,
     /// The user's name for mentions, without `@`.
     pub username: Option<String>,
@@ -39,7 +40,7 @@ pub struct Presence {
 /// The usual names of the fields.
 const KEYS: [&str; 9] =
     ["agencyId", "agency_id", "userId", "user_id", "agentId", "agent_id", "id", "username", "status"];
-/// Names of the same field, the preferred one first.
+/// The places in `KEYS` of the names of each field. The preferred name comes first.
 const ROOM: Range<usize> = 0..2;
 const USER: Range<usize> = 2..7;
 const USERNAME: Range<usize> = 7..8;

@@ -1,4 +1,4 @@
-//! What an agent with a memory does with its questions: marks them as done, and saves the memory.
+//! The questions of an agent that has a memory. This module marks questions as done and saves the memory.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,9 +24,10 @@ impl Inner {
 }
 
 impl Agent {
-    /// For an agent that remembers: this thread asks for its next event or question.
+    /// Called when this thread asks for its next event or question. Marks the thread's earlier questions as done, if
+    /// the agent has a memory.
     pub(crate) fn pass_questions(&self) {
-        // What a stop has cut short is not done.
+        // A question that a stop has interrupted is not done.
         if let Some(memory) = &self.inner.memory
             && !self.inner.closing.is_about_to_stop()
             && memory.pass()
@@ -35,19 +36,19 @@ impl Agent {
         }
     }
 
-    /// The question is not handed out.
+    /// Marks a question as done, because the agent does not hand out the question.
     pub(crate) fn drop_question(&self, id: &MessageId) {
         if let Some(memory) = &self.inner.memory {
             memory.done(id);
         }
     }
 
-    /// When a waiting thread must save the memory.
+    /// The time at which a waiting thread must save the memory.
     pub(crate) fn next_save(&self) -> Option<Instant> {
         self.inner.memory.as_ref()?.due()
     }
 
-    /// Saves the memory if it is time.
+    /// Saves the memory if a save is due.
     pub(crate) fn save_if_due(&self) {
         if let Some(memory) = &self.inner.memory
             && let Some(error) = memory.save_if_due()

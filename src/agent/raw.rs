@@ -43,8 +43,8 @@ impl Raw<'_> {
         self.0.session().emit(name, payload, until)
     }
 
-    /// Sends an event and waits at most `timeout` for the server's ack. It may be called inside an event handler. An
-    /// ack without arguments is `null`.
+    /// Sends an event and waits at most `timeout` for the server's ack. An event handler may call this method. An ack
+    /// without arguments is `null`.
     ///
     /// # Errors
     /// The kinds of [`emit`](Raw::emit), and:

@@ -79,7 +79,7 @@ impl From<&Room> for RoomRef {
 
 /// Identifies a message: by its id or by the message itself. [`Room::edit`](crate::Room::edit) takes it.
 ///
-/// Ids of other types do not compile, and neither do plain texts:
+/// Ids of other types and plain texts do not compile:
 ///
 /// ```compile_fail,E0277
 /// # fn demo(room: &crustocean::Room, run: &crustocean::RunId) -> crustocean::Result<()> {

@@ -14,7 +14,7 @@ use crate::rest::Messages;
 
 /// A handle to a joined room (an agency or a direct-message conversation). Cheap to clone.
 ///
-/// It stays valid across reconnects: the agent joins its rooms again.
+/// The handle stays valid across reconnects: the agent joins its rooms again.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) -> crustocean::Result<()> {
@@ -64,8 +64,8 @@ impl Room {
         self.agent.try_send_to(&self.id, &self.outgoing(message))
     }
 
-    /// Sends a message and waits until the room shows it. Returns the message as the room shows it. A text that is
-    /// too long for one message returns all parts.
+    /// Sends a message and waits until the room shows it. Returns the message as the room shows it. If the text is too
+    /// long for one message, returns all parts.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -95,8 +95,8 @@ impl Room {
         self.in_reply_to(to).send(message)
     }
 
-    /// Answers a message here and waits until the answer has been seen: the confirmed form of [`reply`](Room::reply), as
-    /// [`post`](Room::post) is of [`send`](Room::send). Returns the answer as the room has it.
+    /// Answers a message in this room and waits until the room shows the answer: the confirmed form of
+    /// [`reply`](Room::reply). Returns the answer as the room shows it.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -106,13 +106,14 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// As [`Agent::post`].
+    /// The kinds of [`Agent::post`].
     pub fn post_reply(&self, to: &Message, message: impl Into<Outgoing>) -> Result<Posted> {
         self.in_reply_to(to).post(message)
     }
 
-    /// Returns a handle to this room for an answer: all messages sent through it carry the loop guard of `message`,
-    /// one hop further. Use it for an answer of several messages. A [run](Room::start_run) does this by itself.
+    /// Returns a handle to this room for an answer: all messages sent through the handle carry the loop guard of
+    /// `message`, one hop further. Use it for an answer of several messages. A [run](Room::start_run) does this by
+    /// itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -176,7 +177,7 @@ impl Room {
         Editor::open(self, message.into())
     }
 
-    /// Prepares a slash command in this room. [`Command::send`] runs it.
+    /// Prepares a slash command in this room. [`Command::send`] runs the command.
     ///
     /// Only the agent sees the result, unless the command is made [`visible`](Command::visible).
     ///
@@ -191,7 +192,7 @@ impl Room {
         Command::new(self, text.into())
     }
 
-    /// Starts a record of steps. Attach it to the answer with [`Outgoing::trace`].
+    /// Starts a record of steps. Attach the record to the answer with [`Outgoing::trace`].
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -206,10 +207,10 @@ impl Room {
     }
 
     /// Shows in this room that the agent is thinking, with a status text, until the returned guard is dropped. The
-    /// crate repeats it every 5 s and after a reconnect, even while your code is busy.
+    /// crate sends the status again every 5 s and after a reconnect, even while your code is busy.
     ///
-    /// With several guards in one room, the newest is shown; when it is dropped, the previous one is shown again.
-    /// This never fails and never waits for a lost connection.
+    /// If a room has several guards, the room shows the status of the newest guard. When that guard is dropped, the
+    /// room shows the previous status again. This method never fails and never waits for a lost connection.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) {
@@ -223,12 +224,13 @@ impl Room {
     }
 
     /// Starts a run: work that the members of this room can watch, interrupt, and read later (`client.runs()`).
-    /// `trigger` is the message that asked for it, or [`Trigger::none`].
+    /// `trigger` is the message that asked for the run, or [`Trigger::none`].
     ///
-    /// There is one run in a room at a time; several rooms may have one each. If one is open here, this waits until it has
-    /// ended, at most the [`run_wait`](crate::agent::AgentBuilder::run_wait) (5 minutes), and whoever waits longest comes
-    /// first. [`try_start_run`](Room::try_start_run) does not wait. (A thread that still has a run here waits for itself:
-    /// end the run first.)
+    /// A room has at most one open run; several rooms may each have a run. If a run is open in this room, the call
+    /// waits until that run has ended, at most the [`run_wait`](crate::agent::AgentBuilder::run_wait) (5 minutes by
+    /// default). Of several waiting threads, the thread that has waited longest starts first.
+    /// [`try_start_run`](Room::try_start_run) does not wait. A thread that holds an open run of this room must end that
+    /// run first; otherwise the thread waits for itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -243,15 +245,15 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) when this room has an open run that does not end in time,
-    /// [`Closed`](crate::ErrorKind::Closed) when the agent ends meanwhile; else as [`Room::send`].
+    /// [`Timeout`](crate::ErrorKind::Timeout) if this room has an open run that does not end in time;
+    /// [`Closed`](crate::ErrorKind::Closed) if the agent ends meanwhile; otherwise the kinds of [`Room::send`].
     #[doc(alias = "startRun")]
     pub fn start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
         let until = deadline::after(self.agent.options().run_wait);
         Run::start(self, trigger.into(), Some(until))
     }
 
-    /// As [`start_run`](Room::start_run), but says at once when a run is open in this room.
+    /// Like [`start_run`](Room::start_run), but fails at once if a run is open in this room.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -266,7 +268,7 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) when this room has an open run; else as [`Room::send`].
+    /// [`Conflict`](crate::ErrorKind::Conflict) if this room has an open run; otherwise the kinds of [`Room::send`].
     pub fn try_start_run(&self, trigger: impl Into<Trigger>) -> Result<Run> {
         Run::start(self, trigger.into(), None)
     }
@@ -282,7 +284,8 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
+    /// The kinds of [every REST call](crate::rest#errors); [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may
+    /// not read the room.
     #[doc(alias = "getRecentMessages")]
     pub fn recent(&self, count: usize) -> Result<Vec<Message>> {
         let page = u32::try_from(count).unwrap_or(u32::MAX);
@@ -329,7 +332,8 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of a REST call; [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may not read the room.
+    /// The kinds of [every REST call](crate::rest#errors); [`Forbidden`](crate::ErrorKind::Forbidden) if the agent may
+    /// not read the room.
     pub fn fetch_members(&self) -> Result<List<Member>> {
         self.agent.client().agencies().members(&self.id)
     }
@@ -378,11 +382,11 @@ impl Room {
         self.about.dm
     }
 
-    /// Leaves the room. The agent gets no more events of it and does not join it again after a reconnect. In an
-    /// agency, this also ends the membership. A direct-message conversation has no membership to end;
-    /// [`hide`](crate::rest::Dms::hide) hides it.
+    /// Leaves the room. The agent gets no more events of the room and does not join the room again after a reconnect.
+    /// In an agency, this also ends the membership. A direct-message conversation has no membership to end;
+    /// [`hide`](crate::rest::Dms::hide) hides the conversation.
     ///
-    /// [`Agent::join`] enters the room again, and so does a new invitation if the agent
+    /// [`Agent::join`] enters the room again. A new invitation also enters the room again if the agent
     /// [follows](Agent::follow_invites) invitations.
     ///
     /// ```no_run
@@ -392,8 +396,9 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// The kinds of a REST call if the membership cannot be ended; [`Forbidden`](crate::ErrorKind::Forbidden) in the
-    /// Lobby or where only people may leave. The agent gets no more events of the room in any case.
+    /// The kinds of [every REST call](crate::rest#errors) if the membership cannot be ended;
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) in the Lobby, or in a room that only people may leave. The agent gets
+    /// no more events of the room in any case.
     pub fn leave(&self) -> Result<()> {
         self.agent.leave(&self.id, self.about.dm)
     }
@@ -409,7 +414,7 @@ impl Room {
         Room { answering: answering.map(Arc::new), ..self.clone() }
     }
 
-    /// Makes the handle's messages answers.
+    /// The answer that messages sent through this handle belong to, if any.
     pub(crate) fn answered(&self) -> Option<&Answering> {
         self.answering.as_deref()
     }

@@ -1,11 +1,11 @@
-//! How an agent is doing, in numbers.
+//! The statistics of an agent.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use crate::agent::Agent;
 
-/// How an agent is doing at one moment. From [`Agent::stats`].
+/// The statistics of an agent at one moment. Returned by [`Agent::stats`].
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent) {
@@ -19,30 +19,32 @@ use crate::agent::Agent;
 pub struct Stats {
     /// The agent's username.
     pub agent: String,
-    /// For how long the connection has been up; `None` while it is down.
+    /// How long the connection has been up. `None` while the connection is down.
     pub connected_for: Option<Duration>,
-    /// How long ago anything came over the socket, heartbeats included, so it is rarely longer than the server's ping
-    /// interval (25 s). While the connection is down, it is the time since the last one. `None` if nothing ever came.
+    /// The time since data last came over the socket. Heartbeats count, so the time is rarely longer than the server's
+    /// ping interval (25 s). While the connection is down, this is the time since the last data of an earlier
+    /// connection. `None` if no data has come yet.
     pub last_heard: Option<Duration>,
-    /// How often the connection was made again since the agent began.
+    /// The number of reconnects since the agent started.
     pub reconnects: u64,
     /// How many events wait for a loop: of several, for the one that has most to do.
     pub queued_events: usize,
-    /// The bytes of them.
+    /// The size of the waiting events, in bytes.
     pub queued_bytes: usize,
-    /// In how many rooms a part of the history is being fetched.
+    /// The number of rooms in which the crate is fetching a missing part of the history.
     pub open_gaps: usize,
-    /// How often a part of a history was missing and could not be fetched.
+    /// How often a missing part of a history could not be fetched.
     pub gaps_not_filled: u64,
-    /// How many events were dropped by loops, subscriptions and `commands` that were too slow while another one was not.
-    /// The messages among them are read again from the history, except for subscriptions.
+    /// The number of events that were dropped because one loop, subscription or `commands` iterator was too slow while
+    /// another one was not. The crate reads the dropped messages again from the history, except for subscriptions.
     pub dropped_events: u64,
-    /// How many rooms the agent is in.
+    /// The number of rooms that the agent is in.
     pub rooms: usize,
 }
 
 impl Stats {
-    /// The numbers in Prometheus' text format, names beginning with `crustocean_`, with the agent's username as label `agent`.
+    /// Writes the numbers in Prometheus' text format. The names begin with `crustocean_`, and the label `agent` has the
+    /// agent's username.
     pub fn to_prometheus(&self) -> String {
         let connected = u64::from(self.connected_for.is_some());
         let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64().to_string());
@@ -89,7 +91,7 @@ impl Stats {
 }
 
 impl Agent {
-    /// How the agent is doing at this moment, for a log, a health check or Prometheus.
+    /// Returns the agent's statistics at this moment, for a log, a health check or Prometheus.
     ///
     /// ```no_run
     /// # fn demo(agent: &crustocean::Agent) {

@@ -35,14 +35,14 @@ pub(crate) struct ThinkingIndicators(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// A list, because there are few at a time.
+    /// A list, because only a few rooms have an indicator at a time.
     rooms: Vec<(AgencyId, Shown)>,
     next: u64,
 }
 
 #[derive(Debug)]
 struct Shown {
-    /// The last one is shown.
+    /// The room shows the status of the last guard.
     guards: Vec<(u64, String)>,
     repeating: Repeating,
 }
@@ -73,7 +73,8 @@ impl ThinkingIndicators {
         self.lock().rooms.clear();
     }
 
-    /// Forgets a room that the server no longer lets the agent into. Sending there would only cause an `error` event.
+    /// Forgets a room that the server no longer lets the agent into. A send to that room would only cause an `error`
+    /// event.
     pub(crate) fn lose(&self, room: &AgencyId) {
         if let Some(shown) = self.lock().remove(room) {
             shown.repeating.abandon();
@@ -81,7 +82,7 @@ impl ThinkingIndicators {
     }
 }
 
-/// Shows that the agent is thinking until it is dropped. Returned by [`Room::thinking`].
+/// Shows that the agent is thinking until this guard is dropped. Returned by [`Room::thinking`].
 ///
 /// ```no_run
 /// # fn demo(room: &crustocean::Room) {

@@ -9,9 +9,10 @@ use crate::error::Result;
 use crate::model::{CommandReply, TraceReport, TraceStatus, TraceStep};
 
 /// Records steps (slash commands and any other work) with their durations and results. The message that carries the
-/// record shows it as a collapsible list.
+/// record shows the record as a collapsible list.
 ///
-/// Steps may be nested, and several threads may record at once. They are listed in the order in which they began.
+/// Steps may be nested, and several threads may record at once. The list has the steps in the order in which they
+/// began.
 ///
 /// ```no_run
 /// use crustocean::Outgoing;
@@ -48,7 +49,8 @@ impl Trace {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Command::send`]. The step has the status `error` then, and also when the command failed.
+    /// The kinds of [`Command::send`]. In that case the step has the status `error`. The step has the same status if
+    /// the command itself fails.
     pub fn command<'a>(&self, text: impl Into<Cow<'a, str>>) -> Result<CommandReply> {
         let text = text.into();
         self.run(&self.room.command(&*text))
@@ -132,8 +134,8 @@ impl Trace {
         self.steps().push(step);
     }
 
-    /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; it also takes the trace
-    /// itself.
+    /// Ends the record and returns it. [`Outgoing::trace`](crate::Outgoing::trace) takes it; `Outgoing::trace` also
+    /// takes the trace itself.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) {
@@ -165,7 +167,7 @@ impl From<Trace> for TraceReport {
     }
 }
 
-/// A step that is running. It is in the list with the status `error` until it ends, in case it panics.
+/// A step that is running. The list has the step with the status `error` until the step ends, in case the work panics.
 struct Step<'a> {
     trace: &'a Trace,
     place: usize,

@@ -7,8 +7,9 @@ use crate::deadline;
 use crate::error::Result;
 
 impl Room {
-    /// Waits at most `limit` for a new event of this room that fits. It takes no event away from other loops. To wait for
-    /// the result of an action, [subscribe](crate::Agent::subscribe) before the action.
+    /// Waits at most `limit` for a new event of this room for which `wanted` returns `true`. The call takes no event
+    /// away from other loops. To wait for the result of an action, [subscribe](crate::Agent::subscribe) before the
+    /// action.
     ///
     /// ```no_run
     /// # use std::time::Duration;
@@ -21,7 +22,8 @@ impl Room {
     /// ```
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if none comes in time, [`Closed`](crate::ErrorKind::Closed) if the agent ends.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if no such event comes in time; [`Closed`](crate::ErrorKind::Closed) if
+    /// the agent ends.
     pub fn wait_for(&self, limit: Duration, mut wanted: impl FnMut(&Event) -> bool) -> Result<Event> {
         let until = deadline::after(limit);
         let events = self.agent().subscribe();

@@ -1,4 +1,4 @@
-//! Reports a run to the server, and ends it even if the program does not.
+//! Reports a run to the server, and ends the run even if the program does not.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, RunId, UserId};
 
-/// The state that all handles of a run share. It reports the run to the server, and ends it with the last handle.
+/// The state that all handles of a run share. `Core` reports the run to the server, and ends the run with the last
+/// handle.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(super) room: Room,
@@ -32,7 +33,7 @@ struct Life {
     stage: Stage,
     /// Streams and tools that are open.
     parts: usize,
-    /// The end was called; it is reported when the last stream or tool has ended.
+    /// The end that the program has requested. The run reports the end when the last stream or tool has ended.
     end: Option<End>,
 }
 
@@ -49,7 +50,7 @@ enum Stage {
 
 /// The message of a run that ends with its agent.
 const CLOSED: &str = "the agent was closed";
-/// How long the end of the agent waits for a run that is being started.
+/// How long the end of the agent waits until the start of a run is reported.
 const BEGINNING: Duration = Duration::from_millis(50);
 
 /// The fields that every event of a run has.
@@ -110,7 +111,7 @@ impl Core {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The start of the run was reported, or could not be.
+    /// Records the result of the report of the run's start.
     pub(super) fn has_begun(&self, outcome: &Result<()>) {
         let stage = {
             let mut life = self.life();
@@ -129,7 +130,7 @@ impl Core {
     }
 
     /// # Errors
-    /// If the run has ended.
+    /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
     pub(super) fn check_open(&self) -> Result<()> {
         self.life().check_open()
     }
@@ -137,7 +138,7 @@ impl Core {
     /// Counts a stream or a tool, which ends before the run does. Call [`part_ended`](Core::part_ended) afterwards.
     ///
     /// # Errors
-    /// If the run has ended.
+    /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
     pub(super) fn begin_part(&self) -> Result<()> {
         let mut life = self.life();
         life.check_open()?;
@@ -157,10 +158,10 @@ impl Core {
         }
     }
 
-    /// Ends the run. Only the first end counts. Open streams and tools end before it.
+    /// Ends the run. Only the first end counts. Open streams and tools end before the run does.
     ///
     /// # Errors
-    /// `Invalid` if the run has ended, `Closed` if it ended with the agent, or the error of the send.
+    /// `Invalid` if the run has ended, `Closed` if the run ended with the agent, or the error of the send.
     pub(super) fn end(&self, end: End) -> Result<()> {
         let end = {
             let mut life = self.life();
@@ -176,12 +177,12 @@ impl Core {
         self.stopped.end(false);
         let Some(end) = end else { return Ok(()) };
         let sent = self.send_end(&end, |name, ended| self.report_reliably(name, ended));
-        // Not earlier: the next run in this room starts after the end of this one.
+        // Remove the run only after the send, so that the next run in this room starts after the end of this run.
         self.agent().inner.runs.remove(self);
         sent
     }
 
-    /// The last handle was dropped: ends the run as an error, without waiting.
+    /// Called when the last handle was dropped. Ends the run as an error, without waiting.
     pub(super) fn release(&self, why: &str) {
         let was = {
             let mut life = self.life();
@@ -198,7 +199,8 @@ impl Core {
         self.agent().inner.runs.remove(self);
     }
 
-    /// The agent ends: ends the run without waiting.
+    /// Called when the agent ends. Ends the run. Waits at most 50 ms, and only while the start of the run is being
+    /// reported.
     pub(super) fn give_up(&self) {
         let end = {
             let starting = |life: &mut Life| life.stage == Stage::Starting;
@@ -269,8 +271,8 @@ impl Core {
         self.emit(name, more, until).map(drop)
     }
 
-    /// Like [`report`](Core::report), but if the connection does not come back in time, the event is sent later. For
-    /// events that end something, which the room would otherwise show forever.
+    /// Like [`report`](Core::report), but if the connection does not come back in time, the event is sent later. Used
+    /// for tool calls and for ends, because the room would otherwise show an unfinished part forever.
     pub(super) fn report_reliably(&self, name: &str, more: &impl Serialize) -> Result<()> {
         match self.report(name, more) {
             Err(error) if is_connection_error(&error) => {
@@ -284,7 +286,7 @@ impl Core {
         }
     }
 
-    /// Returns the generation of the connection that it was sent on.
+    /// Sends an event. Returns the generation of the connection that the event was sent on.
     ///
     /// If the connection breaks during the send, the event is sent again. All events of a run have ids or the whole
     /// state, so a repeated event does no harm.
@@ -299,12 +301,12 @@ impl Core {
         }
     }
 
-    /// After the agent has reported the end, no event may follow.
+    /// Fails if the agent has ended the run, because no event may follow the end.
     fn check_not_given_up(&self) -> Result<()> {
         if self.life().stage == Stage::GivenUp { Err(Error::closed()) } else { Ok(()) }
     }
 
-    /// Does not wait: for destructors.
+    /// Sends an event without waiting. Destructors call this.
     pub(super) fn try_deliver(&self, name: &str, more: impl Serialize) -> Result<()> {
         self.check_not_given_up()?;
         self.agent().session().deliver(name, &self.payload(more)).map(drop)

@@ -53,7 +53,7 @@ struct Wire {
 
 lenient!(read Wire);
 
-/// The interrupt in an event, if it is for this run.
+/// The interrupt in an event, if the interrupt is for this run.
 pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     if event.name() != INTERRUPT {
         return None;
@@ -62,7 +62,7 @@ pub(crate) fn read(event: &RawEvent, run: &RunId) -> Option<Interrupt> {
     Some(Interrupt { action: wire.action.into(), message: wire.message })
 }
 
-/// The interrupts of a run. They are stored when they come.
+/// The interrupts of a run. The transcript records each interrupt when it arrives.
 pub(super) struct Interrupts {
     watch: SessionSubscription,
 }
@@ -85,7 +85,8 @@ impl Interrupts {
 }
 
 impl Run {
-    /// Takes the next interrupt if there is one, in the order of arrival. Call it between two steps of the work.
+    /// Takes the next interrupt if there is one, in the order of arrival. Call this method between two steps of the
+    /// work.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {

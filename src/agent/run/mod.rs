@@ -31,8 +31,8 @@ use transcript::{Step, clip};
 
 /// The cause of a run: a message, or none.
 ///
-/// It is made from the message and not from its id, because the run's own messages carry the loop guard of the
-/// message that they answer.
+/// A trigger needs the whole message and not only its id, because the run's own messages carry the loop guard of that
+/// message.
 ///
 /// ```no_run
 /// use crustocean::run::Trigger;
@@ -48,7 +48,7 @@ pub struct Trigger {
 }
 
 impl Trigger {
-    /// No message.
+    /// A run without a message.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -75,25 +75,26 @@ impl From<Option<&Message>> for Trigger {
 
 /// An open run. Returned by [`Room::start_run`].
 ///
-/// The room sees its reports live. The run also records them for the transcript, which [`complete`](Run::complete) or
-/// [`error`](Run::error) sends. If it is dropped without either (by an early return, a `?` or a panic), it ends as an
-/// error with its transcript; it never stays open in the room. The same happens when the agent is
-/// [closed](crate::Agent::close) first.
+/// The room sees its reports live. The run also records the reports for the transcript, which
+/// [`complete`](Run::complete) or [`error`](Run::error) sends. If the run is dropped without either call (by an early
+/// return, a `?` or a panic), the run ends as an error with its transcript. A run never stays open in the room. The run
+/// ends in the same way if the agent is [closed](crate::Agent::close) first.
 ///
 /// A lost connection does not end the run. Reports wait for the connection like messages. The room may miss reports
-/// that were being sent when the connection broke; the transcript has all of them. The start of the run is not sent
-/// again: each report has the run's id, and a second start could reset the run.
+/// that were being sent when the connection broke; the transcript has all reports. After a reconnect, the crate does
+/// not send a start again that was sent before: each report has the run's id, and a second start could reset the run.
 ///
 /// Text and JSON over 32 KiB are cut, with a note. A transcript over 640 KiB omits its oldest entries except the
 /// first; an entry `omitted` has their number.
 ///
-/// All messages of a run carry the loop guard of the message that triggered it: its streams, its summary, and
-/// messages sent through [`run.room()`](Run::room). So two agents that answer each other with runs stop.
+/// All messages of a run carry the loop guard of the message that triggered the run: its streams, its summary, and
+/// messages sent through [`run.room()`](Run::room). So two agents that answer each other with runs stop at the limit of
+/// the loop guard.
 ///
 /// A `Run` is a handle, cheap to clone, for one or several threads. All clones, and the run's [`Stream`]s and
 /// [`ToolCall`]s, belong to the same run. The run ends as an error when the *last* of them is dropped. `complete` and
-/// `error` end it for all of them; later calls fail. Streams and tools that are open then can still end normally; the
-/// room sees the run's end after them.
+/// `error` end the run for all of them; later calls fail. Streams and tools that are open then can still end normally;
+/// the room sees the run's end after them.
 ///
 /// ```no_run
 /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -115,7 +116,7 @@ pub struct Run {
     handle: Arc<RunHandle>,
 }
 
-/// Shared by all handles of the program. Dropping the last one ends the run.
+/// All handles that the program holds share this. The drop of the last handle ends the run.
 struct RunHandle {
     core: Arc<Core>,
     interrupts: Interrupts,
@@ -139,10 +140,10 @@ struct Status<'a> {
 }
 
 impl Run {
-    /// `until`: how long to wait for another open run in this room; `None` means not at all.
+    /// Starts a run. `until`: how long to wait for another open run in this room; `None` means not at all.
     pub(crate) fn start(room: &Room, trigger: Trigger, until: Option<Instant>) -> Result<Run> {
         let agent = room.agent();
-        // A handle that answers a message keeps that message.
+        // If the trigger has no message, the run keeps the message that the room handle answers.
         let trigger_message_id = trigger.answering.as_ref().and_then(|answering| answering.to.clone());
         let room = room.answering(trigger.answering.or_else(|| room.answered().cloned()));
         let core = Arc::new(Core::new(room, RunId::from(new_uuid())));
@@ -195,7 +196,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::send`]. The transcript has the status in any case.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the run has ended; otherwise the kinds of [`Room::send`]. If only the
+    /// send fails, the transcript has the status nevertheless.
     #[doc(alias = "setStatus")]
     pub fn status(&self, status: impl AsRef<str>) -> Result<()> {
         self.core.check_open()?;
@@ -214,7 +216,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the entry is not such an object, or is larger than 64 KiB.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the entry is not such an object or is larger than 64 KiB, or if the
+    /// run has ended; [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn record(&self, entry: &impl Serialize) -> Result<()> {
         self.core.check_open()?;
         self.core.transcript.record(entry)
@@ -233,8 +236,8 @@ impl Run {
         self.core.transcript.typed()
     }
 
-    /// Ends the run as completed. The room gets the summary, the platform gets the transcript. If streams or tools
-    /// are open, this is sent when the last of them has ended.
+    /// Ends the run as completed. The room gets the summary, the platform gets the transcript. If streams or tools are
+    /// open, the end of the run is sent when the last stream or tool has ended.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {

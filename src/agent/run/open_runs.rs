@@ -8,7 +8,7 @@ use crate::agent::run::inner::Core;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::AgencyId;
 
-/// The open runs, at most one per room, and the threads that wait.
+/// The open runs, at most one per room, and the threads that wait for a room.
 #[derive(Debug, Default)]
 pub(crate) struct OpenRuns {
     state: Mutex<State>,
@@ -41,10 +41,12 @@ impl OpenRuns {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves the room for this run. `until`: how long to wait for another open run there; `None` means not at all.
+    /// Reserves the room for this run. `until`: how long to wait for another open run in the room; `None` means not at
+    /// all.
     ///
     /// # Errors
-    /// `Conflict` if there is an open run, `Timeout` if it does not end in time, `Closed`.
+    /// `Conflict` if the room has an open run, `Timeout` if that run does not end in time, `Closed` if the agent has
+    /// ended.
     pub(super) fn add(&self, core: &Arc<Core>, until: Option<Instant>) -> Result<()> {
         let room = core.room.id();
         let mut state = self.lock();
@@ -78,7 +80,7 @@ impl OpenRuns {
         };
         state.waiting.retain(|(_, waiting)| *waiting != ticket);
         drop(state);
-        // If this thread did not get the room, the next one may.
+        // If this thread did not get the room, the next thread may get it.
         self.changed.notify_all();
         taken
     }
@@ -94,12 +96,12 @@ impl OpenRuns {
         self.changed.notify_all();
     }
 
-    /// Ends all runs before the agent is closed, so that none stays open in its room. Returns them; drop them after
-    /// closing, because they may be the last handles of the agent.
+    /// Ends all runs before the agent is closed, so that no run stays open in its room. Returns the runs. The caller
+    /// must drop them after closing, because they may hold the last handles of the agent.
     pub(crate) fn end_all(&self) -> Vec<Arc<Core>> {
         self.close();
         let open: Vec<Arc<Core>> = self.lock().open.iter().filter_map(|(_, core)| core.upgrade()).collect();
-        // First ends the waits, then sends.
+        // End the waits of all runs first, then send the ends.
         open.iter().for_each(|core| core.stopped.end(true));
         open.iter().for_each(|core| core.give_up());
         open

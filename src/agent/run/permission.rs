@@ -126,8 +126,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the request is too large for the server. All other failures are a
-    /// [`Permission`] that is not granted.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the run has ended, or if the request is too large for the server. All
+    /// other failures are a [`Permission`] that is not granted.
     #[doc(alias = "requestPermission")]
     pub fn request_permission(
         &self,

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::agent::run::Run;
 use crate::stop::Stop;
 
-/// Stopped when a member of the room asks for it, or when the run ends.
+/// Stopped when a member of the room asks for a stop, or when the run ends.
 #[derive(Debug, Default)]
 pub(super) struct RunStop(Mutex<State>);
 
@@ -17,7 +17,7 @@ struct State {
     by_agent: bool,
     /// The run has ended.
     over: bool,
-    /// Created when the program asks for it.
+    /// Created on the first call of [`Run::stopped`].
     switch: Option<Stop>,
 }
 
@@ -35,7 +35,7 @@ impl RunStop {
         self.lock().by_agent
     }
 
-    /// A member asks for a stop. Called under locks, so the program's callbacks run on another thread.
+    /// Records that a member asks for a stop. The caller holds locks, so the program's callbacks run on another thread.
     pub(super) fn ask(&self) {
         let switch = {
             let mut state = self.lock();
@@ -50,7 +50,7 @@ impl RunStop {
         }
     }
 
-    /// The run has ended. `by_agent`: not the program has ended it.
+    /// Records that the run has ended. `by_agent`: the agent has ended the run, not the program.
     pub(super) fn end(&self, by_agent: bool) {
         let switch = {
             let mut state = self.lock();
@@ -77,8 +77,8 @@ impl RunStop {
 }
 
 impl Run {
-    /// Whether the work should stop: a member of the room asked for it, or the agent was closed or stopped. It stays
-    /// `true` after the interrupt was taken.
+    /// Whether the work should stop: a member of the room asked for a stop, or the agent was closed or stopped. The
+    /// result stays `true` after the interrupt was taken.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run, steps: &[&str]) -> crustocean::Result<()> {
@@ -95,8 +95,9 @@ impl Run {
     }
 
     /// Returns a [`Stop`] that is stopped when a member of the room asks for a stop, when the agent is closed or
-    /// stopped, and when the run ends. It ends waits: a [`reader`](Stop::reader) for the response of a language
-    /// model, a [`wait`](Stop::wait), a callback of [`on_stop`](Stop::on_stop). All calls return the same `Stop`.
+    /// stopped, and when the run ends. The `Stop` ends a [`reader`](Stop::reader) for the response of a language model,
+    /// ends a [`wait`](Stop::wait), and calls the callbacks of [`on_stop`](Stop::on_stop). All calls return the same
+    /// `Stop`.
     ///
     /// ```no_run
     /// use std::io::{BufRead, BufReader, Read};

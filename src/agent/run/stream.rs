@@ -1,4 +1,4 @@
-//! A message that the room sees while it is written.
+//! A message that the room sees while the agent writes it.
 
 use std::fmt;
 use std::io;
@@ -17,12 +17,13 @@ use crate::model::MessageId;
 
 const STREAM: &str = "agent-run-stream";
 
-/// Each event contains the whole text, so events become rarer as it grows: at most one in this time,
+/// The shortest time between two events. Each event contains the whole text, so events become rarer as the text grows.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(150);
-/// and at most this many bytes of text per second.
+/// The most bytes of text that the events carry per second.
 const BYTES_A_SECOND: u64 = 16 << 10;
 
-/// An event with the whole text must be smaller than the usual limit of a million bytes.
+/// The most bytes of a stream's text. An event with the whole text must be smaller than the usual limit of a million
+/// bytes.
 const LONGEST: usize = 256 << 10;
 
 #[derive(Serialize)]
@@ -45,7 +46,7 @@ struct Whole<'a> {
 }
 
 impl Run {
-    /// Starts a message that the room sees while it is written. A run may have several at once.
+    /// Starts a message that the room sees while the agent writes it. A run may have several such messages at once.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run, words: &[&str]) -> crustocean::Result<()> {
@@ -80,15 +81,16 @@ impl Run {
 
 /// A message that is being written. Returned by [`Run::stream`].
 ///
-/// Push pieces of any size. The room sees the text several times a second at most, and more rarely as it grows (about
-/// 16 KiB per second). Text that is not shown yet is sent with a later push, with [`flush`](Stream::flush) or with
-/// [`finish`](Stream::finish), which always shows the exact text. If the stream is dropped without `finish`, the
+/// Push pieces of any size. The room sees the text several times a second at most, and more rarely as the text grows
+/// (about 16 KiB per second). Text that is not shown yet is sent with a later push, with [`flush`](Stream::flush) or
+/// with [`finish`](Stream::finish), which always shows the exact text. If the stream is dropped without `finish`, the
 /// message ends with the current text.
 ///
 /// `write!` and [`std::io::copy`] work, too. A character may be split between two writes; bytes that are not UTF-8
 /// become U+FFFD. After a lost connection the room gets the missing text.
 ///
-/// A stream may have 256 KiB. The platform does not document how it stores messages over about 8,000 characters.
+/// A stream may have at most 256 KiB of text. The platform does not document how it stores messages over about 8,000
+/// characters.
 ///
 /// ```no_run
 /// use std::io::Write;
@@ -104,7 +106,7 @@ pub struct Stream {
     run: Run,
     id: MessageId,
     text: String,
-    /// How much of the text the room has seen.
+    /// The number of bytes of the text that the room has seen.
     shown: usize,
     /// The first bytes of an incomplete character.
     half: Vec<u8>,
@@ -163,7 +165,7 @@ impl Stream {
         self.show_if_due()
     }
 
-    /// Shows the text that is not shown yet. Each call sends the whole text, so do not call it for every word.
+    /// Shows the text that is not shown yet. Each call sends the whole text, so do not call this method for every word.
     ///
     /// ```no_run
     /// # fn demo(stream: &mut crustocean::run::Stream) -> crustocean::Result<()> {
@@ -188,9 +190,9 @@ impl Stream {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::send`](crate::Room::send). If the connection is down, the end is sent after the
-    /// reconnect. If the text is too large for the server ([`Invalid`](crate::ErrorKind::Invalid)), the message ends
-    /// with its beginning.
+    /// The kinds of [`Room::send`](crate::Room::send). If the connection is down, the end is sent after the reconnect.
+    /// If the text is too large for the server ([`Invalid`](crate::ErrorKind::Invalid)), the final message has only the
+    /// beginning of the text.
     pub fn finish(self) -> Result<MessageId> {
         self.finish_with("")
     }
@@ -233,7 +235,8 @@ impl Stream {
         let mut whole = Whole { message_id: &self.id, content: &self.text, done: true, metadata };
         let sent = send(&self.run, &whole);
         if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::Invalid) {
-            // Too large for the server: a message with only the beginning is better than one that never ends.
+            // The text is too large for the server. A message with only the beginning is better than a message that
+            // never ends.
             let beginning = clip(&self.text);
             whole.content = &beginning;
             // The metadata may be too large.
@@ -290,7 +293,7 @@ impl Stream {
         self.show_if_due()
     }
 
-    /// Replaces an incomplete character.
+    /// Replaces an incomplete character with U+FFFD.
     fn take_half(&mut self) {
         if !std::mem::take(&mut self.half).is_empty() {
             let _ = self.add("\u{fffd}");

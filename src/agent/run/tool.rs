@@ -108,8 +108,8 @@ impl Run {
         Ok(ToolOutcome { ok, output, duration, reply })
     }
 
-    /// Shows a tool call. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows its result. Dropping it
-    /// without either shows a failure.
+    /// Shows a tool call. [`done`](ToolCall::done) or [`failed`](ToolCall::failed) shows its result. A call that is
+    /// dropped without either is shown as failed.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run) -> crustocean::Result<()> {
@@ -119,7 +119,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Room::send`](crate::Room::send). The transcript has the call in any case.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the run has ended; otherwise the kinds of
+    /// [`Room::send`](crate::Room::send). If only the send fails, the transcript has the call nevertheless.
     pub fn tool(&self, tool: impl AsRef<str>, input: impl Into<Value>) -> Result<ToolCall> {
         self.tool_with_id(new_uuid(), tool, input)
     }
@@ -145,10 +146,10 @@ impl Run {
         shown.map(|()| call)
     }
 
-    /// The tool call, and whether its report was sent.
+    /// Returns the tool call, and the result of sending its report.
     ///
     /// # Errors
-    /// If the run has ended.
+    /// `Invalid` if the run has ended, `Closed` if the run ended with the agent.
     fn begin_tool(&self, id: String, tool: &str, input: Value) -> Result<(ToolCall, Result<()>)> {
         self.core.begin_part()?;
         let input = &clip_value(input);
@@ -162,7 +163,7 @@ impl Run {
     }
 
     /// Shows a tool call while `step` runs, and then its result. Returns the value of `step`. If a report cannot be
-    /// sent, the next report returns the error.
+    /// sent, the crate logs the error and does not return it.
     ///
     /// ```no_run
     /// # fn demo(run: &crustocean::run::Run) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! The transcript of a run, which the platform gets at its end.
+//! The transcript of a run. The platform gets the transcript at the end of the run.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,11 +12,11 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::model::{MessageId, TranscriptEntry};
 
-/// Longer texts are cut: nobody reads a megabyte of log, and the transcript is one event.
+/// The most bytes of one text. Longer texts are cut: nobody reads a megabyte of log, and the transcript is one event.
 pub(crate) const LONGEST_TEXT: usize = 32 << 10;
-/// The largest entry of the program's own.
+/// The most bytes of an entry that the program records.
 const LARGEST_ENTRY: usize = 64 << 10;
-/// Servers usually accept a million bytes per event.
+/// The most bytes of all entries together. Servers usually accept a million bytes per event.
 const LARGEST: usize = 640 << 10;
 
 /// An entry, in the platform's form.
@@ -133,7 +133,7 @@ impl Transcript {
         Transcript { started: Instant::now(), entries: Mutex::default() }
     }
 
-    /// No other lock is taken, and nothing is sent, while this is held.
+    /// Locks the entries. The holder takes no other lock and sends nothing.
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,7 +143,7 @@ impl Transcript {
     }
 
     pub(crate) fn push(&self, step: &Step<'_>) {
-        // Times increase, whichever thread adds an entry.
+        // Take the lock before the time, so that the times in the list increase even if several threads add entries.
         let mut entries = self.entries();
         // This cannot fail: all of these serialise to JSON.
         if let Ok(entry) = serde_json::value::to_raw_value(&Stamped { step, ts: self.now() }) {
@@ -189,7 +189,7 @@ impl Transcript {
         self.all().iter().filter_map(|entry| json::from_str(entry.get()).ok()).collect()
     }
 
-    /// Omits half of the entries. `false` if none is left to omit.
+    /// Omits the oldest entries, half of the bytes. Returns `false` if no entry is left to omit.
     pub(crate) fn halve(&self) -> bool {
         let mut entries = self.entries();
         let goal = entries.bytes / 2;
@@ -224,7 +224,7 @@ impl Entries {
     }
 }
 
-/// The text, cut to the limit with a note.
+/// Cuts the text to the limit and adds a note.
 pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
     if text.len() <= LONGEST_TEXT {
         return text.into();
@@ -234,7 +234,7 @@ pub(crate) fn clip(text: &str) -> std::borrow::Cow<'_, str> {
     format!("{kept}… ({} bytes more)", rest.len()).into()
 }
 
-/// The same for JSON. A value that is too large becomes a text.
+/// Cuts a JSON value in the same way. A value that is too large becomes a text.
 pub(crate) fn clip_value(value: Value) -> Value {
     match value {
         Value::String(text) if text.len() > LONGEST_TEXT => clip(&text).into_owned().into(),

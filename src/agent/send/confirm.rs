@@ -1,4 +1,4 @@
-//! The confirmed send. It ends when the message was seen in the room, or is certainly not there.
+//! The confirmed send. This module sends a message and finds out whether the message is in the room.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -34,14 +34,15 @@ pub(crate) struct Post<'a> {
     pub(crate) echo_timeout: Duration,
 }
 
-/// A message that may be in the room or still arrive there. Before it is sent again, this must be known.
+/// A message that may be in the room or may still arrive there. The crate must find out before it sends the message
+/// again.
 #[derive(Debug, Clone)]
 pub(crate) struct MaybeSent {
     /// The position in the room's history after which the message can be.
     since: HistoryPosition,
-    /// When the message can no longer arrive, if it was sent over a connection that is gone.
+    /// The time from which the message can no longer arrive. Set if the message's connection is gone.
     over_at: Option<Instant>,
-    /// The session and the connection that it was sent over.
+    /// The session and the connection that the message was sent over.
     sent_on: (SessionId, u64),
 }
 
@@ -58,9 +59,10 @@ impl From<Error> for Failed {
     }
 }
 
-/// An `error` event does not say what it is about. If it is about another message, the echo follows soon.
+/// How long to wait for the echo after an `error` event. The event does not say which call failed. If another call
+/// failed, the echo of this message follows soon.
 const ERROR_GRACE: Duration = Duration::from_millis(500);
-/// The longest wait before a message is sent again, whatever times the server has announced.
+/// The longest wait before a message is sent again, even if the server has announced longer times.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
 
 impl Post<'_> {
@@ -68,7 +70,7 @@ impl Post<'_> {
     ///
     /// # Errors
     /// - `NotSent`: the message is not in the room.
-    /// - `Rejected`: the server's `error` event.
+    /// - `Rejected`: the server sent an `error` event, and the room did not show the message.
     /// - `Timeout`: the connection is good, but the room did not show the message in time.
     /// - `MaybeSent`: the connection broke, and the message may have arrived or may still arrive.
     pub(crate) fn run(mut self) -> Result<Message, Failed> {
@@ -153,16 +155,16 @@ impl Post<'_> {
         })
     }
 
-    /// Finds messages of this agent by its name.
+    /// The text that each message of this agent contains: the agent's user id.
     fn needle(&self) -> Needle {
         Needle { event: "message", text: self.me.id.as_str().into() }
     }
 
-    /// Continues a post that may have been sent: looks for the message, waits until it cannot arrive any more, looks
-    /// again, and sends it again if it is not there.
+    /// Continues a post that may have been sent: looks for the message, waits until the message cannot arrive any more,
+    /// looks again, and sends a missing message again.
     ///
     /// # Errors
-    /// As [`run`](Post::run).
+    /// The errors of [`run`](Post::run).
     pub(crate) fn resume(mut self, maybe_sent: &MaybeSent) -> Result<Message, Failed> {
         self.since = maybe_sent.since.clone();
         let (session, generation) = maybe_sent.sent_on;
@@ -179,7 +181,7 @@ impl Post<'_> {
 
     /// The connection broke after the send. Looks for the message in the room over the next connection.
     fn recover(&mut self, generation: u64) -> Result<Message, Failed> {
-        // A connection that is being closed still counts.
+        // The session has no end time yet while the connection is still being closed.
         let over_at = self.session.over_at(generation).unwrap_or_else(|| deadline::after(LONGEST_WAIT));
         let patience = over_at.min(deadline::after(self.echo_timeout));
         match self.find_until_over(over_at, patience) {
@@ -196,13 +198,13 @@ impl Post<'_> {
         }
     }
 
-    /// Looks for the message in the room until `over_at`, when it cannot arrive any more. `None` if it is not there
-    /// then.
+    /// Looks for the message in the room until `over_at`, the time from which the message cannot arrive any more.
+    /// Returns `None` if the message is not in the room then.
     ///
     /// # Errors
-    /// `MaybeSent` if the room cannot be read, or not before `patience` ends; `Closed`.
+    /// `MaybeSent` if the history cannot be read, or if `patience` ends before `over_at`; `Closed`.
     fn find_until_over(&mut self, over_at: Instant, patience: Instant) -> Result<Option<Message>> {
-        // Subscribe before the first look, so that an echo that comes late is seen.
+        // Subscribe before the first look, so that a late echo is not missed.
         let subscription = self.session.subscribe(self.echo_filter());
         let back_by = deadline::after(self.send_timeout);
         loop {
@@ -252,7 +254,7 @@ impl Post<'_> {
         }
     }
 
-    /// Looks for the message in the room's history, over a connection that exists by `back_by`.
+    /// Looks for the message in the room's history. Waits until `back_by` for a connection.
     ///
     /// # Errors
     /// `MaybeSent` if the history cannot be read; `Closed`.
@@ -306,7 +308,7 @@ impl Post<'_> {
         let room = self.room.clone();
         let text_has_key = text.contains(POST_ID);
         Box::new(move |event| match event.name() {
-            // Other messages of this agent have another post id. They are not decoded.
+            // Other messages of this agent have another post id. The filter does not decode them.
             "message"
                 if !text_has_key && event.args().contains(POST_ID) && !event.args().contains(&post_id) =>
             {
@@ -343,7 +345,7 @@ pub(crate) fn new_post_id() -> String {
     format!("{:016x}{:016x}", random(), random())
 }
 
-/// Whether this server keeps unknown metadata, as far as it is known.
+/// Whether this server keeps unknown metadata, as far as the agent knows.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataSupport(AtomicU8);
 
@@ -360,16 +362,16 @@ impl MetadataSupport {
     }
 }
 
-/// How a message matches the one that was sent.
+/// How a message matches the sent message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Match {
-    /// It has the same post id.
+    /// The message has the same post id.
     Id,
-    /// It has no post id and the same text.
+    /// The message has no post id and has the same text.
     Text,
 }
 
-/// Compares a message with the one that was sent: by post id, or by text if the server drops unknown metadata.
+/// Compares a message with the sent message: by post id, or by text if the server drops unknown metadata.
 fn compare(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Match> {
     if message.sender_id != me {
         return None;
@@ -380,7 +382,7 @@ fn compare(message: &Message, me: &str, post_id: &str, text: &str) -> Option<Mat
     }
 }
 
-/// No server cuts a text off before this many bytes.
+/// The fewest bytes after which a server cuts a text off.
 const SHORTEST_CUT: usize = 100;
 
 /// Whether a text is the sent text as a server may show it: with other white space, or cut off after at least

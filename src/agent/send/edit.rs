@@ -11,10 +11,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{AgencyId, MessageEdited, MessageId};
 use crate::socket::RawEvent;
 
-/// An `error` event does not say what it is about. If it is about another message, the echo follows soon.
+/// How long to wait for the echo after an `error` event. The event does not say which call failed. If another call
+/// failed, the echo of this edit follows soon.
 const ERROR_GRACE: Duration = Duration::from_millis(500);
-/// After an edit with another text: another thread made it and this edit's echo follows, or the server changed this
-/// edit's text.
+/// How long to wait for the echo after an edit of the same message with another text. Either another thread made that
+/// edit, and the echo of this edit follows; or the server has changed the text of this edit.
 const OTHER_TEXT_GRACE: Duration = Duration::from_secs(5);
 
 impl Agent {
@@ -111,7 +112,7 @@ impl Agent {
     }
 
     /// # Errors
-    /// `Invalid` if a message cannot have this text.
+    /// `Invalid` if the text is empty or too long for one message.
     pub(crate) fn checked_edit<'t>(&self, text: &'t str) -> Result<&'t str> {
         let content = text.trim();
         if content.is_empty() {

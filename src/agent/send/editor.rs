@@ -41,7 +41,7 @@ pub struct Editor {
     shown: String,
     /// The text that is not sent yet.
     pending: Option<String>,
-    /// The connection of the last edit. If it broke, the edit may not have arrived.
+    /// The connection of the last edit. If this connection broke, the edit may not have arrived.
     sent_on: Option<u64>,
     changed: Instant,
 }
@@ -88,8 +88,8 @@ impl Editor {
         &self.message
     }
 
-    /// Sets a new text. It is sent now, or later if the last change was a moment ago. Never waits for a lost
-    /// connection: the newest text is sent after the reconnect.
+    /// Sets a new text. The editor sends the text now, or with a later call if the last change was too recent. This
+    /// method never waits for a lost connection: a later call sends the newest text after the reconnect.
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room) -> crustocean::Result<()> {
@@ -99,7 +99,7 @@ impl Editor {
     /// ```
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if a message cannot have this text;
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty or too long for one message;
     /// [`Closed`](crate::ErrorKind::Closed) if the agent was closed.
     pub fn set(&mut self, text: impl AsRef<str>) -> Result<()> {
         let text = self.room.agent().checked_edit(text.as_ref())?;
@@ -166,7 +166,6 @@ impl Editor {
     }
 }
 
-/// Sends the waiting text.
 impl Drop for Editor {
     fn drop(&mut self) {
         if let Err(error) = self.send(deadline::after(DROP_TIMEOUT)) {

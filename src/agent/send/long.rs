@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// [`AgentBuilder::long_messages`](crate::agent::AgentBuilder::long_messages).
 ///
 /// The platform documents no limit. Its own public bots split at 8,000 characters. A character is a Unicode scalar
-/// value (a `char`), as in those bots.
+/// value (a `char`), as in these bots.
 ///
 /// ```no_run
 /// use crustocean::agent::LongMessages;
@@ -25,18 +25,18 @@ pub enum LongMessages {
     /// characters. A code block that is split is closed and opened again. The first message has all metadata; the
     /// loop guard and the `agent_log` flag are on all messages.
     ///
-    /// White space at a split is removed; inside code only a part of nothing but blank lines is removed. A later part
-    /// that would start with a slash starts with `… ` instead, because the platform would run it as a command.
+    /// White space at a split is removed; inside code, only a part that has nothing but blank lines is removed. A later
+    /// part that would start with a slash starts with `… ` instead, because the platform would run it as a command.
     ///
     /// A text of more than 50 messages is [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
     ///
-    /// Two long messages of one agent are never mixed, whichever threads send them. Short messages of other threads
-    /// may appear between the parts.
+    /// Two long messages of one agent are never mixed, even if different threads send them. Short messages of other
+    /// threads may appear between the parts.
     Split {
         /// The most characters in one message. A value under 200 counts as 200.
         limit: usize,
-        /// The pause between two messages; [`Agent::try_send`](crate::Agent::try_send) makes no pause. Many messages at once may exceed
-        /// undocumented limits, and messages of the same millisecond have no order in a history.
+        /// The pause between two messages. [`Agent::try_send`](crate::Agent::try_send) makes no pause. Many messages at
+        /// once may exceed undocumented limits, and messages of the same millisecond have no order in a history.
         pause: Duration,
     },
     /// Refuses the text with [`ErrorKind::Invalid`](crate::ErrorKind::Invalid).
@@ -44,11 +44,11 @@ pub enum LongMessages {
         /// The most characters in one message.
         limit: usize,
     },
-    /// Sends the text unchanged. The server may refuse or shorten it.
+    /// Sends the text unchanged. The server may refuse or shorten the text.
     Send,
 }
 
-/// Stops a bot that echoes a file by mistake from flooding the room.
+/// The most messages for one text. The limit stops a bot that echoes a file by mistake from flooding the room.
 const MOST_PARTS: usize = 50;
 
 impl LongMessages {
@@ -78,10 +78,11 @@ impl LongMessages {
         (count > limit).then_some((count, limit))
     }
 
-    /// The messages to send instead of this one, if it is too long.
+    /// The messages to send instead of this message, if this message is too long.
     ///
     /// # Errors
-    /// `Invalid` if such a message is not to be sent.
+    /// `Invalid` if the policy refuses the text, if the text would need more than 50 messages, or if the joined spans
+    /// are not the text.
     pub(crate) fn apply(&self, message: &Outgoing) -> Result<Option<Vec<Outgoing>>> {
         match (self, self.excess(message.text())) {
             // Half a command would be a different command.

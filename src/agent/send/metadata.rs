@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 pub(crate) struct JsonObject(Vec<(String, Box<RawValue>)>);
 
 impl JsonObject {
-    /// Sets a value. It replaces an earlier value of the same key.
+    /// Sets a value. The new value replaces an earlier value of the same key.
     pub(crate) fn set(&mut self, key: impl Into<String>, value: &impl Serialize) {
         // This cannot fail: all maps that are set here have strings as keys.
         if let Ok(value) = serde_json::value::to_raw_value(value) {

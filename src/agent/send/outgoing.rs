@@ -17,7 +17,8 @@ use crate::model::{AgencyId, LoopGuard, Message, MessageId, MessageType, Span, S
 /// The metadata key by which [`Agent::post`](crate::Agent::post) recognises its message.
 pub(crate) const POST_ID: &str = "post_id";
 
-/// Without the loop guard, two bots might answer each other forever. Each part of a log must have the log flag.
+/// The metadata keys that every part of a long message has. Without the loop guard, two bots might answer each other
+/// forever. Each part of a log must have the log flag.
 pub(crate) const ON_EVERY_PART: [&str; 2] = [LOOP_GUARD, "agent_log"];
 
 /// The metadata key of the [`LoopGuard`].
@@ -50,7 +51,7 @@ pub(crate) fn only_guard(guard: Option<&LoopGuard>) -> Option<JsonObject> {
     Some(metadata)
 }
 
-/// A message to send: a text, and optionally a type and metadata. A plain text converts by itself, so
+/// A message to send: a text, and optionally a type and metadata. A plain text converts automatically, so
 /// `agent.send("hello")` is enough.
 ///
 /// ```
@@ -105,7 +106,7 @@ impl Outgoing {
         self
     }
 
-    /// Adds one key to the metadata. It replaces an earlier value of the same key.
+    /// Adds one key to the metadata. The new value replaces an earlier value of the same key.
     ///
     /// ```
     /// let message = crustocean::Outgoing::new("hello").with("mood", "good").with("lucky_number", 7);
@@ -200,7 +201,8 @@ impl Outgoing {
         self.spans = spans;
     }
 
-    /// Marks the message as a log of the agent's reasoning. Other agents do not pass it to their language models.
+    /// Marks the message as a log of the agent's reasoning. Other agents do not pass such a message to their language
+    /// models.
     ///
     /// ```
     /// let message = crustocean::Outgoing::new("I will search first").agent_log();
@@ -210,9 +212,9 @@ impl Outgoing {
         self.with("agent_log", true)
     }
 
-    /// Adds the loop guard of the message that this one answers, one hop further, unless a guard was set before.
-    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do this by themselves. Use it for other
-    /// answers, such as a confirmed [`post`](crate::Room::post).
+    /// Adds the loop guard of the answered message, one hop further, unless a guard was set before.
+    /// [`Agent::reply`](crate::Agent::reply) and a [`Run`](crate::run::Run) do this by themselves. Use this method for
+    /// other answers, such as a confirmed [`post`](crate::Room::post).
     ///
     /// ```no_run
     /// # fn demo(room: &crustocean::Room, msg: &crustocean::Message) -> crustocean::Result<()> {
@@ -261,8 +263,8 @@ impl Outgoing {
         self.content.trim()
     }
 
-    /// Splits the message into messages of at most `limit` characters. The keys that other clients act on are on all
-    /// of them; the other metadata is on the first.
+    /// Splits the message into messages of at most `limit` characters. All messages have the metadata keys that other
+    /// clients act on. Only the first message has the other metadata.
     ///
     /// # Errors
     /// `Invalid` if the joined spans are not the text.
@@ -289,10 +291,11 @@ impl Outgoing {
         Ok(messages)
     }
 
-    /// Before anything is done for it: nobody waits for a connection to be told of this.
+    /// Checks the message before the crate does anything else for it, so that the caller does not wait for a connection
+    /// to get this error.
     ///
     /// # Errors
-    /// `Invalid` when there is nothing to say.
+    /// `Invalid` if the message has no text, or if the joined spans are not the text.
     pub(crate) fn check(&self) -> Result<()> {
         if is_blank(self.text()) {
             return Err(Error::invalid("the message has no text: what is white space alone is not sent"));
@@ -314,7 +317,7 @@ impl Outgoing {
     /// The payload of `send-message`.
     ///
     /// # Errors
-    /// `Invalid` if there is no text.
+    /// `Invalid` if the message has no text, or if the joined spans are not the text.
     pub(crate) fn payload<'a>(&'a self, agency: &'a AgencyId) -> Result<SendMessage<'a>> {
         self.check()?;
         Ok(SendMessage {

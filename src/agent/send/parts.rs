@@ -62,7 +62,7 @@ impl Agent {
     /// Waits until no other long message of this agent is being sent.
     ///
     /// # Errors
-    /// `NotSent` if that takes too long.
+    /// `NotSent` if the other message takes longer than the `send_timeout`.
     pub(crate) fn lock_long_sends(&self) -> Result<LongSendGuard<'_>> {
         let until = deadline::after(self.options().send_timeout);
         self.inner.long_send_lock.take(until).ok_or_else(|| {
@@ -73,7 +73,7 @@ impl Agent {
     /// Sends the parts of a message one by one.
     ///
     /// # Errors
-    /// The first error; as `MaybeSent` if an earlier part was sent.
+    /// The first error. If an earlier part was sent, the kind is `Closed` for a closed agent and otherwise `MaybeSent`.
     fn send_parts(
         &self,
         parts: Vec<Outgoing>,

@@ -10,9 +10,9 @@ use crate::blank::is_trimmed;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) range: Range<usize>,
-    /// Opens the code fence again that the piece starts in.
+    /// Opens again the code fence in which the piece starts.
     pub(crate) prefix: String,
-    /// Closes the code fence that the piece ends in.
+    /// Closes the code fence in which the piece ends.
     pub(crate) suffix: String,
 }
 
@@ -27,9 +27,9 @@ const NO_COMMAND: &str = "\u{2026} ";
 
 /// Splits a trimmed text into parts of at most `limit` characters, at the end of a paragraph, a line or a word, or at
 /// least between two visible characters. Splits outside of code are preferred. White space at a split is removed;
-/// inside code only a part that would show nothing is removed.
+/// inside code, only a part that would show nothing is removed.
 ///
-/// Only the first part may start with a slash: the platform would run another one as a command.
+/// Only the first part may start with a slash: the platform would run any other such part as a command.
 ///
 /// The time is proportional to the length of the text.
 pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
@@ -59,7 +59,8 @@ pub(crate) fn split(text: &str, limit: usize) -> Vec<Part> {
             parts.push(Part { range: at..at + cut.end, prefix, suffix });
         }
         at += cut.next;
-        // A fence that was just closed need not be opened only to be closed again.
+        // If the next line closes the fence, skip that line; otherwise the next part would begin with an empty code
+        // block.
         if let Some(open) = fence.filter(|_| cut.at_line) {
             let behind = text.get(at..).unwrap_or_default();
             let line = behind.split('\n').next().unwrap_or_default();
@@ -95,7 +96,8 @@ struct Window<'w, 't> {
 }
 
 impl Window<'_, '_> {
-    /// The best place in the second half of the window. If one character fills the window, the place is its end.
+    /// Returns the best place to split in the second half of the window. If one visible character fills the window,
+    /// returns the end of the window.
     fn cut(mut self) -> Cut {
         let half = self.size / 2;
         if let Some(end) = self.line_end(half) {
@@ -196,9 +198,9 @@ pub(crate) fn is_command(text: &str) -> bool {
 #[derive(Debug)]
 struct Words<'t> {
     text: &'t str,
-    /// The last run of white space that was asked about, or its tail.
+    /// The last run of white space that was looked up, or the tail of that run.
     run: Range<usize>,
-    /// The place of a slash after the run. Some servers trim more than white space.
+    /// The last run of characters that servers trim, or the tail of that run. Some servers trim more than white space.
     trimmed: Range<usize>,
 }
 
@@ -219,7 +221,7 @@ impl<'t> Words<'t> {
     }
 }
 
-/// The end of the run of such characters around `at`. Stores the run.
+/// Returns the end of the run of characters at `at` for which `is_in` returns `true`. Stores the run.
 fn skip(text: &str, run: &mut Range<usize>, at: usize, is_in: fn(char) -> bool) -> usize {
     if run.contains(&at) {
         return run.end;
@@ -250,7 +252,7 @@ impl<'t> Fence<'t> {
         let info = line.trim_start_matches(mark);
         let run = line.get(..line.len() - info.len())?;
         let fits = (3..=LONGEST_FENCE).contains(&run.len()) && info.chars().nth(LONGEST_INFO).is_none();
-        // Otherwise it is inline code.
+        // A line of backticks that has another backtick later is inline code, not a fence.
         let alone = mark == '~' || !info.contains('`');
         (fits && alone).then_some(Fence { run, info })
     }

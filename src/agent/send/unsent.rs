@@ -1,4 +1,4 @@
-//! The result of a confirmed send: the messages as the room shows them, or what is left to send.
+//! The result of a confirmed send: the messages as the room shows them, or the parts that are left to send.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl IntoIterator for Posted {
 }
 
 /// A posted message of which not all parts were seen in the room. Returned by [`Error::unsent`]. [`Agent::repost`]
-/// finds out what is in the room and posts the rest.
+/// finds out which parts are in the room and posts the rest.
 ///
 /// ```no_run
 /// # fn demo(agent: &crustocean::Agent, room: &crustocean::Room) -> crustocean::Result<()> {
@@ -106,7 +106,7 @@ impl Unsent {
         self.parts.front().is_some_and(|part| part.maybe_sent.is_some())
     }
 
-    /// The error of the next part, with what is left to send.
+    /// Adds the parts that are left to send to the error of the next part.
     fn into_error(self, error: Error) -> Error {
         let posted = self.posted.len();
         let error = match posted {
@@ -122,8 +122,8 @@ impl Unsent {
 }
 
 impl Error {
-    /// What is left of a message that [`post`](crate::Room::post) could not confirm, for [`Agent::repost`]. `None`
-    /// for all other errors.
+    /// The rest of a message that [`post`](crate::Room::post) could not confirm, for [`Agent::repost`]. `None` for all
+    /// other errors.
     pub fn unsent(&self) -> Option<&Unsent> {
         self.detail()
     }

@@ -61,7 +61,7 @@ fn spans_are_the_text() {
     assert!(Outgoing::new("a b").spans(["a ", "b"]).payload(&agency).is_ok());
     assert!(Outgoing::new("a b").spans(["a", "b"]).payload(&agency).is_err());
     assert!(Outgoing::from_spans([(" ", Color::Theme)]).payload(&agency).is_err());
-    // Taken back.
+    // The second call of `spans` replaces the first one.
     assert!(Outgoing::new("a").spans(["b"]).spans(["a"]).payload(&agency).is_ok());
 }
 
@@ -124,7 +124,7 @@ proptest! {
     }
 }
 
-/// A colour is a text, whatever that text looks like.
+/// Any text can be a colour.
 #[test]
 fn odd_colours_are_read_as_they_were_written() {
     for text in ["\"\"", "\"red\"", "null", "7", ""] {

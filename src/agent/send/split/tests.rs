@@ -12,7 +12,7 @@ fn parts(text: &str, limit: usize) -> Vec<String> {
     split(text, limit).iter().map(|part| shown(text, part)).collect()
 }
 
-/// Words of four letters, as many as fit into so many characters.
+/// As many words of four letters as fit into `length` characters.
 fn words(length: usize) -> String {
     "word ".repeat(length / 5).trim_end().to_owned()
 }
@@ -72,7 +72,7 @@ fn closes_code_and_opens_it_again() {
     let lines: usize = parts.iter().map(|part| part.matches("    let x = 1;").count()).sum();
     assert_eq!(lines, 40);
 
-    // The end of the code is no part of its own.
+    // The closing fence does not become a part of its own.
     let code = "x".repeat(60) + "\n";
     let exact = format!("~~~\n{}~~~\n{}", code.repeat(4), words(250));
     let two = super::tests::parts(&exact, 290);
@@ -96,7 +96,7 @@ fn bears_what_is_no_text() {
     }
     let spaces = format!("a{}b", " ".repeat(5000));
     assert_eq!(parts(&spaces, 300), ["a", "b"]);
-    // Looked at from each of its lines this would take for ever.
+    // A search that starts again at each line would take hours.
     let spaces = format!("a{}b", " \n".repeat(2_000_000));
     assert_eq!(parts(&spaces, 100_000), ["a", "b"]);
     let blank = format!("```\na{}b\n```", "\n".repeat(5000));
@@ -123,7 +123,7 @@ fn a_text_does_not_become_a_command_behind_white_space() {
     }
 }
 
-/// From each of its places such a text looks long: whoever looks again and again needs hours.
+/// A search that starts again at each position of such a text would take hours.
 #[test]
 fn takes_time_in_proportion_to_the_length() {
     let size = 390_000;
@@ -144,7 +144,7 @@ fn takes_time_in_proportion_to_the_length() {
         for limit in [LEAST, 8_000] {
             let started = std::time::Instant::now();
             let count = split(text.trim(), limit).len();
-            // It takes a second at most on a machine with nothing else to do; what grows with the square takes hours.
+            // An idle machine needs at most one second. A quadratic algorithm would need hours.
             assert!(started.elapsed().as_secs() < 60, "{what}: {count} parts in {:?}", started.elapsed());
         }
     }
@@ -173,7 +173,7 @@ proptest! {
             prop_assert!(shown.chars().count() <= limit);
             prop_assert!(n == 0 || !shown.trim_start_matches(is_trimmed).starts_with('/'), "{shown:?}");
         }
-        // What is seen of the text is all there, but for the ends of code that had to be closed before.
+        // The parts contain all visible characters of the text, except the fences of code.
         let seen = |text: &str| text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '`' | '~')).collect::<String>();
         let joined: String = parts.iter().map(|part| &text[part.range.clone()]).collect();
         prop_assert_eq!(seen(&joined), seen(text));
@@ -213,7 +213,7 @@ proptest! {
             let shown = shown(text, part);
             prop_assert!(shown.chars().count() <= limit, "{} > {limit}", shown.chars().count());
             prop_assert!(!shown.trim().is_empty());
-            // What is left out is white space, or the end of code that was closed already.
+            // The split leaves out only white space, or the closing fence of code that was closed already.
             let gap = text[end..part.range.start].trim();
             prop_assert!(gap.chars().all(|c| matches!(c, '`' | '~')), "{gap:?}");
             end = part.range.end;
