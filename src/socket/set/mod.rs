@@ -136,7 +136,7 @@ impl SessionSet {
     /// Gives the session its own background thread again.
     ///
     /// # Errors
-    /// When no thread can be started. Then the session is over.
+    /// `Config` if no thread can be started. Then the session is over.
     pub(crate) fn remove(&self, session: &Session) -> Result<()> {
         self.shared.check_process()?;
         session.keep_itself()
