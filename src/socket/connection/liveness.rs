@@ -114,7 +114,7 @@ impl FloodDetector {
         FloodDetector { second: now, count: 0, seconds: 0 }
     }
 
-    /// Returns `true` if it has lasted too long.
+    /// Adds frames. Returns `true` if a flood has lasted too long.
     pub(crate) fn add(&mut self, count: u32, now: Instant) -> bool {
         let age = now.saturating_duration_since(self.second);
         if age >= Duration::from_secs(1) {
@@ -155,7 +155,7 @@ impl SleepDetector {
     pub(crate) fn slept(&mut self) -> bool {
         let (monotonic, wall) = (Instant::now(), self.wall());
         let awake = monotonic.saturating_duration_since(self.monotonic);
-        // A clock that was set back says nothing.
+        // A wall clock that was set back gives no information.
         let passed = wall.duration_since(self.wall).unwrap_or_default();
         self.monotonic = monotonic;
         self.wall = wall;

@@ -125,7 +125,7 @@ impl std::fmt::Debug for Repeating {
 
 impl Session {
     /// Sends an event now, again after each `every`, and after each reconnect. Sends `last` when the returned guard is
-    /// dropped. Does not wait for a connection: if none is up, the event is sent as soon as one is.
+    /// dropped. Does not wait for a connection: if the connection is down, the event is sent on the next connection.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.

@@ -36,9 +36,9 @@ pub(crate) enum Phase {
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
-    /// The agent is being stopped: nobody waits any more. Data that can be sent at once is still sent.
+    /// The agent is being stopped: no thread waits any more. Data that can be sent at once is still sent.
     pub(crate) stopped: bool,
-    /// Counts connections. Results of older ones are ignored.
+    /// Counts connections. Results of older connections are ignored.
     pub(crate) generation: u64,
     /// A thread has the reader role.
     pub(crate) reading: bool,

@@ -65,7 +65,7 @@ pub(super) struct Wire {
     pub(super) cut: bool,
     /// The client has said goodbye.
     pub(super) goodbye: bool,
-    /// A read or write of the client has returned the end of the connection.
+    /// A read of the client has reported the end of the connection.
     pub(super) reported: bool,
     /// A thread is reading.
     pub(super) reading: bool,
