@@ -26,7 +26,7 @@ const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
 const FRESH: Duration = Duration::from_secs(5);
 /// The limit for data before the reply to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
-/// The limit if the server was asked to replay missed events, because it sends them before the reply.
+/// The limit if the server was asked to replay missed events: the server sends these events before the reply.
 const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
 /// The limit for WebSocket pings before the open packet.
 const MAX_EARLY_PINGS: usize = 100;
@@ -201,7 +201,7 @@ fn open_either(
 ) -> Result<Connection> {
     if memory.prefers_polling() {
         return open_polling(target, deadline, cancel).inspect_err(|error| {
-            // The server answered and refused it.
+            // The server answered and refused the request.
             if error.status().is_some() {
                 memory.forget();
             }

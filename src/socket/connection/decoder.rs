@@ -56,7 +56,7 @@ pub(crate) struct PacketDecoder {
     liveness: Liveness,
     flood: FloodDetector,
     clock: SleepDetector,
-    /// When the server must have answered, after the machine slept.
+    /// The deadline for a sign of life from the server, after the machine slept.
     probe: Option<Instant>,
     /// Closing has started: nothing more is sent, but answers are still read.
     closing: bool,

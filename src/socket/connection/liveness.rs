@@ -224,11 +224,11 @@ mod tests {
         liveness.heard(some(4000), true, start + SECOND);
         let due = liveness.check(start + 3 * SECOND).unwrap();
         assert_eq!(due, start + 11 * SECOND);
-        // The previous window had enough bytes, this one is empty.
+        // The previous window had enough bytes, the current window is empty.
         let due = liveness.check(due).unwrap();
         assert_eq!(due, start + 21 * SECOND);
         assert_eq!(liveness.check(due), Err(Dead::Silent));
-        // A complete message starts everything anew.
+        // A complete message resets all limits.
         let mut liveness = Liveness::new(2 * SECOND, start);
         liveness.heard(some(4000), true, start + SECOND);
         liveness.heard(WHOLE, true, start + 30 * SECOND);

@@ -89,6 +89,8 @@ impl std::fmt::Debug for SessionSet {
 }
 
 impl SessionSet {
+    /// Starts the set's thread.
+    ///
     /// # Errors
     /// `Config` if the system cannot create a poller or a thread.
     pub(crate) fn start() -> Result<Self> {
@@ -137,7 +139,7 @@ impl SessionSet {
     /// Gives the session its own background thread again.
     ///
     /// # Errors
-    /// `Config` if no thread can be started. Then the session is over.
+    /// `Config` if no thread can be started; then the session is over. `Closed` in a forked child.
     pub(crate) fn remove(&self, session: &Session) -> Result<()> {
         self.shared.check_process()?;
         session.keep_itself()

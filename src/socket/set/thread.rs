@@ -180,7 +180,7 @@ impl SetThread {
     }
 
     fn set_alarm(&mut self, number: u64, until: Option<Instant>) {
-        // An alarm that comes too early does no harm, so only an earlier time replaces an alarm. Most new times are
+        // Only an earlier time replaces an alarm: an alarm that comes too early does no harm, and most new times are
         // later.
         if let Some(entry) = self.sessions.get_mut(&number)
             && let Some(until) = until.filter(|until| entry.alarm.is_none_or(|alarm| alarm > *until))
