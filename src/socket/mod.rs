@@ -1,23 +1,23 @@
-//! Socket.IO 5 over Engine.IO 4, over WebSocket or HTTP long-polling. Knows nothing of Crustocean.
+//! A Socket.IO 5 client over Engine.IO 4, over WebSocket or HTTP long-polling. It does not depend on Crustocean's API.
 //!
-//! What a server, or a program that takes nothing, can make a session hold in memory:
+//! The limits of a session's memory. They hold for any server, and for a program that takes no events:
 //!
-//! | what | bound |
+//! | data | limit |
 //! |---|---|
-//! | one message of the server | 16 MiB (`MAX_MESSAGE`); a WebSocket of which a large message came gives its buffer back |
-//! | the body of one answer to a poll | 16 MiB; it is taken apart 1,024 packets at a time (`MOST_PACKETS`) |
-//! | one read | 64 KiB, 4 KiB while little comes; events that are a small part of a read do not keep it |
-//! | the attachments of one packet | 10, 16 MiB together, within a minute; each in memory of its own |
-//! | events before CONNECT is answered | 256 and 4 MiB; 4,096 and 32 MiB if a lost session is taken up again. Acks are dropped |
-//! | the queue of events | the session's `Limits`; an event counts all that it keeps alive. The oldest go |
-//! | what tells about the connection, in the queue | 1,024 items. The oldest go |
-//! | the events that a `Subscription` has caught | 1,024 and 8 MiB; each in memory of its own. The oldest go |
-//! | acks that came | one for each call that waits |
-//! | events that wait for the connection | 1,024 and 8 MiB. The oldest go |
-//! | what `try_send` could not write at once | one message; while it is there nothing more is taken. With long-polling 64 KiB |
-//! | records for the log | 256. The newest go |
+//! | one message of the server | 16 MiB (`MAX_MESSAGE`); the WebSocket frees its buffer after a large message |
+//! | the body of one response to a poll | 16 MiB; it is decoded 1,024 packets at a time (`MOST_PACKETS`) |
+//! | one read | 64 KiB, or 4 KiB while little data comes; events that are a small part of a read are copied |
+//! | the attachments of one packet | 10 attachments, 16 MiB together, within one minute; each has its own memory |
+//! | events before the reply to CONNECT | 256 and 4 MiB; 4,096 and 32 MiB for a session to recover. Acks are dropped |
+//! | the queue of events | the session's `Limits`; an event's size includes its attachments. The oldest are dropped |
+//! | items about the connection, in the queue | 1,024 items. The oldest are dropped |
+//! | the events of a `Subscription` | 1,024 and 8 MiB; each has its own memory. The oldest are dropped |
+//! | received acks | one for each waiting call |
+//! | events that wait for the next connection | 1,024 and 8 MiB. The oldest are dropped |
+//! | unsent bytes of `try_send` | one message; `try_send` accepts no other until it is sent. With long-polling: 64 KiB |
+//! | log records | 256. The newest are dropped |
 //!
-//! Queues give their memory back when they are empty.
+//! Empty queues free their memory.
 
 #[cfg(crustocean_bench)]
 pub(crate) mod bench;

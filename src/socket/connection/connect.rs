@@ -26,7 +26,7 @@ const WEBSOCKET_SHARE: Duration = Duration::from_secs(8);
 const FRESH: Duration = Duration::from_secs(5);
 /// The limit for data before the reply to CONNECT.
 const EARLY: Early = Early { items: 256, bytes: 4 << 20 };
-/// The limit if the server was asked to replay missed events, because it sends them before the reply.
+/// The limit if the server was asked to replay missed events: the server sends these events before the reply.
 const EARLY_REPLAY: Early = Early { items: 4096, bytes: 32 << 20 };
 /// The limit for WebSocket pings before the open packet.
 const MAX_EARLY_PINGS: usize = 100;
@@ -52,7 +52,7 @@ pub(crate) struct Connected {
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum ConnectFailure {
-    /// A CONNECT_ERROR, or an HTTP status of the upgrade, about the token or the session.
+    /// The server refuses the token or the session, with a CONNECT_ERROR or an HTTP status.
     Refused(Error),
     /// The server refuses for another reason: it is busy, restarting or full.
     Trouble(Error),
@@ -89,9 +89,9 @@ impl From<Error> for ConnectFailure {
     }
 }
 
-/// A connection on which nothing has been said yet: dialled and upgraded, its open packet read.
+/// A connection that is dialled and upgraded. Its open packet has been read, but CONNECT has not been sent.
 ///
-/// Credentials go into CONNECT, so a connection can be opened while they are still being fetched.
+/// Only CONNECT contains the credentials, so a connection can be opened while the credentials are being fetched.
 #[derive(Debug)]
 pub(crate) struct Opened {
     connection: Connection,
@@ -99,7 +99,7 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Dials and upgrades. `cancel` lets another thread end it.
+    /// Dials and upgrades. `cancel` lets another thread end the attempt.
     ///
     /// # Errors
     /// Why there is no connection.
@@ -108,12 +108,13 @@ impl Opened {
         Ok(Opened { connection, at: Instant::now() })
     }
 
-    /// Whether the server still counts on it: it gives up whoever does not say CONNECT or does not answer its pings.
+    /// Whether the server still keeps this connection: a server closes connections that send no CONNECT or answer no
+    /// pings.
     pub(crate) fn is_fresh(&self) -> bool {
         self.at.elapsed() < FRESH.min(self.connection.handshake.silence() / 2)
     }
 
-    /// From now on `cancel` ends it.
+    /// From now on, `cancel` ends the connection.
     pub(crate) fn hang_on(&self, cancel: &CancelToken) {
         cancel.adopt(self.connection.cancel_token());
     }
@@ -122,15 +123,15 @@ impl Opened {
         self.connection.is_polling()
     }
 
-    /// Ends the connection: it is not wanted.
+    /// Ends the connection, because it is not needed.
     pub(crate) fn discard(self) {
         self.connection.cut();
     }
 
     /// Joins the main namespace with `auth`, a JSON object.
     ///
-    /// `recovery` asks the server to take a lost session up again. Ask once a loss: what the server replays is bounded
-    /// here, and a replay that is too large fails every time.
+    /// `recovery` asks the server to recover a lost session. Ask only once per loss: the size of a replay is limited
+    /// here, so a replay that is too large fails every time.
     pub(crate) fn join(
         self,
         target: &Target,
@@ -174,7 +175,7 @@ pub(crate) fn connect(
     memory: &TransportMemory,
     cancel: &CancelToken,
 ) -> Result<Connected, ConnectFailure> {
-    // First, because credentials that cannot be sent need no connection.
+    // Encodes first: invalid credentials need no connection.
     let hello = socket_io::encode_connect(auth, recovery)?;
     Opened::open(target, memory, cancel)?.say(hello, target, recovery)
 }
@@ -191,7 +192,7 @@ fn open(target: &Target, memory: &TransportMemory, cancel: &CancelToken) -> Resu
     }
 }
 
-/// A WebSocket, or polling where none can be had.
+/// Opens a WebSocket, or long-polling if no WebSocket is possible.
 fn open_either(
     target: &Target,
     deadline: Instant,
@@ -200,7 +201,7 @@ fn open_either(
 ) -> Result<Connection> {
     if memory.prefers_polling() {
         return open_polling(target, deadline, cancel).inspect_err(|error| {
-            // The server answered and refused it.
+            // The server answered and refused the request.
             if error.status().is_some() {
                 memory.forget();
             }
@@ -223,10 +224,10 @@ fn open_either(
             memory.polling_works();
             Ok(connection)
         }
-        // The server's own error, which a WebSocket upgrade does not always get.
+        // This is the server's own error, which a WebSocket upgrade does not always get.
         Err(other) if matches!(other.status(), Some(401 | 403)) => Err(other),
         Err(other) if other.retry_after() > error.retry_after() => Err(other),
-        // Otherwise the first error is the interesting one.
+        // Otherwise the error of the WebSocket is more useful.
         Err(other) => {
             crate::logging::debug!("long-polling is no way either: {other}");
             Err(error)
@@ -234,7 +235,7 @@ fn open_either(
     }
 }
 
-/// The error says whether polling may work.
+/// Opens a WebSocket. The flag beside the error says whether polling may work.
 fn open_websocket(
     target: &Target,
     deadline: Instant,

@@ -41,9 +41,9 @@ const MOST_PACKETS: usize = 1024;
 pub(crate) struct PacketDecoder {
     stream: PacketStream,
     partial: Option<BinaryPacket>,
-    /// When the attachments must have arrived; otherwise the connection ends.
+    /// When the header came. If the attachments take too long, the connection ends.
     partial_since: Instant,
-    /// The buffer has more than one call decodes.
+    /// The buffer has more packets than one call decodes.
     more: bool,
     pong_due: bool,
     arrivals: Arc<Arrivals>,
@@ -56,7 +56,7 @@ pub(crate) struct PacketDecoder {
     liveness: Liveness,
     flood: FloodDetector,
     clock: SleepDetector,
-    /// When the server must have answered, after the machine slept.
+    /// The deadline for a sign of life from the server, after the machine slept.
     probe: Option<Instant>,
     /// Closing has started: nothing more is sent, but answers are still read.
     closing: bool,
@@ -96,7 +96,7 @@ impl PacketDecoder {
         wire.feed_from(buffer).map_err(|error| Disconnect::new(reason::TRANSPORT_ERROR, error.to_string()))
     }
 
-    /// The socket has ended. Polling continues on another one, unless a response was incomplete.
+    /// The socket has ended. Polling continues on another socket, unless a response was incomplete.
     pub(crate) fn ended(&mut self, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         if let Some(wire) = self.stream.wire_mut() {
             wire.end();
@@ -116,7 +116,7 @@ impl PacketDecoder {
         }
     }
 
-    /// Why nothing can be sent any more, if that is so.
+    /// The reason why nothing can be sent any more. `None` if sending is possible.
     pub(crate) fn over(&mut self) -> Option<Disconnect> {
         if let Some(end) = &self.end {
             return Some(end.clone());
@@ -157,7 +157,7 @@ impl PacketDecoder {
         self.stream.written()
     }
 
-    /// WebSocket only: a poll cannot send.
+    /// Writes a message. WebSocket only: a poll cannot send.
     pub(crate) fn write(&mut self, message: Message) -> Result<(), Disconnect> {
         let PacketStream::WebSocket(websocket) = &mut self.stream else { return Ok(()) };
         let written = websocket.write(message);
@@ -269,7 +269,7 @@ impl PacketDecoder {
         Ok(due)
     }
 
-    /// Gives the memory of empty buffers back, for a connection that is one of many.
+    /// Frees the memory of empty buffers, for a process with many connections.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release_buffers(&mut self) {
         if let PacketStream::WebSocket(framed) = &mut self.stream {
@@ -420,7 +420,7 @@ impl PacketDecoder {
         Ok(())
     }
 
-    /// A repeated reply is ignored. A different one means that the server has lost the session.
+    /// Ignores a repeated reply. A different reply means that the server has lost the session.
     fn accept_reply(&mut self, reply: ConnectReply, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         match &self.sid {
             Some(sid) if reply.sid.as_ref() == Some(sid) => Ok(()),

@@ -114,7 +114,7 @@ impl FloodDetector {
         FloodDetector { second: now, count: 0, seconds: 0 }
     }
 
-    /// Returns `true` if it has lasted too long.
+    /// Adds frames. Returns `true` if a flood has lasted too long.
     pub(crate) fn add(&mut self, count: u32, now: Instant) -> bool {
         let age = now.saturating_duration_since(self.second);
         if age >= Duration::from_secs(1) {
@@ -155,7 +155,7 @@ impl SleepDetector {
     pub(crate) fn slept(&mut self) -> bool {
         let (monotonic, wall) = (Instant::now(), self.wall());
         let awake = monotonic.saturating_duration_since(self.monotonic);
-        // A clock that was set back says nothing.
+        // A wall clock that was set back gives no information.
         let passed = wall.duration_since(self.wall).unwrap_or_default();
         self.monotonic = monotonic;
         self.wall = wall;
@@ -224,11 +224,11 @@ mod tests {
         liveness.heard(some(4000), true, start + SECOND);
         let due = liveness.check(start + 3 * SECOND).unwrap();
         assert_eq!(due, start + 11 * SECOND);
-        // The previous window had enough bytes, this one is empty.
+        // The previous window had enough bytes, the current window is empty.
         let due = liveness.check(due).unwrap();
         assert_eq!(due, start + 21 * SECOND);
         assert_eq!(liveness.check(due), Err(Dead::Silent));
-        // A complete message starts everything anew.
+        // A complete message resets all limits.
         let mut liveness = Liveness::new(2 * SECOND, start);
         liveness.heard(some(4000), true, start + SECOND);
         liveness.heard(WHOLE, true, start + 30 * SECOND);

@@ -1,9 +1,9 @@
 //! One live connection.
 //!
 //! Reading and writing are separate. The thread with the reader role blocks in `read` on a clone of the TCP socket,
-//! *without a lock*. Under a short lock, the bytes are then passed to TLS and WebSocket and decoded. A sender takes
-//! the same lock, encodes, and writes on its own thread. The lock is held during a write, so writes have a time
-//! limit.
+//! *without the decoder's lock*. It then takes this lock for a short time, passes the bytes to TLS and WebSocket, and
+//! decodes them. A sender takes the same lock, encodes, and writes on its own thread. The lock is held during a write,
+//! so writes have a time limit.
 
 pub(crate) mod arrivals;
 pub(crate) mod connect;
@@ -50,16 +50,17 @@ const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 /// One live connection: the read half, the write half, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// Only the thread with the reader role uses this, so the lock is never contended.
+    /// For the thread with the reader role. Apart from that thread, only the poller of a set locks this, to get the
+    /// socket.
     reader: Mutex<Reader>,
     decoder: Mutex<PacketDecoder>,
-    /// Notified when the sign of life came that senders wait for, or when none will come.
+    /// Notified when the sign of life that senders wait for came, or when it will not come.
     alive: Condvar,
     /// Stops a blocked read or write from any thread.
     cancel_token: CancelToken,
     /// With long-polling, the sending half.
     poll_sender: Option<PollSender>,
-    /// With long-polling, what [`try_send`](Connection::try_send) has taken.
+    /// With long-polling, the frames that [`try_send`](Connection::try_send) has accepted.
     outbox: Outbox,
     write_timeout: Duration,
     arrivals: Arc<Arrivals>,
@@ -158,7 +159,7 @@ impl Connection {
     }
 
     /// Blocks until bytes come, `until` passes or the connection ends, and decodes the bytes. Only the thread with
-    /// the reader role may call it. After a failure it always fails with the same reason.
+    /// the reader role may call this. After a failure, every call fails with the same reason.
     pub(crate) fn turn(&self, until: Option<Instant>, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         {
@@ -183,8 +184,8 @@ impl Connection {
             Some(end) => Err(end),
             None => reader.take(read, &mut decoder, into),
         };
-        // Threads that wait for a sign of life are notified only if there are any: a notification for nobody would
-        // cost a system call per read.
+        // Notifies only if threads may wait for a sign of life: a notification that no thread needs would cost a
+        // system call per read.
         if is_waited_for {
             self.alive.notify_all();
         }
@@ -273,7 +274,7 @@ impl Connection {
         self.arrivals.confirm(number);
     }
 
-    /// Ends the connection, also one that nobody reads yet.
+    /// Ends the connection, even before a thread reads it.
     pub(crate) fn cancel_token(&self) -> &CancelToken {
         &self.cancel_token
     }
@@ -295,7 +296,7 @@ impl Connection {
             return Err(SendFailure::NotSent(end));
         }
         if self.poll_sender.is_some() {
-            // Under the lock: a goodbye that follows posts it first.
+            // Pushes under the lock, so that a later goodbye posts this frame first.
             let taken = self.outbox.push(frame, &self.arrivals);
             drop(decoder);
             let taken = taken.ok_or_else(|| busy("the server does not read as fast as messages are sent"))?;
@@ -337,7 +338,7 @@ impl Connection {
         }
     }
 
-    /// Posts what waits in the outbox on a short-lived thread.
+    /// Posts the frames of the outbox on a short-lived thread.
     fn post_soon(self: &Arc<Self>) {
         let connection = Arc::clone(self);
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
@@ -357,7 +358,8 @@ impl Connection {
         }
     }
 
-    /// Posts what waits in the outbox. A failure ends the connection: a message was promised to be sent.
+    /// Posts the frames of the outbox. A failure ends the connection, because these frames were already reported as
+    /// sent.
     fn post_waiting(
         &self,
         poll_sender: &PollSender,
@@ -403,7 +405,7 @@ impl Connection {
         Ok(self.arrivals.sent_one())
     }
 
-    /// Sends the same over long-polling, in as few requests as the server accepts.
+    /// Sends a header and its attachments over long-polling, in as few requests as the server accepts.
     fn post_packet(
         &self,
         poll_sender: &PollSender,
@@ -507,8 +509,8 @@ impl Connection {
         if let Some(mut turn) = poll_sender.turn_until(deadline)
             && self.post_waiting(poll_sender, &mut turn, deadline).is_ok()
         {
-            // One by one: the official server looks at the second packet before it has handled the first. Any
-            // response shows that it has received the packet.
+            // Posts the packets one by one, because the official server checks the second packet before it has
+            // handled the first. Any response shows that the server has received the packet.
             let _ = CLOSING_PACKETS.iter().try_for_each(|body| poll_sender.post(&mut turn, body, deadline));
         }
         self.give_up(Disconnect::new(reason::CLIENT_DISCONNECT, ""));
@@ -520,7 +522,7 @@ impl Connection {
                 Ok(decoder) => return Some(decoder),
                 Err(std::sync::TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
                 Err(std::sync::TryLockError::WouldBlock) if Instant::now() >= deadline => return None,
-                // Held for microseconds, unless a write is stuck.
+                // The lock is held for microseconds, unless a write is stuck.
                 Err(std::sync::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
             }
         }
@@ -531,7 +533,7 @@ impl Connection {
         self.cancel_token.cancel();
     }
 
-    /// The socket, to watch it. With long-polling it changes.
+    /// Gives a poller access to the socket. With long-polling, the socket changes.
     #[cfg(feature = "agents")]
     pub(crate) fn with_socket<T>(&self, watch: impl FnOnce(&TcpStream) -> T) -> T {
         watch(&self.reader.lock().unwrap_or_else(PoisonError::into_inner).socket)
@@ -543,7 +545,7 @@ fn write_timeout(handshake: &Handshake) -> Duration {
     WRITE_TIMEOUT.min(handshake.ping_timeout.max(Duration::from_secs(1)))
 }
 
-/// Makes the stream read from memory. The bytes of the returned socket must be passed to it.
+/// Makes the stream read from memory. The caller must pass the bytes of the returned socket to the stream.
 fn start_feeding(stream: &mut Stream, write_timeout: Duration) -> std::io::Result<TcpStream> {
     let wire = stream.wire_mut();
     let socket = wire.socket()?;
@@ -567,7 +569,7 @@ impl Reader {
         let fits = |set: Duration| set <= wait + TIMEOUT_SLACK && set + TIMEOUT_SLACK >= wait;
         let exact = |set: Duration| set <= wait && set + TIMEOUT_SLACK >= wait;
         if !self.timeout.is_some_and(|set| if until.is_some() { exact(set) } else { fits(set) }) {
-            // A little shorter than the wait, so that it also fits the next one.
+            // The timeout is a little shorter than the wait, so that it also fits the next wait.
             let rounded = if wait > Duration::from_secs(1) { wait - TIMEOUT_SLACK / 2 } else { wait };
             self.socket.set_read_timeout(Some(rounded))?;
             self.timeout = Some(rounded);

@@ -1,4 +1,4 @@
-//! Long-polling: messages that were sent without waiting, until a request takes them.
+//! The outbox of long-polling: messages that were sent without waiting, until a request carries them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,10 +7,10 @@ use tungstenite::Utf8Bytes;
 
 use crate::socket::connection::arrivals::Arrivals;
 
-/// The most that waits. One message is always taken.
+/// The limit for waiting bytes. One message is always accepted.
 const MOST_BYTES: usize = 64 << 10;
 
-/// Between the packets of a body.
+/// The separator between the packets of a body.
 const SEPARATOR: char = '\x1e';
 
 #[derive(Debug, Default)]
@@ -18,17 +18,17 @@ pub(super) struct Outbox(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// With their numbers.
+    /// The waiting frames, with their numbers.
     frames: VecDeque<(Utf8Bytes, u64)>,
     bytes: usize,
-    /// A thread posts them.
+    /// A thread is posting the frames.
     has_thread: bool,
 }
 
-/// A message was taken.
+/// The result for an accepted message.
 pub(super) struct Taken {
     pub(super) number: u64,
-    /// Nobody posts it yet.
+    /// No thread is posting the outbox yet.
     pub(super) needs_thread: bool,
 }
 
@@ -37,7 +37,7 @@ impl Outbox {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a message and counts it as sent. `None` if too much waits.
+    /// Accepts a message and counts it as sent. `None` if too many bytes wait.
     pub(super) fn push(&self, frame: Utf8Bytes, arrivals: &Arrivals) -> Option<Taken> {
         let mut waiting = self.lock();
         if !waiting.frames.is_empty() && waiting.bytes + frame.len() > MOST_BYTES {
@@ -69,7 +69,7 @@ impl Outbox {
         Some((body, last))
     }
 
-    /// Counts a message that is posted directly. `None` if others wait that must be posted before it.
+    /// Counts a message that is posted directly. `None` if other messages wait, because they must be posted first.
     pub(super) fn number_if_empty(&self, arrivals: &Arrivals) -> Option<u64> {
         let waiting = self.lock();
         waiting.frames.is_empty().then(|| arrivals.sent_one())

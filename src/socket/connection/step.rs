@@ -16,7 +16,7 @@ pub(crate) enum Step {
     Done {
         /// When to check again even if nothing comes.
         check_at: Instant,
-        /// Not everything that was read is decoded.
+        /// Some of the bytes that were read are not decoded yet.
         has_more: bool,
         /// The socket may have more bytes, or its end.
         may_have_more: bool,
@@ -24,8 +24,8 @@ pub(crate) enum Step {
 }
 
 impl Connection {
-    /// Does what a [`turn`](Connection::turn) does, but does not wait: neither for bytes nor for a sender, nor for the
-    /// server to take a pong. `reads`: the socket is known to have bytes. With long-polling it would block.
+    /// Like a [`turn`](Connection::turn), but does not wait: not for bytes, not for a sender, and not for the server to
+    /// read a pong. `reads`: the socket is known to have bytes. Must not be called with long-polling, where it would block.
     pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
         let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let mut decoder = match self.decoder.try_lock() {
@@ -54,7 +54,7 @@ impl Connection {
         if decoder.has_overflow() {
             self.flush_soon();
         }
-        // A thousand connections that mostly wait would keep three buffers each.
+        // Without this, a thousand connections that mostly wait would keep three buffers each.
         decoder.release_buffers();
         reader.buffer.release();
         Ok(Step::Done { check_at, has_more: decoder.has_more(), may_have_more })

@@ -1,4 +1,4 @@
-//! Tests of one connection, without a session, against a server that the test plays.
+//! Tests of one connection, without a session. The test acts as the server.
 
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -213,7 +213,7 @@ fn r135_each_attachment_has_to_fit() {
         let failure = connection.send_packet("x".repeat(header).into(), &attachments).unwrap_err();
         assert!(matches!(failure, SendFailure::Refused(_)), "{failure:?}");
     }
-    // Nothing was sent. Together they may be larger than the limit.
+    // Nothing was sent. A header and its attachments together may be larger than the limit.
     connection.send_packet("x".repeat(2000).into(), &[Bytes::from(vec![0; 2000])]).unwrap();
     assert_eq!(peer.read().unwrap().len(), 2000);
     assert_eq!(peer.read().unwrap().len(), 2000);

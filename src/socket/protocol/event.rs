@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::json;
 use crate::socket::protocol::socket_io;
 
-/// An event from the server: a name and arguments in JSON. It owns the frame that it came in; nothing is copied until
-/// an argument is decoded.
+/// An event from the server: a name and arguments in JSON. The event owns its frame. No text is copied until an
+/// argument is decoded.
 #[derive(Debug, Clone)]
 pub struct RawEvent {
     frame: Utf8Bytes,
@@ -24,14 +24,14 @@ pub struct RawEvent {
     /// The arguments without lone surrogates, created when they are needed.
     repaired: OnceLock<Box<Option<Box<str>>>>,
     rare: Option<Box<Rare>>,
-    /// The connection that it came over, because its ack id is valid only there. 0 until it is stored.
+    /// The generation of the event's connection, because the ack id is valid only there. 0 until the event is stored.
     pub(crate) generation: u64,
 }
 
 /// Rarely used fields. They are stored separately, because every event is moved several times.
 #[derive(Debug, Clone, Default)]
 struct Rare {
-    /// The name, if the frame contains it in an escaped form.
+    /// The event's name, if the frame contains the name in an escaped form.
     name: Option<Box<str>>,
     ack: Option<Arc<AckRequest>>,
     attachments: Vec<Bytes>,
@@ -131,7 +131,7 @@ impl RawEvent {
         self.frame = Utf8Bytes::from(self.frame.as_str());
     }
 
-    /// The same with other words of the server's, if they have to be changed.
+    /// Returns a copy with changed arguments. `None` if `change` changes nothing.
     pub(crate) fn reworded(&self, change: impl Fn(&str) -> String) -> Option<Self> {
         let args = change(self.args());
         if args == self.args() {
@@ -147,7 +147,7 @@ impl RawEvent {
         self.frame.len()
     }
 
-    /// Whether the server waits for an answer. [`Raw::answer`](crate::agent::Raw::answer) sends it.
+    /// Whether the server waits for an answer. [`Raw::answer`](crate::agent::Raw::answer) sends the answer.
     pub fn wants_answer(&self) -> bool {
         self.ack().is_some_and(|ack| !ack.answered.load(Ordering::Acquire))
     }
@@ -179,7 +179,7 @@ impl RawEvent {
     /// that JavaScript cut in two) becomes U+FFFD.
     ///
     /// # Errors
-    /// The error of the JSON decoder.
+    /// The error of the JSON decoder, if the argument is not a valid `T`.
     pub fn first<'a, T: Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
         let args = self.args();
         first_of(args).or_else(|error| self.repaired().map_or(Err(error), first_of))
@@ -191,8 +191,8 @@ impl RawEvent {
         self.repaired.get_or_init(|| Box::new(json::repair(self.args()).map(Into::into))).as_deref()
     }
 
-    /// Whether the arguments are JSON, at any depth and with any strings. This tells a broken server from a message
-    /// that only cannot be decoded.
+    /// Whether the arguments are JSON, at any depth and with any strings. If so, an event that cannot be decoded does not
+    /// mean that the server is broken.
     pub(crate) fn is_json(&self) -> bool {
         is_json(self.outline.data.within(&self.frame))
     }
@@ -244,7 +244,7 @@ fn text_of_first(values: &str) -> serde_json::Result<&str> {
     }
 }
 
-/// Uses no memory, however long or deep the text is.
+/// Whether the text is JSON. Stores no values, and has no limit for length or depth.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
@@ -437,7 +437,7 @@ impl AckArgs {
         Ok(AckArgs { json: json.into() })
     }
 
-    /// See [`RawEvent::reworded`].
+    /// Changes the arguments, like [`RawEvent::reworded`].
     pub(crate) fn reword(&mut self, change: impl Fn(&str) -> String) {
         let json = change(&self.json);
         if *json != *self.json {
@@ -445,7 +445,7 @@ impl AckArgs {
         }
     }
 
-    /// Whether it may be the words of a server that refuses something.
+    /// Whether the arguments may contain an error text of the server.
     pub(crate) fn mentions_error(&self) -> bool {
         self.json.contains("error")
     }

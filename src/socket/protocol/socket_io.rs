@@ -157,7 +157,7 @@ pub(crate) fn split_event(data: &str) -> Result<NameAndArgs<'_>> {
     Ok(NameAndArgs { name, args })
 }
 
-/// A name in which something is escaped, and what follows.
+/// Splits off a name that contains an escape. Returns the name and the rest.
 fn split_escaped(inner: &str) -> Result<(Cow<'_, str>, &str)> {
     let not_closed = || malformed("the event's name is not closed");
     let end = string_end(inner).ok_or_else(not_closed)?;
@@ -186,7 +186,7 @@ fn string_end(text: &str) -> Option<usize> {
 pub(crate) struct ConnectReply {
     /// The public id of the session.
     pub(crate) sid: Option<Box<str>>,
-    /// The private id, with which the session can be recovered. Only if the server supports recovery.
+    /// The private id, with which the session can be recovered. `None` if the server does not support recovery.
     pub(crate) pid: Option<Box<str>>,
 }
 
@@ -199,7 +199,7 @@ impl ConnectReply {
     }
 }
 
-/// The Engine.IO frame of an event: `42["name",payload]`, with `id` if an ack is asked for.
+/// The Engine.IO frame of an event: `42["name",payload]`. With `id`, the event asks for an ack.
 ///
 /// # Errors
 /// `Invalid` if the payload cannot be written as JSON, or if the name is reserved.

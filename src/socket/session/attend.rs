@@ -1,6 +1,6 @@
 //! The work of a background thread in steps that do not block, so that one thread can do it for many sessions.
 //!
-//! [`attend`] reads what has come. Everything that waits for the network is left to workers ([`Attended::Connect`],
+//! [`attend`] reads the available data. Workers do everything that waits for the network ([`Attended::Connect`],
 //! [`Attended::Send`]). A thread that waits for something of one session still reads by itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,74 +17,75 @@ use crate::socket::session::state::{Phase, SessionState};
 use crate::socket::session::{Session, background};
 use crate::sync::{JoinHandle, MutexGuard};
 
-/// A session whose queue is half full is read this often: what stays in the socket holds the server back.
+/// The pause between two reads of a session whose queue is half full. Unread data in the socket slows the server.
 const SLOW: Duration = Duration::from_millis(50);
-/// The pause after which the connection's lock is tried again. A sender has it.
+/// The pause before another attempt to lock a connection. A sender has the lock.
 const SOON: Duration = Duration::from_millis(2);
 
-/// The pause after no thread could be started.
+/// The pause after a worker thread could not be started.
 pub(crate) const NO_WORKER: Duration = Duration::from_secs(1);
 
-/// What the keeper knows of a session.
+/// The keeper's data about one session.
 #[derive(Debug)]
 pub(crate) struct Kept {
     number: u64,
-    /// The connection that is watched.
+    /// The generation of the watched connection.
     generation: u64,
-    /// The session's number of turns when the keeper looked last. If it differs, another thread has read since.
+    /// The session's number of turns at the keeper's last check. If the number differs, another thread has read
+    /// since.
     turns: u64,
-    /// Bytes came that are not read yet.
+    /// Bytes came that have not been read yet.
     readable: bool,
-    /// The end came with them.
+    /// The connection may have ended after these bytes.
     ended: bool,
     /// When the connection must be checked even if nothing comes.
     check_at: Option<Instant>,
-    /// The queue is half full: no read before this.
+    /// No read before this time, because the queue is half full.
     read_at: Option<Instant>,
 }
 
 impl Kept {
-    /// `number`: the keeper's.
+    /// `number` identifies the keeper.
     pub(crate) fn new(number: u64) -> Self {
         Kept { number, generation: 0, turns: 0, readable: false, ended: false, check_at: None, read_at: None }
     }
 
-    /// The watched connection has bytes. `ended`: maybe the last ones.
+    /// Notes that the watched connection has bytes. `ended`: these bytes may be the last.
     pub(crate) fn is_readable(&mut self, ended: bool) {
         self.readable = true;
         self.ended |= ended;
     }
 }
 
-/// What is to be done next for a session.
+/// The next step for a session.
 #[derive(Debug)]
 pub(crate) enum Attended {
-    /// Nothing: the session is over, or somebody else keeps it.
+    /// Nothing to do: the session is over, or has another keeper.
     Gone,
     /// Let a worker [`connect`].
     Connect,
     /// Let a worker [`send_due`].
     Send,
-    /// Start a [background thread](background::start) for it: the connection is one that blocks.
+    /// Start a [background thread](background::start) for the session, because its connection can block.
     OwnThread,
     /// Watch this connection instead of the last one, then attend again.
     Watch(Arc<Connection>),
     /// There is no connection. Attend at this time, or when a worker is done.
     Down { until: Option<Instant> },
-    /// Attend when bytes come, and at this time. `anew`: bytes may be there already.
+    /// Attend when bytes come, and at this time. `anew`: unread bytes may be there already.
     Wait { until: Option<Instant>, anew: bool },
     /// Attend again, after other sessions had their turn.
     Again,
 }
 
-/// Does what is to be done for a session, without blocking.
+/// Does the work that is due for a session, without blocking.
 pub(crate) fn attend(core: &SessionCore, kept: &mut Kept) -> Attended {
     let mut state = core.lock();
     if state.keeper.as_ref().is_none_or(|keeper| keeper.number() != kept.number) {
         return Attended::Gone;
     }
     if state.own_thread {
-        // It wakes the keeper when it ends.
+        // That thread wakes the keeper when it ends.
         core.background.notify_all();
         return Attended::Wait { until: None, anew: false };
     }
@@ -110,14 +111,14 @@ pub(crate) fn attend(core: &SessionCore, kept: &mut Kept) -> Attended {
             look(core, state, kept, connection)
         }
     };
-    // Somebody may wait for the role. From now on, whoever leaves it wakes the keeper.
+    // Another thread may wait for the role. From now on, a thread that releases the role wakes the keeper.
     state.background_awake = true;
     core.hand_over(&mut state);
     state.background_awake = false;
     attended
 }
 
-/// The same, while there is a connection.
+/// Does the work of [`attend`] for a session that has a connection.
 fn look<'a>(
     core: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
@@ -135,7 +136,7 @@ fn look<'a>(
         return (state, Attended::OwnThread);
     }
     if kept.generation != state.generation {
-        // The first check also decodes what somebody has read and left.
+        // The first check also decodes bytes that another thread has read but not decoded.
         let (generation, turns) = (state.generation, state.turns);
         *kept = Kept { generation, turns, check_at: Some(now), ..Kept::new(kept.number) };
         return (state, Attended::Watch(connection));
@@ -145,7 +146,7 @@ fn look<'a>(
     }
     let mut anew = false;
     if kept.turns != state.turns {
-        // Whether what was announced is still there is not known.
+        // Another thread has read, so the announced bytes may be gone.
         kept.readable = false;
         kept.check_at = Some(now);
         anew = true;
@@ -180,7 +181,7 @@ fn look<'a>(
     (state, Attended::Wait { until, anew })
 }
 
-/// Whether it is time to read: always, unless the queue is half full.
+/// Whether the session may be read now: always, unless the queue is half full.
 fn may_read(state: &mut SessionState, kept: &mut Kept, now: Instant) -> bool {
     if !state.queue.is_half_full() {
         kept.read_at = None;
@@ -195,11 +196,11 @@ fn may_read(state: &mut SessionState, kept: &mut Kept, now: Instant) -> bool {
 }
 
 impl Session {
-    /// Gives the work of the background thread to another one, which keeps the session until it is over or
+    /// Gives the work of the background thread to a keeper, until the session is over or
     /// [`keep_itself`](Session::keep_itself) is called.
     ///
     /// # Errors
-    /// `Invalid` if another one keeps it already, `Closed`.
+    /// `Invalid` if the session already has a keeper, `Closed`.
     pub(crate) fn give_to(&self, keeper: Arc<dyn Keeper>) -> Result<()> {
         self.shared.check_process()?;
         let blocked = {
@@ -216,7 +217,7 @@ impl Session {
             state.connection().filter(|_| blocked).cloned()
         };
         if let Some(connection) = blocked {
-            // The thread is reading: the answer to this wakes it.
+            // The background thread is blocked in `read`: the answer to this ping wakes it.
             connection.nudge();
         }
         Ok(())
@@ -225,7 +226,7 @@ impl Session {
     /// Takes the session back from its keeper, and starts its own background thread again.
     ///
     /// # Errors
-    /// When no thread can be started. Then the session is over.
+    /// `Config` if no thread can be started. Then the session is over.
     pub(crate) fn keep_itself(&self) -> Result<()> {
         self.shared.check_process()?;
         if let Some(thread) = take_back(&self.shared, None)? {
@@ -234,7 +235,8 @@ impl Session {
         Ok(())
     }
 
-    /// Whether there is more to take, or the end. For a consumer of a [`Keeper`]'s sessions, which asks after it took something.
+    /// Whether there are more items, or the session is over. The consumer of a [`Keeper`]'s session calls this after
+    /// it took an item.
     pub(crate) fn has_more(&self) -> bool {
         let mut state = self.shared.lock();
         if state.read_slowly && !state.queue.is_half_full() {
@@ -246,17 +248,18 @@ impl Session {
     }
 }
 
-/// Ends the keeping, if this keeper does it, or whoever does: from now on a background thread of its own keeps the session. `None` if it has one, or is over.
+/// Takes the session back from its keeper and starts its own background thread. With `from`, only from this keeper.
+/// `None` if the session has no such keeper, already has its own thread, or is over.
 ///
 /// # Errors
-/// When no thread can be started. Then the session is over.
+/// `Config` if no thread can be started. Then the session is over.
 pub(crate) fn take_back(core: &Arc<SessionCore>, from: Option<u64>) -> Result<Option<JoinHandle<()>>> {
     {
         let mut state = core.lock();
         let is_kept =
             state.keeper.as_ref().is_some_and(|keeper| from.is_none_or(|from| keeper.number() == from));
         let Some(keeper) = state.keeper.take_if(|_| is_kept) else { return Ok(None) };
-        // It finds that it is no longer the keeper.
+        // The keeper then finds that it no longer keeps the session.
         keeper.wake();
         if state.own_thread || state.background_gone {
             return Ok(None);
@@ -268,7 +271,7 @@ pub(crate) fn take_back(core: &Arc<SessionCore>, from: Option<u64>) -> Result<Op
 /// Starts a background thread for a session.
 ///
 /// # Errors
-/// When no thread can be started. Then the session is over.
+/// `Config` if no thread can be started. Then the session is over.
 pub(crate) fn own_thread(core: &Arc<SessionCore>) -> Result<JoinHandle<()>> {
     background::start(Arc::clone(core)).inspect_err(|_| {
         let mut state = core.lock();
@@ -278,17 +281,17 @@ pub(crate) fn own_thread(core: &Arc<SessionCore>) -> Result<JoinHandle<()>> {
     })
 }
 
-/// A worker's part: connects again.
+/// Reconnects. A worker runs this.
 pub(crate) fn connect(core: &SessionCore) {
     work(core, background::dial_again);
 }
 
-/// A worker's part: sends what is due.
+/// Sends the due events. A worker runs this.
 pub(crate) fn send_due(core: &SessionCore) {
     work(core, SessionCore::send_due);
 }
 
-/// There is no thread for a worker: try again later.
+/// No worker thread could be started: schedules another attempt.
 pub(crate) fn no_worker(core: &SessionCore) {
     let mut state = core.lock();
     state.has_worker = false;

@@ -1,8 +1,8 @@
-//! The one thread of a session: reads when nobody else does, and dials again.
+//! The background thread of a session: reads when no other thread does, and reconnects.
 //!
-//! It sleeps as long as somebody holds the reader role. When the role has been free for a moment (a handler is
-//! busy) it reads in its place, so that heartbeats are answered; as soon as somebody waits again, it steps back.
-//! What is to be sent again and again ([`scheduled`](crate::socket::session::scheduled)) it sends when it is due.
+//! The thread sleeps while another thread has the reader role or waits. When the role has been free for a moment (a
+//! handler is busy), it reads, so that pings are answered. After each read, it leaves the role to a thread that waits.
+//! It also sends repeated events ([`scheduled`](crate::socket::session::scheduled)) when they are due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,18 +21,18 @@ use crate::sync::{Builder, JoinHandle, MutexGuard};
 /// How long the role may be free before the background thread takes it: longer than a quick handler, far shorter than any
 /// pingTimeout.
 const GRACE: Duration = Duration::from_millis(25);
-/// The same while events are queued: their consumer will read by itself when they are used up, and reading ahead
-/// of it only fills the queue. But heartbeats come in band, behind the events, so it cannot wait for long.
+/// The same while events are queued. Their consumer reads again after it has taken them, and an earlier read only
+/// fills the queue. But pings arrive in the same stream, behind the events, so this wait must be short.
 const GRACE_WHILE_QUEUED: Duration = Duration::from_millis(50);
-/// With polling nothing can wake it from a read: it comes back by itself.
+/// The longest read with long-polling: no other thread can end such a read.
 const LONGEST_POLLING_READ: Duration = Duration::from_secs(5);
-/// Little: it only runs our own code, a few calls deep, besides TLS handshakes.
+/// The stack size. The thread runs only this crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;
 
 pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
     shared.lock().set_own_thread(true);
     let core = Arc::clone(&shared);
-    // In a box, as for every thread: what starts one is compiled once.
+    // Boxed, as for every thread: the code that starts a thread is then compiled once.
     let work: Box<dyn FnOnce() + Send> = Box::new(move || {
         let outcome = catch_unwind(AssertUnwindSafe(|| keep(&shared)));
         let mut state = shared.lock();
@@ -59,7 +59,7 @@ pub(crate) fn start(shared: Arc<SessionCore>) -> Result<JoinHandle<()>> {
 /// Why the background thread ends.
 enum End {
     Closed,
-    /// A [`Keeper`](crate::socket::session::keeper::Keeper) goes on.
+    /// A [`Keeper`](crate::socket::session::keeper::Keeper) takes over.
     HandedOver,
 }
 
@@ -80,7 +80,7 @@ fn keep(shared: &SessionCore) -> End {
             continue;
         }
         state = match state.phase.clone() {
-            // A worker of an earlier keeper wakes it.
+            // A worker of an earlier keeper still runs. It wakes this thread when it ends.
             Phase::Closed | Phase::Down if state.has_worker => sleep(shared, state, None),
             Phase::Closed => return End::Closed,
             Phase::Down => match state.retry_at.checked_duration_since(deadline::now()) {
@@ -91,7 +91,7 @@ fn keep(shared: &SessionCore) -> End {
                     shared.lock()
                 }
             },
-            // Somebody reads, or is told to: what was read here may have been of no interest to those who wait.
+            // Another thread reads, or is told to read: the data that was read here may not fulfil its wish.
             _ if state.reading || state.consumers + state.others > 0 => {
                 state.background_awake = false;
                 shared.hand_over(&mut state);
@@ -112,7 +112,7 @@ fn sleep<'a>(
     shared.wait_for(&shared.background, state, wait)
 }
 
-/// The role is free and nobody waits: gives whoever was here a moment to come back, then reads in its place.
+/// The role is free and no thread waits: gives the last reader a moment to come back, and then reads.
 fn watch<'a>(
     shared: &'a SessionCore,
     mut state: MutexGuard<'a, SessionState>,
@@ -145,8 +145,8 @@ fn watch<'a>(
         state.background_blocked = false;
         return state;
     }
-    // Behind what is queued here there may be a ping waiting in the socket: read until it is empty. When the queue
-    // fills up, go slower, one read at a time: what stays in the socket holds the server back and is not lost.
+    // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the queue
+    // is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not lost.
     loop {
         let before = deadline::now();
         let until = deadline::later(before, Duration::from_millis(1));
@@ -174,7 +174,7 @@ pub(crate) fn dial_again(shared: &SessionCore) {
             }
             match failure {
                 ConnectFailure::Refused(_) if !refused => {
-                    // Most often the session token has run out: at once, once, with a new one.
+                    // The session token has probably expired: try once more, at once, with a new token.
                     state.refused = true;
                     state.retry_at = deadline::now();
                 }
@@ -188,7 +188,7 @@ pub(crate) fn dial_again(shared: &SessionCore) {
     }
 }
 
-/// A panic there (of a logger, say) costs the new connection, not the session.
+/// A panic in the host (for example in a logger) ends the new connection, not the session.
 fn restore(shared: &SessionCore, line: &ConnectionHandle<'_>) -> Result<()> {
     catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
         .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))

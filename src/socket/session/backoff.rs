@@ -6,10 +6,10 @@ const FIRST: Duration = Duration::from_millis(1000);
 const LONGEST: Duration = Duration::from_secs(5);
 /// After the server itself ended the session: a kick, a ban and a deploy all look like this.
 const AFTER_SERVER_DISCONNECT: Duration = Duration::from_secs(5);
-/// For a temporary problem of the server, which may soon be over.
+/// For a temporary problem of the server: the problem may soon be over.
 const FIRST_AFTER_TROUBLE: Duration = Duration::from_secs(1);
 const LONGEST_AFTER_TROUBLE: Duration = Duration::from_secs(30);
-/// For fresh credentials that were refused: somebody must act, so retries are slow.
+/// For fresh credentials that were refused: a person must act, so retries are slow.
 const FIRST_AFTER_REFUSAL: Duration = Duration::from_secs(30);
 const LONGEST_AFTER_REFUSAL: Duration = Duration::from_secs(600);
 /// The longest `Retry-After` that is used.

@@ -1,14 +1,14 @@
 //! When the server has certainly ended the sessions of earlier connections.
 //!
 //! A connection that broke on this side may still exist on the server: data that was written before may still arrive
-//! and have an effect. After the server has ended the session, it has none.
+//! and have an effect. After the server has ended the session, such data has no effect.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::deadline;
 
-/// Older ones are not needed.
+/// How many connections are remembered. Older connections are not needed.
 const MOST: usize = 32;
 /// The server's clock starts a little later than this one.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -20,7 +20,8 @@ const USUAL_SILENCE: Duration = Duration::from_secs(45);
 pub(crate) struct Ended(VecDeque<(u64, Instant)>);
 
 impl Ended {
-    /// A connection has ended. `told`: the server itself has ended its session. Otherwise it does so after `silence`.
+    /// Notes that a connection has ended. `told`: the server has ended its session. Otherwise the server does so
+    /// after `silence`.
     pub(crate) fn note(&mut self, generation: u64, told: bool, silence: Duration) {
         let wait = if told { Duration::ZERO } else { silence.saturating_add(MARGIN) };
         self.0.push_back((generation, deadline::after(wait)));
@@ -32,7 +33,7 @@ impl Ended {
     /// When the session of that connection is certainly over.
     pub(crate) fn over_at(&self, generation: u64) -> Instant {
         let known = self.0.iter().find(|(ended, _)| *ended == generation);
-        // A forgotten one ended before all known ones.
+        // A forgotten connection ended before all known connections.
         let later = || self.0.iter().map(|(_, at)| *at).max().filter(|_| self.0.len() == MOST);
         known.map(|(_, at)| *at).or_else(later).unwrap_or_else(|| deadline::after(USUAL_SILENCE + MARGIN))
     }

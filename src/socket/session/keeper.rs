@@ -1,12 +1,12 @@
-//! Who keeps a session that has no background thread.
+//! The keeper of a session that has no background thread.
 
-/// Keeps a session. Called under the session's lock, so it only notes what to do.
+/// Keeps a session. The methods run under the session's lock, so they only note what to do.
 pub(crate) trait Keeper: Send + Sync {
-    /// The session wants to be attended (`attend` has what that is).
+    /// The session must be attended: see the module `attend`.
     fn wake(&self);
-    /// There may be something for a consumer to take, or the session is over.
+    /// There may be items for a consumer, or the session is over.
     fn tell_consumers(&self);
-    /// Tells the keepers of one session apart.
+    /// Identifies a keeper among the keepers of one session.
     #[cfg(any(feature = "agents", crustocean_model))]
     fn number(&self) -> u64;
 }

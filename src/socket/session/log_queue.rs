@@ -1,4 +1,5 @@
-//! Log records of a session. A thread that holds no lock passes them to the logger, and nobody waits for it.
+//! Log records of a session. A thread that holds no lock passes them to the logger. No other thread waits for the
+//! logger.
 //!
 //! The logger is the user's code: it may call this crate, block, or panic.
 

@@ -1,48 +1,49 @@
-//! A session outlives its connections: they are lost and made again, the session stays.
+//! A session lasts across reconnects. It uses one connection at a time.
 //!
 //! # Who reads
 //!
-//! *Whoever waits, reads.* At most one thread at a time holds the **reader role** (`SessionState::reading`). A thread
-//! that waits for something (an event, an ack, a confirmed join) takes the role if it is free. It then blocks in `read`
-//! on the socket **without any lock**, decodes what came, files it in the state, gives the role up, and looks whether
-//! its own wish came true. If the role is taken, the thread sleeps on a condition variable. Whoever leaves
-//! [`SessionCore::wait`] hands the role over: it wakes one thread that waits, or the background thread if none does.
+//! *A waiting thread reads.* At most one thread at a time holds the **reader role** (`SessionState::reading`). A thread
+//! that waits for something (an event, an ack, a confirmed join) takes the role if the role is free. The thread then
+//! blocks in `read` on the socket **without the locks that other threads need**. It decodes the data, stores the result
+//! in the state, releases the role, and checks whether its own wish is fulfilled. If another thread has the role, the
+//! thread sleeps on a condition variable. A thread that leaves [`SessionCore::wait`] hands the role over: it wakes one
+//! waiting thread, or the background thread if no thread waits.
 //!
-//! The **background thread** (one per session, [`background`]) sleeps as long as somebody reads or waits. When nobody has
-//! done so for a moment (a handler is busy), it reads in their place, so that pings are answered. It also connects again
-//! when the connection is lost, and sends what is scheduled.
+//! The **background thread** (one per session, [`background`]) sleeps while another thread reads or waits. When no thread
+//! has done so for a moment (a handler is busy), the background thread reads, so that pings are answered. It also
+//! reconnects after the connection is lost, and sends scheduled events.
 //!
-//! A sender takes the connection's lock, encodes and writes on its own thread. An error belongs to the caller.
+//! A sender locks the connection, encodes, and writes on its own thread. Its caller gets any error.
 //!
-//! A thread that is blocked in `read` sees only what comes from the socket. Any other change that it waits for must close
-//! the connection, or make the server answer ([`SessionCore::nudge_reader`] sends a ping).
+//! A thread that is blocked in `read` sees only socket traffic. Any other state change that this thread waits for must
+//! close the connection, or make the server answer ([`SessionCore::nudge_reader`] sends a ping).
 //!
 //! # The locks, in the order in which they may be taken
 //!
 //! | lock | guards | held while |
 //! |---|---|---|
 //! | `SessionCore::orders` | the order of scheduled events | an event is sent |
-//! | `SessionCore::state` | [`SessionState`] | never while blocked; the condition variables let it go |
-//! | `ReadyItems` | the next items for consumers | moments; alone or under the state's |
-//! | `Connection::reader` | the read half; only the holder of the role takes it | a read: the one lock that is held while blocked |
-//! | `Connection::channel` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
-//! | `PollSender` | long-polling: the turn to send | a request and its answer |
-//! | `LogQueue` | records for the log | moments; under any lock |
+//! | `SessionCore::state` | [`SessionState`] | short operations; a wait on a condition variable releases the lock |
+//! | `ReadyItems` | the next items for consumers | short operations; taken alone or after the state's lock |
+//! | `Connection::reader` | the read half, for the thread with the role and a set's poller | a read, also a blocked one |
+//! | `Connection::decoder` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
+//! | `PollSender` | long-polling: the right to send | a request and its response |
+//! | `LogQueue` | log records | short operations; taken under any lock |
 //!
-//! No thread holds the state's lock together with one of a connection's. Code of the user's (loggers, `Serialize`,
-//! [`Host`]) runs without any of these.
+//! No thread holds the state's lock and a lock of a connection at the same time. User code (loggers, `Serialize`,
+//! [`Host`]) runs without any of these locks.
 //!
-//! Instead of a background thread each, many sessions may have one thread that never blocks: `attend`.
+//! Many sessions can share one thread that never blocks, instead of one background thread each: see `attend`.
 //!
-//! The scheme is checked by machine, in many schedules: `model` has the scenarios.
+//! A model checker runs this scheme in many thread schedules: `model` contains the scenarios.
 //!
-//! # Who waits for whom
+//! # Which thread wakes which
 //!
-//! | who | sleeps on | woken by |
+//! | thread | sleeps on | woken by |
 //! |---|---|---|
-//! | a thread that waits for events | `consumers` | whoever files an event; whoever leaves the role; the end of a connection; `nudge` |
-//! | a thread that waits for something else | `others` | whoever files an answer or an event it subscribed to; whoever leaves the role; a new connection; the end |
-//! | the background thread | `background` | whoever leaves the role when nobody waits; the end of a connection; a schedule |
+//! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge` |
+//! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection |
+//! | the background thread | `background` | the release of the role if no thread waits; an ended connection; a schedule |
 //! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
 
 #[cfg(any(feature = "agents", crustocean_model))]
@@ -65,7 +66,7 @@ pub(crate) mod subscription;
 
 #[cfg(not(crustocean_model))]
 pub(crate) use crate::socket::connection;
-/// A scripted peer in the place of the network.
+/// A scripted connection that replaces the network.
 #[cfg(crustocean_model)]
 pub(crate) use model::connection;
 
@@ -94,19 +95,20 @@ use crate::socket::session::subscription::{Filter, Subscription};
 use crate::socket::target::Target;
 use crate::sync::{AtomicBool, JoinHandle, Mutex};
 
-/// What the layer above brings: who we are, and what has to be set right on a new connection.
-/// Runs on the thread that dials, never under a lock.
+/// The callbacks of the layer above: the credentials, and the state to restore on a new connection. They run on the
+/// thread that dials, without any lock.
 pub(crate) trait Host: Send + Sync {
-    /// The payload of CONNECT, a JSON object. `refused`: the last one was not taken.
+    /// The payload of CONNECT, a JSON object. `refused`: the server refused the last payload.
     ///
     /// # Errors
-    /// An error about credentials ends the session; any other is tried again later.
+    /// An error about the credentials ([`Error::is_auth`]) ends the session. After any other error the session tries
+    /// again later.
     fn credentials(&self, refused: bool) -> Result<String>;
 
-    /// Called on a connection that came back, before anybody else may send on it.
+    /// Restores the state on a new connection after a loss, before any other thread may send on that connection.
     ///
     /// # Errors
-    /// An error gives the connection up.
+    /// An error ends the connection; the session then reconnects.
     fn restore(&self, line: &ConnectionHandle<'_>) -> Result<()>;
 }
 
@@ -117,7 +119,7 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
 }
 
-/// The session's owner; dropping it closes the connection.
+/// A session. Dropping this value closes the connection.
 pub(crate) struct Session {
     id: SessionId,
     shared: Arc<SessionCore>,
@@ -133,7 +135,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Tells sessions apart.
+/// Identifies a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionId(u64);
 
@@ -144,7 +146,7 @@ impl SessionId {
     }
 }
 
-/// Ends the first dial.
+/// Cancels the first dial.
 struct Dialling(CancelToken);
 
 impl Cancel for Dialling {
@@ -153,21 +155,21 @@ impl Cancel for Dialling {
     }
 }
 
-/// A watch that outlives connections.
+/// A subscription that continues across reconnects.
 pub(crate) type SessionSubscription = Subscription<Arc<SessionCore>>;
 
-/// How long the peer may take to answer the goodbye when everything sent is known to have arrived.
+/// How long `close` waits for the server's goodbye after all events are confirmed.
 const CLOSE_HANDSHAKE: Duration = Duration::from_secs(1);
-/// What dropping the session may take in all.
+/// The time limit for closing a session that is dropped.
 const DROP_TIMEOUT: Duration = Duration::from_millis(500);
 
 impl Session {
-    /// Connects, on this thread. Returns when the server has said yes.
+    /// Connects on this thread. Returns when the server has accepted CONNECT.
     ///
-    /// `opened`: the connection to do it on, or why there is none, if somebody has tried already.
+    /// `opened`: the result of an earlier attempt to open the connection. `None`: this function opens the connection.
     ///
     /// # Errors
-    /// Why it cannot; a refusal is tried once more with renewed credentials.
+    /// The reason of the failure. After a refusal, this function first tries once more with renewed credentials.
     pub(crate) fn open(
         name: &str,
         target: Target,
@@ -178,13 +180,13 @@ impl Session {
         opened: Option<Result<Opened>>,
     ) -> Result<Self> {
         let shared = Arc::new(SessionCore::new(name, target, host, limits, policy, stop.is_some()));
-        // Only until it is connected: after that the goodbye has to be said first.
+        // `stop` cancels only the dial: a connected session must say goodbye before it closes.
         let dialling: Arc<dyn Cancel> = Arc::new(Dialling(shared.cancel.clone()));
         if let Some(stop) = stop {
             stop.add(Arc::downgrade(&dialling));
         }
         let opened = match opened {
-            // Fetching the credentials took long.
+            // The opened connection is too old, because fetching the credentials took too long.
             Some(Ok(opened)) if !opened.is_fresh() => {
                 opened.discard();
                 None
@@ -216,8 +218,8 @@ impl Session {
         self.emit_on_any(name, payload, until).map(drop)
     }
 
-    /// Sends an event if that is possible at once: waits neither for a connection nor for the peer to read. (With long-polling
-    /// it waits for the answer to the request that carries it.)
+    /// Sends an event if this is possible at once. Does not wait for a connection, or for the server to read. With
+    /// long-polling, a short-lived thread posts the event.
     ///
     /// # Errors
     /// As [`emit`](Session::emit).
@@ -226,7 +228,7 @@ impl Session {
         self.shared.try_send(socket_io::encode_event(name, None, payload)?.into())
     }
 
-    /// As [`emit`](Session::emit); tells which connection it went out on.
+    /// Like [`emit`](Session::emit). Returns the generation of the connection that carried the event.
     ///
     /// # Errors
     /// As [`emit`](Session::emit).
@@ -244,7 +246,8 @@ impl Session {
         if state.is_closed() { Err(state.closed_error()) } else { Ok(()) }
     }
 
-    /// Whether it belongs to the parent of this process, and none of its locks may be touched.
+    /// Whether the session belongs to the parent of this process. This process must not touch the locks of such a
+    /// session.
     pub(crate) fn is_foreign(&self) -> bool {
         self.shared.check_process().is_err()
     }
@@ -256,8 +259,8 @@ impl Session {
     /// Sends an event and waits for its ack.
     ///
     /// # Errors
-    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection ends first, `Closed`
-    /// when the agent is closed first.
+    /// As [`emit`](Session::emit); `Timeout` when the ack does not come, `MaybeSent` when the connection ends first,
+    /// `Closed` when the agent is closed first.
     pub(crate) fn emit_with_ack(
         &self,
         name: &str,
@@ -276,7 +279,7 @@ impl Session {
                     connection.confirm(number);
                     return Some(Ok(args));
                 }
-                // Lost is an answer with the connection that the question went over, and with no other.
+                // Only the connection that carried the request can deliver the ack.
                 let lost = state.generation != generation || state.connection().is_none() || state.stopped;
                 lost.then(|| {
                     let text = format!("the connection broke before the answer to {name} came");
@@ -290,20 +293,21 @@ impl Session {
         let mut state = self.shared.lock();
         state.acks.remove(&id);
         if state.acks.is_empty() {
-            // Gives the memory of many calls back.
+            // Frees memory after many calls.
             state.acks.shrink_to(8);
         }
         drop(state);
         outcome
     }
 
-    /// Answers an event that asked for it, over the connection that it came by.
+    /// Sends the answer that an event asks for, over the connection that delivered the event.
     ///
     /// # Errors
-    /// `Invalid` when no answer is wanted (any more), `NotSent` when that connection is gone, `MaybeSent`.
+    /// `Invalid` when the event wants no answer, has been answered, or the payload is not JSON; `NotSent` when that
+    /// connection is gone; `MaybeSent` when the connection broke during the write; `Closed`.
     pub(crate) fn answer(&self, event: &RawEvent, payload: &impl Serialize) -> Result<()> {
         self.shared.check_process()?;
-        // First, because a payload that cannot be encoded must not use the answer up.
+        // Encodes first: an invalid payload must not use up the only answer.
         let payload = socket_io::encode_payload(payload)?;
         let (id, generation) = event.take_ack()?;
         let frame = Utf8Bytes::from(socket_io::ack_frame(id, &payload));
@@ -323,23 +327,23 @@ impl Session {
         self.shared.send_on(&connection, generation, &frame).map(drop).map_err(Unsent::into_error)
     }
 
-    /// A way to send and watch, on the connection that is up now or comes up until `until`.
+    /// Returns a handle to the current connection. Waits for a connection until `until`.
     ///
     /// # Errors
-    /// `NotSent` when there is none in time, `Closed`.
+    /// `NotSent` when no connection is up in time, `Closed`.
     pub(crate) fn connection(&self, until: Instant) -> Result<ConnectionHandle<'_>> {
         self.shared.check_process()?;
         let (connection, generation) = self.shared.link_when_up(until)?;
         Ok(ConnectionHandle::new(&self.shared, connection, generation))
     }
 
-    /// Tells this session from all others of the process.
+    /// The id of this session, unique in the process.
     pub(crate) fn id(&self) -> SessionId {
         self.id
     }
 
-    /// From when on the server's session of that connection is certainly over, so that nothing that was sent over it can
-    /// arrive any more; `None` while the connection is there.
+    /// The time when the server has certainly ended its session for this connection. After that time, nothing that was
+    /// sent over the connection can arrive. `None` while the connection exists.
     pub(crate) fn over_at(&self, generation: u64) -> Option<Instant> {
         let state = self.shared.lock();
         let is_there = state.generation == generation && state.connection().is_some();
@@ -351,13 +355,13 @@ impl Session {
         Subscription::new(Arc::clone(&self.shared), None, None, filter)
     }
 
-    /// The next item for the consumers, if one has been laid ready by [`wait_for_items`](Session::wait_for_items).
+    /// Takes the next item that [`wait_for_items`](Session::wait_for_items) has made ready.
     pub(crate) fn take(&self) -> Option<Item> {
         self.shared.ready.take()
     }
 
-    /// Waits until there is something to [`take`](Session::take), but not longer than `until`.
-    /// `has_some`: whether the consumer has got something elsewhere, which is [`Waited::Nothing`].
+    /// Waits for an item to [`take`](Session::take), at most until `until`. If `has_some` returns true, another source has
+    /// something for the consumer, and the result is [`Waited::Nothing`].
     pub(crate) fn wait_for_items(&self, until: Option<Instant>, has_some: &dyn Fn() -> bool) -> Waited {
         if !self.shared.ready.is_empty() {
             return Waited::Items;
@@ -369,7 +373,7 @@ impl Session {
             if self.shared.ready.refill(&mut state.queue) {
                 return Some(Waited::Items);
             }
-            // What is kept outside goes before the end.
+            // The items of other sources come before the end of the session.
             if has_some() || std::mem::take(&mut state.nudged) {
                 return Some(Waited::Nothing);
             }
@@ -392,33 +396,33 @@ impl Session {
         self.shared.lock().failure.take()
     }
 
-    /// For records about the agent, under any lock.
+    /// The queue for log records. The caller may hold any lock.
     pub(crate) fn log(&self) -> &LogQueue {
         &self.shared.log
     }
 
-    /// To reach the consumers from another thread.
+    /// A handle that wakes the consumers from another thread.
     pub(crate) fn waker(&self) -> Waker {
         Waker(Arc::clone(&self.shared))
     }
 
-    /// Something is ready for consumers that the session does not know of: one more of those who wait for events gets
-    /// [`Waited::Nothing`] before its time.
+    /// Tells the consumers that another source has something for them: one waiting consumer returns early with
+    /// [`Waited::Nothing`].
     pub(crate) fn nudge(&self) {
         self.shared.nudge();
     }
 
-    /// As [`nudge`](Session::nudge), also if all who wait are blocked in a read.
+    /// Like [`nudge`](Session::nudge), but also reaches a consumer that is blocked in `read`.
     pub(crate) fn nudge_reader(&self) {
         self.shared.nudge_reader();
     }
 
-    /// Several consumers are to look elsewhere: see [`wait_for_items`](Session::wait_for_items).
+    /// Wakes all consumers, so that they check their other sources: see [`wait_for_items`](Session::wait_for_items).
     pub(crate) fn nudge_all(&self) {
         self.shared.nudge_all();
     }
 
-    /// The consumer found that an event is not even JSON: the server is broken, and the connection with it.
+    /// Ends the connection, because a consumer found an event that is not valid JSON.
     pub(crate) fn report_broken_event(&self, generation: u64) {
         let mut state = self.shared.lock();
         if state.lose(generation, Disconnect::new(reason::PARSE_ERROR, "an event is not valid JSON")) {
@@ -435,15 +439,15 @@ impl Session {
         }
     }
 
-    /// Waits, unless the connection is lost first.
+    /// Waits for this time. Returns early if the connection is lost or the session is stopped.
     pub(crate) fn pause(&self, time: Duration) {
         let lost =
             |state: &mut SessionState| (!matches!(state.phase, Phase::Up(_)) || state.stopped).then_some(());
         self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
     }
 
-    /// Ends all waits, now and from now on, in a moment: for events, for answers, for a connection. What can be sent at
-    /// once is still sent, until the session is [closed](Session::close).
+    /// Ends all waits for events, answers and connections, now and in the future. Blocked threads return after a moment.
+    /// Data that can be sent at once is still sent, until the session is [closed](Session::close).
     pub(crate) fn stop_waits(&self) {
         if self.shared.check_process().is_err() {
             return;
@@ -453,7 +457,7 @@ impl Session {
         self.shared.tell_all(&mut state);
     }
 
-    /// Whether it is over, or about to be.
+    /// Whether the session is over, closing or stopped.
     pub(crate) fn is_over(&self) -> bool {
         if self.is_foreign() {
             return true;
@@ -462,29 +466,30 @@ impl Session {
         state.is_closed() || state.stopped
     }
 
-    /// Waits until the session is over or [about to be](Session::is_over), or until `until`. Returns whether it is.
+    /// Waits until the session [is over, closing or stopped](Session::is_over), at most until `until`. Returns
+    /// whether this happened.
     pub(crate) fn wait_end(&self, until: Instant) -> bool {
         let ends = |state: &mut SessionState| (state.is_closed() || state.stopped).then_some(());
         self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), ends).is_some()
     }
 
-    /// Waits until the session is over and the goodbye said, or until `until`. Returns whether it is.
+    /// Waits until the session is over, including the goodbye, at most until `until`. Returns whether this happened.
     pub(crate) fn wait_over(&self, until: Instant) -> bool {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
         self.is_foreign() || self.shared.wait(Waiter::Other, Some(until), over).is_some()
     }
 
-    /// Whether somebody may send right now.
+    /// Whether a connection is up and any thread may send.
     pub(crate) fn is_up(&self) -> bool {
         matches!(self.shared.lock().phase, Phase::Up(_))
     }
 
-    /// Says goodbye and ends the session, in `timeout` at most: waits until the peer has answered, which shows that it
-    /// has taken all that was sent before.
+    /// Says goodbye and ends the session, within `timeout`. Waits for the server's answer, which shows that the server has
+    /// received everything that was sent before.
     ///
     /// # Errors
-    /// `MaybeSent` with the number of events that are not known to have arrived; what had ended the session before, if
-    /// nobody was told yet.
+    /// `MaybeSent` with the number of events that may not have arrived. Instead, the error that had ended the session
+    /// before, if no consumer has taken that error.
     pub(crate) fn close(&self, timeout: Duration) -> Result<()> {
         self.shared.check_process()?;
         let deadline = deadline::after(timeout);
@@ -540,7 +545,7 @@ impl Session {
         Ok(())
     }
 
-    /// Waits for the peer to answer the goodbye and to end the connection.
+    /// Waits for the server to answer the goodbye and to end the connection.
     fn await_goodbye(&self, connection: &Connection, deadline: Instant) {
         let over = |state: &mut SessionState| matches!(state.phase, Phase::Closed).then_some(());
         let over_or_confirmed = |state: &mut SessionState| match connection.unconfirmed() {
@@ -548,12 +553,13 @@ impl Session {
             _ => over(state),
         };
         self.shared.wait(Waiter::Other, Some(deadline), over_or_confirmed);
-        // The rest is politeness.
+        // All events are confirmed, or the deadline has passed. The closing handshake gets only a little more time.
         let patience = deadline.min(deadline::after(CLOSE_HANDSHAKE));
         self.shared.wait(Waiter::Other, Some(patience), over);
     }
 
-    /// Waits for the background thread as long as allowed. One that hangs in a dial ends by itself at the dial's deadline.
+    /// Waits for the background thread until `deadline`. A thread that hangs in a dial ends at the deadline of the
+    /// dial.
     fn join_background(&self, deadline: Instant) {
         let gone = |state: &mut SessionState| state.background_gone.then_some(());
         if self.shared.wait(Waiter::Other, Some(deadline), gone).is_some() {
@@ -572,18 +578,18 @@ impl Drop for Session {
 }
 
 impl Session {
-    /// Ends the session as dropping it does: says goodbye, in little time. Once is enough.
+    /// Ends the session like a drop: says goodbye with a short time limit. Further calls do nothing.
     pub(crate) fn end(&self) {
         if self.ended.swap(true, Ordering::AcqRel) {
             return;
         }
         if self.shared.check_process().is_err() {
-            // The connection is the parent's: closing it here would end it there. The locks are not touched, because
-            // a thread that does not exist on this side may hold them.
+            // The connection belongs to the parent process: closing it here would end it there. The locks are not
+            // touched, because a thread that exists only in the parent may hold them.
             return;
         }
         if std::thread::panicking() {
-            // No waiting while unwinding: just let go.
+            // Does not wait during a panic: cuts the connection.
             let mut state = self.shared.lock();
             if let Some(connection) = state.connection() {
                 connection.cut();
@@ -596,20 +602,20 @@ impl Session {
             if let Err(error) = self.close(DROP_TIMEOUT) {
                 note!(self.shared.log, Warn, "{error}");
             }
-            // A program that ends waits for no thread.
+            // A program that ends does not wait for the log thread, so this thread writes the records.
             self.shared.log.flush();
         }
     }
 }
 
-/// What [`Session::wait_for_items`] found.
+/// The result of [`Session::wait_for_items`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
-    /// There is something to take.
+    /// There is an item to take.
     Items,
-    /// Nothing in time, or [nudged](Session::nudge).
+    /// No item came in time, or another source has something: see [`Session::nudge`].
     Nothing,
-    /// The session is over, and everything is taken.
+    /// The session is over, and all items are taken.
     Ended,
 }
 
@@ -628,14 +634,14 @@ impl Waker {
         self.0.nudge_all();
     }
 
-    /// Until the returned guard is dropped, a consumer that waits looks up now and then.
+    /// Until the returned guard is dropped, a consumer that reads checks for a nudge at short intervals.
     pub(crate) fn announce(&self) -> Announced {
         self.0.lock().helpers += 1;
         Announced(Arc::clone(&self.0))
     }
 }
 
-/// A helper is at work that will have something for the consumers: see [`Waker::announce`].
+/// A helper thread is preparing something for the consumers: see [`Waker::announce`].
 #[derive(Debug)]
 pub(crate) struct Announced(Arc<SessionCore>);
 

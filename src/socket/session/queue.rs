@@ -1,4 +1,4 @@
-//! The bounded queue between whoever reads and whoever consumes.
+//! The bounded queue between the reader and the consumers.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,45 +7,45 @@ use crate::error::Error;
 use crate::socket::protocol::event::RawEvent;
 use crate::sync::{Mutex, MutexGuard};
 
-/// What the consumer gets, in order.
+/// An item for the consumers.
 #[derive(Debug)]
 pub(crate) enum Item {
     Event(RawEvent),
     /// The connection is up (again).
     Connected {
-        /// How many tries it took since the last connection broke; 0 for the first connection.
+        /// The number of attempts since the last connection broke; 0 for the first connection.
         attempt: u32,
         recovered: bool,
-        /// Not the first connection: something may have been missed before this one.
+        /// This is not the first connection: events may have been missed before it.
         again: bool,
     },
-    /// A connection that is not the first has been restored: what comes from here on is whole again.
+    /// A later connection has been restored: no event is missing from here on.
     Restored,
-    /// The connection broke. The reason is the official client's word for it.
+    /// The connection ended. `reason` is the official client's term.
     Disconnected {
         reason: &'static str,
         detail: String,
         retry_in: Duration,
     },
-    /// A try to connect again failed.
+    /// An attempt to reconnect failed.
     ConnectFailed {
         error: Error,
         attempt: u32,
         retry_in: Duration,
     },
-    /// Part of what the host keeps on a connection could not be restored on a new one.
+    /// The host could not restore a part of its state on a new connection.
     NotRestored {
         what: String,
         error: Error,
     },
-    /// Here events were dropped, because nobody took them.
+    /// A gap: events were dropped here, because no consumer took them in time.
     Lagged {
         missed: u64,
     },
 }
 
-/// Bounded in items and bytes. When it is full the oldest application events go; what tells about the connection
-/// stays.
+/// A queue that is bounded in events and bytes. A full queue drops its oldest events, but keeps the items about the
+/// connection.
 #[derive(Debug)]
 pub(crate) struct EventQueue {
     items: VecDeque<Item>,
@@ -55,8 +55,8 @@ pub(crate) struct EventQueue {
     max_bytes: usize,
 }
 
-/// Lifecycle items are never dropped for events, but a connection that flaps for a month while nobody reads must not
-/// fill the memory either: beyond this many the oldest go.
+/// The limit for items about the connection; the oldest are dropped. Events never displace these items, but a
+/// connection that breaks often while no consumer reads must not fill the memory.
 const MAX_LIFECYCLE: usize = 1024;
 
 impl EventQueue {
@@ -68,12 +68,12 @@ impl EventQueue {
         self.items.is_empty()
     }
 
-    /// Events, and their bytes.
+    /// The number of events, and their bytes.
     pub(crate) fn size(&self) -> (usize, usize) {
         (self.events, self.bytes)
     }
 
-    /// The point from which it should be filled with care.
+    /// Whether the queue is half full. The reader then slows down.
     pub(crate) fn is_half_full(&self) -> bool {
         self.events >= self.max_events / 2 || self.bytes >= self.max_bytes / 2
     }
@@ -103,7 +103,7 @@ impl EventQueue {
         Some(item)
     }
 
-    /// Moves the next few items into the ready: a small part of what the queue may hold, so that it stays bounded.
+    /// Moves the next few items to `ready`: at most a small part of the queue's limit, so that `ready` stays bounded.
     fn refill(&mut self, ready: &mut VecDeque<Item>) {
         let Some(first) = self.pop() else { return };
         ready.push_back(first);
@@ -124,7 +124,7 @@ impl EventQueue {
         }
     }
 
-    /// Takes the oldest event out and leaves (or widens) the mark of the gap in its place.
+    /// Removes the oldest event. Puts a gap item in its place, or adds to the gap item before it.
     fn drop_oldest_event(&mut self) {
         let Some(at) = self.items.iter().position(|item| matches!(item, Item::Event(_))) else { return };
         let before = at.checked_sub(1).and_then(|before| self.items.get_mut(before));
@@ -141,12 +141,12 @@ impl EventQueue {
     }
 }
 
-/// Items on their way from the queue to the consumers, who take them from here without the session's lock. They come
-/// before everything in the queue. Locked after the state, or alone.
+/// The items that consumers take next, without the session's lock. These items are older than all items in the queue.
+/// The lock is taken alone, or after the state's lock.
 #[derive(Debug, Default)]
 pub(crate) struct ReadyItems(Mutex<VecDeque<Item>>);
 
-/// The part of the queue that fits.
+/// At most this fraction (1/64) of the queue's limit is moved at a time.
 const READY_SHARE: usize = 64;
 
 impl ReadyItems {
@@ -158,7 +158,7 @@ impl ReadyItems {
         self.lock().is_empty()
     }
 
-    /// Sees to it that there is something to take, if the queue has anything. False if there is nothing.
+    /// Moves items from the queue if none is ready. Returns whether an item is ready.
     pub(crate) fn refill(&self, queue: &mut EventQueue) -> bool {
         let mut items = self.lock();
         if items.is_empty() {
@@ -167,7 +167,7 @@ impl ReadyItems {
         !items.is_empty()
     }
 
-    /// The next item. Whoever takes it decides under a lock of their own in which order items are looked at.
+    /// Takes the next item. Several consumers need a lock of their own to handle items in order.
     pub(crate) fn take(&self) -> Option<Item> {
         self.lock().pop_front()
     }

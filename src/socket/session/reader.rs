@@ -1,4 +1,5 @@
-//! The reader role: who reads, who waits, who is woken. The [session](crate::socket::session) explains the scheme.
+//! The reader role: which thread reads, which threads wait, and which threads are woken. The module
+//! [session](crate::socket::session) explains the scheme.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,16 +23,16 @@ use crate::sync::{Condvar, Mutex, MutexGuard};
 /// The largest batch whose memory is kept for the next one.
 const SPARE: usize = 2048;
 
-/// Why a thread waits: it decides who is woken.
+/// What a thread waits for. This decides which threads are woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waiter {
     Consumer,
     Other,
 }
 
-/// How long a read may block while a connection is being restored, or a helper is at work.
+/// How long a read may block while a connection is being restored, or while a helper works.
 const SLICE: Duration = Duration::from_millis(10);
-/// The same where a switch may end every wait: only what comes from the connection ends a read by itself.
+/// How long a read may block in a session that can be stopped: only data from the connection ends a read early.
 const STOP_SLICE: Duration = Duration::from_millis(50);
 
 /// What the threads of a session share.
@@ -47,9 +48,9 @@ pub(crate) struct SessionCore {
     pub(crate) target: Target,
     /// Which transport works here.
     pub(crate) memory: TransportMemory,
-    /// Ends the dial under way, when the session is closed.
+    /// Cancels the current dial when the session is closed.
     pub(crate) cancel: CancelToken,
-    /// Somebody may [stop the waits](crate::socket::session::Session::stop_waits).
+    /// The session can be [stopped](crate::socket::session::Session::stop_waits).
     pub(crate) stoppable: bool,
     /// The process that the session belongs to.
     pub(crate) pid: u32,
@@ -63,7 +64,7 @@ impl std::fmt::Debug for SessionCore {
 }
 
 impl SessionCore {
-    /// `name` begins every record in the log.
+    /// Every log record starts with `name`.
     pub(crate) fn new(
         name: &str,
         target: Target,
@@ -91,7 +92,8 @@ impl SessionCore {
         }
     }
 
-    /// Threads do not survive a fork, and a connection cannot be shared: only the process that made it may use it.
+    /// Checks that this process created the session. A forked child has no background thread, and two processes
+    /// cannot share a connection.
     pub(crate) fn check_process(&self) -> Result<()> {
         if std::process::id() == self.pid {
             return Ok(());
@@ -106,7 +108,7 @@ impl SessionCore {
         self.state.lock()
     }
 
-    /// Lets the state go until somebody rings, or `limit` has passed.
+    /// Releases the state and waits until `bell` is notified, or `limit` has passed.
     pub(crate) fn wait_for<'a>(
         &self,
         bell: &Condvar,
@@ -119,10 +121,10 @@ impl SessionCore {
         }
     }
 
-    /// Waits until `wish` comes true, reading from the socket whenever nobody else does.
+    /// Waits until `wish` returns a value, at most until `until`. Reads from the socket while no other thread reads.
     ///
-    /// Once a connection is up, only what comes from it may make a wish come true: a thread that is blocked in a read
-    /// looks at nothing else. Whatever else changes then has to end the connection (which ends the read) or be told before.
+    /// A thread blocked in `read` sees only socket traffic. Any other state change that a wish waits for must close the
+    /// connection (this ends the read) or make the server answer ([`nudge_reader`](SessionCore::nudge_reader)).
     pub(crate) fn wait<T>(
         &self,
         who: Waiter,
@@ -140,7 +142,7 @@ impl SessionCore {
         }
     }
 
-    /// Not part of the above, which exists once for each wish.
+    /// Separate from [`wait`](SessionCore::wait), because `wait` is compiled once for each wish.
     fn read_or_sleep<'a>(
         &'a self,
         state: MutexGuard<'a, SessionState>,
@@ -149,8 +151,8 @@ impl SessionCore {
     ) -> MutexGuard<'a, SessionState> {
         match state.connection().filter(|_| !state.reading).cloned() {
             Some(connection) => {
-                // The end of restoring is not announced by the socket, and what a helper brings neither: look up now and
-                // then.
+                // The socket announces neither the end of restoring nor the result of a helper, so the read returns at
+                // short intervals.
                 let restoring = matches!(state.phase, Phase::Restoring(_));
                 let helped = who == Waiter::Consumer && state.helpers > 0;
                 let slice = match restoring || helped {
@@ -177,7 +179,7 @@ impl SessionCore {
         self.read_by(state, &mut |batch| connection.turn(until, batch))
     }
 
-    /// The same; `turn` reads.
+    /// Like [`read`](SessionCore::read), but `turn` does the reading.
     pub(crate) fn read_by<'a>(
         &'a self,
         mut state: MutexGuard<'a, SessionState>,
@@ -187,7 +189,8 @@ impl SessionCore {
         let generation = state.generation;
         let mut batch = std::mem::take(&mut state.spare);
         drop(state);
-        // A panic would be a bug, of ours or of a library, or a logger that a library calls. It costs this connection.
+        // A panic would be a bug in this crate, in a library, or in a logger that a library calls. It ends this
+        // connection.
         let turn = catch_unwind(AssertUnwindSafe(|| turn(&mut batch)));
         let end = turn.unwrap_or_else(|_| Err(panicked())).err();
         let end = end.map(|end| end.without(&self.target.secrets));
@@ -202,7 +205,7 @@ impl SessionCore {
             }
             self.tell(&mut state, filed);
             if state.is_closed() {
-                // Whoever closes looks at what is confirmed.
+                // The thread that closes the session checks which events are confirmed.
                 self.others.notify_all();
             }
         }
@@ -213,7 +216,7 @@ impl SessionCore {
         state
     }
 
-    /// Takes secrets out of what a server says about an error: it may quote what it was sent.
+    /// Removes secrets from the server's error texts, because a server may quote what the client sent.
     pub(crate) fn mask_errors(&self, batch: &mut [Inbound]) {
         let masked = |text: &str| self.target.secrets.remove_from(text);
         for inbound in batch {
@@ -255,7 +258,7 @@ impl SessionCore {
         self.consumers.notify_one();
     }
 
-    /// The same, also if the only consumer is the one who reads, and hears no bell.
+    /// Like [`nudge`](SessionCore::nudge), but also wakes the only consumer if it is blocked in `read`.
     pub(crate) fn nudge_reader(&self) {
         let reading = {
             let mut state = self.lock();
@@ -269,7 +272,7 @@ impl SessionCore {
         }
     }
 
-    /// All consumers look up, also the one who reads.
+    /// Wakes all consumers, also one that is blocked in `read`.
     pub(crate) fn nudge_all(&self) {
         let reading = {
             let state = self.lock();
@@ -282,7 +285,7 @@ impl SessionCore {
         }
     }
 
-    /// Wakes those whom the filed things concern.
+    /// Wakes the threads that these changes concern.
     pub(crate) fn tell(&self, state: &mut SessionState, filed: Changes) {
         if filed.link_over {
             self.tell_all(state);
@@ -308,8 +311,8 @@ impl SessionCore {
         self.wake_background(state);
     }
 
-    /// Called by whoever leaves: if the role is free and somebody waits, that one reads on; else the background thread is told
-    /// that it may soon have to.
+    /// A thread that stops waiting calls this. If the role is free, wakes one waiting thread, which then reads. If no thread
+    /// waits, wakes the background thread, which may have to read soon.
     pub(crate) fn hand_over(&self, state: &mut SessionState) {
         if state.reading || state.connection().is_none() {
             return;
@@ -323,7 +326,7 @@ impl SessionCore {
         }
     }
 
-    /// Wakes the background thread, or who does its work.
+    /// Wakes the background thread, and the keeper that may do its work.
     pub(crate) fn wake_background(&self, state: &mut SessionState) {
         state.background_awake = true;
         self.background.notify_all();

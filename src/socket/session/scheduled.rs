@@ -1,7 +1,7 @@
-//! What a session sends by itself: again and again while it lives, or as soon as the connection is back.
+//! Events that a session sends by itself: repeated events, and events that wait for the next connection.
 //!
-//! The background thread does it. What belongs together is kept in order by a lock of its own
-//! ([`SessionCore::orders`]), which is taken before the state's and may be held while something is sent.
+//! The background thread sends these events. The lock [`SessionCore::orders`] keeps related events in order. It is taken
+//! before the state's lock, and may be held while an event is sent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::socket::session::sender::Unsent;
 use crate::socket::session::state::Phase;
 use crate::sync::MutexGuard;
 
-/// How much may wait for a connection that does not come back. The oldest goes first.
+/// The limits for events that wait for a connection. The oldest events are dropped.
 const MOST_PENDING: usize = 1024;
 const MOST_PENDING_BYTES: usize = 8 << 20;
 
-/// What is sent without anybody asking again.
+/// The events that are sent without another call.
 #[derive(Default)]
 pub(crate) struct Scheduled {
     repeats: Vec<Repeat>,
@@ -50,7 +50,7 @@ impl Scheduled {
         Some(next)
     }
 
-    /// A new connection knows nothing of what was sent over the last one.
+    /// Makes all repeated events due: the server may not know the old events on a new connection.
     pub(crate) fn all_due(&mut self) {
         let now = deadline::now();
         for repeat in &mut self.repeats {
@@ -88,7 +88,7 @@ impl Scheduled {
         }
     }
 
-    /// What has to go out before anything newer.
+    /// Takes the oldest event that waits. It must be sent before newer events.
     pub(crate) fn take_pending(&mut self) -> Option<Utf8Bytes> {
         let frame = self.pending.pop_front()?;
         self.pending_bytes -= frame.len();
@@ -108,7 +108,7 @@ impl Scheduled {
     }
 }
 
-/// An event that is sent again and again until this is dropped.
+/// An event that is repeated until this value is dropped.
 pub(crate) struct Repeating {
     shared: Arc<SessionCore>,
     id: u64,
@@ -124,8 +124,8 @@ impl std::fmt::Debug for Repeating {
 }
 
 impl Session {
-    /// Sends an event now, and again every so often and after each reconnect; `last` when the returned guard is
-    /// dropped. Never waits for a connection that is down: then the new one begins with it.
+    /// Sends an event now, again after each `every`, and after each reconnect. Sends `last` when the returned guard is
+    /// dropped. Does not wait for a connection: if the connection is down, the event is sent on the next connection.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.
@@ -145,8 +145,8 @@ impl Session {
         Ok(repeating)
     }
 
-    /// Sends an event now, or as soon as the connection is back: never waits for that. True if it went out now. If it is not
-    /// known whether it has arrived it is sent again, so it must be of a kind that does no harm twice.
+    /// Sends an event now, or as soon as the connection is back. Does not wait for a connection. Returns true if the event
+    /// was sent now. An event that may or may not have arrived is sent again, so a second copy must do no harm.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.
@@ -157,7 +157,7 @@ impl Session {
 }
 
 impl Repeating {
-    /// Goes on with another payload, which is sent now.
+    /// Continues with another payload, and sends it now.
     ///
     /// # Errors
     /// `Invalid`, `Closed`.
@@ -170,19 +170,19 @@ impl Repeating {
             state.scheduled.set(self.id, frame.clone(), self.every);
             let sooner =
                 before.is_none_or(|before| state.scheduled.next_due().is_some_and(|due| due < before));
-            // Asleep, it has to set its alarm.
+            // A sleeping background thread must set a new wake-up time.
             self.shared.wake_background(&mut state);
             let blocked = sooner && std::mem::take(&mut state.background_blocked);
             state.connection().filter(|_| blocked).cloned()
         };
         if let Some(connection) = blocked {
-            // Reading, it hears no bell: the answer to this wakes it.
+            // The background thread is blocked in `read`: the answer to this ping wakes it.
             connection.nudge();
         }
         self.shared.send_if_up(&frame)
     }
 
-    /// Ends it without the last.
+    /// Ends the repetition without sending the last event.
     pub(crate) fn abandon(mut self) {
         self.abandoned = true;
         self.shared.lock().scheduled.remove(self.id);
@@ -216,7 +216,7 @@ impl SessionCore {
         }
     }
 
-    /// That the connection is down, or breaks, is no error here.
+    /// Sends a frame if a connection is up. A connection that is down or breaks is not an error.
     fn send_if_up(&self, frame: &Utf8Bytes) -> Result<()> {
         let Some((connection, generation)) = self.link_if_up()? else { return Ok(()) };
         match self.send_on(&connection, generation, frame) {
@@ -241,13 +241,13 @@ impl SessionCore {
             match self.send_on(&connection, generation, &frame) {
                 Ok(_) => return Ok(true),
                 Err(Unsent::Error(error)) if error.kind() != ErrorKind::MaybeSent => return Err(error),
-                // That connection is over: the next one gets it.
+                // That connection is over: the next connection gets the frame.
                 Err(_) => {}
             }
         }
     }
 
-    /// Sends what is due. Called by the background thread, without the state.
+    /// Sends the due events. The background thread or a worker calls this without the state's lock.
     pub(crate) fn send_due(&self) {
         let _in_order = self.orders();
         let frames = self.lock().scheduled.take_due();

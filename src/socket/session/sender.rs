@@ -1,4 +1,4 @@
-//! A connection as the rest of the session uses it: coming up, being sent on, being watched.
+//! How a session uses a connection: connects, installs, sends and subscribes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::socket::session::state::{Changes, Phase};
 use crate::socket::session::subscription::{Filter, Needle, Subscription};
 use crate::sync::AtomicU64;
 
-/// One connection, to send and watch on. What is done on it never continues on another.
+/// A handle bound to one connection, to send and to subscribe. Operations fail after a reconnect.
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle<'a> {
     pub(crate) shared: &'a SessionCore,
     connection: Arc<Connection>,
     pub(crate) generation: u64,
-    /// The number of the last event that was sent here.
+    /// The number of the last event that this handle has sent.
     last: AtomicU64,
 }
 
@@ -47,7 +47,7 @@ impl<'a> ConnectionHandle<'a> {
         Ok(())
     }
 
-    /// Something came that shows that the server has taken what was sent here.
+    /// Confirms the events of this handle, because the server has sent something that proves their arrival.
     pub(crate) fn confirm(&self) {
         self.connection.confirm(self.last.load(Ordering::Relaxed));
     }
@@ -57,17 +57,17 @@ impl<'a> ConnectionHandle<'a> {
         Subscription::new(self.shared, Some(self.generation), None, filter)
     }
 
-    /// The same for events that contain a text.
+    /// Like [`subscribe`](ConnectionHandle::subscribe), for events that contain a text.
     pub(crate) fn subscribe_to(&self, needle: Needle, filter: Filter) -> Subscription<&'a SessionCore> {
         Subscription::new(self.shared, Some(self.generation), Some(needle), filter)
     }
 
-    /// Whether no other connection has taken its place. It may be lost all the same.
+    /// Whether this is still the session's last connection. It may be lost nevertheless.
     pub(crate) fn is_current(&self) -> bool {
         self.shared.lock().generation == self.generation
     }
 
-    /// Tells the consumer something.
+    /// Adds an item to the queue of the consumers.
     pub(crate) fn push(&self, item: Item) {
         let mut state = self.shared.lock();
         state.queue.push(item);
@@ -75,9 +75,9 @@ impl<'a> ConnectionHandle<'a> {
     }
 }
 
-/// Why a frame did not go out.
+/// Why a send failed.
 pub(crate) enum Unsent {
-    /// The connection was over before: another connection may be tried.
+    /// The connection had ended before the write: the next connection may carry the frame.
     NotSent,
     Error(Error),
 }
@@ -94,13 +94,13 @@ impl Unsent {
 }
 
 impl SessionCore {
-    /// One try to connect with the host's credentials, on the connection that is there already if one is given.
+    /// Tries once to connect with the host's credentials. Uses the connection in `opened`, if there is one.
     pub(crate) fn dial(
         &self,
         refused: bool,
         opened: Option<Result<Opened>>,
     ) -> Result<Connected, ConnectFailure> {
-        // A panic there (of a logger, say) is one failed try.
+        // A panic in the host (for example in a logger) counts as one failed attempt.
         let auth = catch_unwind(AssertUnwindSafe(|| self.host.credentials(refused)))
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "asking for a session token panicked")))
             .map_err(ConnectFailure::Failed)?;
@@ -119,13 +119,13 @@ impl SessionCore {
         if let Err(failure) = &outcome
             && !failure.is_of_the_network()
         {
-            // Whatever the server did not like, it need not be asked for it again.
+            // The server has refused: the next attempt does not ask for recovery.
             self.lock().pid = None;
         }
         outcome
     }
 
-    /// Puts a fresh connection in place, has it restored, and lets everybody send.
+    /// Makes a new connection the current one, calls `restore`, sends pending events, and then lets all threads send.
     pub(crate) fn install(
         &self,
         connected: Connected,
@@ -162,7 +162,7 @@ impl SessionCore {
             if state.generation != generation || !matches!(state.phase, Phase::Restoring(_)) {
                 return;
             }
-            // What has waited for this connection goes before anything newer.
+            // Pending events are sent before newer events.
             let waiting = if restored.is_ok() { state.scheduled.take_pending() } else { None };
             let Some(frame) = waiting else { break state };
             drop(state);
@@ -202,7 +202,7 @@ impl SessionCore {
     fn send_pending(&self, line: &ConnectionHandle<'_>, frame: Utf8Bytes) {
         match self.send_on(&line.connection, line.generation, &frame) {
             Ok(_) => {}
-            // No connection takes it.
+            // No connection accepts this frame.
             Err(Unsent::Error(error)) if error.kind() == ErrorKind::Invalid => {
                 note!(self.log, Warn, "what waited for the connection cannot be sent: {error}");
             }
@@ -221,7 +221,8 @@ impl SessionCore {
         })
     }
 
-    /// Returns the connection it went out on, its generation, and the number of the event on it.
+    /// Sends a frame. Waits for a connection until `until`. Returns the connection, its generation, and the event's
+    /// number on it.
     pub(crate) fn send_when_up(
         &self,
         frame: &Utf8Bytes,
@@ -231,7 +232,7 @@ impl SessionCore {
             let (connection, generation) = self.link_when_up(until)?;
             match self.send_on(&connection, generation, frame) {
                 Ok(number) => return Ok((connection, generation, number)),
-                // Certainly not sent: the next connection may take it.
+                // The frame was certainly not sent: the next connection may carry it.
                 Err(Unsent::NotSent) => {}
                 Err(Unsent::Error(error)) => return Err(error),
             }
@@ -248,7 +249,7 @@ impl SessionCore {
         connection.send(frame.clone()).map_err(|failure| self.unsent(generation, failure))
     }
 
-    /// Sends if that is possible without waiting for anything.
+    /// Sends a frame if this is possible without waiting.
     pub(crate) fn try_send(&self, frame: Utf8Bytes) -> Result<()> {
         let (connection, generation) = self.link_when_up(deadline::now())?;
         let sent = connection.try_send(frame).map_err(|failure| self.unsent(generation, failure));
@@ -268,7 +269,7 @@ impl SessionCore {
         let end = end.without(&self.target.secrets);
         let text = format!("the connection broke while the message was being sent ({})", end.detail);
         let mut state = self.lock();
-        // After a goodbye the connection stays until the server has read what came before it.
+        // After a goodbye, the connection stays open until the server has read all earlier events.
         if end.reason != reason::CLIENT_DISCONNECT && state.lose(generation, end) {
             self.tell_all(&mut state);
         }

@@ -36,9 +36,9 @@ pub(crate) enum Phase {
 
 pub(crate) struct SessionState {
     pub(crate) phase: Phase,
-    /// The agent is being stopped: nobody waits any more. Data that can be sent at once is still sent.
+    /// The agent is being stopped: no thread waits any more. Data that can be sent at once is still sent.
     pub(crate) stopped: bool,
-    /// Counts connections. Results of older ones are ignored.
+    /// Counts connections. Results of older connections are ignored.
     pub(crate) generation: u64,
     /// A thread has the reader role.
     pub(crate) reading: bool,
@@ -185,7 +185,8 @@ impl SessionState {
         }
     }
 
-    /// Whether the session's own background thread has to end. Only such a thread can keep a connection that blocks.
+    /// Whether the session's own background thread must end, because a keeper does its work. Long-polling always
+    /// needs its own thread.
     pub(crate) fn has_other_keeper(&self) -> bool {
         self.keeper.is_some()
             && !matches!(self.phase, Phase::Closed)
@@ -201,7 +202,7 @@ impl SessionState {
         let _ = runs;
     }
 
-    /// There may be something to take, or it is over.
+    /// Tells the keeper that there may be items to take, or that the session is over.
     pub(crate) fn tell_keeper_of_items(&self) {
         if let Some(keeper) = &self.keeper {
             keeper.tell_consumers();
@@ -212,7 +213,7 @@ impl SessionState {
         matches!(self.phase, Phase::Closing(_) | Phase::Closed)
     }
 
-    /// For an operation that cannot start any more.
+    /// The error for an operation that starts after the end of the session.
     pub(crate) fn closed_error(&self) -> Error {
         match &self.ended_by {
             None => Error::closed(),
@@ -222,7 +223,8 @@ impl SessionState {
         }
     }
 
-    /// For what was under way on a connection that is over. `what` begins the sentence if it was not `close` that ended it.
+    /// The error for an operation whose connection ended. The text starts with `what`, unless `close` ended the
+    /// connection.
     pub(crate) fn interrupted(&self, what: &str) -> Error {
         if (self.is_closed() || self.stopped) && self.ended_by.is_none() {
             return Error::cut_off_by_close();
@@ -243,7 +245,7 @@ impl SessionState {
             self.heard_at = Some(Instant::now());
         }
         if self.pid.is_some() {
-            // Only the last one counts.
+            // Only the last offset counts.
             let mut events = batch.iter().rev().filter_map(|inbound| match inbound {
                 Inbound::Event(event) => event.offset(),
                 _ => None,
@@ -270,7 +272,7 @@ impl SessionState {
                     }
                     _ => note!(self.log, Debug, "ignored an ack that nobody waits for"),
                 },
-                // After the connection is established these change nothing.
+                // After the first reply to CONNECT, another reply changes nothing.
                 Inbound::Connected(_) | Inbound::Refused(_) => {
                     note!(self.log, Debug, "ignored a second answer to CONNECT");
                 }
@@ -279,7 +281,8 @@ impl SessionState {
         filed
     }
 
-    /// The connection of this generation has ended: notifies everybody who waits for it.
+    /// Ends the connection of this generation and schedules a reconnect. Returns `false` if it is not the current
+    /// connection.
     pub(crate) fn lose(&mut self, generation: u64, end: Disconnect) -> bool {
         let Some(connection) = self.connection().filter(|_| generation == self.generation).cloned() else {
             return false;

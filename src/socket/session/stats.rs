@@ -1,11 +1,11 @@
-//! How a session is doing, in numbers.
+//! The statistics of a session.
 
 use std::time::{Duration, Instant};
 
 use crate::socket::session::Session;
 use crate::socket::session::state::Phase;
 
-/// Of one moment.
+/// The statistics at one moment.
 #[derive(Debug)]
 pub(crate) struct SessionStats {
     pub(crate) connected_for: Option<Duration>,

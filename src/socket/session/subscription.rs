@@ -139,7 +139,7 @@ fn link_lost() -> Error {
 /// The result of [`Subscription::next_or_new_link`].
 pub(crate) enum Heard {
     Event(RawEvent),
-    /// Another connection than the given one is up.
+    /// A connection with another generation is up.
     NewLink,
     Nothing,
 }

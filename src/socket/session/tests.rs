@@ -1,4 +1,4 @@
-//! A session against a server that answers what it is asked.
+//! A session against a server that answers every request.
 
 use std::net::{TcpListener, TcpStream};
 use std::thread;
@@ -24,7 +24,7 @@ impl Host for Anybody {
     }
 }
 
-/// Lets a client in and answers every event that asks for an ack, with the number of the connection.
+/// Accepts a client. Answers every event that asks for an ack with the number of the connection.
 fn serve(number: usize, socket: TcpStream) -> tungstenite::Result<()> {
     let mut peer: WebSocket<TcpStream> =
         tungstenite::accept(socket).map_err(|_| tungstenite::Error::ConnectionClosed)?;
@@ -74,7 +74,7 @@ fn ask(session: &Session) -> Result<usize> {
 fn t77_a_question_that_finds_its_link_over_is_asked_on_the_next_one() {
     let session = session();
     assert_eq!(ask(&session).unwrap(), 0);
-    // Over, but nobody has looked yet: whoever sends first finds out.
+    // The connection is over, but no thread has noticed: the next sender finds out.
     session.shared.lock().connection().unwrap().end_unnoticed();
     assert_eq!(ask(&session).unwrap(), 1);
     assert!(session.shared.lock().acks.is_empty());

@@ -1,9 +1,10 @@
-//! Many sessions, kept and read by one thread, and taken from by any number of consumers.
+//! A set of sessions. One thread keeps and reads all of them; any number of consumers take their items.
 //!
-//! The thread sleeps in a poller until bytes come on any of the sockets, until a session [wakes](Keeper::wake) it, or
-//! until something is due. It then [attends](crate::socket::session::attend) those sessions, without blocking. Each session with
-//! something to take goes to the end of one line of [ready](Ready) sessions, once. A consumer takes one event of the
-//! first and puts it back at the end. So events of one session stay in order, and a loud one does not starve the others.
+//! The thread sleeps in a poller until bytes come on a socket, until a session [wakes](Keeper::wake) the thread, or until
+//! an alarm is due. It then [attends](crate::socket::session::attend) those sessions, without blocking. A session that
+//! may have items goes to the end of the line of [ready](Ready) sessions, at most once. A consumer takes one event of the
+//! first session, and puts that session back at the end. So the events of one session stay in order, and a session with
+//! many events does not delay the others.
 
 mod poller;
 mod thread;
@@ -21,13 +22,13 @@ use crate::socket::session::reader::SessionCore;
 use crate::socket::session::{Session, SessionId};
 use crate::socket::set::poller::Poller;
 
-/// The owner of the thread. Dropping it gives all sessions a background thread of their own again.
+/// A set of sessions, and the owner of its thread. After a drop, every session has its own background thread again.
 pub(crate) struct SessionSet {
     shared: Arc<SetCore>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the set's thread, its sessions and the consumers share.
+/// The data that the set's thread, its sessions and the consumers share.
 struct SetCore {
     inbox: Mutex<Inbox>,
     bell: poller::Bell,
@@ -37,15 +38,15 @@ struct SetCore {
     pid: u32,
 }
 
-/// What the set's thread has to do.
+/// The tasks of the set's thread.
 #[derive(Default)]
 struct Inbox {
     added: Vec<(u64, Arc<SessionCore>)>,
     woken: Vec<u64>,
-    /// When consumers have to look at a session.
+    /// The times when consumers must check a session.
     alarms: Vec<(SessionId, Instant)>,
     closed: bool,
-    /// The thread sleeps: a change has to ring.
+    /// The thread sleeps: a change must ring the bell.
     asleep: bool,
 }
 
@@ -55,7 +56,7 @@ impl Inbox {
     }
 }
 
-/// The sessions that may have something to take.
+/// The sessions that may have items.
 #[derive(Default)]
 struct Ready {
     line: VecDeque<SessionId>,
@@ -71,10 +72,10 @@ struct Member {
     set: Arc<SetCore>,
 }
 
-/// What a consumer got.
+/// The result of [`SessionSet::next_ready`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextReady {
-    /// This session may have something to take.
+    /// This session may have items.
     Session(SessionId),
     TimedOut,
     /// The set is closed.
@@ -88,8 +89,10 @@ impl std::fmt::Debug for SessionSet {
 }
 
 impl SessionSet {
+    /// Starts the set's thread.
+    ///
     /// # Errors
-    /// When the system has no poller or no thread to give.
+    /// `Config` if the system cannot create a poller or a thread.
     pub(crate) fn start() -> Result<Self> {
         let failed = |error| Error::config("cannot start the thread of a set of agents").with_source(error);
         let poller = Poller::new().map_err(failed)?;
@@ -104,15 +107,15 @@ impl SessionSet {
         Ok(SessionSet { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Whether it belongs to the parent of this process.
+    /// Whether the set belongs to the parent of this process.
     pub(crate) fn is_foreign(&self) -> bool {
         self.shared.is_foreign()
     }
 
-    /// Keeps this session from now on. It is ready at once, for what has come before.
+    /// Keeps this session from now on. The session is ready at once, because it may already have items.
     ///
     /// # Errors
-    /// `Invalid` if it is in a set already, `Closed` if the session or the set is.
+    /// `Invalid` if the session is already in a set, `Closed` if the session or the set is closed.
     pub(crate) fn add(&self, session: &Session) -> Result<()> {
         let set = &self.shared;
         set.check_process()?;
@@ -136,13 +139,13 @@ impl SessionSet {
     /// Gives the session its own background thread again.
     ///
     /// # Errors
-    /// When no thread can be started. Then the session is over.
+    /// `Config` if no thread can be started; then the session is over. `Closed` in a forked child.
     pub(crate) fn remove(&self, session: &Session) -> Result<()> {
         self.shared.check_process()?;
         session.keep_itself()
     }
 
-    /// Waits for a session that may have something to take.
+    /// Waits for a session that may have items.
     pub(crate) fn next_ready(&self, until: Option<Instant>) -> NextReady {
         let set = &self.shared;
         if set.is_foreign() {
@@ -154,7 +157,7 @@ impl SessionSet {
                 return NextReady::Closed;
             }
             if let Some(session) = ready.line.pop_front() {
-                // What comes from now on, before the consumer looks, puts it into the line again.
+                // An item that comes before the consumer looks puts the session into the line again.
                 ready.in_line.remove(&session);
                 return NextReady::Session(session);
             }
@@ -173,17 +176,17 @@ impl SessionSet {
         }
     }
 
-    /// The session may have more to take.
+    /// Puts a session into the line, because it may have items.
     pub(crate) fn make_ready(&self, id: SessionId) {
         self.shared.make_ready(id);
     }
 
-    /// The same at this time.
+    /// Puts a session into the line at this time.
     pub(crate) fn look_at(&self, id: SessionId, at: Instant) {
         self.shared.tell(|inbox| inbox.alarms.push((id, at)));
     }
 
-    /// Ends all waits of consumers, now and from now on. The sessions stay as they are.
+    /// Ends all waits of consumers, now and in the future. Does not change the sessions.
     pub(crate) fn end_waits(&self) {
         if self.is_foreign() {
             return;
@@ -234,7 +237,7 @@ impl SetCore {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the inbox and sees to it that the set's thread looks at it.
+    /// Changes the inbox, and wakes the set's thread if it sleeps.
     fn tell<T>(&self, change: impl FnOnce(&mut Inbox) -> T) -> T {
         let mut inbox = self.inbox();
         let result = change(&mut inbox);

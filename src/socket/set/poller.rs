@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::socket::session::connection::Connection;
 
-/// How many sockets are told of at a time.
+/// The most sockets that one wait reports.
 const AT_ONCE: usize = 1024;
 const BELL: Token = Token(usize::MAX);
 
@@ -28,7 +28,7 @@ pub(super) struct Bell(Waker);
 
 impl Bell {
     pub(super) fn ring(&self) {
-        // Without it the poller would sleep until something else comes. It fails only if the poller is gone.
+        // Without this, the poller would sleep until another event comes. The call fails only if the poller is gone.
         let _ = self.0.wake();
     }
 }
@@ -38,7 +38,7 @@ pub(super) struct Watched {
     /// Keeps the descriptor open.
     #[cfg(not(windows))]
     connection: Arc<Connection>,
-    /// There, a handle of the poller's own is needed.
+    /// On Windows, the poller needs its own handle.
     #[cfg(windows)]
     socket: mio::net::TcpStream,
     token: Token,
@@ -46,7 +46,7 @@ pub(super) struct Watched {
 
 #[cfg(not(windows))]
 impl Watched {
-    /// Open as long as the connection is kept here.
+    /// The descriptor stays open while the connection is stored here.
     fn descriptor(&self) -> std::os::fd::RawFd {
         self.connection.with_socket(AsRawFd::as_raw_fd)
     }
@@ -61,10 +61,10 @@ impl Poller {
         Waker::new(self.poll.registry(), BELL).map(Bell)
     }
 
-    /// Waits at most this long for bytes. Notes in `readable` the numbers of sockets that have some, and whether they may
-    /// have ended.
+    /// Waits for bytes, at most for `limit`. Adds to `readable` the number of each socket that has bytes, and whether that
+    /// socket may have ended.
     pub(super) fn wait(&mut self, limit: Option<Duration>, readable: &mut Vec<(u64, bool)>) {
-        // A signal ends it early, which does no harm. There is no other error to expect.
+        // A signal ends the wait early, which does no harm. Other errors are not expected.
         if self.poll.poll(&mut self.events, limit).is_err() {
             return;
         }
@@ -76,7 +76,7 @@ impl Poller {
         }
     }
 
-    /// Tells of this connection's socket once, and again whenever more comes.
+    /// Watches the connection's socket. A wait reports it once, and again whenever more bytes come.
     pub(super) fn watch(&self, number: u64, connection: Arc<Connection>) -> io::Result<Watched> {
         let token = Token(number as usize);
         #[cfg(not(windows))]
@@ -95,7 +95,7 @@ impl Poller {
         Ok(watched)
     }
 
-    /// Tells of it again if there are bytes now.
+    /// Makes the next wait report the socket again, if it has bytes.
     pub(super) fn look_again(&self, watched: &mut Watched) -> io::Result<()> {
         let (registry, token) = (self.poll.registry(), watched.token);
         #[cfg(not(windows))]
@@ -106,7 +106,7 @@ impl Poller {
 
     pub(super) fn forget(&self, watched: &mut Watched) {
         let registry = self.poll.registry();
-        // It fails if the socket is gone.
+        // The call fails if the socket is gone.
         #[cfg(not(windows))]
         let _ = registry.deregister(&mut SourceFd(&watched.descriptor()));
         #[cfg(windows)]

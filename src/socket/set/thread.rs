@@ -15,7 +15,7 @@ use crate::socket::set::poller::{Poller, Watched};
 use crate::socket::set::workers::{Job, Workers};
 use crate::socket::set::{Inbox, SetCore};
 
-/// It runs only our own code, a few calls deep.
+/// The stack size. The thread runs only this crate's code, a few calls deep.
 const STACK: usize = 256 << 10;
 
 pub(super) fn start(set: Arc<SetCore>, poller: Poller) -> io::Result<JoinHandle<()>> {
@@ -29,7 +29,7 @@ pub(super) fn start(set: Arc<SetCore>, poller: Poller) -> io::Result<JoinHandle<
             alarms: BTreeSet::new(),
             again: Vec::new(),
         };
-        // A panic would be a bug, of ours or of a library. The sessions go on without the set.
+        // A panic would be a bug in this crate or in a library. The sessions continue without the set.
         if catch_unwind(AssertUnwindSafe(|| thread.run())).is_err() {
             crate::logging::warn!(
                 "internal error: the thread of a set of agents panicked; please report this"
@@ -55,15 +55,15 @@ struct Entry {
     core: Arc<SessionCore>,
     kept: Kept,
     watched: Option<Watched>,
-    /// When it has to be attended.
+    /// When the session must be attended.
     alarm: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
-    /// A session has to be attended.
+    /// A session must be attended.
     Attend(u64),
-    /// Consumers have to look at a session.
+    /// Consumers must check a session.
     Consumers(SessionId),
 }
 
@@ -136,7 +136,7 @@ impl SetThread {
         }
     }
 
-    /// Does what is to be done for a session now, and sees to what is to be done later.
+    /// Does the work that is due for a session, and schedules the later work.
     fn attend(&mut self, number: u64) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
         loop {
@@ -151,7 +151,7 @@ impl SetThread {
                     return self.set_alarm(number, until);
                 }
                 Attended::OwnThread => {
-                    // On failure the session is over, and the next look says so.
+                    // On failure the session is over, and the next round of this loop notices that.
                     drop(attend::own_thread(&entry.core));
                     continue;
                 }
@@ -180,7 +180,8 @@ impl SetThread {
     }
 
     fn set_alarm(&mut self, number: u64, until: Option<Instant>) {
-        // One that comes too early does no harm, and most are moved into the future all the time.
+        // Only an earlier time replaces an alarm: an alarm that comes too early does no harm, and most new times are
+        // later.
         if let Some(entry) = self.sessions.get_mut(&number)
             && let Some(until) = until.filter(|until| entry.alarm.is_none_or(|alarm| alarm > *until))
         {
@@ -191,7 +192,7 @@ impl SetThread {
         }
     }
 
-    /// Has a worker do something for a session.
+    /// Gives a job for a session to a worker.
     fn hire(&mut self, number: u64, job: Job) {
         let Some(entry) = self.sessions.get_mut(&number) else { return };
         if !self.workers.add(job, Arc::clone(&entry.core)) {
@@ -200,7 +201,7 @@ impl SetThread {
         }
     }
 
-    /// The session is over, or no longer kept here.
+    /// Removes a session that is over, or that this set no longer keeps.
     fn forget(&mut self, number: u64) {
         let Some(mut entry) = self.sessions.remove(&number) else { return };
         if let Some(watched) = &mut entry.watched {
@@ -211,7 +212,7 @@ impl SetThread {
         }
     }
 
-    /// Has the session kept by a thread of its own.
+    /// Gives a session its own background thread.
     fn give_back(&mut self, number: u64) {
         if let Some(entry) = self.sessions.get(&number) {
             drop(attend::take_back(&entry.core, Some(number)));
@@ -219,7 +220,7 @@ impl SetThread {
         self.forget(number);
     }
 
-    /// The end of the set: all sessions keep themselves.
+    /// Ends the set: gives every session its own background thread.
     fn hand_back(&mut self) {
         let numbers: Vec<u64> = self.sessions.keys().copied().collect();
         numbers.into_iter().for_each(|number| self.give_back(number));

@@ -1,4 +1,4 @@
-//! Short-lived threads for what waits for the network.
+//! Short-lived threads for work that waits for the network.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::socket::session::reader::SessionCore;
 
-/// So many at a time connect or send. A connection to a server that does not answer occupies one for up to the
+/// The most workers at a time. A server that does not answer occupies one worker for up to the
 /// [`handshake_timeout`](crate::agent::AgentBuilder::handshake_timeout).
 const MOST: usize = 64;
 /// How long a worker without work stays.
 const IDLE: Duration = Duration::from_secs(2);
-/// Little: it runs only our own code, a few calls deep, besides TLS handshakes.
+/// The stack size. A worker runs only this crate's code, a few calls deep, and TLS handshakes.
 const STACK: usize = 256 << 10;
 
 /// What a worker does for a session.
@@ -35,7 +35,7 @@ struct State {
 }
 
 impl Workers {
-    /// Has it done by a worker, as soon as one is free. `false` if there is none and no thread for one.
+    /// Gives the job to the next free worker. `false` if no worker runs and no thread can be started.
     pub(super) fn add(&self, job: Job, core: Arc<SessionCore>) -> bool {
         let mut state = self.0.lock();
         state.jobs.push_back((job, core));
@@ -54,11 +54,11 @@ impl Workers {
         }
         let mut state = self.0.lock();
         state.running -= 1;
-        // Another one takes it, if there is another one.
+        // Another worker takes the job, if another worker runs.
         state.running > 0 || state.jobs.pop_back().is_none()
     }
 
-    /// Workers end when nothing is left to do.
+    /// Makes the workers end when no jobs are left.
     pub(super) fn close(&self) {
         self.0.lock().closed = true;
         self.0.changed.notify_all();

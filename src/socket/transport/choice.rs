@@ -60,8 +60,8 @@ impl TransportMemory {
     }
 }
 
-/// Whether polling may work after this WebSocket error. Not if the server itself has answered, because it would
-/// answer the same again. A 403 may also be from a proxy that blocks WebSockets.
+/// Whether polling may work after this WebSocket error. `false` for a 401 or 429 of the server, because the server
+/// would answer the same again. A 403 may come from a proxy that blocks WebSockets.
 pub(crate) fn polling_may_cure(error: &Error) -> bool {
     match error.status() {
         Some(status) => !matches!(status, 401 | 429),

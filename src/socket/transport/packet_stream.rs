@@ -31,7 +31,7 @@ impl PacketStream {
         matches!(self, PacketStream::Polling(_))
     }
 
-    /// Takes the bytes that were read from the socket.
+    /// The lowest stream, which gets the bytes that were read from the socket.
     pub(crate) fn wire_mut(&mut self) -> Option<&mut Wire> {
         match self {
             PacketStream::WebSocket(websocket) => websocket.wire_mut(),
@@ -84,7 +84,7 @@ impl PacketStream {
         }
     }
 
-    /// A write failure that a library above the wire may have hidden. Polling checks its own.
+    /// A write failure that a library above the wire may have hidden. Polling checks its own writes.
     pub(crate) fn write_failure(&self) -> Option<IoKind> {
         match self {
             PacketStream::WebSocket(websocket) => websocket.wire()?.write_failure(),

@@ -6,7 +6,8 @@ use crate::net::Secrets;
 use crate::net::http::answer::{Head, is_web_page};
 use crate::net::http::redirect;
 
-/// `what` is the start of the error text. The kind says whether the credentials are the cause.
+/// The error for an unexpected response. Its text starts with `what`; its kind says whether the credentials are the
+/// cause.
 pub(crate) fn refused(what: &str, head: &Head, body: &[u8], secrets: &Secrets) -> Error {
     let status = head.status;
     let mut text = format!("{what} was answered with {status}");

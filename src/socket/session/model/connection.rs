@@ -1,4 +1,5 @@
-//! The connection to the [`Server`] of the schedule: what the session needs of one, and asserts that it is used right.
+//! A connection to the [`Server`] of the schedule. It has the methods that the session needs, and asserts their
+//! correct use.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use crate::socket::protocol::engine_io::Handshake;
 use crate::sync::MutexGuard;
 use crate::sync::modelled::{FOREVER, below};
 
-/// As the real one.
+/// Replaces the real connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     server: Arc<Server>,
@@ -48,7 +49,7 @@ impl Connection {
 
     pub(crate) fn step(self: &Arc<Self>, reads: bool, into: &mut Vec<Inbound>) -> Result<Step, Disconnect> {
         if below(4) == 0 {
-            // As if a sender had the lock.
+            // Acts as if a sender had the lock.
             return Ok(Step::Busy);
         }
         if reads {
@@ -63,7 +64,7 @@ impl Connection {
         Ok(Step::Done { check_at, has_more: false, may_have_more: reads })
     }
 
-    /// Counts what has come, if there is something to read.
+    /// Counts the packets that have arrived. `None` if there is nothing to read.
     pub(super) fn arrivals(&self, world: &mut World) -> Option<usize> {
         let wire = self.wire(world);
         let waiting = wire.to_client.len() + usize::from(wire.ended) + usize::from(wire.cut);
@@ -102,7 +103,7 @@ impl Connection {
         }
     }
 
-    /// Some of what is there, as the network likes.
+    /// Decodes some of the packets on the way. The checker decides how many.
     fn decode(&self, wire: &mut Wire, into: &mut Vec<Inbound>) -> Result<(), Disconnect> {
         let count = 1 + below(wire.to_client.len());
         wire.taken += count;
@@ -131,7 +132,7 @@ impl Connection {
         }
         let readable = Arc::clone(&wire.readable);
         if wire.ended {
-            // Nobody knows yet: a write may seem to work.
+            // The client does not know yet: a write may seem to work.
             match below(3) {
                 0 => {}
                 1 => return Err(SendFailure::NotSent(broken())),
@@ -214,7 +215,7 @@ pub(crate) mod connect {
         pub(crate) recovered: bool,
     }
 
-    /// A connection that somebody else opened before: not in these scenarios.
+    /// A connection that was opened in advance. These scenarios have none.
     #[derive(Debug)]
     pub(crate) enum Opened {}
 

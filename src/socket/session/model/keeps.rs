@@ -1,4 +1,4 @@
-//! A [`Keeper`] as a set of sessions is one, for the session of a scenario.
+//! A [`Keeper`] for the session of a scenario. It works like the keeper of a set of sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ pub(super) struct Keeps {
     number: u64,
     woken: AtomicBool,
     ready: AtomicBool,
-    /// It no longer is the keeper.
+    /// The keeper no longer keeps the session.
     gone: AtomicBool,
 }
 
@@ -86,7 +86,7 @@ impl Keeps {
         workers.into_iter().for_each(|worker: Thread| worker.join().unwrap());
     }
 
-    /// Tells once of what comes, as a poller does.
+    /// Waits for packets. Like a poller, it reports each arrival once.
     fn wait(&self, watched: Option<&Connection>, seen: &mut usize, until: Option<Instant>) -> bool {
         let mut world = self.server.lock();
         loop {
@@ -113,7 +113,8 @@ impl Keeps {
 }
 
 impl Scene {
-    /// Gives the session to a keeper. The threads are the keeper's, and a consumer's who never reads.
+    /// Gives the session to a keeper. Returns the keeper's thread, and the thread of a consumer that never reads from
+    /// the connection.
     pub(super) fn keep(&self, number: u64) -> Vec<Thread> {
         let (ready, woken, gone) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
         let keeps = Arc::new(Keeps { server: Arc::clone(&self.server), number, ready, woken, gone });

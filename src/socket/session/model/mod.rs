@@ -1,9 +1,10 @@
-//! The session under a model checker: its own code, with a scripted connection, in thousands of schedules.
+//! A model checker runs the session's code with a scripted connection, in thousands of thread schedules.
 //!
-//! In every schedule: no thread waits for ever, nobody reads or connects beside somebody else, nobody uses a connection
-//! that is known to be dead, and what the session says of a message is true. `src/sync/modelled.rs` says what time does.
+//! The checks in every schedule: no thread waits for ever; no two threads read or connect at the same time; no thread
+//! uses a connection that is known to be dead; the session's report about each message is true. `src/sync/modelled.rs`
+//! explains how time passes.
 //!
-//! `tests/model/run` runs it. `CRUSTOCEAN_MODEL_SCHEDULES` says how many schedules each scenario gets.
+//! `tests/model/run` runs the model. `CRUSTOCEAN_MODEL_SCHEDULES` sets the number of schedules for each scenario.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "an assertion is what it is for")]
 
 pub(crate) mod connection;

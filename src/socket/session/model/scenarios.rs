@@ -1,4 +1,4 @@
-//! What happens to a session.
+//! The scenarios.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,7 +104,7 @@ fn close_does_not_wait_for_a_server_that_says_nothing_nor_for_a_dial() {
         if below(2) == 0 {
             scene.server.break_connection();
         }
-        // The checker decides how far the new connection has come by now.
+        // The checker decides how far the new connection is set up at this point.
         let _ = scene.session.close(Duration::from_secs(2));
         scene.close(threads);
     });
@@ -122,7 +122,7 @@ fn pings_are_answered_while_a_handler_is_busy() {
                     Waited::Nothing => {}
                     Waited::Ended => return,
                 }
-                // The handler is busy until the server has its pong, which only somebody else can send.
+                // The handler is busy until the server has received a pong, which only another thread can send.
                 if seen.log.lock().events.contains(&1) {
                     server.send(Packet::Ping);
                     server.until(|world| world.wires[0].pongs >= 1);
@@ -131,7 +131,7 @@ fn pings_are_answered_while_a_handler_is_busy() {
             }
         });
         scene.server.send_event(1);
-        // Events queue up in front of the ping, or not.
+        // Up to two events may queue in front of the ping.
         (0..below(3)).for_each(|more| assert!(scene.server.send_event(2 + more as u64)));
         slow.join().unwrap();
         scene.asks(7, false).join().unwrap();
@@ -183,7 +183,7 @@ fn a_time_limit_ends_a_wait_and_the_role_goes_on() {
                 let until = deadline::after(Duration::from_millis(limit));
                 let watch = session.subscribe(Box::new(|_| false));
                 let caught = watch.next(until);
-                // Never before its time. It returns at all, or this is a deadlock.
+                // The wait must not end early. If it never ends, the checker reports a deadlock.
                 assert!(deadline::now() >= until || caught.is_err());
             }));
         }

@@ -1,4 +1,4 @@
-//! What the scenarios have in common.
+//! The code that the scenarios share.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::socket::transport::choice::Transport;
 use crate::sync::modelled::{Clock, FOREVER};
 use crate::sync::{Condvar, JoinHandle, Mutex};
 
-/// Whether time moves in a scenario. Where it stands still, nothing may depend on it.
+/// Whether time moves in a scenario. If time stands still, nothing in the scenario may depend on time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Time {
     StandsStill,
@@ -30,8 +30,8 @@ pub(super) enum Time {
 
 const SCHEDULES: &str = "CRUSTOCEAN_MODEL_SCHEDULES";
 
-/// Runs a scenario in as many schedules as are asked for: one half at random, one half with few changes of threads at
-/// places that are chosen well (PCT).
+/// Runs a scenario in the requested number of schedules. One half is random. The other half switches threads only a
+/// few times, at places that the PCT algorithm chooses.
 pub(super) fn check(time: Time, setup: Setup, scenario: impl Fn(&Scene) + Send + Sync + 'static) {
     let schedules = std::env::var(SCHEDULES).map_or(1000, |text| text.parse().expect(SCHEDULES));
     let target = target();
@@ -68,7 +68,7 @@ fn target() -> Target {
     }
 }
 
-/// Joins a room again after a loss, as an agent does.
+/// Joins a room again after a loss, like an agent.
 struct Rejoins;
 
 impl Host for Rejoins {
@@ -90,14 +90,14 @@ pub(super) fn forever() -> Instant {
 
 pub(super) type Thread = JoinHandle<()>;
 
-/// One schedule: a session, and the server it is connected to.
+/// One schedule: a session and its server.
 pub(super) struct Scene {
     pub(super) server: Arc<Server>,
     pub(super) session: Arc<Session>,
     pub(super) seen: Arc<Seen>,
 }
 
-/// What the consumers have got, all of them together.
+/// The items that all consumers together have taken.
 #[derive(Default)]
 pub(super) struct Seen {
     pub(super) log: Mutex<Log>,
@@ -107,7 +107,7 @@ pub(super) struct Seen {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) events: Vec<u64>,
-    /// Counts connections that were up again, with their rooms.
+    /// Counts the reconnects after which the rooms were restored.
     pub(super) restored: usize,
     pub(super) nudges: usize,
     pub(super) ended: usize,
@@ -142,7 +142,7 @@ impl Scene {
         Scene { server, session: Arc::new(session), seen: Arc::default() }
     }
 
-    /// A thread in a loop over events.
+    /// Starts a thread that takes events in a loop.
     pub(super) fn consumer(&self) -> Thread {
         let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
         spawn(move || {
@@ -156,7 +156,7 @@ impl Scene {
         })
     }
 
-    /// A thread that asks the server something. Any answer has to be its own; an error has to be true.
+    /// Starts a thread that sends a request. The answer must belong to this request; an error must be true.
     pub(super) fn asks(&self, number: u64, may_fail: bool) -> Thread {
         let (session, server) = (Arc::clone(&self.session), Arc::clone(&self.server));
         spawn(move || match session.emit_with_ack("ask", &number, forever(), 2 * FOREVER) {
@@ -172,7 +172,7 @@ impl Scene {
         })
     }
 
-    /// A thread that sends something.
+    /// Starts a thread that sends an event.
     pub(super) fn sends(&self, number: u64, may_fail: bool) -> Thread {
         let (session, server) = (Arc::clone(&self.session), Arc::clone(&self.server));
         spawn(move || {
@@ -191,7 +191,7 @@ impl Scene {
         })
     }
 
-    /// Closes, and looks whether all is over.
+    /// Closes the session, and checks that all threads and connections have ended.
     pub(super) fn close(&self, threads: Vec<Thread>) {
         let _ = self.session.close(2 * FOREVER);
         threads.into_iter().for_each(|thread| thread.join().unwrap());
@@ -202,14 +202,14 @@ impl Scene {
         assert!(self.server.lock().wires.iter().all(|wire| wire.cut && !wire.reading));
     }
 
-    /// Consumers got the events in the order in which they came, none twice.
+    /// Checks that consumers got the events in arrival order, and no event twice.
     pub(super) fn is_in_order(&self) {
         let log = self.seen.log.lock();
         assert!(log.events.is_sorted_by(|a, b| a < b), "{:?}", *log);
     }
 }
 
-/// Takes what is ready. The lock stands for the one under which an agent notes what it takes.
+/// Takes the ready items, under the lock of `seen`. An agent has a similar lock for the items that it takes.
 pub(super) fn take(session: &Session, seen: &Seen) {
     seen.add(|log| {
         while let Some(item) = session.take() {

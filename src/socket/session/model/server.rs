@@ -1,4 +1,4 @@
-//! A server, and the network to it, in memory: what it does is up to the scenario, when is up to the checker.
+//! A server and its network, in memory. The scenario decides what the server does; the checker decides when.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use crate::socket::session::connection::decoder::Inbound;
 use crate::sync::modelled::below;
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// What the server does with what it gets, and what kind of session it is.
+/// How the server reacts, and which kind of session the scenario uses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Setup {
     pub(super) answers: bool,
@@ -39,7 +39,7 @@ impl Default for Setup {
     }
 }
 
-/// On its way to the client.
+/// A packet on its way to the client.
 #[derive(Debug)]
 pub(super) enum Packet {
     Event(String),
@@ -59,15 +59,15 @@ pub(super) struct Wire {
     /// The frames of the client.
     pub(super) received: Vec<String>,
     pub(super) pongs: usize,
-    /// The server, or the network, has ended it.
+    /// The server or the network has ended the connection.
     pub(super) ended: bool,
-    /// The client has.
+    /// The client has ended the connection.
     pub(super) cut: bool,
     /// The client has said goodbye.
     pub(super) goodbye: bool,
-    /// The client has been told that it is over.
+    /// A read of the client has reported the end of the connection.
     pub(super) reported: bool,
-    /// Somebody reads.
+    /// A thread is reading.
     pub(super) reading: bool,
     pub(super) readable: Arc<Condvar>,
 }
@@ -83,7 +83,7 @@ pub(super) struct World {
 pub(super) struct Server {
     pub(super) setup: Setup,
     world: Mutex<World>,
-    /// For the scenario's threads.
+    /// Notified on every change, for the threads of the scenario.
     pub(super) changed: Condvar,
 }
 
@@ -92,7 +92,7 @@ thread_local! {
 }
 
 impl Server {
-    /// The one of this schedule: whoever connects gets there.
+    /// Starts the server of this schedule. All connections go to this server.
     pub(super) fn start(setup: Setup) -> Arc<Self> {
         let server = Arc::new(Server { setup, world: Mutex::default(), changed: Condvar::default() });
         SERVER.set(Some(Arc::clone(&server)));
@@ -107,13 +107,13 @@ impl Server {
         self.world.lock()
     }
 
-    /// Something has changed on the last connection.
+    /// Notifies the threads that wait for a change on a connection.
     pub(super) fn tell(&self, readable: &Condvar) {
         readable.notify_all();
         self.changed.notify_all();
     }
 
-    /// Waits until what the scenario wants to see has happened.
+    /// Waits until `seen` returns true.
     pub(super) fn until(&self, mut seen: impl FnMut(&World) -> bool) {
         let mut world = self.lock();
         while !seen(&world) {
@@ -121,7 +121,7 @@ impl Server {
         }
     }
 
-    /// Sends over the last connection. False if it is over.
+    /// Sends over the last connection. Returns false if that connection is over.
     pub(super) fn send(&self, packet: Packet) -> bool {
         let mut world = self.lock();
         let Some(wire) = world.wires.last_mut().filter(|wire| !wire.ended && !wire.cut) else { return false };
@@ -135,7 +135,7 @@ impl Server {
         self.send(Packet::Event(format!("[\"event\",{number}]")))
     }
 
-    /// The last connection breaks.
+    /// Breaks the last connection.
     pub(super) fn break_connection(&self) {
         let mut world = self.lock();
         if let Some(wire) = world.wires.last_mut() {
@@ -145,13 +145,13 @@ impl Server {
         }
     }
 
-    /// How often it got this frame, over all connections.
+    /// How often the server received this frame, over all connections.
     pub(super) fn got(&self, frame: &str) -> usize {
         let world = self.lock();
         world.wires.iter().flat_map(|wire| &wire.received).filter(|other| *other == frame).count()
     }
 
-    /// Takes a new connection in, or not.
+    /// Accepts a new connection, or refuses it.
     pub(super) fn accept(&self) -> Result<usize, ConnectFailure> {
         let mut world = self.lock();
         assert!(!world.dialling, "two threads dial at once");
@@ -183,7 +183,7 @@ impl Server {
         Ok(world.wires.len() - 1)
     }
 
-    /// Takes a frame of the client's, and answers it.
+    /// Receives a frame of the client, and answers it.
     pub(super) fn take(&self, wire: &mut Wire, frame: &str) {
         wire.received.push(frame.to_owned());
         let text = frame.strip_prefix("42").expect("the client sends events only");
@@ -201,7 +201,8 @@ impl Server {
 }
 
 impl Packet {
-    /// What the session is to be told.
+    /// Converts the packet to the form that the session receives. `None` for packets that the connection handles
+    /// itself.
     pub(super) fn into_inbound(self) -> Option<Inbound> {
         match self {
             Packet::Event(text) => {

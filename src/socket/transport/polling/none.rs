@@ -1,4 +1,4 @@
-//! Stands in for long-polling that is not compiled in. None of the types can exist, so nothing here ever runs.
+//! Replaces long-polling if it is not compiled in. [`open`] always fails, so no other function here ever runs.
 
 use std::convert::Infallible;
 use std::sync::Arc;

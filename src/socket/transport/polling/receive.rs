@@ -1,8 +1,8 @@
 //! HTTP long-polling: the receiving half.
 //!
-//! One GET is always in flight, on its own connection. It works like a WebSocket: the thread with the reader role
-//! blocks on the socket without a lock and passes the bytes on. A GET is never abandoned, because the server would
-//! end the session.
+//! One GET is always in flight, on its own connection. As with a WebSocket, the thread with the reader role blocks on
+//! the socket without the decoder's lock, and then passes the bytes on. A GET is never abandoned, because the server
+//! would end the session.
 
 use std::io::{ErrorKind as IoKind, Read, Write};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct PollReceiver {
     requests: Arc<PollRequests>,
-    /// `None` if the server has closed it. The next poll needs a new connection.
+    /// `None` if the server has closed the connection. The next poll needs a new connection.
     stream: Option<Stream>,
     /// The decoder of the current poll's response.
     decoder: Option<Decoder>,
     /// The connection has carried a response before.
     proven: bool,
-    /// The body that is not decoded completely.
+    /// The body that has not been decoded completely yet.
     payload: Option<Payload>,
     next_poll: Instant,
     last_answer: Instant,
@@ -127,7 +127,8 @@ impl PollReceiver {
         self.stream.is_none().then_some(self.next_poll)
     }
 
-    /// Continues on another connection. Its wire must be in fed mode. `proven`: it has carried a response before.
+    /// Continues on another connection. Its wire must be in fed mode. `proven`: the connection has carried a response
+    /// before.
     pub(crate) fn resume(&mut self, stream: Stream, proven: bool) {
         self.stream = Some(stream);
         self.decoder = None;
@@ -189,7 +190,7 @@ impl PollReceiver {
         let Encoded { bytes, answer } = self.requests.request(None).map_err(failed)?;
         match stream.write_all(&bytes).and_then(|()| stream.flush()) {
             Ok(()) => self.decoder = Some(answer),
-            // The server has closed the connection since the last response. A new one is used.
+            // The server has closed the connection since the last response. The next poll uses a new connection.
             Err(_) if self.proven => self.stream = None,
             Err(error) => {
                 return Err(Disconnect::new(reason::TRANSPORT_ERROR, format!("writing failed: {error}")));

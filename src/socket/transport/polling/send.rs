@@ -37,7 +37,7 @@ impl PollSender {
         PollSender { requests, turn: Mutex::new(SendTurn { idle: Some((stream, Instant::now())) }) }
     }
 
-    /// Waits for the right to send: one POST at a time, and nothing between a header and its attachments.
+    /// Waits for the right to send: one POST at a time, and no other packet between a header and its attachments.
     pub(crate) fn turn(&self) -> MutexGuard<'_, SendTurn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -24,8 +24,8 @@ const SMALL_CHUNK: usize = 8 << 10;
 
 /// The source of a [`FrameScanner`].
 pub(crate) trait Source: Read {
-    /// Takes the available bytes without a copy and leaves `spare` in their place. Returns the bytes and their range,
-    /// which is empty if there are none. `None` if they must be read.
+    /// Takes the available bytes without a copy and leaves `spare` in their place. Returns the bytes and their range. The
+    /// range is empty if there are no bytes. `None` if the caller must read the bytes with [`Read`].
     fn take_available(&mut self, _spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
         None
     }
@@ -66,7 +66,7 @@ impl<S> FrameScanner<S> {
         FrameScanner { inner: Some(inner), frames: FrameCounter::default(), ahead: ReadAhead::new(read) }
     }
 
-    /// Gives the memory of its buffer back if it is empty.
+    /// Frees the buffer if it is empty.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release_buffer(&mut self) {
         if self.ahead.is_empty() {
@@ -167,7 +167,7 @@ impl ReadAhead {
         self.chunk.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Call it when the buffer is empty.
+    /// Fills the buffer, which must be empty.
     fn fill(&mut self, stream: &mut impl Source) -> io::Result<usize> {
         (self.start, self.end) = (0, 0);
         match stream.take_available(|| take_back(&mut self.chunk).unwrap_or_default()) {
@@ -192,7 +192,7 @@ impl ReadAhead {
         Ok(count)
     }
 
-    /// There is no more data: memory is kept only if it will soon be needed.
+    /// There is no more data: frees a small chunk. A large chunk is kept, because it will soon be needed again.
     fn rest(&mut self) {
         if self.chunk.len() <= SMALL_CHUNK {
             self.chunk = Bytes::new();
@@ -248,7 +248,7 @@ pub(crate) struct Traffic {
 
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// Of a data message. True for its last frame.
+    /// A frame of a data message. True for the last frame of the message.
     Data(bool),
     Close,
     Control,
@@ -272,7 +272,7 @@ pub(crate) struct FrameCounter {
     have: usize,
     /// The kind of the frame, and how many payload bytes are missing. `None` while the header is incomplete.
     frame: Option<(Kind, u64)>,
-    /// Between the first and the last frame of a data message.
+    /// The stream is between the first and the last frame of a data message.
     in_message: bool,
     seen: Traffic,
     /// Complete data messages since the start.
@@ -297,7 +297,7 @@ impl FrameCounter {
         self.messages
     }
 
-    /// The close frame that came: none, one without a code, or its code.
+    /// The first close frame: `None` if no close frame came, `Some(None)` if it has no code.
     pub(crate) fn close(&self) -> Option<Option<u16>> {
         self.close
     }
@@ -340,7 +340,7 @@ impl FrameCounter {
             self.frame = match FrameHeader::parse(&mut Cursor::new(begin)) {
                 Ok(None) => continue,
                 Ok(Some((header, length))) => Some((Kind::of(&header), length)),
-                // Nothing can follow: tungstenite finds the same.
+                // The header is invalid, so no frame can follow. tungstenite finds the same error.
                 Err(_) => Some((Kind::Control, 0)),
             };
             self.in_message |= matches!(self.frame, Some((Kind::Data(_), _)));
@@ -379,7 +379,7 @@ impl FrameCounter {
             Kind::Close | Kind::Control => self.seen.controls = self.seen.controls.saturating_add(1),
         }
         if let Kind::Close = kind {
-            // A server masks nothing, so the code stands behind two bytes.
+            // A server does not mask its frames, so the code follows the two bytes of the header.
             let code = self.head.get(2..self.have).and_then(<[u8]>::first_chunk);
             self.close.get_or_insert(code.map(|code| u16::from_be_bytes(*code)));
         }

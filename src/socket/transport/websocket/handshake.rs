@@ -29,8 +29,8 @@ const PATH: &str = "/socket.io/?EIO=4&transport=websocket";
 pub(crate) const MAX_MESSAGE: usize = 16 << 20;
 /// Room for automatic pongs in addition to one outgoing message.
 const WRITE_SLACK: usize = 256 << 10;
-/// Small, because every agent has one and most messages do not use it: see
-/// [`FrameScanner`](crate::socket::transport::websocket::frame_scanner). It grows for large messages.
+/// The size of tungstenite's read buffer. It is small, because every agent has this buffer, and most messages do not use
+/// it: see [`FrameScanner`](crate::socket::transport::websocket::frame_scanner). The buffer grows for large messages.
 const READ_BUFFER: usize = 256;
 
 /// The time limit for the body of a refusal.
@@ -42,7 +42,6 @@ const MAX_REFUSAL: usize = 4 << 10;
 ///
 /// tungstenite's own handshake rejects `Connection: keep-alive, Upgrade`, accepts extensions that were not offered,
 /// and keeps only the buffered part of a refusal.
-/// offered, and keeps only the part of a refusal that happens to be buffered.
 ///
 /// # Errors
 /// A refusal contains the HTTP status and the server's text; its kind says whether the credentials are the cause.
@@ -97,8 +96,8 @@ pub(crate) fn upgrade(mut stream: Stream, target: &Target) -> Result<WebSocket<F
     Ok(WebSocket::from_raw_socket(FrameScanner::new(stream, body), Role::Client, Some(config(None))))
 }
 
-/// What engine.io sends to a client of another protocol version: it accepts the upgrade and then answers with HTTP
-/// inside the WebSocket.
+/// The error text for a server that accepts the upgrade and then answers with HTTP inside the WebSocket. engine.io
+/// does this for a client of another protocol version.
 pub(crate) fn rejected_after_upgrade() -> String {
     "the server rejected the session after the upgrade (wrong EIO version?)".to_owned()
 }
@@ -132,13 +131,13 @@ fn lost(error: std::io::Error, url: &ApiUrl) -> Error {
 /// A value for `Sec-WebSocket-Key`.
 fn new_key() -> String {
     let mut bytes = [0; 16];
-    // Without random numbers it is zero. It protects nothing; it only shows that a response is not an old one.
+    // Without random numbers the key is zero. The key protects nothing: it only shows that a response is new.
     let _ = getrandom::fill(&mut bytes);
     STANDARD.encode(bytes)
 }
 
-/// The accept value of a key, RFC 6455, section 4.2.2. tungstenite has it only inside its handshake, which is not
-/// used.
+/// The accept value of a key, RFC 6455, section 4.2.2. tungstenite has this function only inside its own handshake,
+/// which this crate does not use.
 fn accept_key(key: &str) -> String {
     let hash = Sha1::from(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11"));
     STANDARD.encode(hash.digest().bytes())
@@ -160,7 +159,7 @@ fn check_upgrade(head: &Head, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// The time until `deadline`; a timeout error if there is none.
+/// The time until `deadline`. Returns a timeout error if the deadline has passed.
 pub(crate) fn remaining(deadline: Instant, what: &'static str) -> Result<Duration> {
     deadline
         .checked_duration_since(Instant::now())

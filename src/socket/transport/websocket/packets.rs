@@ -29,7 +29,7 @@ pub(crate) struct WebSocketPackets {
     messages: u64,
     /// tungstenite may have prepared an answer that its next read sends.
     unflushed: bool,
-    /// What the last pong has confirmed.
+    /// The number of the last event that a pong has confirmed.
     confirmed: Option<u64>,
     /// The closing handshake was started on this side.
     closing: bool,
@@ -50,7 +50,7 @@ impl WebSocketPackets {
         Some(self.ws.get_mut().get_mut()?.wire_mut())
     }
 
-    /// Gives the memory of empty buffers back.
+    /// Frees the memory of empty buffers.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release_buffers(&mut self) {
         self.ws.get_mut().release_buffer();
@@ -121,7 +121,7 @@ impl WebSocketPackets {
                     return Ok(Some(Incoming::Binary(bytes)));
                 }
                 Ok(Message::Close(frame)) => {
-                    // The answer is prepared; it only needs to be sent.
+                    // tungstenite has prepared the answer. This call sends it.
                     self.say_why(None);
                     let code = self.ws.get_ref().frames.close().flatten();
                     // Servers return the code that was sent to them. Another code means that the server closes on its
@@ -144,7 +144,7 @@ impl WebSocketPackets {
         }
     }
 
-    /// After a large message, creates the WebSocket again with small buffers, because the message owns the large one.
+    /// After a large message, creates the WebSocket again with small buffers, because the message owns the large buffer.
     /// Between two messages a WebSocket has no other state, and it reads no further than requested. Returns whether
     /// the message was large.
     fn release_buffer(&mut self, size: usize) -> bool {
@@ -164,7 +164,7 @@ impl WebSocketPackets {
         self.ws.get_ref().bytes_read()
     }
 
-    /// What was read since the last call, and whether a message is incomplete.
+    /// The traffic since the last call, and whether a message is incomplete.
     pub(crate) fn take_seen(&mut self) -> (Traffic, bool) {
         let frames = &mut self.ws.get_mut().frames;
         (frames.take(), frames.is_partial())
@@ -179,7 +179,7 @@ impl WebSocketPackets {
             && matches!(error, E::Utf8(_) | E::Protocol(P::InvalidCloseSequence))
             && self.messages >= frames.messages()
         {
-            // It was a close frame, but not a valid one.
+            // The message was a close frame, but not a valid one.
             return closed_by_server(code, "");
         }
         let mut detail = error.to_string();
