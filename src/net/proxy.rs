@@ -43,10 +43,10 @@ impl Proxies {
         })
     }
 
-    /// The proxy for this target, if it has one.
+    /// Returns the proxy for this target. `None` means a direct connection.
     ///
     /// # Errors
-    /// `Config` if an environment variable is not usable. The error names it.
+    /// `Config` if an environment variable is not usable. The error names the variable.
     pub(crate) fn for_target(&self, url: &ApiUrl) -> Result<Option<Arc<Proxy>>> {
         match self {
             Proxies::Direct => Ok(None),

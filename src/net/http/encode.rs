@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::decoder::Decoder;
 use crate::error::{Error, Result};
 
-/// Longer than the longest path with the longest headers.
+/// The size of the buffer for the head: more than the longest path with the longest headers.
 const MAX_HEAD: usize = 16 << 10;
 
 /// The bytes of a request, and the decoder for its response.
@@ -18,7 +18,8 @@ pub(crate) struct Encoded {
     pub(crate) answer: Decoder,
 }
 
-/// `secret` are headers that the library never gets, because it logs what it writes and does not wipe it from memory.
+/// Encodes a request. The library never gets the headers in `secret`, because the library logs the bytes that it writes
+/// and does not wipe them from memory.
 ///
 /// # Errors
 /// `Invalid` if a part of the request cannot be sent.
