@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-/// What somebody asks for, in the words of a command: `price "wrapped ETH" --in EUR --quiet`. From
-/// [`Mention::request`](crate::Mention::request), [`HookCall::request`](crate::webhook::HookCall::request), or any text.
+/// A request that is written like a command: `price "wrapped ETH" --in EUR --quiet`. Returned by
+/// [`Mention::request`](crate::Mention::request) and [`HookCall::request`](crate::webhook::HookCall::request).
+/// [`parse`](Request::parse) reads any text.
 ///
-/// Words are separated by white space. What is within `"…"`, `'…'` or “…” is one word; in double quotes `\"` is a quote. A quote in
-/// the middle of a word is a letter (`what's`). `--name value` and `--name=value` are options; a `--name` before another option
-/// or at the end is a flag; after a bare `--` everything is positional.
+/// White space separates words. A text in `"…"`, `'…'` or “…” is one word. In double quotes, `\"` is a quote character.
+/// A quote in the middle of a word is a letter (`what's`). `--name value` and `--name=value` are options. A `--name`
+/// before another option or at the end is a flag. After a bare `--`, all words are positional.
 ///
 /// ```
 /// use crustocean::model::Request;
@@ -35,7 +36,7 @@ struct Word {
 }
 
 impl Request {
-    /// Reads a text. It never fails: where a quote is not closed, it reaches to the end.
+    /// Parses a text. Parsing never fails: an unclosed quote extends to the end of the text.
     pub fn parse(text: &str) -> Request {
         let mut words = words(text).into_iter();
         let Some(first) = words.next() else { return Request::default() };
@@ -77,17 +78,17 @@ impl Request {
         &self.positional
     }
 
-    /// The value of `--name value`; of several the last.
+    /// The value of `--name value`. If the option occurs several times, the last value counts.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name)?.as_deref()
     }
 
-    /// Whether there was a `--name`, with a value or without.
+    /// Whether the text contains a `--name`, with or without a value.
     pub fn flag(&self, name: &str) -> bool {
         self.options.contains_key(name)
     }
 
-    /// Everything behind the first word, as it was written.
+    /// The text after the first word, as it was written.
     pub fn rest(&self) -> &str {
         &self.rest
     }
@@ -119,7 +120,7 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// What closes a quote that begins with this.
+/// The character that closes a quote that `open` begins. `None` if `open` begins no quote.
 fn closing(open: char) -> Option<char> {
     match open {
         '"' => Some('"'),
@@ -129,11 +130,11 @@ fn closing(open: char) -> Option<char> {
     }
 }
 
-/// Up to the closing quote, which is taken, too.
+/// Reads up to the closing quote, and consumes this quote, too.
 fn quoted(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, close: char, into: &mut String) {
     while let Some((_, c)) = chars.next() {
         match c {
-            // How people's phones close one that was opened low.
+            // Phones close a quote that begins with „ by this character.
             '\u{201c}' if close == '\u{201d}' => return,
             c if c == close => return,
             '\\' if close == '"' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
