@@ -177,12 +177,12 @@ impl AgentConfig {
         self.text("openclaw_agent_id")
     }
 
-    /// The most that the agent may spend in one transaction, in USDC.
+    /// The largest amount that the agent may spend in one transaction, in USDC.
     pub fn wallet_spend_limit_per_tx(&self) -> Option<f64> {
         self.number("wallet_spend_limit_per_tx")
     }
 
-    /// The most that the agent may spend in a day, in USDC.
+    /// The largest amount that the agent may spend in a day, in USDC.
     pub fn wallet_spend_limit_daily(&self) -> Option<f64> {
         self.number("wallet_spend_limit_daily")
     }

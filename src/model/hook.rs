@@ -32,7 +32,7 @@ pub struct Hook {
     /// The commands.
     #[serde(default)]
     pub commands: List<HookCommand>,
-    /// The URL that receives the users' calls. A native hook has none.
+    /// The URL that receives the users' calls. A native hook has no URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
     /// Who may use the installed hook. The setting of an agency has priority.

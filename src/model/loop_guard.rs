@@ -14,7 +14,7 @@ use crate::json;
 /// The first reply is hop 1, and each reply to a reply adds 1. At [`limit`](LoopGuard::limit) hops the agents stop. The
 /// agents update the state; the server only transmits it.
 ///
-/// The rules are those of the JavaScript SDK (`shouldRespondWithGuard`).
+/// The rules are the same as in the JavaScript SDK (`shouldRespondWithGuard`).
 ///
 /// ```
 /// use crustocean::model::LoopGuard;

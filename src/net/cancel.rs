@@ -70,7 +70,7 @@ impl CancelToken {
         state.targets.push(target);
     }
 
-    /// Creates a child: a cancel of this token also cancels the child. The child exists as long as somebody holds it.
+    /// Creates a child: a cancel of this token also cancels the child. The child exists as long as the caller holds it.
     pub(crate) fn child(&self) -> CancelToken {
         let child = CancelToken::default();
         self.adopt(&child);

@@ -127,8 +127,8 @@ impl Http {
         Err(Error::new(ErrorKind::Closed, text))
     }
 
-    /// Sends the request and reads the whole response, within the request timeout. Retries what is safe to retry; see
-    /// [`retry`].
+    /// Sends the request and reads the whole response, within the request timeout. Retries the request if a retry is
+    /// safe; see [`retry`].
     ///
     /// # Errors
     /// Every status that is not a success is an error with the server's status and text. `Connect`: nothing was

@@ -158,7 +158,7 @@ impl LookUp {
     }
 }
 
-/// Removes a lookup that has ended, even by a panic, so that nobody waits for it.
+/// Removes a lookup that has ended, even by a panic, so that no caller waits for it.
 struct Done {
     resolver: Resolver,
     look_up: Arc<LookUp>,

@@ -1,6 +1,6 @@
 //! Proxies: which proxy a connection uses, and how the proxy opens a tunnel.
 //!
-//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: a WebSocket needs it (RFC 6455, section 4.1), and
+//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: a WebSocket needs CONNECT (RFC 6455, section 4.1), and
 //! REST and the socket must take the same path. The disadvantage: some proxies allow CONNECT only to port 443. The
 //! platform uses this port, and a development server is seldom behind a proxy.
 

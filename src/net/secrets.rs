@@ -46,7 +46,7 @@ impl Secrets {
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
         let known = self.lock();
         let mut secrets: Vec<&str> = known.iter().chain(more).map(|secret| secret.as_str()).collect();
-        // A secret may be a part of another one, so the longest is removed first.
+        // A secret may be a part of another secret, so the longest secret is removed first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut text = text.to_owned();
         for secret in secrets {
@@ -230,7 +230,7 @@ fn base64_forms(secret: &str) -> Vec<String> {
     for before in 0..3 {
         let mut bytes = Zeroizing::new(vec![0; before]);
         bytes.extend_from_slice(secret.as_bytes());
-        // The first characters share bits with the text before, the last ones with the text after.
+        // The first characters share bits with the text before, the last characters share bits with the text after.
         let first = [0, 2, 3].get(before).copied().unwrap_or_default();
         let whole = bytes.len() * 8 / 6;
         for encoded in [STANDARD_NO_PAD.encode(&*bytes), URL_SAFE_NO_PAD.encode(&*bytes)] {

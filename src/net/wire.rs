@@ -2,7 +2,7 @@
 //!
 //! The stream starts in *direct* mode: blocking I/O under one absolute deadline, for handshakes and HTTP.
 //! [`Wire::start_feeding`] changes it to *fed* mode: the thread with the reader role blocks on [`Wire::socket`] without
-//! a lock and passes the bytes in, so that TLS and WebSocket never block in a read.
+//! a lock and passes the bytes to the wire, so that TLS and WebSocket never block in a read.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -225,7 +225,8 @@ impl Wire {
         self.saw_end
     }
 
-    /// Whether an idle connection is still good: there are no bytes to read and no end. Direct mode only.
+    /// Whether an idle connection is still usable: the peer has sent no bytes and has not closed the connection. Direct
+    /// mode only.
     pub(crate) fn is_quiet(&self) -> bool {
         if self.saw_end || self.write_failure.is_some() || self.socket.set_nonblocking(true).is_err() {
             return false;
@@ -574,7 +575,7 @@ mod tests {
         assert!(buffer.filled().is_empty());
         let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
         assert_eq!(queue.bytes.as_ptr(), before);
-        // The buffer still has bytes: new ones are appended.
+        // The buffer still has bytes, so new bytes are appended.
         buffer.read(&mut b" world".as_slice()).unwrap();
         wire.feed_from(&mut buffer).unwrap();
         wire.end();

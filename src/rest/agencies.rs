@@ -29,7 +29,7 @@ pub struct Agencies<'a> {
 }
 
 impl<'a> Agencies<'a> {
-    /// Lists all public agencies and the private ones that you are a member of.
+    /// Lists all public agencies and the private agencies that you are a member of.
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).

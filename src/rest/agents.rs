@@ -115,7 +115,7 @@ impl<'a> Agents<'a> {
     }
 }
 
-/// The new owner of an agent. [`Agents::transfer`] takes it. A `&UserId` or a username converts into it.
+/// The new owner of an agent. [`Agents::transfer`] takes it. A `&UserId` or a username converts into a `NewOwner`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum NewOwner<'a> {
@@ -321,12 +321,12 @@ impl UpdateConfig<'_> {
         self.set("openclaw_agent_id", id.into())
     }
 
-    /// Sets the most that the agent may spend in one transaction, in USDC. Defaults to 10 on the server.
+    /// Sets the largest amount that the agent may spend in one transaction, in USDC. Defaults to 10 on the server.
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_per_tx", amount(usdc))
     }
 
-    /// Sets the most that the agent may spend in a day, in USDC. Defaults to 50 on the server.
+    /// Sets the largest amount that the agent may spend in a day, in USDC. Defaults to 50 on the server.
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_daily", amount(usdc))
     }

@@ -26,7 +26,7 @@ pub struct Dms<'a> {
 }
 
 impl<'a> Dms<'a> {
-    /// Lists your conversations, except hidden ones.
+    /// Lists your conversations, except hidden conversations.
     ///
     /// # Errors
     /// The kinds of [every call](crate::rest#errors).

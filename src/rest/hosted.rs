@@ -1,4 +1,4 @@
-//! The configuration behind `CRUSTOCEAN_CONFIG_URL`.
+//! Fetches the configuration of a hosted agent from the URL in `CRUSTOCEAN_CONFIG_URL`.
 
 use std::borrow::Cow;
 use std::env::{self, VarError};
@@ -57,7 +57,7 @@ impl Client {
         let unreadable =
             |why: &str| Error::protocol(format!("the configuration of the agent cannot be read: {why}"));
         let json = std::str::from_utf8(&reply.body).map_err(|_| unreadable("it is not UTF-8"))?;
-        // The error contains nothing of the response.
+        // The error contains no part of the response.
         answer::read(json).map_err(|error| unreadable(&error.to_string()))
     }
 }

@@ -17,7 +17,7 @@
 //! | [`Timeout`](crate::ErrorKind::Timeout) | the time limit passed; a change may have been made |
 //! | [`Protocol`](crate::ErrorKind::Protocol) | the response cannot be read |
 //! | [`Invalid`](crate::ErrorKind::Invalid) | an id or a name is empty or too long; nothing was sent |
-//! | [`Closed`](crate::ErrorKind::Closed) | the agent was closed, or this process is a fork of the one that made the client |
+//! | [`Closed`](crate::ErrorKind::Closed) | the agent was closed, or this process is a fork of the client's process |
 
 mod account;
 mod agencies;

@@ -1,8 +1,8 @@
 //! The cookies of one session with one server, so that a load balancer always uses the same machine.
 //!
-//! Cookies are sent only to the origin that set them, because a jar belongs to one session with one URL. So `Domain`
-//! is ignored, and cookies expire with the jar. Supported are `Path`, `Secure`, and removing a cookie with a
-//! `Max-Age` of zero or less.
+//! Cookies are sent only to the origin that set them, because a jar belongs to one session with one URL. So `Domain` is
+//! ignored, and cookies expire with the jar. The jar supports `Path` and `Secure`, and removes a cookie if its
+//! `Max-Age` is zero or less.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ struct Cookie {
 }
 
 impl Jar {
-    /// Reads one `Set-Cookie` header. `path` is the path of its request. Invalid cookies are ignored.
+    /// Reads one `Set-Cookie` header. `path` is the path of the request. Invalid cookies are ignored.
     pub(crate) fn absorb(&mut self, header: &[u8], path: &str, is_secure: bool) {
         // Keeps only printable ASCII, because the cookie becomes a part of a request header.
         let header: String =

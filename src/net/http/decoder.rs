@@ -1,7 +1,7 @@
 //! Decodes HTTP/1.1 responses as the bytes arrive: for REST, long-polling and the WebSocket upgrade.
 //!
-//! `ureq-proto` parses heads, and knows where a body ends and whether the connection may be used again. This file
-//! adds limits that the library does not have: on the body, and on everything around it (heads, chunk sizes,
+//! `ureq-proto` parses heads, and knows where a body ends and whether the connection may be used again. This file adds
+//! limits that the library does not have: on the body, and on everything around the body (heads, chunk sizes,
 //! trailers). So decoding ends, whatever the server sends.
 
 use ureq_proto::BodyMode;

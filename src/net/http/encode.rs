@@ -33,7 +33,7 @@ pub(crate) fn encode(
         return Err(Error::invalid("the credential contains what no HTTP header can hold"));
     }
     let length = body.map_or(0, <[u8]>::len);
-    // Methods that may have a body must announce an empty one.
+    // Methods that may have a body must announce an empty body.
     let may_have_body = matches!(request.method_ref(), Some(&Method::POST | &Method::PATCH));
     let request = match body {
         None if !may_have_body => request,

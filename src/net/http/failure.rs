@@ -71,7 +71,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
             format!("{label}: the connection was closed before the request was sent: {cause}"),
         ),
         _ => (
-            // A request that changes something may have arrived: the caller must not think that it failed.
+            // A request that changes something may have arrived: the caller must not think that the request failed.
             if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent },
             format!("{label}: the connection broke before the answer was complete: {cause}"),
         ),

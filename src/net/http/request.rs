@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// The longest path with its query. Most servers refuse longer URLs.
 pub(super) const MAX_URL: usize = 8 * 1024;
-/// A path segment longer than a UUID may be a secret, as in the link that claims an agent: it is not shown.
+/// A path segment longer than a UUID may be a secret, as in the link that claims an agent. Such a segment is not shown.
 const MAX_SEGMENT: usize = 36;
 /// Characters that are not encoded in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

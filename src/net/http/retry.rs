@@ -3,7 +3,7 @@
 //! - A GET is retried when the connection broke or the response was 502, 503 or 504: twice by default, after growing
 //!   pauses.
 //! - Any request that was answered with 429 is retried once, if the server asks for a short wait. The server has not
-//!   carried it out.
+//!   carried out such a request.
 //! - Any request is retried at once on another connection if not a single byte was sent, because the pooled
 //!   connection was dead.
 

@@ -81,7 +81,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     }
 }
 
-/// The error has no status and no kind about tokens: those are for the API.
+/// Returns a `Config` error without a status, because a status and the kinds about tokens are only for the API.
 fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
     let mut offers = String::new();
     let mut takes_basic = true;

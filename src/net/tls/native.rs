@@ -228,7 +228,7 @@ impl Read for Session {
             Err(error) if is_about_our_certificate(&error.to_string().to_lowercase()) => {
                 Err(io::Error::other(refused_by_server(error)))
             }
-            // OpenSSL 3 reports an end without close_notify as an error of its own.
+            // OpenSSL 3 reports an end without close_notify as a special error.
             Err(error)
                 if self.wire().saw_end()
                     && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
