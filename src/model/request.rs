@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 /// [`Mention::request`](crate::Mention::request) and [`HookCall::request`](crate::webhook::HookCall::request).
 /// [`parse`](Request::parse) reads any text.
 ///
-/// White space separates words. A text in `"…"`, `'…'` or “…” is one word. In double quotes, `\"` is a quote character.
-/// A quote in the middle of a word is a letter (`what's`). `--name value` and `--name=value` are options. A `--name`
-/// before another option or at the end is a flag. After a bare `--`, all words are positional.
+/// Words are separated by white space. What is within `"…"`, `'…'` or “…” is one word; in double quotes `\"` is a quote. A quote in
+/// the middle of a word is a letter (`what's`). `--name value` and `--name=value` are options; a `--name` before another option
+/// or at the end is a flag; after a bare `--` everything is positional.
 ///
 /// ```
 /// use crustocean::model::Request;
@@ -120,7 +120,7 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// The character that closes a quote that `open` begins. `None` if `open` begins no quote.
+/// What closes a quote that begins with this.
 fn closing(open: char) -> Option<char> {
     match open {
         '"' => Some('"'),
@@ -130,11 +130,11 @@ fn closing(open: char) -> Option<char> {
     }
 }
 
-/// Reads up to the closing quote, and consumes this quote, too.
+/// Up to the closing quote, which is taken, too.
 fn quoted(chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>, close: char, into: &mut String) {
     while let Some((_, c)) = chars.next() {
         match c {
-            // Phones close a quote that begins with „ by this character.
+            // How people's phones close one that was opened low.
             '\u{201c}' if close == '\u{201d}' => return,
             c if c == close => return,
             '\\' if close == '"' => match chars.next_if(|(_, next)| matches!(next, '"' | '\\')) {
