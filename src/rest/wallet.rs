@@ -96,8 +96,8 @@ impl ReportPayment<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the hash is not `0x` and 64 hexadecimal digits, the receiver is
     /// neither `@username` nor an address, or the amount is not a decimal number.
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if an agent exceeded its limit. The transfer itself was made before
-    /// the report and stays valid.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if an agent exceeded its limit. The report then fails, although the
+    /// transfer itself has taken place.
     pub fn send(self) -> Result<Payment> {
         let text = |key| self.body.text(key).unwrap_or_default();
         check::transaction(text("txHash"))?;
