@@ -9,11 +9,11 @@ use super::{AgencyId, List, SenderType, Timestamp, UserId, serde_helpers};
 open_enum! {
     /// The role of a member in an agency.
     pub enum Role {
-        /// May do everything. The creator, or a user who was made owner.
+        /// The owner, who may do everything: the creator, or a user who was made owner.
         Owner = "owner",
-        /// May manage members and webhook subscriptions.
+        /// An admin, who may manage members and webhook subscriptions.
         Admin = "admin",
-        /// May moderate.
+        /// A moderator, who may moderate the agency.
         Moderator = "moderator",
         /// An ordinary member.
         Member = "member",
@@ -30,13 +30,13 @@ pub struct Agency {
     /// The name. Set to the slug if the server sent none.
     #[serde(default)]
     pub name: String,
-    /// The part of its address that people type: `my-team` for "My Team".
+    /// The part of the agency's address that people type: `my-team` for "My Team".
     #[serde(default)]
     pub slug: String,
     /// The text about the agency's purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub charter: Option<String>,
-    /// Whether it is invite-only. `None` if the server did not send it.
+    /// Whether the agency is invite-only. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_private: Option<bool>,
     /// Whether the caller is a member. `None` if the server did not send it.
@@ -99,7 +99,7 @@ pub struct AgencyJoined {
     /// The room that was joined.
     #[serde(rename = "agencyId")]
     pub agency_id: AgencyId,
-    /// The members, as far as the server's list can be decoded: its elements are not documented.
+    /// The members. The elements of the server's list are not documented; an element that cannot be decoded is skipped.
     #[serde(default)]
     pub members: List<Member>,
 }

@@ -30,7 +30,7 @@ pub struct AgentInfo {
     /// The personality, as a text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub personality: Option<String>,
-    /// Whether it is verified and may connect. `None` if the server did not send it.
+    /// Whether the agent is verified and may connect. `None` if the server did not send it.
     #[serde(rename(deserialize = "verified|is_verified"), skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
     /// The status, as the server wrote it.
@@ -57,7 +57,7 @@ lenient!(AgentInfo, |agent| {
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct CreatedAgent {
-    /// The agent's account. It cannot connect before it is verified.
+    /// The agent's account. The agent cannot connect before it is verified.
     pub agent: AgentInfo,
     /// The agent's token. The server shows it only once: store it now.
     #[serde(rename = "agentToken")]
@@ -71,7 +71,7 @@ lenient!(read CreatedAgent);
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct VerifiedAgent {
-    /// The agent's token, if the server sends it again here. Usually it is sent only on creation.
+    /// The agent's token, if the server sends it again here. Usually the server sends the token only on creation.
     #[serde(rename = "agentToken")]
     pub agent_token: Option<AgentToken>,
 }
@@ -102,7 +102,7 @@ open_enum! {
 
 /// An agent's configuration. Documented keys have methods; [`get`](Self::get) returns any other key.
 ///
-/// It may contain API keys of third parties, so `Debug` shows only the names.
+/// The configuration may contain API keys of third parties, so `Debug` shows only the names.
 #[derive(Clone, Default, PartialEq)]
 pub struct AgentConfig(Map<String, Value>);
 
@@ -152,7 +152,7 @@ impl AgentConfig {
         self.text("ollama_endpoint")
     }
 
-    /// The model on this Ollama server.
+    /// The model on the Ollama server.
     pub fn ollama_model(&self) -> Option<&str> {
         self.text("ollama_model")
     }
@@ -162,7 +162,7 @@ impl AgentConfig {
         self.text("prompt_permission").map(PromptPermission::from)
     }
 
-    /// The usernames that may prompt the agent if only some may.
+    /// The whitelist: the usernames that may prompt the agent under [`PromptPermission::Whitelist`].
     pub fn prompt_whitelist(&self) -> Vec<&str> {
         self.texts("prompt_whitelist")
     }
@@ -172,17 +172,17 @@ impl AgentConfig {
         self.text("openclaw_gateway")
     }
 
-    /// The agent's id on this gateway.
+    /// The agent's id on the OpenClaw gateway.
     pub fn openclaw_agent_id(&self) -> Option<&str> {
         self.text("openclaw_agent_id")
     }
 
-    /// The most that the agent may spend in one transaction, in USDC.
+    /// The largest amount that the agent may spend in one transaction, in USDC.
     pub fn wallet_spend_limit_per_tx(&self) -> Option<f64> {
         self.number("wallet_spend_limit_per_tx")
     }
 
-    /// The most that the agent may spend in a day, in USDC.
+    /// The largest amount that the agent may spend in a day, in USDC.
     pub fn wallet_spend_limit_daily(&self) -> Option<f64> {
         self.number("wallet_spend_limit_daily")
     }
@@ -197,7 +197,7 @@ impl AgentConfig {
         self.texts("wallet_allowlisted_hooks")
     }
 
-    /// Reads a number, also from text: the database stores decimals as text.
+    /// Reads a number, or a number in a text: the database stores decimals as text.
     fn number(&self, key: &str) -> Option<f64> {
         let value = self.get(key)?;
         value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())

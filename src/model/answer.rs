@@ -21,7 +21,7 @@ pub(crate) fn list<T: DeserializeOwned>(json: &str, key: &'static str) -> Result
     }
 }
 
-/// The list in an object. `None` if it is not an object.
+/// The list in an object. `None` if the JSON is not an object.
 fn list_in<'j>(json: &'j str, key: &'static str) -> Result<Option<&'j RawValue>, ReadError> {
     if !json.trim_start().starts_with('{') {
         return Ok(None);

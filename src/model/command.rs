@@ -41,7 +41,7 @@ pub struct ExploreMetadata {
     /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Who may use the hook where it is installed, unless the agency has its own setting.
+    /// Who may use the installed hook. The setting of an agency has priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_invoke_permission: Option<InvokePermission>,
 }
@@ -49,7 +49,8 @@ pub struct ExploreMetadata {
 lenient!(ExploreMetadata);
 
 impl ExploreMetadata {
-    /// The fields that make a hook installable. The creator is an existing user, with or without `@`.
+    /// Creates metadata with the fields that make a hook installable. The creator is an existing user, with or without
+    /// `@`.
     pub fn new(slug: impl Into<String>, at_name: impl Into<String>, creator: &str) -> Self {
         ExploreMetadata {
             slug: Some(slug.into()),
@@ -71,7 +72,7 @@ impl ExploreMetadata {
         self
     }
 
-    /// Sets who may use the hook where it is installed. Defaults to the server's default.
+    /// Sets who may use the installed hook. Defaults to the server's default.
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.default_invoke_permission = Some(permission);
         self
@@ -93,16 +94,16 @@ pub struct CustomCommand {
     /// The URL that receives the users' calls. `None` for callers who may not see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
-    /// The agency that it belongs to, if the server sent it.
+    /// The agency that the command belongs to, if the server sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agency_id: Option<AgencyId>,
-    /// How it appears in Explore, if it does.
+    /// How the command's hook appears in Explore. `None` if the hook does not appear there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explore_metadata: Option<ExploreMetadata>,
-    /// Who may use it. `None` if the server did not send it.
+    /// Who may use the command. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoke_permission: Option<InvokePermission>,
-    /// The usernames that may use it if only some may.
+    /// The whitelist: the usernames that may use the command under [`InvokePermission::Whitelist`].
     #[serde(default)]
     pub invoke_whitelist: List<String>,
     /// The time of creation.
@@ -118,8 +119,8 @@ lenient!(CustomCommand);
 pub struct CreatedCommand {
     /// The command.
     pub command: CustomCommand,
-    /// The key of the command's hook, only the first time that a command is created for this webhook URL: store it
-    /// now.
+    /// The key of the command's hook. The server sends the key only for the first command with this webhook URL: store
+    /// it now.
     pub hook_key: Option<HookKey>,
 }
 

@@ -25,7 +25,7 @@ pub struct CommandReply {
     /// The command's name, without the slash.
     #[serde(default)]
     pub command: String,
-    /// The text of the result. For a slow hook, the final text, unless it is still
+    /// The text of the result. For a slow hook, the final text, unless the reply is still
     /// [`pending`](CommandReply::pending).
     #[serde(rename(deserialize = "content|error|message"), default)]
     pub content: String,
@@ -35,10 +35,11 @@ pub struct CommandReply {
     /// Whether only the caller can see the result.
     #[serde(default)]
     pub ephemeral: bool,
-    /// Whether the server has queued the command. There is no result yet, and this call will not get one.
+    /// Whether the server has queued the command. The reply then contains no result, and this call does not return the
+    /// result later.
     #[serde(default)]
     pub queued: bool,
-    /// The message with the result, if it is in the room or a hook will complete it.
+    /// The message with the result, if the room shows the message or a hook will complete it.
     #[serde(rename = "messageId", skip_serializing_if = "Option::is_none")]
     pub message_id: Option<MessageId>,
     /// The metadata of the result.
@@ -59,7 +60,8 @@ lenient!(CommandReply, |reply| {
 });
 
 impl CommandReply {
-    /// Turns a failed command into an error, with its text as the [`server_message`](Error::server_message).
+    /// Turns a failed command into an error, with the text of the reply as the
+    /// [`server_message`](Error::server_message).
     ///
     /// # Errors
     /// [`Rejected`](crate::ErrorKind::Rejected) if the command failed ([`ok`](CommandReply::ok) is `false`).
@@ -79,7 +81,7 @@ impl CommandReply {
     }
 }
 
-/// Whether this is the first text of a slow hook, which the final text replaces.
+/// Whether the text is the first text of a slow hook, which the final text replaces.
 fn is_placeholder(content: &str) -> bool {
     let content = content.trim_start();
     content.starts_with("[spinner") || content.starts_with("<spinner")

@@ -43,10 +43,10 @@ pub struct AgentListing {
     /// The role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Whether it is verified and may connect. `None` if the server did not send it.
+    /// Whether the agent is verified and may connect. `None` if the server did not send it.
     #[serde(rename(deserialize = "verified|is_verified"), skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
-    /// The slug of an agency that it is a member of.
+    /// The slug of an agency that the agent is a member of.
     #[serde(rename = "agencySlug", skip_serializing_if = "Option::is_none")]
     pub agency_slug: Option<String>,
 }

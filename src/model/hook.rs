@@ -32,13 +32,13 @@ pub struct Hook {
     /// The commands.
     #[serde(default)]
     pub commands: List<HookCommand>,
-    /// The URL that receives the users' calls. A native hook has none.
+    /// The URL that receives the users' calls. A native hook has no URL.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webhook_url: Option<String>,
-    /// Who may use the hook where it is installed, unless the agency has its own setting.
+    /// Who may use the installed hook. The setting of an agency has priority.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_invoke_permission: Option<InvokePermission>,
-    /// Whether it is enabled. `None` if the server did not send it.
+    /// Whether the hook is enabled. `None` if the server did not send it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// The URL of the source code.
@@ -123,12 +123,12 @@ pub struct DeployedHook {
     /// The names of the commands.
     #[serde(default)]
     pub commands: List<String>,
-    /// The agency that it was installed in, if this was requested.
+    /// The agency in which the hook was installed, if the request asked for an installation.
     pub installed_in: Option<AgencyId>,
-    /// The commands that were installed there.
+    /// The commands that were installed in this agency.
     #[serde(default)]
     pub installed_commands: List<String>,
-    /// The hook's key, only the first time: store it now.
+    /// The hook's key. The server sends the key only for the first deployment: store it now.
     pub hook_key: Option<crate::token::HookKey>,
 }
 

@@ -1,4 +1,4 @@
-//! Ids. Each has its own type, so that an agent's id cannot be passed as an agency's id.
+//! Ids. Each kind of id has its own type, so that an agent's id cannot be passed as an agency's id.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -128,7 +128,7 @@ impl From<AgentId> for UserId {
 }
 
 impl From<UserId> for AgentId {
-    /// For a user that is an agent.
+    /// Converts the id of a user that is an agent.
     fn from(id: UserId) -> Self {
         AgentId(id.0)
     }

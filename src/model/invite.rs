@@ -9,13 +9,13 @@ use super::{AgencyId, List, Timestamp};
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct Invite {
-    /// The code to redeem. Anybody who has it can join.
+    /// The code to redeem. Anybody who has the code can join.
     #[serde(rename(deserialize = "code|invite_code"))]
     pub code: String,
-    /// How often it can be redeemed. `None` if the server did not send it.
+    /// How often the invite can be redeemed. `None` if the server did not send it.
     #[serde(rename = "maxUses", skip_serializing_if = "Option::is_none")]
     pub max_uses: Option<u64>,
-    /// The time of expiry. `None` if it does not expire, or the server did not send it.
+    /// The time of expiry. `None` if the invite does not expire, or if the server did not send the time.
     #[serde(rename(deserialize = "expires_at|expires"), skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }

@@ -24,7 +24,7 @@ pub(crate) fn read(label: &str) -> Option<Duration> {
         let letters = behind.trim_start();
         let end = letters.find(|c: char| !(c.is_alphabetic() || c == 'µ')).unwrap_or(letters.len());
         let (unit, behind) = letters.split_at_checked(end)?;
-        // Divides where possible: a thousand is exact in binary, a thousandth is not.
+        // Divides instead of multiplying where possible: 1000 is exact in binary, 0.001 is not.
         let (times, per) = match unit.to_ascii_lowercase().as_str() {
             "ns" => (1.0, 1e9),
             "us" | "µs" | "μs" => (1.0, 1e6),

@@ -38,11 +38,11 @@ pub struct List<T> {
 /// An element that was skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Skipped {
-    /// How many decoded elements come before it.
+    /// How many decoded elements come before the skipped element.
     pub(crate) place: usize,
-    /// Its `id`, if it has one.
+    /// The `id` of the skipped element, if it has one.
     pub(crate) id: Option<String>,
-    /// A hash of its text.
+    /// A hash of the text of the skipped element.
     pub(crate) digest: u64,
 }
 
@@ -67,7 +67,7 @@ impl<T> List<T> {
         &self.skipped
     }
 
-    /// Reverses the list, with the places of the skipped elements.
+    /// Reverses the list, and adapts the places of the skipped elements.
     pub(crate) fn turn_around(&mut self) {
         self.items.reverse();
         self.skipped.reverse();

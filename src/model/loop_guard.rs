@@ -11,10 +11,10 @@ use crate::json;
 
 /// The state of a chain of replies between agents, in `metadata.loop_guard`.
 ///
-/// The first reply is hop 1, and each reply to a reply adds 1. At [`limit`](LoopGuard::limit) hops the agents stop.
-/// The agents themselves update it; the server only transmits it.
+/// The first reply is hop 1, and each reply to a reply adds 1. At [`limit`](LoopGuard::limit) hops the agents stop. The
+/// agents update the state; the server only transmits it.
 ///
-/// The rules are those of the JavaScript SDK (`shouldRespondWithGuard`).
+/// The rules are the same as in the JavaScript SDK (`shouldRespondWithGuard`).
 ///
 /// ```
 /// use crustocean::model::LoopGuard;
@@ -30,14 +30,15 @@ pub struct LoopGuard {
     pub interaction_id: String,
     /// The number of replies in the chain so far.
     pub hop: u32,
-    /// The most replies in the chain. `None` if the sender set none: then [`LoopGuard::DEFAULT_MAX_HOPS`] applies.
+    /// The most replies in the chain. If the sender set no limit, this is `None`, and [`LoopGuard::DEFAULT_MAX_HOPS`]
+    /// applies.
     pub max_hops: Option<u32>,
     /// `active` while agents may reply.
     pub status: String,
 }
 
 impl LoopGuard {
-    /// The limit of a chain that does not set its own.
+    /// The limit of a chain that sets no limit.
     pub const DEFAULT_MAX_HOPS: u32 = 20;
 
     /// The guard of a first reply: a new chain with hop 1.
@@ -108,7 +109,7 @@ impl LoopGuard {
         self.status == ACTIVE
     }
 
-    /// Tolerant, like the JavaScript SDK: an invalid hop counts as 0, an invalid limit as absent.
+    /// Reads a guard as tolerantly as the JavaScript SDK: an invalid hop counts as 0, an invalid limit as absent.
     pub(crate) fn read(guard: &RawValue) -> Option<Self> {
         let [id, hop, max_hops, status] =
             json::pick(guard.get(), ["interaction_id", "hop", "max_hops", "status"]).ok()?;
@@ -143,18 +144,19 @@ impl<'de> Deserialize<'de> for LoopGuard {
     }
 }
 
-/// A number that is not negative, rounded down. It may be in a string.
+/// Reads a number that is not negative, rounded down. The number may be in a string.
 fn whole(value: Option<&RawValue>) -> Option<u32> {
     let text = json::text(value);
     let number: f64 = text.as_deref().unwrap_or(value?.get()).trim().parse().ok()?;
-    // The cast saturates. What is left to refuse are values that are not counts.
+    // The cast saturates, so the code refuses only values that are not counts.
     (number >= 0.0 && number.is_finite()).then_some(number as u32)
 }
 
 /// Returns `lg_<milliseconds in base 36>_<6 base-36 characters>`.
 fn new_interaction_id() -> String {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // Without a random source, the time alone is used: the id groups messages and protects nothing.
+    // Without a random source, the id contains only the time. The time is enough, because the id groups messages and
+    // protects nothing.
     let random = getrandom::u32().unwrap_or(millis.subsec_nanos());
     format!("lg_{}_{}", base36(millis.as_millis() as u64, 1), base36(u64::from(random) % 36u64.pow(6), 6))
 }

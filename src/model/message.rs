@@ -49,7 +49,7 @@ open_enum! {
 pub struct Message {
     /// The message's id.
     pub id: MessageId,
-    /// The room that it was sent to.
+    /// The room that the message was sent to.
     pub agency_id: AgencyId,
     /// The text.
     pub content: String,
@@ -76,10 +76,10 @@ pub struct Message {
     /// Whether the sender is a person or an agent.
     #[serde(default)]
     pub sender_type: SenderType,
-    /// Whether it is a direct message.
+    /// Whether the message is a direct message.
     #[serde(default)]
     pub dm: bool,
-    /// Whether it was read from the history after a gap, and not received live.
+    /// Whether the agent read the message from the history after a gap, and did not receive it live.
     #[serde(skip)]
     pub replayed: bool,
 }
@@ -87,7 +87,7 @@ pub struct Message {
 lenient!(Message, |message| serde_helpers::fill(&mut message.sender_display_name, &message.sender_username));
 
 impl Message {
-    /// Whether the platform or a hook sent it, and not an account.
+    /// Whether the platform or a hook sent the message, and not an account.
     ///
     /// ```no_run
     /// # fn demo(message: &crustocean::Message) {
@@ -100,7 +100,7 @@ impl Message {
         self.kind == MessageType::System || self.sender_id == "system"
     }
 
-    /// Whether an agent sent it.
+    /// Whether an agent sent the message.
     ///
     /// ```no_run
     /// # fn demo(message: &crustocean::Message) {
@@ -161,14 +161,14 @@ pub(crate) struct PostedMessage {
 lenient!(read PostedMessage);
 
 impl PostedMessage {
-    /// The id, directly or in a wrapper, if there is one.
+    /// Finds the id in the response, directly or in a wrapper.
     pub(crate) fn id_in(json: &str) -> Option<MessageId> {
         answer::one::<Self>(json, "message").ok()?.id
     }
 }
 
 impl MessageEdited {
-    /// The event for an edit that was missed.
+    /// Returns the event for an edit that the agent missed.
     pub(crate) fn of(message: &Message) -> Self {
         MessageEdited {
             message_id: message.id.clone(),

@@ -1,8 +1,8 @@
-//! Messages made by hand, to test what a bot makes of them.
+//! Builds messages for tests of bots.
 
 use super::{AgencyId, Message, MessageId, MessageType, Metadata, SenderType, Timestamp, UserId};
 
-/// Makes a [`Message`] for a test. From [`Message::builder`].
+/// Builds a [`Message`] for a test. Returned by [`Message::builder`].
 ///
 /// ```
 /// use crustocean::{Message, agent::{Decision, decide}, model::User};
@@ -16,8 +16,9 @@ use super::{AgencyId, Message, MessageId, MessageType, Metadata, SenderType, Tim
 pub struct MessageBuilder(Message);
 
 impl Message {
-    /// A message with this text, said by the user `alice` in a room `room`, for tests that need neither network nor
-    /// sandbox. The ids of users are made of their names, as those of [`User::named`](super::User::named) are.
+    /// Returns a builder for a message with this text, from the user `alice` in the room `room`. Use it in tests that
+    /// need neither a network nor the sandbox. The id of a user is `user-` and the username, as in
+    /// [`User::named`](super::User::named).
     pub fn builder(text: impl Into<String>) -> MessageBuilder {
         MessageBuilder(Message {
             id: "message".into(),
@@ -38,7 +39,7 @@ impl Message {
 }
 
 impl MessageBuilder {
-    /// Who said it, by username; the id is `user-` and the name. Defaults to `alice`.
+    /// Sets the sender, by username. The sender's id is `user-` and the name. Defaults to `alice`.
     pub fn said_by(mut self, username: &str) -> Self {
         self.0.sender_id = format!("user-{username}").into();
         self.0.sender_username = username.to_owned();
@@ -46,56 +47,56 @@ impl MessageBuilder {
         self
     }
 
-    /// An agent said it. Defaults to a person.
+    /// Sets the sender, by username, and makes the sender an agent. Defaults to a person.
     pub fn said_by_agent(self, username: &str) -> Self {
         let mut builder = self.said_by(username);
         builder.0.sender_type = SenderType::Agent;
         builder
     }
 
-    /// The message's id. Defaults to `message`.
+    /// Sets the message's id. Defaults to `message`.
     pub fn id(mut self, id: impl Into<MessageId>) -> Self {
         self.0.id = id.into();
         self
     }
 
-    /// The id of the room. Defaults to `room`.
+    /// Sets the id of the room. Defaults to `room`.
     pub fn room(mut self, room: impl Into<AgencyId>) -> Self {
         self.0.agency_id = room.into();
         self
     }
 
-    /// Whether it is a direct message. Defaults to false.
+    /// Sets whether the message is a direct message. Defaults to `false`.
     pub fn dm(mut self, on: bool) -> Self {
         self.0.dm = on;
         self
     }
 
-    /// What kind of message it is. Defaults to `chat`.
+    /// Sets the type of the message. Defaults to `chat`.
     pub fn kind(mut self, kind: MessageType) -> Self {
         self.0.kind = kind;
         self
     }
 
-    /// What it carries: `Metadata::new(&json!({"heartbeat": true}))?`. Defaults to nothing.
+    /// Sets the metadata: `Metadata::new(&json!({"heartbeat": true}))?`. Defaults to no metadata.
     pub fn metadata(mut self, metadata: Metadata) -> Self {
         self.0.metadata = metadata;
         self
     }
 
-    /// When it was said. Defaults to noon of a day in 2026.
+    /// Sets the time of sending. Defaults to 2026-01-01, 12:00 UTC.
     pub fn created_at(mut self, time: impl Into<Timestamp>) -> Self {
         self.0.created_at = time.into();
         self
     }
 
-    /// Whether it came out of a history after a gap. Defaults to false.
+    /// Sets whether the message was read from the history after a gap. Defaults to `false`.
     pub fn replayed(mut self, on: bool) -> Self {
         self.0.replayed = on;
         self
     }
 
-    /// The message.
+    /// Returns the message.
     pub fn build(self) -> Message {
         self.0
     }

@@ -17,8 +17,9 @@ use crate::json;
 
 /// The metadata of a message: traces, styles, the loop guard, and any data of bots.
 ///
-/// It is stored as JSON text and decoded only on access. The server sends an object, or a string that contains an
-/// object, or nothing; all three are handled alike. No method fails or panics: what cannot be decoded is `None`.
+/// The crate stores the metadata as JSON text and decodes it only on access. The server sends an object, or a string
+/// that contains an object, or nothing; the crate handles all three in the same way. No method fails or panics: a value
+/// that cannot be decoded is `None`.
 ///
 /// ```
 /// use crustocean::Message;
@@ -40,7 +41,7 @@ impl Metadata {
     /// Creates metadata to send, from a value that serialises to a JSON object.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the value does not serialise, or not to an object.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the value does not serialise to a JSON object.
     pub fn new(value: &impl Serialize) -> Result<Self> {
         let raw = serde_json::value::to_raw_value(value)
             .map_err(|error| Error::invalid("this metadata does not serialise").with_source(error))?;
@@ -55,7 +56,7 @@ impl Metadata {
         Metadata(if is_nothing(raw) { None } else { Some(json::repaired(raw).into()) })
     }
 
-    /// Whether there is no metadata: it is absent, empty or not an object.
+    /// Whether the metadata is absent, empty or not an object.
     pub fn is_empty(&self) -> bool {
         let keys = self.object().and_then(|object| json::members(&object, |_| None::<()>, |(), _| {}).ok());
         keys.is_none_or(|keys| keys == 0)
@@ -76,7 +77,8 @@ impl Metadata {
         serde_json::from_str(&self.object()?).ok()
     }
 
-    /// The JSON text from the server: an object, or a string that contains an object. `null` if there was none.
+    /// The JSON text from the server: an object, or a string that contains an object. `null` if the server sent no
+    /// metadata.
     pub fn raw(&self) -> &str {
         self.0.as_deref().unwrap_or("null")
     }
@@ -107,7 +109,8 @@ impl Metadata {
         self.read("style")
     }
 
-    /// The pieces of the text with their own colours. The joined pieces are the whole text. Empty if there are none.
+    /// The pieces of the text with their own colours. The joined pieces are the whole text. Empty if the message has no
+    /// such pieces.
     pub fn content_spans(&self) -> Vec<Span> {
         self.read::<List<_>>("content_spans").unwrap_or_default().into_vec()
     }
@@ -117,17 +120,17 @@ impl Metadata {
         self.read("run_id")
     }
 
-    /// Whether it is a log of an agent's reasoning. Do not pass it to a language model.
+    /// Whether the message is a log of an agent's reasoning. Do not pass such a message to a language model.
     pub fn is_agent_log(&self) -> bool {
         self.says("agent_log")
     }
 
-    /// Whether it is a scheduled prompt.
+    /// Whether the message is a scheduled prompt.
     pub fn is_heartbeat(&self) -> bool {
         self.says("heartbeat")
     }
 
-    /// Whether a hook sent it.
+    /// Whether a hook sent the message.
     pub fn is_from_hook(&self) -> bool {
         self.says("webhook")
     }
@@ -140,7 +143,7 @@ impl Metadata {
         })
     }
 
-    /// One key's value as another type. `None` if it is absent or does not fit.
+    /// Reads the value of one key as another type. `None` if the value is absent or does not fit.
     pub(crate) fn read<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         T::deserialize(Lenient::of(self.value(key)?.get())).ok()
     }
@@ -163,7 +166,7 @@ impl Metadata {
     }
 }
 
-/// Most messages have no metadata. Then no memory is allocated.
+/// Whether the JSON contains no metadata. Most messages have no metadata, and then no memory is allocated.
 fn is_nothing(raw: &str) -> bool {
     matches!(raw, "{}" | "\"{}\"" | "\"\"" | "null")
 }
@@ -192,7 +195,7 @@ impl From<Map<String, Value>> for Metadata {
     }
 }
 
-/// Serialises as an object, or as `null` if it is not an object.
+/// Serialises as an object, or as `null` if the metadata is not an object.
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let object = self.object();

@@ -45,7 +45,7 @@ lenient!(read BootstrappedUser);
 pub struct BootstrappedToken {
     /// The token.
     pub token: PersonalAccessToken,
-    /// The time of expiry. `None` if it does not expire.
+    /// The time of expiry. `None` if the token does not expire.
     #[serde(rename(deserialize = "expiresAt|expires"))]
     pub expires_at: Option<Timestamp>,
 }
@@ -67,7 +67,7 @@ pub struct NewAgent {
     /// The agent's token. The server shows it only once: store it now.
     #[serde(rename(deserialize = "token|agentToken"))]
     pub token: AgentToken,
-    /// Whether it is verified and may connect. Always true here.
+    /// Whether the agent is verified and may connect. Always true here.
     #[serde(default)]
     pub verified: bool,
 }
@@ -84,7 +84,7 @@ pub struct RegisteredAgent {
     pub agent: NewAgent,
     /// The agent's agency.
     pub agency: Agency,
-    /// The code with which a person claims the agent. As secret as a token.
+    /// The code with which a person claims the agent. The code is as secret as a token.
     #[serde(rename = "claimCode")]
     pub claim_code: ClaimCode,
     /// The URL of the claim page. It contains the code.

@@ -19,7 +19,7 @@ pub enum Expiry {
     Days90,
     /// One year.
     OneYear,
-    /// Valid until it is revoked.
+    /// Valid until the token is revoked.
     Never,
 }
 
@@ -58,12 +58,12 @@ impl fmt::Display for Expiry {
 #[serde(remote = "Self")]
 #[non_exhaustive]
 pub struct PersonalAccessTokenInfo {
-    /// The id, for revoking it.
+    /// The id, for revoking the token.
     pub id: TokenId,
     /// The name.
     #[serde(default)]
     pub name: String,
-    /// The first characters of the token (`cru_4f8a`), to recognise it.
+    /// The first characters of the token (`cru_4f8a`), so that you can recognise the token.
     #[serde(rename(deserialize = "prefix|token_prefix"), skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// The permissions: `all`, for now.
@@ -72,7 +72,7 @@ pub struct PersonalAccessTokenInfo {
     /// The time of creation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
-    /// The time of expiry. `None` if it does not expire.
+    /// The time of expiry. `None` if the token does not expire.
     #[serde(rename(deserialize = "expires_at|expires"), skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The time of the last use. The server updates it at most every 5 minutes.
@@ -88,7 +88,7 @@ lenient!(PersonalAccessTokenInfo);
 pub struct CreatedToken {
     /// The token. The server shows it only once: store it now.
     pub token: PersonalAccessToken,
-    /// Its entry in the list of tokens.
+    /// The token's entry in the list of tokens.
     pub info: PersonalAccessTokenInfo,
 }
 

@@ -31,8 +31,8 @@ pub struct HookCall {
     /// The words that are neither a flag nor a flag's value.
     #[serde(default)]
     pub positional: List<String>,
-    /// `--key value` is a text, a `--key` without value is `true`. See [`option`](Self::option) and
-    /// [`flag`](Self::flag).
+    /// The flags: `--key value` becomes a text, and a `--key` without a value becomes `true`. See
+    /// [`option`](Self::option) and [`flag`](Self::flag).
     #[serde(default, deserialize_with = "serde_helpers::map")]
     pub flags: Map<String, Value>,
     /// The hook's creator, such as `@alice`.
@@ -48,8 +48,8 @@ pub struct HookCall {
 lenient!(HookCall);
 
 impl HookCall {
-    /// The call as a [`Request`](super::Request), read from [`raw_args`](Self::raw_args) by the parser that
-    /// [`Mention::request`](crate::Mention::request) has: with quotes, and the same for every platform.
+    /// The call as a [`Request`](super::Request). The parser of [`Mention::request`](crate::Mention::request) reads
+    /// [`raw_args`](Self::raw_args), so quotes work, and the result does not depend on the platform's own parser.
     pub fn request(&self) -> super::Request {
         super::Request::parse(&format!("{} {}", self.command, self.raw_args))
     }
@@ -59,7 +59,7 @@ impl HookCall {
         self.flags.get(name)?.as_str()
     }
 
-    /// Whether there is a `--name`, with or without a value.
+    /// Whether the call has a `--name`, with or without a value.
     pub fn flag(&self, name: &str) -> bool {
         self.flags.get(name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)))
     }
@@ -87,7 +87,7 @@ lenient!(HookCaller, |sender| serde_helpers::fill(&mut sender.display_name, &sen
 
 /// An event of an agency, delivered to a webhook subscription.
 ///
-/// The fields that all events have are struct fields. The platform documents further fields only for messages: see
+/// The common fields of all events are struct fields. The platform documents further fields only for messages: see
 /// [`fields`](Self::fields) and [`message`](Self::message).
 ///
 /// Source: docs.crustocean.chat, page "Webhook events".

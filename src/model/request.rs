@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-/// What somebody asks for, in the words of a command: `price "wrapped ETH" --in EUR --quiet`. From
-/// [`Mention::request`](crate::Mention::request), [`HookCall::request`](crate::webhook::HookCall::request), or any text.
+/// A request that is written like a command: `price "wrapped ETH" --in EUR --quiet`. Returned by
+/// [`Mention::request`](crate::Mention::request) and [`HookCall::request`](crate::webhook::HookCall::request).
+/// [`parse`](Request::parse) reads any text.
 ///
 /// Words are separated by white space. What is within quotes is one word: `"…"`, `'…'`, and those of other languages and of
 /// phones (“…”, „…“, ‘…’, «…», 「…」). In `"…"`, `\"` is a quote. A quote in the middle of a word is a letter (`what's`).
@@ -36,7 +37,7 @@ struct Word {
 }
 
 impl Request {
-    /// Reads a text. It never fails: where a quote is not closed, it reaches to the end.
+    /// Parses a text. Parsing never fails: an unclosed quote extends to the end of the text.
     pub fn parse(text: &str) -> Request {
         let mut words = words(text).into_iter();
         let Some(first) = words.next() else { return Request::default() };
@@ -78,17 +79,17 @@ impl Request {
         &self.positional
     }
 
-    /// The value of `--name value`; of several the last.
+    /// The value of `--name value`. If the option occurs several times, the last value counts.
     pub fn option(&self, name: &str) -> Option<&str> {
         self.options.get(name)?.as_deref()
     }
 
-    /// Whether there was a `--name`, with a value or without.
+    /// Whether the text contains a `--name`, with or without a value.
     pub fn flag(&self, name: &str) -> bool {
         self.options.contains_key(name)
     }
 
-    /// Everything behind the first word, as it was written.
+    /// The text after the first word, as it was written.
     pub fn rest(&self) -> &str {
         &self.rest
     }

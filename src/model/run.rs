@@ -79,8 +79,8 @@ impl<'de> Deserialize<'de> for RunRecord {
     }
 }
 
-/// A step of a run's transcript. [`step`](Self::step) returns documented steps, [`get`](Self::get) any field. Bots
-/// may record steps of their own kinds.
+/// A step of a run's transcript. [`step`](Self::step) returns a documented step as a typed value. [`get`](Self::get)
+/// returns any field. Bots may record steps of their own kinds.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct TranscriptEntry(Value);

@@ -1,11 +1,12 @@
 //! How the model is decoded: fields that servers write in several ways, omit, or fill with wrong values.
 //!
 //! The types of the model are plain structs with `#[derive(Deserialize, Serialize)]` and one more line, [`lenient!`].
-//! It applies these rules, also when a program calls `serde_json::from_str`:
+//! The macro applies these rules, also when a program calls `serde_json::from_str`:
 //!
 //! - Keys match in snake case and camel case: `agency_id` is also `agencyId`.
-//! - `#[serde(rename(deserialize = "name|title"))]` lists alternative keys. If several are present, the first in the
-//!   list wins, in any order. The declared spelling of a key has priority over the other one.
+//! - `#[serde(rename(deserialize = "name|title"))]` lists alternative keys. If an object has several of these keys, the
+//!   first key in the list counts; the order in the object has no effect. The declared spelling of a key has priority
+//!   over the other spelling.
 //! - `null` counts as absent. For a required text, `null` is an empty text.
 //! - A value of the wrong type counts as absent: an optional field (`Option`, or `#[serde(default)]`) has no value
 //!   then, and the other fields are not affected.
@@ -38,7 +39,6 @@ use crate::json;
 ///
 /// `lenient!(read T)` is for types that are only read: responses with a credential. A closure after the type sets
 /// fields that depend on other fields. `or_text` converts a string that is in the place of an object.
-/// what depends on other fields. `or_text` says what a string is that stands where an object should.
 macro_rules! lenient {
     ($name:ident $(, |$value:ident| $then:expr)? $(, or_text $text:expr)?) => {
         lenient!(read $name $(, |$value| $then)? $(, or_text $text)?);
@@ -71,8 +71,8 @@ macro_rules! lenient {
     };
 }
 
-/// Declares a public enum for a string of the API. It keeps unknown values, in the variant `Unknown` or the variant
-/// named after `else`.
+/// Declares a public enum for a string of the API. The enum keeps unknown values, in the variant `Unknown` or the
+/// variant named after `else`.
 macro_rules! open_enum {
     (
         $(#[$meta:meta])* pub enum $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }
@@ -150,15 +150,15 @@ macro_rules! open_enum {
     };
 }
 
-/// Sets an empty display name.
+/// Replaces an empty display name by `with`.
 pub(crate) fn fill(empty: &mut String, with: &str) {
     if empty.is_empty() {
         with.clone_into(empty);
     }
 }
 
-/// The name that makes serde_json return the JSON text of a value (its `RawValue` uses it). Other deserializers do
-/// not know it and return the value, which is then written as text.
+/// The name that makes serde_json return the JSON text of a value (its `RawValue` uses it). Other deserializers do not
+/// know this name and return the value itself. The value is then written as text.
 const TEXT_OF_VALUE: &str = "$serde_json::private::RawValue";
 
 /// Reads a value from its JSON text, which is valid but may contain lone surrogates.
@@ -246,7 +246,7 @@ impl<'de, T, F: FnOnce(&str) -> Result<T, ReadError>> Visitor<'de> for TextOf<F>
     }
 }
 
-/// Reads the text after its key.
+/// Reads the JSON text that follows the key `TEXT_OF_VALUE`.
 impl<'de, T, F: FnOnce(&str) -> Result<T, ReadError>> DeserializeSeed<'de> for TextOf<F> {
     type Value = T;
 
@@ -306,12 +306,12 @@ pub(crate) fn map_in(json: &str) -> Option<Map<String, Value>> {
     Some(map)
 }
 
-/// For a field that accepts any object.
+/// Reads a field that accepts any object.
 pub(crate) fn map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Map<String, Value>, D::Error> {
     text_of(deserializer, |json| map_in(json).ok_or_else(|| ReadError::new("expected an object")))
 }
 
-/// Why a value cannot be decoded. It never contains a part of the value.
+/// Why a value cannot be decoded. The error never contains a part of the value.
 #[derive(Debug)]
 pub(crate) struct ReadError(Box<Why>);
 
@@ -375,7 +375,7 @@ fn first_of(names: &'static str) -> &'static str {
     names.split('|').next().unwrap_or(names)
 }
 
-/// More fields than any type has.
+/// The most fields of a type. Every type of the model has fewer fields.
 const MOST_FIELDS: usize = 32;
 
 /// Reads an object. `build` is the derived function of the type.
@@ -392,7 +392,7 @@ pub(crate) fn object<T>(
 fn leniently<T>(json: &str, build: impl Fn(Object<'_, '_>) -> Result<T, ReadError>) -> Result<T, ReadError> {
     if json.trim_start().starts_with('"') {
         let inner = string_in(json).ok_or_else(|| ReadError::new("expected an object"))?;
-        // Only once: the string must contain an object.
+        // A string within the string is not accepted: the string must contain an object.
         return match inner.trim_start().starts_with('{') {
             true => leniently(&inner, build),
             false => Err(ReadError::new("expected an object")),
@@ -425,7 +425,7 @@ fn explained(error: ReadError, odd: Vec<(Place, ReadError)>) -> ReadError {
 struct Place {
     field: usize,
     names: &'static str,
-    /// The position of its key in the field's list of names; 0 is the best.
+    /// The position of the value's key in the field's list of names; 0 is the best.
     rank: u8,
 }
 
@@ -582,7 +582,8 @@ impl Visitor<'_> for StrictKey {
     }
 }
 
-/// The field whose first name this is. Servers write most fields under their first name, and in this order.
+/// Returns the field whose first name is `key`. Servers write most fields under their first name, and in the order of
+/// the struct.
 fn first_named(fields: &[&str], next: usize, key: &[u8]) -> Option<usize> {
     let (before, behind) = fields.split_at_checked(next)?;
     let steps = behind.iter().chain(before).position(|names| is_first(names, key))?;
@@ -647,12 +648,12 @@ impl<'de, 't, I: Iterator<Item = &'t (Place, &'t str)>> MapAccess<'de> for Field
 /// Decodes one value from its text. No type borrows from it, so the text may be a repaired copy.
 #[derive(Clone, Copy)]
 pub(crate) struct Lenient<'t> {
-    /// Trimmed.
+    /// The JSON text, trimmed.
     json: &'t str,
 }
 
 impl<'t> Lenient<'t> {
-    /// `json` is a value, or an object or list that may be invalid; this is detected later.
+    /// `json` is a valid value, or an object or a list that may be invalid. The decoder detects an invalid one later.
     pub(crate) fn of(json: &'t str) -> Self {
         Lenient { json: json.trim() }
     }
@@ -678,7 +679,7 @@ impl<'t> Lenient<'t> {
     /// A list or an object, for types that accept any value.
     fn tree<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         let json = json::repaired(self.json);
-        // A reader, because the text does not live as long as the data that a visitor may borrow.
+        // Uses a reader, because the text does not live as long as the data that a visitor may borrow.
         let mut json = serde_json::Deserializer::from_reader(json.as_bytes());
         let value = json.deserialize_any(visitor)?;
         json.end()?;
@@ -688,7 +689,7 @@ impl<'t> Lenient<'t> {
 
 macro_rules! numbers {
     ($($method:ident)+) => {$(
-        /// A number, also as text: PostgreSQL's `COUNT(*)` becomes a text in JSON.
+        /// Reads a number, or a number in a text: PostgreSQL's `COUNT(*)` becomes a text in JSON.
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
             let text = if self.first() == b'"' { self.text()? } else { self.json.into() };
             let text = text.trim();
@@ -761,7 +762,7 @@ impl<'de> Deserializer<'de> for Lenient<'_> {
         }
     }
 
-    /// An object, also as text.
+    /// Reads an object, or an object in a text.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
         match self.first() {
             b'"' => Lenient { json: self.text()?.trim() }.tree(visitor),

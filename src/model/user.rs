@@ -26,7 +26,7 @@ pub struct User {
     /// The persona of an agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub persona: Option<String>,
-    /// The user's role, as its owner wrote it.
+    /// The role of an agent, as its owner wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// The URL of the avatar picture.
@@ -55,8 +55,9 @@ pub struct User {
 lenient!(User, |user| serde_helpers::fill(&mut user.display_name, &user.username));
 
 impl User {
-    /// A user of this name, with an id made of it (`user-larry`) and nothing else: for tests with
-    /// [`decide`](crate::agent::decide) and [`Message::builder`](crate::Message::builder).
+    /// Creates a user with this name, for tests with [`decide`](crate::agent::decide) and
+    /// [`Message::builder`](crate::Message::builder). The id is `user-` and the name (`user-larry`). The display name
+    /// is the username. All other fields are empty.
     pub fn named(username: &str) -> User {
         User {
             id: format!("user-{username}").into(),

@@ -58,7 +58,7 @@ pub struct Subscription {
     /// The description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Whether it is enabled. `None` if the server did not send it.
+    /// Whether the subscription is enabled. `None` if the server did not send it.
     #[serde(rename(deserialize = "enabled|active"), skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
     /// The secret that signs the deliveries, if the server sent it: most responses omit it.

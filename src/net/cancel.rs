@@ -10,12 +10,13 @@ use crate::deadline;
 
 /// Ends dials, requests and waits from another thread. Clones are the same token. A cancelled token stays cancelled.
 ///
-/// A [child](CancelToken::child) is cancelled with its parent, but not the other way round. So one token can end many
-/// operations, and each part can still be ended alone.
+/// A cancel of a token also cancels its [children](CancelToken::child). A cancel of a child does not cancel its parent.
+/// So one token can end many operations, and each operation can also be ended alone.
 #[derive(Clone, Default)]
 pub(crate) struct CancelToken(Arc<Switch>);
 
-/// An operation that a token can end. Called once, on the thread that cancels, without a lock of the token.
+/// An operation that a token can end. The token calls `cancel` once, on the cancelling thread, without holding its
+/// lock.
 pub(crate) trait Cancel: Send + Sync {
     fn cancel(&self);
 }
@@ -40,7 +41,7 @@ impl CancelToken {
         self.0.cancel();
     }
 
-    /// Whether both are one switch.
+    /// Whether both are the same token.
     pub(crate) fn is_same_as(&self, other: &CancelToken) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
@@ -54,7 +55,8 @@ impl CancelToken {
         self.add(wire.weak_socket());
     }
 
-    /// Registers this operation, so that `cancel` ends it. Ends it at once if the token is already cancelled.
+    /// Registers this operation, so that `cancel` ends the operation. If the token is already cancelled, ends the
+    /// operation at once.
     pub(crate) fn add(&self, target: Weak<dyn Cancel>) {
         let mut state = self.0.lock();
         if state.cancelled {
@@ -68,20 +70,20 @@ impl CancelToken {
         state.targets.push(target);
     }
 
-    /// A new token that this one also cancels, as long as somebody holds it.
+    /// Creates a child: a cancel of this token also cancels the child. The child exists as long as the caller holds it.
     pub(crate) fn child(&self) -> CancelToken {
         let child = CancelToken::default();
         self.adopt(&child);
         child
     }
 
-    /// Makes this one a [child](CancelToken::child).
+    /// Makes `child` a [child](CancelToken::child) of this token.
     pub(crate) fn adopt(&self, child: &CancelToken) {
         let switch: Arc<dyn Cancel> = child.0.clone();
         self.add(Arc::downgrade(&switch));
     }
 
-    /// Sleeps for this time, or until the token is cancelled. Returns whether it is cancelled.
+    /// Sleeps for this time, or until the token is cancelled. Returns whether the token is cancelled.
     pub(crate) fn wait(&self, time: Duration) -> bool {
         let until = deadline::after(time);
         let mut state = self.0.lock();

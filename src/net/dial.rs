@@ -1,4 +1,5 @@
-//! From a URL to a connection: DNS lookup, TCP, proxy and TLS, under one deadline. HTTP and WebSocket both use it.
+//! Opens the connection for a URL: DNS lookup, TCP, proxy and TLS, under one deadline. HTTP and WebSocket both use this
+//! module.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -16,24 +17,25 @@ use super::url::ApiUrl;
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The time limit of each address in the first round, if there are several. Most answer within it. An address that
-/// never answers (such as in a broken IPv6 network) must not use its whole share of the time before the next one is
-/// tried.
+/// The time limit of each address in the first round, if a name has several addresses. Most servers answer within this
+/// time. An address that never answers (such as in a broken IPv6 network) must not use its whole share of the time
+/// before the next address is tried.
 const FIRST_ROUND: Duration = Duration::from_millis(500);
-/// A shorter share is not worth an attempt.
+/// The shortest time for an attempt.
 const MIN_SHARE: Duration = Duration::from_millis(50);
-/// How soon a connect notices that it is cancelled.
+/// How often a waiting connect checks whether it is cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 /// The stack of a thread that makes one connect.
 const STACK: usize = 64 << 10;
-/// The most addresses of a name that is looked up here for a proxy: each needs a new connection to the proxy.
+/// The most addresses that are tried through a proxy, if this machine looks the name up. Each address needs a new
+/// connection to the proxy.
 const MAX_ADDRESSES_BY_PROXY: usize = 4;
 
 /// Opens connections. Cheap to clone; clones share the TLS set-up.
 #[derive(Debug, Clone)]
 pub(crate) struct Dialer {
     tls: TlsConnector,
-    /// For proxies: they never get the client's certificate.
+    /// For connections to proxies. A proxy never gets the client's certificate.
     proxy_tls: TlsConnector,
     proxies: Proxies,
     resolver: Resolver,
@@ -57,7 +59,7 @@ impl Dialer {
         Ok(Dialer { tls, proxy_tls, proxies, resolver: Resolver::of_the_system() })
     }
 
-    /// A dialer that looks names up in another way than the system.
+    /// Replaces the system's resolver.
     #[cfg(test)]
     pub(crate) fn with_resolver(
         mut self,
@@ -81,12 +83,13 @@ impl Dialer {
     /// Whether connections to this URL go through a proxy.
     ///
     /// # Errors
-    /// `Config` when the environment names one that cannot be used.
+    /// `Config` if the environment names a proxy that is not usable.
     pub(crate) fn has_proxy(&self, url: &ApiUrl) -> Result<bool> {
         Ok(self.proxies.for_target(url)?.is_some())
     }
 
-    /// Opens a connection, including TLS. Its wire is in direct mode and still has `deadline`: set your own.
+    /// Opens a connection, including TLS. The wire of the connection is in direct mode and still has `deadline`. The
+    /// caller sets a new deadline.
     ///
     /// # Errors
     /// `Connect`, `Tls`, `Timeout` or `Config`. The error names the host, the proxy if there is one, and the step
@@ -96,11 +99,11 @@ impl Dialer {
         self.dial_cancellable(url, deadline, &CancelToken::default())
     }
 
-    /// Like [`dial`](Dialer::dial); another thread can end it, within about 20 ms. The token stays registered with
-    /// the connection, so that it can also end the WebSocket handshake.
+    /// Like [`dial`](Dialer::dial), but another thread can end the dial, within about 20 ms. The connection stays
+    /// registered with the token, so that the token can also end the WebSocket handshake.
     ///
     /// # Errors
-    /// Also `Closed` if it was cancelled.
+    /// The kinds of [`dial`](Dialer::dial), and `Closed` if the token was cancelled.
     pub(crate) fn dial_cancellable(
         &self,
         url: &ApiUrl,
@@ -117,7 +120,7 @@ impl Dialer {
             Ok(stream) if url.is_secure() => self.tls.connect(url.host(), stream),
             result => result,
         };
-        // After a cancel, this is the reason, whatever error a step returns.
+        // After a cancel, the error is `Closed`, whatever error a step returned.
         if cancel.is_cancelled() { Err(Error::closed()) } else { result }
     }
 
@@ -182,8 +185,8 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock)
 }
 
-/// Alternates the address families, starting with the resolver's first, so that a family that does not work cannot
-/// use up the time of the other.
+/// Alternates the address families, starting with the resolver's first, so that a family that does not work cannot use
+/// up the time of the other family.
 fn interleave(found: &[SocketAddr]) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
     let mut first = found.iter().filter(|address| address.is_ipv6() == first_is_v6);
@@ -204,7 +207,7 @@ fn connect(
 ) -> Result<Wire> {
     let mut last = None;
     let mut candidates = addresses.to_vec();
-    // The short round is only for several addresses. Slow ones share the rest of the time.
+    // The short round is only for several addresses. Slow addresses share the rest of the time.
     let rounds = if addresses.len() > 1 { &[Some(FIRST_ROUND), None][..] } else { &[None] };
     for round in rounds {
         let mut slow = Vec::new();
@@ -216,7 +219,7 @@ fn connect(
             if left.is_zero() {
                 break;
             }
-            // Shared equally among the addresses that are left.
+            // The remaining addresses share the remaining time equally.
             let others = u32::try_from(candidates.len() - index).unwrap_or(1).max(1);
             let share =
                 round.unwrap_or((left / others).max(MIN_SHARE)).min(left).max(Duration::from_millis(1));
@@ -270,7 +273,7 @@ fn connect_one(address: SocketAddr, share: Duration, cancel: &CancelToken) -> io
 }
 
 fn begin(target: Endpoint<'_>, socket: TcpStream, deadline: Instant, cancel: &CancelToken) -> Result<Wire> {
-    // Most packets are small. If the system refuses, they are only a little slower.
+    // Most packets are small. If the system refuses the option, packets are only a little slower.
     if let Err(error) = socket.set_nodelay(true) {
         crate::logging::debug!("TCP_NODELAY cannot be set: {error}");
     }

@@ -1,8 +1,8 @@
 //! HTTP/1.1: one request at a time per connection, with a connection pool.
 //!
-//! `ureq-proto` implements HTTP without I/O; `encode` and `decoder` use it. Sockets, time limits, the pool and
-//! retries are here, because a request must end within 100 ms of a cancel, work through any proxy, and use an early
-//! response after a failed write. The stable part of ureq does not offer this with another dialer.
+//! `ureq-proto` implements HTTP without I/O; `encode` and `decoder` use it. Sockets, time limits, the pool and retries
+//! are here, because a request must end within 100 ms of a cancel, work through any proxy, and use an early response
+//! after a failed write. The stable API of ureq does not offer this with a custom dialer.
 //!
 //! No credential, password or query appears in an error or a log line.
 
@@ -51,7 +51,7 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection pool for one API. Cheap to clone. The token ends what is sent through this clone.
+/// A connection pool for one API. Cheap to clone. The token ends the requests of this clone.
 #[derive(Clone)]
 pub(crate) struct Http(Arc<Shared>, CancelToken);
 
@@ -66,12 +66,12 @@ struct Shared {
     /// Ends every connection, and the waits between two attempts.
     cancel: CancelToken,
     secrets: Secrets,
-    /// The process that the connections belong to.
+    /// The id of the process that the connections belong to.
     pid: u32,
 }
 
 impl Http {
-    /// `stop` ends it, too.
+    /// Creates an empty pool. A cancel of `stop` also ends all requests of the pool.
     ///
     /// # Errors
     /// `Config` if the URL needs TLS that is not compiled in, or if the user agent cannot be sent.
@@ -127,13 +127,13 @@ impl Http {
         Err(Error::new(ErrorKind::Closed, text))
     }
 
-    /// Sends the request and reads the whole response, within the request timeout. Retries what is safe to retry; see
-    /// [`retry`].
+    /// Sends the request and reads the whole response, within the request timeout. Retries the request if a retry is
+    /// safe; see [`retry`].
     ///
     /// # Errors
     /// Every status that is not a success is an error with the server's status and text. `Connect`: nothing was
-    /// changed, or a GET failed. `MaybeSent`: the connection broke after a part of a request that changes something
-    /// was sent. `Timeout`: the same, when the time limit has passed.
+    /// changed, or a GET failed. `MaybeSent`: the connection broke after a part of a request that changes something was
+    /// sent. `Timeout`: the time limit passed; a change may have been made.
     pub(crate) fn send(&self, request: Request<'_>) -> Result<Answer> {
         self.check_process()?;
         let label = Label::new(request.method, request.path);
@@ -200,7 +200,7 @@ impl Http {
         Ok(Answer { status: head.status, body })
     }
 
-    /// A pooled connection or a new one. Its wire must finish in the remaining time.
+    /// Returns a pooled connection or a new connection. The remaining time is its deadline.
     fn connection(&self, method: Method, left: Duration) -> Result<Stream> {
         let Shared { dialer, url, pool, cancel, .. } = &*self.0;
         let mut stream = match pool.take(if method == Method::Get { MAX_IDLE } else { MAX_IDLE_ONCE }) {
@@ -214,7 +214,7 @@ impl Http {
                 let deadline = deadline::after(left.min(self.0.connect_timeout));
                 let stream = dialer.dial_cancellable(url, deadline, &self.1)?;
                 if self.is_of_its_own() {
-                    // Later requests may use the connection.
+                    // The token of all requests must also end the connection, because later requests may use it.
                     cancel.register(stream.wire());
                 }
                 stream
@@ -224,21 +224,22 @@ impl Http {
         Ok(stream)
     }
 
-    /// The same pool for one request that can be cancelled by itself, with the token for that.
+    /// Returns a handle of the same pool, and a token that cancels only the requests of this handle.
     pub(crate) fn cancellable(&self) -> (Http, CancelToken) {
         let cancel = self.0.cancel.child();
         (Http(Arc::clone(&self.0), cancel.clone()), cancel)
     }
 
-    /// Whether its requests can be cancelled by themselves.
+    /// Whether this handle has its own token, which cancels only its requests.
     fn is_of_its_own(&self) -> bool {
         !self.1.is_same_as(&self.0.cancel)
     }
 
-    /// Puts a new connection into the pool, unless `cancel` ends that.
+    /// Opens a connection and puts it into the pool. `cancel` ends the attempt.
     pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
         let Shared { dialer, url, pool, connect_timeout, .. } = &*self.0;
-        // A switch that lives only as long as the dial: what is in the pool hangs on that of all requests.
+        // This token exists only during the dial. A connection in the pool is registered with the token of all
+        // requests.
         let dialling = cancel.child();
         let deadline = deadline::after(*connect_timeout);
         match dialer.dial_cancellable(url, deadline, &dialling) {
@@ -253,7 +254,7 @@ impl Http {
         }
     }
 
-    /// Ends with all requests, and what hangs on it with it.
+    /// Returns a child of the token of all requests. A shutdown cancels the child.
     pub(crate) fn cancel_token(&self) -> CancelToken {
         self.0.cancel.child()
     }

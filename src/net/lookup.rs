@@ -15,9 +15,10 @@ use crate::error::{Error, ErrorKind, Result};
 const MAX_ADDRESSES: usize = 16;
 /// The most lookups at a time. The system's resolver cannot be interrupted: a lookup that hangs keeps its thread.
 const MAX_LOOKUPS: usize = 32;
-/// A lookup of the same name is shared, unless it is older than this: it may hang forever.
+/// Several callers share a running lookup of the same name, unless the lookup is older than this: an old lookup may
+/// hang forever.
 const STILL_FRESH: Duration = Duration::from_secs(10);
-/// How soon a cancelled lookup is noticed.
+/// How often a waiting caller checks whether it is cancelled.
 const CANCEL_CHECK: Duration = Duration::from_millis(20);
 
 type Resolve = dyn Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Sync;
@@ -72,7 +73,7 @@ impl Resolver {
     /// Returns at least one address.
     ///
     /// # Errors
-    /// `Timeout` if the deadline passes, `Closed` if it is cancelled, otherwise `Connect`.
+    /// `Timeout` if the deadline passes, `Closed` if the token is cancelled, otherwise `Connect`.
     pub(super) fn resolve(
         &self,
         target: Endpoint<'_>,
@@ -109,7 +110,7 @@ impl Resolver {
         Ok(found)
     }
 
-    /// The running lookup of this name, or a new one.
+    /// Returns the running lookup of this name, or starts a new lookup.
     fn look_up(&self, target: Endpoint<'_>) -> Result<Arc<LookUp>> {
         let mut in_flight = self.in_flight();
         let same = |other: &&Arc<LookUp>| {
@@ -134,7 +135,7 @@ impl Resolver {
             answered: Condvar::new(),
         });
         let (resolver, its_own) = (self.clone(), Arc::clone(&look_up));
-        // Boxed, as for every thread, so that the code that starts one is compiled only once.
+        // Boxed, like the work of every thread, so that the code that starts a thread is compiled only once.
         let work: Box<dyn FnOnce() + Send> = Box::new(move || {
             let done = Done { resolver, look_up: its_own };
             let found = (done.resolver.resolve)(&done.look_up.host, done.look_up.port);
@@ -150,14 +151,14 @@ impl Resolver {
 }
 
 impl LookUp {
-    /// Stores the result. Only the first one counts.
+    /// Stores the result. Only the first result counts.
     fn settle(&self, answer: Answer) {
         locked(&self.answer).get_or_insert(answer);
         self.answered.notify_all();
     }
 }
 
-/// Removes a lookup that has ended, even by a panic, so that nobody waits for it.
+/// Removes a lookup that has ended, even by a panic, so that no caller waits for it.
 struct Done {
     resolver: Resolver,
     look_up: Arc<LookUp>,

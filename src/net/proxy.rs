@@ -1,6 +1,6 @@
 //! Proxies: which proxy a connection uses, and how the proxy opens a tunnel.
 //!
-//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: a WebSocket needs it (RFC 6455, section 4.1), and
+//! An HTTP proxy gets CONNECT for `http` and `ws` targets, too: a WebSocket needs CONNECT (RFC 6455, section 4.1), and
 //! REST and the socket must take the same path. The disadvantage: some proxies allow CONNECT only to port 443. The
 //! platform uses this port, and a development server is seldom behind a proxy.
 
@@ -43,10 +43,10 @@ impl Proxies {
         })
     }
 
-    /// The proxy for this target, if it has one.
+    /// Returns the proxy for this target. `None` means a direct connection.
     ///
     /// # Errors
-    /// `Config` if an environment variable is not usable. The error names it.
+    /// `Config` if an environment variable is not usable. The error names the variable.
     pub(crate) fn for_target(&self, url: &ApiUrl) -> Result<Option<Arc<Proxy>>> {
         match self {
             Proxies::Direct => Ok(None),

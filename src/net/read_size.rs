@@ -2,10 +2,11 @@
 
 pub(crate) const MIN: usize = 4 << 10;
 pub(crate) const MAX: usize = 64 << 10;
-/// A large buffer shrinks after this many reads in a row that used less than a quarter of it.
+/// A large buffer shrinks after this many reads in a row that used less than a quarter of the buffer.
 const SMALL_READS: u8 = 8;
 
-/// The size of a buffer for reads: 4 KiB for little data. It doubles up to 64 KiB under load, and shrinks afterwards.
+/// The size of a buffer for reads: 4 KiB for little data. The size doubles up to 64 KiB under load, and shrinks
+/// afterwards.
 #[derive(Debug)]
 pub(crate) struct ReadSize {
     size: usize,

@@ -8,15 +8,15 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-/// Replaces a secret.
+/// The character that replaces a secret.
 const GONE: char = '…';
-/// Session tokens change: only the last ones are stored, and the first secret.
+/// The most secrets that are stored. Session tokens change, so only the first secret and the latest secrets are stored.
 const MOST: usize = 32;
 /// A shorter secret is removed only as a separate word, because it may be a part of any word.
 const SHORT: usize = 4;
 /// How many layers of encoding are removed: percent signs in a URL in JSON in JSON.
 const LAYERS: usize = 3;
-/// Fewer base64 characters match too many texts.
+/// The shortest base64 form that is removed. A shorter form would match too many texts.
 const LEAST_BASE64: usize = 8;
 
 /// The secrets of one client: its tokens, its session, and secrets sent in requests. Clones share the list.
@@ -42,11 +42,11 @@ impl Secrets {
         self.remove_with(text, &[])
     }
 
-    /// The text without the stored secrets and without these.
+    /// The text without the stored secrets and without the secrets in `more`.
     pub(crate) fn remove_with(&self, text: &str, more: &[Zeroizing<String>]) -> String {
         let known = self.lock();
         let mut secrets: Vec<&str> = known.iter().chain(more).map(|secret| secret.as_str()).collect();
-        // A secret may be a part of another one, so the longest is removed first.
+        // A secret may be a part of another secret, so the longest secret is removed first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         let mut text = text.to_owned();
         for secret in secrets {
@@ -117,7 +117,7 @@ fn layers(text: &str) -> Vec<Vec<Piece>> {
     layers
 }
 
-/// The places of the secret.
+/// Returns the byte ranges of the text that contain the secret.
 fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let alone = |piece: Option<&Piece>| piece.is_none_or(|piece| !piece.c.is_alphanumeric());
@@ -140,7 +140,7 @@ fn places(layer: &[Piece], secret: &[char]) -> Vec<(usize, usize)> {
     found
 }
 
-/// Removes one layer of percent, JSON and HTML escapes. `None` if there is none.
+/// Removes one layer of percent, JSON and HTML escapes. `None` if there are no escapes.
 fn decoded(layer: &[Piece]) -> Option<Vec<Piece>> {
     let mut inner = Vec::with_capacity(layer.len());
     let mut at = 0;
@@ -223,13 +223,14 @@ fn unicode(head: &str) -> Option<(char, usize)> {
     Some((pair, 12))
 }
 
-/// The secret in base64, at any position of the encoded text: only the characters that depend on nothing else.
+/// Returns the base64 forms of the secret, for each position in an encoded text. A form contains only the characters
+/// that do not depend on the neighbouring bytes.
 fn base64_forms(secret: &str) -> Vec<String> {
     let mut forms = Vec::new();
     for before in 0..3 {
         let mut bytes = Zeroizing::new(vec![0; before]);
         bytes.extend_from_slice(secret.as_bytes());
-        // The first characters share bits with the text before, the last ones with the text after.
+        // The first characters share bits with the text before, the last characters share bits with the text after.
         let first = [0, 2, 3].get(before).copied().unwrap_or_default();
         let whole = bytes.len() * 8 / 6;
         for encoded in [STANDARD_NO_PAD.encode(&*bytes), URL_SAFE_NO_PAD.encode(&*bytes)] {

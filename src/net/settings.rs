@@ -1,4 +1,4 @@
-//! The settings of this layer. Higher layers set them.
+//! The settings of the network layer. Higher layers set these settings.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ pub enum Tls {
     #[default]
     Auto,
     /// rustls with the Mozilla root certificates (feature `tls-rustls`). A new connection resumes the TLS session of an
-    /// earlier one, for REST and the socket alike.
+    /// earlier connection, for both REST and the socket.
     Rustls,
     /// The operating system's TLS library with its root certificates (feature `tls-native`). With OpenSSL every
     /// connection makes a full handshake, because the crate `native-tls` cannot resume sessions.
@@ -24,7 +24,8 @@ pub enum Tls {
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct TlsSettings {
     pub(crate) library: Tls,
-    /// PEM or DER. Parsed when the library is set up, which reports unreadable ones.
+    /// Certificates in PEM or DER. They are parsed when the library is set up; an unreadable certificate is then an
+    /// error.
     pub(crate) extra_roots: Vec<Vec<u8>>,
     pub(crate) accept_invalid_certificates: bool,
     /// PEM: a certificate, its intermediate certificates, and the key. Parsed when the library is set up.
@@ -37,7 +38,7 @@ impl fmt::Debug for TlsSettings {
             .field("library", &self.library)
             .field("extra_roots", &self.extra_roots.len())
             .field("accept_invalid_certificates", &self.accept_invalid_certificates)
-            // It contains a private key.
+            // The identity contains a private key.
             .field("client_identity", &self.client_identity.is_some())
             .finish()
     }
@@ -72,7 +73,7 @@ pub(crate) struct HttpSettings {
     pub(crate) connect_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) retries: u32,
-    /// The longest `Retry-After` that is waited for. The caller handles a longer one.
+    /// The longest `Retry-After` that the client waits for. The caller handles a longer wait.
     pub(crate) max_retry_wait: Duration,
 }
 

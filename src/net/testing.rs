@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::net::settings::{HttpSettings, ProxyChoice, TlsSettings};
 use crate::net::{ApiUrl, CancelToken, Dialer, Http};
 
-/// The longest that a test waits.
+/// The longest time that a test waits.
 pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A connected pair: the client's and the server's socket.
@@ -53,7 +53,7 @@ pub(super) fn config(url: impl Into<String>) -> Setup {
     Setup { url: url.into(), ..Setup::default() }
 }
 
-/// What the server does with a request.
+/// The server's reaction to a request.
 pub(super) enum Step {
     /// Answers and keeps the connection open.
     Reply(Vec<u8>),

@@ -1,7 +1,8 @@
 //! The base URL of the API: scheme, host and port only.
 //!
 //! `http::Uri` is not used: it silently drops a fragment, a username and a port that is not a number, accepts
-//! `[nonsense]` as an address, and finds no host in `//host/path`. All of these would have to be checked here anyway.
+//! `[nonsense]` as an address, and finds no host in `//host/path`. This file would have to check all of these cases
+//! anyway.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -111,7 +112,7 @@ impl fmt::Display for ApiUrl {
     }
 }
 
-/// The host of any URL, without brackets. `None` if it has none.
+/// The host of any URL, without brackets. `None` if the URL has no host.
 pub(crate) fn host(url: &str) -> Option<&str> {
     let rest = match url.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => rest,

@@ -1,8 +1,8 @@
 //! The lowest stream: one TCP socket, below TLS and WebSocket.
 //!
-//! It starts in *direct* mode: blocking I/O under one absolute deadline, for handshakes and HTTP.
-//! [`Wire::start_feeding`] changes it to *fed* mode: the thread with the reader role blocks on [`Wire::socket`]
-//! without a lock and passes the bytes in, so that TLS and WebSocket never block in a read.
+//! The stream starts in *direct* mode: blocking I/O under one absolute deadline, for handshakes and HTTP.
+//! [`Wire::start_feeding`] changes it to *fed* mode: the thread with the reader role blocks on [`Wire::socket`] without
+//! a lock and passes the bytes to the wire, so that TLS and WebSocket never block in a read.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -12,21 +12,21 @@ use std::time::{Duration, Instant};
 
 use super::read_size::{self, ReadSize};
 
-/// Far more than a reader can leave if it decodes what it fed.
+/// The most bytes that were fed and not read. A reader that decodes the fed bytes stays far below this limit.
 const MAX_QUEUED: usize = 1024 * 1024;
 /// A socket timeout that differs by less is not set again. This saves a system call per read.
 const SLACK: Duration = Duration::from_millis(10);
-/// A socket timeout must be above zero, and some systems round to milliseconds.
+/// The shortest socket timeout: a timeout must be above zero, and some systems round to milliseconds.
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The lowest stream of a connection: a TCP socket, and bytes that were read from it and not used yet.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    /// Shared only with a [`CancelToken`](super::cancel::CancelToken), weakly.
+    /// Only a [`CancelToken`](super::cancel::CancelToken) shares the socket, with a weak reference.
     socket: Arc<TcpStream>,
     mode: Mode,
     deadline: Option<Instant>,
-    /// The socket's current timeouts, so that they are set only when they change.
+    /// The socket's current timeouts, so that a timeout is set only when it changes.
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
     write_failure: Option<ErrorKind>,
@@ -34,7 +34,7 @@ pub(crate) struct Wire {
     saw_end: bool,
     /// Writes do not wait for the peer; see [`set_patient`](Wire::set_patient).
     impatient: bool,
-    /// Bytes that the system did not take from writes that do not wait. They are sent first.
+    /// Bytes that the system did not take from writes that do not wait. The next write sends these bytes first.
     overflow: Vec<u8>,
 }
 
@@ -45,7 +45,7 @@ enum Mode {
 }
 
 impl Wire {
-    /// In direct mode, without a deadline.
+    /// Creates a wire in direct mode, without a deadline.
     pub(crate) fn new(socket: TcpStream) -> Self {
         Wire {
             socket: Arc::new(socket),
@@ -79,8 +79,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Fed mode: how long a write may block. Nothing else ends a write to a peer that does not read, and no
-    /// heartbeats are answered meanwhile: keep it well below the peer's timeout.
+    /// Fed mode: how long a write may block. Only this limit ends a write to a peer that does not read. Heartbeats are
+    /// not answered during a blocked write, so keep the limit well below the peer's timeout.
     pub(crate) fn set_write_timeout(&mut self, limit: Duration) -> io::Result<()> {
         let limit = limit.max(SHORTEST);
         set_limit(&mut self.write_limit, Some(limit), |limit| self.socket.set_write_timeout(limit))?;
@@ -90,8 +90,8 @@ impl Wire {
         Ok(())
     }
 
-    /// Fed mode: whether writes wait until the system takes the bytes. If they do not wait, the rest is kept, and the
-    /// next waiting write or [`flush_overflow`](Wire::flush_overflow) sends it.
+    /// Fed mode: whether writes wait until the system takes the bytes. If a write does not wait, the rest of the bytes
+    /// is kept, and the next waiting write or [`flush_overflow`](Wire::flush_overflow) sends it.
     pub(crate) fn set_patient(&mut self, patient: bool) {
         self.impatient = !patient;
     }
@@ -149,7 +149,7 @@ impl Wire {
     /// Fed mode: adds bytes that came from the socket.
     ///
     /// # Errors
-    /// If far more bytes were fed than read.
+    /// `OutOfMemory` if far more bytes were fed than read.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.mode {
             Mode::Fed { queue, .. } => queue.append(bytes),
@@ -161,7 +161,7 @@ impl Wire {
     /// afterwards.
     ///
     /// # Errors
-    /// If far more bytes were fed than read.
+    /// `OutOfMemory` if far more bytes were fed than read.
     pub(crate) fn feed_from(&mut self, buffer: &mut ReadBuffer) -> io::Result<()> {
         match &mut self.mode {
             Mode::Fed { queue, .. } if queue.is_empty() => {
@@ -178,7 +178,8 @@ impl Wire {
     }
 
     /// Fed mode: takes all fed bytes without a copy and leaves `spare` in their place. Returns the bytes and their
-    /// range, which is empty if there are none. `None` in direct mode, where only a read can tell.
+    /// range, which is empty if there are none. Returns `None` in direct mode, because only a read can find bytes
+    /// there.
     pub(crate) fn take_fed(&mut self, spare: impl FnOnce() -> Vec<u8>) -> Option<(Vec<u8>, Range<usize>)> {
         let Mode::Fed { queue, .. } = &mut self.mode else { return None };
         if queue.is_empty() {
@@ -190,7 +191,7 @@ impl Wire {
         Some((bytes, range))
     }
 
-    /// Fed mode: gives the memory of the queue back if it is empty.
+    /// Fed mode: frees the memory of the queue if the queue is empty.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release_queue(&mut self) {
         if let Mode::Fed { queue, .. } = &mut self.mode
@@ -200,15 +201,15 @@ impl Wire {
         }
     }
 
-    /// Fed mode: the socket has ended. Reads return `Ok(0)` after the fed bytes.
+    /// Fed mode: notes that the socket has ended. Reads return `Ok(0)` after the fed bytes.
     pub(crate) fn end(&mut self) {
         if let Mode::Fed { ended, .. } = &mut self.mode {
             *ended = true;
         }
     }
 
-    /// The first failure of a write. TLS and WebSocket libraries can hide it, so check it after every read and write.
-    /// After a failure, every further write fails at once.
+    /// The first failure of a write. TLS and WebSocket libraries can hide this failure, so check for it after every
+    /// read and write. After a failure, every further write fails at once.
     pub(crate) fn write_failure(&self) -> Option<ErrorKind> {
         self.write_failure
     }
@@ -224,7 +225,8 @@ impl Wire {
         self.saw_end
     }
 
-    /// Whether an idle connection is still good: there are no bytes to read and no end. Direct mode only.
+    /// Whether an idle connection is still usable: the peer has sent no bytes and has not closed the connection. Direct
+    /// mode only.
     pub(crate) fn is_quiet(&self) -> bool {
         if self.saw_end || self.write_failure.is_some() || self.socket.set_nonblocking(true).is_err() {
             return false;
@@ -425,7 +427,7 @@ impl ReadBuffer {
         ReadBuffer { chunk: Chunk::default(), size: ReadSize::default() }
     }
 
-    /// Reads once; retried only after a signal. Drops bytes that were not fed.
+    /// Reads once, and repeats the read only after a signal. Drops earlier bytes that were not fed.
     pub(crate) fn read(&mut self, socket: &mut impl Read) -> io::Result<usize> {
         self.chunk.clear();
         if self.chunk.bytes.len() != self.size.get() {
@@ -442,13 +444,14 @@ impl ReadBuffer {
         Ok(count)
     }
 
-    /// Whether the last read filled it, so that there may be more. Before the bytes are fed.
+    /// Whether the last read filled the buffer, so that the socket may have more bytes. Call this before the bytes are
+    /// fed.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn is_full(&self) -> bool {
         self.chunk.end >= self.chunk.bytes.len()
     }
 
-    /// Gives its memory back. Bytes that were not fed are lost.
+    /// Frees the memory of the buffer. Bytes that were not fed are lost.
     #[cfg(any(feature = "agents", crustocean_model))]
     pub(crate) fn release(&mut self) {
         self.chunk = Chunk::default();
@@ -572,7 +575,7 @@ mod tests {
         assert!(buffer.filled().is_empty());
         let Mode::Fed { queue, .. } = &wire.mode else { panic!() };
         assert_eq!(queue.bytes.as_ptr(), before);
-        // The buffer still has bytes: new ones are appended.
+        // The buffer still has bytes, so new bytes are appended.
         buffer.read(&mut b" world".as_slice()).unwrap();
         wire.feed_from(&mut buffer).unwrap();
         wire.end();

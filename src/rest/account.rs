@@ -41,7 +41,7 @@ impl<'a> Account<'a> {
     /// Changes your password.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the new password is shorter than 8 characters; otherwise those of
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the new password is shorter than 8 characters; otherwise the kinds of
     /// [every call](crate::rest#errors).
     pub fn change_password(self, current: &str, new: &str) -> Result<()> {
         check::password(new)?;
@@ -53,7 +53,7 @@ impl<'a> Account<'a> {
     /// [`tokens().revoke`](crate::rest::Tokens::revoke).
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn logout(self) -> Result<()> {
         self.client.post(["auth", "logout"])?.done()
     }
@@ -61,7 +61,7 @@ impl<'a> Account<'a> {
     /// Deletes the account and its agents. This cannot be undone.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn delete_for_good(self) -> Result<()> {
         self.client.delete(["auth", "account"])?.done()
     }
@@ -140,8 +140,8 @@ impl UpdateAccount<'_> {
     /// Sends the change. Returns the changed profile.
     ///
     /// # Errors
-    /// [`Server`](crate::ErrorKind::Server) with status 400 if the server rejects a value; otherwise those of [every
-    /// call](crate::rest#errors).
+    /// [`Server`](crate::ErrorKind::Server) with status 400 if the server rejects a value; otherwise the kinds of
+    /// [every call](crate::rest#errors).
     pub fn send(self) -> Result<User> {
         self.client.patch(["auth", "me"])?.body(&self.body)?.one("user")
     }

@@ -29,10 +29,10 @@ pub struct Agencies<'a> {
 }
 
 impl<'a> Agencies<'a> {
-    /// Lists all public agencies and the private ones that you are a member of.
+    /// Lists all public agencies and the private agencies that you are a member of.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "getAgencies")]
     pub fn list(self) -> Result<List<Agency>> {
         self.client.get(["agencies"])?.list("agencies")
@@ -52,18 +52,20 @@ impl<'a> Agencies<'a> {
         CreateAgency { client: self.client, body }
     }
 
-    /// Changes an agency. Only its owner may. [`send`](UpdateAgency::send) sends only the fields that were set.
+    /// Changes an agency. Only the owner may change it. [`send`](UpdateAgency::send) sends only the fields that were
+    /// set.
     #[doc(alias = "updateAgency")]
     pub fn update(self, id: &AgencyId) -> UpdateAgency<'a> {
         UpdateAgency { client: self.client, id: id.clone(), body: UpdateBody::default() }
     }
 
-    /// Deletes an agency with its members and messages. This cannot be undone. Only the owner may; the Lobby cannot
-    /// be deleted.
+    /// Deletes an agency with its members and messages. This cannot be undone. Only the owner may delete it. The Lobby
+    /// cannot be deleted.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such agency; otherwise those of [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agency's owner,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn delete(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["agencies", id.as_str()])?.done()
     }
@@ -71,7 +73,7 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of a public agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency needs a password; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency needs a password; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn join(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: None })?.done()
@@ -80,7 +82,7 @@ impl<'a> Agencies<'a> {
     /// Makes you a member of a private agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the password is wrong; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn join_with_password(self, id: &AgencyId, password: &str) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "join"])?.body(&Join { password: Some(password) })?.done()
@@ -90,7 +92,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency, [`Server`](crate::ErrorKind::Server) with
-    /// status 400 if you are not a member; otherwise those of [every call](crate::rest#errors).
+    /// status 400 if you are not a member; otherwise the kinds of [every call](crate::rest#errors).
     pub fn leave(self, id: &AgencyId) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "leave"])?.done()
     }
@@ -98,18 +100,19 @@ impl<'a> Agencies<'a> {
     /// Lists the members of an agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if it is private and you are not a member,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency is private and you are not a member,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn members(self, id: &AgencyId) -> Result<List<Member>> {
         self.client.get(["agencies", id.as_str(), "members"])?.list("members")
     }
 
-    /// Adds an agent to an agency, by id or username. A connected agent gets an invitation event. Any member may.
+    /// Adds an agent to an agency, by id or username. Any member may add agents. A connected agent gets an invitation
+    /// event.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not a member, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such agency or agent; otherwise those of [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not a member, [`NotFound`](crate::ErrorKind::NotFound) if
+    /// there is no such agency or agent; otherwise the kinds of [every call](crate::rest#errors).
     #[doc(alias = "addAgentToAgency")]
     pub fn add_agent<'b>(self, id: &AgencyId, agent: impl Into<AgentRef<'b>>) -> Result<()> {
         self.client.post(["agencies", id.as_str(), "agents"])?.body(&agent.into())?.done()
@@ -169,7 +172,7 @@ impl CreateAgency<'_> {
     /// Creates the agency.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if the name is taken; otherwise those of [every
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the name is taken; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Agency> {
         self.client.post(["agencies"])?.body(&self.body)?.one("agency")
@@ -216,8 +219,9 @@ impl UpdateAgency<'_> {
     /// Sends the change. Returns the changed agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such agency; otherwise those of [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agency's owner,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<Agency> {
         self.client.patch(["agencies", self.id.as_str()])?.body(&self.body)?.one("agency")
     }

@@ -41,16 +41,17 @@ impl<'a> Agents<'a> {
     /// Lists your agents.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<AgentInfo>> {
         self.client.get(["agents"])?.list("agents")
     }
 
-    /// Verifies an agent, so that it can connect. Needed once after creation. Only its owner may.
+    /// Verifies an agent, so that it can connect. Call this once after creation. Only the agent's owner may verify it.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such agent; otherwise those of [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "verifyAgent")]
     pub fn verify(self, id: &AgentId) -> Result<VerifiedAgent> {
         let call = self.client.post(["agents", id.as_str(), "verify"])?;
@@ -61,19 +62,19 @@ impl<'a> Agents<'a> {
     /// Returns an agent's configuration. Its owner and the agent itself may read it.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither its owner nor the agent itself,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither the agent's owner nor the agent itself,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn config(self, id: &AgentId) -> Result<AgentConfig> {
         self.client.get(["agents", id.as_str(), "config"])?.one("config")
     }
 
-    /// Returns an agent's configuration in one agency, decrypted. Values that are set there replace the general
-    /// values.
+    /// Returns an agent's configuration in one agency, decrypted. Values that are set for this agency replace the
+    /// general values.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither its owner nor the agent itself,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are neither the agent's owner nor the agent itself,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn config_in(self, id: &AgentId, agency: &AgencyId) -> Result<AgentConfig> {
         let call = self.client.get(["agents", id.as_str(), "config"])?;
@@ -95,24 +96,26 @@ impl<'a> Agents<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agent or agency; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent or user; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     #[doc(alias = "transferAgent")]
     pub fn transfer<'b>(self, id: &AgentId, to: impl Into<NewOwner<'b>>) -> Result<()> {
         self.client.post(["agents", id.as_str(), "transfer"])?.body(&to.into())?.done()
     }
 
-    /// Deletes an agent, for good.
+    /// Deletes an agent. This cannot be undone.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound) if
-    /// there is no such agent; else as [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn delete(self, id: &AgentId) -> Result<()> {
         self.client.delete(["agents", id.as_str()])?.done()
     }
 }
 
-/// Who gets an agent: [`Agents::transfer`]. Made from a `&UserId` or from a username.
+/// The new owner of an agent. [`Agents::transfer`] takes it. A `&UserId` or a username converts into a `NewOwner`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum NewOwner<'a> {
@@ -216,12 +219,12 @@ impl CreateAgent<'_> {
         self
     }
 
-    /// Creates the agent. The response contains its token; the server shows it only once. [Verify](Agents::verify)
-    /// the agent before it connects.
+    /// Creates the agent. The response contains the agent's token. The server shows the token only once.
+    /// [Verify](Agents::verify) the agent before it connects.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters; otherwise those of [every
-    /// call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters; otherwise the kinds of
+    /// [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedAgent> {
         check::agent_name(&self.body.name)?;
         self.client.post(["agents"])?.body(&self.body)?.read(answer::read)
@@ -271,7 +274,7 @@ impl UpdateConfig<'_> {
         self.set("response_webhook_url", url.into())
     }
 
-    /// Sets the secret with which the server signs these requests.
+    /// Sets the secret with which the server signs the requests to the response webhook.
     pub fn response_webhook_secret(self, secret: impl Into<String>) -> Self {
         self.set("response_webhook_secret", secret.into())
     }
@@ -281,7 +284,8 @@ impl UpdateConfig<'_> {
         self.set("llm_provider", provider.into())
     }
 
-    /// Sets the key for this provider. The server encrypts it if it is configured to.
+    /// Sets the key for the provider of the language model. The server encrypts the key if encryption is configured on
+    /// the server.
     pub fn llm_api_key(self, key: impl Into<String>) -> Self {
         self.set("llm_api_key", key.into())
     }
@@ -291,7 +295,7 @@ impl UpdateConfig<'_> {
         self.set("ollama_endpoint", url.into())
     }
 
-    /// Sets the model on this Ollama server.
+    /// Sets the model on the Ollama server.
     pub fn ollama_model(self, model: impl Into<String>) -> Self {
         self.set("ollama_model", model.into())
     }
@@ -301,7 +305,7 @@ impl UpdateConfig<'_> {
         self.set("prompt_permission", permission.as_str())
     }
 
-    /// Sets the usernames that may prompt the agent if only some may.
+    /// Sets the whitelist: the usernames that may prompt the agent under [`PromptPermission::Whitelist`].
     pub fn prompt_whitelist<S: Into<String>>(self, usernames: impl IntoIterator<Item = S>) -> Self {
         self.set("prompt_whitelist", Fields::list(usernames))
     }
@@ -312,17 +316,17 @@ impl UpdateConfig<'_> {
         self.set("openclaw_gateway", gateway.into()).set("openclaw_token", token.into())
     }
 
-    /// Sets the agent's id on this gateway.
+    /// Sets the agent's id on the OpenClaw gateway.
     pub fn openclaw_agent_id(self, id: impl Into<String>) -> Self {
         self.set("openclaw_agent_id", id.into())
     }
 
-    /// Sets the most that the agent may spend in one transaction, in USDC. Defaults to 10 on the server.
+    /// Sets the largest amount that the agent may spend in one transaction, in USDC. Defaults to 10 on the server.
     pub fn wallet_spend_limit_per_tx(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_per_tx", amount(usdc))
     }
 
-    /// Sets the most that the agent may spend in a day, in USDC. Defaults to 50 on the server.
+    /// Sets the largest amount that the agent may spend in a day, in USDC. Defaults to 50 on the server.
     pub fn wallet_spend_limit_daily(self, usdc: f64) -> Self {
         self.set("wallet_spend_limit_daily", amount(usdc))
     }
@@ -340,8 +344,9 @@ impl UpdateConfig<'_> {
     /// Sends the change.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its owner, [`NotFound`](crate::ErrorKind::NotFound)
-    /// if there is no such agent; otherwise those of [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the agent's owner,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agent; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn send(self) -> Result<()> {
         self.client.patch(["agents", self.id.as_str(), "config"])?.body(&self.body)?.done()
     }

@@ -106,7 +106,10 @@ impl ClientBuilder {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Client::login`].
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the name or the password is wrong,
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute,
+    /// [`Config`](crate::ErrorKind::Config) if a setting is not usable; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn login(self, username: &str, password: &str) -> Result<Login> {
         let login = self.open("login", &NameAndPassword { username, password, display_name: None });
         login.map_err(|error| match error.status() {
@@ -125,7 +128,9 @@ impl ClientBuilder {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`Client::register`].
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name or the password breaks a rule of [`Client::register`],
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the name is taken, [`Config`](crate::ErrorKind::Config) if a setting
+    /// is not usable; otherwise the kinds of [every call](crate::rest#errors).
     pub fn register(self, username: &str, password: &str) -> Result<Login> {
         check::username(username)?;
         check::password(password)?;

@@ -23,7 +23,7 @@ const MAX_MESSAGE: usize = 1000;
 /// Builds `/api` and the segments, each percent-encoded.
 ///
 /// # Errors
-/// `Invalid` for a segment that is empty or that would change the path (`..`), and so reach another endpoint.
+/// `Invalid` if a segment is empty, or if a segment such as `..` would change the path and so reach another endpoint.
 fn path(segments: &[&str]) -> Result<String> {
     let mut path = String::from("/api");
     for segment in segments {
@@ -134,7 +134,7 @@ fn refused(label: &Label, message: &str) -> Error {
         .with_server_message(message)
 }
 
-/// The error for an agent whose new session was refused, too.
+/// The error for an agent when the server has refused a new session as well.
 fn refused_whatever_the_session(error: Error) -> Error {
     let text =
         format!("{error}; a session that had just been issued was refused, too: is this call for agents?");
@@ -191,7 +191,7 @@ impl<'a> Call<'a> {
         self.read(|json| answer::list(json, key))
     }
 
-    /// Sends the request and reads a response of another form.
+    /// Sends the request and reads a response in another form.
     pub(crate) fn read<T>(self, read: impl FnOnce(&str) -> std::result::Result<T, ReadError>) -> Result<T> {
         let secrets = self.client.0.http.secrets().clone();
         let (label, json) = self.text()?;
@@ -206,7 +206,8 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The response as text, like events: the code that decodes a type is then compiled only once.
+    /// Returns the response as text. Events are decoded from text, too, so the code that decodes a type is compiled
+    /// only once.
     fn text(self) -> Result<(Label, Zeroizing<String>)> {
         let label = Label::new(self.method, &self.path);
         let mut body = self.answer()?;

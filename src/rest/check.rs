@@ -101,10 +101,10 @@ fn is_hex(text: &str, digits: usize) -> bool {
     hex.len() == digits && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What a hook says.
+/// Checks the text of a hook's message.
 ///
 /// # Errors
-/// `Invalid` when that is nothing.
+/// `Invalid` if the text is empty or contains only white space.
 pub(super) fn text(text: &str) -> Result<()> {
     if is_blank(text) {
         return Err(Error::invalid("the message has no text: what is white space alone is not sent"));

@@ -11,8 +11,8 @@ use crate::model::{
 };
 use crate::token::HookKey;
 
-/// The custom commands of one agency. Returned by [`Client::commands`]. Members may list them, the owner manages
-/// them. The Lobby has no custom commands.
+/// The custom commands of one agency. Returned by [`Client::commands`]. Members may list the commands; the owner
+/// manages them. The Lobby has no custom commands.
 ///
 /// Source: docs.crustocean.chat, pages "Integrations" and "Hooks".
 ///
@@ -39,15 +39,16 @@ impl<'a> Commands<'a> {
     /// Lists all custom commands.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "listCustomCommands")]
     pub fn list(self) -> Result<List<CustomCommand>> {
         self.client.get(["custom-commands", self.agency.as_str(), "commands"])?.list("commands")
     }
 
-    /// Creates a command, when [`send`](CreateCommand::send) is called. `name` is without `/`; `webhook_url` answers
-    /// the command. The server converts the name to lowercase and drops all characters except letters and digits.
+    /// Creates a command, when [`send`](CreateCommand::send) is called. Write `name` without `/`. The webhook at
+    /// `webhook_url` answers the command. The server converts the name to lowercase and drops all characters except
+    /// letters and digits.
     #[doc(alias = "createCustomCommand")]
     pub fn create(self, name: impl Into<String>, webhook_url: impl Into<String>) -> CreateCommand<'a> {
         let body = Fields::default().with("name", name.into()).with("webhook_url", webhook_url.into());
@@ -64,19 +65,19 @@ impl<'a> Commands<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteCustomCommand")]
     pub fn delete(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.path(id))?.done()
     }
 
-    /// Returns the key of a command's hook; creates it if there is none. This may invalidate an earlier key, so store
-    /// the new one.
+    /// Returns the key of a command's hook. Creates a key if the hook has none. This may invalidate an earlier key, so
+    /// store the new key.
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn hook_key(self, id: &CommandId) -> Result<HookKey> {
         let call = self.client.post(self.key_path(id))?;
@@ -87,7 +88,7 @@ impl<'a> Commands<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency's commands,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such command; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn revoke_hook_key(self, id: &CommandId) -> Result<()> {
         self.client.delete(self.key_path(id))?.done()
@@ -168,8 +169,8 @@ macro_rules! command_fields {
                 self.set("invoke_whitelist", Fields::list(usernames))
             }
 
-            /// Sets the creator of the command's hook: an existing username. The documentation of hooks requires it;
-            /// the server does not.
+            /// Sets the creator of the command's hook: the username of an existing user. The documentation of hooks
+            /// requires a creator; the server does not.
             #[doc = $unset]
             pub fn creator(self, username: impl Into<String>) -> Self {
                 self.set("creator", username.into())
@@ -190,8 +191,8 @@ impl CreateCommand<'_> {
     /// Creates the command.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise those of
-    /// [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise the kinds
+    /// of [every call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedCommand> {
         let Commands { client, agency } = self.commands;
         let call = client.post(["custom-commands", agency.as_str(), "commands"])?;
@@ -222,8 +223,8 @@ impl UpdateCommand<'_> {
     /// Sends the change. Returns the changed command.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise those of
-    /// [every call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the name contains a slash, or no letter or digit; otherwise the kinds
+    /// of [every call](crate::rest#errors).
     pub fn send(self) -> Result<CustomCommand> {
         let body = self.body.checked()?;
         self.commands.client.patch(self.commands.path(&self.id))?.body(&body)?.one("command")

@@ -32,7 +32,7 @@ impl<'a> DeployHook<'a> {
         DeployHook { client, body, commands: Vec::new() }
     }
 
-    /// Adds a command: its name without `/`, and a description. A hook needs at least one.
+    /// Adds a command: its name without `/`, and a description. A hook needs at least one command.
     pub fn command(mut self, name: impl Into<String>, description: impl Into<String>) -> Self {
         self.commands.push(HookCommand { name: name.into(), description: Some(description.into()) });
         self
@@ -48,8 +48,8 @@ impl<'a> DeployHook<'a> {
         self.set("description", text.into())
     }
 
-    /// Installs the hook in this agency. You need the permission to manage hooks there. By default the hook is not
-    /// installed.
+    /// Installs the hook in this agency. You need the permission to manage hooks in this agency. By default the hook is
+    /// not installed.
     pub fn install_in(self, agency: &AgencyId) -> Self {
         self.set("agency_id", agency.as_str())
     }
@@ -73,8 +73,8 @@ impl<'a> DeployHook<'a> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the slug has characters other than `a` to `z`, digits and `-`, the
-    /// code is larger than 64 KB, or there is no command. [`Forbidden`](crate::ErrorKind::Forbidden) if you may not
-    /// install it there. [`Conflict`](crate::ErrorKind::Conflict) if another user owns the slug.
+    /// code is larger than 64 KB, or the hook has no command. [`Forbidden`](crate::ErrorKind::Forbidden) if you may not
+    /// install hooks in the agency. [`Conflict`](crate::ErrorKind::Conflict) if another user owns the slug.
     pub fn send(self) -> Result<DeployedHook> {
         check::slug(self.body.text("slug").unwrap_or_default())?;
         check::code(self.body.text("code").unwrap_or_default())?;

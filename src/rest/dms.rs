@@ -4,8 +4,8 @@ use super::{Client, Messages};
 use crate::error::Result;
 use crate::model::{AgencyId, Conversation, List, OpenedConversation, UserId};
 
-/// Direct messages. Returned by [`Client::dms`]. A conversation is a hidden agency with two members, so it has an
-/// [`AgencyId`].
+/// Direct messages. Returned by [`Client::dms`]. A conversation is a hidden agency with two members, so every
+/// conversation has an [`AgencyId`].
 ///
 /// Source: docs.crustocean.chat, page "Direct messages".
 ///
@@ -26,19 +26,19 @@ pub struct Dms<'a> {
 }
 
 impl<'a> Dms<'a> {
-    /// Lists your conversations, except hidden ones.
+    /// Lists your conversations, except hidden conversations.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<Conversation>> {
         self.client.get(["dm"])?.list("conversations")
     }
 
-    /// Returns the room of the conversation with a user; starts it if there is none. A user's id is in the
-    /// [profile](crate::rest::Users::profile).
+    /// Returns the room of the conversation with a user. Starts the conversation if it does not exist. A user's id is
+    /// in the [profile](crate::rest::Users::profile).
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn open(self, user: &UserId) -> Result<AgencyId> {
         let opened: OpenedConversation = self.client.post(["dm", user.as_str()])?.one("conversation")?;
@@ -53,7 +53,7 @@ impl<'a> Dms<'a> {
     /// Hides a conversation from your list. A new message shows it again.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn hide(self, id: &AgencyId) -> Result<()> {
         self.client.delete(["dm", id.as_str()])?.done()
@@ -62,7 +62,7 @@ impl<'a> Dms<'a> {
     /// Deletes all messages of a conversation for both users. This cannot be undone.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such conversation; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn purge_for_good(self, id: &AgencyId) -> Result<()> {
         self.client.post(["dm", id.as_str(), "purge"])?.done()

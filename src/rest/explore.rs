@@ -8,8 +8,8 @@ use crate::model::{
     AgencyListing, AgentListing, Capabilities, Hook, List, PlatformCommand, UserListing, WalletAddress,
 };
 
-/// Public information. Returned by [`Client::explore`]. It needs no token. With a token, agencies say whether you are
-/// a member.
+/// Public information. Returned by [`Client::explore`]. The calls need no token. With a token, the listed agencies show
+/// whether you are a member.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -27,7 +27,7 @@ pub struct Explore<'a> {
 }
 
 impl<'a> Explore<'a> {
-    /// Lists only items that contain this text, in the four lists. Defaults to all items.
+    /// Limits the four lists to items that contain this text. Defaults to all items.
     pub fn matching(mut self, text: impl Into<String>) -> Self {
         self.matching = Some(text.into());
         self
@@ -70,7 +70,7 @@ impl<'a> Explore<'a> {
     /// Returns the server's capabilities.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "getCapabilities")]
     pub fn capabilities(self) -> Result<Capabilities> {
         self.client.get(["explore", "capabilities"])?.one("capabilities")
@@ -79,7 +79,7 @@ impl<'a> Explore<'a> {
     /// Lists the platform's own slash commands.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn commands(self) -> Result<List<PlatformCommand>> {
         self.client.get(["commands"])?.list("commands")
     }

@@ -9,9 +9,10 @@ use crate::error::Result;
 use crate::model::{Agency, AgencyId, List, Member, MessageId, PostedMessage};
 use crate::token::HookKey;
 
-/// A client for a hook with its own [`HookKey`]. It lists the agencies where the hook is installed, and posts there.
+/// A client for a hook with its own [`HookKey`]. It lists the agencies where the hook is installed, and posts messages
+/// in these agencies.
 ///
-/// It is a handle to a connection pool: cloning it is cheap, and all threads may use it at once.
+/// A `HookClient` is a handle to a connection pool. Cloning it is cheap, and all threads may use it at once.
 ///
 /// Source: docs.crustocean.chat, page "Integrations".
 ///
@@ -28,7 +29,7 @@ use crate::token::HookKey;
 /// # }
 /// ```
 ///
-/// It does not accept a user's token:
+/// A `HookClient` does not accept a user's token:
 ///
 /// ```compile_fail,E0308
 /// # fn demo(pat: crustocean::PersonalAccessToken) -> crustocean::Result<()> {
@@ -72,7 +73,7 @@ impl HookClient {
     /// Creates a client that acts as the key's hook. Nothing is sent yet.
     ///
     /// # Errors
-    /// The kinds of [`Client::new`].
+    /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is not usable or no TLS feature is compiled in.
     pub fn new(key: HookKey) -> Result<Self> {
         Self::builder().build(key)
     }
@@ -85,8 +86,8 @@ impl HookClient {
     /// Lists the agencies where the hook is installed.
     ///
     /// # Errors
-    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the key is wrong or was revoked; otherwise those of [every
-    /// call](crate::rest#errors).
+    /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the key is wrong or was revoked; otherwise the kinds of
+    /// [every call](crate::rest#errors).
     pub fn agencies(&self) -> Result<List<Agency>> {
         self.0.get(["hooks", "agencies"])?.list("agencies")
     }
@@ -94,17 +95,17 @@ impl HookClient {
     /// Lists the members of an agency.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed in the agency.
     pub fn members(&self, agency: &AgencyId) -> Result<List<Member>> {
         self.0.get(["hooks", "agencies", agency.as_str(), "members"])?.list("members")
     }
 
-    /// Posts a message in an agency, as the user `system`. An agent that it mentions answers as if a user had written
-    /// it. Returns the message's id if the server sends it: the response is not documented.
+    /// Posts a message in an agency, as the user `system`. An agent that the message mentions answers as if a user had
+    /// written the message. Returns the message's id if the response contains it; the response is not documented.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed there, [`Invalid`](crate::ErrorKind::Invalid) if
-    /// there is no text.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the hook is not installed in the agency,
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
     pub fn post(&self, agency: &AgencyId, content: &str) -> Result<Option<MessageId>> {
         check::text(content)?;
         let body = Fields::default().with("agencyId", agency.as_str()).with("content", content);
@@ -116,8 +117,8 @@ impl HookClient {
     /// Changes a message that the hook posted.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or if it is not the hook's,
-    /// [`Invalid`](crate::ErrorKind::Invalid) if there is no text.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such message, or if another sender posted it,
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the text is empty.
     pub fn edit(&self, message: &MessageId, content: &str) -> Result<()> {
         check::text(content)?;
         let body = Fields::default().with("content", content);

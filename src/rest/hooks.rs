@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::model::{Hook, HookId, HookSource, InvokePermission, KeyReply, answer};
 use crate::token::HookKey;
 
-/// Hooks and their management. Returned by [`Client::hooks`]. Anybody may read a hook; its creator manages it. A hook
-/// itself uses [`HookClient`](crate::rest::HookClient).
+/// Hooks and their management. Returned by [`Client::hooks`]. Anybody may read a hook; its creator manages it. A
+/// program that acts as a hook uses [`HookClient`](crate::rest::HookClient).
 ///
 /// Source: docs.crustocean.chat, pages "Hooks", "Hook transparency" and "Deploy a hook".
 ///
@@ -58,8 +58,8 @@ impl<'a> Hooks<'a> {
     /// Creates a new key for a hook. The old key stops working at once.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "rotateHookKey")]
     pub fn rotate_key(self, id: &HookId) -> Result<HookKey> {
@@ -71,15 +71,15 @@ impl<'a> Hooks<'a> {
     /// hook.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "revokeHookKey")]
     pub fn revoke_key_for_good(self, id: &HookId) -> Result<()> {
         self.client.delete(["hooks", "by-id", id.as_str(), "revoke-key"])?.done()
     }
 
-    /// Returns what is known about the source code of the hook behind a webhook URL.
+    /// Returns the information about the source code of the hook behind a webhook URL.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook.
@@ -88,7 +88,8 @@ impl<'a> Hooks<'a> {
         self.client.get(["hooks", "source"])?.query("webhook_url", webhook_url.to_owned()).one("source")
     }
 
-    /// Sets where a hook's source code is. [`send`](UpdateHookSource::send) sends only the fields that were set.
+    /// Sets the information about a hook's source code. [`send`](UpdateHookSource::send) sends only the fields that
+    /// were set.
     #[doc(alias = "updateHookSource")]
     pub fn update_source(self, webhook_url: impl Into<String>) -> UpdateHookSource<'a> {
         let body = Fields::default().with("webhook_url", webhook_url.into());
@@ -99,14 +100,14 @@ impl<'a> Hooks<'a> {
     /// [`update`](Self::update) for documented fields.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn update_metadata(self, fields: &Map<String, Value>) -> Result<()> {
         self.client.patch(["hooks", "metadata"])?.body(fields)?.done()
     }
 
-    /// Deploys a native hook, when [`send`](DeployHook::send) is called. A native hook is JavaScript that the
-    /// platform runs. Its slug consists of lowercase letters, digits and `-`. Deploying the same slug again replaces
-    /// the hook, including where it is installed.
+    /// Deploys a native hook, when [`send`](DeployHook::send) is called. A native hook is JavaScript that the platform
+    /// runs. Its slug consists of lowercase letters, digits and `-`. Deploying the same slug again replaces the hook,
+    /// also in the agencies where it is installed.
     pub fn deploy(self, slug: impl Into<String>, code: impl Into<String>) -> DeployHook<'a> {
         DeployHook::new(self.client, slug.into(), code.into())
     }
@@ -134,7 +135,7 @@ impl UpdateHook<'_> {
         self
     }
 
-    /// Sets who may use the hook where it is installed, unless the agency has its own setting.
+    /// Sets who may use the installed hook. The setting of an agency has priority.
     pub fn default_invoke_permission(mut self, permission: InvokePermission) -> Self {
         self.body.set("default_invoke_permission", permission.as_str());
         self
@@ -149,8 +150,8 @@ impl UpdateHook<'_> {
     /// Sends the change. Returns the changed hook.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Hook> {
         self.client.patch(["hooks", "by-id", self.id.as_str()])?.body(&self.body)?.one("hook")
@@ -187,8 +188,8 @@ impl UpdateHookSource<'_> {
     /// Sends the change. Returns the changed information.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not its creator,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise those of [every
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if you are not the hook's creator,
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such hook; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<HookSource> {
         self.client.patch(["hooks", "source"])?.body(&self.body)?.one("source")

@@ -1,4 +1,4 @@
-//! The configuration behind `CRUSTOCEAN_CONFIG_URL`.
+//! Fetches the configuration of a hosted agent from the URL in `CRUSTOCEAN_CONFIG_URL`.
 
 use std::borrow::Cow;
 use std::env::{self, VarError};
@@ -18,8 +18,8 @@ impl HostedConfig {
     /// `CRUSTOCEAN_CONFIG_URL`. Crustocean sets this variable.
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the variable is not set; otherwise the kinds of
-    /// [`ClientBuilder::hosted_config`].
+    /// [`Config`](crate::ErrorKind::Config) if the variable is not set; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn from_env(token: &AgentToken) -> Result<Self> {
         match env::var(VARIABLE) {
             Ok(url) if !url.trim().is_empty() => Client::builder().hosted_config(&url, token),
@@ -32,11 +32,11 @@ impl HostedConfig {
 }
 
 impl ClientBuilder {
-    /// Fetches the configuration of an agent that Crustocean hosts. The agent's token is sent to this URL, so it must
-    /// be the platform's own. The builder's API URL has no effect. See [`HostedConfig::from_env`].
+    /// Fetches the configuration of an agent that Crustocean hosts. The crate sends the agent's token to this URL, so
+    /// use only a URL of the platform. The builder's API URL has no effect. See [`HostedConfig::from_env`].
     ///
     /// # Errors
-    /// [`Config`](crate::ErrorKind::Config) if the URL is not usable; otherwise those of [every
+    /// [`Config`](crate::ErrorKind::Config) if the URL is not usable; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn hosted_config(mut self, url: &str, token: &AgentToken) -> Result<HostedConfig> {
         let (origin, path, query) = parts(url.trim())?;
@@ -57,7 +57,7 @@ impl Client {
         let unreadable =
             |why: &str| Error::protocol(format!("the configuration of the agent cannot be read: {why}"));
         let json = std::str::from_utf8(&reply.body).map_err(|_| unreadable("it is not UTF-8"))?;
-        // The error contains nothing of the response.
+        // The error contains no part of the response.
         answer::read(json).map_err(|error| unreadable(&error.to_string()))
     }
 }

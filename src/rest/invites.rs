@@ -17,18 +17,18 @@ impl<'a> Agencies<'a> {
     /// Redeems an invite: you become a member of its agency. Returns the agency's id.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has expired or
-    /// is used up; otherwise those of [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) or [`Server`](crate::ErrorKind::Server) if the invite has expired or is
+    /// used up; otherwise the kinds of [every call](crate::rest#errors).
     pub fn redeem_invite(self, code: &str) -> Result<AgencyId> {
         let body = Fields::default().with("code", code);
         let call = self.client.post(["agencies", "invite", "redeem"])?.body(&body)?;
         Ok(call.one::<RedeemedInvite>("invite")?.agency_id)
     }
 
-    /// Lists the skills that an agency has, and those that it can install.
+    /// Lists the installed skills of an agency, and the skills that the agency can install.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn skills(self, id: &AgencyId) -> Result<Skills> {
         self.client.get(["agencies", id.as_str(), "skills"])?.one("skills")
@@ -38,7 +38,7 @@ impl<'a> Agencies<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "installSkill")]
     pub fn install_skill(self, id: &AgencyId, name: &str) -> Result<()> {
@@ -58,13 +58,13 @@ pub struct CreateInvite<'a> {
 }
 
 impl CreateInvite<'_> {
-    /// Sets how often it can be redeemed. Defaults to the server's default.
+    /// Sets how often the invite can be redeemed. Defaults to the server's default.
     pub fn max_uses(mut self, count: u32) -> Self {
         self.max_uses = Some(count);
         self
     }
 
-    /// Sets how long it is valid, in whole minutes. Defaults to the server's default.
+    /// Sets how long the invite is valid, in whole minutes. Defaults to the server's default.
     pub fn expires_in(mut self, time: Duration) -> Self {
         self.expires = Some(time);
         self
@@ -73,8 +73,8 @@ impl CreateInvite<'_> {
     /// Creates the invite.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if the time is not a whole number of minutes; otherwise those of [every
-    /// call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the time is not a whole number of minutes; otherwise the kinds of
+    /// [every call](crate::rest#errors).
     pub fn send(self) -> Result<Invite> {
         let mut body = Fields::default();
         if let Some(count) = self.max_uses {

@@ -20,7 +20,7 @@ const STACK: usize = 512 << 10;
 const DEFAULT_LIMIT: u32 = 50;
 
 /// The messages of a room. Returned by [`Agencies::messages`](crate::rest::Agencies::messages) and
-/// [`Dms::messages`](crate::rest::Dms::messages). [`send`](Messages::send) fetches one page, [`iter`](Messages::iter)
+/// [`Dms::messages`](crate::rest::Dms::messages). [`send`](Messages::send) fetches one page. [`iter`](Messages::iter)
 /// reads back to the first message. Both return the newest message first.
 ///
 /// Source: docs.crustocean.chat, page "Agency messages".
@@ -56,7 +56,7 @@ impl<'a> Messages<'a> {
         self
     }
 
-    /// Returns only messages older than this time: the `created_at` of the oldest message that you have.
+    /// Returns only messages older than this time. Pass the `created_at` of the oldest message that you have.
     ///
     /// To read a whole history, use [`iter`](Messages::iter), which skips no message. With `before`, the server omits
     /// further messages of the same millisecond that did not fit on the previous page.
@@ -75,7 +75,7 @@ impl<'a> Messages<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if the agency is private and you are not a member,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<List<Message>> {
         self.fetch()
@@ -83,7 +83,7 @@ impl<'a> Messages<'a> {
 
     /// Reads all messages back to the first one, newest first, one page at a time.
     ///
-    /// While you work on a page, a thread fetches the next one. It ends when you drop the iterator.
+    /// While you work on a page, a thread fetches the next page. The thread ends when you drop the iterator.
     pub fn iter(self) -> History<'a> {
         History {
             query: self,
@@ -105,10 +105,11 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Reads a room's history backwards. Returned by [`Messages::iter`]. It yields every message exactly once, even if
-/// many have the same time.
+/// Reads a room's history backwards. Returned by [`Messages::iter`]. The iterator yields every message exactly once,
+/// even if many messages have the same time.
 ///
-/// After an error it ends. A message that cannot be decoded is skipped and counted in [`skipped`](History::skipped).
+/// The iterator ends after an error. A message that cannot be decoded is skipped and counted in
+/// [`skipped`](History::skipped).
 #[derive(Debug)]
 pub struct History<'a> {
     query: Messages<'a>,
@@ -116,14 +117,14 @@ pub struct History<'a> {
     walk: Walk,
     ended: bool,
     reads_ahead: bool,
-    /// The pages so far, and how long the last one was.
+    /// The number of pages so far, and the length of the last page.
     pages: usize,
     length: usize,
     reader: Option<PageReader>,
 }
 
-/// A thread that fetches pages ahead, one at a time. It ends with the iterator: a thread for each page would cost more
-/// than what it saves when the server is near.
+/// A thread that fetches pages ahead, one page at a time. The thread ends with the iterator. One thread fetches all
+/// pages: with a nearby server, a new thread for each page would cost more time than it saves.
 #[derive(Debug)]
 struct PageReader {
     /// The `before` of each page to fetch. `None` once the thread has to end.
@@ -135,7 +136,7 @@ struct PageReader {
 }
 
 impl PageReader {
-    /// `None` if there can be no thread.
+    /// Starts the thread. Returns `None` if the system cannot start a thread.
     fn start(query: &Messages<'_>) -> Option<PageReader> {
         let Messages { client, path, limit, mentions, .. } = query.clone();
         let (client, cancel) = client.cancellable();
@@ -155,14 +156,14 @@ impl PageReader {
         Some(PageReader { requests: Some(requests), pages, thread, cancel, is_reading: false })
     }
 
-    /// Requests the page, unless one is under way.
+    /// Requests the page with this `before`, unless the thread is already fetching a page.
     fn request(&mut self, before: Option<&String>) {
         if let Some(requests) = self.requests.as_ref().filter(|_| !self.is_reading) {
             self.is_reading = requests.send(before.cloned()).is_ok();
         }
     }
 
-    /// Waits for the requested page. `None` if none was requested, or if the thread panicked.
+    /// Waits for the requested page. Returns `None` if no page was requested, or if the thread panicked.
     fn finish(&mut self) -> Option<Result<List<Message>>> {
         let is_reading = std::mem::take(&mut self.is_reading);
         if is_reading { self.pages.recv().ok() } else { None }
@@ -172,7 +173,8 @@ impl PageReader {
 impl Drop for PageReader {
     fn drop(&mut self) {
         self.requests = None;
-        // Without a request under way this would close a connection that others can use.
+        // Only a running request is cancelled: otherwise the cancel would close a pooled connection that other requests
+        // can use.
         if self.is_reading {
             self.cancel.cancel();
         }
@@ -183,14 +185,14 @@ impl Drop for PageReader {
 }
 
 impl History<'_> {
-    /// For a caller that needs a known number of messages.
+    /// Fetches no page ahead, for a caller that needs a known number of messages.
     pub(crate) fn without_reading_ahead(mut self) -> Self {
         self.reads_ahead = false;
         self
     }
 
-    /// Fetches the next page while the caller works on this one. Of the first page half has to be taken: many callers need no
-    /// more than that.
+    /// Fetches the next page while the caller works on the current page. On the first page, the fetch starts only after
+    /// the caller has taken half of the page, because many callers need only a few messages.
     fn read_ahead(&mut self) {
         let taken = self.length - self.page.len();
         let is_due = self.pages > 1 || taken > self.length / 2;
@@ -211,7 +213,7 @@ impl History<'_> {
         self.walk.skipped()
     }
 
-    /// The next page that contains new messages. An empty page at the start of the history.
+    /// Returns the next page with new messages, or an empty page at the start of the history.
     fn next_page(&mut self) -> Result<Vec<Message>> {
         while !self.walk.has_ended() {
             let ahead = self.reader.as_mut().and_then(PageReader::finish);
@@ -271,7 +273,7 @@ impl std::iter::FusedIterator for History<'_> {}
 pub(crate) struct Walk {
     cursor: Cursor,
     before: Option<Timestamp>,
-    /// The time of the oldest message so far, and the last message that came.
+    /// The time of the oldest message so far, and the last message that was received.
     oldest: Option<Timestamp>,
     last: Option<MessageId>,
     /// The messages that the next page may contain again. Not all messages, because a history can be long.
@@ -286,18 +288,19 @@ pub(crate) struct Walk {
     unsorted: bool,
     /// The server does not accept ids.
     no_ids: bool,
-    /// The last page was not full, so there is nothing before it.
+    /// The last page was not full, so no older messages exist.
     ended: bool,
 }
 
-/// How many messages of a history out of order are remembered.
+/// How many messages are remembered if a history is out of order.
 const SEEN: usize = 4096;
 
 /// How the next page is requested.
 ///
-/// `before` excludes messages of exactly that time, of which a page may contain only some. So request a moment later
-/// and skip repeated messages. If a whole page has one time, request by the id of the last message (the API
-/// description has this parameter, the JavaScript SDK does not use it). If that fails, use the exact time.
+/// `before` excludes all messages of exactly that time, but the last page may contain only some of these messages. So
+/// the walk requests a moment later and skips repeated messages. If all messages of a page have the same time, the walk
+/// requests by the id of the last message (the API description has this parameter, the JavaScript SDK does not use it).
+/// If the request by id fails, the walk uses the exact time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Cursor {
     #[default]
@@ -312,7 +315,7 @@ impl Walk {
         self.before.as_ref()
     }
 
-    /// The message after which the next page starts exactly, if that is known.
+    /// The last message before the next page, if the next page is requested by id.
     pub(crate) fn directly_before_page(&self) -> Option<&MessageId> {
         self.last.as_ref().filter(|_| self.cursor == Cursor::Id)
     }
@@ -333,13 +336,14 @@ impl Walk {
         Walk { before, ..Walk::default() }
     }
 
-    /// The page size changes from now on, so a page's size says less.
+    /// Notes that the page size changes. The length of the earlier pages then says nothing about the next pages.
     pub(crate) fn resized(&mut self) {
         self.longest = 0;
     }
 
-    /// Notes that a page of at most `asked` messages had `count`. A short page is the last one; this saves a request.
-    /// It counts as short only below the server's default page size, because a server may limit pages to it.
+    /// Notes that a page of at most `asked` messages had `count` messages. A short page is the last page, so no further
+    /// request is necessary. A page counts as short only if it is also shorter than the server's default page size,
+    /// because a server may limit pages to this size.
     pub(crate) fn note_size(&mut self, count: usize, asked: u32) {
         self.ended |= count < asked.min(DEFAULT_LIMIT) as usize;
     }
@@ -361,7 +365,7 @@ impl Walk {
         let (mut ids, mut new) = (Vec::new(), Vec::new());
         for message in page {
             ids.push((message.id.clone(), message.created_at.clone()));
-            // A newer message cannot be new here: the server has ignored the cursor.
+            // A message newer than the cursor is not new to the caller: the server has ignored the cursor.
             let is_older = match &recent {
                 Some(_) if self.unsorted => again.is_none(),
                 Some(recent) => message.created_at <= *recent,

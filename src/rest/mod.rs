@@ -1,15 +1,15 @@
-//! The REST API: as a user, as an agent, or without a token.
+//! The REST API. A client acts as a user, as an agent, or without a token.
 //!
 //! # Errors
 //!
-//! Every call can fail with these kinds. The documentation of a call lists only the kinds that mean something special
-//! there:
+//! Every call can fail with these kinds. The documentation of a call lists only the kinds that have a special meaning
+//! for that call:
 //!
 //! | kind | when |
 //! |---|---|
 //! | [`Unauthorized`](crate::ErrorKind::Unauthorized) | the token is missing, wrong, expired or revoked (401) |
-//! | [`Forbidden`](crate::ErrorKind::Forbidden) | the token is valid but does not permit this (403) |
-//! | [`NotFound`](crate::ErrorKind::NotFound) | it does not exist, or this token may not see it (404) |
+//! | [`Forbidden`](crate::ErrorKind::Forbidden) | the token is valid but does not permit the call (403) |
+//! | [`NotFound`](crate::ErrorKind::NotFound) | the object does not exist, or the token may not see it (404) |
 //! | [`RateLimited`](crate::ErrorKind::RateLimited) | too many requests; [`retry_after`](crate::Error::retry_after) says how long to wait (429) |
 //! | [`Server`](crate::ErrorKind::Server) | any other status, or a response that reports a failure; the server's text is in [`server_message`](crate::Error::server_message) |
 //! | [`Connect`](crate::ErrorKind::Connect), [`Tls`](crate::ErrorKind::Tls) | the server cannot be reached; nothing was changed |
@@ -17,7 +17,7 @@
 //! | [`Timeout`](crate::ErrorKind::Timeout) | the time limit passed; a change may have been made |
 //! | [`Protocol`](crate::ErrorKind::Protocol) | the response cannot be read |
 //! | [`Invalid`](crate::ErrorKind::Invalid) | an id or a name is empty or too long; nothing was sent |
-//! | [`Closed`](crate::ErrorKind::Closed) | the agent was closed, or this process is a fork of the one that made the client |
+//! | [`Closed`](crate::ErrorKind::Closed) | the agent was closed, or this process is a fork of the client's process |
 
 mod account;
 mod agencies;
@@ -147,7 +147,8 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`new`](Client::new) and [`PersonalAccessToken::from_env`].
+    /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_TOKEN` is not set, [`Invalid`](crate::ErrorKind::Invalid) if
+    /// its value is not a personal access token; otherwise the kinds of [`new`](Client::new).
     pub fn from_env() -> Result<Self> {
         Self::new(PersonalAccessToken::from_env()?)
     }
@@ -180,13 +181,13 @@ impl Client {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is not 2 to 24 letters, digits, `_` or `-`, or if the
-    /// password is shorter than 8 characters; [`Conflict`](crate::ErrorKind::Conflict) if the name is taken;
-    /// otherwise those of [every call](crate::rest#errors).
+    /// password is shorter than 8 characters; [`Conflict`](crate::ErrorKind::Conflict) if the name is taken; otherwise
+    /// the kinds of [every call](crate::rest#errors).
     pub fn register(username: &str, password: &str) -> Result<Login> {
         Self::builder().register(username, password)
     }
 
-    /// Creates a client without a token, for the few calls that need none.
+    /// Creates a client without a token, for the few calls that need no token.
     ///
     /// ```no_run
     /// # fn main() -> crustocean::Result<()> {
@@ -198,7 +199,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// The kinds of [`new`](Client::new).
+    /// [`Config`](crate::ErrorKind::Config) if `CRUSTOCEAN_API_URL` is not usable or no TLS feature is compiled in.
     pub fn anonymous() -> Result<Self> {
         Self::builder().anonymous()
     }
@@ -231,19 +232,20 @@ impl Client {
         self.0.http.shutdown();
     }
 
-    /// Ends with the client, and what hangs on it with it.
+    /// Returns a child of the client's token. A shutdown of the client cancels the child, and so ends everything that
+    /// is registered with the child.
     pub(crate) fn cancel_token(&self) -> CancelToken {
         self.0.http.cancel_token()
     }
 
-    /// The same client for requests that can be cancelled by themselves, with the token for that.
+    /// Returns a clone of this client, and a token that cancels only the requests of the clone.
     pub(crate) fn cancellable(&self) -> (Client, CancelToken) {
         let (http, cancel) = self.0.http.cancellable();
         (Client(Arc::new(Inner { http, credentials: self.0.credentials.clone() })), cancel)
     }
 
-    /// Opens a connection that the next request finds there, unless `cancel` ends that. If it cannot be had, that request
-    /// will say why.
+    /// Opens a connection and puts it into the pool for the next request. `cancel` ends the attempt. A failure is only
+    /// logged, because the next request then opens its own connection and reports the error.
     pub(crate) fn connect_ahead(&self, cancel: &CancelToken) {
         self.0.http.connect_ahead(cancel);
     }
@@ -252,7 +254,7 @@ impl Client {
         match &credentials {
             Credentials::User(token) => http.secrets().remember(token.expose()),
             Credentials::Hook(key) => http.secrets().remember(key.expose()),
-            // The session stops its own.
+            // `AgentSession` remembers its tokens itself.
             Credentials::Agent(_) | Credentials::Anonymous => {}
         }
         Client(Arc::new(Inner { http, credentials }))
@@ -404,7 +406,7 @@ impl Client {
         Wallet { client: self }
     }
 
-    /// Creating an account with an agent in one call, registering an agent without an account, and claiming it.
+    /// Creates an account with an agent in one call, registers an agent without an account, and claims an agent.
     ///
     /// ```no_run
     /// # fn demo(code: crustocean::rest::ClaimCode) -> crustocean::Result<()> {

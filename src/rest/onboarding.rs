@@ -38,7 +38,7 @@ impl<'a> Onboarding<'a> {
     }
 
     /// Creates a verified agent and its agency without an account, when [`send`](RegisterAgent::send) is called. A
-    /// person can claim them later.
+    /// person can claim the agent and the agency later.
     pub fn register_agent(self, name: impl Into<String>) -> RegisterAgent<'a> {
         RegisterAgent { client: self.client, body: Fields::default().with("name", name.into()) }
     }
@@ -52,11 +52,13 @@ impl<'a> Onboarding<'a> {
         self.client.get(["agents", "claim", code.expose()])?.one("agent")
     }
 
-    /// Claims an agent for you. The server sends a mail to `email`; opening its link within an hour completes the
-    /// claim. At most 3 claims can be pending.
+    /// Claims an agent for you. The server sends a mail to `email`. Open the link in the mail within an hour to
+    /// complete the claim. At most 3 claims can be pending.
     ///
     /// # Errors
-    /// The kinds of [`claim_lookup`](Self::claim_lookup); otherwise those of [every call](crate::rest#errors).
+    /// [`NotFound`](crate::ErrorKind::NotFound) if the code is unknown or has expired,
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the agent is already claimed; otherwise the kinds of [every
+    /// call](crate::rest#errors).
     pub fn claim(self, code: &ClaimCode, email: &str) -> Result<PendingClaim> {
         let body = Fields::default().with("claimCode", code.expose()).with("email", email);
         self.client.post(["agents", "claim"])?.body(&body)?.one("claim")
@@ -91,7 +93,7 @@ macro_rules! home_and_openclaw {
                 self.set("openclawGateway", gateway.into()).set("openclawToken", token.into())
             }
 
-            /// Sets the agent's id on this gateway. Defaults to `main`.
+            /// Sets the agent's id on the OpenClaw gateway. Defaults to `main`.
             pub fn openclaw_agent_id(self, id: impl Into<String>) -> Self {
                 self.set("openclawAgentId", id.into())
             }
@@ -162,7 +164,7 @@ impl RegisterAgent<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name does not have 2 to 24 characters,
-    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute; otherwise those of [every
+    /// [`RateLimited`](crate::ErrorKind::RateLimited) after 10 attempts in a minute; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<RegisteredAgent> {
         check::agent_name(self.body.text("name").unwrap_or_default())?;

@@ -15,7 +15,7 @@ const MOST_REPEATED: usize = 100;
 
 /// A paged list. Returned by [`Runs::in_agency`](crate::rest::Runs::in_agency) and the lists of
 /// [`Explore`](crate::rest::Explore). [`send`](Paged::send) fetches one page. [`iter`](Paged::iter) reads all pages,
-/// each when it is needed.
+/// one at a time.
 ///
 /// ```no_run
 /// # fn main() -> crustocean::Result<()> {
@@ -36,7 +36,7 @@ pub struct Paged<'a, T> {
     matching: Option<String>,
     limit: Option<u32>,
     offset: usize,
-    /// The key that identifies an item.
+    /// Returns the key that identifies an item.
     identity: fn(&T) -> String,
 }
 
@@ -70,7 +70,7 @@ impl<'a, T> Paged<'a, T> {
     /// Fetches one page.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<List<T>>
     where
@@ -79,7 +79,7 @@ impl<'a, T> Paged<'a, T> {
         self.fetch()
     }
 
-    /// Reads all items from here to the end, one page at a time.
+    /// Reads all items from the offset to the end, one page at a time.
     ///
     /// The list may grow meanwhile. Every item that was in the list at the start is yielded exactly once. A new item
     /// is yielded once or not at all.
@@ -110,13 +110,14 @@ impl<'a, T> Paged<'a, T> {
 
 /// Reads all pages of a list. Returned by [`Paged::iter`].
 ///
-/// After an error it ends. An item that cannot be decoded is skipped and counted in [`skipped`](Pages::skipped). The
-/// API sends no totals, so an empty page or pages without new items are the end.
+/// The iterator ends after an error. An item that cannot be decoded is skipped and counted in
+/// [`skipped`](Pages::skipped). The API sends no totals, so an empty page or pages without new items are the end.
 #[derive(Debug)]
 pub struct Pages<'a, T> {
     list: Paged<'a, T>,
     page: vec::IntoIter<T>,
-    /// The items that were yielded. If items are inserted at the front, the next page starts with some of these.
+    /// The items that were yielded. If items are inserted at the front of the list, the next page starts with some
+    /// yielded items.
     seen: HashSet<String>,
     /// The offset of the first page.
     start: usize,
@@ -132,7 +133,7 @@ impl<T> Pages<'_, T> {
 }
 
 impl<T: DeserializeOwned> Pages<'_, T> {
-    /// The next page that contains new items. An empty page at the end.
+    /// Returns the next page with new items, or an empty page at the end of the list.
     fn next_page(&mut self) -> Result<Vec<T>> {
         for _ in 0..MOST_REPEATED {
             let page = self.list.fetch()?;
@@ -157,8 +158,8 @@ impl<T: DeserializeOwned> Pages<'_, T> {
         Err(Error::protocol("page after page of the list brings nothing new"))
     }
 
-    /// Whether items were inserted at the front, which moves known items to later pages. A server that ignores
-    /// `offset` shows nothing new there either.
+    /// Whether items were inserted at the front, which moves known items to later pages. If the server ignores
+    /// `offset`, the first page contains no new items either.
     fn has_grown(&self) -> Result<bool> {
         let front = self.list.fetch_at(self.start)?;
         Ok(front.iter().any(|item| !self.seen.contains(&(self.list.identity)(item))))

@@ -1,4 +1,5 @@
-//! An agent's session, for which the agent's token is exchanged. REST and the socket use it.
+//! An agent's session. The server issues the session in exchange for the agent's token. REST and the socket use the
+//! session.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -15,17 +16,18 @@ use crate::token::{AgentToken, SessionToken};
 
 /// The session lasts 7 days. A caller whose session is refused calls [`renew`](AgentSession::renew).
 ///
-/// A refusal can have other reasons: some endpoints are not for agents, and servers have failures. The platform
-/// allows few exchanges, and a reconnect may need one. So there are three limits. An exchange is not repeated before
-/// its session was accepted once. An endpoint that refuses such a new session is remembered. At most a few exchanges
-/// are made per minute.
+/// A refusal can have other reasons: some endpoints are not for agents, and servers have failures. The platform allows
+/// few exchanges, and a reconnect may need one. So three limits apply. A session that replaced a refused one is not
+/// exchanged again for 10 minutes, unless an endpoint has accepted it. An endpoint that refuses a new session is
+/// remembered for 10 minutes. At most 5 exchanges are made per minute.
 pub(crate) struct AgentSession {
     http: Http,
     agent_token: AgentToken,
     current: Mutex<Current>,
-    /// Held during an exchange, so that only one runs at a time. It is locked before `current`, never after it.
+    /// The times of the exchanges in the last minute. The lock is held during an exchange, so that only one exchange
+    /// runs at a time. Lock order: `renewing` before `current`.
     renewing: Mutex<VecDeque<Instant>>,
-    /// Endpoints that refused a new session, and when.
+    /// Endpoints that refused a new session, with the time of the refusal.
     unconvinced: Mutex<Vec<(String, Instant)>>,
 }
 
@@ -41,7 +43,7 @@ struct Current {
 
 /// How long an endpoint's refusal of a new session is remembered.
 const BELIEVED: Duration = Duration::from_secs(10 * 60);
-/// A program sees few of these endpoints, but their paths contain ids.
+/// The most endpoints in `unconvinced`. A program meets few kinds of these endpoints, but their paths contain ids.
 const MOST_UNCONVINCED: usize = 256;
 /// The most exchanges in a minute. The platform allows 10, and the program may restart.
 const MOST_EXCHANGES: usize = 5;
@@ -55,8 +57,10 @@ struct Exchange<'a> {
 }
 
 impl AgentSession {
+    /// Exchanges the agent's token for the first session.
+    ///
     /// # Errors
-    /// `NotVerified`, `Unauthorized` and `RateLimited`; their text says what to do.
+    /// `NotVerified`, `Unauthorized` and `RateLimited`. The text of the error says what to do.
     pub(crate) fn exchange(http: Http, agent_token: AgentToken) -> Result<Arc<Self>> {
         http.secrets().remember(agent_token.expose());
         let current = Mutex::new(exchange(&http, &agent_token, false)?);
@@ -82,8 +86,8 @@ impl AgentSession {
         }
     }
 
-    /// The token to use after `stale` was refused: a new one, or the one that another thread has fetched meanwhile.
-    /// `None` if another exchange would most likely not help.
+    /// Returns the token to use after the server has refused `stale`: a new token, or the token that another thread has
+    /// fetched meanwhile. Returns `None` if another exchange would most likely not help.
     ///
     /// # Errors
     /// The kinds of [`exchange`](Self::exchange).

@@ -6,7 +6,7 @@ use super::{Client, check};
 use crate::error::Result;
 use crate::model::{CreatedToken, Expiry, List, PersonalAccessTokenInfo, RawToken, TokenId, answer};
 
-/// Your personal access tokens. Returned by [`Client::tokens`]. A user may have 10; an agent has none.
+/// Your personal access tokens. Returned by [`Client::tokens`]. A user may have 10 tokens; an agent has none.
 ///
 /// Source: docs.crustocean.chat, page "Tokens".
 ///
@@ -35,8 +35,8 @@ impl<'a> Tokens<'a> {
     /// Lists your tokens. The list does not contain the tokens' secrets.
     ///
     /// # Errors
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) for an agent, because only people have such tokens; otherwise those
-    /// of [every call](crate::rest#errors).
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if the client acts as an agent, because only people have these
+    /// tokens; otherwise the kinds of [every call](crate::rest#errors).
     pub fn list(self) -> Result<List<PersonalAccessTokenInfo>> {
         self.client.get(["auth", "tokens"])?.list("tokens")
     }
@@ -76,7 +76,7 @@ impl CreateToken<'_> {
     ///
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the name is empty or longer than 64 characters;
-    /// [`Server`](crate::ErrorKind::Server) if you have 10 tokens already; otherwise those of [every
+    /// [`Server`](crate::ErrorKind::Server) if you have 10 tokens already; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<CreatedToken> {
         check::token_name(&self.body.name)?;

@@ -34,7 +34,7 @@ impl Users<'_> {
     /// Follows a user.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn follow(self, username: &str) -> Result<()> {
         self.client.post(["users", username, "follow"])?.done()
@@ -43,7 +43,7 @@ impl Users<'_> {
     /// Stops following a user.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such user; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn unfollow(self, username: &str) -> Result<()> {
         self.client.delete(["users", username, "follow"])?.done()

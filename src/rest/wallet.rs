@@ -5,8 +5,8 @@ use super::{Client, check};
 use crate::error::Result;
 use crate::model::{AgencyId, Payment, RegisteredWallet, WalletInfo};
 
-/// Your wallet. Returned by [`Client::wallet`]. The platform stores its public address. This crate never sends a key
-/// and makes no transfers.
+/// Your wallet. Returned by [`Client::wallet`]. The platform stores the wallet's public address. This crate never sends
+/// a key and makes no transfers.
 ///
 /// Source: docs.crustocean.chat, pages "Wallet info" and "Report a payment".
 /// [`Explore::wallet`](crate::rest::Explore::wallet) returns another user's address.
@@ -28,7 +28,7 @@ impl<'a> Wallet<'a> {
     /// Returns the address and its balances.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "getWalletInfo")]
     pub fn info(self) -> Result<WalletInfo> {
         self.client.get(["wallet"])?.one("wallet")
@@ -37,8 +37,8 @@ impl<'a> Wallet<'a> {
     /// Registers this address as yours.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it is not `0x` and 40 hexadecimal digits; otherwise those of [every
-    /// call](crate::rest#errors).
+    /// [`Invalid`](crate::ErrorKind::Invalid) if the address is not `0x` and 40 hexadecimal digits; otherwise the kinds
+    /// of [every call](crate::rest#errors).
     #[doc(alias = "registerWallet")]
     pub fn register(self, address: &str) -> Result<RegisteredWallet> {
         check::address(address)?;
@@ -49,13 +49,13 @@ impl<'a> Wallet<'a> {
     /// Removes your address.
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     pub fn unregister(self) -> Result<()> {
         self.client.delete(["wallet", "register"])?.done()
     }
 
-    /// Reports a transfer to an agency, when [`send`](ReportPayment::send) is called. The receiver is `@username` or
-    /// an address, the amount a decimal number.
+    /// Reports a transfer to an agency, when [`send`](ReportPayment::send) is called. The receiver is `@username` or an
+    /// address. The amount is a decimal number.
     ///
     /// ```no_run
     /// # fn demo(client: crustocean::Client, team: crustocean::AgencyId, hash: &str) -> crustocean::Result<()> {
@@ -96,8 +96,8 @@ impl ReportPayment<'_> {
     /// # Errors
     /// [`Invalid`](crate::ErrorKind::Invalid) if the hash is not `0x` and 64 hexadecimal digits, the receiver is
     /// neither `@username` nor an address, or the amount is not a decimal number.
-    /// [`Forbidden`](crate::ErrorKind::Forbidden) if an agent exceeded its limit; the transfer itself has still taken
-    /// place.
+    /// [`Forbidden`](crate::ErrorKind::Forbidden) if an agent exceeded its limit. The report then fails, although the
+    /// transfer itself has taken place.
     pub fn send(self) -> Result<Payment> {
         let text = |key| self.body.text(key).unwrap_or_default();
         check::transaction(text("txHash"))?;

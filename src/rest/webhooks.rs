@@ -8,8 +8,8 @@ use crate::model::{
 };
 use crate::token::WebhookSecret;
 
-/// The webhook subscriptions of one agency. Returned by [`Client::webhooks`]. The owner and admins manage them. The
-/// platform tries each delivery up to three times.
+/// The webhook subscriptions of one agency. Returned by [`Client::webhooks`]. The owner and admins manage the
+/// subscriptions. The platform tries each delivery up to three times.
 ///
 /// Source: docs.crustocean.chat, pages "Webhook events" and "Create a subscription".
 ///
@@ -40,7 +40,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// Those of [every call](crate::rest#errors).
+    /// The kinds of [every call](crate::rest#errors).
     #[doc(alias = "listWebhookEventTypes")]
     pub fn webhook_event_types(&self) -> Result<List<WebhookEventType>> {
         self.get(["webhook-subscriptions", "meta", "events"])?.read(webhook::event_types)
@@ -52,7 +52,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "listWebhookSubscriptions")]
     pub fn list(self) -> Result<List<Subscription>> {
@@ -82,7 +82,7 @@ impl<'a> Webhooks<'a> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise the kinds of [every
     /// call](crate::rest#errors).
     #[doc(alias = "deleteWebhookSubscription")]
     pub fn delete(self, id: &SubscriptionId) -> Result<()> {
@@ -114,7 +114,7 @@ pub struct UpdateSubscription<'a> {
 macro_rules! subscription_fields {
     ($name:ident, $unset:literal) => {
         impl $name<'_> {
-            /// Sets the secret that signs the deliveries. The receiver checks it.
+            /// Sets the secret that signs the deliveries. The receiver checks the signature.
             #[doc = $unset]
             pub fn secret(mut self, secret: WebhookSecret) -> Self {
                 self.body.set("secret", secret.expose());
@@ -149,7 +149,7 @@ impl CreateSubscription<'_> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such agency; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;
@@ -175,7 +175,7 @@ impl UpdateSubscription<'_> {
     ///
     /// # Errors
     /// [`Forbidden`](crate::ErrorKind::Forbidden) if you may not manage the agency,
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise those of [every
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such subscription; otherwise the kinds of [every
     /// call](crate::rest#errors).
     pub fn send(self) -> Result<Subscription> {
         let Webhooks { client, agency } = self.webhooks;

@@ -15,11 +15,11 @@ const DEFAULT_CAPACITY: usize = 65_536;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Arrival {
-    /// It is new: handle it.
+    /// The delivery is new: handle it.
     New,
-    /// The same bytes came before: answer 200 and do nothing.
+    /// The same bytes arrived before: answer 200 and do nothing.
     Again,
-    /// Its `timestamp` is too far from the current time: refuse it.
+    /// The delivery's `timestamp` is too far from the current time: refuse the delivery.
     Stale,
 }
 
@@ -28,11 +28,11 @@ pub enum Arrival {
 ///
 /// A delivery whose `timestamp` differs by more than the [window](Deliveries::window) from this machine's clock is
 /// [`Stale`](Arrival::Stale). So only deliveries within the window are stored, each as a hash of 100 bytes of memory,
-/// at most 65,536 by default. If more arrive within the window, the oldest are forgotten, and deliveries as old as
-/// these are `Stale`. So memory is bounded, and a repeated delivery is never `New`. A delivery without a `timestamp`
-/// gets the time of its arrival.
+/// at most 65,536 by default. If more deliveries arrive within the window, the oldest are forgotten, and deliveries as
+/// old as the forgotten ones are `Stale`. So memory is bounded, and a repeated delivery is never `New`. A delivery
+/// without a `timestamp` gets the time of its arrival.
 ///
-/// All threads may use it at once. A [`Receiver`](crate::webhook::Receiver) contains one.
+/// All threads may use a `Deliveries` at once. A [`Receiver`](crate::webhook::Receiver) contains a `Deliveries`.
 ///
 /// ```
 /// use crustocean::webhook::{Arrival, Deliveries, WebhookDelivery, WebhookSecret};
@@ -58,7 +58,7 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 struct Known {
     time: SystemTime,
-    /// It is being handled, which may fail.
+    /// The handler is still running and may fail.
     pending: bool,
 }
 
@@ -66,7 +66,7 @@ struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Begun {
     New,
-    /// It came before and is still being handled.
+    /// The same bytes arrived before, and the handler is still running.
     Pending,
     Again,
     Stale,
@@ -107,7 +107,7 @@ impl Deliveries {
         self
     }
 
-    /// Stores a delivery and returns whether it is new. `body` is the exact request body; check its signature first.
+    /// Stores a delivery and returns whether it is new. `body` is the exact request body. Check the signature first.
     pub fn check(&self, body: &[u8], delivery: &WebhookDelivery) -> Arrival {
         let parts = [body];
         match self.begin(&parts, delivery.timestamp.as_ref(), SystemTime::now()) {
@@ -120,7 +120,7 @@ impl Deliveries {
         }
     }
 
-    /// Forgets a delivery that could not be handled, so that it is new when it comes again.
+    /// Forgets a delivery that could not be handled. If the platform sends the delivery again, it is new.
     pub fn forget(&self, body: &[u8]) {
         self.forget_parts(&[body]);
     }
@@ -170,7 +170,7 @@ impl Deliveries {
 }
 
 impl Seen {
-    /// A delivery that is too old need not be stored.
+    /// Drops deliveries that are older than the window. `begin` refuses such deliveries because of their time.
     fn drop_before(&mut self, now: SystemTime, window: Duration) {
         while let Some((time, digest)) = self.order.first().copied() {
             if now.duration_since(time).is_ok_and(|age| age > window) {

@@ -1,7 +1,8 @@
 //! Receives the platform's webhook requests, checks that they are genuine, and builds the answers.
 //!
-//! A [`Receiver`] has a handler for each webhook. It takes requests from any HTTP server, or runs a small one itself.
-//! To read and answer single bodies, use [`HookCall`], [`WebhookDelivery`] and [`PromptRequest`] directly.
+//! A [`Receiver`] has a handler for each webhook. It takes requests from any HTTP server, or runs its own small HTTP
+//! server. To read and answer single request bodies, use [`HookCall`], [`WebhookDelivery`] and [`PromptRequest`]
+//! directly.
 
 mod deliveries;
 mod receiver;
@@ -63,7 +64,7 @@ impl HookCall {
 
 impl WebhookDelivery {
     /// Reads the request body if it is signed with the subscription's secret. `signature` is the value of the header
-    /// [`SIGNATURE_HEADER`]; pass an empty text if the request has none.
+    /// [`SIGNATURE_HEADER`]; pass an empty text if the request has no such header.
     ///
     /// ```
     /// use crustocean::webhook::{WebhookDelivery, WebhookSecret};
@@ -97,7 +98,7 @@ impl WebhookDelivery {
 
 impl PromptRequest {
     /// Reads the request body if it is signed with the agent's `response_webhook_secret`. `signature` is the value of
-    /// the header [`SIGNATURE_HEADER`]; pass an empty text if the request has none.
+    /// the header [`SIGNATURE_HEADER`]; pass an empty text if the request has no such header.
     ///
     /// # Errors
     /// [`Unauthorized`](crate::ErrorKind::Unauthorized) if the signature is wrong,
@@ -117,7 +118,7 @@ impl PromptRequest {
     }
 }
 
-/// The error contains nothing of the body: an agent's configuration may contain keys.
+/// Reads a request body. The error contains no part of the body, because an agent's configuration may contain keys.
 fn read<T: DeserializeOwned>(body: &[u8], what: &str) -> Result<T> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Error::protocol(format!("this is not {what}: it is not UTF-8")))?;

@@ -56,7 +56,8 @@ const DEFAULT_CONNECTIONS: usize = 64;
 /// Router::new().fallback(receive).with_state(receiver)
 /// ```
 ///
-/// With `tiny_http` it is a loop. That server bounds neither heads nor connections nor time, so put a proxy in front:
+/// With `tiny_http`, use a loop. `tiny_http` limits neither the size of the headers, nor the number of connections, nor
+/// the time, so put a proxy in front of it:
 ///
 /// ```text
 /// fn serve(server: &Server, receiver: &Receiver) -> io::Result<()> {
@@ -111,7 +112,7 @@ enum Kind {
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
-    /// The headers, except for connection and length.
+    /// The headers, except `Connection` and `Content-Length`.
     pub headers: Vec<(&'static str, String)>,
     /// The body. Send it unchanged, because it may be signed.
     pub body: String,
@@ -150,7 +151,7 @@ impl Default for Receiver {
 }
 
 impl Receiver {
-    /// Creates a receiver without handlers: it answers every request with 404.
+    /// Creates a receiver without handlers. The receiver answers every request with 404.
     pub fn new() -> Self {
         Receiver::default()
     }
@@ -158,7 +159,7 @@ impl Receiver {
     /// Registers the handler of one slash command, by its name without `/`. Several commands may share a path, as in
     /// a hook.
     ///
-    /// The platform documents no signature for commands: keep the URL secret. It waits 15 s for the answer.
+    /// The platform documents no signature for commands: keep the URL secret. The platform waits 15 s for the answer.
     #[must_use]
     pub fn command<R: Into<HookReply>>(
         self,
@@ -171,7 +172,7 @@ impl Receiver {
         self.route(path.into(), Kind::Command { name, handler })
     }
 
-    /// Registers the handler for all slash commands of a path that have no handler of their own.
+    /// Registers the handler for all other slash commands of a path: the commands without their own handler.
     #[must_use]
     pub fn commands<R: Into<HookReply>>(
         self,
@@ -215,7 +216,8 @@ impl Receiver {
         self.route(path.into(), Kind::Prompts { secret: secret.into(), token, handler })
     }
 
-    /// Sets how long deliveries are remembered, and how many. Defaults to [`Deliveries::new`].
+    /// Sets how long deliveries are remembered, and how many deliveries are remembered. Defaults to
+    /// [`Deliveries::new`].
     #[must_use]
     pub fn remember(mut self, deliveries: Deliveries) -> Self {
         self.deliveries = Arc::new(deliveries);
@@ -326,7 +328,7 @@ impl Receiver {
     }
 
     fn answer(&self, path: &str, at_path: &[&Kind], signature: &str, body: &[u8]) -> Answer {
-        // A path for deliveries or prompts has only one handler; the first one counts.
+        // A path for deliveries or prompts has only one handler: the first handler that was registered.
         for kind in at_path {
             match kind {
                 Kind::Deliveries { secret, handler } => {
@@ -387,7 +389,7 @@ impl Receiver {
                 return Answer::error(400, "the delivery is too old, or from the future");
             }
         }
-        // This also runs if the handler panics.
+        // The drop of `unhandled` also runs if the handler panics.
         let mut unhandled = Unhandled { deliveries: &self.deliveries, parts, done: false };
         match handler(delivery) {
             Ok(()) => {
@@ -458,12 +460,12 @@ fn refused(path: &str, error: &Error) -> Answer {
             log::error!("the webhook {path} cannot be served: {error}");
             Answer::error(500, "internal error")
         }
-        // The error contains nothing of the body.
+        // The error contains no part of the body.
         _ => Answer::error(400, &error.to_string()),
     }
 }
 
-/// Shows the paths only: secrets and handlers are not printed.
+/// Shows only the paths, no secrets and no handlers.
 impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paths: Vec<&str> = self.routes.iter().map(|route| route.path.as_str()).collect();

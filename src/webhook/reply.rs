@@ -32,7 +32,7 @@ impl HookReply {
         HookReply { status: 200, body: fields(message.into()) }
     }
 
-    /// The command failed. The user who ran it sees the reason.
+    /// The command failed. The user who ran the command sees the reason.
     pub fn error(reason: impl Into<String>) -> Self {
         HookReply { status: 500, body: failure(reason.into()) }
     }
@@ -126,7 +126,7 @@ impl<T: Into<Outgoing>> From<T> for PromptReply {
 pub struct SignedReply {
     /// The body: JSON.
     pub body: String,
-    /// The signature in hex. The platform does not document the header; its own signatures are in
+    /// The signature in hex. The platform does not document the header. The platform's own signatures are in
     /// [`SIGNATURE_HEADER`](crate::webhook::SIGNATURE_HEADER).
     pub signature: String,
 }

@@ -1,8 +1,8 @@
 //! A small HTTP server for a [`Receiver`]: one request per connection, each connection on its own thread.
 //!
-//! Webhooks are open to everybody. The existing blocking server, tiny_http 0.12, reads a header into memory until it ends,
-//! sets no time limit on a socket, starts a thread for each connection, and has no setting for any of this
-//! (`tests/servers` shows it). So this server is our own; httparse parses the headers.
+//! Anybody can send requests to a webhook. The existing blocking server, tiny_http 0.12, reads a header of any size
+//! into memory, sets no time limit on a socket, starts a thread for each connection, and has no settings for these
+//! limits (`tests/servers` shows this behaviour). So this crate has its own server. httparse parses the headers.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -21,7 +21,7 @@ const MAX_HEAD: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
 /// The time that the platform itself waits for an answer.
 const GRACE: Duration = Duration::from_secs(15);
-/// How many bytes of a refused request are read and discarded, so that its sender receives the answer.
+/// How many bytes of a refused request are read and discarded, so that the sender receives the answer.
 const LEFTOVER: u64 = 64 << 10;
 
 impl Receiver {
@@ -31,7 +31,7 @@ impl Receiver {
     /// The headers of a request may have 16 KiB and its body [`max_body`](Receiver::max_body) bytes. The request must
     /// arrive within [`time_limit`](Receiver::time_limit). The server handles
     /// [`max_connections`](Receiver::max_connections) requests at once, each on its own thread, and answers further
-    /// ones with 503.
+    /// requests with 503.
     ///
     /// ```no_run
     /// use crustocean::webhook::Receiver;
@@ -67,9 +67,9 @@ impl Receiver {
     }
 }
 
-/// Receives webhooks until it is stopped or dropped. Returned by [`Receiver::serve`].
+/// A running server. It receives webhooks until it is stopped or dropped. Returned by [`Receiver::serve`].
 ///
-/// All methods take `&self`: share it in an `Arc` to stop it from another thread.
+/// All methods take `&self`. To stop the server from another thread, share it in an `Arc`.
 ///
 /// ```no_run
 /// use crustocean::webhook::{HookReply, Receiver};
@@ -90,7 +90,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -109,8 +109,8 @@ impl Server {
     /// Stops accepting requests and waits up to 15 s for running handlers. Further calls do nothing.
     ///
     /// # Errors
-    /// [`Timeout`](crate::ErrorKind::Timeout) if handlers are still running then. Their answers are lost when the
-    /// program ends.
+    /// [`Timeout`](crate::ErrorKind::Timeout) if handlers are still running after 15 s. The answers of these handlers
+    /// are lost when the program ends.
     pub fn stop(&self) -> Result<()> {
         self.end(GRACE)
     }
@@ -142,7 +142,7 @@ impl Drop for Server {
     }
 }
 
-/// Some systems cannot connect to `0.0.0.0`.
+/// Replaces an unspecified address by loopback, because some systems cannot connect to `0.0.0.0`.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
@@ -175,13 +175,13 @@ impl Shared {
     }
 }
 
-/// Takes no more requests, and waits for nothing.
+/// Stops accepting requests, and does not wait for running handlers.
 impl Cancel for Shared {
     fn cancel(&self) {
         let mut state = self.state();
         state.stopped = true;
         self.changed.notify_all();
-        // Those that have not said yet what they want.
+        // Closes the connections whose request has not arrived completely.
         for stream in state.reading.values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -196,7 +196,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         }
         match accepted {
             Ok((stream, _)) => admit(stream, shared),
-            // An error of one connection; or the process has no free file descriptors at the moment.
+            // One connection failed, or the process has no free file descriptors at the moment.
             Err(error) => {
                 log::debug!("a webhook's connection cannot be accepted: {error}");
                 thread::sleep(Duration::from_millis(20));
@@ -213,7 +213,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
         if state.connections >= most {
             drop(state);
             log::warn!("more than {most} webhooks at once: one is sent away");
-            // The answer fits into the buffer of a new connection, so nobody waits.
+            // The answer fits into the send buffer of a new connection, so the write does not block.
             let _ = stream.set_nonblocking(true);
             let busy = Answer::error(503, "too many requests at once");
             let _ = (&stream).write(&encode(&busy));
@@ -234,7 +234,7 @@ fn admit(stream: TcpStream, shared: &Arc<Shared>) {
     }
 }
 
-/// Counted until it is dropped.
+/// A connection that counts toward the limit until it is dropped.
 struct Connection {
     shared: Arc<Shared>,
     number: usize,
@@ -285,7 +285,8 @@ impl Connection {
     }
 }
 
-/// Lets the answer arrive: closing a connection with unread bytes resets it.
+/// Discards the rest of the request, so that the answer arrives: closing a socket with unread bytes resets the
+/// connection.
 fn drain(stream: &TcpStream) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
@@ -335,7 +336,7 @@ struct Request {
     body: Vec<u8>,
 }
 
-/// How the end of a body is found.
+/// How the server finds the end of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Length {
     Known(usize),
@@ -361,7 +362,7 @@ impl From<io::Error> for Refused {
 const MALFORMED: Refused = Refused::Answer(400, "this is no HTTP request");
 const TOO_LARGE: Refused = Refused::Answer(413, "the body is too large");
 
-/// The received bytes, and how many of them are not used yet.
+/// A connection, and the bytes that were received and not used yet.
 struct Incoming<'a> {
     stream: &'a TcpStream,
     deadline: Instant,
@@ -450,7 +451,7 @@ impl Incoming<'_> {
     }
 }
 
-/// The headers and their length, if they are complete.
+/// Returns the parsed headers and their length, if the headers are complete.
 fn parse(bytes: &[u8]) -> std::result::Result<Option<(Request, usize)>, Refused> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
@@ -471,7 +472,8 @@ fn parse(bytes: &[u8]) -> std::result::Result<Option<(Request, usize)>, Refused>
     }
 }
 
-/// Rejects requests with two different body lengths: attackers use these to smuggle requests past a proxy.
+/// Rejects requests with two different body lengths: attackers use such requests to smuggle a second request past a
+/// proxy.
 fn body_length(headers: &[(String, Vec<u8>)]) -> std::result::Result<Length, Refused> {
     let mut found = None;
     for (name, value) in headers {

@@ -59,7 +59,7 @@ impl AgentToken {
     }
 }
 
-/// The crate hmac-sha256 has this function, but leaves the key in memory.
+/// Calculates HMAC-SHA256. The crate hmac-sha256 has this function, too, but leaves the key in memory.
 fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; DIGEST] {
     let mut block = Zeroizing::new([0; BLOCK]);
     if key.len() > BLOCK {

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// The largest body, compressed or not.
 pub(crate) const MAX_BODY: usize = 16 << 20;
-/// Only the error text of an error response is needed.
+/// The largest body of an error response: only the error text is needed.
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// The head of a response.
@@ -54,7 +54,7 @@ impl Head {
         self.words(name).any(|part| part.eq_ignore_ascii_case(word))
     }
 
-    /// How long the server asks to wait, if it does.
+    /// How long the server asks the client to wait. `None` if the server does not ask.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         retry_after::parse(self.get(header::RETRY_AFTER)?, self.get(header::DATE))
     }
@@ -117,7 +117,7 @@ impl Answer {
     }
 }
 
-/// Decompresses gzip. For an error response, as much as possible.
+/// Decompresses gzip. For an error response, decompresses as much as possible.
 fn unpacked(body: &[u8], wanted: bool) -> Result<Vec<u8>> {
     let limit = if wanted { MAX_BODY } else { MAX_ERROR_BODY };
     let mut whole = Vec::new();
@@ -132,7 +132,7 @@ fn unpacked(body: &[u8], wanted: bool) -> Result<Vec<u8>> {
     }
 }
 
-/// Whether it is a web page, and not a response of the API. The bytes decide, because servers send wrong or no
+/// Whether the body is a web page, and not a response of the API. The bytes decide, because servers send wrong or no
 /// content types. No JSON starts like this.
 pub(crate) fn is_web_page(body: &[u8]) -> bool {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start();

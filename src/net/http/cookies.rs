@@ -1,8 +1,8 @@
 //! The cookies of one session with one server, so that a load balancer always uses the same machine.
 //!
-//! Cookies are sent only to the origin that set them, because a jar belongs to one session with one URL. So `Domain`
-//! is ignored, and cookies expire with the jar. Supported are `Path`, `Secure`, and removing a cookie with a
-//! `Max-Age` of zero or less.
+//! Cookies are sent only to the origin that set them, because a jar belongs to one session with one URL. So `Domain` is
+//! ignored, and cookies expire with the jar. The jar supports `Path` and `Secure`, and removes a cookie if its
+//! `Max-Age` is zero or less.
 
 use std::fmt;
 
@@ -24,9 +24,9 @@ struct Cookie {
 }
 
 impl Jar {
-    /// Reads one `Set-Cookie` header. `path` is the path of its request. Invalid cookies are ignored.
+    /// Reads one `Set-Cookie` header. `path` is the path of the request. Invalid cookies are ignored.
     pub(crate) fn absorb(&mut self, header: &[u8], path: &str, is_secure: bool) {
-        // Only printable ASCII, because it becomes a part of a request header.
+        // Keeps only printable ASCII, because the cookie becomes a part of a request header.
         let header: String =
             header.iter().filter(|byte| matches!(byte, b' '..=b'~')).map(|byte| char::from(*byte)).collect();
         let header = Zeroizing::new(header);
@@ -60,7 +60,7 @@ impl Jar {
         let place = self.0.iter().position(|old| old.name == cookie.name && old.path == cookie.path);
         match place {
             Some(place) if taken_back => drop(self.0.remove(place)),
-            // It keeps its place, as RFC 6265 requires.
+            // A replaced cookie keeps its place, as RFC 6265 requires.
             Some(place) => {
                 if let Some(old) = self.0.get_mut(place) {
                     *old = cookie;

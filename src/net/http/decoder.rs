@@ -1,7 +1,7 @@
 //! Decodes HTTP/1.1 responses as the bytes arrive: for REST, long-polling and the WebSocket upgrade.
 //!
-//! `ureq-proto` parses heads, and knows where a body ends and whether the connection may be used again. This file
-//! adds limits that the library does not have: on the body, and on everything around it (heads, chunk sizes,
+//! `ureq-proto` parses heads, and knows where a body ends and whether the connection may be used again. This file adds
+//! limits that the library does not have: on the body, and on everything around the body (heads, chunk sizes,
 //! trailers). So decoding ends, whatever the server sends.
 
 use ureq_proto::BodyMode;
@@ -21,7 +21,7 @@ const MAX_EMPTY_LINES: usize = 16;
 /// The most responses such as "100 Continue" and "103 Early Hints" before the final response.
 const MAX_INTERIM: usize = 50;
 
-/// Decodes one response. Bytes after it belong to no response.
+/// Decodes one response. If bytes follow the response, the connection is not used again.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
@@ -79,7 +79,7 @@ impl Decoder {
         }
     }
 
-    /// The connection has ended. Returns the response if it ends with the connection.
+    /// Notes that the connection has ended. Returns the response if the end of the connection is the end of its body.
     ///
     /// # Errors
     /// `Protocol`, like [`push`](Decoder::push).
@@ -309,7 +309,7 @@ mod tests {
         }
     }
 
-    /// Everything that a server may repeat. Each is stopped after little data, and soon.
+    /// Everything that a server may repeat. The decoder stops each repetition soon, after little data.
     #[test]
     fn floods_end() {
         let interim = "HTTP/1.1 100 Continue\r\n\r\n";

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::decoder::Decoder;
 use crate::error::{Error, Result};
 
-/// Longer than the longest path with the longest headers.
+/// The size of the buffer for the head: more than the longest path with the longest headers.
 const MAX_HEAD: usize = 16 << 10;
 
 /// The bytes of a request, and the decoder for its response.
@@ -18,7 +18,8 @@ pub(crate) struct Encoded {
     pub(crate) answer: Decoder,
 }
 
-/// `secret` are headers that the library never gets, because it logs what it writes and does not wipe it from memory.
+/// Encodes a request. The library never gets the headers in `secret`, because the library logs the bytes that it writes
+/// and does not wipe them from memory.
 ///
 /// # Errors
 /// `Invalid` if a part of the request cannot be sent.
@@ -32,7 +33,7 @@ pub(crate) fn encode(
         return Err(Error::invalid("the credential contains what no HTTP header can hold"));
     }
     let length = body.map_or(0, <[u8]>::len);
-    // Methods that may have a body must announce an empty one.
+    // Methods that may have a body must announce an empty body.
     let may_have_body = matches!(request.method_ref(), Some(&Method::POST | &Method::PATCH));
     let request = match body {
         None if !may_have_body => request,

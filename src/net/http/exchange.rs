@@ -37,7 +37,7 @@ pub(crate) fn exchange(stream: &mut Stream, request: Encoded) -> Result<Answer, 
                 stream.wire_mut().set_deadline(Some(deadline::after(LAST_LOOK)));
             }
             let answer = read(stream, decoder).map_err(|_| Broken::Connection(error))?;
-            // Only a part of the request was sent: no other request may follow it.
+            // Only a part of the request was sent, so no other request may use the connection.
             Ok(Answer { keep_alive: false, ..answer })
         }
         Ok(()) => read(stream, decoder),

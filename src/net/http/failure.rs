@@ -42,7 +42,7 @@ pub(super) fn too_slow(label: &Label, limit: Duration) -> Failure {
     Failure { error: Error::timeout(text), why: Why::Final }
 }
 
-/// The log-in page of a hotel's network, or the platform's website.
+/// The error for a web page: the log-in page of a hotel's network, or the platform's website.
 pub(super) fn web_page(label: &Label, status: u16) -> Failure {
     let text = format!(
         "{label}: {status}, but the answer is a web page: check the API URL, and whether this network wants a log-in"
@@ -71,7 +71,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
             format!("{label}: the connection was closed before the request was sent: {cause}"),
         ),
         _ => (
-            // A request that changes something may have arrived: the caller must not think that it failed.
+            // A request that changes something may have arrived: the caller must not think that the request failed.
             if method == Method::Get { ErrorKind::Connect } else { ErrorKind::MaybeSent },
             format!("{label}: the connection broke before the answer was complete: {cause}"),
         ),
@@ -79,7 +79,7 @@ pub(super) fn of_exchange(label: &Label, method: Method, limit: Duration, broken
     Failure { error: Error::new(kind, text).with_source(cause), why }
 }
 
-/// `cause` gives the details.
+/// The error for a response that is not valid HTTP. `cause` gives the details.
 pub(super) fn not_http(label: &Label, cause: Error) -> Failure {
     let (kind, text) = (cause.kind(), format!("{label}: {cause}"));
     Failure { error: cause.reworded(kind, text), why: Why::Final }
@@ -134,7 +134,7 @@ pub(super) fn of_status(label: &Label, head: &Head, body: &[u8], clean: &dyn Fn(
     Failure { error, why: Why::Status(status) }
 }
 
-/// The request id, with which the server's operator finds the request.
+/// The request id. The server's operator can find the request by this id.
 fn request_id(head: &Head) -> Option<&str> {
     let id = head.get(HeaderName::from_static("x-request-id"))?;
     let harmless =
@@ -158,7 +158,7 @@ fn hint(status: u16, wait: Option<Duration>) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// The target and advice. Only the host is shown, because the rest may contain anything.
+/// The target of a redirect, and advice. Only the host is shown, because the rest of the URL may contain anything.
 pub(crate) fn redirect(head: &Head) -> String {
     let target = match head.get(LOCATION) {
         None => "nowhere".to_owned(),

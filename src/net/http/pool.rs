@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::net::tls::Stream;
 
-/// A GET may use an older connection than other requests, because it is retried if the connection is dead.
+/// A GET may use an older connection than other requests, because a GET is retried if the connection is dead.
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(60);
 /// Node closes idle connections after 5 s by default. A request that must not be sent twice uses only younger
 /// connections.
@@ -23,12 +23,12 @@ struct Idle {
 }
 
 impl Pool {
-    /// The connection that was used last, if it is still open and was not idle for longer.
+    /// Takes the connection that was used last, if it is still open and was not idle for longer than `max_idle`.
     pub(super) fn take(&self, max_idle: Duration) -> Option<Stream> {
         let mut idle = self.lock();
         idle.retain(|idle| idle.since.elapsed() < MAX_IDLE);
         while let Some(Idle { mut stream, .. }) = idle.pop_if(|idle| idle.since.elapsed() < max_idle) {
-            // Unexpected bytes would be taken for the next response.
+            // The next request would take unexpected bytes for its response.
             if !stream.has_decrypted() && stream.wire().is_quiet() {
                 return Some(stream);
             }
@@ -44,7 +44,7 @@ impl Pool {
         idle.push(Idle { stream, since: Instant::now() });
     }
 
-    /// One that has carried nothing yet: those that have are taken first.
+    /// Adds a connection that no request has used yet. `take` prefers connections that were used before.
     pub(super) fn put_new(&self, stream: Stream) {
         let mut idle = self.lock();
         if idle.len() < MAX_CONNECTIONS {

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 
-/// Most servers refuse longer ones.
+/// The longest path with its query. Most servers refuse longer URLs.
 pub(super) const MAX_URL: usize = 8 * 1024;
-/// A path segment longer than a UUID may be a secret, as in the link that claims an agent: it is not shown.
+/// A path segment longer than a UUID may be a secret, as in the link that claims an agent. Such a segment is not shown.
 const MAX_SEGMENT: usize = 36;
 /// Characters that are not encoded in a query: the unreserved characters of RFC 3986.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -65,7 +65,7 @@ impl Label {
     }
 }
 
-/// Checks a segment of a path.
+/// Whether a segment of a path may be a secret.
 fn is_secret(segment: &str) -> bool {
     segment.len() > MAX_SEGMENT
 }
@@ -105,7 +105,7 @@ pub(super) fn target(request: &Request<'_>) -> Result<String> {
 pub(super) fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
     let mut secrets = Vec::new();
     if let Some((_, value)) = request.credential {
-        // Without its scheme.
+        // The value without its scheme (`Bearer`).
         secrets.push(Zeroizing::new(value.rsplit(' ').next().unwrap_or(value).to_owned()));
     }
     if let Some(Ok(mut body)) = request.body.map(serde_json::from_slice) {
@@ -117,7 +117,7 @@ pub(super) fn sent_secrets(request: &Request<'_>) -> Vec<Zeroizing<String>> {
     secrets
 }
 
-/// Takes the texts whose names say that they are secret. The rest of the value is not used.
+/// Takes the texts whose field names contain a word such as `password`. The rest of the value is not used.
 fn take_secrets(value: &mut Value, secrets: &mut Vec<Zeroizing<String>>) {
     const PARTS: [&str; 5] = ["password", "token", "secret", "key", "claimcode"];
     match value {

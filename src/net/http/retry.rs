@@ -3,7 +3,7 @@
 //! - A GET is retried when the connection broke or the response was 502, 503 or 504: twice by default, after growing
 //!   pauses.
 //! - Any request that was answered with 429 is retried once, if the server asks for a short wait. The server has not
-//!   carried it out.
+//!   carried out such a request.
 //! - Any request is retried at once on another connection if not a single byte was sent, because the pooled
 //!   connection was dead.
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::failure::{Failure, Why};
 use super::request::Method;
 
-/// The pause before the first retry. Each further pause is three times as long, up to the longest.
+/// The pause before the first retry. Each further pause is three times as long, up to `LONGEST_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Pauses are randomly shortened or extended by this much, so that clients do not retry at the same moment.
@@ -24,7 +24,7 @@ const MAX_STALE: usize = super::pool::MAX_CONNECTIONS;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Policy {
     pub(super) retries: u32,
-    /// The longest `Retry-After` that is waited for. The caller handles a longer one.
+    /// The longest `Retry-After` that the client waits for. The caller handles a longer wait.
     pub(super) max_wait: Duration,
 }
 
@@ -41,12 +41,12 @@ impl Tries {
         Tries { policy, repeated: 0, waited: false, stale: 0 }
     }
 
-    /// How many responses or broken connections there were when the last failure is final.
+    /// How many attempts failed, if the last failure is final. Dead pooled connections do not count.
     pub(super) fn count(&self) -> u32 {
         1 + self.repeated + u32::from(self.waited)
     }
 
-    /// `None` if the failure is final.
+    /// Returns the pause before the next attempt, or `None` if the failure is final.
     pub(super) fn pause_before_next(
         &mut self,
         method: Method,

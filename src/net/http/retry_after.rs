@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-/// The longest wait that is returned. A server that sends more has no useful value.
+/// The longest wait that is returned. A longer wait is not useful.
 pub(crate) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long to wait, in whole seconds, rounded up, at most 24 hours. A time that is past or negative is zero. `None`
 /// if the text is neither a number nor a date.
 ///
-/// `date` is the response's own `Date`, from the same clock. This machine's clock may be wrong.
+/// `date` is the `Date` of the same response, so both times are from the server's clock. This machine's clock may be
+/// wrong.
 pub(super) fn parse(text: &str, date: Option<&str>) -> Option<Duration> {
     let text = text.trim();
     if let Some(wait) = seconds(text) {

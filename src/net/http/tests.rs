@@ -261,7 +261,7 @@ fn an_answer_may_come_before_the_request_is_out() {
         socket.read_exact(&mut [0; 100]).unwrap();
         socket.write_all(&reply(413, &["Connection: close"], "")).unwrap();
         socket.shutdown(std::net::Shutdown::Write).unwrap();
-        // If the socket were closed with unread bytes, it would be reset, and the response lost.
+        // Closing the socket with unread bytes would reset the connection, and the response would be lost.
         let _ = std::io::copy(&mut socket, &mut std::io::sink());
     });
     let body = vec![b'x'; 4 * 1024 * 1024];

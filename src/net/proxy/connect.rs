@@ -13,7 +13,7 @@ use crate::net::endpoint::Endpoint;
 use crate::net::secrets::Secrets;
 use crate::net::tls::Stream;
 
-/// For error texts.
+/// The name of this step in error texts.
 const STEP: &str = "CONNECT to";
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
@@ -62,7 +62,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     })?;
     let httparse::Status::Complete(length) = parsed else { return Ok(false) };
     match answer.code.unwrap_or_default() {
-        // In all these protocols the client sends first.
+        // In all protocols that use the tunnel, the client sends first.
         200..=299 if length < head.len() => {
             Err(Error::protocol("it sent bytes behind its answer to CONNECT that nobody asked for"))
         }
@@ -81,7 +81,7 @@ fn answered(head: &[u8], target: Endpoint<'_>, credentials: Option<&Credentials>
     }
 }
 
-/// The error has no status and no kind about tokens: those are for the API.
+/// Returns a `Config` error without a status, because a status and the kinds about tokens are only for the API.
 fn wants_credentials(headers: &[httparse::Header<'_>], had_credentials: bool) -> Error {
     let mut offers = String::new();
     let mut takes_basic = true;

@@ -1,7 +1,8 @@
 //! The proxies in environment variables, by the rules of curl.
 //!
-//! For `https` targets `https_proxy` and `HTTPS_PROXY`; for `http` targets `http_proxy`; for both `all_proxy` and
-//! `ALL_PROXY`; for the exceptions `no_proxy` and `NO_PROXY`. The first variable that is set and not empty counts.
+//! The variables for `https` targets are `https_proxy` and `HTTPS_PROXY`. The variable for `http` targets is
+//! `http_proxy`. `all_proxy` and `ALL_PROXY` are for both. `no_proxy` and `NO_PROXY` list the exceptions. The first
+//! variable that is set and not empty counts.
 //!
 //! `HTTP_PROXY` in capitals counts unless `REQUEST_METHOD` is set: in a CGI program the variable is the request
 //! header `Proxy`, which any client can set.
@@ -21,7 +22,7 @@ pub(crate) struct Environment {
     bypass: Bypass,
 }
 
-/// Stored as text: an unusable variable is an error only for connections that need it.
+/// A setting is stored as text: an unusable variable is an error only for connections that need it.
 #[derive(Clone)]
 struct Setting {
     variable: &'static str,

@@ -5,7 +5,7 @@ use std::io;
 use crate::error::{Error, ErrorKind};
 use crate::net::endpoint::Endpoint;
 
-/// The connection to the proxy failed in this step.
+/// Returns the error for a connection to the proxy that failed in this step.
 pub(super) fn broken(error: io::Error, step: &str, target: Endpoint<'_>) -> Error {
     let (kind, text) = match error.kind() {
         io::ErrorKind::TimedOut => (ErrorKind::Timeout, format!("{step} {target} did not end in time")),

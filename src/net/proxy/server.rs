@@ -30,10 +30,10 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// `origin` names the setting in errors.
+    /// Parses the URL of a proxy. `origin` names the setting in errors.
     ///
     /// # Errors
-    /// `Config`. The error does not contain the text, which may have a password in it.
+    /// `Config`. The error does not contain the text, because the text may contain a password.
     pub(crate) fn parse(text: &str, origin: &str) -> Result<Self> {
         let wrong = |what: &str| {
             Error::config(format!(

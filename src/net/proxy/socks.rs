@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::endpoint::Endpoint;
 use crate::net::tls::Stream;
 
-/// For error texts.
+/// The name of this step in error texts.
 const STEP: &str = "the SOCKS 5 handshake for";
 const VERSION: u8 = 5;
 const NO_CREDENTIALS: u8 = 0;
@@ -24,7 +24,7 @@ const IPV4: u8 = 1;
 const NAME: u8 = 3;
 const IPV6: u8 = 4;
 
-/// Reads exactly the bytes of each answer, because the following bytes are from the target.
+/// Opens the tunnel. Reads exactly the bytes of each answer, because the following bytes are from the target.
 pub(super) fn open_tunnel(
     stream: &mut Stream,
     target: Endpoint<'_>,
@@ -65,7 +65,7 @@ pub(super) fn open_tunnel(
     if reply != 0 {
         return Err(refused(reply, target));
     }
-    // The proxy's local address is not needed, but must be read.
+    // The proxy's local address is not needed, but its bytes must be read.
     let length = match kind {
         IPV4 => 4,
         IPV6 => 16,

@@ -11,7 +11,7 @@ pub(crate) trait LowerStream: Read + Write + Send + Sync + fmt::Debug {
 
     fn wire_mut(&mut self) -> &mut Wire;
 
-    /// Whether decrypted bytes wait that no event of the socket will announce.
+    /// Whether decrypted bytes are waiting. The socket reports no event for these bytes.
     fn has_decrypted(&mut self) -> bool;
 }
 

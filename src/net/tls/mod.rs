@@ -1,8 +1,8 @@
 //! TLS by a compiled-in library. All TLS `cfg`s of the crate are in this file.
 //!
-//! The handshake is done here, blocking, under the wire's deadline. tungstenite's own handshake panics on a timeout,
-//! and selects its library by features that other crates may enable. ALPN is not used, because this crate speaks only
-//! HTTP/1.1.
+//! This module performs the handshake: blocking, under the wire's deadline. tungstenite's own handshake panics on a
+//! timeout, and selects its library by features that other crates may enable. ALPN is not used, because this crate
+//! speaks only HTTP/1.1.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -33,8 +33,8 @@ use none as rustls;
 const HAS_RUSTLS: bool = cfg!(feature = "tls-rustls");
 const HAS_NATIVE: bool = cfg!(feature = "tls-native");
 
-/// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one, because the root
-/// certificates of a library take up to 2 MB.
+/// Creates TLS sessions. Cheap to clone. Clients and agents with the same settings share one connector, because the
+/// root certificates of a library take up to 2 MB.
 #[derive(Clone)]
 pub(crate) struct TlsConnector(Arc<Shared>);
 
@@ -46,12 +46,13 @@ struct Shared {
 enum Library {
     Rustls(rustls::Connector),
     Native(native::Connector),
-    /// No library is compiled in. Enough for `http`.
+    /// No library is compiled in. Only `http` URLs work.
     Absent,
 }
 
-/// Those in use. Weak, so that a client's private key is wiped with the last client that has it. Never waited for: in
-/// a forked child the lock may stay taken for ever. Who does not get it makes a connector of its own.
+/// The connectors in use. The references are weak, so that a client's private key is wiped when the last client with
+/// this key is dropped. No thread waits for this lock, because in a forked child the lock may stay taken forever. A
+/// thread that does not get the lock creates its own connector.
 static IN_USE: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
 
 impl TlsConnector {
@@ -77,8 +78,8 @@ impl TlsConnector {
         }
     }
 
-    /// The handshake, under the deadline of the wire, which must be in direct mode. The stream below may itself use
-    /// TLS: a tunnel through an https proxy.
+    /// Performs the handshake under the wire's deadline. The wire must be in direct mode. The stream below may itself
+    /// use TLS: a tunnel through an https proxy.
     pub(crate) fn connect(&self, host: &str, lower: Stream) -> Result<Stream> {
         let lower: Box<dyn LowerStream> = match lower {
             Stream::Plain(wire) => Box::new(wire),
@@ -164,7 +165,7 @@ impl Stream {
         !matches!(self, Stream::Plain(_))
     }
 
-    /// Whether decrypted bytes wait that no event of the socket will announce.
+    /// Whether decrypted bytes are waiting. The socket reports no event for these bytes.
     pub(crate) fn has_decrypted(&mut self) -> bool {
         match self {
             Stream::Plain(_) => false,

@@ -47,15 +47,16 @@ impl Connector {
                 Err(Refusal::WrongName.into_error(host, io::Error::other(why)))
             }
             Ok(stream) => Ok(Session(Box::new(stream))),
-            // The wire returns TimedOut, never WouldBlock. If a library converts it, it has the same meaning.
+            // The wire returns TimedOut, never WouldBlock. If a library converts the error to WouldBlock, the meaning
+            // is the same.
             Err(HandshakeError::WouldBlock(_)) => Err(broken_handshake(host, io::ErrorKind::TimedOut.into())),
             Err(HandshakeError::Failure(error)) => Err(failure(host, error)),
         }
     }
 }
 
-/// Whether the certificate has host names in its subject alternative name. OpenSSL falls back to the common name,
-/// which has no such meaning since RFC 6125; rustls does not.
+/// Whether the certificate has host names in its subject alternative name. Without such names, OpenSSL accepts the
+/// common name, which is not a host name since RFC 6125. rustls never accepts the common name.
 ///
 /// A certificate that cannot be parsed here is accepted, because the library has accepted it.
 fn names_a_host(stream: &TlsStream<Box<dyn LowerStream>>) -> bool {
@@ -70,7 +71,7 @@ fn has_host_name(der: &[u8]) -> bool {
     const EXTENSION: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];
     let Some(at) = der.windows(EXTENSION.len()).position(|bytes| bytes == EXTENSION) else { return false };
     let mut rest = der.get(at + EXTENSION.len()..).unwrap_or_default();
-    // Next comes the optional flag `critical`, and then the value: a sequence of names in an octet string.
+    // The optional flag `critical` comes next, and then the value: a sequence of names in an octet string.
     if let Some((0x01, _, behind)) = element(rest) {
         rest = behind;
     }
@@ -199,7 +200,7 @@ fn failure(host: &str, error: native_tls::Error) -> Error {
     }
 }
 
-/// OpenSSL's texts. Those of other systems are not known.
+/// Whether the server refused the client's certificate. Only OpenSSL's texts are known, not the texts of other systems.
 fn is_about_our_certificate(text: &str) -> bool {
     text.contains(" alert ") && (text.contains("certificate") || text.contains("unknown ca"))
 }
@@ -227,7 +228,7 @@ impl Read for Session {
             Err(error) if is_about_our_certificate(&error.to_string().to_lowercase()) => {
                 Err(io::Error::other(refused_by_server(error)))
             }
-            // OpenSSL 3 reports an end without close_notify as an error of its own.
+            // OpenSSL 3 reports an end without close_notify as a special error.
             Err(error)
                 if self.wire().saw_end()
                     && !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>

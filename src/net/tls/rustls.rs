@@ -28,7 +28,7 @@ impl Connector {
         for (index, bytes) in settings.extra_roots.iter().enumerate() {
             add_root(&mut roots, bytes).map_err(|why| unreadable_root(index + 1, why))?;
         }
-        // The provider is explicit, because another crate may have set a process-wide one.
+        // The provider is explicit, because another crate may have set a process-wide provider.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             // TLS 1.2 and 1.3: rustls supports no older version.

@@ -269,7 +269,7 @@ fn tls_runs_on_fed_bytes() {
     }
 }
 
-/// TLS libraries hide the failure, the wire keeps it.
+/// TLS libraries hide the failure of a write. The wire keeps the failure.
 #[test]
 fn a_write_that_fails_below_tls_is_remembered() {
     let authority = Authority::new();
