@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 /// [`Mention::request`](crate::Mention::request) and [`HookCall::request`](crate::webhook::HookCall::request).
 /// [`parse`](Request::parse) reads any text.
 ///
-/// Words are separated by white space. What is within quotes is one word: `"…"`, `'…'`, and those of other languages and of
-/// phones (“…”, „…“, ‘…’, «…», 「…」). In `"…"`, `\"` is a quote. A quote in the middle of a word is a letter (`what's`).
-/// `--name value` and `--name=value` are options; a `--name` before another option or at the end is a flag; after a bare `--`
-/// everything is positional. Phones turn `--` into a dash, so `—name` is the same as `--name`.
+/// White space separates words. A text in quotes is one word. Quotes are `"…"`, `'…'`, and the quotes of other
+/// languages and of phones (“…”, „…“, ‘…’, «…», 「…」). In `"…"`, `\"` is a quote character. A quote in the middle of a
+/// word is a letter (`what's`). `--name value` and `--name=value` are options. A `--name` before another option or at
+/// the end is a flag. After a bare `--`, all words are positional. Phones turn `--` into a dash, so `—name` is the same
+/// as `--name`.
 ///
 /// ```
 /// use crustocean::model::Request;
@@ -95,11 +96,12 @@ impl Request {
     }
 }
 
-/// What follows the `--`, if this is an option. Empty for a bare `--`. An option has a name, so `--=x` is none.
+/// The text after the `--`, if the word is an option. Empty for a bare `--`. An option has a name, so `--=x` is not an
+/// option.
 fn option_name(word: &Word) -> Option<&str> {
     let name = match word.text.strip_prefix("--") {
         Some(name) => name,
-        // Alone, a dash is punctuation.
+        // A dash without a name is punctuation.
         None => word.text.strip_prefix('—').filter(|name| !name.is_empty())?,
     };
     (word.plain && !name.starts_with('=')).then_some(name)
@@ -131,7 +133,8 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-/// The characters that close a quote that begins with this. Some languages close with what others open with.
+/// The characters that close a quote that `open` begins. The closing quote of one language may be the opening quote of
+/// another language.
 fn closing(open: char) -> Option<&'static [char]> {
     match open {
         '"' => Some(&['"']),
@@ -148,7 +151,7 @@ fn closing(open: char) -> Option<&'static [char]> {
     }
 }
 
-/// Up to the closing quote, which is taken, too.
+/// Reads up to the closing quote, and consumes this quote, too.
 fn quoted(
     chars: &mut std::iter::Peekable<std::str::CharIndices<'_>>,
     open: char,
@@ -157,7 +160,7 @@ fn quoted(
 ) {
     let start = into.len();
     while let Some((_, c)) = chars.next() {
-        // Between letters it is an apostrophe.
+        // Between two letters, the character is an apostrophe.
         let is_apostrophe = matches!(c, '\'' | '’')
             && into.ends_with(char::is_alphanumeric)
             && chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
@@ -170,7 +173,7 @@ fn quoted(
             c => into.push(c),
         }
     }
-    // French has a space inside: « mot ».
+    // French text has spaces inside the quotes: « mot ».
     if matches!(open, '«' | '‹') {
         let inner = into.split_off(start);
         into.push_str(inner.trim());
