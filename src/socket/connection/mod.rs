@@ -50,9 +50,11 @@ const TIMEOUT_SLACK: Duration = Duration::from_millis(20);
 /// One live connection: the read half, the write half, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    /// For the thread with the reader role. Apart from that thread, only the poller of a set locks this, to get the
-    /// socket.
+    /// For the thread with the reader role.
     reader: Mutex<Reader>,
+    /// The reader's socket, for the poller of a set. The poller must not wait for a thread that is blocked in a read.
+    #[cfg(feature = "agents")]
+    socket: Arc<TcpStream>,
     decoder: Mutex<PacketDecoder>,
     /// Notified when the sign of life that senders wait for came, or when it will not come.
     alive: Condvar,
@@ -69,7 +71,7 @@ pub(crate) struct Connection {
 
 #[derive(Debug)]
 struct Reader {
-    socket: TcpStream,
+    socket: Arc<TcpStream>,
     buffer: ReadBuffer,
     timeout: Option<Duration>,
     /// When to check the decoder even without data.
@@ -128,7 +130,10 @@ impl Connection {
     ) -> Self {
         let silence = handshake.silence();
         let arrivals = Arc::<Arrivals>::default();
+        let socket = Arc::new(socket);
         Connection {
+            #[cfg(feature = "agents")]
+            socket: Arc::clone(&socket),
             reader: Mutex::new(Reader {
                 socket,
                 buffer: ReadBuffer::new(),
@@ -223,7 +228,7 @@ impl Connection {
         match dialled {
             Ok(mut stream) => match start_feeding(&mut stream, self.write_timeout) {
                 Ok(socket) => {
-                    reader.socket = socket;
+                    reader.socket = Arc::new(socket);
                     reader.timeout = None;
                     if let Some(poll) = decoder.poll_mut() {
                         poll.resume(stream, false);
@@ -533,10 +538,10 @@ impl Connection {
         self.cancel_token.cancel();
     }
 
-    /// Gives a poller access to the socket. With long-polling, the socket changes.
+    /// The socket, for a poller. With long-polling, this is the socket of the first poll.
     #[cfg(feature = "agents")]
-    pub(crate) fn with_socket<T>(&self, watch: impl FnOnce(&TcpStream) -> T) -> T {
-        watch(&self.reader.lock().unwrap_or_else(PoisonError::into_inner).socket)
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
     }
 }
 
@@ -574,7 +579,7 @@ impl Reader {
             self.socket.set_read_timeout(Some(rounded))?;
             self.timeout = Some(rounded);
         }
-        self.buffer.read(&mut self.socket)
+        self.buffer.read(&mut &*self.socket)
     }
 
     /// Passes the bytes to the decoder. Returns when to check it again.

@@ -25,7 +25,7 @@
 //! | `SessionCore::orders` | the order of scheduled events | an event is sent |
 //! | `SessionCore::state` | [`SessionState`] | short operations; a wait on a condition variable releases the lock |
 //! | `ReadyItems` | the next items for consumers | short operations; taken alone or after the state's lock |
-//! | `Connection::reader` | the read half, for the thread with the role and a set's poller | a read, also a blocked one |
+//! | `Connection::reader` | the read half, for the thread with the role | a read, also a blocked one |
 //! | `Connection::decoder` | TLS, WebSocket, decoder; the write half | a write, which has a time limit |
 //! | `PollSender` | long-polling: the right to send | a request and its response |
 //! | `LogQueue` | log records | short operations; taken under any lock |

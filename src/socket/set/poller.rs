@@ -1,8 +1,6 @@
 //! Waits for bytes on many sockets.
 
 use std::io;
-#[cfg(windows)]
-use std::net::TcpStream;
 #[cfg(not(windows))]
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -48,7 +46,7 @@ pub(super) struct Watched {
 impl Watched {
     /// The descriptor stays open while the connection is stored here.
     fn descriptor(&self) -> std::os::fd::RawFd {
-        self.connection.with_socket(AsRawFd::as_raw_fd)
+        self.connection.socket().as_raw_fd()
     }
 }
 
@@ -81,13 +79,13 @@ impl Poller {
         let token = Token(number as usize);
         #[cfg(not(windows))]
         let watched = {
-            let descriptor = connection.with_socket(AsRawFd::as_raw_fd);
+            let descriptor = connection.socket().as_raw_fd();
             self.poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
             Watched { connection, token }
         };
         #[cfg(windows)]
         let watched = {
-            let socket = connection.with_socket(TcpStream::try_clone)?;
+            let socket = connection.socket().try_clone()?;
             let mut socket = mio::net::TcpStream::from_std(socket);
             self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
             Watched { socket, token }
