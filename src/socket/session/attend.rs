@@ -220,6 +220,8 @@ impl Session {
             // The background thread is blocked in `read`: the answer to this ping wakes it.
             connection.nudge();
         }
+        // Nobody joins the thread. With a handle left, the system would keep its stack.
+        drop(self.background.lock().take());
         Ok(())
     }
 
