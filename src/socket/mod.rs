@@ -42,7 +42,8 @@ pub use session::policy::{DisconnectPolicy, Reconnect};
 pub(crate) use session::queue::Item;
 pub(crate) use session::scheduled::Repeating;
 pub(crate) use session::sender::ConnectionHandle;
-pub(crate) use session::subscription::{Filter, Heard, Needle};
+pub(crate) use session::subscriber::{Filter, Needle};
+pub(crate) use session::subscription::Heard;
 pub(crate) use session::{Announced, Host, Limits, Session, SessionId, SessionSubscription, Waited, Waker};
 #[cfg(feature = "agents")]
 pub(crate) use set::{NextReady, SessionSet};

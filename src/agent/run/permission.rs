@@ -193,7 +193,7 @@ impl Run {
                 }
                 Err(error) => return Err(error),
             };
-            match watch.next_or_new_link(generation, until) {
+            match watch.next_or_new_connection(generation, until) {
                 Ok(Heard::Event(event)) => {
                     let response = Response::read(&event, &self.core.id, request.permission_id);
                     return Ok(match response {
@@ -204,7 +204,7 @@ impl Run {
                         Some(Response { message, .. }) => Permission::Denied { message },
                     });
                 }
-                Ok(Heard::NewLink) => {}
+                Ok(Heard::NewConnection) => {}
                 Ok(Heard::Nothing) if self.core.agent().is_connected() => return Ok(Permission::TimedOut),
                 Ok(Heard::Nothing) | Err(_) => return Ok(Permission::Disconnected),
             }

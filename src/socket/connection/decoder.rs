@@ -12,10 +12,10 @@ use crate::net::ReadBuffer;
 use crate::socket::connection::arrivals::Arrivals;
 use crate::socket::connection::liveness::{Dead, FloodDetector, LONGEST_MESSAGE, Liveness, SleepDetector};
 use crate::socket::disconnect::{Disconnect, reason};
+use crate::socket::protocol::engine_io::Incoming;
 use crate::socket::protocol::engine_io::{self, EnginePacket};
 use crate::socket::protocol::event::{AckArgs, BinaryPacket, Complete, RawEvent};
 use crate::socket::protocol::socket_io::{self, ConnectReply, PacketKind};
-use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::packet_stream::PacketStream;
 use crate::socket::transport::polling::PollReceiver;
 

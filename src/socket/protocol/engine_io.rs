@@ -5,10 +5,18 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use tungstenite::{Bytes, Utf8Bytes};
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result};
 use crate::json;
+
+/// One Engine.IO packet, or an attachment.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Text(Utf8Bytes),
+    Binary(Bytes),
+}
 
 /// A text frame of a WebSocket.
 #[derive(Debug, PartialEq, Eq)]

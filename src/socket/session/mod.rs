@@ -58,10 +58,12 @@ mod model;
 pub(crate) mod policy;
 pub(crate) mod queue;
 pub(crate) mod reader;
+mod schedule;
 pub(crate) mod scheduled;
 pub(crate) mod sender;
 mod state;
 mod stats;
+pub(crate) mod subscriber;
 pub(crate) mod subscription;
 
 #[cfg(not(crustocean_model))]
@@ -91,7 +93,8 @@ use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
 use crate::socket::session::sender::{ConnectionHandle, Unsent};
 use crate::socket::session::state::{Changes, Phase, SessionState};
-use crate::socket::session::subscription::{Filter, Subscription};
+use crate::socket::session::subscriber::Filter;
+use crate::socket::session::subscription::Subscription;
 use crate::socket::target::Target;
 use crate::sync::{AtomicBool, JoinHandle, Mutex};
 

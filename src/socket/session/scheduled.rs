@@ -3,110 +3,21 @@
 //! The background thread sends these events. The lock [`SessionCore::orders`] keeps related events in order. It is taken
 //! before the state's lock, and may be held while an event is sent.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Serialize;
 use tungstenite::Utf8Bytes;
 
-use crate::deadline;
 use crate::error::{ErrorKind, Result};
 use crate::socket::protocol::socket_io;
 use crate::socket::session::Session;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::log_queue::{LogQueue, note};
+use crate::socket::session::log_queue::note;
 use crate::socket::session::reader::SessionCore;
 use crate::socket::session::sender::Unsent;
 use crate::socket::session::state::Phase;
 use crate::sync::MutexGuard;
-
-/// The limits for events that wait for a connection. The oldest events are dropped.
-const MOST_PENDING: usize = 1024;
-const MOST_PENDING_BYTES: usize = 8 << 20;
-
-/// The events that are sent without another call.
-#[derive(Default)]
-pub(crate) struct Scheduled {
-    repeats: Vec<Repeat>,
-    pending: VecDeque<Utf8Bytes>,
-    pending_bytes: usize,
-}
-
-struct Repeat {
-    id: u64,
-    frame: Utf8Bytes,
-    every: Duration,
-    due: Instant,
-}
-
-impl Scheduled {
-    /// When the next repetition is due, if anything is repeated.
-    pub(crate) fn next_due(&self) -> Option<Instant> {
-        let mut next = self.repeats.first()?.due;
-        for repeat in &self.repeats {
-            next = next.min(repeat.due);
-        }
-        Some(next)
-    }
-
-    /// Makes all repeated events due: the server may not know the old events on a new connection.
-    pub(crate) fn all_due(&mut self) {
-        let now = deadline::now();
-        for repeat in &mut self.repeats {
-            repeat.due = now;
-        }
-    }
-
-    fn take_due(&mut self) -> Vec<Utf8Bytes> {
-        let now = deadline::now();
-        let mut frames = Vec::new();
-        for repeat in &mut self.repeats {
-            if repeat.due <= now {
-                repeat.due = deadline::later(now, repeat.every);
-                frames.push(repeat.frame.clone());
-            }
-        }
-        frames
-    }
-
-    fn set(&mut self, id: u64, frame: Utf8Bytes, every: Duration) {
-        self.remove(id);
-        self.repeats.push(Repeat { id, frame, every, due: deadline::after(every) });
-    }
-
-    fn remove(&mut self, id: u64) {
-        self.repeats.retain(|repeat| repeat.id != id);
-    }
-
-    fn leave(&mut self, frame: Utf8Bytes, log: &LogQueue) {
-        self.pending_bytes += frame.len();
-        self.pending.push_back(frame);
-        while self.pending.len() > MOST_PENDING || self.pending_bytes > MOST_PENDING_BYTES {
-            note!(log, Warn, "too much waits for the connection to come back: the oldest event is given up");
-            self.take_pending();
-        }
-    }
-
-    /// Takes the oldest event that waits. It must be sent before newer events.
-    pub(crate) fn take_pending(&mut self) -> Option<Utf8Bytes> {
-        let frame = self.pending.pop_front()?;
-        self.pending_bytes -= frame.len();
-        if self.pending.is_empty() {
-            self.pending.shrink_to(8);
-        }
-        Some(frame)
-    }
-
-    pub(crate) fn put_back(&mut self, frame: Utf8Bytes) {
-        self.pending_bytes += frame.len();
-        self.pending.push_front(frame);
-    }
-
-    pub(crate) fn pending(&self) -> usize {
-        self.pending.len()
-    }
-}
 
 /// An event that is repeated until this value is dropped.
 pub(crate) struct Repeating {
@@ -256,40 +167,5 @@ impl SessionCore {
                 note!(self.log, Debug, "a repetition is not sent: {error}");
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_waits_for_the_link_is_bounded() {
-        let (mut scheduled, log) = (Scheduled::default(), LogQueue::new(""));
-        for n in 0..3000 {
-            scheduled.leave(format!("{n}").into(), &log);
-        }
-        assert_eq!(scheduled.pending(), MOST_PENDING);
-        assert_eq!(scheduled.take_pending().unwrap().as_str(), (3000 - MOST_PENDING).to_string());
-        for _ in 0..20 {
-            scheduled.leave("x".repeat(1 << 20).into(), &log);
-        }
-        assert_eq!(scheduled.pending(), 8, "by size as well");
-    }
-
-    #[test]
-    fn a_repetition_is_due_once_each_time() {
-        let mut scheduled = Scheduled::default();
-        let long = Duration::from_secs(3600);
-        scheduled.set(1, "a".into(), long);
-        scheduled.set(2, "b".into(), long);
-        scheduled.set(1, "c".into(), long);
-        assert!(scheduled.take_due().is_empty());
-        scheduled.all_due();
-        assert_eq!(scheduled.take_due(), ["b", "c"].map(Utf8Bytes::from_static));
-        assert!(scheduled.take_due().is_empty() && scheduled.next_due().is_some());
-        scheduled.remove(1);
-        scheduled.remove(2);
-        assert_eq!(scheduled.next_due(), None);
     }
 }

@@ -19,7 +19,8 @@ use crate::socket::session::log_queue::note;
 use crate::socket::session::queue::Item;
 use crate::socket::session::reader::{SessionCore, Waiter};
 use crate::socket::session::state::{Changes, Phase};
-use crate::socket::session::subscription::{Filter, Needle, Subscription};
+use crate::socket::session::subscriber::{Filter, Needle};
+use crate::socket::session::subscription::Subscription;
 use crate::sync::AtomicU64;
 
 /// A handle bound to one connection, to send and to subscribe. Operations fail after a reconnect.

@@ -17,8 +17,8 @@ use crate::socket::session::keeper::Keeper;
 use crate::socket::session::log_queue::{LogQueue, note};
 use crate::socket::session::policy::{DisconnectPolicy, Policy};
 use crate::socket::session::queue::{EventQueue, Item};
-use crate::socket::session::scheduled::Scheduled;
-use crate::socket::session::subscription::{Search, Subscriber};
+use crate::socket::session::schedule::Scheduled;
+use crate::socket::session::subscriber::{Search, Subscriber};
 
 /// The phase of the session.
 #[derive(Debug, Clone)]

@@ -4,20 +4,13 @@ use std::io::ErrorKind as IoKind;
 use std::time::Instant;
 
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Bytes, Utf8Bytes};
 
 use crate::net::wire::Wire;
 use crate::socket::disconnect::Disconnect;
+use crate::socket::protocol::engine_io::Incoming;
 use crate::socket::transport::polling::PollReceiver;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 use crate::socket::transport::websocket::packets::WebSocketPackets;
-
-/// One Engine.IO packet, or an attachment.
-#[derive(Debug)]
-pub(crate) enum Incoming {
-    Text(Utf8Bytes),
-    Binary(Bytes),
-}
 
 /// The half that is read. A WebSocket is also written through it.
 #[derive(Debug)]

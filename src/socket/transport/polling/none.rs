@@ -11,9 +11,9 @@ use crate::net::wire::Wire;
 use crate::net::{CancelToken, Stream};
 use crate::socket::disconnect::{Disconnect, SendFailure};
 use crate::socket::protocol::engine_io::Handshake;
+use crate::socket::protocol::engine_io::Incoming;
 use crate::socket::target::Target;
 use crate::socket::transport::choice::not_compiled_in;
-use crate::socket::transport::packet_stream::Incoming;
 use crate::socket::transport::websocket::frame_scanner::Traffic;
 
 #[derive(Debug)]

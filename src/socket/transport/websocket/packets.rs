@@ -10,7 +10,7 @@ use tungstenite::{Bytes, Message, Utf8Bytes, WebSocket};
 use crate::net::Stream;
 use crate::net::wire::Wire;
 use crate::socket::disconnect::{Disconnect, reason};
-use crate::socket::transport::packet_stream::Incoming;
+use crate::socket::protocol::engine_io::Incoming;
 use crate::socket::transport::refusal::snippet;
 use crate::socket::transport::websocket::frame_scanner::{FrameScanner, NextFrame, Traffic};
 use crate::socket::transport::websocket::handshake::rejected_after_upgrade;
