@@ -14,6 +14,7 @@ use crate::socket::session::connection::Connection;
 
 /// The most sockets that one wait reports.
 const AT_ONCE: usize = 1024;
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 const BELL: Token = Token(usize::MAX);
 
 pub(super) struct Poller {
@@ -62,8 +63,11 @@ impl Poller {
     /// Waits for bytes, at most for `limit`. Adds to `readable` the number of each socket that has bytes, and whether that
     /// socket may have ended.
     pub(super) fn wait(&mut self, limit: Option<Duration>, readable: &mut Vec<(u64, bool)>) {
-        // A signal ends the wait early, which does no harm. Other errors are not expected.
-        if self.poll.poll(&mut self.events, limit).is_err() {
+        if let Err(error) = self.poll.poll(&mut self.events, limit) {
+            // A signal ends the wait early, which does no harm. Other errors are not expected: the pause prevents a busy loop.
+            if error.kind() != io::ErrorKind::Interrupted {
+                std::thread::sleep(PAUSE_AFTER_ERROR);
+            }
             return;
         }
         for event in &self.events {
