@@ -1,16 +1,4 @@
-//! The memory of an agent across restarts: which messages the agent has heard, and which questions are done.
-//!
-//! [`place`] is the memory of one room. [`store`] is the interface to storage. [`file`] stores the memory in a file,
-//! which a [`lock`] protects.
-//!
-//! The guarantee is delivery at least once. A finished question is in the store before the same thread gets its next
-//! question. Other messages are in the store at most a second later. After the next start, the agent yields again
-//! each message that is not in the store.
-
-mod file;
-mod lock;
-mod place;
-mod store;
+//! A memory that a [store](StateStore) keeps.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,16 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use store::Remember;
-pub use store::{MemoryStore, StateStore, StoreError};
-
+use crate::agent::memory::place::Place;
+use crate::agent::memory::store::StateStore;
+use crate::agent::memory::{IN_REPLY_TO, Memory, Resume};
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::model::{AgencyId, Message, MessageId, User, UserId};
-use place::Place;
-
-/// The metadata key of an answer. The value is the id of the question.
-pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
 
 /// The interval at which heard messages are saved.
 const EVERY: Duration = Duration::from_secs(1);
@@ -40,18 +24,19 @@ const MOST_OPEN: usize = 16_384;
 /// The first text in the store.
 const FORMAT: &str = "crustocean agent state";
 
-/// The memory of one agent.
-pub(crate) struct Memory {
+/// A memory that is stored.
+pub(super) struct StoredMemory {
     state: Mutex<State>,
     saver: Mutex<Saver>,
 }
 
-impl std::fmt::Debug for Memory {
+impl std::fmt::Debug for StoredMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Memory").finish_non_exhaustive()
+        f.debug_struct("StoredMemory").finish_non_exhaustive()
     }
 }
 
+#[derive(Default)]
 struct State {
     me: UserId,
     rooms: HashMap<AgencyId, Place>,
@@ -82,7 +67,11 @@ struct Open {
 
 struct Saver {
     /// `None` after the agent has ended.
-    store: Option<Box<dyn StateStore>>,
+    store: Option<Arc<dyn StateStore>>,
+    /// The name of the store in error messages.
+    name: String,
+    /// What the store had when it was opened.
+    text: Option<String>,
     failing: bool,
 }
 
@@ -94,82 +83,6 @@ struct Saved<R> {
     /// The agent that owns this memory.
     agent: UserId,
     rooms: R,
-}
-
-/// The position at which the agent continues in a room.
-pub(crate) struct Resume {
-    pub(crate) dm: bool,
-    /// The agent ignores messages up to this time.
-    pub(crate) since: Option<SystemTime>,
-    pub(crate) settled: Vec<MessageId>,
-}
-
-struct Shared(Arc<dyn StateStore>);
-
-impl StateStore for Shared {
-    fn load(&self) -> Result<Option<String>, StoreError> {
-        self.0.load()
-    }
-
-    fn save(&self, state: &str) -> Result<(), StoreError> {
-        self.0.save(state)
-    }
-}
-
-/// An open store, and its content.
-pub(crate) struct Opened {
-    store: Box<dyn StateStore>,
-    text: Option<String>,
-    /// The name of the store in error messages.
-    name: String,
-}
-
-impl Opened {
-    /// Opens the store. Called before any network access, because a retry does not fix an error here.
-    ///
-    /// # Errors
-    /// `Config` if the store cannot be opened or read. The error names the file.
-    pub(crate) fn open(remember: &Remember) -> Result<Opened> {
-        let (store, name): (Box<dyn StateStore>, _) = match remember {
-            Remember::File(path) => (Box::new(file::FileStore::open(path)?), path.display().to_string()),
-            Remember::Store(store) => (Box::new(Shared(Arc::clone(store))), "the state store".to_owned()),
-        };
-        let text = store
-            .load()
-            .map_err(|error| Error::config(format!("cannot read {name}: {error}")).with_source(error))?;
-        Ok(Opened { store, text, name })
-    }
-
-    /// # Errors
-    /// `Config` if the text belongs to another agent, or is not a valid memory.
-    pub(crate) fn for_agent(self, me: &User, max_age: Duration) -> Result<Memory> {
-        let mut rooms = match &self.text {
-            Some(text) => read(text, me).map_err(|why| {
-                let name = &self.name;
-                Error::config(format!(
-                    "cannot remember in {name}: {why}. Nothing in it was changed; move it away to begin anew"
-                ))
-            })?,
-            None => HashMap::new(),
-        };
-        let oldest = SystemTime::now().checked_sub(max_age).map(millis);
-        for place in rooms.values_mut() {
-            place.index();
-            place.watermark = place.watermark.max(oldest);
-        }
-        let state = State {
-            me: me.id.clone(),
-            rooms,
-            open: HashMap::new(),
-            answered: HashSet::new(),
-            answered_order: VecDeque::new(),
-            changes: 0,
-            saved: 0,
-            due: None,
-        };
-        let saver = Saver { store: Some(self.store), failing: false };
-        Ok(Memory { state: Mutex::new(state), saver: Mutex::new(saver) })
-    }
 }
 
 fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
@@ -193,13 +106,44 @@ fn read(text: &str, me: &User) -> Result<HashMap<AgencyId, Place>, String> {
     Ok(saved.rooms)
 }
 
-impl Memory {
+impl StoredMemory {
+    /// # Errors
+    /// `Config` if the store cannot be read. The error has the store's name.
+    pub(super) fn open(store: Arc<dyn StateStore>, name: String) -> Result<Self> {
+        let text = store
+            .load()
+            .map_err(|error| Error::config(format!("cannot read {name}: {error}")).with_source(error))?;
+        let saver = Saver { store: Some(store), name, text, failing: false };
+        Ok(StoredMemory { state: Mutex::default(), saver: Mutex::new(saver) })
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Returns the position in the room, if the store has this room.
-    pub(crate) fn resume(&self, room: &AgencyId) -> Option<Resume> {
+impl Memory for StoredMemory {
+    fn belong_to(&self, me: &User, max_age: Duration) -> Result<()> {
+        let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = match saver.text.take() {
+            Some(text) => read(&text, me).map_err(|why| {
+                let name = &saver.name;
+                Error::config(format!(
+                    "cannot remember in {name}: {why}. Nothing in it was changed; move it away to begin anew"
+                ))
+            })?,
+            None => HashMap::new(),
+        };
+        let oldest = SystemTime::now().checked_sub(max_age).map(millis);
+        for place in rooms.values_mut() {
+            place.index();
+            place.watermark = place.watermark.max(oldest);
+        }
+        *self.lock() = State { me: me.id.clone(), rooms, ..State::default() };
+        Ok(())
+    }
+
+    fn resume(&self, room: &AgencyId) -> Option<Resume> {
         let state = self.lock();
         let place = state.rooms.get(room)?;
         let since =
@@ -208,9 +152,7 @@ impl Memory {
         Some(Resume { dm: place.dm, since, settled })
     }
 
-    /// Starts the memory of a new room. `page` is the last page of the room's history, newest first. `whole`: the
-    /// page is the whole history.
-    pub(crate) fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
+    fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool) {
         let mut state = self.lock();
         if state.rooms.contains_key(room) {
             return;
@@ -225,8 +167,7 @@ impl Memory {
         state.change();
     }
 
-    /// Forgets a room that the agent has left.
-    pub(crate) fn forget(&self, room: &AgencyId) {
+    fn forget(&self, room: &AgencyId) {
         let mut state = self.lock();
         if state.rooms.remove(room).is_some() {
             state.open.retain(|_, open| open.room != *room);
@@ -234,8 +175,7 @@ impl Memory {
         }
     }
 
-    /// Sets whether the room has missing messages. The next start must look for missing messages.
-    pub(crate) fn pin(&self, room: &AgencyId, pinned: bool) {
+    fn pin(&self, room: &AgencyId, pinned: bool) {
         let mut state = self.lock();
         let changed = |place: &mut Place| std::mem::replace(&mut place.pinned, pinned) != pinned;
         if state.rooms.get_mut(room).is_some_and(changed) {
@@ -243,8 +183,7 @@ impl Memory {
         }
     }
 
-    /// Notes the question that this message answers. Called before the message is handed out.
-    pub(crate) fn note_answer(&self, message: &Message) {
+    fn note_answer(&self, message: &Message) {
         let mut state = self.lock();
         if message.sender_id != state.me {
             return;
@@ -264,13 +203,11 @@ impl Memory {
         }
     }
 
-    /// Whether the room had an answer to this message before the message was handed out.
-    pub(crate) fn is_answered(&self, id: &MessageId) -> bool {
+    fn is_answered(&self, id: &MessageId) -> bool {
         self.lock().answered.contains(id)
     }
 
-    /// Notes a message that is about to be handed out. A question stays open until the question is done.
-    pub(crate) fn hear(&self, message: &Message, is_question: bool) {
+    fn hear(&self, message: &Message, is_question: bool) {
         let mut state = self.lock();
         let time = time_of(message);
         if is_question {
@@ -294,18 +231,14 @@ impl Memory {
         state.settle(&message.agency_id, &message.id, time);
     }
 
-    /// Notes that this thread has the question. `held`: the caller will call [`drop_held`](Memory::drop_held) when
-    /// the question is dropped.
-    pub(crate) fn hand_out(&self, id: &MessageId, held: bool) {
+    fn hand_out(&self, id: &MessageId, held: bool) {
         if let Some(open) = self.lock().open.get_mut(id) {
             open.thread = Some(thread::current().id());
             open.dropped = !held;
         }
     }
 
-    /// Notes that this thread asks for its next question. The thread's earlier questions are done if their values
-    /// were dropped. Returns `true` if a question is now done.
-    pub(crate) fn pass(&self) -> bool {
+    fn pass(&self) -> bool {
         let mut state = self.lock();
         if state.open.is_empty() {
             return false;
@@ -322,8 +255,7 @@ impl Memory {
         !done.is_empty()
     }
 
-    /// Notes that the question was dropped. Returns `true` if the question is now done.
-    pub(crate) fn drop_held(&self, id: &MessageId) -> bool {
+    fn drop_held(&self, id: &MessageId) -> bool {
         let mut state = self.lock();
         let Some(open) = state.open.get_mut(id) else { return false };
         open.dropped = true;
@@ -334,23 +266,15 @@ impl Memory {
         passed
     }
 
-    /// Marks the question as done.
-    pub(crate) fn done(&self, id: &MessageId) {
+    fn done(&self, id: &MessageId) {
         self.lock().finish(id);
     }
 
-    /// The time at which a waiting thread must save.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Instant> {
         self.lock().due
     }
 
-    /// Saves the changes if the save is due. Returns the first error of a series of failures.
-    pub(crate) fn save_if_due(&self) -> Option<Error> {
-        if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
-    }
-
-    /// Saves the changes. Returns the first error of a series of failures.
-    pub(crate) fn save(&self) -> Option<Error> {
+    fn save(&self) -> Option<Error> {
         let mut saver = self.saver.lock().unwrap_or_else(PoisonError::into_inner);
         let (text, changes) = {
             let mut state = self.lock();
@@ -394,8 +318,7 @@ impl Memory {
         }
     }
 
-    /// Saves a last time, and drops the store.
-    pub(crate) fn end(&self) {
+    fn end(&self) {
         self.save();
         self.saver.lock().unwrap_or_else(PoisonError::into_inner).store = None;
     }

@@ -1,0 +1,132 @@
+//! The memory of an agent across restarts: which messages the agent has heard, and which questions are done.
+//!
+//! [`place`] is the memory of one room. [`store`] is the interface to storage. [`file`] stores the memory in a file,
+//! which a [`lock`] protects.
+//!
+//! The guarantee is delivery at least once. A finished question is in the store before the same thread gets its next
+//! question. Other messages are in the store at most a second later. After the next start, the agent yields again
+//! each message that is not in the store.
+
+mod file;
+mod lock;
+mod place;
+mod store;
+mod stored;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+pub use store::{MemoryStore, StateStore, StoreError};
+
+use crate::error::{Error, Result};
+use crate::model::{AgencyId, Message, MessageId, User};
+use file::FileStore;
+use stored::StoredMemory;
+
+/// The metadata key of an answer. The value is the id of the question.
+pub(crate) const IN_REPLY_TO: &str = "in_reply_to";
+
+/// The memory of one agent. A trait, so that an agent that remembers nothing does not bring the code of the memory into
+/// the program: only [`Remember`] names the type behind it.
+pub(crate) trait Memory: fmt::Debug + Send + Sync {
+    /// Reads what is stored. Called once, before all other methods.
+    ///
+    /// # Errors
+    /// `Config` if the text belongs to another agent, or is not a valid memory.
+    fn belong_to(&self, me: &User, max_age: Duration) -> Result<()>;
+
+    /// Returns the position in the room, if the store has this room.
+    fn resume(&self, room: &AgencyId) -> Option<Resume>;
+
+    /// Starts the memory of a new room. `page` is the last page of the room's history, newest first. `whole`: the
+    /// page is the whole history.
+    fn begin(&self, room: &AgencyId, page: &[Message], whole: bool, dm: bool);
+
+    /// Forgets a room that the agent has left.
+    fn forget(&self, room: &AgencyId);
+
+    /// Sets whether the room has missing messages. The next start must look for missing messages.
+    fn pin(&self, room: &AgencyId, pinned: bool);
+
+    /// Notes the question that this message answers. Called before the message is handed out.
+    fn note_answer(&self, message: &Message);
+
+    /// Whether the room had an answer to this message before the message was handed out.
+    fn is_answered(&self, id: &MessageId) -> bool;
+
+    /// Notes a message that is about to be handed out. A question stays open until the question is done.
+    fn hear(&self, message: &Message, is_question: bool);
+
+    /// Notes that this thread has the question. `held`: the caller will call [`drop_held`](Memory::drop_held) when
+    /// the question is dropped.
+    fn hand_out(&self, id: &MessageId, held: bool);
+
+    /// Notes that this thread asks for its next question. The thread's earlier questions are done if their values
+    /// were dropped. Returns `true` if a question is now done.
+    fn pass(&self) -> bool;
+
+    /// Notes that the question was dropped. Returns `true` if the question is now done.
+    fn drop_held(&self, id: &MessageId) -> bool;
+
+    /// Marks the question as done.
+    fn done(&self, id: &MessageId);
+
+    /// The time at which a waiting thread must save.
+    fn due(&self) -> Option<Instant>;
+
+    /// Saves the changes if the save is due. Returns the first error of a series of failures.
+    fn save_if_due(&self) -> Option<Error> {
+        if self.due().is_some_and(|due| due <= Instant::now()) { self.save() } else { None }
+    }
+
+    /// Saves the changes. Returns the first error of a series of failures.
+    fn save(&self) -> Option<Error>;
+
+    /// Saves a last time, and drops the store.
+    fn end(&self);
+}
+
+/// The position at which the agent continues in a room.
+pub(crate) struct Resume {
+    pub(crate) dm: bool,
+    /// The agent ignores messages up to this time.
+    pub(crate) since: Option<SystemTime>,
+    pub(crate) settled: Vec<MessageId>,
+}
+
+/// How to open the memory that the builder was told to use.
+#[derive(Clone)]
+pub(crate) struct Remember(Arc<dyn Fn() -> Result<Arc<dyn Memory>> + Send + Sync>);
+
+impl fmt::Debug for Remember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Remember").finish_non_exhaustive()
+    }
+}
+
+impl Remember {
+    pub(crate) fn in_file(path: PathBuf) -> Self {
+        Remember(Arc::new(move || {
+            let store = Arc::new(FileStore::open(&path)?);
+            Ok(Arc::new(StoredMemory::open(store, path.display().to_string())?))
+        }))
+    }
+
+    pub(crate) fn in_store(store: impl StateStore) -> Self {
+        let store: Arc<dyn StateStore> = Arc::new(store);
+        Remember(Arc::new(move || {
+            let name = "the state store".to_owned();
+            Ok(Arc::new(StoredMemory::open(Arc::clone(&store), name)?))
+        }))
+    }
+
+    /// Opens the store. Called before any network access, because a retry does not fix an error here.
+    ///
+    /// # Errors
+    /// `Config` if the store cannot be opened or read. The error names the file.
+    pub(crate) fn open(&self) -> Result<Arc<dyn Memory>> {
+        (self.0)()
+    }
+}
