@@ -92,12 +92,12 @@ impl<'a> Baselines<'a> {
     }
 
     fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, connect: bool) {
-        let work = move || {
+        let work: Box<dyn FnOnce() + Send + 'scope> = Box::new(move || {
             if connect {
                 self.source.client.connect_ahead(&self.cancel);
             }
             self.read_all();
-        };
+        });
         let builder = thread::Builder::new().name("crustocean-history".to_owned()).stack_size(STACK);
         // If the thread cannot be started, the other readers read its share.
         if builder.spawn_scoped(scope, work).is_ok() {
