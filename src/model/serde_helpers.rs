@@ -281,7 +281,11 @@ impl From<serde_json::Error> for ReadError {
     fn from(error: serde_json::Error) -> Self {
         let what =
             if error.is_data() { "a value that does not fit" } else { "broken or too deeply nested JSON" };
-        ReadError(Box::new(Why::Other(format!("{what} at line {} column {}", error.line(), error.column()))))
+        // A tree has no lines.
+        ReadError(Box::new(Why::Other(match error.line() {
+            0 => what.to_owned(),
+            line => format!("{what} at line {line} column {}", error.column()),
+        })))
     }
 }
 
