@@ -284,14 +284,15 @@ fn storm(seed: u64, scene: Scene) -> usize {
                 for n in 0..INCOMING {
                     let room = &rooms[others.below(rooms.len() as u64) as usize];
                     let text = format!("number {n}");
-                    let id = sandbox.say(room.as_str(), &sandbox.alice.id, &text, Value::Null).unwrap();
                     if scene.odd && others.below(20) == 0 {
                         let kind = others.below(12);
+                        let alter = |usual| odd(kind, usual);
+                        let id = sandbox.say_altered(room.as_str(), &sandbox.alice.id, &text, alter).unwrap();
                         if kind >= READABLE {
                             unreadable.lock().unwrap().insert(id.as_str().into());
                         }
-                        let alter = |usual| odd(kind, usual);
-                        sandbox.alter_in_history(room.as_str(), &id, alter).unwrap();
+                    } else {
+                        sandbox.say(room.as_str(), &sandbox.alice.id, &text, Value::Null).unwrap();
                     }
                     if n % 120 == 0 {
                         std::thread::sleep(Duration::from_millis(100));
