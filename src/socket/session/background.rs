@@ -2,7 +2,8 @@
 //!
 //! The thread sleeps while another thread has the reader role or waits. When the role has been free for a moment (a
 //! handler is busy), it reads, so that pings are answered. After each read, it leaves the role to a thread that waits.
-//! It also sends repeated events ([`scheduled`](crate::socket::session::scheduled)) when they are due.
+//! It also reads for threads that wait but must not block in a read ([`SessionCore::background_reads`]), and sends
+//! repeated events ([`scheduled`](crate::socket::session::scheduled)) when they are due.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -74,11 +75,16 @@ fn keep(shared: &SessionCore) -> End {
         let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
         let left = due.map(|due| due.saturating_duration_since(deadline::now()));
         if left.is_some_and(|left| left.is_zero()) {
+            // A waiting thread reads meanwhile: a server that cannot write may not read what is sent here.
+            state.background_sends = true;
+            shared.hand_over(&mut state);
             drop(state);
             shared.send_due();
             state = shared.lock();
+            state.background_sends = false;
             continue;
         }
+        let waits = state.consumers + state.others > 0;
         state = match state.phase.clone() {
             // A worker of an earlier keeper still runs. It wakes this thread when it ends.
             Phase::Closed | Phase::Down if state.has_worker => sleep(shared, state, None),
@@ -92,13 +98,16 @@ fn keep(shared: &SessionCore) -> End {
                 }
             },
             // Another thread reads, or is told to read: the data that was read here may not fulfil its wish.
-            _ if state.reading || state.consumers + state.others > 0 => {
+            _ if state.reading || (waits && !shared.background_reads(&state)) => {
                 state.background_awake = false;
                 shared.hand_over(&mut state);
                 sleep(shared, state, left)
             }
             Phase::Up(connection) | Phase::Restoring(connection) | Phase::Closing(connection) => {
-                watch(shared, state, &connection)
+                match waits {
+                    true => read(shared, state, &connection),
+                    false => watch(shared, state, &connection),
+                }
             }
         };
     }
@@ -134,27 +143,36 @@ fn watch<'a>(
     if deadline::now() < until || state.turns != turns || !undisturbed(&state) {
         return state;
     }
-    if !queued {
-        let due = state.scheduled.next_due();
-        let until = match due {
-            None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
-            due => due,
-        };
-        state.background_blocked = until.is_none() || due.is_some();
-        state = shared.read(state, connection, until);
-        state.background_blocked = false;
-        return state;
-    }
     // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the queue
     // is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not lost.
-    loop {
-        let before = deadline::now();
-        let until = deadline::later(before, Duration::from_millis(1));
+    while queued {
+        let until = deadline::later(deadline::now(), Duration::from_millis(1));
         state = shared.read(state, connection, Some(until));
-        if !undisturbed(&state) || state.queue.is_half_full() || deadline::now() >= until {
+        if !undisturbed(&state) || state.queue.is_half_full() {
             return state;
         }
+        if deadline::now() >= until {
+            break;
+        }
     }
+    read(shared, state, connection)
+}
+
+/// Reads until something comes or an event must be sent.
+fn read<'a>(
+    shared: &'a SessionCore,
+    mut state: MutexGuard<'a, SessionState>,
+    connection: &Arc<Connection>,
+) -> MutexGuard<'a, SessionState> {
+    let due = state.scheduled.next_due().filter(|_| matches!(state.phase, Phase::Up(_)));
+    let until = match due {
+        None if connection.is_polling() => Some(deadline::after(LONGEST_POLLING_READ)),
+        due => due,
+    };
+    state.background_blocked = until.is_none() || due.is_some();
+    let mut state = shared.read(state, connection, until);
+    state.background_blocked = false;
+    state
 }
 
 pub(crate) fn dial_again(shared: &SessionCore) {

@@ -13,6 +13,11 @@
 //! has done so for a moment (a handler is busy), the background thread reads, so that pings are answered. It also
 //! reconnects after the connection is lost, and sends scheduled events.
 //!
+//! Some waiting threads must not block in `read`, because nothing wakes them there: with long-polling, and in a session
+//! that can be stopped. With long-polling, the background thread always reads for them. In a session that can be
+//! stopped, a waiting thread reads while data comes; when nothing has come for a moment, the thread leaves the socket to
+//! the background thread and sleeps on its condition variable, where a stop wakes it.
+//!
 //! A sender locks the connection, encodes, and writes on its own thread. Its caller gets any error.
 //!
 //! A thread that is blocked in `read` sees only socket traffic. Any other state change that this thread waits for must
@@ -43,7 +48,7 @@
 //! |---|---|---|
 //! | waits for events | `consumers` | a stored event; the release of the role; the end of a connection; `nudge` |
 //! | waits for something else | `others` | a stored answer or event; the release of the role; a new or ended connection |
-//! | the background thread | `background` | the release of the role if no thread waits; an ended connection; a schedule |
+//! | the background thread | `background` | the release of the role if no thread waits, or if the background thread must read for them; an ended connection; a schedule |
 //! | a sender after the computer slept | `Connection::alive` | the reader, when a sign of life came |
 
 #[cfg(any(feature = "agents", crustocean_model))]
@@ -449,7 +454,8 @@ impl Session {
         self.shared.wait(Waiter::Other, Some(deadline::after(time)), lost);
     }
 
-    /// Ends all waits for events, answers and connections, now and in the future. Blocked threads return after a moment.
+    /// Ends all waits for events, answers and connections, now and in the future. Threads that sleep return at once, a
+    /// thread that reads returns after 50 ms at most.
     /// Data that can be sent at once is still sent, until the session is [closed](Session::close).
     pub(crate) fn stop_waits(&self) {
         if self.shared.check_process().is_err() {

@@ -144,6 +144,7 @@ impl SessionCore {
             state.generation += 1;
             state.phase = Phase::Restoring(Arc::clone(&connection));
             state.up_since = deadline::now();
+            state.quiet = false;
             let attempt = state.tries;
             let again = state.generation > 1;
             state.queue.push(Item::Connected { attempt, recovered, again });
