@@ -99,7 +99,7 @@ fn an_idle_set_with_a_stop_does_not_wake_up() {
     rests("a set and a call");
     stop.stop();
     assert!(asks.join().unwrap().is_closed());
-    agents.remove(&agent);
+    agents.remove(&agent).unwrap();
     drop(agents);
     assert_eq!(consumer.join().unwrap(), 0);
     agent.close().unwrap();

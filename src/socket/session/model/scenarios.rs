@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::scene::{Time, check, forever, spawn, take};
 use super::server::{Packet, Setup};
 use crate::deadline;
-use crate::socket::session::Waited;
+use crate::socket::session::consumer::Waited;
 use crate::sync::modelled::{FOREVER, below};
 
 #[test]
@@ -241,9 +241,11 @@ fn nudging_all_reaches_every_consumer() {
 #[test]
 fn a_connection_that_was_opened_in_advance_is_used_or_replaced() {
     check(Time::Moves, Setup { opened: true, ..Setup::default() }, |scene| {
-        let threads = vec![scene.consumer(), scene.asks(7, false), scene.sends(9, false)];
+        let threads = vec![scene.consumer()];
+        let others = [scene.asks(7, false), scene.sends(9, false)];
         assert!(scene.server.send_event(1));
         scene.seen.until(|log| log.events.last() == Some(&1));
+        others.into_iter().for_each(|other| other.join().unwrap());
         // The one in advance, or the next one if that is too old or refused.
         assert!(scene.server.lock().wires.len() <= 2);
         scene.close(threads);
