@@ -11,11 +11,9 @@ use std::time::Duration;
 
 use crate::deadline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::socket::session::backoff::Cause;
 use crate::socket::session::connection::Connection;
-use crate::socket::session::connection::connect::ConnectFailure;
+use crate::socket::session::connector::dial_again;
 use crate::socket::session::reader::SessionCore;
-use crate::socket::session::sender::ConnectionHandle;
 use crate::socket::session::state::{Phase, SessionState};
 use crate::sync::{Builder, JoinHandle, MutexGuard};
 
@@ -143,19 +141,21 @@ fn watch<'a>(
     if deadline::now() < until || state.turns != turns || !undisturbed(&state) {
         return state;
     }
+    if !queued {
+        return read(shared, state, connection);
+    }
     // A ping may wait in the socket behind the queued events, so this loop reads until the socket is empty. If the queue
     // is half full, the loop ends after one read: unread data stays in the socket, slows the server, and is not lost.
-    while queued {
+    loop {
         let until = deadline::later(deadline::now(), Duration::from_millis(1));
         state = shared.read(state, connection, Some(until));
         if !undisturbed(&state) || state.queue.is_half_full() {
             return state;
         }
         if deadline::now() >= until {
-            break;
+            return read(shared, state, connection);
         }
     }
-    read(shared, state, connection)
 }
 
 /// Reads until something comes or an event must be sent.
@@ -173,41 +173,4 @@ fn read<'a>(
     let mut state = shared.read(state, connection, until);
     state.background_blocked = false;
     state
-}
-
-pub(crate) fn dial_again(shared: &SessionCore) {
-    let refused = {
-        let state = shared.lock();
-        if !matches!(state.phase, Phase::Down) {
-            return;
-        }
-        state.refused
-    };
-    match shared.dial(refused, None) {
-        Ok(connected) => shared.install(connected, &|line| restore(shared, line)),
-        Err(failure) => {
-            let mut state = shared.lock();
-            if state.is_closed() {
-                return;
-            }
-            match failure {
-                ConnectFailure::Refused(_) if !refused => {
-                    // The session token has probably expired: try once more, at once, with a new token.
-                    state.refused = true;
-                    state.retry_at = deadline::now();
-                }
-                ConnectFailure::Refused(error) => state.connect_failed(error, Cause::Refused),
-                ConnectFailure::Trouble(error) => state.connect_failed(error, Cause::Trouble),
-                ConnectFailure::Failed(error) if error.is_auth() => state.fail(error),
-                ConnectFailure::Failed(error) => state.connect_failed(error, Cause::Lost),
-            }
-            shared.tell_all(&mut state);
-        }
-    }
-}
-
-/// A panic in the host (for example in a logger) ends the new connection, not the session.
-fn restore(shared: &SessionCore, line: &ConnectionHandle<'_>) -> Result<()> {
-    catch_unwind(AssertUnwindSafe(|| shared.host.restore(line)))
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Connect, "restoring the session panicked")))
 }

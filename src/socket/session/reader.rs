@@ -170,8 +170,9 @@ impl SessionCore {
         let heard = state.heard;
         let mut state = self.read(state, &connection, until);
         let in_vain = state.heard == heard && slice.is_some_and(|slice| slice <= deadline::now());
-        if self.stoppable && in_vain && !restoring {
-            state.quiet = true;
+        state.quiet |= self.stoppable && in_vain && !restoring;
+        if !state.reading && self.background_reads(&state) {
+            // From now on this thread sleeps.
             self.wake_background(&mut state);
         }
         state
@@ -268,42 +269,6 @@ impl SessionCore {
         let mut state = self.wait_for(bell, state, left);
         *count(&mut state) -= 1;
         state
-    }
-
-    /// See [`Session::nudge`](crate::socket::session::Session::nudge).
-    pub(crate) fn nudge(&self) {
-        let mut state = self.lock();
-        state.nudged = true;
-        state.tell_keeper_of_items();
-        drop(state);
-        self.consumers.notify_one();
-    }
-
-    /// Like [`nudge`](SessionCore::nudge), but also wakes the only consumer if it is blocked in `read`.
-    pub(crate) fn nudge_reader(&self) {
-        let reading = {
-            let mut state = self.lock();
-            state.nudged = true;
-            state.tell_keeper_of_items();
-            self.consumers.notify_one();
-            state.connection().filter(|_| state.reading && state.consumers == 0).cloned()
-        };
-        if let Some(connection) = reading {
-            connection.nudge();
-        }
-    }
-
-    /// Wakes all consumers, also one that is blocked in `read`.
-    pub(crate) fn nudge_all(&self) {
-        let reading = {
-            let state = self.lock();
-            state.tell_keeper_of_items();
-            self.consumers.notify_all();
-            state.connection().filter(|_| state.reading).cloned()
-        };
-        if let Some(connection) = reading {
-            connection.nudge();
-        }
     }
 
     /// Wakes the threads that these changes concern.

@@ -8,8 +8,8 @@ use super::connection::Connection;
 use super::scene::{Scene, Thread, spawn, take};
 use super::server::Server;
 use crate::deadline;
-use crate::socket::session::Waited;
 use crate::socket::session::attend::{self, Attended, Kept, attend};
+use crate::socket::session::consumer::Waited;
 use crate::socket::session::keeper::Keeper;
 use crate::socket::session::reader::SessionCore;
 
